@@ -1,0 +1,318 @@
+//! Shapes that several kinds share.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// A duration as in Gateway API (GEP-2257): one to four numbers with units h, m, s or ms, for example `15m` or `1h30m`. No days.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Duration(#[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"), length(max = 24))] pub String);
+
+impl From<&str> for Duration {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Duration {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Display for Duration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A Kubernetes quantity, for example `20Ti`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Quantity(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"), length(max = 32))] pub String);
+
+/// Text for people, in Chinese, English or both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.zh) || has(self.en)").message("give the text in at least one language: {zh: …} or {en: …}"))]
+pub struct LocalizedText {
+    /// Chinese.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub zh: Option<String>,
+    /// English.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub en: Option<String>,
+}
+
+impl LocalizedText {
+    /// The text in the language asked for (`zh` or `en`), or in the other one.
+    pub fn in_language(&self, language: &str) -> &str {
+        let (first, second) = if language == "zh" { (&self.zh, &self.en) } else { (&self.en, &self.zh) };
+        first.as_deref().or(second.as_deref()).unwrap_or_default()
+    }
+}
+
+/// Points at an object of the same namespace, or at a cluster-scoped kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectReference {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+impl ObjectReference {
+    /// A reference to the object of that name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+/// Kinds of workload that can be started, stopped and asked for a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+    /// `apps/v1` DaemonSet.
+    DaemonSet,
+}
+
+impl std::fmt::Display for WorkloadKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A workload of an application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct WorkloadReference {
+    /// Kind of the workload.
+    pub kind: WorkloadKind,
+    /// Name of the workload.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Namespace on the site; the application's first when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+impl std::fmt::Display for WorkloadReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+/// Something that is run in a container of a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerCommand {
+    /// The workload; one ready pod of it is used.
+    pub workload_ref: WorkloadReference,
+    /// The container; the pod's first when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The command and its arguments; no shell unless it names one.
+    #[schemars(length(min = 1, max = 64))]
+    pub command: Vec<String>,
+}
+
+/// What people may ask of a run, appended to `spec.actions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ActionKind {
+    /// Start nothing new until Resume.
+    Pause,
+    /// Go on after Pause.
+    Resume,
+    /// Stop, undo what was done, clean up.
+    Abort,
+    /// Try the named failed step again.
+    Retry,
+    /// Go on without the named step.
+    Skip,
+    /// Answer the named step's question.
+    Answer,
+    /// Drill: keep the copy standing longer.
+    Extend,
+    /// Drill: end `keepFor` now.
+    CleanUp,
+}
+
+/// One entry of `spec.actions`: appended, never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("!(self.action in ['Abort', 'Skip']) || (has(self.reason) && size(self.reason) > 0)").message("Abort and Skip need a reason: add reason: \"why\""),
+    validation = Rule::new("!(self.action in ['Retry', 'Skip', 'Answer']) || has(self.step)").message("Retry, Skip and Answer name the step: add step: \"<id from status.currentSteps>\"")
+)]
+pub struct RunAction {
+    /// What is asked.
+    pub action: ActionKind,
+    /// The step that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub step: Option<String>,
+    /// Why; it stands in the journal and the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// Answer: what is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub answer: Option<String>,
+    /// Extend: by how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+    /// Who asked. Filled in by admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub by: Option<String>,
+}
+
+/// Where a run stands, for people. Programs read conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RunPhase {
+    /// Nothing was started yet.
+    #[default]
+    Pending,
+    /// Steps are under way.
+    Running,
+    /// A step waits for an answer.
+    WaitingForPerson,
+    /// Paused by a person.
+    Paused,
+    /// Undoing what was done.
+    Aborting,
+    /// Removing what the run made.
+    CleaningUp,
+    /// Ended as wanted.
+    Succeeded,
+    /// Ended otherwise.
+    Failed,
+    /// Ended by a person.
+    Aborted,
+    /// Never started; the condition says why.
+    Refused,
+}
+
+impl RunPhase {
+    /// Whether the run has ended.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Aborted | Self::Refused)
+    }
+}
+
+impl std::fmt::Display for RunPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// How many steps a run has, and where they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StepCounts {
+    /// All steps.
+    pub total: i32,
+    /// Done.
+    pub done: i32,
+    /// Under way.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub running: i32,
+    /// Not started.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waiting: i32,
+    /// Steps that needed more than one attempt.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retried: i32,
+    /// Skipped by a person or because a step before them failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped: i32,
+    /// Failed for good.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: i32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// One step that is under way or waits for a person. A status lists at most 16.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CurrentStep {
+    /// Stable id, for example `restore/portal/volume/site-files`.
+    pub id: String,
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// Which attempt this is; 1 is the first.
+    pub attempt: i32,
+    /// When this attempt started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When this attempt is given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_time: Option<Time>,
+    /// What it does or waits for.
+    pub message: String,
+    /// The question, if a person is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<LocalizedText>,
+    /// The command that answers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// Done and total of something counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CountProgress {
+    /// Done so far.
+    pub done: i64,
+    /// Of how many, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<i64>,
+}
+
+/// Done and total of bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ByteProgress {
+    /// Done so far.
+    pub done: Quantity,
+    /// Of how many, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Quantity>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunProgress {
+    /// Whole percent of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<i32>,
+    /// Objects or files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<CountProgress>,
+    /// Bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<ByteProgress>,
+    /// When it will be done at today's pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_completion_time: Option<Time>,
+}
+
+/// Where a run's journal is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JournalReference {
+    /// `s3://bucket/journal/plan/uid`, a folder, or `configmap:namespace/name`.
+    pub location: String,
+    /// Highest sequence number read.
+    pub sequence: i64,
+    /// The orchestrator's token.
+    pub token: i64,
+}

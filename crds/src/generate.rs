@@ -1,0 +1,76 @@
+//! The CRD documents as they are installed, made from the types.
+
+use crate::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+/// A document could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write the CRD of {kind}: {why}")]
+pub struct GenerateError {
+    kind: String,
+    why: String,
+}
+
+/// Every kind's definition, as the types give it.
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![
+        Site::crd(),
+        District::crd(),
+        Application::crd(),
+        BackupRepository::crd(),
+        Backup::crd(),
+        Restore::crd(),
+        RecoveryPlan::crd(),
+        Drill::crd(),
+    ]
+}
+
+/// File name and YAML text of every definition, as it stands in the chart.
+pub fn documents() -> Result<Vec<(String, String)>, GenerateError> {
+    definitions()
+        .into_iter()
+        .map(|crd| {
+            let kind = crd.spec.names.kind.clone();
+            let plural = crd.spec.names.plural.clone();
+            let error = |why: String| GenerateError { kind: kind.clone(), why };
+            let mut value = serde_json::to_value(&crd).map_err(|e| error(e.to_string()))?;
+            normalise(&mut value);
+            describe(&mut value);
+            if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.insert("annotations".into(), serde_json::json!({"helm.sh/resource-policy": "keep"}));
+            }
+            let text = serde_saphyr::to_string(&value).map_err(|e| error(e.to_string()))?;
+            Ok((format!("{plural}.yaml"), format!("# Generated from crds/src by: make generate\n{text}")))
+        })
+        .collect()
+}
+
+/// `kubectl explain` begins with the kind's own sentence instead of the derive macro's.
+fn describe(value: &mut Value) {
+    let Some(versions) = value.pointer_mut("/spec/versions").and_then(Value::as_array_mut) else { return };
+    for schema in versions.iter_mut().filter_map(|version| version.pointer_mut("/schema/openAPIV3Schema")) {
+        if let Some(text) = schema.pointer("/properties/spec/description").cloned() {
+            schema["description"] = text;
+        }
+    }
+}
+
+/// An explicit null in an optional field means "absent": without `nullable` the API server prunes it, so CEL's `has()` can be trusted. Formats that the
+/// API server doesn't know only make it warn.
+fn normalise(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.contains_key("type") || map.contains_key("properties") || map.contains_key("x-kubernetes-int-or-string") {
+                map.remove("nullable");
+                if matches!(map.get("format"), Some(Value::String(format)) if format.starts_with("uint")) {
+                    map.remove("format");
+                }
+            }
+            map.values_mut().for_each(normalise);
+        }
+        Value::Array(items) => items.iter_mut().for_each(normalise),
+        _ => {}
+    }
+}

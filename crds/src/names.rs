@@ -1,0 +1,24 @@
+//! Labels, annotations and finalizers, spelled once.
+
+/// API group of every kind.
+pub const GROUP: &str = "platform861.io";
+/// The version that is served and stored.
+pub const VERSION: &str = "v1alpha1";
+/// Label: the district that an object belongs to.
+pub const DISTRICT_LABEL: &str = "platform861.io/district";
+/// Label: the application that an object belongs to.
+pub const APPLICATION_LABEL: &str = "platform861.io/application";
+/// Label: UID of the run (Backup, Restore, Drill) that made an object. What carries it, and nothing else, is removed when the run cleans up.
+pub const RUN_LABEL: &str = "platform861.io/run";
+/// Label: id of the step within its run, as a hash, since step ids hold slashes.
+pub const STEP_LABEL: &str = "platform861.io/step";
+/// Label: what a pod of ours is for: `mover` or `probe`.
+pub const ROLE_LABEL: &str = "platform861.io/role";
+/// Label: short id of a drill's bubble; every namespace and object of the bubble carries it.
+pub const DRILL_LABEL: &str = "platform861.io/drill";
+/// Annotation: the full step id behind [`STEP_LABEL`].
+pub const STEP_ANNOTATION: &str = "platform861.io/step-id";
+/// Finalizer: a run that made something elsewhere is not forgotten before that is gone.
+pub const CLEANUP_FINALIZER: &str = "platform861.io/cleanup";
+/// Field manager of everything that the operator applies.
+pub const FIELD_MANAGER: &str = "p861-operator";

@@ -1,0 +1,164 @@
+//! District: a namespace on the hub, its sites, departments and people.
+
+use super::super::common::{Condition, LocalizedText, ObjectReference};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A district of the city.
+#[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "platform861.io",
+    version = "v1alpha1",
+    kind = "District",
+    derive = "PartialEq",
+    status = "DistrictStatus",
+    category = "p861",
+    validation = Rule::new("self.metadata.name.size() <= 20 && !self.metadata.name.contains('-')").message("a district's name is a prefix on its sites: at most 20 characters and no hyphen, for example shinan"),
+    printcolumn(name = "Code", type_ = "string", json_path = ".spec.code"),
+    printcolumn(name = "Name", type_ = "string", json_path = ".spec.names.zh"),
+    printcolumn(name = "Profile", type_ = "string", json_path = ".spec.profileRef.name"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.sites.filter(s, s.role == 'Primary').size() == 1").message("name exactly one site with role: Primary"),
+    validation = Rule::new("self.sites.all(s, self.sites.filter(t, t.siteRef.name == s.siteRef.name).size() == 1)").message("each site stands in sites once"),
+    validation = Rule::new("self.code == oldSelf.code").message("code can't be changed: make a new District"),
+    validation = Rule::new("has(self.namespace) == has(oldSelf.namespace) && (!has(self.namespace) || self.namespace == oldSelf.namespace)").message("namespace can't be changed: make a new District")
+)]
+pub struct DistrictSpec {
+    /// Division code (GB/T 2260), for example 370202.
+    #[schemars(regex(pattern = "^[0-9]{6}$"))]
+    pub code: String,
+    /// Names for people.
+    pub names: LocalizedText,
+    /// The city.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<LocalizedText>,
+    /// Namespace on the hub; the district's name when absent. Created, never deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// IANA time zone of its schedules.
+    #[serde(default = "default_time_zone")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+    /// What it is measured against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_ref: Option<ObjectReference>,
+    /// Where things are at home. Who is active now is a plan's epoch.
+    #[schemars(length(min = 1, max = 32))]
+    pub sites: Vec<DistrictSite>,
+    /// Departments that put applications on the platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub departments: Vec<Department>,
+    /// Who may do what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub role_bindings: Vec<RoleBinding>,
+    /// Namespaces on the sites that the district may touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_namespaces: Option<SiteNamespaces>,
+}
+
+fn default_time_zone() -> String {
+    "Asia/Shanghai".into()
+}
+
+/// A site's part in a district.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SiteRole {
+    /// Where applications run at home.
+    Primary,
+    /// Where they are recovered.
+    Standby,
+    /// A small, far site.
+    Edge,
+}
+
+/// A site of the district.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DistrictSite {
+    /// The Site.
+    pub site_ref: ObjectReference,
+    /// Its part.
+    pub role: SiteRole,
+}
+
+/// A department.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Department {
+    /// Name used in Applications.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Names for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<LocalizedText>,
+}
+
+/// The five roles of a district.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Declares platforms, applications, backups.
+    Engineer,
+    /// Approves.
+    Approver,
+    /// Runs drills and failovers.
+    Commander,
+    /// Reads everything, evidence included.
+    Auditor,
+}
+
+/// People of a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleBinding {
+    /// The role.
+    pub role: Role,
+    /// Groups that have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Users that have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
+}
+
+/// Namespaces on the sites that a district may touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SiteNamespaces {
+    /// Prefixes; `<district>-` when neither list is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<String>,
+    /// Whole names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+/// What was made for the district.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DistrictStatus {
+    /// Generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Its namespace on the hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Ready, AccessApplied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+impl District {
+    /// The district's namespace on the hub.
+    pub fn hub_namespace(&self) -> &str {
+        self.spec.namespace.as_deref().or(self.metadata.name.as_deref()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,5 @@
+//! Room *platform*: what runs where.
+
+pub mod application;
+pub mod district;
+pub mod site;

@@ -1,0 +1,140 @@
+//! Site: a Kubernetes cluster that is managed, in a failure domain of its own.
+
+use super::super::common::{Condition, LocalizedText, ObjectReference, Quantity};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How to reach a cluster, and which others burn together with it.
+#[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "platform861.io",
+    version = "v1alpha1",
+    kind = "Site",
+    derive = "PartialEq",
+    status = "SiteStatus",
+    category = "p861",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.kubernetesVersion"),
+    printcolumn(name = "Ready-Nodes", type_ = "integer", json_path = ".status.nodes.ready"),
+    printcolumn(name = "Agent", type_ = "string", json_path = ".status.agentVersion"),
+    printcolumn(name = "Domain", type_ = "string", json_path = ".spec.failureDomain", priority = 1),
+    printcolumn(name = "Cluster-UID", type_ = "string", json_path = ".status.clusterUID", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteSpec {
+    /// Names for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<LocalizedText>,
+    /// Sites, buckets and servers with the same word here burn together.
+    #[schemars(length(min = 1, max = 63))]
+    pub failure_domain: String,
+    /// How the cluster is reached.
+    pub access: SiteAccess,
+    /// Where its alerts and metrics are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
+}
+
+/// The hub's own cluster, or a kubeconfig in a Secret of the operator's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.inCluster) != has(self.kubeconfig)").message("give exactly one of access.inCluster: {} and access.kubeconfig"))]
+pub struct SiteAccess {
+    /// The hub runs in this site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_cluster: Option<InCluster>,
+    /// A kubeconfig leads there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<KubeconfigAccess>,
+}
+
+/// The hub's own cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InCluster {}
+
+/// A kubeconfig in a Secret (key `kubeconfig`) of the operator's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KubeconfigAccess {
+    /// The Secret.
+    pub secret_ref: ObjectReference,
+    /// The context in it; the current one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+/// A site's own Prometheus and Alertmanager.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Monitoring {
+    /// Prometheus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Endpoint>,
+    /// Alertmanager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alertmanager: Option<Endpoint>,
+}
+
+/// An HTTP endpoint with optional credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Base URL.
+    #[schemars(regex(pattern = "^https?://"), length(max = 1024))]
+    pub url: String,
+    /// Secret with the credentials, in the operator's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<ObjectReference>,
+}
+
+/// Nodes of a site.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeCounts {
+    /// All nodes.
+    pub total: i32,
+    /// Nodes whose Ready condition is True.
+    pub ready: i32,
+}
+
+/// What the nodes offer, or what their pods ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Capacity {
+    /// Cores.
+    pub cpu: Quantity,
+    /// Bytes.
+    pub memory: Quantity,
+    /// Pods.
+    pub pods: Quantity,
+}
+
+/// What was seen of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SiteStatus {
+    /// Generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// UID of kube-system, learnt at the first contact; another cluster behind the same kubeconfig is refused.
+    #[serde(rename = "clusterUID", skip_serializing_if = "Option::is_none")]
+    pub cluster_uid: Option<String>,
+    /// The API server's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes_version: Option<String>,
+    /// The agent's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+    /// Nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodeCounts>,
+    /// What the ready nodes offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocatable: Option<Capacity>,
+    /// What the pods on them ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Capacity>,
+    /// Ready, Reachable, AgentConnected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

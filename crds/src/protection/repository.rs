@@ -1,0 +1,151 @@
+//! BackupRepository: where backups are kept, in restic's format.
+
+use super::super::common::{Condition, ObjectReference, Quantity, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A place for backups.
+#[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "platform861.io",
+    version = "v1alpha1",
+    kind = "BackupRepository",
+    plural = "backuprepositories",
+    derive = "PartialEq",
+    namespaced,
+    status = "BackupRepositoryStatus",
+    shortname = "brepo",
+    category = "p861",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Checked", type_ = "string", json_path = ".status.conditions[?(@.type=='Checked')].status"),
+    printcolumn(name = "OffSite", type_ = "string", json_path = ".status.conditions[?(@.type=='OffSite')].status"),
+    printcolumn(name = "Escrow", type_ = "string", json_path = ".status.conditions[?(@.type=='EscrowProven')].status"),
+    printcolumn(name = "Used", type_ = "string", json_path = ".status.used"),
+    printcolumn(name = "Capacity", type_ = "string", json_path = ".spec.capacity"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.s3) != has(self.folder)").message("give exactly one of s3 and folder"))]
+pub struct BackupRepositorySpec {
+    /// Where it stands, in the words of Site.
+    #[schemars(length(min = 1, max = 63))]
+    pub failure_domain: String,
+    /// A bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Location>,
+    /// A folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderLocation>,
+    /// The key.
+    pub encryption: Encryption,
+    /// How much it may hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Quantity>,
+    /// How much may go on at once.
+    #[serde(default)]
+    pub limits: RepositoryLimits,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct S3Location {
+    /// Base URL.
+    #[schemars(regex(pattern = "^https?://[^/]+"), length(max = 1024))]
+    pub endpoint: String,
+    /// Bucket.
+    #[schemars(length(min = 3, max = 63))]
+    pub bucket: String,
+    /// Region.
+    #[serde(default = "default_region")]
+    pub region: String,
+    /// Path in the bucket.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub prefix: String,
+    /// How the bucket stands in the URL.
+    #[serde(default)]
+    pub addressing: Addressing,
+    /// Secret with keys accessKeyID and secretAccessKey.
+    pub credentials_secret_ref: ObjectReference,
+    /// Secret with key ca.crt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<ObjectReference>,
+}
+
+fn default_region() -> String {
+    "us-east-1".into()
+}
+
+/// How a bucket stands in the URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Addressing {
+    /// `https://host/bucket`.
+    #[default]
+    Path,
+    /// `https://bucket.host`.
+    VirtualHost,
+}
+
+/// A folder: a claim mounted by movers, or a path of the machine where they run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.claimName) != has(self.path)").message("give exactly one of folder.claimName and folder.path"))]
+pub struct FolderLocation {
+    /// Claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_name: Option<String>,
+    /// Absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^/"))]
+    pub path: Option<String>,
+}
+
+/// The repository's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// Secret with key `password`. Created if absent; losing it loses the data.
+    pub key_secret_ref: ObjectReference,
+}
+
+/// How much may go on at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RepositoryLimits {
+    /// Movers at a time.
+    #[schemars(range(min = 1, max = 256))]
+    pub movers: i32,
+}
+
+impl Default for RepositoryLimits {
+    fn default() -> Self {
+        Self { movers: 4 }
+    }
+}
+
+/// What was seen of the repository.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BackupRepositoryStatus {
+    /// Generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// restic's own id; another one at the same address is refused.
+    #[serde(rename = "repositoryID", skip_serializing_if = "Option::is_none")]
+    pub repository_id: Option<String>,
+    /// Bytes stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<Quantity>,
+    /// Snapshots in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<i32>,
+    /// When its structure was last checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_check_time: Option<Time>,
+    /// Ready, Checked, OffSite.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

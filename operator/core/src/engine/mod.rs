@@ -1,0 +1,123 @@
+//! The engine of every run: a plan of steps, a journal of what happened, and one pure function that says what to do now.
+//!
+//! ```text
+//! compile(spec, inventory)        -> Plan       once; stored beside the journal
+//! advance(&plan, &journal, now)   -> Advance    on every pass, from whatever the journal holds
+//! summary(&plan, &journal, now)   -> RunSummary for status and report
+//! ```
+//! An orchestrator is a loop around it: load the journal, claim it, copy people's actions, [`settle`] and store the records, then do the remaining
+//! commands to the world and append how they ended. It keeps nothing in its memory that it may not lose.
+
+mod actions;
+mod advance;
+mod course;
+mod journal;
+mod plan;
+mod run;
+mod step;
+mod summary;
+
+use jiff::Timestamp;
+use p861_crds::common::RunPhase;
+use serde::Serialize;
+
+pub use advance::{Advance, CancelCause, Command, Direction, advance};
+pub use journal::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, Journal, JournalError, Record, RunResult, SkipCause};
+pub use plan::{Limits, Plan, PlanError, Planned};
+pub use step::{Backoff, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
+pub use summary::{CleanUpTrouble, Counts, CurrentStep, MOST_CURRENT_STEPS, Outcome, RunFailure, RunSummary, StepTimeline, WaitsFor, summary};
+
+/// Where a run stands.
+pub type Phase = RunPhase;
+
+/// The journal does not fit the plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The run was claimed for another plan.
+    #[error("record {sequence}: the run was claimed for the plan {journal}, but this is {plan}; go on with the plan that is stored beside the journal")]
+    OtherPlan {
+        /// Sequence of the claim.
+        sequence: u64,
+        /// The plan's digest in the journal.
+        journal: String,
+        /// The digest of the plan at hand.
+        plan: String,
+    },
+    /// A record is about a step that the plan has not got.
+    #[error("record {sequence} is about step {step}, which is not in the plan; go on with the plan that is stored beside the journal")]
+    UnknownStep {
+        /// Sequence of the record.
+        sequence: u64,
+        /// The step.
+        step: StepId,
+    },
+    /// A record cannot follow. (A [`Journal`] never holds such a record; it is checked when it is appended.)
+    #[error("record {sequence}: step {step} is {state}, so {event} cannot follow")]
+    Impossible {
+        /// Sequence of the record.
+        sequence: u64,
+        /// The step.
+        step: StepId,
+        /// Where it stands.
+        state: String,
+        /// The event.
+        event: &'static str,
+    },
+}
+
+/// Why [`settle`] could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// The journal does not fit the plan.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A record cannot be appended.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The engine goes round in circles: a mistake in it, reported instead of filling the journal.
+    #[error("the engine wants to write without end; its last commands were {last}")]
+    Endless {
+        /// The commands of the last round.
+        last: String,
+    },
+}
+
+/// What [`settle`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Records to store, in order, before anything is done to the world. They are appended to the journal already.
+    pub records: Vec<Record>,
+    /// What is then to be done to the world: only Perform, PerformUndo and Cancel.
+    pub commands: Vec<Command>,
+    /// Where the run stands after these records.
+    pub phase: Phase,
+    /// When to look again, even if nothing else happens.
+    pub next: Option<Timestamp>,
+}
+
+/// Lets the journal take every record that is due now, and says what is then to be done to the world.
+///
+/// `journal` must be claimed under `token` by the caller. The records are stored before the commands are done; if storing one is refused, the run belongs
+/// to someone else, and none of the commands may be done.
+///
+/// # Errors
+/// [`SettleError`]; the journal may then hold some of the records, and is to be read again.
+pub fn settle<A: Serialize>(plan: &Plan<A>, journal: &mut Journal, token: u64, now: Timestamp) -> Result<Pass, SettleError> {
+    let before = journal.records().len();
+    // Each round takes at least one step at least one state further; a step has fewer than eight that need no effect.
+    let most = plan.steps().len().saturating_mul(8).saturating_add(8);
+    let mut last = String::new();
+    for _ in 0..most {
+        let advance = advance(plan, journal, now)?;
+        let entries = advance.entries();
+        if entries.is_empty() {
+            let records = journal.records()[before..].to_vec();
+            return Ok(Pass { records, commands: advance.commands, phase: advance.phase, next: advance.next });
+        }
+        last = format!("{entries:?}");
+        for entry in entries {
+            journal.push(journal.stamp(entry, token, now))?;
+        }
+    }
+    Err(SettleError::Endless { last })
+}

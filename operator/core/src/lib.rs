@@ -1,0 +1,16 @@
+//! Every decision of Platform 861, as pure functions: what was observed and the time go in, what to do comes out.
+//!
+//! Nothing here reads a clock, a file, the network or the environment, so everything here can be tested by telling it what it sees.
+//!
+//! Rooms: `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` says what of a plan is due; `objects` knows Kubernetes objects as
+//! data; `evidence` writes reports.
+
+pub mod conditions;
+pub mod engine;
+pub mod names;
+pub mod objects;
+pub mod protection;
+pub mod quantity;
+pub mod recovery;
+pub mod runs;
+pub mod time;

@@ -1,0 +1,73 @@
+//! Names that are derived, so that doing a thing twice finds what the first time made.
+
+use sha2::{Digest as _, Sha256};
+
+/// The first `length` characters of a name-safe digest of the parts: letters and digits, beginning with a letter.
+pub fn short_digest(parts: &[&str], length: usize) -> String {
+    // No vowels and no 0, 1, l: no words, nothing to misread.
+    const LETTERS: &[u8; 28] = b"bcdfghjkmnpqrstvwxz234567892";
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    let digest = hasher.finalize();
+    (0..length.min(digest.len()))
+        .map(|index| {
+            let choices = if index == 0 { 19 } else { 27 };
+            char::from(LETTERS[usize::from(digest[index]) % choices])
+        })
+        .collect()
+}
+
+/// The short id of a drill's bubble, from the Drill's UID.
+pub fn drill_id(uid: &str) -> String {
+    short_digest(&["drill", uid], 5)
+}
+
+/// The namespace of a bubble that stands for `namespace`.
+pub fn bubble_namespace(namespace: &str, drill_id: &str) -> String {
+    format!("{namespace}--drill-{drill_id}")
+}
+
+/// The name of a mover's Job and Secret: stable per run, step and attempt, at most 52 characters so that pod names keep room.
+pub fn mover(run_uid: &str, step: &str, attempt: u32) -> String {
+    let last = step.rsplit('/').next().unwrap_or(step);
+    let readable: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(24).collect();
+    format!("p861-{}-{}-{attempt}", readable.trim_matches('-'), short_digest(&[run_uid, step], 8))
+}
+
+/// A label value for a step id, which may hold slashes and be longer than a label.
+pub fn step_label(step: &str) -> String {
+    short_digest(&[step], 12)
+}
+
+/// Where a claim's files are in a snapshot. The application's first namespace is not named, so that a path survives a rename of the namespace.
+pub fn volume_part(first_namespace: &str, namespace: &str, claim: &str) -> String {
+    if namespace == first_namespace { format!("volumes/{claim}") } else { format!("volumes/{namespace}.{claim}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_kubernetes_and_differ_by_attempt() {
+        let long = format!("restore/{}/volume/{}", "a".repeat(40), "DATA_postgres.0".repeat(10));
+        let name = mover("3b1f9a52", &long, 12);
+        assert!(name.len() <= 52, "{name}");
+        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
+        assert_ne!(mover("u", "x", 1), mover("u", "x", 2));
+        assert_ne!(mover("u", "a/x", 1), mover("u", "b/x", 1));
+    }
+
+    #[test]
+    fn a_bubble_of_the_longest_namespace_still_is_a_namespace() {
+        assert!(bubble_namespace(&"n".repeat(47), &drill_id("some-uid")).len() <= 63);
+    }
+
+    #[test]
+    fn parts_are_not_confused_by_where_one_ends() {
+        assert_ne!(short_digest(&["ab", "c"], 8), short_digest(&["a", "bc"], 8));
+    }
+}

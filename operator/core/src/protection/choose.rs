@@ -1,0 +1,103 @@
+//! Which backup is offered: the newest sound one. A damaged one never is.
+
+use jiff::Timestamp;
+use p861_crds::{Backup, common::RunPhase, protection::backup::VerificationLevel};
+
+/// A backup that can be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryPoint {
+    /// The Backup's name.
+    pub backup: String,
+    /// restic's id.
+    pub snapshot: String,
+    /// What was written up to here is in it.
+    pub time: Timestamp,
+    /// Repository that it is in.
+    pub repository: String,
+    /// How far it was proven.
+    pub level: Option<VerificationLevel>,
+}
+
+/// Why no backup can be offered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRecoveryPoint {
+    /// There is none that succeeded.
+    #[error("application {0} has no backup that succeeded: p861 backup now {0}")]
+    None(String),
+    /// There are some, all newer.
+    #[error("application {application} has no sound backup of {before} or earlier; the oldest is of {oldest}")]
+    AllNewer {
+        /// The Application.
+        application: String,
+        /// The time asked for.
+        before: Timestamp,
+        /// The oldest there is.
+        oldest: Timestamp,
+    },
+    /// There are some, all damaged.
+    #[error("every backup of application {0} is damaged in its repository: p861 backup list {0}")]
+    AllDamaged(String),
+}
+
+/// Whether a backup was found damaged.
+pub fn is_damaged(backup: &Backup) -> bool {
+    backup.status.as_ref().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == "Verified" && c.status == "False" && c.reason == "Damaged"))
+}
+
+fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
+    let status = backup.status.as_ref()?;
+    if status.phase != Some(RunPhase::Succeeded) {
+        return None;
+    }
+    Some(RecoveryPoint {
+        backup: backup.metadata.name.clone()?,
+        snapshot: status.snapshot_id.clone()?,
+        time: status.recovery_point_time.as_ref()?.0,
+        repository: status.repository.clone()?,
+        level: status.verification.as_ref().map(|v| v.level),
+    })
+}
+
+/// The newest sound backup of an application, no newer than `not_after`.
+pub fn newest_sound<'a>(application: &str, backups: impl IntoIterator<Item = &'a Backup>, not_after: Option<Timestamp>) -> Result<RecoveryPoint, NoRecoveryPoint> {
+    let of_application: Vec<&Backup> = backups.into_iter().filter(|b| b.spec.application_ref.name == application && b.status.as_ref().is_some_and(|s| s.phase == Some(RunPhase::Succeeded))).collect();
+    if of_application.is_empty() {
+        return Err(NoRecoveryPoint::None(application.into()));
+    }
+    let mut sound: Vec<RecoveryPoint> = of_application.iter().filter(|b| !is_damaged(b)).filter_map(|b| as_point(b)).collect();
+    sound.sort_by(|a, b| (a.time, &a.backup).cmp(&(b.time, &b.backup)));
+    let Some(oldest) = sound.first().map(|point| point.time) else { return Err(NoRecoveryPoint::AllDamaged(application.into())) };
+    match sound.into_iter().rfind(|point| not_after.is_none_or(|limit| point.time <= limit)) {
+        Some(point) => Ok(point),
+        None => Err(NoRecoveryPoint::AllNewer { application: application.into(), before: not_after.unwrap_or(oldest), oldest }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backup(name: &str, second: i64, phase: &str, damaged: bool) -> Backup {
+        let time = Timestamp::from_second(second).expect("a time").to_string();
+        let verified = if damaged { serde_json::json!([{"type": "Verified", "status": "False", "reason": "Damaged", "message": "", "lastTransitionTime": time}]) } else { serde_json::json!([]) };
+        serde_json::from_value(serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": name}, "spec": {"applicationRef": {"name": "a"}},
+            "status": {"phase": phase, "snapshotID": name, "recoveryPointTime": time, "repository": "r", "conditions": verified}}))
+        .expect("a backup")
+    }
+
+    #[test]
+    fn a_damaged_backup_is_passed_over_for_the_newest_sound_one() {
+        let all = [backup("old", 100, "Succeeded", false), backup("new", 200, "Succeeded", true), backup("running", 300, "Running", false)];
+        assert_eq!(newest_sound("a", &all, None).map(|p| p.backup), Ok("old".into()));
+    }
+
+    #[test]
+    fn a_time_limit_is_kept_and_its_refusal_names_the_oldest() {
+        let all = [backup("old", 100, "Succeeded", false), backup("new", 200, "Succeeded", false)];
+        let at = |s| Some(Timestamp::from_second(s).expect("a time"));
+        assert_eq!(newest_sound("a", &all, at(150)).map(|p| p.backup), Ok("old".into()));
+        assert!(matches!(newest_sound("a", &all, at(50)), Err(NoRecoveryPoint::AllNewer { .. })));
+        assert!(matches!(newest_sound("b", &all, None), Err(NoRecoveryPoint::None(_))));
+        assert!(matches!(newest_sound("a", &[backup("x", 1, "Succeeded", true)], None), Err(NoRecoveryPoint::AllDamaged(_))));
+    }
+}

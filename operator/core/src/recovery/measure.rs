@@ -1,0 +1,63 @@
+//! What a drill measured: RTO from the start until the last check, RPO from the start back to what the recovered data says.
+
+use crate::{
+    engine::{Event, Journal},
+    recovery::objectives,
+};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::{ApplicationSpec, recovery::drill::RpoProof};
+
+/// What was measured of one application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measurement {
+    /// From the start until the last check passed; none if one did not.
+    pub rto: Option<SignedDuration>,
+    /// From the start back to the marker, or to the backup's time.
+    pub rpo: Option<SignedDuration>,
+    /// How the RPO was proven.
+    pub proof: RpoProof,
+    /// Checks passed.
+    pub passed: i32,
+    /// Checks in all.
+    pub total: i32,
+    /// Whether RTO and RPO are within the objectives.
+    pub objectives_met: bool,
+}
+
+/// Reads an application's measurement out of the journal of a drill.
+///
+/// `start` is the drill's start, `recovery_point` the time of the backup used: RPO is Assumed from it where no marker was read.
+pub fn measure(name: &str, spec: &ApplicationSpec, journal: &Journal, start: Timestamp, recovery_point: Timestamp) -> Measurement {
+    let done = |step: &str| {
+        journal.records().iter().rev().find(|record| record.step.as_ref().is_some_and(|id| id.as_str() == step) && matches!(record.event, Event::Done))
+    };
+    let ends: Vec<Option<Timestamp>> = if spec.checks.is_empty() {
+        vec![done(&format!("start/{name}/rest")).map(|record| record.at)]
+    } else {
+        spec.checks.iter().map(|check| done(&format!("check/{name}/{}", check.name)).map(|record| record.at)).collect()
+    };
+    let passed = ends.iter().flatten().count();
+    let last = if passed == ends.len() { ends.iter().flatten().max().copied() } else { None };
+    let rto = last.map(|end| end.duration_since(start));
+    let marker = done(&format!("marker/{name}")).and_then(|record| record.evidence.get("marker")?.as_str()?.parse::<Timestamp>().ok());
+    let (rpo, proof) = match marker {
+        Some(marker) => (start.duration_since(marker), RpoProof::Marker),
+        None => (start.duration_since(recovery_point), RpoProof::Assumed),
+    };
+    // A marker written after the start (a clock that is ahead) is no negative loss.
+    let rpo = rpo.max(SignedDuration::ZERO);
+    let stated = objectives::in_force(spec);
+    let within = |measured: Option<SignedDuration>, objective: Option<&p861_crds::Duration>| match (measured, objectives::duration(objective)) {
+        (Some(measured), Ok(Some(objective))) => measured <= objective,
+        (None, _) => false,
+        (Some(_), _) => true,
+    };
+    Measurement {
+        rto,
+        rpo: Some(rpo),
+        proof,
+        passed: if spec.checks.is_empty() { 0 } else { i32::try_from(passed).unwrap_or(i32::MAX) },
+        total: i32::try_from(spec.checks.len()).unwrap_or(i32::MAX),
+        objectives_met: within(rto, stated.rto.as_ref()) && within(Some(rpo), stated.rpo.as_ref()),
+    }
+}

@@ -1,0 +1,5 @@
+//! Room *recovery*: the steps of a drill, and what they measured.
+
+pub mod drill;
+pub mod measure;
+pub mod objectives;

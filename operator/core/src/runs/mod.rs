@@ -1,0 +1,7 @@
+//! What runs are made of: the actions that a step can be, shared by Backup, Restore and Drill, so that a drill is the recovery.
+
+mod action;
+mod task;
+
+pub use action::{Action, Bubble, PreflightSubject};
+pub use task::{ConflictHandling, CopyRules, MoverTask, SealFacts};

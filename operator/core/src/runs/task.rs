@@ -1,0 +1,182 @@
+//! What a mover is told to do. It is written into its Job, so it holds no secret.
+
+use p861_crds::{
+    WorkloadReference,
+    platform::application::{CronJobsInCopy, ObjectSelector},
+    protection::restore::{ConflictPolicy, Mapping, RestoreSelection},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the sealed snapshot says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealFacts {
+    /// The Backup's name.
+    pub backup: String,
+    /// The Application.
+    pub application: String,
+    /// The district's namespace on the hub.
+    pub district: String,
+    /// The site whose data it is.
+    pub site: String,
+    /// The application's namespaces, the first first.
+    pub namespaces: Vec<String>,
+    /// Parts that must be there, for example `objects`, `volumes/attachments`.
+    pub parts: Vec<String>,
+    /// Streams or hooks made it consistent.
+    pub consistent: bool,
+}
+
+/// How objects of a copy differ from those in the backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyRules {
+    /// Namespace in the backup → namespace to write to.
+    pub namespaces: BTreeMap<String, String>,
+    /// Other storage classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage_classes: Vec<Mapping>,
+    /// Other registries: a prefix of an image name for another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Mapping>,
+    /// The copy stands in a bubble: what would claim names, ports or rights outside is left out.
+    pub isolated: bool,
+    /// Workloads wait at zero replicas until they are started.
+    pub stopped: bool,
+    /// CronJobs of an isolated copy.
+    #[serde(default)]
+    pub cron_jobs: CronJobsInCopy,
+    /// Labels that every object gets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What is done about objects that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConflictHandling {
+    /// Nothing is there that isn't ours: a bubble.
+    Own,
+    /// As the Restore says.
+    Policy(ConflictPolicy),
+}
+
+/// A mover's task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum MoverTask {
+    /// Objects of the namespaces become the part `objects`.
+    BackupObjects {
+        /// Namespaces.
+        namespaces: Vec<String>,
+        /// Left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        exclude: Vec<ObjectSelector>,
+        /// The application's snapshot before this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<String>,
+    },
+    /// The mounted claim's files become a part.
+    BackupVolume {
+        /// The part, for example `volumes/attachments`.
+        part: String,
+        /// The application's snapshot before this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<String>,
+    },
+    /// A command's output becomes a part.
+    BackupStream {
+        /// The part, for example `streams/approval-db`.
+        part: String,
+        /// Namespace of the workload.
+        namespace: String,
+        /// The workload.
+        workload_ref: WorkloadReference,
+        /// The container.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        container: Option<String>,
+        /// The command.
+        dump: Vec<String>,
+    },
+    /// Parts become one snapshot.
+    Seal {
+        /// What it says of itself.
+        facts: SealFacts,
+    },
+    /// Every byte of a snapshot is in the repository. Without an id, the snapshot that the step before has sealed.
+    VerifyStored {
+        /// The snapshot.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<String>,
+    },
+    /// Objects of a snapshot are written.
+    RestoreObjects {
+        /// The snapshot.
+        snapshot: String,
+        /// How they differ.
+        rules: CopyRules,
+        /// Which of them.
+        #[serde(default)]
+        select: RestoreSelection,
+        /// What is done about objects that are there.
+        conflict: ConflictHandling,
+        /// Say what would be done, write nothing.
+        #[serde(default)]
+        preview: bool,
+    },
+    /// Files of a part are written into the mounted claim.
+    RestoreVolume {
+        /// The snapshot.
+        snapshot: String,
+        /// The part.
+        part: String,
+        /// Paths in it; all when empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        paths: Vec<String>,
+        /// They go under this path of the claim.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path_prefix: Option<String>,
+    },
+    /// A part is fed to a command.
+    RestoreStream {
+        /// The snapshot.
+        snapshot: String,
+        /// The part.
+        part: String,
+        /// Namespace of the workload.
+        namespace: String,
+        /// The workload.
+        workload_ref: WorkloadReference,
+        /// The container.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        container: Option<String>,
+        /// The command.
+        restore: Vec<String>,
+    },
+}
+
+impl MoverTask {
+    /// One word for metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::BackupObjects { .. } => "backupObjects",
+            Self::BackupVolume { .. } => "backupVolume",
+            Self::BackupStream { .. } => "backupStream",
+            Self::Seal { .. } => "seal",
+            Self::VerifyStored { .. } => "verifyStored",
+            Self::RestoreObjects { .. } => "restoreObjects",
+            Self::RestoreVolume { .. } => "restoreVolume",
+            Self::RestoreStream { .. } => "restoreStream",
+        }
+    }
+
+    /// Whether it writes objects, which needs the wider role.
+    pub fn writes_objects(&self) -> bool {
+        matches!(self, Self::RestoreObjects { preview: false, .. })
+    }
+
+    /// Whether it needs the API server of its site at all.
+    pub fn needs_api(&self) -> bool {
+        matches!(self, Self::BackupObjects { .. } | Self::BackupStream { .. } | Self::RestoreObjects { .. } | Self::RestoreStream { .. })
+    }
+}
