@@ -27,22 +27,36 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     ]
 }
 
-/// File name and YAML text of every definition, as it stands in the chart.
-pub fn documents() -> Result<Vec<(String, String)>, GenerateError> {
+/// Every definition as JSON, as it is installed.
+///
+/// # Errors
+/// If a definition can't be written as JSON.
+pub fn documents_as_json() -> Result<Vec<Value>, GenerateError> {
     definitions()
         .into_iter()
         .map(|crd| {
-            let kind = crd.spec.names.kind.clone();
-            let plural = crd.spec.names.plural.clone();
-            let error = |why: String| GenerateError { kind: kind.clone(), why };
-            let mut value = serde_json::to_value(&crd).map_err(|e| error(e.to_string()))?;
+            let mut value = serde_json::to_value(&crd).map_err(|error| GenerateError { kind: crd.spec.names.kind.clone(), why: error.to_string() })?;
             normalise(&mut value);
             describe(&mut value);
             if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
                 metadata.insert("annotations".into(), serde_json::json!({"helm.sh/resource-policy": "keep"}));
             }
-            let text = serde_saphyr::to_string(&value).map_err(|e| error(e.to_string()))?;
-            Ok((format!("{plural}.yaml"), format!("# Generated from crds/src by: make generate\n{text}")))
+            Ok(value)
+        })
+        .collect()
+}
+
+/// File name and YAML text of every definition, as it stands in the chart.
+///
+/// # Errors
+/// If a definition can't be written as YAML.
+pub fn documents() -> Result<Vec<(String, String)>, GenerateError> {
+    documents_as_json()?
+        .into_iter()
+        .map(|value| {
+            let word = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = serde_saphyr::to_string(&value).map_err(|error| GenerateError { kind: word("/spec/names/kind"), why: error.to_string() })?;
+            Ok((format!("{}.yaml", word("/spec/names/plural")), format!("# Generated from crds/src by: make generate\n{text}")))
         })
         .collect()
 }

@@ -10,6 +10,7 @@ pub mod names;
 pub mod platform;
 pub mod protection;
 pub mod recovery;
+pub mod reference;
 
 pub use common::{Condition, Duration, LocalizedText, ObjectReference, WorkloadKind, WorkloadReference};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

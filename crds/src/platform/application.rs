@@ -484,9 +484,6 @@ pub struct ApplicationStatus {
     /// The newest drill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<DrillSummary>,
-    /// The newest marker written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub marker_time: Option<Time>,
     /// Ready, Healthy, Protected, Recoverable, ReadyToFailover.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

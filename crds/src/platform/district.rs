@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("self.sites.filter(s, s.role == 'Primary').size() == 1").message("name exactly one site with role: Primary"),
     validation = Rule::new("self.sites.all(s, self.sites.filter(t, t.siteRef.name == s.siteRef.name).size() == 1)").message("each site stands in sites once"),
     validation = Rule::new("self.code == oldSelf.code").message("code can't be changed: make a new District"),
-    validation = Rule::new("has(self.namespace) == has(oldSelf.namespace) && (!has(self.namespace) || self.namespace == oldSelf.namespace)").message("namespace can't be changed: make a new District")
+    validation = Rule::new("has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)").message("namespace can't be changed: make a new District")
 )]
 pub struct DistrictSpec {
     /// Division code (GB/T 2260), for example 370202.

@@ -7,6 +7,7 @@
 
 pub mod conditions;
 pub mod engine;
+pub mod evidence;
 pub mod names;
 pub mod objects;
 pub mod protection;

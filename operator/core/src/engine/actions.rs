@@ -5,7 +5,7 @@ use p861_crds::common::{ActionKind, RunAction};
 
 use super::{
     course::State,
-    journal::SkipCause,
+    event::{AbortCause, SkipCause},
     run::{Commitment, Ending, Run},
 };
 use crate::time::parse_duration;
@@ -15,7 +15,7 @@ impl<A> Run<'_, A> {
     ///
     /// # Errors
     /// Why it has none, as a sentence for the one who asked.
-    pub(super) fn act(&mut self, index: u32, action: &RunAction) -> Result<(), String> {
+    pub fn act(&mut self, index: u32, action: &RunAction) -> Result<(), String> {
         let reason = action.reason.clone().unwrap_or_default();
         match action.action {
             ActionKind::Pause => {
@@ -35,13 +35,13 @@ impl<A> Run<'_, A> {
             }
             ActionKind::Abort => {
                 self.must_go_on()?;
-                if self.abort_is_wanted() {
+                if self.abort_wanted.is_some() {
                     return Err("an abort was asked for already".to_owned());
                 }
                 if self.commitment() == Commitment::Committed {
                     return Err(self.no_way_back());
                 }
-                self.want_abort(index, reason);
+                self.abort_wanted = Some((AbortCause::Person, reason, Some(index)));
                 Ok(())
             }
             ActionKind::Retry => self.act_retry(self.named(action)?),

@@ -6,187 +6,15 @@ use serde::Serialize;
 
 use super::{
     ReplayError,
+    command::{CancelCause, Command, Direction},
     course::State,
-    journal::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, Journal, RunResult, SkipCause},
+    event::{AbortCause, Answer, AskKind, Entry, Failure, RunResult, SkipCause},
+    journal::Journal,
     plan::Plan,
     run::{Commitment, Ending, Run},
     step::{OnFailure, OnTimeout, StepId},
 };
 use crate::time::human_duration;
-
-/// Which of a step's two effects is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Its action.
-    Forward,
-    /// Its undo.
-    Undo,
-}
-
-/// Why an effect is to be stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CancelCause {
-    /// The attempt's deadline has passed.
-    DeadlineExceeded {
-        /// When.
-        deadline: Timestamp,
-        /// How long the attempt was given.
-        allowed: String,
-    },
-    /// The run ends early.
-    RunEnds,
-    /// A person skips the step.
-    Skipped,
-}
-
-impl CancelCause {
-    /// What to record once the effect has stopped without having happened.
-    pub fn failure(&self) -> Failure {
-        match self {
-            Self::DeadlineExceeded { deadline, allowed } => {
-                Failure::transient("DeadlineExceeded", format!("it was not done within {allowed}, by {deadline}, and was stopped"))
-            }
-            Self::RunEnds => Failure { class: FailureClass::Cancelled, reason: "Aborted".to_owned(), message: "stopped, because the run ends early".to_owned() },
-            Self::Skipped => Failure { class: FailureClass::Cancelled, reason: "Skipped".to_owned(), message: "stopped, because a person skips it".to_owned() },
-        }
-    }
-}
-
-/// One thing to do. The first group is written to the journal ([`Command::entry`]), the second is done to the world.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Record the intent of a step's action. Once that is durable, `advance` commands to perform it.
-    Start {
-        /// The step.
-        step: StepId,
-        /// Its attempt; 1 is the first.
-        attempt: u32,
-    },
-    /// Record the intent of a step's undo.
-    Undo {
-        /// The step.
-        step: StepId,
-        /// The attempt to undo it; 1 is the first.
-        attempt: u32,
-    },
-    /// Record that a person is asked, and tell people.
-    Ask {
-        /// The step.
-        step: StepId,
-        /// About what.
-        kind: AskKind,
-    },
-    /// Record that a question has ended in the step's favour.
-    Settle {
-        /// The step.
-        step: StepId,
-        /// How.
-        answer: Answer,
-    },
-    /// Record that a step has failed without an attempt: the answer was no, or nobody answered.
-    Fail {
-        /// The step.
-        step: StepId,
-        /// Why.
-        failure: Failure,
-        /// Who said no.
-        by: Option<String>,
-    },
-    /// Record that a step, or its undo, is skipped.
-    Skip {
-        /// The step.
-        step: StepId,
-        /// Why.
-        cause: SkipCause,
-        /// Who skipped it.
-        by: Option<String>,
-    },
-    /// Record that a person's action has no effect.
-    Refuse {
-        /// Its index in `spec.actions`.
-        index: u32,
-        /// Why, and what to do instead.
-        message: String,
-    },
-    /// Record that the run's deadline has passed.
-    Abort {
-        /// Why.
-        cause: AbortCause,
-        /// A sentence.
-        reason: String,
-    },
-    /// Record the end of the run.
-    Finish {
-        /// How it ended.
-        result: RunResult,
-        /// A reason of the API.
-        reason: String,
-        /// A sentence.
-        message: String,
-    },
-    /// Bring this step's effect about, or go on doing so: its intent is durable. Idempotent by step and attempt.
-    Perform {
-        /// The step.
-        step: StepId,
-        /// The attempt.
-        attempt: u32,
-    },
-    /// The same for its undo.
-    PerformUndo {
-        /// The step.
-        step: StepId,
-        /// The attempt to undo it.
-        attempt: u32,
-    },
-    /// Stop the effect and, only when it has certainly stopped, record how it ended: Done (Undone) if it happened, else Failed (UndoFailed) with
-    /// [`CancelCause::failure`]. Until that stands in the journal the command comes again.
-    Cancel {
-        /// The step.
-        step: StepId,
-        /// The attempt, of the action or of its undo.
-        attempt: u32,
-        /// Which of the two.
-        direction: Direction,
-        /// Why.
-        cause: CancelCause,
-    },
-}
-
-impl Command {
-    /// What this command writes to the journal; none if it is done to the world.
-    pub fn entry(&self) -> Option<Entry> {
-        Some(match self {
-            Self::Start { step, attempt } => Entry::of(step.clone(), *attempt, Event::Intent),
-            Self::Undo { step, attempt } => Entry::of(step.clone(), *attempt, Event::UndoIntent),
-            Self::Ask { step, kind } => Entry::of(step.clone(), 0, Event::Asked { kind: *kind }),
-            Self::Settle { step, answer } => Entry::of(step.clone(), 0, Event::Answered { answer: *answer }),
-            Self::Fail { step, failure, by } => Entry { by: by.clone(), ..Entry::of(step.clone(), 0, Event::Failed(failure.clone())) },
-            Self::Skip { step, cause, by } => Entry { by: by.clone(), ..Entry::of(step.clone(), 0, Event::Skipped { cause: cause.clone() }) },
-            Self::Refuse { index, message } => Entry::run(Event::ActionRefused { index: *index, message: message.clone() }),
-            Self::Abort { cause, reason } => Entry::run(Event::AbortRequested { cause: *cause, reason: reason.clone() }),
-            Self::Finish { result, reason, message } => {
-                Entry::run(Event::Finished { result: *result, reason: reason.clone(), message: message.clone() })
-            }
-            Self::Perform { .. } | Self::PerformUndo { .. } | Self::Cancel { .. } => return None,
-        })
-    }
-
-    /// The step that it is about.
-    pub fn step(&self) -> Option<&StepId> {
-        match self {
-            Self::Start { step, .. }
-            | Self::Undo { step, .. }
-            | Self::Ask { step, .. }
-            | Self::Settle { step, .. }
-            | Self::Fail { step, .. }
-            | Self::Skip { step, .. }
-            | Self::Perform { step, .. }
-            | Self::PerformUndo { step, .. }
-            | Self::Cancel { step, .. } => Some(step),
-            Self::Refuse { .. } | Self::Abort { .. } | Self::Finish { .. } => None,
-        }
-    }
-}
 
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,12 +42,16 @@ impl Advance {
 /// # Errors
 /// [`ReplayError`] if the journal belongs to another plan.
 pub fn advance<A: Serialize>(plan: &Plan<A>, journal: &Journal, now: Timestamp) -> Result<Advance, ReplayError> {
-    let run = Run::replay(plan, journal)?;
-    let phase = phase(&run);
-    if run.finished.is_some() || journal.token() == 0 {
-        return Ok(Advance { commands: Vec::new(), phase, next: None });
+    Ok(advance_run(&Run::replay(plan, journal)?, now))
+}
+
+pub(super) fn advance_run<A>(run: &Run<'_, A>, now: Timestamp) -> Advance {
+    let phase = phase(run);
+    // Nothing is done for a run that nobody has claimed (its journal is empty), or that is over.
+    if run.finished.is_some() || run.start.is_none() {
+        return Advance { commands: Vec::new(), phase, next: None };
     }
-    let mut pass = Pass { run: &run, now, commands: Vec::new(), next: None, slots: slots(&run) };
+    let mut pass = Pass { run, now, commands: Vec::new(), next: None, slots: slots(run) };
     pass.refusals();
     pass.in_flight();
     match run.ending {
@@ -229,7 +61,7 @@ pub fn advance<A: Serialize>(plan: &Plan<A>, journal: &Journal, now: Timestamp) 
     if run.cleaning_up() {
         pass.clean_up();
     }
-    Ok(Advance { commands: pass.commands, phase, next: pass.next })
+    Advance { commands: pass.commands, phase, next: pass.next }
 }
 
 /// How many more effects may start.

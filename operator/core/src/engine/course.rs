@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::journal::{Answer, AskKind, Event, Failure, Record, SkipCause};
+use super::event::{Answer, AskKind, Event, Failure, Record, SkipCause};
 
 /// Where a step stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,9 +131,10 @@ impl Course {
                 self.ended = Some(at);
                 State::Skipped { cause: cause.clone() }
             }
-            (State::Done | State::Failed { .. } | State::Skipped { .. } | State::UndoFailed { .. }, Event::UndoIntent)
-                if self.attempts > 0 && attempt == self.undo_attempts + 1 =>
-            {
+            (
+                State::Done | State::Asked { .. } | State::Answered | State::Failed { .. } | State::Skipped { .. } | State::UndoFailed { .. },
+                Event::UndoIntent,
+            ) if self.attempts > 0 && attempt == self.undo_attempts + 1 => {
                 self.undo_attempts = attempt;
                 State::Undoing { attempt, since: at }
             }

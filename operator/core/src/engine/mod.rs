@@ -10,10 +10,13 @@
 
 mod actions;
 mod advance;
+mod command;
 mod course;
+mod event;
 mod journal;
 mod plan;
 mod run;
+mod standing;
 mod step;
 mod summary;
 
@@ -21,8 +24,10 @@ use jiff::Timestamp;
 use p861_crds::common::RunPhase;
 use serde::Serialize;
 
-pub use advance::{Advance, CancelCause, Command, Direction, advance};
-pub use journal::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, Journal, JournalError, Record, RunResult, SkipCause};
+pub use advance::{Advance, advance};
+pub use command::{CancelCause, Command, Direction};
+pub use event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, Record, RunResult, SkipCause};
+pub use journal::{Journal, JournalError};
 pub use plan::{Limits, Plan, PlanError, Planned};
 pub use step::{Backoff, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
 pub use summary::{CleanUpTrouble, Counts, CurrentStep, MOST_CURRENT_STEPS, Outcome, RunFailure, RunSummary, StepTimeline, WaitsFor, summary};
@@ -51,6 +56,16 @@ pub enum ReplayError {
         /// The step.
         step: StepId,
     },
+    /// A record is about something that the plan has not got: a question that the step does not ask, or an undo of what cannot be undone.
+    #[error("record {sequence}: {event} of step {step}, which by the plan has no such thing; go on with the plan that is stored beside the journal")]
+    Unplanned {
+        /// Sequence of the record.
+        sequence: u64,
+        /// The step.
+        step: StepId,
+        /// The event.
+        event: &'static str,
+    },
     /// A record cannot follow. (A [`Journal`] never holds such a record; it is checked when it is appended.)
     #[error("record {sequence}: step {step} is {state}, so {event} cannot follow")]
     Impossible {
@@ -75,9 +90,9 @@ pub enum SettleError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The engine goes round in circles: a mistake in it, reported instead of filling the journal.
-    #[error("the engine wants to write without end; its last commands were {last}")]
+    #[error("the engine wants to write without end; its last entry was {last}")]
     Endless {
-        /// The commands of the last round.
+        /// The last entry.
         last: String,
     },
 }
@@ -104,20 +119,22 @@ pub struct Pass {
 /// [`SettleError`]; the journal may then hold some of the records, and is to be read again.
 pub fn settle<A: Serialize>(plan: &Plan<A>, journal: &mut Journal, token: u64, now: Timestamp) -> Result<Pass, SettleError> {
     let before = journal.records().len();
-    // Each round takes at least one step at least one state further; a step has fewer than eight that need no effect.
-    let most = plan.steps().len().saturating_mul(8).saturating_add(8);
+    let mut run = run::Run::replay(plan, journal)?;
+    // Every round writes a record that takes a step, or the run, one state further without an effect; a step has fewer than eight of those.
+    let most = plan.steps().len().saturating_mul(8).saturating_add(8).saturating_add(run.refusals.len());
     let mut last = String::new();
     for _ in 0..most {
-        let advance = advance(plan, journal, now)?;
-        let entries = advance.entries();
-        if entries.is_empty() {
+        let now_due = advance::advance_run(&run, now);
+        // One record at a time, so that what follows depends on the journal alone, wherever an orchestrator died: two records chosen together might,
+        // after a cut between them, be followed by another choice.
+        let Some(entry) = now_due.commands.iter().find_map(Command::entry) else {
             let records = journal.records()[before..].to_vec();
-            return Ok(Pass { records, commands: advance.commands, phase: advance.phase, next: advance.next });
-        }
-        last = format!("{entries:?}");
-        for entry in entries {
-            journal.push(journal.stamp(entry, token, now))?;
-        }
+            return Ok(Pass { records, commands: now_due.commands, phase: now_due.phase, next: now_due.next });
+        };
+        last = format!("{entry:?}");
+        let record = journal.stamp(entry, token, now);
+        journal.push(record.clone())?;
+        run.read(&record)?;
     }
     Err(SettleError::Endless { last })
 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::step::{Step, StepId};
+use super::step::{OnFailure, OnTimeout, Step, StepId};
 use crate::time::{gep2257, print_duration};
 
 /// What is wrong with a plan. Each is a mistake of whoever compiled it, never of the world.
@@ -255,6 +255,7 @@ fn check_step<A>(step: &Step<A>) -> Result<(), PlanError> {
     if let Some(timeout) = step.needs_person.as_ref().and_then(|prompt| prompt.timeout) {
         check_duration(timeout, || format!("the time that step {} waits for a person", step.id))?;
     }
+    let skips_by_itself = step.needs_person.as_ref().is_some_and(|prompt| prompt.on_timeout == OnTimeout::Skip);
     let contradictions = [
         (step.retry.attempts == 0, "it may be tried 0 times; 1 is no retry"),
         (step.retry.backoff.longest < step.retry.backoff.first, "its longest wait between attempts is shorter than the first"),
@@ -262,6 +263,8 @@ fn check_step<A>(step: &Step<A>) -> Result<(), PlanError> {
         (step.finally && step.needs_person.is_some(), "a clean-up step cannot wait for a person, or clean-up might never end"),
         (step.finally && step.point_of_no_return, "a clean-up step cannot be the point of no return"),
         (step.point_of_no_return && step.undo.is_some(), "the point of no return cannot be undone"),
+        (step.point_of_no_return && step.on_failure == OnFailure::Continue, "the run cannot go on as if it were optional, since it is the point of no return"),
+        (step.point_of_no_return && skips_by_itself, "the point of no return cannot be skipped when nobody answers; let it continue or fail"),
         (step.needs_person.as_ref().is_some_and(|prompt| prompt.people == 0), "it waits for the answers of 0 people"),
     ];
     match contradictions.into_iter().find(|(wrong, _)| *wrong) {

@@ -9,7 +9,8 @@ use super::{
     ReplayError,
     advance::phase,
     course::State,
-    journal::{Failure, FailureClass, Journal, RunResult, SkipCause},
+    event::{Failure, FailureClass, RunResult, SkipCause},
+    journal::Journal,
     plan::{Plan, Planned},
     run::{Commitment, Run},
     step::StepId,
@@ -256,9 +257,8 @@ fn outcome<A>(run: &Run<'_, A>, at: usize) -> Outcome {
         State::Done => Outcome::Done,
         State::Undone => Outcome::Undone,
         State::Skipped { cause: SkipCause::DependencyFailed { .. } } if !run.steps[at].reopened => Outcome::NotReached,
-        State::Skipped { cause: SkipCause::Person { .. } | SkipCause::TimedOut } => Outcome::Skipped,
-        // Its effect stands: nothing was taken back.
-        State::UndoGivenUp => Outcome::Skipped,
+        // Undo given up: its effect stands, and a person decided so.
+        State::Skipped { cause: SkipCause::Person { .. } | SkipCause::TimedOut } | State::UndoGivenUp => Outcome::Skipped,
         State::Failed { failure, .. } if failure.class == FailureClass::Cancelled && run.ending.is_some() => Outcome::Cancelled,
         State::Failed { .. } if over || (!run.step(at).finally && (run.exhausted(at) || run.ending.is_some())) => Outcome::Failed,
         State::Waiting | State::Asked { .. } | State::Answered | State::Skipped { .. } if over || (run.ending.is_some() && !run.step(at).finally) => Outcome::NotRun,

@@ -58,7 +58,15 @@ pub struct DrillFacts<'a> {
 /// (left standing) → clean-up, which runs however the run ends. Data is brought for all applications at once; starting waits for the groups before.
 pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let bubble = bubble(facts);
-    let subjects = facts.subjects.iter().map(|s| PreflightSubject { application: s.name.into(), backup: s.point.backup.clone() }).collect();
+    let subject = |s: &Subject<'_>| PreflightSubject {
+        application: s.name.into(),
+        backup: s.point.backup.clone(),
+        repository: s.point.repository.clone(),
+        snapshot: s.point.snapshot.clone(),
+        time: s.point.time,
+        level: s.point.level,
+    };
+    let subjects = facts.subjects.iter().map(subject).collect();
     let preflight = StepId::new("preflight")?;
     let mut steps = vec![Step::new(preflight.clone(), Action::Preflight { site: facts.site.into(), subjects }, SignedDuration::from_mins(2)).retry(Retry::times(2))];
     match facts.drill_type {
@@ -331,7 +339,9 @@ mod tests {
     }
 
     fn waits(plan: &Plan<Action>, id: &str) -> Vec<String> {
-        plan.steps().iter().find(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no step {id}")).dependencies().map(ToString::to_string).collect()
+        let mut waits: Vec<String> = plan.steps().iter().find(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no step {id}")).dependencies().map(ToString::to_string).collect();
+        waits.sort();
+        waits
     }
 
     fn two_groups() -> serde_json::Value {
@@ -343,14 +353,14 @@ mod tests {
         let plan = compiled(two_groups(), 0);
         assert_eq!(waits(&plan, "restore/two/objects"), ["verify/two"]);
         assert_eq!(waits(&plan, "verify/two"), ["isolate"]);
-        assert_eq!(waits(&plan, "start/two/data"), ["restore/two/objects", "restore/two/volume/files", "check/one/login"]);
+        assert_eq!(waits(&plan, "start/two/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
     }
 
     #[test]
     fn the_next_tier_waits_for_the_stream_that_the_tier_before_is_fed() {
         let plan = compiled(two_groups(), 0);
         assert_eq!(waits(&plan, "restore/one/stream/db"), ["start/one/data"]);
-        assert_eq!(waits(&plan, "start/one/web"), ["start/one/data", "restore/one/stream/db"]);
+        assert_eq!(waits(&plan, "start/one/web"), ["restore/one/stream/db", "start/one/data"]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! One effect, as the compiler states it and the operator performs it.
 
 use super::task::MoverTask;
+use jiff::Timestamp;
 use p861_crds::{
     WorkloadReference,
     common::ContainerCommand,
     platform::application::{Check, Marker},
+    protection::backup::VerificationLevel,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +32,15 @@ pub struct PreflightSubject {
     pub application: String,
     /// The Backup that will be used.
     pub backup: String,
+    /// The repository that it is in.
+    pub repository: String,
+    /// Its snapshot.
+    pub snapshot: String,
+    /// Its recovery point.
+    pub time: Timestamp,
+    /// How far it was proven before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<VerificationLevel>,
 }
 
 /// One effect. Each is idempotent: performed again after a crash it finds what it did before.

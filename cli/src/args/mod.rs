@@ -1,0 +1,130 @@
+//! What can be typed. The English texts are here, beside what they describe; the Chinese ones are in `text::help`, found by the English.
+
+mod nouns;
+mod runs;
+
+pub use nouns::*;
+pub use runs::*;
+
+use crate::{
+    printer::Output,
+    text::{self, Language},
+};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use jiff::SignedDuration;
+use std::{ffi::OsString, path::PathBuf};
+
+/// Backups that are proven, drills that are measured, for the 861 platforms of a city's districts
+#[derive(Clone, Debug, Parser)]
+#[command(name = "p861", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 120)]
+#[command(after_help = "Exit codes: 0 good, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad, 5 a person is waited for, 6 unreachable, 7 --timeout passed, 130 Ctrl-C")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// The district; the kubeconfig context's namespace when absent
+    #[arg(short, long, global = true, value_name = "DISTRICT", conflicts_with = "namespace")]
+    pub district: Option<String>,
+    /// The district's namespace on the hub
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The form of the answer
+    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
+    pub output: Output,
+    /// The language of tables and messages; LANG decides when absent
+    #[arg(long, global = true, value_enum, env = "P861_LANG", value_name = "LANGUAGE", ignore_case = true)]
+    pub lang: Option<Language>,
+    /// Watch no longer than this, for example 30m; the run goes on, exit code 7
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<SignedDuration>,
+    /// Start it and return at once
+    #[arg(long, global = true)]
+    pub no_wait: bool,
+    /// The kubeconfig's context
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// The kubeconfig; KUBECONFIG or ~/.kube/config when absent
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// What p861 can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// One page: what runs, what is protected, what needs a person (exit code 4 if something does)
+    Status,
+    /// Sites: the clusters that are managed
+    #[command(subcommand)]
+    Site(SiteCommand),
+    /// Districts
+    #[command(subcommand)]
+    District(DistrictCommand),
+    /// Applications of the district
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Repositories: where backups are kept
+    #[command(subcommand)]
+    Repository(RepositoryCommand),
+    /// Backups: take, list, watch
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Restores: preview, run, watch
+    #[command(subcommand)]
+    Restore(RestoreCommand),
+    /// Recovery plans: list, check
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Drills: run, watch, act on, report
+    #[command(subcommand)]
+    Drill(DrillCommand),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    p861_core::time::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// The whole command, in a language. `plugin` if it was called by kubectl.
+pub fn command(language: Language, plugin: bool) -> clap::Command {
+    let command = Cli::command();
+    let command = if plugin { command.name("kubectl-p861").bin_name("kubectl p861") } else { command };
+    text::translate(command, language)
+}
+
+/// Reads what was typed. The error is clap's own: a usage error, or the help that was asked for.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>, language: Language, plugin: bool) -> Result<Cli, clap::Error> {
+    let matches = command(language, plugin).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Whether a command that a status or a condition names is one of this program's.
+pub fn understands(line: &str) -> bool {
+    let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+    words.first().is_some_and(|word| word == "p861") && parse(words, Language::En, false).is_ok()
+}
+
+/// Whether the program was called as `kubectl p861`.
+pub fn is_plugin(program: Option<&OsString>) -> bool {
+    program.map(std::path::Path::new).and_then(|path| path.file_stem()).is_some_and(|name| name == "kubectl-p861" || name == "kubectl_p861")
+}
+
+#[cfg(test)]
+mod tests;

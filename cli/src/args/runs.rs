@@ -1,0 +1,290 @@
+//! Nouns and verbs of runs. The verbs that act on a run are the same everywhere.
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+use p861_crds::{
+    protection::restore::{ConflictPolicy, Mapping},
+    recovery::drill::DrillType,
+};
+
+/// `p861 backup …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Take a backup of an application now, and watch it
+    Now(BackupNow),
+    /// List backups: the newest, and the newest of each level
+    List(BackupList),
+    /// Show one backup
+    Show(super::Name),
+    #[command(flatten)]
+    Act(RunVerb),
+}
+
+/// `p861 restore …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum RestoreCommand {
+    /// Show what a restore would do; nothing is written (exit code 4 if something is in its way)
+    Preview(RestorePreview),
+    /// Restore a backup, after asking
+    Run(RestoreRun),
+    /// List restores
+    List,
+    /// Show one restore
+    Show(super::Name),
+    #[command(flatten)]
+    Act(RunVerb),
+}
+
+/// `p861 drill …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Rehearse a plan, and watch it (exit code 0 if it passed, 4 if not)
+    Run(DrillRun),
+    /// List drills
+    List(DrillList),
+    /// Show one drill
+    Show(super::Name),
+    /// Write the report: -o html or -o json
+    Report(super::Name),
+    /// Clean up a copy that is kept standing, now
+    Cleanup(Act),
+    /// Keep the copy standing longer
+    Extend(Extend),
+    #[command(flatten)]
+    Act(RunVerb),
+}
+
+/// Verbs of every run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RunVerb {
+    /// Watch a run until it ends
+    Watch(super::Name),
+    /// Start nothing new until resume
+    Pause(Act),
+    /// Go on after pause
+    Resume(Act),
+    /// Stop the run, undo what was done, clean up
+    Abort(Act),
+    /// Try a failed step again
+    Retry(ActOnStep),
+    /// Go on without a step
+    Skip(ActOnStep),
+    /// Answer a step's question; yes unless --no
+    Answer(Answer),
+}
+
+/// An action on a run.
+#[derive(Clone, Debug, Args)]
+pub struct Act {
+    /// The run
+    pub name: String,
+    /// Why; it stands in the journal and the report
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// An action on a step of a run.
+#[derive(Clone, Debug, Args)]
+pub struct ActOnStep {
+    /// The run
+    pub name: String,
+    /// The step; may be left out if only one is meant
+    pub step: Option<String>,
+    /// Why; it stands in the journal and the report
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// An answer to a step's question.
+#[derive(Clone, Debug, Args)]
+pub struct Answer {
+    /// The run
+    pub name: String,
+    /// The step; may be left out if only one is meant
+    pub step: Option<String>,
+    /// Answer yes
+    #[arg(long, conflicts_with = "no")]
+    pub yes: bool,
+    /// Answer no
+    #[arg(long)]
+    pub no: bool,
+    /// Why; it stands in the journal and the report
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `p861 drill extend`
+#[derive(Clone, Debug, Args)]
+pub struct Extend {
+    /// The run
+    pub name: String,
+    /// By how long, for example 30m
+    #[arg(value_parser = super::duration, value_name = "DURATION")]
+    pub by: SignedDuration,
+    /// Why; it stands in the journal and the report
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// How far a drill goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DrillKind {
+    /// Recover a copy that can reach nothing outside itself
+    #[default]
+    #[value(name = "Isolated")]
+    Isolated,
+    /// Compile, check and predict; touch nothing
+    #[value(name = "Tabletop")]
+    Tabletop,
+}
+
+impl From<DrillKind> for DrillType {
+    fn from(kind: DrillKind) -> Self {
+        match kind {
+            DrillKind::Isolated => Self::Isolated,
+            DrillKind::Tabletop => Self::Tabletop,
+        }
+    }
+}
+
+/// `p861 drill run`
+#[derive(Clone, Debug, Args)]
+pub struct DrillRun {
+    /// The plan
+    pub plan: String,
+    /// How far it goes
+    #[arg(long = "type", value_enum, default_value = "Isolated", ignore_case = true, value_name = "TYPE")]
+    pub kind: DrillKind,
+    /// Where; the plan's standby when absent
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// Use no data newer than this, for example "2026-11-20 00:00"
+    #[arg(long, value_name = "TIME")]
+    pub not_after: Option<String>,
+    /// What is imagined to have happened
+    #[arg(long, value_name = "TEXT")]
+    pub scenario: Option<String>,
+    /// Keep the copy standing this long for people to look at, for example 1h
+    #[arg(long, value_parser = super::duration, value_name = "DURATION")]
+    pub keep_for: Option<SignedDuration>,
+}
+
+/// `p861 drill list`
+#[derive(Clone, Debug, Args)]
+pub struct DrillList {
+    /// Only of this plan
+    pub plan: Option<String>,
+}
+
+/// `p861 backup now`
+#[derive(Clone, Debug, Args)]
+pub struct BackupNow {
+    /// The application
+    pub application: String,
+    /// Where to; the policy's, or the district's only one, when absent
+    #[arg(long, value_name = "REPOSITORY")]
+    pub repository: Option<String>,
+    /// Why it is taken
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Keep it at least until then, for example 2027-01-31
+    #[arg(long, value_name = "TIME")]
+    pub keep_until: Option<String>,
+}
+
+/// `p861 backup list`
+#[derive(Clone, Debug, Args)]
+pub struct BackupList {
+    /// Only of this application
+    pub application: Option<String>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What is done about objects that are there and different.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Conflict {
+    /// Write nothing
+    #[default]
+    #[value(name = "Refuse")]
+    Refuse,
+    /// Leave them
+    #[value(name = "Skip")]
+    Skip,
+    /// Apply over them
+    #[value(name = "Merge")]
+    Merge,
+    /// Delete and create
+    #[value(name = "Replace")]
+    Replace,
+}
+
+impl From<Conflict> for ConflictPolicy {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Refuse => Self::Refuse,
+            Conflict::Skip => Self::Skip,
+            Conflict::Merge => Self::Merge,
+            Conflict::Replace => Self::Replace,
+        }
+    }
+}
+
+impl Conflict {
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "Refuse",
+            Self::Skip => "Skip",
+            Self::Merge => "Merge",
+            Self::Replace => "Replace",
+        }
+    }
+}
+
+/// What is restored, and where to.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreWhat {
+    /// The backup
+    pub backup: String,
+    /// The site; the application's active one when absent
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// Into another namespace: FROM=TO; may be repeated
+    #[arg(long, value_name = "FROM=TO", value_parser = mapping)]
+    pub map: Vec<Mapping>,
+    /// What is done about objects that are there and different
+    #[arg(long, value_enum, default_value = "Refuse", ignore_case = true, value_name = "POLICY")]
+    pub conflict: Conflict,
+}
+
+fn mapping(text: &str) -> Result<Mapping, String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok(Mapping { from: from.to_owned(), to: to.to_owned() }),
+        _ => Err("write FROM=TO, for example shinan-approval=shinan-approval-look".into()),
+    }
+}
+
+/// `p861 restore preview`
+#[derive(Clone, Debug, Args)]
+pub struct RestorePreview {
+    #[command(flatten)]
+    pub what: RestoreWhat,
+    /// Name every object, also those that would only be created or are the same
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// `p861 restore run`
+#[derive(Clone, Debug, Args)]
+pub struct RestoreRun {
+    #[command(flatten)]
+    pub what: RestoreWhat,
+    /// Do not ask; needs --backup
+    #[arg(long, requires = "belief")]
+    pub yes: bool,
+    /// With --yes: the backup's name again, as you believe it to be
+    #[arg(long = "backup", id = "belief", value_name = "NAME")]
+    pub belief: Option<String>,
+}

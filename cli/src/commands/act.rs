@@ -1,0 +1,133 @@
+//! Verbs that act on a run: `watch pause resume abort retry skip answer`, and a drill's `cleanup extend`. An action is appended to the run's spec; the
+//! operator reads it, and what it did is in the journal.
+
+use super::Context;
+use crate::{
+    args::{Act, ActOnStep, RunVerb},
+    error::{Failure, Result},
+    exit::ExitStatus,
+    hub::{Seen, append_action, follow},
+    run::{Watched, watch},
+    text,
+};
+use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
+use std::{
+    io::{BufRead as _, Write as _},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+
+/// The operator reads an action within this time, or something is wrong with it.
+const READ_WITHIN: Duration = Duration::from_secs(20);
+
+/// Does what was typed.
+pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Result<ExitStatus> {
+    match verb {
+        RunVerb::Watch(name) => watch::<K>(&context.hub, context.printer, context.global, &name.name).await,
+        RunVerb::Pause(act) => on_run::<K>(context, act, ActionKind::Pause).await,
+        RunVerb::Resume(act) => on_run::<K>(context, act, ActionKind::Resume).await,
+        RunVerb::Abort(act) => on_run::<K>(context, act, ActionKind::Abort).await,
+        RunVerb::Retry(act) => on_step::<K>(context, act, ActionKind::Retry).await,
+        RunVerb::Skip(act) => on_step::<K>(context, act, ActionKind::Skip).await,
+        RunVerb::Answer(answer) => {
+            let act = ActOnStep { name: answer.name.clone(), step: answer.step.clone(), reason: answer.reason.clone() };
+            let run = open::<K>(context, &act.name).await?;
+            let step = the_step(context, K::NOUN, &act, &run, |step| step.prompt.is_some())?;
+            let said = if answer.no { "no" } else { "yes" };
+            send::<K>(context, &act.name, RunAction { answer: Some(said.into()), ..new(ActionKind::Answer, Some(step), act.reason) }).await
+        }
+    }
+}
+
+/// An action on the whole run.
+pub async fn on_run<K: Watched>(context: &Context<'_>, act: &Act, kind: ActionKind) -> Result<ExitStatus> {
+    open::<K>(context, &act.name).await?;
+    let reason = if kind == ActionKind::Abort { Some(needed_reason(context, act.reason.clone(), kind)?) } else { act.reason.clone() };
+    send::<K>(context, &act.name, new(kind, None, reason)).await
+}
+
+async fn on_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, kind: ActionKind) -> Result<ExitStatus> {
+    let run = open::<K>(context, &act.name).await?;
+    let step = the_step(context, K::NOUN, act, &run, |step| step.prompt.is_none())?;
+    let reason = if kind == ActionKind::Skip { Some(needed_reason(context, act.reason.clone(), kind)?) } else { act.reason.clone() };
+    send::<K>(context, &act.name, new(kind, Some(step), reason)).await
+}
+
+/// An action without the fields that few have.
+pub fn new(action: ActionKind, step: Option<String>, reason: Option<String>) -> RunAction {
+    RunAction { action, step, reason, answer: None, duration: None, by: None }
+}
+
+/// The run, if it has not ended.
+pub async fn open<K: Watched>(context: &Context<'_>, name: &str) -> Result<K> {
+    let run = context.hub.get_here::<K>(name).await?.object;
+    if run.phase().is_end() {
+        return Err(Failure::refused(text::run_has_ended(K::NOUN, name, run.phase(), &context.hub.place())));
+    }
+    Ok(run)
+}
+
+/// The step that is meant: the one that was typed, or the only one that waits for such an action.
+fn the_step<K: Watched>(context: &Context<'_>, noun: &str, act: &ActOnStep, run: &K, fits: impl Fn(&CurrentStep) -> bool) -> Result<String> {
+    if let Some(step) = &act.step {
+        return Ok(step.clone());
+    }
+    let waiting: Vec<&str> = run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson && fits(step)).map(|step| step.id.as_str()).collect();
+    match waiting.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(Failure::refused(text::no_step_waits(noun, &act.name, &context.hub.place()))),
+        many => Err(Failure::usage(text::which_step(noun, &act.name, many))),
+    }
+}
+
+/// The reason, asked for if there is a person to ask.
+fn needed_reason(context: &Context<'_>, reason: Option<String>, kind: ActionKind) -> Result<String> {
+    let given = match reason {
+        Some(reason) => reason,
+        None if context.printer.interactive => ask(&format!("{} ", text::ask_reason(kind, None, None, true).pick(context.printer.language)))?,
+        None => String::new(),
+    };
+    let given = given.trim().to_owned();
+    if given.is_empty() { Err(Failure::usage(text::reason_missing(kind))) } else { Ok(given) }
+}
+
+/// Asks the person at the terminal for a line.
+pub fn ask(question: &str) -> Result<String> {
+    let trouble = |error: std::io::Error| Failure::unexpected(text::terminal_trouble(&error.to_string()));
+    let mut out = std::io::stderr();
+    write!(out, "{question}").and_then(|()| out.flush()).map_err(trouble)?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(trouble)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Appends the action and waits until the operator has read it.
+pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunAction) -> Result<ExitStatus> {
+    let (kind, step) = (action.action, action.step.clone());
+    let number = append_action::<K>(&context.hub, name, action).await?;
+    let back = format!("p861 {} watch {name}{}", K::NOUN, context.hub.place());
+    context.printer.remark(&text::action_asked(kind, step.as_deref()));
+    if context.global.no_wait {
+        return Ok(ExitStatus::Good);
+    }
+    let patience = context.global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(READ_WITHIN);
+    let deadline = Instant::now() + patience;
+    let mut updates = follow::<K>(&context.hub, name);
+    loop {
+        tokio::select! {
+            seen = updates.recv() => match seen {
+                Some(Seen::Object(run, _)) if run.actions().1 >= number || run.phase().is_end() => {
+                    context.printer.remark(&text::action_read(K::NOUN, name, run.phase(), &back));
+                    return Ok(ExitStatus::Good);
+                }
+                Some(Seen::Object(..) | Seen::Unreachable(_)) => {}
+                Some(Seen::Refused(failure)) => return Err(failure),
+                Some(Seen::Gone) | None => return Err(Failure::refused(text::run_gone(K::NOUN, name))),
+            },
+            () = sleep_until(deadline) => {
+                context.printer.warn(&text::action_unread(K::NOUN, name, patience.as_secs(), &back));
+                return Ok(ExitStatus::Timeout);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `p861 drill run`
+
+use super::super::{Context, start::started};
+use crate::{
+    args::{DrillKind, DrillRun},
+    error::{Failure, Result},
+    exit::ExitStatus,
+    hub::{Hub, create_run},
+    text::{self, Bilingual, Language},
+};
+use p861_crds::{
+    District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time,
+    platform::district::SiteRole,
+    recovery::drill::RecoveryPoint,
+};
+
+/// Starts a drill and watches it.
+pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {
+    let (hub, printer) = (&context.hub, context.printer);
+    let plan = hub.get_here::<RecoveryPlan>(&what.plan).await?.object;
+    let drill = Drill::new("", spec(hub, printer.language, what)?);
+    let created = create_run(hub, &what.plan, drill).await?;
+    let (home, standby) = sites(&plan, hub.district.as_ref());
+    let words = match what.kind {
+        DrillKind::Tabletop => text::tabletop_announced(&what.plan),
+        DrillKind::Isolated => text::drill_announced(&what.plan, what.site.as_deref().or(standby.as_deref()), home.as_deref()),
+    };
+    started(context, &created, &words).await
+}
+
+/// The spec that was typed.
+pub fn spec(hub: &Hub, language: Language, what: &DrillRun) -> Result<DrillSpec> {
+    let not_after_time = match &what.not_after {
+        Some(text) => Some(Time(hub.clock.parse(text).ok_or_else(|| Failure::usage(text::not_a_time("--not-after", text)))?)),
+        None => None,
+    };
+    let keep_for = match what.keep_for {
+        Some(duration) => p861_core::time::print_duration(duration).map_err(|error| Failure::usage(Bilingual::same(error.to_string())))?,
+        None => "0s".into(),
+    };
+    Ok(DrillSpec {
+        plan_ref: ObjectReference::new(&what.plan),
+        r#type: what.kind.into(),
+        site_ref: what.site.clone().map(ObjectReference::new),
+        recovery_point: RecoveryPoint { not_after_time },
+        scenario: what.scenario.clone().map(|scenario| localized(scenario, language)),
+        participants: Vec::new(),
+        keep_for: keep_for.into(),
+        deadline: "4h".into(),
+        from_epoch: None,
+        requested_by: None,
+        actions: Vec::new(),
+    })
+}
+
+/// A text in the language in which it was typed.
+fn localized(text: String, language: Language) -> LocalizedText {
+    match language {
+        Language::Zh => LocalizedText { zh: Some(text), en: None },
+        Language::En => LocalizedText { zh: None, en: Some(text) },
+    }
+}
+
+/// A plan's home and its standby: its own, or the district's.
+pub fn sites(plan: &RecoveryPlan, district: Option<&District>) -> (Option<String>, Option<String>) {
+    let active = plan.status.as_ref().and_then(|status| status.active_site.clone());
+    let of = |role: SiteRole| district.and_then(|district| district.spec.sites.iter().find(|site| site.role == role)).map(|site| site.site_ref.name.clone());
+    let (home, standby) = match &plan.spec.sites {
+        Some(sites) => (Some(sites.home_site_ref.name.clone()), sites.standby_site_refs.first().map(|site| site.name.clone())),
+        None => (of(SiteRole::Primary), of(SiteRole::Standby)),
+    };
+    // After a failover the plan is active on its standby: then home is where it would go.
+    match active {
+        Some(active) if Some(&active) == standby.as_ref() => (Some(active), home),
+        Some(active) => (Some(active), standby),
+        None => (home, standby),
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,243 @@
+//! `p861 drill show`, and the page at the end of a drill.
+
+use super::{
+    super::{
+        Context,
+        list::print_object,
+        page::{self, condition, is_bad},
+    },
+    report,
+};
+use crate::{
+    error::Result,
+    exit::ExitStatus,
+    format::{Clock, Line, Table, Tone},
+    hub::{Hub, Run as _},
+    printer::Output,
+    run::{self, Snapshot, Stand, Story, Tree, Watched, stated},
+    text::{self, Language},
+};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use p861_crds::{
+    Drill,
+    common::RunPhase,
+    recovery::drill::{DrillResult, DrillType, DrilledApplication, RpoProof},
+};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The report may be written a moment after the end is seen; longer than this it is not waited for.
+const REPORT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Shows a drill: its page at the end, or its steps while it runs.
+pub async fn show(context: &Context<'_>, name: &str) -> Result<ExitStatus> {
+    let (hub, printer) = (&context.hub, context.printer);
+    let read = hub.get_here::<Drill>(name).await?;
+    let lines = match printer.output {
+        Output::Table | Output::Wide | Output::Html => page(hub, &read.object, printer.language).await,
+        Output::Json | Output::Yaml | Output::Name => Vec::new(),
+    };
+    print_object(printer, &read, |_| lines)?;
+    Ok(ExitStatus::Good)
+}
+
+async fn page(hub: &Hub, drill: &Drill, language: Language) -> Vec<Line> {
+    if drill.phase().is_end() {
+        let told = Told::load(hub, drill, false).await;
+        return summary(drill, told.as_ref(), &hub.clock, language);
+    }
+    let clock = hub.clock.at(Timestamp::now());
+    let seen = drill.snapshot(&clock, language);
+    let outline = match drill.outline() {
+        Some((map, key)) => run::Outline::load(hub, &map, key).await,
+        None => run::Outline::default(),
+    };
+    let mut story = Story::new(outline);
+    story.update(clock.now, &seen);
+    Tree { seen: &seen, story: &story, clock: &clock, language, selected: None }.lines(usize::MAX, usize::MAX)
+}
+
+impl Watched for Drill {
+    const STAND: Stand = Stand::Whole;
+
+    fn snapshot(&self, clock: &Clock, language: Language) -> Snapshot {
+        let status = self.status.clone().unwrap_or_default();
+        let note = |application: &DrilledApplication| {
+            let time = application.recovery_point_time.as_ref()?.0;
+            let age = clock.age(time, language);
+            Some((application.name.clone(), text::data_as_of(&clock.moment(time), &age, application.backup.as_deref()).pick(language).to_owned()))
+        };
+        let target = status.objectives.as_ref().and_then(|objectives| stated(objectives.rto.as_ref()));
+        // A copy that is kept standing is no part of the recovery that is measured.
+        Snapshot { target, predicted: status.prediction.as_ref().and_then(|p| stated(Some(&p.rto))), notes: status.applications.iter().filter_map(note).collect(), ..Snapshot::of(self) }
+    }
+
+    fn outline(&self) -> Option<(String, &'static str)> {
+        (self.spec.r#type == DrillType::Isolated).then(|| (super::super::plan::steps_map(&self.spec.plan_ref.name), super::super::plan::STEPS))
+    }
+
+    fn verdict(&self) -> ExitStatus {
+        let status = self.status.as_ref();
+        match (self.phase(), status.and_then(|status| status.result)) {
+            (RunPhase::Refused, _) => ExitStatus::Refused,
+            (_, Some(DrillResult::Passed)) => ExitStatus::Good,
+            _ => ExitStatus::Bad,
+        }
+    }
+
+    async fn summary(&self, hub: &Hub, language: Language) -> Vec<Line> {
+        let told = Told::load(hub, self, true).await;
+        summary(self, told.as_ref(), &hub.clock.at(Timestamp::now()), language)
+    }
+}
+
+/// What the page takes from the report: how long steps took, and what was removed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Told {
+    steps: Vec<ToldStep>,
+    clean_up: ToldCleanUp,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ToldStep {
+    id: String,
+    started: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    clean_up: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ToldCleanUp {
+    complete: bool,
+    removed: Vec<String>,
+    left: Vec<String>,
+}
+
+impl Told {
+    /// Reads the report; none if there is none, which the page survives.
+    async fn load(hub: &Hub, drill: &Drill, patient: bool) -> Option<Self> {
+        let deadline = Instant::now() + REPORT_WITHIN;
+        loop {
+            let found = hub.config_map(&report::config_map(&drill.name_any())).await;
+            match found {
+                Ok(Some(map)) => return map.get(report::JSON).and_then(|json| serde_json::from_str(json).ok()),
+                // A drill that was refused, or that no operator reports on, has no report to wait for.
+                Ok(None) if patient && drill.phase() != RunPhase::Refused && drill.status.as_ref().is_some_and(|status| status.report.is_some()) && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(500)).await;
+                }
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// The page at the end of a drill.
+pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Language) -> Vec<Line> {
+    let status = drill.status.clone().unwrap_or_default();
+    let (name, phase) = (drill.name_any(), status.phase.unwrap_or_default());
+    let mut lines = vec![head(drill, &name, phase, clock, language)];
+    if !status.applications.is_empty() && drill.spec.r#type != DrillType::Tabletop {
+        lines.extend(table(drill, language));
+    }
+    if drill.spec.r#type == DrillType::Tabletop && let Some(prediction) = &status.prediction {
+        lines.push(Line::of(text::predicted(&prediction.rto.0, status.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str())).pick(language)));
+    }
+    for bad in ["Succeeded", "ObjectivesMet", "CleanedUp"].iter().filter_map(|kind| condition(&status.conditions, kind)).filter(|condition| is_bad(condition)) {
+        lines.extend(page::conditions(std::slice::from_ref(bad), language));
+    }
+    if phase == RunPhase::Refused {
+        return lines;
+    }
+    let steps = status.steps.clone().unwrap_or_default();
+    let longest = told.map(|told| longest(told, language)).unwrap_or_default();
+    lines.push(Line::of(text::longest_retried_skipped(&longest, steps.retried, steps.skipped).pick(language)));
+    let cleaned = match told {
+        Some(told) if !told.clean_up.removed.is_empty() || told.clean_up.complete => Some(text::cleaned_up(&told.clean_up.removed, &told.clean_up.left).pick(language).to_owned()),
+        _ => condition(&status.conditions, "CleanedUp").filter(|condition| condition.status == "True" && !condition.message.is_empty()).map(|condition| text::cleaned_up_says(&condition.message).pick(language).to_owned()),
+    };
+    let report = told.is_some().then(|| text::report_command(&name).pick(language).to_owned());
+    let last: Vec<String> = [cleaned, report].into_iter().flatten().collect();
+    if !last.is_empty() {
+        lines.push(Line::of(last.join(" ")));
+    }
+    lines
+}
+
+fn head(drill: &Drill, name: &str, phase: RunPhase, clock: &Clock, language: Language) -> Line {
+    let status = drill.status.clone().unwrap_or_default();
+    let (tone, word) = match (phase, status.result) {
+        (RunPhase::Refused, _) => (Tone::Bad, text::phase(RunPhase::Refused).pick(language).to_uppercase()),
+        (_, Some(DrillResult::Passed)) => (Tone::Good, text::result(DrillResult::Passed).pick(language).to_uppercase()),
+        (_, Some(bad)) => (Tone::Bad, text::result(bad).pick(language).to_uppercase()),
+        (phase, None) => (Tone::Bad, text::phase(phase).pick(language).to_uppercase()),
+    };
+    let mut line = Line::of(format!("{} {name} ", text::noun("drill").pick(language))).tone(tone, word);
+    if let (Some(start), Some(end)) = (&status.start_time, &status.completion_time) {
+        line = line.with(format!(" · {}", text::from_to(&clock.moment(start.0), &clock.second(end.0)).pick(language)));
+    }
+    match (&status.from_site, drill.spec.r#type) {
+        (_, DrillType::Tabletop) => line.with(format!(" · {}", text::nothing_touched().pick(language))),
+        (Some(site), DrillType::Isolated) => line.with(format!(" · {}", text::untouched(site).pick(language))),
+        _ => line,
+    }
+}
+
+/// RTO and RPO per application and of the plan, against their targets.
+fn table(drill: &Drill, language: Language) -> Vec<Line> {
+    let status = drill.status.clone().unwrap_or_default();
+    let mut table = Table::new(language, &[text::APPLICATION, text::RTO, text::TARGET, text::RPO, text::TARGET, text::PROOF, text::CHECKS, text::FROM]);
+    for application in &status.applications {
+        let (rto, rpo) = (&application.measured.rto, &application.measured.rpo);
+        let checks = &application.checks;
+        table.row(vec![
+            Line::of(&application.name),
+            measured(rto.as_ref(), application.objectives.rto.as_ref()),
+            page::cell(application.objectives.rto.as_ref().map(|rto| &rto.0)),
+            measured(rpo.as_ref(), application.objectives.rpo.as_ref()),
+            page::cell(application.objectives.rpo.as_ref().map(|rpo| &rpo.0)),
+            match application.rpo_proof {
+                Some(RpoProof::Marker) => Line::of(text::MARKER.pick(language)),
+                Some(RpoProof::Assumed) => Line::toned(Tone::Warn, text::ASSUMED.pick(language)),
+                None => page::dash(),
+            },
+            Line::toned(if checks.passed == checks.total { Tone::Plain } else { Tone::Bad }, format!("{}/{}", checks.passed, checks.total)),
+            page::cell(application.backup.as_ref()),
+        ]);
+    }
+    let (rto, target) = (status.measured.as_ref().and_then(|m| m.rto.as_ref()), status.objectives.as_ref().and_then(|o| o.rto.as_ref()));
+    table.row(vec![Line::of(text::WHOLE_PLAN.pick(language)), measured(rto, target), page::cell(target.map(|target| &target.0))]);
+    table.lines()
+}
+
+/// A measured time, red if it is over its target, or missing where there is one.
+fn measured(value: Option<&p861_crds::Duration>, target: Option<&p861_crds::Duration>) -> Line {
+    match (value, stated(value), stated(target)) {
+        (Some(text), Some(value), Some(target)) if value > target => Line::toned(Tone::Bad, &text.0),
+        (Some(text), ..) => Line::of(&text.0),
+        (None, _, Some(_)) => Line::toned(Tone::Bad, "-"),
+        (None, ..) => page::dash(),
+    }
+}
+
+/// The two steps that took longest, clean-up aside: `portal volume site-files 4:12`.
+fn longest(told: &Told, language: Language) -> Vec<String> {
+    let mut took: Vec<(jiff::SignedDuration, &str)> =
+        told.steps.iter().filter(|step| !step.clean_up && step.id != "hold").filter_map(|step| Some((step.ended?.duration_since(step.started?), step.id.as_str()))).collect();
+    took.sort_by_key(|(took, id)| (std::cmp::Reverse(*took), *id));
+    let shown = |duration: jiff::SignedDuration| p861_core::time::human_duration(p861_core::time::whole_seconds(duration));
+    took.iter().filter(|(took, _)| took.as_secs() > 0).take(2).map(|(took, id)| format!("{} {}", run::label("drill", id, language), shown(*took))).collect()
+}
+
+/// How long ago a drill ended, and how it went: for pages of plans.
+pub fn brief(result: DrillResult, end: Timestamp, clock: &Clock, language: Language) -> String {
+    text::drilled(text::result(result).pick(language), &clock.age(end, language)).pick(language).to_owned()
+}
+
+#[cfg(test)]
+#[path = "show_tests.rs"]
+mod tests;

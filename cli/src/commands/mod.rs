@@ -1,0 +1,62 @@
+//! One file per command.
+
+mod act;
+mod app;
+mod backup;
+mod completions;
+mod district;
+mod drill;
+mod list;
+mod man;
+mod page;
+mod plan;
+mod repository;
+mod restore;
+mod site;
+mod start;
+mod status;
+
+use crate::{
+    args::{Cli, Command},
+    error::{Failure, Result},
+    exit::ExitStatus,
+    hub::Hub,
+    printer::{Output, Printer},
+    text,
+};
+
+/// What a command that talks to the hub has at hand.
+pub struct Context<'a> {
+    /// The hub, and the district that is meant.
+    pub hub: Hub,
+    /// Where text goes.
+    pub printer: &'a Printer,
+    /// Options of every command.
+    pub global: &'a crate::args::Global,
+}
+
+/// Does what was typed.
+pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
+    match &cli.command {
+        Command::Completions { shell } => return Ok(completions::print(*shell, printer)),
+        Command::Man { folder } => return man::write(folder, printer),
+        _ => {}
+    }
+    let report = matches!(&cli.command, Command::Drill(crate::args::DrillCommand::Report(_)));
+    if printer.output == Output::Html && !report {
+        return Err(Failure::usage(text::html_is_for_reports()));
+    }
+    let context = Context { hub: Hub::connect(&cli.global).await?, printer, global: &cli.global };
+    match &cli.command {
+        Command::Status => status::show(&context).await,
+        Command::Site(command) => site::perform(&context, command).await,
+        Command::District(command) => district::perform(&context, command).await,
+        Command::App(command) => app::perform(&context, command).await,
+        Command::Repository(command) => repository::perform(&context, command).await,
+        Command::Backup(command) => backup::perform(&context, command).await,
+        Command::Restore(command) => restore::perform(&context, command).await,
+        Command::Plan(command) => plan::perform(&context, command).await,
+        Command::Drill(command) => drill::perform(&context, command).await,
+        Command::Completions { .. } | Command::Man { .. } => Ok(ExitStatus::Good),
+    }
+}

@@ -1,0 +1,27 @@
+//! What follows when a run was created: it is named, and watched unless nobody wants to wait.
+
+use super::{Context, list::full_name};
+use crate::{
+    error::Result,
+    exit::ExitStatus,
+    format::Line,
+    printer::Output,
+    run::{Watched, watch},
+    text::{self, Bilingual},
+};
+
+/// Says what was started, in the form that was asked for, and watches it.
+pub async fn started<K: Watched>(context: &Context<'_>, run: &K, words: &Bilingual) -> Result<ExitStatus> {
+    let (name, printer) = (kube::ResourceExt::name_any(run), context.printer);
+    match printer.output {
+        Output::Name => printer.line(&Line::of(full_name::<K>(&name))),
+        Output::Json | Output::Yaml if context.global.no_wait => printer.structure(run)?,
+        Output::Json | Output::Yaml => {}
+        Output::Table | Output::Wide | Output::Html => printer.say(words),
+    }
+    if !context.global.no_wait {
+        return watch::<K>(&context.hub, printer, context.global, &name).await;
+    }
+    printer.remark(&text::started(K::NOUN, &name, &format!("p861 {} watch {name}{}", K::NOUN, context.hub.place())));
+    Ok(ExitStatus::Good)
+}

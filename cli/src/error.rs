@@ -1,0 +1,41 @@
+//! A command's failure: one line for people, one code for scripts.
+
+use crate::{
+    exit::ExitStatus,
+    text::{Bilingual, Language},
+};
+
+/// Why a command did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .text.pick(Language::En))]
+pub struct Failure {
+    /// What the shell sees.
+    pub exit: ExitStatus,
+    /// What happened, to which object, what to type next.
+    pub text: Bilingual,
+}
+
+impl Failure {
+    /// A failure with that code.
+    pub fn new(exit: ExitStatus, text: Bilingual) -> Self {
+        Self { exit, text }
+    }
+
+    /// Refused; nothing was changed.
+    pub fn refused(text: Bilingual) -> Self {
+        Self::new(ExitStatus::Refused, text)
+    }
+
+    /// Wrong usage.
+    pub fn usage(text: Bilingual) -> Self {
+        Self::new(ExitStatus::Usage, text)
+    }
+
+    /// Something that should not happen.
+    pub fn unexpected(text: Bilingual) -> Self {
+        Self::new(ExitStatus::Unexpected, text)
+    }
+}
+
+/// The result of a part of a command.
+pub type Result<T> = std::result::Result<T, Failure>;

@@ -1,0 +1,149 @@
+//! Times as people of a district read them: in its time zone, with ages from now.
+
+use crate::text::{Language, Word};
+use jiff::{SignedDuration, Timestamp, Zoned, civil, tz::TimeZone};
+
+/// Now, and the time zone in which times are shown.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    /// The present.
+    pub now: Timestamp,
+    /// The district's zone.
+    pub zone: TimeZone,
+}
+
+impl Clock {
+    /// The time of the present in a zone.
+    pub fn in_zone(zone: TimeZone) -> Self {
+        Self { now: Timestamp::now(), zone }
+    }
+
+    /// The same zone, at another present.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self { now, zone: self.zone.clone() }
+    }
+
+    fn zoned(&self, time: Timestamp) -> Zoned {
+        time.to_zoned(self.zone.clone())
+    }
+
+    /// `2026-11-24`.
+    pub fn day(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%Y-%m-%d").to_string()
+    }
+
+    /// `2026-11-24 08:00`.
+    pub fn minute(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%Y-%m-%d %H:%M").to_string()
+    }
+
+    /// `2026-11-24 08:00 +08:00`.
+    pub fn minute_and_offset(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%Y-%m-%d %H:%M %:z").to_string()
+    }
+
+    /// `08:00:03`, with the day before it if that is not today.
+    pub fn moment(&self, time: Timestamp) -> String {
+        let zoned = self.zoned(time);
+        let format = if zoned.date() == self.zoned(self.now).date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        zoned.strftime(format).to_string()
+    }
+
+    /// `09:00:02`.
+    pub fn second(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%H:%M:%S").to_string()
+    }
+
+    /// `20261124-0800`, for names of runs.
+    pub fn stamp(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%Y%m%d-%H%M").to_string()
+    }
+
+    /// How long ago: `45s`, `12m`, `5h`, `9d`. A time that is yet to come has age 0.
+    pub fn age(&self, time: Timestamp, language: Language) -> String {
+        let seconds = self.now.duration_since(time).as_secs().max(0);
+        let (number, unit) = match seconds {
+            ..60 => (seconds, Word { en: "s", zh: "秒" }),
+            60..3_600 => (seconds / 60, Word { en: "m", zh: "分" }),
+            3_600..172_800 => (seconds / 3_600, Word { en: "h", zh: "小时" }),
+            _ => (seconds / 86_400, Word { en: "d", zh: "天" }),
+        };
+        format!("{number}{}", unit.pick(language))
+    }
+
+    /// Reads a time that a person typed: RFC 3339, or `2026-11-20 00:00[:00]` or `2026-11-20` in the district's zone.
+    pub fn parse(&self, text: &str) -> Option<Timestamp> {
+        parse_time(text, &self.zone)
+    }
+}
+
+/// Reads a time as people type it; without an offset it is in `zone`.
+pub fn parse_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time);
+    }
+    let civil = text.parse::<civil::DateTime>().or_else(|_| civil::DateTime::strptime("%Y-%m-%d %H:%M", text)).or_else(|_| civil::DateTime::strptime("%Y-%m-%dT%H:%M", text)).ok()?;
+    civil.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
+}
+
+/// A running clock: `0:09`, `1:02`, `1:30:00`. Nothing below zero.
+pub fn elapsed(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds % 3_600 / 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock() -> Clock {
+        let zone = TimeZone::get("Asia/Shanghai").expect("the zone is in the program");
+        Clock { now: "2026-11-24T00:02:00Z".parse().expect("a time"), zone }
+    }
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    #[test]
+    fn times_are_the_districts() {
+        let clock = clock();
+        assert_eq!(clock.minute_and_offset(clock.now), "2026-11-24 08:02 +08:00");
+        assert_eq!(clock.moment(time("2026-11-23T19:00:00Z")), "03:00:00");
+        assert_eq!(clock.moment(time("2026-11-23T15:00:00Z")), "2026-11-23 23:00:00");
+        assert_eq!(clock.stamp(time("2026-11-15T01:00:02Z")), "20261115-0900");
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        let clock = clock();
+        for (from, en, zh) in [
+            ("2026-11-24T00:01:15Z", "45s", "45秒"),
+            ("2026-11-24T00:00:00Z", "2m", "2分"),
+            ("2026-11-23T18:30:00Z", "5h", "5小时"),
+            ("2026-11-15T00:02:00Z", "9d", "9天"),
+            ("2026-11-25T00:02:00Z", "0s", "0秒"),
+        ] {
+            assert_eq!((clock.age(time(from), Language::En).as_str(), clock.age(time(from), Language::Zh).as_str()), (en, zh), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_read_as_people_type_it() {
+        let clock = clock();
+        let midnight = Some(time("2026-11-19T16:00:00Z"));
+        for text in ["2026-11-20 00:00", "2026-11-20T00:00", "2026-11-20T00:00:00+08:00", "2026-11-20", "2026-11-19T16:00:00Z", "2026-11-20 00:00:00"] {
+            assert_eq!(clock.parse(text), midnight, "{text}");
+        }
+        assert_eq!(clock.parse("yesterday"), None);
+    }
+
+    #[test]
+    fn a_running_clock_has_hours_only_when_there_are_some() {
+        assert_eq!([9, 62, 1_800, 5_400].map(|seconds| elapsed(SignedDuration::from_secs(seconds))), ["0:09", "1:02", "30:00", "1:30:00"]);
+        assert_eq!(elapsed(SignedDuration::from_secs(-5)), "0:00");
+    }
+}

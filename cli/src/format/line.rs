@@ -1,0 +1,188 @@
+//! A line of text with tones. Widths are columns of a terminal: a Chinese character has two.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// What a piece of text tells, beyond its words. Without colour nothing is lost: marks and words say the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// All is well.
+    Good,
+    /// Something is wrong.
+    Bad,
+    /// Somebody should look.
+    Warn,
+    /// Less important.
+    Dim,
+    /// More important.
+    Strong,
+}
+
+impl Tone {
+    /// The escape sequence that begins it.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "\x1b[32m",
+            Self::Bad => "\x1b[31m",
+            Self::Warn => "\x1b[33m",
+            Self::Dim => "\x1b[2m",
+            Self::Strong => "\x1b[1m",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Span {
+    text: String,
+    tone: Tone,
+}
+
+/// A line of text with tones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line(Vec<Span>);
+
+/// Columns that a text takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Text from the hub may hold line ends and escape sequences; a terminal must not obey them.
+fn harmless(text: &str) -> String {
+    if text.chars().any(char::is_control) { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() } else { text.to_owned() }
+}
+
+impl Line {
+    /// An empty line.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A line of one piece.
+    pub fn of(text: impl AsRef<str>) -> Self {
+        Self::new().with(text)
+    }
+
+    /// A line of one piece with a tone.
+    pub fn toned(tone: Tone, text: impl AsRef<str>) -> Self {
+        Self::new().tone(tone, text)
+    }
+
+    /// With more text.
+    #[must_use]
+    pub fn with(self, text: impl AsRef<str>) -> Self {
+        self.tone(Tone::Plain, text)
+    }
+
+    /// With more text of a tone.
+    #[must_use]
+    pub fn tone(mut self, tone: Tone, text: impl AsRef<str>) -> Self {
+        let text = harmless(text.as_ref());
+        if !text.is_empty() {
+            self.0.push(Span { text, tone });
+        }
+        self
+    }
+
+    /// With another line behind it.
+    #[must_use]
+    pub fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Filled with blanks up to a column; at least `gap` blanks if it is already there.
+    #[must_use]
+    pub fn pad(self, column: usize, gap: usize) -> Self {
+        let blanks = column.saturating_sub(self.width()).max(gap);
+        self.with(" ".repeat(blanks))
+    }
+
+    /// Columns that it takes.
+    pub fn width(&self) -> usize {
+        self.0.iter().map(|span| width(&span.text)).sum()
+    }
+
+    /// Whether there is nothing on it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// At most so many columns; what is cut off leaves an ellipsis.
+    #[must_use]
+    pub fn fit(self, columns: usize) -> Self {
+        if self.width() <= columns {
+            return self;
+        }
+        let mut left = columns.saturating_sub(1);
+        let mut spans = Vec::new();
+        for span in self.0 {
+            let mut text = String::new();
+            let mut cut = false;
+            for c in span.text.chars() {
+                let wide = c.width().unwrap_or(0);
+                if wide > left {
+                    cut = true;
+                    break;
+                }
+                left -= wide;
+                text.push(c);
+            }
+            spans.push(Span { text, tone: span.tone });
+            if cut {
+                break;
+            }
+        }
+        if columns > 0 {
+            spans.push(Span { text: "…".into(), tone: Tone::Plain });
+        }
+        Self(spans)
+    }
+
+    /// As text for a terminal, with colour or without.
+    pub fn render(&self, colour: bool) -> String {
+        let mut text = String::new();
+        for span in &self.0 {
+            if colour && span.tone != Tone::Plain {
+                text.push_str(span.tone.begin());
+                text.push_str(&span.text);
+                text.push_str("\x1b[0m");
+            } else {
+                text.push_str(&span.text);
+            }
+        }
+        let end = text.trim_end().len();
+        text.truncate(end);
+        text
+    }
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_columns_and_never_within_a_wide_character() {
+        assert_eq!(Line::of("市南区核心业务").fit(14).to_string(), "市南区核心业务");
+        assert_eq!(Line::of("市南区核心业务").fit(8).to_string(), "市南区…");
+        assert_eq!(Line::of("ab").tone(Tone::Bad, "cdef").fit(4).to_string(), "abc…");
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_came_from_the_hub() {
+        assert_eq!(Line::of("a\x1b[2J\nb").render(true), "a [2J b");
+    }
+
+    #[test]
+    fn colour_ends_with_its_piece() {
+        assert_eq!(Line::of("a ").tone(Tone::Good, "b").with(" c").render(true), "a \x1b[32mb\x1b[0m c");
+    }
+}

@@ -1,0 +1,9 @@
+//! From facts to lines of text: times, sizes, tables. Nothing here knows a terminal or the hub.
+
+mod clock;
+mod line;
+mod table;
+
+pub use clock::{Clock, elapsed, parse_time};
+pub use line::{Line, Tone, width};
+pub use table::Table;

@@ -1,0 +1,84 @@
+//! From a kubeconfig to a client.
+
+use super::{Hub, explain};
+use crate::{
+    error::{Failure, Result},
+    text,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use p861_crds::Site;
+use std::{path::Path, time::Duration};
+
+/// An API server that does not take a connection within this time cannot be reached.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Longer than any watch that is opened here, so that a line that went dead is noticed.
+const SILENCE: Duration = Duration::from_secs(35);
+
+fn bounded(mut config: Config) -> Config {
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    config
+}
+
+async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config> {
+    let options = KubeConfigOptions { context: context.map(ToOwned::to_owned), ..Default::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map(bounded).map_err(|error| Failure::usage(text::bad_kubeconfig(&error.to_string())))
+}
+
+fn client_of(config: Config) -> Result<(Client, String, String)> {
+    let (address, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|error| explain::failure(&error, &address, &text::to_connect()))?;
+    Ok((client, address.trim_end_matches('/').to_owned(), namespace))
+}
+
+/// A client by the person's kubeconfig: `--kubeconfig`, else `KUBECONFIG`, else `~/.kube/config`, else the pod's own account.
+pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<(Client, String, String)> {
+    let config = match file {
+        Some(file) => from_kubeconfig(read(file)?, context).await?,
+        None => match Kubeconfig::read() {
+            Ok(kubeconfig) => from_kubeconfig(kubeconfig, context).await?,
+            Err(error) => match Config::incluster() {
+                Ok(config) if std::env::var_os("KUBECONFIG").is_none() && context.is_none() => bounded(config),
+                _ => return Err(Failure::usage(text::no_kubeconfig(&error.to_string()))),
+            },
+        },
+    };
+    client_of(config)
+}
+
+fn read(file: &Path) -> Result<Kubeconfig> {
+    Kubeconfig::read_from(file).map_err(|error| Failure::usage(text::bad_kubeconfig(&error.to_string())))
+}
+
+/// A client of a site, by the kubeconfig that the operator uses. The person must be allowed to read that Secret.
+pub async fn site_client(hub: &Hub, site: &Site, operator_namespace: &str) -> Result<(Client, String)> {
+    let name = kube::ResourceExt::name_any(site);
+    if site.spec.access.in_cluster.is_some() {
+        return Ok((hub.client.clone(), hub.address.clone()));
+    }
+    let Some(access) = &site.spec.access.kubeconfig else { return Err(Failure::refused(text::site_without_access(&name))) };
+    let secret_name = &access.secret_ref.name;
+    let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), operator_namespace);
+    let secret = match secrets.get_opt(secret_name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Err(Failure::refused(text::site_secret_missing(&name, operator_namespace, secret_name))),
+        Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => return Err(Failure::refused(text::site_secret_forbidden(&name, operator_namespace, secret_name))),
+        Err(error) => return Err(hub.explain(&error, &text::to_read_secret(operator_namespace, secret_name))),
+    };
+    let bytes = secret.data.unwrap_or_default().remove("kubeconfig").ok_or_else(|| Failure::refused(text::site_secret_missing(&name, operator_namespace, secret_name)))?;
+    let unusable = |why: &str| Failure::refused(text::site_secret_unusable(&name, operator_namespace, secret_name, why));
+    let yaml = String::from_utf8(bytes.0).map_err(|_| unusable("UTF-8"))?;
+    let kubeconfig = Kubeconfig::from_yaml(&yaml).map_err(|error| unusable(&error.to_string()))?;
+    let config = from_kubeconfig(kubeconfig, access.context.as_deref()).await?;
+    client_of(config).map(|(client, address, _)| (client, address))
+}
+
+/// A client of a site by the person's own kubeconfig.
+pub async fn connect_site(file: Option<&Path>, context: Option<&str>) -> Result<(Client, String)> {
+    connect(file, context).await.map(|(client, address, _)| (client, address))
+}

@@ -1,0 +1,83 @@
+//! What an API server's refusal or silence means for the person who asked.
+
+use super::Hub;
+use crate::{
+    error::Failure,
+    exit::ExitStatus,
+    text::{self, Bilingual},
+};
+use std::error::Error as _;
+
+/// The innermost cause, which is the one that helps: `Connection refused`, not `ServiceError`.
+pub fn root_cause(error: &kube::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    // A wrapper that hides its cause still says more than nothing.
+    if text.is_empty() { error.to_string() } else { text }
+}
+
+/// Whether the API server said that the object is there already.
+pub fn is_taken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
+}
+
+/// One line for a kube error. `what` completes "you may not …".
+pub fn failure(error: &kube::Error, address: &str, what: &Bilingual) -> Failure {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => Failure::refused(text::not_known(address)),
+            403 => Failure::refused(text::not_allowed(what, &status.message)),
+            404 if status.details.as_ref().is_none_or(|details| details.name.is_empty()) => Failure::refused(text::kinds_missing(address)),
+            404 => Failure::refused(text::not_there(what, &status.message)),
+            429 | 500.. => Failure::new(ExitStatus::Unreachable, text::hub_in_trouble(address, status.code, &status.message)),
+            _ => Failure::refused(text::not_accepted(what, &status.message)),
+        },
+        kube::Error::Auth(_) => Failure::refused(text::no_credentials(&root_cause(error))),
+        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => Failure::unexpected(text::not_understood(what, &root_cause(error))),
+        kube::Error::InferKubeconfig(_) | kube::Error::InferConfig(_) => Failure::usage(text::bad_kubeconfig(&root_cause(error))),
+        _ => Failure::new(ExitStatus::Unreachable, text::hub_unreachable(address, &root_cause(error))),
+    }
+}
+
+impl Hub {
+    /// One line for an error of this hub.
+    pub fn explain(&self, error: &kube::Error, what: &Bilingual) -> Failure {
+        failure(error, &self.address, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn api(code: u16, reason: &str) -> kube::Error {
+        kube::Error::Api(Status { code, reason: reason.into(), message: "said so".into(), ..Default::default() }.boxed())
+    }
+
+    #[test]
+    fn each_answer_of_an_api_server_has_its_exit_code() {
+        let what = text::to_connect();
+        for (error, exit) in [
+            (api(401, "Unauthorized"), ExitStatus::Refused),
+            (api(403, "Forbidden"), ExitStatus::Refused),
+            (api(404, "NotFound"), ExitStatus::Refused),
+            (api(409, "Conflict"), ExitStatus::Refused),
+            (api(422, "Invalid"), ExitStatus::Refused),
+            (api(429, "TooManyRequests"), ExitStatus::Unreachable),
+            (api(503, "ServiceUnavailable"), ExitStatus::Unreachable),
+            (kube::Error::Service("connection refused".into()), ExitStatus::Unreachable),
+        ] {
+            assert_eq!(failure(&error, "https://hub", &what).exit, exit, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_told_from_other_conflicts() {
+        assert!(is_taken(&api(409, "AlreadyExists")));
+        assert!(!is_taken(&api(409, "Conflict")));
+    }
+}

@@ -1,0 +1,129 @@
+//! Starting runs and acting on them. A run's name is its identity: the same name never runs twice.
+
+use super::{Hub, Kind, explain, read::present};
+use crate::{
+    error::{Failure, Result},
+    text,
+};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+    core::DynamicObject,
+};
+use p861_crds::common::{Condition, CurrentStep, RunAction, RunPhase, RunProgress, StepCounts, Time};
+use serde::Serialize;
+use serde_json::json;
+
+/// A kind whose objects run.
+pub trait Run: Kind + Serialize {
+    /// Where it stands.
+    fn phase(&self) -> RunPhase;
+    /// Its conditions.
+    fn conditions(&self) -> &[Condition];
+    /// Its steps.
+    fn steps(&self) -> StepCounts;
+    /// Steps under way.
+    fn current_steps(&self) -> &[CurrentStep];
+    /// How far it is.
+    fn progress(&self) -> Option<&RunProgress>;
+    /// When it started.
+    fn start(&self) -> Option<&Time>;
+    /// When it ended.
+    fn completion(&self) -> Option<&Time>;
+    /// Where its journal is.
+    fn journal(&self) -> Option<&str>;
+    /// What people asked of it, and how much of that was read.
+    fn actions(&self) -> (usize, usize);
+    /// States who asks for it.
+    fn ask_as(&mut self, person: String);
+    /// Names it.
+    fn rename(&mut self, name: String) {
+        self.meta_mut().name = Some(name);
+    }
+}
+
+macro_rules! runs {
+    ($($kind:ty),* $(,)?) => { $(
+        impl Run for $kind {
+            fn phase(&self) -> RunPhase {
+                self.status.as_ref().and_then(|status| status.phase).unwrap_or_default()
+            }
+            fn conditions(&self) -> &[Condition] {
+                self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+            }
+            fn steps(&self) -> StepCounts {
+                self.status.as_ref().and_then(|status| status.steps.clone()).unwrap_or_default()
+            }
+            fn current_steps(&self) -> &[CurrentStep] {
+                self.status.as_ref().map(|status| status.current_steps.as_slice()).unwrap_or_default()
+            }
+            fn progress(&self) -> Option<&RunProgress> {
+                self.status.as_ref().and_then(|status| status.progress.as_ref())
+            }
+            fn start(&self) -> Option<&Time> {
+                self.status.as_ref().and_then(|status| status.start_time.as_ref())
+            }
+            fn completion(&self) -> Option<&Time> {
+                self.status.as_ref().and_then(|status| status.completion_time.as_ref())
+            }
+            fn journal(&self) -> Option<&str> {
+                self.status.as_ref().and_then(|status| status.journal.as_ref()).map(|journal| journal.location.as_str())
+            }
+            fn actions(&self) -> (usize, usize) {
+                let read = self.status.as_ref().and_then(|status| status.observed_actions).unwrap_or_default();
+                (self.spec.actions.len(), usize::try_from(read).unwrap_or_default())
+            }
+            fn ask_as(&mut self, person: String) {
+                self.spec.requested_by = Some(person);
+            }
+        }
+    )* };
+}
+
+runs!(p861_crds::Drill, p861_crds::Backup, p861_crds::Restore);
+
+/// More runs of one object within one minute than this is a mistake.
+const MOST_OF_A_MINUTE: u32 = 20;
+
+impl Hub {
+    /// The name by which the hub knows the person.
+    pub async fn identity(&self) -> Result<String> {
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(|error| self.explain(&error, &text::to_know_oneself()))?;
+        let name = review.status.and_then(|status| status.user_info).and_then(|user| user.username).filter(|name| !name.is_empty());
+        name.ok_or_else(|| Failure::refused(text::not_known(&self.address)))
+    }
+}
+
+/// Creates a run named `<base>-<yyyymmdd>-<hhmm>` in the district's time zone, with a number behind it if that name is taken.
+///
+/// Before Kubernetes 1.36 the client writes who asks; later the API server writes the same.
+pub async fn create_run<K: Run>(hub: &Hub, base: &str, mut run: K) -> Result<K> {
+    run.ask_as(hub.identity().await?);
+    run.meta_mut().namespace = Some(hub.namespace.clone());
+    let (api, resource) = hub.api::<K>(Some(&hub.namespace));
+    let stem = format!("{base}-{}", hub.clock.stamp(jiff::Timestamp::now()));
+    for number in 1..=MOST_OF_A_MINUTE {
+        let name = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
+        run.rename(name.clone());
+        let body: DynamicObject = serde_json::to_value(&run).and_then(serde_json::from_value).map_err(|error| Failure::unexpected(text::unwritable(&error.to_string())))?;
+        match api.create(&PostParams::default(), &body).await {
+            Ok(created) => return serde_json::from_value(present(&created, &resource)).map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, &name, &error.to_string()))),
+            Err(error) if explain::is_taken(&error) => {}
+            Err(error) => return Err(hub.explain(&error, &text::to_create(K::NOUN, &name))),
+        }
+    }
+    Err(Failure::refused(text::too_many_runs(K::NOUN, &stem)))
+}
+
+/// Appends one action to a run. Returns how many actions the run then has.
+pub async fn append_action<K: Run>(hub: &Hub, name: &str, mut action: RunAction) -> Result<usize> {
+    action.by = Some(hub.identity().await?);
+    let (api, resource) = hub.api::<K>(Some(&hub.namespace));
+    let unwritable = |error: serde_json::Error| Failure::unexpected(text::unwritable(&error.to_string()));
+    let patch = serde_json::from_value(json!([{"op": "add", "path": "/spec/actions/-", "value": action}])).map_err(unwritable)?;
+    let patched = api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map_err(|error| hub.explain(&error, &text::to_act_on(K::NOUN, name)))?;
+    let object: K = serde_json::from_value(present(&patched, &resource)).map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, name, &error.to_string())))?;
+    Ok(object.actions().0)
+}

@@ -1,0 +1,56 @@
+//! `p861`: the command line of Platform 861, also installed as `kubectl-p861`.
+//!
+//! One file per command under `commands`; what is typed is described in `args`, what people read is written in `text`, where it goes is decided in
+//! `printer`. The hub is reached through its API server with the person's own kubeconfig; nothing of the operator's code is needed.
+
+mod args;
+mod commands;
+mod discover;
+mod error;
+mod exit;
+mod format;
+mod hub;
+mod printer;
+mod run;
+mod text;
+
+use exit::ExitStatus;
+use printer::{Output, Printer};
+use std::{ffi::OsString, process::ExitCode};
+use text::Language;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let plugin = args::is_plugin(arguments.first());
+    // Help and usage errors are printed before anything is parsed, so the language is looked for first.
+    let language = Language::choose(args::language_in(&arguments), |name| std::env::var(name).ok());
+    let cli = match args::parse(arguments, language, plugin) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked_for = matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
+            // If even that can't be printed, the exit code still tells.
+            let _ = error.print();
+            return if asked_for { ExitStatus::Good } else { ExitStatus::Usage }.into();
+        }
+    };
+    let printer = Printer::new(language, cli.global.output);
+    // Two crates of the tree bring a provider each; TLS is told which one to use. A second installation is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            printer.failure(&error::Failure::unexpected(text::cannot_start(&error.to_string())));
+            return ExitStatus::Unexpected.into();
+        }
+    };
+    let result = runtime.block_on(commands::perform(&cli, &printer));
+    // A task that still waits for the hub must not hold the shell up.
+    runtime.shutdown_background();
+    match result {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Where text goes. Answers go to stdout, everything about them to stderr; a reader that went away is no error.
+
+use crate::{
+    error::Failure,
+    format::{Line, Tone},
+    text::{Bilingual, Language, Word},
+};
+use serde::Serialize;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Forms of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// A table or page for people.
+    #[default]
+    Table,
+    /// A table with more columns.
+    Wide,
+    /// The objects, as kubectl prints them.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// kind/name, one a line.
+    Name,
+}
+
+/// Prints in one language and form.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    /// The language of people's text.
+    pub language: Language,
+    /// The form of answers.
+    pub output: Output,
+    /// A person sits at stdout, and at stdin.
+    pub interactive: bool,
+    colour_out: bool,
+    colour_err: bool,
+}
+
+impl Printer {
+    /// A printer for this process's stdout and stderr.
+    pub fn new(language: Language, output: Output) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Self { language, output, interactive: out && io::stdin().is_terminal(), colour_out: out && !plain, colour_err: err && !plain }
+    }
+
+    /// Whether colour may be used on stdout.
+    pub fn colour(&self) -> bool {
+        self.colour_out
+    }
+
+    /// A word in the printer's language.
+    pub fn word(&self, word: Word) -> &'static str {
+        word.pick(self.language)
+    }
+
+    /// Prints a line of the answer.
+    pub fn line(&self, line: &Line) {
+        self.out(&line.render(self.colour_out));
+    }
+
+    /// Prints lines of the answer.
+    pub fn lines(&self, lines: &[Line]) {
+        for line in lines {
+            self.line(line);
+        }
+    }
+
+    /// Prints a text of the answer.
+    pub fn say(&self, text: &Bilingual) {
+        self.line(&Line::of(text.pick(self.language)));
+    }
+
+    /// Prints text as it is, for another program or a file.
+    pub fn raw(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        // A reader that has seen enough (`| head`) closes the pipe: there is nobody left to tell.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    fn out(&self, text: &str) {
+        self.raw(&format!("{text}\n"));
+    }
+
+    /// Prints a line beside the answer.
+    pub fn note(&self, line: &Line) {
+        let mut err = io::stderr().lock();
+        let _ = writeln!(err, "{}", line.render(self.colour_err));
+    }
+
+    /// Prints a remark beside the answer.
+    pub fn remark(&self, text: &Bilingual) {
+        self.note(&Line::of(text.pick(self.language)));
+    }
+
+    /// Prints a warning beside the answer.
+    pub fn warn(&self, text: &Bilingual) {
+        self.note(&Line::toned(Tone::Warn, "! ").with(text.pick(self.language)));
+    }
+
+    /// Prints a failure: one line.
+    pub fn failure(&self, failure: &Failure) {
+        let head = match self.language {
+            Language::Zh => "错误：",
+            Language::En => "error: ",
+        };
+        self.note(&Line::toned(Tone::Bad, head).with(failure.text.pick(self.language)));
+    }
+
+    /// Whether the answer is for a program.
+    pub fn structured(&self) -> bool {
+        matches!(self.output, Output::Json | Output::Yaml)
+    }
+
+    /// Prints an answer for programs, as JSON or YAML.
+    pub fn structure<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let unwritable = |why: String| Failure::unexpected(crate::text::unwritable(&why));
+        if self.output == Output::Yaml {
+            let value = serde_json::to_value(value).map_err(|error| unwritable(error.to_string()))?;
+            self.raw(&serde_saphyr::to_string(&value).map_err(|error| unwritable(error.to_string()))?);
+        } else {
+            self.out(&serde_json::to_string_pretty(value).map_err(|error| unwritable(error.to_string()))?);
+        }
+        Ok(())
+    }
+
+    /// Prints one change while watching: a JSON object on a line, or a YAML document.
+    pub fn change<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        if self.output == Output::Yaml {
+            self.out("---");
+            return self.structure(value);
+        }
+        self.out(&serde_json::to_string(value).map_err(|error| Failure::unexpected(crate::text::unwritable(&error.to_string())))?);
+        Ok(())
+    }
+}

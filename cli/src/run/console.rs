@@ -1,0 +1,258 @@
+//! What keys mean while a run is watched. Pure: keys and the run go in, what to do comes out.
+
+use super::{Snapshot, screen::Key};
+use crate::{
+    format::{Line, Tone},
+    text::{self, Bilingual, Language},
+};
+use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
+
+/// What is to be done after a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Draw again.
+    Nothing,
+    /// Leave the view; the run goes on.
+    Leave,
+    /// The same, by Ctrl-C.
+    Interrupt,
+    /// Ask this of the run.
+    Act(RunAction),
+}
+
+/// A reason is being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Question {
+    action: ActionKind,
+    step: Option<String>,
+    answer: Option<&'static str>,
+    text: String,
+    /// Whether an empty reason is none.
+    required: bool,
+}
+
+/// The state of the keyboard's side of the view.
+#[derive(Clone, Debug, Default)]
+pub struct Console {
+    question: Option<Question>,
+    chosen: usize,
+    /// Whether the log is shown instead of the tree.
+    pub log: bool,
+    /// What became of the last key.
+    pub message: Option<(Tone, Bilingual)>,
+}
+
+/// Longer reasons the API does not take.
+const LONGEST_REASON: usize = 1024;
+
+/// Steps that a key may be about: those that wait for a person, else all under way.
+fn candidates(seen: &Snapshot) -> Vec<&CurrentStep> {
+    let waiting: Vec<&CurrentStep> = seen.waiting_for_person().collect();
+    if waiting.is_empty() { seen.current.iter().collect() } else { waiting }
+}
+
+/// Whether a step waits for an answer, rather than for a decision about its failure.
+fn asks(step: &CurrentStep) -> bool {
+    step.phase == RunPhase::WaitingForPerson && step.prompt.is_some()
+}
+
+impl Console {
+    /// The step that a key would act on, if there is a choice or a person is waited for.
+    pub fn selected<'a>(&self, seen: &'a Snapshot) -> Option<&'a CurrentStep> {
+        let all = candidates(seen);
+        all.get(self.chosen.min(all.len().saturating_sub(1))).copied()
+    }
+
+    /// What a key means.
+    pub fn press(&mut self, key: Key, seen: &Snapshot) -> Intent {
+        if key == Key::Interrupt {
+            return Intent::Interrupt;
+        }
+        if let Some(question) = self.question.take() {
+            return self.answer(question, key);
+        }
+        self.message = None;
+        match key {
+            Key::Char('q') | Key::Escape => Intent::Leave,
+            Key::Char('l') => {
+                self.log = !self.log;
+                Intent::Nothing
+            }
+            Key::Up | Key::Char('k') => {
+                self.chosen = self.chosen.saturating_sub(1);
+                Intent::Nothing
+            }
+            Key::Down | Key::Char('j') => {
+                self.chosen = (self.chosen + 1).min(candidates(seen).len().saturating_sub(1));
+                Intent::Nothing
+            }
+            Key::Char(_) if seen.phase.is_end() => Intent::Nothing,
+            Key::Char('p') if seen.phase == RunPhase::Paused => Intent::Act(action(ActionKind::Resume, None, None, None)),
+            Key::Char('p') => Intent::Act(action(ActionKind::Pause, None, None, None)),
+            Key::Char('a') => self.ask(ActionKind::Abort, None, None, true),
+            Key::Char('c') if seen.noun == "drill" => Intent::Act(action(ActionKind::CleanUp, None, None, None)),
+            Key::Char('r') => match self.selected(seen).filter(|step| step.phase == RunPhase::WaitingForPerson && !asks(step)) {
+                Some(step) => self.ask(ActionKind::Retry, Some(step.id.clone()), None, false),
+                None => self.say(text::nothing_to_retry()),
+            },
+            Key::Char('s') => match self.selected(seen) {
+                Some(step) => self.ask(ActionKind::Skip, Some(step.id.clone()), None, true),
+                None => self.say(text::nothing_to_skip()),
+            },
+            Key::Char(answer @ ('y' | 'n')) => match self.selected(seen).filter(|step| asks(step)) {
+                Some(step) => self.ask(ActionKind::Answer, Some(step.id.clone()), Some(if answer == 'y' { "yes" } else { "no" }), false),
+                None => self.say(text::nothing_to_answer()),
+            },
+            Key::Char(_) | Key::Enter | Key::Backspace | Key::Resize | Key::Interrupt => Intent::Nothing,
+        }
+    }
+
+    fn say(&mut self, what: Bilingual) -> Intent {
+        self.message = Some((Tone::Warn, what));
+        Intent::Nothing
+    }
+
+    fn ask(&mut self, action: ActionKind, step: Option<String>, answer: Option<&'static str>, required: bool) -> Intent {
+        self.question = Some(Question { action, step, answer, text: String::new(), required });
+        Intent::Nothing
+    }
+
+    fn answer(&mut self, mut question: Question, key: Key) -> Intent {
+        match key {
+            Key::Escape => return self.say(text::nothing_was_asked()),
+            Key::Enter if question.required && question.text.trim().is_empty() => {
+                self.message = Some((Tone::Warn, text::reason_needed()));
+            }
+            Key::Enter => {
+                let reason = Some(question.text.trim().to_owned()).filter(|reason| !reason.is_empty());
+                return Intent::Act(action(question.action, question.step, reason, question.answer));
+            }
+            Key::Backspace => {
+                question.text.pop();
+            }
+            Key::Char(c) if question.text.len() < LONGEST_REASON => question.text.push(c),
+            Key::Char(_) | Key::Up | Key::Down | Key::Resize | Key::Interrupt => {}
+        }
+        self.question = Some(question);
+        Intent::Nothing
+    }
+
+    /// The lines at the foot of the view.
+    pub fn foot(&self, seen: &Snapshot, language: Language) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if let Some((tone, message)) = &self.message {
+            lines.push(Line::toned(*tone, message.pick(language)));
+        }
+        lines.push(match &self.question {
+            Some(question) => {
+                let ask = text::ask_reason(question.action, question.step.as_deref(), question.answer, question.required);
+                Line::toned(Tone::Strong, ask.pick(language)).with(" ").with(&question.text).with("▏")
+            }
+            None => self.keys(seen, language),
+        });
+        lines
+    }
+
+    fn keys(&self, seen: &Snapshot, language: Language) -> Line {
+        let mut keys = Vec::new();
+        if !seen.phase.is_end() {
+            keys.push(if seen.phase == RunPhase::Paused { text::KEY_RESUME } else { text::KEY_PAUSE });
+            keys.push(text::KEY_ABORT);
+            keys.push(text::KEY_RETRY);
+            keys.push(text::KEY_SKIP);
+            if self.selected(seen).is_some_and(asks) {
+                keys.push(text::KEY_ANSWER);
+            }
+            if seen.noun == "drill" && seen.current.iter().any(|step| step.id == "hold") {
+                keys.push(text::KEY_CLEAN_UP);
+            }
+        }
+        keys.push(if self.log { text::KEY_TREE } else { text::KEY_LOG });
+        let keys: Vec<&str> = keys.into_iter().map(|word| word.pick(language)).collect();
+        Line::toned(Tone::Dim, format!("{}  {}", keys.join("  "), text::key_quit(seen.noun).pick(language)))
+    }
+}
+
+fn action(action: ActionKind, step: Option<String>, reason: Option<String>, answer: Option<&str>) -> RunAction {
+    RunAction { action, step, reason, answer: answer.map(ToOwned::to_owned), duration: None, by: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_crds::LocalizedText;
+
+    fn seen(current: Vec<CurrentStep>) -> Snapshot {
+        Snapshot { noun: "drill", phase: RunPhase::Running, current, ..Default::default() }
+    }
+
+    fn step(id: &str, phase: RunPhase) -> CurrentStep {
+        CurrentStep { id: id.into(), phase, ..Default::default() }
+    }
+
+    fn typed(console: &mut Console, text: &str, seen: &Snapshot) -> Intent {
+        for c in text.chars() {
+            console.press(Key::Char(c), seen);
+        }
+        console.press(Key::Enter, seen)
+    }
+
+    #[test]
+    fn abort_and_skip_want_a_reason_and_escape_takes_it_back() {
+        let seen = seen(vec![step("a", RunPhase::Running)]);
+        let mut console = Console::default();
+        console.press(Key::Char('a'), &seen);
+        assert_eq!(console.press(Key::Enter, &seen), Intent::Nothing, "an empty reason is none");
+        assert_eq!(typed(&mut console, "wrong day", &seen), Intent::Act(action(ActionKind::Abort, None, Some("wrong day".into()), None)));
+        console.press(Key::Char('s'), &seen);
+        assert_eq!(console.press(Key::Escape, &seen), Intent::Nothing);
+        assert_eq!(console.press(Key::Escape, &seen), Intent::Leave, "the second escape is about the view");
+    }
+
+    #[test]
+    fn while_a_reason_is_typed_letters_are_letters() {
+        let seen = seen(vec![step("a", RunPhase::WaitingForPerson)]);
+        let mut console = Console::default();
+        console.press(Key::Char('r'), &seen);
+        assert_eq!(typed(&mut console, "qp 开关已恢复", &seen), Intent::Act(action(ActionKind::Retry, Some("a".into()), Some("qp 开关已恢复".into()), None)));
+    }
+
+    #[test]
+    fn keys_act_on_the_step_that_was_chosen_among_those_that_wait() {
+        let seen = seen(vec![step("runs", RunPhase::Running), step("a", RunPhase::WaitingForPerson), step("b", RunPhase::WaitingForPerson)]);
+        let mut console = Console::default();
+        console.press(Key::Down, &seen);
+        console.press(Key::Down, &seen);
+        console.press(Key::Char('r'), &seen);
+        assert_eq!(typed(&mut console, "", &seen), Intent::Act(action(ActionKind::Retry, Some("b".into()), None, None)));
+    }
+
+    #[test]
+    fn a_question_is_answered_and_not_retried() {
+        let asked = CurrentStep { prompt: Some(LocalizedText { zh: None, en: Some("Go on?".into()) }), ..step("announce", RunPhase::WaitingForPerson) };
+        let seen = seen(vec![asked]);
+        let mut console = Console::default();
+        assert_eq!(console.press(Key::Char('r'), &seen), Intent::Nothing);
+        assert!(console.message.is_some(), "it says why");
+        console.press(Key::Char('y'), &seen);
+        assert_eq!(typed(&mut console, "", &seen), Intent::Act(action(ActionKind::Answer, Some("announce".into()), None, Some("yes"))));
+    }
+
+    #[test]
+    fn p_pauses_and_resumes() {
+        let mut paused = seen(vec![]);
+        assert!(matches!(Console::default().press(Key::Char('p'), &paused), Intent::Act(RunAction { action: ActionKind::Pause, .. })));
+        paused.phase = RunPhase::Paused;
+        assert!(matches!(Console::default().press(Key::Char('p'), &paused), Intent::Act(RunAction { action: ActionKind::Resume, .. })));
+    }
+
+    #[test]
+    fn an_ended_run_is_only_left() {
+        let mut ended = seen(vec![]);
+        ended.phase = RunPhase::Succeeded;
+        let mut console = Console::default();
+        assert_eq!(console.press(Key::Char('a'), &ended), Intent::Nothing);
+        assert_eq!(console.press(Key::Interrupt, &ended), Intent::Interrupt);
+        assert_eq!(console.press(Key::Char('q'), &ended), Intent::Leave);
+    }
+}

@@ -1,0 +1,159 @@
+//! Watching on a terminal: the tree, drawn anew at every change and every half second, and the keys that act on the run.
+
+use super::{
+    Story,
+    console::{Console, Intent},
+    plain,
+    screen::{Key, Screen, Stand},
+    tree::Tree,
+    watch::{Outcome, Watched},
+};
+use crate::{
+    error::Result,
+    format::{Line, Tone, elapsed},
+    hub::{Hub, Seen, append_action, follow},
+    printer::Printer,
+    text,
+};
+use jiff::Timestamp;
+use p861_crds::common::RunAction;
+use std::time::Duration;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+/// The clock moves on the view at least this often.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The view's memory.
+struct View<'a, K> {
+    hub: &'a Hub,
+    printer: &'a Printer,
+    story: Story,
+    console: Console,
+    log: Vec<Line>,
+    now: Option<Box<K>>,
+    /// Since when the hub has not answered, and what it was.
+    silence: Option<(Instant, String)>,
+}
+
+/// Watches until the run ends or the person leaves.
+pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, story: Story, deadline: Option<Instant>) -> Result<Outcome<K>> {
+    let (mut screen, mut keys) = Screen::take(K::STAND, printer.colour())?;
+    let mut updates = follow::<K>(hub, name);
+    let (sender, mut answers) = mpsc::unbounded_channel();
+    let mut view = View { hub, printer, story, console: Console::default(), log: Vec::new(), now: None, silence: None };
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let trouble = |error: std::io::Error| crate::error::Failure::unexpected(text::terminal_trouble(&error.to_string()));
+    let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(trouble)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
+    loop {
+        tokio::select! {
+            seen = updates.recv() => match seen {
+                Some(Seen::Object(object, raw)) => {
+                    view.take(object);
+                    if view.now.as_ref().is_some_and(|run| run.phase().is_end()) {
+                        screen.draw(&view.lines(&screen))?;
+                        return Ok(match view.now { Some(run) => Outcome::Ended(run, raw), None => Outcome::Left });
+                    }
+                }
+                Some(Seen::Unreachable(failure)) => {
+                    let why = failure.text.pick(printer.language).to_owned();
+                    let since = view.silence.take().map_or_else(Instant::now, |(since, _)| since);
+                    view.silence = Some((since, why));
+                }
+                Some(Seen::Refused(failure)) => return Err(failure),
+                Some(Seen::Gone) | None => return Ok(Outcome::Gone),
+            },
+            key = keys.recv() => match key {
+                Some(key) => match view.press(key) {
+                    Intent::Nothing => {}
+                    Intent::Leave => return Ok(Outcome::Left),
+                    Intent::Interrupt => return Ok(Outcome::Interrupted),
+                    Intent::Act(action) => act::<K>(hub, name, action, sender.clone()),
+                },
+                None => return Ok(Outcome::Left),
+            },
+            Some(answer) = answers.recv() => view.console.message = Some(answer),
+            _ = tick.tick() => {}
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return Ok(Outcome::TimedOut),
+            _ = terminate.recv() => return Ok(Outcome::Interrupted),
+            _ = hang_up.recv() => return Ok(Outcome::Interrupted),
+            _ = interrupt.recv() => return Ok(Outcome::Interrupted),
+        }
+        screen.draw(&view.lines(&screen))?;
+    }
+}
+
+/// Asks something of the run, without holding the view up.
+fn act<K: Watched>(hub: &Hub, name: &str, action: RunAction, answers: mpsc::UnboundedSender<(Tone, text::Bilingual)>) {
+    let (hub, name, kind, step) = (hub.clone(), name.to_owned(), action.action, action.step.clone());
+    tokio::spawn(async move {
+        let answer = match append_action::<K>(&hub, &name, action).await {
+            Ok(_) => (Tone::Good, text::action_asked(kind, step.as_deref())),
+            Err(failure) => (Tone::Bad, failure.text),
+        };
+        // The view may be closed by now: then there is nobody to tell, and the run's status tells.
+        let _ = answers.send(answer);
+    });
+}
+
+impl<K: Watched> View<'_, K> {
+    fn take(&mut self, object: Box<K>) {
+        self.silence = None;
+        let clock = self.hub.clock.at(Timestamp::now());
+        let seen = object.snapshot(&clock, self.printer.language);
+        let changes = self.story.update(clock.now, &seen);
+        self.log.extend(plain::lines(&changes, &seen, &clock, self.printer.language));
+        self.now = Some(object);
+    }
+
+    fn press(&mut self, key: Key) -> Intent {
+        let clock = self.hub.clock.at(Timestamp::now());
+        let seen = self.now.as_ref().map(|run| run.snapshot(&clock, self.printer.language)).unwrap_or_default();
+        self.console.press(key, &seen)
+    }
+
+    fn lines(&self, screen: &Screen) -> Vec<Line> {
+        let (rows, columns) = screen.size();
+        let language = self.printer.language;
+        let clock = self.hub.clock.at(Timestamp::now());
+        let Some(run) = &self.now else {
+            let word = match &self.silence {
+                Some((since, why)) => self.silent(*since, why),
+                None => Line::toned(Tone::Dim, text::asking_the_hub().pick(language)),
+            };
+            return vec![word.fit(columns)];
+        };
+        let seen = run.snapshot(&clock, language);
+        let mut foot = Vec::new();
+        if let Some((since, why)) = &self.silence {
+            foot.push(self.silent(*since, why));
+        }
+        foot.extend(self.console.foot(&seen, language));
+        let room = rows.saturating_sub(foot.len() + 1);
+        let selected = self.console.selected(&seen).filter(|_| seen.phase == p861_crds::common::RunPhase::WaitingForPerson || seen.current.len() > 1).map(|step| step.id.clone());
+        let tree = Tree { seen: &seen, story: &self.story, clock: &clock, language, selected: selected.as_deref() };
+        let mut lines = if self.console.log {
+            let mut lines = tree.lines(2, columns);
+            let from = self.log.len().saturating_sub(room.saturating_sub(lines.len()));
+            lines.extend(self.log.iter().skip(from).cloned());
+            lines
+        } else {
+            tree.lines(room, columns)
+        };
+        lines.push(Line::new());
+        lines.extend(foot);
+        let skip = lines.len().saturating_sub(rows);
+        lines.into_iter().skip(skip).map(|line| line.fit(columns)).collect()
+    }
+
+    fn silent(&self, since: Instant, why: &str) -> Line {
+        let passed = jiff::SignedDuration::try_from(since.elapsed()).unwrap_or_default();
+        Line::toned(Tone::Warn, text::hub_silent(&elapsed(passed), why).pick(self.printer.language))
+    }
+}

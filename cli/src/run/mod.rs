@@ -1,0 +1,93 @@
+//! Watching a run: from changing statuses to a story, from the story to a tree that lives or to lines that stay.
+
+mod bar;
+mod console;
+mod live;
+mod outline;
+mod plain;
+mod screen;
+mod story;
+mod tree;
+mod watch;
+
+pub use bar::Amount;
+pub use outline::{Outline, OutlineStep};
+pub use story::{Change, Ending, Known, State, Story};
+pub use tree::{Tree, label};
+pub use watch::{Stand, Watched, stated, watch};
+
+use crate::hub::Run;
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::common::{CurrentStep, RunPhase, RunProgress, StepCounts};
+use std::collections::BTreeMap;
+
+/// A run as the views need it, of whatever kind.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The command line's word for its kind.
+    pub noun: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// When it started.
+    pub start: Option<Timestamp>,
+    /// When it ended.
+    pub completion: Option<Timestamp>,
+    /// How many steps stand where.
+    pub steps: StepCounts,
+    /// Steps under way; at most 16.
+    pub current: Vec<CurrentStep>,
+    /// How far it is.
+    pub progress: Option<RunProgress>,
+    /// Actions of people that the operator has not read yet.
+    pub unread_actions: usize,
+    /// How long it may take.
+    pub target: Option<SignedDuration>,
+    /// How long it was expected to take.
+    pub predicted: Option<SignedDuration>,
+    /// What is worth saying of each application in it.
+    pub notes: BTreeMap<String, String>,
+}
+
+impl Snapshot {
+    /// What every kind of run has. `target`, `predicted` and `notes` are the kind's own.
+    pub fn of<K: Run>(run: &K) -> Self {
+        let (asked, read) = run.actions();
+        Self {
+            noun: K::NOUN,
+            name: kube::ResourceExt::name_any(run),
+            phase: run.phase(),
+            start: run.start().map(|time| time.0),
+            completion: run.completion().map(|time| time.0),
+            steps: run.steps(),
+            current: run.current_steps().to_vec(),
+            progress: run.progress().cloned(),
+            unread_actions: asked.saturating_sub(read),
+            target: None,
+            predicted: None,
+            notes: BTreeMap::new(),
+        }
+    }
+
+    /// Steps that wait for a person.
+    pub fn waiting_for_person(&self) -> impl Iterator<Item = &CurrentStep> {
+        self.current.iter().filter(|step| step.phase == RunPhase::WaitingForPerson)
+    }
+
+    /// Whether nothing goes on until a person acts.
+    pub fn stands_still(&self) -> bool {
+        self.phase == RunPhase::WaitingForPerson && self.current.iter().all(|step| step.phase == RunPhase::WaitingForPerson)
+    }
+
+    /// How long it has been going on.
+    pub fn elapsed(&self, now: Timestamp) -> SignedDuration {
+        self.start.map_or(SignedDuration::ZERO, |start| self.completion.unwrap_or(now).duration_since(start)).max(SignedDuration::ZERO)
+    }
+
+    /// How long it will still take: what the run itself says, else what was expected.
+    pub fn left(&self, now: Timestamp) -> Option<SignedDuration> {
+        let stated = self.progress.as_ref().and_then(|progress| progress.estimated_completion_time.as_ref()).map(|time| time.0.duration_since(now));
+        stated.or_else(|| self.predicted.map(|predicted| predicted - self.elapsed(now))).filter(|left| *left > SignedDuration::ZERO)
+    }
+}

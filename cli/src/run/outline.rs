@@ -1,0 +1,80 @@
+//! The steps that a run is made of, where they are known beforehand. A status lists only those under way.
+
+use crate::{error::Result, hub::Hub};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One step of a compiled plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlineStep {
+    /// Its id.
+    pub id: String,
+    /// Steps that must be done before it.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// How long an attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+}
+
+/// The steps of a plan, in its order. Empty if they are not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline(pub Vec<OutlineStep>);
+
+impl Outline {
+    /// Reads `steps.json` of a plan's ConfigMap, or the `plan.json` that stands beside a journal.
+    pub fn parse(text: &str) -> Option<Self> {
+        match serde_json::from_str::<Value>(text).ok()? {
+            Value::Array(steps) => serde_json::from_value(Value::Array(steps)).ok().map(Self),
+            plan => {
+                let steps = plan.get("steps")?.as_array()?;
+                let step = |step: &Value| -> Option<OutlineStep> {
+                    let after = step.get("after").and_then(Value::as_array).map(|ids| ids.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect());
+                    Some(OutlineStep { id: step.get("id")?.as_str()?.to_owned(), after: after.unwrap_or_default(), deadline: step.get("deadline").and_then(Value::as_str).map(ToOwned::to_owned) })
+                };
+                steps.iter().map(step).collect::<Option<Vec<_>>>().map(Self)
+            }
+        }
+    }
+
+    /// Steps that must be done already if `ids` were started: all that come before them.
+    pub fn before<'a>(&'a self, ids: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
+        let after: BTreeMap<&str, &Vec<String>> = self.0.iter().map(|step| (step.id.as_str(), &step.after)).collect();
+        let mut done = BTreeSet::new();
+        let mut open: Vec<&str> = ids.into_iter().collect();
+        while let Some(id) = open.pop() {
+            for before in after.get(id).into_iter().flat_map(|ids| ids.iter()) {
+                if done.insert(before.as_str()) {
+                    open.push(before);
+                }
+            }
+        }
+        done
+    }
+
+    /// The outline in a ConfigMap; empty if there is none, or the person may not read it: a run is watched with or without.
+    pub async fn load(hub: &Hub, name: &str, key: &str) -> Self {
+        let found: Result<_> = hub.config_map(name).await;
+        found.ok().flatten().and_then(|mut map| map.remove(key)).and_then(|text| Self::parse(&text)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_started_step_comes_after_is_done() {
+        let outline = Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"],"deadline":"2m"},{"id":"c","after":["b"]},{"id":"d","after":["a"]}]"#).expect("an outline");
+        assert_eq!(outline.before(["c"]).into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(outline.before(["a"]).is_empty());
+    }
+
+    #[test]
+    fn the_plan_beside_a_journal_is_an_outline_too() {
+        let outline = Outline::parse(r#"{"steps":[{"id":"objects","action":{"x":1}},{"id":"seal","after":["objects"]}],"limits":{}}"#).expect("an outline");
+        assert_eq!(outline.0.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), ["objects", "seal"]);
+        assert_eq!(Outline::parse("nonsense"), None);
+    }
+}

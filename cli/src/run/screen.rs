@@ -1,0 +1,163 @@
+//! The terminal while a run is watched. Whatever happens, it is given back as it was.
+
+use crate::{
+    error::{Failure, Result},
+    format::Line,
+    text,
+};
+use crossterm::{
+    cursor::{Hide, MoveTo, MoveToColumn, MoveUp, Show},
+    event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+    queue,
+    terminal::{self, BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
+};
+use std::{
+    io::{self, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// How the view stands on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// It has the whole terminal; what was there comes back afterwards.
+    Whole,
+    /// It stands below what was printed before, and its last state stays.
+    Below,
+}
+
+/// A key that means something, or text for a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A character.
+    Char(char),
+    /// Ctrl-C.
+    Interrupt,
+    /// Return.
+    Enter,
+    /// Escape.
+    Escape,
+    /// Backspace.
+    Backspace,
+    /// Up.
+    Up,
+    /// Down.
+    Down,
+    /// The terminal has another size now.
+    Resize,
+}
+
+/// The terminal, in raw mode until this is dropped.
+pub struct Screen {
+    stand: Stand,
+    colour: bool,
+    drawn: u16,
+    stop: Arc<AtomicBool>,
+}
+
+/// How often the keyboard looks whether it is still wanted.
+const KEYBOARD_PATIENCE: Duration = Duration::from_millis(100);
+
+fn trouble(error: io::Error) -> Failure {
+    Failure::unexpected(text::terminal_trouble(&error.to_string()))
+}
+
+impl Screen {
+    /// Takes the terminal, and listens to its keys.
+    pub fn take(stand: Stand, colour: bool) -> Result<(Self, mpsc::UnboundedReceiver<Key>)> {
+        terminal::enable_raw_mode().map_err(trouble)?;
+        let screen = Self { stand, colour, drawn: 0, stop: Arc::new(AtomicBool::new(false)) };
+        let mut out = io::stdout();
+        if stand == Stand::Whole {
+            queue!(out, EnterAlternateScreen).map_err(trouble)?;
+        }
+        queue!(out, Hide).and_then(|()| out.flush()).map_err(trouble)?;
+        let (sender, keys) = mpsc::unbounded_channel();
+        let stop = screen.stop.clone();
+        std::thread::spawn(move || listen(&stop, &sender));
+        Ok((screen, keys))
+    }
+
+    /// Rows and columns for drawing. The last column stays free, so that nothing wraps.
+    pub fn size(&self) -> (usize, usize) {
+        let (columns, rows) = terminal::size().unwrap_or((80, 24));
+        let rows = if self.stand == Stand::Whole { rows } else { rows.saturating_sub(1) };
+        (usize::from(rows.max(1)), usize::from(columns.saturating_sub(1).max(1)))
+    }
+
+    /// Draws lines instead of those before.
+    pub fn draw(&mut self, lines: &[Line]) -> Result<()> {
+        self.write(lines).map_err(trouble)
+    }
+
+    fn write(&mut self, lines: &[Line]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        queue!(out, BeginSynchronizedUpdate)?;
+        match self.stand {
+            Stand::Whole => queue!(out, MoveTo(0, 0))?,
+            Stand::Below if self.drawn > 1 => queue!(out, MoveUp(self.drawn - 1), MoveToColumn(0))?,
+            Stand::Below => queue!(out, MoveToColumn(0))?,
+        }
+        for (number, line) in lines.iter().enumerate() {
+            if number > 0 {
+                out.write_all(b"\r\n")?;
+            }
+            out.write_all(line.render(self.colour).as_bytes())?;
+            queue!(out, Clear(ClearType::UntilNewLine))?;
+        }
+        queue!(out, Clear(ClearType::FromCursorDown), EndSynchronizedUpdate)?;
+        self.drawn = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        out.flush()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut out = io::stdout();
+        // Nothing can be done about a terminal that went away.
+        let _ = match self.stand {
+            Stand::Whole => queue!(out, LeaveAlternateScreen, Show),
+            Stand::Below => queue!(out, Show).and_then(|()| if self.drawn > 0 { out.write_all(b"\r\n") } else { Ok(()) }),
+        };
+        let _ = out.flush();
+        let _ = terminal::disable_raw_mode();
+    }
+}
+
+fn listen(stop: &AtomicBool, keys: &mpsc::UnboundedSender<Key>) {
+    while !stop.load(Ordering::Relaxed) {
+        match event::poll(KEYBOARD_PATIENCE) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(_) => return,
+        }
+        let Ok(event) = event::read() else { return };
+        if let Some(key) = meaning(&event)
+            && keys.send(key).is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn meaning(event: &Event) -> Option<Key> {
+    match event {
+        Event::Resize(..) => Some(Key::Resize),
+        Event::Key(KeyEvent { code, modifiers, kind, .. }) if *kind != KeyEventKind::Release => match code {
+            KeyCode::Char('c' | 'C') if modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Interrupt),
+            KeyCode::Char(c) if !modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => Some(Key::Char(*c)),
+            KeyCode::Enter => Some(Key::Enter),
+            KeyCode::Esc => Some(Key::Escape),
+            KeyCode::Backspace => Some(Key::Backspace),
+            KeyCode::Up => Some(Key::Up),
+            KeyCode::Down => Some(Key::Down),
+            _ => None,
+        },
+        _ => None,
+    }
+}

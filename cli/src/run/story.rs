@@ -1,0 +1,235 @@
+//! What happened to a run's steps, as far as changing statuses tell. A status lists the steps under way; the story remembers those before and after.
+
+use super::{Outline, Snapshot};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::common::{CurrentStep, RunPhase};
+
+/// More steps than these a status does not list: what is missing from a full list may still be under way.
+const MOST_CURRENT: usize = 16;
+
+/// How a step ended, as far as can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Done.
+    Done,
+    /// Failed for good.
+    Failed,
+    /// Skipped.
+    Skipped,
+    /// It is not under way any more.
+    Unclear,
+}
+
+/// Where a step stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Not started.
+    Waiting,
+    /// Under way, or waiting for a person or another attempt.
+    Current(Box<CurrentStep>),
+    /// Over.
+    Ended(Ending, Option<SignedDuration>),
+}
+
+/// A step that is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// Its id.
+    pub id: String,
+    /// Where it stands.
+    pub state: State,
+}
+
+/// One thing that changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The run is in another phase.
+    Phase(RunPhase),
+    /// A step was started, or is tried again.
+    Started(Box<CurrentStep>),
+    /// A step waits for a person.
+    Asked(Box<CurrentStep>),
+    /// A step is over.
+    Ended(String, Ending, Option<SignedDuration>),
+}
+
+/// All that is known of a run's steps, in the plan's order where that is known.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    outline: Outline,
+    steps: Vec<Known>,
+    last: Option<Snapshot>,
+}
+
+impl Story {
+    /// A story that has not begun.
+    pub fn new(outline: Outline) -> Self {
+        let steps = outline.0.iter().map(|step| Known { id: step.id.clone(), state: State::Waiting }).collect();
+        Self { outline, steps, last: None }
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Known] {
+        &self.steps
+    }
+
+    /// Steps that come before one and are not over.
+    pub fn open_before(&self, id: &str) -> Vec<&str> {
+        let before = self.outline.0.iter().find(|step| step.id == id).map(|step| step.after.as_slice()).unwrap_or_default();
+        let open = |id: &&String| self.steps.iter().any(|known| known.id == **id && !matches!(known.state, State::Ended(..)));
+        before.iter().filter(open).map(String::as_str).collect()
+    }
+
+    /// Takes in what is seen now, and says what changed since.
+    pub fn update(&mut self, now: Timestamp, seen: &Snapshot) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if self.last.as_ref().map(|last| last.phase) != Some(seen.phase) {
+            changes.push(Change::Phase(seen.phase));
+        }
+        let ended = self.vanished(seen);
+        let how = self.how(seen, ended.len());
+        for id in ended {
+            let took = self.started_at(&id).map(|start| seen.completion.unwrap_or(now).duration_since(start).max(SignedDuration::ZERO));
+            changes.push(self.end(&id, how, took));
+        }
+        for id in self.implied(seen) {
+            changes.push(self.end(&id, Ending::Done, None));
+        }
+        for step in &seen.current {
+            changes.extend(self.current(step));
+        }
+        if seen.phase == RunPhase::Succeeded && seen.steps.failed == 0 && seen.steps.skipped == 0 {
+            let rest: Vec<String> = self.steps.iter().filter(|known| known.state == State::Waiting).map(|known| known.id.clone()).collect();
+            for id in rest {
+                changes.push(self.end(&id, Ending::Done, None));
+            }
+        }
+        self.last = Some(seen.clone());
+        changes
+    }
+
+    /// Steps that were under way and are not any more.
+    fn vanished(&self, seen: &Snapshot) -> Vec<String> {
+        if seen.current.len() >= MOST_CURRENT {
+            return Vec::new();
+        }
+        let gone = |known: &&Known| matches!(known.state, State::Current(_)) && !seen.current.iter().any(|step| step.id == known.id);
+        self.steps.iter().filter(gone).map(|known| known.id.clone()).collect()
+    }
+
+    /// How so many steps ended at once, by the counts.
+    fn how(&self, seen: &Snapshot, ended: usize) -> Ending {
+        let before = self.last.as_ref().map(|last| last.steps.clone()).unwrap_or_default();
+        let more = |new: i32, old: i32| usize::try_from(new.saturating_sub(old)).unwrap_or_default();
+        let (done, failed, skipped) = (more(seen.steps.done, before.done), more(seen.steps.failed, before.failed), more(seen.steps.skipped, before.skipped));
+        match (done, failed, skipped) {
+            (_, 0, 0) => Ending::Done,
+            (0, failed, _) if failed >= ended => Ending::Failed,
+            (0, 0, _) => Ending::Skipped,
+            (done, 0, _) if done >= ended => Ending::Done,
+            _ => Ending::Unclear,
+        }
+    }
+
+    /// Steps that must be done, because one that comes after them is under way.
+    fn implied(&self, seen: &Snapshot) -> Vec<String> {
+        let started = seen.current.iter().filter(|step| !matches!(step.phase, RunPhase::Aborting | RunPhase::Pending)).map(|step| step.id.as_str());
+        let done = self.outline.before(started);
+        let open = |known: &&Known| known.state == State::Waiting && done.contains(known.id.as_str());
+        self.steps.iter().filter(open).map(|known| known.id.clone()).collect()
+    }
+
+    fn started_at(&self, id: &str) -> Option<Timestamp> {
+        self.steps.iter().find(|known| known.id == id).and_then(|known| match &known.state {
+            State::Current(step) => step.start_time.as_ref().map(|time| time.0),
+            State::Waiting | State::Ended(..) => None,
+        })
+    }
+
+    fn end(&mut self, id: &str, how: Ending, took: Option<SignedDuration>) -> Change {
+        if let Some(known) = self.steps.iter_mut().find(|known| known.id == id) {
+            known.state = State::Ended(how, took);
+        }
+        Change::Ended(id.to_owned(), how, took)
+    }
+
+    /// Takes in a step under way; says so if that is new.
+    fn current(&mut self, step: &CurrentStep) -> Option<Change> {
+        let index = self.steps.iter().position(|known| known.id == step.id).unwrap_or_else(|| {
+            self.steps.push(Known { id: step.id.clone(), state: State::Waiting });
+            self.steps.len() - 1
+        });
+        let known = self.steps.get_mut(index)?;
+        let news = match &known.state {
+            State::Current(old) => old.attempt != step.attempt || (old.phase != step.phase && step.phase == RunPhase::WaitingForPerson),
+            State::Waiting | State::Ended(..) => true,
+        };
+        known.state = State::Current(Box::new(step.clone()));
+        news.then(|| if step.phase == RunPhase::WaitingForPerson { Change::Asked(Box::new(step.clone())) } else { Change::Started(Box::new(step.clone())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_crds::common::{StepCounts, Time};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000 + second).expect("a time")
+    }
+
+    fn step(id: &str, attempt: i32, second: i64) -> CurrentStep {
+        CurrentStep { id: id.into(), phase: RunPhase::Running, attempt, start_time: Some(Time(at(second))), ..Default::default() }
+    }
+
+    fn seen(done: i32, failed: i32, current: Vec<CurrentStep>) -> Snapshot {
+        Snapshot { phase: RunPhase::Running, steps: StepCounts { total: 4, done, failed, ..Default::default() }, current, ..Default::default() }
+    }
+
+    fn brief(changes: &[Change]) -> Vec<String> {
+        changes
+            .iter()
+            .map(|change| match change {
+                Change::Phase(phase) => format!("{phase}"),
+                Change::Started(step) => format!("start {} {}", step.id, step.attempt),
+                Change::Asked(step) => format!("ask {}", step.id),
+                Change::Ended(id, how, took) => format!("{how:?} {id} {}", took.map_or("-".into(), |took| took.as_secs().to_string())),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_step_that_is_not_under_way_any_more_is_done_and_took_its_time() {
+        let mut story = Story::new(Outline::default());
+        assert_eq!(brief(&story.update(at(1), &seen(0, 0, vec![step("a", 1, 0)]))), ["Running", "start a 1"]);
+        assert_eq!(brief(&story.update(at(9), &seen(1, 0, vec![step("b", 1, 8)]))), ["Done a 9", "start b 1"]);
+        assert!(story.update(at(10), &seen(1, 0, vec![step("b", 1, 8)])).is_empty(), "nothing changed");
+        assert_eq!(brief(&story.update(at(12), &seen(1, 0, vec![step("b", 2, 11)]))), ["start b 2"]);
+        assert_eq!(brief(&story.update(at(20), &seen(1, 1, vec![]))), ["Failed b 9"]);
+    }
+
+    #[test]
+    fn steps_too_quick_to_be_seen_are_done_when_one_after_them_starts() {
+        let outline = Outline::parse(r#"[{"id":"preflight"},{"id":"isolate","after":["preflight"]},{"id":"objects","after":["isolate"]},{"id":"clean-up"}]"#).expect("an outline");
+        let mut story = Story::new(outline);
+        assert_eq!(brief(&story.update(at(5), &seen(2, 0, vec![step("objects", 1, 4)]))), ["Running", "Done preflight -", "Done isolate -", "start objects 1"]);
+        let end = Snapshot { phase: RunPhase::Succeeded, ..seen(4, 0, vec![]) };
+        assert_eq!(brief(&story.update(at(9), &end)), ["Succeeded", "Done objects 5", "Done clean-up -"]);
+    }
+
+    #[test]
+    fn a_full_list_says_nothing_about_what_is_not_on_it() {
+        let mut story = Story::new(Outline::default());
+        story.update(at(1), &seen(0, 0, vec![step("a", 1, 0)]));
+        let full: Vec<CurrentStep> = (0..16).map(|number| step(&format!("s{number}"), 1, 2)).collect();
+        assert!(!brief(&story.update(at(2), &seen(0, 0, full))).iter().any(|line| line.contains(" a ")));
+    }
+
+    #[test]
+    fn a_step_that_begins_to_wait_for_a_person_is_news() {
+        let mut story = Story::new(Outline::default());
+        story.update(at(1), &seen(0, 0, vec![step("a", 1, 0)]));
+        let asked = CurrentStep { phase: RunPhase::WaitingForPerson, ..step("a", 1, 0) };
+        assert_eq!(brief(&story.update(at(2), &seen(0, 0, vec![asked]))), ["ask a"]);
+    }
+}

@@ -1,0 +1,267 @@
+//! The live view of a run: which steps are done, under way and to come, and what each waits for. From a story to lines; nothing here knows a terminal.
+
+use super::{Amount, Ending, Known, Snapshot, State, Story};
+use crate::{
+    format::{Clock, Line, Tone, elapsed},
+    text::{self, Language},
+};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::common::{CurrentStep, RunPhase};
+
+/// Column where a step's message begins.
+const MESSAGE: usize = 32;
+/// Column where a step's time begins, if the message leaves room.
+const TIME: usize = 82;
+/// Lines are not drawn wider than this, however wide the terminal is.
+const WIDEST: usize = 120;
+
+/// What the view shows.
+pub struct Tree<'a> {
+    /// The run as it is now.
+    pub seen: &'a Snapshot,
+    /// Its steps.
+    pub story: &'a Story,
+    /// Now, in the district's zone.
+    pub clock: &'a Clock,
+    /// The language.
+    pub language: Language,
+    /// The step that a key would act on.
+    pub selected: Option<&'a str>,
+}
+
+/// What a line is about, so that lines can give way when there are too many.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    Done,
+    ToCome,
+    Now,
+}
+
+/// A step's place in the tree: the application that it is part of, and how it is called there.
+fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
+    let parts: Vec<&str> = id.split('/').collect();
+    let word = |key: &str| text::step_word(key).map_or(key.to_owned(), |word| word.pick(language).to_owned());
+    let named = |key: &str, rest: &[&str]| format!("{} {}", word(key), rest.join("/"));
+    match (noun, parts.as_slice()) {
+        ("drill", ["restore", application, "objects"]) => (Some((*application).to_owned()), word("objects")),
+        ("drill", ["restore", application, key, rest @ ..]) if !rest.is_empty() => (Some((*application).to_owned()), named(key, rest)),
+        ("drill", [key @ ("verify" | "marker"), application]) => (Some((*application).to_owned()), word(key)),
+        ("drill", [key @ ("start" | "check"), application, rest @ ..]) if !rest.is_empty() => (Some((*application).to_owned()), named(key, rest)),
+        (_, [single]) => (None, word(single)),
+        (_, [key, rest @ ..]) => (None, named(key, rest)),
+        (_, []) => (None, id.to_owned()),
+    }
+}
+
+/// How a step is called in one line, for example `portal volume site-files`.
+pub fn label(noun: &str, id: &str, language: Language) -> String {
+    let (application, label) = place(noun, id, language);
+    application.map_or(label.clone(), |application| format!("{application} {label}"))
+}
+
+impl Tree<'_> {
+    /// The lines, at most `rows` of them, none wider than `columns`.
+    pub fn lines(&self, rows: usize, columns: usize) -> Vec<Line> {
+        let columns = columns.min(WIDEST);
+        let mut lines = vec![self.head(columns), self.counts()];
+        lines.extend(give_way(self.body(), rows.saturating_sub(lines.len()), self.language));
+        lines.truncate(rows);
+        lines.into_iter().map(|line| line.fit(columns)).collect()
+    }
+
+    fn head(&self, columns: usize) -> Line {
+        let now = self.clock.now;
+        let left = Line::toned(Tone::Strong, format!("{} {}", text::noun(self.seen.noun).pick(self.language), self.seen.name));
+        let mut parts = vec![text::elapsed_word(&elapsed(self.seen.elapsed(now)))];
+        parts.extend(self.seen.target.map(|target| text::rto_target(&elapsed(target))));
+        parts.extend(self.seen.left(now).filter(|_| !self.seen.phase.is_end()).map(|left| text::about_to_go(&elapsed(left))));
+        let right = parts.iter().map(|part| part.pick(self.language)).collect::<Vec<_>>().join(" · ");
+        let late = self.seen.target.is_some_and(|target| self.seen.elapsed(now) > target);
+        let column = columns.saturating_sub(crate::format::width(&right));
+        left.pad(column, 2).tone(if late { Tone::Bad } else { Tone::Plain }, right)
+    }
+
+    fn counts(&self) -> Line {
+        let steps = &self.seen.steps;
+        let tone = match self.seen.phase {
+            RunPhase::Succeeded => Tone::Good,
+            RunPhase::Failed | RunPhase::Aborted | RunPhase::Refused | RunPhase::Aborting => Tone::Bad,
+            RunPhase::WaitingForPerson | RunPhase::Paused => Tone::Warn,
+            RunPhase::Pending | RunPhase::Running | RunPhase::CleaningUp => Tone::Plain,
+        };
+        let mut line = Line::toned(tone, text::phase(self.seen.phase).pick(self.language));
+        if steps.total > 0 {
+            line = line.tone(Tone::Dim, format!(" · {}", text::step_counts(steps).pick(self.language)));
+        }
+        if self.seen.unread_actions > 0 {
+            line = line.tone(Tone::Warn, format!(" · {}", text::actions_unread(self.seen.unread_actions).pick(self.language)));
+        }
+        line
+    }
+
+    fn body(&self) -> Vec<(About, Line)> {
+        let mut lines: Vec<(About, Line)> = Vec::new();
+        let mut seen_groups: Vec<String> = Vec::new();
+        let mut done_alone: Vec<String> = Vec::new();
+        let flush = |done_alone: &mut Vec<String>, lines: &mut Vec<(About, Line)>| {
+            if !done_alone.is_empty() {
+                lines.push((About::Done, mark(Ending::Done, "").with(std::mem::take(done_alone).join(", "))));
+            }
+        };
+        for known in self.story.steps() {
+            let (group, label) = place(self.seen.noun, &known.id, self.language);
+            match group {
+                None => {
+                    if let State::Ended(Ending::Done, None) = known.state {
+                        done_alone.push(label);
+                        continue;
+                    }
+                    flush(&mut done_alone, &mut lines);
+                    lines.push(self.step(known, &label, ""));
+                }
+                Some(group) if seen_groups.contains(&group) => {}
+                Some(group) => {
+                    flush(&mut done_alone, &mut lines);
+                    lines.extend(self.group(&group));
+                    seen_groups.push(group);
+                }
+            }
+        }
+        flush(&mut done_alone, &mut lines);
+        lines
+    }
+
+    fn group(&self, group: &str) -> Vec<(About, Line)> {
+        let members: Vec<(&Known, String)> = self
+            .story
+            .steps()
+            .iter()
+            .filter_map(|known| {
+                let (of, label) = place(self.seen.noun, &known.id, self.language);
+                (of.as_deref() == Some(group)).then_some((known, label))
+            })
+            .collect();
+        let any = |test: &dyn Fn(&State) -> bool| members.iter().any(|(known, _)| test(&known.state));
+        let failed = any(&|state| matches!(state, State::Ended(Ending::Failed, _)));
+        let current = any(&|state| matches!(state, State::Current(_)));
+        let waiting = any(&|state| *state == State::Waiting);
+        let started = any(&|state| *state != State::Waiting);
+        let about = if current { About::Now } else if started && !waiting { About::Done } else if started { About::Now } else { About::ToCome };
+        let head = if failed {
+            mark(Ending::Failed, "")
+        } else if about == About::Done {
+            mark(Ending::Done, "")
+        } else if started {
+            Line::toned(Tone::Strong, "▸ ")
+        } else {
+            Line::toned(Tone::Dim, "· ")
+        };
+        let note = self.seen.notes.get(group).map(String::as_str).unwrap_or_default();
+        let mut lines = vec![(about, head.with(group).pad(MESSAGE, 2).tone(Tone::Dim, note))];
+        lines.extend(members.into_iter().map(|(known, label)| self.step(known, &label, "  ")));
+        lines
+    }
+
+    fn step(&self, known: &Known, label: &str, indent: &str) -> (About, Line) {
+        match &known.state {
+            State::Waiting => {
+                let waits = self.waits_for(&known.id);
+                (About::ToCome, Line::of(indent).tone(Tone::Dim, "· ").tone(Tone::Dim, label).pad(MESSAGE, 2).tone(Tone::Dim, waits))
+            }
+            State::Ended(how, took) => {
+                let line = mark(*how, indent).with(label);
+                let line = took.map_or(line.clone(), |took| line.pad(TIME, 2).with(elapsed(took)));
+                (if *how == Ending::Done { About::Done } else { About::Now }, line)
+            }
+            State::Current(step) => (About::Now, self.current(step, label, indent)),
+        }
+    }
+
+    fn current(&self, step: &CurrentStep, label: &str, indent: &str) -> Line {
+        let chosen = self.selected == Some(step.id.as_str());
+        let sign = match step.phase {
+            RunPhase::WaitingForPerson => Line::toned(Tone::Warn, "? "),
+            RunPhase::Aborting => Line::toned(Tone::Warn, "↶ "),
+            RunPhase::Paused | RunPhase::Pending => Line::toned(Tone::Dim, "· "),
+            _ => Line::toned(Tone::Strong, "▸ "),
+        };
+        let line = Line::of(indent).then(sign).tone(if chosen { Tone::Strong } else { Tone::Plain }, label);
+        let line = if chosen { line.tone(Tone::Strong, " ◂") } else { line };
+        let line = line.pad(MESSAGE, 2).then(self.message(step));
+        let line = match since(step) {
+            Some(since) if step.phase != RunPhase::WaitingForPerson => line.pad(TIME, 2).with(elapsed(self.clock.now.duration_since(since))),
+            _ => line,
+        };
+        if step.attempt > 1 { line.tone(Tone::Warn, format!("  {}", text::attempt(step.attempt).pick(self.language))) } else { line }
+    }
+
+    fn message(&self, step: &CurrentStep) -> Line {
+        if step.phase == RunPhase::WaitingForPerson {
+            let question = step.prompt.as_ref().map_or(step.message.as_str(), |prompt| prompt.in_language(self.language.key()));
+            let until = step.deadline_time.as_ref().map(|time| format!(" ({})", text::until(&self.clock.moment(time.0)).pick(self.language)));
+            return Line::toned(Tone::Warn, question).tone(Tone::Dim, until.unwrap_or_default());
+        }
+        let Some(amount) = Amount::read(&step.message) else { return Line::of(text::operator_says(&step.message).pick(self.language)) };
+        let seconds = since(step).map_or(0, |since| self.clock.now.duration_since(since).as_secs());
+        let mut line = Line::of(format!("{} {:>3}%", amount.bar(), amount.percent()));
+        if let Some(speed) = amount.speed(seconds) {
+            line = line.with(format!("  {speed}"));
+        }
+        match amount.left(seconds) {
+            Some(left) if amount.done < amount.total => line.with(format!("  {}", text::eta(&elapsed(SignedDuration::from_secs(left))).pick(self.language))),
+            _ => line,
+        }
+    }
+
+    fn waits_for(&self, id: &str) -> String {
+        if id == "clean-up" {
+            return text::clean_up_always().pick(self.language).to_owned();
+        }
+        let open: Vec<String> = self.story.open_before(id).into_iter().map(|before| label(self.seen.noun, before, self.language)).collect();
+        match open.as_slice() {
+            [] => String::new(),
+            [one] => text::waits_for(one).pick(self.language).to_owned(),
+            [one, two] => text::waits_for(&format!("{one}, {two}")).pick(self.language).to_owned(),
+            [one, two, rest @ ..] => text::waits_for(&format!("{one}, {two}, +{}", rest.len())).pick(self.language).to_owned(),
+        }
+    }
+}
+
+fn since(step: &CurrentStep) -> Option<Timestamp> {
+    step.start_time.as_ref().map(|time| time.0)
+}
+
+fn mark(how: Ending, indent: &str) -> Line {
+    let line = Line::of(indent);
+    match how {
+        Ending::Done => line.tone(Tone::Good, "✓ "),
+        Ending::Failed => line.tone(Tone::Bad, "✗ "),
+        Ending::Skipped => line.tone(Tone::Warn, "↷ "),
+        Ending::Unclear => line.tone(Tone::Dim, "- "),
+    }
+}
+
+/// Fits lines into rows: first steps that are done give way to their number, then steps to come.
+fn give_way(mut lines: Vec<(About, Line)>, rows: usize, language: Language) -> Vec<Line> {
+    for about in [About::Done, About::ToCome] {
+        let some = lines.iter().filter(|(of, _)| *of == about).count();
+        if lines.len() <= rows || some < 2 {
+            continue;
+        }
+        let (number, sign) = if about == About::Done { (text::more_done(some), Line::toned(Tone::Good, "✓ ")) } else { (text::more_to_come(some), Line::toned(Tone::Dim, "· ")) };
+        let at = lines.iter().position(|(of, _)| *of == about).unwrap_or(0);
+        lines.retain(|(of, _)| *of != about);
+        // What is done stands first, what is to come last.
+        let at = if about == About::Done { at.min(lines.len()) } else { lines.len() };
+        lines.insert(at, (About::Now, sign.tone(Tone::Dim, number.pick(language))));
+    }
+    let mut lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
+    if lines.len() > rows && rows > 0 {
+        lines.truncate(rows - 1);
+        lines.push(Line::toned(Tone::Dim, "…"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Watching a run to its end, whatever the terminal is, and what the shell is told afterwards.
+
+use super::{Outline, Snapshot, Story, live, plain, screen};
+use crate::{
+    args::Global,
+    error::{Failure, Result},
+    exit::ExitStatus,
+    format::{Clock, Line},
+    hub::{Hub, Run, Seen, follow},
+    printer::{Output, Printer},
+    text::{self, Language},
+};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::common::RunPhase;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+pub use screen::Stand;
+
+/// A kind of run that can be watched.
+pub trait Watched: Run {
+    /// How its live view stands on the terminal.
+    const STAND: Stand;
+
+    /// What the views need of it.
+    fn snapshot(&self, clock: &Clock, language: Language) -> Snapshot;
+
+    /// The ConfigMap and key where its steps are written beforehand.
+    fn outline(&self) -> Option<(String, &'static str)>;
+
+    /// Good or bad, once it has ended.
+    fn verdict(&self) -> ExitStatus;
+
+    /// The page at its end.
+    fn summary(&self, hub: &Hub, language: Language) -> impl Future<Output = Vec<Line>> + Send;
+}
+
+/// How watching ended.
+pub enum Outcome<K> {
+    /// The run has ended.
+    Ended(Box<K>, Value),
+    /// Nothing goes on until a person acts.
+    Person(Box<K>),
+    /// The person left the view.
+    Left,
+    /// Ctrl-C.
+    Interrupted,
+    /// `--timeout` has passed.
+    TimedOut,
+    /// The run is not there any more.
+    Gone,
+}
+
+/// Watches a run, prints what there is to print, and says what the shell is told.
+pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, name: &str) -> Result<ExitStatus> {
+    let first = hub.get_here::<K>(name).await?;
+    if global.no_wait {
+        return stand(hub, printer, &first.object, first.raw).await;
+    }
+    let deadline = global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).map(|timeout| Instant::now() + timeout);
+    let outline = match first.object.outline() {
+        Some((map, key)) => Outline::load(hub, &map, key).await,
+        None => Outline::default(),
+    };
+    let story = Story::new(outline);
+    let outcome = if first.object.phase().is_end() {
+        if printer.structured() {
+            printer.change(&first.raw)?;
+        }
+        Outcome::Ended(Box::new(first.object), first.raw)
+    } else if printer.interactive && !printer.structured() && printer.output != Output::Name {
+        live::watch::<K>(hub, printer, name, story, deadline).await?
+    } else {
+        lines::<K>(hub, printer, name, story, deadline).await?
+    };
+    finish(hub, printer, name, outcome).await
+}
+
+/// Says how a run stands, without waiting.
+async fn stand<K: Watched>(hub: &Hub, printer: &Printer, run: &K, raw: Value) -> Result<ExitStatus> {
+    if printer.structured() {
+        printer.structure(&raw)?;
+    } else if run.phase().is_end() {
+        printer.lines(&run.summary(hub, printer.language).await);
+    } else {
+        let clock = hub.clock.at(Timestamp::now());
+        let seen = run.snapshot(&clock, printer.language);
+        let story = { let mut story = Story::default(); story.update(clock.now, &seen); story };
+        printer.lines(&super::tree::Tree { seen: &seen, story: &story, clock: &clock, language: printer.language, selected: None }.lines(usize::MAX, usize::MAX));
+    }
+    Ok(match run.phase() {
+        RunPhase::WaitingForPerson => ExitStatus::Person,
+        phase if phase.is_end() => run.verdict(),
+        _ => ExitStatus::Good,
+    })
+}
+
+/// One line per change, or one object per change.
+async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: Story, deadline: Option<Instant>) -> Result<Outcome<K>> {
+    let mut updates = follow::<K>(hub, name);
+    let trouble = |error: std::io::Error| Failure::unexpected(text::terminal_trouble(&error.to_string()));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
+    let mut shown: Option<Value> = None;
+    let mut silent = false;
+    loop {
+        tokio::select! {
+            seen = updates.recv() => match seen {
+                Some(Seen::Object(run, raw)) => {
+                    if silent {
+                        printer.remark(&text::hub_answers_again());
+                        silent = false;
+                    }
+                    let clock = hub.clock.at(Timestamp::now());
+                    let snapshot = run.snapshot(&clock, printer.language);
+                    let changes = story.update(clock.now, &snapshot);
+                    if printer.structured() {
+                        if shown.as_ref() != Some(&raw) {
+                            printer.change(&raw)?;
+                        }
+                    } else if printer.output != Output::Name {
+                        printer.lines(&plain::lines(&changes, &snapshot, &clock, printer.language));
+                    }
+                    shown = Some(raw.clone());
+                    if run.phase().is_end() {
+                        return Ok(Outcome::Ended(run, raw));
+                    }
+                    // Without a terminal nobody can answer here; whoever started this must know.
+                    if snapshot.stands_still() && snapshot.unread_actions == 0 {
+                        return Ok(Outcome::Person(run));
+                    }
+                }
+                Some(Seen::Unreachable(failure)) => {
+                    if !silent {
+                        printer.warn(&text::hub_silent_line(&failure.text));
+                        silent = true;
+                    }
+                }
+                Some(Seen::Refused(failure)) => return Err(failure),
+                Some(Seen::Gone) | None => return Ok(Outcome::Gone),
+            },
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return Ok(Outcome::TimedOut),
+            _ = interrupt.recv() => return Ok(Outcome::Interrupted),
+            _ = terminate.recv() => return Ok(Outcome::Interrupted),
+        }
+    }
+}
+
+async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: Outcome<K>) -> Result<ExitStatus> {
+    let back = format!("p861 {} watch {name}{}", K::NOUN, hub.place());
+    Ok(match outcome {
+        Outcome::Ended(run, _) => {
+            if !printer.structured() && printer.output != Output::Name {
+                printer.lines(&run.summary(hub, printer.language).await);
+            }
+            run.verdict()
+        }
+        Outcome::Person(run) => {
+            for step in run.current_steps() {
+                let question = step.prompt.as_ref().map(|prompt| prompt.in_language(printer.language.key()).to_owned()).unwrap_or_else(|| text::operator_says(&step.message).pick(printer.language).to_owned());
+                printer.warn(&text::person_waited_for(&step.id, &question, &answer_command(hub, K::NOUN, name, step)));
+            }
+            ExitStatus::Person
+        }
+        Outcome::Left => {
+            printer.remark(&text::left(K::NOUN, name, &back));
+            ExitStatus::Good
+        }
+        Outcome::Interrupted => {
+            printer.remark(&text::left(K::NOUN, name, &back));
+            ExitStatus::Interrupted
+        }
+        Outcome::TimedOut => {
+            printer.remark(&text::timed_out(K::NOUN, name, &back));
+            ExitStatus::Timeout
+        }
+        Outcome::Gone => return Err(Failure::refused(text::run_gone(K::NOUN, name))),
+    })
+}
+
+/// The command that answers a step: the operator's own word for it, with the district that is meant.
+fn answer_command(hub: &Hub, noun: &str, name: &str, step: &p861_crds::common::CurrentStep) -> String {
+    let command = step.remedy.clone().unwrap_or_else(|| format!("p861 {noun} {} {name} {}", if step.prompt.is_some() { "answer" } else { "retry" }, step.id));
+    format!("{command}{}", hub.place())
+}
+
+/// A stated duration; none if it is absent or no duration.
+pub fn stated(duration: Option<&p861_crds::Duration>) -> Option<SignedDuration> {
+    duration.and_then(|text| p861_core::time::parse_duration(&text.0).ok())
+}

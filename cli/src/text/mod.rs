@@ -1,0 +1,104 @@
+//! All text for people, in Chinese and English. What programs read (JSON, names, reasons) is never translated and never here.
+
+mod commands;
+mod failures;
+mod help;
+mod reasons;
+mod words;
+
+pub use commands::*;
+pub use failures::*;
+pub use help::translate;
+pub use reasons::{hint, reason};
+pub use words::*;
+
+/// A language that people read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// 中文
+    Zh,
+    /// English
+    #[default]
+    En,
+}
+
+impl Language {
+    /// The language to use: what was asked for, else what `LANG` (or `LC_ALL`, `LC_MESSAGES`) says, else English.
+    pub fn choose(asked: Option<Self>, environment: impl Fn(&str) -> Option<String>) -> Self {
+        let of_locale = |locale: &str| if locale.to_ascii_lowercase().starts_with("zh") { Self::Zh } else { Self::En };
+        asked.unwrap_or_else(|| {
+            ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter_map(|name| environment(name)).find(|value| !value.is_empty()).map_or(Self::En, |value| of_locale(&value))
+        })
+    }
+
+    /// As the API spells it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Zh => "zh",
+            Self::En => "en",
+        }
+    }
+}
+
+/// A text in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bilingual {
+    /// Chinese.
+    pub zh: String,
+    /// English.
+    pub en: String,
+}
+
+impl Bilingual {
+    /// The text in one language.
+    pub fn pick(&self, language: Language) -> &str {
+        match language {
+            Language::Zh => &self.zh,
+            Language::En => &self.en,
+        }
+    }
+
+    /// A text that is the same in both, for example what a server said.
+    pub fn same(text: impl Into<String>) -> Self {
+        let en = text.into();
+        Self { zh: en.clone(), en }
+    }
+}
+
+/// A fixed word in both languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// English.
+    pub en: &'static str,
+    /// Chinese.
+    pub zh: &'static str,
+}
+
+impl Word {
+    /// The word in one language.
+    pub fn pick(self, language: Language) -> &'static str {
+        match language {
+            Language::Zh => self.zh,
+            Language::En => self.en,
+        }
+    }
+}
+
+/// Both texts, English first.
+pub(crate) fn both(en: impl Into<String>, zh: impl Into<String>) -> Bilingual {
+    Bilingual { zh: zh.into(), en: en.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_one_asked_for_then_the_locale_then_english() {
+        let with = |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_owned());
+        assert_eq!(Language::choose(Some(Language::En), with("LANG", "zh_CN.UTF-8")), Language::En);
+        assert_eq!(Language::choose(None, with("LANG", "zh_CN.UTF-8")), Language::Zh);
+        assert_eq!(Language::choose(None, with("LC_ALL", "C")), Language::En);
+        assert_eq!(Language::choose(None, |_| None), Language::En);
+    }
+}

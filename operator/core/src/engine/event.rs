@@ -1,0 +1,293 @@
+//! What can happen to a run, and the record of it.
+
+use jiff::Timestamp;
+use p861_crds::common::RunAction;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::step::StepId;
+
+/// How a failure is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureClass {
+    /// It may go away: the step is tried again while it has attempts.
+    Transient,
+    /// It stays: trying again without a person is useless.
+    Permanent,
+    /// It was stopped on purpose, because the run ends early or a person skips the step.
+    Cancelled,
+    /// What was asked is refused and nothing was changed; the run ends as Refused, not as Failed. Otherwise like Permanent.
+    Refused,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How it is to be taken.
+    pub class: FailureClass,
+    /// A reason of the API, in CamelCase, for example `MoverLost`; the key of the texts for people.
+    pub reason: String,
+    /// What happened, to which object, what to do next.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure that may go away.
+    pub fn transient(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Transient, reason: reason.into(), message: message.into() }
+    }
+
+    /// A failure that stays.
+    pub fn permanent(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Permanent, reason: reason.into(), message: message.into() }
+    }
+
+    /// A refusal before anything was changed.
+    pub fn refused(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Refused, reason: reason.into(), message: message.into() }
+    }
+}
+
+/// What a person is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AskKind {
+    /// The step's own question, before it starts.
+    Prompt,
+    /// The step has failed: retry, skip or abort?
+    Failure,
+}
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Enough people said yes.
+    Yes,
+    /// Nobody answered in time, and the plan says to go on.
+    TimedOut,
+}
+
+/// Why a step was not done, or no further.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all_fields = "camelCase")]
+pub enum SkipCause {
+    /// A person skipped it.
+    Person {
+        /// Why.
+        reason: String,
+    },
+    /// A step that it comes after was not done.
+    DependencyFailed {
+        /// That step.
+        step: StepId,
+    },
+    /// Nobody answered its question in time.
+    TimedOut,
+}
+
+/// Who or what ends a run early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AbortCause {
+    /// A person, by the action Abort.
+    Person,
+    /// The run's deadline. The run ends as Failed.
+    DeadlineExceeded,
+    /// A run of higher priority on the same plan.
+    Superseded,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunResult {
+    /// As wanted.
+    Succeeded,
+    /// Otherwise.
+    Failed,
+    /// By a person, or for a run of higher priority.
+    Aborted,
+    /// Before it changed anything.
+    Refused,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// An orchestrator took the run under a new token; older ones can append no more.
+    Claimed {
+        /// Digest of the plan that it works by.
+        plan: String,
+    },
+    /// A person's entry of `spec.actions`, copied.
+    Action {
+        /// Its index in `spec.actions`.
+        index: u32,
+        /// The entry.
+        action: RunAction,
+    },
+    /// A person's action that has no effect.
+    ActionRefused {
+        /// Its index in `spec.actions`.
+        index: u32,
+        /// Why, and what to do instead.
+        message: String,
+    },
+    /// The run shall end early; before the point of no return it does.
+    AbortRequested {
+        /// Who or what wants it.
+        cause: AbortCause,
+        /// Why.
+        reason: String,
+    },
+    /// The run is over. Nothing follows.
+    Finished {
+        /// How it ended.
+        result: RunResult,
+        /// A reason of the API.
+        reason: String,
+        /// A sentence.
+        message: String,
+    },
+    /// A person is asked about the step.
+    Asked {
+        /// About what.
+        kind: AskKind,
+    },
+    /// The step's question has ended in its favour.
+    Answered {
+        /// How.
+        answer: Answer,
+    },
+    /// The step's effect is about to happen, and may have happened from here on.
+    Intent,
+    /// The effect has happened.
+    Done,
+    /// The effect has failed or was stopped. For the point of no return: it certainly has not happened.
+    Failed(Failure),
+    /// The step is not done, or its undo is given up.
+    Skipped {
+        /// Why.
+        cause: SkipCause,
+    },
+    /// The step's undo is about to happen.
+    UndoIntent,
+    /// The step is undone.
+    Undone,
+    /// The undo has failed; it is tried again.
+    UndoFailed(Failure),
+}
+
+impl Event {
+    /// Its name, as the JSON has it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Claimed { .. } => "Claimed",
+            Self::Action { .. } => "Action",
+            Self::ActionRefused { .. } => "ActionRefused",
+            Self::AbortRequested { .. } => "AbortRequested",
+            Self::Finished { .. } => "Finished",
+            Self::Asked { .. } => "Asked",
+            Self::Answered { .. } => "Answered",
+            Self::Intent => "Intent",
+            Self::Done => "Done",
+            Self::Failed(_) => "Failed",
+            Self::Skipped { .. } => "Skipped",
+            Self::UndoIntent => "UndoIntent",
+            Self::Undone => "Undone",
+            Self::UndoFailed(_) => "UndoFailed",
+        }
+    }
+
+    /// Whether it is about a step (or else about the run).
+    pub fn is_about_step(&self) -> bool {
+        match self {
+            Self::Claimed { .. } | Self::Action { .. } | Self::ActionRefused { .. } | Self::AbortRequested { .. } | Self::Finished { .. } => false,
+            Self::Asked { .. }
+            | Self::Answered { .. }
+            | Self::Intent
+            | Self::Done
+            | Self::Failed(_)
+            | Self::Skipped { .. }
+            | Self::UndoIntent
+            | Self::Undone
+            | Self::UndoFailed(_) => true,
+        }
+    }
+}
+
+/// What shall stand in the journal, before it has a place there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The step that it is about.
+    pub step: Option<StepId>,
+    /// The attempt (of the action, or of the undo); 0 where none is meant.
+    pub attempt: u32,
+    /// What happened.
+    pub event: Event,
+    /// Who did it, if a person.
+    pub by: Option<String>,
+    /// What proves it; for the report.
+    pub evidence: Value,
+}
+
+impl Entry {
+    /// About a step.
+    pub fn of(step: StepId, attempt: u32, event: Event) -> Self {
+        Self { step: Some(step), attempt, event, by: None, evidence: Value::Null }
+    }
+
+    /// About the run.
+    pub fn run(event: Event) -> Self {
+        Self { step: None, attempt: 0, event, by: None, evidence: Value::Null }
+    }
+
+    /// The effect of this attempt has happened.
+    pub fn done(step: StepId, attempt: u32, evidence: Value) -> Self {
+        Self { evidence, ..Self::of(step, attempt, Event::Done) }
+    }
+
+    /// This attempt has failed.
+    pub fn failed(step: StepId, attempt: u32, failure: Failure, evidence: Value) -> Self {
+        Self { evidence, ..Self::of(step, attempt, Event::Failed(failure)) }
+    }
+
+    /// The undo has happened.
+    pub fn undone(step: StepId, attempt: u32, evidence: Value) -> Self {
+        Self { evidence, ..Self::of(step, attempt, Event::Undone) }
+    }
+
+    /// This attempt to undo has failed.
+    pub fn undo_failed(step: StepId, attempt: u32, failure: Failure, evidence: Value) -> Self {
+        Self { evidence, ..Self::of(step, attempt, Event::UndoFailed(failure)) }
+    }
+}
+
+/// One record of the journal; one line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// 1, 2, 3 …
+    pub sequence: u64,
+    /// The claim under which it was written.
+    pub token: u64,
+    /// The step that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// The attempt (of the action, or of the undo); 0 where none is meant.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
+    /// What happened.
+    pub event: Event,
+    /// When, by the clock of its writer.
+    pub at: Timestamp,
+    /// Who did it, if a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What proves it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub evidence: Value,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

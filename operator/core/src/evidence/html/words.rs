@@ -1,0 +1,254 @@
+//! Every word of the page, in both languages, and how values are written.
+
+use jiff::{SignedDuration, Timestamp, tz::Offset};
+use maud::{Markup, Render, html};
+use p861_crds::{
+    common::ActionKind,
+    protection::backup::VerificationLevel,
+    recovery::{
+        drill::{DrillResult, DrillType, RpoProof},
+        plan::PredictionBasis,
+    },
+};
+use serde_json::Value;
+
+use super::super::report::{CheckOutcome, Named, StepOutcome};
+use crate::time::whole_seconds;
+
+/// A text in both languages; the page shows one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    pub zh: String,
+    pub en: String,
+}
+
+/// Both languages of a text.
+pub(super) fn t(zh: impl Into<String>, en: impl Into<String>) -> Words {
+    Words { zh: zh.into(), en: en.into() }
+}
+
+/// A text that is the same in both languages.
+pub(super) fn same(text: impl Into<String>) -> Words {
+    let text = text.into();
+    Words { zh: text.clone(), en: text }
+}
+
+impl Render for Words {
+    fn render(&self) -> Markup {
+        if self.zh == self.en {
+            return html! { (shown(&self.zh)) };
+        }
+        html! { span lang="zh" { (shown(&self.zh)) } span lang="en" { (shown(&self.en)) } }
+    }
+}
+
+/// A text as it is shown: characters that would hide or reorder others are made visible, since a report must not look different from what it says.
+pub(super) fn shown(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{061c}' | '\u{feff}' => '\u{fffd}',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+/// Names for people, or the name itself.
+pub(super) fn name(named: &Named) -> Words {
+    match &named.names {
+        Some(names) => t(names.in_language("zh"), names.in_language("en")),
+        None => same(&named.name),
+    }
+}
+
+/// A duration for people, in whole seconds; below ten seconds with one decimal.
+pub(super) fn took(duration: SignedDuration) -> Words {
+    let millis = duration.as_millis().max(0);
+    if millis < 10_000 {
+        let tenths = (millis + 50) / 100;
+        let text = if tenths % 10 == 0 { format!("{}", tenths / 10) } else { format!("{}.{}", tenths / 10, tenths % 10) };
+        return t(format!("{text}秒"), format!("{text}s"));
+    }
+    let seconds = whole_seconds(duration).as_secs();
+    let parts = [(seconds / 3600, "小时", "h"), (seconds % 3600 / 60, "分", "m"), (seconds % 60, "秒", "s")];
+    let (mut zh, mut en) = (String::new(), String::new());
+    for (number, zh_unit, en_unit) in parts.into_iter().filter(|part| part.0 != 0) {
+        let number = number.to_string();
+        zh.extend([number.as_str(), zh_unit]);
+        en.extend([number.as_str(), en_unit]);
+    }
+    t(zh, en)
+}
+
+/// A duration that may not have been measured.
+pub(super) fn took_or(duration: Option<SignedDuration>, otherwise: Words) -> Words {
+    duration.map_or(otherwise, took)
+}
+
+/// Writes times of one report in its own offset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    offset: Offset,
+}
+
+impl Clock {
+    /// East of UTC by so many minutes; UTC if that is no offset there can be.
+    pub fn east(minutes: i32) -> Self {
+        Self { offset: minutes.checked_mul(60).and_then(|seconds| Offset::from_seconds(seconds).ok()).unwrap_or(Offset::UTC) }
+    }
+
+    /// `2026-11-15 09:00:02`.
+    pub fn full(self, time: Timestamp) -> String {
+        self.offset.to_datetime(time).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    /// `09:00:02`.
+    pub fn of_day(self, time: Timestamp) -> String {
+        self.offset.to_datetime(time).strftime("%H:%M:%S").to_string()
+    }
+
+    /// `2026年11月15日` and `15 November 2026`.
+    pub fn date(self, time: Timestamp) -> Words {
+        let at = self.offset.to_datetime(time);
+        t(format!("{}年{}月{}日", at.year(), at.month(), at.day()), at.strftime("%-d %B %Y").to_string())
+    }
+
+    /// `+08:00`.
+    pub fn name(self) -> String {
+        let seconds = self.offset.seconds();
+        format!("{}{:02}:{:02}", if seconds < 0 { '-' } else { '+' }, seconds.abs() / 3600, seconds.abs() / 60 % 60)
+    }
+}
+
+pub(super) fn result(result: DrillResult) -> Words {
+    match result {
+        DrillResult::Passed => t("通过", "Passed"),
+        DrillResult::Failed => t("未通过", "Failed"),
+        DrillResult::Incomplete => t("未完成", "Incomplete"),
+    }
+}
+
+pub(super) fn drill_type(kind: DrillType) -> Words {
+    match kind {
+        DrillType::Tabletop => t("桌面推演", "Tabletop"),
+        DrillType::Isolated => t("隔离演练", "Isolated"),
+        DrillType::Live => t("实战切换", "Live"),
+    }
+}
+
+pub(super) fn proof(proof: Option<RpoProof>) -> Words {
+    match proof {
+        Some(RpoProof::Marker) => t("数据标记证实", "proven by marker in the data"),
+        Some(RpoProof::Assumed) => t("按备份时间推定", "assumed from the backup's time"),
+        None => t("无", "none"),
+    }
+}
+
+pub(super) fn level(level: Option<VerificationLevel>) -> Words {
+    match level {
+        Some(VerificationLevel::Stored) => t("存储完好", "Stored"),
+        Some(VerificationLevel::Restored) => t("已恢复验证", "Restored"),
+        Some(VerificationLevel::Probed) => t("已通过应用检查", "Probed"),
+        None => t("未验证", "not verified"),
+    }
+}
+
+pub(super) fn basis(basis: PredictionBasis, samples: i32) -> Words {
+    match basis {
+        PredictionBasis::Drills => t(format!("依据{samples}次演练"), if samples == 1 { "from 1 drill".into() } else { format!("from {samples} drills") }),
+        PredictionBasis::Estimate => t("依据数据量与时限估算", "estimated from sizes and deadlines"),
+    }
+}
+
+pub(super) fn check(outcome: CheckOutcome) -> Words {
+    match outcome {
+        CheckOutcome::Passed => t("通过", "passed"),
+        CheckOutcome::Failed => t("未通过", "failed"),
+        CheckOutcome::NotRun => t("未执行", "not run"),
+    }
+}
+
+pub(super) fn outcome(outcome: StepOutcome) -> Words {
+    match outcome {
+        StepOutcome::Done => t("完成", "done"),
+        StepOutcome::Failed => t("失败", "failed"),
+        StepOutcome::Cancelled => t("中止", "stopped"),
+        StepOutcome::Skipped => t("人工跳过", "skipped by a person"),
+        StepOutcome::NotReached => t("前序未完成", "not reached"),
+        StepOutcome::NotRun => t("未执行", "not run"),
+        StepOutcome::Undone => t("已撤销", "undone"),
+        StepOutcome::Open => t("未结束", "not ended"),
+    }
+}
+
+pub(super) fn action(action: ActionKind) -> Words {
+    match action {
+        ActionKind::Pause => t("暂停", "Pause"),
+        ActionKind::Resume => t("继续", "Resume"),
+        ActionKind::Abort => t("中止", "Abort"),
+        ActionKind::Retry => t("重试", "Retry"),
+        ActionKind::Skip => t("跳过", "Skip"),
+        ActionKind::Answer => t("答复", "Answer"),
+        ActionKind::Extend => t("延长", "Extend"),
+        ActionKind::CleanUp => t("清理", "Clean up"),
+    }
+}
+
+/// A participant's part; parts that are not known stand as they were written.
+pub(super) fn role(role: &str) -> Words {
+    match role {
+        "Commander" => t("指挥", "Commander"),
+        "Observer" => t("观察", "Observer"),
+        "Operator" => t("操作", "Operator"),
+        "Approver" => t("审批", "Approver"),
+        "Recorder" => t("记录", "Recorder"),
+        other => same(other),
+    }
+}
+
+/// What a step does, said for people. The application is not repeated: steps stand under it.
+pub(super) fn step(id: &str) -> Words {
+    let parts: Vec<&str> = id.split('/').collect();
+    match parts.as_slice() {
+        ["preflight"] => t("预检", "preflight"),
+        ["isolate"] => t("建立隔离环境", "make the isolated environment"),
+        ["hold"] => t("保留副本", "hold the copy"),
+        ["clean-up"] => t("清理", "clean up"),
+        ["verify", _] => t("校验备份", "verify the backup"),
+        ["restore", _, "objects"] => t("恢复对象", "restore objects"),
+        ["restore", _, "volume", claim @ ..] => t(format!("恢复卷 {}", claim.join("/")), format!("restore volume {}", claim.join("/"))),
+        ["restore", _, "stream", stream @ ..] => t(format!("恢复数据流 {}", stream.join("/")), format!("restore stream {}", stream.join("/"))),
+        ["start", _, "rest"] => t("启动其余工作负载", "start the rest"),
+        ["start", _, tier] => t(format!("启动 {tier}"), format!("start {tier}")),
+        ["marker", _] => t("读取数据标记", "read the marker"),
+        ["check", _, check @ ..] => t(format!("检查 {}", check.join("/")), format!("check {}", check.join("/"))),
+        _ => same(id),
+    }
+}
+
+/// The application that a step is about, if it is about one.
+pub(super) fn application_of(id: &str) -> Option<&str> {
+    let mut parts = id.split('/');
+    match parts.next() {
+        Some("verify" | "restore" | "start" | "marker" | "check") => parts.next(),
+        _ => None,
+    }
+}
+
+/// Evidence as text: `key: value`, one a line.
+pub(super) fn evidence(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Object(map) => map.iter().map(|(key, value)| format!("{key}: {}", one_line(value))).collect::<Vec<_>>().join("\n"),
+        other => other.to_string(),
+    }
+}
+
+fn one_line(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,259 @@
+//! Three drills for the tests: one that passed after a retry, one whose check failed, one that a person aborted.
+
+use super::report::{
+    API_VERSION, ActionReport, ApplicationReport, BackupReport, CheckOutcome, CheckReport, CleanUpReport, DrillReport, Failure, KIND, Named, Objective,
+    Prediction, Span, StepOutcome, StepReport, Version,
+};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::{
+    LocalizedText,
+    common::ActionKind,
+    protection::backup::VerificationLevel,
+    recovery::{
+        drill::{DrillResult, DrillType, Participant, RpoProof},
+        plan::PredictionBasis,
+    },
+};
+use serde_json::json;
+
+pub fn start() -> Timestamp {
+    "2026-11-15T01:00:02Z".parse().expect("a time")
+}
+
+fn at(seconds: f64) -> Timestamp {
+    start() + SignedDuration::from_secs_f64(seconds)
+}
+
+fn secs(seconds: f64) -> SignedDuration {
+    SignedDuration::from_secs_f64(seconds)
+}
+
+pub fn named(name: &str, zh: &str, en: &str) -> Named {
+    Named { name: name.into(), names: Some(LocalizedText { zh: Some(zh.into()), en: Some(en.into()) }) }
+}
+
+fn step(id: &str, after: &[&str], planned: (f64, f64), actual: (f64, f64)) -> StepReport {
+    StepReport {
+        id: id.into(),
+        after: after.iter().map(ToString::to_string).collect(),
+        planned: Some(Span { start: secs(planned.0), end: secs(planned.1) }),
+        started: Some(at(actual.0)),
+        ended: Some(at(actual.1)),
+        attempts: 1,
+        outcome: StepOutcome::Done,
+        clean_up: id == "clean-up",
+        message: None,
+        evidence: json!(null),
+    }
+}
+
+fn application(name: &str, zh: &str, en: &str, rto: (i64, Option<f64>), rpo: (i64, f64), backup: &str, size: &str) -> ApplicationReport {
+    ApplicationReport {
+        application: named(name, zh, en),
+        department: Some("administrative-approval".into()),
+        rto: Objective { target: Some(SignedDuration::from_mins(rto.0)), measured: rto.1.map(secs) },
+        rpo: Objective { target: Some(SignedDuration::from_mins(rpo.0)), measured: Some(secs(rpo.1)) },
+        rpo_proof: Some(RpoProof::Marker),
+        marker_time: Some(at(-rpo.1)),
+        backup: Some(BackupReport {
+            name: backup.into(),
+            repository: "shinan".into(),
+            snapshot_id: "9f2c7be01d4a66ef3b8a52c9d0e1f4a7b6c5d8e90f1a2b3c4d5e6f708192a3b4".into(),
+            recovery_point_time: at(-rpo.1 + 8.0),
+            verification: Some(VerificationLevel::Probed),
+            size: Some(size.into()),
+        }),
+        checks: Vec::new(),
+    }
+}
+
+fn check(name: &str, from: f64, to: f64, evidence: &str) -> CheckReport {
+    CheckReport { name: name.into(), outcome: CheckOutcome::Passed, started: Some(at(from)), ended: Some(at(to)), evidence: evidence.into() }
+}
+
+/// The drill of the walkthrough.
+pub fn passed() -> DrillReport {
+    let mut approval = application("approval", "行政审批系统", "Administrative approval", (30, Some(348.0)), (15, 611.0), "approval-20261115-0850", "8 GiB");
+    approval.checks = vec![
+        check("login-page", 341.0, 343.2, "GET approval-web:8080/login → 200 after 2 tries; body contains “行政审批”"),
+        check("balance", 341.0, 348.0, "exit 0\n sum(abalance) = 1284310 = sum(bbalance) = sum(tbalance) = sum(delta)"),
+        check("database-port", 341.0, 341.4, "postgres:5432 accepted after 0.3s"),
+    ];
+    let mut portal = application("portal", "公众服务门户", "Public portal", (120, Some(521.0)), (60, 1811.0), "portal-20261115-0830", "19 GiB");
+    portal.department = Some("e-government-office".into());
+    portal.checks = vec![
+        check("front-page", 515.0, 521.0, "GET portal:80/ → 200; body contains “市南区”"),
+        check("search", 515.0, 516.5, "GET portal:80/search?q=营业执照 → 200"),
+    ];
+    let mut steps = vec![
+        step("preflight", &[], (0.0, 6.0), (0.4, 5.1)),
+        step("isolate", &["preflight"], (6.0, 10.0), (5.2, 9.0)),
+        step("verify/approval", &["isolate"], (10.0, 30.0), (9.1, 26.0)),
+        step("restore/approval/objects", &["verify/approval"], (30.0, 34.0), (26.2, 28.4)),
+        step("restore/approval/volume/attachments", &["restore/approval/objects"], (34.0, 150.0), (28.6, 139.0)),
+        step("start/approval/data", &["restore/approval/objects", "restore/approval/volume/attachments"], (150.0, 180.0), (139.1, 163.0)),
+        step("restore/approval/stream/approval-db", &["start/approval/data"], (180.0, 300.0), (163.2, 254.0)),
+        step("start/approval/server", &["restore/approval/stream/approval-db", "start/approval/data"], (300.0, 330.0), (254.2, 309.0)),
+        step("start/approval/rest", &["start/approval/server"], (330.0, 350.0), (309.1, 340.6)),
+        step("marker/approval", &["start/approval/rest"], (350.0, 352.0), (340.8, 342.0)),
+        step("check/approval/login-page", &["start/approval/rest"], (350.0, 356.0), (341.0, 343.2)),
+        step("check/approval/balance", &["start/approval/rest"], (350.0, 360.0), (341.0, 348.0)),
+        step("check/approval/database-port", &["start/approval/rest"], (350.0, 352.0), (341.0, 341.4)),
+        step("verify/portal", &["isolate"], (10.0, 50.0), (9.2, 44.0)),
+        step("restore/portal/objects", &["verify/portal"], (50.0, 54.0), (44.1, 46.9)),
+        step("restore/portal/volume/site-files", &["restore/portal/objects"], (54.0, 290.0), (47.1, 481.0)),
+        step("start/portal/site", &["restore/portal/volume/site-files", "check/approval/balance", "check/approval/login-page"], (360.0, 390.0), (481.2, 509.0)),
+        step("start/portal/rest", &["start/portal/site"], (390.0, 400.0), (509.1, 514.8)),
+        step("marker/portal", &["start/portal/rest"], (400.0, 402.0), (515.0, 515.7)),
+        step("check/portal/front-page", &["start/portal/rest"], (400.0, 408.0), (515.0, 521.0)),
+        step("check/portal/search", &["start/portal/rest"], (400.0, 404.0), (515.0, 516.5)),
+        step("clean-up", &[], (410.0, 560.0), (521.4, 684.0)),
+    ];
+    steps[8].evidence = json!({"workloads": "Deployment/approval-web 2/2, Deployment/approval-worker 1/1"});
+    steps[9].evidence = json!({"marker": "2026-11-15T00:49:51Z"});
+    steps[15].attempts = 2;
+    steps[15].message = Some("connection to the repository was lost: port 9 of the standby switch was down (attempt 1)".into());
+    steps[15].evidence = json!({"files": 18231, "bytes": "19 GiB"});
+    DrillReport {
+        api_version: API_VERSION.into(),
+        kind: KIND.into(),
+        drill: "shinan-core-20261115-0900".into(),
+        uid: "3b1f9a52-8c0d-4b1e-9b7e-6f2f0e5a4c11".into(),
+        district: named("shinan", "市南区", "Shinan District"),
+        drill_type: DrillType::Isolated,
+        plan: named("shinan-core", "市南区核心业务", "Core services of Shinan"),
+        plan_digest: "sha256:bbed40a857df04b2867b226a5b509cddf3af044c071dc89b69ba4d2a8323d8b3".into(),
+        scenario: Some(LocalizedText {
+            zh: Some("信息大厦机房停电，主用站点全部不可用".into()),
+            en: Some("Power is lost in the Information Building; the primary site is down".into()),
+        }),
+        requested_by: "drill-leader".into(),
+        participants: vec![
+            Participant { role: "Commander".into(), person: "drill-leader".into() },
+            Participant { role: "Observer".into(), person: "shift-leader-a".into() },
+        ],
+        from_site: named("xinxi-dasha", "信息大厦机房", "Information Building"),
+        target_site: named("laoshan-dr", "崂山灾备中心", "Laoshan recovery centre"),
+        isolation: vec!["shinan-approval--drill-k7m2q".into(), "shinan-portal--drill-k7m2q".into()],
+        utc_offset_minutes: 480,
+        start_time: start(),
+        completion_time: at(684.0),
+        result: DrillResult::Passed,
+        reason: "Passed".into(),
+        message: "2 applications, 5 of 5 checks, RTO 8m41s of 30m".into(),
+        failure: None,
+        rto: Objective { target: Some(SignedDuration::from_mins(30)), measured: Some(secs(521.0)) },
+        prediction: Some(Prediction { rto: secs(408.0), basis: PredictionBasis::Drills, samples: 4 }),
+        applications: vec![approval, portal],
+        steps,
+        actions: vec![ActionReport {
+            action: ActionKind::Retry,
+            step: Some("restore/portal/volume/site-files".into()),
+            reason: Some("standby switch port was down, now up".into()),
+            answer: None,
+            by: "drill-leader".into(),
+            time: at(52.0),
+            refused: None,
+        }],
+        clean_up: CleanUpReport {
+            complete: true,
+            removed: vec!["2 namespaces".into(), "5 volumes".into()],
+            left: vec![],
+            evidence: "a list by label on laoshan-dr shows none".into(),
+        },
+        journal: Some("s3://p861-shinan/journal/shinan-core/3b1f9a52-8c0d-4b1e-9b7e-6f2f0e5a4c11".into()),
+        versions: [("p861-operator", "0.1.0"), ("Kubernetes (xinxi-dasha)", "v1.36.3"), ("Kubernetes (laoshan-dr)", "v1.36.3")]
+            .map(|(name, version)| Version { name: name.into(), version: version.into() })
+            .to_vec(),
+        generated_time: at(685.0),
+    }
+}
+
+/// The balance does not add up in the recovered database; what depends on it is not reached.
+pub fn failed() -> DrillReport {
+    let mut report = passed();
+    let message = "exit 1: sum(abalance) = 1284310, sum(delta) = 1284101: 3 transactions are in one table and not in the other";
+    report.result = DrillResult::Failed;
+    report.reason = "ChecksFailed".into();
+    report.message = "check balance of approval failed; portal was not started".into();
+    report.failure = Some(Failure { step: "check/approval/balance".into(), reason: "CheckFailed".into(), message: message.into() });
+    report.rto.measured = None;
+    report.completion_time = at(628.0);
+    for step in &mut report.steps {
+        match step.id.as_str() {
+            "check/approval/balance" => {
+                step.outcome = StepOutcome::Failed;
+                step.ended = Some(at(461.0));
+                step.attempts = 1;
+                step.message = Some(message.into());
+            }
+            "start/portal/site" | "start/portal/rest" | "marker/portal" | "check/portal/front-page" | "check/portal/search" => {
+                (step.started, step.ended, step.attempts, step.outcome) = (None, None, 0, StepOutcome::NotReached);
+            }
+            "clean-up" => (step.started, step.ended) = (Some(at(482.0)), Some(at(628.0))),
+            _ => {}
+        }
+    }
+    let approval = &mut report.applications[0];
+    approval.rto.measured = None;
+    approval.checks[1] =
+        CheckReport { name: "balance".into(), outcome: CheckOutcome::Failed, started: Some(at(341.0)), ended: Some(at(461.0)), evidence: message.into() };
+    let portal = &mut report.applications[1];
+    (portal.rto.measured, portal.rpo_proof, portal.marker_time) = (None, Some(RpoProof::Assumed), None);
+    portal.rpo = Objective { target: Some(SignedDuration::from_mins(15)), measured: Some(secs(1803.0)) };
+    portal.checks.iter_mut().for_each(|check| {
+        *check = CheckReport { name: check.name.clone(), outcome: CheckOutcome::NotRun, started: None, ended: None, evidence: String::new() }
+    });
+    report.clean_up = CleanUpReport {
+        complete: false,
+        removed: vec!["1 namespace".into()],
+        left: vec!["namespace shinan-portal--drill-k7m2q (finalizer kubernetes.io/pvc-protection on claim site-files)".into()],
+        evidence: "deleting since 09:08:04; tried 6 times".into(),
+    };
+    report
+}
+
+/// Aborted while data was being restored; there was no earlier drill to plan from.
+pub fn aborted() -> DrillReport {
+    let mut report = passed();
+    report.result = DrillResult::Incomplete;
+    report.reason = "Aborted".into();
+    report.message = "aborted by drill-leader: wrong day".into();
+    report.rto.measured = None;
+    report.prediction = None;
+    report.completion_time = at(97.0);
+    for step in &mut report.steps {
+        step.planned = None;
+        match step.id.as_str() {
+            "restore/approval/volume/attachments" | "restore/portal/volume/site-files" => {
+                (step.ended, step.outcome, step.attempts, step.message) =
+                    (Some(at(63.0)), StepOutcome::Cancelled, 1, Some("stopped: the run was aborted".into()));
+            }
+            "clean-up" => (step.started, step.ended) = (Some(at(63.5)), Some(at(97.0))),
+            _ if step.started.is_some_and(|started| started > at(60.0)) => {
+                (step.started, step.ended, step.attempts, step.outcome) = (None, None, 0, StepOutcome::NotRun)
+            }
+            _ => {}
+        }
+    }
+    for application in &mut report.applications {
+        (application.rto.measured, application.rpo.measured, application.rpo_proof, application.marker_time) = (None, None, None, None);
+        application.checks.iter_mut().for_each(|check| {
+            *check = CheckReport { name: check.name.clone(), outcome: CheckOutcome::NotRun, started: None, ended: None, evidence: String::new() }
+        });
+    }
+    let action = |action, step: Option<&str>, reason: &str, seconds, refused: Option<&str>| ActionReport {
+        action,
+        step: step.map(Into::into),
+        reason: Some(reason.into()),
+        answer: None,
+        by: "drill-leader".into(),
+        time: at(seconds),
+        refused: refused.map(Into::into),
+    };
+    report.actions = vec![
+        action(ActionKind::Skip, Some("preflight"), "known", 41.0, Some("step preflight is done already: nothing to skip")),
+        action(ActionKind::Abort, None, "wrong day", 62.0, None),
+    ];
+    report
+}

@@ -1,0 +1,27 @@
+//! What every controller has at hand.
+
+use crate::{leader::Leadership, metrics::Metrics, runs::RunCache, sites::Sites};
+use kube::Client;
+
+/// Shared by all controllers of a process.
+#[derive(Clone)]
+pub struct Context {
+    /// The hub.
+    pub client: Client,
+    /// The sites.
+    pub sites: Sites,
+    /// Whether this process may act.
+    pub leadership: Leadership,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The operator's namespace.
+    pub namespace: String,
+    /// This replica.
+    pub identity: String,
+    /// Image of movers: the operator's own.
+    pub image: String,
+    /// Its pull policy.
+    pub image_pull_policy: String,
+    /// Runs that this process has claimed.
+    pub runs: RunCache,
+}

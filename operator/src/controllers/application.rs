@@ -1,0 +1,217 @@
+//! Application: is it found, healthy, protected, recoverable; and its marker, written once a period.
+
+use super::{active_site, all, district_of, foreign_namespace};
+use crate::{
+    context::Context,
+    drive::{Drive, record},
+    effects::try_check,
+    error::{Error, Result},
+    sites::pods,
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::{Client, ResourceExt};
+use p861_core::{
+    conditions::{self, Verdict},
+    protection::choose,
+    recovery::objectives,
+    time::{human_duration, parse_duration},
+};
+use p861_crds::{
+    Application, ApplicationStatus, Backup, RecoveryPlan, Time,
+    common::RunPhase,
+    platform::application::{BackupSummary, Marker, VerifiedBackup},
+    protection::backup::VerificationLevel,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How often an application is looked at, at most.
+const PERIOD: Duration = Duration::from_secs(30);
+/// A marker command may take this long.
+const MARKER_LIMIT: Duration = Duration::from_secs(20);
+/// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
+const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
+
+/// The controller. It remembers when each application's marker was written; a restart only writes one more.
+#[derive(Default)]
+pub struct ApplicationDriver {
+    markers: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl Drive for ApplicationDriver {
+    type Kind = Application;
+    const CONDITION: &'static str = "Ready";
+
+    async fn pass(&self, context: &Context, application: Arc<Application>, now: Timestamp) -> Result<Duration> {
+        let (name, namespace) = (application.name_any(), application.namespace().unwrap_or_default());
+        let mut status = application.status.clone().unwrap_or_default();
+        status.observed_generation = application.metadata.generation;
+        status.objectives = Some(objectives::in_force(&application.spec));
+        let mut verdicts = Vec::new();
+        let mut next = PERIOD;
+        match resolve(context, &application, &namespace).await {
+            Ok((site, client, found)) => {
+                status.active_site = Some(site.clone());
+                verdicts.push(Verdict::good("Ready", "Resolved", found));
+                verdicts.push(healthy(&client, &application).await);
+                if let Some(marker) = &application.spec.marker {
+                    next = next.min(self.write_marker(context, &client, &application, marker, now).await);
+                }
+            }
+            Err(error) => {
+                verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string()));
+                verdicts.push(Verdict::unknown("Healthy", "NotResolved", "see Ready"));
+            }
+        }
+        let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+        verdicts.push(protected(&name, &backups, &mut status, now));
+        verdicts.push(recoverable(&name, &backups, &mut status, now));
+        let plans: Vec<RecoveryPlan> = all(&context.client, &namespace).await?;
+        let plan = plans.iter().find(|plan| plan.spec.groups.iter().flat_map(|group| &group.members).any(|member| member.application_ref.name == name));
+        status.recovery_plan = plan.map(ResourceExt::name_any);
+        verdicts.push(ready_to_failover(plan, &verdicts));
+        if let Some(last) = &status.last_backup {
+            context.metrics.backup_last_success.with_label_values(&[&namespace, &name]).set(last.recovery_point_time.0.as_second() as f64);
+        }
+        if let Ok(Some(rpo)) = objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())) {
+            context.metrics.rpo_objective.with_label_values(&[&namespace, &name]).set(rpo.as_secs_f64());
+        }
+        status.conditions = conditions::apply(&status.conditions, &verdicts, application.metadata.generation, now);
+        record(context, application.as_ref(), application.status.as_ref(), &status).await?;
+        Ok(next)
+    }
+}
+
+/// Finds what the application names, on its site.
+async fn resolve(context: &Context, application: &Application, namespace: &str) -> Result<(String, Client, String)> {
+    let district = district_of(&context.client, namespace).await?;
+    if let Some(foreign) = foreign_namespace(&district, application) {
+        return Err(Error::invalid("NamespaceNotAllotted", format!("namespace {foreign} is not the district's: it must begin with {}- or stand in spec.siteNamespaces of the District", district.name_any())));
+    }
+    if !district.spec.departments.is_empty() && !district.spec.departments.iter().any(|department| department.name == application.spec.department) {
+        let known: Vec<&str> = district.spec.departments.iter().map(|d| d.name.as_str()).collect();
+        return Err(Error::invalid("DepartmentUnknown", format!("department {} is not of district {}: it has {}", application.spec.department, district.name_any(), known.join(", "))));
+    }
+    // Two applications that share a namespace would each save and restore the other's objects: the older has it.
+    let age = |a: &Application| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.name_any());
+    let others: Vec<Application> = all(&context.client, namespace).await?;
+    let older = others.iter().filter(|other| other.uid() != application.uid() && age(other) < age(application));
+    for other in older {
+        if let Some(taken) = other.spec.namespaces.iter().find(|taken| application.spec.namespaces.contains(taken)) {
+            return Err(Error::invalid("NamespaceTaken", format!("namespace {taken} belongs to application {}: a namespace is in one application", other.name_any())));
+        }
+    }
+    let site = active_site(&district)?;
+    let client = context.sites.client(&site).await?;
+    let claims = super::backup::claims(&client, &site, application).await?;
+    let first = application.spec.namespaces.first().cloned().unwrap_or_default();
+    let mut workloads = 0;
+    let named = application.spec.tiers.iter().flat_map(|tier| &tier.workload_refs).chain(application.spec.streams.iter().map(|stream| &stream.workload_ref));
+    for workload in named {
+        let place = workload.namespace.as_ref().unwrap_or(&first);
+        if pods::workload(&client, place, workload).await?.is_none() {
+            return Err(Error::invalid("WorkloadMissing", format!("{workload} doesn't exist in namespace {place} on {site}: correct spec.tiers or spec.streams")));
+        }
+        workloads += 1;
+    }
+    let found = format!("{workloads} workloads, {} claims, {} checks found in {}", claims.len(), application.spec.checks.len(), application.spec.namespaces.join(", "));
+    Ok((site, client, found))
+}
+
+/// Tries every check once.
+async fn healthy(client: &Client, application: &Application) -> Verdict {
+    let first = application.spec.namespaces.first().cloned().unwrap_or_default();
+    let mut failing = Vec::new();
+    for check in &application.spec.checks {
+        let workload = check.exec.as_ref().map(|e| &e.workload_ref).or(check.condition.as_ref().map(|c| &c.workload_ref));
+        let namespace = workload.and_then(|w| w.namespace.as_ref()).unwrap_or(&first);
+        match try_check(client, namespace, check).await {
+            Ok(seen) if seen.holds => {}
+            Ok(seen) => failing.push(format!("{}: {}", check.name, seen.what)),
+            Err(error) => failing.push(format!("{}: {error}", check.name)),
+        }
+    }
+    let total = application.spec.checks.len();
+    match (total, failing.is_empty()) {
+        (0, _) => Verdict::unknown("Healthy", "NoChecks", "spec.checks is empty: nobody can tell"),
+        (_, true) => Verdict::good("Healthy", "ChecksPass", format!("{total} of {total}")),
+        (_, false) => Verdict::bad("Healthy", "ChecksFail", failing.join("; ")),
+    }
+}
+
+impl ApplicationDriver {
+    /// Writes the marker if its period has passed. Returns when the next is due.
+    async fn write_marker(&self, context: &Context, client: &Client, application: &Application, marker: &Marker, now: Timestamp) -> Duration {
+        let period = parse_duration(&marker.period.0).unwrap_or(SignedDuration::from_mins(1)).max(SignedDuration::from_secs(1));
+        let uid = application.uid().unwrap_or_default();
+        let last = self.markers.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).copied();
+        let due = last.map_or(SignedDuration::ZERO, |last| period - now.duration_since(last));
+        if due > SignedDuration::from_millis(500) {
+            return Duration::try_from(due).unwrap_or(PERIOD);
+        }
+        let first = application.spec.namespaces.first().cloned().unwrap_or_default();
+        let namespace = marker.workload_ref.namespace.as_ref().unwrap_or(&first);
+        // Whole milliseconds: finer than any objective, and every database can keep it.
+        let text = format!("{now:.3}");
+        let command: Vec<String> = marker.write.iter().map(|word| word.replace("$(MARKER)", &text)).collect();
+        if context.leadership.ensure().is_err() {
+            return PERIOD;
+        }
+        match pods::execute(client, namespace, &marker.workload_ref, marker.container.as_deref(), &command, MARKER_LIMIT).await {
+            Ok(output) if output.success => {
+                self.markers.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, now);
+            }
+            Ok(output) => tracing::warn!(application = application.name_any(), "marker.write failed: {}", output.excerpt()),
+            Err(error) => tracing::warn!(application = application.name_any(), "marker.write failed: {error}"),
+        }
+        Duration::try_from(period).unwrap_or(PERIOD)
+    }
+}
+
+fn protected(name: &str, backups: &[Backup], status: &mut ApplicationStatus, now: Timestamp) -> Verdict {
+    match choose::newest_sound(name, backups, None) {
+        Err(error) => Verdict::bad("Protected", "NoBackupYet", error.to_string()),
+        Ok(point) => {
+            status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
+            let age = now.duration_since(point.time);
+            match objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())) {
+                Ok(Some(rpo)) if age > rpo => Verdict::bad("Protected", "BackupOverdue", format!("the newest backup is older than the RPO of {}: p861 backup now {name}", human_duration(rpo))),
+                _ => Verdict::good("Protected", "BackedUp", format!("repository {}", point.repository)),
+            }
+        }
+    }
+}
+
+/// The newest backup known good at each level, and whether a probe is recent enough.
+fn recoverable(name: &str, backups: &[Backup], status: &mut ApplicationStatus, now: Timestamp) -> Verdict {
+    let levels = [VerificationLevel::Stored, VerificationLevel::Restored, VerificationLevel::Probed];
+    let of_application = || backups.iter().filter(|b| b.spec.application_ref.name == name && !choose::is_damaged(b));
+    status.verified = levels
+        .into_iter()
+        .filter_map(|level| {
+            let reached = of_application().filter(|b| b.status.as_ref().is_some_and(|s| s.phase == Some(RunPhase::Succeeded)));
+            let verified = reached.filter_map(|b| Some((b, b.status.as_ref()?.verification.as_ref()?))).filter(|(_, v)| v.level >= level);
+            let (backup, verification) = verified.max_by_key(|(_, v)| v.verified_time.0)?;
+            Some(VerifiedBackup { level, backup: backup.name_any(), verified_time: verification.verified_time.clone() })
+        })
+        .collect();
+    match status.verified.iter().find(|verified| verified.level == VerificationLevel::Probed) {
+        None => Verdict::bad("Recoverable", "NeverVerified", format!("no backup of {name} was ever restored and probed: run a drill of its plan")),
+        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => {
+            Verdict::bad("Recoverable", "VerificationTooOld", format!("last Probed {}, allowed {}: run a drill of its plan", probed.verified_time.0.strftime("%Y-%m-%d"), human_duration(PROOF_MAX_AGE)))
+        }
+        Some(probed) => Verdict::good("Recoverable", "Proven", format!("{} was restored and probed", probed.backup)),
+    }
+}
+
+fn ready_to_failover(plan: Option<&RecoveryPlan>, verdicts: &[Verdict]) -> Verdict {
+    let Some(plan) = plan else { return Verdict::bad("ReadyToFailover", "NoPlan", "no RecoveryPlan names this application") };
+    if verdicts.iter().any(|verdict| verdict.kind == "Recoverable" && !verdict.holds()) {
+        return Verdict::bad("ReadyToFailover", "NotRecoverable", "see Recoverable");
+    }
+    let ready = plan.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, "ReadyToFailover"));
+    if ready { Verdict::good("ReadyToFailover", "PlanReady", format!("plan {}", plan.name_any())) } else { Verdict::bad("ReadyToFailover", "PlanNotReady", format!("p861 plan check {}", plan.name_any())) }
+}

@@ -1,0 +1,96 @@
+//! District: its namespace and roles on the hub.
+
+use crate::{
+    context::Context,
+    drive::{Drive, apply_status},
+    error::{Result, Tried as _},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams},
+};
+use p861_core::conditions::{self, Verdict};
+use p861_crds::{
+    District, Site,
+    names::{DISTRICT_LABEL, FIELD_MANAGER},
+    platform::district::SiteRole,
+};
+use serde_json::json;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// How often a district is looked at.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The controller.
+pub struct DistrictDriver;
+
+impl Drive for DistrictDriver {
+    type Kind = District;
+    const CONDITION: &'static str = "Ready";
+
+    async fn pass(&self, context: &Context, district: Arc<District>, now: Timestamp) -> Result<Duration> {
+        let name = district.name_any();
+        let namespace = district.hub_namespace().to_owned();
+        let mut verdicts = Vec::new();
+        let existing = Api::<Namespace>::all(context.client.clone()).get_opt(&namespace).await.tried(|| format!("read namespace {namespace}"))?;
+        let foreign = existing.as_ref().is_some_and(|found| found.labels().get(DISTRICT_LABEL).is_some_and(|owner| *owner != name));
+        if foreign {
+            verdicts.push(Verdict::bad("Ready", "NamespaceNotOurs", format!("namespace {namespace} belongs to another district: set spec.namespace")));
+        } else {
+            apply_namespace(context, &name, &namespace).await?;
+            let bound = bind_roles(context, &district, &namespace).await?;
+            verdicts.push(Verdict::good("AccessApplied", "RolesBound", format!("{bound} roles bound on the hub")));
+            verdicts.push(sites(context, &district).await?);
+        }
+        let mut status = district.status.clone().unwrap_or_default();
+        status.observed_generation = district.metadata.generation;
+        status.namespace = Some(namespace);
+        status.conditions = conditions::apply(&status.conditions, &verdicts, district.metadata.generation, now);
+        apply_status(context, &Api::all(context.client.clone()), district.as_ref(), district.status.as_ref(), &status).await?;
+        Ok(if conditions::is_true(&status.conditions, "Ready") { PERIOD } else { PERIOD / 12 })
+    }
+}
+
+async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> Result<()> {
+    context.leadership.ensure()?;
+    let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {DISTRICT_LABEL: district}}});
+    Api::<Namespace>::all(context.client.clone())
+        .patch(namespace, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+        .await
+        .tried(|| format!("make namespace {namespace} of district {district}"))?;
+    Ok(())
+}
+
+/// Binds the district's people to the roles of the chart, in its namespace only.
+async fn bind_roles(context: &Context, district: &District, namespace: &str) -> Result<usize> {
+    let bindings: Api<RoleBinding> = Api::namespaced(context.client.clone(), namespace);
+    let mut bound = 0;
+    for binding in &district.spec.role_bindings {
+        let role = format!("{:?}", binding.role).to_lowercase();
+        let subject = |kind: &str, name: &String| json!({"kind": kind, "apiGroup": "rbac.authorization.k8s.io", "name": name});
+        let subjects: Vec<_> = binding.groups.iter().map(|name| subject("Group", name)).chain(binding.users.iter().map(|name| subject("User", name))).collect();
+        let name = format!("p861-role-{role}");
+        let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district.name_any()}},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": subjects});
+        context.leadership.ensure()?;
+        bindings.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("bind role {role} in {namespace}"))?;
+        bound += 1;
+    }
+    Ok(bound)
+}
+
+/// Whether its sites are there and don't burn together.
+async fn sites(context: &Context, district: &District) -> Result<Verdict> {
+    let sites = Api::<Site>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
+    let find = |name: &str| sites.iter().find(|site| site.name_any() == name);
+    if let Some(missing) = district.spec.sites.iter().find(|site| find(&site.site_ref.name).is_none()) {
+        return Ok(Verdict::bad("Ready", "SiteMissing", format!("site {} doesn't exist: kubectl get sites", missing.site_ref.name)));
+    }
+    let domain = |role: SiteRole| -> BTreeSet<&str> { district.spec.sites.iter().filter(|site| site.role == role).filter_map(|site| Some(find(&site.site_ref.name)?.spec.failure_domain.as_str())).collect() };
+    if let Some(shared) = domain(SiteRole::Primary).intersection(&domain(SiteRole::Standby)).next() {
+        return Ok(Verdict::bad("Ready", "SharedFailureDomain", format!("primary and standby are both in failure domain {shared}: they would burn together")));
+    }
+    Ok(Verdict::good("Ready", "AsDeclared", format!("namespace, roles and {} sites are in place", district.spec.sites.len())))
+}

@@ -1,0 +1,347 @@
+//! Drill: one run of a plan into a bubble, measured and reported.
+
+use super::{all, backup, backup::claims, district_of, named, plan, plan_sites};
+use crate::{
+    context::Context,
+    drive::{Drive, announce, record},
+    error::{Category, Error, Result},
+    movers, reports,
+    runs::{self, JournalStore, Pass, RunIdentity},
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use p861_core::{
+    conditions::{self, Verdict},
+    engine::{Limits, Outcome, Plan, RunResult},
+    names,
+    protection::{backup::Claim, choose},
+    recovery::{
+        drill::{self as compiler, DrillFacts, Subject},
+        measure::{self, Measurement},
+        objectives,
+    },
+    runs::Action,
+    time::{human_duration, parse_duration, print_duration, whole_seconds},
+};
+use p861_crds::{
+    Application, Backup, Drill, DrillStatus, RecoveryPlan, Time,
+    common::RunPhase,
+    names::CLEANUP_FINALIZER,
+    protection::backup::{Verification, VerificationLevel},
+    recovery::drill::{CheckCounts, DrillResult, DrillType, DrilledApplication, IsolationStatus, Measured},
+};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+
+/// The controller.
+pub struct DrillDriver;
+
+impl Drive for DrillDriver {
+    type Kind = Drill;
+    const CONDITION: &'static str = "Succeeded";
+
+    async fn pass(&self, context: &Context, drill: Arc<Drill>, now: Timestamp) -> Result<Duration> {
+        let before = drill.status.clone().unwrap_or_default();
+        let (name, namespace) = (drill.name_any(), drill.namespace().unwrap_or_default());
+        let deleted = drill.metadata.deletion_timestamp.is_some();
+        if before.phase.is_some_and(RunPhase::is_end) {
+            // Nothing of an ended drill stands any more: its object may go.
+            set_finalizer(context, &drill, false).await?;
+            return Ok(backup::REST);
+        }
+        if deleted && before.journal.is_none() {
+            set_finalizer(context, &drill, false).await?;
+            return Ok(backup::REST);
+        }
+        let plan: RecoveryPlan = match named(&context.client, &namespace, &drill.spec.plan_ref.name).await {
+            Ok(plan) => plan,
+            Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &drill, &error, now).await,
+            Err(error) => return Err(error),
+        };
+        set_finalizer(context, &drill, true).await?;
+        let applications: Vec<Application> = all(&context.client, &namespace).await?;
+        let run = RunIdentity { kind: "Drill", namespace: namespace.clone(), name: name.clone(), uid: drill.uid().unwrap_or_default(), repository: plan.spec.repository_ref.name.clone() };
+        let store = movers::open_store(context, &namespace, &run.repository).await?;
+        let prefix = format!("journal/{}/{}", plan.name_any(), run.uid);
+        let location = movers::location_of(context, &namespace, &run.repository, &prefix).await?;
+        let store = JournalStore::Bucket { store, prefix, location };
+        // Deleting a Drill that runs is asking for its end: what it made is removed first.
+        let mut actions = drill.spec.actions.clone();
+        if deleted && !actions.iter().any(|action| action.action == p861_crds::common::ActionKind::Abort) {
+            actions.push(p861_crds::common::RunAction { action: p861_crds::common::ActionKind::Abort, step: None, reason: Some("the Drill was deleted".into()), answer: None, duration: None, by: None });
+        }
+        let pass = runs::pass(context, &run, &store, &actions, async || compile(context, &drill, &plan, &applications).await).await;
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &drill, &error, now).await,
+            Err(error) => return Err(error),
+        };
+        let mut status = before.clone();
+        fill(&mut status, &drill, &plan, &pass, &store.location());
+        let verdicts = conclude(&mut status, &drill, &plan, &applications, &pass);
+        status.conditions = conditions::apply(&status.conditions, &verdicts, drill.metadata.generation, now);
+        if pass.summary.phase.is_end() {
+            prove_backups(context, &namespace, &status, &pass).await?;
+            status.report = Some(reports::write(context, &drill, &status, &plan, &applications, &pass).await?);
+            gauge(context, &namespace, &plan.name_any(), &status);
+        }
+        let trouble = !pass.summary.clean_up_trouble.is_empty();
+        context.metrics.cleanup_failing.with_label_values(&[namespace.as_str(), "Drill"]).set(i64::from(trouble));
+        record(context, drill.as_ref(), drill.status.as_ref(), &status).await?;
+        backup::tell(context, drill.as_ref(), &pass).await;
+        if pass.summary.phase.is_end() {
+            backup::ended(context, &run, &pass);
+            set_finalizer(context, &drill, false).await?;
+            return Ok(backup::REST);
+        }
+        Ok(backup::next_look(&pass))
+    }
+}
+
+/// Holds the object until nothing of the drill stands any more, or lets it go.
+async fn set_finalizer(context: &Context, drill: &Drill, held: bool) -> Result<()> {
+    let has = drill.finalizers().iter().any(|finalizer| finalizer == CLEANUP_FINALIZER);
+    if has == held || (held && drill.metadata.deletion_timestamp.is_some()) {
+        return Ok(());
+    }
+    context.leadership.ensure()?;
+    let mut finalizers: Vec<String> = drill.finalizers().iter().filter(|finalizer| *finalizer != CLEANUP_FINALIZER).cloned().collect();
+    if held {
+        finalizers.push(CLEANUP_FINALIZER.into());
+    }
+    let api: Api<Drill> = Api::namespaced(context.client.clone(), &drill.namespace().unwrap_or_default());
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": drill.resource_version()}});
+    match api.patch(&drill.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        Err(error) if crate::error::is_not_found(&error) => Ok(()),
+        Err(error) => Err(Error::Kube { what: format!("write the finalizer of Drill {}", drill.name_any()), source: Box::new(error) }),
+    }
+}
+
+/// The run can't be started; the object says why, and stays as it is.
+async fn refuse(context: &Context, drill: &Drill, error: &Error, now: Timestamp) -> Result<Duration> {
+    let mut status = drill.status.clone().unwrap_or_default();
+    status.phase = Some(RunPhase::Refused);
+    status.result = Some(DrillResult::Incomplete);
+    status.observed_generation = drill.metadata.generation;
+    status.start_time = Some(Time(now));
+    status.completion_time = Some(Time(now));
+    let verdicts = [Verdict::bad("Succeeded", error.reason(), error.to_string()), Verdict::good("CleanedUp", "NothingMade", "nothing was made")];
+    status.conditions = conditions::apply(&status.conditions, &verdicts, drill.metadata.generation, now);
+    record(context, drill, drill.status.as_ref(), &status).await?;
+    announce(&context.client, &context.identity, drill, "RunFinished", &error.to_string(), true).await;
+    set_finalizer(context, drill, false).await?;
+    Ok(backup::REST)
+}
+
+/// The plan's applications, each with the newest sound backup and the claims that the backup has.
+pub async fn subjects<'a>(context: &Context, plan: &RecoveryPlan, applications: &'a [Application], home: &str, not_after: Option<Timestamp>) -> Result<Vec<Subject<'a>>> {
+    let namespace = plan.namespace().unwrap_or_default();
+    let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+    let mut subjects = Vec::new();
+    for name in plan::members(plan) {
+        let application = applications
+            .iter()
+            .find(|application| application.name_any() == name)
+            .ok_or_else(|| Error::invalid("ApplicationMissing", format!("application {name} of plan {} doesn't exist: kubectl get applications -n {namespace}", plan.name_any())))?;
+        let point = choose::newest_sound(name, &backups, not_after).map_err(|error| Error::invalid("NoRecoveryPoint", error.to_string()))?;
+        let parts = movers::parts_of(context, &namespace, &point).await?;
+        let first = application.spec.namespaces.first().cloned().unwrap_or_default();
+        let claims = match parts {
+            Some(parts) => parts.iter().filter_map(|part| claim_of(part, &first)).collect(),
+            // A backup whose journal is gone: what stands at home says which claims there are.
+            None => claims(&context.sites.client(home).await?, home, application).await?,
+        };
+        subjects.push(Subject { name: name_of(applications, name), spec: &application.spec, point, claims });
+    }
+    Ok(subjects)
+}
+
+fn name_of<'a>(applications: &'a [Application], name: &str) -> &'a str {
+    applications.iter().filter_map(|application| application.metadata.name.as_deref()).find(|known| *known == name).unwrap_or_default()
+}
+
+/// The claim behind a part's path.
+pub fn claim_of(part: &str, first: &str) -> Option<Claim> {
+    let name = part.strip_prefix("volumes/")?;
+    Some(match name.split_once('.') {
+        Some((namespace, claim)) if names::volume_part(first, namespace, claim) == part => Claim { namespace: namespace.into(), name: claim.into() },
+        _ => Claim { namespace: first.into(), name: name.into() },
+    })
+}
+
+async fn compile(context: &Context, drill: &Drill, plan: &RecoveryPlan, applications: &[Application]) -> Result<Plan<Action>> {
+    let namespace = drill.namespace().unwrap_or_default();
+    let district = district_of(&context.client, &namespace).await?;
+    let (home, standby) = plan_sites(plan, &district)?;
+    let site = drill.spec.site_ref.as_ref().map_or(standby, |site| site.name.clone());
+    let invalid = |what: &str, error: &dyn std::fmt::Display| Error::invalid("Invalid", format!("{what}: {error}"));
+    let keep_for = parse_duration(&drill.spec.keep_for.0).map_err(|error| invalid("spec.keepFor", &error))?;
+    let deadline = parse_duration(&drill.spec.deadline.0).map_err(|error| invalid("spec.deadline", &error))?;
+    let subjects = subjects(context, plan, applications, &home, drill.spec.recovery_point.not_after_time.as_ref().map(|time| time.0)).await?;
+    let id = names::drill_id(&drill.uid().unwrap_or_default());
+    let facts = DrillFacts { drill_type: drill.spec.r#type, id: &id, site: &site, plan: &plan.spec, subjects: &subjects, keep_for };
+    let compiled = compiler::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+    let estimates = reports::durations(context, &namespace, plan).await;
+    let steps = compiled.steps().iter().map(|step| step.clone().estimate(estimates.get(step.id.as_str()).copied())).collect();
+    let limits = Limits { parallel: None, deadline: Some(deadline) };
+    Plan::with_limits(steps, limits).map_err(|error| Error::invalid("Invalid", error.to_string()))
+}
+
+/// The fields that follow from the run alone.
+fn fill(status: &mut DrillStatus, drill: &Drill, plan: &RecoveryPlan, pass: &Pass, location: &str) {
+    let view = runs::view(pass, location, "drill", &drill.name_any());
+    status.observed_generation = drill.metadata.generation;
+    status.observed_actions = Some(view.observed_actions);
+    status.phase = Some(view.phase);
+    status.start_time = view.start_time;
+    status.completion_time = view.completion_time;
+    status.steps = Some(view.steps);
+    status.current_steps = view.current_steps;
+    status.progress = view.progress;
+    status.journal = Some(view.journal);
+    status.target_site = pass.plan.steps().iter().find_map(|step| step.action.site().map(str::to_owned));
+    status.from_site = plan.status.as_ref().and_then(|s| s.active_site.clone()).or(status.from_site.take());
+    status.plan_digest = Some(pass.plan.digest().to_owned());
+    status.objectives.clone_from(&plan.spec.objectives);
+    if status.prediction.is_none() {
+        status.prediction = plan.status.as_ref().and_then(|s| s.prediction.clone());
+    }
+    status.isolation = pass.plan.steps().iter().find_map(|step| match &step.action {
+        Action::Isolate { bubble, .. } => Some(IsolationStatus { id: bubble.id.clone(), namespaces: bubble.namespaces.values().cloned().collect() }),
+        _ => None,
+    });
+}
+
+fn duration_text(duration: SignedDuration) -> p861_crds::Duration {
+    print_duration(whole_seconds(duration)).unwrap_or_default().into()
+}
+
+/// What was measured, and what follows.
+fn conclude(status: &mut DrillStatus, drill: &Drill, plan: &RecoveryPlan, applications: &[Application], pass: &Pass) -> Vec<Verdict> {
+    let mut verdicts = vec![cleaned_up(pass, status)];
+    let isolated = drill.spec.r#type == DrillType::Isolated;
+    let start = pass.summary.start.unwrap_or_default();
+    let subjects = reports::subjects_of(pass);
+    let mut measurements: Vec<Measurement> = Vec::new();
+    if isolated {
+        status.applications = subjects
+            .iter()
+            .filter_map(|subject| {
+                let application = applications.iter().find(|application| application.name_any() == subject.application)?;
+                let m = measure::measure(&subject.application, &application.spec, &pass.journal, start, subject.time);
+                measurements.push(m.clone());
+                let ended = pass.summary.phase.is_end() || m.rto.is_some();
+                Some(DrilledApplication {
+                    name: subject.application.clone(),
+                    backup: Some(subject.backup.clone()),
+                    recovery_point_time: Some(Time(subject.time)),
+                    objectives: objectives::in_force(&application.spec),
+                    measured: Measured { rto: m.rto.map(duration_text), rpo: m.rpo.filter(|_| ended).map(duration_text) },
+                    rpo_proof: ended.then_some(m.proof),
+                    checks: CheckCounts { passed: m.passed, total: m.total },
+                })
+            })
+            .collect();
+    }
+    let rto = if measurements.iter().all(|m| m.rto.is_some()) { measurements.iter().filter_map(|m| m.rto).max() } else { None };
+    if let Some(rto) = rto {
+        status.measured = Some(Measured { rto: Some(duration_text(rto)), rpo: None });
+    }
+    let plan_objective = objectives::duration(plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref())).ok().flatten();
+    let within_plan = plan_objective.is_none_or(|objective| rto.is_some_and(|rto| rto <= objective));
+    let all_met = within_plan && measurements.iter().all(|m| m.objectives_met);
+    let checks: (i32, i32) = measurements.iter().fold((0, 0), |(passed, total), m| (passed + m.passed, total + m.total));
+    let Some((result, reason, message)) = &pass.summary.result else {
+        verdicts.push(Verdict::unknown("Succeeded", "Running", format!("{} of {} steps", pass.summary.counts.done, pass.summary.counts.total)));
+        return verdicts;
+    };
+    status.result = Some(match result {
+        RunResult::Succeeded if !isolated || all_met => DrillResult::Passed,
+        RunResult::Succeeded | RunResult::Failed => DrillResult::Failed,
+        RunResult::Aborted | RunResult::Refused => DrillResult::Incomplete,
+    });
+    if isolated && *result == RunResult::Succeeded {
+        verdicts.push(objectives_met(all_met, within_plan, &measurements, status, rto, plan_objective));
+    }
+    verdicts.push(match result {
+        RunResult::Succeeded => {
+            let rto = rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(rto)));
+            let text = if isolated { format!("{} applications, {} of {} checks{rto}", measurements.len(), checks.0, checks.1) } else { "compiled and checked; nothing was touched".into() };
+            Verdict::good("Succeeded", if all_met || !isolated { "Passed" } else { "Complete" }, text)
+        }
+        _ => Verdict::bad("Succeeded", reason, message.clone()),
+    });
+    verdicts
+}
+
+fn objectives_met(all_met: bool, within_plan: bool, measurements: &[Measurement], status: &DrillStatus, rto: Option<SignedDuration>, objective: Option<SignedDuration>) -> Verdict {
+    if all_met {
+        return Verdict::good("ObjectivesMet", "WithinObjectives", "every application within its RTO and RPO");
+    }
+    let late: Vec<String> = measurements.iter().zip(&status.applications).filter(|(m, _)| !m.objectives_met).map(|(m, a)| {
+        let text = |d: Option<SignedDuration>| d.map_or_else(|| "unknown".to_owned(), human_duration);
+        let goal = |d: Option<&p861_crds::Duration>| d.map_or("-", |d| d.0.as_str()).to_owned();
+        format!("{}: RTO {} of {}, RPO {} of {}", a.name, text(m.rto), goal(a.objectives.rto.as_ref()), text(m.rpo), goal(a.objectives.rpo.as_ref()))
+    }).collect();
+    if !within_plan {
+        let text = |d: Option<SignedDuration>| d.map_or_else(|| "unknown".to_owned(), human_duration);
+        return Verdict::bad("ObjectivesMet", "RTOExceeded", format!("plan: RTO {} of {}", text(rto), text(objective)));
+    }
+    Verdict::bad("ObjectivesMet", "RPOExceeded", late.join("; "))
+}
+
+fn cleaned_up(pass: &Pass, status: &DrillStatus) -> Verdict {
+    let isolation = status.isolation.clone().unwrap_or_default();
+    let Some(step) = pass.summary.timeline.iter().find(|step| step.id.as_str() == "clean-up") else {
+        return Verdict::good("CleanedUp", "NothingMade", "nothing was made");
+    };
+    if step.outcome == Outcome::Done {
+        return Verdict::good("CleanedUp", "NothingLeft", format!("{} namespaces removed; a list by label shows none", isolation.namespaces.len()));
+    }
+    match pass.summary.clean_up_trouble.first() {
+        Some(trouble) => Verdict::bad("CleanedUp", "CleanUpFailed", format!("{} times: {}", trouble.failures, trouble.failure.message)),
+        None => Verdict::bad("CleanedUp", "InUse", format!("{} namespaces on {}", isolation.namespaces.len(), status.target_site.clone().unwrap_or_default())),
+    }
+}
+
+/// What the drill proves of the backups that it used, good or bad, is written on them.
+async fn prove_backups(context: &Context, namespace: &str, status: &DrillStatus, pass: &Pass) -> Result<()> {
+    let api: Api<Backup> = Api::namespaced(context.client.clone(), namespace);
+    let now = Timestamp::now();
+    for subject in reports::subjects_of(pass) {
+        let Ok(Some(used)) = api.get_opt(&subject.backup).await else { continue };
+        let mut proven = used.status.clone().unwrap_or_default();
+        let measured = status.applications.iter().find(|application| application.name == subject.application);
+        let passed = measured.is_some_and(|a| a.measured.rto.is_some() && a.checks.passed == a.checks.total);
+        let damaged = pass.summary.timeline.iter().filter(|step| step.id.as_str() == format!("verify/{}", subject.application) || step.id.as_str().starts_with(&format!("restore/{}/", subject.application))).find_map(|step| step.failure.as_ref().filter(|f| step.outcome == Outcome::Failed && f.reason == "Damaged"));
+        let verdict = if let Some(failure) = damaged {
+            Verdict::bad("Verified", "Damaged", failure.message.clone())
+        } else if passed {
+            proven.verification = Some(Verification { level: VerificationLevel::Probed, verified_time: Time(now) });
+            Verdict::good("Verified", "Probed", format!("restored and probed by drill of plan; RTO {}", measured.and_then(|a| a.measured.rto.clone()).unwrap_or_default()))
+        } else {
+            continue;
+        };
+        proven.conditions = conditions::apply(&proven.conditions, &[verdict], used.metadata.generation, now);
+        record(context, &used, used.status.as_ref(), &proven).await?;
+    }
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double for longer than anyone will ask")]
+fn gauge(context: &Context, namespace: &str, plan: &str, status: &DrillStatus) {
+    let metrics = &context.metrics;
+    if let Some(end) = &status.completion_time {
+        metrics.drill_last_completion.with_label_values(&[namespace, plan]).set(end.0.as_second() as f64);
+    }
+    for result in [DrillResult::Passed, DrillResult::Failed, DrillResult::Incomplete] {
+        metrics.drill_last_result.with_label_values(&[namespace, plan, &result.to_string()]).set(i64::from(status.result == Some(result)));
+    }
+    if let Some(rto) = status.measured.as_ref().and_then(|m| m.rto.as_ref()).and_then(|rto| parse_duration(&rto.0).ok()) {
+        metrics.drill_rto.with_label_values(&[namespace, plan]).set(rto.as_secs_f64());
+    }
+}

@@ -1,0 +1,81 @@
+//! One controller per kind. Each observes, lets core decide, performs and records.
+
+pub mod application;
+pub mod backup;
+pub mod district;
+pub mod drill;
+pub mod plan;
+pub mod repository;
+pub mod restore;
+pub mod site;
+
+use crate::error::{Error, Result, Tried as _};
+use kube::{Api, Client, Resource, api::ListParams};
+use p861_crds::{Application, District, RecoveryPlan};
+use std::fmt::Debug;
+
+/// The district whose namespace on the hub this is.
+pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
+    let districts: Api<District> = Api::all(client.clone());
+    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
+    list.items
+        .into_iter()
+        .find(|district| district.hub_namespace() == namespace)
+        .ok_or_else(|| Error::invalid("DistrictMissing", format!("namespace {namespace} belongs to no District: kubectl get districts")))
+}
+
+/// An object of the namespace, with an error that says what to do if it isn't there.
+pub async fn named<K>(client: &Client, namespace: &str, name: &str) -> Result<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let kind = K::kind(&());
+    api.get_opt(name).await.tried(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
+        Error::invalid("NotFound", format!("{kind} {name} doesn't exist in namespace {namespace}: kubectl get {} -n {namespace}", K::plural(&())))
+    })
+}
+
+/// All objects of a kind in a namespace that can be read. One that can't be read is reported on its own status and doesn't count here.
+pub async fn all<K>(client: &Client, namespace: &str) -> Result<Vec<K>>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<kube::core::DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default()).await.tried(|| format!("list {} in {namespace}", K::plural(&())))?;
+    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+}
+
+/// The site where an application runs: home, since failovers come with a later release.
+pub fn active_site(district: &District) -> Result<String> {
+    let primary = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Primary);
+    primary.map(|site| site.site_ref.name.clone()).ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Primary", district.hub_namespace())))
+}
+
+/// Home and standby of a plan.
+pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(String, String)> {
+    if let Some(sites) = &plan.spec.sites {
+        let standby = sites.standby_site_refs.first().map(|site| site.name.clone());
+        let standby = standby.ok_or_else(|| Error::invalid("SiteMissing", "spec.sites.standbySiteRefs is empty: name a site"))?;
+        return Ok((sites.home_site_ref.name.clone(), standby));
+    }
+    let standby = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Standby);
+    let standby = standby.ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Standby: add one to spec.sites", district.hub_namespace())))?;
+    Ok((active_site(district)?, standby.site_ref.name.clone()))
+}
+
+/// Whether a namespace of a site is the district's.
+pub fn is_allotted(district: &District, namespace: &str) -> bool {
+    let name = district.metadata.name.as_deref().unwrap_or_default();
+    match &district.spec.site_namespaces {
+        Some(allotted) if !allotted.prefixes.is_empty() || !allotted.names.is_empty() => {
+            allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str())) || allotted.names.iter().any(|n| n == namespace)
+        }
+        _ => namespace.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')),
+    }
+}
+
+/// A namespace of the application that isn't the district's, if there is one.
+pub fn foreign_namespace<'a>(district: &District, application: &'a Application) -> Option<&'a String> {
+    application.spec.namespaces.iter().find(|namespace| !is_allotted(district, namespace))
+}

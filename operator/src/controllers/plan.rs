@@ -1,0 +1,202 @@
+//! RecoveryPlan: does it compile, is its standby ready, was it drilled.
+
+use super::{all, district_of, drill, plan_sites};
+use crate::{
+    context::Context,
+    drive::{Drive, record},
+    error::{Error, Result, Tried as _},
+    movers,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ConfigMap, Node};
+use kube::{
+    Api, Resource as _, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams},
+};
+use p861_core::{
+    conditions::{self, Verdict},
+    engine::Plan,
+    protection::choose,
+    recovery::drill::{self as compiler, DrillFacts},
+    runs::Action,
+    time::{human_duration, parse_duration, print_duration, whole_seconds},
+};
+use p861_crds::{
+    Application, Backup, Drill, RecoveryPlan, RecoveryPlanStatus, Time,
+    common::StepCounts,
+    names::FIELD_MANAGER,
+    protection::backup::VerificationLevel,
+    recovery::{
+        drill::{DrillResult, DrillType},
+        plan::{LastDrill, Prediction, PredictionBasis, Preflight, PreflightCheck, PreflightResult},
+    },
+};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+
+/// How often a plan is looked at.
+const PERIOD: Duration = Duration::from_secs(30);
+/// A plan not drilled for longer is overdue.
+const DRILL_MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 31);
+
+/// The controller.
+pub struct PlanDriver;
+
+impl Drive for PlanDriver {
+    type Kind = RecoveryPlan;
+    const CONDITION: &'static str = "Ready";
+
+    async fn pass(&self, context: &Context, plan: Arc<RecoveryPlan>, now: Timestamp) -> Result<Duration> {
+        let namespace = plan.namespace().unwrap_or_default();
+        let mut status = plan.status.clone().unwrap_or_default();
+        status.observed_generation = plan.metadata.generation;
+        let drills: Vec<Drill> = all(&context.client, &namespace).await?;
+        let of_plan: Vec<&Drill> = drills.iter().filter(|drill| drill.spec.plan_ref.name == plan.name_any()).collect();
+        status.current_run = of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
+        let mut verdicts = vec![drilled(&of_plan, &mut status, now)];
+        predict(&of_plan, &mut status);
+        match compile(context, &plan).await {
+            Ok((compiled, standby)) => {
+                status.active_site = Some(standby.0.clone());
+                status.plan_digest = Some(compiled.digest().to_owned());
+                status.steps = Some(StepCounts { total: i32::try_from(compiled.steps().len()).unwrap_or(i32::MAX), ..StepCounts::default() });
+                verdicts.push(Verdict::good("Ready", "Compiled", format!("{} steps, {} applications", compiled.steps().len(), members(&plan).count())));
+                store_steps(context, &plan, &compiled).await?;
+                verdicts.push(preflight(context, &plan, &standby.1, &mut status, now).await?);
+            }
+            Err(error) => {
+                verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string()));
+                verdicts.push(Verdict::bad("ReadyToFailover", "PlanNotReady", "see Ready"));
+            }
+        }
+        status.conditions = conditions::apply(&status.conditions, &verdicts, plan.metadata.generation, now);
+        record(context, plan.as_ref(), plan.status.as_ref(), &status).await?;
+        Ok(PERIOD)
+    }
+}
+
+/// Names of the plan's applications.
+pub fn members(plan: &RecoveryPlan) -> impl Iterator<Item = &str> {
+    plan.spec.groups.iter().flat_map(|group| &group.members).map(|member| member.application_ref.name.as_str())
+}
+
+/// The steps of an isolated drill of the plan today; and home and standby.
+async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>, (String, String))> {
+    let namespace = plan.namespace().unwrap_or_default();
+    let district = district_of(&context.client, &namespace).await?;
+    let sites = plan_sites(plan, &district)?;
+    let plans: Vec<RecoveryPlan> = all(&context.client, &namespace).await?;
+    let older = |other: &&RecoveryPlan| other.uid() != plan.uid() && other.metadata.creation_timestamp.as_ref().map(|t| t.0) <= plan.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    for other in plans.iter().filter(older) {
+        if let Some(shared) = members(plan).find(|name| members(other).any(|theirs| theirs == *name)) {
+            return Err(Error::invalid("ApplicationInOtherPlan", format!("application {shared} is in plan {}: an application is in one plan", other.name_any())));
+        }
+    }
+    let applications: Vec<Application> = all(&context.client, &namespace).await?;
+    let subjects = drill::subjects(context, plan, &applications, &sites.0, None).await?;
+    let facts = DrillFacts { drill_type: DrillType::Isolated, id: "00000", site: &sites.1, plan: &plan.spec, subjects: &subjects, keep_for: SignedDuration::ZERO };
+    let compiled = compiler::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+    Ok((compiled, sites))
+}
+
+/// Keeps the compiled steps where `p861 plan check --steps` reads them.
+async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Action>) -> Result<()> {
+    let namespace = plan.namespace().unwrap_or_default();
+    let name = format!("{}-steps", plan.name_any());
+    let steps: Vec<_> = compiled
+        .steps()
+        .iter()
+        .map(|step| json!({"id": step.id, "after": step.dependencies().collect::<Vec<_>>(), "deadline": print_duration(step.deadline).unwrap_or_default(), "action": step.action.word()}))
+        .collect();
+    let text = serde_json::to_string(&steps).map_err(|error| Error::Internal(error.to_string()))?;
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    let existing = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
+    if existing.as_ref().and_then(|map| map.data.as_ref()?.get("steps.json")) == Some(&text) {
+        return Ok(());
+    }
+    context.leadership.ensure()?;
+    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": plan.controller_owner_ref(&())}, "data": {"steps.json": text}});
+    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
+    Ok(())
+}
+
+/// Looks at what a recovery would need, now. The status is rewritten only when a result changes.
+async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status: &mut RecoveryPlanStatus, now: Timestamp) -> Result<Verdict> {
+    let namespace = plan.namespace().unwrap_or_default();
+    let check = |name: &str, outcome: std::result::Result<String, (String, Option<String>)>| match outcome {
+        Ok(message) => PreflightCheck { name: name.into(), result: PreflightResult::Pass, message, remedy: None },
+        Err((message, remedy)) => PreflightCheck { name: name.into(), result: PreflightResult::Fail, message, remedy },
+    };
+    let standby_client = context.sites.client(standby).await;
+    let reachable = match &standby_client {
+        Ok(client) => match Api::<Node>::all(client.clone()).list(&ListParams::default()).await {
+            Ok(nodes) if nodes.items.iter().any(super::site::is_ready) => Ok(format!("{standby}, {} nodes", nodes.items.len())),
+            Ok(_) => Err((format!("{standby} has no ready node"), Some(format!("p861 site show {standby}")))),
+            Err(error) => Err((format!("{standby}: {error}"), Some(format!("p861 site show {standby}")))),
+        },
+        Err(error) => Err((error.to_string(), Some(format!("p861 site show {standby}")))),
+    };
+    let repository = &plan.spec.repository_ref.name;
+    let opened = match movers::open_store(context, &namespace, repository).await {
+        Ok(store) => store.list("config").await.map(|_| format!("repository {repository} opened")).map_err(|error| (error.to_string(), Some(format!("p861 repository show {repository}")))),
+        Err(error) => Err((error.to_string(), Some(format!("p861 repository show {repository}")))),
+    };
+    let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+    let unproven: Vec<&str> = members(plan)
+        .filter(|name| {
+            let probed = |b: &&Backup| b.spec.application_ref.name == *name && !choose::is_damaged(b) && b.status.as_ref().and_then(|s| s.verification.as_ref()).is_some_and(|v| v.level == VerificationLevel::Probed);
+            !backups.iter().any(|b| probed(&b))
+        })
+        .collect();
+    let recoverable = if unproven.is_empty() {
+        Ok(format!("{} applications restored and probed", members(plan).count()))
+    } else {
+        Err((format!("never restored and probed: {}", unproven.join(", ")), Some(format!("p861 drill run {}", plan.name_any()))))
+    };
+    let checks = vec![check("StandbyReachable", reachable), check("KeyAccess", opened.clone()), check("RecoverableData", recoverable), check("JournalWritable", opened)];
+    let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
+    let verdict = if failed.is_empty() {
+        Verdict::good("ReadyToFailover", "PreflightPassed", format!("{} of {} checks", checks.len(), checks.len()))
+    } else {
+        Verdict::bad("ReadyToFailover", "PreflightFailed", format!("{} of {} checks fail ({}): p861 plan check {}", failed.len(), checks.len(), failed.join(", "), plan.name_any()))
+    };
+    if status.preflight.as_ref().is_none_or(|before| before.checks != checks) {
+        status.preflight = Some(Preflight { changed_time: Time(now), checks });
+    }
+    Ok(verdict)
+}
+
+/// The newest drill that ended.
+fn drilled(drills: &[&Drill], status: &mut RecoveryPlanStatus, now: Timestamp) -> Verdict {
+    let ended = drills.iter().filter(|drill| drill.spec.r#type == DrillType::Isolated).filter_map(|drill| {
+        let s = drill.status.as_ref()?;
+        Some((drill.name_any(), s.result?, s.completion_time.clone()?))
+    });
+    let Some((name, result, completion_time)) = ended.max_by_key(|(_, _, time)| time.0) else {
+        return Verdict::bad("Drilled", "NeverDrilled", "no isolated drill of this plan has ended: p861 drill run");
+    };
+    let age = now.duration_since(completion_time.0);
+    status.last_drill = Some(LastDrill { name: name.clone(), r#type: Some(DrillType::Isolated), result, completion_time });
+    match result {
+        DrillResult::Passed if age > DRILL_MAX_AGE => Verdict::bad("Drilled", "DrillOverdue", format!("{name} is older than {}", human_duration(DRILL_MAX_AGE))),
+        DrillResult::Passed => Verdict::good("Drilled", "DrillPassed", name),
+        DrillResult::Failed | DrillResult::Incomplete => Verdict::bad("Drilled", "DrillFailed", format!("{name}: p861 drill report {name}")),
+    }
+}
+
+/// The median RTO of the newest drills that measured one.
+fn predict(drills: &[&Drill], status: &mut RecoveryPlanStatus) {
+    let mut measured: Vec<(Timestamp, SignedDuration)> = drills
+        .iter()
+        .filter_map(|drill| {
+            let s = drill.status.as_ref()?;
+            Some((s.completion_time.as_ref()?.0, parse_duration(&s.measured.as_ref()?.rto.as_ref()?.0).ok()?))
+        })
+        .collect();
+    measured.sort();
+    let mut newest: Vec<SignedDuration> = measured.iter().rev().take(5).map(|(_, rto)| *rto).collect();
+    newest.sort();
+    let Some(median) = newest.get(newest.len() / 2) else { return };
+    let rto = print_duration(whole_seconds(*median)).unwrap_or_default();
+    status.prediction = Some(Prediction { rto: rto.into(), basis: PredictionBasis::Drills, samples: i32::try_from(newest.len()).unwrap_or(i32::MAX) });
+}

@@ -1,0 +1,62 @@
+//! BackupRepository: can it be opened, is it still the same, does it stand elsewhere.
+
+use super::{active_site, district_of};
+use crate::{
+    context::Context,
+    drive::{Drive, record},
+    error::{Error, Result, Tried as _},
+    movers,
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt as _};
+use p861_core::conditions::{self, Verdict};
+use p861_crds::{BackupRepository, Site};
+use std::{sync::Arc, time::Duration};
+
+/// How often a repository is looked at.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The controller.
+pub struct RepositoryDriver;
+
+impl Drive for RepositoryDriver {
+    type Kind = BackupRepository;
+    const CONDITION: &'static str = "Ready";
+
+    async fn pass(&self, context: &Context, repository: Arc<BackupRepository>, now: Timestamp) -> Result<Duration> {
+        let (name, namespace) = (repository.name_any(), repository.namespace().unwrap_or_default());
+        let mut status = repository.status.clone().unwrap_or_default();
+        let opened = movers::open_and_look(context, &repository, status.repository_id.clone()).await;
+        let mut verdicts = Vec::new();
+        match &opened {
+            Ok(look) => {
+                status.repository_id = Some(look.id.clone());
+                status.snapshots = i32::try_from(look.snapshots).ok();
+                verdicts.push(Verdict::good("Ready", "Opened", "opened, written and read back"));
+            }
+            Err(error) => verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string())),
+        }
+        verdicts.push(off_site(context, &namespace, &repository).await);
+        context.metrics.repository_ready.with_label_values(&[&namespace, &name]).set(i64::from(opened.is_ok()));
+        status.observed_generation = repository.metadata.generation;
+        status.conditions = conditions::apply(&status.conditions, &verdicts, repository.metadata.generation, now);
+        record(context, repository.as_ref(), repository.status.as_ref(), &status).await?;
+        Ok(if opened.is_ok() { PERIOD } else { PERIOD / 6 })
+    }
+}
+
+/// A repository that burns together with the applications that it protects protects nothing.
+async fn off_site(context: &Context, namespace: &str, repository: &BackupRepository) -> Verdict {
+    let domain = async {
+        let district = district_of(&context.client, namespace).await?;
+        let site = active_site(&district)?;
+        let site: Option<Site> = Api::all(context.client.clone()).get_opt(&site).await.tried(|| format!("read site {site}"))?;
+        site.map(|site| site.spec.failure_domain).ok_or_else(|| Error::invalid("SiteMissing", "the district's primary site doesn't exist"))
+    };
+    let own = &repository.spec.failure_domain;
+    match domain.await {
+        Ok(domain) if domain == *own => Verdict::bad("OffSite", "SameFailureDomain", format!("repository and applications both stand in {own}: use a bucket elsewhere")),
+        Ok(domain) => Verdict::good("OffSite", "OtherFailureDomain", format!("{own}; its applications run in {domain}")),
+        Err(error) => Verdict::unknown("OffSite", error.reason(), error.to_string()),
+    }
+}

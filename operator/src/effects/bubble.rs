@@ -1,0 +1,115 @@
+//! A drill's bubble: namespaces that can reach nothing but each other, and that are gone afterwards.
+
+use super::{Effect, Situation, mover::LABEL_VALUE_MOVER};
+use crate::{
+    context::Context,
+    error::{Error, Result, Tried as _},
+};
+use k8s_openapi::api::{
+    core::v1::{Namespace, PersistentVolume, Service},
+    networking::v1::NetworkPolicy,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use p861_core::runs::Bubble;
+use p861_crds::names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL};
+use serde_json::{Value, json};
+
+/// Makes the namespaces and closes them, before anything is put in.
+pub async fn make(context: &Context, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let dns = dns_addresses(&client).await?;
+    for name in bubble.namespaces.values() {
+        let existing = namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?;
+        if let Some(existing) = &existing {
+            let owner = existing.labels().get(RUN_LABEL).map(String::as_str);
+            if owner != Some(situation.run.uid.as_str()) {
+                return Err(Error::invalid("NamespaceTaken", format!("namespace {name} on {site} is there and not of this drill: delete it, or run another drill")));
+            }
+            if existing.metadata.deletion_timestamp.is_some() {
+                return Ok(Effect::Running(json!({"message": format!("namespace {name} is being deleted")})));
+            }
+        }
+        let labels = json!({
+            RUN_LABEL: situation.run.uid, DRILL_LABEL: bubble.id, DISTRICT_LABEL: situation.run.namespace,
+            // Copies of applications need what the originals were given; what they may not do is leave the bubble.
+            "pod-security.kubernetes.io/enforce": "privileged",
+        });
+        apply(&namespaces, name, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})).await?;
+        let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), name);
+        for (policy, spec) in policies_of(bubble, &dns) {
+            let document = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": policy, "labels": {RUN_LABEL: situation.run.uid, DRILL_LABEL: bubble.id}}, "spec": spec});
+            apply(&policies, policy, document).await?;
+        }
+    }
+    Ok(Effect::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "policies": "default deny"})))
+}
+
+/// Addresses of the cluster's DNS service: the one thing outside that a pod may ask.
+async fn dns_addresses(client: &Client) -> Result<Vec<String>> {
+    let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
+    let list = services.list(&ListParams::default().labels("k8s-app=kube-dns")).await.tried(|| "list the DNS service".into())?;
+    Ok(list.items.into_iter().filter_map(|service| service.spec?.cluster_ip).filter(|address| address != "None").collect())
+}
+
+/// Everything is denied but: pods of the same bubble among themselves, questions to the cluster's DNS, the networks that the Application allows, and movers'
+/// way to the repository and the API server.
+fn policies_of(bubble: &Bubble, dns: &[String]) -> Vec<(&'static str, Value)> {
+    let same_bubble = json!({"namespaceSelector": {"matchLabels": {DRILL_LABEL: bubble.id}}});
+    let mut resolvers: Vec<Value> = vec![json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}})];
+    resolvers.extend(dns.iter().map(|address| json!({"ipBlock": {"cidr": format!("{address}/{}", if address.contains(':') { 128 } else { 32 })}})));
+    let mut egress = vec![
+        json!({"to": [same_bubble]}),
+        json!({"to": resolvers, "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}),
+    ];
+    if !bubble.allow_egress.is_empty() {
+        egress.push(json!({"to": bubble.allow_egress.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}})).collect::<Vec<_>>()}));
+    }
+    vec![
+        ("p861-isolate", json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [same_bubble]}], "egress": egress})),
+        ("p861-movers", json!({"podSelector": {"matchLabels": {ROLE_LABEL: LABEL_VALUE_MOVER}}, "policyTypes": ["Egress"], "egress": [{}]})),
+    ]
+}
+
+async fn apply<K>(api: &Api<K>, name: &str, document: Value) -> Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("apply {kind} {name}"))?;
+    Ok(())
+}
+
+/// Removes the namespaces and waits until they, and the volumes that were bound in them, are gone.
+pub async fn remove(context: &Context, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let ours = format!("{RUN_LABEL}={}", situation.run.uid);
+    let left = namespaces.list(&ListParams::default().labels(&ours)).await.tried(|| format!("list the drill's namespaces on {site}"))?.items;
+    for namespace in left.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()) {
+        namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await.map(|_| ()).or_else(|error| if crate::error::is_not_found(&error) { Ok(()) } else { Err(error) }).tried(|| format!("delete namespace {} on {site}", namespace.name_any()))?;
+    }
+    // Volumes are removed by their provisioner after their claims: without this, "nothing left" would be said too early.
+    let volumes: Api<PersistentVolume> = Api::all(client);
+    let bound = volumes.list(&ListParams::default()).await.tried(|| format!("list the volumes of {site}"))?.items;
+    let of_bubble = |volume: &&PersistentVolume| {
+        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|namespace| bubble.namespaces.values().any(|name| name == namespace))
+    };
+    let deletes = |volume: &&PersistentVolume| volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Delete");
+    let volumes_left = bound.iter().filter(of_bubble).filter(deletes).count();
+    if left.is_empty() && volumes_left == 0 {
+        return Ok(Effect::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "left": 0})));
+    }
+    let stuck = left.iter().filter_map(why_stuck).next().map_or_else(String::new, |why| format!(": {why}"));
+    Ok(Effect::Running(json!({"message": format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())})))
+}
+
+/// What a namespace that doesn't go says of itself.
+fn why_stuck(namespace: &Namespace) -> Option<String> {
+    let conditions = namespace.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().filter(|c| c.status == "True" && c.type_ != "NamespaceDeletionDiscoveryFailure").find_map(|c| c.message.clone())
+}

@@ -1,0 +1,166 @@
+//! Checks of a recovered application. A check holds, or says at its deadline what it saw last.
+
+use super::{Effect, Situation};
+use crate::{
+    context::Context,
+    error::{Error, Result, Tried as _},
+    sites::pods,
+};
+use k8s_openapi::api::core::v1::Service;
+use kube::{Api, Client};
+use p861_core::{engine::Failure, time::parse_duration};
+use p861_crds::platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck};
+use regex::Regex;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// One try may take this long.
+const ONE_TRY: Duration = Duration::from_secs(15);
+
+/// What one try of a check saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Whether the check holds.
+    pub holds: bool,
+    /// What was seen, for people.
+    pub what: String,
+}
+
+/// Tries a check once.
+pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result<Seen> {
+    let result = if let Some(http) = &check.http {
+        http_check(client, namespace, http).await
+    } else if let Some(tcp) = &check.tcp {
+        tcp_check(client, namespace, tcp).await
+    } else if let Some(exec) = &check.exec {
+        exec_check(client, namespace, exec).await
+    } else if let Some(condition) = &check.condition {
+        condition_check(client, namespace, condition).await
+    } else {
+        Err(Error::invalid("Invalid", format!("check {} says nothing to check: give http, tcp, exec or condition", check.name)))
+    };
+    match result {
+        // What can't be asked yet is a check that doesn't hold yet.
+        Err(error) if error.category() == crate::error::Category::Transient => Ok(Seen { holds: false, what: error.to_string() }),
+        other => other,
+    }
+}
+
+/// Tries the check on every pass until it holds or its own deadline has passed.
+pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, namespace: &str, check: &Check) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let seen = try_once(&client, namespace, check).await?;
+    let evidence = json!({"check": check.name, "seen": seen.what, "message": seen.what});
+    if seen.holds {
+        return Ok(Effect::Done(evidence));
+    }
+    let deadline = parse_duration(&check.deadline.0).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+    if jiff::Timestamp::now().duration_since(situation.started) >= deadline {
+        let message = format!("check {} did not hold within {}: {}", check.name, check.deadline, seen.what);
+        return Ok(Effect::Failed(Failure::permanent("ChecksFailed", message), evidence));
+    }
+    Ok(Effect::Running(evidence))
+}
+
+fn pattern(text: &str) -> Result<Regex> {
+    Regex::new(text).map_err(|error| Error::invalid("Invalid", format!("pattern {text:?} is no regular expression: {error}")))
+}
+
+fn excerpt(text: &str) -> String {
+    p861_core::conditions::shorten(text.trim(), 300)
+}
+
+/// A page, fetched through the site's API server, which reaches into a closed namespace where the hub can't.
+async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Result<Seen> {
+    let path = if check.path.starts_with('/') { check.path.clone() } else { format!("/{}", check.path) };
+    let address = format!("{}:{}{path}", check.service_name, check.port);
+    let uri = format!("/api/v1/namespaces/{namespace}/services/http:{}:{}/proxy{path}", check.service_name, check.port);
+    let request = http::Request::get(uri).body(Vec::new()).map_err(|error| Error::invalid("Invalid", format!("http {address}: the path can't be asked for: {error}")))?;
+    let (status, body) = match tokio::time::timeout(ONE_TRY, client.request_text(request)).await {
+        Ok(Ok(body)) => (200, body),
+        Ok(Err(kube::Error::Api(status))) => (i32::from(status.code), status.message.clone()),
+        Ok(Err(error)) => return Err(error).tried(|| format!("http {address}")),
+        Err(_) => return Ok(Seen { holds: false, what: format!("http {address}: no answer within {ONE_TRY:?}") }),
+    };
+    let expected = check.expect.status;
+    let alike = if (200..300).contains(&expected) { status == 200 } else { status == expected };
+    let matches = check.expect.pattern.as_deref().map(pattern).transpose()?.is_none_or(|regex| regex.is_match(&body));
+    let what = match (alike, matches) {
+        (true, true) => format!("http {address}: {expected}"),
+        (true, false) => format!("http {address}: {expected}, but the page has no match of {:?}; it begins {:?}", check.expect.pattern.as_deref().unwrap_or_default(), excerpt(&body)),
+        (false, _) => format!("http {address}: {status} instead of {expected}: {}", excerpt(&body)),
+    };
+    Ok(Seen { holds: alike && matches, what })
+}
+
+/// A port: a ready address behind the Service accepts a connection that the API server forwards.
+async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result<Seen> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let address = format!("{}:{}", check.service_name, check.port);
+    let Some(service) = services.get_opt(&check.service_name).await.tried(|| format!("tcp {address}"))? else {
+        return Ok(Seen { holds: false, what: format!("tcp {address}: the Service doesn't exist") });
+    };
+    let spec = service.spec.unwrap_or_default();
+    let Some(port) = spec.ports.iter().flatten().find(|port| port.port == check.port) else {
+        return Err(Error::invalid("Invalid", format!("tcp {address}: the Service has no port {}", check.port)));
+    };
+    let target = match port.target_port.as_ref() {
+        Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(number)) => u16::try_from(*number).unwrap_or(0),
+        _ => u16::try_from(check.port).unwrap_or(0),
+    };
+    let selector = spec.selector.unwrap_or_default().iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+    let pods_api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
+    let list = pods_api.list(&kube::api::ListParams::default().labels(&selector)).await.tried(|| format!("tcp {address}"))?;
+    let Some(pod) = list.items.iter().find(|pod| pods::is_ready(pod)) else {
+        return Ok(Seen { holds: false, what: format!("tcp {address}: no ready pod behind it") });
+    };
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let connect = async {
+        let mut forward = pods_api.portforward(&name, &[target]).await.tried(|| format!("tcp {address}"))?;
+        let failed = forward.take_error(target);
+        let stream = forward.take_stream(target);
+        // The connection is made when the first byte could be sent; a refusal arrives on the error channel.
+        let refused = match failed {
+            Some(failed) => tokio::time::timeout(Duration::from_millis(700), failed).await.ok().flatten(),
+            None => None,
+        };
+        drop(stream);
+        Ok::<_, Error>(refused)
+    };
+    match tokio::time::timeout(ONE_TRY, connect).await {
+        Ok(Ok(None)) => Ok(Seen { holds: true, what: format!("tcp {address}: accepts") }),
+        Ok(Ok(Some(refused))) => Ok(Seen { holds: false, what: format!("tcp {address}: {}", excerpt(&refused)) }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Ok(Seen { holds: false, what: format!("tcp {address}: no connection within {ONE_TRY:?}") }),
+    }
+}
+
+async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Result<Seen> {
+    let output = pods::execute(client, namespace, &check.workload_ref, check.container.as_deref(), &check.command, ONE_TRY).await?;
+    let name = check.command.first().map(String::as_str).unwrap_or_default();
+    if !output.success {
+        return Ok(Seen { holds: false, what: format!("{name} in {}: {}: {}", check.workload_ref, output.message, output.excerpt()) });
+    }
+    let matches = check.expect.as_ref().map(|expect| pattern(&expect.pattern)).transpose()?.is_none_or(|regex| regex.is_match(&output.stdout));
+    let what = if matches {
+        format!("{name} in {}: {}", check.workload_ref, output.excerpt())
+    } else {
+        format!("{name} in {} printed {:?}, which has no match of {:?}", check.workload_ref, output.excerpt(), check.expect.as_ref().map(|e| e.pattern.as_str()).unwrap_or_default())
+    };
+    Ok(Seen { holds: matches, what })
+}
+
+async fn condition_check(client: &Client, namespace: &str, check: &ConditionCheck) -> Result<Seen> {
+    let workload = &check.workload_ref;
+    let Some(state) = pods::workload(client, namespace, workload).await? else {
+        return Ok(Seen { holds: false, what: format!("{workload} doesn't exist in {namespace}") });
+    };
+    let holds = state.conditions.contains(&check.r#type);
+    let word = if holds { "is" } else { "is not" };
+    Ok(Seen { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) })
+}
+
+/// Evidence text of a check step.
+pub fn seen_text(evidence: &Value) -> String {
+    evidence.get("seen").and_then(Value::as_str).unwrap_or_default().to_owned()
+}

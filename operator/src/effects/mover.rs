@@ -1,0 +1,249 @@
+//! Movers: Jobs beside the data, with only their repository's credentials.
+//!
+//! Per run and namespace there is one Secret, one ServiceAccount and one RoleBinding for each namespace that is read or written, all under one name; per step
+//! and attempt there is one Job. All carry the run's label and are removed when the run ends.
+
+use super::{Effect, Situation, start};
+use crate::{
+    context::Context,
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    movers::{Outcome, repository_secret},
+};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, Secret, ServiceAccount},
+    rbac::v1::RoleBinding,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
+};
+use p861_core::{
+    engine::Failure,
+    names,
+    runs::MoverTask,
+};
+use p861_crds::names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL};
+use serde_json::{Value, json};
+
+/// Value of the role label on movers' pods.
+pub const LABEL_VALUE_MOVER: &str = "mover";
+/// A mover's memory, at most. Measured peaks stand in the README.
+const MEMORY_LIMIT: &str = "1Gi";
+
+/// Where a mover runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The site.
+    pub site: &'a str,
+    /// The Job's namespace.
+    pub namespace: &'a str,
+    /// The claim that is mounted.
+    pub claim: Option<&'a str>,
+    /// Namespaces whose objects or pods it needs.
+    pub namespaces: &'a [String],
+}
+
+/// Name of a run's Secret, ServiceAccount and RoleBindings.
+pub fn run_name(uid: &str) -> String {
+    format!("p861-run-{}", names::short_digest(&["run", uid], 8))
+}
+
+/// Starts the mover, or looks at it.
+pub async fn perform(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<Effect> {
+    let client = context.sites.client(place.site).await?;
+    let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
+    let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
+    let Some(job) = jobs.get_opt(&name).await.tried(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
+        prepare(context, &client, situation, place, task).await?;
+        let node = node_of_claim(&client, place).await?;
+        let job = job(context, situation, place, task, &name, node.as_deref())?;
+        match jobs.create(&PostParams::default(), &job).await {
+            Ok(_) => {}
+            Err(error) if is_conflict(&error) => {}
+            Err(error) => return Err(error).tried(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
+        }
+        return Ok(Effect::Running(json!({"message": "its mover starts"})));
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
+    let list = pods.list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"))).await.tried(|| format!("list the pods of mover {}/{name}", place.namespace))?;
+    let ended = list.items.iter().find_map(|pod| Some((pod, terminated(pod)?)));
+    if let Some((pod, (exit_code, message, reason))) = ended {
+        return Ok(outcome(pod, exit_code, message.as_deref(), reason.as_deref()));
+    }
+    let status = job.status.unwrap_or_default();
+    if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
+        // The Job ended and its pod with the result is gone: whatever it did is done again.
+        let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
+        return Ok(Effect::Failed(Failure::transient("MoverLost", format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)), Value::Null));
+    }
+    let Some(pod) = list.items.first() else { return Ok(Effect::Running(json!({"message": "its mover starts"}))) };
+    let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+    if !running {
+        let why = start::reason(pod).unwrap_or_else(|| "its pod starts".into());
+        return Ok(Effect::Running(json!({"message": why})));
+    }
+    let parameters = LogParams { tail_lines: Some(1), ..LogParams::default() };
+    let last = pods.logs(&pod.name_any(), &parameters).await.unwrap_or_default();
+    let note = serde_json::from_str::<Value>(last.trim()).ok().and_then(|line| line.get("progress").cloned());
+    Ok(Effect::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
+}
+
+fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
+    let state = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()?;
+    let terminated = state.terminated.as_ref()?;
+    Some((terminated.exit_code, terminated.message.clone(), terminated.reason.clone()))
+}
+
+/// What a mover left in its termination message. One that left nothing was killed.
+fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> Effect {
+    match message.and_then(|text| serde_json::from_str::<Outcome>(text).ok()) {
+        Some(Outcome::Done { evidence }) => Effect::Done(evidence),
+        Some(Outcome::Failed { reason, message, permanent }) => {
+            let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
+            Effect::Failed(failure, Value::Null)
+        }
+        None => {
+            let why = match reason {
+                Some("OOMKilled") => format!("it needed more than {MEMORY_LIMIT} of memory"),
+                Some(reason) => format!("{reason}, exit code {exit_code}"),
+                None => format!("exit code {exit_code}"),
+            };
+            Effect::Failed(Failure::transient("MoverLost", format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())), Value::Null)
+        }
+    }
+}
+
+/// A claim that only one node may use is read where it is in use.
+async fn node_of_claim(client: &Client, place: &Place<'_>) -> Result<Option<String>> {
+    let Some(claim) = place.claim else { return Ok(None) };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
+    let list = pods.list(&ListParams::default()).await.tried(|| format!("list the pods of {}", place.namespace))?;
+    let uses = |pod: &&Pod| {
+        let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume.persistent_volume_claim.as_ref().is_some_and(|source| source.claim_name == claim)))
+    };
+    Ok(list.items.iter().filter(uses).filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| pod.spec.as_ref()?.node_name.clone()))
+}
+
+/// Makes what the mover needs: rights first, so that it never runs without them.
+async fn prepare(context: &Context, client: &Client, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<()> {
+    let name = run_name(&situation.run.uid);
+    let labels = json!({RUN_LABEL: situation.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
+    let force = PatchParams::apply(FIELD_MANAGER).force();
+    let secret = repository_secret(context, &situation.run.namespace, &situation.run.repository).await?;
+    let document = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "type": "Opaque", "stringData": {"repository.json": secret}});
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace);
+    secrets.patch(&name, &force, &Patch::Apply(document)).await.tried(|| format!("give the mover its Secret in {} on {}", place.namespace, place.site))?;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), place.namespace);
+    let document = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}, "automountServiceAccountToken": false});
+    accounts.patch(&name, &force, &Patch::Apply(document)).await.tried(|| format!("make the mover's ServiceAccount in {} on {}", place.namespace, place.site))?;
+    if !task.needs_api() {
+        return Ok(());
+    }
+    let writes = matches!(task, MoverTask::RestoreObjects { .. });
+    let role = if writes { "p861-mover-restore" } else { "p861-mover-backup" };
+    for namespace in place.namespaces {
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+        // A binding's role can't be changed, so it is part of the name.
+        let binding = format!("{name}-{}", if writes { "restore" } else { "backup" });
+        let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": place.namespace}]});
+        bindings.patch(&binding, &force, &Patch::Apply(document)).await.tried(|| format!("bind the mover's role in {namespace} on {}", place.site))?;
+    }
+    Ok(())
+}
+
+fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
+    let run = situation.run;
+    let task_text = serde_json::to_string(task).map_err(|error| Error::Internal(format!("the mover's task can't be written: {error}")))?;
+    let inputs = serde_json::to_string(&situation.inputs).map_err(|error| Error::Internal(format!("the mover's inputs can't be written: {error}")))?;
+    let reads_only = matches!(task, MoverTask::BackupVolume { .. });
+    let mut volumes = vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
+    let mut mounts = vec![json!({"name": "repository", "mountPath": "/var/run/p861", "readOnly": true}), json!({"name": "tmp", "mountPath": "/tmp"})];
+    if let Some(claim) = place.claim {
+        volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": false}}));
+        mounts.push(json!({"name": "data", "mountPath": "/data", "readOnly": reads_only}));
+    }
+    // Files of any owner are read, or written back with owner, mode, times and attributes; nothing else of root's powers is kept.
+    let capabilities: &[&str] = match task {
+        MoverTask::BackupVolume { .. } => &["DAC_READ_SEARCH"],
+        MoverTask::RestoreVolume { .. } => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "MKNOD"],
+        _ => &[],
+    };
+    let labels = json!({RUN_LABEL: run.uid, ROLE_LABEL: LABEL_VALUE_MOVER, STEP_LABEL: names::step_label(situation.step.as_str())});
+    let seconds = situation.deadline.as_secs().max(1);
+    let affinity = node.map(|node| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]}}}));
+    let document = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": name, "namespace": place.namespace, "labels": labels, "annotations": {STEP_ANNOTATION: situation.step.as_str()}},
+        "spec": {
+            "backoffLimit": 0, "activeDeadlineSeconds": seconds, "ttlSecondsAfterFinished": 86400,
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "restartPolicy": "Never", "serviceAccountName": run_name(&run.uid), "automountServiceAccountToken": task.needs_api(),
+                    "enableServiceLinks": false, "terminationGracePeriodSeconds": 5,
+                    "affinity": affinity, "volumes": volumes,
+                    "containers": [{
+                        "name": "mover", "image": context.image, "imagePullPolicy": context.image_pull_policy, "args": ["mover"],
+                        "env": [
+                            {"name": "P861_TASK", "value": task_text}, {"name": "P861_INPUTS", "value": inputs},
+                            {"name": "P861_RUN", "value": run.uid}, {"name": "P861_RUN_NAME", "value": run.name}, {"name": "P861_LOG", "value": "json"},
+                        ],
+                        "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MEMORY_LIMIT}},
+                        "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": capabilities}, "seccompProfile": {"type": "RuntimeDefault"}},
+                    }],
+                },
+            },
+        },
+    });
+    serde_json::from_value(document).map_err(|error| Error::Internal(format!("the mover's Job can't be written: {error}")))
+}
+
+/// Deletes the attempt's Job and waits until its pods are gone: only then has it certainly stopped.
+pub async fn cancel(context: &Context, situation: &Situation<'_>, site: &str, namespace: &str) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
+    delete_job(&client, namespace, &name).await?;
+    let pods: Api<Pod> = Api::namespaced(client, namespace);
+    let list = pods.list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"))).await.tried(|| format!("list the pods of mover {namespace}/{name}"))?;
+    if list.items.iter().all(|pod| terminated(pod).is_some()) { Ok(Effect::Stopped) } else { Ok(Effect::Running(json!({"message": "its mover is being stopped"}))) }
+}
+
+async fn delete_job(client: &Client, namespace: &str, name: &str) -> Result<()> {
+    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    ignore_missing(jobs.delete(name, &DeleteParams::background()).await).tried(|| format!("delete mover {namespace}/{name}"))
+}
+
+fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result::Result<(), kube::Error> {
+    match result {
+        Err(error) if !is_not_found(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes everything that the run's movers were given, and waits until it is gone.
+pub async fn remove(context: &Context, situation: &Situation<'_>, site: &str, namespaces: &[String]) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let name = run_name(&situation.run.uid);
+    let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", situation.run.uid));
+    let mut left = 0;
+    for namespace in namespaces {
+        let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+        for job in jobs.list(&ours).await.tried(|| format!("list the run's movers in {namespace} on {site}"))?.items {
+            delete_job(&client, namespace, &job.name_any()).await?;
+            left += 1;
+        }
+        let nothing = DeleteParams::default();
+        let what = || format!("remove what the run's movers were given in {namespace} on {site}");
+        ignore_missing(Api::<Secret>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).tried(what)?;
+        ignore_missing(Api::<ServiceAccount>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).tried(what)?;
+        for suffix in ["backup", "restore"] {
+            ignore_missing(Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(&format!("{name}-{suffix}"), &nothing).await).tried(what)?;
+        }
+    }
+    if left == 0 { Ok(Effect::Done(json!({"left": 0}))) } else { Ok(Effect::Running(json!({"message": format!("{left} movers are being removed")}))) }
+}

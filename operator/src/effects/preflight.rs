@@ -1,0 +1,56 @@
+//! The look at the standby before anything is made.
+
+use super::{Effect, Situation};
+use crate::{
+    context::Context,
+    error::{Error, Result, Tried as _},
+    movers,
+};
+use k8s_openapi::api::{core::v1::Node, storage::v1::StorageClass};
+use kube::{Api, ResourceExt, api::ListParams};
+use p861_core::{engine::Failure, runs::PreflightSubject};
+use serde_json::json;
+
+/// One thing that was looked at.
+struct Look {
+    name: &'static str,
+    problem: Option<String>,
+    seen: String,
+}
+
+/// Looks at everything and reports all problems at once.
+pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, subjects: &[PreflightSubject]) -> Result<Effect> {
+    let mut looks = Vec::new();
+    let client = match context.sites.client(site).await {
+        Ok(client) => client,
+        Err(error) => return Ok(Effect::Failed(Failure::transient("PreflightFailed", format!("StandbyReachable: {error}")), json!({"checks": [{"name": "StandbyReachable", "passed": false, "seen": error.to_string()}]}))),
+    };
+    let nodes: Api<Node> = Api::all(client.clone());
+    let nodes = nodes.list(&ListParams::default()).await.tried(|| format!("list the nodes of {site}"))?.items;
+    let ready = nodes.iter().filter(|node| crate::controllers::site::is_ready(node)).count();
+    looks.push(Look { name: "StandbyReachable", problem: (ready == 0).then(|| format!("{site} has no ready node")), seen: format!("{site}: {ready} of {} nodes ready", nodes.len()) });
+
+    let classes: Api<StorageClass> = Api::all(client);
+    let classes: Vec<String> = classes.list(&ListParams::default()).await.tried(|| format!("list the storage classes of {site}"))?.items.iter().map(ResourceExt::name_any).collect();
+    looks.push(Look { name: "StorageClasses", problem: classes.is_empty().then(|| format!("{site} has no storage class: claims would wait for ever")), seen: classes.join(", ") });
+
+    let run = situation.run;
+    let key = match movers::open_store(context, &run.namespace, &run.repository).await {
+        Ok(store) => store.list("snapshots/").await.map(|list| list.len()).map_err(|error| crate::runs::vault("open the repository", &error)),
+        Err(error) => Err(error),
+    };
+    looks.push(match key {
+        Ok(count) => Look { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {count} snapshots", run.repository) },
+        Err(error) => Look { name: "KeyAccess", problem: Some(error.to_string()), seen: error.to_string() },
+    });
+    looks.push(Look { name: "RecoverableData", problem: None, seen: subjects.iter().map(|s| format!("{} from {}", s.application, s.backup)).collect::<Vec<_>>().join(", ") });
+
+    let problems: Vec<String> = looks.iter().filter_map(|look| look.problem.as_ref().map(|problem| format!("{}: {problem}", look.name))).collect();
+    let checks: Vec<_> = looks.iter().map(|look| json!({"name": look.name, "passed": look.problem.is_none(), "seen": look.seen})).collect();
+    let evidence = json!({"checks": checks, "message": format!("{} checks", looks.len())});
+    if problems.is_empty() {
+        return Ok(Effect::Done(evidence));
+    }
+    let error = Error::transient("PreflightFailed", problems.join("; "));
+    Ok(Effect::Failed(Failure::transient("PreflightFailed", error.to_string()), evidence))
+}

@@ -1,0 +1,119 @@
+//! Who acts: one replica at a time, and only while its lease is certainly unexpired.
+//!
+//! The lease is kept by `kube-lease-manager`, which goes by wall clocks. Beside it this module keeps a deadline on the monotonic clock: a renewal that
+//! appeared between two readings counts from when the *earlier* reading was sent, so a slow answer or a clock that jumps only shortens our time.
+
+use crate::error::{Error, Result, Tried as _};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
+use kube_lease_manager::LeaseManagerBuilder;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// How long a lease lasts after its renewal.
+pub const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// How long before its end it is renewed.
+const GRACE: u64 = 5;
+/// How often it is read.
+const READ_EVERY: Duration = Duration::from_secs(2);
+/// Name of the lease, in the operator's namespace.
+pub const LEASE_NAME: &str = "p861-operator";
+
+/// Whether this process may act.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    until: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Leadership {
+    /// Nobody's.
+    pub fn none() -> Self {
+        Self { until: Arc::new(Mutex::new(None)) }
+    }
+
+    /// An error unless the lease is certainly unexpired now. Called before every write.
+    pub fn ensure(&self) -> Result<()> {
+        if self.holds() { Ok(()) } else { Err(Error::LeaseLost) }
+    }
+
+    /// Whether the lease is certainly unexpired now.
+    pub fn holds(&self) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Gives up the right to act, before the lease itself is given up.
+    pub fn resign(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
+/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end.
+pub async fn compete(client: Client, namespace: &str, identity: &str, leadership: Leadership) -> Result<watch::Receiver<bool>> {
+    let manager = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
+        .with_namespace(namespace)
+        .with_identity(identity)
+        .with_duration(LEASE_DURATION.as_secs())
+        .with_grace(GRACE)
+        .build()
+        .await
+        .map_err(|error| Error::transient("LeaseError", format!("can't prepare lease {namespace}/{LEASE_NAME}: {error}")))?;
+    let (mut held, _task) = manager.watch().await;
+    let (sender, receiver) = watch::channel(false);
+    let leases: Api<Lease> = Api::namespaced(client, namespace);
+    let identity = identity.to_owned();
+    tokio::spawn(async move {
+        let mut last_renewal = None;
+        let mut sent_before = Instant::now();
+        loop {
+            let sent = Instant::now();
+            let lease = tokio::time::timeout(READ_EVERY * 2, leases.get(LEASE_NAME)).await;
+            if let Ok(Ok(lease)) = lease {
+                let spec = lease.spec.unwrap_or_default();
+                let ours = spec.holder_identity.as_deref() == Some(identity.as_str());
+                if !ours {
+                    leadership.set(None);
+                    last_renewal = None;
+                } else if spec.renew_time != last_renewal {
+                    // The first reading that shows us as holder tells nothing of when: wait for the next renewal or take the reading before.
+                    leadership.set(Some(sent_before + LEASE_DURATION));
+                    last_renewal = spec.renew_time;
+                }
+            }
+            sent_before = sent;
+            let leads = leadership.holds();
+            let led = *sender.borrow();
+            if leads != led && sender.send(leads).is_err() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(if leads { READ_EVERY } else { READ_EVERY / 4 }) => {}
+                changed = held.changed() => if changed.is_err() { tokio::time::sleep(READ_EVERY).await },
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Gives the lease up, so that another replica needn't wait for its end.
+pub async fn release(client: Client, namespace: &str, identity: &str) -> Result<()> {
+    let leases: Api<Lease> = Api::namespaced(client, namespace);
+    let lease = leases.get(LEASE_NAME).await.tried(|| format!("read lease {LEASE_NAME}"))?;
+    if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(identity) {
+        return Ok(());
+    }
+    let mut freed = lease;
+    if let Some(spec) = freed.spec.as_mut() {
+        spec.holder_identity = None;
+        spec.renew_time = None;
+        spec.acquire_time = None;
+    }
+    leases.replace(LEASE_NAME, &Default::default(), &freed).await.tried(|| format!("release lease {LEASE_NAME}"))?;
+    Ok(())
+}

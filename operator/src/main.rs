@@ -1,0 +1,173 @@
+//! The operator of Platform 861, and its movers, in one image.
+//!
+//! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
+
+mod context;
+mod controllers;
+mod drive;
+mod effects;
+mod error;
+mod leader;
+mod metrics;
+mod movers;
+mod reports;
+mod runs;
+mod server;
+mod sites;
+
+use clap::{Parser, Subcommand};
+use context::Context;
+use drive::drive;
+use kube::{Api, Client, api::ListParams};
+use leader::Leadership;
+use metrics::Metrics;
+use std::{
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    time::Duration,
+};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(name = "p861-operator", version, about = "The operator of Platform 861")]
+struct Arguments {
+    /// How logs are written: text or json.
+    #[arg(long, env = "P861_LOG", default_value = "text", global = true)]
+    log: LogForm,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogForm {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the operator.
+    Run(RunArguments),
+    /// Does one task of a run; started by the operator.
+    Mover,
+}
+
+#[derive(Parser)]
+struct RunArguments {
+    /// The operator's namespace.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "p861-system")]
+    namespace: String,
+    /// This replica's name.
+    #[arg(long, env = "POD_NAME")]
+    identity: String,
+    /// Image of movers; the operator's own.
+    #[arg(long, env = "P861_IMAGE")]
+    image: String,
+    /// Pull policy of movers' images.
+    #[arg(long, env = "P861_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
+    image_pull_policy: String,
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = "P861_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("P861_LOG_FILTER").unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match arguments.log {
+        LogForm::Text => builder.init(),
+        LogForm::Json => builder.json().init(),
+    }
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is installed already");
+    }
+    match arguments.command {
+        Command::Mover => if movers::work::run().await { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        Command::Run(run) => match operate(run).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::try_default().await?;
+    let (leadership, metrics) = (Leadership::none(), Metrics::new()?);
+    let ready = Arc::new(AtomicBool::new(false));
+    let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
+    let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
+    tokio::spawn(async move {
+        if let Err(error) = server::serve(listener, health).await {
+            tracing::error!("the health server ended: {error}");
+            std::process::exit(1);
+        }
+    });
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    wait_for_kinds(&client).await;
+    ready.store(true, Ordering::Relaxed);
+    let mut leads = leader::compete(client.clone(), &arguments.namespace, &arguments.identity, leadership.clone()).await?;
+    tracing::info!(identity = arguments.identity, "waits for the lease");
+    tokio::select! {
+        led = leads.wait_for(|leads| *leads) => { led?; }
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    }
+    tracing::info!(identity = arguments.identity, "leads");
+    let context = Context {
+        sites: sites::Sites::new(client.clone(), &arguments.namespace),
+        client: client.clone(),
+        leadership: leadership.clone(),
+        metrics,
+        namespace: arguments.namespace.clone(),
+        identity: arguments.identity.clone(),
+        image: arguments.image,
+        image_pull_policy: arguments.image_pull_policy,
+        runs: runs::RunCache::default(),
+    };
+    let controllers = futures::future::join_all([
+        tokio::spawn(drive(context.clone(), controllers::site::SiteDriver)),
+        tokio::spawn(drive(context.clone(), controllers::district::DistrictDriver)),
+        tokio::spawn(drive(context.clone(), controllers::application::ApplicationDriver::default())),
+        tokio::spawn(drive(context.clone(), controllers::repository::RepositoryDriver)),
+        tokio::spawn(drive(context.clone(), controllers::backup::BackupDriver)),
+        tokio::spawn(drive(context.clone(), controllers::restore::RestoreDriver)),
+        tokio::spawn(drive(context.clone(), controllers::plan::PlanDriver)),
+        tokio::spawn(drive(context.clone(), controllers::drill::DrillDriver)),
+    ]);
+    tokio::select! {
+        ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),
+        // What is under way is found again by the next leader; acting on without the lease is not an option.
+        lost = leads.wait_for(|leads| !*leads) => { lost?; Err("the lease was lost; the process ends".into()) }
+        _ = terminate.recv() => give_over(client, &arguments.namespace, &arguments.identity, &leadership).await,
+        _ = interrupt.recv() => give_over(client, &arguments.namespace, &arguments.identity, &leadership).await,
+    }
+}
+
+/// Ends on request: what is under way stands in the journals, and the lease is free for the other replica at once.
+async fn give_over(client: Client, namespace: &str, identity: &str, leadership: &Leadership) -> Result<(), Box<dyn std::error::Error>> {
+    leadership.resign();
+    tracing::info!("ends on request");
+    // Writes that were sent before may still be on their way; the other replica must not start before they have arrived.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    leader::release(client, namespace, identity).await?;
+    Ok(())
+}
+
+/// Waits until the hub's API server answers and has our kinds.
+async fn wait_for_kinds(client: &Client) {
+    loop {
+        let drills: Api<p861_crds::Drill> = Api::all(client.clone());
+        match drills.list(&ListParams::default().limit(1)).await {
+            Ok(_) => return,
+            Err(kube::Error::SerdeError(_)) => return,
+            Err(error) => tracing::warn!("the kinds of platform861.io can't be listed yet (is chart p861-crds installed?): {error}"),
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}

@@ -1,0 +1,101 @@
+//! What Prometheus reads. The list with meanings is docs/METRICS.md.
+
+use prometheus::{Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// All metrics of the operator.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// 1 on the replica that acts.
+    pub leader: IntGauge,
+    /// 1 if the site's API server answers.
+    pub site_reachable: IntGaugeVec,
+    /// Nodes whose Ready condition is True.
+    pub site_nodes_ready: IntGaugeVec,
+    /// All nodes.
+    pub site_nodes_total: IntGaugeVec,
+    /// Recovery point of the newest backup that succeeded.
+    pub backup_last_success: GaugeVec,
+    /// The application's RPO.
+    pub rpo_objective: GaugeVec,
+    /// Backups by result.
+    pub backup_runs: IntCounterVec,
+    /// End of a plan's newest drill.
+    pub drill_last_completion: GaugeVec,
+    /// 1 for the result of a plan's newest drill.
+    pub drill_last_result: IntGaugeVec,
+    /// Measured RTO of a plan's newest drill.
+    pub drill_rto: GaugeVec,
+    /// Runs that failed, by kind.
+    pub runs_failed: IntCounterVec,
+    /// Clean-ups that keep failing, now.
+    pub cleanup_failing: IntGaugeVec,
+    /// 1 if the repository can be used.
+    pub repository_ready: IntGaugeVec,
+    /// Objects that can't be read.
+    pub invalid_objects: IntGaugeVec,
+    /// Reconciles that failed.
+    pub reconcile_errors: IntCounterVec,
+    /// How long a reconcile took.
+    pub reconcile_duration: HistogramVec,
+    /// How long a step took, from intent to outcome.
+    pub step_duration: HistogramVec,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let gauge = |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
+            let metric = GaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let whole = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let histogram = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> Result<HistogramVec, prometheus::Error> {
+            let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let leader = IntGauge::new("p861_operator_leader", "1 on the replica that acts")?;
+        registry.register(Box::new(leader.clone()))?;
+        Ok(Self {
+            leader,
+            site_reachable: whole("p861_site_reachable", "1 if the site's API server answers", &["site"])?,
+            site_nodes_ready: whole("p861_site_nodes_ready", "Nodes that are ready", &["site"])?,
+            site_nodes_total: whole("p861_site_nodes_total", "Nodes", &["site"])?,
+            backup_last_success: gauge("p861_backup_last_success_timestamp_seconds", "Recovery point of the newest backup that succeeded", &["district", "application"])?,
+            rpo_objective: gauge("p861_application_rpo_objective_seconds", "RPO in force", &["district", "application"])?,
+            backup_runs: counter("p861_backup_runs_total", "Backups by result", &["district", "application", "result"])?,
+            drill_last_completion: gauge("p861_drill_last_completion_timestamp_seconds", "End of the newest drill", &["district", "plan"])?,
+            drill_last_result: whole("p861_drill_last_result", "1 for the result of the newest drill", &["district", "plan", "result"])?,
+            drill_rto: gauge("p861_drill_measured_rto_seconds", "RTO of the newest drill", &["district", "plan"])?,
+            runs_failed: counter("p861_runs_failed_total", "Runs that failed", &["district", "kind"])?,
+            cleanup_failing: whole("p861_cleanup_failing", "Runs whose clean-up keeps failing", &["district", "kind"])?,
+            repository_ready: whole("p861_repository_ready", "1 if the repository can be used", &["district", "repository"])?,
+            invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
+            reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,
+            reconcile_duration: histogram("p861_reconcile_duration_seconds", "How long a reconcile took", &["kind"], &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0])?,
+            step_duration: histogram("p861_step_duration_seconds", "How long a step took, from intent to outcome", &["kind", "action"], &[0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0])?,
+            registry,
+        })
+    }
+
+    /// The text that Prometheus reads.
+    pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut families = self.registry.gather();
+        families.extend(prometheus::gather());
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(text)
+    }
+}

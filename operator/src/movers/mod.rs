@@ -1,0 +1,199 @@
+//! Movers: what they are told, what they answer, and (in [`work`]) what they do.
+//!
+//! A mover is the operator's own image in a Job. It gets its task and the evidence of the steps before it as environment, the repository's access as a mounted
+//! Secret; it answers with its termination message, and prints its progress as lines of JSON.
+
+pub mod objects;
+pub mod work;
+
+use crate::{
+    context::Context,
+    controllers::named,
+    error::{Category, Error, Result, Tried as _},
+    runs::vault,
+};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ObjectMeta, PostParams},
+};
+use p861_core::{
+    engine::Plan,
+    protection::choose::RecoveryPoint,
+    runs::{Action, MoverTask},
+};
+use p861_crds::{BackupRepository, protection::repository::Addressing};
+use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, VaultError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// What a mover leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase")]
+pub enum Outcome {
+    /// It did it.
+    Done {
+        /// What proves it.
+        evidence: Value,
+    },
+    /// It could not.
+    Failed {
+        /// Reason of the API.
+        reason: String,
+        /// What happened, to which object, what to do.
+        message: String,
+        /// Whether trying again is useless.
+        permanent: bool,
+    },
+}
+
+/// A Secret's value as text.
+fn value(secret: &Secret, key: &str) -> Option<String> {
+    secret.data.as_ref()?.get(key).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).map(|text| text.trim_end_matches('\n').to_owned())
+}
+
+async fn secret(context: &Context, namespace: &str, name: &str, keys: &[&str]) -> Result<Vec<String>> {
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let secret = secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?;
+    let missing = |what: String| Error::invalid("SecretMissing", what);
+    let secret = secret.ok_or_else(|| missing(format!("Secret {name} doesn't exist in namespace {namespace}: create it with the keys {}", keys.join(", "))))?;
+    keys.iter().map(|key| value(&secret, key).ok_or_else(|| missing(format!("Secret {namespace}/{name} has no text under the key {key}")))).collect()
+}
+
+/// The repository's key. It is made if it is absent: a key that a person would have to think of is a key that is weak.
+async fn password(context: &Context, namespace: &str, name: &str, may_create: bool) -> Result<String> {
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    if secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?.is_none() && may_create {
+        context.leadership.ensure()?;
+        let mut bytes = [0_u8; 32];
+        rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| Error::Internal("no random numbers".into()))?;
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+            string_data: Some(BTreeMap::from([("password".to_owned(), hex::encode(bytes))])),
+            ..Secret::default()
+        };
+        match secrets.create(&PostParams::default(), &secret).await {
+            Ok(_) => tracing::warn!(namespace, name, "made the repository's key: keep a copy of this Secret elsewhere, without it the backups can't be read"),
+            Err(error) if crate::error::is_conflict(&error) => {}
+            Err(error) => return Err(error).tried(|| format!("create Secret {namespace}/{name}")),
+        }
+    }
+    Ok(secret(context, namespace, name, &["password"]).await?.remove(0))
+}
+
+/// Everything that is needed to open a repository. Its JSON is what a mover's Secret holds; it is never logged.
+async fn access(context: &Context, repository: &BackupRepository, may_create: bool) -> Result<RepositoryAccess> {
+    let namespace = repository.namespace().unwrap_or_default();
+    let spec = &repository.spec;
+    let (location, credentials) = match (&spec.s3, &spec.folder) {
+        (Some(s3), _) => {
+            let keys = secret(context, &namespace, &s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?;
+            let mut keys = keys.into_iter();
+            let ca = match &s3.ca_secret_ref {
+                Some(reference) => Some(secret(context, &namespace, &reference.name, &["ca.crt"]).await?.remove(0)),
+                None => None,
+            };
+            let location = Location::S3 {
+                endpoint: s3.endpoint.clone(),
+                region: s3.region.clone(),
+                bucket: s3.bucket.clone(),
+                prefix: s3.prefix.trim_matches('/').to_owned(),
+                virtual_host: s3.addressing == Addressing::VirtualHost,
+                ca,
+            };
+            (location, Some(Credentials { access_key_id: keys.next().unwrap_or_default(), secret_access_key: keys.next().unwrap_or_default() }))
+        }
+        (None, Some(folder)) => {
+            let path = folder.path.as_ref().ok_or_else(|| Error::invalid("Unsupported", "folder.claimName is not supported by this release: use folder.path or s3"))?;
+            (Location::Folder { path: PathBuf::from(path) }, None)
+        }
+        (None, None) => return Err(Error::invalid("Invalid", "give exactly one of s3 and folder")),
+    };
+    let password = password(context, &namespace, &spec.encryption.key_secret_ref.name, may_create).await?;
+    Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
+}
+
+/// What a mover's Secret holds.
+pub async fn repository_secret(context: &Context, namespace: &str, repository: &str) -> Result<String> {
+    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
+    let access = access(context, &repository, false).await?;
+    serde_json::to_string(&access).map_err(|_| Error::Internal("the repository's access can't be written".into()))
+}
+
+/// The repository's store, for journals and reports.
+pub async fn open_store(context: &Context, namespace: &str, repository: &str) -> Result<AsyncStore> {
+    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
+    let access = access(context, &repository, false).await?;
+    AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))
+}
+
+/// How people name an object of a repository.
+pub async fn location_of(context: &Context, namespace: &str, repository: &str, key: &str) -> Result<String> {
+    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
+    let spec = &repository.spec;
+    Ok(match (&spec.s3, &spec.folder) {
+        (Some(s3), _) if s3.prefix.is_empty() => format!("s3://{}/{key}", s3.bucket),
+        (Some(s3), _) => format!("s3://{}/{}/{key}", s3.bucket, s3.prefix.trim_matches('/')),
+        (None, folder) => format!("{}/{key}", folder.as_ref().and_then(|folder| folder.path.as_deref()).unwrap_or_default()),
+    })
+}
+
+/// What a look into a repository saw.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// restic's id.
+    pub id: String,
+    /// Snapshots in it.
+    pub snapshots: usize,
+}
+
+/// Opens a repository, makes it if it is new, and proves that it can be written and that conditional writes hold.
+pub async fn open_and_look(context: &Context, repository: &BackupRepository, pinned: Option<String>) -> Result<Look> {
+    context.leadership.ensure()?;
+    let mut access = access(context, repository, true).await?;
+    access.id.clone_from(&pinned);
+    let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))?;
+    store.ensure_bucket().await.map_err(|error| vault("reach the bucket", &error))?;
+    prove_conditional_writes(&store, &context.identity).await?;
+    let opened = tokio::task::spawn_blocking(move || {
+        // A repository that was there and is not any more is no new one.
+        let repository = if pinned.is_some() { Repository::open(&access)? } else { Repository::open_or_init(&access)? };
+        Ok::<_, VaultError>(Look { id: repository.id(), snapshots: repository.snapshots()?.len() })
+    });
+    opened.await.map_err(|error| Error::Internal(format!("opening the repository: {error}")))?.map_err(|error| vault_error("open the repository", &error))
+}
+
+/// A journal in a store that ignores conditions could be written by two. Each look uses an object of its own.
+async fn prove_conditional_writes(store: &AsyncStore, identity: &str) -> Result<()> {
+    let key = format!("probe/{identity}-{}", jiff::Timestamp::now().as_nanosecond());
+    let what = "write a probe object";
+    store.put_if_absent(&key, key.clone().into_bytes()).await.map_err(|error| vault(what, &error))?;
+    let again = store.put_if_absent(&key, b"second".to_vec()).await;
+    let read = store.get(&key).await.map_err(|error| vault("read the probe object", &error))?;
+    store.delete(&key).await.map_err(|error| vault("delete the probe object", &error))?;
+    let refused = matches!(&again, Err(error) if error.is_already_exists());
+    if refused && read == key.as_bytes() {
+        return Ok(());
+    }
+    Err(Error::Stated { reason: "ConditionalWriteMissing", message: "the store took a second write of an object that was to be written only if absent: journals need a store with conditional writes (If-None-Match)".into(), category: Category::NeedsPerson })
+}
+
+/// An error of the repository, in the operator's terms.
+pub fn vault_error(what: &str, error: &VaultError) -> Error {
+    Error::Vault { what: what.into(), message: error.to_string(), reason: error.reason(), category: if error.is_transient() { Category::Transient } else { Category::Refused } }
+}
+
+/// The parts of a backup, from its journal; none if that is gone.
+pub async fn parts_of(context: &Context, namespace: &str, point: &RecoveryPoint) -> Result<Option<Vec<String>>> {
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let name = format!("{}-backup-journal", point.backup);
+    let map = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
+    let plan: Option<Plan<Action>> = map.and_then(|map| serde_json::from_str(map.data?.get("plan.json")?).ok());
+    Ok(plan.and_then(|plan| {
+        plan.steps().iter().find_map(|step| match &step.action {
+            Action::Move { task: MoverTask::Seal { facts }, .. } => Some(facts.parts.clone()),
+            _ => None,
+        })
+    }))
+}

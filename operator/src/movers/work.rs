@@ -1,0 +1,230 @@
+//! What a mover does, in its own process. It can be killed at any moment: what it did is found or done again by the next attempt.
+
+use super::{Outcome, objects};
+use jiff::Timestamp;
+use kube::Client;
+use p861_core::runs::{MoverTask, SealFacts};
+use p861_vault::{PartResult, PartSpec, Progress, Repository, RepositoryAccess, SealSpec, VaultError};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Where the claim is mounted.
+const DATA: &str = "/data";
+/// Where the repository's access is mounted.
+const ACCESS: &str = "/var/run/p861/repository.json";
+/// Where the answer goes; the kubelet reads at most 4096 bytes of it.
+const TERMINATION_MESSAGE: &str = "/dev/termination-log";
+const LONGEST_MESSAGE: usize = 1500;
+
+/// A mover's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The repository.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The site's API server.
+    #[error(transparent)]
+    Operator(#[from] crate::error::Error),
+    /// Anything else.
+    #[error("{message}")]
+    Stated {
+        /// Reason of the API.
+        reason: &'static str,
+        /// What happened.
+        message: String,
+        /// Whether trying again is useless.
+        permanent: bool,
+    },
+}
+
+impl WorkError {
+    /// A failure with a reason.
+    pub fn stated(reason: &'static str, message: impl Into<String>, permanent: bool) -> Self {
+        Self::Stated { reason, message: message.into(), permanent }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let (reason, permanent) = match self {
+            Self::Vault(error) => (error.reason(), !error.is_transient()),
+            Self::Operator(error) => (error.reason(), error.category() != crate::error::Category::Transient),
+            Self::Stated { reason, permanent, .. } => (*reason, *permanent),
+        };
+        Outcome::Failed { reason: reason.into(), message: p861_core::conditions::shorten(&self.to_string(), LONGEST_MESSAGE), permanent }
+    }
+}
+
+/// Does the task of this process's environment and leaves the answer. Returns whether it did it.
+pub async fn run() -> bool {
+    let outcome = match work().await {
+        Ok(evidence) => Outcome::Done { evidence },
+        Err(error) => {
+            tracing::error!("{error}");
+            error.outcome()
+        }
+    };
+    let done = matches!(outcome, Outcome::Done { .. });
+    let text = serde_json::to_string(&outcome).unwrap_or_default();
+    if let Err(error) = std::fs::write(TERMINATION_MESSAGE, text) {
+        // Without an answer the attempt counts as lost and is made again.
+        tracing::error!("can't write {TERMINATION_MESSAGE}: {error}");
+        return false;
+    }
+    done
+}
+
+fn variable(name: &str) -> Result<String, WorkError> {
+    std::env::var(name).map_err(|_| WorkError::stated("MoverMisused", format!("{name} is not set: movers are started by the operator"), true))
+}
+
+/// Prints progress, at most twice a second.
+pub(crate) struct Printer(Mutex<Instant>);
+
+impl Printer {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+
+    pub(crate) fn print(&self, progress: &Progress) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() < Duration::from_millis(500) {
+            return;
+        }
+        *last = Instant::now();
+        let line = json!({"progress": {"itemsDone": progress.items_done, "itemsTotal": progress.items_total, "bytesDone": progress.bytes_done, "bytesTotal": progress.bytes_total}});
+        let mut stdout = std::io::stdout().lock();
+        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    }
+}
+
+async fn work() -> Result<Value, WorkError> {
+    let bad = |what: &str| WorkError::stated("MoverMisused", format!("{what} can't be read: operator and mover are of different versions"), true);
+    let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
+    let inputs: BTreeMap<String, Value> = serde_json::from_str(&variable("P861_INPUTS")?).map_err(|_| bad("P861_INPUTS"))?;
+    let run = variable("P861_RUN")?;
+    let text = std::fs::read_to_string(ACCESS).map_err(|error| WorkError::stated("SecretMissing", format!("{ACCESS}: {error}"), false))?;
+    let access: RepositoryAccess = serde_json::from_str(&text).map_err(|_| bad("the repository's access"))?;
+    match task {
+        MoverTask::BackupObjects { namespaces, exclude, parent } => {
+            let client = client().await?;
+            let folder = Path::new("/tmp/objects");
+            let printer = Printer::new();
+            let saved = objects::save(&client, &namespaces, &exclude, folder, &|progress| printer.print(&progress)).await?;
+            let result = part(access, run, "objects".into(), parent, folder.into()).await?;
+            let mut evidence = evidence_of(&result);
+            evidence["objects"] = json!(saved.objects);
+            evidence["resources"] = json!(saved.resources);
+            Ok(evidence)
+        }
+        MoverTask::BackupVolume { part: name, parent } => Ok(evidence_of(&part(access, run, name, parent, DATA.into()).await?)),
+        MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
+            let client = client().await?;
+            let (reader, ended) = super::objects::stream_out_of(&client, &namespace, &workload_ref, container.as_deref(), &dump).await?;
+            let result = blocking(move || {
+                let repository = Repository::open(&access)?;
+                let printer = Printer::new();
+                repository.write_stream(&spec(&run, &part, None), reader, &|progress| printer.print(&progress))
+            })
+            .await;
+            // The command's own end says more than the broken stream that it left.
+            ended.await.map_err(|_| WorkError::stated("ConnectionLost", "the dump's end was not heard of", false))??;
+            Ok(evidence_of(&result?))
+        }
+        MoverTask::Seal { facts } => blocking(move || seal(&access, &run, &facts, &inputs)).await,
+        MoverTask::VerifyStored { snapshot } => {
+            let sealed = || inputs.values().find_map(|input| input.get("snapshot").and_then(Value::as_str).map(str::to_owned));
+            let snapshot = snapshot.or_else(sealed).ok_or_else(|| WorkError::stated("MoverMisused", "no snapshot to verify", true))?;
+            blocking(move || {
+                let report = Repository::open(&access)?.verify_snapshot(&snapshot, false)?;
+                Ok(json!({"snapshot": snapshot, "blobs": report.blobs, "packs": report.packs, "bytesTotal": report.bytes}))
+            })
+            .await
+        }
+        MoverTask::RestoreObjects { snapshot, rules, select, conflict, preview } => {
+            let client = client().await?;
+            let printer = Printer::new();
+            objects::restore(&client, access, &snapshot, &rules, &select, conflict, preview, &|progress| printer.print(&progress)).await
+        }
+        MoverTask::RestoreVolume { snapshot, part, paths, path_prefix } => {
+            blocking(move || {
+                let repository = Repository::open(&access)?;
+                let printer = Printer::new();
+                let destination = Path::new(DATA).join(path_prefix.as_deref().unwrap_or_default().trim_start_matches('/'));
+                let result = repository.restore_folder(&snapshot, &part, &destination, &paths, &|progress| printer.print(&progress))?;
+                Ok(json!({"files": result.files, "bytes": result.bytes}))
+            })
+            .await
+        }
+        MoverTask::RestoreStream { snapshot, part, namespace, workload_ref, container, restore } => {
+            let client = client().await?;
+            objects::stream_into(&client, access, &snapshot, &part, &namespace, &workload_ref, container.as_deref(), &restore).await
+        }
+    }
+}
+
+async fn client() -> Result<Client, WorkError> {
+    Client::try_default().await.map_err(|error| WorkError::stated("Unreachable", format!("no way to the site's API server: {error}"), false))
+}
+
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, VaultError> + Send + 'static) -> Result<T, WorkError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(WorkError::stated("MoverLost", format!("the mover's work broke off: {error}"), false)),
+    }
+}
+
+fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a str>) -> PartSpec<'a> {
+    PartSpec { run, part, host: "p861", parent }
+}
+
+async fn part(access: RepositoryAccess, run: String, part: String, parent: Option<String>, source: std::path::PathBuf) -> Result<PartResult, WorkError> {
+    blocking(move || {
+        let repository = Repository::open(&access)?;
+        let printer = Printer::new();
+        repository.write_folder(&spec(&run, &part, parent.as_deref()), &source, &|progress| printer.print(&progress))
+    })
+    .await
+}
+
+fn evidence_of(result: &PartResult) -> Value {
+    let mut evidence = json!({
+        "part": result.part, "files": result.files, "bytes": result.bytes, "added": result.added, "startedAt": result.started_at.to_string(),
+    });
+    if let Some(digest) = &result.sha256 {
+        evidence["sha256"] = json!(digest);
+    }
+    if !result.warnings.is_empty() {
+        evidence["warnings"] = json!(result.warnings.iter().take(5).map(|warning| p861_core::conditions::shorten(warning, 200)).collect::<Vec<_>>());
+    }
+    evidence
+}
+
+/// The recovery point is when the first part began to be read: everything written before is in it.
+fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, inputs: &BTreeMap<String, Value>) -> Result<Value, VaultError> {
+    let started = inputs.values().filter_map(|input| input.get("startedAt")?.as_str()?.parse::<Timestamp>().ok());
+    let time = started.min().unwrap_or_else(Timestamp::now);
+    let objects = inputs.values().find_map(|input| input.get("objects").and_then(Value::as_u64)).unwrap_or(0);
+    let parts: BTreeMap<&String, &Value> = inputs.iter().filter(|(_, input)| input.get("part").is_some()).collect();
+    let inventory = json!({
+        "formatVersion": 1, "application": facts.application, "district": facts.district, "backup": facts.backup, "site": facts.site, "run": run,
+        "namespaces": facts.namespaces, "recoveryPointTime": time.to_string(), "consistency": if facts.consistent { "Application" } else { "Crash" },
+        "objects": objects, "parts": parts, "operatorVersion": env!("CARGO_PKG_VERSION"),
+    });
+    let spec = SealSpec {
+        run: run.into(),
+        host: facts.site.clone(),
+        time,
+        tags: vec![format!("district={}", facts.district), format!("application={}", facts.application), format!("backup={}", facts.backup)],
+        parts: facts.parts.clone(),
+        inventory,
+        label: facts.application.clone(),
+    };
+    let sealed = Repository::open(access)?.seal(&spec)?;
+    let added: u64 = inputs.values().filter_map(|input| input.get("added").and_then(Value::as_u64)).sum();
+    Ok(json!({"snapshot": sealed.snapshot, "files": sealed.files, "bytes": sealed.bytes, "added": added + sealed.added, "objects": objects, "recoveryPointTime": time.to_string()}))
+}

@@ -1,0 +1,118 @@
+//! A run's status, from the engine's summary.
+
+use super::pass::Pass;
+use p861_core::{engine::WaitsFor, quantity};
+use p861_crds::{
+    Time,
+    common::{ByteProgress, CountProgress, CurrentStep, JournalReference, Quantity, RunPhase, RunProgress, StepCounts},
+};
+use serde_json::Value;
+
+/// The fields that every run's status has.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// When it started.
+    pub start_time: Option<Time>,
+    /// When it ended.
+    pub completion_time: Option<Time>,
+    /// Its steps.
+    pub steps: StepCounts,
+    /// Those under way.
+    pub current_steps: Vec<CurrentStep>,
+    /// How far it is.
+    pub progress: Option<RunProgress>,
+    /// Its journal.
+    pub journal: JournalReference,
+    /// Actions read.
+    pub observed_actions: i32,
+}
+
+/// Makes it. `noun` is the command line's word for the kind, for remedies.
+pub fn view(pass: &Pass, location: &str, noun: &str, name: &str) -> RunView {
+    let summary = &pass.summary;
+    let current_steps = summary
+        .current
+        .iter()
+        .map(|step| {
+            let note = pass.notes.get(&step.id);
+            let mut message = match &step.waits_for {
+                WaitsFor::Effect | WaitsFor::Undo => note.map_or_else(|| "under way".to_owned(), describe),
+                WaitsFor::Stop => "being stopped".into(),
+                WaitsFor::Answer { people, answered, .. } => format!("{answered} of {people} answered"),
+                WaitsFor::Decision => "waits for a person: retry, skip or abort".into(),
+                WaitsFor::Retry { time } => format!("tried again at {time:.0}"),
+                WaitsFor::Steps { steps } => format!("waits for {}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+                WaitsFor::Turn => "waits for its turn".into(),
+                WaitsFor::Resume => "paused".into(),
+                WaitsFor::End => "waits for the end of the run".into(),
+            };
+            if let Some(failure) = &step.failure {
+                message = format!("{message}; before: {}", failure.message);
+            }
+            let (prompt, remedy) = match &step.waits_for {
+                WaitsFor::Answer { text, .. } => (Some(text.clone()), Some(format!("p861 {noun} answer {name} {} --yes", step.id))),
+                WaitsFor::Decision => (None, Some(format!("p861 {noun} retry {name} {}", step.id))),
+                _ => (None, None),
+            };
+            CurrentStep {
+                id: step.id.to_string(),
+                phase: step.phase,
+                attempt: i32::try_from(step.attempt).unwrap_or(i32::MAX),
+                start_time: step.start.map(Time),
+                deadline_time: step.deadline.map(Time),
+                message: p861_core::conditions::shorten(&message, 512),
+                prompt,
+                remedy,
+            }
+        })
+        .collect();
+    RunView {
+        phase: summary.phase,
+        start_time: summary.start.map(Time),
+        completion_time: summary.completion.map(Time),
+        steps: summary.counts.into(),
+        current_steps,
+        progress: progress(pass),
+        journal: JournalReference {
+            location: location.to_owned(),
+            sequence: i64::try_from(summary.sequence).unwrap_or(i64::MAX),
+            token: i64::try_from(summary.token).unwrap_or(i64::MAX),
+        },
+        observed_actions: i32::try_from(summary.observed_actions).unwrap_or(i32::MAX),
+    }
+}
+
+/// A running step's note as a sentence: its own message, or what it counts.
+fn describe(note: &Value) -> String {
+    if let Some(message) = note.get("message").and_then(Value::as_str) {
+        return message.to_owned();
+    }
+    let number = |key: &str| note.get(key).and_then(Value::as_u64);
+    let bytes = |value: u64| quantity::human_bytes(value);
+    match (number("bytesDone"), number("bytesTotal"), number("itemsDone"), number("itemsTotal")) {
+        (Some(done), Some(total), ..) => format!("{} of {}", bytes(done), bytes(total)),
+        (Some(done), None, ..) if done > 0 => bytes(done),
+        (_, _, Some(done), Some(total)) => format!("{done} of {total}"),
+        (_, _, Some(done), None) => format!("{done} items"),
+        _ => "under way".into(),
+    }
+}
+
+/// Sums up what running movers say; the percent counts steps, since sizes of what hasn't started aren't known.
+fn progress(pass: &Pass) -> Option<RunProgress> {
+    let counts = &pass.summary.counts;
+    if pass.summary.phase.is_end() || counts.total == 0 {
+        return None;
+    }
+    let sum = |key: &str| -> Option<u64> { pass.notes.values().filter_map(|note| note.get(key).and_then(Value::as_u64)).reduce(u64::saturating_add) };
+    let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let ended = counts.done + counts.undone + counts.skipped + counts.failed;
+    Some(RunProgress {
+        percent: i32::try_from(u64::from(ended) * 100 / u64::from(counts.total)).ok(),
+        items: sum("itemsDone").map(|done| CountProgress { done: whole(done), total: sum("itemsTotal").map(whole) }),
+        bytes: sum("bytesDone").map(|done| ByteProgress { done: Quantity(quantity::print_bytes(done)), total: sum("bytesTotal").map(|total| Quantity(quantity::print_bytes(total))) }),
+        estimated_completion_time: None,
+    })
+}

@@ -1,0 +1,104 @@
+//! Clients of the sites: the hub's own cluster, or what a kubeconfig in a Secret leads to.
+
+pub mod pods;
+
+use crate::error::{Error, Result, Tried as _, is_not_found};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{Api, Client, Config, ResourceExt as _, config::KubeConfigOptions, config::Kubeconfig};
+use p861_crds::Site;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How long an API server may take to take a connection, and to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The clients of all sites, made when first asked for and again when the kubeconfig changes.
+#[derive(Clone)]
+pub struct Sites {
+    hub: Client,
+    namespace: String,
+    clients: Arc<Mutex<HashMap<String, (String, Client)>>>,
+}
+
+impl Sites {
+    /// Sites of this hub; Secrets are read in the operator's `namespace`.
+    pub fn new(hub: Client, namespace: &str) -> Self {
+        Self { hub, namespace: namespace.into(), clients: Arc::default() }
+    }
+
+    /// The client of a site, whose cluster must be the one that was seen first.
+    pub async fn client(&self, name: &str) -> Result<Client> {
+        let sites: Api<Site> = Api::all(self.hub.clone());
+        let site = match sites.get(name).await {
+            Ok(site) => site,
+            Err(error) if is_not_found(&error) => return Err(Error::invalid("SiteMissing", format!("site {name} doesn't exist: kubectl get sites"))),
+            Err(error) => return Err(error).tried(|| format!("read site {name}")),
+        };
+        let (client, fresh) = self.connect(&site).await?;
+        let pinned = site.status.as_ref().and_then(|status| status.cluster_uid.clone());
+        if let Some(pinned) = pinned.filter(|_| fresh) {
+            let uid = cluster_uid(&client).await?;
+            if uid != pinned {
+                self.forget(name);
+                return Err(Error::invalid("ClusterChanged", format!("site {name} is cluster {pinned}, but its kubeconfig leads to cluster {uid}: correct the Secret, or make a new Site")));
+            }
+        }
+        Ok(client)
+    }
+
+    /// A client by what the Site says now, and whether it is a new one. The cluster behind it is not checked.
+    pub async fn connect(&self, site: &Site) -> Result<(Client, bool)> {
+        let name = site.name_any();
+        let access = &site.spec.access;
+        let Some(access) = &access.kubeconfig else {
+            return Ok((self.hub.clone(), false));
+        };
+        let secret_name = &access.secret_ref.name;
+        let secrets: Api<Secret> = Api::namespaced(self.hub.clone(), &self.namespace);
+        let secret = match secrets.get(secret_name).await {
+            Ok(secret) => secret,
+            Err(error) if is_not_found(&error) => {
+                return Err(Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} doesn't exist; put the kubeconfig in it under the key kubeconfig", self.namespace)));
+            }
+            Err(error) => return Err(error).tried(|| format!("read Secret {secret_name} of site {name}")),
+        };
+        let text = secret
+            .data
+            .as_ref()
+            .and_then(|data| data.get("kubeconfig"))
+            .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
+            .ok_or_else(|| Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} has no text under the key kubeconfig", self.namespace)))?;
+        let digest = hex::encode(Sha256::digest(format!("{}\0{text}", access.context.as_deref().unwrap_or_default())));
+        if let Some((known, client)) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            if *known == digest {
+                return Ok((client.clone(), false));
+            }
+        }
+        // The parser's words could hold a piece of the kubeconfig, which is a secret.
+        let wrong = |what: &str| Error::invalid("CredentialsRefused", format!("site {name}: the kubeconfig in Secret {}/{secret_name} {what}", self.namespace));
+        let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| wrong("is not a kubeconfig"))?;
+        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| wrong("has no usable context, cluster or user"))?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(ANSWER_TIMEOUT);
+        let client = Client::try_from(config).map_err(|_| wrong("can't be used: check its certificates"))?;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
+        Ok((client, true))
+    }
+
+    fn forget(&self, name: &str) {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+/// The UID of kube-system: what a cluster is known by.
+pub async fn cluster_uid(client: &Client) -> Result<String> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = namespaces.get("kube-system").await.tried(|| "read namespace kube-system".into())?;
+    namespace.uid().ok_or_else(|| Error::Internal("namespace kube-system has no UID".into()))
+}

@@ -1,0 +1,172 @@
+//! Pods of workloads, and commands in them.
+
+use crate::error::{Error, Result, Tried as _, is_not_found};
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment, StatefulSet},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, Status},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{AttachParams, ListParams},
+};
+use p861_crds::{WorkloadKind, WorkloadReference};
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+
+/// What a command in a container printed, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Whether it exited with 0.
+    pub success: bool,
+    /// Standard output, at most [`MOST_OUTPUT`] bytes.
+    pub stdout: String,
+    /// Standard error, at most [`MOST_OUTPUT`] bytes.
+    pub stderr: String,
+    /// How it ended, in the API server's words.
+    pub message: String,
+}
+
+impl Output {
+    /// Standard output and error in short, for evidence and messages.
+    pub fn excerpt(&self) -> String {
+        let text = if self.success || self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        p861_core::conditions::shorten(text.trim(), 600)
+    }
+}
+
+/// More output than this is read but not kept.
+pub const MOST_OUTPUT: u64 = 64 * 1024;
+
+/// A workload's pod selector and how many pods it wants and has ready.
+#[derive(Clone, Debug)]
+pub struct WorkloadState {
+    /// Selects its pods.
+    pub selector: String,
+    /// Pods wanted.
+    pub wanted: i32,
+    /// Pods ready, of the newest template.
+    pub ready: i32,
+    /// Conditions that are True, for example Available.
+    pub conditions: Vec<String>,
+    /// Whether its controller has seen the newest spec.
+    pub observed: bool,
+}
+
+fn selector_text(selector: &LabelSelector) -> String {
+    let mut parts: Vec<String> = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    for expression in selector.match_expressions.iter().flatten() {
+        let values = expression.values.clone().unwrap_or_default().join(",");
+        parts.push(match expression.operator.as_str() {
+            "In" => format!("{} in ({values})", expression.key),
+            "NotIn" => format!("{} notin ({values})", expression.key),
+            "Exists" => expression.key.clone(),
+            _ => format!("!{}", expression.key),
+        });
+    }
+    parts.join(",")
+}
+
+/// Looks at a workload. `Ok(None)`: it doesn't exist.
+pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<WorkloadState>> {
+    let name = &workload.name;
+    let what = || format!("read {workload} in {namespace}");
+    let missing = |error: kube::Error| if is_not_found(&error) { Ok(None) } else { Err(error).tried(what) };
+    let true_conditions = |list: Vec<(String, String)>| list.into_iter().filter(|(_, status)| status == "True").map(|(kind, _)| kind).collect();
+    Ok(Some(match workload.kind {
+        WorkloadKind::Deployment => {
+            let found = match Api::<Deployment>::namespaced(client.clone(), namespace).get(name).await {
+                Ok(found) => found,
+                Err(error) => return missing(error),
+            };
+            let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+            let updated = status.updated_replicas.unwrap_or(0);
+            WorkloadState {
+                selector: selector_text(&spec.selector),
+                wanted: spec.replicas.unwrap_or(1),
+                ready: status.ready_replicas.unwrap_or(0).min(updated),
+                conditions: true_conditions(status.conditions.unwrap_or_default().into_iter().map(|c| (c.type_, c.status)).collect()),
+                observed: status.observed_generation >= found.metadata.generation,
+            }
+        }
+        WorkloadKind::StatefulSet => {
+            let found = match Api::<StatefulSet>::namespaced(client.clone(), namespace).get(name).await {
+                Ok(found) => found,
+                Err(error) => return missing(error),
+            };
+            let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+            let (wanted, ready) = (spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0));
+            // A StatefulSet has no conditions of its own; what one asks for is whether all its pods are ready.
+            let conditions = if ready >= wanted { vec!["Available".into(), "Ready".into()] } else { Vec::new() };
+            WorkloadState { selector: selector_text(&spec.selector), wanted, ready, conditions, observed: status.observed_generation >= found.metadata.generation }
+        }
+        WorkloadKind::DaemonSet => {
+            let found = match Api::<DaemonSet>::namespaced(client.clone(), namespace).get(name).await {
+                Ok(found) => found,
+                Err(error) => return missing(error),
+            };
+            let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+            let conditions = if status.number_ready >= status.desired_number_scheduled { vec!["Available".into(), "Ready".into()] } else { Vec::new() };
+            WorkloadState {
+                selector: selector_text(&spec.selector),
+                wanted: status.desired_number_scheduled,
+                ready: status.number_ready,
+                conditions,
+                observed: status.observed_generation >= found.metadata.generation,
+            }
+        }
+    }))
+}
+
+/// Whether a pod is ready and not on its way out.
+pub fn is_ready(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && pod.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
+
+/// The name of one ready pod of a workload: the first by name, so that each attempt takes the same.
+pub async fn ready_pod(client: &Client, namespace: &str, reference: &WorkloadReference) -> Result<String> {
+    let Some(state) = workload(client, namespace, reference).await? else {
+        return Err(Error::invalid("WorkloadMissing", format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let list = pods.list(&ListParams::default().labels(&state.selector)).await.tried(|| format!("list the pods of {reference} in {namespace}"))?;
+    let mut ready: Vec<String> = list.items.iter().filter(|pod| is_ready(pod)).map(ResourceExt::name_any).collect();
+    ready.sort();
+    ready.into_iter().next().ok_or_else(|| Error::transient("WorkloadNotReady", format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted)))
+}
+
+/// Runs a command in a ready pod of a workload and waits for its end, at most `limit`.
+pub async fn execute(client: &Client, namespace: &str, reference: &WorkloadReference, container: Option<&str>, command: &[String], limit: Duration) -> Result<Output> {
+    let pod = ready_pod(client, namespace, reference).await?;
+    let what = || format!("run {:?} in pod {namespace}/{pod}", command.first().map(String::as_str).unwrap_or_default());
+    let run = async {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true);
+        if let Some(container) = container {
+            parameters = parameters.container(container);
+        }
+        let mut process = pods.exec(&pod, command, &parameters).await.tried(what)?;
+        let status = process.take_status();
+        let (stdout, stderr) = (process.stdout(), process.stderr());
+        let (stdout, stderr) = tokio::join!(read_bounded(stdout), read_bounded(stderr));
+        let status: Option<Status> = match status {
+            Some(status) => status.await,
+            None => None,
+        };
+        let status = status.ok_or_else(|| Error::transient("ConnectionLost", format!("{}: the connection ended before the command did", what())))?;
+        Ok(Output { success: status.status.as_deref() == Some("Success"), stdout, stderr, message: status.message.unwrap_or_default() })
+    };
+    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(Error::transient("DeadlineExceeded", format!("{}: no end after {limit:?}", what()))))
+}
+
+async fn read_bounded(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
+    let Some(mut stream) = stream else { return String::new() };
+    let mut kept = Vec::new();
+    // An error here ends the output; how the command ended is told by its status.
+    let _ = (&mut stream).take(MOST_OUTPUT).read_to_end(&mut kept).await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    String::from_utf8_lossy(&kept).into_owned()
+}

@@ -1,0 +1,111 @@
+//! What can go wrong with a repository.
+
+use crate::StoreError;
+use rustic_core::RusticError;
+
+/// What went wrong with a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The store refused or can't be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The password opens no key.
+    #[error("{location}: the repository's password opens none of its keys: check the Secret of spec.encryption.keySecretRef")]
+    KeyWrong {
+        /// Where.
+        location: String,
+    },
+    /// Another repository is at the same place.
+    #[error("{location} holds repository {found}, but {expected} was there before: someone has replaced it; point spec at the right place, or make a new BackupRepository")]
+    RepositoryChanged {
+        /// Where.
+        location: String,
+        /// The id expected.
+        expected: String,
+        /// The id found.
+        found: String,
+    },
+    /// There is no repository.
+    #[error("{location} holds no repository: its file config is missing. Restore it, or make a new BackupRepository")]
+    NotARepository {
+        /// Where.
+        location: String,
+    },
+    /// A file of the repository is missing or changed.
+    #[error("repository damaged: {object}: {what}. Use another backup (p861 backup list), and restore {object} from a copy of the repository if there is one")]
+    Damaged {
+        /// The file, for example `data/ab/abcd…`.
+        object: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Files of the source could not be read.
+    #[error("{count} files could not be read, the backup is not stored; the first: {first}. Correct their permissions, or leave the volume out")]
+    ReadErrors {
+        /// How many.
+        count: usize,
+        /// The first, with its path.
+        first: String,
+    },
+    /// The snapshot isn't there.
+    #[error("snapshot {id} is not in the repository: {what}")]
+    SnapshotMissing {
+        /// Its id.
+        id: String,
+        /// What was found.
+        what: String,
+    },
+    /// The destination can't be written.
+    #[error("{path}: {what}")]
+    Destination {
+        /// Which file.
+        path: String,
+        /// Why.
+        what: String,
+        /// There is no room left.
+        full: bool,
+    },
+    /// Anything else.
+    #[error("{what}: {message}")]
+    Other {
+        /// What was tried.
+        what: String,
+        /// What was said.
+        message: String,
+    },
+}
+
+impl VaultError {
+    /// Reason, as the API spells it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.reason(),
+            Self::KeyWrong { .. } => "KeyWrong",
+            Self::RepositoryChanged { .. } => "RepositoryChanged",
+            Self::NotARepository { .. } => "NotARepository",
+            Self::Damaged { .. } => "Damaged",
+            Self::ReadErrors { .. } => "ReadErrors",
+            Self::SnapshotMissing { .. } => "SnapshotMissing",
+            Self::Destination { full: true, .. } => "NoSpace",
+            Self::Destination { .. } => "DestinationRefused",
+            Self::Other { .. } => "VaultError",
+        }
+    }
+
+    /// It may go away by itself.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Other { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// An error of the engine; the store's own error, if that was the cause, says more.
+    pub(crate) fn engine(what: &str, error: &RusticError, store: Option<StoreError>) -> Self {
+        match store {
+            Some(store) => Self::Store(store),
+            None => Self::Other { what: what.into(), message: error.display_log() },
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The backup repository: restic's format on S3 or a folder.
+//!
+//! An application's backup is one snapshot. Its parts (objects, each volume, each stream) are written by processes of their own, each as a snapshot that is
+//! marked as a part; sealing merges their trees into one snapshot and removes the parts. Stock `restic` reads all of it.
+//!
+//! Everything but [`AsyncStore`] blocks: it is called by movers, which are processes that may be killed at any moment.
+
+mod backend;
+mod error;
+mod parts;
+mod repository;
+mod restore;
+mod seal;
+mod source;
+mod store;
+mod verify;
+
+pub use error::VaultError;
+pub use parts::{OnProgress, PartResult, PartSpec, Progress};
+pub use repository::{Repository, SnapshotInfo};
+pub use restore::{RestoreResult, StreamResult};
+pub use seal::{SealSpec, Sealed};
+pub use store::{AsyncStore, Credentials, Location, RepositoryAccess, StoreError};
+pub use verify::{CheckError, CheckReport, VerifyReport};

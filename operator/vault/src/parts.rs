@@ -1,0 +1,194 @@
+//! Parts: what one mover writes. A part is a snapshot of its own, under the path that it has in the sealed one, until it is sealed.
+
+use crate::{
+    Repository, VaultError,
+    repository::IndexedIds,
+    source::{FolderSource, StreamSource, StreamState, Witness, watched},
+};
+use jiff::Timestamp;
+use rustic_core::{
+    BackupOptions, ParentOptions, ReadSource, SnapshotOptions,
+    repofile::{SnapshotFile, StringList},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::Arc,
+};
+
+/// How far work is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files or objects done.
+    pub items_done: u64,
+    /// Of how many, when known.
+    pub items_total: Option<u64>,
+    /// Bytes done.
+    pub bytes_done: u64,
+    /// Of how many, when known.
+    pub bytes_total: Option<u64>,
+}
+
+/// Told how far work is, about twice a second.
+pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Send + Sync);
+
+/// Which part is written.
+#[derive(Clone, Copy, Debug)]
+pub struct PartSpec<'a> {
+    /// UID of the run.
+    pub run: &'a str,
+    /// Path in the sealed snapshot: `objects`, `volumes/<claim>`, `streams/<name>`.
+    pub part: &'a str,
+    /// The site.
+    pub host: &'a str,
+    /// The application's snapshot before this one. One that is gone only costs time.
+    pub parent: Option<&'a str>,
+}
+
+/// A part that was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartResult {
+    /// Its path.
+    pub part: String,
+    /// restic's id of the part.
+    pub snapshot: String,
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Bytes that it added to the repository.
+    pub added: u64,
+    /// Digest of a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Files that changed or vanished while they were read; at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// When reading it began.
+    pub started_at: Timestamp,
+}
+
+pub(crate) fn run_tag(run: &str) -> String {
+    format!("p861-run:{run}")
+}
+
+pub(crate) fn part_tag(part: &str) -> String {
+    format!("p861-part:{part}")
+}
+
+/// Marks a part that was read but not yet judged.
+const DRAFT: &str = "p861-draft";
+/// More warnings than this are counted, not listed.
+const MOST_WARNINGS: usize = 10;
+
+fn tags(list: &[String]) -> Result<StringList, VaultError> {
+    StringList::from_str(&list.join(",")).map_err(|error| VaultError::Other { what: "make tags".into(), message: error.to_string() })
+}
+
+impl Repository {
+    /// Stores a folder as a part. What can't be read fails it, with its path.
+    pub fn write_folder(&self, spec: &PartSpec<'_>, source: &Path, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
+        if let Some(stored) = self.stored_part(spec)? {
+            return Ok(stored);
+        }
+        let started_at = Timestamp::now();
+        let witness = Arc::new(Witness::default());
+        let folder = self.engine("read the source", FolderSource::new(source, witness.clone()))?;
+        let repository = self.indexed_ids()?;
+        let parents = spec.parent.map(str::to_owned).filter(|parent| self.snapshot(parent).is_ok());
+        // The same files under the same path of the snapshot before: inode and ctime differ on a restored volume, size and mtime don't.
+        let parent = ParentOptions::default().parents(parents.into_iter().collect::<Vec<_>>()).force(spec.parent.is_none()).ignore_inode(true);
+        let snapshot = watched(on_progress, || witness.progress(), || self.archive(&repository, spec, &folder, source, parent))?;
+        let errors = witness.errors();
+        if let Some(first) = errors.first() {
+            self.forget(&[snapshot.id.to_hex().to_string()])?;
+            return Err(VaultError::ReadErrors { count: errors.len(), first: first.clone() });
+        }
+        let mut warnings = witness.warnings();
+        let more = warnings.len().saturating_sub(MOST_WARNINGS);
+        warnings.truncate(MOST_WARNINGS);
+        if more > 0 {
+            warnings.push(format!("and {more} more"));
+        }
+        self.keep(spec, snapshot, None, warnings, started_at)
+    }
+
+    /// Stores a stream as a part. A stream that breaks off is not stored.
+    pub fn write_stream(&self, spec: &PartSpec<'_>, reader: Box<dyn Read + Send>, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
+        if let Some(stored) = self.stored_part(spec)? {
+            return Ok(stored);
+        }
+        let started_at = Timestamp::now();
+        let state = Arc::new(StreamState::default());
+        let path = PathBuf::from(spec.part);
+        let stream = StreamSource::new(&path, reader, state.clone());
+        let repository = self.indexed_ids()?;
+        // A stream has no time and no size to compare: with a parent it would be taken for unchanged and never read.
+        let parent = ParentOptions::default().force(true);
+        let snapshot = watched(on_progress, || state.witness.progress(), || self.archive(&repository, spec, &stream, &path, parent))?;
+        let digest = state.digest();
+        if digest.is_none() || !state.witness.errors().is_empty() {
+            self.forget(&[snapshot.id.to_hex().to_string()])?;
+            let first = state.witness.errors().into_iter().next().unwrap_or_else(|| "the stream was not read to its end".into());
+            return Err(VaultError::ReadErrors { count: 1, first: format!("{}: {first}", spec.part) });
+        }
+        self.keep(spec, snapshot, digest, Vec::new(), started_at)
+    }
+
+    fn archive<R>(&self, repository: &IndexedIds, spec: &PartSpec<'_>, source: &R, root: &Path, parent: ParentOptions) -> Result<SnapshotFile, VaultError>
+    where
+        R: ReadSource + 'static,
+        R::Open: Send,
+        R::Iter: Send,
+    {
+        let options = BackupOptions::default().as_path(PathBuf::from(spec.part)).parent_opts(parent).no_scan(true);
+        let mut snapshot = self.engine("make a snapshot", SnapshotOptions::default().host(spec.host.to_owned()).to_snapshot())?;
+        snapshot.tags = tags(&[DRAFT.to_owned(), run_tag(spec.run), format!("{DRAFT}:{}", spec.part)])?;
+        self.engine(&format!("store part {}", spec.part), repository.archive(&options, source, snapshot, &[root.to_owned()]))
+    }
+
+    /// Makes a draft a part, with its result in the snapshot itself: the next attempt finds it even if this process dies before it answers.
+    fn keep(&self, spec: &PartSpec<'_>, draft: SnapshotFile, sha256: Option<String>, warnings: Vec<String>, started_at: Timestamp) -> Result<PartResult, VaultError> {
+        let summary = draft.summary.clone().unwrap_or_default();
+        let mut result = PartResult {
+            part: spec.part.into(),
+            snapshot: String::new(),
+            files: summary.total_files_processed,
+            bytes: summary.total_bytes_processed,
+            added: summary.data_added_packed,
+            sha256,
+            warnings,
+            started_at,
+        };
+        let draft_id = draft.id.to_hex().to_string();
+        let mut part = draft;
+        part.tags = tags(&[run_tag(spec.run), part_tag(spec.part)])?;
+        part.description = serde_json::to_string(&result).ok();
+        let opened = self.opened()?;
+        self.engine("store the part's snapshot", opened.save_snapshots(vec![part]))?;
+        self.forget(&[draft_id])?;
+        let stored = self.part(spec.run, spec.part)?.ok_or_else(|| VaultError::Other { what: format!("store part {}", spec.part), message: "it was written and is not there".into() })?;
+        result.snapshot = stored.id.to_hex().to_string();
+        Ok(result)
+    }
+
+    /// The part that an attempt before has stored; its leftovers are removed.
+    fn stored_part(&self, spec: &PartSpec<'_>) -> Result<Option<PartResult>, VaultError> {
+        let draft = format!("{DRAFT}:{}", spec.part);
+        let of_run: Vec<SnapshotFile> = self.all_snapshots()?.into_iter().filter(|snapshot| snapshot.tags.contains(&run_tag(spec.run))).collect();
+        let drafts: Vec<String> = of_run.iter().filter(|snapshot| snapshot.tags.contains(&draft)).map(|snapshot| snapshot.id.to_hex().to_string()).collect();
+        self.forget(&drafts)?;
+        Ok(of_run.iter().find(|snapshot| snapshot.tags.contains(&part_tag(spec.part))).and_then(|snapshot| {
+            let result: PartResult = serde_json::from_str(snapshot.description.as_deref()?).ok()?;
+            Some(PartResult { snapshot: snapshot.id.to_hex().to_string(), ..result })
+        }))
+    }
+
+    pub(crate) fn part(&self, run: &str, part: &str) -> Result<Option<SnapshotFile>, VaultError> {
+        let (run, part) = (run_tag(run), part_tag(part));
+        Ok(self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(&part)))
+    }
+}

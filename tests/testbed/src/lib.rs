@@ -1,0 +1,6 @@
+//! Two real Kubernetes sites on one machine.
+
+pub mod components;
+pub mod images;
+pub mod report;
+pub mod services;

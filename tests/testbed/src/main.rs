@@ -1,0 +1,2 @@
+//! Platform 861.
+fn main() {}
