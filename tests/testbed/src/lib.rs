@@ -1,5 +1,6 @@
 //! Two real Kubernetes sites on one machine.
 
+pub mod bed;
 pub mod components;
 pub mod images;
 pub mod report;

@@ -1,2 +1,94 @@
-//! Platform 861.
-fn main() {}
+//! `testbed up | status | env | down`: two real Kubernetes sites on this machine, to look round in.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use p861_testbed::bed::{self, Bed, BedError, Options, Place};
+use p861_testbed::report::Report;
+
+/// Two real Kubernetes sites on this machine, with S3, Prometheus and Alertmanager beside them
+#[derive(Parser)]
+#[command(name = "testbed", version)]
+struct Arguments {
+    /// The bed; several can be up at the same time
+    #[arg(long, global = true, env = "P861_TESTBED", default_value = "explore")]
+    name: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring a bed up
+    Up {
+        /// Files of rules for Prometheus; without any, Prometheus and Alertmanager are not started
+        #[arg(long = "rules", value_name = "FILE")]
+        rules: Vec<PathBuf>,
+        /// The names of the sites
+        #[arg(long, value_delimiter = ',', default_value = "primary,standby")]
+        sites: Vec<String>,
+    },
+    /// Show what runs
+    Status,
+    /// Print what a shell needs to use a bed: eval "$(testbed env)"
+    Env,
+    /// Take a bed down, also one that was left by a crash
+    Down,
+    /// List the beds of this machine
+    List,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match perform(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("testbed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the person asked for")]
+fn perform(arguments: &Arguments) -> Result<ExitCode, BedError> {
+    let (name, report) = (&arguments.name, Report::stderr());
+    match &arguments.command {
+        Command::Up { rules, sites } => {
+            let options = Options { rules: rules.clone(), sites: sites.clone(), ..Options::default() };
+            match Bed::up(name, &options, &report) {
+                Ok(bed) => report.line(&format!("Bed {name} is up in {}. eval \"$(testbed --name {name} env)\" to use it.", bed.folder().display())),
+                Err(error) => {
+                    report.line(&format!("What there is of it stays, to be looked at; testbed --name {name} down removes it."));
+                    return Err(error);
+                }
+            }
+        }
+        Command::Status => {
+            let bed = found(name, &report)?;
+            let mut whole = true;
+            for (part, process) in bed.processes() {
+                let state = process.id().map_or_else(|| "ended".to_owned(), |id| format!("process {id}"));
+                whole &= process.id().is_some();
+                println!("{part:<10} {:<24} {state}", process.name);
+            }
+            return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(4) });
+        }
+        Command::Env => {
+            let bed = found(name, &report)?;
+            let kubeconfigs: Vec<String> = bed.sites().iter().map(|site| site.kubeconfig().display().to_string()).collect();
+            println!("export KUBECONFIG={}", kubeconfigs.join(":"));
+            println!("export P861_S3={}", bed.s3().endpoint());
+            let programs = bed.components.kubectl.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+            println!("export PATH={programs}:\"$PATH\"");
+            println!("# contexts: {}", bed.sites().iter().map(|site| site.name.as_str()).collect::<Vec<_>>().join(", "));
+        }
+        Command::Down => bed::down(name, &report)?,
+        Command::List => Place::all().iter().for_each(|place| println!("{:<24} {}", place.name, place.folder().display())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn found(name: &str, report: &Report) -> Result<Bed, BedError> {
+    Bed::find(name, report)?.ok_or_else(|| BedError::Refused(format!("there is no bed {name}: testbed --name {name} up")))
+}

@@ -22,6 +22,8 @@ pub const POSTGRES: &str = "localhost/p861-postgres:15";
 pub const PORTAL: &str = "localhost/p861-portal:1";
 /// libc, certificates, and busybox as a shell.
 pub const BASE_IMAGE: &str = "localhost/p861-base:1";
+/// What holds a pod's namespaces: the base's busybox, asleep.
+pub const PAUSE: &str = "localhost/p861-pause:1";
 /// Cluster DNS.
 pub const COREDNS: &str = "localhost/p861-coredns:v1.14.7";
 /// The provisioner of volumes; its helper pods run [`BASE_IMAGE`].
@@ -75,6 +77,8 @@ pub fn ensure(components: &Components, report: &Report) -> Result<Vec<Image>, Im
     let lock = cache.lock(report)?;
     let base = base_layer(&cache, &lock, components, report)?;
     let mut images = vec![image(&cache, &lock, BASE_IMAGE, &base.key, &Config::default(), report, |_| Ok(vec![base.path.clone()]))?];
+    let asleep = Config { entrypoint: &["/bin/busybox", "sleep", "infinity"], user: "65532:65532", ..Config::default() };
+    images.push(image(&cache, &lock, PAUSE, &base.key, &asleep, report, |_| Ok(vec![base.path.clone()]))?);
     for (reference, recipe, config) in FROM_DEBIAN {
         images.push(image(&cache, &lock, reference, &recipe.key(), config, report, |folder| {
             let layer = folder.join("layer.tar");
