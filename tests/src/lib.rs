@@ -1,1 +1,8 @@
-//! Platform 861.
+//! A stage for the suites and the demo: two real sites with the operator installed from its charts, one district, two real applications.
+
+pub mod install;
+pub mod look;
+pub mod stage;
+
+pub use look::Look;
+pub use stage::Stage;

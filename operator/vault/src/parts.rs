@@ -12,7 +12,7 @@ use rustic_core::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     str::FromStr as _,
     sync::Arc,
@@ -81,6 +81,8 @@ pub(crate) fn part_tag(part: &str) -> String {
 
 /// Marks a part that was read but not yet judged.
 const DRAFT: &str = "p861-draft";
+/// A stream up to this many bytes is held in memory until its length is known.
+const SHORT: u64 = 4 << 20;
 /// More warnings than this are counted, not listed.
 const MOST_WARNINGS: usize = 10;
 
@@ -96,7 +98,7 @@ impl Repository {
         }
         let started_at = Timestamp::now();
         let witness = Arc::new(Witness::default());
-        let folder = self.engine("read the source", FolderSource::new(source, witness.clone()))?;
+        let folder = self.engine("read the source", FolderSource::new(source, Path::new(spec.part).file_name().unwrap_or_default(), witness.clone()))?;
         let repository = self.indexed_ids()?;
         let parents = spec.parent.map(str::to_owned).filter(|parent| self.snapshot(parent).is_ok());
         // The same files under the same path of the snapshot before: inode and ctime differ on a restored volume, size and mtime don't.
@@ -117,25 +119,65 @@ impl Repository {
     }
 
     /// Stores a stream as a part. A stream that breaks off is not stored.
-    pub fn write_stream(&self, spec: &PartSpec<'_>, reader: Box<dyn Read + Send>, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
+    ///
+    /// A snapshot says how long each file is, and restic restores by that; but of a stream nobody knows before its end. So a long one is stored twice: as a draft
+    /// without a length, and again as what is read back of the draft, which adds nothing to the repository and proves that what was stored can be read.
+    pub fn write_stream(&self, spec: &PartSpec<'_>, mut reader: Box<dyn Read + Send>, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
         if let Some(stored) = self.stored_part(spec)? {
             return Ok(stored);
         }
         let started_at = Timestamp::now();
+        let broken = |first: String| VaultError::ReadErrors { count: 1, first: format!("{}: {first}", spec.part) };
+        let mut begin = Vec::new();
+        let read = (&mut reader).take(SHORT + 1).read_to_end(&mut begin).map_err(|error| broken(format!("the stream broke off: {error}")))? as u64;
+        if read <= SHORT {
+            let (snapshot, digest) = self.store_stream(spec, read, Box::new(io::Cursor::new(begin)), on_progress)?;
+            return self.keep(spec, snapshot, Some(digest), Vec::new(), started_at);
+        }
         let state = Arc::new(StreamState::default());
+        let (draft, digest) = self.store_stream_as(spec, 0, Box::new(io::Cursor::new(begin).chain(reader)), state.clone(), on_progress)?;
+        let draft_id = draft.id.to_hex().to_string();
+        let (back, into) = io::pipe().map_err(|error| broken(format!("no pipe could be made: {error}")))?;
+        let stored = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut into = into;
+                self.read_file(&draft_id, spec.part, &mut into)
+            });
+            let stored = self.store_stream(spec, state.bytes(), Box::new(back), on_progress);
+            match reading.join() {
+                Ok(Ok(_)) => stored,
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(VaultError::Other { what: format!("read {} back", spec.part), message: "the reader panicked".into() }),
+            }
+        });
+        let outcome = stored.and_then(|(snapshot, again)| {
+            if again == digest { Ok(snapshot) } else { Err(VaultError::Damaged { object: spec.part.into(), what: format!("its digest was {digest} when it was stored, and is {again} when it is read back") }) }
+        });
+        let kept = outcome.and_then(|snapshot| self.keep(spec, snapshot, Some(digest), Vec::new(), started_at));
+        self.forget(&[draft_id])?;
+        kept
+    }
+
+    fn store_stream(&self, spec: &PartSpec<'_>, size: u64, reader: Box<dyn Read + Send>, on_progress: OnProgress<'_>) -> Result<(SnapshotFile, String), VaultError> {
+        self.store_stream_as(spec, size, reader, Arc::default(), on_progress)
+    }
+
+    /// Stores a draft of a stream; gives it and its digest.
+    fn store_stream_as(&self, spec: &PartSpec<'_>, size: u64, reader: Box<dyn Read + Send>, state: Arc<StreamState>, on_progress: OnProgress<'_>) -> Result<(SnapshotFile, String), VaultError> {
         let path = PathBuf::from(spec.part);
-        let stream = StreamSource::new(&path, reader, state.clone());
+        let stream = StreamSource::new(&path, size, reader, state.clone());
         let repository = self.indexed_ids()?;
-        // A stream has no time and no size to compare: with a parent it would be taken for unchanged and never read.
+        // A stream has no time to compare: with a parent it would be taken for unchanged and never read.
         let parent = ParentOptions::default().force(true);
         let snapshot = watched(on_progress, || state.witness.progress(), || self.archive(&repository, spec, &stream, &path, parent))?;
-        let digest = state.digest();
-        if digest.is_none() || !state.witness.errors().is_empty() {
-            self.forget(&[snapshot.id.to_hex().to_string()])?;
-            let first = state.witness.errors().into_iter().next().unwrap_or_else(|| "the stream was not read to its end".into());
-            return Err(VaultError::ReadErrors { count: 1, first: format!("{}: {first}", spec.part) });
+        match state.digest().filter(|_| state.witness.errors().is_empty()) {
+            Some(digest) => Ok((snapshot, digest)),
+            None => {
+                self.forget(&[snapshot.id.to_hex().to_string()])?;
+                let first = state.witness.errors().into_iter().next().unwrap_or_else(|| "the stream was not read to its end".into());
+                Err(VaultError::ReadErrors { count: 1, first: format!("{}: {first}", spec.part) })
+            }
         }
-        self.keep(spec, snapshot, digest, Vec::new(), started_at)
     }
 
     fn archive<R>(&self, repository: &IndexedIds, spec: &PartSpec<'_>, source: &R, root: &Path, parent: ParentOptions) -> Result<SnapshotFile, VaultError>

@@ -4,16 +4,26 @@ use crate::{RepositoryAccess, VaultError, backend::Store};
 use jiff::Timestamp;
 use rustic_core::{
     ConfigOptions, Credentials, IndexedFullStatus, IndexedIdsStatus, KeyOptions, OpenStatus, RepositoryBackends, RepositoryOptions, RusticError, RusticResult,
-    repofile::{SnapshotFile, SnapshotId},
+    repofile::{MasterKey, SnapshotFile, SnapshotId},
 };
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// An open repository.
-#[derive(Debug)]
 pub struct Repository {
     pub(crate) store: Arc<Store>,
     access: RepositoryAccess,
     id: String,
+    key: OnceLock<MasterKey>,
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the password nor the key that it leads to is ever printed.
+        f.debug_struct("Repository").field("location", &self.access.location).field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// A snapshot of an application.
@@ -76,7 +86,7 @@ impl Repository {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let mut repository = Self { store, access: access.clone(), id: String::new() };
+        let mut repository = Self { store, access: access.clone(), id: String::new(), key: OnceLock::new() };
         repository.id = repository.opened()?.config().id.to_hex().to_string();
         if let Some(expected) = access.id.as_ref().filter(|expected| **expected != repository.id) {
             return Err(VaultError::RepositoryChanged { location: access.location.to_string(), expected: expected.clone(), found: repository.id });
@@ -99,9 +109,14 @@ impl Repository {
         })
     }
 
+    /// A handle of its own. Deriving the key from the password is slow by design, so it is done once.
     pub(crate) fn opened(&self) -> Result<Opened, VaultError> {
         let raw = Self::raw(&self.store)?;
-        self.engine("open the repository", raw.open(&Credentials::password(&self.access.password)))
+        let credentials = self.key.get().map_or_else(|| Credentials::password(&self.access.password), |key| Credentials::Masterkey(key.clone()));
+        let opened = self.engine("open the repository", raw.open(&credentials))?;
+        // Another thread may have been first, with the same key.
+        let _ = self.key.set(opened.key());
+        Ok(opened)
     }
 
     pub(crate) fn indexed(&self) -> Result<Indexed, VaultError> {

@@ -7,6 +7,7 @@ use rustic_core::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
+    collections::HashSet,
     io::{self, Write},
     os::unix::fs::{PermissionsExt as _, lchown},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -156,12 +157,16 @@ impl Repository {
         let mut options = RestoreOptions::default().numeric_id(true).verify_existing(true);
         // Runs of zeros become holes. The engine keeps the option's type to itself, but reads it.
         options.sparse = serde_json::from_str("\"ByContent\"").ok();
-        let (mut files, mut bytes) = (0, 0);
+        let (mut files, mut bytes, mut linked) = (0, 0, HashSet::new());
         for entry in listed.clone() {
-            let (_, node) = self.engine("list files", entry)?;
+            let (path, node) = self.engine("list files", entry)?;
             if matches!(node.node_type, NodeType::File) {
                 files += 1;
                 bytes += node.meta.size;
+            }
+            // The engine makes the second name of a file anew, and stops if it is there.
+            if node.meta.links > 1 && !node.is_dir() && !linked.insert((node.meta.device_id, node.meta.inode)) {
+                remove_name(&place.join(&path)).map_err(|error| VaultError::Destination { path: path.display().to_string(), what: error.to_string(), full: false })?;
             }
         }
         let progress = || Progress { items_done: 0, items_total: Some(files), bytes_done: 0, bytes_total: Some(bytes) };
@@ -191,6 +196,14 @@ impl Repository {
         }
         on_progress(Progress { items_done: files, items_total: Some(files), bytes_done: bytes, bytes_total: Some(bytes) });
         Ok(RestoreResult { files, bytes })
+    }
+}
+
+/// Removes a name of a file, if it is there and no folder.
+fn remove_name(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_dir() => std::fs::remove_file(path),
+        _ => Ok(()),
     }
 }
 

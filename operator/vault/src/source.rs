@@ -7,6 +7,7 @@ use rustic_core::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read},
     os::unix::fs::MetadataExt as _,
@@ -71,13 +72,15 @@ pub(crate) fn watched<T: Send>(on_progress: OnProgress<'_>, progress: impl Fn() 
 pub(crate) struct FolderSource {
     inner: LocalSource,
     root: PathBuf,
+    name: OsString,
     witness: Arc<Witness>,
 }
 
 impl FolderSource {
-    pub(crate) fn new(root: &Path, witness: Arc<Witness>) -> RusticResult<Self> {
+    /// `name` is what the folder is called in the snapshot.
+    pub(crate) fn new(root: &Path, name: &OsStr, witness: Arc<Witness>) -> RusticResult<Self> {
         let inner = LocalSource::new(LocalSourceSaveOptions::default(), &Excludes::default(), &LocalSourceFilterOptions::default(), &[root])?;
-        Ok(Self { inner, root: root.to_owned(), witness })
+        Ok(Self { inner, root: root.to_owned(), name: name.to_owned(), witness })
     }
 }
 
@@ -88,7 +91,7 @@ fn folder_mode(mode: u32) -> u32 {
 }
 
 /// The folder itself: the engine leaves it out, but its owner and mode matter (a database refuses a data folder with others).
-fn root_entry(root: &Path) -> io::Result<ReadSourceEntry<FileOpen>> {
+fn root_entry(root: &Path, name: &OsStr) -> io::Result<ReadSourceEntry<FileOpen>> {
     let metadata = std::fs::symlink_metadata(root)?;
     let time = |seconds: i64, nanos: i64| jiff::Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0)).ok();
     let meta = Metadata {
@@ -100,7 +103,6 @@ fn root_entry(root: &Path) -> io::Result<ReadSourceEntry<FileOpen>> {
         inode: metadata.ino(),
         ..Metadata::default()
     };
-    let name = root.file_name().unwrap_or_default();
     Ok(ReadSourceEntry { path: root.to_owned(), node: Node::new_node(name, NodeType::Dir, meta), open: None })
 }
 
@@ -114,7 +116,7 @@ impl ReadSource for FolderSource {
 
     fn entries(&self) -> Self::Iter {
         let witness = self.witness.clone();
-        let root = root_entry(&self.root).map_err(|error| {
+        let root = root_entry(&self.root, &self.name).map_err(|error| {
             witness.error(format!("{}: {error}", self.root.display()));
             RusticError::with_source(ErrorKind::InputOutput, "the source can't be read", error)
         });
@@ -123,7 +125,7 @@ impl ReadSource for FolderSource {
                 witness.items.fetch_add(1, Ordering::Relaxed);
                 let witness = witness.clone();
                 let path = entry.path.clone();
-                let open = entry.open.map(|_| FileOpen { path, witness });
+                let open = entry.open.map(|_| FileOpen { path, size: entry.node.meta.size, witness });
                 Some(Ok(ReadSourceEntry { path: entry.path, node: entry.node, open }))
             }
             Err(error) => {
@@ -145,6 +147,7 @@ impl ReadSource for FolderSource {
 #[derive(Debug)]
 pub(crate) struct FileOpen {
     path: PathBuf,
+    size: u64,
     witness: Arc<Witness>,
 }
 
@@ -155,7 +158,7 @@ impl ReadSourceOpen for FileOpen {
         match File::open(&self.path) {
             Ok(file) => {
                 let before = file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
-                Ok(FileReader { file, before, path: self.path, witness: self.witness })
+                Ok(FileReader { file, before, left: self.size, path: self.path, witness: self.witness })
             }
             Err(error) => {
                 if error.kind() == io::ErrorKind::NotFound {
@@ -169,47 +172,64 @@ impl ReadSourceOpen for FileOpen {
     }
 }
 
-/// Reads a file, counts, and notices that it changed meanwhile.
+/// Reads a file, counts, and notices that it changed meanwhile. It gives exactly as many bytes as the file had when it was listed: the snapshot says so, and
+/// restic restores by what the snapshot says. What was appended since waits for the next backup; what was cut off is filled with zeros, as tar does.
 #[derive(Debug)]
 pub(crate) struct FileReader {
     file: File,
     before: Option<(u64, i64, i64)>,
+    left: u64,
     path: PathBuf,
     witness: Arc<Witness>,
 }
 
+impl FileReader {
+    fn compare(&mut self) {
+        let after = self.file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
+        if self.before.is_some() && after != self.before {
+            self.before = None;
+            self.witness.warn(format!("changed while it was read: {}", self.path.display()));
+        }
+    }
+}
+
 impl Read for FileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.file.read(buffer) {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let Some(wanted) = buffer.get_mut(..most).filter(|wanted| !wanted.is_empty()) else {
+            self.compare();
+            return Ok(0);
+        };
+        let read = match self.file.read(wanted) {
             Ok(0) => {
-                let after = self.file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
-                if self.before.is_some() && after != self.before {
-                    self.before = None;
-                    self.witness.warn(format!("changed while it was read: {}", self.path.display()));
-                }
-                Ok(0)
+                self.compare();
+                wanted.fill(0);
+                most
             }
-            Ok(read) => {
-                self.witness.bytes.fetch_add(read as u64, Ordering::Relaxed);
-                Ok(read)
-            }
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             Err(error) => {
                 self.witness.error(format!("{}: {error}", self.path.display()));
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        self.left -= read as u64;
+        self.witness.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 
 /// A stream of bytes as one file.
 pub(crate) struct StreamSource {
     path: PathBuf,
+    size: u64,
     open: Mutex<Option<StreamOpen>>,
 }
 
 impl StreamSource {
-    pub(crate) fn new(path: &Path, reader: Box<dyn Read + Send>, state: Arc<StreamState>) -> Self {
-        Self { path: path.to_owned(), open: Mutex::new(Some(StreamOpen { reader, state })) }
+    /// `size` is what the snapshot will say; 0 when it is not known.
+    pub(crate) fn new(path: &Path, size: u64, reader: Box<dyn Read + Send>, state: Arc<StreamState>) -> Self {
+        Self { path: path.to_owned(), size, open: Mutex::new(Some(StreamOpen { reader, state })) }
     }
 }
 
@@ -222,6 +242,11 @@ pub(crate) struct StreamState {
 }
 
 impl StreamState {
+    /// How many bytes were read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.witness.progress().bytes_done
+    }
+
     /// The digest, if the stream was read to its end.
     pub(crate) fn digest(&self) -> Option<String> {
         if self.whole.load(Ordering::Acquire) { self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone() } else { None }
@@ -239,7 +264,7 @@ impl ReadSource for StreamSource {
     fn entries(&self) -> Self::Iter {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         let now = Some(jiff::Timestamp::now());
-        let meta = Metadata { mode: Some(0o600), mtime: now, atime: now, ctime: now, ..Metadata::default() };
+        let meta = Metadata { mode: Some(0o600), mtime: now, atime: now, ctime: now, size: self.size, ..Metadata::default() };
         let node = Node::new_node(self.path.file_name().unwrap_or_default(), NodeType::File, meta);
         vec![Ok(ReadSourceEntry { path: self.path.clone(), node, open })].into_iter()
     }

@@ -1,0 +1,149 @@
+//! The stage: what the demo shows and what the suites that need everything begin with.
+
+use crate::install::{SYSTEM, apply_private, charts, hand_over_kubeconfig, hub, operator_image, program, root};
+use crate::look::{Look as _, wait_rolled_out};
+use p861_testbed::bed::{self, Bed, BedError, Options, Result, Site};
+use p861_testbed::report::Report;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+/// How long an application may take to start, or the operator to notice something.
+const READY: Duration = Duration::from_secs(240);
+/// The district.
+pub const DISTRICT: &str = "shinan";
+/// The bucket of its repository, in which the repository lies at the top.
+pub const BUCKET: &str = "p861-shinan";
+
+/// Two sites, an operator, a district, two applications.
+pub struct Stage {
+    /// The test bed.
+    pub bed: Bed,
+    report: Report,
+}
+
+impl Stage {
+    /// Sets everything up. `name` is the bed's; it stays when this value is dropped: [`Stage::down`] ends it.
+    pub fn up(name: &str, report: &Report) -> Result<Self> {
+        let options = Options { rules: vec![root().join("charts/p861/files/p861.rules.yaml")], ..Options::default() };
+        let bed = Bed::up(name, &options, report)?;
+        let stage = Self { bed, report: report.clone() };
+        thread::scope(|scope| {
+            let applications = scope.spawn(|| stage.start_applications());
+            report.timed("Installing the operator from its charts", || {
+                let tag = operator_image(&stage.bed, &Report::silent())?;
+                charts(&stage.bed, &tag)?;
+                hand_over_kubeconfig(&stage.bed, stage.primary()?, "site-xinxi-dasha")
+            })?;
+            report.timed("Waiting for the district's two applications", || applications.join().unwrap_or_else(|_| Err(BedError::Refused("starting the applications panicked".to_owned()))))
+        })?;
+        report.timed("Declaring sites, district, repository, applications and plan", || stage.declare())?;
+        Ok(stage)
+    }
+
+    /// The stage of this name that was set up before.
+    pub fn find(name: &str, report: &Report) -> Result<Option<Self>> {
+        Ok(Bed::find(name, report)?.map(|bed| Self { bed, report: report.clone() }))
+    }
+
+    /// Takes everything down.
+    pub fn down(&self) -> Result<()> {
+        bed::down(self.bed.name(), &self.report)
+    }
+
+    /// The site where the applications are at home.
+    pub fn primary(&self) -> Result<&Site> {
+        self.bed.site("primary")
+    }
+
+    /// The site of the operator, and of drills.
+    pub fn standby(&self) -> Result<&Site> {
+        hub(&self.bed)
+    }
+
+    /// A command of `p861` as administrator of the hub.
+    pub fn p861(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program("p861")?);
+        command.args(arguments).env("KUBECONFIG", self.standby()?.kubeconfig()).env("P861_DISTRICT", DISTRICT);
+        Ok(command)
+    }
+
+    /// An object of the district on the hub.
+    pub fn object(&self, kind: &str, name: &str) -> Result<Value> {
+        self.standby()?.get(&["--namespace", DISTRICT, kind, name])
+    }
+
+    /// Waits for something of an object of the district.
+    pub fn wait<T>(&self, what: &str, limit: Duration, kind: &str, name: &str, judge: impl FnMut(&Value) -> std::result::Result<T, String>) -> Result<T> {
+        self.standby()?.wait(what, limit, &["--namespace", DISTRICT, kind, name], judge)
+    }
+
+    /// Waits until a run has ended, and gives it.
+    pub fn wait_end(&self, limit: Duration, kind: &str, name: &str) -> Result<Value> {
+        self.wait(&format!("{kind} {name} has ended"), limit, kind, name, |seen| {
+            let phase = seen["status"]["phase"].as_str().unwrap_or("none");
+            if matches!(phase, "Succeeded" | "Failed" | "Aborted") { Ok(seen.clone()) } else { Err(seen["status"].to_string()) }
+        })
+    }
+
+    /// Applies a manifest on the hub; `@S3_ENDPOINT@` is filled in.
+    pub fn apply(&self, site: &Site, name: &str, manifest: &str) -> Result<()> {
+        apply_private(&self.bed, site, name, &manifest.replace("@S3_ENDPOINT@", &self.bed.s3().endpoint()))
+    }
+
+    fn start_applications(&self) -> Result<()> {
+        let primary = self.primary()?;
+        let password = self.bed.services.identity("admin")?.secret_key;
+        for name in ["approval", "portal"] {
+            self.apply(primary, &format!("{name}.yaml"), &read(&format!("tests/apps/{name}.yaml"))?.replace("@PASSWORD@", &password))?;
+        }
+        for (namespace, workload) in [
+            ("shinan-approval", "statefulset/postgres"),
+            ("shinan-approval", "deployment/approval-server"),
+            ("shinan-approval", "deployment/approval-worker"),
+            ("shinan-approval", "deployment/approval-web"),
+            ("shinan-portal", "deployment/portal-web"),
+        ] {
+            wait_rolled_out(primary, READY, namespace, workload)?;
+        }
+        Ok(())
+    }
+
+    fn declare(&self) -> Result<()> {
+        let hub = self.standby()?;
+        self.apply(hub, "sites.yaml", &read("tests/district/sites.yaml")?)?;
+        hub.wait_condition(READY, &["district", DISTRICT], "Ready")?;
+        let identity = self.bed.services.identity(BUCKET)?;
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: repository-s3, namespace: {DISTRICT}}}\nstringData: {{accessKeyID: {}, secretAccessKey: {}}}\n",
+            identity.access_key, identity.secret_key
+        );
+        apply_private(&self.bed, hub, "repository-s3.yaml", &secret)?;
+        self.apply(hub, "shinan.yaml", &read("tests/district/shinan.yaml")?)?;
+        for (kind, name) in [("backuprepository", DISTRICT), ("application", "approval"), ("application", "portal"), ("recoveryplan", "shinan-core")] {
+            // A plan whose applications have no backup yet compiles all the same.
+            hub.wait_condition(READY, &["--namespace", DISTRICT, kind, name], "Ready").map_err(|error| BedError::Refused(format!("{error}\n{}", self.operator_log())))?;
+        }
+        Ok(())
+    }
+
+    /// The end of the operator's log, for errors.
+    pub fn operator_log(&self) -> String {
+        let log = self.standby().and_then(|hub| hub.kubectl(&["logs", "--namespace", SYSTEM, "--selector=app.kubernetes.io/component=operator", "--tail=15", "--prefix"]));
+        format!("the operator's log ends with:\n{}", log.unwrap_or_else(|error| error.to_string()))
+    }
+
+    /// Where reports of the demo go.
+    pub fn folder(&self) -> PathBuf {
+        self.bed.folder()
+    }
+}
+
+/// A file of the project.
+pub fn read(path: &str) -> Result<String> {
+    let path = root().join(path);
+    fs::read_to_string(&path).map_err(|source| BedError::Io { path, source })
+}
