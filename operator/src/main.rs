@@ -22,6 +22,7 @@ use kube::{Api, Client, api::ListParams};
 use leader::Leadership;
 use metrics::Metrics;
 use std::{
+    io::IsTerminal as _,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::Duration,
@@ -74,8 +75,8 @@ struct RunArguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("P861_LOG_FILTER").unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("P861_LOG_FILTER").unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,rustic_core=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match arguments.log {
         LogForm::Text => builder.init(),
         LogForm::Json => builder.json().init(),

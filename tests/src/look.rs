@@ -54,5 +54,5 @@ pub fn wait_rolled_out(site: &Site, limit: Duration, namespace: &str, workload: 
 
 /// The pods of a namespace and what they wait for, for a person.
 pub fn pods_of(site: &Site, namespace: &str) -> String {
-    site.kubectl(&["get", "pods,events", "--namespace", namespace, "--sort-by=.metadata.creationTimestamp"]).unwrap_or_else(|error| error.to_string())
+    site.kubectl(&["get", "pods,events", "--namespace", namespace]).unwrap_or_else(|error| error.to_string())
 }

@@ -123,8 +123,8 @@ impl Stage {
         );
         apply_private(&self.bed, hub, "repository-s3.yaml", &secret)?;
         self.apply(hub, "shinan.yaml", &read("tests/district/shinan.yaml")?)?;
-        for (kind, name) in [("backuprepository", DISTRICT), ("application", "approval"), ("application", "portal"), ("recoveryplan", "shinan-core")] {
-            // A plan whose applications have no backup yet compiles all the same.
+        // The plan is Ready when its applications have been backed up.
+        for (kind, name) in [("backuprepository", DISTRICT), ("application", "approval"), ("application", "portal")] {
             hub.wait_condition(READY, &["--namespace", DISTRICT, kind, name], "Ready").map_err(|error| BedError::Refused(format!("{error}\n{}", self.operator_log())))?;
         }
         Ok(())
