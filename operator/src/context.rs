@@ -14,8 +14,6 @@ pub struct Context {
     pub leadership: Leadership,
     /// Metrics.
     pub metrics: Metrics,
-    /// The operator's namespace.
-    pub namespace: String,
     /// This replica.
     pub identity: String,
     /// Image of movers: the operator's own.

@@ -6,6 +6,7 @@
 use crate::{
     context::Context,
     error::{Error, Result, Tried as _},
+    metrics::Metrics,
 };
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -17,13 +18,22 @@ use kube::{
     runtime::{
         controller::{Action, Controller},
         events::{Event, EventType, Recorder, Reporter},
+        reflector::Store,
         watcher,
     },
 };
 use p861_core::conditions::{self, Verdict};
 use p861_crds::{Condition, names::FIELD_MANAGER};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How soon the metrics of an object that is gone are taken back.
+const TAKE_BACK: Duration = Duration::from_secs(10);
 
 /// A kind's controller: what one pass over an object does.
 pub trait Drive: Send + Sync + 'static {
@@ -34,16 +44,19 @@ pub trait Drive: Send + Sync + 'static {
 
     /// Observes, decides, performs and records. Returns when to look again even if nothing changes.
     fn pass(&self, context: &Context, object: Arc<Self::Kind>, now: Timestamp) -> impl Future<Output = Result<Duration>> + Send;
+
+    /// Takes back what was told of an object that is gone: a metric that stays would alert for ever.
+    fn gone(&self, _metrics: &Metrics, _namespace: &str, _name: &str) {}
 }
 
 /// Runs a controller until the process ends.
 pub async fn drive<D: Drive>(context: Context, driver: D) {
     let api: Api<DeserializeGuard<D::Kind>> = Api::all(context.client.clone());
     let kind = D::Kind::kind(&()).into_owned();
-    let driver = Arc::new(driver);
-    let shared = Arc::new((context, driver));
-    Controller::new(api, watcher::Config::default())
-        .with_config(kube::runtime::controller::Config::default().concurrency(16))
+    let controller = Controller::new(api, watcher::Config::default()).with_config(kube::runtime::controller::Config::default().concurrency(16));
+    let shared = Arc::new(Shared { context, driver, store: controller.store(), known: Mutex::default() });
+    let watching = tokio::spawn(take_back(shared.clone()));
+    controller
         .run(reconcile::<D>, on_error::<D>, shared)
         .for_each(|result| {
             if let Err(error) = result {
@@ -52,12 +65,33 @@ pub async fn drive<D: Drive>(context: Context, driver: D) {
             futures::future::ready(())
         })
         .await;
+    watching.abort();
 }
 
-type Shared<D> = Arc<(Context, Arc<D>)>;
+/// What the passes over a kind share.
+struct Shared<D: Drive> {
+    context: Context,
+    driver: D,
+    store: Store<DeserializeGuard<D::Kind>>,
+    known: Mutex<HashSet<(String, String)>>,
+}
 
-async fn reconcile<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, shared: Shared<D>) -> Result<Action> {
-    let (context, driver) = (&shared.0, &shared.1);
+/// Every few seconds: counts the objects that can't be read, and takes back the metrics of those that are gone.
+async fn take_back<D: Drive>(shared: Arc<Shared<D>>) {
+    let kind = D::Kind::kind(&()).into_owned();
+    loop {
+        tokio::time::sleep(TAKE_BACK).await;
+        let state = shared.store.state();
+        shared.context.metrics.invalid_objects.with_label_values(&[&kind]).set(i64::try_from(state.iter().filter(|guard| guard.0.is_err()).count()).unwrap_or(i64::MAX));
+        let now: HashSet<(String, String)> = state.iter().map(|guard| (guard.namespace().unwrap_or_default(), guard.name_any())).collect();
+        let mut known = shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.difference(&now).for_each(|(namespace, name)| shared.driver.gone(&shared.context.metrics, namespace, name));
+        *known = now;
+    }
+}
+
+async fn reconcile<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, shared: Arc<Shared<D>>) -> Result<Action> {
+    let (context, driver) = (&shared.context, &shared.driver);
     if !context.leadership.holds() {
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
@@ -75,10 +109,10 @@ async fn reconcile<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, shared: Shar
     result.map(Action::requeue)
 }
 
-fn on_error<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, error: &Error, shared: Shared<D>) -> Action {
+fn on_error<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, error: &Error, shared: Arc<Shared<D>>) -> Action {
     let kind = D::Kind::kind(&()).into_owned();
     let category = error.category();
-    shared.0.metrics.reconcile_errors.with_label_values(&[kind.as_str(), category.word()]).inc();
+    shared.context.metrics.reconcile_errors.with_label_values(&[kind.as_str(), category.word()]).inc();
     tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, reason = error.reason(), category = category.word(), "{error}");
     Action::requeue(category.requeue())
 }

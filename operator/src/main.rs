@@ -75,7 +75,7 @@ struct RunArguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("P861_LOG_FILTER").unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,rustic_core=warn"));
+    let filter = EnvFilter::try_from_env("P861_LOG_FILTER").unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,rustic_core=warn,jiff=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match arguments.log {
         LogForm::Text => builder.init(),
@@ -125,7 +125,6 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         client: client.clone(),
         leadership: leadership.clone(),
         metrics,
-        namespace: arguments.namespace.clone(),
         identity: arguments.identity.clone(),
         image: arguments.image,
         image_pull_policy: arguments.image_pull_policy,

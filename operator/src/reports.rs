@@ -89,7 +89,7 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
     let (start, end) = (summary.start.unwrap_or_default(), summary.completion.unwrap_or_default());
     let (_, reason, message) = summary.result.clone().ok_or_else(|| Error::Internal("a report of a drill that has not ended".into()))?;
     let site = async |name: Option<&String>| -> Result<Named> {
-        let name = name.cloned().unwrap_or_default();
+        let Some(name) = name.cloned() else { return Ok(Named { name: "?".into(), names: None }) };
         let found: Option<Site> = Api::all(context.client.clone()).get_opt(&name).await.tried(|| format!("read site {name}"))?;
         Ok(Named { name, names: found.and_then(|site| site.spec.names) })
     };

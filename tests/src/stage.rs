@@ -49,6 +49,11 @@ impl Stage {
         Ok(Bed::find(name, report)?.map(|bed| Self { bed, report: report.clone() }))
     }
 
+    /// Brings the operator in that was built last.
+    pub fn renew_operator(&self) -> Result<()> {
+        self.report.timed("Renewing the operator", || charts(&self.bed, &operator_image(&self.bed, &Report::silent())?))
+    }
+
     /// Takes everything down.
     pub fn down(&self) -> Result<()> {
         bed::down(self.bed.name(), &self.report)

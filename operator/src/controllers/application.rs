@@ -2,6 +2,7 @@
 
 use super::{active_site, all, district_of, foreign_namespace};
 use crate::{
+    metrics::Metrics,
     context::Context,
     drive::{Drive, record},
     effects::try_check,
@@ -44,6 +45,12 @@ pub struct ApplicationDriver {
 impl Drive for ApplicationDriver {
     type Kind = Application;
     const CONDITION: &'static str = "Ready";
+
+    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        // A label that was never set can't be removed, which is as good.
+        let _ = metrics.backup_last_success.remove_label_values(&[namespace, name]);
+        let _ = metrics.rpo_objective.remove_label_values(&[namespace, name]);
+    }
 
     async fn pass(&self, context: &Context, application: Arc<Application>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (application.name_any(), application.namespace().unwrap_or_default());

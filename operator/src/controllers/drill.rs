@@ -80,6 +80,9 @@ impl Drive for DrillDriver {
             Err(error) => return Err(error),
         };
         let mut status = before.clone();
+        if status.from_site.is_none() {
+            status.from_site = plan_sites(&plan, &district_of(&context.client, &namespace).await?).ok().map(|(home, _)| home);
+        }
         fill(&mut status, &drill, &plan, &pass, &store.location());
         let verdicts = conclude(&mut status, &drill, &plan, &applications, &pass);
         status.conditions = conditions::apply(&status.conditions, &verdicts, drill.metadata.generation, now);
@@ -204,7 +207,6 @@ fn fill(status: &mut DrillStatus, drill: &Drill, plan: &RecoveryPlan, pass: &Pas
     status.progress = view.progress;
     status.journal = Some(view.journal);
     status.target_site = pass.plan.steps().iter().find_map(|step| step.action.site().map(str::to_owned));
-    status.from_site = plan.status.as_ref().and_then(|s| s.active_site.clone()).or(status.from_site.take());
     status.plan_digest = Some(pass.plan.digest().to_owned());
     status.objectives.clone_from(&plan.spec.objectives);
     if status.prediction.is_none() {
@@ -332,13 +334,17 @@ async fn prove_backups(context: &Context, namespace: &str, status: &DrillStatus,
     Ok(())
 }
 
+/// Every result of a drill.
+pub const RESULTS: [DrillResult; 3] = [DrillResult::Passed, DrillResult::Failed, DrillResult::Incomplete];
+
+/// Tells Prometheus of a plan's newest drill.
 #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double for longer than anyone will ask")]
-fn gauge(context: &Context, namespace: &str, plan: &str, status: &DrillStatus) {
+pub fn gauge(context: &Context, namespace: &str, plan: &str, status: &DrillStatus) {
     let metrics = &context.metrics;
     if let Some(end) = &status.completion_time {
         metrics.drill_last_completion.with_label_values(&[namespace, plan]).set(end.0.as_second() as f64);
     }
-    for result in [DrillResult::Passed, DrillResult::Failed, DrillResult::Incomplete] {
+    for result in RESULTS {
         metrics.drill_last_result.with_label_values(&[namespace, plan, &result.to_string()]).set(i64::from(status.result == Some(result)));
     }
     if let Some(rto) = status.measured.as_ref().and_then(|m| m.rto.as_ref()).and_then(|rto| parse_duration(&rto.0).ok()) {

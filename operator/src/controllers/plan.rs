@@ -2,6 +2,7 @@
 
 use super::{all, district_of, drill, plan_sites};
 use crate::{
+    metrics::Metrics,
     context::Context,
     drive::{Drive, record},
     error::{Error, Result, Tried as _},
@@ -46,6 +47,14 @@ impl Drive for PlanDriver {
     type Kind = RecoveryPlan;
     const CONDITION: &'static str = "Ready";
 
+    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        let _ = metrics.drill_last_completion.remove_label_values(&[namespace, name]);
+        let _ = metrics.drill_rto.remove_label_values(&[namespace, name]);
+        for result in drill::RESULTS {
+            let _ = metrics.drill_last_result.remove_label_values(&[namespace, name, &result.to_string()]);
+        }
+    }
+
     async fn pass(&self, context: &Context, plan: Arc<RecoveryPlan>, now: Timestamp) -> Result<Duration> {
         let namespace = plan.namespace().unwrap_or_default();
         let mut status = plan.status.clone().unwrap_or_default();
@@ -54,6 +63,11 @@ impl Drive for PlanDriver {
         let of_plan: Vec<&Drill> = drills.iter().filter(|drill| drill.spec.plan_ref.name == plan.name_any()).collect();
         status.current_run = of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
         let mut verdicts = vec![drilled(&of_plan, &mut status, now)];
+        // Also after a restart of the operator, which forgets what it told.
+        let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref()).filter(|s| s.completion_time.is_some() && s.result.is_some());
+        if let Some(newest) = ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
+            drill::gauge(context, &namespace, &plan.name_any(), newest);
+        }
         predict(&of_plan, &mut status);
         match compile(context, &plan).await {
             Ok((compiled, standby)) => {
@@ -115,7 +129,7 @@ async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Act
         return Ok(());
     }
     context.leadership.ensure()?;
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": plan.controller_owner_ref(&())}, "data": {"steps.json": text}});
+    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [plan.controller_owner_ref(&())]}, "data": {"steps.json": text}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }

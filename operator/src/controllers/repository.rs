@@ -2,6 +2,7 @@
 
 use super::{active_site, district_of};
 use crate::{
+    metrics::Metrics,
     context::Context,
     drive::{Drive, record},
     error::{Error, Result, Tried as _},
@@ -22,6 +23,10 @@ pub struct RepositoryDriver;
 impl Drive for RepositoryDriver {
     type Kind = BackupRepository;
     const CONDITION: &'static str = "Ready";
+
+    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        let _ = metrics.repository_ready.remove_label_values(&[namespace, name]);
+    }
 
     async fn pass(&self, context: &Context, repository: Arc<BackupRepository>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (repository.name_any(), repository.namespace().unwrap_or_default());

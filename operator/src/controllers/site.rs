@@ -1,6 +1,7 @@
 //! Site: is it reachable, is it still the same cluster, what does it offer.
 
 use crate::{
+    metrics::Metrics,
     context::Context,
     drive::{Drive, apply_status},
     error::{Result, Tried as _},
@@ -49,6 +50,12 @@ async fn observe(client: &Client) -> Result<Observed> {
 impl Drive for SiteDriver {
     type Kind = Site;
     const CONDITION: &'static str = "Ready";
+
+    fn gone(&self, metrics: &Metrics, _namespace: &str, name: &str) {
+        for metric in [&metrics.site_reachable, &metrics.site_nodes_ready, &metrics.site_nodes_total] {
+            let _ = metric.remove_label_values(&[name]);
+        }
+    }
 
     async fn pass(&self, context: &Context, site: Arc<Site>, now: Timestamp) -> Result<Duration> {
         let name = site.name_any();

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 pub async fn make(context: &Context, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let dns = dns_addresses(&client).await?;
+    let dns = resolver(&client).await?;
     for name in bubble.namespaces.values() {
         let existing = namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?;
         if let Some(existing) = &existing {
@@ -48,22 +48,37 @@ pub async fn make(context: &Context, situation: &Situation<'_>, site: &str, bubb
     Ok(Effect::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "policies": "default deny"})))
 }
 
-/// Addresses of the cluster's DNS service: the one thing outside that a pod may ask.
-async fn dns_addresses(client: &Client) -> Result<Vec<String>> {
+/// The cluster's DNS: the one thing outside that a pod may ask.
+struct Resolver {
+    addresses: Vec<String>,
+    ports: Vec<Value>,
+}
+
+/// Reads where the cluster's DNS listens. A policy is applied to what a packet carries behind the Service, so its pods' own ports are allowed too.
+async fn resolver(client: &Client) -> Result<Resolver> {
     let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
     let list = services.list(&ListParams::default().labels("k8s-app=kube-dns")).await.tried(|| "list the DNS service".into())?;
-    Ok(list.items.into_iter().filter_map(|service| service.spec?.cluster_ip).filter(|address| address != "None").collect())
+    let specs: Vec<_> = list.items.into_iter().filter_map(|service| service.spec).collect();
+    let addresses = specs.iter().filter_map(|spec| spec.cluster_ip.clone()).filter(|address| address != "None").collect();
+    let mut ports = vec![json!({"protocol": "UDP", "port": 53}), json!({"protocol": "TCP", "port": 53})];
+    for port in specs.iter().flat_map(|spec| spec.ports.iter().flatten()).filter(|port| port.port == 53) {
+        let own = json!({"protocol": port.protocol.as_deref().unwrap_or("TCP"), "port": port.target_port});
+        if port.target_port.is_some() && !ports.contains(&own) {
+            ports.push(own);
+        }
+    }
+    Ok(Resolver { addresses, ports })
 }
 
 /// Everything is denied but: pods of the same bubble among themselves, questions to the cluster's DNS, the networks that the Application allows, and movers'
 /// way to the repository and the API server.
-fn policies_of(bubble: &Bubble, dns: &[String]) -> Vec<(&'static str, Value)> {
+fn policies_of(bubble: &Bubble, dns: &Resolver) -> Vec<(&'static str, Value)> {
     let same_bubble = json!({"namespaceSelector": {"matchLabels": {DRILL_LABEL: bubble.id}}});
     let mut resolvers: Vec<Value> = vec![json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}})];
-    resolvers.extend(dns.iter().map(|address| json!({"ipBlock": {"cidr": format!("{address}/{}", if address.contains(':') { 128 } else { 32 })}})));
+    resolvers.extend(dns.addresses.iter().map(|address| json!({"ipBlock": {"cidr": format!("{address}/{}", if address.contains(':') { 128 } else { 32 })}})));
     let mut egress = vec![
         json!({"to": [same_bubble]}),
-        json!({"to": resolvers, "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}),
+        json!({"to": resolvers, "ports": dns.ports}),
     ];
     if !bubble.allow_egress.is_empty() {
         egress.push(json!({"to": bubble.allow_egress.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}})).collect::<Vec<_>>()}));

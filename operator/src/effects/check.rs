@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use p861_core::{engine::Failure, time::parse_duration};
 use p861_crds::platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck};
 use regex::Regex;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// One try may take this long.
@@ -141,7 +141,9 @@ async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Resu
     if !output.success {
         return Ok(Seen { holds: false, what: format!("{name} in {}: {}: {}", check.workload_ref, output.message, output.excerpt()) });
     }
-    let matches = check.expect.as_ref().map(|expect| pattern(&expect.pattern)).transpose()?.is_none_or(|regex| regex.is_match(&output.stdout));
+    // The end of the last line is no part of what was printed: with it, a pattern that ends in $ would never match.
+    let printed = output.stdout.trim_end_matches(['\r', '\n']);
+    let matches = check.expect.as_ref().map(|expect| pattern(&expect.pattern)).transpose()?.is_none_or(|regex| regex.is_match(printed));
     let what = if matches {
         format!("{name} in {}: {}", check.workload_ref, output.excerpt())
     } else {
@@ -158,9 +160,4 @@ async fn condition_check(client: &Client, namespace: &str, check: &ConditionChec
     let holds = state.conditions.contains(&check.r#type);
     let word = if holds { "is" } else { "is not" };
     Ok(Seen { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) })
-}
-
-/// Evidence text of a check step.
-pub fn seen_text(evidence: &Value) -> String {
-    evidence.get("seen").and_then(Value::as_str).unwrap_or_default().to_owned()
 }

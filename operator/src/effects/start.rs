@@ -105,5 +105,8 @@ pub fn reason(pod: &k8s_openapi::api::core::v1::Pod) -> Option<String> {
         Some(format!("{reason}: {}", waiting.message.as_deref().unwrap_or(&container.image)))
     });
     let unscheduled = status.conditions.iter().flatten().filter(|c| c.type_ == "PodScheduled" && c.status == "False").filter_map(|c| c.message.clone());
-    waiting.chain(unscheduled).next()
+    // What is said last: a start that nothing refuses may still hang in its preparation.
+    let preparing = status.init_container_statuses.iter().flatten().filter(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let preparing = preparing.map(|container| format!("its init container {} still runs", container.name));
+    waiting.chain(unscheduled).chain(preparing).next()
 }

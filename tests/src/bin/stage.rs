@@ -1,4 +1,4 @@
-//! `p861-stage up | down`: the demo's stage, to try things on by hand.
+//! `p861-stage up | operator | down`: the demo's stage, to try things on by hand; `operator` brings a newly built operator in.
 
 use p861_testbed::bed;
 use p861_testbed::report::Report;
@@ -10,9 +10,10 @@ fn main() -> ExitCode {
     let report = Report::stderr();
     let result = match std::env::args().nth(1).as_deref() {
         Some("up") => Stage::up(&name, &report).map(|stage| report.line(&format!("export KUBECONFIG={}", stage.bed.sites().iter().map(|site| site.kubeconfig().display().to_string()).collect::<Vec<_>>().join(":")))),
+        Some("operator") => Stage::find(&name, &report).and_then(|stage| stage.map_or(Ok(()), |stage| stage.renew_operator())),
         Some("down") => bed::down(&name, &report),
         _ => {
-            report.line("usage: p861-stage up | down");
+            report.line("usage: p861-stage up | operator | down");
             return ExitCode::from(2);
         }
     };
