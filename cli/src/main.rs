@@ -15,7 +15,7 @@ mod run;
 mod text;
 
 use exit::ExitStatus;
-use printer::{Output, Printer};
+use printer::Printer;
 use std::{ffi::OsString, process::ExitCode};
 use text::Language;
 

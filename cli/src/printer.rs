@@ -22,6 +22,8 @@ pub enum Output {
     Yaml,
     /// kind/name, one a line.
     Name,
+    /// A page for a browser; only of reports.
+    Html,
 }
 
 /// Prints in one language and form.

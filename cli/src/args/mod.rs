@@ -115,6 +115,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, language: Language, 
     Cli::from_arg_matches(&matches)
 }
 
+/// The language that was typed, before anything else is parsed: help is printed while parsing.
+pub fn language_in(arguments: &[OsString]) -> Option<Language> {
+    let typed: Vec<&str> = arguments.iter().take_while(|argument| *argument != "--").filter_map(|argument| argument.to_str()).collect();
+    let beside = typed.windows(2).find_map(|pair| if let [option, value] = pair { (*option == "--lang").then_some(*value) } else { None });
+    let value = beside.or_else(|| typed.iter().find_map(|argument| argument.strip_prefix("--lang=")))?;
+    clap::ValueEnum::from_str(value, true).ok()
+}
+
 /// Whether a command that a status or a condition names is one of this program's.
 pub fn understands(line: &str) -> bool {
     let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
@@ -126,5 +134,3 @@ pub fn is_plugin(program: Option<&OsString>) -> bool {
     program.map(std::path::Path::new).and_then(|path| path.file_stem()).is_some_and(|name| name == "kubectl-p861" || name == "kubectl_p861")
 }
 
-#[cfg(test)]
-mod tests;

@@ -54,7 +54,3 @@ fn list(districts: &[District], wide: bool, language: Language) -> Vec<Line> {
     }
     table.lines()
 }
-
-#[cfg(test)]
-#[path = "district_tests.rs"]
-mod tests;

@@ -16,6 +16,9 @@ mod site;
 mod start;
 mod status;
 
+// What several nouns show of a drill.
+use drill::{list as drill_list, run as drill_run, show as drill_show};
+
 use crate::{
     args::{Cli, Command},
     error::{Failure, Result},

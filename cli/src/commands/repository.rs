@@ -95,7 +95,3 @@ fn show(repository: &BackupRepository, clock: &Clock, language: Language) -> Vec
     lines.extend(page::conditions(&status.conditions, language));
     lines
 }
-
-#[cfg(test)]
-#[path = "repository_tests.rs"]
-mod tests;

@@ -84,7 +84,3 @@ fn show(site: &Site, language: Language) -> Vec<Line> {
     lines.extend(page::conditions(&status.conditions, language));
     lines
 }
-
-#[cfg(test)]
-#[path = "site_tests.rs"]
-mod tests;

@@ -4,6 +4,6 @@ mod clock;
 mod line;
 mod table;
 
-pub use clock::{Clock, elapsed, parse_time};
+pub use clock::{Clock, elapsed};
 pub use line::{Line, Tone, width};
 pub use table::Table;

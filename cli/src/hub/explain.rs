@@ -6,7 +6,6 @@ use crate::{
     exit::ExitStatus,
     text::{self, Bilingual},
 };
-use std::error::Error as _;
 
 /// The innermost cause, which is the one that helps: `Connection refused`, not `ServiceError`.
 pub fn root_cause(error: &kube::Error) -> String {

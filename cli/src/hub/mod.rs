@@ -8,7 +8,7 @@ mod write;
 
 pub use connect::{connect_site, site_client};
 pub use follow::{Seen, follow};
-pub use read::{Kind, Listing, Read, present};
+pub use read::{Kind, Listing, Read};
 pub use write::{Run, append_action, create_run};
 
 use crate::{
@@ -49,7 +49,7 @@ impl Hub {
         };
         let found = match (&global.district, &global.namespace) {
             (Some(name), _) => {
-                let names: Vec<String> = districts.iter().map(|d| kube::ResourceExt::name_any(*d)).collect();
+                let names: Vec<String> = districts.iter().map(kube::ResourceExt::name_any).collect();
                 let found = districts.iter().find(|d| d.metadata.name.as_ref() == Some(name));
                 Some(found.ok_or_else(|| Failure::refused(text::no_such_district(name, &names)))?)
             }

@@ -4,7 +4,7 @@ use super::{
     Story,
     console::{Console, Intent},
     plain,
-    screen::{Key, Screen, Stand},
+    screen::{Key, Screen},
     tree::Tree,
     watch::{Outcome, Watched},
 };

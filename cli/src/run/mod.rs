@@ -11,7 +11,7 @@ mod tree;
 mod watch;
 
 pub use bar::Amount;
-pub use outline::{Outline, OutlineStep};
+pub use outline::Outline;
 pub use story::{Change, Ending, Known, State, Story};
 pub use tree::{Tree, label};
 pub use watch::{Stand, Watched, stated, watch};

@@ -263,5 +263,3 @@ fn give_way(mut lines: Vec<(About, Line)>, rows: usize, language: Language) -> V
     lines
 }
 
-#[cfg(test)]
-mod tests;

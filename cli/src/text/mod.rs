@@ -9,7 +9,7 @@ mod words;
 pub use commands::*;
 pub use failures::*;
 pub use help::translate;
-pub use reasons::{hint, reason};
+pub use reasons::reason;
 pub use words::*;
 
 /// A language that people read.

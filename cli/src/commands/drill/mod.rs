@@ -1,9 +1,9 @@
 //! `p861 drill …`
 
-mod list;
+pub mod list;
 mod report;
-mod run;
-mod show;
+pub mod run;
+pub mod show;
 
 use super::{Context, act};
 use crate::{

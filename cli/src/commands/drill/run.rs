@@ -76,7 +76,3 @@ pub fn sites(plan: &RecoveryPlan, district: Option<&District>) -> (Option<String
         None => (home, standby),
     }
 }
-
-#[cfg(test)]
-#[path = "run_tests.rs"]
-mod tests;

@@ -237,7 +237,3 @@ fn longest(told: &Told, language: Language) -> Vec<String> {
 pub fn brief(result: DrillResult, end: Timestamp, clock: &Clock, language: Language) -> String {
     text::drilled(text::result(result).pick(language), &clock.age(end, language)).pick(language).to_owned()
 }
-
-#[cfg(test)]
-#[path = "show_tests.rs"]
-mod tests;

@@ -1,0 +1,252 @@
+//! Failures: what happened, to which object, what to type next.
+
+use super::{Bilingual, both};
+use p861_crds::common::{ActionKind, RunPhase};
+
+/// Completes "you may not …".
+pub fn to_connect() -> Bilingual {
+    both("connect to the hub", "连接管理中心")
+}
+
+/// Completes "you may not …".
+pub fn to_read(noun: &str, name: &str) -> Bilingual {
+    both(format!("read {noun} {name}"), format!("读取 {noun} {name}"))
+}
+
+/// Completes "you may not …".
+pub fn to_list(plural: &str, namespace: Option<&str>) -> Bilingual {
+    let place = namespace.map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    both(format!("list {plural}{place}"), format!("列出 {plural}{place}"))
+}
+
+/// Completes "you may not …".
+pub fn to_read_secret(namespace: &str, name: &str) -> Bilingual {
+    both(format!("read Secret {namespace}/{name}"), format!("读取 Secret {namespace}/{name}"))
+}
+
+/// Completes "you may not …".
+pub fn to_create(noun: &str, name: &str) -> Bilingual {
+    both(format!("create {noun} {name}"), format!("创建 {noun} {name}"))
+}
+
+/// Completes "you may not …".
+pub fn to_act_on(noun: &str, name: &str) -> Bilingual {
+    both(format!("act on {noun} {name}"), format!("操作 {noun} {name}"))
+}
+
+/// Completes "you may not …".
+pub fn to_know_oneself() -> Bilingual {
+    both("ask the hub who you are", "向管理中心查询自己的身份")
+}
+
+/// 401.
+pub fn not_known(address: &str) -> Bilingual {
+    both(format!("{address} does not know you: renew the credentials in your kubeconfig"), format!("{address} 不认识您：请更新 kubeconfig 中的凭据"))
+}
+
+/// 403.
+pub fn not_allowed(what: &Bilingual, message: &str) -> Bilingual {
+    both(format!("you may not {}: {message}; a role of the district is given by spec.roleBindings of its District", what.en), format!("您无权{}：{message}；区的角色由 District 的 spec.roleBindings 授予", what.zh))
+}
+
+/// 404 of a kind.
+pub fn kinds_missing(address: &str) -> Bilingual {
+    both(format!("{address} has no kinds of platform861.io: install chart p861-crds, or choose the hub's context with --context"), format!("{address} 没有 platform861.io 的资源类型：请安装 p861-crds，或用 --context 选择管理中心"))
+}
+
+/// 404 of an object.
+pub fn not_there(what: &Bilingual, message: &str) -> Bilingual {
+    both(format!("can't {}: {message}", what.en), format!("无法{}：{message}", what.zh))
+}
+
+/// 429, 5xx.
+pub fn hub_in_trouble(address: &str, code: u16, message: &str) -> Bilingual {
+    both(format!("{address} answered {code}: {message}; try again"), format!("{address} 返回 {code}：{message}；请稍后重试"))
+}
+
+/// Other refusals.
+pub fn not_accepted(what: &Bilingual, message: &str) -> Bilingual {
+    both(format!("the hub refused to {}: {message}", what.en), format!("管理中心拒绝{}：{message}", what.zh))
+}
+
+/// No credentials could be had.
+pub fn no_credentials(why: &str) -> Bilingual {
+    both(format!("your kubeconfig's credentials could not be had: {why}"), format!("无法取得 kubeconfig 中的凭据：{why}"))
+}
+
+/// An answer that is not understood.
+pub fn not_understood(what: &Bilingual, why: &str) -> Bilingual {
+    both(format!("the hub's answer was not understood when asked to {}: {why}", what.en), format!("{}时无法理解管理中心的回答：{why}", what.zh))
+}
+
+/// A kubeconfig that can't be used.
+pub fn bad_kubeconfig(why: &str) -> Bilingual {
+    both(format!("the kubeconfig can't be used: {why}; see KUBECONFIG, --kubeconfig and --context"), format!("kubeconfig 无法使用：{why}；请检查 KUBECONFIG、--kubeconfig 和 --context"))
+}
+
+/// No kubeconfig.
+pub fn no_kubeconfig(why: &str) -> Bilingual {
+    both(format!("there is no kubeconfig: {why}; set KUBECONFIG or --kubeconfig"), format!("没有 kubeconfig：{why}；请设置 KUBECONFIG 或 --kubeconfig"))
+}
+
+/// The hub can't be reached.
+pub fn hub_unreachable(address: &str, why: &str) -> Bilingual {
+    both(format!("{address} can't be reached: {why}"), format!("无法连接 {address}：{why}"))
+}
+
+/// The hub's silence, on a line.
+pub fn hub_silent_line(failure: &Bilingual) -> Bilingual {
+    both(format!("{}; the run goes on, this view waits", failure.en), format!("{}；任务继续进行，界面等待中", failure.zh))
+}
+
+/// The hub's silence, in a view.
+pub fn hub_silent(passed: &str, why: &str) -> Bilingual {
+    both(format!("no news for {passed}: {why}; the run goes on"), format!("{passed} 没有消息：{why}；任务继续进行"))
+}
+
+/// The hub is back.
+pub fn hub_answers_again() -> Bilingual {
+    both("the hub answers again", "管理中心已恢复响应")
+}
+
+/// An object of another version.
+pub fn unreadable(noun: &str, name: &str, why: &str) -> Bilingual {
+    both(format!("{noun} {name} can't be read by this version of p861: {why}"), format!("此版本的 p861 无法读取 {noun} {name}：{why}"))
+}
+
+/// Something could not be written as JSON or YAML.
+pub fn unwritable(why: &str) -> Bilingual {
+    both(format!("the answer can't be written: {why}"), format!("无法写出结果：{why}"))
+}
+
+/// A name that nobody has.
+pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, place: &str) -> Bilingual {
+    let at = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+    both(format!("there is no {noun} {name}{at}: p861 {noun} list{place}"), format!("没有名为 {name} 的 {noun}：p861 {noun} list{place}"))
+}
+
+/// A district that nobody has.
+pub fn no_such_district(name: &str, names: &[String]) -> Bilingual {
+    both(format!("there is no district {name}; there are: {}", names.join(", ")), format!("没有区 {name}；现有：{}", names.join("、")))
+}
+
+/// A time zone that nobody knows.
+pub fn unknown_zone(district: &str, zone: &str) -> Bilingual {
+    both(format!("district {district} has time zone {zone}, which is unknown: correct spec.timeZone"), format!("区 {district} 的时区 {zone} 未知：请更正 spec.timeZone"))
+}
+
+/// A site without a kubeconfig.
+pub fn site_without_access(name: &str) -> Bilingual {
+    both(format!("site {name} is the hub itself: use --site-context"), format!("站点 {name} 就是管理中心：请使用 --site-context"))
+}
+
+/// A site's Secret that is not there.
+pub fn site_secret_missing(name: &str, namespace: &str, secret: &str) -> Bilingual {
+    both(format!("site {name}: Secret {namespace}/{secret} has no key kubeconfig"), format!("站点 {name}：Secret {namespace}/{secret} 中没有 kubeconfig"))
+}
+
+/// A site's Secret that may not be read.
+pub fn site_secret_forbidden(name: &str, namespace: &str, secret: &str) -> Bilingual {
+    both(
+        format!("you may not read Secret {namespace}/{secret} of site {name}: use --site-context or --site-kubeconfig with your own rights there"),
+        format!("您无权读取站点 {name} 的 Secret {namespace}/{secret}：请用 --site-context 或 --site-kubeconfig"),
+    )
+}
+
+/// A site's Secret that can't be used.
+pub fn site_secret_unusable(name: &str, namespace: &str, secret: &str, why: &str) -> Bilingual {
+    both(format!("site {name}: the kubeconfig in Secret {namespace}/{secret} {why}"), format!("站点 {name}：Secret {namespace}/{secret} 中的 kubeconfig 无法使用（{why}）"))
+}
+
+/// A run that was over.
+pub fn run_has_ended(noun: &str, name: &str, phase: RunPhase, place: &str) -> Bilingual {
+    both(format!("{noun} {name} has ended ({phase}): p861 {noun} show {name}{place}"), format!("{noun} {name} 已结束（{phase}）：p861 {noun} show {name}{place}"))
+}
+
+/// A run that is gone.
+pub fn run_gone(noun: &str, name: &str) -> Bilingual {
+    both(format!("{noun} {name} was deleted"), format!("{noun} {name} 已被删除"))
+}
+
+/// No step waits.
+pub fn no_step_waits(noun: &str, name: &str, place: &str) -> Bilingual {
+    both(format!("no step of {noun} {name} waits for that: p861 {noun} show {name}{place}"), format!("{noun} {name} 没有等待此操作的步骤：p861 {noun} show {name}{place}"))
+}
+
+/// Several steps wait.
+pub fn which_step(noun: &str, name: &str, steps: &[&str]) -> Bilingual {
+    both(format!("several steps of {noun} {name} wait; name one: {}", steps.join(", ")), format!("{noun} {name} 有多个步骤等待，请指明：{}", steps.join("、")))
+}
+
+/// A reason must be given.
+pub fn reason_missing(kind: ActionKind) -> Bilingual {
+    both(format!("{kind:?} needs --reason: it stands in the journal and the report"), format!("{kind:?} 需要 --reason：它会写入日志和报告"))
+}
+
+/// The terminal does not do as it is told.
+pub fn terminal_trouble(why: &str) -> Bilingual {
+    both(format!("the terminal: {why}"), format!("终端：{why}"))
+}
+
+/// The program can't start.
+pub fn cannot_start(why: &str) -> Bilingual {
+    both(format!("p861 can't start: {why}"), format!("p861 无法启动：{why}"))
+}
+
+/// A file can't be written.
+pub fn cannot_write(path: &str, why: &str) -> Bilingual {
+    both(format!("{path} can't be written: {why}"), format!("无法写入 {path}：{why}"))
+}
+
+/// A minute with too many runs.
+pub fn too_many_runs(noun: &str, stem: &str) -> Bilingual {
+    both(format!("there are too many {noun}s named {stem}: wait a minute"), format!("名为 {stem} 的 {noun} 太多：请稍等一分钟"))
+}
+
+/// `-o html` elsewhere.
+pub fn html_is_for_reports() -> Bilingual {
+    both("-o html is for p861 drill report", "-o html 只用于 p861 drill report")
+}
+
+/// Forms of a report.
+pub fn report_forms() -> Bilingual {
+    both("a report is -o html or -o json", "报告的形式是 -o html 或 -o json")
+}
+
+/// A report that is not there.
+pub fn report_missing(name: &str, map: &str) -> Bilingual {
+    both(format!("the report of drill {name} is not on the hub (ConfigMap {map}); status.report says where the bucket has it"), format!("管理中心没有演练 {name} 的报告（ConfigMap {map}）；存储桶中的位置见 status.report"))
+}
+
+/// A report that is not there yet.
+pub fn report_not_yet(name: &str, place: &str) -> Bilingual {
+    both(format!("drill {name} has not ended: p861 drill watch {name}{place}"), format!("演练 {name} 尚未结束：p861 drill watch {name}{place}"))
+}
+
+/// A report that was changed.
+pub fn report_changed(name: &str, stated: &str, found: &str) -> Bilingual {
+    both(
+        format!("the report of drill {name} was changed: its digest is {found}, but {stated} was recorded; take it from the bucket, see status.report"),
+        format!("演练 {name} 的报告被改动：摘要为 {found}，记录为 {stated}；请从存储桶获取，见 status.report"),
+    )
+}
+
+/// A time that is none.
+pub fn not_a_time(option: &str, text: &str) -> Bilingual {
+    both(format!("{option}: {text:?} is no time: write 2026-11-20 00:00 or 2026-11-20T00:00:00+08:00"), format!("{option}：{text:?} 不是时间：请写作 2026-11-20 00:00 或 2026-11-20T00:00:00+08:00"))
+}
+
+/// A question without anybody to ask.
+pub fn needs_asking(what: &str, options: &str) -> Bilingual {
+    both(format!("{what} changes live things and there is no terminal to ask: add {options}"), format!("{what} 会改变在用的数据，而没有终端可以询问：请加上 {options}"))
+}
+
+/// The name was not typed.
+pub fn not_confirmed(name: &str) -> Bilingual {
+    both(format!("{name} was not typed: nothing was done"), format!("没有输入 {name}：未执行任何操作"))
+}
+
+/// A belief that is wrong.
+pub fn wrong_belief(option: &str, stated: &str, real: &str) -> Bilingual {
+    both(format!("{option} {stated} is not {real}: nothing was done"), format!("{option} {stated} 与 {real} 不符：未执行任何操作"))
+}

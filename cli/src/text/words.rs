@@ -1,0 +1,213 @@
+//! Words: heads of tables, names of facts, phases, results, conditions.
+
+use super::Word;
+use p861_crds::{
+    common::RunPhase,
+    recovery::drill::{DrillResult, DrillType},
+};
+
+macro_rules! words {
+    ($($name:ident: $en:literal, $zh:literal;)*) => { $(#[doc = $en] pub const $name: Word = Word { en: $en, zh: $zh };)* };
+}
+
+words! {
+    ADDED: "ADDED", "新增";
+    AGE: "AGE", "时长";
+    AGENT: "AGENT", "代理";
+    APPLICATION: "APPLICATION", "应用";
+    ASSUMED: "assumed", "推定";
+    BACKUP: "BACKUP", "备份";
+    CAPACITY: "CAPACITY", "容量";
+    CHECKED: "CHECKED", "已检查";
+    CHECKS: "CHECKS", "检查";
+    CLEAN: "CLEAN", "已清理";
+    CLUSTER_UID: "CLUSTER UID", "集群标识";
+    CODE: "CODE", "区划代码";
+    DATA_AS_OF: "DATA AS OF", "数据截至";
+    DEPARTMENT: "DEPARTMENT", "部门";
+    DISTRICT: "DISTRICT", "区";
+    DOMAIN: "FAILURE DOMAIN", "故障域";
+    DRILL: "DRILL", "演练";
+    DRILLED: "DRILLED", "已演练";
+    ESCROW: "ESCROW", "密钥托管";
+    FALSE: "False", "否";
+    FROM: "FROM", "来自";
+    HEALTHY: "HEALTHY", "健康";
+    HUB_ITSELF: "the hub itself", "管理中心自身";
+    KIND: "KIND", "类型";
+    ACTION: "ACTION", "动作";
+    WHY: "WHY", "原因";
+    LAST_BACKUP: "LAST BACKUP", "最近备份";
+    LOCATION: "LOCATION", "位置";
+    MARKER: "marker", "标记";
+    NAME: "NAME", "名称";
+    NAMESPACE: "NAMESPACE", "命名空间";
+    OFF_SITE: "OFF SITE", "异地";
+    PHASE: "PHASE", "阶段";
+    PLAN: "PLAN", "预案";
+    PRIMARY: "PRIMARY", "主用";
+    PROFILE: "PROFILE", "规范";
+    PROOF: "PROOF", "依据";
+    PROTECTED: "PROTECTED", "已保护";
+    READY: "READY", "就绪";
+    READY_NODES: "NODES", "节点";
+    REASON: "REASON", "原因";
+    RECOVERABLE: "RECOVERABLE", "可恢复";
+    REPOSITORY: "REPOSITORY", "备份库";
+    RESTORE: "RESTORE", "恢复";
+    RESULT: "RESULT", "结果";
+    RPO: "RPO", "RPO";
+    RTO: "RTO", "RTO";
+    SITE: "SITE", "站点";
+    SIZE: "SIZE", "大小";
+    SNAPSHOTS: "SNAPSHOTS", "快照";
+    STANDBY: "STANDBY", "备用";
+    STARTED: "STARTED", "开始";
+    TARGET: "TARGET", "目标";
+    TIME_ZONE: "TIME ZONE", "时区";
+    TRUE: "True", "是";
+    TYPE: "TYPE", "类型";
+    UNKNOWN: "Unknown", "未知";
+    USED: "USED", "已用";
+    VERIFIED: "VERIFIED", "已验证";
+    VERSION: "KUBERNETES", "KUBERNETES";
+    WHOLE_PLAN: "plan", "预案";
+    F_ACCESS: "access", "接入";
+    F_ACTIVE_SITE: "active site", "当前站点";
+    F_AGENT: "agent", "代理";
+    F_ALLOCATABLE: "allocatable", "可分配";
+    F_BACKUP: "newest backup", "最近备份";
+    F_CLUSTER_UID: "cluster UID", "集群标识";
+    F_CONTENTS: "contents", "内容";
+    F_DATA_AS_OF: "data as of", "数据截至";
+    F_DEPARTMENT: "department", "部门";
+    F_DOMAIN: "failure domain", "故障域";
+    F_DRILL: "newest drill", "最近演练";
+    F_LAST_CHECK: "last check", "最近检查";
+    F_LOCATION: "location", "位置";
+    F_MOVERS: "movers at once", "并行搬运";
+    F_NODES: "nodes ready", "就绪节点";
+    F_OBJECTIVES: "objectives", "目标";
+    F_PLAN: "recovery plan", "恢复预案";
+    F_REPOSITORY: "repository", "备份库";
+    F_REPOSITORY_ID: "repository id", "备份库标识";
+    F_REQUESTED: "requested", "已申请";
+    F_SIZE: "size", "大小";
+    F_SNAPSHOT: "snapshot", "快照";
+    F_SNAPSHOTS: "snapshots", "快照";
+    F_USED: "used", "已用";
+    F_VERIFIED: "verified", "已验证";
+    F_VERSION: "Kubernetes", "Kubernetes";
+    KEY_ABORT: "a abort", "a 中止";
+    KEY_ANSWER: "y/n answer", "y/n 回答";
+    KEY_CLEAN_UP: "c clean up", "c 清理";
+    KEY_LOG: "l log", "l 日志";
+    KEY_PAUSE: "p pause", "p 暂停";
+    KEY_RESUME: "p resume", "p 继续";
+    KEY_RETRY: "r retry", "r 重试";
+    KEY_SKIP: "s skip", "s 跳过";
+    KEY_TREE: "l steps", "l 步骤";
+    VERB_AGAIN: "again", "重试";
+    VERB_ASKS: "asks", "询问";
+    VERB_DONE: "done", "完成";
+    VERB_ENDED: "ended", "结束";
+    VERB_FAILED: "failed", "失败";
+    VERB_PHASE: "phase", "阶段";
+    VERB_SKIPPED: "skipped", "跳过";
+    VERB_STARTED: "started", "开始";
+    SITES: "SITES", "站点";
+    PROTECTION: "PROTECTION", "保护";
+    RECOVERY: "RECOVERY", "恢复";
+    NEEDS_YOU: "NEEDS YOU", "待办";
+}
+
+/// The word for a kind, as the command line calls it.
+pub fn noun(noun: &str) -> Word {
+    match noun {
+        "site" => Word { en: "Site", zh: "站点" },
+        "district" => Word { en: "District", zh: "区" },
+        "app" => Word { en: "Application", zh: "应用" },
+        "repository" => Word { en: "Repository", zh: "备份库" },
+        "backup" => Word { en: "Backup", zh: "备份" },
+        "restore" => Word { en: "Restore", zh: "恢复" },
+        "plan" => Word { en: "Plan", zh: "预案" },
+        "drill" => Word { en: "Drill", zh: "演练" },
+        _ => Word { en: "Object", zh: "对象" },
+    }
+}
+
+/// The word for a phase.
+pub fn phase(phase: RunPhase) -> Word {
+    match phase {
+        RunPhase::Pending => Word { en: "pending", zh: "等待" },
+        RunPhase::Running => Word { en: "running", zh: "进行中" },
+        RunPhase::Paused => Word { en: "paused", zh: "已暂停" },
+        RunPhase::WaitingForPerson => Word { en: "waiting for a person", zh: "等待人工" },
+        RunPhase::Aborting => Word { en: "aborting", zh: "正在中止" },
+        RunPhase::CleaningUp => Word { en: "cleaning up", zh: "正在清理" },
+        RunPhase::Succeeded => Word { en: "succeeded", zh: "成功" },
+        RunPhase::Failed => Word { en: "failed", zh: "失败" },
+        RunPhase::Aborted => Word { en: "aborted", zh: "已中止" },
+        RunPhase::Refused => Word { en: "refused", zh: "被拒绝" },
+    }
+}
+
+/// The word for a drill's result.
+pub fn result(result: DrillResult) -> Word {
+    match result {
+        DrillResult::Passed => Word { en: "passed", zh: "通过" },
+        DrillResult::Failed => Word { en: "failed", zh: "未通过" },
+        DrillResult::Incomplete => Word { en: "incomplete", zh: "未完成" },
+    }
+}
+
+/// The word for how far a drill goes.
+pub fn drill_type(kind: DrillType) -> Word {
+    match kind {
+        DrillType::Tabletop => Word { en: "tabletop", zh: "桌面" },
+        DrillType::Isolated => Word { en: "isolated", zh: "隔离" },
+        DrillType::Live => Word { en: "live", zh: "实战" },
+    }
+}
+
+/// Words of step ids: `restore/approval/volume/attachments`.
+pub fn step_word(key: &str) -> Option<Word> {
+    Some(match key {
+        "preflight" => Word { en: "preflight", zh: "预检" },
+        "isolate" => Word { en: "isolate", zh: "隔离" },
+        "verify" => Word { en: "verify", zh: "校验" },
+        "restore" => Word { en: "restore", zh: "恢复" },
+        "objects" => Word { en: "objects", zh: "对象" },
+        "volume" => Word { en: "volume", zh: "卷" },
+        "stream" => Word { en: "stream", zh: "数据流" },
+        "start" => Word { en: "start", zh: "启动" },
+        "rest" => Word { en: "the rest", zh: "其余" },
+        "check" => Word { en: "check", zh: "检查" },
+        "marker" => Word { en: "marker", zh: "标记" },
+        "seal" => Word { en: "seal", zh: "封存" },
+        "hold" => Word { en: "hold", zh: "保留" },
+        "quiesce" => Word { en: "quiesce", zh: "静默" },
+        "resume" => Word { en: "resume", zh: "恢复运行" },
+        "clean-up" => Word { en: "clean up", zh: "清理" },
+        _ => return None,
+    })
+}
+
+/// The word for a condition, where it differs from its type.
+pub fn condition(kind: &str) -> Option<Word> {
+    Some(match kind {
+        "Ready" => Word { en: "Ready", zh: "就绪" },
+        "Reachable" => Word { en: "Reachable", zh: "可达" },
+        "Healthy" => Word { en: "Healthy", zh: "健康" },
+        "Protected" => Word { en: "Protected", zh: "已保护" },
+        "Recoverable" => Word { en: "Recoverable", zh: "可恢复" },
+        "ReadyToFailover" => Word { en: "ReadyToFailover", zh: "可切换" },
+        "Drilled" => Word { en: "Drilled", zh: "已演练" },
+        "Succeeded" => Word { en: "Succeeded", zh: "成功" },
+        "ObjectivesMet" => Word { en: "ObjectivesMet", zh: "达标" },
+        "CleanedUp" => Word { en: "CleanedUp", zh: "已清理" },
+        "Verified" => Word { en: "Verified", zh: "已验证" },
+        "OffSite" => Word { en: "OffSite", zh: "异地" },
+        _ => return None,
+    })
+}
