@@ -14,10 +14,31 @@ mod printer;
 mod run;
 mod text;
 
+use clap::error::ErrorKind;
 use exit::ExitStatus;
-use printer::Printer;
+use printer::{Output, Printer};
 use std::{ffi::OsString, process::ExitCode};
 use text::Language;
+
+/// What is printed when there is nothing to perform: the help or version that was asked for, or what was typed wrongly.
+fn unparsed(error: &clap::Error, language: Language, plugin: bool) -> ExitStatus {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // If even that can't be printed, there is nobody left to tell.
+            let _ = error.print();
+            ExitStatus::Good
+        }
+        // A noun without a verb: its verbs are the answer.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitStatus::Usage
+        }
+        _ => {
+            Printer::new(language, Output::Table).failure(&error::Failure::usage(text::usage(error, &args::command(language, plugin))));
+            ExitStatus::Usage
+        }
+    }
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -26,12 +47,7 @@ fn main() -> ExitCode {
     let language = Language::choose(args::language_in(&arguments), |name| std::env::var(name).ok());
     let cli = match args::parse(arguments, language, plugin) {
         Ok(cli) => cli,
-        Err(error) => {
-            let asked_for = matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
-            // If even that can't be printed, the exit code still tells.
-            let _ = error.print();
-            return if asked_for { ExitStatus::Good } else { ExitStatus::Usage }.into();
-        }
+        Err(error) => return unparsed(&error, language, plugin).into(),
     };
     let printer = Printer::new(language, cli.global.output);
     // Two crates of the tree bring a provider each; TLS is told which one to use. A second installation is the same one.

@@ -35,6 +35,8 @@ pub struct Printer {
     pub output: Output,
     /// A person sits at stdout, and at stdin.
     pub interactive: bool,
+    /// Whether the terminal can be drawn on.
+    drawable: bool,
     colour_out: bool,
     colour_err: bool,
 }
@@ -42,9 +44,10 @@ pub struct Printer {
 impl Printer {
     /// A printer for this process's stdout and stderr.
     pub fn new(language: Language, output: Output) -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let plain = dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        Self { language, output, interactive: out && io::stdin().is_terminal(), colour_out: out && !plain, colour_err: err && !plain }
+        Self { language, output, interactive: out && io::stdin().is_terminal(), drawable: !dumb, colour_out: out && !plain, colour_err: err && !plain }
     }
 
     /// Whether colour may be used on stdout.
@@ -108,6 +111,11 @@ impl Printer {
             Language::En => "error: ",
         };
         self.note(&Line::toned(Tone::Bad, head).with(failure.text.pick(self.language)));
+    }
+
+    /// Whether a run is watched in a view that lives, rather than line by line.
+    pub fn live(&self) -> bool {
+        self.interactive && self.drawable && matches!(self.output, Output::Table | Output::Wide)
     }
 
     /// Whether the answer is for a program.

@@ -1,6 +1,6 @@
 //! What every controller has at hand.
 
-use crate::{leader::Leadership, metrics::Metrics, runs::RunCache, sites::Sites};
+use crate::{leader::Leadership, metrics::Metrics, movers::child::Children, runs::RunCache, sites::Sites};
 use kube::Client;
 
 /// Shared by all controllers of a process.
@@ -20,6 +20,8 @@ pub struct Context {
     pub image: String,
     /// Its pull policy.
     pub image_pull_policy: String,
+    /// Movers that are children of this process.
+    pub children: Children,
     /// Runs that this process has claimed.
     pub runs: RunCache,
 }

@@ -49,6 +49,12 @@ impl Leadership {
         self.set(None);
     }
 
+    /// For tests of what asks.
+    #[cfg(test)]
+    pub fn lead_for(&self, duration: Duration) {
+        self.set(Some(Instant::now() + duration));
+    }
+
     fn set(&self, until: Option<Instant>) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
@@ -70,7 +76,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
     let identity = identity.to_owned();
     tokio::spawn(async move {
         let mut last_renewal = None;
-        let mut sent_before = Instant::now();
+        let mut sent_before = None;
         loop {
             let sent = Instant::now();
             let lease = tokio::time::timeout(READ_EVERY * 2, leases.get(LEASE_NAME)).await;
@@ -81,12 +87,14 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
                     leadership.set(None);
                     last_renewal = None;
                 } else if spec.renew_time != last_renewal {
-                    // The first reading that shows us as holder tells nothing of when: wait for the next renewal or take the reading before.
-                    leadership.set(Some(sent_before + LEASE_DURATION));
+                    // The very first reading tells nothing of when: a container that was started again has the name of the one before, and may find its lease.
+                    if let Some(sent_before) = sent_before {
+                        leadership.set(Some(sent_before + LEASE_DURATION));
+                    }
                     last_renewal = spec.renew_time;
                 }
+                sent_before = Some(sent);
             }
-            sent_before = sent;
             let leads = leadership.holds();
             let led = *sender.borrow();
             if leads != led && sender.send(leads).is_err() {

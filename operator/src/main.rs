@@ -7,6 +7,7 @@ mod controllers;
 mod drive;
 mod effects;
 mod error;
+mod guard;
 mod leader;
 mod metrics;
 mod movers;
@@ -18,7 +19,7 @@ mod sites;
 use clap::{Parser, Subcommand};
 use context::Context;
 use drive::drive;
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, Config, api::ListParams};
 use leader::Leadership;
 use metrics::Metrics;
 use std::{
@@ -97,7 +98,9 @@ async fn main() -> ExitCode {
 }
 
 async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Error>> {
-    let client = Client::try_default().await?;
+    let config = Config::infer().await?;
+    // For the lease itself, and for reading before there is one; everything else goes through the gate.
+    let client = Client::try_from(config.clone())?;
     let (leadership, metrics) = (Leadership::none(), Metrics::new()?);
     let ready = Arc::new(AtomicBool::new(false));
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
@@ -120,14 +123,16 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         _ = interrupt.recv() => return Ok(()),
     }
     tracing::info!(identity = arguments.identity, "leads");
+    let guarded = guard::client(config, &leadership)?;
     let context = Context {
-        sites: sites::Sites::new(client.clone(), &arguments.namespace),
-        client: client.clone(),
+        sites: sites::Sites::new(guarded.clone(), &arguments.namespace, leadership.clone()),
+        client: guarded,
         leadership: leadership.clone(),
         metrics,
         identity: arguments.identity.clone(),
         image: arguments.image,
         image_pull_policy: arguments.image_pull_policy,
+        children: movers::child::Children::default(),
         runs: runs::RunCache::default(),
     };
     let controllers = futures::future::join_all([

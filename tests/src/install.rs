@@ -111,7 +111,8 @@ pub fn apply_private(bed: &Bed, site: &Site, name: &str, manifest: &str) -> Resu
     site.apply(&path)
 }
 
-fn decoded(text: &str) -> Result<String> {
+/// A value of a Secret.
+pub fn decoded(text: &str) -> Result<String> {
     let output = run(Command::new("sh").args(["-c", "printf %s \"$TEXT\" | base64 -d"]).env("TEXT", text), Duration::from_secs(10));
     output.map_err(|source| BedError::Run { what: "base64 -d".to_owned(), source: Box::new(source) })
 }

@@ -1,7 +1,12 @@
 //! A stage for the suites and the demo: two real sites with the operator installed from its charts, one district, two real applications.
 
+pub mod bench;
+pub mod faults;
+pub mod hand;
 pub mod install;
 pub mod look;
+pub mod restic;
+pub mod scenes;
 pub mod stage;
 
 pub use look::Look;

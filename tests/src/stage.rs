@@ -4,7 +4,9 @@ use crate::install::{SYSTEM, apply_private, charts, hand_over_kubeconfig, hub, o
 use crate::look::{Look as _, wait_rolled_out};
 use p861_testbed::bed::{self, Bed, BedError, Options, Result, Site};
 use p861_testbed::report::Report;
+use p861_testbed::services::prometheus::{Target, write_targets};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -41,6 +43,7 @@ impl Stage {
             report.timed("Waiting for the district's two applications", || applications.join().unwrap_or_else(|_| Err(BedError::Refused("starting the applications panicked".to_owned()))))
         })?;
         report.timed("Declaring sites, district, repository, applications and plan", || stage.declare())?;
+        stage.watch_metrics()?;
         Ok(stage)
     }
 
@@ -72,7 +75,7 @@ impl Stage {
     /// A command of `p861` as administrator of the hub.
     pub fn p861(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(program("p861")?);
-        command.args(arguments).env("KUBECONFIG", self.standby()?.kubeconfig()).env("P861_DISTRICT", DISTRICT);
+        command.args(["--district", DISTRICT]).args(arguments).env("KUBECONFIG", self.standby()?.kubeconfig()).env("P861_LANG", "en");
         Ok(command)
     }
 
@@ -133,6 +136,17 @@ impl Stage {
             hub.wait_condition(READY, &["--namespace", DISTRICT, kind, name], "Ready").map_err(|error| BedError::Refused(format!("{error}\n{}", self.operator_log())))?;
         }
         Ok(())
+    }
+
+    /// Tells the bed's Prometheus where the operator's replicas are now.
+    pub fn watch_metrics(&self) -> Result<()> {
+        let pods = self.standby()?.get(&["pods", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=operator"])?;
+        let target = |pod: &Value| {
+            let labels = BTreeMap::from([("pod".to_owned(), pod["metadata"]["name"].as_str()?.to_owned())]);
+            Some(Target { address: format!("{}:8080", pod["status"]["podIP"].as_str()?), labels })
+        };
+        let targets: Vec<Target> = pods["items"].as_array().into_iter().flatten().filter_map(target).collect();
+        Ok(write_targets(&self.bed.services.targets(), &targets)?)
     }
 
     /// The end of the operator's log, for errors.

@@ -8,11 +8,14 @@ use kube::{
     api::{DeleteParams, DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 use support::{documents, lone::lone, root};
 
 const DISTRICT: &str = "shinan";
-const MASTERS: &[&str] = &["system:masters"];
 
 fn dry() -> PostParams {
     PostParams { dry_run: true, field_manager: None }
@@ -59,104 +62,73 @@ async fn outcome(client: &Client, text: &str) -> Result<(), String> {
     }
 }
 
+/// The kinds of the chart, by their names in lower case, and the messages of their rules.
+fn kinds() -> BTreeMap<String, BTreeSet<String>> {
+    fn messages(schema: &Value, found: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(map) => {
+                let rules = map.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten();
+                found.extend(rules.filter_map(|rule| rule["message"].as_str()).map(str::to_owned));
+                map.values().for_each(|value| messages(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| messages(value, found)),
+            _ => {}
+        }
+    }
+    let files = std::fs::read_dir(root().join("charts/p861-crds/templates")).expect("the kinds");
+    files.flat_map(|file| documents(&std::fs::read_to_string(file.expect("a file").path()).expect("a kind"))).map(|kind| {
+        let mut found = BTreeSet::new();
+        messages(&kind, &mut found);
+        (kind["spec"]["names"]["kind"].as_str().expect("a kind").to_lowercase(), found)
+    }).collect()
+}
+
+/// What a refusal lacks: the field that is wrong, or what to write instead.
+fn unclear(said: &str, kinds: &BTreeMap<String, BTreeSet<String>>) -> Option<&'static str> {
+    let field = ["spec", "metadata"].iter().any(|field| said.contains(&format!("is invalid: {field}")) || said.contains(&format!("is invalid: [{field}")));
+    let remedies = ["supported values: ", "should match '", ": Required value", "should have at least ", "may not be more than ", "should be less than or equal to ", "should be greater than or equal to ", ": Duplicate value"];
+    let by_rule = || kinds.values().flatten().any(|message| said.contains(message.as_str()));
+    if !field {
+        Some("which field is wrong")
+    } else if !remedies.iter().any(|remedy| said.contains(remedy)) && !by_rule() {
+        Some("what to write")
+    } else {
+        None
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn every_example_is_accepted_or_refused_with_the_words_that_it_says() {
+async fn every_example_is_accepted_or_refused_with_words_that_say_where_and_what_to_write() {
     let server = lone();
     let client = server.client(None).await;
     namespace(&client).await;
-    let (mut accepted, mut refused, mut wrong) = (0, 0, Vec::new());
+    let kinds = kinds();
+    let (mut accepted, mut refused, mut wrong) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new(), Vec::new());
     let mut files: Vec<_> = std::fs::read_dir(root().join("tests/examples")).expect("examples").flat_map(|kind| std::fs::read_dir(kind.expect("a folder").path()).expect("a kind")).collect();
     files.sort_by_key(|file| file.as_ref().expect("a file").path());
     for file in files {
         let path = file.expect("a file").path();
         let text = std::fs::read_to_string(&path).expect("a file");
         let expected = text.lines().find_map(|line| line.strip_prefix("# Refused with: "));
+        let kind = path.parent().and_then(Path::file_name).expect("a kind's folder").to_string_lossy().into_owned();
         match (outcome(&client, &text).await, expected) {
-            (Ok(()), None) => accepted += 1,
-            (Err(said), Some(words)) if said.contains(words) => refused += 1,
+            (Ok(()), None) => *accepted.entry(kind).or_default() += 1,
+            (Err(said), Some(words)) if said.contains(words) => {
+                *refused.entry(kind).or_default() += 1;
+                if let Some(what) = unclear(&said, &kinds) {
+                    wrong.push(format!("{}: the refusal does not say {what}: {said}", path.display()));
+                }
+            }
             (Ok(()), Some(words)) => wrong.push(format!("{}: accepted, and not refused with {words:?}", path.display())),
             (Err(said), _) => wrong.push(format!("{}: {said}", path.display())),
         }
     }
-    assert!(wrong.is_empty(), "{} of {} examples:\n{}", wrong.len(), accepted + refused + wrong.len(), wrong.join("\n"));
-    assert!(accepted > 20 && refused > 60, "{accepted} accepted, {refused} refused");
-}
-
-fn drill(name: &str, requested_by: Option<&str>) -> DynamicObject {
-    let mut document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Drill", "metadata": {"name": name, "namespace": DISTRICT}, "spec": {"planRef": {"name": "core"}, "type": "Isolated"}});
-    if let Some(who) = requested_by {
-        document["spec"]["requestedBy"] = who.into();
+    assert!(wrong.is_empty(), "{} examples:\n{}", wrong.len(), wrong.join("\n"));
+    let served: BTreeSet<String> = kinds.keys().cloned().collect();
+    assert_eq!(served.len(), 8, "{served:?}");
+    for (what, count) in [("accepted", &accepted), ("refused", &refused)] {
+        assert_eq!(count.keys().cloned().collect::<BTreeSet<_>>(), served, "each kind has examples that are {what}");
     }
-    serde_json::from_value(document).expect("a drill")
-}
-
-fn append(object: &DynamicObject, action: serde_json::Value) -> DynamicObject {
-    let mut changed = object.clone();
-    changed.data["spec"]["actions"].as_array_mut().expect("actions").push(action);
-    changed
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_api_server_writes_who_asked_and_refuses_any_other_name() {
-    let server = lone();
-    namespace(&server.client(None).await).await;
-    let (alice, bob) = (server.client(Some(("alice", MASTERS))).await, server.client(Some(("bob", MASTERS))).await);
-    let message = |result: kube::Result<DynamicObject>| match result {
-        Err(kube::Error::Api(status)) => status.message,
-        other => panic!("not refused: {other:?}"),
-    };
-    let of_alice = api(&alice, &drill("x", None));
-    let of_bob = api(&bob, &drill("x", None));
-
-    let refused = message(of_alice.create(&PostParams::default(), &drill("as-bob", Some("bob"))).await);
-    assert!(refused.contains("write requestedBy: alice"), "{refused}");
-    of_alice.create(&PostParams::default(), &drill("said-so", Some("alice"))).await.expect("the right name may be written");
-    let made = of_alice.create(&PostParams::default(), &drill("silent", None)).await.expect("the name may be left out");
-    assert_eq!(made.data["spec"]["requestedBy"], "alice");
-
-    let paused = of_bob.replace("silent", &PostParams::default(), &append(&made, json!({"action": "Pause"}))).await.expect("an action without a name");
-    assert_eq!(paused.data["spec"]["actions"][0]["by"], "bob");
-    let refused = message(of_alice.replace("silent", &PostParams::default(), &append(&paused, json!({"action": "Resume", "by": "bob"}))).await);
-    assert!(refused.contains("write by: alice"), "{refused}");
-    let refused = message(of_alice.create(&PostParams::default(), &{
-        let mut document = drill("with-action", None);
-        document.data["spec"]["actions"] = json!([{"action": "Pause", "by": "bob"}]);
-        document
-    }).await);
-    assert!(refused.contains("write by: alice"), "a name in the first manifest counts too: {refused}");
-
-    // The manifest of the first day, applied again: nothing was taken away.
-    let mut again = drill("silent", None);
-    again.data["spec"]["actions"] = json!([{"action": "Pause"}]);
-    again.metadata.resource_version = paused.resource_version();
-    let same = of_alice.replace("silent", &PostParams::default(), &again).await.expect("the same manifest again");
-    assert_eq!((&same.data["spec"]["requestedBy"], &same.data["spec"]["actions"][0]["by"]), (&json!("alice"), &json!("bob")));
-
-    let refused = message(of_bob.replace("silent", &PostParams::default(), &{
-        let mut changed = same.clone();
-        changed.data["spec"]["requestedBy"] = "bob".into();
-        changed
-    }).await);
-    assert!(refused.contains("a run can't be changed"), "{refused}");
-    for name in ["said-so", "silent"] {
-        of_alice.delete(name, &DeleteParams::default()).await.expect("deleted");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_status_is_written_without_asking_who_requested_the_run() {
-    let server = lone();
-    let administrator = server.client(None).await;
-    namespace(&administrator).await;
-    let (alice, operator) = (server.client(Some(("alice", MASTERS))).await, server.client(Some(("system:serviceaccount:p861-system:p861-operator", &["system:serviceaccounts", "system:authenticated"]))).await);
-    let object = drill("status", None);
-    api(&alice, &object).create(&PostParams::default(), &object).await.expect("created");
-    let patch = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Drill", "metadata": {"name": "status"}, "status": {"phase": "Running"}});
-    let parameters = kube::api::PatchParams::apply("p861-operator").force();
-    api(&operator, &object).patch_status("status", &parameters, &kube::api::Patch::Apply(patch)).await.expect("the operator writes the status");
-    let finalizer = json!({"metadata": {"finalizers": ["platform861.io/cleanup"]}});
-    api(&operator, &object).patch("status", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(finalizer)).await.expect("the operator sets its finalizer");
-    let none = json!({"metadata": {"finalizers": null}});
-    api(&operator, &object).patch("status", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(none)).await.expect("the operator takes its finalizer away");
-    api(&administrator, &object).delete("status", &DeleteParams::default()).await.expect("deleted");
+    let total = |count: &BTreeMap<String, usize>| count.values().sum::<usize>();
+    assert!(total(&accepted) > 20 && total(&refused) > 60, "{accepted:?} accepted, {refused:?} refused");
 }

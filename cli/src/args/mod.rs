@@ -16,7 +16,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 /// Backups that are proven, drills that are measured, for the 861 platforms of a city's districts
 #[derive(Clone, Debug, Parser)]
-#[command(name = "p861", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 120)]
+#[command(name = "p861", version, disable_help_subcommand = true, max_term_width = 120)]
 #[command(after_help = "Exit codes: 0 good, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad, 5 a person is waited for, 6 unreachable, 7 --timeout passed, 130 Ctrl-C")]
 pub struct Cli {
     #[command(flatten)]
@@ -38,13 +38,13 @@ pub struct Global {
     /// The form of the answer
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
     pub output: Output,
-    /// The language of tables and messages; LANG decides when absent
-    #[arg(long, global = true, value_enum, env = "P861_LANG", value_name = "LANGUAGE", ignore_case = true)]
+    /// The language of tables and messages; P861_LANG, then LANG, decides when absent
+    #[arg(long, global = true, value_enum, env = "P861_LANG", hide_env_values = true, value_name = "LANGUAGE", ignore_case = true)]
     pub lang: Option<Language>,
     /// Watch no longer than this, for example 30m; the run goes on, exit code 7
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<SignedDuration>,
-    /// Start it and return at once
+    /// Do not watch: start it, or say how it stands, and return at once
     #[arg(long, global = true)]
     pub no_wait: bool,
     /// The kubeconfig's context
@@ -53,6 +53,9 @@ pub struct Global {
     /// The kubeconfig; KUBECONFIG or ~/.kube/config when absent
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// The operator's namespace on the hub
+    #[arg(long, global = true, value_name = "NAMESPACE", default_value = "p861-system", hide = true)]
+    pub operator_namespace: String,
 }
 
 /// What p861 can do.
@@ -91,11 +94,13 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a folder
-    #[command(hide = true)]
     Man {
         /// The folder
         folder: PathBuf,
     },
+    /// Print the reference of all commands as Markdown
+    #[command(hide = true)]
+    Reference,
 }
 
 fn duration(text: &str) -> Result<SignedDuration, String> {

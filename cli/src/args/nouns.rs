@@ -65,6 +65,9 @@ pub struct PlanCheck {
     /// Also print the compiled steps
     #[arg(long)]
     pub steps: bool,
+    /// Also print the order: what may run at once, wave by wave
+    #[arg(long)]
+    pub graph: bool,
 }
 
 /// `p861 app discover`
@@ -85,7 +88,4 @@ pub struct Discover {
     /// The Application's name; the namespace without the district's prefix when absent
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// The operator's namespace on the hub
-    #[arg(long, value_name = "NAMESPACE", default_value = "p861-system", hide = true)]
-    pub operator_namespace: String,
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use p861_crds::{
-    protection::restore::{ConflictPolicy, Mapping},
+    protection::restore::{ConflictPolicy, FileSelection, Mapping},
     recovery::drill::DrillType,
 };
 
@@ -44,7 +44,7 @@ pub enum DrillCommand {
     List(DrillList),
     /// Show one drill
     Show(super::Name),
-    /// Write the report: -o html or -o json
+    /// Write the report to stdout: -o html or -o json; without either, its summary
     Report(super::Name),
     /// Clean up a copy that is kept standing, now
     Cleanup(Act),
@@ -231,18 +231,6 @@ impl From<Conflict> for ConflictPolicy {
     }
 }
 
-impl Conflict {
-    /// As it is typed.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Refuse => "Refuse",
-            Self::Skip => "Skip",
-            Self::Merge => "Merge",
-            Self::Replace => "Replace",
-        }
-    }
-}
-
 /// What is restored, and where to.
 #[derive(Clone, Debug, Args)]
 pub struct RestoreWhat {
@@ -254,6 +242,12 @@ pub struct RestoreWhat {
     /// Into another namespace: FROM=TO; may be repeated
     #[arg(long, value_name = "FROM=TO", value_parser = mapping)]
     pub map: Vec<Mapping>,
+    /// Only files: a claim, or CLAIM:/PATH; may be repeated
+    #[arg(long, value_name = "CLAIM[:/PATH]", value_parser = files)]
+    pub files: Vec<FileSelection>,
+    /// Put the files under this path of their volume, beside what is there
+    #[arg(long, value_name = "PATH", requires = "files", value_parser = absolute)]
+    pub prefix: Option<String>,
     /// What is done about objects that are there and different
     #[arg(long, value_enum, default_value = "Refuse", ignore_case = true, value_name = "POLICY")]
     pub conflict: Conflict,
@@ -266,12 +260,41 @@ fn mapping(text: &str) -> Result<Mapping, String> {
     }
 }
 
+fn files(text: &str) -> Result<FileSelection, String> {
+    let (claim, path) = text.split_once(':').map_or((text, None), |(claim, path)| (claim, Some(path)));
+    match path {
+        _ if claim.is_empty() => Err("write CLAIM or CLAIM:/PATH, for example site-files:/news/2026".into()),
+        None => Ok(FileSelection { claim: claim.to_owned(), paths: Vec::new() }),
+        Some(path) => Ok(FileSelection { claim: claim.to_owned(), paths: vec![absolute(path)?] }),
+    }
+}
+
+fn absolute(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("write a path that begins with /, for example /news/2026".into()) }
+}
+
+impl RestoreWhat {
+    /// The files that were named, one entry for each claim.
+    pub fn selected_files(&self) -> Vec<FileSelection> {
+        let mut chosen: Vec<FileSelection> = Vec::new();
+        for file in &self.files {
+            match chosen.iter_mut().find(|known| known.claim == file.claim) {
+                // A claim without a path means all of it.
+                Some(known) if known.paths.is_empty() || file.paths.is_empty() => known.paths.clear(),
+                Some(known) => known.paths.extend(file.paths.clone()),
+                None => chosen.push(file.clone()),
+            }
+        }
+        chosen
+    }
+}
+
 /// `p861 restore preview`
 #[derive(Clone, Debug, Args)]
 pub struct RestorePreview {
     #[command(flatten)]
     pub what: RestoreWhat,
-    /// Name every object, also those that would only be created or are the same
+    /// Name every object that the operator lists, also those that would only be created
     #[arg(long)]
     pub list: bool,
 }
@@ -287,4 +310,24 @@ pub struct RestoreRun {
     /// With --yes: the backup's name again, as you believe it to be
     #[arg(long = "backup", id = "belief", value_name = "NAME")]
     pub belief: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn what(arguments: &[&str]) -> RestoreWhat {
+        let words = ["p861", "restore", "preview", "approval-1"].iter().chain(arguments).map(std::ffi::OsString::from);
+        match super::super::parse(words, crate::text::Language::En, false).expect("it is understood").command {
+            super::super::Command::Restore(RestoreCommand::Preview(preview)) => preview.what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn paths_of_one_claim_are_one_selection_and_a_claim_alone_means_all_of_it() {
+        let selection = |claim: &str, paths: &[&str]| FileSelection { claim: claim.into(), paths: paths.iter().map(ToString::to_string).collect() };
+        assert_eq!(what(&["--files", "a:/x", "--files", "b", "--files", "a:/y:z"]).selected_files(), [selection("a", &["/x", "/y:z"]), selection("b", &[])]);
+        assert_eq!(what(&["--files", "a:/x", "--files", "a"]).selected_files(), [selection("a", &[])]);
+    }
 }

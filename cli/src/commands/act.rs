@@ -41,16 +41,33 @@ pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Resul
 
 /// An action on the whole run.
 pub async fn on_run<K: Watched>(context: &Context<'_>, act: &Act, kind: ActionKind) -> Result<ExitStatus> {
-    open::<K>(context, &act.name).await?;
+    let run = open::<K>(context, &act.name).await?;
+    refuse_what_has_no_effect(&run, kind)?;
     let reason = if kind == ActionKind::Abort { Some(needed_reason(context, act.reason.clone(), kind)?) } else { act.reason.clone() };
     send::<K>(context, &act.name, new(kind, None, reason)).await
 }
 
 async fn on_step<K: Watched>(context: &Context<'_>, act: &ActOnStep, kind: ActionKind) -> Result<ExitStatus> {
     let run = open::<K>(context, &act.name).await?;
-    let step = the_step(context, K::NOUN, act, &run, |step| step.prompt.is_none())?;
+    let step = the_step(context, K::NOUN, act, &run, |step| step.prompt.is_none() || kind == ActionKind::Skip)?;
+    let asks = |current: &&CurrentStep| current.id == step && current.prompt.is_some();
+    if kind == ActionKind::Retry && run.current_steps().iter().any(|current| asks(&current)) {
+        return Err(Failure::refused(text::answer_instead(K::NOUN, &act.name, &step, context.hub.place())));
+    }
     let reason = if kind == ActionKind::Skip { Some(needed_reason(context, act.reason.clone(), kind)?) } else { act.reason.clone() };
     send::<K>(context, &act.name, new(kind, Some(step), reason)).await
+}
+
+/// The operator would read such an action and do nothing. While it has not read all there is, the phase says too little to judge.
+fn refuse_what_has_no_effect<K: Watched>(run: &K, kind: ActionKind) -> Result<()> {
+    let (asked, read) = run.actions();
+    let (name, phase) = (kube::ResourceExt::name_any(run), run.phase());
+    match (kind, phase) {
+        _ if asked > read => Ok(()),
+        (ActionKind::Pause, RunPhase::Paused) | (ActionKind::Abort, RunPhase::Aborting) => Err(Failure::refused(text::already_so(K::NOUN, &name, phase))),
+        (ActionKind::Resume, phase) if phase != RunPhase::Paused => Err(Failure::refused(text::not_paused(K::NOUN, &name, phase))),
+        _ => Ok(()),
+    }
 }
 
 /// An action without the fields that few have.
@@ -62,7 +79,7 @@ pub fn new(action: ActionKind, step: Option<String>, reason: Option<String>) -> 
 pub async fn open<K: Watched>(context: &Context<'_>, name: &str) -> Result<K> {
     let run = context.hub.get_here::<K>(name).await?.object;
     if run.phase().is_end() {
-        return Err(Failure::refused(text::run_has_ended(K::NOUN, name, run.phase(), &context.hub.place())));
+        return Err(Failure::refused(text::run_has_ended(K::NOUN, name, run.phase(), context.hub.place())));
     }
     Ok(run)
 }
@@ -75,7 +92,7 @@ fn the_step<K: Watched>(context: &Context<'_>, noun: &str, act: &ActOnStep, run:
     let waiting: Vec<&str> = run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson && fits(step)).map(|step| step.id.as_str()).collect();
     match waiting.as_slice() {
         [one] => Ok((*one).to_owned()),
-        [] => Err(Failure::refused(text::no_step_waits(noun, &act.name, &context.hub.place()))),
+        [] => Err(Failure::refused(text::no_step_waits(noun, &act.name, context.hub.place()))),
         many => Err(Failure::usage(text::which_step(noun, &act.name, many))),
     }
 }
@@ -105,7 +122,7 @@ pub fn ask(question: &str) -> Result<String> {
 pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunAction) -> Result<ExitStatus> {
     let (kind, step) = (action.action, action.step.clone());
     let number = append_action::<K>(&context.hub, name, action).await?;
-    let back = format!("p861 {} watch {name}{}", K::NOUN, context.hub.place());
+    let back = context.hub.typed(&format!("p861 {} watch {name}", K::NOUN));
     context.printer.remark(&text::action_asked(kind, step.as_deref()));
     if context.global.no_wait {
         return Ok(ExitStatus::Good);

@@ -3,20 +3,20 @@
 use super::{
     Context,
     list::{print_list, print_object},
-    page::{self, Facts, cell, truth},
+    page::{self, Facts, Reader, cell, truth},
 };
 use crate::{
     args::{AppCommand, Discover},
     discover,
-    error::Result,
+    error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
-    hub::{connect_site, site_client},
+    hub::{connect_site, explain_at, site_client},
     printer::Output,
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::{Application, Site};
+use p861_crds::{Application, District, Site};
 
 /// Does what was typed.
 pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<ExitStatus> {
@@ -25,36 +25,45 @@ pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<Exit
         AppCommand::Discover(what) => discover(context, what).await,
         AppCommand::List => {
             let applications = hub.list_here::<Application>("").await?;
-            print_list(printer, &applications, &text::no_applications(&hub.namespace), |list| table(list, &hub.clock, printer.language))
+            print_list(printer, &applications, &text::no_applications(&hub.namespace), |list| table(list, printer.output == Output::Wide, &hub.clock, printer.language))
         }
         AppCommand::Status(name) => {
             let read = hub.get_here::<Application>(&name.name).await?;
             let conditions = read.object.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-            print_object(printer, &read, |application| page(application, &hub.clock, printer.language))?;
-            Ok(ExitStatus::judged(!conditions.iter().any(page::is_bad)))
+            print_object(printer, &read, |application| page(application, &hub.clock, printer.language, hub.place()))?;
+            // What nobody has looked at is not good.
+            Ok(ExitStatus::judged(!conditions.is_empty() && !conditions.iter().any(page::is_bad)))
         }
     }
 }
 
-fn table(applications: &[Application], clock: &Clock, language: Language) -> Vec<Line> {
-    let mut table = Table::new(language, &[text::APPLICATION, text::DEPARTMENT, text::SITE, text::HEALTHY, text::PROTECTED, text::RECOVERABLE, text::LAST_BACKUP, text::PLAN]);
+fn table(applications: &[Application], wide: bool, clock: &Clock, language: Language) -> Vec<Line> {
+    let mut heads = vec![text::APPLICATION, text::DEPARTMENT, text::SITE, text::HEALTHY, text::PROTECTED, text::RECOVERABLE, text::FAILOVER, text::LAST_BACKUP];
+    if wide {
+        heads.extend([text::POLICY, text::PLAN]);
+    }
+    let mut table = Table::new(language, &heads);
     for application in applications {
         let status = application.status.clone().unwrap_or_default();
-        table.row(vec![
+        let mut row = vec![
             Line::of(application.name_any()),
             Line::of(&application.spec.department),
             cell(status.active_site.as_ref()),
             truth(&status.conditions, "Healthy", language),
             truth(&status.conditions, "Protected", language),
             truth(&status.conditions, "Recoverable", language),
+            truth(&status.conditions, "ReadyToFailover", language),
             cell(status.last_backup.as_ref().map(|last| clock.age(last.recovery_point_time.0, language))),
-            cell(status.recovery_plan.as_ref()),
-        ]);
+        ];
+        if wide {
+            row.extend([cell(status.backup_policy.as_ref()), cell(status.recovery_plan.as_ref())]);
+        }
+        table.row(row);
     }
     table.lines()
 }
 
-fn page(application: &Application, clock: &Clock, language: Language) -> Vec<Line> {
+fn page(application: &Application, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let (name, status) = (application.name_any(), application.status.clone().unwrap_or_default());
     let mut lines = vec![Line::toned(Tone::Strong, format!("{} {name}", text::noun("app").pick(language))).with(format!(" · {}", page::both_names(application.spec.names.as_ref(), &name, language)))];
     let objectives = status.objectives.as_ref().map(|o| {
@@ -70,34 +79,49 @@ fn page(application: &Application, clock: &Clock, language: Language) -> Vec<Lin
             .maybe(text::F_BACKUP, status.last_backup.as_ref().map(|last| format!("{}, {}", last.name, ago(last.recovery_point_time.0))))
             .maybe(text::F_VERIFIED, (!status.verified.is_empty()).then(|| status.verified.iter().map(|v| format!("{:?} {}", v.level, v.backup)).collect::<Vec<_>>().join(", ")))
             .maybe(text::F_PLAN, status.recovery_plan.as_ref())
-            .maybe(text::F_DRILL, status.last_drill.as_ref().map(|last| last.name.clone()))
+            .maybe(text::F_DRILL, status.last_drill.as_ref().map(|last| format!("{}, {}", last.name, ago(last.completion_time.0))))
             .lines(),
     );
-    lines.extend(page::conditions(&status.conditions, language));
+    lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &name }));
     lines
 }
 
 async fn discover(context: &Context<'_>, what: &Discover) -> Result<ExitStatus> {
-    let hub = &context.hub;
-    let client = match (&what.site_kubeconfig, &what.site_context, &what.site) {
-        (None, None, Some(site)) => site_client(hub, &hub.get::<Site>(None, site).await?.object, &what.operator_namespace).await?.0,
-        (file, context_name, _) => connect_site(file.as_deref().or(context.global.kubeconfig.as_deref()), context_name.as_deref()).await?.0,
+    let (hub, printer, namespace) = (&context.hub, context.printer, what.namespace_on_site.as_str());
+    let (client, address) = match (&what.site_kubeconfig, &what.site_context, &what.site) {
+        (None, None, Some(site)) => site_client(hub, &hub.get::<Site>(None, site).await?.object).await?,
+        (file, context_name, _) => connect_site(file.as_deref().or(context.global.kubeconfig.as_deref()), context_name.as_deref()).await?,
     };
-    let district = hub.district.as_ref().map_or_else(|| hub.namespace.clone(), kube::ResourceExt::name_any);
-    let found = discover::look(&client, &what.namespace_on_site).await.map_err(|error| hub.explain(&error, &text::to_list("workloads", Some(&what.namespace_on_site))))?;
-    let default_name = what.namespace_on_site.strip_prefix(&format!("{district}-")).unwrap_or(&what.namespace_on_site);
+    let site = what.site.as_deref().or(what.site_context.as_deref()).unwrap_or("?");
+    let found = discover::look(&client, namespace).await.map_err(|error| explain_at(&error, &address, &text::to_look_into(namespace, site)))?;
+    if found.is_empty() {
+        return Err(Failure::refused(text::nothing_discovered(namespace, site)));
+    }
+    let prefix = hub.district.as_ref().map(|district| format!("{}-", district.name_any()));
+    let default_name = prefix.as_deref().and_then(|prefix| namespace.strip_prefix(prefix)).unwrap_or(namespace);
     let name = what.name.as_deref().unwrap_or(default_name);
-    let draft = discover::draft(&found, name, &hub.namespace, &what.namespace_on_site);
-    match context.printer.output {
-        Output::Json => context.printer.structure(&draft)?,
-        _ => {
-            let yaml = serde_saphyr::to_string(&draft).map_err(|error| crate::error::Failure::unexpected(text::unwritable(&error.to_string())))?;
-            context.printer.raw(&yaml);
-        }
+    let departments: Vec<&str> = hub.district.iter().flat_map(|district| &district.spec.departments).map(|department| department.name.as_str()).collect();
+    let draft = discover::draft(&found, name, &hub.namespace, namespace);
+    if printer.output == Output::Json {
+        printer.structure(&draft)?;
+    } else {
+        let yaml = discover::manifest(&draft, &found, site, &departments).map_err(|why| Failure::unexpected(text::unwritable(&why)))?;
+        printer.raw(&yaml);
     }
-    for line in discover::remarks(&found) {
-        context.printer.note(&line);
+    for line in discover::remarks(&found, printer.language) {
+        printer.note(&line);
     }
-    context.printer.remark(&text::discover_next(&format!("{name}.yaml")));
+    if let Some(district) = hub.district.as_ref().filter(|district| !is_allotted(district, namespace)) {
+        printer.warn(&text::not_allotted(namespace, &district.name_any()));
+    }
+    printer.remark(&text::discover_next(&format!("{name}.yaml")));
     Ok(ExitStatus::Good)
+}
+
+/// Whether the district may touch a namespace of a site.
+fn is_allotted(district: &District, namespace: &str) -> bool {
+    match &district.spec.site_namespaces {
+        Some(allotted) if !allotted.names.is_empty() || !allotted.prefixes.is_empty() => allotted.names.iter().any(|name| name == namespace) || allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str())),
+        _ => namespace.starts_with(&format!("{}-", district.name_any())),
+    }
 }

@@ -3,8 +3,8 @@
 use super::{
     Context, act,
     drill_list::phase as phase_cell,
-    list::{print_list, print_object},
-    page::{self, Facts, cell, dash},
+    list::{print_list, show_run},
+    page::{self, Facts, Reader, cell, condition, dash, is_bad, reason_of, size},
     start::started,
 };
 use crate::{
@@ -13,27 +13,26 @@ use crate::{
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
     hub::{Hub, Run as _, create_run},
+    printer::Output,
     run::{Snapshot, Stand, Watched},
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_core::quantity::{Quantity, human_bytes};
-use p861_crds::{Application, Backup, BackupSpec, ObjectReference, Time, common::RunPhase};
-use std::collections::BTreeSet;
+use p861_crds::{Application, Backup, BackupSpec, BackupStatus, ObjectReference, Time, common::RunPhase};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
-/// How many of the newest are listed.
-const NEWEST: usize = 10;
+/// How many of the newest of each application are listed.
+const NEWEST: usize = 2;
 
 /// Does what was typed.
 pub async fn perform(context: &Context<'_>, command: &BackupCommand) -> Result<ExitStatus> {
     match command {
         BackupCommand::Now(what) => now(context, what).await,
         BackupCommand::List(what) => list(context, what).await,
-        BackupCommand::Show(name) => {
-            let read = context.hub.get_here::<Backup>(&name.name).await?;
-            print_object(context.printer, &read, |backup| page(backup, &context.hub.clock, context.printer.language))?;
-            Ok(ExitStatus::Good)
-        }
+        BackupCommand::Show(name) => show_run::<Backup>(context, &name.name).await,
         BackupCommand::Act(verb) => act::perform::<Backup>(context, verb).await,
     }
 }
@@ -60,17 +59,22 @@ async fn now(context: &Context<'_>, what: &BackupNow) -> Result<ExitStatus> {
 }
 
 async fn list(context: &Context<'_>, what: &BackupList) -> Result<ExitStatus> {
-    let mut backups = context.hub.list_here::<Backup>("").await?;
-    if let Some(application) = &what.application {
-        backups.items.retain(|backup| backup.spec.application_ref.name == *application);
-        let names: BTreeSet<String> = backups.items.iter().map(kube::ResourceExt::name_any).collect();
-        backups.raw.retain(|raw| raw.pointer("/metadata/name").and_then(serde_json::Value::as_str).is_some_and(|name| names.contains(name)));
+    let (hub, printer) = (&context.hub, context.printer);
+    let fields = what.application.as_ref().map(|name| format!("spec.applicationRef.name={name}")).unwrap_or_default();
+    let mut backups = hub.list_here::<Backup>(&fields).await?;
+    if let Some(application) = what.application.as_ref().filter(|_| backups.is_empty()) {
+        // No backup of a name that nobody has is no answer.
+        hub.get_here::<Application>(application).await?;
     }
-    let printer = context.printer;
     let all = backups.items.len();
-    let shown = if what.all { backups.items.clone() } else { worth_showing(&backups.items) };
-    let count = shown.len();
-    print_list(printer, &backups, &text::no_backups(&context.hub.namespace), |_| table(&shown, &context.hub.clock, printer.language))?;
+    backups.sort_by_key(|backup| (Reverse(born(backup)), backup.name_any()));
+    if !what.all {
+        let chosen = worth_showing(&backups.items);
+        backups.show(chosen);
+    }
+    let count = backups.items.len();
+    let alone = what.application.is_some();
+    print_list(printer, &backups, &text::no_backups(&hub.namespace, what.application.as_deref()), |backups| table(backups, alone, printer.output == Output::Wide, &hub.clock, printer.language))?;
     if !printer.structured() && count < all {
         printer.remark(&text::backups_shown(count, all));
     }
@@ -82,63 +86,82 @@ fn born(backup: &Backup) -> Option<jiff::Timestamp> {
     status.and_then(|s| s.recovery_point_time.as_ref()).map(|time| time.0).or(backup.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
-/// The newest ones, and of each application the newest of each level.
-fn worth_showing(backups: &[Backup]) -> Vec<Backup> {
-    let mut sorted: Vec<&Backup> = backups.iter().collect();
-    sorted.sort_by_key(|backup| (std::cmp::Reverse(born(backup)), backup.name_any()));
+/// Of each application the newest ones, and the newest of each level. They come sorted, the newest first.
+fn worth_showing(sorted: &[Backup]) -> Vec<Backup> {
+    let mut newer: BTreeMap<&str, usize> = BTreeMap::new();
     let mut levels = BTreeSet::new();
     let mut shown = Vec::new();
-    for (place, backup) in sorted.into_iter().enumerate() {
+    for backup in sorted {
+        let application = backup.spec.application_ref.name.as_str();
+        let so_far = newer.entry(application).or_default();
+        *so_far += 1;
         let level = backup.status.as_ref().and_then(|s| s.verification.as_ref()).map(|v| v.level);
-        let first = level.is_some_and(|level| levels.insert((backup.spec.application_ref.name.clone(), level)));
-        if place < NEWEST || first {
+        let first = level.is_some_and(|level| levels.insert((application, level)));
+        if *so_far <= NEWEST || first {
             shown.push(backup.clone());
         }
     }
     shown
 }
 
-fn size(quantity: &p861_crds::common::Quantity) -> String {
-    Quantity::parse(&quantity.0).ok().and_then(|quantity| quantity.bytes().ok()).map_or_else(|| quantity.0.clone(), human_bytes)
+/// How far a backup is proven. What was proven once counts for nothing when it is damaged now.
+fn verified(status: &BackupStatus, language: Language) -> Line {
+    match (condition(&status.conditions, "Verified").filter(|verified| is_bad(verified)), &status.verification) {
+        (Some(bad), _) if bad.reason == "Damaged" => Line::toned(Tone::Bad, reason_of(bad, language)),
+        (_, Some(verification)) => Line::toned(Tone::Good, format!("{:?}", verification.level)),
+        (Some(bad), None) => Line::toned(Tone::Bad, reason_of(bad, language)),
+        (None, None) => dash(),
+    }
 }
 
-fn table(backups: &[Backup], clock: &Clock, language: Language) -> Vec<Line> {
-    let heads = [text::BACKUP, text::APPLICATION, text::PHASE, text::DATA_AS_OF, text::AGE, text::SIZE, text::ADDED, text::VERIFIED];
+/// The table, in the order given. `alone` if all are of one application.
+fn table(backups: &[Backup], alone: bool, wide: bool, clock: &Clock, language: Language) -> Vec<Line> {
+    let mut heads = vec![text::BACKUP];
+    heads.extend((!alone).then_some(text::APPLICATION));
+    heads.extend([text::PHASE, text::DATA_AS_OF, text::AGE, text::SIZE, text::ADDED, text::VERIFIED]);
+    if wide {
+        heads.extend([text::SITE, text::SNAPSHOT, text::REASON]);
+    }
     let mut table = Table::new(language, &heads);
-    let mut sorted: Vec<&Backup> = backups.iter().collect();
-    sorted.sort_by_key(|backup| (std::cmp::Reverse(born(backup)), backup.name_any()));
-    for backup in sorted {
+    for backup in backups {
         let status = backup.status.clone().unwrap_or_default();
         let as_of = status.recovery_point_time.as_ref().map(|time| time.0);
-        table.row(vec![
-            Line::of(backup.name_any()),
-            Line::of(&backup.spec.application_ref.name),
+        let mut row = vec![Line::of(backup.name_any())];
+        row.extend((!alone).then(|| Line::of(&backup.spec.application_ref.name)));
+        row.extend([
             phase_cell(status.phase.unwrap_or_default(), language),
             cell(as_of.map(|time| clock.minute(time))),
             cell(as_of.map(|time| clock.age(time, language))),
             cell(status.size.as_ref().map(|s| size(&s.total))),
             cell(status.size.as_ref().and_then(|s| s.added.as_ref()).map(size)),
-            status.verification.as_ref().map_or_else(dash, |v| Line::toned(Tone::Good, format!("{:?}", v.level))),
+            verified(&status, language),
         ]);
+        if wide {
+            let reason = condition(&status.conditions, "Succeeded").map(|succeeded| succeeded.reason.clone());
+            row.extend([cell(status.site.as_ref()), cell(status.snapshot_id.as_ref().map(|id| id.chars().take(12).collect::<String>())), cell(reason)]);
+        }
+        table.row(row);
     }
     table.lines()
 }
 
 /// A backup's page.
-fn page(backup: &Backup, clock: &Clock, language: Language) -> Vec<Line> {
+fn page(backup: &Backup, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let status = backup.status.clone().unwrap_or_default();
     let mut lines = vec![Line::toned(Tone::Strong, format!("{} {} ", text::noun("backup").pick(language), backup.name_any())).then(phase_cell(status.phase.unwrap_or_default(), language))];
-    let contents = status.contents.as_ref().map(|c| format!("{} objects, {} volumes, {} streams", c.objects, c.volumes, c.streams));
+    let contents = status.contents.as_ref().map(|c| text::contents(c).pick(language).to_owned());
     lines.extend(
         Facts::new(language)
             .maybe(text::F_DATA_AS_OF, status.recovery_point_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()))
+            .with(text::F_APPLICATION, &backup.spec.application_ref.name)
+            .maybe(text::F_SITE, status.site.as_ref())
             .maybe(text::F_CONTENTS, contents)
             .maybe(text::F_SIZE, status.size.as_ref().map(|s| format!("{}, +{}", size(&s.total), s.added.as_ref().map_or_else(|| "?".into(), size))))
             .maybe(text::F_REPOSITORY, status.repository.as_ref())
             .maybe(text::F_SNAPSHOT, status.snapshot_id.as_ref().map(|id| id.chars().take(12).collect::<String>()))
             .lines(),
     );
-    lines.extend(page::conditions(&status.conditions, language));
+    lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &backup.name_any() }));
     lines
 }
 
@@ -162,12 +185,56 @@ impl Watched for Backup {
     }
 
     async fn summary(&self, hub: &Hub, language: Language) -> Vec<Line> {
-        page(self, &hub.clock.at(jiff::Timestamp::now()), language)
+        page(self, &hub.clock.at(jiff::Timestamp::now()), language, hub.place())
     }
+}
+
+/// What is in a backup: `1 stream, 1 volume, 1.8 GiB`.
+pub fn contents_and_size(status: &BackupStatus, language: Language) -> String {
+    let contents = status.contents.as_ref().map(|contents| text::data_parts(contents).pick(language).to_owned());
+    [contents, status.size.as_ref().map(|s| size(&s.total))].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The ConfigMap of a journal, where its plan stands too.
 pub fn journal_map(location: Option<&str>) -> Option<(String, &'static str)> {
     let name = location?.strip_prefix("configmap:")?.rsplit('/').next()?;
     Some((name.to_owned(), "plan.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn backup(name: &str, application: &str, minute: u8, level: Option<&str>) -> Backup {
+        let time = format!("2026-11-24T08:{minute:02}:00Z");
+        let mut document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": name}, "spec": {"applicationRef": {"name": application}},
+            "status": {"phase": "Succeeded", "recoveryPointTime": time}});
+        if let Some(level) = level {
+            document["status"]["verification"] = json!({"level": level, "verifiedTime": time});
+        }
+        serde_json::from_value(document).expect("a backup")
+    }
+
+    #[test]
+    fn the_newest_two_of_each_application_and_the_newest_of_each_level_are_worth_showing() {
+        let sorted = [
+            backup("a5", "a", 50, None),
+            backup("a4", "a", 40, Some("Stored")),
+            backup("a3", "a", 30, Some("Stored")),
+            backup("a2", "a", 20, Some("Probed")),
+            backup("a1", "a", 10, Some("Probed")),
+            backup("b1", "b", 5, None),
+        ];
+        let names: Vec<String> = worth_showing(&sorted).iter().map(kube::ResourceExt::name_any).collect();
+        assert_eq!(names, ["a5", "a4", "a2", "b1"]);
+    }
+
+    #[test]
+    fn a_damaged_backup_is_not_shown_as_proven() {
+        let mut damaged = backup("a", "a", 1, Some("Probed"));
+        let conditions = json!([{"type": "Verified", "status": "False", "reason": "Damaged", "message": "pack 12ab is missing", "lastTransitionTime": "2026-11-24T08:00:00Z"}]);
+        damaged.status.get_or_insert_default().conditions = serde_json::from_value(conditions).expect("conditions");
+        assert_eq!(verified(&damaged.status.unwrap_or_default(), Language::Zh).to_string(), "已损坏");
+    }
 }

@@ -1,14 +1,16 @@
 //! Lists and single objects, in every form.
 
+use super::Context;
 use crate::{
     error::Result,
     exit::ExitStatus,
     format::Line,
-    hub::{Kind, Listing, Read},
+    hub::{Kind, Listing, Read, name_of},
     printer::{Output, Printer},
+    run::{Watched, standing},
     text::Bilingual,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// How kubectl names an object: `drill.platform861.io/NAME`.
 pub fn full_name<K: Kind>(name: &str) -> String {
@@ -23,11 +25,12 @@ pub fn print_list<K: Kind>(printer: &Printer, listing: &Listing<K>, none: &Bilin
     match printer.output {
         Output::Json | Output::Yaml => printer.structure(&json!({"apiVersion": "v1", "kind": "List", "items": listing.raw, "metadata": {"resourceVersion": ""}}))?,
         Output::Name => {
-            for name in listing.raw.iter().filter_map(|object| object.pointer("/metadata/name").and_then(Value::as_str)) {
+            for name in listing.raw.iter().filter_map(name_of) {
                 printer.line(&Line::of(full_name::<K>(name)));
             }
         }
-        Output::Table | Output::Wide | Output::Html if listing.items.is_empty() => printer.remark(none),
+        Output::Table | Output::Wide | Output::Html if listing.is_empty() => printer.remark(none),
+        Output::Table | Output::Wide | Output::Html if listing.items.is_empty() => {}
         Output::Table | Output::Wide | Output::Html => printer.lines(&table(&listing.items)),
     }
     Ok(ExitStatus::Good)
@@ -41,4 +44,13 @@ pub fn print_object<K: Kind>(printer: &Printer, read: &Read<K>, page: impl FnOnc
         Output::Table | Output::Wide | Output::Html => printer.lines(&page(&read.object)),
     }
     Ok(())
+}
+
+/// Shows a run: its steps while it goes on, its page when it has ended.
+pub async fn show_run<K: Watched>(context: &Context<'_>, name: &str) -> Result<ExitStatus> {
+    let (hub, printer) = (&context.hub, context.printer);
+    let read = hub.get_here::<K>(name).await?;
+    let lines = if printer.structured() || printer.output == Output::Name { Vec::new() } else { standing(hub, &read.object, printer.language).await };
+    print_object(printer, &read, |_| lines)?;
+    Ok(ExitStatus::Good)
 }

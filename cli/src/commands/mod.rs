@@ -8,8 +8,10 @@ mod district;
 mod drill;
 mod list;
 mod man;
+mod needs;
 mod page;
 mod plan;
+mod reference;
 mod repository;
 mod restore;
 mod site;
@@ -17,7 +19,7 @@ mod start;
 mod status;
 
 // What several nouns show of a drill.
-use drill::{list as drill_list, run as drill_run, show as drill_show};
+use drill::{list as drill_list, run as drill_run};
 
 use crate::{
     args::{Cli, Command},
@@ -43,6 +45,7 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
     match &cli.command {
         Command::Completions { shell } => return Ok(completions::print(*shell, printer)),
         Command::Man { folder } => return man::write(folder, printer),
+        Command::Reference => return reference::print(printer),
         _ => {}
     }
     let report = matches!(&cli.command, Command::Drill(crate::args::DrillCommand::Report(_)));
@@ -50,6 +53,10 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         return Err(Failure::usage(text::html_is_for_reports()));
     }
     let context = Context { hub: Hub::connect(&cli.global).await?, printer, global: &cli.global };
+    if !matches!(&cli.command, Command::Site(_) | Command::District(_)) {
+        context.hub.must_be_somewhere()?;
+        context.hub.remarks.iter().for_each(|remark| printer.warn(remark));
+    }
     match &cli.command {
         Command::Status => status::show(&context).await,
         Command::Site(command) => site::perform(&context, command).await,
@@ -60,6 +67,6 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Restore(command) => restore::perform(&context, command).await,
         Command::Plan(command) => plan::perform(&context, command).await,
         Command::Drill(command) => drill::perform(&context, command).await,
-        Command::Completions { .. } | Command::Man { .. } => Ok(ExitStatus::Good),
+        Command::Completions { .. } | Command::Man { .. } | Command::Reference => Ok(ExitStatus::Good),
     }
 }

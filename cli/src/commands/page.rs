@@ -3,9 +3,11 @@
 use crate::{
     args,
     format::{Line, Table, Tone},
+    hub::typed,
     text::{self, Language, Word},
 };
-use p861_crds::{Condition, LocalizedText};
+use p861_core::quantity;
+use p861_crds::{Condition, LocalizedText, common::Quantity};
 
 /// Facts of an object, a line each.
 pub struct Facts {
@@ -82,11 +84,34 @@ pub fn both_names(names: Option<&LocalizedText>, name: &str, language: Language)
     if words.is_empty() { name.to_owned() } else { words.join(" ") }
 }
 
+/// The text of a condition's reason; the reason itself where there is none.
+pub fn reason_of(condition: &Condition, language: Language) -> String {
+    text::reason(&condition.reason).map_or_else(|| condition.reason.clone(), |word| word.pick(language).to_owned())
+}
+
+/// A quantity as people read sizes; as it is written if it is none.
+pub fn size(quantity: &Quantity) -> String {
+    quantity::Quantity::parse(&quantity.0).ok().and_then(|parsed| parsed.bytes().ok()).map_or_else(|| quantity.0.clone(), quantity::human_bytes)
+}
+
+/// Who is told, where, and about which object.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// The reader's language.
+    pub language: Language,
+    /// The options that lead to the district, see `Hub::place`.
+    pub place: &'a str,
+    /// The object's name.
+    pub name: &'a str,
+}
+
 /// What a condition says, and the command that mends it if its message ends with one.
 ///
 /// In Chinese the reason's text stands first, and the message, which is English, behind it.
-pub fn says(condition: &Condition, language: Language) -> (String, Option<String>) {
-    let (message, command) = split_command(&condition.message);
+pub fn says(condition: &Condition, reader: &Reader<'_>) -> (String, Option<String>) {
+    let language = reader.language;
+    let (message, command) = split_command(&condition.message, reader.name);
+    let command = command.map(|command| typed(&command, reader.place));
     let said = match (language, text::reason(&condition.reason)) {
         (Language::Zh, Some(word)) if message.is_empty() => word.pick(language).to_owned(),
         (Language::Zh, Some(word)) => format!("{}（{message}）", word.pick(language)),
@@ -97,16 +122,28 @@ pub fn says(condition: &Condition, language: Language) -> (String, Option<String
     (said, command)
 }
 
-/// Splits `…: p861 plan check shinan-core` into what is said and the command, if this program understands the command.
-pub fn split_command(message: &str) -> (&str, Option<String>) {
+/// Splits `…: p861 plan check shinan-core` into what is said and the command, if this program understands the command, perhaps with the object's name
+/// behind it.
+pub fn split_command<'a>(message: &'a str, name: &str) -> (&'a str, Option<String>) {
     let at = [": p861 ", "; p861 ", ": kubectl "].iter().filter_map(|mark| message.rfind(mark)).max();
-    let Some((said, command)) = at.and_then(|at| Some((message.get(..at)?, message.get(at + 2..)?))) else { return (message, None) };
-    let usable = command.starts_with("kubectl ") || args::understands(command);
-    (said, usable.then(|| command.to_owned()))
+    let (said, command) = match at.and_then(|at| Some((message.get(..at)?, message.get(at + 2..)?))) {
+        Some(parts) => parts,
+        None if args::understands(message) => ("", message),
+        None => return (message, None),
+    };
+    if command.starts_with("kubectl ") || args::understands(command) {
+        return (said, Some(command.to_owned()));
+    }
+    let named = format!("{command} {name}");
+    (said, args::understands(&named).then_some(named))
 }
 
-/// Conditions, a line each: a mark, the type, what it says, the command.
-pub fn conditions(conditions: &[Condition], language: Language) -> Vec<Line> {
+/// Conditions, a line each: a mark, the type, what it says, the command. An object without any was not looked at, which is no good news.
+pub fn conditions(conditions: &[Condition], reader: &Reader<'_>) -> Vec<Line> {
+    let language = reader.language;
+    if conditions.is_empty() {
+        return vec![Line::toned(Tone::Warn, "! ").with(text::never_looked_at().pick(language))];
+    }
     let mut table = Table::bare();
     for condition in conditions {
         let (mark, tone) = match condition.status.as_str() {
@@ -114,7 +151,7 @@ pub fn conditions(conditions: &[Condition], language: Language) -> Vec<Line> {
             "False" => ("✗", Tone::Bad),
             _ => ("·", Tone::Warn),
         };
-        let (said, command) = says(condition, language);
+        let (said, command) = says(condition, reader);
         let head = Line::toned(tone, mark).with(" ").with(text::condition(&condition.type_).map_or(condition.type_.as_str(), |word| word.pick(language)));
         let mut row = vec![head, Line::of(said)];
         row.extend(command.filter(|_| condition.status != "True").map(|command| Line::toned(Tone::Strong, command)));
@@ -129,16 +166,22 @@ mod tests {
 
     #[test]
     fn a_command_is_cut_off_a_message_only_if_it_can_be_typed() {
-        assert_eq!(split_command("1 of 7 checks: p861 plan check shinan-core"), ("1 of 7 checks", Some("p861 plan check shinan-core".into())));
-        assert_eq!(split_command("too old: p861 backup frobnicate portal"), ("too old", None));
-        assert_eq!(split_command("portal: last Probed 2026-11-15"), ("portal: last Probed 2026-11-15", None));
-        assert_eq!(split_command("no: kubectl get pods"), ("no", Some("kubectl get pods".into())));
+        let split = |message| split_command(message, "core");
+        assert_eq!(split("1 of 7 checks: p861 plan check shinan-core"), ("1 of 7 checks", Some("p861 plan check shinan-core".into())));
+        assert_eq!(split("too old: p861 backup frobnicate portal"), ("too old", None));
+        assert_eq!(split("portal: last Probed 2026-11-15"), ("portal: last Probed 2026-11-15", None));
+        assert_eq!(split("no: kubectl get pods"), ("no", Some("kubectl get pods".into())));
+        assert_eq!(split("p861 plan check shinan-core"), ("", Some("p861 plan check shinan-core".into())), "a message may be nothing but a command");
+        assert_eq!(split("never drilled: p861 drill run"), ("never drilled", Some("p861 drill run core".into())), "the object's own name is what is missing");
     }
 
     #[test]
     fn a_chinese_reader_gets_the_reasons_text_and_the_message() {
         let condition = Condition { type_: "Recoverable".into(), status: "False".into(), reason: "NeverVerified".into(), message: "no Probed backup".into(), observed_generation: None, last_transition_time: p861_crds::Time(jiff::Timestamp::UNIX_EPOCH) };
-        assert_eq!(says(&condition, Language::Zh).0, "从未验证（no Probed backup）");
-        assert_eq!(says(&condition, Language::En).0, "no Probed backup");
+        let reader = |language| Reader { language, place: " -d shinan", name: "portal" };
+        assert_eq!(says(&condition, &reader(Language::Zh)).0, "从未验证（no Probed backup）");
+        assert_eq!(says(&condition, &reader(Language::En)).0, "no Probed backup");
+        let named = Condition { message: "no Probed backup: p861 backup now portal".into(), ..condition };
+        assert_eq!(says(&named, &reader(Language::En)).1.as_deref(), Some("p861 backup now portal -d shinan"), "a command is complete");
     }
 }

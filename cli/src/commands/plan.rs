@@ -3,8 +3,8 @@
 use super::{
     Context,
     drill_run::sites,
-    list::{print_list, print_object},
-    page::{self, cell, split_command, truth},
+    list::{full_name, print_list, print_object},
+    page::{self, Facts, Reader, cell, split_command, truth},
 };
 use crate::{
     args::{PlanCheck, PlanCommand},
@@ -17,7 +17,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::{RecoveryPlan, recovery::plan::PreflightResult};
+use p861_crds::{RecoveryPlan, recovery::plan::{PreflightCheck, PreflightResult}};
 use serde_json::json;
 
 /// The key of a plan's steps.
@@ -34,7 +34,7 @@ pub async fn perform(context: &Context<'_>, command: &PlanCommand) -> Result<Exi
     match command {
         PlanCommand::List => {
             let plans = hub.list_here::<RecoveryPlan>("").await?;
-            print_list(printer, &plans, &text::no_plans(&hub.namespace), |plans| table(plans, printer.language))
+            print_list(printer, &plans, &text::no_plans(&hub.namespace), |plans| table(plans, printer.output == Output::Wide, printer.language))
         }
         PlanCommand::Show(name) => {
             let read = hub.get_here::<RecoveryPlan>(&name.name).await?;
@@ -45,38 +45,62 @@ pub async fn perform(context: &Context<'_>, command: &PlanCommand) -> Result<Exi
     }
 }
 
-fn table(plans: &[RecoveryPlan], language: Language) -> Vec<Line> {
-    let mut table = Table::new(language, &[text::PLAN, text::READY, text::DRILLED, text::RTO, text::TARGET, text::DRILL]);
+fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
+    let mut heads = vec![text::PLAN, text::ACTIVE, text::EPOCH, text::READY, text::DRILLED, text::RTO, text::TARGET, text::RUN];
+    if wide {
+        heads.extend([text::DRILL, text::WRITER]);
+    }
+    let mut table = Table::new(language, &heads);
     for plan in plans {
         let status = plan.status.clone().unwrap_or_default();
-        let last = status.last_drill.as_ref().map(|last| last.name.clone());
-        table.row(vec![
+        let mut row = vec![
             Line::of(plan.name_any()),
+            cell(status.active_site.as_ref()),
+            cell(status.epoch.map(|epoch| epoch.to_string())),
             truth(&status.conditions, "ReadyToFailover", language),
             truth(&status.conditions, "Drilled", language),
             cell(status.prediction.as_ref().map(|p| &p.rto.0)),
             cell(plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| &rto.0)),
-            cell(last),
-        ]);
+            cell(status.current_run.as_ref()),
+        ];
+        if wide {
+            row.extend([cell(status.last_drill.as_ref().map(|last| &last.name)), truth(&status.conditions, "SingleWriter", language)]);
+        }
+        table.row(row);
     }
     table.lines()
 }
 
+/// `Plan shinan-core · xinxi-dasha → laoshan-dr · epoch 7 · 41 steps · predicted 9m40s of 30m (5 drills) · digest 1f0e8b6a9d24`.
 fn head(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Line {
     let status = plan.status.clone().unwrap_or_default();
     let (home, standby) = sites(plan, hub.district.as_ref());
     let mut parts = vec![format!("{} → {}", home.as_deref().unwrap_or("?"), standby.as_deref().unwrap_or("?"))];
-    parts.extend(status.epoch.map(|epoch| format!("epoch {epoch}")));
-    parts.extend(status.steps.as_ref().map(|steps| text::step_counts(&p861_crds::common::StepCounts { total: steps.total, ..Default::default() }).pick(language).replace("0 of ", "").replace("0/", "")));
+    let mut say = |words: Option<text::Bilingual>| parts.extend(words.map(|words| words.pick(language).to_owned()));
+    say(status.epoch.map(text::epoch));
+    say(status.steps.as_ref().map(|steps| text::steps_total(steps.total)));
     let target = plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str());
-    parts.extend(status.prediction.as_ref().map(|p| text::predicted(&p.rto.0, target).pick(language).trim_end_matches(['.', '。']).to_owned()));
-    parts.extend(status.plan_digest.as_ref().map(|digest| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>()));
+    say(status.prediction.as_ref().map(|p| text::predicted(&p.rto.0, target, p.samples)));
+    say(status.plan_digest.as_ref().map(|digest| text::digest(&digest.trim_start_matches("sha256:").chars().take(12).collect::<String>())));
     Line::toned(Tone::Strong, format!("{} {}", text::noun("plan").pick(language), plan.name_any())).with(format!(" · {}", parts.join(" · ")))
 }
 
 fn page(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Vec<Line> {
+    let status = plan.status.clone().unwrap_or_default();
     let mut lines = vec![head(hub, plan, language)];
-    lines.extend(page::conditions(plan.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default(), language));
+    let members = |group: &p861_crds::recovery::plan::Group| group.members.iter().map(|member| member.application_ref.name.as_str()).collect::<Vec<_>>().join(", ");
+    let groups: Vec<String> = plan.spec.groups.iter().map(|group| format!("{} ({})", group.name, members(group))).collect();
+    let ago = |time: jiff::Timestamp| text::ago(&hub.clock.minute(time), &hub.clock.age(time, language)).pick(language).to_owned();
+    let last = status.last_drill.as_ref().map(|last| format!("{}: {}, {}", last.name, text::result(last.result).pick(language), ago(last.completion_time.0)));
+    lines.extend(
+        Facts::new(language)
+            .with(text::F_GROUPS, groups.join(" → "))
+            .with(text::F_REPOSITORY, &plan.spec.repository_ref.name)
+            .maybe(text::F_DRILL, last)
+            .maybe(text::F_RUN, status.current_run.as_ref())
+            .lines(),
+    );
+    lines.extend(page::conditions(&status.conditions, &Reader { language, place: hub.place(), name: &plan.name_any() }));
     lines
 }
 
@@ -84,46 +108,87 @@ async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     let plan = hub.get_here::<RecoveryPlan>(&what.name).await?.object;
     let status = plan.status.clone().unwrap_or_default();
-    let ready = page::condition(&status.conditions, "Ready").cloned();
-    if let Some(bad) = ready.filter(page::is_bad) {
-        let (said, command) = page::says(&bad, printer.language);
-        let end = command.map(|command| format!(": {command}")).unwrap_or_default();
-        return Err(Failure::new(ExitStatus::Bad, text::Bilingual::same(format!("{}: {said}{end}", what.name))));
+    // What was checked must be what stands there now.
+    if status.observed_generation.is_none_or(|seen| plan.metadata.generation.is_some_and(|now| seen < now)) {
+        return Err(Failure::refused(text::not_checked(&what.name, &hub.operator_namespace)));
     }
+    let broken = page::condition(&status.conditions, "Ready").filter(|ready| page::is_bad(ready));
     let checks = status.preflight.as_ref().map(|preflight| preflight.checks.clone()).unwrap_or_default();
-    if checks.is_empty() {
-        return Err(Failure::refused(text::not_checked(&what.name)));
+    if broken.is_none() && checks.is_empty() {
+        return Err(Failure::refused(text::not_checked(&what.name, &hub.operator_namespace)));
     }
+    // Checks of a plan that does not compile any more are of another plan.
+    let checks = if broken.is_some() { Vec::new() } else { checks };
     let failed = checks.iter().filter(|check| check.result == PreflightResult::Fail).count();
-    let outline = if what.steps { Outline::load(hub, &steps_map(&what.name), STEPS).await } else { Outline::default() };
-    if printer.structured() {
-        printer.structure(&json!({"apiVersion": "cli.platform861.io/v1", "kind": "PlanCheck", "plan": what.name, "ready": failed == 0, "digest": status.plan_digest, "checks": checks, "steps": outline.0}))?;
-        return Ok(ExitStatus::judged(failed == 0));
+    let ready = broken.is_none() && failed == 0;
+    let outline = if (what.steps || what.graph) && broken.is_none() { outline(hub, &what.name).await? } else { Outline::default() };
+    match printer.output {
+        Output::Json | Output::Yaml => {
+            let mut answer = json!({"apiVersion": "cli.platform861.io/v1", "kind": "PlanCheck", "plan": what.name, "ready": ready, "digest": status.plan_digest, "checks": checks});
+            if let Some(condition) = broken {
+                answer["reason"] = json!(condition.reason);
+                answer["message"] = json!(condition.message);
+            }
+            if what.steps {
+                answer["steps"] = json!(outline.0);
+            }
+            if what.graph {
+                answer["waves"] = json!(outline.waves());
+            }
+            printer.structure(&answer)?;
+        }
+        Output::Name => printer.line(&Line::of(full_name::<RecoveryPlan>(&what.name))),
+        Output::Table | Output::Wide | Output::Html => {
+            printer.line(&head(hub, &plan, printer.language));
+            if let Some(condition) = broken {
+                printer.lines(&page::conditions(std::slice::from_ref(condition), &Reader { language: printer.language, place: hub.place(), name: &what.name }));
+            }
+            printer.lines(&results(hub, &what.name, &checks));
+            printer.say(&if broken.is_some() { text::plan_broken() } else { text::plan_verdict(failed, checks.len(), what.steps, what.graph) });
+            printer.lines(&steps(&outline, what, printer.language));
+        }
     }
-    if printer.output == Output::Name {
-        printer.line(&Line::of(super::list::full_name::<RecoveryPlan>(&what.name)));
-        return Ok(ExitStatus::judged(failed == 0));
-    }
-    printer.line(&head(hub, &plan, printer.language));
+    Ok(ExitStatus::judged(ready))
+}
+
+/// The compiled steps. Asked for by name, they are not left out silently.
+async fn outline(hub: &Hub, plan: &str) -> Result<Outline> {
+    let found = Outline::read(hub, &steps_map(plan), STEPS).await?;
+    found.ok_or_else(|| Failure::refused(text::steps_missing(plan, &steps_map(plan))))
+}
+
+/// The checks, a line each.
+fn results(hub: &Hub, plan: &str, checks: &[PreflightCheck]) -> Vec<Line> {
     let mut table = Table::bare();
-    for check in &checks {
+    for check in checks {
         let (mark, tone) = match check.result {
             PreflightResult::Pass => ("✓", Tone::Good),
             PreflightResult::Fail => ("✗", Tone::Bad),
         };
-        let (said, command) = split_command(&check.message);
+        let (said, command) = split_command(&check.message, plan);
         let mut row = vec![Line::toned(tone, mark).with(" ").with(&check.name), Line::of(said)];
-        row.extend(check.remedy.clone().or(command).map(|remedy| Line::toned(Tone::Strong, remedy)));
+        row.extend(check.remedy.clone().or(command).map(|remedy| Line::toned(Tone::Strong, hub.typed(&remedy))));
         table.row(row);
     }
-    printer.lines(&table.lines());
-    printer.say(&text::plan_verdict(failed, checks.len()));
+    table.lines()
+}
+
+/// The steps with their deadlines, and the waves in which they may run.
+fn steps(outline: &Outline, what: &PlanCheck, language: Language) -> Vec<Line> {
+    let mut lines = Vec::new();
     if what.steps {
-        let mut table = Table::bare();
+        let mut table = Table::new(language, &[text::STEP, text::DEADLINE, text::AFTER]);
         for step in &outline.0 {
             table.row(vec![Line::of(&step.id), cell(step.deadline.as_ref()), Line::toned(Tone::Dim, step.after.join(", "))]);
         }
-        printer.lines(&table.lines());
+        lines.extend(table.lines());
     }
-    Ok(ExitStatus::judged(failed == 0))
+    if what.graph {
+        let mut table = Table::bare();
+        for (number, wave) in outline.waves().iter().enumerate() {
+            table.row(vec![Line::toned(Tone::Dim, format!("{:>3}", number + 1)), Line::of(wave.join(", "))]);
+        }
+        lines.extend(table.lines());
+    }
+    lines
 }

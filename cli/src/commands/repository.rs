@@ -3,7 +3,7 @@
 use super::{
     Context,
     list::{print_list, print_object},
-    page::{self, Facts, cell, truth},
+    page::{self, Facts, Reader, cell, size, truth},
 };
 use crate::{
     args::RepositoryCommand,
@@ -26,7 +26,7 @@ pub async fn perform(context: &Context<'_>, command: &RepositoryCommand) -> Resu
         }
         RepositoryCommand::Show(name) => {
             let repository = context.hub.get_here::<BackupRepository>(&name.name).await?;
-            print_object(printer, &repository, |repository| show(repository, &context.hub.clock, printer.language))?;
+            print_object(printer, &repository, |repository| show(repository, &context.hub.clock, printer.language, context.hub.place()))?;
             Ok(ExitStatus::Good)
         }
     }
@@ -69,13 +69,8 @@ fn list(repositories: &[BackupRepository], wide: bool, language: Language) -> Ve
     table.lines()
 }
 
-/// A quantity as people read sizes; as it is written if it is none.
-pub fn size(quantity: &p861_crds::common::Quantity) -> String {
-    p861_core::quantity::Quantity::parse(&quantity.0).ok().and_then(|parsed| parsed.bytes().ok()).map_or_else(|| quantity.0.clone(), p861_core::quantity::human_bytes)
-}
-
 /// The page of a repository.
-fn show(repository: &BackupRepository, clock: &Clock, language: Language) -> Vec<Line> {
+fn show(repository: &BackupRepository, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let status = repository.status.clone().unwrap_or_default();
     let mut lines = vec![Line::toned(Tone::Strong, format!("{} {}", text::noun("repository").pick(language), repository.name_any()))];
     lines.extend(
@@ -92,6 +87,6 @@ fn show(repository: &BackupRepository, clock: &Clock, language: Language) -> Vec
             .maybe(text::F_REPOSITORY_ID, status.repository_id.as_ref())
             .lines(),
     );
-    lines.extend(page::conditions(&status.conditions, language));
+    lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &repository.name_any() }));
     lines
 }

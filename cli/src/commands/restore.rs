@@ -2,10 +2,10 @@
 
 use super::{
     Context, act,
-    backup::journal_map,
+    backup::{contents_and_size, journal_map},
     drill_list::phase as phase_cell,
-    list::{print_list, print_object},
-    page::{self, Facts, cell},
+    list::{print_list, show_run},
+    page::{self, Facts, Reader, cell, condition},
     start::started,
 };
 use crate::{
@@ -13,32 +13,31 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
-    hub::{Hub, Run as _, create_run},
+    hub::{Hub, Run as _, create_run, typed},
+    printer::Output,
     run::{Snapshot, Stand, Watched},
     text::{self, Language},
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    Backup, ObjectReference, Restore, RestoreSpec,
+    Application, Backup, ObjectReference, Restore, RestoreSpec,
     common::RunPhase,
-    protection::restore::{RestoreMode, RestoreSelection, RestoreSource, RestoreTarget},
+    protection::restore::{ConflictPolicy, RestoreMode, RestoreSelection, RestoreSource, RestoreTarget},
 };
 use serde::Deserialize;
 
 /// Does what was typed.
 pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<ExitStatus> {
+    let (hub, printer) = (&context.hub, context.printer);
     match command {
         RestoreCommand::Preview(what) => preview(context, what).await,
         RestoreCommand::Run(what) => run(context, what).await,
         RestoreCommand::List => {
-            let restores = context.hub.list_here::<Restore>("").await?;
-            print_list(context.printer, &restores, &text::no_restores(&context.hub.namespace), |restores| table(restores, &context.hub.clock, context.printer.language))
+            let mut restores = hub.list_here::<Restore>("").await?;
+            restores.sort_by_key(|restore| (std::cmp::Reverse(restore.metadata.creation_timestamp.as_ref().map(|time| time.0)), restore.name_any()));
+            print_list(printer, &restores, &text::no_restores(&hub.namespace), |restores| table(restores, printer.output == Output::Wide, &hub.clock, printer.language))
         }
-        RestoreCommand::Show(name) => {
-            let read = context.hub.get_here::<Restore>(&name.name).await?;
-            print_object(context.printer, &read, |restore| page(restore, &[], false, context.printer.language))?;
-            Ok(ExitStatus::Good)
-        }
+        RestoreCommand::Show(name) => show_run::<Restore>(context, &name.name).await,
         RestoreCommand::Act(verb) => act::perform::<Restore>(context, verb).await,
     }
 }
@@ -47,8 +46,8 @@ fn spec(what: &RestoreWhat, mode: RestoreMode) -> RestoreSpec {
     RestoreSpec {
         source: RestoreSource { backup_ref: Some(ObjectReference::new(&what.backup)), ..RestoreSource::default() },
         mode,
-        target: RestoreTarget { site_ref: what.site.clone().map(ObjectReference::new), namespace_mappings: what.map.clone(), ..RestoreTarget::default() },
-        select: RestoreSelection::default(),
+        target: RestoreTarget { site_ref: what.site.clone().map(ObjectReference::new), namespace_mappings: what.map.clone(), path_prefix: what.prefix.clone(), ..RestoreTarget::default() },
+        select: RestoreSelection { files: what.selected_files(), ..RestoreSelection::default() },
         conflict_policy: what.conflict.into(),
         deadline: "6h".into(),
         requested_by: None,
@@ -56,52 +55,99 @@ fn spec(what: &RestoreWhat, mode: RestoreMode) -> RestoreSpec {
     }
 }
 
+/// The options that say the same as a spec: ` --site laoshan-dr --conflict Merge`.
+fn options(spec: &RestoreSpec) -> String {
+    let mut words = spec.target.site_ref.as_ref().map(|site| format!(" --site {}", site.name)).unwrap_or_default();
+    words.extend(spec.target.namespace_mappings.iter().map(|mapping| format!(" --map {}={}", mapping.from, mapping.to)));
+    for file in &spec.select.files {
+        match file.paths.as_slice() {
+            [] => words.push_str(&format!(" --files {}", file.claim)),
+            paths => words.extend(paths.iter().map(|path| format!(" --files {}:{path}", file.claim))),
+        }
+    }
+    words.extend(spec.target.path_prefix.iter().map(|prefix| format!(" --prefix {prefix}")));
+    if spec.conflict_policy != ConflictPolicy::default() {
+        words.push_str(&format!(" --conflict {:?}", spec.conflict_policy));
+    }
+    words
+}
+
 async fn preview(context: &Context<'_>, what: &RestorePreview) -> Result<ExitStatus> {
-    let hub = &context.hub;
+    let (hub, printer) = (&context.hub, context.printer);
     hub.get_here::<Backup>(&what.what.backup).await?;
     let created = create_run(hub, &format!("{}-preview", what.what.backup), Restore::new("", spec(&what.what, RestoreMode::Preview))).await?;
-    let status = started(context, &created, &text::restore_announced(&what.what.backup, true)).await?;
-    if what.list && status != ExitStatus::Refused {
-        let name = created.name_any();
-        let read = hub.get_here::<Restore>(&name).await?;
-        let lines = load(hub, &name).await;
-        context.printer.lines(&page(&read.object, &lines, true, context.printer.language));
+    let status = started(context, &created, &text::preview_announced(&what.what.backup)).await?;
+    let ended = matches!(status, ExitStatus::Good | ExitStatus::Bad) && !context.global.no_wait;
+    if what.list && ended && matches!(printer.output, Output::Table | Output::Wide) {
+        printer.lines(&planned_table(&load(hub, &created.name_any()).await, printer.language));
     }
     Ok(status)
 }
 
 async fn run(context: &Context<'_>, what: &RestoreRun) -> Result<ExitStatus> {
-    let (hub, printer, backup) = (&context.hub, context.printer, &what.what.backup);
-    hub.get_here::<Backup>(backup).await?;
+    let (hub, printer, name) = (&context.hub, context.printer, &what.what.backup);
+    let backup = hub.get_here::<Backup>(name).await?.object;
+    let spec = spec(&what.what, RestoreMode::Execute);
     match (&what.belief, what.yes) {
-        (Some(belief), true) if belief == backup => {}
-        (Some(belief), true) => return Err(Failure::refused(text::wrong_belief("--backup", belief, backup))),
+        (Some(belief), true) if belief == name => {}
+        (Some(belief), true) => return Err(Failure::refused(text::wrong_belief("--backup", belief, name))),
         _ if printer.interactive => {
-            printer.say(&text::restore_announced(backup, false));
-            let typed = act::ask(&format!("{} ", text::type_to_go_on(backup).pick(printer.language)))?;
-            if typed.trim() != backup {
-                return Err(Failure::refused(text::not_confirmed(backup)));
+            let application = hub.get_here::<Application>(&backup.spec.application_ref.name).await?.object;
+            printer.lines(&announcement(&backup, &application, &spec, hub, printer.language));
+            let answer = act::ask(&format!("{} ", text::type_to_go_on(name).pick(printer.language)))?;
+            if answer.trim() != name {
+                return Err(Failure::refused(text::not_confirmed(name)));
             }
         }
-        _ => return Err(Failure::refused(text::needs_asking("p861 restore run", &format!("--yes --backup {backup}")))),
+        _ => return Err(Failure::refused(text::needs_asking("p861 restore run", &format!("--yes --backup {name}")))),
     }
-    let created = create_run(hub, &format!("{backup}-restore"), Restore::new("", spec(&what.what, RestoreMode::Execute))).await?;
-    started(context, &created, &text::restore_announced(backup, false)).await
+    let created = create_run(hub, &format!("{name}-restore"), Restore::new("", spec)).await?;
+    started(context, &created, &text::restore_announced(name)).await
 }
 
-fn table(restores: &[Restore], clock: &Clock, language: Language) -> Vec<Line> {
-    let mut table = Table::new(language, &[text::RESTORE, text::BACKUP, text::SITE, text::PHASE, text::STARTED]);
-    let mut sorted: Vec<&Restore> = restores.iter().collect();
-    sorted.sort_by_key(|restore| (std::cmp::Reverse(restore.metadata.creation_timestamp.as_ref().map(|time| time.0)), restore.name_any()));
-    for restore in sorted {
+/// What will happen, before it is asked for.
+fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, hub: &Hub, language: Language) -> Vec<Line> {
+    let (name, status) = (backup.name_any(), backup.status.clone().unwrap_or_default());
+    let active = application.status.as_ref().and_then(|status| status.active_site.clone());
+    let site = spec.target.site_ref.as_ref().map(|site| site.name.clone()).or(active).unwrap_or_else(|| "?".to_owned());
+    let into = application.spec.namespaces.iter().map(|namespace| match spec.target.namespace_mappings.iter().find(|mapping| mapping.from == *namespace) {
+        Some(mapping) => format!("{namespace} → {}", mapping.to),
+        None => namespace.clone(),
+    });
+    let as_of = status.recovery_point_time.as_ref().map(|time| text::data_as_of(&hub.clock.moment(time.0), &hub.clock.age(time.0, language), None).pick(language).to_owned());
+    let files: Vec<String> = spec.select.files.iter().map(|file| if file.paths.is_empty() { file.claim.clone() } else { format!("{}:{}", file.claim, file.paths.join(", ")) }).collect();
+    let mut lines = vec![Line::toned(Tone::Warn, text::restore_head(&name).pick(language))];
+    let facts = Facts::new(language).maybe(text::F_DATA, as_of).with(text::F_SITE, site).with(text::F_NAMESPACES, into.collect::<Vec<_>>().join(", "));
+    let facts = if files.is_empty() {
+        facts.with(text::F_OBJECTS, text::conflict(spec.conflict_policy).pick(language)).with(text::F_VOLUMES, text::volumes_over().pick(language))
+    } else {
+        facts.with(text::F_FILES, text::files_into(&files.join(", "), spec.target.path_prefix.as_deref()).pick(language))
+    };
+    lines.extend(facts.with(text::F_PREVIEW, hub.typed(&format!("p861 restore preview {name}{}", options(spec)))).lines());
+    lines
+}
+
+fn table(restores: &[Restore], wide: bool, clock: &Clock, language: Language) -> Vec<Line> {
+    let mut heads = vec![text::RESTORE, text::BACKUP, text::MODE, text::PHASE, text::PERCENT, text::STARTED];
+    if wide {
+        heads.extend([text::SITE, text::REASON]);
+    }
+    let mut table = Table::new(language, &heads);
+    for restore in restores {
         let status = restore.status.clone().unwrap_or_default();
-        table.row(vec![
+        let asked = restore.spec.source.backup_ref.as_ref().map(|backup| backup.name.clone());
+        let mut row = vec![
             Line::of(restore.name_any()),
-            cell(status.backup.as_ref()),
-            cell(status.site.as_ref()),
+            cell(status.backup.clone().or(asked)),
+            Line::of(text::mode(restore.spec.mode).pick(language)),
             phase_cell(status.phase.unwrap_or_default(), language),
+            cell(status.progress.as_ref().and_then(|progress| progress.percent).map(|percent| format!("{percent}%"))),
             cell(status.start_time.as_ref().map(|time| clock.minute(time.0))),
-        ]);
+        ];
+        if wide {
+            row.extend([cell(status.site.as_ref()), cell(condition(&status.conditions, "Succeeded").map(|succeeded| &succeeded.reason))]);
+        }
+        table.row(row);
     }
     table.lines()
 }
@@ -123,24 +169,68 @@ async fn load(hub: &Hub, name: &str) -> Vec<Planned> {
     map.and_then(|mut map| map.remove("preview.json")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-fn page(restore: &Restore, planned: &[Planned], whole: bool, language: Language) -> Vec<Line> {
+fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
+    let tone = match line.action.as_str() {
+        "refused" => Tone::Bad,
+        "change" => Tone::Warn,
+        _ => Tone::Plain,
+    };
+    vec![Line::toned(tone, text::planned(&line.action, language)), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]
+}
+
+fn planned_table(planned: &[Planned], language: Language) -> Vec<Line> {
+    let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
+    planned.iter().for_each(|line| table.row(planned_row(line, language)));
+    if table.is_empty() { Vec::new() } else { table.lines() }
+}
+
+/// The page of a preview: what would be created and what is the same in numbers, what would change or be refused by name.
+fn preview_page(restore: &Restore, planned: &[Planned], data: Option<String>, place: &str, language: Language) -> Vec<Line> {
+    let status = restore.status.clone().unwrap_or_default();
+    let changes = status.changes.clone().unwrap_or_default();
+    let number = |action: &str, count: i64| vec![Line::of(text::planned(action, language)), Line::of(text::objects(count).pick(language)), Line::of("-"), Line::of("")];
+    let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
+    if changes.create > 0 {
+        table.row(number("create", changes.create));
+    }
+    let (mut change, mut refused) = (changes.change, changes.refused);
+    for line in planned.iter().filter(|line| matches!(line.action.as_str(), "change" | "refused")) {
+        *(if line.action == "change" { &mut change } else { &mut refused }) -= 1;
+        table.row(planned_row(line, language));
+    }
+    // The operator names the first ones only.
+    for (action, count) in [("change", change), ("refused", refused), ("same", changes.same)] {
+        if count > 0 {
+            table.row(number(action, count));
+        }
+    }
+    if let Some(data) = data {
+        table.row(vec![Line::of(text::planned("data", language)), Line::of(data)]);
+    }
+    let mut lines = if table.is_empty() { Vec::new() } else { table.lines() };
+    if stands_in_the_way(restore) {
+        lines.push(Line::toned(Tone::Warn, text::preview_in_the_way(changes.change, changes.refused, restore.spec.conflict_policy).pick(language)));
+    }
+    let backup = restore.spec.source.backup_ref.as_ref().map(|backup| backup.name.clone()).or(status.backup);
+    if let Some(backup) = backup {
+        let command = typed(&format!("p861 restore run {backup}{}", options(&restore.spec)), place);
+        lines.push(Line::of(text::to_do_it(&command).pick(language)));
+    }
+    lines
+}
+
+/// Whether a restore as it was previewed would stop: something is refused, or different where nothing different may be.
+fn stands_in_the_way(restore: &Restore) -> bool {
+    let changes = restore.status.as_ref().and_then(|status| status.changes.clone()).unwrap_or_default();
+    changes.refused > 0 || (changes.change > 0 && restore.spec.conflict_policy == ConflictPolicy::Refuse)
+}
+
+fn page(restore: &Restore, place: &str, language: Language) -> Vec<Line> {
     let status = restore.status.clone().unwrap_or_default();
     let mut lines = vec![Line::toned(Tone::Strong, format!("{} {} ", text::noun("restore").pick(language), restore.name_any())).then(phase_cell(status.phase.unwrap_or_default(), language))];
-    let changes = status.changes.as_ref().map(|c| format!("create {}, change {}, same {}, refused {}", c.create, c.change, c.same, c.refused));
-    lines.extend(Facts::new(language).maybe(text::BACKUP, status.backup.as_ref()).maybe(text::SITE, status.site.as_ref()).maybe(text::F_CONTENTS, changes).lines());
-    let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
-    for line in planned.iter().filter(|line| whole || matches!(line.action.as_str(), "change" | "refused")) {
-        let tone = match line.action.as_str() {
-            "refused" => Tone::Bad,
-            "change" => Tone::Warn,
-            _ => Tone::Plain,
-        };
-        table.row(vec![Line::toned(tone, &line.action), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]);
-    }
-    if !table.is_empty() {
-        lines.extend(table.lines());
-    }
-    lines.extend(page::conditions(&status.conditions, language));
+    let changes = status.changes.as_ref().map(|changes| text::changes(changes).pick(language).to_owned());
+    lines.extend(Facts::new(language).maybe(text::F_FROM_BACKUP, status.backup.as_ref()).maybe(text::F_SITE, status.site.as_ref()).maybe(text::F_CONTENTS, changes).lines());
+    lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &restore.name_any() }));
     lines
 }
 
@@ -156,16 +246,72 @@ impl Watched for Restore {
     }
 
     fn verdict(&self) -> ExitStatus {
-        let refused = self.status.as_ref().and_then(|s| s.changes.as_ref()).is_some_and(|changes| changes.refused > 0);
         match self.phase() {
-            RunPhase::Succeeded => ExitStatus::judged(!refused),
+            RunPhase::Succeeded if self.spec.mode == RestoreMode::Preview => ExitStatus::judged(!stands_in_the_way(self)),
+            RunPhase::Succeeded => ExitStatus::judged(self.status.as_ref().and_then(|s| s.changes.as_ref()).is_none_or(|changes| changes.refused == 0)),
             RunPhase::Refused => ExitStatus::Refused,
             _ => ExitStatus::Bad,
         }
     }
 
     async fn summary(&self, hub: &Hub, language: Language) -> Vec<Line> {
-        let planned = load(hub, &self.name_any()).await;
-        page(self, &planned, false, language)
+        if self.spec.mode == RestoreMode::Execute || self.phase() != RunPhase::Succeeded {
+            return page(self, hub.place(), language);
+        }
+        let name = self.status.as_ref().and_then(|status| status.backup.clone()).unwrap_or_default();
+        let backup = hub.get_here::<Backup>(&name).await.ok().and_then(|read| read.object.status);
+        let data = backup.filter(|_| self.spec.select.files.is_empty()).map(|status| contents_and_size(&status, language));
+        preview_page(self, &load(hub, &self.name_any()).await, data, hub.place(), language)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn restore(spec: Value, changes: Value) -> Restore {
+        let mut document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Restore", "metadata": {"name": "r"}, "spec": spec, "status": {"phase": "Succeeded", "backup": "approval-1", "changes": changes}});
+        document["spec"]["source"] = json!({"backupRef": {"name": "approval-1"}});
+        serde_json::from_value(document).expect("a restore")
+    }
+
+    #[test]
+    fn the_command_of_a_preview_says_the_same_as_the_preview() {
+        let typed = ["--site", "laoshan-dr", "--map", "a=b", "--files", "c:/x", "--files", "c:/y", "--files", "d", "--prefix", "/p", "--conflict", "Merge"];
+        let words = ["p861", "restore", "preview", "approval-1"].iter().chain(&typed).map(std::ffi::OsString::from);
+        let crate::args::Command::Restore(RestoreCommand::Preview(preview)) = crate::args::parse(words, Language::En, false).expect("it is understood").command else { panic!("another command") };
+        assert_eq!(options(&spec(&preview.what, RestoreMode::Preview)).split_whitespace().collect::<Vec<_>>(), typed);
+    }
+
+    #[test]
+    fn what_would_stop_a_restore_makes_its_preview_bad() {
+        let preview = |policy: &str, change: i64, refused: i64| restore(json!({"mode": "Preview", "conflictPolicy": policy}), json!({"create": 1, "change": change, "same": 0, "refused": refused}));
+        assert_eq!(preview("Refuse", 0, 0).verdict(), ExitStatus::Good);
+        assert_eq!(preview("Refuse", 1, 0).verdict(), ExitStatus::Bad);
+        assert_eq!(preview("Merge", 1, 0).verdict(), ExitStatus::Good);
+        assert_eq!(preview("Merge", 1, 1).verdict(), ExitStatus::Bad);
+    }
+
+    #[test]
+    fn a_preview_names_what_is_in_the_way_and_counts_the_rest() {
+        let preview = restore(json!({"mode": "Preview", "conflictPolicy": "Refuse", "target": {"siteRef": {"name": "laoshan-dr"}}}), json!({"create": 137, "change": 2, "same": 5, "refused": 1}));
+        let planned = |action: &str, kind: &str, name: &str, why: &str| Planned { action: action.into(), kind: kind.into(), name: name.into(), why: why.into() };
+        let listed = [planned("change", "ConfigMap", "approval-config", "data.mode: live → maintenance"), planned("refused", "Ingress", "approval-old", "v1beta1 is not served")];
+        let lines: Vec<String> = preview_page(&preview, &listed, Some("1 streams, 1 volumes, 1.8 GiB".into()), " -d shinan", Language::En).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "ACTION   KIND                           NAME             WHY",
+                "create   137 objects                    -",
+                "change   ConfigMap                      approval-config  data.mode: live → maintenance",
+                "refused  Ingress                        approval-old     v1beta1 is not served",
+                "change   1 object                       -",
+                "same     5 objects                      -",
+                "data     1 streams, 1 volumes, 1.8 GiB",
+                "In the way: 1 refused, 2 there and different, and the conflict policy is Refuse: nothing would be written",
+                "To do it: p861 restore run approval-1 --site laoshan-dr -d shinan",
+            ]
+        );
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Context,
     list::{print_list, print_object},
-    page::{self, Facts, both_names, cell, dash, truth},
+    page::{self, Facts, Reader, both_names, cell, dash, size, truth},
 };
 use crate::{
     args::SiteCommand,
@@ -14,7 +14,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::Site;
+use p861_crds::{Site, platform::site::Capacity};
 
 /// Does what was typed.
 pub async fn perform(context: &Context<'_>, command: &SiteCommand) -> Result<ExitStatus> {
@@ -26,7 +26,7 @@ pub async fn perform(context: &Context<'_>, command: &SiteCommand) -> Result<Exi
         }
         SiteCommand::Show(name) => {
             let site = context.hub.get::<Site>(None, &name.name).await?;
-            print_object(printer, &site, |site| show(site, printer.language))?;
+            print_object(printer, &site, |site| show(site, printer.language, context.hub.place()))?;
             Ok(ExitStatus::Good)
         }
     }
@@ -57,14 +57,14 @@ fn list(sites: &[Site], wide: bool, language: Language) -> Vec<Line> {
 }
 
 /// The page of a site.
-fn show(site: &Site, language: Language) -> Vec<Line> {
+fn show(site: &Site, language: Language, place: &str) -> Vec<Line> {
     let name = site.name_any();
     let status = site.status.clone().unwrap_or_default();
     let access = match &site.spec.access.kubeconfig {
         Some(access) => format!("Secret {}", access.secret_ref.name),
         None => text::HUB_ITSELF.pick(language).to_owned(),
     };
-    let capacity = |capacity: &p861_crds::platform::site::Capacity| format!("cpu {}, memory {}, pods {}", capacity.cpu.0, capacity.memory.0, capacity.pods.0);
+    let capacity = |capacity: &Capacity| text::capacity(&capacity.cpu.0, &size(&capacity.memory), &capacity.pods.0).pick(language).to_owned();
     let mut lines = vec![Line::toned(crate::format::Tone::Strong, format!("{} {name}", text::noun("site").pick(language))).with(match &site.spec.names {
         Some(names) => format!(" · {}", both_names(Some(names), &name, language)),
         None => String::new(),
@@ -81,6 +81,6 @@ fn show(site: &Site, language: Language) -> Vec<Line> {
             .maybe(text::F_CLUSTER_UID, status.cluster_uid.as_ref())
             .lines(),
     );
-    lines.extend(page::conditions(&status.conditions, language));
+    lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &name }));
     lines
 }

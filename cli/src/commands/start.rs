@@ -19,9 +19,12 @@ pub async fn started<K: Watched>(context: &Context<'_>, run: &K, words: &Bilingu
         Output::Json | Output::Yaml => {}
         Output::Table | Output::Wide | Output::Html => printer.say(words),
     }
-    if !context.global.no_wait {
-        return watch::<K>(&context.hub, printer, context.global, &name).await;
+    // The live view shows the name itself. Everywhere else it is said at once: whatever happens to this process, the run goes on.
+    if context.global.no_wait || !printer.live() {
+        printer.remark(&text::started(K::NOUN, &name, &context.hub.typed(&format!("p861 {} watch {name}", K::NOUN))));
     }
-    printer.remark(&text::started(K::NOUN, &name, &format!("p861 {} watch {name}{}", K::NOUN, context.hub.place())));
-    Ok(ExitStatus::Good)
+    if context.global.no_wait {
+        return Ok(ExitStatus::Good);
+    }
+    watch::<K>(&context.hub, printer, context.global, &name).await
 }

@@ -2,123 +2,169 @@
 
 use super::{
     Context,
-    drill_show::brief,
-    list::full_name,
-    page::{self, both_names, is_bad, says},
+    needs::{self, Need, Objects, Telling},
+    page::{self, both_names},
 };
 use crate::{
     error::Result,
     exit::ExitStatus,
-    format::{Line, Table, Tone},
-    hub::Kind,
-    printer::Output,
+    format::{Clock, Line, Table, Tone},
+    hub::{Hub, Kind, Listing},
+    printer::{Output, Printer},
     text::{self, Language},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_crds::{Application, BackupRepository, Condition, RecoveryPlan, Site};
+use p861_crds::{Application, Backup, BackupRepository, Condition, Drill, RecoveryPlan, Restore, Site};
 use serde_json::json;
-
-/// Something that needs a person.
-struct Need {
-    what: String,
-    kind: &'static str,
-    name: String,
-    said: String,
-    condition: String,
-    command: Option<String>,
-}
 
 /// Prints the page.
 pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let (hub, printer, language) = (&context.hub, context.printer, context.printer.language);
     let wanted: Vec<String> = hub.district.iter().flat_map(|district| &district.spec.sites).map(|site| site.site_ref.name.clone()).collect();
-    let mut sites = hub.list::<Site>(None, "").await?;
-    sites.items.retain(|site| wanted.is_empty() || wanted.contains(&site.name_any()));
-    let (applications, plans, repositories) = (hub.list_here::<Application>("").await?, hub.list_here::<RecoveryPlan>("").await?, hub.list_here::<BackupRepository>("").await?);
-    let mut needs = Vec::new();
-    for site in &sites.items {
-        add(&mut needs, site, site.status.as_ref().map(|s| s.conditions.as_slice()), &["Ready", "Reachable"], language);
-    }
-    for repository in &repositories.items {
-        add(&mut needs, repository, repository.status.as_ref().map(|s| s.conditions.as_slice()), &["Ready"], language);
-    }
-    for application in &applications.items {
-        add(&mut needs, application, application.status.as_ref().map(|s| s.conditions.as_slice()), &["Ready", "Healthy", "Protected", "Recoverable"], language);
-    }
-    for plan in &plans.items {
-        add(&mut needs, plan, plan.status.as_ref().map(|s| s.conditions.as_slice()), &["Ready", "ReadyToFailover", "Drilled"], language);
-    }
-    for unreadable in [&sites.unreadable, &applications.unreadable, &plans.unreadable, &repositories.unreadable].into_iter().flatten() {
-        printer.warn(unreadable);
-    }
-    let verdict = ExitStatus::judged(needs.is_empty());
-    if printer.structured() {
-        let needs: Vec<_> = needs.iter().map(|need| json!({"object": need.what, "condition": need.condition, "message": need.said, "command": need.command})).collect();
-        printer.structure(&json!({"apiVersion": "cli.platform861.io/v1", "kind": "Status", "namespace": hub.namespace, "sites": sites.raw, "applications": applications.raw, "plans": plans.raw, "needs": needs}))?;
-        return Ok(verdict);
-    }
-    if printer.output == Output::Name {
-        needs.iter().for_each(|need| printer.line(&Line::of(&need.what)));
-        return Ok(verdict);
-    }
+    let mut sites = read(printer, hub.list::<Site>(None, "").await?);
+    // Who is at home stands first, as the District lists them.
+    let place = |site: &Site| wanted.iter().position(|name| *name == site.name_any());
+    let mut chosen: Vec<Site> = sites.items.iter().filter(|site| wanted.is_empty() || place(site).is_some()).cloned().collect();
+    chosen.sort_by_key(|site| place(site));
+    sites.show(chosen);
+    let repositories = read(printer, hub.list_here::<BackupRepository>("").await?);
+    let applications = read(printer, hub.list_here::<Application>("").await?);
+    let plans = read(printer, hub.list_here::<RecoveryPlan>("").await?);
+    let (backups, restores, drills) = (hub.list_here::<Backup>("").await?.items, hub.list_here::<Restore>("").await?.items, hub.list_here::<Drill>("").await?.items);
+    let heartbeat = hub.heartbeat().await?;
     let clock = hub.clock.at(Timestamp::now());
-    let title = hub.district.as_ref().map_or_else(|| hub.namespace.clone(), |district| format!("{} {}", both_names(Some(&district.spec.names), &district.name_any(), language), district.spec.code));
-    printer.line(&Line::toned(Tone::Strong, title).with(format!(" · {} · {}", hub.address, clock.minute_and_offset(clock.now))));
-    let mut table = Table::bare();
-    table.row(vec![Line::toned(Tone::Dim, text::SITES.pick(language)), Line::of(sites.items.iter().map(site_line).collect::<Vec<_>>().join(" · "))]);
-    table.row(vec![Line::toned(Tone::Dim, text::PROTECTION.pick(language)), protection(&applications.items, &clock, language)]);
-    for plan in &plans.items {
-        table.row(vec![Line::toned(Tone::Dim, text::RECOVERY.pick(language)), recovery(plan, &clock, language)]);
+    let objects = Objects {
+        district: hub.district.clone(),
+        sites: sites.items.clone(),
+        repositories: repositories.items.clone(),
+        applications: applications.items.clone(),
+        plans: plans.items.clone(),
+        backups,
+        restores,
+        drills,
+        heartbeat,
+    };
+    let needs = needs::needs(&objects, &Telling { language, place: hub.place(), clock: &clock, operator_namespace: &hub.operator_namespace });
+    let verdict = ExitStatus::judged(needs.is_empty());
+    match printer.output {
+        Output::Json | Output::Yaml => printer.structure(&json!({
+            "apiVersion": "cli.platform861.io/v1",
+            "kind": "Status",
+            "namespace": hub.namespace,
+            "district": hub.district.as_ref().map(kube::ResourceExt::name_any),
+            "operatorLeaseRenewTime": heartbeat.and_then(|heartbeat| heartbeat.renewed),
+            "sites": sites.raw,
+            "repositories": repositories.raw,
+            "applications": applications.raw,
+            "plans": plans.raw,
+            "needs": needs.iter().map(|need| json!({"object": need.object, "condition": need.condition, "message": need.message, "command": need.command})).collect::<Vec<_>>(),
+        }))?,
+        Output::Name => needs.iter().for_each(|need| printer.line(&Line::of(&need.object))),
+        Output::Table | Output::Wide | Output::Html => {
+            printer.line(&title(hub, &objects.sites, &clock, language));
+            printer.lines(&overview(&objects, &clock, language));
+            printer.lines(&to_do(&needs, language));
+        }
     }
-    printer.lines(&table.lines());
-    if needs.is_empty() {
-        printer.line(&Line::toned(Tone::Good, text::nothing_needed().pick(language)));
-        return Ok(verdict);
-    }
-    printer.line(&Line::toned(Tone::Strong, text::NEEDS_YOU.pick(language)));
-    let mut table = Table::bare();
-    for need in &needs {
-        let mut row = vec![Line::toned(Tone::Bad, "✗ ").with(format!("{} {}", need.kind, need.name)), Line::of(format!("{}: {}", need.condition, need.said))];
-        row.extend(need.command.as_ref().map(|command| Line::toned(Tone::Strong, command)));
-        table.row(row);
-    }
-    printer.lines(&table.lines());
     Ok(verdict)
 }
 
-fn add<K: Kind>(needs: &mut Vec<Need>, object: &K, conditions: Option<&[Condition]>, kinds: &[&str], language: Language) {
-    let bad = kinds.iter().filter_map(|kind| page::condition(conditions.unwrap_or_default(), kind)).filter(|condition| is_bad(condition));
-    for condition in bad.filter(|condition| !condition.message.starts_with("see ")) {
-        let (said, command) = says(condition, language);
-        let name = object.name_any();
-        needs.push(Need { what: full_name::<K>(&name), kind: K::NOUN, name, said, condition: condition.type_.clone(), command });
+/// A listing whose unreadable objects were told.
+fn read<K: Kind>(printer: &Printer, listing: Listing<K>) -> Listing<K> {
+    listing.unreadable.iter().for_each(|why| printer.warn(why));
+    listing
+}
+
+/// `Shinan District 市南区 370202 · hub on laoshan-dr · 2026-11-24 08:02 +08:00`.
+fn title(hub: &Hub, sites: &[Site], clock: &Clock, language: Language) -> Line {
+    let title = hub.district.as_ref().map_or_else(|| hub.namespace.clone(), |district| format!("{} {}", both_names(Some(&district.spec.names), &district.name_any(), language), district.spec.code));
+    let home = sites.iter().find(|site| site.spec.access.in_cluster.is_some()).map(kube::ResourceExt::name_any);
+    let at = home.map_or_else(|| hub.address.clone(), |site| text::hub_on(&site).pick(language).to_owned());
+    Line::toned(Tone::Strong, title).with(format!(" · {at} · {}", clock.minute_and_offset(clock.now)))
+}
+
+fn overview(objects: &Objects, clock: &Clock, language: Language) -> Vec<Line> {
+    let mut table = Table::bare();
+    let head = |word: text::Word| Line::toned(Tone::Dim, word.pick(language));
+    let sites: Vec<String> = objects.sites.iter().map(|site| site_line(site, objects, language)).collect();
+    table.row(vec![head(text::SITES), Line::of(sites.join(" · "))]);
+    table.row(vec![head(text::PROTECTION), protection(&objects.applications, clock, language)]);
+    let recovery = recovery(&objects.plans, clock, language);
+    for (number, line) in recovery.into_iter().enumerate() {
+        table.row(vec![if number == 0 { head(text::RECOVERY) } else { Line::new() }, line]);
     }
+    table.lines()
 }
 
-fn site_line(site: &Site) -> String {
-    let status = site.status.clone().unwrap_or_default();
-    let nodes = status.nodes.map_or_else(|| "?".to_owned(), |nodes| format!("{}/{} nodes", nodes.ready, nodes.total));
-    let ready = page::condition(&status.conditions, "Ready").map_or("Unknown", |condition| if condition.status == "True" { "Ready" } else { condition.reason.as_str() });
-    format!("{} {ready}, {nodes}", site.name_any())
+fn to_do(needs: &[Need], language: Language) -> Vec<Line> {
+    if needs.is_empty() {
+        return vec![Line::toned(Tone::Good, text::nothing_needed().pick(language))];
+    }
+    let mut table = Table::bare();
+    for need in needs {
+        let mark = if need.bad { Line::toned(Tone::Bad, "✗ ") } else { Line::toned(Tone::Warn, "! ") };
+        let condition = text::condition(&need.condition).map_or(need.condition.as_str(), |word| word.pick(language));
+        let colon = text::COLON.pick(language);
+        let mut row = vec![mark.with(format!("{} {}", need.noun, need.name)), Line::of(format!("{condition}{colon}{}", need.said))];
+        row.extend(need.command.as_ref().map(|command| Line::toned(Tone::Strong, command)));
+        table.row(row);
+    }
+    let mut lines = vec![Line::toned(Tone::Strong, text::NEEDS_YOU.pick(language))];
+    lines.extend(table.lines());
+    lines
 }
 
-fn protection(applications: &[Application], clock: &crate::format::Clock, language: Language) -> Line {
-    let count = |kind: &str| applications.iter().filter(|a| a.status.as_ref().and_then(|s| page::condition(&s.conditions, kind)).is_some_and(|c| c.status == "True")).count();
-    let oldest = applications.iter().filter_map(|a| a.status.as_ref()?.last_backup.as_ref()).map(|last| last.recovery_point_time.0).min();
-    let all = applications.len();
-    let oldest = oldest.map_or_else(|| "-".to_owned(), |time| clock.age(time, language));
-    Line::of(match language {
-        Language::En => format!("{} of {all} Protected, {} Recoverable; oldest recovery point {oldest}", count("Protected"), count("Recoverable")),
-        Language::Zh => format!("{all} 个应用中 {} 个已保护，{} 个可恢复；最旧恢复点 {oldest}", count("Protected"), count("Recoverable")),
-    })
+/// Whether a condition holds.
+fn holds(conditions: Option<&Vec<Condition>>, kind: &str) -> bool {
+    conditions.and_then(|conditions| page::condition(conditions, kind)).is_some_and(|condition| condition.status == "True")
 }
 
-fn recovery(plan: &RecoveryPlan, clock: &crate::format::Clock, language: Language) -> Line {
-    let status = plan.status.clone().unwrap_or_default();
-    let drilled = status.last_drill.as_ref().map(|last| brief(last.result, last.completion_time.0, clock, language));
-    let target = plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str());
-    let predicted = status.prediction.as_ref().map(|p| text::predicted(&p.rto.0, target).pick(language).to_owned());
-    let parts: Vec<String> = std::iter::once(plan.name_any()).chain(drilled).chain(predicted).collect();
-    Line::of(parts.join(" · "))
+/// `xinxi-dasha Primary, Ready, 18/18 nodes, 1 plan active`.
+fn site_line(site: &Site, objects: &Objects, language: Language) -> String {
+    let (name, status) = (site.name_any(), site.status.clone().unwrap_or_default());
+    let role = objects.district.iter().flat_map(|district| &district.spec.sites).find(|known| known.site_ref.name == name).map(|known| text::role(known.role).pick(language));
+    let ready = match page::condition(&status.conditions, "Ready") {
+        Some(condition) if condition.status == "True" => text::READY_NOW.pick(language).to_owned(),
+        Some(condition) => page::reason_of(condition, language),
+        None => text::UNKNOWN.pick(language).to_owned(),
+    };
+    let nodes = status.nodes.map(|nodes| text::nodes(nodes.ready, nodes.total).pick(language).to_owned());
+    let active = objects.plans.iter().filter(|plan| plan.status.as_ref().is_some_and(|status| status.active_site.as_ref() == Some(&name))).count();
+    let active = (active > 0).then(|| text::plans_active(active).pick(language).to_owned());
+    let parts: Vec<String> = role.map(str::to_owned).into_iter().chain([ready]).chain(nodes).chain(active).collect();
+    format!("{name} {}", parts.join(text::COMMA.pick(language)))
+}
+
+/// `12 of 12 Protected, 11 Recoverable; oldest recovery point 32m`.
+fn protection(applications: &[Application], clock: &Clock, language: Language) -> Line {
+    let count = |kind: &str| applications.iter().filter(|application| holds(application.status.as_ref().map(|status| &status.conditions), kind)).count();
+    let points: Vec<Timestamp> = applications.iter().filter_map(|application| application.status.as_ref()?.last_backup.as_ref()).map(|last| last.recovery_point_time.0).collect();
+    let oldest = points.iter().min().map(|oldest| clock.age(*oldest, language));
+    let bare = applications.len() - points.len();
+    Line::of(text::protection(applications.len(), count("Protected"), count("Recoverable"), oldest.as_deref(), bare).pick(language))
+}
+
+/// `0 of 1 plans ready; shinan-core drilled 9d ago (passed), predicted 9m40s of 30m`; a line for each further plan.
+fn recovery(plans: &[RecoveryPlan], clock: &Clock, language: Language) -> Vec<Line> {
+    let ready = plans.iter().filter(|plan| holds(plan.status.as_ref().map(|status| &status.conditions), "ReadyToFailover")).count();
+    let mut lines = Vec::new();
+    let head = text::plans_ready(ready, plans.len()).pick(language).to_owned();
+    for plan in plans {
+        let status = plan.status.clone().unwrap_or_default();
+        let target = plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str());
+        let drilled = match &status.last_drill {
+            Some(last) => text::drilled(text::result(last.result).pick(language), &clock.age(last.completion_time.0, language)),
+            None => text::never_drilled(),
+        };
+        let predicted = status.prediction.as_ref().map(|p| text::predicted(&p.rto.0, target, 0).pick(language).to_owned());
+        let running = status.current_run.as_ref().map(|run| text::runs_now(run).pick(language).to_owned());
+        let parts: Vec<String> = [drilled.pick(language).to_owned()].into_iter().chain(predicted).chain(running).collect();
+        let line = format!("{} {}", plan.name_any(), parts.join(text::COMMA.pick(language)));
+        lines.push(Line::of(if lines.is_empty() { format!("{head}{}{line}", text::SEMICOLON.pick(language)) } else { line }));
+    }
+    if lines.is_empty() {
+        lines.push(Line::of(head));
+    }
+    lines
 }

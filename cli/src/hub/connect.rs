@@ -8,7 +8,7 @@ use crate::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use p861_crds::Site;
 use std::{path::Path, time::Duration};
@@ -27,13 +27,31 @@ fn bounded(mut config: Config) -> Config {
 
 async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config> {
     let options = KubeConfigOptions { context: context.map(ToOwned::to_owned), ..Default::default() };
-    Config::from_custom_kubeconfig(kubeconfig, &options).await.map(bounded).map_err(|error| Failure::usage(text::bad_kubeconfig(&error.to_string())))
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map(bounded).map_err(|error| Failure::usage(text::bad_kubeconfig(&told(&error))))
+}
+
+/// What is wrong with a kubeconfig. A YAML error shows the lines around it, and those may hold a token: only the place is told.
+fn told(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(place) => format!("not a kubeconfig at line {}, column {}", place.line(), place.column()),
+            None => "not a kubeconfig".to_owned(),
+        },
+        other => other.to_string(),
+    }
 }
 
 fn client_of(config: Config) -> Result<(Client, String, String)> {
-    let (address, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    let (address, namespace) = (address(&config.cluster_url), config.default_namespace.clone());
     let client = Client::try_from(config).map_err(|error| explain::failure(&error, &address, &text::to_connect()))?;
-    Ok((client, address.trim_end_matches('/').to_owned(), namespace))
+    Ok((client, address, namespace))
+}
+
+/// An API server's address without the name and password that may stand in it.
+fn address(url: &http::Uri) -> String {
+    let scheme = url.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
+    let host = url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default()).unwrap_or_default();
+    format!("{scheme}{host}{}", url.path().trim_end_matches('/'))
 }
 
 /// A client by the person's kubeconfig: `--kubeconfig`, else `KUBECONFIG`, else `~/.kube/config`, else the pod's own account.
@@ -44,7 +62,8 @@ pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<(Clie
             Ok(kubeconfig) => from_kubeconfig(kubeconfig, context).await?,
             Err(error) => match Config::incluster() {
                 Ok(config) if std::env::var_os("KUBECONFIG").is_none() && context.is_none() => bounded(config),
-                _ => return Err(Failure::usage(text::no_kubeconfig(&error.to_string()))),
+                _ if matches!(error, KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => return Err(Failure::usage(text::no_kubeconfig(&told(&error)))),
+                _ => return Err(Failure::usage(text::bad_kubeconfig(&told(&error)))),
             },
         },
     };
@@ -52,17 +71,18 @@ pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<(Clie
 }
 
 fn read(file: &Path) -> Result<Kubeconfig> {
-    Kubeconfig::read_from(file).map_err(|error| Failure::usage(text::bad_kubeconfig(&error.to_string())))
+    Kubeconfig::read_from(file).map_err(|error| Failure::usage(text::bad_kubeconfig(&told(&error))))
 }
 
 /// A client of a site, by the kubeconfig that the operator uses. The person must be allowed to read that Secret.
-pub async fn site_client(hub: &Hub, site: &Site, operator_namespace: &str) -> Result<(Client, String)> {
+pub async fn site_client(hub: &Hub, site: &Site) -> Result<(Client, String)> {
     let name = kube::ResourceExt::name_any(site);
     if site.spec.access.in_cluster.is_some() {
         return Ok((hub.client.clone(), hub.address.clone()));
     }
     let Some(access) = &site.spec.access.kubeconfig else { return Err(Failure::refused(text::site_without_access(&name))) };
     let secret_name = &access.secret_ref.name;
+    let operator_namespace = hub.operator_namespace.as_str();
     let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), operator_namespace);
     let secret = match secrets.get_opt(secret_name).await {
         Ok(Some(secret)) => secret,
@@ -73,7 +93,7 @@ pub async fn site_client(hub: &Hub, site: &Site, operator_namespace: &str) -> Re
     let bytes = secret.data.unwrap_or_default().remove("kubeconfig").ok_or_else(|| Failure::refused(text::site_secret_missing(&name, operator_namespace, secret_name)))?;
     let unusable = |why: &str| Failure::refused(text::site_secret_unusable(&name, operator_namespace, secret_name, why));
     let yaml = String::from_utf8(bytes.0).map_err(|_| unusable("UTF-8"))?;
-    let kubeconfig = Kubeconfig::from_yaml(&yaml).map_err(|error| unusable(&error.to_string()))?;
+    let kubeconfig = Kubeconfig::from_yaml(&yaml).map_err(|error| unusable(&told(&error)))?;
     let config = from_kubeconfig(kubeconfig, access.context.as_deref()).await?;
     client_of(config).map(|(client, address, _)| (client, address))
 }
@@ -81,4 +101,25 @@ pub async fn site_client(hub: &Hub, site: &Site, operator_namespace: &str) -> Re
 /// A client of a site by the person's own kubeconfig.
 pub async fn connect_site(file: Option<&Path>, context: Option<&str>) -> Result<(Client, String)> {
     connect(file, context).await.map(|(client, address, _)| (client, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_kubeconfig_is_told_by_its_place_and_never_by_its_lines() {
+        let broken = "apiVersion: v1\nusers:\n- name: me\n  user: {token: s3cr3t-token\nclusters: [\n";
+        let error = Kubeconfig::from_yaml(broken).expect_err("it is broken");
+        assert!(error.to_string().contains("s3cr3t-token"), "this test shows nothing if the error is silent by itself: {error}");
+        let told = told(&error);
+        assert!(told.starts_with("not a kubeconfig at line ") && !told.contains("s3cr3t"), "{told}");
+    }
+
+    #[test]
+    fn an_address_is_told_without_the_password_in_it() {
+        let url = |text: &str| text.parse::<http::Uri>().expect("an address");
+        assert_eq!(address(&url("https://me:s3cr3t@hub.example:6443/")), "https://hub.example:6443");
+        assert_eq!(address(&url("https://rancher.example/k8s/clusters/c-1")), "https://rancher.example/k8s/clusters/c-1");
+    }
 }

@@ -7,18 +7,20 @@ mod read;
 mod write;
 
 pub use connect::{connect_site, site_client};
+pub use explain::failure as explain_at;
 pub use follow::{Seen, follow};
-pub use read::{Kind, Listing, Read};
+pub use read::{Heartbeat, Kind, Listing, Read, name_of};
 pub use write::{Run, append_action, create_run};
 
 use crate::{
     args::Global,
     error::{Failure, Result},
+    exit::ExitStatus,
     format::Clock,
-    text,
+    text::{self, Bilingual},
 };
 use jiff::tz::TimeZone;
-use kube::Client;
+use kube::{Client, ResourceExt};
 use p861_crds::District;
 
 /// A connection to the hub, and the district that is meant.
@@ -34,46 +36,105 @@ pub struct Hub {
     pub district: Option<District>,
     /// Now, in the district's time zone.
     pub clock: Clock,
+    /// Where the operator runs.
+    pub operator_namespace: String,
+    /// What is worth saying before anything else.
+    pub remarks: Vec<Bilingual>,
+    /// The options that lead here again.
+    place: String,
+    /// Why commands about a district can't be meant, if they can't.
+    nowhere: Option<Bilingual>,
 }
 
 impl Hub {
     /// Connects, and finds the district that is meant: `-d`, `-n`, or the context's namespace.
     pub async fn connect(global: &Global) -> Result<Self> {
         let (client, address, default_namespace) = connect::connect(global.kubeconfig.as_deref(), global.context.as_deref()).await?;
-        let mut hub = Self { client, address, namespace: default_namespace, district: None, clock: Clock::in_zone(TimeZone::UTC) };
+        let mut hub = Self {
+            client,
+            address,
+            namespace: global.namespace.clone().unwrap_or(default_namespace),
+            district: None,
+            clock: Clock::in_zone(TimeZone::UTC),
+            operator_namespace: global.operator_namespace.clone(),
+            remarks: Vec::new(),
+            place: place(global),
+            nowhere: None,
+        };
         let districts = match hub.list::<District>(None, "").await {
             Ok(districts) => districts.items,
             // Who may not list districts may still work in a namespace: only its time zone stays unknown.
-            Err(failure) if failure.exit == crate::exit::ExitStatus::Refused && global.namespace.is_some() => Vec::new(),
+            Err(failure) if failure.exit == ExitStatus::Refused && global.district.is_none() => {
+                hub.remarks.push(text::zone_unreadable(&hub.namespace));
+                return Ok(hub);
+            }
             Err(failure) => return Err(failure),
         };
-        let found = match (&global.district, &global.namespace) {
-            (Some(name), _) => {
-                let names: Vec<String> = districts.iter().map(kube::ResourceExt::name_any).collect();
-                let found = districts.iter().find(|d| d.metadata.name.as_ref() == Some(name));
-                Some(found.ok_or_else(|| Failure::refused(text::no_such_district(name, &names)))?)
-            }
-            (None, Some(namespace)) => {
-                hub.namespace.clone_from(namespace);
-                districts.iter().find(|d| d.hub_namespace() == namespace)
-            }
-            (None, None) => districts.iter().find(|d| d.hub_namespace() == hub.namespace),
+        let names: Vec<String> = districts.iter().map(ResourceExt::name_any).collect();
+        let found = match &global.district {
+            Some(name) => Some(districts.iter().find(|d| d.name_any() == *name).ok_or_else(|| Failure::refused(text::no_such_district(name, &names)))?),
+            None => districts.iter().find(|d| d.hub_namespace() == hub.namespace),
         };
-        if let Some(district) = found.cloned() {
-            hub.namespace = district.hub_namespace().to_owned();
-            let zone = &district.spec.time_zone;
-            let zone = TimeZone::get(zone).map_err(|_| Failure::refused(text::unknown_zone(&kube::ResourceExt::name_any(&district), zone)))?;
-            hub.clock = Clock::in_zone(zone);
-            hub.district = Some(district);
+        match found.cloned() {
+            Some(district) => hub.enter(district),
+            None => hub.nowhere = global.namespace.is_none().then(|| text::no_district_meant(&hub.namespace, &names)),
         }
         Ok(hub)
     }
 
-    /// The options that lead to the same namespace again, for commands that are printed: ` -d shinan`.
-    pub fn place(&self) -> String {
-        match &self.district {
-            Some(district) => format!(" -d {}", kube::ResourceExt::name_any(district)),
-            None => format!(" -n {}", self.namespace),
+    fn enter(&mut self, district: District) {
+        district.hub_namespace().clone_into(&mut self.namespace);
+        let zone = &district.spec.time_zone;
+        match TimeZone::get(zone) {
+            Ok(zone) => self.clock = Clock::in_zone(zone),
+            // A slip in a District must keep nobody from its drills.
+            Err(_) => self.remarks.push(text::unknown_zone(&district.name_any(), zone)),
         }
+        self.district = Some(district);
+    }
+
+    /// An error unless a district, or a namespace by name, is meant. What holds for the whole hub doesn't ask.
+    pub fn must_be_somewhere(&self) -> Result<()> {
+        self.nowhere.clone().map_or(Ok(()), |why| Err(Failure::usage(why)))
+    }
+
+    /// The options that lead to the same district again, for commands that are printed: ` -d shinan`. Empty if none were needed.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A command as it must be typed to mean this district. What isn't ours stays as it is.
+    pub fn typed(&self, command: &str) -> String {
+        typed(command, &self.place)
+    }
+}
+
+/// A command with the options of a place. What isn't ours stays as it is.
+pub fn typed(command: &str, place: &str) -> String {
+    if command.starts_with("p861 ") { format!("{command}{place}") } else { command.to_owned() }
+}
+
+/// The options that were typed to come here.
+fn place(global: &Global) -> String {
+    let kubeconfig = global.kubeconfig.as_ref().map(|file| file.display().to_string());
+    let options = [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace)];
+    options.iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value.as_ref()?)))).collect()
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@=+,%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printed_commands_lead_back_to_where_they_were_printed() {
+        let global = Global { district: Some("shinan".into()), context: Some("hub of laoshan".into()), kubeconfig: Some("/home/li/it's".into()), ..Global::default() };
+        assert_eq!(place(&global), r" --kubeconfig '/home/li/it'\''s' --context 'hub of laoshan' -d shinan");
+        assert_eq!(place(&Global::default()), "", "the kubeconfig's own context needs no option");
     }
 }

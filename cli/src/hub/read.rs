@@ -5,6 +5,8 @@ use crate::{
     error::{Failure, Result},
     text::{self, Bilingual},
 };
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, ResourceExt as _,
     api::ListParams,
@@ -12,6 +14,19 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The lease that the acting operator renews.
+const LEASE: &str = "p861-operator";
+
+/// A sign of the operator's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// When the lease was renewed; never if there is none.
+    pub renewed: Option<Timestamp>,
+    /// How long a renewal holds.
+    pub holds: SignedDuration,
+}
 
 /// A kind that is read from the hub.
 pub trait Kind: kube::Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static {
@@ -48,10 +63,38 @@ pub struct Read<K> {
 pub struct Listing<K> {
     /// Those that could be read.
     pub items: Vec<K>,
-    /// All of them, whole.
+    /// All of them, whole: first those that could be read, in the same order.
     pub raw: Vec<Value>,
     /// Those that could not, with why.
     pub unreadable: Vec<Bilingual>,
+}
+
+impl<K: Kind> Listing<K> {
+    /// Whether there are none, not even unreadable ones.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Keeps these of the readable ones, in this order, for people and programs alike. What is unreadable stays: it may be what is looked for.
+    pub fn show(&mut self, chosen: Vec<K>) {
+        let mut rest = self.raw.split_off(self.items.len().min(self.raw.len()));
+        let mut by_name: BTreeMap<String, Value> = std::mem::take(&mut self.raw).into_iter().filter_map(|raw| Some((name_of(&raw)?.to_owned(), raw))).collect();
+        self.raw = chosen.iter().filter_map(|item| by_name.remove(&item.name_any())).collect();
+        self.raw.append(&mut rest);
+        self.items = chosen;
+    }
+
+    /// Sorts the readable ones, for people and programs alike.
+    pub fn sort_by_key<T: Ord>(&mut self, key: impl Fn(&K) -> T) {
+        let mut items = self.items.clone();
+        items.sort_by_key(key);
+        self.show(items);
+    }
+}
+
+/// The name of an object that could perhaps not be read.
+pub fn name_of(raw: &Value) -> Option<&str> {
+    raw.pointer("/metadata/name").and_then(Value::as_str)
 }
 
 /// An object as a value, with its kind, without what only servers want to know.
@@ -84,14 +127,21 @@ impl Hub {
         let params = if fields.is_empty() { ListParams::default() } else { ListParams::default().fields(fields) };
         let objects = api.list(&params).await.map_err(|error| self.explain(&error, &text::to_list(&resource.plural, namespace)))?;
         let mut listing = Listing { items: Vec::new(), raw: Vec::new(), unreadable: Vec::new() };
+        let mut rest = Vec::new();
         for object in objects.items {
             let raw = present(&object, &resource);
             match serde_json::from_value(raw.clone()) {
-                Ok(item) => listing.items.push(item),
-                Err(error) => listing.unreadable.push(text::unreadable(K::NOUN, &object.name_any(), &error.to_string())),
+                Ok(item) => {
+                    listing.items.push(item);
+                    listing.raw.push(raw);
+                }
+                Err(error) => {
+                    listing.unreadable.push(text::unreadable(K::NOUN, &object.name_any(), &error.to_string()));
+                    rest.push(raw);
+                }
             }
-            listing.raw.push(raw);
         }
+        listing.raw.append(&mut rest);
         Ok(listing)
     }
 
@@ -118,7 +168,7 @@ impl Hub {
     pub async fn get<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Read<K>> {
         match self.find(namespace, name).await? {
             Some(found) => Ok(found),
-            None => Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, &if namespace.is_some() { self.place() } else { String::new() }))),
+            None => Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, self.place()))),
         }
     }
 
@@ -129,9 +179,23 @@ impl Hub {
     }
 
     /// The keys of a ConfigMap of the district; none if it is not there.
-    pub async fn config_map(&self, name: &str) -> Result<Option<std::collections::BTreeMap<String, String>>> {
+    pub async fn config_map(&self, name: &str) -> Result<Option<BTreeMap<String, String>>> {
         let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let found = maps.get_opt(name).await.map_err(|error| self.explain(&error, &text::to_read("configmap", name)))?;
         Ok(found.map(|map| map.data.unwrap_or_default()))
+    }
+
+    /// When the operator last renewed its lease, and how long that holds. None if the person may not read it.
+    pub async fn heartbeat(&self) -> Result<Option<Heartbeat>> {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.operator_namespace);
+        match leases.get_opt(LEASE).await {
+            Ok(lease) => {
+                let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
+                let holds = SignedDuration::from_secs(spec.lease_duration_seconds.map_or(0, i64::from));
+                Ok(Some(Heartbeat { renewed: spec.renew_time.map(|time| time.0), holds }))
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+            Err(error) => Err(self.explain(&error, &text::to_read("lease", LEASE))),
+        }
     }
 }

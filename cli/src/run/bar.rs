@@ -13,9 +13,6 @@ pub struct Amount {
     pub bytes: bool,
 }
 
-/// Cells of a bar.
-const CELLS: u64 = 20;
-
 /// What is in a cell that is partly filled, in eighths.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
@@ -33,12 +30,12 @@ impl Amount {
         u64::try_from(u128::from(self.done) * 100 / u128::from(self.total.max(1))).unwrap_or(100).min(100)
     }
 
-    /// A bar of twenty cells.
-    pub fn bar(self) -> String {
-        let eighths = u64::try_from(u128::from(self.done.min(self.total)) * u128::from(CELLS * 8) / u128::from(self.total.max(1))).unwrap_or(0);
+    /// A bar of so many cells.
+    pub fn bar(self, cells: u64) -> String {
+        let eighths = u64::try_from(u128::from(self.done.min(self.total)) * u128::from(cells * 8) / u128::from(self.total.max(1))).unwrap_or(0);
         let (full, rest) = (eighths / 8, usize::try_from(eighths % 8).unwrap_or(0));
         let part = EIGHTHS.get(rest).copied().unwrap_or("");
-        let empty = CELLS - full - u64::from(!part.is_empty());
+        let empty = cells - full - u64::from(!part.is_empty());
         format!("{}{part}{}", "█".repeat(usize::try_from(full).unwrap_or(0)), "░".repeat(usize::try_from(empty).unwrap_or(0)))
     }
 
@@ -94,11 +91,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_always_twenty_cells_wide() {
+    fn a_bar_is_always_as_wide_as_was_asked_for() {
         for done in 0..=1000 {
-            assert_eq!(Amount { done, total: 1000, bytes: true }.bar().chars().count(), 20, "{done}");
+            assert_eq!(Amount { done, total: 1000, bytes: true }.bar(20).chars().count(), 20, "{done}");
+            assert_eq!(Amount { done, total: 1000, bytes: true }.bar(10).chars().count(), 10, "{done}");
         }
-        assert_eq!(Amount { done: 667, total: 1000, bytes: true }.bar(), "█████████████▎░░░░░░");
+        assert_eq!(Amount { done: 667, total: 1000, bytes: true }.bar(20), "█████████████▎░░░░░░");
         assert_eq!(Amount { done: 999, total: 1000, bytes: true }.percent(), 99);
     }
 

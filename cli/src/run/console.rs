@@ -35,6 +35,8 @@ struct Question {
 #[derive(Clone, Debug, Default)]
 pub struct Console {
     question: Option<Question>,
+    /// Ctrl-C was pressed, and it is asked what is meant.
+    leaving: bool,
     chosen: usize,
     /// Whether the log is shown instead of the tree.
     pub log: bool,
@@ -66,7 +68,14 @@ impl Console {
     /// What a key means.
     pub fn press(&mut self, key: Key, seen: &Snapshot) -> Intent {
         if key == Key::Interrupt {
-            return Intent::Interrupt;
+            return self.interrupt(seen);
+        }
+        if std::mem::take(&mut self.leaving) {
+            return match key {
+                Key::Char('q') => Intent::Leave,
+                Key::Char('a') => self.ask(ActionKind::Abort, None, None, true),
+                _ => Intent::Nothing,
+            };
         }
         if let Some(question) = self.question.take() {
             return self.answer(question, key);
@@ -107,6 +116,17 @@ impl Console {
         }
     }
 
+    /// Ctrl-C may mean the view or the run, so it asks once. The second one leaves, whatever the first was about.
+    fn interrupt(&mut self, seen: &Snapshot) -> Intent {
+        if self.leaving || seen.phase.is_end() {
+            return Intent::Interrupt;
+        }
+        self.leaving = true;
+        self.question = None;
+        self.message = None;
+        Intent::Nothing
+    }
+
     fn say(&mut self, what: Bilingual) -> Intent {
         self.message = Some((Tone::Warn, what));
         Intent::Nothing
@@ -144,6 +164,7 @@ impl Console {
             lines.push(Line::toned(*tone, message.pick(language)));
         }
         lines.push(match &self.question {
+            None if self.leaving => Line::toned(Tone::Warn, text::ask_leaving(seen.noun).pick(language)),
             Some(question) => {
                 let ask = text::ask_reason(question.action, question.step.as_deref(), question.answer, question.required);
                 Line::toned(Tone::Strong, ask.pick(language)).with(" ").with(&question.text).with("▏")
@@ -236,6 +257,22 @@ mod tests {
         assert!(console.message.is_some(), "it says why");
         console.press(Key::Char('y'), &seen);
         assert_eq!(typed(&mut console, "", &seen), Intent::Act(action(ActionKind::Answer, Some("announce".into()), None, Some("yes"))));
+    }
+
+    #[test]
+    fn ctrl_c_asks_and_a_second_one_leaves() {
+        let seen = seen(vec![step("a", RunPhase::Running)]);
+        let mut console = Console::default();
+        assert_eq!(console.press(Key::Interrupt, &seen), Intent::Nothing);
+        assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("goes on")), "it says what leaving means");
+        assert_eq!(console.press(Key::Interrupt, &seen), Intent::Interrupt);
+
+        let mut console = Console::default();
+        console.press(Key::Interrupt, &seen);
+        assert_eq!(console.press(Key::Char('x'), &seen), Intent::Nothing, "any other key stays");
+        console.press(Key::Interrupt, &seen);
+        console.press(Key::Char('a'), &seen);
+        assert_eq!(typed(&mut console, "wrong day", &seen), Intent::Act(action(ActionKind::Abort, None, Some("wrong day".into()), None)));
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl<K: Watched> View<'_, K> {
         let clock = self.hub.clock.at(Timestamp::now());
         let seen = object.snapshot(&clock, self.printer.language);
         let changes = self.story.update(clock.now, &seen);
-        self.log.extend(plain::lines(&changes, &seen, &clock, self.printer.language));
+        self.log.extend(plain::lines(&changes, &seen, &clock, self.printer.language, self.hub.place()));
         self.now = Some(object);
     }
 
@@ -137,14 +137,14 @@ impl<K: Watched> View<'_, K> {
         foot.extend(self.console.foot(&seen, language));
         let room = rows.saturating_sub(foot.len() + 1);
         let selected = self.console.selected(&seen).filter(|_| seen.phase == p861_crds::common::RunPhase::WaitingForPerson || seen.current.len() > 1).map(|step| step.id.clone());
-        let tree = Tree { seen: &seen, story: &self.story, clock: &clock, language, selected: selected.as_deref() };
+        let tree = Tree { seen: &seen, story: &self.story, clock: &clock, language, selected: selected.as_deref(), columns };
         let mut lines = if self.console.log {
-            let mut lines = tree.lines(2, columns);
+            let mut lines = tree.lines(2);
             let from = self.log.len().saturating_sub(room.saturating_sub(lines.len()));
             lines.extend(self.log.iter().skip(from).cloned());
             lines
         } else {
-            tree.lines(room, columns)
+            tree.lines(room)
         };
         lines.push(Line::new());
         lines.extend(foot);

@@ -14,7 +14,7 @@ pub use bar::Amount;
 pub use outline::Outline;
 pub use story::{Change, Ending, Known, State, Story};
 pub use tree::{Tree, label};
-pub use watch::{Stand, Watched, stated, watch};
+pub use watch::{Stand, Watched, standing, stated, watch};
 
 use crate::hub::Run;
 use jiff::{SignedDuration, Timestamp};

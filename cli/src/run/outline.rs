@@ -1,6 +1,7 @@
 //! The steps that a run is made of, where they are known beforehand. A status lists only those under way.
 
 use crate::{error::Result, hub::Hub};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,9 @@ pub struct OutlineStep {
     /// How long an attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
+    /// How long it took the last time.
+    #[serde(skip)]
+    pub expected: Option<SignedDuration>,
 }
 
 /// The steps of a plan, in its order. Empty if they are not known.
@@ -31,11 +35,35 @@ impl Outline {
                 let steps = plan.get("steps")?.as_array()?;
                 let step = |step: &Value| -> Option<OutlineStep> {
                     let after = step.get("after").and_then(Value::as_array).map(|ids| ids.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect());
-                    Some(OutlineStep { id: step.get("id")?.as_str()?.to_owned(), after: after.unwrap_or_default(), deadline: step.get("deadline").and_then(Value::as_str).map(ToOwned::to_owned) })
+                    Some(OutlineStep { id: step.get("id")?.as_str()?.to_owned(), after: after.unwrap_or_default(), deadline: step.get("deadline").and_then(Value::as_str).map(ToOwned::to_owned), expected: None })
                 };
                 steps.iter().map(step).collect::<Option<Vec<_>>>().map(Self)
             }
         }
+    }
+
+    /// With how long each step took the last time.
+    #[must_use]
+    pub fn expecting(mut self, took: &BTreeMap<String, SignedDuration>) -> Self {
+        for step in &mut self.0 {
+            step.expected = took.get(&step.id).copied();
+        }
+        self
+    }
+
+    /// The steps in waves: each holds what may run as soon as the waves before it are done. Steps that wait for each other in a circle come last.
+    pub fn waves(&self) -> Vec<Vec<&str>> {
+        let mut waves: Vec<Vec<&str>> = Vec::new();
+        let mut placed: BTreeSet<&str> = BTreeSet::new();
+        while placed.len() < self.0.len() {
+            let open = || self.0.iter().filter(|step| !placed.contains(step.id.as_str()));
+            let known = |id: &String| placed.contains(id.as_str()) || !self.0.iter().any(|step| step.id == *id);
+            let ready: Vec<&str> = open().filter(|step| step.after.iter().all(known)).map(|step| step.id.as_str()).collect();
+            let wave = if ready.is_empty() { open().map(|step| step.id.as_str()).collect() } else { ready };
+            placed.extend(wave.iter().copied());
+            waves.push(wave);
+        }
+        waves
     }
 
     /// Steps that must be done already if `ids` were started: all that come before them.
@@ -53,10 +81,15 @@ impl Outline {
         done
     }
 
-    /// The outline in a ConfigMap; empty if there is none, or the person may not read it: a run is watched with or without.
+    /// The outline in a ConfigMap, if there is one.
+    pub async fn read(hub: &Hub, name: &str, key: &str) -> Result<Option<Self>> {
+        let map = hub.config_map(name).await?;
+        Ok(map.and_then(|mut map| map.remove(key)).and_then(|text| Self::parse(&text)))
+    }
+
+    /// The same; empty if there is none, or the person may not read it: a run is watched with or without.
     pub async fn load(hub: &Hub, name: &str, key: &str) -> Self {
-        let found: Result<_> = hub.config_map(name).await;
-        found.ok().flatten().and_then(|mut map| map.remove(key)).and_then(|text| Self::parse(&text)).unwrap_or_default()
+        Self::read(hub, name, key).await.ok().flatten().unwrap_or_default()
     }
 }
 
@@ -69,6 +102,14 @@ mod tests {
         let outline = Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"],"deadline":"2m"},{"id":"c","after":["b"]},{"id":"d","after":["a"]}]"#).expect("an outline");
         assert_eq!(outline.before(["c"]).into_iter().collect::<Vec<_>>(), ["a", "b"]);
         assert!(outline.before(["a"]).is_empty());
+    }
+
+    #[test]
+    fn a_wave_holds_what_may_run_at_once() {
+        let outline = Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"]},{"id":"c","after":["a","gone"]},{"id":"d","after":["b","c"]}]"#).expect("an outline");
+        assert_eq!(outline.waves(), [vec!["a"], vec!["b", "c"], vec!["d"]]);
+        let circle = Outline::parse(r#"[{"id":"a","after":["b"]},{"id":"b","after":["a"]}]"#).expect("an outline");
+        assert_eq!(circle.waves(), [["a", "b"]], "a circle ends too");
     }
 
     #[test]

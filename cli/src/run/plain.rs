@@ -3,6 +3,7 @@
 use super::{Change, Ending, Snapshot, tree::label};
 use crate::{
     format::{Clock, Line, elapsed, width},
+    hub::typed,
     text::{self, Language, Word},
 };
 use jiff::Timestamp;
@@ -12,11 +13,11 @@ use p861_crds::common::CurrentStep;
 const VERB: usize = 8;
 
 /// The lines of changes.
-pub fn lines(changes: &[Change], seen: &Snapshot, clock: &Clock, language: Language) -> Vec<Line> {
-    changes.iter().filter_map(|change| line(change, seen, clock, language)).collect()
+pub fn lines(changes: &[Change], seen: &Snapshot, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
+    changes.iter().filter_map(|change| line(change, seen, clock, language, place)).collect()
 }
 
-fn line(change: &Change, seen: &Snapshot, clock: &Clock, language: Language) -> Option<Line> {
+fn line(change: &Change, seen: &Snapshot, clock: &Clock, language: Language, place: &str) -> Option<Line> {
     let written = |at: Timestamp, verb: Word, what: String| {
         let verb = verb.pick(language);
         let gap = " ".repeat(VERB.saturating_sub(width(verb)));
@@ -33,7 +34,7 @@ fn line(change: &Change, seen: &Snapshot, clock: &Clock, language: Language) -> 
         Change::Started(step) => written(started(step, clock), text::VERB_STARTED, name(&step.id)),
         Change::Asked(step) => {
             let question = step.prompt.as_ref().map_or(text::operator_says(&step.message).pick(language).to_owned(), |prompt| prompt.in_language(language.key()).to_owned());
-            let remedy = step.remedy.as_ref().map(|remedy| format!(" · {remedy}")).unwrap_or_default();
+            let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
             written(started(step, clock), text::VERB_ASKS, format!("{} · {question}{remedy}", name(&step.id)))
         }
         Change::Ended(id, how, took) => {

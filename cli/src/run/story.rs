@@ -80,6 +80,11 @@ impl Story {
         before.iter().filter(open).map(String::as_str).collect()
     }
 
+    /// How long a step took the last time, if that is known.
+    pub fn expected(&self, id: &str) -> Option<SignedDuration> {
+        self.outline.0.iter().find(|step| step.id == id).and_then(|step| step.expected)
+    }
+
     /// Takes in what is seen now, and says what changed since.
     pub fn update(&mut self, now: Timestamp, seen: &Snapshot) -> Vec<Change> {
         let mut changes = Vec::new();

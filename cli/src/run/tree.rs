@@ -10,10 +10,14 @@ use p861_crds::common::{CurrentStep, RunPhase};
 
 /// Column where a step's message begins.
 const MESSAGE: usize = 32;
-/// Column where a step's time begins, if the message leaves room.
+/// Column where a step's time begins on a wide terminal, if the message leaves room.
 const TIME: usize = 82;
+/// Columns for a step's time, and how long it took before: `12:34/12:30`.
+const TIME_WIDTH: usize = 11;
 /// Lines are not drawn wider than this, however wide the terminal is.
 const WIDEST: usize = 120;
+/// Narrower than this, bars are half as long.
+const NARROW: usize = 100;
 
 /// What the view shows.
 pub struct Tree<'a> {
@@ -27,6 +31,8 @@ pub struct Tree<'a> {
     pub language: Language,
     /// The step that a key would act on.
     pub selected: Option<&'a str>,
+    /// How wide it may be.
+    pub columns: usize,
 }
 
 /// What a line is about, so that lines can give way when there are too many.
@@ -60,13 +66,31 @@ pub fn label(noun: &str, id: &str, language: Language) -> String {
 }
 
 impl Tree<'_> {
-    /// The lines, at most `rows` of them, none wider than `columns`.
-    pub fn lines(&self, rows: usize, columns: usize) -> Vec<Line> {
-        let columns = columns.min(WIDEST);
+    /// The lines, at most `rows` of them.
+    pub fn lines(&self, rows: usize) -> Vec<Line> {
+        let columns = self.width();
         let mut lines = vec![self.head(columns), self.counts()];
         lines.extend(give_way(self.body(), rows.saturating_sub(lines.len()), self.language));
         lines.truncate(rows);
         lines.into_iter().map(|line| line.fit(columns)).collect()
+    }
+
+    fn width(&self) -> usize {
+        self.columns.min(WIDEST)
+    }
+
+    /// A step's time behind its line: how long it has taken, and how long it took the last time.
+    fn timed(&self, line: Line, id: &str, took: Option<SignedDuration>) -> Line {
+        let expected = self.story.expected(id);
+        let late = took.zip(expected).is_some_and(|(took, expected)| took > expected);
+        let text = match (took, expected) {
+            (None, None) => return line,
+            (Some(took), None) => elapsed(took),
+            (None, Some(expected)) => format!("/{}", elapsed(expected)),
+            (Some(took), Some(expected)) => format!("{}/{}", elapsed(took), elapsed(expected)),
+        };
+        let tone = if late { Tone::Warn } else if took.is_some() { Tone::Plain } else { Tone::Dim };
+        line.pad(TIME.min(self.width().saturating_sub(TIME_WIDTH)), 2).tone(tone, text)
     }
 
     fn head(&self, columns: usize) -> Line {
@@ -166,11 +190,12 @@ impl Tree<'_> {
         match &known.state {
             State::Waiting => {
                 let waits = self.waits_for(&known.id);
-                (About::ToCome, Line::of(indent).tone(Tone::Dim, "· ").tone(Tone::Dim, label).pad(MESSAGE, 2).tone(Tone::Dim, waits))
+                let line = Line::of(indent).tone(Tone::Dim, "· ").tone(Tone::Dim, label).pad(MESSAGE, 2).tone(Tone::Dim, waits);
+                (About::ToCome, self.timed(line, &known.id, None))
             }
             State::Ended(how, took) => {
                 let line = mark(*how, indent).with(label);
-                let line = took.map_or(line.clone(), |took| line.pad(TIME, 2).with(elapsed(took)));
+                let line = if took.is_some() { self.timed(line, &known.id, *took) } else { line };
                 (if *how == Ending::Done { About::Done } else { About::Now }, line)
             }
             State::Current(step) => (About::Now, self.current(step, label, indent)),
@@ -189,7 +214,7 @@ impl Tree<'_> {
         let line = if chosen { line.tone(Tone::Strong, " ◂") } else { line };
         let line = line.pad(MESSAGE, 2).then(self.message(step));
         let line = match since(step) {
-            Some(since) if step.phase != RunPhase::WaitingForPerson => line.pad(TIME, 2).with(elapsed(self.clock.now.duration_since(since))),
+            Some(since) if step.phase != RunPhase::WaitingForPerson => self.timed(line, &step.id, Some(self.clock.now.duration_since(since).max(SignedDuration::ZERO))),
             _ => line,
         };
         if step.attempt > 1 { line.tone(Tone::Warn, format!("  {}", text::attempt(step.attempt).pick(self.language))) } else { line }
@@ -203,7 +228,7 @@ impl Tree<'_> {
         }
         let Some(amount) = Amount::read(&step.message) else { return Line::of(text::operator_says(&step.message).pick(self.language)) };
         let seconds = since(step).map_or(0, |since| self.clock.now.duration_since(since).as_secs());
-        let mut line = Line::of(format!("{} {:>3}%", amount.bar(), amount.percent()));
+        let mut line = Line::of(format!("{} {:>3}%", amount.bar(if self.width() < NARROW { 10 } else { 20 }), amount.percent()));
         if let Some(speed) = amount.speed(seconds) {
             line = line.with(format!("  {speed}"));
         }

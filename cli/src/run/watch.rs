@@ -1,6 +1,6 @@
 //! Watching a run to its end, whatever the terminal is, and what the shell is told afterwards.
 
-use super::{Outline, Snapshot, Story, live, plain, screen};
+use super::{Outline, Snapshot, Story, Tree, live, plain, screen};
 use crate::{
     args::Global,
     error::{Failure, Result},
@@ -13,7 +13,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::RunPhase;
 use serde_json::Value;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep_until},
@@ -37,6 +37,31 @@ pub trait Watched: Run {
 
     /// The page at its end.
     fn summary(&self, hub: &Hub, language: Language) -> impl Future<Output = Vec<Line>> + Send;
+
+    /// How long each step took the last time, where that is known.
+    fn took_before(&self, _hub: &Hub) -> impl Future<Output = BTreeMap<String, SignedDuration>> + Send {
+        std::future::ready(BTreeMap::new())
+    }
+}
+
+/// The steps of a run, as far as they are known beforehand.
+async fn outline<K: Watched>(hub: &Hub, run: &K) -> Outline {
+    match run.outline() {
+        Some((map, key)) => Outline::load(hub, &map, key).await.expecting(&run.took_before(hub).await),
+        None => Outline::default(),
+    }
+}
+
+/// How a run stands: its steps while it goes on, its page when it has ended.
+pub async fn standing<K: Watched>(hub: &Hub, run: &K, language: Language) -> Vec<Line> {
+    if run.phase().is_end() {
+        return run.summary(hub, language).await;
+    }
+    let clock = hub.clock.at(Timestamp::now());
+    let seen = run.snapshot(&clock, language);
+    let mut story = Story::new(outline(hub, run).await);
+    story.update(clock.now, &seen);
+    Tree { seen: &seen, story: &story, clock: &clock, language, selected: None, columns: usize::MAX }.lines(usize::MAX)
 }
 
 /// How watching ended.
@@ -59,20 +84,16 @@ pub enum Outcome<K> {
 pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, name: &str) -> Result<ExitStatus> {
     let first = hub.get_here::<K>(name).await?;
     if global.no_wait {
-        return stand(hub, printer, &first.object, first.raw).await;
+        return stand(hub, printer, &first.object, &first.raw).await;
     }
     let deadline = global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).map(|timeout| Instant::now() + timeout);
-    let outline = match first.object.outline() {
-        Some((map, key)) => Outline::load(hub, &map, key).await,
-        None => Outline::default(),
-    };
-    let story = Story::new(outline);
+    let story = Story::new(outline(hub, &first.object).await);
     let outcome = if first.object.phase().is_end() {
         if printer.structured() {
             printer.change(&first.raw)?;
         }
         Outcome::Ended(Box::new(first.object), first.raw)
-    } else if printer.interactive && !printer.structured() && printer.output != Output::Name {
+    } else if printer.live() {
         live::watch::<K>(hub, printer, name, story, deadline).await?
     } else {
         lines::<K>(hub, printer, name, story, deadline).await?
@@ -81,16 +102,11 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, na
 }
 
 /// Says how a run stands, without waiting.
-async fn stand<K: Watched>(hub: &Hub, printer: &Printer, run: &K, raw: Value) -> Result<ExitStatus> {
+async fn stand<K: Watched>(hub: &Hub, printer: &Printer, run: &K, raw: &Value) -> Result<ExitStatus> {
     if printer.structured() {
-        printer.structure(&raw)?;
-    } else if run.phase().is_end() {
-        printer.lines(&run.summary(hub, printer.language).await);
-    } else {
-        let clock = hub.clock.at(Timestamp::now());
-        let seen = run.snapshot(&clock, printer.language);
-        let story = { let mut story = Story::default(); story.update(clock.now, &seen); story };
-        printer.lines(&super::tree::Tree { seen: &seen, story: &story, clock: &clock, language: printer.language, selected: None }.lines(usize::MAX, usize::MAX));
+        printer.structure(raw)?;
+    } else if printer.output != Output::Name {
+        printer.lines(&standing(hub, run, printer.language).await);
     }
     Ok(match run.phase() {
         RunPhase::WaitingForPerson => ExitStatus::Person,
@@ -123,7 +139,7 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
                             printer.change(&raw)?;
                         }
                     } else if printer.output != Output::Name {
-                        printer.lines(&plain::lines(&changes, &snapshot, &clock, printer.language));
+                        printer.lines(&plain::lines(&changes, &snapshot, &clock, printer.language, hub.place()));
                     }
                     shown = Some(raw.clone());
                     if run.phase().is_end() {
@@ -151,7 +167,7 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
 }
 
 async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: Outcome<K>) -> Result<ExitStatus> {
-    let back = format!("p861 {} watch {name}{}", K::NOUN, hub.place());
+    let back = hub.typed(&format!("p861 {} watch {name}", K::NOUN));
     Ok(match outcome {
         Outcome::Ended(run, _) => {
             if !printer.structured() && printer.output != Output::Name {
@@ -160,7 +176,7 @@ async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: O
             run.verdict()
         }
         Outcome::Person(run) => {
-            for step in run.current_steps() {
+            for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
                 let question = step.prompt.as_ref().map(|prompt| prompt.in_language(printer.language.key()).to_owned()).unwrap_or_else(|| text::operator_says(&step.message).pick(printer.language).to_owned());
                 printer.warn(&text::person_waited_for(&step.id, &question, &answer_command(hub, K::NOUN, name, step)));
             }
@@ -178,14 +194,15 @@ async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: O
             printer.remark(&text::timed_out(K::NOUN, name, &back));
             ExitStatus::Timeout
         }
-        Outcome::Gone => return Err(Failure::refused(text::run_gone(K::NOUN, name))),
+        // Nobody can say any more how it ended, so it is not good.
+        Outcome::Gone => return Err(Failure::new(ExitStatus::Bad, text::run_gone(K::NOUN, name))),
     })
 }
 
 /// The command that answers a step: the operator's own word for it, with the district that is meant.
 fn answer_command(hub: &Hub, noun: &str, name: &str, step: &p861_crds::common::CurrentStep) -> String {
     let command = step.remedy.clone().unwrap_or_else(|| format!("p861 {noun} {} {name} {}", if step.prompt.is_some() { "answer" } else { "retry" }, step.id));
-    format!("{command}{}", hub.place())
+    hub.typed(&command)
 }
 
 /// A stated duration; none if it is absent or no duration.

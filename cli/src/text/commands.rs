@@ -1,7 +1,13 @@
 //! What commands and views say.
 
 use super::{Bilingual, Word, both};
-use p861_crds::common::{ActionKind, RunPhase, StepCounts};
+use p861_crds::{
+    common::{ActionKind, RunPhase, StepCounts},
+    protection::{
+        backup::BackupContents,
+        restore::{ConflictPolicy, RestoreChanges},
+    },
+};
 
 /// An empty list.
 pub fn no_sites() -> Bilingual {
@@ -15,7 +21,7 @@ pub fn no_districts() -> Bilingual {
 
 /// An empty list.
 pub fn no_applications(namespace: &str) -> Bilingual {
-    both(format!("There are no applications in {namespace}: p861 app discover"), format!("{namespace} 中没有应用：p861 app discover"))
+    both(format!("There are no applications in {namespace}: p861 app discover NAMESPACE --site SITE"), format!("{namespace} 中没有应用：p861 app discover NAMESPACE --site SITE"))
 }
 
 /// An empty list.
@@ -24,13 +30,15 @@ pub fn no_repositories(namespace: &str) -> Bilingual {
 }
 
 /// An empty list.
-pub fn no_backups(namespace: &str) -> Bilingual {
-    both(format!("There are no backups in {namespace}: p861 backup now"), format!("{namespace} 中没有备份：p861 backup now"))
+pub fn no_backups(namespace: &str, application: Option<&str>) -> Bilingual {
+    let (of, of_zh) = application.map(|name| (format!(" of {name}"), format!(" {name} 的"))).unwrap_or_default();
+    let name = application.unwrap_or("APPLICATION");
+    both(format!("There are no backups{of} in {namespace}: p861 backup now {name}"), format!("{namespace} 中没有{of_zh}备份：p861 backup now {name}"))
 }
 
 /// An empty list.
 pub fn no_restores(namespace: &str) -> Bilingual {
-    both(format!("There are no restores in {namespace}"), format!("{namespace} 中没有恢复"))
+    both(format!("There are no restores in {namespace}: p861 restore preview BACKUP"), format!("{namespace} 中没有恢复：p861 restore preview BACKUP"))
 }
 
 /// An empty list.
@@ -39,8 +47,10 @@ pub fn no_plans(namespace: &str) -> Bilingual {
 }
 
 /// An empty list.
-pub fn no_drills(namespace: &str) -> Bilingual {
-    both(format!("There are no drills in {namespace}: p861 drill run"), format!("{namespace} 中没有演练：p861 drill run"))
+pub fn no_drills(namespace: &str, plan: Option<&str>) -> Bilingual {
+    let (of, of_zh) = plan.map(|name| (format!(" of {name}"), format!(" {name} 的"))).unwrap_or_default();
+    let name = plan.unwrap_or("PLAN");
+    both(format!("There are no drills{of} in {namespace}: p861 drill run {name}"), format!("{namespace} 中没有{of_zh}演练：p861 drill run {name}"))
 }
 
 /// `12 of 24 steps, 1 failed`.
@@ -131,6 +141,11 @@ pub fn actions_unread(number: usize) -> Bilingual {
 /// The key that leaves.
 pub fn key_quit(noun: &str) -> Bilingual {
     both(format!("q leave (the {noun} goes on)"), "q 离开（任务继续）")
+}
+
+/// After Ctrl-C.
+pub fn ask_leaving(noun: &str) -> Bilingual {
+    both(format!("Leave? The {noun} goes on. Ctrl-C or q: leave  a: abort the {noun}  any other key: stay"), "离开？任务会继续进行。Ctrl-C 或 q：离开  a：中止任务  其他键：留下")
 }
 
 /// A key without anything to act on.
@@ -228,13 +243,14 @@ pub fn backup_announced(application: &str) -> Bilingual {
     both(format!("Backup of {application}. It keeps running."), format!("备份 {application}，应用照常运行。"))
 }
 
-/// What a restore will do.
-pub fn restore_announced(backup: &str, preview: bool) -> Bilingual {
-    if preview {
-        both(format!("Preview of a restore of {backup}: nothing is written."), format!("预览恢复 {backup}：不写入任何内容。"))
-    } else {
-        both(format!("Restore of {backup}."), format!("恢复 {backup}。"))
-    }
+/// What a preview will do.
+pub fn preview_announced(backup: &str) -> Bilingual {
+    both(format!("Preview of a restore of {backup}: nothing is written."), format!("预览恢复 {backup}：不写入任何内容。"))
+}
+
+/// What a restore does.
+pub fn restore_announced(backup: &str) -> Bilingual {
+    both(format!("Restore of {backup}."), format!("恢复 {backup}。"))
 }
 
 /// Asks for a name in full.
@@ -249,9 +265,20 @@ pub fn data_as_of(time: &str, age: &str, backup: Option<&str>) -> Bilingual {
 }
 
 /// What a tabletop drill expects.
-pub fn predicted(rto: &str, target: Option<&str>) -> Bilingual {
+pub fn predicted_rto(rto: &str, target: Option<&str>) -> Bilingual {
     let (of, of_zh) = target.map(|target| (format!(" of {target}"), format!("，目标 {target}"))).unwrap_or_default();
     both(format!("Predicted RTO {rto}{of}."), format!("预测 RTO {rto}{of_zh}。"))
+}
+
+/// `predicted 9m40s of 30m (5 drills)`; without the drills if their number is 0.
+pub fn predicted(rto: &str, target: Option<&str>, drills: i32) -> Bilingual {
+    let (of, of_zh) = target.map(|target| (format!(" of {target}"), format!("／{target}"))).unwrap_or_default();
+    let (from, from_zh) = match drills {
+        0 => Default::default(),
+        1 => (" (1 drill)".to_owned(), "（1 次演练）".to_owned()),
+        many => (format!(" ({many} drills)"), format!("（{many} 次演练）")),
+    };
+    both(format!("predicted {rto}{of}{from}"), format!("预测 {rto}{of_zh}{from_zh}"))
 }
 
 /// The line under a drill's table.
@@ -261,10 +288,11 @@ pub fn longest_retried_skipped(longest: &[String], retried: i32, skipped: i32) -
 }
 
 /// What was removed.
-pub fn cleaned_up(removed: &[String], left: &[String]) -> Bilingual {
+pub fn cleaned_up(removed: usize, left: &[String]) -> Bilingual {
     let (en, zh) = if left.is_empty() { ("nothing left".to_owned(), "无残留".to_owned()) } else { (format!("LEFT: {}", left.join(", ")), format!("残留：{}", left.join("、"))) };
-    both(format!("Cleaned up: {}; {en}.", removed.join(", ")), format!("已清理：{}；{zh}。", removed.join("、")))
+    both(format!("Cleaned up: {}; {en}.", many_of(removed, "namespace")), format!("已清理：{removed} 个命名空间；{zh}。"))
 }
+
 
 /// What the operator says of the clean-up.
 pub fn cleaned_up_says(message: &str) -> Bilingual {
@@ -272,8 +300,8 @@ pub fn cleaned_up_says(message: &str) -> Bilingual {
 }
 
 /// Where the report is.
-pub fn report_command(name: &str) -> Bilingual {
-    both(format!("Report: p861 drill report {name} -o html > report.html"), format!("报告：p861 drill report {name} -o html > report.html"))
+pub fn report_command(name: &str, place: &str) -> Bilingual {
+    both(format!("Report: p861 drill report {name} -o html{place} > report.html"), format!("报告：p861 drill report {name} -o html{place} > report.html"))
 }
 
 /// A span of time.
@@ -293,7 +321,12 @@ pub fn untouched(site: &str) -> Bilingual {
 
 /// The newest drill of a plan.
 pub fn drilled(result: &str, age: &str) -> Bilingual {
-    both(format!("{result} {age} ago"), format!("{age}前{result}"))
+    both(format!("drilled {age} ago ({result})"), format!("{age}前演练（{result}）"))
+}
+
+/// A plan without a drill.
+pub fn never_drilled() -> Bilingual {
+    both("never drilled", "从未演练")
 }
 
 /// `15 of 20`.
@@ -311,18 +344,42 @@ pub fn backups_shown(shown: usize, all: usize) -> Bilingual {
     both(format!("{shown} of {all} (newest, and newest of each level); --all for all"), format!("共 {all} 个，显示 {shown} 个（最近的，以及各级别最近的）；--all 显示全部"))
 }
 
-/// The verdict of `plan check`.
-pub fn plan_verdict(failed: usize, total: usize) -> Bilingual {
-    if failed == 0 {
-        both(format!("Ready: {total} of {total} pass."), format!("就绪：{total}/{total} 通过。"))
-    } else {
-        both(format!("Not ready: {failed} of {total} fails."), format!("未就绪：{total} 项中 {failed} 项未通过。"))
-    }
+/// The verdict of `plan check`, and what else it can print.
+pub fn plan_verdict(failed: usize, total: usize, steps: bool, graph: bool) -> Bilingual {
+    let (en, zh) = match failed {
+        0 => (format!("Ready: {total} of {total} pass."), format!("就绪：{total}/{total} 通过。")),
+        1 => (format!("Not ready: 1 of {total} fails."), format!("未就绪：{total} 项中 1 项未通过。")),
+        _ => (format!("Not ready: {failed} of {total} fail."), format!("未就绪：{total} 项中 {failed} 项未通过。")),
+    };
+    if steps || graph { both(en, zh) } else { both(format!("{en} --steps prints the steps, --graph the order."), format!("{zh}--steps 列出步骤，--graph 列出次序。")) }
+}
+
+/// The verdict on a plan that does not compile.
+pub fn plan_broken() -> Bilingual {
+    both("Not ready: the plan does not compile.", "未就绪：预案无法编译。")
 }
 
 /// No preflight yet.
-pub fn not_checked(plan: &str) -> Bilingual {
-    both(format!("plan {plan} has not been checked yet: wait for the operator"), format!("预案 {plan} 尚未检查：请等待 operator"))
+pub fn not_checked(plan: &str, namespace: &str) -> Bilingual {
+    both(
+        format!("plan {plan} has not been checked in its present form: wait a moment, or see kubectl -n {namespace} get pods"),
+        format!("预案 {plan} 的当前版本尚未检查：请稍候，或查看 kubectl -n {namespace} get pods"),
+    )
+}
+
+/// `41 steps`.
+pub fn steps_total(total: i32) -> Bilingual {
+    both(many_of(total, "step"), format!("{total} 步"))
+}
+
+/// `epoch 7`.
+pub fn epoch(epoch: i64) -> Bilingual {
+    both(format!("epoch {epoch}"), format!("纪元 {epoch}"))
+}
+
+/// `digest 1f0e8b6a9d24`.
+pub fn digest(digest: &str) -> Bilingual {
+    both(format!("digest {digest}"), format!("摘要 {digest}"))
 }
 
 /// Nothing needs a person.
@@ -333,4 +390,199 @@ pub fn nothing_needed() -> Word {
 /// Under a found application.
 pub fn discover_next(file: &str) -> Bilingual {
     both(format!("Next: edit {file} (marked TODO), then kubectl apply -f {file}"), format!("下一步：编辑 {file}（标有 TODO 处），然后 kubectl apply -f {file}"))
+}
+
+/// An object without any condition.
+pub fn never_looked_at() -> Bilingual {
+    both("the operator has not looked at it yet", "operator 尚未检查")
+}
+
+/// A run that was paused.
+pub fn is_paused() -> Bilingual {
+    both("paused: nothing new is started", "已暂停：不再开始新的步骤")
+}
+
+/// An operator that does not renew its lease.
+pub fn operator_silent(since: &str, age: impl Fn(super::Language) -> String) -> Bilingual {
+    both(
+        format!("the operator has not renewed its lease since {since} ({} ago): nothing here is newer", age(super::Language::En)),
+        format!("operator 自 {since}（{}前）起未续租约：以上信息不会更新", age(super::Language::Zh)),
+    )
+}
+
+/// An operator that was never there.
+pub fn operator_never() -> Bilingual {
+    both("no operator holds the lease: nothing is looked at", "没有 operator 持有租约：无人检查")
+}
+
+/// `hub on laoshan-dr`.
+pub fn hub_on(site: &str) -> Bilingual {
+    both(format!("hub on {site}"), format!("管理中心位于 {site}"))
+}
+
+/// `18/18 nodes`.
+pub fn nodes(ready: i32, total: i32) -> Bilingual {
+    both(format!("{ready}/{total} nodes"), format!("{ready}/{total} 个节点"))
+}
+
+/// `1 plan active`.
+pub fn plans_active(number: usize) -> Bilingual {
+    both(format!("{number} plan{} active", if number == 1 { "" } else { "s" }), format!("{number} 个预案在此运行"))
+}
+
+/// `0 of 1 plans ready`.
+pub fn plans_ready(ready: usize, all: usize) -> Bilingual {
+    both(format!("{ready} of {all} plans ready"), format!("{all} 个预案中 {ready} 个就绪"))
+}
+
+/// A run under way.
+pub fn runs_now(run: &str) -> Bilingual {
+    both(format!("{run} is running"), format!("{run} 进行中"))
+}
+
+/// `12 of 12 Protected, 11 Recoverable; oldest recovery point 32m`.
+pub fn protection(all: usize, protected: usize, recoverable: usize, oldest: Option<&str>, without: usize) -> Bilingual {
+    let (mut en, mut zh) = (format!("{protected} of {all} Protected, {recoverable} Recoverable"), format!("{all} 个应用中 {protected} 个已保护，{recoverable} 个可恢复"));
+    if let Some(oldest) = oldest {
+        en.push_str(&format!("; oldest recovery point {oldest}"));
+        zh.push_str(&format!("；最旧恢复点 {oldest}"));
+    }
+    if without > 0 {
+        en.push_str(&format!("; {without} without a backup"));
+        zh.push_str(&format!("；{without} 个没有备份"));
+    }
+    both(en, zh)
+}
+
+/// What is in a backup.
+pub fn contents(contents: &BackupContents) -> Bilingual {
+    both(
+        format!("{}, {}, {}", many_of(contents.objects, "object"), many_of(contents.volumes, "volume"), many_of(contents.streams, "stream")),
+        format!("{} 个对象，{} 个卷，{} 个数据流", contents.objects, contents.volumes, contents.streams),
+    )
+}
+
+/// The data in a backup.
+pub fn data_parts(contents: &BackupContents) -> Bilingual {
+    both(format!("{}, {}", many_of(contents.streams, "stream"), many_of(contents.volumes, "volume")), format!("{} 个数据流，{} 个卷", contents.streams, contents.volumes))
+}
+
+fn many_of(number: impl TryInto<i64>, one: &str) -> String {
+    let number = number.try_into().unwrap_or(i64::MAX);
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `137 objects`.
+pub fn objects(number: i64) -> Bilingual {
+    both(many_of(number, "object"), format!("{number} 个对象"))
+}
+
+/// What a restore changed.
+pub fn changes(changes: &RestoreChanges) -> Bilingual {
+    both(
+        format!("{} created, {} changed, {} the same, {} refused", changes.create, changes.change, changes.same, changes.refused),
+        format!("新建 {}，更改 {}，相同 {}，被拒绝 {}", changes.create, changes.change, changes.same, changes.refused),
+    )
+}
+
+/// What a preview would do with an object. Names of the API stay as they are in English.
+pub fn planned(action: &str, language: super::Language) -> String {
+    let zh = match action {
+        "create" => "新建",
+        "change" => "更改",
+        "same" => "相同",
+        "refused" => "被拒绝",
+        "data" => "数据",
+        other => other,
+    };
+    both(action, zh).pick(language).to_owned()
+}
+
+/// Why a restore would stop.
+pub fn preview_in_the_way(change: i64, refused: i64, policy: ConflictPolicy) -> Bilingual {
+    let (mut en, mut zh) = (Vec::new(), Vec::new());
+    if refused > 0 {
+        en.push(format!("{refused} refused"));
+        zh.push(format!("{refused} 个被拒绝"));
+    }
+    if change > 0 && policy == ConflictPolicy::Refuse {
+        en.push(format!("{change} there and different, and the conflict policy is Refuse: nothing would be written"));
+        zh.push(format!("{change} 个已存在且不同，而冲突策略为 Refuse：不会写入任何内容"));
+    }
+    both(format!("In the way: {}", en.join(", ")), format!("阻碍：{}", zh.join("，")))
+}
+
+/// The command of a preview.
+pub fn to_do_it(command: &str) -> Bilingual {
+    both(format!("To do it: {command}"), format!("执行：{command}"))
+}
+
+/// The head of what is asked before a restore.
+pub fn restore_head(backup: &str) -> Bilingual {
+    both(format!("RESTORE of {backup}: it changes what runs there now"), format!("恢复 {backup}：将改变现有运行内容"))
+}
+
+/// What becomes of objects that are there and different.
+pub fn conflict(policy: ConflictPolicy) -> Word {
+    match policy {
+        ConflictPolicy::Refuse => Word { en: "Refuse: if one is there and different, nothing is written", zh: "Refuse：若有已存在且不同的对象，则不写入任何内容" },
+        ConflictPolicy::Skip => Word { en: "Skip: those that are there stay as they are", zh: "Skip：已存在的对象保持不变" },
+        ConflictPolicy::Merge => Word { en: "Merge: those that are there are changed to what the backup has", zh: "Merge：已存在的对象按备份更改" },
+        ConflictPolicy::Replace => Word { en: "Replace: those that are there are deleted and made anew", zh: "Replace：已存在的对象删除后重建" },
+    }
+}
+
+/// What becomes of data.
+pub fn volumes_over() -> Bilingual {
+    both("volumes and databases of the backup are written over what is there", "备份中的卷和数据库将覆盖现有数据")
+}
+
+/// Where files go.
+pub fn files_into(files: &str, prefix: Option<&str>) -> Bilingual {
+    match prefix {
+        Some(prefix) => both(format!("{files}, under {prefix} of the volume"), format!("{files}，放到卷的 {prefix} 之下")),
+        None => both(format!("{files}, over what is there"), format!("{files}，覆盖现有文件")),
+    }
+}
+
+/// `cpu 4, memory 23 GiB, pods 110`.
+pub fn capacity(cpu: &str, memory: &str, pods: &str) -> Bilingual {
+    both(format!("cpu {cpu}, memory {memory}, pods {pods}"), format!("CPU {cpu}，内存 {memory}，容器组 {pods}"))
+}
+
+/// Where the order comes from.
+pub fn from_services(order: &str) -> Bilingual {
+    both(format!("{order}, from who calls whose Service"), format!("{order}，依据 Service 的调用关系"))
+}
+
+/// An address that a drill's copy can't reach.
+pub fn names_outside(place: &str, address: &str) -> Bilingual {
+    both(format!("{place} names {address}: unreachable in a drill unless isolation.allowEgress has it"), format!("{place} 指向 {address}：演练中不可达，除非 isolation.allowEgress 允许"))
+}
+
+/// Addresses that are not listed.
+pub fn more_outside(number: usize) -> Bilingual {
+    both(format!("{number} more addresses"), format!("另有 {number} 个地址"))
+}
+
+/// What a person must add.
+pub fn yours() -> Bilingual {
+    both("names, department, criticality, marker: marked TODO", "名称、部门、重要程度、标记：已标 TODO")
+}
+
+/// A database that was found.
+pub fn found_stream(product: &str, stream: &str, has_claims: bool) -> Bilingual {
+    let (en, zh) = if has_claims { (", its volume skipped", "，不备份其卷") } else { ("", "") };
+    both(format!("{product}: stream {stream}{en}"), format!("{product}：数据流 {stream}{zh}"))
+}
+
+/// A claim that was found.
+pub fn found_files(claim: &str, size: Option<&str>) -> Bilingual {
+    let size = size.map(|size| format!(" {size}")).unwrap_or_default();
+    both(format!("{claim}{size} (files)"), format!("{claim}{size}（文件）"))
+}
+
+/// No data was found.
+pub fn no_data() -> Bilingual {
+    both("none: no claim, no database that is known by its image", "无：没有存储卷声明，也没有可识别的数据库镜像")
 }

@@ -20,6 +20,11 @@ pub fn to_list(plural: &str, namespace: Option<&str>) -> Bilingual {
 }
 
 /// Completes "you may not …".
+pub fn to_look_into(namespace: &str, site: &str) -> Bilingual {
+    both(format!("look into namespace {namespace} of site {site}"), format!("查看站点 {site} 的命名空间 {namespace}"))
+}
+
+/// Completes "you may not …".
 pub fn to_read_secret(namespace: &str, name: &str) -> Bilingual {
     both(format!("read Secret {namespace}/{name}"), format!("读取 Secret {namespace}/{name}"))
 }
@@ -127,17 +132,36 @@ pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, place: &s
 
 /// A district that nobody has.
 pub fn no_such_district(name: &str, names: &[String]) -> Bilingual {
-    both(format!("there is no district {name}; there are: {}", names.join(", ")), format!("没有区 {name}；现有：{}", names.join("、")))
+    let (en, zh) = known_districts(names);
+    both(format!("there is no district {name}; {en}"), format!("没有区 {name}；{zh}"))
+}
+
+/// Neither `-d` nor `-n` was typed, and the kubeconfig's namespace is no district's.
+pub fn no_district_meant(namespace: &str, names: &[String]) -> Bilingual {
+    let (en, zh) = known_districts(names);
+    both(format!("namespace {namespace} of the kubeconfig is no district's: add -d DISTRICT; {en}"), format!("kubeconfig 的命名空间 {namespace} 不属于任何区：请加上 -d 区；{zh}"))
+}
+
+fn known_districts(names: &[String]) -> (String, String) {
+    if names.is_empty() {
+        return ("there are none yet: kubectl apply a District".into(), "尚无任何区：请创建 District".into());
+    }
+    (format!("there are: {}", names.join(", ")), format!("现有：{}", names.join("、")))
 }
 
 /// A time zone that nobody knows.
 pub fn unknown_zone(district: &str, zone: &str) -> Bilingual {
-    both(format!("district {district} has time zone {zone}, which is unknown: correct spec.timeZone"), format!("区 {district} 的时区 {zone} 未知：请更正 spec.timeZone"))
+    both(format!("district {district} has time zone {zone}, which is unknown; times are in UTC: correct spec.timeZone"), format!("区 {district} 的时区 {zone} 未知，时间按 UTC 显示：请更正 spec.timeZone"))
+}
+
+/// A district that may not be read.
+pub fn zone_unreadable(namespace: &str) -> Bilingual {
+    both(format!("you may not list districts: times of {namespace} are in UTC"), format!("您无权列出各区：{namespace} 的时间按 UTC 显示"))
 }
 
 /// A site without a kubeconfig.
 pub fn site_without_access(name: &str) -> Bilingual {
-    both(format!("site {name} is the hub itself: use --site-context"), format!("站点 {name} 就是管理中心：请使用 --site-context"))
+    both(format!("site {name} states no access: correct spec.access of Site {name}, or use --site-context or --site-kubeconfig"), format!("站点 {name} 未声明接入方式：请更正 Site {name} 的 spec.access，或使用 --site-context 或 --site-kubeconfig"))
 }
 
 /// A site's Secret that is not there.
@@ -176,6 +200,29 @@ pub fn no_step_waits(noun: &str, name: &str, place: &str) -> Bilingual {
 /// Several steps wait.
 pub fn which_step(noun: &str, name: &str, steps: &[&str]) -> Bilingual {
     both(format!("several steps of {noun} {name} wait; name one: {}", steps.join(", ")), format!("{noun} {name} 有多个步骤等待，请指明：{}", steps.join("、")))
+}
+
+/// An action that would change nothing.
+pub fn already_so(noun: &str, name: &str, phase: RunPhase) -> Bilingual {
+    both(format!("{noun} {name} is {phase} already"), format!("{noun} {name} 已处于 {phase}"))
+}
+
+/// Resume of a run that goes on.
+pub fn not_paused(noun: &str, name: &str, phase: RunPhase) -> Bilingual {
+    both(format!("{noun} {name} is not paused: it is {phase}"), format!("{noun} {name} 并未暂停：{phase}"))
+}
+
+/// Retry of a question.
+pub fn answer_instead(noun: &str, name: &str, step: &str, place: &str) -> Bilingual {
+    both(format!("step {step} asks a question: p861 {noun} answer {name} {step}{place}"), format!("步骤 {step} 在提问：p861 {noun} answer {name} {step}{place}"))
+}
+
+/// A drill without a copy that stands.
+pub fn keeps_nothing(name: &str, place: &str) -> Bilingual {
+    both(
+        format!("drill {name} keeps no copy standing (it was started without --keep-for): p861 drill abort {name}{place} ends it early"),
+        format!("演练 {name} 不保留副本（启动时未指定 --keep-for）：p861 drill abort {name}{place} 可提前结束"),
+    )
 }
 
 /// A reason must be given.
@@ -249,4 +296,25 @@ pub fn not_confirmed(name: &str) -> Bilingual {
 /// A belief that is wrong.
 pub fn wrong_belief(option: &str, stated: &str, real: &str) -> Bilingual {
     both(format!("{option} {stated} is not {real}: nothing was done"), format!("{option} {stated} 与 {real} 不符：未执行任何操作"))
+}
+
+/// A namespace without workloads.
+pub fn nothing_discovered(namespace: &str, site: &str) -> Bilingual {
+    both(
+        format!("nothing runs in namespace {namespace} of site {site}, or there is no such namespace: kubectl get namespaces, with that site's kubeconfig"),
+        format!("站点 {site} 的命名空间 {namespace} 中没有工作负载，或该命名空间不存在：请用该站点的 kubeconfig 执行 kubectl get namespaces"),
+    )
+}
+
+/// A namespace that the district may not touch.
+pub fn not_allotted(namespace: &str, district: &str) -> Bilingual {
+    both(
+        format!("namespace {namespace} is not district {district}'s: allow it in spec.siteNamespaces of District {district} first"),
+        format!("命名空间 {namespace} 不属于区 {district}：请先在 District {district} 的 spec.siteNamespaces 中允许"),
+    )
+}
+
+/// Compiled steps that are not there.
+pub fn steps_missing(plan: &str, map: &str) -> Bilingual {
+    both(format!("the steps of plan {plan} are not on the hub (ConfigMap {map}): wait for the operator"), format!("管理中心没有预案 {plan} 的步骤（ConfigMap {map}）：请等待 operator"))
 }

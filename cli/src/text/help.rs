@@ -1,7 +1,7 @@
-//! Help in Chinese. The English stands beside what it describes, in `args`; here each English text has its Chinese one. One that is missing stays English.
+//! Help in Chinese. The English stands beside what it describes, in `args`; here each English text has its Chinese one. A test finds one that is missing.
 
 use super::Language;
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use std::collections::HashMap;
 
 const TEXTS: &[(&str, &str)] = &[
@@ -37,7 +37,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Rehearse a plan, and watch it (exit code 0 if it passed, 4 if not)", "演练一个预案并观察（通过退出码为 0，否则为 4）"),
     ("List drills", "列出演练"),
     ("Show one drill", "显示一次演练"),
-    ("Write the report: -o html or -o json", "输出报告：-o html 或 -o json"),
+    ("Write the report to stdout: -o html or -o json; without either, its summary", "将报告输出到 stdout：-o html 或 -o json；否则输出摘要"),
     ("Clean up a copy that is kept standing, now", "立即清理保留中的副本"),
     ("Keep the copy standing longer", "延长副本的保留"),
     ("Watch a run until it ends", "观察任务直到结束"),
@@ -50,12 +50,58 @@ const TEXTS: &[(&str, &str)] = &[
     ("The district; the kubeconfig context's namespace when absent", "区；缺省为 kubeconfig 上下文的命名空间"),
     ("The district's namespace on the hub", "区在管理中心的命名空间"),
     ("The form of the answer", "结果的形式"),
-    ("The language of tables and messages; LANG decides when absent", "表格和消息的语言；缺省由 LANG 决定"),
+    ("The language of tables and messages; P861_LANG, then LANG, decides when absent", "表格和消息的语言；缺省依次由 P861_LANG、LANG 决定"),
     ("Watch no longer than this, for example 30m; the run goes on, exit code 7", "最多观察多久，例如 30m；任务继续，退出码为 7"),
-    ("Start it and return at once", "开始后立即返回"),
+    ("Do not watch: start it, or say how it stands, and return at once", "不观察：开始任务或显示现状后立即返回"),
     ("The kubeconfig's context", "kubeconfig 的上下文"),
     ("The kubeconfig; KUBECONFIG or ~/.kube/config when absent", "kubeconfig；缺省为 KUBECONFIG 或 ~/.kube/config"),
+    ("Write the manual pages into a folder", "将手册页写入目录"),
+    ("Print the reference of all commands as Markdown", "以 Markdown 输出全部命令的参考"),
+    ("The shell", "shell 名称"),
+    ("The folder", "目录"),
+    ("Its name", "名称"),
+    ("The operator's namespace on the hub", "operator 在管理中心的命名空间"),
+    ("The plan", "预案"),
+    ("Also print the compiled steps", "同时列出编译后的步骤"),
+    ("Also print the order: what may run at once, wave by wave", "同时列出次序：逐批显示可同时执行的步骤"),
+    ("The namespace on the site", "站点上的命名空间"),
+    ("The site, read by its own kubeconfig if you may read that Secret", "站点；若您有权读取其 Secret，则用其中的 kubeconfig"),
+    ("Read the site by this context of your kubeconfig instead", "改用您 kubeconfig 的此上下文读取站点"),
+    ("Read the site by this kubeconfig instead", "改用此 kubeconfig 读取站点"),
+    ("The Application's name; the namespace without the district's prefix when absent", "Application 的名称；缺省为去掉区前缀的命名空间"),
+    ("The run", "任务"),
+    ("Why; it stands in the journal and the report", "原因；写入日志和报告"),
+    ("The step; may be left out if only one is meant", "步骤；只有一个时可省略"),
+    ("Answer yes", "回答“是”"),
+    ("Answer no", "回答“否”"),
+    ("By how long, for example 30m", "延长多久，例如 30m"),
+    ("How far it goes", "演练的深度"),
+    ("Where; the plan's standby when absent", "演练站点；缺省为预案的备用站点"),
+    ("Use no data newer than this, for example \"2026-11-20 00:00\"", "不使用晚于此时间的数据，例如 \"2026-11-20 00:00\""),
+    ("What is imagined to have happened", "设想的场景"),
+    ("Keep the copy standing this long for people to look at, for example 1h", "将副本保留多久供人查看，例如 1h"),
+    ("Only of this plan", "只列此预案的"),
+    ("The application", "应用"),
+    ("Where to; the policy's, or the district's only one, when absent", "备份库；缺省为策略指定的，或本区唯一的"),
+    ("Why it is taken", "备份的原因"),
+    ("Keep it at least until then, for example 2027-01-31", "至少保留到此时间，例如 2027-01-31"),
+    ("Only of this application", "只列此应用的"),
+    ("All of them", "全部列出"),
+    ("The backup", "备份"),
+    ("The site; the application's active one when absent", "站点；缺省为应用当前所在站点"),
+    ("Into another namespace: FROM=TO; may be repeated", "恢复到另一命名空间：FROM=TO；可重复"),
+    ("Only files: a claim, or CLAIM:/PATH; may be repeated", "只恢复文件：存储卷声明，或 CLAIM:/PATH；可重复"),
+    ("Put the files under this path of their volume, beside what is there", "将文件放到卷内的此路径下，不覆盖现有文件"),
+    ("What is done about objects that are there and different", "对已存在且不同的对象如何处理"),
+    ("Name every object that the operator lists, also those that would only be created", "列出 operator 给出的每个对象，包括仅需创建的"),
+    ("Do not ask; needs --backup", "不询问；须同时给出 --backup"),
+    ("With --yes: the backup's name again, as you believe it to be", "与 --yes 合用：再次写出您认定的备份名称"),
 ];
+
+/// The page of a command in Chinese; clap's own has English heads.
+const PAGE: &str = "{about-with-newline}\n用法：{usage}\n\n{all-args}{after-help}";
+
+const EXIT_CODES: &str = "退出码：0 良好，1 意外错误，2 用法错误，3 被拒绝，4 结果不良，5 等待人工，6 无法连接，7 已到 --timeout，130 Ctrl-C";
 
 /// The command with its help in a language.
 pub fn translate(command: Command, language: Language) -> Command {
@@ -63,7 +109,8 @@ pub fn translate(command: Command, language: Language) -> Command {
         return command;
     }
     let texts: HashMap<&str, &str> = TEXTS.iter().copied().collect();
-    said(command, &texts)
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help("显示版本").help_heading("选项");
+    said(command.disable_version_flag(true).arg(version).after_help(EXIT_CODES), &texts)
 }
 
 fn said(command: Command, texts: &HashMap<&str, &str>) -> Command {
@@ -73,10 +120,32 @@ fn said(command: Command, texts: &HashMap<&str, &str>) -> Command {
         None => command,
     };
     let command = command.mut_args(|argument| match of(argument.get_help().map(ToString::to_string)) {
-        Some(zh) => argument.help(zh),
+        Some(zh) => argument_said(argument, zh),
         None => argument,
     });
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help("显示帮助").help_heading("选项");
+    let command = command.disable_help_flag(true).arg(help).help_template(PAGE).subcommand_help_heading("命令").subcommand_value_name("命令");
     command.mut_subcommands(|inner| said(inner, texts))
+}
+
+/// An argument in Chinese, with what it may be and what it is when absent: clap would say those in English.
+fn argument_said(argument: Arg, zh: String) -> Arg {
+    let heading = match argument.get_help_heading() {
+        Some(_) => "各命令通用选项",
+        None if argument.is_positional() => "参数",
+        None => "选项",
+    };
+    let takes_value = argument.get_action().takes_values();
+    let possible: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let default: Vec<String> = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
+    let mut text = zh;
+    if takes_value && !possible.is_empty() {
+        text.push_str(&format!("（可选 {}）", possible.join("、")));
+    }
+    if takes_value && !default.is_empty() {
+        text.push_str(&format!("（缺省 {}）", default.join("、")));
+    }
+    argument.help(text).help_heading(heading).hide_possible_values(true).hide_default_value(true)
 }
 
 #[cfg(test)]
@@ -98,10 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_described_in_chinese() {
+    fn every_command_and_every_argument_is_described_in_chinese() {
         fn check(command: &Command) {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            assert!(command.is_hide_set() || !about.is_ascii(), "{}: {about}", command.get_name());
+            assert!(!about.is_ascii(), "{}: {about}", command.get_name());
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_ascii(), "{} {}: {help:?}", command.get_name(), argument.get_id());
+            }
             command.get_subcommands().for_each(check);
         }
         check(&crate::args::command(Language::Zh, false));

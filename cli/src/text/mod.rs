@@ -4,13 +4,30 @@ mod commands;
 mod failures;
 mod help;
 mod reasons;
+mod usage;
 mod words;
 
 pub use commands::*;
 pub use failures::*;
 pub use help::translate;
 pub use reasons::reason;
+pub use usage::usage;
 pub use words::*;
+
+use crate::exit::ExitStatus;
+
+/// What each exit code means, the same for every command.
+pub const EXIT_CODES: [(ExitStatus, &str); 9] = [
+    (ExitStatus::Good, "done, and good"),
+    (ExitStatus::Unexpected, "an unexpected error"),
+    (ExitStatus::Usage, "wrong usage; nothing was sent"),
+    (ExitStatus::Refused, "refused; nothing was changed"),
+    (ExitStatus::Bad, "done, and bad: a check, a run or an objective failed, or something needs a person"),
+    (ExitStatus::Person, "a person is waited for (without a terminal, or with `--no-wait`)"),
+    (ExitStatus::Unreachable, "the hub, a bucket or a site cannot be reached"),
+    (ExitStatus::Timeout, "`--timeout` has passed, or the operator has not read an action within 20 s; the run goes on"),
+    (ExitStatus::Interrupted, "Ctrl-C; the run goes on"),
+];
 
 /// A language that people read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -23,10 +40,11 @@ pub enum Language {
 }
 
 impl Language {
-    /// The language to use: what was asked for, else what `LANG` (or `LC_ALL`, `LC_MESSAGES`) says, else English.
+    /// The language to use: what was asked for, else what `P861_LANG` says, else `LC_ALL`, `LC_MESSAGES` or `LANG`, else English.
     pub fn choose(asked: Option<Self>, environment: impl Fn(&str) -> Option<String>) -> Self {
         let of_locale = |locale: &str| if locale.to_ascii_lowercase().starts_with("zh") { Self::Zh } else { Self::En };
-        asked.unwrap_or_else(|| {
+        let ours = || environment("P861_LANG").and_then(|value| clap::ValueEnum::from_str(&value, true).ok());
+        asked.or_else(ours).unwrap_or_else(|| {
             ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter_map(|name| environment(name)).find(|value| !value.is_empty()).map_or(Self::En, |value| of_locale(&value))
         })
     }
@@ -98,6 +116,9 @@ mod tests {
         let with = |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_owned());
         assert_eq!(Language::choose(Some(Language::En), with("LANG", "zh_CN.UTF-8")), Language::En);
         assert_eq!(Language::choose(None, with("LANG", "zh_CN.UTF-8")), Language::Zh);
+        assert_eq!(Language::choose(None, with("P861_LANG", "ZH")), Language::Zh);
+        let both = |asked: &str| Some(if asked == "P861_LANG" { "en" } else { "zh_CN.UTF-8" }.to_owned());
+        assert_eq!(Language::choose(None, both), Language::En, "our own variable comes before the locale");
         assert_eq!(Language::choose(None, with("LC_ALL", "C")), Language::En);
         assert_eq!(Language::choose(None, |_| None), Language::En);
     }

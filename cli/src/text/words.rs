@@ -3,6 +3,8 @@
 use super::Word;
 use p861_crds::{
     common::RunPhase,
+    platform::district::SiteRole,
+    protection::restore::RestoreMode,
     recovery::drill::{DrillResult, DrillType},
 };
 
@@ -11,7 +13,9 @@ macro_rules! words {
 }
 
 words! {
+    ACTIVE: "ACTIVE", "当前站点";
     ADDED: "ADDED", "新增";
+    AFTER: "AFTER", "之后于";
     AGE: "AGE", "时长";
     AGENT: "AGENT", "代理";
     APPLICATION: "APPLICATION", "应用";
@@ -23,13 +27,18 @@ words! {
     CLEAN: "CLEAN", "已清理";
     CLUSTER_UID: "CLUSTER UID", "集群标识";
     CODE: "CODE", "区划代码";
+    COLON: ": ", "：";
+    COMMA: ", ", "，";
     DATA_AS_OF: "DATA AS OF", "数据截至";
+    DEADLINE: "DEADLINE", "时限";
     DEPARTMENT: "DEPARTMENT", "部门";
     DISTRICT: "DISTRICT", "区";
     DOMAIN: "FAILURE DOMAIN", "故障域";
     DRILL: "DRILL", "演练";
     DRILLED: "DRILLED", "已演练";
+    EPOCH: "EPOCH", "纪元";
     ESCROW: "ESCROW", "密钥托管";
+    FAILOVER: "FAILOVER", "可切换";
     FALSE: "False", "否";
     FROM: "FROM", "来自";
     HEALTHY: "HEALTHY", "健康";
@@ -40,17 +49,21 @@ words! {
     LAST_BACKUP: "LAST BACKUP", "最近备份";
     LOCATION: "LOCATION", "位置";
     MARKER: "marker", "标记";
+    MODE: "MODE", "方式";
     NAME: "NAME", "名称";
     NAMESPACE: "NAMESPACE", "命名空间";
     OFF_SITE: "OFF SITE", "异地";
+    PERCENT: "PERCENT", "进度";
     PHASE: "PHASE", "阶段";
     PLAN: "PLAN", "预案";
+    POLICY: "POLICY", "策略";
     PRIMARY: "PRIMARY", "主用";
     PROFILE: "PROFILE", "规范";
     PROOF: "PROOF", "依据";
     PROTECTED: "PROTECTED", "已保护";
     READY: "READY", "就绪";
     READY_NODES: "NODES", "节点";
+    READY_NOW: "Ready", "就绪";
     REASON: "REASON", "原因";
     RECOVERABLE: "RECOVERABLE", "可恢复";
     REPOSITORY: "REPOSITORY", "备份库";
@@ -58,11 +71,15 @@ words! {
     RESULT: "RESULT", "结果";
     RPO: "RPO", "RPO";
     RTO: "RTO", "RTO";
+    RUN: "RUN", "运行中";
+    SEMICOLON: "; ", "；";
     SITE: "SITE", "站点";
     SIZE: "SIZE", "大小";
+    SNAPSHOT: "SNAPSHOT", "快照";
     SNAPSHOTS: "SNAPSHOTS", "快照";
     STANDBY: "STANDBY", "备用";
     STARTED: "STARTED", "开始";
+    STEP: "STEP", "步骤";
     TARGET: "TARGET", "目标";
     TIME_ZONE: "TIME ZONE", "时区";
     TRUE: "True", "是";
@@ -72,32 +89,49 @@ words! {
     VERIFIED: "VERIFIED", "已验证";
     VERSION: "KUBERNETES", "KUBERNETES";
     WHOLE_PLAN: "plan", "预案";
+    WRITER: "WRITER", "唯一写入";
+    D_DATA: "data", "数据";
+    D_ORDER: "order", "次序";
+    D_OUTSIDE: "outside", "外部";
+    D_WORKLOADS: "workloads", "工作负载";
+    D_YOURS: "yours", "待填";
     F_ACCESS: "access", "接入";
     F_ACTIVE_SITE: "active site", "当前站点";
     F_AGENT: "agent", "代理";
+    F_APPLICATION: "application", "应用";
     F_ALLOCATABLE: "allocatable", "可分配";
     F_BACKUP: "newest backup", "最近备份";
     F_CLUSTER_UID: "cluster UID", "集群标识";
     F_CONTENTS: "contents", "内容";
+    F_DATA: "data", "数据";
     F_DATA_AS_OF: "data as of", "数据截至";
     F_DEPARTMENT: "department", "部门";
     F_DOMAIN: "failure domain", "故障域";
     F_DRILL: "newest drill", "最近演练";
+    F_FILES: "files", "文件";
+    F_FROM_BACKUP: "backup", "备份";
+    F_GROUPS: "groups", "分组";
     F_LAST_CHECK: "last check", "最近检查";
     F_LOCATION: "location", "位置";
     F_MOVERS: "movers at once", "并行搬运";
+    F_NAMESPACES: "namespaces", "命名空间";
     F_NODES: "nodes ready", "就绪节点";
+    F_OBJECTS: "objects", "对象";
     F_OBJECTIVES: "objectives", "目标";
     F_PLAN: "recovery plan", "恢复预案";
+    F_PREVIEW: "preview", "预览";
     F_REPOSITORY: "repository", "备份库";
     F_REPOSITORY_ID: "repository id", "备份库标识";
     F_REQUESTED: "requested", "已申请";
+    F_RUN: "running", "运行中";
+    F_SITE: "site", "站点";
     F_SIZE: "size", "大小";
     F_SNAPSHOT: "snapshot", "快照";
     F_SNAPSHOTS: "snapshots", "快照";
     F_USED: "used", "已用";
     F_VERIFIED: "verified", "已验证";
     F_VERSION: "Kubernetes", "Kubernetes";
+    F_VOLUMES: "data", "数据";
     KEY_ABORT: "a abort", "a 中止";
     KEY_ANSWER: "y/n answer", "y/n 回答";
     KEY_CLEAN_UP: "c clean up", "c 清理";
@@ -170,6 +204,23 @@ pub fn drill_type(kind: DrillType) -> Word {
     }
 }
 
+/// The word for a site's part in a district.
+pub fn role(role: SiteRole) -> Word {
+    match role {
+        SiteRole::Primary => Word { en: "Primary", zh: "主用" },
+        SiteRole::Standby => Word { en: "Standby", zh: "备用" },
+        SiteRole::Edge => Word { en: "Edge", zh: "边缘" },
+    }
+}
+
+/// The word for what a restore does.
+pub fn mode(mode: RestoreMode) -> Word {
+    match mode {
+        RestoreMode::Execute => Word { en: "restore", zh: "恢复" },
+        RestoreMode::Preview => Word { en: "preview", zh: "预览" },
+    }
+}
+
 /// Words of step ids: `restore/approval/volume/attachments`.
 pub fn step_word(key: &str) -> Option<Word> {
     Some(match key {
@@ -186,6 +237,7 @@ pub fn step_word(key: &str) -> Option<Word> {
         "marker" => Word { en: "marker", zh: "标记" },
         "seal" => Word { en: "seal", zh: "封存" },
         "hold" => Word { en: "hold", zh: "保留" },
+        "files" => Word { en: "files", zh: "文件" },
         "quiesce" => Word { en: "quiesce", zh: "静默" },
         "resume" => Word { en: "resume", zh: "恢复运行" },
         "clean-up" => Word { en: "clean up", zh: "清理" },
@@ -208,6 +260,11 @@ pub fn condition(kind: &str) -> Option<Word> {
         "CleanedUp" => Word { en: "CleanedUp", zh: "已清理" },
         "Verified" => Word { en: "Verified", zh: "已验证" },
         "OffSite" => Word { en: "OffSite", zh: "异地" },
+        "Checked" => Word { en: "Checked", zh: "已检查" },
+        "AccessApplied" => Word { en: "AccessApplied", zh: "权限已应用" },
+        "Alive" => Word { en: "Alive", zh: "存活" },
+        "Paused" => Word { en: "Paused", zh: "已暂停" },
+        "WaitingForPerson" => Word { en: "WaitingForPerson", zh: "等待人工" },
         _ => return None,
     })
 }

@@ -24,7 +24,7 @@ use p861_crds::{
     protection::backup::VerificationLevel,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -115,16 +115,19 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
     let client = context.sites.client(&site).await?;
     let claims = super::backup::claims(&client, &site, application).await?;
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
-    let mut workloads = 0;
-    let named = application.spec.tiers.iter().flat_map(|tier| &tier.workload_refs).chain(application.spec.streams.iter().map(|stream| &stream.workload_ref));
-    for workload in named {
+    let mut workloads = BTreeSet::new();
+    let spec = &application.spec;
+    let named = spec.tiers.iter().flat_map(|tier| &tier.workload_refs).chain(spec.streams.iter().map(|stream| &stream.workload_ref));
+    let hooks = spec.hooks.iter().flat_map(|hooks| [&hooks.quiesce.workload_ref, &hooks.resume.workload_ref]);
+    let checked = spec.checks.iter().filter_map(|check| check.exec.as_ref().map(|exec| &exec.workload_ref).or(check.condition.as_ref().map(|condition| &condition.workload_ref)));
+    for workload in named.chain(spec.marker.iter().map(|marker| &marker.workload_ref)).chain(hooks).chain(checked) {
         let place = workload.namespace.as_ref().unwrap_or(&first);
         if pods::workload(&client, place, workload).await?.is_none() {
-            return Err(Error::invalid("WorkloadMissing", format!("{workload} doesn't exist in namespace {place} on {site}: correct spec.tiers or spec.streams")));
+            return Err(Error::invalid("WorkloadMissing", format!("{workload} doesn't exist in namespace {place} on {site}: correct where spec names it")));
         }
-        workloads += 1;
+        workloads.insert(format!("{place}/{workload}"));
     }
-    let found = format!("{workloads} workloads, {} claims, {} checks found in {}", claims.len(), application.spec.checks.len(), application.spec.namespaces.join(", "));
+    let found = format!("{} workloads, {} claims, {} checks found in {}", workloads.len(), claims.len(), application.spec.checks.len(), application.spec.namespaces.join(", "));
     Ok((site, client, found))
 }
 

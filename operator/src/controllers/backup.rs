@@ -190,6 +190,12 @@ pub async fn claims(client: &Client, site: &str, application: &Application) -> R
         found.extend(list.items.iter().map(|claim| Claim { namespace: namespace.clone(), name: claim.name_any() }));
     }
     found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    // A pattern may match nothing today; a name that matches nothing is a mistake, and what it meant would be missing from every backup.
+    let named = application.spec.volumes.iter().map(|rule| &rule.claim).filter(|claim| !claim.contains('*'));
+    if let Some(missing) = named.into_iter().find(|name| !found.iter().any(|claim| claim.name == **name)) {
+        let namespaces = application.spec.namespaces.join(", ");
+        return Err(Error::invalid("ClaimMissing", format!("application {}: claim {missing} doesn't exist in {namespaces} on {site}: correct spec.volumes", application.name_any())));
+    }
     Ok(found)
 }
 

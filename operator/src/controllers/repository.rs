@@ -1,17 +1,20 @@
 //! BackupRepository: can it be opened, is it still the same, does it stand elsewhere.
 
-use super::{active_site, district_of};
+use super::{active_site, all, district_of};
 use crate::{
     metrics::Metrics,
     context::Context,
-    drive::{Drive, record},
+    drive::{Drive, announce, record},
     error::{Error, Result, Tried as _},
     movers,
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
-use p861_core::conditions::{self, Verdict};
-use p861_crds::{BackupRepository, Site};
+use p861_core::{
+    conditions::{self, Verdict},
+    protection::choose,
+};
+use p861_crds::{Backup, BackupRepository, Site};
 use std::{sync::Arc, time::Duration};
 
 /// How often a repository is looked at.
@@ -26,6 +29,7 @@ impl Drive for RepositoryDriver {
 
     fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.repository_ready.remove_label_values(&[namespace, name]);
+        let _ = metrics.repository_damaged.remove_label_values(&[namespace, name]);
     }
 
     async fn pass(&self, context: &Context, repository: Arc<BackupRepository>, now: Timestamp) -> Result<Duration> {
@@ -42,11 +46,36 @@ impl Drive for RepositoryDriver {
             Err(error) => verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string())),
         }
         verdicts.push(off_site(context, &namespace, &repository).await);
+        let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+        let checked = checked(&name, &backups);
+        let damaged = checked.reason == "Damaged" && !status.conditions.iter().any(|before| before.type_ == "Checked" && before.reason == "Damaged");
+        if damaged {
+            announce(&context.client, &context.identity, repository.as_ref(), "RepositoryDamaged", &checked.message, true).await;
+        }
+        context.metrics.repository_damaged.with_label_values(&[&namespace, &name]).set(i64::from(checked.reason == "Damaged"));
+        verdicts.push(checked);
         context.metrics.repository_ready.with_label_values(&[&namespace, &name]).set(i64::from(opened.is_ok()));
         status.observed_generation = repository.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &verdicts, repository.metadata.generation, now);
         record(context, repository.as_ref(), repository.status.as_ref(), &status).await?;
         Ok(if opened.is_ok() { PERIOD } else { PERIOD / 6 })
+    }
+}
+
+/// What the verifications of its backups found: each walks what its backup needs, a drill reads every byte of it.
+fn checked(name: &str, backups: &[Backup]) -> Verdict {
+    let here: Vec<&Backup> = backups.iter().filter(|backup| backup.status.as_ref().is_some_and(|status| status.repository.as_deref() == Some(name))).collect();
+    let damaged: Vec<&Backup> = here.iter().copied().filter(|backup| choose::is_damaged(backup)).collect();
+    if let Some(first) = damaged.first() {
+        let conditions = first.status.iter().flat_map(|status| &status.conditions);
+        let what = conditions.filter(|condition| condition.type_ == "Verified").map(|condition| condition.message.as_str()).next().unwrap_or_default();
+        let names: Vec<String> = damaged.iter().map(|backup| backup.name_any()).collect();
+        return Verdict::bad("Checked", "Damaged", format!("repository {name}: backups {} can't be used; {what}", names.join(", ")));
+    }
+    let newest = here.iter().filter_map(|backup| backup.status.as_ref()?.verification.as_ref()).map(|verification| verification.verified_time.0).max();
+    match newest {
+        Some(time) => Verdict::good("Checked", "BackupsVerified", format!("no backup in it was found damaged; the last verification was at {time:.0}")),
+        None => Verdict::unknown("Checked", "NotYet", "no backup in it was verified yet"),
     }
 }
 

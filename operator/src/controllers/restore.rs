@@ -71,9 +71,12 @@ impl Drive for RestoreDriver {
         status.progress = view.progress;
         status.journal = Some(view.journal);
         status.site = pass.plan.steps().iter().find_map(|step| step.action.site().map(str::to_owned));
-        status.backup = Some(point.backup.clone());
-        status.snapshot_id = Some(point.snapshot.clone());
-        status.recovery_point_time = Some(Time(point.time));
+        // A newer backup that ends meanwhile changes nothing: the run goes on with what it was compiled for.
+        if before.journal.is_none() {
+            status.backup = Some(point.backup.clone());
+            status.snapshot_id = Some(point.snapshot.clone());
+            status.recovery_point_time = Some(Time(point.time));
+        }
         let verdict = conclude(&pass, &object, &mut status);
         status.conditions = conditions::apply(&status.conditions, &[verdict], object.metadata.generation, now);
         if view.phase.is_end() && object.spec.mode == RestoreMode::Preview {

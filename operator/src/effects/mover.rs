@@ -7,11 +7,15 @@ use super::{Effect, Situation, start};
 use crate::{
     context::Context,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
-    movers::{Outcome, repository_secret},
+    movers::{
+        Outcome,
+        child::{self, Order, Standing},
+        repository_secret,
+    },
 };
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Pod, Secret, ServiceAccount},
+    core::v1::{Node, Pod, Secret, ServiceAccount},
     rbac::v1::RoleBinding,
 };
 use kube::{
@@ -54,6 +58,12 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, place: &Place
     let client = context.sites.client(place.site).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
+    if let Some(standing) = context.children.standing(&name)? {
+        return Ok(of_child(&name, standing));
+    }
+    if !has_kubelet(&client, place.site).await? {
+        return start_child(context, situation, place, task, &name).await;
+    }
     let Some(job) = jobs.get_opt(&name).await.tried(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
         prepare(context, &client, situation, place, task).await?;
         let node = node_of_claim(&client, place).await?;
@@ -89,6 +99,52 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, place: &Place
     Ok(Effect::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
 }
 
+/// Whether there is anything that could run a Job.
+async fn has_kubelet(client: &Client, site: &str) -> Result<bool> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    Ok(!nodes.list_metadata(&ListParams::default().limit(1)).await.tried(|| format!("look for nodes of {site}"))?.items.is_empty())
+}
+
+async fn start_child(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<Effect> {
+    if let Some(claim) = place.claim {
+        return Err(Error::invalid("NoNode", format!("claim {claim} of {}: {} has no node, and only a pod on a node can mount it", place.namespace, place.site)));
+    }
+    let access = repository_secret(context, &situation.run.namespace, &situation.run.repository).await?;
+    let kubeconfig = context.sites.kubeconfig(place.site).await?;
+    context.children.start(&situation.run.uid, name, &Order { environment: environment(situation, task)?, access, kubeconfig })?;
+    Ok(Effect::Running(json!({"message": "its mover starts"})))
+}
+
+fn of_child(name: &str, standing: Standing) -> Effect {
+    match standing {
+        Standing::Running(note) => Effect::Running(note),
+        Standing::Answered(outcome) => answered(outcome),
+        Standing::Lost(status) => Effect::Failed(child::lost(name, &status), Value::Null),
+    }
+}
+
+fn answered(outcome: Outcome) -> Effect {
+    match outcome {
+        Outcome::Done { evidence } => Effect::Done(evidence),
+        Outcome::Failed { reason, message, permanent } => {
+            let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
+            Effect::Failed(failure, Value::Null)
+        }
+    }
+}
+
+/// What a mover is told by its environment: nothing secret.
+fn environment(situation: &Situation<'_>, task: &MoverTask) -> Result<Vec<(&'static str, String)>> {
+    let unwritten = |what: &str, error: serde_json::Error| Error::Internal(format!("the mover's {what} can't be written: {error}"));
+    Ok(vec![
+        ("P861_TASK", serde_json::to_string(task).map_err(|error| unwritten("task", error))?),
+        ("P861_INPUTS", serde_json::to_string(&situation.inputs).map_err(|error| unwritten("inputs", error))?),
+        ("P861_RUN", situation.run.uid.clone()),
+        ("P861_RUN_NAME", situation.run.name.clone()),
+        ("P861_LOG", "json".into()),
+    ])
+}
+
 fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
     let state = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()?;
     let terminated = state.terminated.as_ref()?;
@@ -98,11 +154,7 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
 /// What a mover left in its termination message. One that left nothing was killed.
 fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> Effect {
     match message.and_then(|text| serde_json::from_str::<Outcome>(text).ok()) {
-        Some(Outcome::Done { evidence }) => Effect::Done(evidence),
-        Some(Outcome::Failed { reason, message, permanent }) => {
-            let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
-            Effect::Failed(failure, Value::Null)
-        }
+        Some(outcome) => answered(outcome),
         None => {
             let why = match reason {
                 Some("OOMKilled") => format!("it needed more than {MEMORY_LIMIT} of memory"),
@@ -157,8 +209,7 @@ async fn prepare(context: &Context, client: &Client, situation: &Situation<'_>, 
 
 fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
     let run = situation.run;
-    let task_text = serde_json::to_string(task).map_err(|error| Error::Internal(format!("the mover's task can't be written: {error}")))?;
-    let inputs = serde_json::to_string(&situation.inputs).map_err(|error| Error::Internal(format!("the mover's inputs can't be written: {error}")))?;
+    let told: Vec<Value> = environment(situation, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. });
     let mut volumes = vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
     let mut mounts = vec![json!({"name": "repository", "mountPath": "/var/run/p861", "readOnly": true}), json!({"name": "tmp", "mountPath": "/tmp"})];
@@ -188,10 +239,7 @@ fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &M
                     "affinity": affinity, "volumes": volumes,
                     "containers": [{
                         "name": "mover", "image": context.image, "imagePullPolicy": context.image_pull_policy, "args": ["mover"],
-                        "env": [
-                            {"name": "P861_TASK", "value": task_text}, {"name": "P861_INPUTS", "value": inputs},
-                            {"name": "P861_RUN", "value": run.uid}, {"name": "P861_RUN_NAME", "value": run.name}, {"name": "P861_LOG", "value": "json"},
-                        ],
+                        "env": told,
                         "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
                         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MEMORY_LIMIT}},
                         "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": capabilities}, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -207,6 +255,7 @@ fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &M
 pub async fn cancel(context: &Context, situation: &Situation<'_>, site: &str, namespace: &str) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
+    context.children.stop(&name).await?;
     delete_job(&client, namespace, &name).await?;
     let pods: Api<Pod> = Api::namespaced(client, namespace);
     let list = pods.list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"))).await.tried(|| format!("list the pods of mover {namespace}/{name}"))?;
@@ -230,6 +279,9 @@ pub async fn remove(context: &Context, situation: &Situation<'_>, site: &str, na
     let client = context.sites.client(site).await?;
     let name = run_name(&situation.run.uid);
     let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", situation.run.uid));
+    for child in context.children.of_run(&situation.run.uid) {
+        context.children.stop(&child).await?;
+    }
     let mut left = 0;
     for namespace in namespaces {
         let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);

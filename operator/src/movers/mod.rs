@@ -1,8 +1,9 @@
 //! Movers: what they are told, what they answer, and (in [`work`]) what they do.
 //!
-//! A mover is the operator's own image in a Job. It gets its task and the evidence of the steps before it as environment, the repository's access as a mounted
+//! A mover is the operator's own image in a Job, or its own program as a child process where there is no kubelet. It gets its task and the evidence of the steps before it as environment, the repository's access as a mounted
 //! Secret; it answers with its termination message, and prints its progress as lines of JSON.
 
+pub mod child;
 pub mod objects;
 pub mod work;
 

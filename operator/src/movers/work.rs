@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,6 +18,8 @@ use std::{
 const DATA: &str = "/data";
 /// Where the repository's access is mounted.
 const ACCESS: &str = "/var/run/p861/repository.json";
+/// Where objects are gathered before they are stored.
+const SCRATCH: &str = "/tmp/objects";
 /// Where the answer goes; the kubelet reads at most 4096 bytes of it.
 const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 const LONGEST_MESSAGE: usize = 1500;
@@ -61,6 +63,12 @@ impl WorkError {
 
 /// Does the task of this process's environment and leaves the answer. Returns whether it did it.
 pub async fn run() -> bool {
+    // A child process must not outlive the operator that started it; a Job's container ends with its pod.
+    if std::env::var_os("P861_ANSWER_FILE").is_some()
+        && let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+    {
+        tracing::warn!("this process will not end with the operator: {error}");
+    }
     let outcome = match work().await {
         Ok(evidence) => Outcome::Done { evidence },
         Err(error) => {
@@ -70,12 +78,18 @@ pub async fn run() -> bool {
     };
     let done = matches!(outcome, Outcome::Done { .. });
     let text = serde_json::to_string(&outcome).unwrap_or_default();
-    if let Err(error) = std::fs::write(TERMINATION_MESSAGE, text) {
+    let place = place("P861_ANSWER_FILE", TERMINATION_MESSAGE);
+    if let Err(error) = std::fs::write(&place, text) {
         // Without an answer the attempt counts as lost and is made again.
-        tracing::error!("can't write {TERMINATION_MESSAGE}: {error}");
+        tracing::error!("can't write {}: {error}", place.display());
         return false;
     }
     done
+}
+
+/// A place in a Job's container, unless the environment names another: a child process has no container.
+fn place(variable: &str, in_container: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| in_container.into(), PathBuf::from)
 }
 
 fn variable(name: &str) -> Result<String, WorkError> {
@@ -107,15 +121,16 @@ async fn work() -> Result<Value, WorkError> {
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
     let inputs: BTreeMap<String, Value> = serde_json::from_str(&variable("P861_INPUTS")?).map_err(|_| bad("P861_INPUTS"))?;
     let run = variable("P861_RUN")?;
-    let text = std::fs::read_to_string(ACCESS).map_err(|error| WorkError::stated("SecretMissing", format!("{ACCESS}: {error}"), false))?;
+    let file = place("P861_ACCESS_FILE", ACCESS);
+    let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated("SecretMissing", format!("{}: {error}", file.display()), false))?;
     let access: RepositoryAccess = serde_json::from_str(&text).map_err(|_| bad("the repository's access"))?;
     match task {
         MoverTask::BackupObjects { namespaces, exclude, parent } => {
             let client = client().await?;
-            let folder = Path::new("/tmp/objects");
+            let folder = place("P861_SCRATCH", SCRATCH);
             let printer = Printer::new();
-            let saved = objects::save(&client, &namespaces, &exclude, folder, &|progress| printer.print(&progress)).await?;
-            let result = part(access, run, "objects".into(), parent, folder.into()).await?;
+            let saved = objects::save(&client, &namespaces, &exclude, &folder, &|progress| printer.print(&progress)).await?;
+            let result = part(access, run, "objects".into(), parent, folder).await?;
             let mut evidence = evidence_of(&result);
             evidence["objects"] = json!(saved.objects);
             evidence["resources"] = json!(saved.resources);

@@ -2,7 +2,11 @@
 
 pub mod pods;
 
-use crate::error::{Error, Result, Tried as _, is_not_found};
+use crate::{
+    error::{Error, Result, Tried as _, is_not_found},
+    guard,
+    leader::Leadership,
+};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client, Config, ResourceExt as _, config::KubeConfigOptions, config::Kubeconfig};
 use p861_crds::Site;
@@ -22,13 +26,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Sites {
     hub: Client,
     namespace: String,
+    leadership: Leadership,
     clients: Arc<Mutex<HashMap<String, (String, Client)>>>,
 }
 
 impl Sites {
     /// Sites of this hub; Secrets are read in the operator's `namespace`.
-    pub fn new(hub: Client, namespace: &str) -> Self {
-        Self { hub, namespace: namespace.into(), clients: Arc::default() }
+    pub fn new(hub: Client, namespace: &str, leadership: Leadership) -> Self {
+        Self { hub, namespace: namespace.into(), leadership, clients: Arc::default() }
     }
 
     /// The client of a site, whose cluster must be the one that was seen first.
@@ -54,10 +59,39 @@ impl Sites {
     /// A client by what the Site says now, and whether it is a new one. The cluster behind it is not checked.
     pub async fn connect(&self, site: &Site) -> Result<(Client, bool)> {
         let name = site.name_any();
-        let access = &site.spec.access;
-        let Some(access) = &access.kubeconfig else {
+        let Some(text) = self.kubeconfig_of(site).await? else {
             return Ok((self.hub.clone(), false));
         };
+        let access = site.spec.access.kubeconfig.as_ref();
+        let context = access.and_then(|access| access.context.clone());
+        let secret_name = access.map(|access| access.secret_ref.name.as_str()).unwrap_or_default();
+        let digest = hex::encode(Sha256::digest(format!("{}\0{text}", context.as_deref().unwrap_or_default())));
+        if let Some((known, client)) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(&name)
+            && *known == digest
+        {
+            return Ok((client.clone(), false));
+        }
+        // The parser's words could hold a piece of the kubeconfig, which is a secret.
+        let wrong = |what: &str| Error::invalid("CredentialsRefused", format!("site {name}: the kubeconfig in Secret {}/{secret_name} {what}", self.namespace));
+        let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| wrong("is not a kubeconfig"))?;
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| wrong("has no usable context, cluster or user"))?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(ANSWER_TIMEOUT);
+        let client = guard::client(config, &self.leadership).map_err(|_| wrong("can't be used: check its certificates"))?;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
+        Ok((client, true))
+    }
+
+    /// The kubeconfig that leads to a site; none if it is the hub itself.
+    pub async fn kubeconfig(&self, name: &str) -> Result<Option<String>> {
+        let sites: Api<Site> = Api::all(self.hub.clone());
+        self.kubeconfig_of(&sites.get(name).await.tried(|| format!("read site {name}"))?).await
+    }
+
+    async fn kubeconfig_of(&self, site: &Site) -> Result<Option<String>> {
+        let name = site.name_any();
+        let Some(access) = &site.spec.access.kubeconfig else { return Ok(None) };
         let secret_name = &access.secret_ref.name;
         let secrets: Api<Secret> = Api::namespaced(self.hub.clone(), &self.namespace);
         let secret = match secrets.get(secret_name).await {
@@ -73,22 +107,7 @@ impl Sites {
             .and_then(|data| data.get("kubeconfig"))
             .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
             .ok_or_else(|| Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} has no text under the key kubeconfig", self.namespace)))?;
-        let digest = hex::encode(Sha256::digest(format!("{}\0{text}", access.context.as_deref().unwrap_or_default())));
-        if let Some((known, client)) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
-            if *known == digest {
-                return Ok((client.clone(), false));
-            }
-        }
-        // The parser's words could hold a piece of the kubeconfig, which is a secret.
-        let wrong = |what: &str| Error::invalid("CredentialsRefused", format!("site {name}: the kubeconfig in Secret {}/{secret_name} {what}", self.namespace));
-        let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| wrong("is not a kubeconfig"))?;
-        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| wrong("has no usable context, cluster or user"))?;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.read_timeout = Some(ANSWER_TIMEOUT);
-        let client = Client::try_from(config).map_err(|_| wrong("can't be used: check its certificates"))?;
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
-        Ok((client, true))
+        Ok(Some(text))
     }
 
     fn forget(&self, name: &str) {

@@ -1,27 +1,35 @@
 //! The engine's way to the store: restic's file layout over keys.
 
-use crate::{AsyncStore, RepositoryAccess, StoreError, VaultError};
-use bytes::Bytes;
+use crate::{AsyncStore, RepositoryAccess, StoreError, VaultError, budget::Budget, folders::FolderPacks};
+use bytes::{Bytes, BytesMut};
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use std::{
     fmt,
-    io::Read as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 use tokio::runtime::Runtime;
 
 /// How long a fault of the store is waited out, unless `P861_S3_PATIENCE` (seconds) says otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between attempts; doubled each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A store for callers that block.
 pub(crate) struct Store {
-    store: AsyncStore,
+    objects: AsyncStore,
     runtime: Runtime,
     location: String,
     patience: Duration,
     /// The error behind an error of the engine, which keeps only its text.
     last: Mutex<Option<StoreError>>,
+    /// Keys of the repository that were written through this store.
+    written_keys: Mutex<Vec<String>>,
+    folders: FolderPacks,
+    budget: Budget,
+    /// Bytes of files that the engine has restored.
+    pub(crate) restored: AtomicU64,
 }
 
 impl fmt::Debug for Store {
@@ -32,14 +40,24 @@ impl fmt::Debug for Store {
 
 impl Store {
     pub(crate) fn open(access: &RepositoryAccess) -> Result<Arc<Self>, VaultError> {
-        let store = AsyncStore::prepare(&access.location, access.credentials.as_ref())?;
+        let objects = AsyncStore::prepare(&access.location, access.credentials.as_ref())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .map_err(|error| VaultError::Other { what: "start the store's threads".into(), message: error.to_string() })?;
         let patience = std::env::var("P861_S3_PATIENCE").ok().and_then(|text| text.parse().ok()).map_or(PATIENCE, Duration::from_secs);
-        Ok(Arc::new(Self { store, runtime, location: access.location.to_string(), patience, last: Mutex::new(None) }))
+        Ok(Arc::new(Self {
+            objects,
+            runtime,
+            location: access.location.to_string(),
+            patience,
+            last: Mutex::default(),
+            written_keys: Mutex::default(),
+            folders: FolderPacks::default(),
+            budget: Budget::default(),
+            restored: AtomicU64::new(0),
+        }))
     }
 
     pub(crate) fn location(&self) -> &str {
@@ -51,16 +69,21 @@ impl Store {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Waits for the answer, and waits out faults that may go away.
+    /// The keys of the repository that were written through this store, as keys of the store.
+    pub(crate) fn take_written_keys(&self) -> Vec<String> {
+        std::mem::take(&mut *self.written_keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for the answer, and waits out faults that may go away. Patience is counted from the first fault, so slow requests don't use it up.
     pub(crate) fn run<T, F: Future<Output = Result<T, StoreError>>>(&self, request: impl Fn() -> F) -> Result<T, StoreError> {
-        let begin = Instant::now();
-        let mut pause = Duration::from_millis(250);
+        let mut since = None;
+        let mut pause = FIRST_PAUSE;
         loop {
             match self.runtime.block_on(request()) {
-                Err(error) if error.is_transient() && begin.elapsed() + pause < self.patience => {
+                Err(error) if error.is_transient() && since.get_or_insert_with(Instant::now).elapsed() + pause < self.patience => {
                     tracing::warn!("{error}; tried again in {pause:?}");
                     std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_secs(5));
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 result => return result,
             }
@@ -75,7 +98,7 @@ impl Store {
     }
 
     pub(crate) fn store(&self) -> &AsyncStore {
-        &self.store
+        &self.objects
     }
 }
 
@@ -99,7 +122,7 @@ impl ReadBackend for Store {
 
     fn list_with_size(&self, tpe: FileType) -> RusticResult<Vec<(Id, u32)>> {
         if tpe == FileType::Config {
-            return Ok(match self.run(|| self.store.head("config")) {
+            return Ok(match self.run(|| self.objects.head("config")) {
                 Ok(size) => vec![(Id::default(), u32::try_from(size).unwrap_or(u32::MAX))],
                 Err(error) if error.is_not_found() => Vec::new(),
                 Err(error) => return self.engine(Err(error)),
@@ -111,19 +134,30 @@ impl ReadBackend for Store {
             FileType::Snapshot => "snapshots/",
             FileType::Pack | FileType::Config => "data/",
         };
-        let listed = self.engine(self.run(|| self.store.list_with_size(folder)))?;
+        let listed = self.engine(self.run(|| self.objects.list_with_size(folder)))?;
         // Anything that isn't named like a file of restic's is none.
         Ok(listed.into_iter().filter_map(|(key, size)| Some((key.rsplit('/').next()?.parse::<Id>().ok()?, u32::try_from(size).unwrap_or(u32::MAX)))).collect())
     }
 
     fn read_full(&self, tpe: FileType, id: &Id) -> RusticResult<Bytes> {
         let key = key(tpe, id);
-        self.engine(self.run(|| self.store.get(&key))).map(Bytes::from)
+        self.engine(self.run(|| self.objects.get(&key))).map(Bytes::from)
     }
 
-    fn read_partial(&self, tpe: FileType, id: &Id, _cacheable: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
+    fn read_partial(&self, tpe: FileType, id: &Id, cacheable: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
         let key = key(tpe, id);
-        self.engine(self.run(|| self.store.get_range(&key, offset.into(), length.into()))).map(Bytes::from)
+        // Folders are read one by one, but many are in one pack: one request instead of thousands. The engine calls only them cacheable.
+        if cacheable && tpe == FileType::Pack {
+            return self.engine(self.folders.part(
+                id,
+                offset,
+                length,
+                || self.run(|| self.objects.get(&key)),
+                || self.run(|| self.objects.get_range(&key, offset.into(), length.into())),
+            ));
+        }
+        let room = self.budget.room(usize::try_from(length).unwrap_or(usize::MAX));
+        self.engine(self.run(|| self.objects.get_range(&key, offset.into(), length.into()))).map(|body| room.hold(body))
     }
 
     fn warmup_path(&self, tpe: FileType, id: &Id) -> String {
@@ -133,23 +167,30 @@ impl ReadBackend for Store {
 
 impl WriteBackend for Store {
     fn create(&self) -> RusticResult<()> {
-        self.engine(self.run(|| self.store.ensure_bucket()))
+        self.engine(self.run(|| self.objects.ensure_bucket()))
     }
 
     fn write_bytes(&self, tpe: FileType, id: &Id, _cacheable: bool, content: BytesList) -> RusticResult<()> {
         let key = key(tpe, id);
-        let mut body = Vec::new();
-        content.reader().read_to_end(&mut body).map_err(|error| RusticError::with_source(ErrorKind::InputOutput, "a file of the repository can't be put together", error))?;
+        let mut body = BytesMut::with_capacity(content.size());
+        for piece in content.into_vec() {
+            body.extend_from_slice(&piece);
+        }
+        // Attempts share the bytes.
+        let body = body.freeze();
+        if tpe == FileType::Key {
+            self.written_keys.lock().unwrap_or_else(PoisonError::into_inner).push(key.clone());
+        }
         // Every file but config is named by its content: writing it again writes the same.
         let result = match tpe {
-            FileType::Config => self.run(|| self.store.put_if_absent(&key, body.clone())),
-            _ => self.run(|| self.store.put(&key, body.clone())),
+            FileType::Config => self.run(|| self.objects.put_if_absent(&key, body.clone())),
+            _ => self.run(|| self.objects.put(&key, body.clone())),
         };
         self.engine(result).map(|_| ())
     }
 
     fn remove(&self, tpe: FileType, id: &Id, _cacheable: bool) -> RusticResult<()> {
         let key = key(tpe, id);
-        self.engine(self.run(|| self.store.delete(&key)))
+        self.engine(self.run(|| self.objects.delete(&key)))
     }
 }

@@ -16,7 +16,9 @@ pub enum VaultError {
         location: String,
     },
     /// Another repository is at the same place.
-    #[error("{location} holds repository {found}, but {expected} was there before: someone has replaced it; point spec at the right place, or make a new BackupRepository")]
+    #[error(
+        "{location} holds repository {found}, but {expected} was there before: someone has replaced it; point spec at the right place, or make a new BackupRepository"
+    )]
     RepositoryChanged {
         /// Where.
         location: String,
@@ -26,13 +28,17 @@ pub enum VaultError {
         found: String,
     },
     /// There is no repository.
-    #[error("{location} holds no repository: its file config is missing. Restore it, or make a new BackupRepository")]
+    #[error("{location} holds no repository (its file config: {what}). Correct the place, put config back, or make a new BackupRepository")]
     NotARepository {
         /// Where.
         location: String,
+        /// What was said of its config.
+        what: String,
     },
     /// A file of the repository is missing or changed.
-    #[error("repository damaged: {object}: {what}. Use another backup (p861 backup list), and restore {object} from a copy of the repository if there is one")]
+    #[error(
+        "repository damaged: {object}: {what}. Use another backup (p861 backup list). Put {object} back from a copy of the repository; if there is none, delete what is left of it and run `restic rebuild-index`: the next backup then stores its data anew"
+    )]
     Damaged {
         /// The file, for example `data/ab/abcd…`.
         object: String,
@@ -98,6 +104,15 @@ impl VaultError {
             Self::Store(error) => error.is_transient(),
             Self::Other { .. } => true,
             _ => false,
+        }
+    }
+
+    /// A store's error while something was read that must be there: what is missing then is damage.
+    pub(crate) fn while_reading(store: StoreError, needed_by: &str) -> Self {
+        if store.is_not_found() && !store.key().is_empty() {
+            Self::Damaged { object: store.key().to_owned(), what: format!("{}; {needed_by} needs it", store.what()) }
+        } else {
+            Self::Store(store)
         }
     }
 

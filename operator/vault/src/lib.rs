@@ -6,19 +6,28 @@
 //! Everything but [`AsyncStore`] blocks: it is called by movers, which are processes that may be killed at any moment.
 
 mod backend;
+mod blame;
+mod budget;
 mod error;
+mod folders;
+mod metadata;
+mod parallel;
 mod parts;
+mod read;
 mod repository;
 mod restore;
 mod seal;
+mod snapshots;
 mod source;
 mod store;
 mod verify;
 
 pub use error::VaultError;
 pub use parts::{OnProgress, PartResult, PartSpec, Progress};
-pub use repository::{Repository, SnapshotInfo};
-pub use restore::{RestoreResult, StreamResult};
+pub use read::StreamResult;
+pub use repository::Repository;
+pub use restore::RestoreResult;
 pub use seal::{SealSpec, Sealed};
+pub use snapshots::SnapshotInfo;
 pub use store::{AsyncStore, Credentials, Location, RepositoryAccess, StoreError};
 pub use verify::{CheckError, CheckReport, VerifyReport};

@@ -100,9 +100,10 @@ impl Repository {
         let witness = Arc::new(Witness::default());
         let folder = self.engine("read the source", FolderSource::new(source, Path::new(spec.part).file_name().unwrap_or_default(), witness.clone()))?;
         let repository = self.indexed_ids()?;
-        let parents = spec.parent.map(str::to_owned).filter(|parent| self.snapshot(parent).is_ok());
-        // The same files under the same path of the snapshot before: inode and ctime differ on a restored volume, size and mtime don't.
-        let parent = ParentOptions::default().parents(parents.into_iter().collect::<Vec<_>>()).force(spec.parent.is_none()).ignore_inode(true);
+        let parents: Vec<String> = spec.parent.filter(|parent| self.snapshot(parent).is_ok()).map(str::to_owned).into_iter().collect();
+        // The same files under the same path of the snapshot before. A file is read again unless its size, mtime and ctime are the same: programs can set an
+        // mtime back, but no ctime. Without a parent the engine would choose one itself.
+        let parent = ParentOptions::default().force(parents.is_empty()).parents(parents);
         let snapshot = watched(on_progress, || witness.progress(), || self.archive(&repository, spec, &folder, source, parent))?;
         let errors = witness.errors();
         if let Some(first) = errors.first() {
@@ -151,33 +152,51 @@ impl Repository {
             }
         });
         let outcome = stored.and_then(|(snapshot, again)| {
-            if again == digest { Ok(snapshot) } else { Err(VaultError::Damaged { object: spec.part.into(), what: format!("its digest was {digest} when it was stored, and is {again} when it is read back") }) }
+            if again == digest {
+                Ok(snapshot)
+            } else {
+                Err(VaultError::Damaged {
+                    object: spec.part.into(),
+                    what: format!("its digest was {digest} when it was stored, and is {again} when it is read back"),
+                })
+            }
         });
         let kept = outcome.and_then(|snapshot| self.keep(spec, snapshot, Some(digest), Vec::new(), started_at));
         self.forget(&[draft_id])?;
         kept
     }
 
-    fn store_stream(&self, spec: &PartSpec<'_>, size: u64, reader: Box<dyn Read + Send>, on_progress: OnProgress<'_>) -> Result<(SnapshotFile, String), VaultError> {
+    fn store_stream(
+        &self,
+        spec: &PartSpec<'_>,
+        size: u64,
+        reader: Box<dyn Read + Send>,
+        on_progress: OnProgress<'_>,
+    ) -> Result<(SnapshotFile, String), VaultError> {
         self.store_stream_as(spec, size, reader, Arc::default(), on_progress)
     }
 
     /// Stores a draft of a stream; gives it and its digest.
-    fn store_stream_as(&self, spec: &PartSpec<'_>, size: u64, reader: Box<dyn Read + Send>, state: Arc<StreamState>, on_progress: OnProgress<'_>) -> Result<(SnapshotFile, String), VaultError> {
+    fn store_stream_as(
+        &self,
+        spec: &PartSpec<'_>,
+        size: u64,
+        reader: Box<dyn Read + Send>,
+        state: Arc<StreamState>,
+        on_progress: OnProgress<'_>,
+    ) -> Result<(SnapshotFile, String), VaultError> {
         let path = PathBuf::from(spec.part);
         let stream = StreamSource::new(&path, size, reader, state.clone());
         let repository = self.indexed_ids()?;
         // A stream has no time to compare: with a parent it would be taken for unchanged and never read.
         let parent = ParentOptions::default().force(true);
         let snapshot = watched(on_progress, || state.witness.progress(), || self.archive(&repository, spec, &stream, &path, parent))?;
-        match state.digest().filter(|_| state.witness.errors().is_empty()) {
-            Some(digest) => Ok((snapshot, digest)),
-            None => {
-                self.forget(&[snapshot.id.to_hex().to_string()])?;
-                let first = state.witness.errors().into_iter().next().unwrap_or_else(|| "the stream was not read to its end".into());
-                Err(VaultError::ReadErrors { count: 1, first: format!("{}: {first}", spec.part) })
-            }
+        if let Some(digest) = state.digest().filter(|_| state.witness.errors().is_empty()) {
+            return Ok((snapshot, digest));
         }
+        self.forget(&[snapshot.id.to_hex().to_string()])?;
+        let first = state.witness.errors().into_iter().next().unwrap_or_else(|| "the stream was not read to its end".into());
+        Err(VaultError::ReadErrors { count: 1, first: format!("{}: {first}", spec.part) })
     }
 
     fn archive<R>(&self, repository: &IndexedIds, spec: &PartSpec<'_>, source: &R, root: &Path, parent: ParentOptions) -> Result<SnapshotFile, VaultError>
@@ -193,7 +212,14 @@ impl Repository {
     }
 
     /// Makes a draft a part, with its result in the snapshot itself: the next attempt finds it even if this process dies before it answers.
-    fn keep(&self, spec: &PartSpec<'_>, draft: SnapshotFile, sha256: Option<String>, warnings: Vec<String>, started_at: Timestamp) -> Result<PartResult, VaultError> {
+    fn keep(
+        &self,
+        spec: &PartSpec<'_>,
+        draft: SnapshotFile,
+        sha256: Option<String>,
+        warnings: Vec<String>,
+        started_at: Timestamp,
+    ) -> Result<PartResult, VaultError> {
         let summary = draft.summary.clone().unwrap_or_default();
         let mut result = PartResult {
             part: spec.part.into(),
@@ -212,7 +238,9 @@ impl Repository {
         let opened = self.opened()?;
         self.engine("store the part's snapshot", opened.save_snapshots(vec![part]))?;
         self.forget(&[draft_id])?;
-        let stored = self.part(spec.run, spec.part)?.ok_or_else(|| VaultError::Other { what: format!("store part {}", spec.part), message: "it was written and is not there".into() })?;
+        let stored = self
+            .part(spec.run, spec.part)?
+            .ok_or_else(|| VaultError::Other { what: format!("store part {}", spec.part), message: "it was written and is not there".into() })?;
         result.snapshot = stored.id.to_hex().to_string();
         Ok(result)
     }

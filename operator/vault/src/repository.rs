@@ -1,14 +1,15 @@
-//! Opening and making a repository, and the snapshots in it.
+//! Opening and making a repository.
 
-use crate::{RepositoryAccess, VaultError, backend::Store};
-use jiff::Timestamp;
+use crate::{RepositoryAccess, StoreError, VaultError, backend::Store};
 use rustic_core::{
-    ConfigOptions, Credentials, IndexedFullStatus, IndexedIdsStatus, KeyOptions, OpenStatus, RepositoryBackends, RepositoryOptions, RusticError, RusticResult,
+    ConfigOptions, Credentials, FileType, IndexedFullStatus, IndexedIdsStatus, KeyOptions, OpenStatus, Progress, ProgressBars, ProgressType,
+    RepositoryBackends, RepositoryOptions, RusticError, RusticProgress, RusticResult,
     repofile::{MasterKey, SnapshotFile, SnapshotId},
 };
 use std::{
+    collections::BTreeMap,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, atomic::Ordering},
 };
 
 /// An open repository.
@@ -17,6 +18,8 @@ pub struct Repository {
     access: RepositoryAccess,
     id: String,
     key: OnceLock<MasterKey>,
+    /// What was read of the snapshots already.
+    pub(crate) snapshots: Mutex<BTreeMap<SnapshotId, SnapshotFile>>,
 }
 
 impl fmt::Debug for Repository {
@@ -26,23 +29,8 @@ impl fmt::Debug for Repository {
     }
 }
 
-/// A snapshot of an application.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnapshotInfo {
-    /// restic's id.
-    pub id: String,
-    /// Its time: the recovery point.
-    pub time: Timestamp,
-    /// The site.
-    pub host: String,
-    /// The application.
-    pub label: String,
-    /// Its tags.
-    pub tags: Vec<String>,
-}
-
-/// Marks a sealed snapshot.
-pub(crate) const SEALED: &str = "p861-sealed";
+/// Size of a pack that holds files. The engine keeps the type of sizes to itself, but reads it.
+const PACK: &str = "16MiB";
 
 pub(crate) type Opened = rustic_core::Repository<OpenStatus>;
 pub(crate) type Indexed = rustic_core::Repository<IndexedFullStatus>;
@@ -51,47 +39,66 @@ pub(crate) type IndexedIds = rustic_core::Repository<IndexedIdsStatus>;
 impl Repository {
     /// Opens a repository.
     pub fn open(access: &RepositoryAccess) -> Result<Self, VaultError> {
-        let store = Store::open(access)?;
-        Self::open_in(store, access)?.ok_or_else(|| VaultError::NotARepository { location: access.location.to_string() })
+        Self::open_in(Store::open(access)?, access)?.map_err(|absent| match absent.key() {
+            "" => VaultError::Store(absent),
+            _ => VaultError::NotARepository { location: access.location.to_string(), what: absent.what().to_owned() },
+        })
     }
 
     /// Opens a repository, or makes it where there is none.
     pub fn open_or_init(access: &RepositoryAccess) -> Result<Self, VaultError> {
         let store = Store::open(access)?;
-        if let Some(repository) = Self::open_in(store.clone(), access)? {
+        if let Ok(repository) = Self::open_in(store.clone(), access)? {
             return Ok(repository);
         }
         store.run(|| store.store().ensure_bucket())?;
         let raw = Self::raw(&store)?;
-        // Two that make it at once: config is created only if absent, so the loser opens the winner's.
-        let made = raw.init(&Credentials::password(&access.password), &KeyOptions::default().with_created(true), &ConfigOptions::default().set_version(2_u32));
-        if let Err(error) = made {
-            let cause = store.take_error();
-            if !cause.as_ref().is_some_and(crate::StoreError::is_already_exists) {
-                return Err(VaultError::engine("make the repository", &error, cause));
+        // Two that make it at once: config is created only if absent, so the loser opens the winner's. The engine writes a key before config, though, and any
+        // key that the password opens may be tried, so keys of another master key must go: the loser removes its own, the winner all but its own.
+        // restic's own size of packs, at any size of the repository: the engine's would grow with it, and with it every mover's need for memory.
+        let mut options = ConfigOptions::default().set_version(2_u32).set_datapack_growfactor(0_u32);
+        options.set_datapack_size = PACK.parse().ok();
+        match raw.init(&Credentials::password(&access.password), &KeyOptions::default().with_created(true), &options) {
+            Ok(made) => {
+                let own = made.key_id().as_ref().map(|id| id.to_hex().to_string());
+                for key in store.run(|| store.store().list("keys/"))?.iter().filter(|key| own.as_ref().is_some_and(|own| !key.ends_with(own.as_str()))) {
+                    store.run(|| store.store().delete(key))?;
+                }
+            }
+            Err(error) => {
+                let cause = store.take_error();
+                if !cause.as_ref().is_some_and(StoreError::is_already_exists) {
+                    return Err(VaultError::engine("make the repository", &error, cause));
+                }
+                for key in store.take_written_keys() {
+                    store.run(|| store.store().delete(&key))?;
+                }
             }
         }
-        Self::open_in(store, access)?.ok_or_else(|| VaultError::NotARepository { location: access.location.to_string() })
+        Self::open_in(store, access)?.map_err(|absent| VaultError::NotARepository { location: access.location.to_string(), what: absent.what().to_owned() })
     }
 
     fn raw(store: &Arc<Store>) -> Result<rustic_core::Repository<()>, VaultError> {
         let options = RepositoryOptions::default().no_cache(true);
-        rustic_core::Repository::new(&options, &RepositoryBackends::new(store.clone(), None)).map_err(|error| VaultError::engine("prepare the repository", &error, store.take_error()))
+        let backends = RepositoryBackends::new(store.clone(), None);
+        rustic_core::Repository::new_with_progress(&options, &backends, Gauges(store.clone()))
+            .map_err(|error| VaultError::engine("prepare the repository", &error, store.take_error()))
     }
 
-    /// None: there is no repository.
-    fn open_in(store: Arc<Store>, access: &RepositoryAccess) -> Result<Option<Self>, VaultError> {
-        match store.run(|| store.store().head("config")) {
+    /// The inner error: there is no repository, and this is how the store said so.
+    fn open_in(store: Arc<Store>, access: &RepositoryAccess) -> Result<Result<Self, StoreError>, VaultError> {
+        // Read rather than asked for its size: only an answer with a body says why it is refused.
+        match store.run(|| store.store().get("config")) {
             Ok(_) => {}
-            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(Err(error)),
             Err(error) => return Err(error.into()),
         }
-        let mut repository = Self { store, access: access.clone(), id: String::new(), key: OnceLock::new() };
+        let mut repository = Self { store, access: access.clone(), id: String::new(), key: OnceLock::new(), snapshots: Mutex::default() };
         repository.id = repository.opened()?.config().id.to_hex().to_string();
         if let Some(expected) = access.id.as_ref().filter(|expected| **expected != repository.id) {
             return Err(VaultError::RepositoryChanged { location: access.location.to_string(), expected: expected.clone(), found: repository.id });
         }
-        Ok(Some(repository))
+        Ok(Ok(repository))
     }
 
     /// restic's id of the repository.
@@ -101,78 +108,63 @@ impl Repository {
 
     /// A result of the engine, with the store's error behind it.
     pub(crate) fn engine<T>(&self, what: &str, result: RusticResult<T>) -> Result<T, VaultError> {
-        result.map_err(|error: Box<RusticError>| {
-            if error.is_incorrect_password() {
-                return VaultError::KeyWrong { location: self.store.location().to_owned() };
-            }
-            VaultError::engine(what, &error, self.store.take_error())
-        })
+        result.map_err(|error: Box<RusticError>| VaultError::engine(what, &error, self.store.take_error()))
     }
 
     /// A handle of its own. Deriving the key from the password is slow by design, so it is done once.
     pub(crate) fn opened(&self) -> Result<Opened, VaultError> {
         let raw = Self::raw(&self.store)?;
         let credentials = self.key.get().map_or_else(|| Credentials::password(&self.access.password), |key| Credentials::Masterkey(key.clone()));
-        let opened = self.engine("open the repository", raw.open(&credentials))?;
+        let opened = raw.open(&credentials).map_err(|error| {
+            if let Some(store) = self.store.take_error() {
+                return store.into();
+            }
+            match self.damaged_among(FileType::Key) {
+                Ok(None) if error.is_incorrect_password() => VaultError::KeyWrong { location: self.store.location().to_owned() },
+                Ok(None) => {
+                    VaultError::Damaged { object: "config".into(), what: format!("it can't be opened with the repository's key: {}", error.display_log()) }
+                }
+                Ok(Some(damaged)) | Err(damaged) => damaged,
+            }
+        })?;
         // Another thread may have been first, with the same key.
         let _ = self.key.set(opened.key());
         Ok(opened)
     }
 
     pub(crate) fn indexed(&self) -> Result<Indexed, VaultError> {
-        let opened = self.opened()?;
-        self.engine("read the repository's index", opened.to_indexed())
+        self.opened()?.to_indexed().map_err(|error| self.blame(FileType::Index, "read the repository's index", &error))
     }
 
     pub(crate) fn indexed_ids(&self) -> Result<IndexedIds, VaultError> {
-        let opened = self.opened()?;
-        self.engine("read the repository's index", opened.to_indexed_ids())
-    }
-
-    pub(crate) fn all_snapshots(&self) -> Result<Vec<SnapshotFile>, VaultError> {
-        let opened = self.opened()?;
-        self.engine("read the snapshots", opened.get_all_snapshots())
-    }
-
-    /// Sealed snapshots, oldest first. Parts of unfinished backups are not among them.
-    pub fn snapshots(&self) -> Result<Vec<SnapshotInfo>, VaultError> {
-        let mut sealed: Vec<SnapshotInfo> = self.all_snapshots()?.iter().filter(|snapshot| snapshot.tags.contains(SEALED)).map(info).collect();
-        sealed.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
-        Ok(sealed)
-    }
-
-    /// A snapshot by its id.
-    pub(crate) fn snapshot(&self, id: &str) -> Result<SnapshotFile, VaultError> {
-        let missing = |what: &str| VaultError::SnapshotMissing { id: id.into(), what: what.into() };
-        let found: SnapshotId = id.parse().map_err(|_| missing("this is no snapshot id"))?;
-        let opened = self.opened()?;
-        match opened.get_snapshots(&[found.to_hex().to_string()]) {
-            Ok(mut snapshots) if !snapshots.is_empty() => Ok(snapshots.remove(0)),
-            Ok(_) => Err(missing("it was forgotten")),
-            Err(error) => match self.store.take_error() {
-                Some(store) if !store.is_not_found() => Err(store.into()),
-                _ => Err(missing(&error.display_log())),
-            },
-        }
-    }
-
-    /// Removes snapshots from the list; their data stays until a prune.
-    pub fn forget(&self, ids: &[String]) -> Result<(), VaultError> {
-        let ids: Vec<SnapshotId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let opened = self.opened()?;
-        self.engine("forget snapshots", opened.delete_snapshots(&ids))
+        self.opened()?.to_indexed_ids().map_err(|error| self.blame(FileType::Index, "read the repository's index", &error))
     }
 }
 
-fn info(snapshot: &SnapshotFile) -> SnapshotInfo {
-    SnapshotInfo {
-        id: snapshot.id.to_hex().to_string(),
-        time: snapshot.time.timestamp(),
-        host: snapshot.hostname.clone(),
-        label: snapshot.label.clone(),
-        tags: snapshot.tags.iter().cloned().collect(),
+/// The engine's progress: only how much it has restored is of interest, everything else we count ourselves.
+#[derive(Debug)]
+struct Gauges(Arc<Store>);
+
+#[derive(Debug)]
+struct Restored(Arc<Store>);
+
+impl ProgressBars for Gauges {
+    fn progress(&self, kind: ProgressType, prefix: &str) -> Progress {
+        match kind {
+            ProgressType::Bytes if prefix.starts_with("restoring") => Progress::new(Restored(self.0.clone())),
+            _ => Progress::hidden(),
+        }
     }
+}
+
+impl RusticProgress for Restored {
+    fn is_hidden(&self) -> bool {
+        false
+    }
+    fn set_length(&self, _length: u64) {}
+    fn set_title(&self, _title: &str) {}
+    fn inc(&self, bytes: u64) {
+        self.0.restored.fetch_add(bytes, Ordering::Relaxed);
+    }
+    fn finish(&self) {}
 }

@@ -1,10 +1,6 @@
 //! Sealing: the parts of a run become one snapshot.
 
-use crate::{
-    PartSpec, Repository, VaultError,
-    parts::run_tag,
-    repository::SEALED,
-};
+use crate::{PartSpec, Repository, VaultError, parts::run_tag, snapshots::SEALED};
 use jiff::Timestamp;
 use rustic_core::{
     SnapshotOptions, last_modified_node,
@@ -54,13 +50,17 @@ impl Repository {
         if let Some(sealed) = self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(SEALED)) {
             return self.finish(&run, &sealed, 0);
         }
-        let text = serde_json::to_vec_pretty(&spec.inventory).map_err(|error| VaultError::Other { what: "write the inventory".into(), message: error.to_string() })?;
+        let text =
+            serde_json::to_vec_pretty(&spec.inventory).map_err(|error| VaultError::Other { what: "write the inventory".into(), message: error.to_string() })?;
         let inventory = PartSpec { run: &spec.run, part: INVENTORY, host: &spec.host, parent: None };
         self.write_stream(&inventory, Box::new(std::io::Cursor::new(text)), &|_| {})?;
         let mut parts = Vec::new();
         for name in spec.parts.iter().map(String::as_str).chain([INVENTORY]) {
             let part = self.part(&spec.run, name)?;
-            parts.push(part.ok_or_else(|| VaultError::SnapshotMissing { id: format!("part {name}"), what: "it was not stored by its mover, or a prune without our lease removed it".into() })?);
+            parts.push(part.ok_or_else(|| VaultError::SnapshotMissing {
+                id: format!("part {name}"),
+                what: "it was not stored by its mover, or a prune without our lease removed it".into(),
+            })?);
         }
         // The index is read only now, with all parts in it.
         let repository = self.indexed()?;
@@ -88,7 +88,12 @@ impl Repository {
 
     /// Removes the run's parts. Only now: until the sealed snapshot is there, they are the data.
     fn finish(&self, run: &str, sealed: &SnapshotFile, added: u64) -> Result<Sealed, VaultError> {
-        let left: Vec<String> = self.all_snapshots()?.iter().filter(|snapshot| snapshot.tags.contains(run) && snapshot.id != sealed.id).map(|snapshot| snapshot.id.to_hex().to_string()).collect();
+        let left: Vec<String> = self
+            .all_snapshots()?
+            .iter()
+            .filter(|snapshot| snapshot.tags.contains(run) && snapshot.id != sealed.id)
+            .map(|snapshot| snapshot.id.to_hex().to_string())
+            .collect();
         self.forget(&left)?;
         let summary = sealed.summary.clone().unwrap_or_default();
         Ok(Sealed { snapshot: sealed.id.to_hex().to_string(), files: summary.total_files_processed, bytes: summary.total_bytes_processed, added })

@@ -1,6 +1,9 @@
 //! Sources that fail loudly. The engine only warns about what it can't read; here every such file is remembered, and fails the part.
 
-use crate::{OnProgress, Progress};
+use crate::{
+    OnProgress, Progress,
+    metadata::{attributes_missed, root_node},
+};
 use rustic_core::{
     ErrorKind, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult,
     repofile::{Metadata, Node, NodeType},
@@ -9,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io::{self, Read},
+    io::{self, BufReader, Read},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -84,28 +87,6 @@ impl FolderSource {
     }
 }
 
-/// restic writes Go's bits for the mode of a folder. Source: Go's `io/fs.FileMode`.
-fn folder_mode(mode: u32) -> u32 {
-    let special = [(0o4000, 1 << 23), (0o2000, 1 << 22), (0o1000, 1 << 20)];
-    special.iter().filter(|(bit, _)| mode & bit != 0).fold((mode & 0o777) | (1 << 31), |go, (_, bit)| go | bit)
-}
-
-/// The folder itself: the engine leaves it out, but its owner and mode matter (a database refuses a data folder with others).
-fn root_entry(root: &Path, name: &OsStr) -> io::Result<ReadSourceEntry<FileOpen>> {
-    let metadata = std::fs::symlink_metadata(root)?;
-    let time = |seconds: i64, nanos: i64| jiff::Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0)).ok();
-    let meta = Metadata {
-        mode: Some(folder_mode(metadata.mode())),
-        mtime: time(metadata.mtime(), metadata.mtime_nsec()),
-        ctime: time(metadata.ctime(), metadata.ctime_nsec()),
-        uid: Some(metadata.uid()),
-        gid: Some(metadata.gid()),
-        inode: metadata.ino(),
-        ..Metadata::default()
-    };
-    Ok(ReadSourceEntry { path: root.to_owned(), node: Node::new_node(name, NodeType::Dir, meta), open: None })
-}
-
 impl ReadSource for FolderSource {
     type Open = FileOpen;
     type Iter = Box<dyn Iterator<Item = RusticResult<ReadSourceEntry<FileOpen>>> + Send>;
@@ -116,13 +97,20 @@ impl ReadSource for FolderSource {
 
     fn entries(&self) -> Self::Iter {
         let witness = self.witness.clone();
-        let root = root_entry(&self.root, &self.name).map_err(|error| {
+        let root = root_node(&self.root, &self.name).map_err(|error| {
             witness.error(format!("{}: {error}", self.root.display()));
             RusticError::with_source(ErrorKind::InputOutput, "the source can't be read", error)
         });
+        let root = root.map(|node| ReadSourceEntry { path: self.root.clone(), node, open: None });
         let entries = self.inner.entries().filter_map(move |entry| match entry {
             Ok(entry) => {
                 witness.items.fetch_add(1, Ordering::Relaxed);
+                match attributes_missed(&entry.path, &entry.node) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        witness.error(format!("{}: its attributes can't be read: {error}", entry.path.display()))
+                    }
+                    _ => {}
+                }
                 let witness = witness.clone();
                 let path = entry.path.clone();
                 let open = entry.open.map(|_| FileOpen { path, size: entry.node.meta.size, witness });
@@ -143,6 +131,24 @@ impl ReadSource for FolderSource {
     }
 }
 
+/// Fills a buffer unless the end comes before. The engine's chunker shrinks its buffer to the shortest read that it ever got, so readers of pipes and
+/// connections, which give what they have, would soon be asked for single bytes.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Read from a file or a stream at a time, at most; the engine asks for 4 KiB.
+const READ_AHEAD: usize = 256 << 10;
+
 /// A file of a folder.
 #[derive(Debug)]
 pub(crate) struct FileOpen {
@@ -151,14 +157,23 @@ pub(crate) struct FileOpen {
     witness: Arc<Witness>,
 }
 
+/// What tells that a file was written meanwhile.
+fn version(file: &File) -> Option<(u64, i64, i64)> {
+    file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+}
+
 impl ReadSourceOpen for FileOpen {
     type Reader = FileReader;
 
     fn open(self) -> RusticResult<FileReader> {
         match File::open(&self.path) {
             Ok(file) => {
-                let before = file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
-                Ok(FileReader { file, before, left: self.size, path: self.path, witness: self.witness })
+                let before = version(&file);
+                if before.is_some_and(|(length, _, _)| length != self.size) {
+                    self.witness.warn(format!("changed while it was read: {}", self.path.display()));
+                }
+                let ahead = usize::try_from(self.size).unwrap_or(usize::MAX).min(READ_AHEAD);
+                Ok(FileReader { file: BufReader::with_capacity(ahead, file), before, left: self.size, path: self.path, witness: self.witness })
             }
             Err(error) => {
                 if error.kind() == io::ErrorKind::NotFound {
@@ -176,7 +191,7 @@ impl ReadSourceOpen for FileOpen {
 /// restic restores by what the snapshot says. What was appended since waits for the next backup; what was cut off is filled with zeros, as tar does.
 #[derive(Debug)]
 pub(crate) struct FileReader {
-    file: File,
+    file: BufReader<File>,
     before: Option<(u64, i64, i64)>,
     left: u64,
     path: PathBuf,
@@ -185,8 +200,7 @@ pub(crate) struct FileReader {
 
 impl FileReader {
     fn compare(&mut self) {
-        let after = self.file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
-        if self.before.is_some() && after != self.before {
+        if self.before.is_some() && version(self.file.get_ref()) != self.before {
             self.before = None;
             self.witness.warn(format!("changed while it was read: {}", self.path.display()));
         }
@@ -200,22 +214,14 @@ impl Read for FileReader {
             self.compare();
             return Ok(0);
         };
-        let read = match self.file.read(wanted) {
-            Ok(0) => {
-                self.compare();
-                wanted.fill(0);
-                most
-            }
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                self.witness.error(format!("{}: {error}", self.path.display()));
-                return Err(error);
-            }
-        };
-        self.left -= read as u64;
+        let read = fill(&mut self.file, wanted).inspect_err(|error| self.witness.error(format!("{}: {error}", self.path.display())))?;
+        if read < most {
+            self.compare();
+            wanted[read..].fill(0);
+        }
+        self.left -= most as u64;
         self.witness.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
+        Ok(most)
     }
 }
 
@@ -279,38 +285,86 @@ impl ReadSourceOpen for StreamOpen {
     type Reader = StreamReader;
 
     fn open(self) -> RusticResult<StreamReader> {
-        Ok(StreamReader { reader: self.reader, state: self.state, hasher: Some(Sha256::new()) })
+        Ok(StreamReader { reader: BufReader::with_capacity(READ_AHEAD, self.reader), state: self.state, hasher: Some(Sha256::new()) })
     }
 }
 
 /// Reads a stream, counts and digests it.
 pub(crate) struct StreamReader {
-    reader: Box<dyn Read + Send>,
+    reader: BufReader<Box<dyn Read + Send>>,
     state: Arc<StreamState>,
     hasher: Option<Sha256>,
 }
 
 impl Read for StreamReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.reader.read(buffer) {
-            Ok(0) if !buffer.is_empty() => {
-                if let Some(hasher) = self.hasher.take() {
-                    *self.state.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(hex::encode(hasher.finalize()));
-                    self.state.whole.store(true, Ordering::Release);
-                }
-                Ok(0)
-            }
+        match fill(&mut self.reader, buffer) {
             Ok(read) => {
                 if let Some(hasher) = &mut self.hasher {
                     hasher.update(&buffer[..read]);
                 }
                 self.state.witness.bytes.fetch_add(read as u64, Ordering::Relaxed);
+                if read == 0
+                    && !buffer.is_empty()
+                    && let Some(hasher) = self.hasher.take()
+                {
+                    *self.state.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(hex::encode(hasher.finalize()));
+                    self.state.whole.store(true, Ordering::Release);
+                }
                 Ok(read)
             }
             Err(error) => {
                 self.state.witness.error(format!("the stream broke off: {error}"));
                 Err(error)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte at a time, as a slow connection may.
+    struct Drops(u64);
+
+    impl Read for Drops {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = usize::from(self.0 > 0 && !buffer.is_empty());
+            self.0 -= n as u64;
+            buffer[..n].fill(7);
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn a_stream_that_comes_in_drops_is_read_in_whole_buffers() {
+        let state = Arc::new(StreamState::default());
+        let mut reader = StreamOpen { reader: Box::new(Drops(10_000)), state: state.clone() }.open().unwrap();
+        let mut buffer = [0; 4096];
+        let reads: Vec<usize> = (0..5).map(|_| reader.read(&mut buffer).unwrap()).collect();
+        assert_eq!(reads, [4096, 4096, 1808, 0, 0]);
+        assert_eq!((state.bytes(), state.digest()), (10_000, Some(hex::encode(Sha256::digest([7; 10_000])))));
+    }
+
+    #[test]
+    fn a_file_gives_as_many_bytes_as_it_had_when_it_was_listed_and_a_change_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for (now, listed, expected, changes) in
+            [("same", 4, &b"same"[..], false), ("appended since", 4, b"appe", true), ("cut", 6, b"cut\0\0\0", true), ("written", 7, b"written", true)]
+        {
+            std::fs::write(&path, now).unwrap();
+            let witness = Arc::new(Witness::default());
+            let mut reader = FileOpen { path: path.clone(), size: listed, witness: witness.clone() }.open().unwrap();
+            if changes && now.len() as u64 == listed {
+                File::options().append(true).open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+            }
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, expected, "{now}");
+            assert_eq!(!witness.warnings().is_empty(), changes, "{now}: {:?}", witness.warnings());
+            assert!(witness.errors().is_empty());
         }
     }
 }

@@ -1,13 +1,22 @@
 //! Is everything there that a snapshot needs, and is it what was written.
 
-use crate::{Repository, VaultError, backend::key, repository::Indexed};
+use crate::{
+    Repository, VaultError,
+    backend::key,
+    parallel::{REQUESTS, each},
+    repository::Indexed,
+};
 use rustic_core::{
-    CheckOptions, FileType, Id, ReadBackend as _, ReadSubsetOption,
-    repofile::{PackId, SnapshotFile},
+    CheckOptions, FileType, Id, ReadBackend as _, ReadSubsetOption, TreeId,
+    repofile::{Node, PackId, SnapshotFile},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// What a verification looked at.
@@ -40,9 +49,26 @@ pub struct CheckReport {
 }
 
 /// A pack's need: how many bytes of it a snapshot reaches, and one file that needs it.
-struct Need {
+pub(crate) struct Need {
     end: u64,
     file: PathBuf,
+}
+
+/// What a snapshot needs, as far as it was walked.
+#[derive(Default)]
+struct Needs {
+    blobs: AtomicU64,
+    packs: Mutex<BTreeMap<PackId, Need>>,
+}
+
+impl Needs {
+    fn note(&self, pack: PackId, offset: u32, length: u32, file: &Path) {
+        let end = u64::from(offset) + u64::from(length);
+        self.blobs.fetch_add(1, Ordering::Relaxed);
+        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        let need = packs.entry(pack).or_insert_with(|| Need { end: 0, file: file.to_owned() });
+        need.end = need.end.max(end);
+    }
 }
 
 impl Repository {
@@ -59,63 +85,83 @@ impl Repository {
             let damaged = |what: String| VaultError::Damaged { object: key(FileType::Pack, pack), what };
             match there.get(&**pack) {
                 None => return Err(damaged(format!("it is missing, and {} needs it", need.file.display()))),
-                Some(size) if u64::from(*size) < need.end => return Err(damaged(format!("it has {size} bytes, and {} needs {}", need.file.display(), need.end))),
+                Some(size) if u64::from(*size) < need.end => {
+                    return Err(damaged(format!("it has {size} bytes, and {} needs {}", need.file.display(), need.end)));
+                }
                 Some(size) => bytes += u64::from(*size),
             }
         }
         if read_data {
-            for (pack, need) in &needs {
-                let body = self.engine("read a pack", self.store.read_full(FileType::Pack, pack))?;
-                let digest = {
-                    use sha2::{Digest as _, Sha256};
-                    hex::encode(Sha256::digest(&body))
-                };
-                if digest != pack.to_hex().as_str() {
-                    return Err(VaultError::Damaged { object: key(FileType::Pack, pack), what: format!("its content has changed (sha256 {digest}), and {} needs it", need.file.display()) });
-                }
-            }
+            let packs: Vec<(Id, u64, String)> =
+                needs.iter().map(|(pack, need)| (**pack, there.get(&**pack).copied().unwrap_or(0).into(), need.file.display().to_string())).collect();
+            self.digest_packs(&packs)?;
         }
         Ok(VerifyReport { blobs, packs: needs.len() as u64, bytes })
     }
 
-    /// Walks the snapshot's trees.
-    fn needs(&self, repository: &Indexed, snapshot: &SnapshotFile) -> Result<(u64, BTreeMap<PackId, Need>), VaultError> {
-        let mut needs: BTreeMap<PackId, Need> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        let mut blobs = 0;
-        let mut open = vec![(snapshot.tree, PathBuf::from("/"))];
-        let mut note = |pack: PackId, offset: u32, length: u32, path: &PathBuf| {
-            let end = u64::from(offset) + u64::from(length);
-            let need = needs.entry(pack).or_insert_with(|| Need { end: 0, file: path.clone() });
-            need.end = need.end.max(end);
-        };
-        while let Some((tree, path)) = open.pop() {
-            if !seen.insert(tree) {
-                continue;
-            }
-            let missing = |what: String| VaultError::Damaged { object: format!("tree {}", tree.to_hex().as_str()), what: format!("{} needs it: {what}", path.display()) };
-            let entry = repository.get_index_entry(&tree).map_err(|_| missing("no index names it".into()))?;
-            let pack = entry.pack;
-            note(pack, entry.location.offset, entry.location.length, &path);
-            blobs += 1;
-            let nodes = repository.get_tree(&tree).map_err(|error| match self.store.take_error() {
-                Some(store) if store.is_transient() => VaultError::Store(store),
-                Some(store) => VaultError::Damaged { object: key(FileType::Pack, &pack), what: format!("{store}; {} needs it", path.display()) },
-                None => VaultError::Damaged { object: key(FileType::Pack, &pack), what: format!("{} can't be read from it: {}", path.display(), error.display_log()) },
-            })?;
-            for node in nodes.nodes {
-                let inner = path.join(node.name());
-                for blob in node.content.iter().flatten() {
-                    let entry = repository.get_index_entry(blob).map_err(|_| VaultError::Damaged { object: format!("blob {}", blob.to_hex().as_str()), what: format!("no index names it, and {} needs it", inner.display()) })?;
-                    note(entry.pack, entry.location.offset, entry.location.length, &inner);
-                    blobs += 1;
-                }
-                if let Some(subtree) = node.subtree {
-                    open.push((subtree, inner));
-                }
+    /// Walks the snapshot's trees, level by level, the folders of a level at the same time. Gives the number of blobs, and the packs they are in.
+    pub(crate) fn needs(&self, repository: &Indexed, snapshot: &SnapshotFile) -> Result<(u64, BTreeMap<PackId, Need>), VaultError> {
+        let needs = Needs::default();
+        let mut seen = BTreeSet::from([snapshot.tree]);
+        let mut level = vec![(snapshot.tree, PathBuf::from("/"))];
+        while !level.is_empty() {
+            let folders = each(&level, REQUESTS, |(tree, path)| self.look(repository, *tree, path, &needs))?;
+            level = folders.into_iter().flatten().filter(|(tree, _)| seen.insert(*tree)).collect();
+        }
+        Ok((needs.blobs.into_inner(), needs.packs.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The packs that hold files' contents, each with its size and with a file that needs it; one that is missing is an error.
+    pub(crate) fn packs_of(
+        &self,
+        repository: &Indexed,
+        nodes: impl Iterator<Item = Result<Node, VaultError>>,
+        path: &str,
+    ) -> Result<Vec<(Id, u64, String)>, VaultError> {
+        let mut needs = BTreeMap::new();
+        for node in nodes {
+            let node = node?;
+            for blob in node.content.iter().flatten() {
+                let entry = repository.get_index_entry(blob).map_err(|_| VaultError::Damaged {
+                    object: format!("blob {}", blob.to_hex().as_str()),
+                    what: format!("no index names it, and {path} needs it"),
+                })?;
+                needs.entry(entry.pack).or_insert_with(|| node.name().to_string_lossy().into_owned());
             }
         }
-        Ok((blobs, needs))
+        let there: BTreeMap<Id, u32> = self.engine("list the packs", self.store.list_with_size(FileType::Pack))?.into_iter().collect();
+        let sized = needs.into_iter().map(|(pack, file)| match there.get(&*pack) {
+            Some(size) => Ok((*pack, u64::from(*size), file)),
+            None => Err(VaultError::Damaged { object: key(FileType::Pack, &pack), what: format!("it is missing, and {file} needs it") }),
+        });
+        sized.collect()
+    }
+
+    /// Notes what a folder needs; gives the folders in it.
+    fn look(&self, repository: &Indexed, tree: TreeId, path: &Path, needs: &Needs) -> Result<Vec<(TreeId, PathBuf)>, VaultError> {
+        let unknown = |object: String, file: &Path| VaultError::Damaged { object, what: format!("no index names it, and {} needs it", file.display()) };
+        let entry = repository.get_index_entry(&tree).map_err(|_| unknown(format!("tree {}", tree.to_hex().as_str()), path))?;
+        let (pack, offset, length) = (entry.pack, entry.location.offset, entry.location.length);
+        needs.note(pack, offset, length, path);
+        let nodes = repository.get_tree(&tree).map_err(|error| {
+            let needed_by = path.display().to_string();
+            let key = key(FileType::Pack, &pack);
+            // Read once more: the store's last error may be of another thread.
+            match self.store.run(|| self.store.store().get_range(&key, offset.into(), length.into())) {
+                Err(store) => VaultError::while_reading(store, &needed_by),
+                Ok(_) => VaultError::Damaged { object: key, what: format!("{needed_by} can't be read from it: {}", error.display_log()) },
+            }
+        })?;
+        let mut folders = Vec::new();
+        for node in nodes.nodes {
+            let inner = path.join(node.name());
+            for blob in node.content.iter().flatten() {
+                let entry = repository.get_index_entry(blob).map_err(|_| unknown(format!("blob {}", blob.to_hex().as_str()), &inner))?;
+                needs.note(entry.pack, entry.location.offset, entry.location.length, &inner);
+            }
+            folders.extend(node.subtree.map(|subtree| (subtree, inner)));
+        }
+        Ok(folders)
     }
 
     /// Checks the whole repository; reads so many percent of the packs.
@@ -131,7 +177,10 @@ impl Repository {
             .filter(|(level, _)| format!("{level:?}") == "Error")
             .map(|(_, error)| {
                 let message = error.to_string();
-                let object = message.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 64).map_or_else(|| "repository".to_owned(), |id| format!("data/{}/{id}", &id[..2]));
+                let object = message
+                    .split(|c: char| !c.is_ascii_hexdigit())
+                    .find(|word| word.len() == 64)
+                    .map_or_else(|| "repository".to_owned(), |id| format!("data/{}/{id}", &id[..2]));
                 CheckError { object, message }
             })
             .collect();

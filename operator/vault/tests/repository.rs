@@ -1,87 +1,21 @@
 //! What the repository promises, on a folder, with stock restic as the independent reader.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use p861_vault::{Location, PartSpec, Repository, RepositoryAccess, SealSpec, Sealed};
-use serde_json::json;
+mod support;
+
+use p861_vault::{AsyncStore, Location, PartSpec, Repository, RepositoryAccess, Sealed};
 use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
     fs,
-    io::{self, Read, Write as _},
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{MetadataExt as _, PermissionsExt as _, symlink},
-    },
+    io::{self, Read},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
+use support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, spec};
 use tempfile::TempDir;
 
 fn access(path: &Path) -> RepositoryAccess {
     RepositoryAccess { location: Location::Folder { path: path.to_owned() }, credentials: None, password: "correct horse".into(), id: None }
-}
-
-fn spec<'a>(run: &'a str, part: &'a str) -> PartSpec<'a> {
-    PartSpec { run, part, host: "primary", parent: None }
-}
-
-fn seal(repository: &Repository, run: &str, parts: &[&str], sha256: Option<&str>) -> Sealed {
-    let inventory = json!({"parts": {"stream/db": {"part": "streams/db", "sha256": sha256}}});
-    repository
-        .seal(&SealSpec {
-            run: run.into(),
-            host: "primary".into(),
-            time: "2026-11-15T00:50:03Z".parse().unwrap(),
-            tags: vec!["application=approval".into()],
-            parts: parts.iter().map(ToString::to_string).collect(),
-            inventory,
-            label: "approval".into(),
-        })
-        .unwrap()
-}
-
-/// A tree with everything that file systems can hold and backups like to lose.
-fn odd_tree(root: &Path) {
-    fs::create_dir_all(root.join("empty folder/deeper")).unwrap();
-    fs::write(root.join("plain"), b"hello").unwrap();
-    fs::write(root.join(OsStr::from_bytes(b"not-utf8-\xff\xfe")), b"bytes").unwrap();
-    fs::write(root.join("中文文件.txt"), "市南区").unwrap();
-    fs::write(root.join("private"), b"0600").unwrap();
-    fs::set_permissions(root.join("private"), fs::Permissions::from_mode(0o600)).unwrap();
-    fs::write(root.join("set-uid"), b"4755").unwrap();
-    fs::set_permissions(root.join("set-uid"), fs::Permissions::from_mode(0o4755)).unwrap();
-    fs::hard_link(root.join("plain"), root.join("hard-link")).unwrap();
-    symlink("plain", root.join("symlink")).unwrap();
-    symlink("/nowhere/at/all", root.join("dangling")).unwrap();
-    let mut sparse = fs::File::create(root.join("sparse")).unwrap();
-    sparse.write_all(b"begin").unwrap();
-    sparse.set_len(64 << 20).unwrap();
-    xattr::set(root.join("plain"), "user.p861", b"attribute").unwrap();
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(root.join("private"), Some(1234), Some(5678)).unwrap();
-        std::os::unix::fs::chown(root, Some(999), Some(999)).unwrap();
-        fs::set_permissions(root, fs::Permissions::from_mode(0o750)).unwrap();
-    }
-    fs::File::open(root.join("中文文件.txt")).unwrap().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
-}
-
-/// Everything about a tree that must come back, by path.
-fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
-    fn walk(root: &Path, path: &Path, found: &mut BTreeMap<PathBuf, String>) {
-        let meta = fs::symlink_metadata(path).unwrap();
-        let content = if meta.is_file() { format!("{:x?}", fs::read(path).unwrap().iter().fold(0_u64, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(*b)))) } else { fs::read_link(path).map(|l| l.display().to_string()).unwrap_or_default() };
-        let attributes: Vec<_> = xattr::list(path).map(Iterator::collect).unwrap_or_default();
-        let time = if meta.is_symlink() { 0 } else { meta.mtime() };
-        found.insert(path.strip_prefix(root).unwrap().to_owned(), format!("{:o} {}:{} {time} {content} {attributes:?} {}", meta.mode(), meta.uid(), meta.gid(), if meta.is_dir() { 0 } else { meta.nlink() }));
-        if meta.is_dir() {
-            for entry in fs::read_dir(path).unwrap() {
-                walk(root, &entry.unwrap().path(), found);
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(root, root, &mut found);
-    found
 }
 
 struct Fixture {
@@ -154,6 +88,34 @@ fn a_single_folder_of_a_volume_can_be_restored_elsewhere() {
     assert_eq!(result.files, 1);
     assert_eq!(fs::read(target.join("news/2026/a")).unwrap(), b"a");
     assert!(!target.join("other").exists());
+}
+
+#[test]
+fn a_restore_replaces_links_and_shared_files_that_stand_in_its_way_and_never_writes_through_them() {
+    let fixture = Fixture::new();
+    let sealed = fixture.sealed();
+    let (target, outside) = (fixture.path("target"), fixture.path("outside"));
+    fs::create_dir(&target).unwrap();
+    fs::write(&outside, b"precious").unwrap();
+    symlink(&outside, target.join("plain")).unwrap();
+    symlink("elsewhere", target.join("symlink")).unwrap();
+    fs::hard_link(&outside, target.join("private")).unwrap();
+    symlink(fixture.path(""), target.join("empty folder")).unwrap();
+    fixture.repository.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap();
+    assert_eq!(fs::read(&outside).unwrap(), b"precious");
+    assert_eq!(describe(&target), describe(&fixture.path("source")));
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_left_alone_and_named() {
+    let fixture = Fixture::new();
+    let sealed = fixture.sealed();
+    let target = fixture.path("target");
+    fs::create_dir_all(target.join("plain/with something in it")).unwrap();
+    let error = fixture.repository.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap_err();
+    assert_eq!(error.reason(), "DestinationRefused", "{error}");
+    assert!(error.to_string().contains("target/plain") && error.to_string().contains("move it away"), "{error}");
+    assert!(target.join("plain/with something in it").exists());
 }
 
 #[test]
@@ -237,6 +199,90 @@ fn packs(repository: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn two_who_make_the_repository_at_once_open_the_same_and_leave_one_key() {
+    for _ in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("repository");
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..4).map(|_| scope.spawn(|| Repository::open_or_init(&access(&place)).unwrap().id())).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(fs::read_dir(place.join("keys")).unwrap().count(), 1);
+        assert_eq!(Repository::open(&access(&place)).unwrap().id(), ids[0]);
+    }
+}
+
+#[test]
+fn a_damaged_file_of_the_repository_is_named_and_a_damaged_snapshot_spares_the_others() {
+    let fixture = Fixture::new();
+    let place = fixture.path("repository");
+    let write = |run: &str| {
+        fixture.repository.write_stream(&spec(run, "streams/db"), Box::new(io::Cursor::new(run.as_bytes().to_vec())), &|_| {}).unwrap();
+        seal(&fixture.repository, run, &["streams/db"], None).snapshot
+    };
+    let (one, two) = (write("one"), write("two"));
+    let damaged = |file: &Path, what: &dyn Fn(&Repository) -> Result<(), p861_vault::VaultError>| {
+        let body = fs::read(file).unwrap();
+        let mut other = body.clone();
+        other[body.len() / 2] ^= 1;
+        fs::write(file, &other).unwrap();
+        let error = Repository::open(&access(&place)).and_then(|repository| what(&repository)).unwrap_err();
+        fs::write(file, &body).unwrap();
+        assert_eq!(error.reason(), "Damaged", "{error}");
+        assert!(error.to_string().contains(file.strip_prefix(&place).unwrap().to_str().unwrap()), "{error}");
+    };
+    let first = |folder: &str| fs::read_dir(place.join(folder)).unwrap().next().unwrap().unwrap().path();
+    damaged(&place.join("config"), &|_| Ok(()));
+    damaged(&first("keys"), &|_| Ok(()));
+    damaged(&first("index"), &|repository| repository.verify_snapshot(&one, false).map(drop));
+    damaged(&place.join("snapshots").join(&two), &|repository| {
+        assert_eq!(repository.snapshots()?.iter().map(|snapshot| snapshot.id.clone()).collect::<Vec<_>>(), std::slice::from_ref(&one));
+        repository.verify_snapshot(&one, true)?;
+        repository.inventory(&two).map(drop)
+    });
+    let gone = fs::read(place.join("snapshots").join(&two)).unwrap();
+    fixture.repository.forget(std::slice::from_ref(&two)).unwrap();
+    let error = fixture.repository.inventory(&two).unwrap_err();
+    assert_eq!(error.reason(), "SnapshotMissing", "{error}");
+    fs::write(place.join("snapshots").join(&two), gone).unwrap();
+    let error = fixture.repository.stream_out(&two, "streams/other", &mut Vec::new(), &|_| {}).unwrap_err();
+    assert_eq!(error.reason(), "SnapshotMissing", "{error}");
+}
+
+#[test]
+fn a_restore_from_a_damaged_pack_names_it() {
+    let fixture = Fixture::new();
+    let source = fixture.path("source");
+    fs::create_dir_all(source.join("deeper")).unwrap();
+    fs::write(source.join("deeper/file"), vec![7; 3_000_000]).unwrap();
+    fixture.repository.write_folder(&spec("r", "volumes/x"), &source, &|_| {}).unwrap();
+    let snapshot = seal(&fixture.repository, "r", &["volumes/x"], None).snapshot;
+    let place = fixture.path("repository");
+    let mut named = 0;
+    for pack in packs(&place) {
+        let body = fs::read(&pack).unwrap();
+        for other in [None, Some(&body[..20]), Some(&body.iter().map(|byte| byte ^ 1).collect::<Vec<_>>()[..])] {
+            match other {
+                None => fs::remove_file(&pack).unwrap(),
+                Some(other) => fs::write(&pack, other).unwrap(),
+            }
+            let target = tempfile::tempdir().unwrap();
+            // Opened anew, as a mover does.
+            let result =
+                Repository::open(&access(&place)).and_then(|repository| repository.restore_folder(&snapshot, "volumes/x", target.path(), &[], &|_| {}));
+            if let Err(error) = result {
+                assert_eq!(error.reason(), "Damaged", "{error}");
+                assert!(error.to_string().contains(pack.file_name().unwrap().to_str().unwrap()), "{error}");
+                named += 1;
+            }
+            fs::write(&pack, &body).unwrap();
+        }
+    }
+    assert!(named >= 6, "contents and folders are in packs of their own, each damaged in three ways: {named}");
+}
+
+#[test]
 fn a_missing_or_cut_pack_is_named_and_another_snapshot_stays_sound() {
     let fixture = Fixture::new();
     let place = fixture.path("repository");
@@ -296,11 +342,45 @@ fn an_unreadable_file_fails_the_part_and_is_named() {
     let source = fixture.path("source");
     fs::create_dir_all(&source).unwrap();
     fs::write(source.join("secret"), "x").unwrap();
-    fs::set_permissions(source.join("secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(source.join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     let error = fixture.repository.write_folder(&spec("r", "volumes/x"), &source, &|_| {}).unwrap_err();
     assert_eq!(error.reason(), "ReadErrors", "{error}");
     assert!(error.to_string().contains("secret"), "{error}");
     assert_eq!(fixture.repository.snapshots().unwrap().len(), 0);
+}
+
+#[test]
+fn a_change_that_keeps_size_and_time_is_backed_up() {
+    let fixture = Fixture::new();
+    let source = fixture.path("source");
+    fs::create_dir_all(&source).unwrap();
+    let write = |text: &str| {
+        fs::write(source.join("file"), text).unwrap();
+        fs::File::open(source.join("file")).unwrap().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
+    };
+    write("before");
+    fixture.repository.write_folder(&spec("one", "volumes/x"), &source, &|_| {}).unwrap();
+    let first = seal(&fixture.repository, "one", &["volumes/x"], None).snapshot;
+    write("after.");
+    fixture.repository.write_folder(&PartSpec { parent: Some(&first), ..spec("two", "volumes/x") }, &source, &|_| {}).unwrap();
+    let second = seal(&fixture.repository, "two", &["volumes/x"], None).snapshot;
+    let mut text = Vec::new();
+    fixture.repository.read_file(&second, "volumes/x/file", &mut text).unwrap();
+    assert_eq!(text, b"after.");
+}
+
+#[test]
+fn an_unchanged_file_is_not_read_again() {
+    let fixture = Fixture::new();
+    let source = fixture.path("source");
+    fs::create_dir_all(source.join("folder")).unwrap();
+    fs::write(source.join("folder/file"), vec![1; 1_000_000]).unwrap();
+    fixture.repository.write_folder(&spec("one", "volumes/x"), &source, &|_| {}).unwrap();
+    let first = seal(&fixture.repository, "one", &["volumes/x"], None).snapshot;
+    let read = std::sync::atomic::AtomicU64::new(0);
+    let on_progress = |progress: p861_vault::Progress| read.store(progress.bytes_done, std::sync::atomic::Ordering::Relaxed);
+    let stored = fixture.repository.write_folder(&PartSpec { parent: Some(&first), ..spec("two", "volumes/x") }, &source, &on_progress).unwrap();
+    assert_eq!((stored.bytes, read.into_inner()), (1_000_000, 0));
 }
 
 #[test]
@@ -319,29 +399,29 @@ fn unchanged_files_add_nothing_to_the_repository() {
 
 #[test]
 fn stock_restic_lists_checks_and_restores_it() {
-    let Ok(version) = Command::new("restic").arg("version").output() else {
-        println!("restic is not installed: skipped");
-        return;
-    };
-    assert!(version.status.success());
     let fixture = Fixture::new();
     let sealed = fixture.sealed();
-    let run = |arguments: &[&str]| {
-        let output = Command::new("restic").args(arguments).arg("--no-cache").env("RESTIC_PASSWORD", "correct horse").env("RESTIC_REPOSITORY", fixture.path("repository")).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    assert!(run(&["snapshots"]).contains(&sealed.snapshot[..8]));
-    run(&["check", "--read-data"]);
+    let restic = Restic::new(fixture.path("repository").to_str().unwrap(), "correct horse", &[]);
     let target = fixture.path("by-restic");
-    run(&["restore", &sealed.snapshot, "--target", target.to_str().unwrap()]);
-    assert!(fs::read(target.join("streams/db")).unwrap() == vec![7_u8; 9 << 20], "the stream is {} bytes long", fs::metadata(target.join("streams/db")).unwrap().len());
-    let restored = describe(&target.join("volumes/attachments"));
-    let mut source = describe(&fixture.path("source"));
-    // restic 0.14 restores names of bytes and attributes as we stored them; only the access to the folder's own time differs.
-    assert_eq!(restored.keys().collect::<Vec<_>>(), source.keys().collect::<Vec<_>>());
-    source.remove(Path::new(""));
-    for (path, expected) in source {
-        assert_eq!(restored.get(&path), Some(&expected), "{}", path.display());
-    }
+    restic.lists_checks_and_restores(&sealed.snapshot, &fixture.path("source"), &target);
+    assert!(
+        fs::read(target.join("streams/db")).unwrap() == vec![7_u8; 9 << 20],
+        "the stream is {} bytes long",
+        fs::metadata(target.join("streams/db")).unwrap().len()
+    );
+}
+
+#[test]
+fn of_eight_who_create_a_file_exactly_one_wins_and_no_increment_of_eight_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let access = access(folder.path());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(8).build().unwrap();
+    runtime.block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            clients.push(AsyncStore::new(&access.location, None).await.unwrap());
+        }
+        race_for_creation(&clients, 50).await;
+        race_for_increments(&clients, 20).await;
+    });
 }

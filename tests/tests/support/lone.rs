@@ -1,10 +1,12 @@
 //! A Kubernetes API server with its etcd and nothing else: enough for what is decided at admission, and ready in seconds.
 
-use super::{helm, programs};
+use super::{LIMIT, helm, programs};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use p861_testbed::components::run::run;
+use serde_json::Value;
 use std::{
     fs::{self, File},
     net::TcpListener,
@@ -16,10 +18,21 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// The operator's namespace.
+pub const SYSTEM: &str = "p861-system";
 /// How long the API server may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
 /// What it knows its administrator by.
 const TOKEN: &str = "lone-administrator";
+/// The people that it knows by a token each, and their groups: those of one district, and a stranger from another.
+pub const PEOPLE: [(&str, &str); 6] = [
+    ("viewer-zhou", "shinan-viewers"),
+    ("engineer-li", "shinan-engineers"),
+    ("approver-sun", "shinan-approvers"),
+    ("commander-zhao", "shinan-commanders"),
+    ("auditor-qian", "shinan-auditors"),
+    ("stranger-wu", "jimo-engineers"),
+];
 
 /// An API server with both charts installed. It ends when the last one who holds it lets go.
 pub struct Lone {
@@ -35,22 +48,23 @@ pub fn lone() -> Arc<Lone> {
     if let Some(running) = shared.upgrade() {
         return running;
     }
-    let server = Arc::new(Lone::start());
-    let kubeconfig = server.kubeconfig().to_string_lossy().into_owned();
-    for (chart, namespace) in [("p861-crds", "default"), ("p861", "p861-system")] {
-        helm(&["install", chart, chart, "--kubeconfig", &kubeconfig, "--namespace", namespace, "--create-namespace"]).expect("the chart installs");
+    let server = Arc::new(Lone::bare());
+    for chart in ["p861-crds", "p861"] {
+        server.helm(&["install", chart, chart, "--create-namespace"]).expect("the chart installs");
     }
     *shared = Arc::downgrade(&server);
     server
 }
 
 impl Lone {
-    fn start() -> Self {
+    /// A server of its own, with nothing installed: for a test that installs, upgrades and uninstalls.
+    pub fn bare() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [etcd, peer, api] = free_ports();
         let at = folder.path();
         fs::write(at.join("sa.key"), rcgen::KeyPair::generate().expect("a key").serialize_pem()).expect("written");
-        fs::write(at.join("tokens.csv"), format!("{TOKEN},administrator,administrator,\"system:masters\"\n")).expect("written");
+        let people = PEOPLE.map(|(name, group)| format!("{},{name},{name},\"{group}\"\n", token(name))).concat();
+        fs::write(at.join("tokens.csv"), format!("{TOKEN},administrator,administrator,\"system:masters\"\n{people}")).expect("written");
         let kubeconfig = format!(
             "{{apiVersion: v1, kind: Config, current-context: lone, clusters: [{{name: lone, cluster: {{server: \"https://127.0.0.1:{api}\", insecure-skip-tls-verify: true}}}}], \
              users: [{{name: lone, user: {{token: {TOKEN}}}}}], contexts: [{{name: lone, context: {{cluster: lone, user: lone}}}}]}}\n"
@@ -80,12 +94,41 @@ impl Lone {
         self.folder.path().join("kubeconfig")
     }
 
+    /// Runs helm on this server, in the operator's namespace.
+    pub fn helm(&self, arguments: &[&str]) -> Result<String, String> {
+        let kubeconfig = self.kubeconfig().to_string_lossy().into_owned();
+        helm(&[arguments, &["--kubeconfig", &kubeconfig, "--namespace", SYSTEM]].concat())
+    }
+
+    /// Runs kubectl on this server, as its administrator.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(&programs().kubectl);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments).env("KUBECACHEDIR", self.folder.path().join("kubectl"));
+        run(&mut command, LIMIT).map_err(|error| error.to_string())
+    }
+
+    /// What `kubectl get` gives, as JSON.
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        let text = self.kubectl(&[&["get", "--output", "json"], arguments].concat()).unwrap_or_else(|error| panic!("{error}"));
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Applies a manifest as the administrator.
+    pub fn apply(&self, manifest: &str) {
+        let path = self.folder.path().join("manifest.yaml");
+        fs::write(&path, manifest).expect("written");
+        self.kubectl(&["apply", "--server-side", "--filename", &path.to_string_lossy()]).unwrap_or_else(|error| panic!("{error}\n{manifest}"));
+    }
+
+    /// A client of one of [`PEOPLE`], who is known by a token and not by what the administrator says.
+    pub async fn person(&self, name: &str) -> Client {
+        let text = fs::read_to_string(self.kubeconfig()).expect("a kubeconfig");
+        Client::try_from(configuration(&text.replace(TOKEN, &token(name))).await).expect("a client")
+    }
+
     /// A client: the administrator, or whom he acts as (a user, with `system:masters` or with these groups).
     pub async fn client(&self, user: Option<(&str, &[&str])>) -> Client {
-        // The first caller decides the process's provider; a second one is refused, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).expect("a kubeconfig");
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a configuration");
+        let mut config = configuration(&fs::read_to_string(self.kubeconfig()).expect("a kubeconfig")).await;
         if let Some((user, groups)) = user {
             config.auth_info.impersonate = Some(user.to_owned());
             config.auth_info.impersonate_groups = Some(groups.iter().map(ToString::to_string).collect());
@@ -119,6 +162,17 @@ impl Drop for Lone {
     }
 }
 
+fn token(person: &str) -> String {
+    format!("token-of-{person}")
+}
+
+async fn configuration(kubeconfig: &str) -> Config {
+    // The first caller decides the process's provider; a second one is refused, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a configuration")
+}
+
 /// Three ports that nobody uses now.
 fn free_ports() -> [u16; 3] {
     let taken = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
@@ -150,6 +204,8 @@ fn processes(folder: &Path, etcd: u16, peer: u16, api: u16) -> Vec<Child> {
         format!("--service-account-signing-key-file={}", path("sa.key")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         "--authorization-mode=RBAC".into(),
+        // Some clusters have it, and it asks for rights of its own.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".into(),
         format!("--token-auth-file={}", path("tokens.csv")),
         "--service-cluster-ip-range=10.99.0.0/24".into(),
     ];

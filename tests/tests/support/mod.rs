@@ -1,7 +1,10 @@
-//! What the chart_ and admit_ suites share: helm, promtool, and a Kubernetes API server that stands alone.
+//! What the chart_, runbook_ and admit_ suites share: helm, promtool, and a Kubernetes API server that stands alone.
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub mod access;
 pub mod lone;
+pub mod pages;
+pub mod uses;
 
 use p861_testbed::{
     components::{self, Components, run::run},
@@ -16,7 +19,7 @@ use std::{
 };
 
 /// How long helm or promtool may take.
-const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// The repository's root.
 pub fn root() -> PathBuf {

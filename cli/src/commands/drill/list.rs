@@ -15,7 +15,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    Drill,
+    Drill, RecoveryPlan,
     common::RunPhase,
     recovery::drill::{DrillResult, DrillStatus},
 };
@@ -23,9 +23,14 @@ use p861_crds::{
 /// Lists drills, the newest first.
 pub async fn list(context: &Context<'_>, what: &DrillList) -> Result<ExitStatus> {
     let fields = what.plan.as_ref().map(|plan| format!("spec.planRef.name={plan}")).unwrap_or_default();
-    let drills = context.hub.list_here::<Drill>(&fields).await?;
-    let printer = context.printer;
-    print_list(printer, &drills, &text::no_drills(&context.hub.namespace), |drills| table(drills, printer.output == Output::Wide, &context.hub.clock, printer.language))
+    let (hub, printer) = (&context.hub, context.printer);
+    let mut drills = hub.list_here::<Drill>(&fields).await?;
+    if let Some(plan) = what.plan.as_ref().filter(|_| drills.is_empty()) {
+        // No drill of a name that nobody has is no answer.
+        hub.get_here::<RecoveryPlan>(plan).await?;
+    }
+    drills.sort_by_key(|drill| (std::cmp::Reverse(drill.metadata.creation_timestamp.as_ref().map(|time| time.0)), drill.name_any()));
+    print_list(printer, &drills, &text::no_drills(&hub.namespace, what.plan.as_deref()), |drills| table(drills, printer.output == Output::Wide, &hub.clock, printer.language))
 }
 
 /// A phase as a cell.
@@ -48,17 +53,14 @@ pub fn result(result: Option<DrillResult>, language: Language) -> Line {
     }
 }
 
-/// The table.
+/// The table, in the order given.
 pub fn table(drills: &[Drill], wide: bool, clock: &Clock, language: Language) -> Vec<Line> {
     let mut heads = vec![text::DRILL, text::PLAN, text::TYPE, text::PHASE, text::RESULT, text::RTO, text::CLEAN, text::STARTED];
     if wide {
         heads.extend([text::SITE, text::REASON]);
     }
-    let mut sorted: Vec<&Drill> = drills.iter().collect();
-    let born = |drill: &Drill| drill.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    sorted.sort_by_key(|drill| (std::cmp::Reverse(born(drill)), drill.name_any()));
     let mut table = Table::new(language, &heads);
-    for drill in sorted {
+    for drill in drills {
         let status = drill.status.clone().unwrap_or_default();
         table.row(row(drill, &status, wide, clock, language));
     }

@@ -1,6 +1,6 @@
 //! `p861 drill report`
 
-use super::{super::Context, show};
+use super::super::{Context, list::show_run};
 use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
@@ -26,12 +26,12 @@ pub async fn report(context: &Context<'_>, name: &str) -> Result<ExitStatus> {
     let key = match context.printer.output {
         Output::Html => HTML,
         Output::Json => JSON,
-        Output::Table | Output::Wide => return show::show(context, name).await,
+        Output::Table | Output::Wide => return show_run::<Drill>(context, name).await,
         Output::Yaml | Output::Name => return Err(Failure::usage(text::report_forms())),
     };
     let drill = context.hub.get_here::<Drill>(name).await?.object;
     let map = context.hub.config_map(&config_map(name)).await?;
-    let missing = || Failure::refused(if drill.phase().is_end() { text::report_missing(name, &config_map(name)) } else { text::report_not_yet(name, &context.hub.place()) });
+    let missing = || Failure::refused(if drill.phase().is_end() { text::report_missing(name, &config_map(name)) } else { text::report_not_yet(name, context.hub.place()) });
     let map = map.ok_or_else(missing)?;
     let json = map.get(JSON).ok_or_else(missing)?;
     let stated = drill.status.as_ref().and_then(|status| status.report.as_ref()).map(|report| report.digest.as_str()).filter(|digest| !digest.is_empty());

@@ -1,63 +1,29 @@
-//! `p861 drill show`, and the page at the end of a drill.
+//! What is shown of a drill, and the page at its end.
 
 use super::{
-    super::{
-        Context,
-        list::print_object,
-        page::{self, condition, is_bad},
-    },
+    super::page::{self, Reader, condition, is_bad},
     report,
 };
 use crate::{
-    error::Result,
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
     hub::{Hub, Run as _},
-    printer::Output,
-    run::{self, Snapshot, Stand, Story, Tree, Watched, stated},
+    run::{self, Snapshot, Stand, Watched, stated},
     text::{self, Language},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use p861_crds::{
-    Drill,
+    Drill, RecoveryPlan,
     common::RunPhase,
     recovery::drill::{DrillResult, DrillType, DrilledApplication, RpoProof},
 };
 use serde::Deserialize;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::sleep;
 
-/// The report may be written a moment after the end is seen; longer than this it is not waited for.
-const REPORT_WITHIN: Duration = Duration::from_secs(10);
-
-/// Shows a drill: its page at the end, or its steps while it runs.
-pub async fn show(context: &Context<'_>, name: &str) -> Result<ExitStatus> {
-    let (hub, printer) = (&context.hub, context.printer);
-    let read = hub.get_here::<Drill>(name).await?;
-    let lines = match printer.output {
-        Output::Table | Output::Wide | Output::Html => page(hub, &read.object, printer.language).await,
-        Output::Json | Output::Yaml | Output::Name => Vec::new(),
-    };
-    print_object(printer, &read, |_| lines)?;
-    Ok(ExitStatus::Good)
-}
-
-async fn page(hub: &Hub, drill: &Drill, language: Language) -> Vec<Line> {
-    if drill.phase().is_end() {
-        let told = Told::load(hub, drill, false).await;
-        return summary(drill, told.as_ref(), &hub.clock, language);
-    }
-    let clock = hub.clock.at(Timestamp::now());
-    let seen = drill.snapshot(&clock, language);
-    let outline = match drill.outline() {
-        Some((map, key)) => run::Outline::load(hub, &map, key).await,
-        None => run::Outline::default(),
-    };
-    let mut story = Story::new(outline);
-    story.update(clock.now, &seen);
-    Tree { seen: &seen, story: &story, clock: &clock, language, selected: None }.lines(usize::MAX, usize::MAX)
-}
+/// The report may be written a moment after the end is seen; longer than this after the end it is not waited for.
+const REPORT_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 impl Watched for Drill {
     const STAND: Stand = Stand::Whole;
@@ -88,8 +54,18 @@ impl Watched for Drill {
     }
 
     async fn summary(&self, hub: &Hub, language: Language) -> Vec<Line> {
-        let told = Told::load(hub, self, true).await;
-        summary(self, told.as_ref(), &hub.clock.at(Timestamp::now()), language)
+        let told = Told::of(hub, self).await;
+        summary(self, told.as_ref(), &hub.clock.at(Timestamp::now()), language, hub.place())
+    }
+
+    /// From the report of the plan's newest drill; without it the steps are watched without.
+    async fn took_before(&self, hub: &Hub) -> BTreeMap<String, SignedDuration> {
+        let plan = hub.get_here::<RecoveryPlan>(&self.spec.plan_ref.name).await.ok();
+        let last = plan.and_then(|plan| plan.object.status?.last_drill).filter(|last| last.name != self.name_any());
+        match last {
+            Some(last) => Told::read(hub, &last.name).await.map(|told| told.took()).unwrap_or_default(),
+            None => BTreeMap::new(),
+        }
     }
 }
 
@@ -107,37 +83,44 @@ struct ToldStep {
     id: String,
     started: Option<Timestamp>,
     ended: Option<Timestamp>,
+    outcome: String,
     clean_up: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ToldCleanUp {
-    complete: bool,
     removed: Vec<String>,
     left: Vec<String>,
 }
 
 impl Told {
-    /// Reads the report; none if there is none, which the page survives.
-    async fn load(hub: &Hub, drill: &Drill, patient: bool) -> Option<Self> {
-        let deadline = Instant::now() + REPORT_WITHIN;
+    /// A drill's report; none if there is none, which the page survives.
+    async fn read(hub: &Hub, drill: &str) -> Option<Self> {
+        let map = hub.config_map(&report::config_map(drill)).await.ok().flatten()?;
+        serde_json::from_str(map.get(report::JSON)?).ok()
+    }
+
+    /// The same, waiting a moment for the report of a drill that has ended just now.
+    async fn of(hub: &Hub, drill: &Drill) -> Option<Self> {
+        let status = drill.status.clone().unwrap_or_default();
+        let until = status.completion_time.filter(|_| status.report.is_some()).map(|end| end.0 + REPORT_WITHIN);
         loop {
-            let found = hub.config_map(&report::config_map(&drill.name_any())).await;
-            match found {
-                Ok(Some(map)) => return map.get(report::JSON).and_then(|json| serde_json::from_str(json).ok()),
-                // A drill that was refused, or that no operator reports on, has no report to wait for.
-                Ok(None) if patient && drill.phase() != RunPhase::Refused && drill.status.as_ref().is_some_and(|status| status.report.is_some()) && Instant::now() < deadline => {
-                    sleep(Duration::from_millis(500)).await;
-                }
-                Ok(None) | Err(_) => return None,
+            match Self::read(hub, &drill.name_any()).await {
+                None if until.is_some_and(|until| Timestamp::now() < until) => sleep(Duration::from_millis(500)).await,
+                told => return told,
             }
         }
+    }
+
+    /// How long each step that was done took.
+    fn took(&self) -> BTreeMap<String, SignedDuration> {
+        self.steps.iter().filter(|step| step.outcome == "Done").filter_map(|step| Some((step.id.clone(), step.ended?.duration_since(step.started?)))).collect()
     }
 }
 
 /// The page at the end of a drill.
-pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Language) -> Vec<Line> {
+pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let status = drill.status.clone().unwrap_or_default();
     let (name, phase) = (drill.name_any(), status.phase.unwrap_or_default());
     let mut lines = vec![head(drill, &name, phase, clock, language)];
@@ -145,10 +128,11 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
         lines.extend(table(drill, language));
     }
     if drill.spec.r#type == DrillType::Tabletop && let Some(prediction) = &status.prediction {
-        lines.push(Line::of(text::predicted(&prediction.rto.0, status.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str())).pick(language)));
+        let target = status.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str());
+        lines.push(Line::of(text::predicted_rto(&prediction.rto.0, target).pick(language)));
     }
     for bad in ["Succeeded", "ObjectivesMet", "CleanedUp"].iter().filter_map(|kind| condition(&status.conditions, kind)).filter(|condition| is_bad(condition)) {
-        lines.extend(page::conditions(std::slice::from_ref(bad), language));
+        lines.extend(page::conditions(std::slice::from_ref(bad), &Reader { language, place, name: &name }));
     }
     if phase == RunPhase::Refused {
         return lines;
@@ -157,10 +141,10 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
     let longest = told.map(|told| longest(told, language)).unwrap_or_default();
     lines.push(Line::of(text::longest_retried_skipped(&longest, steps.retried, steps.skipped).pick(language)));
     let cleaned = match told {
-        Some(told) if !told.clean_up.removed.is_empty() || told.clean_up.complete => Some(text::cleaned_up(&told.clean_up.removed, &told.clean_up.left).pick(language).to_owned()),
+        Some(told) if !told.clean_up.removed.is_empty() || !told.clean_up.left.is_empty() => Some(text::cleaned_up(told.clean_up.removed.len(), &told.clean_up.left).pick(language).to_owned()),
         _ => condition(&status.conditions, "CleanedUp").filter(|condition| condition.status == "True" && !condition.message.is_empty()).map(|condition| text::cleaned_up_says(&condition.message).pick(language).to_owned()),
     };
-    let report = told.is_some().then(|| text::report_command(&name).pick(language).to_owned());
+    let report = told.is_some().then(|| text::report_command(&name, place).pick(language).to_owned());
     let last: Vec<String> = [cleaned, report].into_iter().flatten().collect();
     if !last.is_empty() {
         lines.push(Line::of(last.join(" ")));
@@ -226,14 +210,9 @@ fn measured(value: Option<&p861_crds::Duration>, target: Option<&p861_crds::Dura
 
 /// The two steps that took longest, clean-up aside: `portal volume site-files 4:12`.
 fn longest(told: &Told, language: Language) -> Vec<String> {
-    let mut took: Vec<(jiff::SignedDuration, &str)> =
+    let mut took: Vec<(SignedDuration, &str)> =
         told.steps.iter().filter(|step| !step.clean_up && step.id != "hold").filter_map(|step| Some((step.ended?.duration_since(step.started?), step.id.as_str()))).collect();
     took.sort_by_key(|(took, id)| (std::cmp::Reverse(*took), *id));
-    let shown = |duration: jiff::SignedDuration| p861_core::time::human_duration(p861_core::time::whole_seconds(duration));
+    let shown = |duration: SignedDuration| p861_core::time::human_duration(p861_core::time::whole_seconds(duration));
     took.iter().filter(|(took, _)| took.as_secs() > 0).take(2).map(|(took, id)| format!("{} {}", run::label("drill", id, language), shown(*took))).collect()
-}
-
-/// How long ago a drill ended, and how it went: for pages of plans.
-pub fn brief(result: DrillResult, end: Timestamp, clock: &Clock, language: Language) -> String {
-    text::drilled(text::result(result).pick(language), &clock.age(end, language)).pick(language).to_owned()
 }

@@ -144,6 +144,11 @@ impl Bed {
         self.services.s3()
     }
 
+    /// The network namespace of what stands beside the sites; its bridge is `street`.
+    pub fn city_namespace(&self) -> String {
+        self.place.namespace(CITY)
+    }
+
     /// Every process of the bed, with its site or `city`.
     pub fn processes(&self) -> Vec<(String, Process)> {
         let mut all: Vec<(String, Process)> = self.services.processes().into_iter().map(|process| (CITY.to_owned(), process)).collect();

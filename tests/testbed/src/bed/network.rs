@@ -67,11 +67,15 @@ impl Network {
                 self.machine(&format!("netns delete {}", self.place.namespace(part)))?;
             }
         }
-        // It goes with the city, unless a crash came between the two.
-        if Path::new("/sys/class/net").join(self.place.interface()).exists() {
-            self.machine(&format!("link delete {}", self.place.interface()))?;
+        // It goes with the city, a moment later, unless a crash came between the two.
+        let wire = Path::new("/sys/class/net").join(self.place.interface());
+        if !wire.exists() {
+            return Ok(());
         }
-        Ok(())
+        match self.machine(&format!("link delete {}", self.place.interface())) {
+            Err(error) if wire.exists() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn inside(&self, part: &str, line: &str) -> Result<()> {

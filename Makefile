@@ -1,0 +1,46 @@
+# Two commands matter: `make demo` and `make test`. Each does its own set-up and says what it does.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Checkouts on one machine keep out of each other's way: their test beds are named by where they stand.
+MARK := $(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
+DEMO := demo-$(MARK)
+BIN := target/debug
+
+.PHONY: help demo clean-demo test bench generate setup build lint
+
+help:
+	@echo 'make demo          two sites, two applications, one measured drill (KEEP=1 leaves the sites up)'
+	@echo 'make clean-demo    take the demo down'
+	@echo 'make test          every suite, with a closing count'
+	@echo 'make bench         figures: throughput and memory at 30,000 objects'
+	@echo 'make generate      write the CRDs and the API reference from the types'
+	@echo 'make lint          what clippy says'
+
+setup:
+	@tests/setup.sh
+
+build: setup
+	@echo 'Building p861, p861-operator and the test bed (about ten minutes the first time, seconds afterwards) …'
+	@cargo build --quiet --workspace --bins
+
+# However it ends, by Ctrl-C too, nothing is left, unless KEEP=1 was asked for.
+demo: build
+	@if [ "$(KEEP)" != 1 ]; then trap '$(BIN)/testbed --name $(DEMO) down' EXIT; trap 'exit 130' INT TERM; fi; \
+	P861_TESTBED=$(DEMO) KEEP=$(KEEP) $(BIN)/p861-demo
+
+clean-demo: build
+	@$(BIN)/testbed --name $(DEMO) down
+
+test: build
+	@tests/count.sh cargo test --workspace --no-fail-fast
+
+bench: build
+	@cargo run --quiet --package p861-tests --bin p861-bench
+
+generate:
+	@cargo run --quiet --package p861-crds --bin crdgen charts/p861-crds/templates
+	@cargo run --quiet --package p861-crds --bin crdgen -- --docs docs/API.md
+
+lint:
+	@cargo clippy --workspace --all-targets

@@ -1,0 +1,255 @@
+//! What needs a person: conditions that are bad, objects that nobody looked at, runs that wait, an operator that is silent. Pure.
+
+use super::{
+    list::full_name,
+    page::{self, Reader, is_bad, says},
+};
+use crate::{
+    format::Clock,
+    hub::{Heartbeat, Kind, Run, typed},
+    text::{self, Language},
+};
+use jiff::SignedDuration;
+use kube::ResourceExt as _;
+use p861_crds::{Application, Backup, BackupRepository, Condition, District, Drill, RecoveryPlan, Restore, Site, common::RunPhase};
+
+/// Clocks of computers differ; a lease that is older than this beyond its end is old by any of them.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
+
+/// Something that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The object, as kubectl names it.
+    pub object: String,
+    /// The command line's word for its kind.
+    pub noun: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The condition, or what it is instead.
+    pub condition: String,
+    /// What is said, in the reader's language.
+    pub said: String,
+    /// The same in English, for programs.
+    pub message: String,
+    /// What to type.
+    pub command: Option<String>,
+    /// Whether something is wrong, rather than waiting.
+    pub bad: bool,
+}
+
+/// Everything that is looked at.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// The district.
+    pub district: Option<District>,
+    /// Its sites.
+    pub sites: Vec<Site>,
+    /// Its repositories.
+    pub repositories: Vec<BackupRepository>,
+    /// Its applications.
+    pub applications: Vec<Application>,
+    /// Its plans.
+    pub plans: Vec<RecoveryPlan>,
+    /// Its backups.
+    pub backups: Vec<Backup>,
+    /// Its restores.
+    pub restores: Vec<Restore>,
+    /// Its drills.
+    pub drills: Vec<Drill>,
+    /// The operator's sign of life, if it may be seen.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// How the needs are told.
+pub struct Telling<'a> {
+    /// The reader's language.
+    pub language: Language,
+    /// The options that lead to the district.
+    pub place: &'a str,
+    /// Now.
+    pub clock: &'a Clock,
+    /// Where the operator runs.
+    pub operator_namespace: &'a str,
+}
+
+/// What needs a person, the most general first.
+pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
+    let mut list = List { telling, needs: Vec::new() };
+    list.operator(objects.heartbeat);
+    macro_rules! declared {
+        ($objects:expr, $kinds:expr) => {
+            for object in $objects {
+                list.declared(object, object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default(), $kinds);
+            }
+        };
+    }
+    declared!(&objects.district, &["Ready", "AccessApplied"]);
+    declared!(&objects.sites, &["Ready", "Reachable"]);
+    declared!(&objects.repositories, &["Ready", "Checked", "OffSite"]);
+    declared!(&objects.applications, &["Ready", "Healthy", "Protected", "Recoverable"]);
+    declared!(&objects.plans, &["Ready", "ReadyToFailover", "Drilled"]);
+    for backup in &objects.backups {
+        list.run(backup);
+        let damaged = page::condition(backup.conditions(), "Verified").filter(|verified| is_bad(verified) && verified.reason == "Damaged");
+        if let Some(condition) = damaged {
+            list.condition(backup, condition);
+        }
+    }
+    objects.restores.iter().for_each(|restore| list.run(restore));
+    for drill in &objects.drills {
+        list.run(drill);
+        let left = page::condition(drill.conditions(), "CleanedUp").filter(|cleaned| is_bad(cleaned) && (drill.phase().is_end() || cleaned.reason == "CleanUpFailed"));
+        if let Some(condition) = left {
+            list.condition(drill, condition);
+        }
+    }
+    list.needs
+}
+
+struct List<'a> {
+    telling: &'a Telling<'a>,
+    needs: Vec<Need>,
+}
+
+impl List<'_> {
+    /// Statuses are written only when they change, so old news look like good news: only the lease tells that somebody still looks.
+    fn operator(&mut self, heartbeat: Option<Heartbeat>) {
+        let Some(heartbeat) = heartbeat else { return };
+        let clock = self.telling.clock;
+        let since = match heartbeat.renewed {
+            Some(renewed) if clock.now.duration_since(renewed) <= heartbeat.holds + CLOCKS_DIFFER => return,
+            Some(renewed) => text::operator_silent(&clock.minute(renewed), |language| clock.age(renewed, language)),
+            None => text::operator_never(),
+        };
+        let command = format!("kubectl -n {} get pods", self.telling.operator_namespace);
+        self.add("deployment.apps/p861-operator".into(), "operator", "p861-operator", "Alive", &since, Some(command), true);
+    }
+
+    fn declared<K: Kind>(&mut self, object: &K, conditions: &[Condition], kinds: &[&str]) {
+        if conditions.is_empty() {
+            let command = format!("kubectl -n {} get pods", self.telling.operator_namespace);
+            self.add(full_name::<K>(&object.name_any()), K::NOUN, &object.name_any(), "Ready", &text::never_looked_at(), Some(command), false);
+        }
+        let mut told: Vec<&str> = Vec::new();
+        for condition in kinds.iter().filter_map(|kind| page::condition(conditions, kind)).filter(|condition| is_bad(condition)) {
+            // The same trouble under two names is one trouble, and what points at another condition says nothing itself.
+            if !told.contains(&condition.message.as_str()) && !condition.message.starts_with("see ") {
+                self.condition(object, condition);
+                told.push(&condition.message);
+            }
+        }
+    }
+
+    fn condition<K: Kind>(&mut self, object: &K, condition: &Condition) {
+        let name = object.name_any();
+        let reader = |language| Reader { language, place: self.telling.place, name: &name };
+        let (said, command) = says(condition, &reader(self.telling.language));
+        let said = text::Bilingual { en: says(condition, &reader(Language::En)).0, zh: said };
+        self.add(full_name::<K>(&name), K::NOUN, &name, &condition.type_, &said, command, true);
+    }
+
+    /// A run that goes on without anybody needs nobody.
+    fn run<K: Run>(&mut self, run: &K) {
+        let (name, noun) = (run.name_any(), K::NOUN);
+        match run.phase() {
+            RunPhase::Paused => self.add(full_name::<K>(&name), noun, &name, "Paused", &text::is_paused(), Some(format!("p861 {noun} resume {name}")), false),
+            RunPhase::WaitingForPerson => {
+                for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
+                    let asked = |language: Language| step.prompt.as_ref().map_or_else(|| text::operator_says(&step.message).pick(language).to_owned(), |prompt| prompt.in_language(language.key()).to_owned());
+                    let said = text::Bilingual { en: format!("{}: {}", step.id, asked(Language::En)), zh: format!("{}：{}", step.id, asked(Language::Zh)) };
+                    let verb = if step.prompt.is_some() { "answer" } else { "retry" };
+                    let command = step.remedy.clone().unwrap_or_else(|| format!("p861 {noun} {verb} {name} {}", step.id));
+                    self.add(full_name::<K>(&name), noun, &name, "WaitingForPerson", &said, Some(command), false);
+                }
+            }
+            RunPhase::Pending | RunPhase::Running | RunPhase::Aborting | RunPhase::CleaningUp | RunPhase::Succeeded | RunPhase::Failed | RunPhase::Aborted | RunPhase::Refused => {}
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one argument per field")]
+    fn add(&mut self, object: String, noun: &'static str, name: &str, condition: &str, said: &text::Bilingual, command: Option<String>, bad: bool) {
+        let place = self.telling.place;
+        // A command that came from a condition is complete already.
+        let command = command.map(|command| if !place.is_empty() && command.ends_with(place) { command } else { typed(&command, place) });
+        self.needs.push(Need { object, noun, name: name.to_owned(), condition: condition.to_owned(), said: said.pick(self.telling.language).to_owned(), message: said.en.clone(), command, bad });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    fn object<K: DeserializeOwned>(kind: &str, name: &str, spec: Value, status: Value) -> K {
+        let document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec, "status": status});
+        serde_json::from_value(document).unwrap_or_else(|error| panic!("{kind} {name}: {error}"))
+    }
+
+    fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+        json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2026-11-24T00:00:00Z"})
+    }
+
+    fn site(name: &str, conditions: Value) -> Site {
+        object("Site", name, json!({"failureDomain": "d", "access": {"inCluster": {}}}), json!({ "conditions": conditions }))
+    }
+
+    fn drill(name: &str, status: Value) -> Drill {
+        object("Drill", name, json!({"planRef": {"name": "core"}, "type": "Isolated"}), status)
+    }
+
+    fn told(objects: &Objects) -> Vec<(String, String, Option<String>)> {
+        let clock = Clock { now: "2026-11-24T00:30:00Z".parse().expect("a time"), zone: jiff::tz::TimeZone::UTC };
+        let telling = Telling { language: Language::En, place: " -d shinan", clock: &clock, operator_namespace: "p861-system" };
+        needs(objects, &telling).into_iter().map(|need| (format!("{} {} {}", need.noun, need.name, need.condition), need.said, need.command)).collect()
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_is_not_called_well() {
+        let told = told(&Objects { sites: vec![site("a", json!([]))], ..Objects::default() });
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].2.as_deref(), Some("kubectl -n p861-system get pods"));
+    }
+
+    #[test]
+    fn one_trouble_under_two_names_is_told_once() {
+        let conditions = json!([condition("Reachable", "False", "Unreachable", "no answer"), condition("Ready", "False", "Unreachable", "no answer")]);
+        assert_eq!(told(&Objects { sites: vec![site("a", conditions)], ..Objects::default() }), [("site a Ready".into(), "no answer".into(), None)]);
+    }
+
+    #[test]
+    fn a_run_that_waits_is_told_with_the_command_that_answers_it() {
+        let waits = drill("d", json!({"phase": "WaitingForPerson", "currentSteps": [
+            {"id": "announce", "phase": "WaitingForPerson", "attempt": 1, "message": "0 of 1 answered", "prompt": {"en": "Called?"}, "remedy": "p861 drill answer d announce --yes"},
+            {"id": "check/a/b", "phase": "Running", "attempt": 1, "message": "under way"}
+        ]}));
+        let paused = drill("p", json!({"phase": "Paused"}));
+        assert_eq!(
+            told(&Objects { drills: vec![waits, paused, drill("r", json!({"phase": "Running"}))], ..Objects::default() }),
+            [
+                ("drill d WaitingForPerson".into(), "announce: Called?".into(), Some("p861 drill answer d announce --yes -d shinan".into())),
+                ("drill p Paused".into(), "paused: nothing new is started".into(), Some("p861 drill resume p -d shinan".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_an_ended_drill_left_is_told_and_what_a_running_one_uses_is_not() {
+        let standing = |phase: &str| drill(phase, json!({"phase": phase, "conditions": [condition("CleanedUp", "False", "InUse", "2 namespaces on laoshan-dr")]}));
+        assert_eq!(told(&Objects { drills: vec![standing("Running"), standing("Failed")], ..Objects::default() }).len(), 1);
+    }
+
+    #[test]
+    fn an_operator_that_renews_its_lease_is_alive_and_any_other_is_told() {
+        let beat = |renewed: Option<&str>| Some(Heartbeat { renewed: renewed.map(|time| time.parse().expect("a time")), holds: SignedDuration::from_secs(15) });
+        for (heartbeat, silent) in [(None, false), (beat(Some("2026-11-24T00:29:50Z")), false), (beat(Some("2026-11-24T00:20:00Z")), true), (beat(None), true)] {
+            assert_eq!(!told(&Objects { heartbeat, ..Objects::default() }).is_empty(), silent, "{heartbeat:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_that_was_never_drilled_is_told_with_the_drill_to_type() {
+        let plan: RecoveryPlan = object("RecoveryPlan", "core", json!({"repositoryRef": {"name": "r"}, "groups": []}), json!({"conditions": [condition("Drilled", "False", "NeverDrilled", "no isolated drill of this plan has ended: p861 drill run")]}));
+        assert_eq!(told(&Objects { plans: vec![plan], ..Objects::default() })[0].2.as_deref(), Some("p861 drill run core -d shinan"));
+    }
+}

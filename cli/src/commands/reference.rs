@@ -1,0 +1,96 @@
+//! `p861 reference`: `docs/CLI.md`, from the definition of the commands.
+
+use crate::{
+    args,
+    error::Result,
+    exit::ExitStatus,
+    printer::Printer,
+    text::{self, Language},
+};
+use clap::{Arg, Command};
+
+const HEAD: &str = "\
+# p861, command by command
+
+Generated from cli/src/args by: make generate. `p861 COMMAND --help` says the same, in Chinese with `--lang zh`; every command also works as `kubectl p861 …`.
+
+`p861 <noun> <verb> [NAME]`. Answers go to stdout, everything about them to stderr; an error is one line that says what happened, to which object, and what to type next.
+";
+
+/// Prints the page. It is English, as the other references are.
+pub fn print(printer: &Printer) -> Result<ExitStatus> {
+    let mut root = args::command(Language::En, false);
+    root.build();
+    let mut page = HEAD.to_owned();
+    page.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
+    for (status, meaning) in text::EXIT_CODES {
+        page.push_str(&format!("| {} | {meaning} |\n", status.code()));
+    }
+    page.push_str("\n## Options of every command\n\n");
+    let every: Vec<&Arg> = root.get_arguments().filter(|argument| is_general(argument) && !argument.is_hide_set()).collect();
+    page.push_str(&table(&every));
+    for noun in visible(&root) {
+        page.push_str(&format!("\n## p861 {}\n\n{}.\n", noun.get_name(), about(noun)));
+        page.push_str(&own_arguments(noun));
+        for verb in visible(noun) {
+            page.push_str(&format!("\n### {}\n\n{}.\n\n```\n{}\n```\n", usage(verb).split(" [").next().unwrap_or_default().split(" <").next().unwrap_or_default(), about(verb), usage(verb)));
+            page.push_str(&own_arguments(verb));
+        }
+    }
+    printer.raw(&page);
+    Ok(ExitStatus::Good)
+}
+
+fn visible(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|inner| !inner.is_hide_set())
+}
+
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+/// `p861 drill run [OPTIONS] <PLAN>`.
+fn usage(command: &Command) -> String {
+    command.clone().render_usage().to_string().trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether an argument stands under the head of its own that those of every command have.
+fn is_general(argument: &Arg) -> bool {
+    argument.get_help_heading().is_some()
+}
+
+fn own_arguments(command: &Command) -> String {
+    let own: Vec<&Arg> = command.get_arguments().filter(|argument| !is_general(argument) && !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version")).collect();
+    if own.is_empty() { String::new() } else { format!("\n{}", table(&own)) }
+}
+
+fn table(arguments: &[&Arg]) -> String {
+    let mut lines = "| argument | meaning |\n|---|---|\n".to_owned();
+    for argument in arguments {
+        let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        if argument.get_action().takes_values() {
+            let possible: Vec<String> = argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
+            if !possible.is_empty() {
+                meaning.push_str(&format!("; one of {}", possible.join(", ")));
+            }
+            let default: Vec<String> = argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
+            if !default.is_empty() {
+                meaning.push_str(&format!("; {} when absent", default.join(", ")));
+            }
+        }
+        lines.push_str(&format!("| `{}` | {} |\n", spelled(argument), meaning.replace('|', "\\|")));
+    }
+    lines
+}
+
+/// `-o, --output FORM`, or `PLAN`.
+fn spelled(argument: &Arg) -> String {
+    let value = argument.get_value_names().filter(|_| argument.get_action().takes_values()).and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default();
+    if argument.is_positional() {
+        return if argument.is_required_set() { value } else { format!("[{value}]") };
+    }
+    let short = argument.get_short().map(|short| format!("-{short}"));
+    let long = argument.get_long().map(|long| format!("--{long}"));
+    let names = [short, long].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if value.is_empty() { names } else { format!("{names} {value}") }
+}

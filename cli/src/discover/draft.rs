@@ -1,0 +1,129 @@
+//! The Application that follows from what was found, and its manifest.
+
+use super::{Found, Workload, data::database};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Longest name of a tier, a stream or a check.
+const LONGEST_NAME: usize = 40;
+
+/// The keys of an Application's spec in the order in which people read them.
+const ORDER: [&str; 8] = ["names", "department", "criticality", "namespaces", "tiers", "streams", "volumes", "checks"];
+
+/// A name cut to so many characters; no name ends with a hyphen.
+pub fn short(name: &str, longest: usize) -> String {
+    let cut: String = name.chars().take(longest).collect();
+    cut.trim_end_matches('-').to_owned()
+}
+
+/// The Application.
+pub fn draft(found: &Found, name: &str, hub_namespace: &str, namespace: &str) -> Value {
+    let of = |tier: &[usize]| tier.iter().filter_map(|index| found.workloads.get(*index)).collect::<Vec<&Workload>>();
+    let reference = |workload: &&Workload| json!({"kind": workload.kind, "name": workload.name});
+    let names = tier_names(found);
+    let tiers: Vec<Value> = found.tiers.iter().zip(&names).map(|(tier, name)| json!({"name": name, "workloadRefs": of(tier).iter().map(reference).collect::<Vec<_>>()})).collect();
+    let databases: Vec<_> = found.workloads.iter().filter_map(database).collect();
+    // What travels as a stream is not saved as files too: files under a running database are no copy of it.
+    let skipped: BTreeSet<&String> = databases.iter().flat_map(|database| &database.workload().claims).collect();
+    let volumes: Vec<Value> = skipped.into_iter().map(|claim| json!({"claim": claim, "method": "Skip"})).collect();
+    let streams: Vec<Value> = databases.iter().map(super::data::Database::stream).collect();
+    let mut spec = json!({"names": {"zh": "TODO", "en": "TODO"}, "department": "TODO", "criticality": "Important", "namespaces": [namespace], "tiers": tiers});
+    for (key, list) in [("streams", streams), ("volumes", volumes), ("checks", checks(found))] {
+        if !list.is_empty() {
+            spec[key] = json!(list);
+        }
+    }
+    json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": name, "namespace": hub_namespace}, "spec": spec})
+}
+
+/// A tier is called after its only workload, or by its number.
+pub fn tier_names(found: &Found) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let name = |(place, tier): (usize, &Vec<usize>)| {
+        let alone = match tier.as_slice() {
+            [only] => found.workloads.get(*only).map(|workload| short(&workload.name.replace('.', "-"), LONGEST_NAME)),
+            _ => None,
+        };
+        let name = alone.filter(|name| !taken.contains(name)).unwrap_or_else(|| format!("tier-{}", place + 1));
+        taken.insert(name.clone());
+        name
+    };
+    found.tiers.iter().enumerate().map(name).collect()
+}
+
+/// Each Service answers at its first port.
+fn checks(found: &Found) -> Vec<Value> {
+    let mut taken = BTreeSet::new();
+    let check = |service: &k8s_openapi::api::core::v1::Service| {
+        let port = service.spec.as_ref()?.ports.as_ref()?.iter().find(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")?.port;
+        let name = format!("{}-answers", short(&service.name_any(), LONGEST_NAME - "-answers".len()));
+        taken.insert(name.clone()).then(|| json!({"name": name, "tcp": {"serviceName": service.name_any(), "port": port}}))
+    };
+    found.services.iter().filter_map(check).collect()
+}
+
+/// The manifest of a draft, with what is to be done by a person beside the lines that it is about.
+pub fn manifest(draft: &Value, found: &Found, site: &str, departments: &[&str]) -> Result<String, String> {
+    let block = |key: &str, value: &Value| serde_saphyr::to_string(&json!({ key: value })).map_err(|error| error.to_string());
+    let indented = |text: &str, before: &str| text.lines().map(|line| format!("{before}{line}\n")).collect::<String>();
+    let namespace = draft.pointer("/spec/namespaces/0").and_then(Value::as_str).unwrap_or_default();
+    let mut text = format!("# Found in namespace {namespace} of site {site}. Complete what is marked TODO, then: kubectl apply -f FILE\n");
+    for key in ["apiVersion", "kind", "metadata"] {
+        text.push_str(&block(key, &draft[key])?);
+    }
+    text.push_str("spec:\n");
+    for key in ORDER {
+        let Some(value) = draft["spec"].get(key) else { continue };
+        let lines = block(key, value)?;
+        text.push_str(&indented(
+            &match key {
+                "department" if departments.is_empty() => format!("{}  # the department that owns it\n", lines.trim_end()),
+                "department" => format!("{}  # one of {}\n", lines.trim_end(), departments.join(", ")),
+                "criticality" => format!("{}  # TODO: Critical, Important or Ordinary\n", lines.trim_end()),
+                "checks" => format!("# A port that accepts proves little: add an http or exec check for what people do\n{lines}"),
+                _ => lines,
+            },
+            "  ",
+        ));
+    }
+    text.push_str("  # TODO: a marker, a time written into the data each minute. Read back after a recovery, it proves how much was lost; without it the RPO is assumed\n");
+    let marker = found.workloads.iter().filter_map(database).find_map(|database| database.marker());
+    let example = marker.unwrap_or_else(|| json!({"workloadRef": {"kind": "Deployment", "name": "TODO"}, "write": ["sh", "-c", "printf %s '$(MARKER)' > /TODO/.p861-marker"], "read": ["cat", "/TODO/.p861-marker"]}));
+    text.push_str(&indented(&block("marker", &example)?, "  # "));
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::samples, *};
+    use p861_crds::Application;
+
+    #[test]
+    fn a_draft_is_an_application_whose_database_travels_as_a_stream() {
+        let draft = draft(&samples::found(), "shop", "shinan", "shinan-shop");
+        let application: Application = serde_json::from_value(draft).expect("it can be read as an Application");
+        assert_eq!(application.spec.streams[0].dump, ["pg_dump", "--username=owner", "--format=custom", "owner"]);
+        assert_eq!(application.spec.volumes[0].claim, "data-db-*");
+        assert_eq!(application.spec.tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>(), ["db", "api", "web"]);
+    }
+
+    #[test]
+    fn a_manifest_says_the_same_as_its_draft_and_marks_what_a_person_must_add() {
+        let found = samples::found();
+        let draft = draft(&found, "shop", "shinan", "shinan-shop");
+        let manifest = manifest(&draft, &found, "xinxi-dasha", &["approval-bureau", "computer-centre"]).expect("a manifest");
+        let read: Value = serde_saphyr::from_str(&manifest).expect("YAML");
+        assert_eq!(read, draft);
+        assert!(manifest.contains("department: TODO  # one of approval-bureau, computer-centre\n"), "{manifest}");
+        assert!(manifest.contains("criticality: Important  # TODO"), "{manifest}");
+        let uncommented: String = manifest.lines().map(|line| line.replacen("  # ", "  ", 1)).filter(|line| !line.contains("TODO: ") && !line.contains("A port")).collect::<Vec<_>>().join("\n");
+        let with_marker: Application = serde_saphyr::from_str(&uncommented).unwrap_or_else(|error| panic!("the commented marker is one: {error}\n{uncommented}"));
+        assert!(with_marker.spec.marker.is_some_and(|marker| marker.write.iter().any(|word| word.contains("$(MARKER)"))));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_to_what_the_kind_takes() {
+        assert_eq!(short("approval-server-of-the-district", 16), "approval-server");
+    }
+}

@@ -1,0 +1,113 @@
+//! Finding an application in a namespace: workloads, the order they depend on each other in, their data. What only a person knows is marked TODO.
+
+mod data;
+mod draft;
+mod order;
+mod tell;
+
+pub use draft::{draft, manifest};
+pub use tell::remarks;
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment, StatefulSet},
+    core::v1::{ConfigMap, PersistentVolumeClaim, PodTemplateSpec, Service},
+};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use std::collections::BTreeMap;
+
+/// A workload that was found.
+#[derive(Clone, Debug)]
+struct Workload {
+    kind: &'static str,
+    name: String,
+    labels: BTreeMap<String, String>,
+    template: PodTemplateSpec,
+    /// Names or patterns of the claims that its pods use.
+    claims: Vec<String>,
+    /// What it says to its containers about others.
+    words: Vec<order::Words>,
+}
+
+/// A claim that was found.
+#[derive(Clone, Debug)]
+struct Claim {
+    name: String,
+    size: Option<String>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    workloads: Vec<Workload>,
+    /// Indexes of workloads, those that others call first.
+    tiers: Vec<Vec<usize>>,
+    services: Vec<Service>,
+    claims: Vec<Claim>,
+}
+
+impl Found {
+    /// Whether nothing runs there.
+    pub fn is_empty(&self) -> bool {
+        self.workloads.is_empty()
+    }
+
+    fn of(mut workloads: Vec<Workload>, services: Vec<Service>, maps: &[ConfigMap], claims: Vec<Claim>) -> Self {
+        for workload in &mut workloads {
+            workload.words = order::words(&workload.template, maps);
+        }
+        let tiers = order::tiers(&workloads, &services);
+        Self { workloads, tiers, services, claims }
+    }
+}
+
+/// Looks into a namespace. Secrets are not read.
+pub async fn look(client: &Client, namespace: &str) -> kube::Result<Found> {
+    let every = ListParams::default();
+    let mut workloads = Vec::new();
+    for found in Api::<StatefulSet>::namespaced(client.clone(), namespace).list(&every).await? {
+        let (name, spec) = (found.name_any(), found.spec.unwrap_or_default());
+        let claims = spec.volume_claim_templates.iter().flatten().map(|claim| format!("{}-{name}-*", claim.name_any())).collect();
+        workloads.push(workload("StatefulSet", name, spec.template, claims));
+    }
+    for found in Api::<Deployment>::namespaced(client.clone(), namespace).list(&every).await? {
+        let (name, spec) = (found.name_any(), found.spec.unwrap_or_default());
+        workloads.push(workload("Deployment", name, spec.template, Vec::new()));
+    }
+    for found in Api::<DaemonSet>::namespaced(client.clone(), namespace).list(&every).await? {
+        let (name, spec) = (found.name_any(), found.spec.unwrap_or_default());
+        workloads.push(workload("DaemonSet", name, spec.template, Vec::new()));
+    }
+    let services = Api::<Service>::namespaced(client.clone(), namespace).list(&every).await?.items;
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace).list(&every).await?.items;
+    let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace).list(&every).await?.items;
+    let size = |claim: &PersistentVolumeClaim| claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage").map(|size| size.0.clone());
+    let claims = claims.iter().map(|claim| Claim { name: claim.name_any(), size: size(claim) }).collect();
+    Ok(Found::of(workloads, services, &maps, claims))
+}
+
+fn workload(kind: &'static str, name: String, template: PodTemplateSpec, mut claims: Vec<String>) -> Workload {
+    let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+    let mounted = template.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    claims.extend(mounted.map(|claim| claim.claim_name.clone()));
+    Workload { kind, name, labels, template, claims, words: Vec::new() }
+}
+
+#[cfg(test)]
+mod samples {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// Three tiers: a web page that calls a server, which calls a database by a name that stands in a ConfigMap, and a directory outside.
+    pub fn found() -> Found {
+        let of = |app: &str, container: Value| serde_json::from_value(json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}})).expect("a template");
+        let workloads = vec![
+            workload("Deployment", "web".into(), of("web", json!({"name": "web", "image": "web:1", "env": [{"name": "PEER", "value": "http://api:80/"}]})), vec![]),
+            workload("Deployment", "api".into(), of("api", json!({"name": "api", "image": "api:1", "env": [{"name": "LDAP_URL", "value": "ldaps://reader:s3cr3t@10.20.3.7:636"}], "envFrom": [{"configMapRef": {"name": "settings"}}]})), vec![]),
+            workload("StatefulSet", "db".into(), of("db", json!({"name": "postgres", "image": "library/postgres:16.4", "env": [{"name": "POSTGRES_USER", "value": "owner"}], "ports": [{"containerPort": 5432}]})), vec!["data-db-*".into()]),
+        ];
+        let service = |name: &str, app: &str| serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"selector": {"app": app}, "ports": [{"port": 80}]}})).expect("a service");
+        let settings = serde_json::from_value(json!({"metadata": {"name": "settings"}, "data": {"DB_HOST": "db-main"}})).expect("a map");
+        let claim = |name: &str, size: &str| Claim { name: name.into(), size: Some(size.into()) };
+        Found::of(workloads, vec![service("api", "api"), service("db-main", "db")], &[settings], vec![claim("data-db-0", "8Gi"), claim("attachments", "20Gi")])
+    }
+}

@@ -1,0 +1,96 @@
+//! The last gate before a cluster: what changes something is sent only while this process holds the lease.
+//!
+//! Controllers ask before they act; this asks again for each request, so that a pass that hangs between two writes can't go on after its lease has expired.
+
+use crate::leader::Leadership;
+use http::{Method, Request};
+use kube::{Client, Config, client::ClientBuilder};
+use std::{
+    future::{Future, ready},
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tower::{BoxError, Layer, Service};
+
+/// A client whose writes are refused unless this process leads.
+pub fn client(config: Config, leadership: &Leadership) -> Result<Client, kube::Error> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&WhileLeading(leadership.clone())).build())
+}
+
+/// Refuses writes unless this process leads.
+#[derive(Clone, Debug)]
+struct WhileLeading(Leadership);
+
+impl<S> Layer<S> for WhileLeading {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, leadership: self.0.clone() }
+    }
+}
+
+/// The way to a cluster behind the gate.
+#[derive(Clone, Debug)]
+struct Guarded<S> {
+    inner: S,
+    leadership: Leadership,
+}
+
+/// A command in a container is asked for by GET, and changes things all the same.
+fn changes_something<B>(request: &Request<B>) -> bool {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    !reads || request.uri().path().ends_with("/exec")
+}
+
+impl<S, B> Service<Request<B>> for Guarded<S>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<BoxError>,
+    S::Response: Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if changes_something(&request) && !self.leadership.holds() {
+            return Box::pin(ready(Err(crate::error::Error::LeaseLost.into())));
+        }
+        let answer = self.inner.call(request);
+        Box::pin(async move { answer.await.map_err(Into::into) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{convert::Infallible, time::Duration};
+
+    async fn sent(leadership: &Leadership, method: Method, path: &str) -> bool {
+        let server = tower::service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(())));
+        let mut gate = WhileLeading(leadership.clone()).layer(server);
+        let request = Request::builder().method(method).uri(path).body(()).expect("a request");
+        gate.call(request).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_changed_without_the_lease_and_reading_goes_on() {
+        let (pods, exec) = ("/api/v1/namespaces/n/pods", "/api/v1/namespaces/n/pods/p/exec?command=psql");
+        let leadership = Leadership::none();
+        assert!(sent(&leadership, Method::GET, pods).await);
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            assert!(!sent(&leadership, method, pods).await);
+        }
+        assert!(!sent(&leadership, Method::GET, exec).await);
+        leadership.lead_for(Duration::from_secs(60));
+        assert!(sent(&leadership, Method::PATCH, pods).await);
+        assert!(sent(&leadership, Method::GET, exec).await);
+        leadership.lead_for(Duration::ZERO);
+        assert!(!sent(&leadership, Method::PATCH, pods).await, "an expired lease is none");
+    }
+}

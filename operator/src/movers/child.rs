@@ -1,0 +1,126 @@
+//! Movers as child processes, for sites that have no kubelet to run a Job: an API server with its etcd and nothing else.
+//!
+//! A child does the same work from the same image with the same task; it dies with the operator, and the next leader starts it again. It can mount nothing, so
+//! volumes are out of its reach.
+
+use super::Outcome;
+use crate::error::{Error, Result};
+use p861_core::engine::Failure;
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// What a child is told.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Environment, without anything secret.
+    pub environment: Vec<(&'static str, String)>,
+    /// The repository's access, as in the Secret of a Job.
+    pub access: String,
+    /// The kubeconfig of the site; none for the hub's own cluster.
+    pub kubeconfig: Option<String>,
+}
+
+/// Where a child stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// It runs; what it says of itself.
+    Running(Value),
+    /// It has answered.
+    Answered(Outcome),
+    /// It ended without an answer.
+    Lost(String),
+}
+
+struct Running {
+    run: String,
+    child: Child,
+    folder: TempDir,
+    progress: Arc<Mutex<Value>>,
+}
+
+/// The children of this process, by their movers' names.
+#[derive(Clone, Default)]
+pub struct Children(Arc<Mutex<HashMap<String, Running>>>);
+
+impl Children {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Running>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where the child of this name stands; none if this process has none.
+    pub fn standing(&self, name: &str) -> Result<Option<Standing>> {
+        self.with(|children| {
+            let Some(running) = children.get_mut(name) else { return Ok(None) };
+            let ended = running.child.try_wait().map_err(|error| Error::Internal(format!("look at mover {name}: {error}")))?;
+            let Some(status) = ended else {
+                return Ok(Some(Standing::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
+            };
+            let answer = std::fs::read_to_string(running.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok());
+            // Its answer goes into the journal now; asked again, it would be started again, and find what it did.
+            children.remove(name);
+            Ok(Some(answer.map_or_else(|| Standing::Lost(status.to_string()), Standing::Answered)))
+        })
+    }
+
+    /// Starts a child. Secrets go into files that only this user can read, never on a command line or into the environment.
+    pub fn start(&self, run: &str, name: &str, order: &Order) -> Result<()> {
+        let failed = |error: std::io::Error| Error::transient("MoverLost", format!("mover {name} can't be started as a child process: {error}"));
+        let folder = tempfile::Builder::new().prefix("p861-mover-").tempdir().map_err(failed)?;
+        let path = |file: &str| folder.path().join(file);
+        write_private(&path("repository.json"), &order.access).map_err(failed)?;
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command.arg("mover").envs(order.environment.iter().cloned());
+        command.env("P861_ACCESS_FILE", path("repository.json")).env("P861_ANSWER_FILE", path("answer.json")).env("P861_SCRATCH", path("scratch"));
+        if let Some(kubeconfig) = &order.kubeconfig {
+            write_private(&path("kubeconfig"), kubeconfig).map_err(failed)?;
+            command.env("KUBECONFIG", path("kubeconfig"));
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(failed)?;
+        let progress = Arc::new(Mutex::new(json!({"message": "under way"})));
+        if let Some(stdout) = child.stdout.take() {
+            let progress = progress.clone();
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(stdout).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if let Some(note) = serde_json::from_str::<Value>(&line).ok().and_then(|line| line.get("progress").cloned()) {
+                        *progress.lock().unwrap_or_else(PoisonError::into_inner) = note;
+                    }
+                }
+            });
+        }
+        self.with(|children| children.insert(name.to_owned(), Running { run: run.to_owned(), child, folder, progress }));
+        Ok(())
+    }
+
+    /// Kills the child of this name and waits until it has ended.
+    pub async fn stop(&self, name: &str) -> Result<()> {
+        let Some(mut running) = self.with(|children| children.remove(name)) else { return Ok(()) };
+        running.child.kill().await.map_err(|error| Error::transient("MoverLost", format!("mover {name} can't be killed: {error}")))
+    }
+
+    /// The names of a run's children.
+    pub fn of_run(&self, run: &str) -> Vec<String> {
+        self.with(|children| children.iter().filter(|(_, running)| running.run == run).map(|(name, _)| name.clone()).collect())
+    }
+}
+
+/// A child that ended without an answer was killed: it is started again.
+pub fn lost(name: &str, status: &str) -> Failure {
+    Failure::transient("MoverLost", format!("mover {name}, a child process of the operator, was killed: {status}"))
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}

@@ -1,0 +1,80 @@
+//! Which file of the repository is to blame. The engine says that something can't be read or decrypted; people need to know which object it is.
+
+use crate::{
+    Repository, VaultError,
+    backend::key,
+    parallel::{REQUESTS, each},
+};
+use rustic_core::{FileType, Id, ReadBackend as _, RusticError};
+use sha2::{Digest as _, Sha256};
+
+/// So much of a pack is held at a time while its digest is taken, by each of the threads.
+const PIECE: u64 = 8 << 20;
+/// Packs that are digested at the same time.
+const DIGESTS: usize = 4;
+
+fn changed(object: String, digest: &str, needed_by: Option<&str>) -> VaultError {
+    let need = needed_by.map(|file| format!(", and {file} needs it")).unwrap_or_default();
+    VaultError::Damaged { object, what: format!("its content has changed (sha256 {digest}){need}") }
+}
+
+impl Repository {
+    /// Reads a file that the engine could not read. Every file but config is named by the digest of its content.
+    pub(crate) fn explain(&self, tpe: FileType, id: &Id, what: &str, error: &RusticError) -> VaultError {
+        // The file itself says more than the last error, which may be of another thread.
+        let _ = self.store.take_error();
+        match self.sound(tpe, id) {
+            Err(error) => error,
+            Ok(()) => VaultError::Other { what: what.into(), message: error.display_log() },
+        }
+    }
+
+    fn sound(&self, tpe: FileType, id: &Id) -> Result<(), VaultError> {
+        let key = key(tpe, id);
+        let body = self.store.run(|| self.store.store().get(&key))?;
+        let digest = hex::encode(Sha256::digest(&body));
+        if digest == id.to_hex().as_str() { Ok(()) } else { Err(changed(key, &digest, None)) }
+    }
+
+    /// The first damaged file of a kind, if there is one. Reads all of them; not meant for packs.
+    pub(crate) fn damaged_among(&self, tpe: FileType) -> Result<Option<VaultError>, VaultError> {
+        let listed = self.engine("list the repository's files", self.store.list_with_size(tpe))?;
+        if listed.is_empty() && tpe == FileType::Key {
+            return Ok(Some(VaultError::Damaged { object: "keys/".into(), what: "no key is there, so nobody can open the repository".into() }));
+        }
+        match each(&listed, REQUESTS, |(id, _)| self.sound(tpe, id)) {
+            Ok(_) => Ok(None),
+            Err(damaged @ VaultError::Damaged { .. }) => Ok(Some(damaged)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The cause of an error while files of a kind were read.
+    pub(crate) fn blame(&self, tpe: FileType, what: &str, error: &RusticError) -> VaultError {
+        if let Some(store) = self.store.take_error() {
+            return VaultError::while_reading(store, "every backup");
+        }
+        match self.damaged_among(tpe) {
+            Ok(None) => VaultError::Other { what: what.into(), message: error.display_log() },
+            Ok(Some(damaged)) | Err(damaged) => damaged,
+        }
+    }
+
+    /// Compares packs with their digests. Each comes with its size and with a file that needs it.
+    pub(crate) fn digest_packs(&self, packs: &[(Id, u64, String)]) -> Result<(), VaultError> {
+        each(packs, DIGESTS, |(id, size, file)| {
+            let key = key(FileType::Pack, id);
+            let mut hasher = Sha256::new();
+            let mut offset = 0;
+            while offset < *size {
+                let length = PIECE.min(size - offset);
+                let piece = self.store.run(|| self.store.store().get_range(&key, offset, length)).map_err(|store| VaultError::while_reading(store, file))?;
+                hasher.update(&piece);
+                offset += length;
+            }
+            let digest = hex::encode(hasher.finalize());
+            if digest == id.to_hex().as_str() { Ok(()) } else { Err(changed(key, &digest, Some(file))) }
+        })
+        .map(drop)
+    }
+}

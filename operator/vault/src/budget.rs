@@ -1,0 +1,88 @@
+//! How many bytes of packs are in memory at a time. The engine restores with twenty threads, each with a piece of a pack, which may be a whole one.
+
+use bytes::Bytes;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Bytes that may be lent at a time, unless a single piece is larger.
+const MOST: usize = 48 << 20;
+
+/// Lends room for pieces; who asks for more than is left waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Budget(Arc<Lent>);
+
+#[derive(Debug, Default)]
+struct Lent {
+    bytes: Mutex<usize>,
+    returned: Condvar,
+}
+
+/// Room for a piece, which is given back when this is dropped.
+pub(crate) struct Room {
+    budget: Budget,
+    bytes: usize,
+}
+
+/// A piece and its room: both go at once.
+struct Piece {
+    body: Vec<u8>,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Budget {
+    /// Waits for room. Who has room must not ask for more before giving it back.
+    pub(crate) fn room(&self, bytes: usize) -> Room {
+        let mut lent = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        while *lent > 0 && *lent + bytes > MOST {
+            lent = self.0.returned.wait(lent).unwrap_or_else(PoisonError::into_inner);
+        }
+        *lent += bytes;
+        Room { budget: self.clone(), bytes }
+    }
+}
+
+impl Room {
+    /// Bytes that keep the room until the last of them is dropped.
+    pub(crate) fn hold(self, body: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Piece { body, _room: self })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        *self.budget.0.bytes.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        self.budget.0.returned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, time::Duration};
+
+    #[test]
+    fn who_asks_for_more_than_is_left_waits_until_a_piece_is_dropped() {
+        let budget = Budget::default();
+        let piece = budget.room(MOST).hold(vec![1, 2, 3]);
+        let part = piece.slice(1..2);
+        drop(piece);
+        let (granted, waits) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _room = budget.room(1);
+                granted.send(()).unwrap();
+            });
+            assert_eq!(waits.recv_timeout(Duration::from_millis(100)), Err(mpsc::RecvTimeoutError::Timeout));
+            assert_eq!(part, [2].as_slice());
+            drop(part);
+            waits.recv_timeout(Duration::from_secs(10)).unwrap();
+        });
+        // One that is larger than everything gets its room when no other has any.
+        drop(budget.room(10 * MOST));
+    }
+}

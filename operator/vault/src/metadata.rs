@@ -1,0 +1,181 @@
+//! What a file is besides its content: kind, owner, mode, time, attributes. The engine only warns when it can't read or restore these.
+
+use aws_smithy_types::base64;
+use rustic_core::repofile::{Metadata, Node, NodeType};
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    io,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown},
+    path::Path,
+    time::SystemTime,
+};
+
+/// restic writes Go's bits for modes. Source: Go's `io/fs.FileMode`.
+const GO_DIR: u32 = 1 << 31;
+const SPECIAL: [(u32, u32); 3] = [(0o4000, 1 << 23), (0o2000, 1 << 22), (0o1000, 1 << 20)];
+/// Attributes that belong to the file; others belong to the machine that it is on.
+const OURS: [&str; 3] = ["user.", "system.posix_acl_", "security.capability"];
+
+fn go_of_mode(mode: u32) -> u32 {
+    SPECIAL.iter().filter(|(bit, _)| mode & bit != 0).fold(mode & 0o777, |go, (_, bit)| go | bit)
+}
+
+fn mode_of_go(go: u32) -> u32 {
+    SPECIAL.iter().filter(|(_, bit)| go & bit != 0).fold(go & 0o777, |mode, (bit, _)| mode | bit)
+}
+
+/// The attributes of a file, links not followed; none where the file system has none.
+fn attributes(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let names = match xattr::list(path) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(BTreeMap::new()),
+        names => names?,
+    };
+    let mut found = BTreeMap::new();
+    for name in names.map(|name| name.to_string_lossy().into_owned()).filter(|name| OURS.iter().any(|ours| name.starts_with(ours))) {
+        // One that is gone since it was listed was removed by the application.
+        if let Some(value) = xattr::get(path, &name)? {
+            found.insert(name, value);
+        }
+    }
+    Ok(found)
+}
+
+/// Attributes of a node that belong to the file.
+fn ours(node: &Node) -> impl Iterator<Item = (&str, &[u8])> {
+    let all = node.meta.extended_attributes.iter().map(|attribute| (attribute.name.as_str(), attribute.value.as_deref().unwrap_or_default()));
+    all.filter(|(name, _)| OURS.iter().any(|ours| name.starts_with(ours)))
+}
+
+/// The folder at the root of a backup: the engine leaves it out, but its owner and mode matter (a database refuses a data folder with others).
+pub(crate) fn root_node(root: &Path, name: &OsStr) -> io::Result<Node> {
+    let metadata = std::fs::symlink_metadata(root)?;
+    let time = |seconds: i64, nanos: i64| jiff::Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0)).ok();
+    // The engine keeps the type of attributes to itself, but reads it.
+    let found: Vec<_> = attributes(root)?.into_iter().map(|(name, value)| json!({"name": name, "value": base64::encode(value)})).collect();
+    let extended_attributes = serde_json::from_value(json!(found)).map_err(io::Error::other)?;
+    let meta = Metadata {
+        mode: Some(go_of_mode(metadata.mode()) | GO_DIR),
+        mtime: time(metadata.mtime(), metadata.mtime_nsec()),
+        ctime: time(metadata.ctime(), metadata.ctime_nsec()),
+        uid: Some(metadata.uid()),
+        gid: Some(metadata.gid()),
+        inode: metadata.ino(),
+        extended_attributes,
+        ..Metadata::default()
+    };
+    Ok(Node::new_node(name, NodeType::Dir, meta))
+}
+
+/// The engine takes a file without its attributes if it can't read them; this says whether it did.
+pub(crate) fn attributes_missed(path: &Path, node: &Node) -> io::Result<()> {
+    if node.meta.extended_attributes.is_empty() { attributes(path).map(drop) } else { Ok(()) }
+}
+
+/// Puts owner, mode, attributes and time of the folder itself back, which the engine leaves alone. A folder that only stands above others in the snapshot has
+/// no owner.
+pub(crate) fn restore_root(place: &Path, node: &Node) -> io::Result<()> {
+    let meta = &node.meta;
+    if meta.uid.is_some() || meta.gid.is_some() {
+        lchown(place, meta.uid, meta.gid)?;
+    }
+    if let Some(mode) = meta.mode {
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode_of_go(mode)))?;
+    }
+    for (name, value) in ours(node) {
+        xattr::set(place, name, value)?;
+    }
+    if let Some(mtime) = meta.mtime {
+        std::fs::File::open(place)?.set_modified(SystemTime::from(mtime))?;
+    }
+    Ok(())
+}
+
+/// Whether what stands at a path is of the kind that the backup has there, so that it can be completed rather than replaced.
+pub(crate) fn same_kind(there: &std::fs::Metadata, path: &Path, node: &Node) -> bool {
+    let kind = there.file_type();
+    match &node.node_type {
+        // Writing through another name of the same file would change that too.
+        NodeType::File => kind.is_file() && (there.nlink() == 1 || node.meta.links > 1),
+        NodeType::Dir => kind.is_dir(),
+        NodeType::Symlink { .. } => kind.is_symlink() && std::fs::read_link(path).is_ok_and(|target| target == node.node_type.to_link()),
+        NodeType::Dev { device } => kind.is_block_device() && there.rdev() == *device,
+        NodeType::Chardev { device } => kind.is_char_device() && there.rdev() == *device,
+        NodeType::Fifo => kind.is_fifo(),
+        NodeType::Socket => kind.is_socket(),
+    }
+}
+
+/// How a restored file differs from the backup in anything but its content.
+pub(crate) fn difference(path: &Path, node: &Node) -> Option<String> {
+    let there = match std::fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) => return Some(error.to_string()),
+    };
+    let meta = &node.meta;
+    if !same_kind(&there, path, node) {
+        return Some(format!("it is no {}, as in the backup, or one to elsewhere", node.node_type));
+    }
+    let owner = (meta.uid.unwrap_or(there.uid()), meta.gid.unwrap_or(there.gid()));
+    if owner != (there.uid(), there.gid()) {
+        return Some(format!("its owner is {}:{}, in the backup {}:{}", there.uid(), there.gid(), owner.0, owner.1));
+    }
+    // A link's own mode means nothing.
+    if there.is_symlink() {
+        return None;
+    }
+    let mode = meta.mode.map_or(there.mode() & 0o7777, mode_of_go);
+    if mode != there.mode() & 0o7777 {
+        return Some(format!("its mode is {:o}, in the backup {mode:o}", there.mode() & 0o7777));
+    }
+    // File systems keep times more or less finely.
+    if let Some(mtime) = meta.mtime.filter(|mtime| mtime.as_second().abs_diff(there.mtime()) > 1) {
+        return Some(format!(
+            "its time is {}, in the backup {mtime}",
+            jiff::Timestamp::from_second(there.mtime()).map_or_else(|_| "unknown".into(), |time| time.to_string())
+        ));
+    }
+    let found = match attributes(path) {
+        Ok(found) => found,
+        Err(error) => return Some(format!("its attributes can't be read: {error}")),
+    };
+    ours(node)
+        .find(|(name, value)| found.get(*name).map(Vec::as_slice) != Some(*value))
+        .map(|(name, _)| format!("its attribute {name} is not as in the backup"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_survive_the_way_through_go() {
+        for mode in 0..0o10000 {
+            assert_eq!(mode_of_go(go_of_mode(mode)), mode, "{mode:o}");
+        }
+        assert_eq!(go_of_mode(0o4755), 0o755 | 1 << 23);
+    }
+
+    #[test]
+    fn every_way_in_which_a_file_can_differ_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub");
+        std::fs::create_dir(&path).unwrap();
+        xattr::set(&path, "user.p861", b"value").unwrap();
+        let node = root_node(&path, OsStr::new("sub")).unwrap();
+        assert_eq!(difference(&path, &node), None);
+        let with = |change: &dyn Fn(&mut Metadata)| {
+            let mut node = node.clone();
+            change(&mut node.meta);
+            difference(&path, &node).unwrap_or_default()
+        };
+        assert!(with(&|meta| meta.uid = Some(4711)).contains("4711"));
+        assert!(with(&|meta| meta.mode = Some(0o700 | 1 << 20 | GO_DIR)).contains("1700"));
+        assert!(with(&|meta| meta.mtime = Some(jiff::Timestamp::UNIX_EPOCH)).contains("1970"));
+        assert!(with(&|meta| meta.extended_attributes[0].value = None).contains("user.p861"));
+        let link = Node::new_node(OsStr::new("sub"), NodeType::from_link(Path::new("elsewhere")), Metadata::default());
+        assert!(difference(&path, &link).unwrap().contains("symlink"));
+        assert!(difference(&folder.path().join("gone"), &node).is_some());
+    }
+}

@@ -1,0 +1,145 @@
+//! Reading a snapshot's files back: the inventory, objects, streams.
+
+use crate::{OnProgress, Progress, Repository, VaultError, repository::Indexed, seal::INVENTORY};
+use rustic_core::{
+    LsOptions,
+    repofile::{Node, SnapshotFile},
+};
+use sha2::{Digest as _, Sha256};
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// What was read of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamResult {
+    /// Bytes.
+    pub bytes: u64,
+    /// Their digest.
+    pub sha256: String,
+}
+
+/// How often progress is told.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// Counts and digests what passes, and tells how far it is. It tells it from within: the writer may belong to one thread only.
+struct Meter<'a> {
+    inner: &'a mut dyn Write,
+    on_progress: OnProgress<'a>,
+    told: Instant,
+    progress: Progress,
+    hasher: Sha256,
+    /// What the inner writer refused.
+    refused: Option<io::Error>,
+}
+
+impl Write for Meter<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = match self.inner.write(buffer) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.refused = Some(io::Error::new(error.kind(), error.to_string()));
+                return Err(error);
+            }
+            written => written?,
+        };
+        self.hasher.update(&buffer[..written]);
+        self.progress.bytes_done += written as u64;
+        if self.told.elapsed() >= PERIOD {
+            self.told = Instant::now();
+            (self.on_progress)(self.progress);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Repository {
+    pub(crate) fn node(&self, repository: &Indexed, snapshot: &SnapshotFile, path: &str) -> Result<Node, VaultError> {
+        repository.node_from_path(snapshot.tree, Path::new(path)).map_err(|_| match self.store.take_error() {
+            Some(store) => VaultError::while_reading(store, path),
+            // Either it isn't there, or a folder above it can't be read: walking the folders tells.
+            None => match self.needs(repository, snapshot) {
+                Err(damaged) => damaged,
+                Ok(_) => VaultError::SnapshotMissing { id: snapshot.id.to_hex().to_string(), what: format!("it has no {path}") },
+            },
+        })
+    }
+
+    /// Why files could not be read from the repository: their packs are compared with their digests, to name the damaged one.
+    pub(crate) fn unreadable(&self, repository: &Indexed, nodes: impl Iterator<Item = Result<Node, VaultError>>, path: &str, message: &str) -> VaultError {
+        if let Some(store) = self.store.take_error() {
+            return VaultError::while_reading(store, path);
+        }
+        match self.packs_of(repository, nodes, path).and_then(|packs| self.digest_packs(&packs)) {
+            Err(damaged) => damaged,
+            Ok(()) => VaultError::Other { what: format!("read {path}"), message: message.into() },
+        }
+    }
+
+    /// The snapshot's `inventory.json`.
+    pub fn inventory(&self, id: &str) -> Result<serde_json::Value, VaultError> {
+        let mut text = Vec::new();
+        self.read_file(id, INVENTORY, &mut text)?;
+        serde_json::from_slice(&text).map_err(|error| VaultError::Damaged { object: INVENTORY.into(), what: error.to_string() })
+    }
+
+    /// Files under a part, by their path in it, with their sizes, in order.
+    pub fn list_files(&self, id: &str, part: &str) -> Result<Vec<(String, u64)>, VaultError> {
+        let snapshot = self.snapshot(id)?;
+        let repository = self.indexed()?;
+        let node = self.node(&repository, &snapshot, part)?;
+        let listed = self.engine("list files", repository.ls(&node, &LsOptions::default()))?;
+        let mut files = Vec::new();
+        for entry in listed {
+            let (path, node) = self.engine("list files", entry)?;
+            if node.is_file() {
+                files.push((path.to_string_lossy().into_owned(), node.meta.size));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// Writes a file's bytes; returns how many.
+    pub fn read_file(&self, id: &str, path: &str, writer: &mut dyn Write) -> Result<u64, VaultError> {
+        self.copy_out(id, path, writer, &|_| {}).map(|result| result.bytes)
+    }
+
+    fn copy_out(&self, id: &str, path: &str, writer: &mut dyn Write, on_progress: OnProgress<'_>) -> Result<StreamResult, VaultError> {
+        let snapshot = self.snapshot(id)?;
+        let repository = self.indexed()?;
+        let node = self.node(&repository, &snapshot, path)?;
+        let size = node.meta.size;
+        let progress = Progress { bytes_total: (size > 0).then_some(size), ..Progress::default() };
+        on_progress(progress);
+        let mut meter = Meter { inner: writer, on_progress, told: Instant::now(), progress, hasher: Sha256::new(), refused: None };
+        let dumped = repository.dump(&node, &mut meter);
+        on_progress(meter.progress);
+        if let Some(error) = meter.refused {
+            let what = if error.kind() == io::ErrorKind::BrokenPipe { "the reader took no more of it".to_owned() } else { error.to_string() };
+            return Err(VaultError::Destination { path: path.into(), what, full: error.kind() == io::ErrorKind::StorageFull });
+        }
+        dumped.map_err(|error| self.unreadable(&repository, [Ok(node.clone())].into_iter(), path, &error.display_log()))?;
+        Ok(StreamResult { bytes: meter.progress.bytes_done, sha256: hex::encode(meter.hasher.finalize()) })
+    }
+
+    /// Writes a stream's bytes and compares their digest with the one that was taken when it was saved.
+    pub fn stream_out(&self, id: &str, part: &str, writer: &mut dyn Write, on_progress: OnProgress<'_>) -> Result<StreamResult, VaultError> {
+        let inventory = self.inventory(id)?;
+        let parts = inventory.get("parts").and_then(serde_json::Value::as_object);
+        let saved = parts.and_then(|parts| parts.values().find(|entry| entry.get("part").and_then(serde_json::Value::as_str) == Some(part)));
+        let expected = saved.and_then(|entry| entry.get("sha256")).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let result = self.copy_out(id, part, writer, on_progress)?;
+        match expected {
+            Some(expected) if expected != result.sha256 => {
+                Err(VaultError::Damaged { object: part.into(), what: format!("its digest is {}, but {expected} was saved", result.sha256) })
+            }
+            _ => Ok(result),
+        }
+    }
+}

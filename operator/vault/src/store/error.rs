@@ -1,0 +1,77 @@
+//! What a store refuses, in words that say what to do.
+
+/// What kind of refusal it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Unreachable,
+    AccessDenied,
+    NotFound,
+    AlreadyExists,
+    PreconditionFailed,
+    NoSpace,
+    /// The request will never be taken as it is.
+    Invalid,
+    Other,
+}
+
+/// The store refused, or can't be reached.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{place}{}{key}: {what}", if key.is_empty() { "" } else { ", object " })]
+pub struct StoreError {
+    pub(super) refusal: Refusal,
+    /// The location, as people read it.
+    place: String,
+    key: String,
+    what: String,
+}
+
+impl StoreError {
+    pub(super) fn new(refusal: Refusal, place: &str, key: &str, what: impl Into<String>) -> Self {
+        Self { refusal, place: place.to_owned(), key: key.to_owned(), what: what.into() }
+    }
+
+    /// The object that it was about; empty when it was about the whole store.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What happened, without where.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The object is there already.
+    pub fn is_already_exists(&self) -> bool {
+        self.refusal == Refusal::AlreadyExists
+    }
+
+    /// The object is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.refusal == Refusal::NotFound
+    }
+
+    /// The object has changed.
+    pub fn is_precondition_failed(&self) -> bool {
+        self.refusal == Refusal::PreconditionFailed
+    }
+
+    /// It may go away by itself.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.refusal, Refusal::Unreachable | Refusal::Other)
+    }
+
+    /// Reason, as the API spells it.
+    pub fn reason(&self) -> &'static str {
+        match self.refusal {
+            Refusal::Unreachable => "Unreachable",
+            Refusal::AccessDenied => "AccessDenied",
+            Refusal::NotFound => "NotFound",
+            Refusal::AlreadyExists => "AlreadyExists",
+            Refusal::PreconditionFailed => "PreconditionFailed",
+            Refusal::NoSpace => "NoSpace",
+            Refusal::Invalid | Refusal::Other => "StoreError",
+        }
+    }
+}
+
+pub(super) type Result<T> = std::result::Result<T, StoreError>;

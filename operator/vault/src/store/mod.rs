@@ -1,0 +1,205 @@
+//! Objects in a bucket or files in a folder, under keys.
+
+mod error;
+mod folder;
+mod s3;
+
+pub use error::StoreError;
+
+use bytes::Bytes;
+use error::Result;
+use folder::Folder;
+use s3::S3;
+use serde::{Deserialize, Serialize};
+use std::{fmt, path::PathBuf};
+
+/// Where a repository is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Location {
+    /// A bucket.
+    S3 {
+        /// Base URL.
+        endpoint: String,
+        /// Region.
+        region: String,
+        /// Bucket.
+        bucket: String,
+        /// Path in the bucket, without a slash at its ends; may be empty.
+        prefix: String,
+        /// The bucket stands in the host name instead of the path.
+        virtual_host: bool,
+        /// Certificate authority (PEM) of the endpoint.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<String>,
+    },
+    /// A folder.
+    Folder {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3 { endpoint, bucket, prefix, .. } if prefix.is_empty() => write!(f, "bucket {bucket} at {endpoint}"),
+            Self::S3 { endpoint, bucket, prefix, .. } => write!(f, "bucket {bucket}/{prefix} at {endpoint}"),
+            Self::Folder { path } => write!(f, "folder {}", path.display()),
+        }
+    }
+}
+
+/// Keys of a bucket. They are never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// Name of the key.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(hidden)")
+    }
+}
+
+/// Everything that is needed to open a repository. Its JSON is what a mover is given.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositoryAccess {
+    /// Where it is.
+    pub location: Location,
+    /// Keys of the bucket.
+    pub credentials: Option<Credentials>,
+    /// The repository's password.
+    pub password: String,
+    /// restic's id that it must have.
+    pub id: Option<String>,
+}
+
+impl fmt::Debug for RepositoryAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RepositoryAccess").field("location", &self.location).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// When a write is done.
+#[derive(Clone, Copy, Debug)]
+enum Condition<'a> {
+    Always,
+    IfAbsent,
+    /// The object still has this tag.
+    IfMatch(&'a str),
+}
+
+/// A store for callers that don't block. Keys are relative to the location.
+#[derive(Clone, Debug)]
+pub struct AsyncStore(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    S3(Box<S3>),
+    Folder(Folder),
+}
+
+impl AsyncStore {
+    /// Prepares a store; nothing is asked of it yet.
+    #[allow(clippy::unused_async, reason = "the SDK may come to need it; callers are async anyway")]
+    pub async fn new(location: &Location, credentials: Option<&Credentials>) -> Result<Self> {
+        Self::prepare(location, credentials)
+    }
+
+    pub(crate) fn prepare(location: &Location, credentials: Option<&Credentials>) -> Result<Self> {
+        Ok(Self(match location {
+            Location::Folder { path } => Kind::Folder(Folder::new(path)),
+            Location::S3 { .. } => Kind::S3(Box::new(S3::new(location, credentials)?)),
+        }))
+    }
+
+    /// Creates the bucket or folder if it is absent.
+    pub async fn ensure_bucket(&self) -> Result<()> {
+        match &self.0 {
+            Kind::S3(s3) => s3.ensure_bucket().await,
+            Kind::Folder(folder) => folder.ensure(),
+        }
+    }
+
+    /// Reads an object.
+    pub async fn get(&self, key: &str) -> Result<Vec<u8>> {
+        self.get_with_tag(key).await.map(|(body, _)| body)
+    }
+
+    /// Reads an object and the tag that [`Self::put_if_match`] takes.
+    pub async fn get_with_tag(&self, key: &str) -> Result<(Vec<u8>, String)> {
+        match &self.0 {
+            Kind::S3(s3) => s3.get(key).await,
+            Kind::Folder(folder) => folder.get(key),
+        }
+    }
+
+    /// Reads `length` bytes of an object from `offset`. An object that is shorter is not found.
+    pub async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        match &self.0 {
+            Kind::S3(s3) => s3.get_range(key, offset, length).await,
+            Kind::Folder(folder) => folder.get_range(key, offset, length),
+        }
+    }
+
+    /// Writes an object, whatever was there.
+    pub async fn put(&self, key: &str, body: impl Into<Bytes>) -> Result<String> {
+        self.write(key, body.into(), Condition::Always).await
+    }
+
+    /// Writes an object only if it is not there.
+    pub async fn put_if_absent(&self, key: &str, body: impl Into<Bytes>) -> Result<String> {
+        self.write(key, body.into(), Condition::IfAbsent).await
+    }
+
+    /// Writes an object only if it is as it was read. The tag may be of the content, so content that is to be told from what it replaces needs something
+    /// that never repeats in it.
+    pub async fn put_if_match(&self, key: &str, body: impl Into<Bytes>, tag: &str) -> Result<String> {
+        self.write(key, body.into(), Condition::IfMatch(tag)).await
+    }
+
+    async fn write(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<String> {
+        match &self.0 {
+            Kind::S3(s3) => s3.write(key, body, condition).await,
+            Kind::Folder(folder) => folder.write(key, &body, condition),
+        }
+    }
+
+    /// All keys under a prefix.
+    pub async fn list(&self, under: &str) -> Result<Vec<String>> {
+        Ok(self.list_with_size(under).await?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// All keys under a prefix, with their sizes.
+    pub async fn list_with_size(&self, under: &str) -> Result<Vec<(String, u64)>> {
+        match &self.0 {
+            Kind::S3(s3) => s3.list(under).await,
+            Kind::Folder(folder) => folder.list(under),
+        }
+    }
+
+    /// The size of an object.
+    pub async fn head(&self, key: &str) -> Result<u64> {
+        match &self.0 {
+            Kind::S3(s3) => s3.head(key).await,
+            Kind::Folder(folder) => folder.head(key),
+        }
+    }
+
+    /// Deletes an object; one that isn't there is deleted.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        match &self.0 {
+            Kind::S3(s3) => s3.delete(key).await,
+            Kind::Folder(folder) => folder.delete(key),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A bucket as a store.
+
+use super::{
+    Condition, Credentials, Location,
+    error::{Refusal, Result, StoreError},
+};
+use aws_sdk_s3::{
+    Client,
+    config::{
+        BehaviorVersion, Builder, Credentials as SdkCredentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::ByteStream,
+};
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::http::Response;
+use bytes::Bytes;
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One request may take this long, besides what its body takes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A line that carries fewer bytes per second than this counts as broken. One that carries nothing at all is found out sooner, by the SDK's own watch.
+const SLOWEST: u64 = 64 << 10;
+
+/// A bucket.
+#[derive(Clone, Debug)]
+pub(super) struct S3 {
+    client: Client,
+    bucket: String,
+    prefix: String,
+    place: String,
+}
+
+fn timeouts(body: u64) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT + Duration::from_secs(body / SLOWEST)).build()
+}
+
+impl S3 {
+    pub(super) fn new(location: &Location, credentials: Option<&Credentials>) -> Result<Self> {
+        let place = location.to_string();
+        let invalid = |what: &str| StoreError::new(Refusal::Invalid, &place, "", what);
+        let Location::S3 { endpoint, region, bucket, prefix, virtual_host, ca } = location else { return Err(invalid("it is no bucket")) };
+        let keys = credentials.ok_or_else(|| {
+            StoreError::new(Refusal::AccessDenied, &place, "", "keys are missing: give accessKeyID and secretAccessKey in the repository's credentials Secret")
+        })?;
+        let mut context = TlsContext::builder();
+        if let Some(ca) = ca {
+            context = context.with_trust_store(TrustStore::empty().with_pem_certificate(ca.as_bytes()));
+        }
+        let context = context.build().map_err(|_| invalid("the certificate authority is no PEM certificate: correct the Secret of spec.s3.caSecretRef"))?;
+        let http = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https();
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
+            .region(Region::new(region.clone()))
+            .endpoint_url(endpoint)
+            .force_path_style(!virtual_host)
+            .credentials_provider(SdkCredentials::new(&keys.access_key_id, &keys.secret_access_key, None, None, "p861"))
+            // Not every store knows the newer checksums; the repository has its own.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .timeout_config(timeouts(0))
+            .build();
+        Ok(Self { client: Client::from_conf(config), bucket: bucket.clone(), prefix: prefix.clone(), place })
+    }
+
+    fn full(&self, key: &str) -> String {
+        if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
+    }
+
+    fn refused<E: ProvideErrorMetadata>(&self, key: &str, error: &SdkError<E, Response>) -> StoreError {
+        let (refusal, what) = refusal(error);
+        StoreError::new(refusal, &self.place, key, what)
+    }
+
+    async fn body(&self, key: &str, body: ByteStream) -> Result<Vec<u8>> {
+        let broken = |error: aws_sdk_s3::primitives::ByteStreamError| {
+            StoreError::new(Refusal::Unreachable, &self.place, key, format!("the connection broke while it was read: {}", innermost(&error)))
+        };
+        Ok(body.collect().await.map_err(broken)?.to_vec())
+    }
+
+    pub(super) async fn ensure_bucket(&self) -> Result<()> {
+        let Err(error) = self.client.head_bucket().bucket(&self.bucket).send().await else { return Ok(()) };
+        let refused = self.refused("", &error);
+        if refused.refusal != Refusal::NotFound {
+            return Err(refused);
+        }
+        match self.client.create_bucket().bucket(&self.bucket).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
+            Err(error) => Err(self.refused("", &error)),
+        }
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<(Vec<u8>, String)> {
+        let answer = self.client.get_object().bucket(&self.bucket).key(self.full(key)).send().await.map_err(|error| self.refused(key, &error))?;
+        let tag = answer.e_tag().unwrap_or_default().to_owned();
+        Ok((self.body(key, answer.body).await?, tag))
+    }
+
+    pub(super) async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let range = format!("bytes={offset}-{}", offset + length - 1);
+        let shorter = |has: String| {
+            StoreError::new(Refusal::NotFound, &self.place, key, format!("it is shorter than it should be: {has} bytes at {offset} instead of {length}"))
+        };
+        let answer = match self.client.get_object().bucket(&self.bucket).key(self.full(key)).range(range).send().await {
+            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 416) => return Err(shorter("no".into())),
+            answer => answer.map_err(|error| self.refused(key, &error))?,
+        };
+        let body = self.body(key, answer.body).await?;
+        if body.len() as u64 == length { Ok(body) } else { Err(shorter(body.len().to_string())) }
+    }
+
+    pub(super) async fn write(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<String> {
+        let size = body.len() as u64;
+        let mut request = self.client.put_object().bucket(&self.bucket).key(self.full(key)).body(ByteStream::from(body));
+        match condition {
+            Condition::Always => {}
+            Condition::IfAbsent => request = request.if_none_match("*"),
+            Condition::IfMatch(tag) => request = request.if_match(tag),
+        }
+        let sent = request.customize().config_override(aws_sdk_s3::Config::builder().timeout_config(timeouts(size))).send().await;
+        let answer = sent.map_err(|error| match (condition, self.refused(key, &error)) {
+            (Condition::IfAbsent, refused) if refused.is_precondition_failed() => {
+                StoreError::new(Refusal::AlreadyExists, &self.place, key, "it is there already")
+            }
+            (_, refused) => refused,
+        })?;
+        Ok(answer.e_tag().unwrap_or_default().to_owned())
+    }
+
+    pub(super) async fn list(&self, under: &str) -> Result<Vec<(String, u64)>> {
+        let cut = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
+        let mut keys = Vec::new();
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(self.full(under)).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.refused(under, &error))?;
+            keys.extend(
+                page.contents()
+                    .iter()
+                    .filter_map(|object| Some((object.key()?.get(cut..)?.to_owned(), u64::try_from(object.size().unwrap_or(0)).unwrap_or(0)))),
+            );
+        }
+        Ok(keys)
+    }
+
+    pub(super) async fn head(&self, key: &str) -> Result<u64> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(self.full(key)).send().await.map_err(|error| self.refused(key, &error))?;
+        Ok(u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0))
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<()> {
+        self.client.delete_object().bucket(&self.bucket).key(self.full(key)).send().await.map(|_| ()).map_err(|error| self.refused(key, &error))
+    }
+}
+
+/// What S3 said. The SDK's own text may hold the request; only code and message are taken.
+fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> (Refusal, String) {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let code = error.code().unwrap_or_default();
+    let said = error.message().unwrap_or_default();
+    match (status, code) {
+        (_, "NoSuchBucket") => (Refusal::NotFound, "the bucket doesn't exist: create it, or correct spec.s3.bucket".to_owned()),
+        (Some(404), _) => (Refusal::NotFound, "it doesn't exist".to_owned()),
+        (Some(412), _) | (Some(409), "ConditionalRequestConflict") => (Refusal::PreconditionFailed, "it was changed by another".to_owned()),
+        (_, "RequestTimeTooSkewed") => {
+            (Refusal::AccessDenied, "the store's clock and ours differ by more than the store allows: correct the time of this machine".to_owned())
+        }
+        (Some(401 | 403), code) => {
+            let code = if code.is_empty() { "403" } else { code };
+            (Refusal::AccessDenied, format!("access denied ({code}): check the keys in the repository's credentials Secret and the bucket's policy"))
+        }
+        (Some(507), _) => (Refusal::NoSpace, "the store is full: make room, or shorten retention".to_owned()),
+        (Some(501), code) => (Refusal::Invalid, format!("the store can't do this (501 {code}): {said}")),
+        (Some(status @ (408 | 409 | 425 | 429)), code) => (Refusal::Other, format!("refused with {status} {code}: {said}")),
+        (Some(status), code) if status < 500 => (Refusal::Invalid, format!("refused with {status} {code}: {said}")),
+        (Some(status), code) => (Refusal::Unreachable, format!("the store answers {status} {code}: {said}")),
+        (None, _) => {
+            let source = match error {
+                SdkError::DispatchFailure(failure) => failure.as_connector_error().map(|error| innermost(error)).unwrap_or_default(),
+                SdkError::TimeoutError(_) => "timed out".to_owned(),
+                _ => String::new(),
+            };
+            let source = if source.is_empty() { "no answer" } else { &source };
+            (Refusal::Unreachable, format!("the store can't be reached ({source}): check the endpoint and the network"))
+        }
+    }
+}
+
+/// The last cause of an error: "connection refused" instead of "dispatch failure".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,266 @@
+//! What the repository promises over S3, on a real server, with its bad days.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use p861_vault::{AsyncStore, Credentials, Location, PartSpec, Repository, RepositoryAccess, VaultError};
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use support::{
+    Restic, describe,
+    noise::{Noise, noise},
+    odd_tree, race_for_creation, race_for_increments, seal,
+    seaweed::{Seaweed, bucket, runtime, slow_line, store, through},
+    spec,
+};
+
+#[test]
+fn odd_files_and_streams_come_back_and_stock_restic_reads_the_same_repository() {
+    let server = Seaweed::shared();
+    let access = server.access();
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    odd_tree(&source);
+    let repository = Repository::open_or_init(&access).unwrap();
+    repository.write_folder(&spec("run", "volumes/attachments"), &source, &|_| {}).unwrap();
+    let dump = noise(1, 9 << 20);
+    let stream = repository.write_stream(&spec("run", "streams/db"), Box::new(io::Cursor::new(dump.clone())), &|_| {}).unwrap();
+    let sealed = seal(&repository, "run", &["volumes/attachments", "streams/db"], stream.sha256.as_deref());
+
+    let reader = Repository::open(&RepositoryAccess { id: Some(repository.id()), ..access.clone() }).unwrap();
+    assert_eq!(reader.snapshots().unwrap().iter().map(|snapshot| snapshot.id.as_str()).collect::<Vec<_>>(), [sealed.snapshot.as_str()]);
+    reader.verify_snapshot(&sealed.snapshot, true).unwrap();
+    let target = folder.path().join("target");
+    reader.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap();
+    assert_eq!(describe(&target), describe(&source));
+    let mut out = Vec::new();
+    reader.stream_out(&sealed.snapshot, "streams/db", &mut out, &|_| {}).unwrap();
+    assert!(out == dump);
+    assert_eq!(reader.check(100).unwrap().errors, []);
+
+    let keys = server.credentials();
+    let url = format!("s3:{}/{}/districts/shinan", server.endpoint(), bucket(&access));
+    let restic = Restic::new(&url, "correct horse", &[("AWS_ACCESS_KEY_ID", &keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)]);
+    let by_restic = folder.path().join("by-restic");
+    restic.lists_checks_and_restores(&sealed.snapshot, &source, &by_restic);
+    assert!(fs::read(by_restic.join("streams/db")).unwrap() == dump);
+}
+
+#[test]
+fn a_refused_key_a_missing_bucket_and_a_wrong_password_are_told_apart_at_once_with_what_to_do() {
+    let server = Seaweed::shared();
+    let access = server.access();
+    let repository = Repository::open_or_init(&access).unwrap();
+    let place = format!("{}/districts/shinan at {}", bucket(&access), server.endpoint());
+    let keys = server.credentials();
+    let with = |credentials: Credentials| RepositoryAccess { credentials: Some(credentials), ..access.clone() };
+    let elsewhere = |to: &str| {
+        let mut access = access.clone();
+        if let Location::S3 { bucket, .. } = &mut access.location {
+            to.clone_into(bucket);
+        }
+        access
+    };
+    let wrong_secret = with(Credentials { secret_access_key: "a-secret-that-must-not-be-printed".into(), ..keys.clone() });
+    let table = [
+        (wrong_secret.clone(), "AccessDenied", "check the keys in the repository's credentials Secret"),
+        (with(Credentials { access_key_id: "UNKNOWN".into(), ..keys }), "AccessDenied", "check the keys in the repository's credentials Secret"),
+        (with(server.other_credentials()), "AccessDenied", "the bucket's policy"),
+        (RepositoryAccess { password: "wrong".into(), ..access.clone() }, "KeyWrong", "check the Secret of spec.encryption.keySecretRef"),
+        (RepositoryAccess { id: Some("0".repeat(64)), ..access.clone() }, "RepositoryChanged", "someone has replaced it"),
+        (elsewhere("missing"), "NotARepository", "the bucket doesn't exist"),
+    ];
+    for (access, reason, says) in table {
+        let begin = Instant::now();
+        let error = Repository::open(&access).unwrap_err();
+        assert_eq!(error.reason(), reason, "{error}");
+        assert!(!error.is_transient(), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(says) && (text.contains(&place) || text.contains("bucket missing/")), "{text}");
+        assert!(!format!("{text}{error:?}{access:?}").contains("must-not-be-printed"), "{text}");
+        assert!(begin.elapsed() < Duration::from_secs(15), "what doesn't go away by itself is not waited for");
+    }
+    // The same for a backup that is under way when the key is withdrawn.
+    let error = Repository::open_or_init(&wrong_secret).unwrap_err();
+    assert_eq!(error.reason(), "AccessDenied", "{error}");
+    assert_eq!(Repository::open(&access).unwrap().id(), repository.id());
+}
+
+/// Gives bytes, and takes the server down on the way, when so many are left.
+struct Cuts {
+    noise: Noise,
+    at: u64,
+    server: Arc<Seaweed>,
+    /// It comes back after this.
+    away: Option<Duration>,
+}
+
+impl Read for Cuts {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.noise.left < self.at {
+            self.at = 0;
+            self.server.down();
+            if let Some(away) = self.away {
+                let server = self.server.clone();
+                std::thread::spawn(move || {
+                    std::thread::sleep(away);
+                    server.up();
+                });
+            }
+        }
+        self.noise.read(buffer)
+    }
+}
+
+/// Several packs.
+const SIZE: u64 = 160 << 20;
+
+#[test]
+fn a_server_that_is_down_for_20_seconds_delays_a_backup_and_a_restore_and_harms_neither() {
+    let server = Arc::new(Seaweed::start());
+    let access = server.access();
+    let repository = Repository::open_or_init(&access).unwrap();
+    let begin = Instant::now();
+    let away = Duration::from_secs(20);
+    let reader = Cuts { noise: Noise::new(2, SIZE), at: SIZE / 2, server: server.clone(), away: Some(away) };
+    let stored = repository.write_stream(&spec("run", "streams/db"), Box::new(reader), &|_| {}).unwrap();
+    assert!(begin.elapsed() > away, "the backup ended before the server was back");
+    assert_eq!(stored.bytes, SIZE);
+    let sealed = seal(&repository, "run", &["streams/db"], stored.sha256.as_deref());
+    repository.verify_snapshot(&sealed.snapshot, true).unwrap();
+
+    let target = tempfile::tempdir().unwrap();
+    let once = std::sync::Once::new();
+    let on_progress = |progress: p861_vault::Progress| {
+        if progress.bytes_done > SIZE / 8 {
+            once.call_once(|| {
+                server.down();
+                let server = server.clone();
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_secs(3));
+                    server.up();
+                });
+            });
+        }
+    };
+    repository.restore_folder(&sealed.snapshot, "streams", target.path(), &[], &on_progress).unwrap();
+    assert!(once.is_completed(), "the server was never down during the restore");
+    assert_eq!(hex::encode(Sha256::digest(fs::read(target.path().join("db")).unwrap())), stored.sha256.unwrap());
+}
+
+#[test]
+fn a_server_that_stays_away_ends_a_backup_with_an_error_that_names_it() {
+    // Patience is a setting of the process, so this test runs itself again with little of it.
+    if std::env::var_os("P861_S3_PATIENCE").is_none() {
+        let arguments = ["--exact", "a_server_that_stays_away_ends_a_backup_with_an_error_that_names_it"];
+        let output = Command::new(std::env::current_exe().unwrap()).args(arguments).env("P861_S3_PATIENCE", "3").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let server = Arc::new(Seaweed::start());
+    let access = server.access();
+    let repository = Repository::open_or_init(&access).unwrap();
+    let reader = Cuts { noise: Noise::new(3, 96 << 20), at: 90 << 20, server: server.clone(), away: None };
+    let begin = Instant::now();
+    let error = repository.write_stream(&spec("run", "streams/db"), Box::new(reader), &|_| {}).unwrap_err();
+    assert_eq!(error.reason(), "Unreachable", "{error}");
+    assert!(error.is_transient() && error.to_string().contains(&server.endpoint()) && error.to_string().contains("Connection refused"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(25), "it took {:?}", begin.elapsed());
+    // The next attempt, when the server is back, is as if this one had not been.
+    server.up();
+    let stored = repository.write_stream(&spec("run", "streams/db"), Box::new(Noise::new(3, 20 << 20)), &|_| {}).unwrap();
+    let sealed = seal(&repository, "run", &["streams/db"], stored.sha256.as_deref());
+    repository.verify_snapshot(&sealed.snapshot, true).unwrap();
+    assert_eq!(repository.snapshots().unwrap().len(), 1);
+}
+
+#[test]
+fn a_slow_line_carries_an_object_that_takes_longer_than_a_request_usually_may() {
+    let server = Seaweed::shared();
+    let access = server.access();
+    let line = through(&access, &slow_line(&server, 110_000));
+    let body = noise(4, 4 << 20);
+    let (direct, slow) = (store(&access), store(&line));
+    let begin = Instant::now();
+    runtime().block_on(async {
+        direct.ensure_bucket().await.unwrap();
+        slow.put("object", body.clone()).await.unwrap();
+        assert!(begin.elapsed() > Duration::from_secs(33), "the line was not slow: {:?}", begin.elapsed());
+        assert!(direct.get("object").await.unwrap() == body);
+    });
+}
+
+#[test]
+fn a_missing_cut_or_changed_pack_is_named_refused_and_can_be_healed() {
+    let server = Seaweed::shared();
+    let access = server.access();
+    let (store, runtime) = (store(&access), runtime());
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), noise(5, 3 << 20)).unwrap();
+    let repository = Repository::open_or_init(&access).unwrap();
+    let backup = |run: &str, parent: Option<&str>| {
+        repository.write_folder(&PartSpec { parent, ..spec(run, "volumes/x") }, &source, &|_| {}).unwrap();
+        seal(&repository, run, &["volumes/x"], None).snapshot
+    };
+    let snapshot = backup("one", None);
+    let packs = runtime.block_on(store.list_with_size("data/")).unwrap();
+    let (pack, _) = packs.iter().max_by_key(|(_, size)| *size).unwrap();
+    let sound = runtime.block_on(store.get(pack)).unwrap();
+    let mut changed = sound.clone();
+    changed[1 << 20] ^= 1;
+    let open = || Repository::open(&access).unwrap();
+    let restore = |snapshot: &str, target: &Path| open().restore_folder(snapshot, "volumes/x", target, &[], &|_| {}).map(drop);
+    let must_name = |what: &str, result: Result<(), VaultError>| {
+        let error = result.unwrap_err();
+        assert_eq!(error.reason(), "Damaged", "{what}: {error}");
+        assert!(!error.is_transient(), "{what}: {error}");
+        assert!(error.to_string().contains(pack.as_str()) && error.to_string().contains("p861 backup list"), "{what}: {error}");
+    };
+    for (what, body) in [("changed", Some(&changed[..])), ("cut", Some(&sound[..1 << 20])), ("missing", None)] {
+        runtime.block_on(async {
+            match body {
+                Some(body) => store.put(pack, body.to_vec()).await.map(drop).unwrap(),
+                None => store.delete(pack).await.unwrap(),
+            }
+        });
+        must_name(what, open().verify_snapshot(&snapshot, true).map(drop));
+        if what != "changed" {
+            must_name(what, open().verify_snapshot(&snapshot, false).map(drop));
+        }
+        must_name(what, restore(&snapshot, &folder.path().join(what)));
+    }
+    // It is missing now. As the message says: restic rebuild-index, and the next backup stores the data anew, even if no file has changed.
+    let keys = server.credentials();
+    let url = format!("s3:{}/{}/districts/shinan", server.endpoint(), bucket(&access));
+    let restic = Restic::new(&url, "correct horse", &[("AWS_ACCESS_KEY_ID", &keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)]);
+    restic.run(&["rebuild-index"]);
+    let healed = backup("two", Some(&snapshot));
+    open().verify_snapshot(&healed, true).unwrap();
+    let target = folder.path().join("healed");
+    restore(&healed, &target).unwrap();
+    assert_eq!(describe(&target), describe(&source));
+    // What was stored anew is what the older snapshot needs, too.
+    open().verify_snapshot(&snapshot, true).unwrap();
+}
+
+#[test]
+fn of_eight_who_create_an_object_exactly_one_wins_and_no_increment_of_eight_is_lost() {
+    let server = Seaweed::shared();
+    let access = server.access();
+    let clients: Vec<AsyncStore> = (0..8).map(|_| store(&access)).collect();
+    runtime().block_on(async {
+        clients[0].ensure_bucket().await.unwrap();
+        race_for_creation(&clients, 5).await;
+        race_for_increments(&clients, 10).await;
+    });
+}

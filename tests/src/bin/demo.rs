@@ -1,0 +1,138 @@
+//! The demo: two sites come up, two applications are backed up and recovered in isolation, and the drill is measured.
+
+use p861_testbed::bed::{self, BedError, Result};
+use p861_testbed::report::{Report, seconds};
+use p861_tests::install::root;
+use p861_tests::restic::{compare_portal, restic};
+use p861_tests::stage::Stage;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let name = std::env::var("P861_TESTBED").unwrap_or_else(|_| "demo".to_owned());
+    let keep = std::env::var("KEEP").is_ok_and(|value| value == "1");
+    let report = Report::stderr();
+    let start = Instant::now();
+    let result = perform(&name, &report);
+    if let Err(error) = &result {
+        report.line(&format!("The demo failed after {}: {error}", seconds(start.elapsed())));
+    }
+    let ended = if keep && result.is_ok() { Ok(()) } else { bed::down(&name, &report) };
+    if let Err(error) = &ended {
+        report.line(&format!("The sites could not be taken down: {error}; make clean-demo tries again"));
+    }
+    match (result, ended) {
+        (Ok(lines), Ok(())) => {
+            say(&format!("\n{}The demo took {}.", lines, seconds(start.elapsed())));
+            if keep {
+                say(&look_round(&name));
+            }
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn perform(name: &str, report: &Report) -> Result<String> {
+    if bed::Place::find(name)?.is_some() {
+        report.line("An earlier demo's sites are still up; they are taken down first.");
+        bed::down(name, report)?;
+    }
+    let stage = Stage::up(name, report)?;
+    show(&stage, &["site", "list"])?;
+    show(&stage, &["app", "list"])?;
+    let mut backups = Vec::new();
+    for application in ["approval", "portal"] {
+        let start = Instant::now();
+        show(&stage, &["backup", "now", application])?;
+        backups.push((application, start.elapsed()));
+    }
+    show(&stage, &["drill", "run", "shinan-core"])?;
+    let drill = newest_drill(&stage)?;
+    let folder = root().join("target/demo");
+    std::fs::create_dir_all(&folder).map_err(|source| BedError::Io { path: folder.clone(), source })?;
+    let page = folder.join("report.html");
+    let drill_name = drill["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let html = output(&stage, &["drill", "report", &drill_name, "-o", "html"])?;
+    std::fs::write(&page, html).map_err(|source| BedError::Io { path: page.clone(), source })?;
+    let compared = report.timed("Reading the repository with stock restic: list, check, restore, compare", || read_back(&stage))?;
+    summary(&stage, &backups, &drill, &page, compared)
+}
+
+/// A command of p861 as its user would type it.
+fn show(stage: &Stage, arguments: &[&str]) -> Result<()> {
+    say(&format!("\n$ p861 -d shinan {}", arguments.join(" ")));
+    let status = stage.p861(arguments)?.stdin(Stdio::null()).status();
+    let status = status.map_err(|error| BedError::Refused(format!("p861 could not be started: {error}")))?;
+    if status.success() { Ok(()) } else { Err(BedError::Refused(format!("p861 {} ended with {status}\n{}", arguments.join(" "), stage.operator_log()))) }
+}
+
+fn output(stage: &Stage, arguments: &[&str]) -> Result<Vec<u8>> {
+    let output = stage.p861(arguments)?.output().map_err(|error| BedError::Refused(format!("p861 could not be started: {error}")))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(BedError::Refused(format!("p861 {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr)))) }
+}
+
+fn newest_drill(stage: &Stage) -> Result<Value> {
+    let text = output(stage, &["drill", "list", "-o", "json"])?;
+    let list: Value = serde_json::from_slice(&text).map_err(|error| BedError::Refused(format!("p861 drill list: {error}")))?;
+    let newest = list["items"].as_array().into_iter().flatten().max_by_key(|drill| drill["status"]["startTime"].as_str().unwrap_or_default().to_owned());
+    newest.cloned().ok_or_else(|| BedError::Refused("p861 drill list lists no drill".to_owned()))
+}
+
+/// Stock restic lists, checks and restores; the portal's files are compared with those in its pod.
+fn read_back(stage: &Stage) -> Result<usize> {
+    let text = output(stage, &["backup", "list", "portal", "-o", "json"])?;
+    let list: Value = serde_json::from_slice(&text).map_err(|error| BedError::Refused(format!("p861 backup list: {error}")))?;
+    let snapshot = list["items"][0]["status"]["snapshotID"].as_str().unwrap_or_default().to_owned();
+    let listed = restic(stage, &["snapshots", "--json"])?;
+    if !listed.contains(&snapshot) {
+        return Err(BedError::Refused(format!("restic does not list snapshot {snapshot}")));
+    }
+    restic(stage, &["check", "--read-data"])?;
+    let folder = stage.folder().join("by-restic");
+    compare_portal(stage, &snapshot, &folder)
+}
+
+fn summary(stage: &Stage, backups: &[(&str, std::time::Duration)], drill: &Value, page: &PathBuf, compared: usize) -> Result<String> {
+    let mut lines = String::new();
+    for (application, took) in backups {
+        let text = output(stage, &["backup", "list", application, "-o", "json"])?;
+        let list: Value = serde_json::from_slice(&text).map_err(|error| BedError::Refused(format!("p861 backup list: {error}")))?;
+        let status = &list["items"][0]["status"];
+        lines.push_str(&format!("Backup of {application}: {} in {}, verified {}.\n", status["size"]["total"].as_str().unwrap_or("?"), seconds(*took), status["verification"]["level"].as_str().unwrap_or("?")));
+    }
+    let status = &drill["status"];
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    lines.push_str(&format!("Drill {}: {}, {} of {} steps.\n", text(&drill["metadata"]["name"]), text(&status["result"]), status["steps"]["done"], status["steps"]["total"]));
+    for application in status["applications"].as_array().into_iter().flatten() {
+        lines.push_str(&format!(
+            "  {}: RTO {} of {}, RPO {} of {} ({}), checks {} of {}.\n",
+            text(&application["name"]),
+            text(&application["measured"]["rto"]),
+            text(&application["objectives"]["rto"]),
+            text(&application["measured"]["rpo"]),
+            text(&application["objectives"]["rpo"]),
+            text(&application["rpoProof"]),
+            application["checks"]["passed"],
+            application["checks"]["total"]
+        ));
+    }
+    lines.push_str(&format!("Stock restic lists, checks and restores the repository; {compared} files of the portal are what they are in its pod.\n"));
+    lines.push_str(&format!("Report: {}\n", page.display()));
+    Ok(lines)
+}
+
+fn look_round(name: &str) -> String {
+    let kubeconfig = bed::Place::find(name).ok().flatten().map(|place| place.folder().join("sites/standby/admin.kubeconfig"));
+    let kubeconfig = kubeconfig.map(|path| path.display().to_string()).unwrap_or_default();
+    format!(
+        "The sites stay up. To look round:\n  export KUBECONFIG={kubeconfig} PATH=$PWD/target/debug:$PATH\n  p861 -d shinan status\n  kubectl get applications,backups,recoveryplans,drills -n shinan\nmake clean-demo takes them down."
+    )
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the demo shows")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,201 @@
+//! The charts without a cluster: every switch of values.yaml, what is refused, and how the operator's pods are locked down.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use support::{helm, named, render, text};
+
+const HUB: &[&str] = &[
+    "ClusterRole/p861-cluster-reader",
+    "ClusterRole/p861-hub",
+    "ClusterRole/p861-role-approver",
+    "ClusterRole/p861-role-auditor",
+    "ClusterRole/p861-role-commander",
+    "ClusterRole/p861-role-engineer",
+    "ClusterRole/p861-role-viewer",
+    "ClusterRoleBinding/p861-hub",
+    "Deployment/p861-operator",
+    "PodDisruptionBudget/p861-operator",
+    "Role/p861-operator",
+    "RoleBinding/p861-operator",
+    "Service/p861-operator",
+    "ServiceAccount/p861-operator",
+    "ValidatingAdmissionPolicy/p861-identity",
+    "ValidatingAdmissionPolicyBinding/p861-identity",
+];
+const SITE: &[&str] = &["ClusterRole/p861-mover-backup", "ClusterRole/p861-mover-restore", "ClusterRole/p861-site", "ClusterRoleBinding/p861-site", "ServiceAccount/p861-site"];
+const DASHBOARD: &[&str] = &["ConfigMap/p861-dashboard"];
+const MUTATING: &[&str] = &["MutatingAdmissionPolicy/p861-identity", "MutatingAdmissionPolicyBinding/p861-identity"];
+
+/// Values, and what they render.
+const SWITCHES: &[(&[&str], &[&[&str]])] = &[
+    (&[], &[HUB, SITE, DASHBOARD]),
+    (&["site.enabled=false"], &[HUB, DASHBOARD]),
+    (&["hub.enabled=false"], &[SITE]),
+    (&["hub.enabled=false", "site.tokenSecret=true"], &[SITE, &["Secret/p861-site-token"]]),
+    // What belongs to the hub is not made on a site, whatever else is switched on.
+    (&["hub.enabled=false", "prometheusRule.enabled=true", "admission.mutating=v1", "hub.clusterReaders={a}"], &[SITE]),
+    (&["hub.enabled=false", "site.enabled=false", "site.tokenSecret=true"], &[]),
+    (&["dashboard.enabled=false"], &[HUB, SITE]),
+    (&["prometheusRule.enabled=true", "prometheusRule.labels.release=monitoring"], &[HUB, SITE, DASHBOARD, &["PrometheusRule/p861"]]),
+    (&["admission.mutating=v1"], &[HUB, SITE, DASHBOARD, MUTATING]),
+    (&["admission.mutating=v1beta1"], &[HUB, SITE, DASHBOARD, MUTATING]),
+    (&["admission.mutating=none"], &[HUB, SITE, DASHBOARD]),
+    (&["hub.clusterReaders={shinan-viewers,jimo-viewers}"], &[HUB, SITE, DASHBOARD, &["ClusterRoleBinding/p861-cluster-reader"]]),
+    (
+        &["operator.replicas=1", "operator.log=text", "operator.priorityClassName=high", "operator.nodeSelector.disk=ssd", "operator.imagePullSecrets[0].name=registry", "operator.tolerations[0].operator=Exists", "operator.podLabels.team=dr", "operator.podAnnotations.note=x"],
+        &[HUB, SITE, DASHBOARD],
+    ),
+];
+
+fn names(documents: &[Value]) -> BTreeSet<String> {
+    documents.iter().map(|document| format!("{}/{}", document["kind"].as_str().unwrap_or("?"), document["metadata"]["name"].as_str().unwrap_or("?"))).collect()
+}
+
+#[test]
+fn every_switch_lints_and_renders_what_it_should_and_nothing_else() {
+    helm(&["lint", "--strict", "p861-crds"]).expect("p861-crds lints");
+    for (values, expected) in SWITCHES {
+        let mut arguments = vec!["lint", "--strict", "p861"];
+        values.iter().for_each(|value| arguments.extend(["--set", value]));
+        helm(&arguments).unwrap_or_else(|error| panic!("{values:?} does not lint: {error}"));
+        let documents = render(values);
+        let rendered = names(&documents);
+        assert_eq!(rendered, expected.iter().copied().flatten().map(ToString::to_string).collect(), "{values:?}");
+        assert_eq!(rendered.len(), documents.len(), "{values:?}: nothing is rendered twice");
+        for document in &documents {
+            assert_eq!(document["metadata"]["labels"]["app.kubernetes.io/managed-by"], "Helm", "{values:?}: {}", document["metadata"]);
+        }
+    }
+}
+
+#[test]
+fn every_value_of_values_yaml_is_switched_by_a_test_or_is_plainly_used() {
+    // A value that the templates don't read is a promise that is not kept.
+    let templates: String = std::fs::read_dir(support::root().join("charts/p861/templates")).expect("templates").map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a template")).collect();
+    let values: Value = serde_saphyr::from_str(&text("charts/p861/values.yaml")).expect("YAML");
+    let schema: Value = serde_json::from_str(&text("charts/p861/values.schema.json")).expect("JSON");
+    for (section, keys) in values.as_object().expect("sections") {
+        for key in keys.as_object().expect("values").keys() {
+            assert!(templates.contains(&format!(".Values.{section}.{key}")), "no template reads {section}.{key}");
+            assert!(!schema["properties"][section]["properties"][key].is_null(), "values.schema.json does not know {section}.{key}");
+        }
+        for known in schema["properties"][section]["properties"].as_object().expect("properties").keys() {
+            assert!(!keys[known].is_null(), "values.yaml does not have {section}.{known}, which the schema knows");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_can_t_be_right_is_refused_and_the_words_say_where_and_what() {
+    let wrong = [
+        ("operator.replicas=9", "at '/operator/replicas': maximum: got 9, want 5"),
+        ("operator.replicas=two", "at '/operator/replicas': got string, want integer"),
+        ("operator.replica=2", "additional properties 'replica' not allowed"),
+        ("hub.enable=true", "additional properties 'enable' not allowed"),
+        ("hub.enabled=ja", "at '/hub/enabled': got string, want boolean"),
+        ("hub.clusterReaders=all", "at '/hub/clusterReaders': got string, want array"),
+        ("site.token=true", "additional properties 'token' not allowed"),
+        ("operator.log=xml", "at '/operator/log': value must be one of 'text', 'json'"),
+        ("operator.image.pullPolicy=Sometimes", "at '/operator/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
+        ("operator.image.repository=", "at '/operator/image/repository': minLength: got 0, want 1"),
+        ("operator.imagePullSecrets[0].secret=registry", "at '/operator/imagePullSecrets/0': missing property 'name'"),
+        ("operator.podLabels.floor=3", "at '/operator/podLabels/floor': got number, want string"),
+        ("operator.podAnnotations.floor=3", "at '/operator/podAnnotations/floor': got number, want string"),
+        ("operator.nodeSelector.ssd=true", "at '/operator/nodeSelector/ssd': got boolean, want string"),
+        ("operator.tolerations[0]=Exists", "at '/operator/tolerations/0': got string, want object"),
+        ("operator.resources.limit=1", "additional properties 'limit' not allowed"),
+        ("admission.mutating=v2", "at '/admission/mutating': value must be one of 'auto', 'v1', 'v1beta1', 'none'"),
+        ("prometheusRule.labels.release=1", "at '/prometheusRule/labels/release': got number, want string"),
+        ("dashboard.labels.grafana_dashboard=1", "at '/dashboard/labels/grafana_dashboard': got number, want string"),
+        ("monitoring.enabled=true", "additional properties 'monitoring' not allowed"),
+    ];
+    let mut unclear = Vec::new();
+    for (value, words) in wrong {
+        match helm(&["template", "p861", "p861", "--set", value]) {
+            Ok(_) => unclear.push(format!("{value} is taken")),
+            Err(said) if said.contains(words) => {}
+            Err(said) => unclear.push(format!("{value} is refused without {words:?}: {said}")),
+        }
+    }
+    assert!(unclear.is_empty(), "{}", unclear.join("\n"));
+}
+
+#[test]
+fn a_cluster_that_is_too_old_for_the_kinds_rules_is_refused() {
+    for chart in ["p861", "p861-crds"] {
+        let said = helm(&["template", chart, chart, "--kube-version", "1.32.9"]).expect_err("1.32 is too old");
+        assert!(said.contains(">=1.33.0-0") && said.contains("1.32.9"), "{said}");
+        helm(&["template", chart, chart, "--kube-version", "1.33.0"]).unwrap_or_else(|error| panic!("{chart} on 1.33: {error}"));
+    }
+}
+
+#[test]
+fn who_asked_is_filled_in_by_the_version_that_the_cluster_serves() {
+    let version = |offered: &[&str]| {
+        let mut arguments = vec!["template", "p861", "p861"];
+        offered.iter().for_each(|api| arguments.extend(["--api-versions", api]));
+        let documents = support::documents(&helm(&arguments).expect("helm template"));
+        documents.iter().find(|document| document["kind"] == "MutatingAdmissionPolicy").map(|policy| policy["apiVersion"].as_str().expect("a version").to_owned())
+    };
+    let (v1, v1beta1) = ("admissionregistration.k8s.io/v1/MutatingAdmissionPolicy", "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy");
+    assert_eq!(version(&[]), None, "an older cluster has none, and the client writes the name");
+    assert_eq!(version(&[v1beta1]).as_deref(), Some("admissionregistration.k8s.io/v1beta1"));
+    assert_eq!(version(&[v1beta1, v1]).as_deref(), Some("admissionregistration.k8s.io/v1"));
+}
+
+#[test]
+fn the_operator_runs_as_nobody_on_a_root_it_can_t_write_twice_and_apart() {
+    let documents = render(&[]);
+    let deployment = named(&documents, "Deployment", "p861-operator");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"], json!({"maxSurge": 1, "maxUnavailable": 0}));
+    let pod = &deployment["spec"]["template"]["spec"];
+    let security = &pod["securityContext"];
+    assert_eq!((&security["runAsNonRoot"], &security["seccompProfile"]["type"]), (&json!(true), &json!("RuntimeDefault")));
+    assert!(security["runAsUser"].as_i64().is_some_and(|user| user > 0), "{security}");
+    assert!(pod["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds >= 30), "a step in hand is recorded before the end");
+    for shared in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert!(pod[shared].is_null(), "{shared}");
+    }
+    for container in pod["containers"].as_array().expect("containers") {
+        let own = &container["securityContext"];
+        assert_eq!(own, &json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}));
+        assert_eq!((&container["livenessProbe"]["httpGet"]["path"], &container["readinessProbe"]["httpGet"]["path"]), (&json!("/healthz"), &json!("/readyz")));
+        assert!(!container["resources"]["limits"]["memory"].is_null() && !container["resources"]["requests"]["cpu"].is_null(), "{}", container["resources"]);
+    }
+    for volume in pod["volumes"].as_array().expect("volumes") {
+        assert!(volume["hostPath"].is_null() && !volume["emptyDir"]["sizeLimit"].is_null(), "{volume}");
+    }
+    let labels = &deployment["spec"]["selector"]["matchLabels"];
+    let apart = &pod["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"];
+    assert_eq!((&apart["topologyKey"], &apart["labelSelector"]["matchLabels"]), (&json!("kubernetes.io/hostname"), labels));
+    let budget = &named(&documents, "PodDisruptionBudget", "p861-operator")["spec"];
+    assert_eq!((&budget["maxUnavailable"], &budget["selector"]["matchLabels"]), (&json!(1), labels));
+    assert_eq!(&named(&documents, "Service", "p861-operator")["spec"]["selector"], labels);
+    for (key, value) in labels.as_object().expect("labels") {
+        assert_eq!(&deployment["spec"]["template"]["metadata"]["labels"][key], value);
+    }
+}
+
+#[test]
+fn the_image_and_the_movers_image_are_one() {
+    let documents = render(&["operator.image.repository=registry.example/p861-operator", "operator.image.tag=v7", "operator.image.pullPolicy=Always"]);
+    let container = &named(&documents, "Deployment", "p861-operator")["spec"]["template"]["spec"]["containers"][0];
+    let variable = |name: &str| container["env"].as_array().expect("variables").iter().find(|variable| variable["name"] == name).map(|variable| variable["value"].clone());
+    assert_eq!(container["image"], "registry.example/p861-operator:v7");
+    assert_eq!(variable("P861_IMAGE"), Some(json!("registry.example/p861-operator:v7")));
+    assert_eq!((&container["imagePullPolicy"], variable("P861_IMAGE_PULL_POLICY")), (&json!("Always"), Some(json!("Always"))));
+    let plain = &render(&[]);
+    let version = serde_saphyr::from_str::<Value>(&text("charts/p861/Chart.yaml")).expect("YAML")["appVersion"].as_str().expect("a version").to_owned();
+    assert_eq!(named(plain, "Deployment", "p861-operator")["spec"]["template"]["spec"]["containers"][0]["image"], format!("platform861.io/p861-operator:{version}"));
+}
+
+#[test]
+fn both_charts_and_the_programs_are_of_one_version() {
+    for chart in ["p861", "p861-crds"] {
+        let chart_file: Value = serde_saphyr::from_str(&text(&format!("charts/{chart}/Chart.yaml"))).expect("YAML");
+        assert_eq!((&chart_file["version"], &chart_file["appVersion"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(env!("CARGO_PKG_VERSION"))), "{chart}");
+    }
+}

@@ -1,0 +1,326 @@
+//! Least privilege: what each role may do is what the source uses or what the table here says, and nothing else, in the API server's own judgement.
+
+mod support;
+
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Secret},
+    rbac::v1::{ClusterRoleBinding, Role, RoleBinding},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use support::{
+    access::{MAIN_VERBS, Place, VERBS, allowed, demand_equal, may, rights, served},
+    lone::{Lone, SYSTEM, lone},
+    named, of_kind, render,
+    uses::{Actor, uses},
+    words,
+};
+
+const OPERATOR: &str = "system:serviceaccount:p861-system:p861-operator";
+const SITE: &str = "system:serviceaccount:p861-system:p861-site";
+const MOVER: &str = "system:serviceaccount:shinan-portal:p861-run-0a1b2c3d";
+
+/// The rules of a role, as `verb resource.group/subresource`.
+fn granted(role: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for rule in role["rules"].as_array().expect("rules") {
+        for group in words(&rule["apiGroups"]) {
+            for resource in words(&rule["resources"]) {
+                let (plural, sub) = resource.split_once('/').map_or((resource, String::new()), |(plural, sub)| (plural, format!("/{sub}")));
+                let full = if group.is_empty() || (group, plural) == ("*", "*") { format!("{plural}{sub}") } else { format!("{plural}.{group}{sub}") };
+                found.extend(words(&rule["verbs"]).iter().map(|verb| format!("{verb} {full}")));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_operator_and_its_movers_are_granted_what_their_source_uses_and_nothing_else() {
+    let documents = render(&[]);
+    let roles = [
+        (Actor::Hub, named(&documents, "ClusterRole", "p861-hub")),
+        (Actor::Lease, named(&documents, "Role", "p861-operator")),
+        (Actor::Site, named(&documents, "ClusterRole", "p861-site")),
+        (Actor::Backup, named(&documents, "ClusterRole", "p861-mover-backup")),
+        (Actor::Restore, named(&documents, "ClusterRole", "p861-mover-restore")),
+    ];
+    let uses = uses();
+    let mut wrong = Vec::new();
+    for (actor, role) in roles {
+        let (used, granted) = (&uses[&actor], granted(role));
+        wrong.extend(used.iter().filter(|(right, _)| !granted.contains(*right)).map(|(right, place)| format!("{}: {right} is missing, used at {place}", role["metadata"]["name"])));
+        wrong.extend(granted.iter().filter(|right| !used.contains_key(*right)).map(|right| format!("{}: {right} is used nowhere", role["metadata"]["name"])));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_verb_is_a_wildcard_and_no_resource_but_of_what_a_mover_saves_and_writes() {
+    let documents = render(&[]);
+    for role in of_kind(&documents, "ClusterRole").into_iter().chain(of_kind(&documents, "Role")) {
+        let name = role["metadata"]["name"].as_str().expect("a name");
+        for rule in role["rules"].as_array().expect("rules") {
+            assert!(!words(&rule["verbs"]).contains(&"*"), "{name}: {rule}");
+            assert!(rule.get("nonResourceURLs").is_none(), "{name}: {rule}");
+            let wild = words(&rule["resources"]).contains(&"*") || words(&rule["apiGroups"]).contains(&"*");
+            assert!(!wild || name.starts_with("p861-mover-"), "{name}: {rule}");
+        }
+    }
+    let everywhere: Vec<&str> = of_kind(&documents, "ClusterRoleBinding").iter().filter_map(|binding| binding["roleRef"]["name"].as_str()).collect();
+    assert_eq!(everywhere, ["p861-hub", "p861-site"], "a mover's or a district's role is bound in one namespace at a time");
+}
+
+const HUB: &[(&str, &str)] = &[
+    ("sites.platform861.io districts.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io", "get list watch"),
+    ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch"),
+    ("drills.platform861.io", "patch"),
+    ("sites.platform861.io/status districts.platform861.io/status applications.platform861.io/status backuprepositories.platform861.io/status", "patch"),
+    ("recoveryplans.platform861.io/status backups.platform861.io/status restores.platform861.io/status drills.platform861.io/status", "patch"),
+    ("secrets", "get create"),
+    ("configmaps", "get create update patch"),
+    ("namespaces", "get create patch"),
+    ("events.events.k8s.io", "create patch"),
+    ("rolebindings.rbac.authorization.k8s.io", "create patch"),
+];
+const ON_SITE: &[(&str, &str)] = &[
+    ("nodes pods services persistentvolumeclaims persistentvolumes storageclasses.storage.k8s.io", "list"),
+    ("services services/proxy pods/log", "get"),
+    ("deployments.apps statefulsets.apps daemonsets.apps", "get list patch"),
+    ("namespaces", "get list create patch delete"),
+    ("networkpolicies.networking.k8s.io", "create patch"),
+    ("pods/exec pods/portforward", "get create"),
+    ("jobs.batch", "get list create delete"),
+    ("secrets serviceaccounts rolebindings.rbac.authorization.k8s.io", "create patch delete"),
+];
+const MOVER_BACKUP: &[(&str, &str)] = &[("*", "list"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
+const MOVER_RESTORE: &[(&str, &str)] = &[("*", "get create patch delete escalate bind")];
+const READER: (&str, &str) = (
+    "applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io backups.platform861.io restores.platform861.io drills.platform861.io events events.events.k8s.io",
+    "get list watch",
+);
+const REPORTS: (&str, &str) = ("configmaps", "get list");
+const ROLES: [(&str, &str, &[(&str, &str)]); 5] = [
+    ("viewer-zhou", "viewer", &[READER, REPORTS]),
+    (
+        "engineer-li",
+        "engineer",
+        &[
+            READER,
+            REPORTS,
+            ("applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io backups.platform861.io restores.platform861.io", "create update patch delete"),
+            ("secrets", "create update delete"),
+        ],
+    ),
+    ("approver-sun", "approver", &[READER, REPORTS, ("drills.platform861.io", "update patch approve")]),
+    (
+        "commander-zhao",
+        "commander",
+        &[READER, REPORTS, ("backups.platform861.io restores.platform861.io drills.platform861.io", "create update patch"), ("drills.platform861.io", "delete")],
+    ),
+    ("auditor-qian", "auditor", &[READER, REPORTS, ("rolebindings.rbac.authorization.k8s.io", "get list")]),
+];
+
+fn somewhere(user: &str) -> Place<'_> {
+    Place { user, group: "", namespace: "" }
+}
+
+/// A RoleBinding or ClusterRoleBinding of a role of the chart to somebody.
+fn bind(server: &Lone, role: &str, namespace: Option<&str>, subject: &Value) {
+    let name = format!("test-{role}");
+    let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+    let mut binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "subjects": [subject],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}});
+    if let Some(namespace) = namespace {
+        server.apply(&format!("{}", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})));
+        binding["metadata"]["namespace"] = namespace.into();
+    }
+    server.apply(&binding.to_string());
+}
+
+fn user(name: &str) -> Value {
+    json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name})
+}
+
+/// Waits until the API server's authorizer has seen a new binding.
+async fn until_may(server: &Lone, place: Place<'_>, verb: &str, resource: &str) {
+    for _ in 0..200 {
+        if may(server, place, verb, resource, "").await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{place:?} still may not {verb} {resource} after 10 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_hub_and_on_a_site_the_operator_may_what_its_table_says() {
+    let server = lone();
+    let resources = served(&server.client(None).await).await;
+    // The hub alone, as on a cluster where site.enabled is false.
+    bind(&server, "p861-hub", None, &user("hub-alone"));
+    until_may(&server, somewhere("hub-alone"), "get", "secrets").await;
+    demand_equal("p861-hub", &rights(HUB, &resources), &allowed(&server, somewhere("hub-alone"), &resources, &VERBS).await);
+    demand_equal("p861-site", &rights(ON_SITE, &resources), &allowed(&server, somewhere(SITE), &resources, &VERBS).await);
+    let both = rights(&[HUB, ON_SITE].concat(), &resources);
+    demand_equal("the operator on a hub that is a site too", &both, &allowed(&server, somewhere(OPERATOR), &resources, &VERBS).await);
+    let lease = Place { namespace: SYSTEM, ..somewhere(OPERATOR) };
+    for verb in VERBS {
+        let expected = ["get", "create", "update", "patch"].contains(&verb);
+        assert_eq!(may(&server, lease, verb, "leases.coordination.k8s.io", "p861-operator").await, expected, "{verb} the lease");
+        assert!(!may(&server, Place { namespace: "kube-system", ..lease }, verb, "leases.coordination.k8s.io", "p861-operator").await, "{verb} a lease elsewhere");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_a_district_is_what_its_table_says_and_ends_at_its_namespace() {
+    let server = lone();
+    let resources = served(&server.client(None).await).await;
+    for (person, role, table) in ROLES {
+        bind(&server, &format!("p861-role-{role}"), Some("shinan"), &user(person));
+        let here = Place { user: person, group: "", namespace: "shinan" };
+        until_may(&server, here, "get", "drills.platform861.io").await;
+        demand_equal(role, &rights(table, &resources), &allowed(&server, here, &resources, &VERBS).await);
+        for elsewhere in ["jimo", ""] {
+            let found = allowed(&server, Place { namespace: elsewhere, ..here }, &resources, &MAIN_VERBS).await;
+            assert!(found.is_empty(), "{role} of shinan may, in namespace {elsewhere:?}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mover_may_what_its_table_says_in_its_namespaces_and_nothing_elsewhere() {
+    let server = lone();
+    let resources = served(&server.client(None).await).await;
+    let subject = json!({"kind": "ServiceAccount", "name": "p861-run-0a1b2c3d", "namespace": "shinan-portal"});
+    let roles = [("p861-mover-backup", "shinan-portal", "list", MOVER_BACKUP), ("p861-mover-restore", "shinan-portal--drill-1", "get", MOVER_RESTORE)];
+    for (role, namespace, first, table) in roles {
+        bind(&server, role, Some(namespace), &subject);
+        let here = Place { user: MOVER, group: "", namespace };
+        until_may(&server, here, first, "secrets").await;
+        demand_equal(role, &rights(table, &resources), &allowed(&server, here, &resources, &VERBS).await);
+    }
+    for elsewhere in ["shinan-approval", "p861-system", ""] {
+        let found = allowed(&server, Place { user: MOVER, group: "", namespace: elsewhere }, &resources, &MAIN_VERBS).await;
+        assert!(found.is_empty(), "the mover may, in namespace {elsewhere:?}: {found:?}");
+    }
+}
+
+/// What the API server said when it refused.
+fn refusal<T: std::fmt::Debug>(result: kube::Result<T>) -> String {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 403 => status.message,
+        other => panic!("not forbidden: {other:?}"),
+    }
+}
+
+async fn account(server: &Lone, name: &str) -> Client {
+    server.client(Some((name, &["system:serviceaccounts", "system:authenticated"]))).await
+}
+
+fn binding(name: &str, role: &str) -> Value {
+    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}, "subjects": [user("somebody")]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hands_out_more_than_the_roles_of_the_chart() {
+    let server = lone();
+    server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: handing-out}}");
+    bind(&server, "p861-hub", None, &user("hub-alone"));
+    until_may(&server, somewhere("hub-alone"), "get", "secrets").await;
+    let apply = PatchParams::apply("p861-operator").force();
+    let given: BTreeMap<&str, Vec<&str>> = [
+        ("hub-alone", vec!["p861-role-viewer", "p861-role-engineer", "p861-role-approver", "p861-role-commander", "p861-role-auditor"]),
+        (SITE, vec!["p861-mover-backup", "p861-mover-restore"]),
+    ]
+    .into();
+    for (who, roles) in &given {
+        let client = account(&server, who).await;
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), "handing-out");
+        for role in roles {
+            bindings.patch(role, &apply, &Patch::Apply(binding(role, role))).await.unwrap_or_else(|error| panic!("{who} binds {role}: {error}"));
+        }
+        let others = given.iter().filter(|(other, _)| *other != who).flat_map(|(_, roles)| roles.iter().copied());
+        for role in others.chain(["cluster-admin", "admin", "edit", "view", "p861-hub", "p861-site", "p861-cluster-reader"]) {
+            let name = format!("{role}-too-much");
+            let said = refusal(bindings.patch(&name, &apply, &Patch::Apply(binding(&name, role))).await);
+            assert!(said.contains("attempting to grant RBAC permissions not currently held"), "{who}, {role}: {said}");
+        }
+        let everywhere: Api<ClusterRoleBinding> = Api::all(client.clone());
+        let mut document = binding("everywhere", roles[0]);
+        document["kind"] = "ClusterRoleBinding".into();
+        refusal(everywhere.patch("everywhere", &apply, &Patch::Apply(document)).await);
+        let made: Api<Role> = Api::namespaced(client, "handing-out");
+        refusal(made.create(&PostParams::default(), &Role { metadata: kube::core::ObjectMeta { name: Some("own".into()), ..Default::default() }, ..Default::default() }).await);
+    }
+}
+
+/// Where an API server asks for a right over an owner that is kept until what it owns is gone, the journals need none: they don't keep it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_is_owned_by_its_run_without_a_right_over_finalizers() {
+    let server = lone();
+    server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: owners}}");
+    server.apply("{apiVersion: platform861.io/v1alpha1, kind: Drill, metadata: {name: owner, namespace: owners}, spec: {planRef: {name: core}, type: Isolated, requestedBy: administrator}}");
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("platform861.io", "v1alpha1", "Drill"), "drills");
+    let operator = account(&server, OPERATOR).await;
+    let drill: DynamicObject = Api::namespaced_with(operator.clone(), "owners", &resource).get("owner").await.expect("the operator reads the drill");
+    let owner = kube::Resource::controller_owner_ref(&drill, &resource).expect("an owner");
+    let maps: Api<ConfigMap> = Api::namespaced(operator, "owners");
+    let map = |name: &str, blocking: bool| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [{"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid, "controller": true, "blockOwnerDeletion": blocking}]}, "data": {"journal.jsonl": ""}});
+    let apply = PatchParams::apply("p861-operator").force();
+    let parsed: ConfigMap = serde_json::from_value(map("journal", false)).expect("a ConfigMap");
+    let made = maps.create(&PostParams::default(), &parsed).await.expect("the journal is made");
+    maps.replace("journal", &PostParams::default(), &ConfigMap { data: Some([("journal.jsonl".to_owned(), "{}\n".to_owned())].into()), ..made }).await.expect("the journal is appended to");
+    maps.patch("report", &apply, &Patch::Apply(map("report", false))).await.expect("the report is written");
+    maps.patch("report", &apply, &Patch::Apply(map("report", false))).await.expect("and written again");
+    let said = refusal(maps.patch("blocking", &apply, &Patch::Apply(map("blocking", true))).await);
+    assert!(said.contains("cannot set blockOwnerDeletion"), "the API server asks for that right at all: {said}");
+}
+
+/// A restore writes whatever was saved: rights that the mover does not have itself are among it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restoring_mover_writes_rights_that_it_has_not_but_only_where_it_is_bound() {
+    let server = lone();
+    let who = "system:serviceaccount:shinan-portal:p861-run-restoring";
+    bind(&server, "p861-mover-restore", Some("restored"), &json!({"kind": "ServiceAccount", "name": "p861-run-restoring", "namespace": "shinan-portal"}));
+    until_may(&server, Place { user: who, group: "", namespace: "restored" }, "get", "secrets").await;
+    let client = account(&server, who).await;
+    let apply = PatchParams::apply("p861-operator").force();
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "watcher"}, "rules": [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]}]});
+    let own = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "watcher"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "watcher"}, "subjects": [user("somebody")]});
+    let (roles, bindings): (Api<Role>, Api<RoleBinding>) = (Api::namespaced(client.clone(), "restored"), Api::namespaced(client.clone(), "restored"));
+    roles.patch("watcher", &apply, &Patch::Apply(role.clone())).await.expect("a Role with rights that the mover has not");
+    bindings.patch("watcher", &apply, &Patch::Apply(own)).await.expect("a RoleBinding to it");
+    bindings.patch("viewers", &apply, &Patch::Apply(binding("viewers", "view"))).await.expect("a RoleBinding to a ClusterRole");
+    roles.delete("watcher", &DeleteParams::foreground()).await.expect("replaced: deleted first");
+    let elsewhere: Api<Role> = Api::namespaced(client.clone(), "default");
+    refusal(elsewhere.patch("watcher", &apply, &Patch::Apply(role)).await);
+    let mut everywhere = binding("everywhere", "view");
+    everywhere["kind"] = "ClusterRoleBinding".into();
+    refusal(Api::<ClusterRoleBinding>::all(client).patch("everywhere", &apply, &Patch::Apply(everywhere)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engineer_writes_a_repository_s_credentials_and_can_t_read_them_back() {
+    let server = lone();
+    bind(&server, "p861-role-engineer", Some("shinan"), &user("engineer-li"));
+    until_may(&server, Place { user: "engineer-li", group: "", namespace: "shinan" }, "create", "secrets").await;
+    let secrets: Api<Secret> = Api::namespaced(server.person("engineer-li").await, "shinan");
+    let secret = |key: &str| serde_json::from_value::<Secret>(json!({"metadata": {"name": "repository-s3"}, "stringData": {"secretAccessKey": key}})).expect("a Secret");
+    let _ = secrets.delete("repository-s3", &DeleteParams::default()).await;
+    secrets.create(&PostParams::default(), &secret("first")).await.expect("written");
+    secrets.replace("repository-s3", &PostParams::default(), &secret("second")).await.expect("written anew");
+    refusal(secrets.get("repository-s3").await);
+    refusal(secrets.list(&Default::default()).await);
+    // The answer to a patch that changes nothing is the whole Secret.
+    refusal(secrets.patch("repository-s3", &PatchParams::default(), &Patch::Merge(json!({}))).await);
+    refusal(secrets.patch("repository-s3", &PatchParams::apply("engineer-li"), &Patch::Apply(json!({"apiVersion": "v1", "kind": "Secret"}))).await);
+    secrets.delete("repository-s3", &DeleteParams::default()).await.expect("deleted");
+}

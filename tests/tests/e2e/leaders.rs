@@ -1,0 +1,134 @@
+//! The operator dies, in each phase of a run: the other replica goes on, and each effect happens once.
+
+use crate::backups::{BACKUP, nothing_of_movers};
+use crate::drills::{DRILL, ended_clean, start_drill};
+use p861_testbed::bed::{BedError, Result};
+use p861_tests::faults::{journal, kill_leader, leader, leader_after, signal_pod};
+use p861_tests::install::SYSTEM;
+use p861_tests::restic::restic;
+use p861_tests::scenes::{Scene, demand};
+use p861_tests::{Look as _, Stage};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+pub const SCENES: &[Scene] = &[
+    ("a backup whose leader is killed in each phase goes on under the other replica, and each effect happens once", a_backup_outlives_its_leaders),
+    ("a drill whose leader is killed in each phase goes on under the other replica, and each effect happens once", a_drill_outlives_its_leaders),
+    ("a leader that was frozen until its lease ran out writes nothing when it wakes", a_frozen_leader_writes_nothing),
+    ("a leader that is asked to end hands over at once", asked_to_end),
+];
+
+/// What kind of step it is: the first word of its id, and for restores what is restored.
+fn phase_of(id: &str) -> String {
+    let parts: Vec<&str> = id.split('/').collect();
+    match parts.as_slice() {
+        ["restore", _, what, ..] => format!("restore {what}"),
+        [first, ..] => (*first).to_owned(),
+        [] => String::new(),
+    }
+}
+
+/// Kills the leader whenever the run is in a phase in which none was killed yet, until the run has ended. Gives the phases.
+fn kill_in_each_phase(stage: &Stage, kind: &str, name: &str, limit: Duration) -> Result<BTreeSet<String>> {
+    let (since, mut killed) = (Instant::now(), BTreeSet::new());
+    loop {
+        let run = stage.object(kind, name)?;
+        let status = &run["status"];
+        if matches!(status["phase"].as_str(), Some("Succeeded" | "Failed" | "Aborted" | "Refused")) {
+            return Ok(killed);
+        }
+        if since.elapsed() > limit {
+            return Err(BedError::Refused(format!("{kind} {name} has not ended after {limit:?}; leaders were killed in {killed:?}; {status}")));
+        }
+        let steps = status["currentSteps"].as_array().into_iter().flatten();
+        let phases: BTreeSet<String> = steps.filter(|step| !step["startTime"].is_null()).filter_map(|step| step["id"].as_str()).map(phase_of).collect();
+        if phases.iter().any(|phase| !killed.contains(phase)) {
+            let before = kill_leader(stage)?;
+            killed.extend(phases);
+            leader_after(stage, &before)?;
+        }
+    }
+}
+
+/// Each step that was begun was begun once, and done once.
+fn each_once(records: &[Value]) -> Result<()> {
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for record in records {
+        if let (Some(step), Some(event)) = (record["step"].as_str(), record["event"]["type"].as_str()) {
+            *seen.entry((step.to_owned(), event.to_owned())).or_default() += 1;
+        }
+    }
+    let twice: Vec<_> = seen.iter().filter(|((_, event), count)| matches!(event.as_str(), "Intent" | "Done") && **count != 1).collect();
+    let failed: Vec<_> = seen.keys().filter(|(_, event)| event == "Failed").collect();
+    demand(twice.is_empty() && failed.is_empty(), || format!("not once: {twice:?}; failed: {failed:?}"))?;
+    let tokens: Vec<u64> = records.iter().filter_map(|record| record["token"].as_u64()).collect();
+    demand(tokens.is_sorted(), || format!("a record of an older claim follows one of a newer: {tokens:?}"))
+}
+
+fn a_backup_outlives_its_leaders(stage: &Stage) -> Result<()> {
+    stage.create("Backup", "leaderless", json!({"applicationRef": {"name": "approval"}}))?;
+    let killed = kill_in_each_phase(stage, "backup", "leaderless", BACKUP * 2)?;
+    for phase in ["objects", "seal", "verify"] {
+        demand(killed.contains(phase), || format!("no leader was killed during {phase}, only during {killed:?}"))?;
+    }
+    let backup = stage.object("backup", "leaderless")?;
+    demand(backup["status"]["phase"] == "Succeeded" && backup["status"]["verification"]["level"] == "Stored", || format!("it ended {}", backup["status"]))?;
+    each_once(&journal(stage, "backup", "leaderless")?)?;
+    let snapshots: Value = serde_json::from_str(&restic(stage, &["snapshots", "--json", "--tag", "backup=leaderless"])?).map_err(|error| BedError::Refused(format!("restic snapshots: {error}")))?;
+    demand(snapshots.as_array().is_some_and(|all| all.len() == 1), || format!("one snapshot was expected: {snapshots}"))?;
+    nothing_of_movers(stage, "shinan-approval")
+}
+
+fn a_drill_outlives_its_leaders(stage: &Stage) -> Result<()> {
+    start_drill(stage, "leaderless", json!({}))?;
+    let killed = kill_in_each_phase(stage, "drill", "leaderless", DRILL * 2)?;
+    for phase in ["restore objects", "start", "restore stream", "clean-up"] {
+        demand(killed.contains(phase), || format!("no leader was killed during {phase}, only during {killed:?}"))?;
+    }
+    let drill = ended_clean(stage, "leaderless", "Succeeded")?;
+    demand(drill["status"]["result"] == "Passed", || format!("its result is {}", drill["status"]))?;
+    each_once(&journal(stage, "drill", "leaderless")?)
+}
+
+fn a_frozen_leader_writes_nothing(stage: &Stage) -> Result<()> {
+    let hub = stage.standby()?;
+    stage.create("Backup", "frozen-leader", json!({"applicationRef": {"name": "portal"}}))?;
+    crate::drills::wait_step(stage, "backup", "frozen-leader", "")?;
+    let frozen = leader(stage)?;
+    let restarts = |stage: &Stage| -> Result<i64> {
+        Ok(stage.standby()?.get(&["pod", "--namespace", SYSTEM, &frozen])?["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or_default())
+    };
+    let before = restarts(stage)?;
+    signal_pod(hub, SYSTEM, &frozen, "p861-operator", Signal::STOP)?;
+    let next = leader_after(stage, &frozen);
+    // The kubelet may have lost patience with a process that answers no probe, and have ended it: as good.
+    let woken = signal_pod(hub, SYSTEM, &frozen, "p861-operator", Signal::CONT);
+    let next = next?;
+    let backup = stage.wait_end(BACKUP, "backup", "frozen-leader")?;
+    demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
+    hub.wait("the frozen leader's process has ended and was started again", Duration::from_secs(120), &["pod", "--namespace", SYSTEM, &frozen], |pod| {
+        let count = pod["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or_default();
+        if count > before { Ok(()) } else { Err(format!("{woken:?} {}", pod["status"])) }
+    })?;
+    let now = leader(stage)?;
+    demand(now == next, || format!("{next} led, and now {now} leads"))?;
+    each_once(&journal(stage, "backup", "frozen-leader")?)
+}
+
+fn asked_to_end(stage: &Stage) -> Result<()> {
+    let before = leader(stage)?;
+    stage.create("Backup", "handed-over", json!({"applicationRef": {"name": "portal"}}))?;
+    crate::drills::wait_step(stage, "backup", "handed-over", "")?;
+    let since = Instant::now();
+    stage.standby()?.kubectl(&["delete", "pod", "--namespace", SYSTEM, &before, "--wait=false"])?;
+    leader_after(stage, &before)?;
+    let took = since.elapsed();
+    // The lease lasts fifteen seconds: whoever waits for its end can't be this quick.
+    demand(took < Duration::from_secs(12), || format!("the hand-over took {took:?}"))?;
+    let backup = stage.wait_end(BACKUP, "backup", "handed-over")?;
+    demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
+    each_once(&journal(stage, "backup", "handed-over")?)?;
+    p861_tests::look::wait_rolled_out(stage.standby()?, Duration::from_secs(180), SYSTEM, "deployment/p861-operator")
+}

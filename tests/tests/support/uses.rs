@@ -1,0 +1,270 @@
+//! What the operator's source asks of API servers: every call of every `Api<Kind>`, read from `operator/src`, as the right that it needs.
+//!
+//! A call that this can't make out is an error, not a gap: whoever writes one in another form teaches it here.
+
+use super::root;
+use regex::Regex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+/// Whose rights they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Actor {
+    /// The operator on the hub.
+    Hub,
+    /// The same in its own namespace.
+    Lease,
+    /// The operator on a site.
+    Site,
+    /// A mover of a backup, or of a stream in either direction.
+    Backup,
+    /// A mover that writes objects.
+    Restore,
+}
+
+/// The rights that each needs, as `verb resource.group/subresource`, and where each is needed.
+pub type Uses = BTreeMap<Actor, BTreeMap<String, String>>;
+
+const GROUP: &str = "platform861.io";
+const OURS: [&str; 8] = ["sites", "districts", "applications", "backuprepositories", "recoveryplans", "backups", "restores", "drills"];
+const WORKLOADS: [&str; 3] = ["deployments.apps", "statefulsets.apps", "daemonsets.apps"];
+
+/// The resources behind a type. A generic parameter stands for all of our kinds.
+fn resources(kind: &str, file: &str) -> Vec<String> {
+    let ours = || OURS.map(|plural| format!("{plural}.{GROUP}")).to_vec();
+    let bare = kind.trim_end_matches('>').rsplit(['<', ':']).next().unwrap_or(kind);
+    let one = match bare {
+        "Site" | "District" | "Application" | "BackupRepository" | "RecoveryPlan" | "Backup" | "Restore" | "Drill" => {
+            let plural = if bare == "BackupRepository" { "backuprepositories".to_owned() } else { format!("{}s", bare.to_lowercase()) };
+            return vec![format!("{plural}.{GROUP}")];
+        }
+        "K" | "Kind" => return ours(),
+        "DynamicObject" if file == "drive.rs" => return ours(),
+        "DynamicObject" if file == "movers/objects.rs" => "*",
+        "$kind" => return WORKLOADS.map(ToOwned::to_owned).to_vec(),
+        "Node" => "nodes",
+        "Pod" => "pods",
+        "Service" => "services",
+        "Secret" => "secrets",
+        "ConfigMap" => "configmaps",
+        "Namespace" => "namespaces",
+        "ServiceAccount" => "serviceaccounts",
+        "PersistentVolume" => "persistentvolumes",
+        "PersistentVolumeClaim" => "persistentvolumeclaims",
+        "StorageClass" => "storageclasses.storage.k8s.io",
+        "NetworkPolicy" => "networkpolicies.networking.k8s.io",
+        "RoleBinding" => "rolebindings.rbac.authorization.k8s.io",
+        "Lease" => "leases.coordination.k8s.io",
+        "Job" => "jobs.batch",
+        "Deployment" => "deployments.apps",
+        "StatefulSet" => "statefulsets.apps",
+        "DaemonSet" => "daemonsets.apps",
+        other => panic!("operator/src/{file}: which resource is {other} ({kind})?"),
+    };
+    vec![one.to_owned()]
+}
+
+/// The rights that one call needs, as (verb, subresource).
+fn verbs(method: &str, arguments: &str, place: &str) -> Vec<(&'static str, &'static str)> {
+    match method {
+        "get" | "get_opt" => vec![("get", "")],
+        "list" => vec![("list", "")],
+        "create" => vec![("create", "")],
+        "replace" => vec![("update", "")],
+        "delete" => vec![("delete", "")],
+        // An object that is applied and not there is created.
+        "patch" if arguments.contains("Patch::Apply") => vec![("patch", ""), ("create", "")],
+        "patch" => vec![("patch", "")],
+        "patch_status" => vec![("patch", "/status")],
+        "logs" => vec![("get", "/log")],
+        // With websockets the first request is a get; newer API servers ask for create as well.
+        "exec" => vec![("get", "/exec"), ("create", "/exec")],
+        "portforward" => vec![("get", "/portforward"), ("create", "/portforward")],
+        other => panic!("{place}: which right does .{other}() need?"),
+    }
+}
+
+/// Who calls: by the client that the Api is made with, else by file and function.
+fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
+    if made_with.contains("context.client") || made_with.contains("self.hub") {
+        return vec![Actor::Hub];
+    }
+    match (file, function) {
+        ("leader.rs", _) => vec![Actor::Lease],
+        ("drive.rs" | "main.rs" | "controllers/mod.rs" | "movers/mod.rs" | "runs/journal.rs", _) => vec![Actor::Hub],
+        ("movers/objects.rs", "save_kind" | "stream_out_of" | "stream_into") => vec![Actor::Backup],
+        ("movers/objects.rs", "api_of" | "look" | "write") => vec![Actor::Restore],
+        ("movers/objects.rs", other) => panic!("movers/objects.rs: which mover calls {other}?"),
+        ("sites/pods.rs", "workload" | "ready_pod") => vec![Actor::Site, Actor::Backup],
+        _ => vec![Actor::Site],
+    }
+}
+
+struct Source {
+    file: String,
+    text: String,
+    functions: Vec<(usize, String)>,
+}
+
+impl Source {
+    fn line(&self, at: usize) -> usize {
+        self.text[..at].lines().count()
+    }
+
+    /// The function around a place, and where it ends.
+    fn function(&self, at: usize) -> (&str, usize) {
+        let next = self.functions.partition_point(|(start, _)| *start <= at);
+        let name = next.checked_sub(1).map_or("", |index| self.functions[index].1.as_str());
+        (name, self.functions.get(next).map_or(self.text.len(), |(start, _)| *start))
+    }
+
+    /// What stands between the bracket at `open` and the one that closes it.
+    fn inside(&self, open: usize) -> &str {
+        let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+        for (offset, character) in self.text[open..].char_indices() {
+            match character {
+                '"' if !escaped => quoted = !quoted,
+                '(' if !quoted => depth += 1,
+                ')' if !quoted => depth -= 1,
+                _ => {}
+            }
+            escaped = character == '\\' && !escaped;
+            if depth == 0 {
+                return &self.text[open + 1..open + offset];
+            }
+        }
+        panic!("operator/src/{}:{}: a bracket is not closed", self.file, self.line(open))
+    }
+}
+
+/// The calls on a variable: the method, and where its bracket opens. A field of the same name is another thing.
+fn calls<'a>(text: &'a str, variable: &str) -> Vec<(&'a str, usize)> {
+    let pattern = Regex::new(&format!(r"(^|[^.\w]){variable}\s*\.(\w+)\(")).expect("a pattern");
+    pattern.captures_iter(text).map(|call| (call.get(2).expect("a method").as_str(), call.get(0).expect("all").end() - 1)).collect()
+}
+
+fn sources() -> Vec<Source> {
+    fn walk(folder: &Path, base: &Path, found: &mut Vec<Source>) {
+        for entry in std::fs::read_dir(folder).expect("operator/src") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, base, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let whole = std::fs::read_to_string(&path).expect("a source");
+                let text = whole.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
+                let heads = Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))?\s+)?(?:async\s+)?fn\s+(\w+)").expect("a pattern");
+                let functions = heads.captures_iter(&text).map(|head| (head.get(0).expect("all").start(), head[1].to_owned())).collect();
+                found.push(Source { file: path.strip_prefix(base).expect("inside").to_string_lossy().into_owned(), text, functions });
+            }
+        }
+    }
+    let base = root().join("operator/src");
+    let mut found = Vec::new();
+    walk(&base, &base, &mut found);
+    found
+}
+
+/// Reads the source.
+pub fn uses() -> Uses {
+    let mut found = Uses::new();
+    let mut add = |actor: Actor, verb: &str, resource: &str, place: String| {
+        found.entry(actor).or_default().entry(format!("{verb} {resource}")).or_insert(place);
+    };
+    let pattern = |text: &str| Regex::new(text).expect("a pattern");
+    let constructor = pattern(r"\bApi(?:::<[^>]+>)?::(?:all|all_with|namespaced|namespaced_with|default_namespaced)\(");
+    let bound = pattern(r"let\s+(\w+):\s*Api<(.+?)>\s*=\s*(Api::\w+\(|match\b)");
+    let direct = pattern(r"\bApi::<([^>]+)>::\w+\(");
+    let inferred = pattern(r"let\s+\w+:\s*Option<(\w+)>\s*=\s*(Api::\w+)\(");
+    let returned = pattern(r"let Some\((\w+)\) = api_of\(");
+    let parameter = pattern(r"(\w+):\s*&Api<");
+    let method = pattern(r"^\s*\.(\w+)\(");
+    let sources = sources();
+
+    // What a function does with an Api that it is given.
+    let mut given: BTreeMap<String, Vec<(&'static str, &'static str)>> = BTreeMap::new();
+    for source in &sources {
+        for taken in parameter.captures_iter(&source.text) {
+            let (function, end) = source.function(taken.get(0).expect("all").start());
+            let from = taken.get(0).expect("all").end();
+            for (method, open) in calls(&source.text[from..end], &taken[1]) {
+                given.entry(function.to_owned()).or_default().extend(verbs(method, source.inside(from + open), &source.file));
+            }
+        }
+    }
+    for source in &sources {
+        let (file, text) = (source.file.as_str(), source.text.as_str());
+        let mut understood = BTreeSet::new();
+        let mut note = |kind: &str, at: usize, made_with: &str, needed: &[(&str, &str)]| {
+            for actor in actors(file, source.function(at).0, made_with) {
+                for resource in resources(kind, file) {
+                    needed.iter().for_each(|(verb, sub)| add(actor, verb, &format!("{resource}{sub}"), format!("operator/src/{file}:{}", source.line(at))));
+                }
+            }
+        };
+        // A variable, and every call on it in its function, also by functions that it is handed to.
+        let variables = bound.captures_iter(text).map(|found| (found[1].to_owned(), found[2].to_owned(), found.get(0).expect("all").start()));
+        let variables = variables.chain(returned.captures_iter(text).map(|found| (found[1].to_owned(), "DynamicObject".to_owned(), found.get(0).expect("all").start())));
+        for (name, kind, start) in variables {
+            let from = start + text[start..].find(';').expect("a statement ends");
+            let made_with = &text[start..from];
+            understood.extend(constructor.find_iter(made_with).map(|found| start + found.start()));
+            let (_, end) = source.function(start);
+            let end = pattern(&format!(r"let\s+{name}:\s*Api<")).find(&text[from..end]).map_or(end, |again| from + again.start());
+            for (method, open) in calls(&text[from..end], &name) {
+                note(&kind, from + open, made_with, &verbs(method, source.inside(from + open), file));
+            }
+            for call in pattern(&format!(r"\b(\w+)\((?:\w+, )?&{name}\b")).captures_iter(&text[from..end]) {
+                let needed = given.get(&call[1]).unwrap_or_else(|| panic!("operator/src/{file}: what does {} do with an Api?", &call[1]));
+                note(&kind, from + call.get(0).expect("all").start(), made_with, needed);
+            }
+        }
+        // An Api that is used at once.
+        for found in direct.captures_iter(text).chain(inferred.captures_iter(text)) {
+            let all = found.get(0).expect("all");
+            let (open, start) = (all.end() - 1, found.get(2).map_or(all.start(), |constructor| constructor.start()));
+            let made_with = source.inside(open);
+            let after = open + made_with.len() + 2;
+            let call = method.captures(&text[after..]).unwrap_or_else(|| panic!("operator/src/{file}:{}: what is done with this Api?", source.line(start)));
+            let arguments = source.inside(after + call.get(0).expect("all").end() - 1);
+            note(&found[1], start, made_with, &verbs(&call[1], arguments, file));
+            understood.insert(start);
+        }
+        for found in constructor.find_iter(text) {
+            let handed = text[..found.start()].ends_with("apply_status(context, &") || source.function(found.start()).0 == "api_of";
+            assert!(handed || understood.contains(&found.start()), "operator/src/{file}:{}: an Api that this test does not understand", source.line(found.start()));
+        }
+    }
+    without_api(&sources, &mut add);
+    found
+}
+
+/// What goes another way than by an `Api`, and what one right needs beside it.
+fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, String)) {
+    let ours = || OURS.map(|plural| format!("{plural}.{GROUP}"));
+    let mut counted = BTreeMap::new();
+    for source in sources {
+        let mut each = |words: &str, perform: &mut dyn FnMut(String)| {
+            for (at, _) in source.text.match_indices(words) {
+                *counted.entry(words.to_owned()).or_insert(0_usize) += 1;
+                perform(format!("operator/src/{}:{}", source.file, source.line(at)));
+            }
+        };
+        each("Controller::new(api", &mut |place| ours().iter().for_each(|kind| ["list", "watch"].iter().for_each(|verb| add(Actor::Hub, verb, kind, place.clone()))));
+        each("Recorder::new(", &mut |place| ["create", "patch"].iter().for_each(|verb| add(Actor::Hub, verb, "events.events.k8s.io", place.clone())));
+        // It reads the lease, makes it if it is missing, and applies its changes.
+        each("LeaseManagerBuilder::new(", &mut |place| ["get", "create", "patch"].iter().for_each(|verb| add(Actor::Lease, verb, "leases.coordination.k8s.io", place.clone())));
+        each("client.request_text(", &mut |place| add(Actor::Site, "get", "services/proxy", place));
+        each(".patch(&binding, ", &mut |place| add(Actor::Site, "bind", "clusterroles.rbac.authorization.k8s.io", place));
+        each("bindings.patch(&name, ", &mut |place| add(Actor::Hub, "bind", "clusterroles.rbac.authorization.k8s.io", place));
+        // Roles and RoleBindings are among what is restored.
+        each("pub async fn restore(", &mut |place| ["escalate", "bind"].iter().for_each(|verb| add(Actor::Restore, verb, "*", place.clone())));
+        for other in [".request(", ".request_status(", ".request_stream(", "watcher(", "metadata_watcher(", "reflector("] {
+            assert!(!source.text.contains(other), "operator/src/{}: {other} goes past this test: teach it which right that needs", source.file);
+        }
+    }
+    for (words, times) in [("Controller::new(api", 1), ("Recorder::new(", 1), ("LeaseManagerBuilder::new(", 1), ("client.request_text(", 1), (".patch(&binding, ", 1), ("bindings.patch(&name, ", 1), ("pub async fn restore(", 1)] {
+        assert_eq!(counted.get(words), Some(&times), "{words:?} stands elsewhere or not at all: teach this test");
+    }
+}
