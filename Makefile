@@ -14,7 +14,7 @@ help:
 	@echo 'make clean-demo    take the demo down'
 	@echo 'make test          every suite, with a closing count'
 	@echo 'make bench         figures: throughput and memory at 30,000 objects'
-	@echo 'make generate      write the CRDs and the API reference from the types'
+	@echo 'make generate      write the CRDs and the references of API and command line'
 	@echo 'make lint          what clippy says'
 
 setup:
@@ -35,12 +35,14 @@ clean-demo: build
 test: build
 	@tests/count.sh cargo test --workspace --no-fail-fast
 
+# However it ends, nothing is left. P861_BENCH_OBJECTS=3000 for a quick look; BIN=target/release after cargo build --release --workspace --bins.
 bench: build
-	@cargo run --quiet --package p861-tests --bin p861-bench
+	@bed=bench-$$$$; trap "$(BIN)/testbed --name $$bed down" EXIT; trap 'exit 130' INT TERM; P861_TESTBED=$$bed $(BIN)/p861-bench
 
-generate:
-	@cargo run --quiet --package p861-crds --bin crdgen charts/p861-crds/templates
-	@cargo run --quiet --package p861-crds --bin crdgen -- --docs docs/API.md
+generate: build
+	@$(BIN)/crdgen charts/p861-crds/templates
+	@$(BIN)/crdgen --docs docs/API.md
+	@$(BIN)/p861 reference > docs/CLI.md
 
 lint:
 	@cargo clippy --workspace --all-targets

@@ -21,7 +21,7 @@ use std::{ffi::OsString, process::ExitCode};
 use text::Language;
 
 /// What is printed when there is nothing to perform: the help or version that was asked for, or what was typed wrongly.
-fn unparsed(error: &clap::Error, language: Language, plugin: bool) -> ExitStatus {
+fn unparsed(error: &clap::Error, words: &[OsString], language: Language, plugin: bool) -> ExitStatus {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // If even that can't be printed, there is nobody left to tell.
@@ -34,7 +34,7 @@ fn unparsed(error: &clap::Error, language: Language, plugin: bool) -> ExitStatus
             ExitStatus::Usage
         }
         _ => {
-            Printer::new(language, Output::Table).failure(&error::Failure::usage(text::usage(error, &args::command(language, plugin))));
+            Printer::new(language, Output::Table).failure(&error::Failure::usage(text::usage(error, args::command(language, plugin), words)));
             ExitStatus::Usage
         }
     }
@@ -45,9 +45,9 @@ fn main() -> ExitCode {
     let plugin = args::is_plugin(arguments.first());
     // Help and usage errors are printed before anything is parsed, so the language is looked for first.
     let language = Language::choose(args::language_in(&arguments), |name| std::env::var(name).ok());
-    let cli = match args::parse(arguments, language, plugin) {
+    let cli = match args::parse(arguments.clone(), language, plugin) {
         Ok(cli) => cli,
-        Err(error) => return unparsed(&error, language, plugin).into(),
+        Err(error) => return unparsed(&error, &arguments, language, plugin).into(),
     };
     let printer = Printer::new(language, cli.global.output);
     // Two crates of the tree bring a provider each; TLS is told which one to use. A second installation is the same one.

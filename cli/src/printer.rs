@@ -3,7 +3,7 @@
 use crate::{
     error::Failure,
     format::{Line, Tone},
-    text::{Bilingual, Language, Word},
+    text::{Bilingual, Language},
 };
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -26,17 +26,25 @@ pub enum Output {
     Html,
 }
 
+/// What stands behind stdin and stdout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seat {
+    /// A program, or a file.
+    Program,
+    /// A person at a terminal that can only be written on, line by line.
+    Lines,
+    /// A person at a terminal that can be drawn on.
+    Screen,
+}
+
 /// Prints in one language and form.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Printer {
     /// The language of people's text.
     pub language: Language,
     /// The form of answers.
     pub output: Output,
-    /// A person sits at stdout, and at stdin.
-    pub interactive: bool,
-    /// Whether the terminal can be drawn on.
-    drawable: bool,
+    seat: Seat,
     colour_out: bool,
     colour_err: bool,
 }
@@ -47,17 +55,22 @@ impl Printer {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let plain = dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        Self { language, output, interactive: out && io::stdin().is_terminal(), drawable: !dumb, colour_out: out && !plain, colour_err: err && !plain }
+        let seat = match (out && io::stdin().is_terminal(), dumb) {
+            (false, _) => Seat::Program,
+            (true, true) => Seat::Lines,
+            (true, false) => Seat::Screen,
+        };
+        Self { language, output, seat, colour_out: out && !plain, colour_err: err && !plain }
+    }
+
+    /// Whether a person sits at stdout, and at stdin, who can be asked.
+    pub fn interactive(&self) -> bool {
+        self.seat != Seat::Program
     }
 
     /// Whether colour may be used on stdout.
     pub fn colour(&self) -> bool {
         self.colour_out
-    }
-
-    /// A word in the printer's language.
-    pub fn word(&self, word: Word) -> &'static str {
-        word.pick(self.language)
     }
 
     /// Prints a line of the answer.
@@ -78,6 +91,7 @@ impl Printer {
     }
 
     /// Prints text as it is, for another program or a file.
+    #[allow(clippy::unused_self, reason = "everything that is printed goes through a printer")]
     pub fn raw(&self, text: &str) {
         let mut out = io::stdout().lock();
         // A reader that has seen enough (`| head`) closes the pipe: there is nobody left to tell.
@@ -115,7 +129,7 @@ impl Printer {
 
     /// Whether a run is watched in a view that lives, rather than line by line.
     pub fn live(&self) -> bool {
-        self.interactive && self.drawable && matches!(self.output, Output::Table | Output::Wide)
+        self.seat == Seat::Screen && matches!(self.output, Output::Table | Output::Wide)
     }
 
     /// Whether the answer is for a program.

@@ -120,8 +120,6 @@ fn on_error<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, error: &Error, shar
 /// An object that slipped in from another version: its own status says so.
 async fn report_invalid<D: Drive>(context: &Context, guard: &DeserializeGuard<D::Kind>, error: &str) -> Result<()> {
     let kind = D::Kind::kind(&()).into_owned();
-    let message = format!("this object can't be read by this version of the operator: {error}. Correct the field, or delete the object");
-    tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, "{message}");
     let resource = kube::core::ApiResource::erase::<D::Kind>(&());
     let api: Api<DynamicObject> = match guard.meta().namespace.as_deref() {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
@@ -129,11 +127,16 @@ async fn report_invalid<D: Drive>(context: &Context, guard: &DeserializeGuard<D:
     };
     let name = guard.name_any();
     let current = api.get(&name).await.tried(|| format!("read {kind} {name}"))?;
+    let whole = serde_json::to_value(&current).unwrap_or_default();
+    // Read once more, to say where: the parser that met it first knows only what.
+    let place = serde_path_to_error::deserialize::<_, D::Kind>(whole).err().map(|error| error.path().to_string()).unwrap_or_default();
+    let message = format!("this object can't be read by this version of the operator: {place}: {error}. Correct the field, or delete the object");
     let before: Vec<Condition> = current.data.pointer("/status/conditions").and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default();
-    let after = conditions::apply(&before, &[Verdict::bad(D::CONDITION, "Invalid", message)], guard.meta().generation, Timestamp::now());
+    let after = conditions::apply(&before, &[Verdict::bad(D::CONDITION, "Invalid", message.clone())], guard.meta().generation, Timestamp::now());
     if after == before {
         return Ok(());
     }
+    tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, "{message}");
     context.leadership.ensure()?;
     let patch = serde_json::json!({"status": {"conditions": after}});
     api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write the status of {kind} {name}"))?;

@@ -52,8 +52,11 @@ impl Stage {
         serde_json::from_str(&said.out).map_err(|error| BedError::Refused(format!("p861 {}: {error}: {}", all.join(" "), said.all())))
     }
 
-    /// Creates a run on the hub. `spec` is JSON without the braces around it.
+    /// Creates an object of the district on the hub. One of this name, left by an earlier play on a stage that stays, is deleted first.
     pub fn create(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
+        if self.standing {
+            self.delete(kind, name)?;
+        }
         let document = serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": DISTRICT}, "spec": spec});
         self.apply(self.standby()?, &format!("{}-{name}.json", kind.to_lowercase()), &document.to_string())
     }

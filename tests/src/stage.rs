@@ -24,6 +24,8 @@ pub const BUCKET: &str = "p861-shinan";
 pub struct Stage {
     /// The test bed.
     pub bed: Bed,
+    /// It was up before this process.
+    pub(crate) standing: bool,
     report: Report,
 }
 
@@ -32,7 +34,7 @@ impl Stage {
     pub fn up(name: &str, report: &Report) -> Result<Self> {
         let options = Options { rules: vec![root().join("charts/p861/files/p861.rules.yaml")], ..Options::default() };
         let bed = Bed::up(name, &options, report)?;
-        let stage = Self { bed, report: report.clone() };
+        let stage = Self { bed, standing: false, report: report.clone() };
         thread::scope(|scope| {
             let applications = scope.spawn(|| stage.start_applications());
             report.timed("Installing the operator from its charts", || {
@@ -49,7 +51,7 @@ impl Stage {
 
     /// The stage of this name that was set up before.
     pub fn find(name: &str, report: &Report) -> Result<Option<Self>> {
-        Ok(Bed::find(name, report)?.map(|bed| Self { bed, report: report.clone() }))
+        Ok(Bed::find(name, report)?.map(|bed| Self { bed, standing: true, report: report.clone() }))
     }
 
     /// Brings the operator in that was built last.

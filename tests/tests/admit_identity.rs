@@ -206,8 +206,7 @@ async fn a_status_and_a_finalizer_are_written_without_asking_who_requested_the_r
 async fn where_the_cluster_fills_nothing_in_the_name_must_be_written() {
     let server = tokio::task::spawn_blocking(|| {
         let server = Lone::bare();
-        server.helm(&["install", "p861-crds", "p861-crds", "--create-namespace"]).expect("the kinds install");
-        server.helm(&["install", "p861", "p861", "--set", "admission.mutating=none"]).expect("the operator installs");
+        server.install(&["admission.mutating=none"]);
         server
     });
     let server = server.await.expect("a server");

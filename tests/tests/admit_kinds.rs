@@ -88,12 +88,13 @@ fn unclear(said: &str, kinds: &BTreeMap<String, BTreeSet<String>>) -> Option<&'s
     let field = ["spec", "metadata"].iter().any(|field| said.contains(&format!("is invalid: {field}")) || said.contains(&format!("is invalid: [{field}")));
     let remedies = ["supported values: ", "should match '", ": Required value", "should have at least ", "may not be more than ", "should be less than or equal to ", "should be greater than or equal to ", ": Duplicate value"];
     let by_rule = || kinds.values().flatten().any(|message| said.contains(message.as_str()));
-    if !field {
-        Some("which field is wrong")
-    } else if !remedies.iter().any(|remedy| said.contains(remedy)) && !by_rule() {
-        Some("what to write")
-    } else {
+    // A rule over the whole object has no field; its own words say what it is about.
+    if by_rule() {
         None
+    } else if !field {
+        Some("which field is wrong")
+    } else {
+        (!remedies.iter().any(|remedy| said.contains(remedy))).then_some("what to write")
     }
 }
 

@@ -19,7 +19,7 @@ struct Mark {
 /// Every object that the charts have made, the kinds, and every object of ours.
 fn state(server: &Lone) -> BTreeMap<String, Mark> {
     let mut found = BTreeMap::new();
-    let mut look = |arguments: &[&str]| {
+    let look = |found: &mut BTreeMap<String, Mark>, arguments: &[&str]| {
         for item in server.get(arguments)["items"].as_array().expect("a list") {
             let metadata = &item["metadata"];
             let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -27,10 +27,13 @@ fn state(server: &Lone) -> BTreeMap<String, Mark> {
         }
     };
     let everything = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings";
-    look(&[everything, "--selector", "app.kubernetes.io/name=p861"]);
-    look(&["deployments,services,serviceaccounts,poddisruptionbudgets,roles,rolebindings,configmaps", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/name=p861"]);
-    look(&["customresourcedefinitions"]);
-    look(&["sites,districts,applications,backuprepositories,recoveryplans,backups,restores,drills", "--all-namespaces"]);
+    look(&mut found, &[everything, "--selector", "app.kubernetes.io/name=p861"]);
+    look(&mut found, &["deployments,services,serviceaccounts,poddisruptionbudgets,roles,rolebindings,configmaps", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/name=p861"]);
+    look(&mut found, &["customresourcedefinitions"]);
+    let kinds: Vec<String> = found.keys().filter_map(|name| name.strip_prefix("CustomResourceDefinition/")).map(ToOwned::to_owned).collect();
+    if !kinds.is_empty() {
+        look(&mut found, &[&kinds.join(","), "--all-namespaces"]);
+    }
     found
 }
 
@@ -67,8 +70,7 @@ fn declare(server: &Lone) {
 
 fn installed() -> Lone {
     let server = Lone::bare();
-    server.helm(&["install", "p861-crds", "p861-crds", "--create-namespace"]).expect("the kinds install");
-    server.helm(&["install", "p861", "p861"]).expect("the operator installs");
+    server.install(&[]);
     declare(&server);
     server
 }

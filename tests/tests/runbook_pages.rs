@@ -90,8 +90,7 @@ const NOW: &str = "2026-11-24T00:00:00Z";
 impl Desk {
     fn new() -> Self {
         let server = Lone::bare();
-        server.helm(&["install", "p861-crds", "p861-crds", "--create-namespace"]).expect("the kinds install");
-        server.helm(&["install", "p861", "p861"]).expect("the operator installs");
+        server.install(&[]);
         server.helm(&["upgrade", "p861", "p861", "--reuse-values"]).expect("there is a revision to go back to");
         let desk = Self { server, folder: tempfile::tempdir().expect("a folder") };
         desk.declare();
@@ -110,6 +109,7 @@ impl Desk {
         let run = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "shinan"}, "spec": spec}).to_string();
         self.server.apply(&run("Backup", "approval-1", json!({"applicationRef": {"name": "approval"}, "requestedBy": "administrator"})));
         self.server.apply(&run("Restore", "approval-1-restore", json!({"source": {"backupRef": {"name": "approval-1"}}, "requestedBy": "administrator"})));
+        self.server.apply(&run("Backup", "damaged", json!({"applicationRef": {"name": "portal"}, "requestedBy": "administrator"})));
         for name in ["ended", "running"] {
             self.server.apply(&run("Drill", name, json!({"planRef": {"name": "shinan-core"}, "type": "Isolated", "requestedBy": "administrator"})));
         }
@@ -124,7 +124,7 @@ impl Desk {
         self.status(
             "recoveryplan",
             "shinan-core",
-            &json!({"conditions": [good("Ready")], "preflight": {"checkedTime": NOW, "checks": [{"name": "StandbyReachable", "result": "Pass", "message": "laoshan-dr: 1 of 1 nodes ready"}]},
+            &json!({"observedGeneration": 1, "conditions": [good("Ready")], "preflight": {"changedTime": NOW, "checks": [{"name": "StandbyReachable", "result": "Pass", "message": "laoshan-dr: 1 of 1 nodes ready"}]},
                 "lastDrill": {"name": "ended", "type": "Isolated", "result": "Failed", "completionTime": NOW}}),
         );
     }
@@ -158,7 +158,7 @@ impl Desk {
     /// The labels of each alert, and the names that a person puts in.
     fn labels(page: &str) -> Vec<(&'static str, &'static str)> {
         let (name, drill) = (if page == "P861InvalidObject" { "portal" } else { "approval-1" }, "running");
-        vec![("DISTRICT", "shinan"), ("APPLICATION", "approval"), ("PLAN", "shinan-core"), ("REPOSITORY", "shinan"), ("SITE", "laoshan-dr"), ("KIND", "Application"), ("NAME", name), ("NODE", "node-1"), ("DRILL", drill)]
+        vec![("DISTRICT", "shinan"), ("APPLICATION", "approval"), ("PLAN", "shinan-core"), ("REPOSITORY", "shinan"), ("SITE", "laoshan-dr"), ("KIND", "Application"), ("NAME", name), ("NODE", "node-1"), ("DRILL", drill), ("BACKUP", "damaged")]
     }
 
     /// Runs lines one after the other in one shell, as they are pasted. Gives those that failed, with what they said.
@@ -172,7 +172,7 @@ impl Desk {
         let codes = self.folder.path().join("codes");
         let _ = fs::remove_file(&codes);
         let mut command = Command::new("bash");
-        command.args(["-o", "pipefail", "-c", &script]).current_dir(&work).stdin(Stdio::null()).env("CODES", &codes);
+        command.args(["-c", &script]).current_dir(&work).stdin(Stdio::null()).env("CODES", &codes);
         command.env("PATH", format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH").unwrap_or_default()));
         command.env("KUBECONFIG", self.folder.path().join("kubeconfig")).env("HOME", self.folder.path()).env("P861_LANG", "en").env("EDITOR", "true");
         command.env("RESTIC_REPOSITORY", self.folder.path().join("restic")).env("RESTIC_PASSWORD", "test");
@@ -219,7 +219,7 @@ fn a_command_that_is_wrong_is_noticed() {
     let lines = ["p861 -d \"$DISTRICT\" backup noow", "kubectl get backupz -n \"$DISTRICT\"", "kubectl get \"$UNSET\"", "true"].map(ToOwned::to_owned);
     let failed = desk.shell(&Page::empty("wrong"), &lines[..2]);
     assert_eq!(failed.len(), 2, "{failed:?}");
-    assert!(failed[0].contains("unrecognized subcommand 'noow'") && failed[1].contains("doesn't have a resource type \"backupz\""), "{failed:?}");
+    assert!(failed[0].contains("ended with Some(\"2\")") && failed[0].contains("no command noow") && failed[1].contains("doesn't have a resource type \"backupz\""), "{failed:?}");
     assert_eq!(desk.shell(&Page::empty("wrong"), &lines[2..]).len(), 2, "a label that no alert has ends the shell");
 }
 

@@ -17,7 +17,9 @@ use std::{ffi::OsString, path::PathBuf};
 /// Backups that are proven, drills that are measured, for the 861 platforms of a city's districts
 #[derive(Clone, Debug, Parser)]
 #[command(name = "p861", version, disable_help_subcommand = true, max_term_width = 120)]
-#[command(after_help = "Exit codes: 0 good, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad, 5 a person is waited for, 6 unreachable, 7 --timeout passed, 130 Ctrl-C")]
+#[command(
+    after_help = "Exit codes: 0 good, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad, 5 a person is waited for, 6 unreachable, 7 --timeout passed, 130 Ctrl-C"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -138,4 +140,3 @@ pub fn understands(line: &str) -> bool {
 pub fn is_plugin(program: Option<&OsString>) -> bool {
     program.map(std::path::Path::new).and_then(|path| path.file_stem()).is_some_and(|name| name == "kubectl-p861" || name == "kubectl_p861")
 }
-

@@ -15,7 +15,10 @@ use std::{
     io::{BufRead as _, Write as _},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
 
 /// The operator reads an action within this time, or something is wrong with it.
 const READ_WITHIN: Duration = Duration::from_secs(20);
@@ -89,7 +92,8 @@ fn the_step<K: Watched>(context: &Context<'_>, noun: &str, act: &ActOnStep, run:
     if let Some(step) = &act.step {
         return Ok(step.clone());
     }
-    let waiting: Vec<&str> = run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson && fits(step)).map(|step| step.id.as_str()).collect();
+    let waiting: Vec<&str> =
+        run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson && fits(step)).map(|step| step.id.as_str()).collect();
     match waiting.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => Err(Failure::refused(text::no_step_waits(noun, &act.name, context.hub.place()))),
@@ -101,7 +105,7 @@ fn the_step<K: Watched>(context: &Context<'_>, noun: &str, act: &ActOnStep, run:
 fn needed_reason(context: &Context<'_>, reason: Option<String>, kind: ActionKind) -> Result<String> {
     let given = match reason {
         Some(reason) => reason,
-        None if context.printer.interactive => ask(&format!("{} ", text::ask_reason(kind, None, None, true).pick(context.printer.language)))?,
+        None if context.printer.interactive() => ask(&format!("{} ", text::ask_reason(kind, None, None, true).pick(context.printer.language)))?,
         None => String::new(),
     };
     let given = given.trim().to_owned();
@@ -129,6 +133,7 @@ pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunActi
     }
     let patience = context.global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(READ_WITHIN);
     let deadline = Instant::now() + patience;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::unexpected(text::terminal_trouble(&error.to_string())))?;
     let mut updates = follow::<K>(&context.hub, name);
     loop {
         tokio::select! {
@@ -139,10 +144,15 @@ pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunActi
                 }
                 Some(Seen::Object(..) | Seen::Unreachable(_)) => {}
                 Some(Seen::Refused(failure)) => return Err(failure),
-                Some(Seen::Gone) | None => return Err(Failure::refused(text::run_gone(K::NOUN, name))),
+                Some(Seen::Gone) | None => return Err(Failure::new(ExitStatus::Bad, text::run_gone(K::NOUN, name))),
             },
+            // What was asked for stands in the run and will be read; only this process stops waiting for it.
+            _ = interrupt.recv() => {
+                context.printer.remark(&text::left(K::NOUN, name, &back));
+                return Ok(ExitStatus::Interrupted);
+            }
             () = sleep_until(deadline) => {
-                context.printer.warn(&text::action_unread(K::NOUN, name, patience.as_secs(), &back));
+                context.printer.warn(&text::action_unread(K::NOUN, name, patience.as_secs(), &context.hub.operator_namespace, &back));
                 return Ok(ExitStatus::Timeout);
             }
         }

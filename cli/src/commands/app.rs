@@ -25,7 +25,9 @@ pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<Exit
         AppCommand::Discover(what) => discover(context, what).await,
         AppCommand::List => {
             let applications = hub.list_here::<Application>("").await?;
-            print_list(printer, &applications, &text::no_applications(&hub.namespace), |list| table(list, printer.output == Output::Wide, &hub.clock, printer.language))
+            print_list(printer, &applications, &text::no_applications(&hub.namespace), |list| {
+                table(list, printer.output == Output::Wide, &hub.clock, printer.language)
+            })
         }
         AppCommand::Status(name) => {
             let read = hub.get_here::<Application>(&name.name).await?;
@@ -65,7 +67,10 @@ fn table(applications: &[Application], wide: bool, clock: &Clock, language: Lang
 
 fn page(application: &Application, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let (name, status) = (application.name_any(), application.status.clone().unwrap_or_default());
-    let mut lines = vec![Line::toned(Tone::Strong, format!("{} {name}", text::noun("app").pick(language))).with(format!(" · {}", page::both_names(application.spec.names.as_ref(), &name, language)))];
+    let mut lines = vec![Line::toned(Tone::Strong, format!("{} {name}", text::noun("app").pick(language))).with(match &application.spec.names {
+        Some(names) => format!(" · {}", page::both_names(Some(names), &name, language)),
+        None => String::new(),
+    })];
     let objectives = status.objectives.as_ref().map(|o| {
         let text = |value: Option<&p861_crds::Duration>| value.map_or_else(|| "-".to_owned(), |value| value.0.clone());
         format!("RTO {}, RPO {}", text(o.rto.as_ref()), text(o.rpo.as_ref()))
@@ -77,7 +82,10 @@ fn page(application: &Application, clock: &Clock, language: Language, place: &st
             .maybe(text::F_ACTIVE_SITE, status.active_site.as_ref())
             .maybe(text::F_OBJECTIVES, objectives)
             .maybe(text::F_BACKUP, status.last_backup.as_ref().map(|last| format!("{}, {}", last.name, ago(last.recovery_point_time.0))))
-            .maybe(text::F_VERIFIED, (!status.verified.is_empty()).then(|| status.verified.iter().map(|v| format!("{:?} {}", v.level, v.backup)).collect::<Vec<_>>().join(", ")))
+            .maybe(
+                text::F_VERIFIED,
+                (!status.verified.is_empty()).then(|| status.verified.iter().map(|v| format!("{:?} {}", v.level, v.backup)).collect::<Vec<_>>().join(", ")),
+            )
             .maybe(text::F_PLAN, status.recovery_plan.as_ref())
             .maybe(text::F_DRILL, status.last_drill.as_ref().map(|last| format!("{}, {}", last.name, ago(last.completion_time.0))))
             .lines(),
@@ -121,7 +129,9 @@ async fn discover(context: &Context<'_>, what: &Discover) -> Result<ExitStatus> 
 /// Whether the district may touch a namespace of a site.
 fn is_allotted(district: &District, namespace: &str) -> bool {
     match &district.spec.site_namespaces {
-        Some(allotted) if !allotted.names.is_empty() || !allotted.prefixes.is_empty() => allotted.names.iter().any(|name| name == namespace) || allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str())),
+        Some(allotted) if !allotted.names.is_empty() || !allotted.prefixes.is_empty() => {
+            allotted.names.iter().any(|name| name == namespace) || allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str()))
+        }
         _ => namespace.starts_with(&format!("{}-", district.name_any())),
     }
 }

@@ -74,7 +74,9 @@ async fn list(context: &Context<'_>, what: &BackupList) -> Result<ExitStatus> {
     }
     let count = backups.items.len();
     let alone = what.application.is_some();
-    print_list(printer, &backups, &text::no_backups(&hub.namespace, what.application.as_deref()), |backups| table(backups, alone, printer.output == Output::Wide, &hub.clock, printer.language))?;
+    print_list(printer, &backups, &text::no_backups(&hub.namespace, what.application.as_deref()), |backups| {
+        table(backups, alone, printer.output == Output::Wide, &hub.clock, printer.language)
+    })?;
     if !printer.structured() && count < all {
         printer.remark(&text::backups_shown(count, all));
     }
@@ -148,11 +150,17 @@ fn table(backups: &[Backup], alone: bool, wide: bool, clock: &Clock, language: L
 /// A backup's page.
 fn page(backup: &Backup, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let status = backup.status.clone().unwrap_or_default();
-    let mut lines = vec![Line::toned(Tone::Strong, format!("{} {} ", text::noun("backup").pick(language), backup.name_any())).then(phase_cell(status.phase.unwrap_or_default(), language))];
+    let mut lines = vec![
+        Line::toned(Tone::Strong, format!("{} {} ", text::noun("backup").pick(language), backup.name_any()))
+            .then(phase_cell(status.phase.unwrap_or_default(), language)),
+    ];
     let contents = status.contents.as_ref().map(|c| text::contents(c).pick(language).to_owned());
     lines.extend(
         Facts::new(language)
-            .maybe(text::F_DATA_AS_OF, status.recovery_point_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()))
+            .maybe(
+                text::F_DATA_AS_OF,
+                status.recovery_point_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()),
+            )
             .with(text::F_APPLICATION, &backup.spec.application_ref.name)
             .maybe(text::F_SITE, status.site.as_ref())
             .maybe(text::F_CONTENTS, contents)

@@ -36,7 +36,8 @@ fn list(districts: &[District], wide: bool, language: Language) -> Vec<Line> {
     let mut table = Table::new(language, &heads);
     for district in districts {
         let name = district.name_any();
-        let of = |role: SiteRole| district.spec.sites.iter().filter(|site| site.role == role).map(|site| site.site_ref.name.as_str()).collect::<Vec<_>>().join(", ");
+        let of =
+            |role: SiteRole| district.spec.sites.iter().filter(|site| site.role == role).map(|site| site.site_ref.name.as_str()).collect::<Vec<_>>().join(", ");
         let conditions = district.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let mut row = vec![
             Line::of(&name),

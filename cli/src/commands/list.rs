@@ -23,7 +23,9 @@ pub fn print_list<K: Kind>(printer: &Printer, listing: &Listing<K>, none: &Bilin
         printer.warn(why);
     }
     match printer.output {
-        Output::Json | Output::Yaml => printer.structure(&json!({"apiVersion": "v1", "kind": "List", "items": listing.raw, "metadata": {"resourceVersion": ""}}))?,
+        Output::Json | Output::Yaml => {
+            printer.structure(&json!({"apiVersion": "v1", "kind": "List", "items": listing.raw, "metadata": {"resourceVersion": ""}}))?;
+        }
         Output::Name => {
             for name in listing.raw.iter().filter_map(name_of) {
                 printer.line(&Line::of(full_name::<K>(name)));

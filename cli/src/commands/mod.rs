@@ -45,7 +45,7 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
     match &cli.command {
         Command::Completions { shell } => return Ok(completions::print(*shell, printer)),
         Command::Man { folder } => return man::write(folder, printer),
-        Command::Reference => return reference::print(printer),
+        Command::Reference => return Ok(reference::print(printer)),
         _ => {}
     }
     let report = matches!(&cli.command, Command::Drill(crate::args::DrillCommand::Report(_)));

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     format::Clock,
     hub::{Heartbeat, Kind, Run, typed},
+    run::question,
     text::{self, Language},
 };
 use jiff::SignedDuration;
@@ -83,7 +84,7 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
             }
         };
     }
-    declared!(&objects.district, &["Ready", "AccessApplied"]);
+    declared!(objects.district.iter(), &["Ready", "AccessApplied"]);
     declared!(&objects.sites, &["Ready", "Reachable"]);
     declared!(&objects.repositories, &["Ready", "Checked", "OffSite"]);
     declared!(&objects.applications, &["Ready", "Healthy", "Protected", "Recoverable"]);
@@ -98,7 +99,8 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
     objects.restores.iter().for_each(|restore| list.run(restore));
     for drill in &objects.drills {
         list.run(drill);
-        let left = page::condition(drill.conditions(), "CleanedUp").filter(|cleaned| is_bad(cleaned) && (drill.phase().is_end() || cleaned.reason == "CleanUpFailed"));
+        let left =
+            page::condition(drill.conditions(), "CleanedUp").filter(|cleaned| is_bad(cleaned) && (drill.phase().is_end() || cleaned.reason == "CleanUpFailed"));
         if let Some(condition) = left {
             list.condition(drill, condition);
         }
@@ -155,14 +157,23 @@ impl List<'_> {
             RunPhase::Paused => self.add(full_name::<K>(&name), noun, &name, "Paused", &text::is_paused(), Some(format!("p861 {noun} resume {name}")), false),
             RunPhase::WaitingForPerson => {
                 for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
-                    let asked = |language: Language| step.prompt.as_ref().map_or_else(|| text::operator_says(&step.message).pick(language).to_owned(), |prompt| prompt.in_language(language.key()).to_owned());
-                    let said = text::Bilingual { en: format!("{}: {}", step.id, asked(Language::En)), zh: format!("{}：{}", step.id, asked(Language::Zh)) };
+                    let said = text::Bilingual {
+                        en: format!("{}: {}", step.id, question(step, Language::En)),
+                        zh: format!("{}：{}", step.id, question(step, Language::Zh)),
+                    };
                     let verb = if step.prompt.is_some() { "answer" } else { "retry" };
                     let command = step.remedy.clone().unwrap_or_else(|| format!("p861 {noun} {verb} {name} {}", step.id));
                     self.add(full_name::<K>(&name), noun, &name, "WaitingForPerson", &said, Some(command), false);
                 }
             }
-            RunPhase::Pending | RunPhase::Running | RunPhase::Aborting | RunPhase::CleaningUp | RunPhase::Succeeded | RunPhase::Failed | RunPhase::Aborted | RunPhase::Refused => {}
+            RunPhase::Pending
+            | RunPhase::Running
+            | RunPhase::Aborting
+            | RunPhase::CleaningUp
+            | RunPhase::Succeeded
+            | RunPhase::Failed
+            | RunPhase::Aborted
+            | RunPhase::Refused => {}
         }
     }
 
@@ -171,7 +182,16 @@ impl List<'_> {
         let place = self.telling.place;
         // A command that came from a condition is complete already.
         let command = command.map(|command| if !place.is_empty() && command.ends_with(place) { command } else { typed(&command, place) });
-        self.needs.push(Need { object, noun, name: name.to_owned(), condition: condition.to_owned(), said: said.pick(self.telling.language).to_owned(), message: said.en.clone(), command, bad });
+        self.needs.push(Need {
+            object,
+            noun,
+            name: name.to_owned(),
+            condition: condition.to_owned(),
+            said: said.pick(self.telling.language).to_owned(),
+            message: said.en.clone(),
+            command,
+            bad,
+        });
     }
 }
 
@@ -219,10 +239,13 @@ mod tests {
 
     #[test]
     fn a_run_that_waits_is_told_with_the_command_that_answers_it() {
-        let waits = drill("d", json!({"phase": "WaitingForPerson", "currentSteps": [
-            {"id": "announce", "phase": "WaitingForPerson", "attempt": 1, "message": "0 of 1 answered", "prompt": {"en": "Called?"}, "remedy": "p861 drill answer d announce --yes"},
-            {"id": "check/a/b", "phase": "Running", "attempt": 1, "message": "under way"}
-        ]}));
+        let waits = drill(
+            "d",
+            json!({"phase": "WaitingForPerson", "currentSteps": [
+                {"id": "announce", "phase": "WaitingForPerson", "attempt": 1, "message": "0 of 1 answered", "prompt": {"en": "Called?"}, "remedy": "p861 drill answer d announce --yes"},
+                {"id": "check/a/b", "phase": "Running", "attempt": 1, "message": "under way"}
+            ]}),
+        );
         let paused = drill("p", json!({"phase": "Paused"}));
         assert_eq!(
             told(&Objects { drills: vec![waits, paused, drill("r", json!({"phase": "Running"}))], ..Objects::default() }),
@@ -235,21 +258,28 @@ mod tests {
 
     #[test]
     fn what_an_ended_drill_left_is_told_and_what_a_running_one_uses_is_not() {
-        let standing = |phase: &str| drill(phase, json!({"phase": phase, "conditions": [condition("CleanedUp", "False", "InUse", "2 namespaces on laoshan-dr")]}));
+        let standing =
+            |phase: &str| drill(phase, json!({"phase": phase, "conditions": [condition("CleanedUp", "False", "InUse", "2 namespaces on laoshan-dr")]}));
         assert_eq!(told(&Objects { drills: vec![standing("Running"), standing("Failed")], ..Objects::default() }).len(), 1);
     }
 
     #[test]
     fn an_operator_that_renews_its_lease_is_alive_and_any_other_is_told() {
         let beat = |renewed: Option<&str>| Some(Heartbeat { renewed: renewed.map(|time| time.parse().expect("a time")), holds: SignedDuration::from_secs(15) });
-        for (heartbeat, silent) in [(None, false), (beat(Some("2026-11-24T00:29:50Z")), false), (beat(Some("2026-11-24T00:20:00Z")), true), (beat(None), true)] {
+        for (heartbeat, silent) in [(None, false), (beat(Some("2026-11-24T00:29:50Z")), false), (beat(Some("2026-11-24T00:20:00Z")), true), (beat(None), true)]
+        {
             assert_eq!(!told(&Objects { heartbeat, ..Objects::default() }).is_empty(), silent, "{heartbeat:?}");
         }
     }
 
     #[test]
     fn a_plan_that_was_never_drilled_is_told_with_the_drill_to_type() {
-        let plan: RecoveryPlan = object("RecoveryPlan", "core", json!({"repositoryRef": {"name": "r"}, "groups": []}), json!({"conditions": [condition("Drilled", "False", "NeverDrilled", "no isolated drill of this plan has ended: p861 drill run")]}));
+        let plan: RecoveryPlan = object(
+            "RecoveryPlan",
+            "core",
+            json!({"repositoryRef": {"name": "r"}, "groups": []}),
+            json!({"conditions": [condition("Drilled", "False", "NeverDrilled", "no isolated drill of this plan has ended: p861 drill run")]}),
+        );
         assert_eq!(told(&Objects { plans: vec![plan], ..Objects::default() })[0].2.as_deref(), Some("p861 drill run core -d shinan"));
     }
 }

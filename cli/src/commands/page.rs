@@ -177,7 +177,14 @@ mod tests {
 
     #[test]
     fn a_chinese_reader_gets_the_reasons_text_and_the_message() {
-        let condition = Condition { type_: "Recoverable".into(), status: "False".into(), reason: "NeverVerified".into(), message: "no Probed backup".into(), observed_generation: None, last_transition_time: p861_crds::Time(jiff::Timestamp::UNIX_EPOCH) };
+        let condition = Condition {
+            type_: "Recoverable".into(),
+            status: "False".into(),
+            reason: "NeverVerified".into(),
+            message: "no Probed backup".into(),
+            observed_generation: None,
+            last_transition_time: p861_crds::Time(jiff::Timestamp::UNIX_EPOCH),
+        };
         let reader = |language| Reader { language, place: " -d shinan", name: "portal" };
         assert_eq!(says(&condition, &reader(Language::Zh)).0, "从未验证（no Probed backup）");
         assert_eq!(says(&condition, &reader(Language::En)).0, "no Probed backup");

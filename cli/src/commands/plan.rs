@@ -17,7 +17,10 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::{RecoveryPlan, recovery::plan::{PreflightCheck, PreflightResult}};
+use p861_crds::{
+    RecoveryPlan,
+    recovery::plan::{PreflightCheck, PreflightResult},
+};
 use serde_json::json;
 
 /// The key of a plan's steps.
@@ -88,7 +91,8 @@ fn head(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Line {
 fn page(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Vec<Line> {
     let status = plan.status.clone().unwrap_or_default();
     let mut lines = vec![head(hub, plan, language)];
-    let members = |group: &p861_crds::recovery::plan::Group| group.members.iter().map(|member| member.application_ref.name.as_str()).collect::<Vec<_>>().join(", ");
+    let members =
+        |group: &p861_crds::recovery::plan::Group| group.members.iter().map(|member| member.application_ref.name.as_str()).collect::<Vec<_>>().join(", ");
     let groups: Vec<String> = plan.spec.groups.iter().map(|group| format!("{} ({})", group.name, members(group))).collect();
     let ago = |time: jiff::Timestamp| text::ago(&hub.clock.minute(time), &hub.clock.age(time, language)).pick(language).to_owned();
     let last = status.last_drill.as_ref().map(|last| format!("{}: {}, {}", last.name, text::result(last.result).pick(language), ago(last.completion_time.0)));

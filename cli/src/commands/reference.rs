@@ -2,12 +2,12 @@
 
 use crate::{
     args,
-    error::Result,
     exit::ExitStatus,
     printer::Printer,
     text::{self, Language},
 };
 use clap::{Arg, Command};
+use std::fmt::Write as _;
 
 const HEAD: &str = "\
 # p861, command by command
@@ -18,27 +18,33 @@ Generated from cli/src/args by: make generate. `p861 COMMAND --help` says the sa
 ";
 
 /// Prints the page. It is English, as the other references are.
-pub fn print(printer: &Printer) -> Result<ExitStatus> {
+pub fn print(printer: &Printer) -> ExitStatus {
     let mut root = args::command(Language::En, false);
     root.build();
     let mut page = HEAD.to_owned();
     page.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
     for (status, meaning) in text::EXIT_CODES {
-        page.push_str(&format!("| {} | {meaning} |\n", status.code()));
+        let _ = writeln!(page, "| {} | {meaning} |", status.code());
     }
     page.push_str("\n## Options of every command\n\n");
     let every: Vec<&Arg> = root.get_arguments().filter(|argument| is_general(argument) && !argument.is_hide_set()).collect();
     page.push_str(&table(&every));
     for noun in visible(&root) {
-        page.push_str(&format!("\n## p861 {}\n\n{}.\n", noun.get_name(), about(noun)));
+        let _ = writeln!(page, "\n## p861 {}\n\n{}.", noun.get_name(), about(noun));
         page.push_str(&own_arguments(noun));
         for verb in visible(noun) {
-            page.push_str(&format!("\n### {}\n\n{}.\n\n```\n{}\n```\n", usage(verb).split(" [").next().unwrap_or_default().split(" <").next().unwrap_or_default(), about(verb), usage(verb)));
+            let _ = write!(
+                page,
+                "\n### {}\n\n{}.\n\n```\n{}\n```\n",
+                usage(verb).split(" [").next().unwrap_or_default().split(" <").next().unwrap_or_default(),
+                about(verb),
+                usage(verb)
+            );
             page.push_str(&own_arguments(verb));
         }
     }
     printer.raw(&page);
-    Ok(ExitStatus::Good)
+    ExitStatus::Good
 }
 
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {
@@ -60,7 +66,10 @@ fn is_general(argument: &Arg) -> bool {
 }
 
 fn own_arguments(command: &Command) -> String {
-    let own: Vec<&Arg> = command.get_arguments().filter(|argument| !is_general(argument) && !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version")).collect();
+    let own: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|argument| !is_general(argument) && !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version"))
+        .collect();
     if own.is_empty() { String::new() } else { format!("\n{}", table(&own)) }
 }
 
@@ -71,21 +80,26 @@ fn table(arguments: &[&Arg]) -> String {
         if argument.get_action().takes_values() {
             let possible: Vec<String> = argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
             if !possible.is_empty() {
-                meaning.push_str(&format!("; one of {}", possible.join(", ")));
+                let _ = write!(meaning, "; one of {}", possible.join(", "));
             }
             let default: Vec<String> = argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
             if !default.is_empty() {
-                meaning.push_str(&format!("; {} when absent", default.join(", ")));
+                let _ = write!(meaning, "; {} when absent", default.join(", "));
             }
         }
-        lines.push_str(&format!("| `{}` | {} |\n", spelled(argument), meaning.replace('|', "\\|")));
+        let _ = writeln!(lines, "| `{}` | {} |", spelled(argument), meaning.replace('|', "\\|"));
     }
     lines
 }
 
 /// `-o, --output FORM`, or `PLAN`.
 fn spelled(argument: &Arg) -> String {
-    let value = argument.get_value_names().filter(|_| argument.get_action().takes_values()).and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default();
+    let value = argument
+        .get_value_names()
+        .filter(|_| argument.get_action().takes_values())
+        .and_then(|names| names.first())
+        .map(ToString::to_string)
+        .unwrap_or_default();
     if argument.is_positional() {
         return if argument.is_required_set() { value } else { format!("[{value}]") };
     }

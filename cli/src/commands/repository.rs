@@ -22,7 +22,9 @@ pub async fn perform(context: &Context<'_>, command: &RepositoryCommand) -> Resu
     match command {
         RepositoryCommand::List => {
             let repositories = context.hub.list_here::<BackupRepository>("").await?;
-            print_list(printer, &repositories, &text::no_repositories(&context.hub.namespace), |all| list(all, printer.output == Output::Wide, printer.language))
+            print_list(printer, &repositories, &text::no_repositories(&context.hub.namespace), |all| {
+                list(all, printer.output == Output::Wide, printer.language)
+            })
         }
         RepositoryCommand::Show(name) => {
             let repository = context.hub.get_here::<BackupRepository>(&name.name).await?;
@@ -77,12 +79,18 @@ fn show(repository: &BackupRepository, clock: &Clock, language: Language, place:
         Facts::new(language)
             .with(text::F_LOCATION, location(repository))
             .with(text::F_DOMAIN, &repository.spec.failure_domain)
-            .maybe(text::F_USED, status.used.as_ref().map(|used| match &repository.spec.capacity {
-                Some(capacity) => text::of(&size(used), &size(capacity)).pick(language).to_owned(),
-                None => size(used),
-            }))
+            .maybe(
+                text::F_USED,
+                status.used.as_ref().map(|used| match &repository.spec.capacity {
+                    Some(capacity) => text::of(&size(used), &size(capacity)).pick(language).to_owned(),
+                    None => size(used),
+                }),
+            )
             .maybe(text::F_SNAPSHOTS, status.snapshots.map(|number| number.to_string()))
-            .maybe(text::F_LAST_CHECK, status.last_check_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()))
+            .maybe(
+                text::F_LAST_CHECK,
+                status.last_check_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()),
+            )
             .with(text::F_MOVERS, repository.spec.limits.movers.to_string())
             .maybe(text::F_REPOSITORY_ID, status.repository_id.as_ref())
             .lines(),

@@ -35,7 +35,9 @@ pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<
         RestoreCommand::List => {
             let mut restores = hub.list_here::<Restore>("").await?;
             restores.sort_by_key(|restore| (std::cmp::Reverse(restore.metadata.creation_timestamp.as_ref().map(|time| time.0)), restore.name_any()));
-            print_list(printer, &restores, &text::no_restores(&hub.namespace), |restores| table(restores, printer.output == Output::Wide, &hub.clock, printer.language))
+            print_list(printer, &restores, &text::no_restores(&hub.namespace), |restores| {
+                table(restores, printer.output == Output::Wide, &hub.clock, printer.language)
+            })
         }
         RestoreCommand::Show(name) => show_run::<Restore>(context, &name.name).await,
         RestoreCommand::Act(verb) => act::perform::<Restore>(context, verb).await,
@@ -46,7 +48,12 @@ fn spec(what: &RestoreWhat, mode: RestoreMode) -> RestoreSpec {
     RestoreSpec {
         source: RestoreSource { backup_ref: Some(ObjectReference::new(&what.backup)), ..RestoreSource::default() },
         mode,
-        target: RestoreTarget { site_ref: what.site.clone().map(ObjectReference::new), namespace_mappings: what.map.clone(), path_prefix: what.prefix.clone(), ..RestoreTarget::default() },
+        target: RestoreTarget {
+            site_ref: what.site.clone().map(ObjectReference::new),
+            namespace_mappings: what.map.clone(),
+            path_prefix: what.prefix.clone(),
+            ..RestoreTarget::default()
+        },
         select: RestoreSelection { files: what.selected_files(), ..RestoreSelection::default() },
         conflict_policy: what.conflict.into(),
         deadline: "6h".into(),
@@ -61,13 +68,13 @@ fn options(spec: &RestoreSpec) -> String {
     words.extend(spec.target.namespace_mappings.iter().map(|mapping| format!(" --map {}={}", mapping.from, mapping.to)));
     for file in &spec.select.files {
         match file.paths.as_slice() {
-            [] => words.push_str(&format!(" --files {}", file.claim)),
+            [] => words.extend([format!(" --files {}", file.claim)]),
             paths => words.extend(paths.iter().map(|path| format!(" --files {}:{path}", file.claim))),
         }
     }
     words.extend(spec.target.path_prefix.iter().map(|prefix| format!(" --prefix {prefix}")));
     if spec.conflict_policy != ConflictPolicy::default() {
-        words.push_str(&format!(" --conflict {:?}", spec.conflict_policy));
+        words.extend([format!(" --conflict {:?}", spec.conflict_policy)]);
     }
     words
 }
@@ -91,7 +98,7 @@ async fn run(context: &Context<'_>, what: &RestoreRun) -> Result<ExitStatus> {
     match (&what.belief, what.yes) {
         (Some(belief), true) if belief == name => {}
         (Some(belief), true) => return Err(Failure::refused(text::wrong_belief("--backup", belief, name))),
-        _ if printer.interactive => {
+        _ if printer.interactive() => {
             let application = hub.get_here::<Application>(&backup.spec.application_ref.name).await?.object;
             printer.lines(&announcement(&backup, &application, &spec, hub, printer.language));
             let answer = act::ask(&format!("{} ", text::type_to_go_on(name).pick(printer.language)))?;
@@ -114,8 +121,16 @@ fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, 
         Some(mapping) => format!("{namespace} → {}", mapping.to),
         None => namespace.clone(),
     });
-    let as_of = status.recovery_point_time.as_ref().map(|time| text::data_as_of(&hub.clock.moment(time.0), &hub.clock.age(time.0, language), None).pick(language).to_owned());
-    let files: Vec<String> = spec.select.files.iter().map(|file| if file.paths.is_empty() { file.claim.clone() } else { format!("{}:{}", file.claim, file.paths.join(", ")) }).collect();
+    let as_of = status
+        .recovery_point_time
+        .as_ref()
+        .map(|time| text::data_as_of(&hub.clock.moment(time.0), &hub.clock.age(time.0, language), None).pick(language).to_owned());
+    let files: Vec<String> = spec
+        .select
+        .files
+        .iter()
+        .map(|file| if file.paths.is_empty() { file.claim.clone() } else { format!("{}:{}", file.claim, file.paths.join(", ")) })
+        .collect();
     let mut lines = vec![Line::toned(Tone::Warn, text::restore_head(&name).pick(language))];
     let facts = Facts::new(language).maybe(text::F_DATA, as_of).with(text::F_SITE, site).with(text::F_NAMESPACES, into.collect::<Vec<_>>().join(", "));
     let facts = if files.is_empty() {
@@ -180,7 +195,9 @@ fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
 
 fn planned_table(planned: &[Planned], language: Language) -> Vec<Line> {
     let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
-    planned.iter().for_each(|line| table.row(planned_row(line, language)));
+    for line in planned {
+        table.row(planned_row(line, language));
+    }
     if table.is_empty() { Vec::new() } else { table.lines() }
 }
 
@@ -188,7 +205,8 @@ fn planned_table(planned: &[Planned], language: Language) -> Vec<Line> {
 fn preview_page(restore: &Restore, planned: &[Planned], data: Option<String>, place: &str, language: Language) -> Vec<Line> {
     let status = restore.status.clone().unwrap_or_default();
     let changes = status.changes.clone().unwrap_or_default();
-    let number = |action: &str, count: i64| vec![Line::of(text::planned(action, language)), Line::of(text::objects(count).pick(language)), Line::of("-"), Line::of("")];
+    let number =
+        |action: &str, count: i64| vec![Line::of(text::planned(action, language)), Line::of(text::objects(count).pick(language)), Line::of("-"), Line::of("")];
     let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
     if changes.create > 0 {
         table.row(number("create", changes.create));
@@ -227,9 +245,18 @@ fn stands_in_the_way(restore: &Restore) -> bool {
 
 fn page(restore: &Restore, place: &str, language: Language) -> Vec<Line> {
     let status = restore.status.clone().unwrap_or_default();
-    let mut lines = vec![Line::toned(Tone::Strong, format!("{} {} ", text::noun("restore").pick(language), restore.name_any())).then(phase_cell(status.phase.unwrap_or_default(), language))];
+    let mut lines = vec![
+        Line::toned(Tone::Strong, format!("{} {} ", text::noun("restore").pick(language), restore.name_any()))
+            .then(phase_cell(status.phase.unwrap_or_default(), language)),
+    ];
     let changes = status.changes.as_ref().map(|changes| text::changes(changes).pick(language).to_owned());
-    lines.extend(Facts::new(language).maybe(text::F_FROM_BACKUP, status.backup.as_ref()).maybe(text::F_SITE, status.site.as_ref()).maybe(text::F_CONTENTS, changes).lines());
+    lines.extend(
+        Facts::new(language)
+            .maybe(text::F_FROM_BACKUP, status.backup.as_ref())
+            .maybe(text::F_SITE, status.site.as_ref())
+            .maybe(text::F_CONTENTS, changes)
+            .lines(),
+    );
     lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &restore.name_any() }));
     lines
 }
@@ -280,13 +307,18 @@ mod tests {
     fn the_command_of_a_preview_says_the_same_as_the_preview() {
         let typed = ["--site", "laoshan-dr", "--map", "a=b", "--files", "c:/x", "--files", "c:/y", "--files", "d", "--prefix", "/p", "--conflict", "Merge"];
         let words = ["p861", "restore", "preview", "approval-1"].iter().chain(&typed).map(std::ffi::OsString::from);
-        let crate::args::Command::Restore(RestoreCommand::Preview(preview)) = crate::args::parse(words, Language::En, false).expect("it is understood").command else { panic!("another command") };
+        let crate::args::Command::Restore(RestoreCommand::Preview(preview)) = crate::args::parse(words, Language::En, false).expect("it is understood").command
+        else {
+            panic!("another command")
+        };
         assert_eq!(options(&spec(&preview.what, RestoreMode::Preview)).split_whitespace().collect::<Vec<_>>(), typed);
     }
 
     #[test]
     fn what_would_stop_a_restore_makes_its_preview_bad() {
-        let preview = |policy: &str, change: i64, refused: i64| restore(json!({"mode": "Preview", "conflictPolicy": policy}), json!({"create": 1, "change": change, "same": 0, "refused": refused}));
+        let preview = |policy: &str, change: i64, refused: i64| {
+            restore(json!({"mode": "Preview", "conflictPolicy": policy}), json!({"create": 1, "change": change, "same": 0, "refused": refused}))
+        };
         assert_eq!(preview("Refuse", 0, 0).verdict(), ExitStatus::Good);
         assert_eq!(preview("Refuse", 1, 0).verdict(), ExitStatus::Bad);
         assert_eq!(preview("Merge", 1, 0).verdict(), ExitStatus::Good);
@@ -295,10 +327,18 @@ mod tests {
 
     #[test]
     fn a_preview_names_what_is_in_the_way_and_counts_the_rest() {
-        let preview = restore(json!({"mode": "Preview", "conflictPolicy": "Refuse", "target": {"siteRef": {"name": "laoshan-dr"}}}), json!({"create": 137, "change": 2, "same": 5, "refused": 1}));
-        let planned = |action: &str, kind: &str, name: &str, why: &str| Planned { action: action.into(), kind: kind.into(), name: name.into(), why: why.into() };
-        let listed = [planned("change", "ConfigMap", "approval-config", "data.mode: live → maintenance"), planned("refused", "Ingress", "approval-old", "v1beta1 is not served")];
-        let lines: Vec<String> = preview_page(&preview, &listed, Some("1 streams, 1 volumes, 1.8 GiB".into()), " -d shinan", Language::En).iter().map(ToString::to_string).collect();
+        let preview = restore(
+            json!({"mode": "Preview", "conflictPolicy": "Refuse", "target": {"siteRef": {"name": "laoshan-dr"}}}),
+            json!({"create": 137, "change": 2, "same": 5, "refused": 1}),
+        );
+        let planned =
+            |action: &str, kind: &str, name: &str, why: &str| Planned { action: action.into(), kind: kind.into(), name: name.into(), why: why.into() };
+        let listed = [
+            planned("change", "ConfigMap", "approval-config", "data.mode: live → maintenance"),
+            planned("refused", "Ingress", "approval-old", "v1beta1 is not served"),
+        ];
+        let lines: Vec<String> =
+            preview_page(&preview, &listed, Some("1 streams, 1 volumes, 1.8 GiB".into()), " -d shinan", Language::En).iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
             [

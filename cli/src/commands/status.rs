@@ -31,7 +31,8 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let repositories = read(printer, hub.list_here::<BackupRepository>("").await?);
     let applications = read(printer, hub.list_here::<Application>("").await?);
     let plans = read(printer, hub.list_here::<RecoveryPlan>("").await?);
-    let (backups, restores, drills) = (hub.list_here::<Backup>("").await?.items, hub.list_here::<Restore>("").await?.items, hub.list_here::<Drill>("").await?.items);
+    let (backups, restores, drills) =
+        (hub.list_here::<Backup>("").await?.items, hub.list_here::<Restore>("").await?.items, hub.list_here::<Drill>("").await?.items);
     let heartbeat = hub.heartbeat().await?;
     let clock = hub.clock.at(Timestamp::now());
     let objects = Objects {
@@ -78,7 +79,10 @@ fn read<K: Kind>(printer: &Printer, listing: Listing<K>) -> Listing<K> {
 
 /// `Shinan District 市南区 370202 · hub on laoshan-dr · 2026-11-24 08:02 +08:00`.
 fn title(hub: &Hub, sites: &[Site], clock: &Clock, language: Language) -> Line {
-    let title = hub.district.as_ref().map_or_else(|| hub.namespace.clone(), |district| format!("{} {}", both_names(Some(&district.spec.names), &district.name_any(), language), district.spec.code));
+    let title = hub.district.as_ref().map_or_else(
+        || hub.namespace.clone(),
+        |district| format!("{} {}", both_names(Some(&district.spec.names), &district.name_any(), language), district.spec.code),
+    );
     let home = sites.iter().find(|site| site.spec.access.in_cluster.is_some()).map(kube::ResourceExt::name_any);
     let at = home.map_or_else(|| hub.address.clone(), |site| text::hub_on(&site).pick(language).to_owned());
     Line::toned(Tone::Strong, title).with(format!(" · {at} · {}", clock.minute_and_offset(clock.now)))
@@ -123,7 +127,12 @@ fn holds(conditions: Option<&Vec<Condition>>, kind: &str) -> bool {
 /// `xinxi-dasha Primary, Ready, 18/18 nodes, 1 plan active`.
 fn site_line(site: &Site, objects: &Objects, language: Language) -> String {
     let (name, status) = (site.name_any(), site.status.clone().unwrap_or_default());
-    let role = objects.district.iter().flat_map(|district| &district.spec.sites).find(|known| known.site_ref.name == name).map(|known| text::role(known.role).pick(language));
+    let role = objects
+        .district
+        .iter()
+        .flat_map(|district| &district.spec.sites)
+        .find(|known| known.site_ref.name == name)
+        .map(|known| text::role(known.role).pick(language));
     let ready = match page::condition(&status.conditions, "Ready") {
         Some(condition) if condition.status == "True" => text::READY_NOW.pick(language).to_owned(),
         Some(condition) => page::reason_of(condition, language),
@@ -139,7 +148,8 @@ fn site_line(site: &Site, objects: &Objects, language: Language) -> String {
 /// `12 of 12 Protected, 11 Recoverable; oldest recovery point 32m`.
 fn protection(applications: &[Application], clock: &Clock, language: Language) -> Line {
     let count = |kind: &str| applications.iter().filter(|application| holds(application.status.as_ref().map(|status| &status.conditions), kind)).count();
-    let points: Vec<Timestamp> = applications.iter().filter_map(|application| application.status.as_ref()?.last_backup.as_ref()).map(|last| last.recovery_point_time.0).collect();
+    let points: Vec<Timestamp> =
+        applications.iter().filter_map(|application| application.status.as_ref()?.last_backup.as_ref()).map(|last| last.recovery_point_time.0).collect();
     let oldest = points.iter().min().map(|oldest| clock.age(*oldest, language));
     let bare = applications.len() - points.len();
     Line::of(text::protection(applications.len(), count("Protected"), count("Recoverable"), oldest.as_deref(), bare).pick(language))

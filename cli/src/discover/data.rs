@@ -69,10 +69,14 @@ impl Database<'_> {
     pub fn stream(&self) -> Value {
         let (dump, restore) = match self.product {
             Product::Postgres => self.postgres(),
-            Product::Mysql => Self::shell("mysqldump --user=root --password=\"$MYSQL_ROOT_PASSWORD\" --single-transaction --all-databases", "mysql --user=root --password=\"$MYSQL_ROOT_PASSWORD\""),
-            Product::Mariadb => {
-                Self::shell("mariadb-dump --user=root --password=\"$MARIADB_ROOT_PASSWORD\" --single-transaction --all-databases", "mariadb --user=root --password=\"$MARIADB_ROOT_PASSWORD\"")
-            }
+            Product::Mysql => Self::shell(
+                "mysqldump --user=root --password=\"$MYSQL_ROOT_PASSWORD\" --single-transaction --all-databases",
+                "mysql --user=root --password=\"$MYSQL_ROOT_PASSWORD\"",
+            ),
+            Product::Mariadb => Self::shell(
+                "mariadb-dump --user=root --password=\"$MARIADB_ROOT_PASSWORD\" --single-transaction --all-databases",
+                "mariadb --user=root --password=\"$MARIADB_ROOT_PASSWORD\"",
+            ),
         };
         json!({"name": self.stream_name(), "workloadRef": self.reference(), "container": self.container.name, "dump": dump, "restore": restore})
     }
@@ -80,7 +84,9 @@ impl Database<'_> {
     /// The marker of an Application, where the database is one that is known well enough. Its time stands in a table of its own.
     pub fn marker(&self) -> Option<Value> {
         let (user, database) = self.postgres_names()?;
-        let psql = |query: &str| json!(["psql", format!("--username={user}"), format!("--dbname={database}"), "--quiet", "--tuples-only", "--no-align", "--command", query]);
+        let psql = |query: &str| {
+            json!(["psql", format!("--username={user}"), format!("--dbname={database}"), "--quiet", "--tuples-only", "--no-align", "--command", query])
+        };
         (self.product == Product::Postgres).then(|| {
             json!({
                 "workloadRef": self.reference(),
@@ -110,7 +116,14 @@ impl Database<'_> {
         match self.postgres_names() {
             Some((user, database)) => (
                 vec!["pg_dump".into(), format!("--username={user}"), "--format=custom".into(), database.clone()],
-                vec!["pg_restore".into(), format!("--username={user}"), format!("--dbname={database}"), "--clean".into(), "--if-exists".into(), "--exit-on-error".into()],
+                vec![
+                    "pg_restore".into(),
+                    format!("--username={user}"),
+                    format!("--dbname={database}"),
+                    "--clean".into(),
+                    "--if-exists".into(),
+                    "--exit-on-error".into(),
+                ],
             ),
             // The container knows what only a Secret says.
             None => Self::shell(

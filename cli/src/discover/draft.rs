@@ -22,7 +22,8 @@ pub fn draft(found: &Found, name: &str, hub_namespace: &str, namespace: &str) ->
     let of = |tier: &[usize]| tier.iter().filter_map(|index| found.workloads.get(*index)).collect::<Vec<&Workload>>();
     let reference = |workload: &&Workload| json!({"kind": workload.kind, "name": workload.name});
     let names = tier_names(found);
-    let tiers: Vec<Value> = found.tiers.iter().zip(&names).map(|(tier, name)| json!({"name": name, "workloadRefs": of(tier).iter().map(reference).collect::<Vec<_>>()})).collect();
+    let tiers: Vec<Value> =
+        found.tiers.iter().zip(&names).map(|(tier, name)| json!({"name": name, "workloadRefs": of(tier).iter().map(reference).collect::<Vec<_>>()})).collect();
     let databases: Vec<_> = found.workloads.iter().filter_map(database).collect();
     // What travels as a stream is not saved as files too: files under a running database are no copy of it.
     let skipped: BTreeSet<&String> = databases.iter().flat_map(|database| &database.workload().claims).collect();
@@ -66,7 +67,7 @@ fn checks(found: &Found) -> Vec<Value> {
 /// The manifest of a draft, with what is to be done by a person beside the lines that it is about.
 pub fn manifest(draft: &Value, found: &Found, site: &str, departments: &[&str]) -> Result<String, String> {
     let block = |key: &str, value: &Value| serde_saphyr::to_string(&json!({ key: value })).map_err(|error| error.to_string());
-    let indented = |text: &str, before: &str| text.lines().map(|line| format!("{before}{line}\n")).collect::<String>();
+    let indented = |text: &str, before: &str| text.lines().flat_map(|line| [before, line, "\n"]).collect::<String>();
     let namespace = draft.pointer("/spec/namespaces/0").and_then(Value::as_str).unwrap_or_default();
     let mut text = format!("# Found in namespace {namespace} of site {site}. Complete what is marked TODO, then: kubectl apply -f FILE\n");
     for key in ["apiVersion", "kind", "metadata"] {
@@ -117,8 +118,14 @@ mod tests {
         assert_eq!(read, draft);
         assert!(manifest.contains("department: TODO  # one of approval-bureau, computer-centre\n"), "{manifest}");
         assert!(manifest.contains("criticality: Important  # TODO"), "{manifest}");
-        let uncommented: String = manifest.lines().map(|line| line.replacen("  # ", "  ", 1)).filter(|line| !line.contains("TODO: ") && !line.contains("A port")).collect::<Vec<_>>().join("\n");
-        let with_marker: Application = serde_saphyr::from_str(&uncommented).unwrap_or_else(|error| panic!("the commented marker is one: {error}\n{uncommented}"));
+        let uncommented: String = manifest
+            .lines()
+            .map(|line| line.replacen("  # ", "  ", 1))
+            .filter(|line| !line.contains("TODO: ") && !line.contains("A port"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let with_marker: Application =
+            serde_saphyr::from_str(&uncommented).unwrap_or_else(|error| panic!("the commented marker is one: {error}\n{uncommented}"));
         assert!(with_marker.spec.marker.is_some_and(|marker| marker.write.iter().any(|word| word.contains("$(MARKER)"))));
     }
 

@@ -99,13 +99,38 @@ mod samples {
 
     /// Three tiers: a web page that calls a server, which calls a database by a name that stands in a ConfigMap, and a directory outside.
     pub fn found() -> Found {
-        let of = |app: &str, container: Value| serde_json::from_value(json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}})).expect("a template");
+        let of = |app: &str, container: Value| {
+            serde_json::from_value(json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}})).expect("a template")
+        };
         let workloads = vec![
-            workload("Deployment", "web".into(), of("web", json!({"name": "web", "image": "web:1", "env": [{"name": "PEER", "value": "http://api:80/"}]})), vec![]),
-            workload("Deployment", "api".into(), of("api", json!({"name": "api", "image": "api:1", "env": [{"name": "LDAP_URL", "value": "ldaps://reader:s3cr3t@10.20.3.7:636"}], "envFrom": [{"configMapRef": {"name": "settings"}}]})), vec![]),
-            workload("StatefulSet", "db".into(), of("db", json!({"name": "postgres", "image": "library/postgres:16.4", "env": [{"name": "POSTGRES_USER", "value": "owner"}], "ports": [{"containerPort": 5432}]})), vec!["data-db-*".into()]),
+            workload(
+                "Deployment",
+                "web".into(),
+                of("web", json!({"name": "web", "image": "web:1", "env": [{"name": "PEER", "value": "http://api:80/"}]})),
+                vec![],
+            ),
+            workload(
+                "Deployment",
+                "api".into(),
+                of(
+                    "api",
+                    json!({"name": "api", "image": "api:1", "env": [{"name": "LDAP_URL", "value": "ldaps://reader:s3cr3t@10.20.3.7:636"}], "envFrom": [{"configMapRef": {"name": "settings"}}]}),
+                ),
+                vec![],
+            ),
+            workload(
+                "StatefulSet",
+                "db".into(),
+                of(
+                    "db",
+                    json!({"name": "postgres", "image": "library/postgres:16.4", "env": [{"name": "POSTGRES_USER", "value": "owner"}], "ports": [{"containerPort": 5432}]}),
+                ),
+                vec!["data-db-*".into()],
+            ),
         ];
-        let service = |name: &str, app: &str| serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"selector": {"app": app}, "ports": [{"port": 80}]}})).expect("a service");
+        let service = |name: &str, app: &str| {
+            serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"selector": {"app": app}, "ports": [{"port": 80}]}})).expect("a service")
+        };
         let settings = serde_json::from_value(json!({"metadata": {"name": "settings"}, "data": {"DB_HOST": "db-main"}})).expect("a map");
         let claim = |name: &str, size: &str| Claim { name: name.into(), size: Some(size.into()) };
         Found::of(workloads, vec![service("api", "api"), service("db-main", "db")], &[settings], vec![claim("data-db-0", "8Gi"), claim("attachments", "20Gi")])

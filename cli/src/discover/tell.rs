@@ -23,7 +23,12 @@ pub fn remarks(found: &Found, language: Language) -> Vec<Line> {
         line(Tone::Good, "✓", text::D_DATA, data(found, language)),
     ];
     let outside = outside(found);
-    lines.extend(outside.iter().take(MOST_OUTSIDE).map(|(place, address)| line(Tone::Warn, "!", text::D_OUTSIDE, text::names_outside(place, address).pick(language).to_owned())));
+    lines.extend(
+        outside
+            .iter()
+            .take(MOST_OUTSIDE)
+            .map(|(place, address)| line(Tone::Warn, "!", text::D_OUTSIDE, text::names_outside(place, address).pick(language).to_owned())),
+    );
     if outside.len() > MOST_OUTSIDE {
         lines.push(line(Tone::Warn, "!", text::D_OUTSIDE, text::more_outside(outside.len() - MOST_OUTSIDE).pick(language).to_owned()));
     }
@@ -47,8 +52,14 @@ fn data(found: &Found, language: Language) -> String {
     let databases: Vec<_> = found.workloads.iter().filter_map(database).collect();
     let skipped: BTreeSet<&String> = databases.iter().flat_map(|database| &database.workload().claims).collect();
     let is_skipped = |name: &str| skipped.iter().any(|pattern| pattern.strip_suffix('*').map_or(*pattern == name, |prefix| name.starts_with(prefix)));
-    let streams = databases.iter().map(|database| text::found_stream(&database.title(), &database.stream_name(), !database.workload().claims.is_empty()).pick(language).to_owned());
-    let files = found.claims.iter().filter(|claim| !is_skipped(&claim.name)).map(|claim| text::found_files(&claim.name, claim.size.as_deref()).pick(language).to_owned());
+    let streams = databases
+        .iter()
+        .map(|database| text::found_stream(&database.title(), &database.stream_name(), !database.workload().claims.is_empty()).pick(language).to_owned());
+    let files = found
+        .claims
+        .iter()
+        .filter(|claim| !is_skipped(&claim.name))
+        .map(|claim| text::found_files(&claim.name, claim.size.as_deref()).pick(language).to_owned());
     let all: Vec<String> = streams.chain(files).collect();
     if all.is_empty() { text::no_data().pick(language).to_owned() } else { all.join("; ") }
 }
@@ -73,11 +84,13 @@ fn addresses(words: &Words, services: &BTreeSet<String>) -> Vec<String> {
     let numbers = Regex::new(numbers).map(|pattern| pattern.find_iter(&words.text).map(|hit| hit.as_str().to_owned()).collect::<Vec<_>>()).unwrap_or_default();
     let own = ["127.", "0.", "255.", "169.254."];
     found.extend(numbers.into_iter().filter(|address| !own.iter().any(|prefix| address.starts_with(prefix))));
-    if !words.file && let Ok(urls) = Regex::new(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@]*@)?([A-Za-z0-9.-]*[A-Za-z][A-Za-z0-9.-]*(?::\d{1,5})?)") {
+    if !words.file
+        && let Ok(urls) = Regex::new(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@]*@)?([A-Za-z0-9.-]*[A-Za-z][A-Za-z0-9.-]*(?::\d{1,5})?)")
+    {
         for host in urls.captures_iter(&words.text).filter_map(|hit| hit.get(1)).map(|host| host.as_str()) {
             let name = host.split(':').next().unwrap_or(host);
             let first = name.split('.').next().unwrap_or(name);
-            let inside = !name.contains('.') || services.contains(first) || name.ends_with(".svc") || name.contains(".svc.");
+            let inside = !name.contains('.') || services.contains(first) || name.rsplit('.').next() == Some("svc") || name.contains(".svc.");
             if !inside && name != "localhost" {
                 found.push(host.to_owned());
             }

@@ -28,11 +28,6 @@ impl Clock {
         time.to_zoned(self.zone.clone())
     }
 
-    /// `2026-11-24`.
-    pub fn day(&self, time: Timestamp) -> String {
-        self.zoned(time).strftime("%Y-%m-%d").to_string()
-    }
-
     /// `2026-11-24 08:00`.
     pub fn minute(&self, time: Timestamp) -> String {
         self.zoned(time).strftime("%Y-%m-%d %H:%M").to_string()
@@ -84,7 +79,11 @@ pub fn parse_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time);
     }
-    let civil = text.parse::<civil::DateTime>().or_else(|_| civil::DateTime::strptime("%Y-%m-%d %H:%M", text)).or_else(|_| civil::DateTime::strptime("%Y-%m-%dT%H:%M", text)).ok()?;
+    let civil = text
+        .parse::<civil::DateTime>()
+        .or_else(|_| civil::DateTime::strptime("%Y-%m-%d %H:%M", text))
+        .or_else(|_| civil::DateTime::strptime("%Y-%m-%dT%H:%M", text))
+        .ok()?;
     civil.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
 }
 

@@ -105,11 +105,6 @@ impl Line {
         self.0.iter().map(|span| width(&span.text)).sum()
     }
 
-    /// Whether there is nothing on it.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// At most so many columns; what is cut off leaves an ellipsis.
     #[must_use]
     pub fn fit(self, columns: usize) -> Self {

@@ -3,22 +3,27 @@
 use super::line::{Line, Tone};
 use crate::text::{Language, Word};
 
+/// Sentences up to this width stand in columns.
+const SENTENCE: usize = 64;
+
 /// A table under construction.
 #[derive(Clone, Debug)]
 pub struct Table {
     heads: Vec<String>,
     rows: Vec<Vec<Line>>,
+    /// Cells wider than this push only their own row.
+    longest: usize,
 }
 
 impl Table {
     /// A table with these heads.
     pub fn new(language: Language, heads: &[Word]) -> Self {
-        Self { heads: heads.iter().map(|head| head.pick(language).to_owned()).collect(), rows: Vec::new() }
+        Self { heads: heads.iter().map(|head| head.pick(language).to_owned()).collect(), rows: Vec::new(), longest: usize::MAX }
     }
 
-    /// A table without heads.
+    /// A table without heads, for sentences: a long one does not push all others apart.
     pub fn bare() -> Self {
-        Self { heads: Vec::new(), rows: Vec::new() }
+        Self { heads: Vec::new(), rows: Vec::new(), longest: SENTENCE }
     }
 
     /// Adds a row.
@@ -39,7 +44,9 @@ impl Table {
         }
         all.extend(self.rows);
         let columns = all.iter().map(Vec::len).max().unwrap_or(0);
-        let widest: Vec<usize> = (0..columns).map(|column| all.iter().filter_map(|row| row.get(column)).map(Line::width).max().unwrap_or(0)).collect();
+        let widest: Vec<usize> = (0..columns)
+            .map(|column| all.iter().filter_map(|row| row.get(column)).map(Line::width).filter(|width| *width <= self.longest).max().unwrap_or(0))
+            .collect();
         all.into_iter()
             .map(|row| {
                 let last = row.len().saturating_sub(1);
@@ -60,6 +67,15 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_sentence_pushes_only_its_own_row() {
+        let mut table = Table::bare();
+        table.row(vec![Line::of("short"), Line::of("p861 status")]);
+        table.row(vec![Line::of("x".repeat(SENTENCE + 1)), Line::of("p861 status")]);
+        let lines: Vec<String> = table.lines().iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["short  p861 status".to_owned(), format!("{}  p861 status", "x".repeat(SENTENCE + 1))]);
+    }
 
     #[test]
     fn chinese_and_latin_cells_stand_under_each_other() {

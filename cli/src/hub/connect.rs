@@ -37,6 +37,7 @@ fn told(error: &KubeconfigError) -> String {
             Some(place) => format!("not a kubeconfig at line {}, column {}", place.line(), place.column()),
             None => "not a kubeconfig".to_owned(),
         },
+        KubeconfigError::ReadConfig(error, path) => format!("{}: {error}", path.display()),
         other => other.to_string(),
     }
 }
@@ -62,7 +63,9 @@ pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<(Clie
             Ok(kubeconfig) => from_kubeconfig(kubeconfig, context).await?,
             Err(error) => match Config::incluster() {
                 Ok(config) if std::env::var_os("KUBECONFIG").is_none() && context.is_none() => bounded(config),
-                _ if matches!(error, KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => return Err(Failure::usage(text::no_kubeconfig(&told(&error)))),
+                _ if matches!(error, KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) => {
+                    return Err(Failure::usage(text::no_kubeconfig(&told(&error))));
+                }
                 _ => return Err(Failure::usage(text::bad_kubeconfig(&told(&error)))),
             },
         },
@@ -87,10 +90,16 @@ pub async fn site_client(hub: &Hub, site: &Site) -> Result<(Client, String)> {
     let secret = match secrets.get_opt(secret_name).await {
         Ok(Some(secret)) => secret,
         Ok(None) => return Err(Failure::refused(text::site_secret_missing(&name, operator_namespace, secret_name))),
-        Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => return Err(Failure::refused(text::site_secret_forbidden(&name, operator_namespace, secret_name))),
+        Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
+            return Err(Failure::refused(text::site_secret_forbidden(&name, operator_namespace, secret_name)));
+        }
         Err(error) => return Err(hub.explain(&error, &text::to_read_secret(operator_namespace, secret_name))),
     };
-    let bytes = secret.data.unwrap_or_default().remove("kubeconfig").ok_or_else(|| Failure::refused(text::site_secret_missing(&name, operator_namespace, secret_name)))?;
+    let bytes = secret
+        .data
+        .unwrap_or_default()
+        .remove("kubeconfig")
+        .ok_or_else(|| Failure::refused(text::site_secret_missing(&name, operator_namespace, secret_name)))?;
     let unusable = |why: &str| Failure::refused(text::site_secret_unusable(&name, operator_namespace, secret_name, why));
     let yaml = String::from_utf8(bytes.0).map_err(|_| unusable("UTF-8"))?;
     let kubeconfig = Kubeconfig::from_yaml(&yaml).map_err(|error| unusable(&told(&error)))?;

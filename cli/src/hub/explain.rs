@@ -35,7 +35,9 @@ pub fn failure(error: &kube::Error, address: &str, what: &Bilingual) -> Failure 
             _ => Failure::refused(text::not_accepted(what, &status.message)),
         },
         kube::Error::Auth(_) => Failure::refused(text::no_credentials(&root_cause(error))),
-        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => Failure::unexpected(text::not_understood(what, &root_cause(error))),
+        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
+            Failure::unexpected(text::not_understood(what, &root_cause(error)))
+        }
         kube::Error::InferKubeconfig(_) | kube::Error::InferConfig(_) => Failure::usage(text::bad_kubeconfig(&root_cause(error))),
         _ => Failure::new(ExitStatus::Unreachable, text::hub_unreachable(address, &root_cause(error))),
     }

@@ -85,14 +85,12 @@ impl<K: Kind> Follower<K> {
     /// Watches until the watch ends, for whatever reason. False if nobody listens any more.
     async fn watch(&self, version: &str) -> bool {
         let params = WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(WATCH);
-        let mut events = match self.api.watch(&params, version).await {
-            Ok(events) => events.boxed(),
+        let Ok(events) = self.api.watch(&params, version).await else {
             // Who may read but not watch reads again after a pause; so does everyone while the hub is in trouble.
-            Err(_) => {
-                tokio::time::sleep(FIRST_PAUSE).await;
-                return !self.sender.is_closed();
-            }
+            tokio::time::sleep(FIRST_PAUSE).await;
+            return !self.sender.is_closed();
         };
+        let mut events = events.boxed();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,

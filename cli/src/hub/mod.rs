@@ -68,6 +68,7 @@ impl Hub {
                 hub.remarks.push(text::zone_unreadable(&hub.namespace));
                 return Ok(hub);
             }
+            Err(failure) if failure.exit == ExitStatus::Refused => return Err(Failure::refused(text::name_the_namespace(&failure.text))),
             Err(failure) => return Err(failure),
         };
         let names: Vec<String> = districts.iter().map(ResourceExt::name_any).collect();
@@ -133,7 +134,8 @@ mod tests {
 
     #[test]
     fn printed_commands_lead_back_to_where_they_were_printed() {
-        let global = Global { district: Some("shinan".into()), context: Some("hub of laoshan".into()), kubeconfig: Some("/home/li/it's".into()), ..Global::default() };
+        let global =
+            Global { district: Some("shinan".into()), context: Some("hub of laoshan".into()), kubeconfig: Some("/home/li/it's".into()), ..Global::default() };
         assert_eq!(place(&global), r" --kubeconfig '/home/li/it'\''s' --context 'hub of laoshan' -d shinan");
         assert_eq!(place(&Global::default()), "", "the kubeconfig's own context needs no option");
     }

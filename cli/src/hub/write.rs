@@ -90,7 +90,8 @@ impl Hub {
     /// The name by which the hub knows the person.
     pub async fn identity(&self) -> Result<String> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
-        let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(|error| self.explain(&error, &text::to_know_oneself()))?;
+        let review =
+            reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(|error| self.explain(&error, &text::to_know_oneself()))?;
         let name = review.status.and_then(|status| status.user_info).and_then(|user| user.username).filter(|name| !name.is_empty());
         name.ok_or_else(|| Failure::refused(text::not_known(&self.address)))
     }
@@ -107,9 +108,13 @@ pub async fn create_run<K: Run>(hub: &Hub, base: &str, mut run: K) -> Result<K> 
     for number in 1..=MOST_OF_A_MINUTE {
         let name = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
         run.rename(name.clone());
-        let body: DynamicObject = serde_json::to_value(&run).and_then(serde_json::from_value).map_err(|error| Failure::unexpected(text::unwritable(&error.to_string())))?;
+        let body: DynamicObject =
+            serde_json::to_value(&run).and_then(serde_json::from_value).map_err(|error| Failure::unexpected(text::unwritable(&error.to_string())))?;
         match api.create(&PostParams::default(), &body).await {
-            Ok(created) => return serde_json::from_value(present(&created, &resource)).map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, &name, &error.to_string()))),
+            Ok(created) => {
+                return serde_json::from_value(present(&created, &resource))
+                    .map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, &name, &error.to_string())));
+            }
             Err(error) if explain::is_taken(&error) => {}
             Err(error) => return Err(hub.explain(&error, &text::to_create(K::NOUN, &name))),
         }
@@ -123,7 +128,9 @@ pub async fn append_action<K: Run>(hub: &Hub, name: &str, mut action: RunAction)
     let (api, resource) = hub.api::<K>(Some(&hub.namespace));
     let unwritable = |error: serde_json::Error| Failure::unexpected(text::unwritable(&error.to_string()));
     let patch = serde_json::from_value(json!([{"op": "add", "path": "/spec/actions/-", "value": action}])).map_err(unwritable)?;
-    let patched = api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map_err(|error| hub.explain(&error, &text::to_act_on(K::NOUN, name)))?;
-    let object: K = serde_json::from_value(present(&patched, &resource)).map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, name, &error.to_string())))?;
+    let patched =
+        api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map_err(|error| hub.explain(&error, &text::to_act_on(K::NOUN, name)))?;
+    let object: K =
+        serde_json::from_value(present(&patched, &resource)).map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, name, &error.to_string())))?;
     Ok(object.actions().0)
 }

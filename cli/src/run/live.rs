@@ -54,11 +54,11 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, story: 
     loop {
         tokio::select! {
             seen = updates.recv() => match seen {
-                Some(Seen::Object(object, raw)) => {
+                Some(Seen::Object(object, _)) => {
                     view.take(object);
                     if view.now.as_ref().is_some_and(|run| run.phase().is_end()) {
                         screen.draw(&view.lines(&screen))?;
-                        return Ok(match view.now { Some(run) => Outcome::Ended(run, raw), None => Outcome::Left });
+                        return Ok(match view.now { Some(run) => Outcome::Ended(run), None => Outcome::Left });
                     }
                 }
                 Some(Seen::Unreachable(failure)) => {
@@ -136,7 +136,11 @@ impl<K: Watched> View<'_, K> {
         }
         foot.extend(self.console.foot(&seen, language));
         let room = rows.saturating_sub(foot.len() + 1);
-        let selected = self.console.selected(&seen).filter(|_| seen.phase == p861_crds::common::RunPhase::WaitingForPerson || seen.current.len() > 1).map(|step| step.id.clone());
+        let selected = self
+            .console
+            .selected(&seen)
+            .filter(|_| seen.phase == p861_crds::common::RunPhase::WaitingForPerson || seen.current.len() > 1)
+            .map(|step| step.id.clone());
         let tree = Tree { seen: &seen, story: &self.story, clock: &clock, language, selected: selected.as_deref(), columns };
         let mut lines = if self.console.log {
             let mut lines = tree.lines(2);

@@ -16,7 +16,10 @@ pub use story::{Change, Ending, Known, State, Story};
 pub use tree::{Tree, label};
 pub use watch::{Stand, Watched, standing, stated, watch};
 
-use crate::hub::Run;
+use crate::{
+    hub::Run,
+    text::{self, Language},
+};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::{CurrentStep, RunPhase, RunProgress, StepCounts};
 use std::collections::BTreeMap;
@@ -48,6 +51,12 @@ pub struct Snapshot {
     pub predicted: Option<SignedDuration>,
     /// What is worth saying of each application in it.
     pub notes: BTreeMap<String, String>,
+}
+
+/// What a step that waits for a person asks: its question, or what has failed.
+pub fn question(step: &CurrentStep, language: Language) -> String {
+    let says = || text::operator_says(&step.message).pick(language).to_owned();
+    step.prompt.as_ref().map_or_else(says, |prompt| prompt.in_language(language.key()).to_owned())
 }
 
 impl Snapshot {

@@ -35,7 +35,12 @@ impl Outline {
                 let steps = plan.get("steps")?.as_array()?;
                 let step = |step: &Value| -> Option<OutlineStep> {
                     let after = step.get("after").and_then(Value::as_array).map(|ids| ids.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect());
-                    Some(OutlineStep { id: step.get("id")?.as_str()?.to_owned(), after: after.unwrap_or_default(), deadline: step.get("deadline").and_then(Value::as_str).map(ToOwned::to_owned), expected: None })
+                    Some(OutlineStep {
+                        id: step.get("id")?.as_str()?.to_owned(),
+                        after: after.unwrap_or_default(),
+                        deadline: step.get("deadline").and_then(Value::as_str).map(ToOwned::to_owned),
+                        expected: None,
+                    })
                 };
                 steps.iter().map(step).collect::<Option<Vec<_>>>().map(Self)
             }
@@ -51,18 +56,21 @@ impl Outline {
         self
     }
 
-    /// The steps in waves: each holds what may run as soon as the waves before it are done. Steps that wait for each other in a circle come last.
+    /// The steps in waves: each holds what may run as soon as the waves before it are done. Steps that wait for each other in a circle come late, and the
+    /// clean-up, which waits for nothing but the end, comes last.
     pub fn waves(&self) -> Vec<Vec<&str>> {
         let mut waves: Vec<Vec<&str>> = Vec::new();
+        let (last, steps): (Vec<&OutlineStep>, Vec<&OutlineStep>) = self.0.iter().partition(|step| step.id == "clean-up");
         let mut placed: BTreeSet<&str> = BTreeSet::new();
-        while placed.len() < self.0.len() {
-            let open = || self.0.iter().filter(|step| !placed.contains(step.id.as_str()));
+        while placed.len() < steps.len() {
+            let open = || steps.iter().filter(|step| !placed.contains(step.id.as_str()));
             let known = |id: &String| placed.contains(id.as_str()) || !self.0.iter().any(|step| step.id == *id);
             let ready: Vec<&str> = open().filter(|step| step.after.iter().all(known)).map(|step| step.id.as_str()).collect();
             let wave = if ready.is_empty() { open().map(|step| step.id.as_str()).collect() } else { ready };
             placed.extend(wave.iter().copied());
             waves.push(wave);
         }
+        waves.extend(last.iter().map(|step| vec![step.id.as_str()]));
         waves
     }
 
@@ -99,15 +107,17 @@ mod tests {
 
     #[test]
     fn what_a_started_step_comes_after_is_done() {
-        let outline = Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"],"deadline":"2m"},{"id":"c","after":["b"]},{"id":"d","after":["a"]}]"#).expect("an outline");
+        let outline =
+            Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"],"deadline":"2m"},{"id":"c","after":["b"]},{"id":"d","after":["a"]}]"#).expect("an outline");
         assert_eq!(outline.before(["c"]).into_iter().collect::<Vec<_>>(), ["a", "b"]);
         assert!(outline.before(["a"]).is_empty());
     }
 
     #[test]
     fn a_wave_holds_what_may_run_at_once() {
-        let outline = Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"]},{"id":"c","after":["a","gone"]},{"id":"d","after":["b","c"]}]"#).expect("an outline");
-        assert_eq!(outline.waves(), [vec!["a"], vec!["b", "c"], vec!["d"]]);
+        let outline = Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"]},{"id":"c","after":["a","gone"]},{"id":"d","after":["b","c"]},{"id":"clean-up"}]"#)
+            .expect("an outline");
+        assert_eq!(outline.waves(), [vec!["a"], vec!["b", "c"], vec!["d"], vec!["clean-up"]]);
         let circle = Outline::parse(r#"[{"id":"a","after":["b"]},{"id":"b","after":["a"]}]"#).expect("an outline");
         assert_eq!(circle.waves(), [["a", "b"]], "a circle ends too");
     }

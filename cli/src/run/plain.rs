@@ -1,6 +1,6 @@
 //! Watching without a terminal: one line per change, no colour.
 
-use super::{Change, Ending, Snapshot, tree::label};
+use super::{Change, Ending, Snapshot, question, tree::label};
 use crate::{
     format::{Clock, Line, elapsed, width},
     hub::typed,
@@ -30,10 +30,14 @@ fn line(change: &Change, seen: &Snapshot, clock: &Clock, language: Language, pla
             let counts = if seen.steps.total > 0 { format!(" · {}", text::step_counts(&seen.steps).pick(language)) } else { String::new() };
             written(at, text::VERB_PHASE, format!("{}{counts}", text::phase(*phase).pick(language)))
         }
-        Change::Started(step) if step.attempt > 1 => written(started(step, clock), text::VERB_AGAIN, format!("{} · {} · {}", name(&step.id), text::attempt(step.attempt).pick(language), text::operator_says(&step.message).pick(language))),
+        Change::Started(step) if step.attempt > 1 => written(
+            started(step, clock),
+            text::VERB_AGAIN,
+            format!("{} · {} · {}", name(&step.id), text::attempt(step.attempt).pick(language), text::operator_says(&step.message).pick(language)),
+        ),
         Change::Started(step) => written(started(step, clock), text::VERB_STARTED, name(&step.id)),
         Change::Asked(step) => {
-            let question = step.prompt.as_ref().map_or(text::operator_says(&step.message).pick(language).to_owned(), |prompt| prompt.in_language(language.key()).to_owned());
+            let question = question(step, language);
             let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
             written(started(step, clock), text::VERB_ASKS, format!("{} · {question}{remedy}", name(&step.id)))
         }

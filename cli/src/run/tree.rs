@@ -1,6 +1,6 @@
 //! The live view of a run: which steps are done, under way and to come, and what each waits for. From a story to lines; nothing here knows a terminal.
 
-use super::{Amount, Ending, Known, Snapshot, State, Story};
+use super::{Amount, Ending, Known, Snapshot, State, Story, question};
 use crate::{
     format::{Clock, Line, Tone, elapsed},
     text::{self, Language},
@@ -89,7 +89,13 @@ impl Tree<'_> {
             (None, Some(expected)) => format!("/{}", elapsed(expected)),
             (Some(took), Some(expected)) => format!("{}/{}", elapsed(took), elapsed(expected)),
         };
-        let tone = if late { Tone::Warn } else if took.is_some() { Tone::Plain } else { Tone::Dim };
+        let tone = if late {
+            Tone::Warn
+        } else if took.is_some() {
+            Tone::Plain
+        } else {
+            Tone::Dim
+        };
         line.pad(TIME.min(self.width().saturating_sub(TIME_WIDTH)), 2).tone(tone, text)
     }
 
@@ -129,7 +135,7 @@ impl Tree<'_> {
         let mut done_alone: Vec<String> = Vec::new();
         let flush = |done_alone: &mut Vec<String>, lines: &mut Vec<(About, Line)>| {
             if !done_alone.is_empty() {
-                lines.push((About::Done, mark(Ending::Done, "").with(std::mem::take(done_alone).join(", "))));
+                lines.push((About::Done, mark(Ending::Done, "").with(std::mem::take(done_alone).join(text::LISTED.pick(self.language)))));
             }
         };
         for known in self.story.steps() {
@@ -170,7 +176,15 @@ impl Tree<'_> {
         let current = any(&|state| matches!(state, State::Current(_)));
         let waiting = any(&|state| *state == State::Waiting);
         let started = any(&|state| *state != State::Waiting);
-        let about = if current { About::Now } else if started && !waiting { About::Done } else if started { About::Now } else { About::ToCome };
+        let about = if current {
+            About::Now
+        } else if started && !waiting {
+            About::Done
+        } else if started {
+            About::Now
+        } else {
+            About::ToCome
+        };
         let head = if failed {
             mark(Ending::Failed, "")
         } else if about == About::Done {
@@ -213,18 +227,19 @@ impl Tree<'_> {
         let line = Line::of(indent).then(sign).tone(if chosen { Tone::Strong } else { Tone::Plain }, label);
         let line = if chosen { line.tone(Tone::Strong, " ◂") } else { line };
         let line = line.pad(MESSAGE, 2).then(self.message(step));
-        let line = match since(step) {
-            Some(since) if step.phase != RunPhase::WaitingForPerson => self.timed(line, &step.id, Some(self.clock.now.duration_since(since).max(SignedDuration::ZERO))),
+        let line = if step.attempt > 1 { line.tone(Tone::Warn, format!("  {}", text::attempt(step.attempt).pick(self.language))) } else { line };
+        match since(step) {
+            Some(since) if step.phase != RunPhase::WaitingForPerson => {
+                self.timed(line, &step.id, Some(self.clock.now.duration_since(since).max(SignedDuration::ZERO)))
+            }
             _ => line,
-        };
-        if step.attempt > 1 { line.tone(Tone::Warn, format!("  {}", text::attempt(step.attempt).pick(self.language))) } else { line }
+        }
     }
 
     fn message(&self, step: &CurrentStep) -> Line {
         if step.phase == RunPhase::WaitingForPerson {
-            let question = step.prompt.as_ref().map_or(step.message.as_str(), |prompt| prompt.in_language(self.language.key()));
             let until = step.deadline_time.as_ref().map(|time| format!(" ({})", text::until(&self.clock.moment(time.0)).pick(self.language)));
-            return Line::toned(Tone::Warn, question).tone(Tone::Dim, until.unwrap_or_default());
+            return Line::toned(Tone::Warn, question(step, self.language)).tone(Tone::Dim, until.unwrap_or_default());
         }
         let Some(amount) = Amount::read(&step.message) else { return Line::of(text::operator_says(&step.message).pick(self.language)) };
         let seconds = since(step).map_or(0, |since| self.clock.now.duration_since(since).as_secs());
@@ -273,7 +288,11 @@ fn give_way(mut lines: Vec<(About, Line)>, rows: usize, language: Language) -> V
         if lines.len() <= rows || some < 2 {
             continue;
         }
-        let (number, sign) = if about == About::Done { (text::more_done(some), Line::toned(Tone::Good, "✓ ")) } else { (text::more_to_come(some), Line::toned(Tone::Dim, "· ")) };
+        let (number, sign) = if about == About::Done {
+            (text::more_done(some), Line::toned(Tone::Good, "✓ "))
+        } else {
+            (text::more_to_come(some), Line::toned(Tone::Dim, "· "))
+        };
         let at = lines.iter().position(|(of, _)| *of == about).unwrap_or(0);
         lines.retain(|(of, _)| *of != about);
         // What is done stands first, what is to come last.
@@ -287,4 +306,3 @@ fn give_way(mut lines: Vec<(About, Line)>, rows: usize, language: Language) -> V
     }
     lines
 }
-

@@ -1,6 +1,6 @@
 //! Watching a run to its end, whatever the terminal is, and what the shell is told afterwards.
 
-use super::{Outline, Snapshot, Story, Tree, live, plain, screen};
+use super::{Outline, Snapshot, Story, Tree, live, plain, question, screen};
 use crate::{
     args::Global,
     error::{Failure, Result},
@@ -67,7 +67,7 @@ pub async fn standing<K: Watched>(hub: &Hub, run: &K, language: Language) -> Vec
 /// How watching ended.
 pub enum Outcome<K> {
     /// The run has ended.
-    Ended(Box<K>, Value),
+    Ended(Box<K>),
     /// Nothing goes on until a person acts.
     Person(Box<K>),
     /// The person left the view.
@@ -92,7 +92,7 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, na
         if printer.structured() {
             printer.change(&first.raw)?;
         }
-        Outcome::Ended(Box::new(first.object), first.raw)
+        Outcome::Ended(Box::new(first.object))
     } else if printer.live() {
         live::watch::<K>(hub, printer, name, story, deadline).await?
     } else {
@@ -141,9 +141,9 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
                     } else if printer.output != Output::Name {
                         printer.lines(&plain::lines(&changes, &snapshot, &clock, printer.language, hub.place()));
                     }
-                    shown = Some(raw.clone());
+                    shown = Some(raw);
                     if run.phase().is_end() {
-                        return Ok(Outcome::Ended(run, raw));
+                        return Ok(Outcome::Ended(run));
                     }
                     // Without a terminal nobody can answer here; whoever started this must know.
                     if snapshot.stands_still() && snapshot.unread_actions == 0 {
@@ -169,7 +169,7 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
 async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: Outcome<K>) -> Result<ExitStatus> {
     let back = hub.typed(&format!("p861 {} watch {name}", K::NOUN));
     Ok(match outcome {
-        Outcome::Ended(run, _) => {
+        Outcome::Ended(run) => {
             if !printer.structured() && printer.output != Output::Name {
                 printer.lines(&run.summary(hub, printer.language).await);
             }
@@ -177,7 +177,7 @@ async fn finish<K: Watched>(hub: &Hub, printer: &Printer, name: &str, outcome: O
         }
         Outcome::Person(run) => {
             for step in run.current_steps().iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
-                let question = step.prompt.as_ref().map(|prompt| prompt.in_language(printer.language.key()).to_owned()).unwrap_or_else(|| text::operator_says(&step.message).pick(printer.language).to_owned());
+                let question = question(step, printer.language);
                 printer.warn(&text::person_waited_for(&step.id, &question, &answer_command(hub, K::NOUN, name, step)));
             }
             ExitStatus::Person

@@ -51,12 +51,18 @@ pub fn not_known(address: &str) -> Bilingual {
 
 /// 403.
 pub fn not_allowed(what: &Bilingual, message: &str) -> Bilingual {
-    both(format!("you may not {}: {message}; a role of the district is given by spec.roleBindings of its District", what.en), format!("您无权{}：{message}；区的角色由 District 的 spec.roleBindings 授予", what.zh))
+    both(
+        format!("you may not {}: {message}; a role of the district is given by spec.roleBindings of its District", what.en),
+        format!("您无权{}：{message}；区的角色由 District 的 spec.roleBindings 授予", what.zh),
+    )
 }
 
 /// 404 of a kind.
 pub fn kinds_missing(address: &str) -> Bilingual {
-    both(format!("{address} has no kinds of platform861.io: install chart p861-crds, or choose the hub's context with --context"), format!("{address} 没有 platform861.io 的资源类型：请安装 p861-crds，或用 --context 选择管理中心"))
+    both(
+        format!("{address} has no kinds of platform861.io: install chart p861-crds, or choose the hub's context with --context"),
+        format!("{address} 没有 platform861.io 的资源类型：请安装 p861-crds，或用 --context 选择管理中心"),
+    )
 }
 
 /// 404 of an object.
@@ -86,7 +92,10 @@ pub fn not_understood(what: &Bilingual, why: &str) -> Bilingual {
 
 /// A kubeconfig that can't be used.
 pub fn bad_kubeconfig(why: &str) -> Bilingual {
-    both(format!("the kubeconfig can't be used: {why}; see KUBECONFIG, --kubeconfig and --context"), format!("kubeconfig 无法使用：{why}；请检查 KUBECONFIG、--kubeconfig 和 --context"))
+    both(
+        format!("the kubeconfig can't be used: {why}; see KUBECONFIG, --kubeconfig and --context"),
+        format!("kubeconfig 无法使用：{why}；请检查 KUBECONFIG、--kubeconfig 和 --context"),
+    )
 }
 
 /// No kubeconfig.
@@ -139,7 +148,10 @@ pub fn no_such_district(name: &str, names: &[String]) -> Bilingual {
 /// Neither `-d` nor `-n` was typed, and the kubeconfig's namespace is no district's.
 pub fn no_district_meant(namespace: &str, names: &[String]) -> Bilingual {
     let (en, zh) = known_districts(names);
-    both(format!("namespace {namespace} of the kubeconfig is no district's: add -d DISTRICT; {en}"), format!("kubeconfig 的命名空间 {namespace} 不属于任何区：请加上 -d 区；{zh}"))
+    both(
+        format!("namespace {namespace} of the kubeconfig is no district's: add -d DISTRICT; {en}"),
+        format!("kubeconfig 的命名空间 {namespace} 不属于任何区：请加上 -d 区；{zh}"),
+    )
 }
 
 fn known_districts(names: &[String]) -> (String, String) {
@@ -151,7 +163,15 @@ fn known_districts(names: &[String]) -> (String, String) {
 
 /// A time zone that nobody knows.
 pub fn unknown_zone(district: &str, zone: &str) -> Bilingual {
-    both(format!("district {district} has time zone {zone}, which is unknown; times are in UTC: correct spec.timeZone"), format!("区 {district} 的时区 {zone} 未知，时间按 UTC 显示：请更正 spec.timeZone"))
+    both(
+        format!("district {district} has time zone {zone}, which is unknown; times are in UTC: correct spec.timeZone"),
+        format!("区 {district} 的时区 {zone} 未知，时间按 UTC 显示：请更正 spec.timeZone"),
+    )
+}
+
+/// `-d` needs the list of districts.
+pub fn name_the_namespace(failure: &Bilingual) -> Bilingual {
+    both(format!("{}; -n NAMESPACE works without that", failure.en), format!("{}；使用 -n 命名空间 则无需此权限", failure.zh))
 }
 
 /// A district that may not be read.
@@ -161,7 +181,10 @@ pub fn zone_unreadable(namespace: &str) -> Bilingual {
 
 /// A site without a kubeconfig.
 pub fn site_without_access(name: &str) -> Bilingual {
-    both(format!("site {name} states no access: correct spec.access of Site {name}, or use --site-context or --site-kubeconfig"), format!("站点 {name} 未声明接入方式：请更正 Site {name} 的 spec.access，或使用 --site-context 或 --site-kubeconfig"))
+    both(
+        format!("site {name} states no access: correct spec.access of Site {name}, or use --site-context or --site-kubeconfig"),
+        format!("站点 {name} 未声明接入方式：请更正 Site {name} 的 spec.access，或使用 --site-context 或 --site-kubeconfig"),
+    )
 }
 
 /// A site's Secret that is not there.
@@ -179,12 +202,18 @@ pub fn site_secret_forbidden(name: &str, namespace: &str, secret: &str) -> Bilin
 
 /// A site's Secret that can't be used.
 pub fn site_secret_unusable(name: &str, namespace: &str, secret: &str, why: &str) -> Bilingual {
-    both(format!("site {name}: the kubeconfig in Secret {namespace}/{secret} {why}"), format!("站点 {name}：Secret {namespace}/{secret} 中的 kubeconfig 无法使用（{why}）"))
+    both(
+        format!("site {name}: the kubeconfig in Secret {namespace}/{secret} {why}"),
+        format!("站点 {name}：Secret {namespace}/{secret} 中的 kubeconfig 无法使用（{why}）"),
+    )
 }
 
 /// A run that was over.
 pub fn run_has_ended(noun: &str, name: &str, phase: RunPhase, place: &str) -> Bilingual {
-    both(format!("{noun} {name} has ended ({phase}): p861 {noun} show {name}{place}"), format!("{noun} {name} 已结束（{phase}）：p861 {noun} show {name}{place}"))
+    both(
+        format!("{noun} {name} has ended ({phase}): p861 {noun} show {name}{place}"),
+        format!("{noun} {name} 已结束（{phase}）：p861 {noun} show {name}{place}"),
+    )
 }
 
 /// A run that is gone.
@@ -194,7 +223,10 @@ pub fn run_gone(noun: &str, name: &str) -> Bilingual {
 
 /// No step waits.
 pub fn no_step_waits(noun: &str, name: &str, place: &str) -> Bilingual {
-    both(format!("no step of {noun} {name} waits for that: p861 {noun} show {name}{place}"), format!("{noun} {name} 没有等待此操作的步骤：p861 {noun} show {name}{place}"))
+    both(
+        format!("no step of {noun} {name} waits for that: p861 {noun} show {name}{place}"),
+        format!("{noun} {name} 没有等待此操作的步骤：p861 {noun} show {name}{place}"),
+    )
 }
 
 /// Several steps wait.
@@ -214,7 +246,10 @@ pub fn not_paused(noun: &str, name: &str, phase: RunPhase) -> Bilingual {
 
 /// Retry of a question.
 pub fn answer_instead(noun: &str, name: &str, step: &str, place: &str) -> Bilingual {
-    both(format!("step {step} asks a question: p861 {noun} answer {name} {step}{place}"), format!("步骤 {step} 在提问：p861 {noun} answer {name} {step}{place}"))
+    both(
+        format!("step {step} asks a question: p861 {noun} answer {name} {step}{place}"),
+        format!("步骤 {step} 在提问：p861 {noun} answer {name} {step}{place}"),
+    )
 }
 
 /// A drill without a copy that stands.
@@ -262,7 +297,10 @@ pub fn report_forms() -> Bilingual {
 
 /// A report that is not there.
 pub fn report_missing(name: &str, map: &str) -> Bilingual {
-    both(format!("the report of drill {name} is not on the hub (ConfigMap {map}); status.report says where the bucket has it"), format!("管理中心没有演练 {name} 的报告（ConfigMap {map}）；存储桶中的位置见 status.report"))
+    both(
+        format!("the report of drill {name} is not on the hub (ConfigMap {map}); status.report says where the bucket has it"),
+        format!("管理中心没有演练 {name} 的报告（ConfigMap {map}）；存储桶中的位置见 status.report"),
+    )
 }
 
 /// A report that is not there yet.
@@ -280,12 +318,18 @@ pub fn report_changed(name: &str, stated: &str, found: &str) -> Bilingual {
 
 /// A time that is none.
 pub fn not_a_time(option: &str, text: &str) -> Bilingual {
-    both(format!("{option}: {text:?} is no time: write 2026-11-20 00:00 or 2026-11-20T00:00:00+08:00"), format!("{option}：{text:?} 不是时间：请写作 2026-11-20 00:00 或 2026-11-20T00:00:00+08:00"))
+    both(
+        format!("{option}: {text:?} is no time: write 2026-11-20 00:00 or 2026-11-20T00:00:00+08:00"),
+        format!("{option}：{text:?} 不是时间：请写作 2026-11-20 00:00 或 2026-11-20T00:00:00+08:00"),
+    )
 }
 
 /// A question without anybody to ask.
 pub fn needs_asking(what: &str, options: &str) -> Bilingual {
-    both(format!("{what} changes live things and there is no terminal to ask: add {options}"), format!("{what} 会改变在用的数据，而没有终端可以询问：请加上 {options}"))
+    both(
+        format!("{what} changes live things and there is no terminal to ask: add {options}"),
+        format!("{what} 会改变在用的数据，而没有终端可以询问：请加上 {options}"),
+    )
 }
 
 /// The name was not typed.
@@ -316,5 +360,8 @@ pub fn not_allotted(namespace: &str, district: &str) -> Bilingual {
 
 /// Compiled steps that are not there.
 pub fn steps_missing(plan: &str, map: &str) -> Bilingual {
-    both(format!("the steps of plan {plan} are not on the hub (ConfigMap {map}): wait for the operator"), format!("管理中心没有预案 {plan} 的步骤（ConfigMap {map}）：请等待 operator"))
+    both(
+        format!("the steps of plan {plan} are not on the hub (ConfigMap {map}): wait for the operator"),
+        format!("管理中心没有预案 {plan} 的步骤（ConfigMap {map}）：请等待 operator"),
+    )
 }

@@ -3,6 +3,7 @@
 use super::Language;
 use clap::{Arg, ArgAction, Command};
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 const TEXTS: &[(&str, &str)] = &[
     ("Backups that are proven, drills that are measured, for the 861 platforms of a city's districts", "面向各区 861 平台：可证明的备份，可度量的演练"),
@@ -22,8 +23,14 @@ const TEXTS: &[(&str, &str)] = &[
     ("List the repositories", "列出备份库"),
     ("Show one repository", "显示一个备份库"),
     ("List the applications", "列出应用"),
-    ("Write the Application for what runs in a site's namespace: YAML to stdout, what was found to stderr", "为站点命名空间中运行的应用生成 Application：YAML 输出到 stdout，发现结果输出到 stderr"),
-    ("Show one application: conditions, objectives, newest backup and drill (exit code 4 if a condition is bad)", "显示一个应用：状态、目标、最近的备份和演练（状态不良时退出码为 4）"),
+    (
+        "Write the Application for what runs in a site's namespace: YAML to stdout, what was found to stderr",
+        "为站点命名空间中运行的应用生成 Application：YAML 输出到 stdout，发现结果输出到 stderr",
+    ),
+    (
+        "Show one application: conditions, objectives, newest backup and drill (exit code 4 if a condition is bad)",
+        "显示一个应用：状态、目标、最近的备份和演练（状态不良时退出码为 4）",
+    ),
     ("List the plans", "列出预案"),
     ("Show one plan", "显示一个预案"),
     ("Show whether a plan could be run now: its checks, one by one (exit code 4 if one fails)", "逐项检查预案现在能否执行（有一项未通过时退出码为 4）"),
@@ -138,12 +145,15 @@ fn argument_said(argument: Arg, zh: String) -> Arg {
     let takes_value = argument.get_action().takes_values();
     let possible: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
     let default: Vec<String> = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
-    let mut text = zh;
-    if takes_value && !possible.is_empty() {
-        text.push_str(&format!("（可选 {}）", possible.join("、")));
+    if !takes_value {
+        return argument.help(zh).help_heading(heading);
     }
-    if takes_value && !default.is_empty() {
-        text.push_str(&format!("（缺省 {}）", default.join("、")));
+    let mut text = zh;
+    if !possible.is_empty() {
+        let _ = write!(text, "（可选 {}）", possible.join("、"));
+    }
+    if !default.is_empty() {
+        let _ = write!(text, "（缺省 {}）", default.join("、"));
     }
     argument.help(text).help_heading(heading).hide_possible_values(true).hide_default_value(true)
 }

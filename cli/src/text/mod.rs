@@ -2,16 +2,24 @@
 
 mod commands;
 mod failures;
+mod found;
 mod help;
+mod overview;
 mod reasons;
+mod restores;
 mod usage;
+mod views;
 mod words;
 
 pub use commands::*;
 pub use failures::*;
+pub use found::*;
 pub use help::translate;
+pub use overview::*;
 pub use reasons::reason;
+pub use restores::*;
 pub use usage::usage;
+pub use views::*;
 pub use words::*;
 
 use crate::exit::ExitStatus;
@@ -45,7 +53,11 @@ impl Language {
         let of_locale = |locale: &str| if locale.to_ascii_lowercase().starts_with("zh") { Self::Zh } else { Self::En };
         let ours = || environment("P861_LANG").and_then(|value| clap::ValueEnum::from_str(&value, true).ok());
         asked.or_else(ours).unwrap_or_else(|| {
-            ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter_map(|name| environment(name)).find(|value| !value.is_empty()).map_or(Self::En, |value| of_locale(&value))
+            ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .iter()
+                .filter_map(|name| environment(name))
+                .find(|value| !value.is_empty())
+                .map_or(Self::En, |value| of_locale(&value))
         })
     }
 
@@ -100,6 +112,12 @@ impl Word {
             Language::En => self.en,
         }
     }
+}
+
+/// `1 step`, `2 steps`.
+fn many_of(number: impl TryInto<i64>, one: &str) -> String {
+    let number = number.try_into().unwrap_or(i64::MAX);
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Both texts, English first.

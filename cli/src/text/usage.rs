@@ -5,17 +5,25 @@ use clap::{
     Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use std::ffi::OsString;
 
-/// One line for a usage error.
-pub fn usage(error: &Error, command: &Command) -> Bilingual {
+/// One line for a usage error. `words` is what was typed.
+pub fn usage(error: &Error, mut command: Command, words: &[OsString]) -> Bilingual {
+    command.build();
+    let meant = meant(&command, words);
     let what = what(error);
-    let usage = usage_of(error);
-    let path = path_of(&usage);
-    let (en, zh) = instead(error, command, &path);
-    if usage.is_empty() {
-        return both(format!("{}{en}", what.en), format!("{}{zh}", what.zh));
-    }
-    both(format!("{}{en}: type {usage}; more: {path} --help", what.en), format!("{}{zh}：请输入 {usage}；详见 {path} --help", what.zh))
+    let (en, zh) = instead(error, meant);
+    // Where something is missing, clap's own line has it in its place.
+    let shortest = text_of(error.get(ContextKind::Usage)).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);
+    let usage = shortest.unwrap_or_else(|| meant.clone().render_usage().to_string());
+    let usage = usage.trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = format!("{} --help", meant.get_bin_name().unwrap_or_else(|| meant.get_name()));
+    both(format!("{}{en}: type {usage}; more: {help}", what.en), format!("{}{zh}：请输入 {usage}；详见 {help}", what.zh))
+}
+
+/// The innermost command that the words name.
+fn meant<'a>(command: &'a Command, words: &[OsString]) -> &'a Command {
+    words.iter().skip(1).fold(command, |at, word| at.find_subcommand(word).unwrap_or(at))
 }
 
 fn what(error: &Error) -> Bilingual {
@@ -28,6 +36,7 @@ fn what(error: &Error) -> Bilingual {
             let word = value(ContextKind::InvalidSubcommand);
             both(format!("there is no command {word}"), format!("没有命令 {word}"))
         }
+        ErrorKind::MissingSubcommand => both("a command is missing", "缺少命令"),
         ErrorKind::MissingRequiredArgument => both(format!("{argument} is missing"), format!("缺少 {argument}")),
         ErrorKind::InvalidValue if given.is_empty() => both(format!("{argument} is given without a value"), format!("{argument} 没有给出值")),
         ErrorKind::InvalidValue => both(format!("{argument}: {given} is none of its values"), format!("{argument}：{given} 不是可用的值")),
@@ -45,42 +54,19 @@ fn what(error: &Error) -> Bilingual {
 }
 
 /// What could have been meant: what clap suggests, else what there is.
-fn instead(error: &Error, command: &Command, path: &str) -> (String, String) {
-    let suggested = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(|kind| text_of(error.get(kind)));
-    if let Some(meant) = suggested {
-        return (format!(", perhaps {meant}"), format!("，是否想用 {meant}"));
+fn instead(error: &Error, meant: &Command) -> (String, String) {
+    let suggested =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(|kind| text_of(error.get(kind)));
+    if let Some(other) = suggested {
+        return (format!(", perhaps {other}"), format!("，是否想用 {other}"));
     }
+    let verbs = || meant.get_subcommands().filter(|inner| !inner.is_hide_set()).map(Command::get_name).collect::<Vec<_>>().join(", ");
     let there = match error.kind() {
         ErrorKind::InvalidValue => text_of(error.get(ContextKind::ValidValue)),
-        ErrorKind::InvalidSubcommand => Some(verbs(command, path)).filter(|verbs| !verbs.is_empty()),
+        ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand => Some(verbs()).filter(|verbs| !verbs.is_empty()),
         _ => None,
     };
     there.map_or_else(Default::default, |there| (format!(", there are {there}"), format!("，可用的有 {there}")))
-}
-
-/// The commands under a path such as `p861 drill`.
-fn verbs(command: &Command, path: &str) -> String {
-    let root = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let mut at = command;
-    for word in path.strip_prefix(&root).unwrap_or_default().split_whitespace() {
-        match at.find_subcommand(word) {
-            Some(inner) => at = inner,
-            None => return String::new(),
-        }
-    }
-    at.get_subcommands().filter(|inner| !inner.is_hide_set()).map(Command::get_name).collect::<Vec<_>>().join(", ")
-}
-
-/// `p861 drill run [OPTIONS] <PLAN>`.
-fn usage_of(error: &Error) -> String {
-    let usage = text_of(error.get(ContextKind::Usage)).unwrap_or_default();
-    let usage = usage.trim_start_matches("Usage:").trim();
-    usage.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// `p861 drill run`.
-fn path_of(usage: &str) -> String {
-    usage.split(' ').take_while(|word| word.starts_with(|c: char| c.is_ascii_alphanumeric())).collect::<Vec<_>>().join(" ")
 }
 
 fn text_of(value: Option<&ContextValue>) -> Option<String> {
@@ -99,21 +85,41 @@ mod tests {
     use crate::{args, text::Language};
 
     fn told(words: &[&str]) -> Bilingual {
-        let error = args::parse(words.iter().map(std::ffi::OsString::from), Language::En, false).expect_err("it is wrong");
-        usage(&error, &args::command(Language::En, false))
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let error = args::parse(words.clone(), Language::En, false).expect_err("it is wrong");
+        usage(&error, args::command(Language::En, false), &words)
     }
 
     #[test]
     fn a_slip_is_told_on_one_line_with_what_to_type() {
         for (words, expected) in [
-            (vec!["p861", "drill", "rnu"], "there is no command rnu, perhaps run: type p861 drill [OPTIONS] <COMMAND>; more: p861 drill --help"),
+            (vec!["p861", "drill", "wacth"], "there is no command wacth, perhaps watch: type p861 drill [OPTIONS] <COMMAND>; more: p861 drill --help"),
             (vec!["p861", "drill", "run"], "<PLAN> is missing: type p861 drill run <PLAN>; more: p861 drill run --help"),
-            (vec!["p861", "drill", "run", "core", "--type", "Live"], "--type <TYPE>: Live is none of its values, there are Isolated, Tabletop: type p861 drill run <PLAN>; more: p861 drill run --help"),
-            (vec!["p861", "status", "-d", "a", "-n", "b"], "--district <DISTRICT> and --namespace <NAMESPACE> exclude each other: type p861 status [OPTIONS]; more: p861 status --help"),
+            (
+                vec!["p861", "restore", "run", "b", "--yes"],
+                "--backup <NAME> is missing: type p861 restore run --backup <NAME> --yes <BACKUP>; more: p861 restore run --help",
+            ),
+            (
+                vec!["p861", "drill", "run", "core", "--tpye"],
+                "there is no option --tpye, perhaps --type: type p861 drill run [OPTIONS] <PLAN>; more: p861 drill run --help",
+            ),
+            (
+                vec!["p861", "drill", "run", "core", "--type", "Live"],
+                "--type <TYPE>: Live is none of its values, there are Isolated, Tabletop: type p861 drill run [OPTIONS] <PLAN>; more: p861 drill run --help",
+            ),
+            (vec!["p861", "drill", "list", "a", "b"], "b is one word too many: type p861 drill list [OPTIONS] [PLAN]; more: p861 drill list --help"),
+            (
+                vec!["p861", "restore", "run", "b", "--files"],
+                "--files <CLAIM[:/PATH]> is given without a value: type p861 restore run [OPTIONS] <BACKUP>; more: p861 restore run --help",
+            ),
+            (
+                vec!["p861", "status", "-d", "a", "-n", "b"],
+                "--district <DISTRICT> and --namespace <NAMESPACE> exclude each other: type p861 status [OPTIONS]; more: p861 status --help",
+            ),
         ] {
             let told = told(&words);
-            assert!(told.en == expected || words.contains(&"Live") && told.en.starts_with("--type <TYPE>: Live is none"), "{words:?}: {}", told.en);
-            assert!(!told.en.contains('\n') && !told.zh.is_ascii(), "{told:?}");
+            assert_eq!(told.en, expected, "{words:?}");
+            assert!(!told.zh.is_ascii() && !told.zh.contains('\n'), "{told:?}");
         }
     }
 
@@ -121,5 +127,17 @@ mod tests {
     fn an_unknown_noun_is_answered_with_those_that_there_are() {
         let told = told(&["p861", "zzz"]);
         assert!(told.en.starts_with("there is no command zzz, there are status, site, district, "), "{}", told.en);
+    }
+
+    #[test]
+    fn a_place_without_a_command_is_answered_with_the_commands() {
+        let told = told(&["p861", "-d", "shinan"]);
+        assert!(told.en.starts_with("a command is missing, there are status, site, "), "{}", told.en);
+    }
+
+    #[test]
+    fn a_duration_that_is_none_says_how_one_is_written() {
+        let told = told(&["p861", "drill", "extend", "d", "3d"]);
+        assert!(told.en.contains("for example 15m or 1h30m: type p861 drill extend"), "{}", told.en);
     }
 }

@@ -47,6 +47,7 @@ words! {
     ACTION: "ACTION", "动作";
     WHY: "WHY", "原因";
     LAST_BACKUP: "LAST BACKUP", "最近备份";
+    LISTED: ", ", "、";
     LOCATION: "LOCATION", "位置";
     MARKER: "marker", "标记";
     MODE: "MODE", "方式";
@@ -131,7 +132,7 @@ words! {
     F_USED: "used", "已用";
     F_VERIFIED: "verified", "已验证";
     F_VERSION: "Kubernetes", "Kubernetes";
-    F_VOLUMES: "data", "数据";
+    F_VOLUMES: "volumes", "卷";
     KEY_ABORT: "a abort", "a 中止";
     KEY_ANSWER: "y/n answer", "y/n 回答";
     KEY_CLEAN_UP: "c clean up", "c 清理";

@@ -489,3 +489,21 @@ pub struct ApplicationStatus {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
+
+impl Check {
+    /// The workload that it asks, if it asks one.
+    pub fn workload_ref(&self) -> Option<&WorkloadReference> {
+        let exec = self.exec.as_ref().map(|exec| &exec.workload_ref);
+        exec.or(self.condition.as_ref().map(|condition| &condition.workload_ref))
+    }
+}
+
+impl ApplicationSpec {
+    /// Every workload that it names: of tiers, streams, hooks, marker and checks. One may come more than once.
+    pub fn workload_refs(&self) -> impl Iterator<Item = &WorkloadReference> {
+        let hooks = self.hooks.iter().flat_map(|hooks| [&hooks.quiesce.workload_ref, &hooks.resume.workload_ref]);
+        let tiers = self.tiers.iter().flat_map(|tier| &tier.workload_refs);
+        let streams = self.streams.iter().map(|stream| &stream.workload_ref);
+        tiers.chain(streams).chain(self.marker.iter().map(|marker| &marker.workload_ref)).chain(hooks).chain(self.checks.iter().filter_map(Check::workload_ref))
+    }
+}

@@ -233,6 +233,9 @@ pub struct RestoreStatus {
     /// restic's snapshot id.
     #[serde(rename = "snapshotID", skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<String>,
+    /// The repository that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     /// What was written up to here comes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_point_time: Option<Time>,

@@ -1,6 +1,6 @@
 //! Application: is it found, healthy, protected, recoverable; and its marker, written once a period.
 
-use super::{active_site, all, district_of, foreign_namespace};
+use super::{active_site, all, district_of, refuse_foreign_namespaces};
 use crate::{
     metrics::Metrics,
     context::Context,
@@ -95,9 +95,7 @@ impl Drive for ApplicationDriver {
 /// Finds what the application names, on its site.
 async fn resolve(context: &Context, application: &Application, namespace: &str) -> Result<(String, Client, String)> {
     let district = district_of(&context.client, namespace).await?;
-    if let Some(foreign) = foreign_namespace(&district, application) {
-        return Err(Error::invalid("NamespaceNotAllotted", format!("namespace {foreign} is not the district's: it must begin with {}- or stand in spec.siteNamespaces of the District", district.name_any())));
-    }
+    refuse_foreign_namespaces(&district, application)?;
     if !district.spec.departments.is_empty() && !district.spec.departments.iter().any(|department| department.name == application.spec.department) {
         let known: Vec<&str> = district.spec.departments.iter().map(|d| d.name.as_str()).collect();
         return Err(Error::invalid("DepartmentUnknown", format!("department {} is not of district {}: it has {}", application.spec.department, district.name_any(), known.join(", "))));
@@ -117,10 +115,7 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let mut workloads = BTreeSet::new();
     let spec = &application.spec;
-    let named = spec.tiers.iter().flat_map(|tier| &tier.workload_refs).chain(spec.streams.iter().map(|stream| &stream.workload_ref));
-    let hooks = spec.hooks.iter().flat_map(|hooks| [&hooks.quiesce.workload_ref, &hooks.resume.workload_ref]);
-    let checked = spec.checks.iter().filter_map(|check| check.exec.as_ref().map(|exec| &exec.workload_ref).or(check.condition.as_ref().map(|condition| &condition.workload_ref)));
-    for workload in named.chain(spec.marker.iter().map(|marker| &marker.workload_ref)).chain(hooks).chain(checked) {
+    for workload in spec.workload_refs() {
         let place = workload.namespace.as_ref().unwrap_or(&first);
         if pods::workload(&client, place, workload).await?.is_none() {
             return Err(Error::invalid("WorkloadMissing", format!("{workload} doesn't exist in namespace {place} on {site}: correct where spec names it")));

@@ -1,11 +1,12 @@
 //! Backup: one run of the backup plan.
 
-use super::{active_site, all, district_of, foreign_namespace, named};
+use super::{active_site, all, district_of, refuse_foreign_namespaces, named};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
     error::{Category, Error, Result, Tried as _},
-    runs::{self, JournalStore, Pass, RunIdentity},
+    movers,
+    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
@@ -43,7 +44,9 @@ impl Drive for BackupDriver {
 
     async fn pass(&self, context: &Context, backup: Arc<Backup>, now: Timestamp) -> Result<Duration> {
         let before = backup.status.clone().unwrap_or_default();
-        if before.phase.is_some_and(RunPhase::is_end) {
+        let deleted_unbegun = backup.metadata.deletion_timestamp.is_some() && !finalizer::is_held(backup.as_ref());
+        if before.phase.is_some_and(RunPhase::is_end) || deleted_unbegun {
+            finalizer::hold(context, backup.as_ref(), false).await?;
             return Ok(REST);
         }
         let (name, namespace) = (backup.name_any(), backup.namespace().unwrap_or_default());
@@ -52,10 +55,11 @@ impl Drive for BackupDriver {
             Err(error) if error.category() == Category::Invalid => return refuse(context, &backup, &error, now).await,
             Err(error) => return Err(error),
         };
+        finalizer::hold(context, backup.as_ref(), true).await?;
         let run = RunIdentity { kind: "Backup", namespace: namespace.clone(), name: name.clone(), uid: backup.uid().unwrap_or_default(), repository: repository.clone() };
         let owner = backup.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the Backup has no UID".into()))?;
         let store = JournalStore::ConfigMap { client: context.client.clone(), namespace: namespace.clone(), name: format!("{name}-backup-journal"), owner };
-        let pass = runs::pass(context, &run, &store, &backup.spec.actions, async || compile(context, &backup).await).await;
+        let pass = runs::pass(context, &run, &store, &finalizer::actions(backup.as_ref(), &backup.spec.actions), async || compile(context, &backup).await).await;
         let pass = match pass {
             Ok(pass) => pass,
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &backup, &error, now).await,
@@ -79,9 +83,20 @@ impl Drive for BackupDriver {
         record(context, backup.as_ref(), backup.status.as_ref(), &status).await?;
         tell(context, backup.as_ref(), &pass).await;
         if view.phase.is_end() {
-            let result = if view.phase == RunPhase::Succeeded { "Succeeded" } else { "Failed" };
+            let result = match view.phase {
+                RunPhase::Succeeded => "Succeeded",
+                RunPhase::Aborted => "Aborted",
+                _ => "Failed",
+            };
             context.metrics.backup_runs.with_label_values(&[namespace.as_str(), backup.spec.application_ref.name.as_str(), result]).inc();
             ended(context, &run, &pass);
+            if view.phase != RunPhase::Succeeded
+                && let Err(error) = movers::forget_unsealed(context, &namespace, &run.repository, &run.uid).await
+            {
+                // They cost room in the repository and nothing else.
+                tracing::warn!(backup = name, "what it stored before it failed stays in the repository: {error}");
+            }
+            finalizer::hold(context, backup.as_ref(), false).await?;
             return Ok(REST);
         }
         Ok(next_look(&pass))
@@ -102,8 +117,7 @@ pub fn ended(context: &Context, run: &RunIdentity, pass: &Pass) {
     if pass.summary.phase == RunPhase::Failed {
         context.metrics.runs_failed.with_label_values(&[run.namespace.as_str(), run.kind]).inc();
     }
-    context.metrics.cleanup_failing.with_label_values(&[run.namespace.as_str(), run.kind]).set(0);
-    runs::forget(context, &run.uid);
+    runs::forget(context, run);
 }
 
 /// Events for what this pass has written: one per change.
@@ -133,6 +147,7 @@ async fn refuse(context: &Context, backup: &Backup, error: &Error, now: Timestam
     status.conditions = conditions::apply(&status.conditions, &[Verdict::bad("Succeeded", error.reason(), error.to_string())], backup.metadata.generation, now);
     record(context, backup, backup.status.as_ref(), &status).await?;
     announce(&context.client, &context.identity, backup, "RunFinished", &error.to_string(), true).await;
+    finalizer::hold(context, backup, false).await?;
     Ok(REST)
 }
 
@@ -157,9 +172,7 @@ async fn compile(context: &Context, backup: &Backup) -> Result<Plan<Action>> {
     let application_name = &backup.spec.application_ref.name;
     let application: Application = named(&context.client, &namespace, application_name).await?;
     let district = district_of(&context.client, &namespace).await?;
-    if let Some(foreign) = foreign_namespace(&district, &application) {
-        return Err(Error::invalid("NamespaceNotAllotted", format!("application {application_name}: namespace {foreign} is not the district's: see spec.siteNamespaces of District {}", district.name_any())));
-    }
+    refuse_foreign_namespaces(&district, &application)?;
     let site = active_site(&district)?;
     let client = context.sites.client(&site).await?;
     let claims = claims(&client, &site, &application).await?;
@@ -223,7 +236,7 @@ fn conclude(pass: &Pass, status: &mut BackupStatus) -> Vec<Verdict> {
             Outcome::Done => {
                 let at = verify.ended.map(Time);
                 status.verification = at.map(|verified_time| Verification { level: VerificationLevel::Stored, verified_time });
-                verdicts.push(Verdict::good("Verified", "Stored", "the repository holds every byte of it"));
+                verdicts.push(Verdict::good("Verified", "Stored", "every file that it needs is in the repository, and as long as it should be"));
             }
             Outcome::Failed => {
                 let failure = verify.failure.as_ref();

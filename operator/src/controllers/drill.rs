@@ -6,13 +6,10 @@ use crate::{
     drive::{Drive, announce, record},
     error::{Category, Error, Result},
     movers, reports,
-    runs::{self, JournalStore, Pass, RunIdentity},
+    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
 use jiff::{SignedDuration, Timestamp};
-use kube::{
-    Api, ResourceExt as _,
-    api::{Patch, PatchParams},
-};
+use kube::{Api, ResourceExt as _};
 use p861_core::{
     conditions::{self, Verdict},
     engine::{Limits, Outcome, Plan, RunResult},
@@ -27,13 +24,11 @@ use p861_core::{
     time::{human_duration, parse_duration, print_duration, whole_seconds},
 };
 use p861_crds::{
-    Application, Backup, Drill, DrillStatus, RecoveryPlan, Time,
+    Application, Backup, Drill, DrillSpec, DrillStatus, RecoveryPlan, Time,
     common::RunPhase,
-    names::CLEANUP_FINALIZER,
     protection::backup::{Verification, VerificationLevel},
     recovery::drill::{CheckCounts, DrillResult, DrillType, DrilledApplication, IsolationStatus, Measured},
 };
-use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 /// The controller.
@@ -46,14 +41,14 @@ impl Drive for DrillDriver {
     async fn pass(&self, context: &Context, drill: Arc<Drill>, now: Timestamp) -> Result<Duration> {
         let before = drill.status.clone().unwrap_or_default();
         let (name, namespace) = (drill.name_any(), drill.namespace().unwrap_or_default());
-        let deleted = drill.metadata.deletion_timestamp.is_some();
+        let deleted_unbegun = drill.metadata.deletion_timestamp.is_some() && !finalizer::is_held(drill.as_ref());
         if before.phase.is_some_and(RunPhase::is_end) {
             // Nothing of an ended drill stands any more: its object may go.
-            set_finalizer(context, &drill, false).await?;
+            finalizer::hold(context, drill.as_ref(), false).await?;
             return Ok(backup::REST);
         }
-        if deleted && before.journal.is_none() {
-            set_finalizer(context, &drill, false).await?;
+        if deleted_unbegun {
+            finalizer::hold(context, drill.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         let plan: RecoveryPlan = match named(&context.client, &namespace, &drill.spec.plan_ref.name).await {
@@ -61,18 +56,14 @@ impl Drive for DrillDriver {
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &drill, &error, now).await,
             Err(error) => return Err(error),
         };
-        set_finalizer(context, &drill, true).await?;
+        finalizer::hold(context, drill.as_ref(), true).await?;
         let applications: Vec<Application> = all(&context.client, &namespace).await?;
         let run = RunIdentity { kind: "Drill", namespace: namespace.clone(), name: name.clone(), uid: drill.uid().unwrap_or_default(), repository: plan.spec.repository_ref.name.clone() };
         let store = movers::open_store(context, &namespace, &run.repository).await?;
         let prefix = format!("journal/{}/{}", plan.name_any(), run.uid);
         let location = movers::location_of(context, &namespace, &run.repository, &prefix).await?;
         let store = JournalStore::Bucket { store, prefix, location };
-        // Deleting a Drill that runs is asking for its end: what it made is removed first.
-        let mut actions = drill.spec.actions.clone();
-        if deleted && !actions.iter().any(|action| action.action == p861_crds::common::ActionKind::Abort) {
-            actions.push(p861_crds::common::RunAction { action: p861_crds::common::ActionKind::Abort, step: None, reason: Some("the Drill was deleted".into()), answer: None, duration: None, by: None });
-        }
+        let actions = finalizer::actions(drill.as_ref(), &drill.spec.actions);
         let pass = runs::pass(context, &run, &store, &actions, async || compile(context, &drill, &plan, &applications).await).await;
         let pass = match pass {
             Ok(pass) => pass,
@@ -89,38 +80,18 @@ impl Drive for DrillDriver {
         if pass.summary.phase.is_end() {
             prove_backups(context, &namespace, &status, &pass).await?;
             status.report = Some(reports::write(context, &drill, &status, &plan, &applications, &pass).await?);
-            gauge(context, &namespace, &plan.name_any(), &status);
+            if proves(&drill.spec, &status) {
+                gauge(context, &namespace, &plan.name_any(), &status);
+            }
         }
-        let trouble = !pass.summary.clean_up_trouble.is_empty();
-        context.metrics.cleanup_failing.with_label_values(&[namespace.as_str(), "Drill"]).set(i64::from(trouble));
         record(context, drill.as_ref(), drill.status.as_ref(), &status).await?;
         backup::tell(context, drill.as_ref(), &pass).await;
         if pass.summary.phase.is_end() {
             backup::ended(context, &run, &pass);
-            set_finalizer(context, &drill, false).await?;
+            finalizer::hold(context, drill.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         Ok(backup::next_look(&pass))
-    }
-}
-
-/// Holds the object until nothing of the drill stands any more, or lets it go.
-async fn set_finalizer(context: &Context, drill: &Drill, held: bool) -> Result<()> {
-    let has = drill.finalizers().iter().any(|finalizer| finalizer == CLEANUP_FINALIZER);
-    if has == held || (held && drill.metadata.deletion_timestamp.is_some()) {
-        return Ok(());
-    }
-    context.leadership.ensure()?;
-    let mut finalizers: Vec<String> = drill.finalizers().iter().filter(|finalizer| *finalizer != CLEANUP_FINALIZER).cloned().collect();
-    if held {
-        finalizers.push(CLEANUP_FINALIZER.into());
-    }
-    let api: Api<Drill> = Api::namespaced(context.client.clone(), &drill.namespace().unwrap_or_default());
-    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": drill.resource_version()}});
-    match api.patch(&drill.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
-        Err(error) if crate::error::is_not_found(&error) => Ok(()),
-        Err(error) => Err(Error::Kube { what: format!("write the finalizer of Drill {}", drill.name_any()), source: Box::new(error) }),
     }
 }
 
@@ -136,7 +107,7 @@ async fn refuse(context: &Context, drill: &Drill, error: &Error, now: Timestamp)
     status.conditions = conditions::apply(&status.conditions, &verdicts, drill.metadata.generation, now);
     record(context, drill, drill.status.as_ref(), &status).await?;
     announce(&context.client, &context.identity, drill, "RunFinished", &error.to_string(), true).await;
-    set_finalizer(context, drill, false).await?;
+    finalizer::hold(context, drill, false).await?;
     Ok(backup::REST)
 }
 
@@ -337,7 +308,12 @@ async fn prove_backups(context: &Context, namespace: &str, status: &DrillStatus,
 /// Every result of a drill.
 pub const RESULTS: [DrillResult; 3] = [DrillResult::Passed, DrillResult::Failed, DrillResult::Incomplete];
 
-/// Tells Prometheus of a plan's newest drill.
+/// Whether a drill that has ended says anything of the plan: an isolated one that was not refused.
+pub fn proves(spec: &DrillSpec, status: &DrillStatus) -> bool {
+    spec.r#type == DrillType::Isolated && status.completion_time.is_some() && status.result.is_some() && status.phase != Some(RunPhase::Refused)
+}
+
+/// Tells Prometheus of a plan's newest drill that proves something.
 #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double for longer than anyone will ask")]
 pub fn gauge(context: &Context, namespace: &str, plan: &str, status: &DrillStatus) {
     let metrics = &context.metrics;

@@ -10,7 +10,7 @@ pub mod restore;
 pub mod site;
 
 use crate::error::{Error, Result, Tried as _};
-use kube::{Api, Client, Resource, api::ListParams};
+use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
 use p861_crds::{Application, District, RecoveryPlan};
 use std::fmt::Debug;
 
@@ -75,7 +75,17 @@ pub fn is_allotted(district: &District, namespace: &str) -> bool {
     }
 }
 
-/// A namespace of the application that isn't the district's, if there is one.
-pub fn foreign_namespace<'a>(district: &District, application: &'a Application) -> Option<&'a String> {
-    application.spec.namespaces.iter().find(|namespace| !is_allotted(district, namespace))
+/// Refuses an application that reaches beyond its district: by a namespace that is not the district's, or by a command in a namespace that is not its own.
+pub fn refuse_foreign_namespaces(district: &District, application: &Application) -> Result<()> {
+    let (name, spec) = (application.name_any(), &application.spec);
+    if let Some(foreign) = spec.namespaces.iter().find(|namespace| !is_allotted(district, namespace)) {
+        let owner = district.name_any();
+        let message = format!("application {name}: namespace {foreign} is not the district's: it must begin with {owner}- or stand in spec.siteNamespaces of District {owner}");
+        return Err(Error::invalid("NamespaceNotAllotted", message));
+    }
+    let foreign = spec.workload_refs().filter_map(|workload| workload.namespace.as_ref()).find(|namespace| !spec.namespaces.contains(namespace));
+    match foreign {
+        Some(foreign) => Err(Error::invalid("NamespaceNotAllotted", format!("application {name}: a workloadRef names namespace {foreign}, which is not in spec.namespaces: add it there, if it is the district's"))),
+        None => Ok(()),
+    }
 }

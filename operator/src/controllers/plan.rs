@@ -64,9 +64,14 @@ impl Drive for PlanDriver {
         status.current_run = of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
         let mut verdicts = vec![drilled(&of_plan, &mut status, now)];
         // Also after a restart of the operator, which forgets what it told.
-        let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref()).filter(|s| s.completion_time.is_some() && s.result.is_some());
-        if let Some(newest) = ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
-            drill::gauge(context, &namespace, &plan.name_any(), newest);
+        let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| drill::proves(&drill.spec, status)));
+        match ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
+            Some(newest) => drill::gauge(context, &namespace, &plan.name_any(), newest),
+            // A plan that was never drilled is overdue one day, too: its time runs from its creation.
+            None => {
+                let since = plan.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+                context.metrics.drill_last_completion.with_label_values(&[&namespace, &plan.name_any()]).set(since.as_second() as f64);
+            }
         }
         predict(&of_plan, &mut status);
         match compile(context, &plan).await {

@@ -6,7 +6,7 @@ use crate::{
     drive::{Drive, announce, record},
     error::{Category, Error, Result, Tried as _},
     movers,
-    runs::{self, JournalStore, Pass, RunIdentity},
+    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -42,19 +42,26 @@ impl Drive for RestoreDriver {
 
     async fn pass(&self, context: &Context, object: Arc<Restore>, now: Timestamp) -> Result<Duration> {
         let before = object.status.clone().unwrap_or_default();
-        if before.phase.is_some_and(RunPhase::is_end) {
+        let deleted_unbegun = object.metadata.deletion_timestamp.is_some() && !finalizer::is_held(object.as_ref());
+        if before.phase.is_some_and(RunPhase::is_end) || deleted_unbegun {
+            finalizer::hold(context, object.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-        let (point, application) = match source(context, &object).await {
-            Ok(found) => found,
+        // A run that has begun needs neither its backup's object nor its application's any more: it goes by its plan.
+        let (point, application) = match begun(&before) {
+            Some(point) => (point, None),
+            None => match source(context, &object).await {
+            Ok((point, application)) => (point, Some(application)),
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &object, &error, now).await,
             Err(error) => return Err(error),
+            },
         };
+        finalizer::hold(context, object.as_ref(), true).await?;
         let run = RunIdentity { kind: "Restore", namespace: namespace.clone(), name: name.clone(), uid: object.uid().unwrap_or_default(), repository: point.repository.clone() };
         let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the Restore has no UID".into()))?;
         let store = JournalStore::ConfigMap { client: context.client.clone(), namespace: namespace.clone(), name: format!("{name}-restore-journal"), owner };
-        let pass = match runs::pass(context, &run, &store, &object.spec.actions, async || compile(context, &object, &point, &application).await).await {
+        let pass = match runs::pass(context, &run, &store, &finalizer::actions(object.as_ref(), &object.spec.actions), async || compile(context, &object, &point, application.as_ref()).await).await {
             Ok(pass) => pass,
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &object, &error, now).await,
             Err(error) => return Err(error),
@@ -76,6 +83,7 @@ impl Drive for RestoreDriver {
             status.backup = Some(point.backup.clone());
             status.snapshot_id = Some(point.snapshot.clone());
             status.recovery_point_time = Some(Time(point.time));
+            status.repository = Some(point.repository.clone());
         }
         let verdict = conclude(&pass, &object, &mut status);
         status.conditions = conditions::apply(&status.conditions, &[verdict], object.metadata.generation, now);
@@ -86,12 +94,21 @@ impl Drive for RestoreDriver {
         backup::tell(context, object.as_ref(), &pass).await;
         if view.phase.is_end() {
             backup::ended(context, &run, &pass);
+            finalizer::hold(context, object.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         Ok(backup::next_look(&pass))
     }
 }
 
+/// What a run that has begun restores.
+fn begun(status: &RestoreStatus) -> Option<RecoveryPoint> {
+    status.journal.as_ref()?;
+    let (backup, snapshot, repository) = (status.backup.clone()?, status.snapshot_id.clone()?, status.repository.clone()?);
+    Some(RecoveryPoint { backup, snapshot, repository, time: status.recovery_point_time.as_ref()?.0, level: None })
+}
+
+/// The run can't be started; the object says why, and stays as it is.
 async fn refuse(context: &Context, object: &Restore, error: &Error, now: Timestamp) -> Result<Duration> {
     let mut status = object.status.clone().unwrap_or_default();
     status.phase = Some(RunPhase::Refused);
@@ -101,6 +118,7 @@ async fn refuse(context: &Context, object: &Restore, error: &Error, now: Timesta
     status.conditions = conditions::apply(&status.conditions, &[Verdict::bad("Succeeded", error.reason(), error.to_string())], object.metadata.generation, now);
     record(context, object, object.status.as_ref(), &status).await?;
     announce(&context.client, &context.identity, object, "RunFinished", &error.to_string(), true).await;
+    finalizer::hold(context, object, false).await?;
     Ok(backup::REST)
 }
 
@@ -134,7 +152,8 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
     Ok((point, named(&context.client, &namespace, &application).await?))
 }
 
-async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, application: &Application) -> Result<Plan<Action>> {
+async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, application: Option<&Application>) -> Result<Plan<Action>> {
+    let application = application.ok_or_else(|| Error::Internal(format!("the journal of Restore {} is gone: what it did can't be known; look at what it wrote, and create another Restore", object.name_any())))?;
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.client, &namespace).await?;
     let site = match &object.spec.target.site_ref {

@@ -69,7 +69,7 @@ impl Drive for SiteDriver {
         let mut status = site.status.clone().unwrap_or_default();
         let verdicts = decide(&name, &mut status, &seen);
         let ready = verdicts.iter().any(|verdict| verdict.kind == "Ready" && verdict.holds());
-        context.metrics.site_reachable.with_label_values(&[&name]).set(i64::from(seen.is_ok()));
+        context.metrics.site_reachable.with_label_values(&[&name]).set(i64::from(ready));
         if let Some(nodes) = &status.nodes {
             context.metrics.site_nodes_ready.with_label_values(&[&name]).set(if seen.is_ok() { i64::from(nodes.ready) } else { 0 });
             context.metrics.site_nodes_total.with_label_values(&[&name]).set(i64::from(nodes.total));

@@ -59,7 +59,7 @@ impl Situation<'_> {
     }
 }
 
-/// A single request of a pass may take this long; a command in a container that takes longer must be a stream.
+/// Reading a marker may take this long.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 /// Performs an action, or goes on with it.
@@ -102,7 +102,8 @@ fn failed(error: &Error) -> Effect {
 
 async fn execute(context: &Context, situation: &Situation<'_>, site: &str, namespace: &str, command: &p861_crds::common::ContainerCommand) -> Result<Effect> {
     let client = context.sites.client(site).await?;
-    let limit = Duration::try_from(situation.left()).unwrap_or(Duration::from_secs(1)).clamp(Duration::from_secs(1), LONGEST_REQUEST);
+    // A hook has as long as its deadline says.
+    let limit = Duration::try_from(situation.left()).unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
     let output = pods::execute(&client, namespace, &command.workload_ref, command.container.as_deref(), &command.command, limit).await?;
     let evidence = json!({"workload": command.workload_ref.to_string(), "output": output.excerpt()});
     if output.success {

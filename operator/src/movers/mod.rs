@@ -165,6 +165,16 @@ pub async fn open_and_look(context: &Context, repository: &BackupRepository, pin
     opened.await.map_err(|error| Error::Internal(format!("opening the repository: {error}")))?.map_err(|error| vault_error("open the repository", &error))
 }
 
+/// Removes what a backup that failed has stored and not sealed: nobody will ever look for it.
+pub async fn forget_unsealed(context: &Context, namespace: &str, repository: &str, run: &str) -> Result<usize> {
+    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
+    let access = access(context, &repository, false).await?;
+    context.leadership.ensure()?;
+    let run = run.to_owned();
+    let forgotten = tokio::task::spawn_blocking(move || Repository::open(&access)?.forget_unsealed(&run)).await;
+    forgotten.map_err(|error| Error::Internal(format!("forgetting a run's parts: {error}")))?.map_err(|error| vault_error("forget the parts of a failed backup", &error))
+}
+
 /// A journal in a store that ignores conditions could be written by two. Each look uses an object of its own.
 async fn prove_conditional_writes(store: &AsyncStore, identity: &str) -> Result<()> {
     let key = format!("probe/{identity}-{}", jiff::Timestamp::now().as_nanosecond());

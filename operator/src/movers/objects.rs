@@ -142,6 +142,28 @@ async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exc
     Ok((count, bytes))
 }
 
+/// Which objects of a snapshot are restored.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// As the Restore says.
+    pub select: RestoreSelection,
+    /// If there are any, no other workloads.
+    pub workloads: Vec<WorkloadReference>,
+}
+
+impl Choice {
+    fn takes(&self, object: &Value) -> bool {
+        let (kind, group) = (objects::kind(object), objects::group(object));
+        let resources = &self.select.resources;
+        let of_kind = resources.is_empty() || resources.iter().any(|wanted| wanted.kind == kind && wanted.group.as_deref().unwrap_or_default() == group);
+        let is_workload = group == "apps" && matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet");
+        let named = |workload: &WorkloadReference| {
+            workload.kind.to_string() == kind && workload.name == objects::name(object) && workload.namespace.as_deref() == Some(objects::namespace(object))
+        };
+        of_kind && (self.workloads.is_empty() || !is_workload || self.workloads.iter().any(named))
+    }
+}
+
 /// What was, or would be, done to objects.
 #[derive(Default)]
 struct Tally {
@@ -177,12 +199,12 @@ pub async fn restore(
     access: RepositoryAccess,
     snapshot: &str,
     rules: &CopyRules,
-    select: &RestoreSelection,
+    choice: &Choice,
     conflict: ConflictHandling,
     preview: bool,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Value, WorkError> {
-    let (ranks, left) = read(access, snapshot.to_owned(), rules.clone(), select.clone()).await?;
+    let (ranks, left) = read(access, snapshot.to_owned(), rules.clone(), choice.clone()).await?;
     let kinds = kinds_by_group(client).await?;
     let total: u64 = ranks.values().map(|objects| objects.len() as u64).sum();
     let tally = Tally::default();
@@ -221,7 +243,7 @@ pub async fn restore(
 type Ranks = BTreeMap<u8, Vec<Value>>;
 
 /// Reads and prepares the objects of a snapshot. What is left out is counted by its reason.
-async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, select: RestoreSelection) -> Result<(Ranks, BTreeMap<String, u64>), WorkError> {
+async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, choice: Choice) -> Result<(Ranks, BTreeMap<String, u64>), WorkError> {
     let texts = blocking(move || {
         let repository = Repository::open(&access)?;
         let mut texts = Vec::new();
@@ -239,9 +261,7 @@ async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, sele
             let broken = |error: &dyn std::fmt::Display| WorkError::stated("Damaged", format!("objects/{path}, line {}: {error}", number + 1), true);
             let line = line.map_err(|error| broken(&error))?;
             let object: Value = serde_json::from_str(&line).map_err(|error| broken(&error))?;
-            let selected = select.resources.is_empty()
-                || select.resources.iter().any(|wanted| wanted.kind == objects::kind(&object) && wanted.group.as_deref().unwrap_or_default() == objects::group(&object));
-            if !selected {
+            if !choice.takes(&object) {
                 *left.entry("not selected".into()).or_default() += 1;
                 continue;
             }

@@ -160,10 +160,10 @@ async fn work() -> Result<Value, WorkError> {
             })
             .await
         }
-        MoverTask::RestoreObjects { snapshot, rules, select, conflict, preview } => {
+        MoverTask::RestoreObjects { snapshot, rules, select, workloads, conflict, preview } => {
             let client = client().await?;
             let printer = Printer::new();
-            objects::restore(&client, access, &snapshot, &rules, &select, conflict, preview, &|progress| printer.print(&progress)).await
+            objects::restore(&client, access, &snapshot, &rules, &objects::Choice { select, workloads }, conflict, preview, &|progress| printer.print(&progress)).await
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix } => {
             blocking(move || {

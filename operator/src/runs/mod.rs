@@ -1,5 +1,6 @@
 //! The executor of every run: journal, engine, effects, in that order.
 
+pub mod finalizer;
 mod journal;
 mod pass;
 mod view;

@@ -15,7 +15,7 @@ use p861_core::{
 use p861_crds::common::RunAction;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -44,17 +44,38 @@ struct Claimed {
 
 /// Runs that this process has claimed, by UID. What is lost with the process is read again from the journal.
 #[derive(Clone, Default)]
-pub struct RunCache(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Claimed>>>>>>);
+pub struct RunCache {
+    claimed: Arc<Mutex<HashMap<String, Slot>>>,
+    /// UIDs of runs whose clean-up keeps failing, by namespace and kind.
+    troubled: Arc<Mutex<HashMap<(String, &'static str), HashSet<String>>>>,
+}
+
+/// One pass at a time works on a run.
+type Slot = Arc<tokio::sync::Mutex<Option<Claimed>>>;
 
 impl RunCache {
-    fn slot(&self, uid: &str) -> Arc<tokio::sync::Mutex<Option<Claimed>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default().clone()
+    fn slot(&self, uid: &str) -> Slot {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default().clone()
+    }
+
+    /// Notes whether the run's clean-up keeps failing; gives how many of its kind are in that state.
+    fn note_trouble(&self, run: &RunIdentity, troubled: bool) -> usize {
+        let mut all = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_kind = all.entry((run.namespace.clone(), run.kind)).or_default();
+        if troubled { of_kind.insert(run.uid.clone()) } else { of_kind.remove(&run.uid) };
+        of_kind.len()
     }
 }
 
+fn tell_trouble(context: &Context, run: &RunIdentity, troubled: bool) {
+    let count = context.runs.note_trouble(run, troubled);
+    context.metrics.cleanup_failing.with_label_values(&[run.namespace.as_str(), run.kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
 /// Forgets an ended run.
-pub fn forget(context: &Context, uid: &str) {
-    context.runs.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+pub fn forget(context: &Context, run: &RunIdentity) {
+    tell_trouble(context, run, false);
+    context.runs.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&run.uid);
 }
 
 /// What a pass found.
@@ -180,6 +201,7 @@ async fn rounds(context: &Context, run: &RunIdentity, store: &JournalStore, acti
         }
     }
     let summary = summary(&claimed.plan, &claimed.journal, Timestamp::now()).map_err(|error| Error::Internal(error.to_string()))?;
+    tell_trouble(context, run, !summary.clean_up_trouble.is_empty());
     Ok(Pass { plan: claimed.plan.clone(), journal: claimed.journal.clone(), summary, notes: claimed.notes.clone(), records: written, next, in_flight: in_flight || !outcomes.is_empty() })
 }
 

@@ -4,6 +4,7 @@ use crate::{
     Repository, VaultError,
     backend::key,
     parallel::{REQUESTS, each},
+    parts::run_tag,
 };
 use jiff::Timestamp;
 use rustic_core::{
@@ -87,6 +88,15 @@ impl Repository {
                 other => other,
             }),
         }
+    }
+
+    /// Removes what a run stored and never sealed. Gives how many parts that were.
+    pub fn forget_unsealed(&self, run: &str) -> Result<usize, VaultError> {
+        let run = run_tag(run);
+        let of_run = |snapshot: &&SnapshotFile| snapshot.tags.contains(&run) && !snapshot.tags.contains(SEALED);
+        let parts: Vec<String> = self.all_snapshots()?.iter().filter(of_run).map(|snapshot| snapshot.id.to_hex().to_string()).collect();
+        self.forget(&parts)?;
+        Ok(parts.len())
     }
 
     /// Removes snapshots from the list; their data stays until a prune.

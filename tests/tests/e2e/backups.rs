@@ -7,6 +7,7 @@ use p861_tests::restic::{compare_portal, restic};
 use p861_tests::scenes::{Scene, demand};
 use p861_tests::{Look as _, Stage};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 pub const SCENES: &[Scene] = &[
@@ -58,7 +59,7 @@ fn stock_restic_reads_it(stage: &Stage) -> Result<()> {
     restic(stage, &["restore", &snapshot(&approval), "--include", "/streams", "--target", &stage.folder().join("dump").to_string_lossy()])?;
     std::fs::copy(stage.folder().join("dump/streams/approval-db"), &path).map_err(|source| BedError::Io { path: path.clone(), source })?;
     let inside = place.join("p861-restored.dump");
-    std::fs::copy(&path, &inside).map_err(|source| BedError::Io { path: inside.clone(), source })?;
+    std::fs::copy(&path, &inside).and_then(|_| std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o644))).map_err(|source| BedError::Io { path: inside.clone(), source })?;
     let script = "set -e; f=$(find /var/lib/postgresql/data -name p861-restored.dump); dropdb --username=approval --if-exists looked; createdb --username=approval looked; \
         pg_restore --username=approval --dbname=looked --exit-on-error $f; rm $f; \
         psql --username=approval --dbname=looked --tuples-only --no-align --command \

@@ -12,7 +12,11 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, Weak, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -22,6 +26,8 @@ use tempfile::TempDir;
 pub const SYSTEM: &str = "p861-system";
 /// How long the API server may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
+/// How often the programs are looked after.
+const LOOK: Duration = Duration::from_millis(200);
 /// What it knows its administrator by.
 const TOKEN: &str = "lone-administrator";
 /// The people that it knows by a token each, and their groups: those of one district, and a stranger from another.
@@ -49,9 +55,7 @@ pub fn lone() -> Arc<Lone> {
         return running;
     }
     let server = Arc::new(Lone::bare());
-    for chart in ["p861-crds", "p861"] {
-        server.helm(&["install", chart, chart, "--create-namespace"]).expect("the chart installs");
-    }
+    server.install(&[]);
     *shared = Arc::downgrade(&server);
     server
 }
@@ -62,7 +66,9 @@ impl Lone {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [etcd, peer, api] = free_ports();
         let at = folder.path();
-        fs::write(at.join("sa.key"), rcgen::KeyPair::generate().expect("a key").serialize_pem()).expect("written");
+        let accounts = rcgen::KeyPair::generate().expect("a key");
+        fs::write(at.join("sa.key"), accounts.serialize_pem()).expect("written");
+        fs::write(at.join("sa.pub"), accounts.public_key_pem()).expect("written");
         let people = PEOPLE.map(|(name, group)| format!("{},{name},{name},\"{group}\"\n", token(name))).concat();
         fs::write(at.join("tokens.csv"), format!("{TOKEN},administrator,administrator,\"system:masters\"\n{people}")).expect("written");
         let kubeconfig = format!(
@@ -74,10 +80,15 @@ impl Lone {
         let (started, ready) = mpsc::channel();
         let path = at.to_owned();
         // The programs die with the thread that started them, so that a killed test leaves nothing; the thread waits until the server is let go.
+        let ended = Arc::new(AtomicBool::new(false));
+        let noticed = ended.clone();
         let keeper = thread::spawn(move || {
             let mut children = processes(&path, etcd, peer, api);
             let _ = started.send(());
-            let _ = stopped.recv();
+            while matches!(stopped.recv_timeout(LOOK), Err(mpsc::RecvTimeoutError::Timeout)) {
+                let gone = children.iter_mut().any(|child| !matches!(child.try_wait(), Ok(None)));
+                noticed.store(gone, Ordering::Relaxed);
+            }
             for child in children.iter_mut().rev() {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -85,13 +96,36 @@ impl Lone {
         });
         ready.recv().expect("etcd and the API server start");
         let server = Self { folder, stop: Some(stop), keeper: Some(keeper) };
-        server.wait(api);
+        server.wait(api, &ended);
         server
     }
 
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
+    }
+
+    /// Installs both charts, the operator's with these values, and waits until the kinds are served.
+    pub fn install(&self, values: &[&str]) {
+        self.helm(&["install", "p861-crds", "p861-crds", "--create-namespace"]).expect("the kinds install");
+        let mut arguments = vec!["install", "p861", "p861"];
+        values.iter().for_each(|value| arguments.extend(["--set", value]));
+        self.helm(&arguments).expect("the operator installs");
+        let until = |what: &str, act: &dyn Fn() -> Result<String, String>| {
+            let since = Instant::now();
+            while let Err(said) = act() {
+                assert!(since.elapsed() < READY, "{what} after {READY:?}: {said}");
+                thread::sleep(LOOK);
+            }
+        };
+        for plural in ["sites", "districts", "applications", "backuprepositories", "backups", "restores", "recoveryplans", "drills"] {
+            until(&format!("{plural} are not served"), &|| self.kubectl(&["get", "--raw", &format!("/apis/platform861.io/v1alpha1/{plural}?limit=1")]));
+        }
+        // The API server's mutating policies learn of a new kind some seconds after it is served, and refuse its objects until then.
+        for (kind, spec) in [("Backup", "applicationRef: {name: a}"), ("Restore", "source: {backupRef: {name: a}}"), ("Drill", "planRef: {name: a}, type: Isolated")] {
+            let file = manifest(&format!("{{apiVersion: platform861.io/v1alpha1, kind: {kind}, metadata: {{name: first, namespace: default}}, spec: {{{spec}, requestedBy: administrator}}}}"));
+            until(&format!("no {kind} can be made"), &|| self.kubectl(&["create", "--dry-run=server", "--filename", &file.path().to_string_lossy()]));
+        }
     }
 
     /// Runs helm on this server, in the operator's namespace.
@@ -114,10 +148,8 @@ impl Lone {
     }
 
     /// Applies a manifest as the administrator.
-    pub fn apply(&self, manifest: &str) {
-        let path = self.folder.path().join("manifest.yaml");
-        fs::write(&path, manifest).expect("written");
-        self.kubectl(&["apply", "--server-side", "--filename", &path.to_string_lossy()]).unwrap_or_else(|error| panic!("{error}\n{manifest}"));
+    pub fn apply(&self, text: &str) {
+        self.kubectl(&["apply", "--server-side", "--filename", &manifest(text).path().to_string_lossy()]).unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
     /// A client of one of [`PEOPLE`], who is known by a token and not by what the administrator says.
@@ -136,10 +168,10 @@ impl Lone {
         Client::try_from(config).expect("a client")
     }
 
-    fn wait(&self, port: u16) {
+    fn wait(&self, port: u16, ended: &AtomicBool) {
         let since = Instant::now();
         let mut last = String::new();
-        while since.elapsed() < READY {
+        while since.elapsed() < READY && !ended.load(Ordering::Relaxed) {
             let asked = Command::new(&programs().kubectl).args(["get", "--raw", "/readyz", "--kubeconfig"]).arg(self.kubeconfig()).output().expect("kubectl");
             if asked.status.success() {
                 return;
@@ -149,7 +181,7 @@ impl Lone {
         }
         let log = fs::read_to_string(self.folder.path().join("api.log")).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(20).collect();
-        panic!("the API server on port {port} is not ready after {READY:?}; last: {last}; its log, newest first:\n{}", tail.join("\n"));
+        panic!("the API server on port {port} is not ready after {:?}; last: {last}; its log, newest first:\n{}", since.elapsed(), tail.join("\n"));
     }
 }
 
@@ -160,6 +192,13 @@ impl Drop for Lone {
             let _ = keeper.join();
         }
     }
+}
+
+/// A file for kubectl to read.
+fn manifest(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), text).expect("written");
+    file
 }
 
 fn token(person: &str) -> String {
@@ -200,7 +239,7 @@ fn processes(folder: &Path, etcd: u16, peer: u16, api: u16) -> Vec<Child> {
         format!("--secure-port={api}"),
         "--bind-address=127.0.0.1".into(),
         format!("--cert-dir={}", path("certificates")),
-        format!("--service-account-key-file={}", path("sa.key")),
+        format!("--service-account-key-file={}", path("sa.pub")),
         format!("--service-account-signing-key-file={}", path("sa.key")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         "--authorization-mode=RBAC".into(),

@@ -29,6 +29,7 @@ pub type Uses = BTreeMap<Actor, BTreeMap<String, String>>;
 
 const GROUP: &str = "platform861.io";
 const OURS: [&str; 8] = ["sites", "districts", "applications", "backuprepositories", "recoveryplans", "backups", "restores", "drills"];
+const RUNS: [&str; 3] = ["backups", "restores", "drills"];
 const WORKLOADS: [&str; 3] = ["deployments.apps", "statefulsets.apps", "daemonsets.apps"];
 
 /// The resources behind a type. A generic parameter stands for all of our kinds.
@@ -40,6 +41,8 @@ fn resources(kind: &str, file: &str) -> Vec<String> {
             let plural = if bare == "BackupRepository" { "backuprepositories".to_owned() } else { format!("{}s", bare.to_lowercase()) };
             return vec![format!("{plural}.{GROUP}")];
         }
+        // A run's finalizer.
+        "K" if file.starts_with("runs/") => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
         "K" | "Kind" => return ours(),
         "DynamicObject" if file == "drive.rs" => return ours(),
         "DynamicObject" if file == "movers/objects.rs" => "*",
@@ -69,8 +72,8 @@ fn resources(kind: &str, file: &str) -> Vec<String> {
 /// The rights that one call needs, as (verb, subresource).
 fn verbs(method: &str, arguments: &str, place: &str) -> Vec<(&'static str, &'static str)> {
     match method {
-        "get" | "get_opt" => vec![("get", "")],
-        "list" => vec![("list", "")],
+        "get" | "get_opt" | "get_metadata" | "get_metadata_opt" => vec![("get", "")],
+        "list" | "list_metadata" => vec![("list", "")],
         "create" => vec![("create", "")],
         "replace" => vec![("update", "")],
         "delete" => vec![("delete", "")],
@@ -93,7 +96,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
     }
     match (file, function) {
         ("leader.rs", _) => vec![Actor::Lease],
-        ("drive.rs" | "main.rs" | "controllers/mod.rs" | "movers/mod.rs" | "runs/journal.rs", _) => vec![Actor::Hub],
+        ("drive.rs" | "main.rs" | "controllers/mod.rs" | "movers/mod.rs" | "runs/journal.rs" | "runs/finalizer.rs", _) => vec![Actor::Hub],
         ("movers/objects.rs", "save_kind" | "stream_out_of" | "stream_into") => vec![Actor::Backup],
         ("movers/objects.rs", "api_of" | "look" | "write") => vec![Actor::Restore],
         ("movers/objects.rs", other) => panic!("movers/objects.rs: which mover calls {other}?"),
@@ -211,11 +214,13 @@ pub fn uses() -> Uses {
             let made_with = &text[start..from];
             understood.extend(constructor.find_iter(made_with).map(|found| start + found.start()));
             let (_, end) = source.function(start);
-            let end = pattern(&format!(r"let\s+{name}:\s*Api<")).find(&text[from..end]).map_or(end, |again| from + again.start());
+            // Until the name is given to something else; what that is made of may still be the Api.
+            let renamed = pattern(&format!(r"let\s+(?:mut\s+)?{name}\b[^;]*;")).find(&text[from..end]);
+            let end = renamed.map_or(end, |again| from + again.end());
             for (method, open) in calls(&text[from..end], &name) {
                 note(&kind, from + open, made_with, &verbs(method, source.inside(from + open), file));
             }
-            for call in pattern(&format!(r"\b(\w+)\((?:\w+, )?&{name}\b")).captures_iter(&text[from..end]) {
+            for call in pattern(&format!(r"\b(\w+)\((?:\w+, )?&{name}\s*[,)]")).captures_iter(&text[from..end]) {
                 let needed = given.get(&call[1]).unwrap_or_else(|| panic!("operator/src/{file}: what does {} do with an Api?", &call[1]));
                 note(&kind, from + call.get(0).expect("all").start(), made_with, needed);
             }

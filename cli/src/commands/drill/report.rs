@@ -31,7 +31,9 @@ pub async fn report(context: &Context<'_>, name: &str) -> Result<ExitStatus> {
     };
     let drill = context.hub.get_here::<Drill>(name).await?.object;
     let map = context.hub.config_map(&config_map(name)).await?;
-    let missing = || Failure::refused(if drill.phase().is_end() { text::report_missing(name, &config_map(name)) } else { text::report_not_yet(name, context.hub.place()) });
+    let missing = || {
+        Failure::refused(if drill.phase().is_end() { text::report_missing(name, &config_map(name)) } else { text::report_not_yet(name, context.hub.place()) })
+    };
     let map = map.ok_or_else(missing)?;
     let json = map.get(JSON).ok_or_else(missing)?;
     let stated = drill.status.as_ref().and_then(|status| status.report.as_ref()).map(|report| report.digest.as_str()).filter(|digest| !digest.is_empty());

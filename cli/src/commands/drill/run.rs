@@ -8,11 +8,7 @@ use crate::{
     hub::{Hub, create_run},
     text::{self, Bilingual, Language},
 };
-use p861_crds::{
-    District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time,
-    platform::district::SiteRole,
-    recovery::drill::RecoveryPoint,
-};
+use p861_crds::{District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time, platform::district::SiteRole, recovery::drill::RecoveryPoint};
 
 /// Starts a drill and watches it.
 pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {

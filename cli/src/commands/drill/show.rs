@@ -37,7 +37,12 @@ impl Watched for Drill {
         };
         let target = status.objectives.as_ref().and_then(|objectives| stated(objectives.rto.as_ref()));
         // A copy that is kept standing is no part of the recovery that is measured.
-        Snapshot { target, predicted: status.prediction.as_ref().and_then(|p| stated(Some(&p.rto))), notes: status.applications.iter().filter_map(note).collect(), ..Snapshot::of(self) }
+        Snapshot {
+            target,
+            predicted: status.prediction.as_ref().and_then(|p| stated(Some(&p.rto))),
+            notes: status.applications.iter().filter_map(note).collect(),
+            ..Snapshot::of(self)
+        }
     }
 
     fn outline(&self) -> Option<(String, &'static str)> {
@@ -127,7 +132,9 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
     if !status.applications.is_empty() && drill.spec.r#type != DrillType::Tabletop {
         lines.extend(table(drill, language));
     }
-    if drill.spec.r#type == DrillType::Tabletop && let Some(prediction) = &status.prediction {
+    if drill.spec.r#type == DrillType::Tabletop
+        && let Some(prediction) = &status.prediction
+    {
         let target = status.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str());
         lines.push(Line::of(text::predicted_rto(&prediction.rto.0, target).pick(language)));
     }
@@ -141,8 +148,12 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
     let longest = told.map(|told| longest(told, language)).unwrap_or_default();
     lines.push(Line::of(text::longest_retried_skipped(&longest, steps.retried, steps.skipped).pick(language)));
     let cleaned = match told {
-        Some(told) if !told.clean_up.removed.is_empty() || !told.clean_up.left.is_empty() => Some(text::cleaned_up(told.clean_up.removed.len(), &told.clean_up.left).pick(language).to_owned()),
-        _ => condition(&status.conditions, "CleanedUp").filter(|condition| condition.status == "True" && !condition.message.is_empty()).map(|condition| text::cleaned_up_says(&condition.message).pick(language).to_owned()),
+        Some(told) if !told.clean_up.removed.is_empty() || !told.clean_up.left.is_empty() => {
+            Some(text::cleaned_up(told.clean_up.removed.len(), &told.clean_up.left).pick(language).to_owned())
+        }
+        _ => condition(&status.conditions, "CleanedUp")
+            .filter(|condition| condition.status == "True" && !condition.message.is_empty())
+            .map(|condition| text::cleaned_up_says(&condition.message).pick(language).to_owned()),
     };
     let report = told.is_some().then(|| text::report_command(&name, place).pick(language).to_owned());
     let last: Vec<String> = [cleaned, report].into_iter().flatten().collect();
@@ -210,8 +221,12 @@ fn measured(value: Option<&p861_crds::Duration>, target: Option<&p861_crds::Dura
 
 /// The two steps that took longest, clean-up aside: `portal volume site-files 4:12`.
 fn longest(told: &Told, language: Language) -> Vec<String> {
-    let mut took: Vec<(SignedDuration, &str)> =
-        told.steps.iter().filter(|step| !step.clean_up && step.id != "hold").filter_map(|step| Some((step.ended?.duration_since(step.started?), step.id.as_str()))).collect();
+    let mut took: Vec<(SignedDuration, &str)> = told
+        .steps
+        .iter()
+        .filter(|step| !step.clean_up && step.id != "hold")
+        .filter_map(|step| Some((step.ended?.duration_since(step.started?), step.id.as_str())))
+        .collect();
     took.sort_by_key(|(took, id)| (std::cmp::Reverse(*took), *id));
     let shown = |duration: SignedDuration| p861_core::time::human_duration(p861_core::time::whole_seconds(duration));
     took.iter().filter(|(took, _)| took.as_secs() > 0).take(2).map(|(took, id)| format!("{} {}", run::label("drill", id, language), shown(*took))).collect()

@@ -74,6 +74,8 @@ pub(super) struct Course {
     pub evidence: Value,
     /// The last failure of the action.
     pub failure: Option<Failure>,
+    /// The last failure of the undo.
+    pub undo_failure: Option<Failure>,
 }
 
 impl Course {
@@ -141,6 +143,7 @@ impl Course {
             (State::Undoing { attempt: current, .. }, Event::Undone) if attempt == current => State::Undone,
             (State::Undoing { attempt: current, .. }, Event::UndoFailed(failure)) if attempt == current => {
                 self.undo_failures += 1;
+                self.undo_failure = Some(failure.clone());
                 State::UndoFailed { at, failure: failure.clone() }
             }
             (State::UndoFailed { .. }, Event::Skipped { cause: SkipCause::Person { .. } }) => State::UndoGivenUp,

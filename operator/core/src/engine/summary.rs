@@ -389,12 +389,13 @@ fn trouble<A>(run: &Run<'_, A>) -> Vec<CleanUpTrouble> {
     let mut trouble = Vec::new();
     for at in run.indices() {
         let (step, course) = (run.step(at), run.course(at));
+        // Also while it is tried again: an attempt may take minutes, and what stands meanwhile is what matters.
         let (failures, failure) = match &course.state {
-            State::UndoFailed { failure, .. } => (course.undo_failures, failure),
-            State::Failed { failure, .. } if step.finally => (course.failures, failure),
+            State::UndoFailed { .. } | State::Undoing { .. } => (course.undo_failures, &course.undo_failure),
+            State::Failed { .. } | State::InFlight { .. } if step.finally => (course.failures, &course.failure),
             _ => continue,
         };
-        if failures >= step.retry.attempts {
+        if let Some(failure) = failure.as_ref().filter(|_| failures >= step.retry.attempts) {
             trouble.push(CleanUpTrouble { step: step.id.clone(), failures, failure: failure.clone() });
         }
     }

@@ -71,7 +71,7 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
             labels: BTreeMap::new(),
         };
         let id = StepId::new("objects")?;
-        let task = MoverTask::RestoreObjects { snapshot: snapshot(), rules, select: spec.select.clone(), conflict: ConflictHandling::Policy(spec.conflict_policy), preview };
+        let task = MoverTask::RestoreObjects { snapshot: snapshot(), rules, select: spec.select.clone(), workloads: workloads_of_tiers(application, &spec.select.tiers, first)?, conflict: ConflictHandling::Policy(spec.conflict_policy), preview };
         steps.push(step(id.clone(), mover(&home, None, task)).after([verify]).retry(Retry::times(3)));
         gate = vec![id];
     }
@@ -97,6 +97,19 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
     }
     steps.push(Step::new(StepId::new("clean-up")?, Action::RemoveMovers { site: facts.site.into(), namespaces: all.clone() }, SignedDuration::from_mins(2)).finally());
     Ok(Plan::new(steps)?)
+}
+
+/// The workloads of the selected tiers, each with its namespace; none if no tier is selected.
+fn workloads_of_tiers(application: &ApplicationSpec, tiers: &[String], first: &str) -> Result<Vec<WorkloadReference>, CompileError> {
+    let mut found = Vec::new();
+    for name in tiers {
+        let tier = application.tiers.iter().find(|tier| tier.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = application.tiers.iter().map(|tier| tier.name.as_str()).collect();
+            CompileError::Invalid(format!("select.tiers names {name}, which is no tier of the application; it has {}", known.join(", ")))
+        })?;
+        found.extend(tier.workload_refs.iter().map(|workload| WorkloadReference { namespace: Some(workload.namespace.clone().unwrap_or_else(|| first.to_owned())), ..workload.clone() }));
+    }
+    Ok(found)
 }
 
 /// Tier by tier: start, then feed the streams of the tier.

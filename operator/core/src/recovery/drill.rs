@@ -77,11 +77,13 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let isolate = StepId::new("isolate")?;
     steps.push(Step::new(isolate.clone(), Action::Isolate { site: facts.site.into(), bubble: bubble.clone() }, SignedDuration::from_mins(2)).after([preflight]).retry(Retry::times(3)));
 
+    places_of_extra_steps(facts.plan)?;
     let mut compiler = Compiler { facts, bubble: &bubble, steps, isolate, group_ends: BTreeMap::new(), ends: Vec::new() };
+    let opening = compiler.extra(|step| step.before.as_deref() == Some("Start"), &[compiler.isolate.clone()])?;
     let mut above: Option<&str> = None;
     for group in &facts.plan.groups {
         let before: Vec<String> = group.after.clone().unwrap_or_else(|| above.iter().map(|name| (*name).to_owned()).collect());
-        compiler.group(group, &before)?;
+        compiler.group(group, &before, &opening)?;
         above = Some(&group.name);
     }
     compiler.extra_after_everything()?;
@@ -92,6 +94,31 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     }
     steps.push(Step::new(StepId::new("clean-up")?, Action::RemoveBubble { site: facts.site.into(), bubble }, SignedDuration::from_mins(5)).finally());
     Ok(Plan::new(steps)?)
+}
+
+/// A step that would never come is a mistake: one at a group that isn't there, or one that is meant for isolated drills at a stage that they don't have.
+fn places_of_extra_steps(plan: &RecoveryPlanSpec) -> Result<(), CompileError> {
+    for step in &plan.steps {
+        let (side, stage) = match (&step.before, &step.after) {
+            (Some(stage), _) => ("before", stage),
+            (None, Some(stage)) => ("after", stage),
+            (None, None) => continue,
+        };
+        let known = match (side, stage.split_once('/')) {
+            (_, Some(("Start", group))) if !plan.groups.iter().any(|known| known.name == group) => {
+                let groups: Vec<&str> = plan.groups.iter().map(|group| group.name.as_str()).collect();
+                return Err(CompileError::Invalid(format!("step {}: {side}: {stage} names no group of the plan; it has {}", step.name, groups.join(", "))));
+            }
+            (_, Some(_)) => true,
+            ("before", None) => stage == "Start",
+            (_, None) => stage == "Start" || stage == "Check",
+        };
+        if !known && step.runs.contains(&RunKind::IsolatedDrill) {
+            let message = format!("step {}: an isolated drill has nothing {side} {stage}; it has before: Start, after: Start, after: Check, and both of Start/<group>", step.name);
+            return Err(CompileError::Invalid(message));
+        }
+    }
+    Ok(())
 }
 
 /// The bubble of a drill: one namespace for each of the applications'.
@@ -114,8 +141,9 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn group(&mut self, group: &Group, before: &[String]) -> Result<(), CompileError> {
-        let mut gates = Vec::new();
+    /// `opening` are the extra steps before everything that starts.
+    fn group(&mut self, group: &Group, before: &[String], opening: &[StepId]) -> Result<(), CompileError> {
+        let mut gates = opening.to_vec();
         for name in before {
             let ends = self.group_ends.get(name).ok_or_else(|| CompileError::Invalid(format!("group {} comes after {name}, which is not a group above it in spec.groups", group.name)))?;
             gates.extend(ends.clone());
@@ -176,7 +204,7 @@ impl Compiler<'_> {
             cron_jobs: spec.isolation.as_ref().map(|isolation| isolation.cron_jobs).unwrap_or_default(),
             labels: BTreeMap::from([(DRILL_LABEL.to_owned(), facts.id.to_owned())]),
         };
-        let task = MoverTask::RestoreObjects { snapshot: subject.point.snapshot.clone(), rules, select: Default::default(), conflict: ConflictHandling::Own, preview: false };
+        let task = MoverTask::RestoreObjects { snapshot: subject.point.snapshot.clone(), rules, select: Default::default(), workloads: Vec::new(), conflict: ConflictHandling::Own, preview: false };
         made.push(step(objects.clone(), mover(&home, None, task)).after([verify]).retry(Retry::times(3)));
 
         let mut data = vec![objects.clone()];
@@ -308,86 +336,4 @@ impl Compiler<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::Timestamp;
-
-    fn application(namespace: &str) -> ApplicationSpec {
-        serde_json::from_value(serde_json::json!({
-            "department": "d", "namespaces": [namespace], "volumes": [{"claim": "data-*", "method": "Skip"}],
-            "tiers": [{"name": "data", "workloadRefs": [{"kind": "StatefulSet", "name": "postgres"}]}, {"name": "web", "workloadRefs": [{"kind": "Deployment", "name": "web"}]}],
-            "streams": [{"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}],
-            "checks": [{"name": "login", "tcp": {"serviceName": "web", "port": 80}}]
-        }))
-        .expect("a spec")
-    }
-
-    fn point() -> RecoveryPoint {
-        RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: Timestamp::UNIX_EPOCH, repository: "r".into(), level: None }
-    }
-
-    fn compiled(groups: serde_json::Value, keep_for: i64) -> Plan<Action> {
-        let plan: RecoveryPlanSpec = serde_json::from_value(serde_json::json!({"repositoryRef": {"name": "r"}, "groups": groups})).expect("a plan");
-        let (one, two) = (application("shinan-one"), application("shinan-two"));
-        let claims = |n: &str| ["data-postgres-0", "files"].map(|name| Claim { namespace: n.into(), name: name.into() }).to_vec();
-        let subjects = [
-            Subject { name: "one", spec: &one, point: point(), claims: claims("shinan-one") },
-            Subject { name: "two", spec: &two, point: point(), claims: claims("shinan-two") },
-        ];
-        let facts = DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: "standby", plan: &plan, subjects: &subjects, keep_for: SignedDuration::from_secs(keep_for) };
-        compile(&facts).expect("compiles")
-    }
-
-    fn waits(plan: &Plan<Action>, id: &str) -> Vec<String> {
-        let mut waits: Vec<String> = plan.steps().iter().find(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no step {id}")).dependencies().map(ToString::to_string).collect();
-        waits.sort();
-        waits
-    }
-
-    fn two_groups() -> serde_json::Value {
-        serde_json::json!([{"name": "services", "members": [{"applicationRef": {"name": "one"}}]}, {"name": "public", "members": [{"applicationRef": {"name": "two"}}]}])
-    }
-
-    #[test]
-    fn data_is_brought_for_all_at_once_and_starting_goes_group_by_group() {
-        let plan = compiled(two_groups(), 0);
-        assert_eq!(waits(&plan, "restore/two/objects"), ["verify/two"]);
-        assert_eq!(waits(&plan, "verify/two"), ["isolate"]);
-        assert_eq!(waits(&plan, "start/two/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
-    }
-
-    #[test]
-    fn the_next_tier_waits_for_the_stream_that_the_tier_before_is_fed() {
-        let plan = compiled(two_groups(), 0);
-        assert_eq!(waits(&plan, "restore/one/stream/db"), ["start/one/data"]);
-        assert_eq!(waits(&plan, "start/one/web"), ["restore/one/stream/db", "start/one/data"]);
-    }
-
-    #[test]
-    fn clean_up_is_last_and_runs_however_it_ends() {
-        let plan = compiled(two_groups(), 60);
-        let last = plan.steps().iter().find(|s| s.finally).expect("clean-up");
-        assert!(matches!(last.action, Action::RemoveBubble { .. }));
-        assert!(plan.steps().iter().any(|s| s.id.as_str() == "hold"));
-    }
-
-    #[test]
-    fn nothing_in_an_isolated_drill_touches_the_home_namespaces() {
-        let text = serde_json::to_string(&compiled(two_groups(), 0).steps().iter().filter(|s| !matches!(s.action, Action::Isolate { .. } | Action::RemoveBubble { .. })).map(|s| match &s.action {
-            Action::Move { namespace, namespaces, .. } => format!("{namespace} {namespaces:?}"),
-            Action::Start { workloads, .. } => format!("{:?}", workloads.keys()),
-            Action::Check { namespace, .. } | Action::ReadMarker { namespace, .. } => namespace.clone(),
-            _ => String::new(),
-        }).collect::<Vec<_>>()).expect("json");
-        assert!(!text.replace("shinan-one--drill-k7m2q", "").replace("shinan-two--drill-k7m2q", "").contains("shinan-"), "{text}");
-    }
-
-    #[test]
-    fn a_group_after_one_that_is_not_above_it_is_refused() {
-        let plan: RecoveryPlanSpec = serde_json::from_value(serde_json::json!({"repositoryRef": {"name": "r"}, "groups": [{"name": "a", "after": ["b"], "members": [{"applicationRef": {"name": "one"}}]}]})).expect("a plan");
-        let one = application("shinan-one");
-        let subjects = [Subject { name: "one", spec: &one, point: point(), claims: vec![] }];
-        let error = compile(&DrillFacts { drill_type: DrillType::Isolated, id: "x", site: "s", plan: &plan, subjects: &subjects, keep_for: SignedDuration::ZERO }).expect_err("refused");
-        assert!(error.to_string().contains("not a group above it"), "{error}");
-    }
-}
+mod tests;

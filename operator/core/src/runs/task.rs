@@ -118,6 +118,9 @@ pub enum MoverTask {
         /// Which of them.
         #[serde(default)]
         select: RestoreSelection,
+        /// If there are any, no other workloads are written: those of the selected tiers, each with its namespace.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        workloads: Vec<WorkloadReference>,
         /// What is done about objects that are there.
         conflict: ConflictHandling,
         /// Say what would be done, write nothing.

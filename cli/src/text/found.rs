@@ -1,0 +1,48 @@
+//! What `app discover` says.
+
+use super::{Bilingual, both};
+
+/// Under a found application.
+pub fn discover_next(file: &str) -> Bilingual {
+    both(format!("Next: edit {file} (marked TODO), then kubectl apply -f {file}"), format!("下一步：编辑 {file}（标有 TODO 处），然后 kubectl apply -f {file}"))
+}
+
+/// Where the order comes from.
+pub fn from_services(order: &str) -> Bilingual {
+    both(format!("{order}, from who calls whose Service"), format!("{order}，依据 Service 的调用关系"))
+}
+
+/// An address that a drill's copy can't reach.
+pub fn names_outside(place: &str, address: &str) -> Bilingual {
+    both(
+        format!("{place} names {address}: unreachable in a drill unless isolation.allowEgress has it"),
+        format!("{place} 指向 {address}：演练中不可达，除非 isolation.allowEgress 允许"),
+    )
+}
+
+/// Addresses that are not listed.
+pub fn more_outside(number: usize) -> Bilingual {
+    both(format!("{number} more addresses"), format!("另有 {number} 个地址"))
+}
+
+/// What a person must add.
+pub fn yours() -> Bilingual {
+    both("names, department, criticality, marker: marked TODO", "名称、部门、重要程度、标记：已标 TODO")
+}
+
+/// A database that was found.
+pub fn found_stream(product: &str, stream: &str, has_claims: bool) -> Bilingual {
+    let (en, zh) = if has_claims { (", its volume skipped", "，不备份其卷") } else { ("", "") };
+    both(format!("{product}: stream {stream}{en}"), format!("{product}：数据流 {stream}{zh}"))
+}
+
+/// A claim that was found.
+pub fn found_files(claim: &str, size: Option<&str>) -> Bilingual {
+    let size = size.map(|size| format!(" {size}")).unwrap_or_default();
+    both(format!("{claim}{size} (files)"), format!("{claim}{size}（文件）"))
+}
+
+/// No data was found.
+pub fn no_data() -> Bilingual {
+    both("none: no claim, no database that is known by its image", "无：没有存储卷声明，也没有可识别的数据库镜像")
+}

@@ -1,0 +1,109 @@
+//! What backups hold and restores do.
+
+use super::{Bilingual, Language, Word, both, many_of};
+use p861_crds::protection::{
+    backup::BackupContents,
+    restore::{ConflictPolicy, RestoreChanges},
+};
+
+/// What a preview will do.
+pub fn preview_announced(backup: &str) -> Bilingual {
+    both(format!("Preview of a restore of {backup}: nothing is written."), format!("预览恢复 {backup}：不写入任何内容。"))
+}
+
+/// What a restore does.
+pub fn restore_announced(backup: &str) -> Bilingual {
+    both(format!("Restore of {backup}."), format!("恢复 {backup}。"))
+}
+
+/// What is in a backup.
+pub fn contents(contents: &BackupContents) -> Bilingual {
+    both(
+        format!("{}, {}, {}", many_of(contents.objects, "object"), many_of(contents.volumes, "volume"), many_of(contents.streams, "stream")),
+        format!("{} 个对象，{} 个卷，{} 个数据流", contents.objects, contents.volumes, contents.streams),
+    )
+}
+
+/// The data in a backup.
+pub fn data_parts(contents: &BackupContents) -> Bilingual {
+    both(
+        format!("{}, {}", many_of(contents.streams, "stream"), many_of(contents.volumes, "volume")),
+        format!("{} 个数据流，{} 个卷", contents.streams, contents.volumes),
+    )
+}
+
+/// `137 objects`.
+pub fn objects(number: i64) -> Bilingual {
+    both(many_of(number, "object"), format!("{number} 个对象"))
+}
+
+/// What a restore changed.
+pub fn changes(changes: &RestoreChanges) -> Bilingual {
+    both(
+        format!("{} created, {} changed, {} the same, {} refused", changes.create, changes.change, changes.same, changes.refused),
+        format!("新建 {}，更改 {}，相同 {}，被拒绝 {}", changes.create, changes.change, changes.same, changes.refused),
+    )
+}
+
+/// What a preview would do with an object. Names of the API stay as they are in English.
+pub fn planned(action: &str, language: Language) -> String {
+    let zh = match action {
+        "create" => "新建",
+        "change" => "更改",
+        "same" => "相同",
+        "refused" => "被拒绝",
+        "data" => "数据",
+        other => other,
+    };
+    both(action, zh).pick(language).to_owned()
+}
+
+/// Why a restore would stop.
+pub fn preview_in_the_way(change: i64, refused: i64, policy: ConflictPolicy) -> Bilingual {
+    let (mut en, mut zh) = (Vec::new(), Vec::new());
+    if refused > 0 {
+        en.push(format!("{refused} refused"));
+        zh.push(format!("{refused} 个被拒绝"));
+    }
+    if change > 0 && policy == ConflictPolicy::Refuse {
+        en.push(format!("{change} there and different, and the conflict policy is Refuse: nothing would be written"));
+        zh.push(format!("{change} 个已存在且不同，而冲突策略为 Refuse：不会写入任何内容"));
+    }
+    both(format!("In the way: {}", en.join(", ")), format!("阻碍：{}", zh.join("，")))
+}
+
+/// The command of a preview.
+pub fn to_do_it(command: &str) -> Bilingual {
+    both(format!("To do it: {command}"), format!("执行：{command}"))
+}
+
+/// The head of what is asked before a restore.
+pub fn restore_head(backup: &str) -> Bilingual {
+    both(format!("RESTORE of {backup}: it changes what runs there now"), format!("恢复 {backup}：将改变现有运行内容"))
+}
+
+/// What becomes of objects that are there and different.
+pub fn conflict(policy: ConflictPolicy) -> Word {
+    match policy {
+        ConflictPolicy::Refuse => Word {
+            en: "Refuse: if one is there and different, nothing is written",
+            zh: "Refuse：若有已存在且不同的对象，则不写入任何内容",
+        },
+        ConflictPolicy::Skip => Word { en: "Skip: those that are there stay as they are", zh: "Skip：已存在的对象保持不变" },
+        ConflictPolicy::Merge => Word { en: "Merge: those that are there are changed to what the backup has", zh: "Merge：已存在的对象按备份更改" },
+        ConflictPolicy::Replace => Word { en: "Replace: those that are there are deleted and made anew", zh: "Replace：已存在的对象删除后重建" },
+    }
+}
+
+/// What becomes of data.
+pub fn volumes_over() -> Bilingual {
+    both("volumes and databases of the backup are written over what is there", "备份中的卷和数据库将覆盖现有数据")
+}
+
+/// Where files go.
+pub fn files_into(files: &str, prefix: Option<&str>) -> Bilingual {
+    match prefix {
+        Some(prefix) => both(format!("{files}, under {prefix} of the volume"), format!("{files}，放到卷的 {prefix} 之下")),
+        None => both(format!("{files}, over what is there"), format!("{files}，覆盖现有文件")),
+    }
+}

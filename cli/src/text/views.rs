@@ -1,0 +1,214 @@
+//! What views of a run say, and what is said when one is left.
+
+use super::{Bilingual, both};
+use p861_crds::common::{ActionKind, RunPhase, StepCounts};
+use std::fmt::Write as _;
+
+/// `12 of 24 steps, 1 failed`.
+pub fn step_counts(steps: &StepCounts) -> Bilingual {
+    let (mut en, mut zh) = (format!("{} of {} steps", steps.done, steps.total), format!("{}/{} 步", steps.done, steps.total));
+    for (number, word_en, word_zh) in [(steps.failed, "failed", "失败"), (steps.skipped, "skipped", "跳过")] {
+        if number > 0 {
+            let _ = write!(en, ", {number} {word_en}");
+            let _ = write!(zh, "，{number} {word_zh}");
+        }
+    }
+    both(en, zh)
+}
+
+/// `2nd attempt`.
+pub fn attempt(number: i32) -> Bilingual {
+    let ending = match (number % 10, number % 100) {
+        (1, n) if n != 11 => "st",
+        (2, n) if n != 12 => "nd",
+        (3, n) if n != 13 => "rd",
+        _ => "th",
+    };
+    both(format!("{number}{ending} attempt"), format!("第 {number} 次尝试"))
+}
+
+/// What the operator says of a step; its fixed words are translated, and what failed before stands first where a person must decide.
+pub fn operator_says(message: &str) -> Bilingual {
+    let (now, before) = message.split_once("; before: ").map_or((message, None), |(now, before)| (now, Some(before)));
+    match (now, before) {
+        ("waits for a person: retry, skip or abort", Some(failure)) => {
+            both(format!("failed: {failure}; retry, skip or abort"), format!("失败：{failure}；请重试、跳过或中止"))
+        }
+        (_, Some(failure)) => both(message, format!("{}；此前：{failure}", operator_word(now))),
+        (_, None) => both(message, operator_word(now)),
+    }
+}
+
+fn operator_word(message: &str) -> String {
+    let rest = |head: &str| message.strip_prefix(head);
+    match message {
+        "under way" => "进行中".into(),
+        "its pod starts" => "容器启动中".into(),
+        "its mover starts" => "搬运任务启动中".into(),
+        "its mover is being stopped" | "being stopped" => "停止中".into(),
+        "paused" => "已暂停".into(),
+        "waits for its turn" => "等待轮到".into(),
+        "waits for the end of the run" => "等待任务结束".into(),
+        "waits for a person: retry, skip or abort" => "等待人工：重试、跳过或中止".into(),
+        _ => match (rest("tried again at "), rest("waits for ")) {
+            (Some(time), _) => format!("{time} 重试"),
+            (None, Some(steps)) => format!("等待 {steps}"),
+            (None, None) => message.to_owned(),
+        },
+    }
+}
+
+/// In the head of a view.
+pub fn elapsed_word(time: &str) -> Bilingual {
+    both(format!("elapsed {time}"), format!("已用 {time}"))
+}
+
+/// In the head of a view.
+pub fn rto_target(time: &str) -> Bilingual {
+    both(format!("RTO target {time}"), format!("RTO 目标 {time}"))
+}
+
+/// In the head of a view.
+pub fn about_to_go(time: &str) -> Bilingual {
+    both(format!("about {time} to go"), format!("约剩 {time}"))
+}
+
+/// How long work under way will take.
+pub fn eta(time: &str) -> Bilingual {
+    both(format!("eta {time}"), format!("剩余 {time}"))
+}
+
+/// The time until which something stands.
+pub fn until(time: &str) -> Bilingual {
+    both(format!("until {time}"), format!("截至 {time}"))
+}
+
+/// What a step waits for.
+pub fn waits_for(what: &str) -> Bilingual {
+    both(format!("waits for {what}"), format!("等待 {what}"))
+}
+
+/// The last step.
+pub fn clean_up_always() -> Bilingual {
+    both("always, also if this terminal closes", "总会执行，即使关闭此终端")
+}
+
+/// Steps that don't fit.
+pub fn more_done(number: usize) -> Bilingual {
+    both(format!("{number} more steps done"), format!("另有 {number} 步已完成"))
+}
+
+/// Steps that don't fit.
+pub fn more_to_come(number: usize) -> Bilingual {
+    both(format!("{number} more steps to come"), format!("另有 {number} 步待执行"))
+}
+
+/// Actions that wait for the operator.
+pub fn actions_unread(number: usize) -> Bilingual {
+    both(format!("{number} asked, not yet read by the operator"), format!("{number} 项请求待处理"))
+}
+
+/// The key that leaves.
+pub fn key_quit(noun: &str) -> Bilingual {
+    both(format!("q leave (the {noun} goes on)"), "q 离开（任务继续）")
+}
+
+/// After Ctrl-C.
+pub fn ask_leaving(noun: &str) -> Bilingual {
+    both(format!("Leave? The {noun} goes on.  Ctrl-C, q leave  a abort  any other key stay"), "离开？任务会继续进行。  Ctrl-C、q 离开  a 中止  其他键 留下")
+}
+
+/// A key without anything to act on.
+pub fn nothing_to_retry() -> Bilingual {
+    both("the marked step waits for no retry", "所选步骤无需重试")
+}
+
+/// A key without anything to act on.
+pub fn nothing_to_skip() -> Bilingual {
+    both("no step is marked", "未选择步骤")
+}
+
+/// A key without anything to act on.
+pub fn nothing_to_answer() -> Bilingual {
+    both("the marked step asks nothing", "所选步骤没有提问")
+}
+
+/// A question was left.
+pub fn nothing_was_asked() -> Bilingual {
+    both("nothing was asked for", "未提交任何请求")
+}
+
+/// A reason must be typed.
+pub fn reason_needed() -> Bilingual {
+    both("a reason is needed: it stands in the journal and the report", "需要填写原因：它会写入日志和报告")
+}
+
+/// Asks why.
+pub fn ask_reason(action: ActionKind, step: Option<&str>, answer: Option<&str>, required: bool) -> Bilingual {
+    let what = [Some(format!("{action:?}")), step.map(str::to_owned), answer.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let (en, zh) = if required { ("why?", "原因？") } else { ("why? (may be left empty)", "原因？（可留空）") };
+    both(format!("{what}: {en}"), format!("{what}：{zh}"))
+}
+
+/// Before the first answer.
+pub fn asking_the_hub() -> Bilingual {
+    both("asking the hub …", "正在询问管理中心…")
+}
+
+/// An action was sent.
+pub fn action_asked(kind: ActionKind, step: Option<&str>) -> Bilingual {
+    let step = step.map(|step| format!(" {step}")).unwrap_or_default();
+    both(format!("{kind:?}{step} was asked for"), format!("已请求 {kind:?}{step}"))
+}
+
+/// An action was read.
+pub fn action_read(noun: &str, name: &str, phase: RunPhase, back: &str) -> Bilingual {
+    both(format!("the operator has read it; {noun} {name} is {phase}: {back}"), format!("operator 已读取；{noun} {name}：{phase}：{back}"))
+}
+
+/// An action was not read.
+pub fn action_unread(noun: &str, name: &str, seconds: u64, namespace: &str, back: &str) -> Bilingual {
+    both(
+        format!("the operator has not read it after {seconds} s; it stands in {noun} {name} and will be read: kubectl -n {namespace} get pods, {back}"),
+        format!("{seconds} 秒后 operator 仍未读取；请求已写入 {noun} {name}，将会被处理：kubectl -n {namespace} get pods，{back}"),
+    )
+}
+
+/// A run was started and is not watched.
+pub fn started(noun: &str, name: &str, watch: &str) -> Bilingual {
+    both(format!("{noun} {name} was started: {watch}"), format!("{noun} {name} 已开始：{watch}"))
+}
+
+/// The view was left.
+pub fn left(noun: &str, name: &str, back: &str) -> Bilingual {
+    both(format!("{noun} {name} goes on: {back}"), format!("{noun} {name} 继续进行：{back}"))
+}
+
+/// `--timeout` has passed.
+pub fn timed_out(noun: &str, name: &str, back: &str) -> Bilingual {
+    both(format!("--timeout has passed; {noun} {name} goes on: {back}"), format!("已到 --timeout；{noun} {name} 继续进行：{back}"))
+}
+
+/// A person is waited for.
+pub fn person_waited_for(step: &str, question: &str, command: &str) -> Bilingual {
+    both(format!("{step} waits for a person: {question}: {command}"), format!("{step} 等待人工：{question}：{command}"))
+}
+
+/// The age of what is recovered.
+pub fn data_as_of(time: &str, age: &str, backup: Option<&str>) -> Bilingual {
+    let (from, from_zh) = backup.map(|backup| (format!(", {backup}"), format!("，{backup}"))).unwrap_or_default();
+    both(format!("data as of {time} ({age} old{from})"), format!("数据截至 {time}（{age}前{from_zh}）"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_stands_first_where_a_person_must_decide() {
+        let told = operator_says("waits for a person: retry, skip or abort; before: page answered 500");
+        assert_eq!((told.en.as_str(), told.zh.as_str()), ("failed: page answered 500; retry, skip or abort", "失败：page answered 500；请重试、跳过或中止"));
+        assert_eq!(operator_says("its mover starts; before: S3 was down").zh, "搬运任务启动中；此前：S3 was down");
+        assert_eq!(operator_says("something new").zh, "something new", "what is not known stays as it is");
+    }
+}

@@ -1,0 +1,74 @@
+//! What `--help` prints of every noun and verb, in both languages, against files that a person can read.
+
+mod support;
+
+use support::{golden, p861};
+
+const NOUNS: [&str; 11] = ["status", "site", "district", "app", "repository", "backup", "restore", "plan", "drill", "completions", "man"];
+
+/// The verbs that a noun's help lists under its head.
+fn verbs(help: &str) -> Vec<String> {
+    let section = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    section.take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+}
+
+/// A noun's help and that of each of its verbs, as one page.
+fn page(language: &str, noun: &str) -> String {
+    let help = |words: &[&str]| {
+        let said = p861(&[words, &["--lang", language, "--help"]].concat());
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{words:?}");
+        format!("$ p861 {} --help\n{}\n", words.join(" "), said.out)
+    };
+    let verbs = verbs(&p861(&[noun, "--lang", "en", "--help"]).out);
+    let pages: Vec<String> = verbs.iter().map(|verb| help(&[noun, verb])).collect();
+    format!("{}\n{}", help(&[noun]), pages.join("\n"))
+}
+
+#[test]
+fn the_first_page_lists_the_nouns_and_the_exit_codes() {
+    let said = p861(&["--help"]);
+    assert_eq!(verbs(&said.out), NOUNS, "a noun without a golden file, or a golden file without a noun");
+    golden("help-en", &said.out);
+    golden("help-zh", &p861(&["--lang", "zh", "--help"]).out);
+}
+
+#[test]
+fn every_noun_has_its_help_in_english() {
+    for noun in NOUNS {
+        golden(&format!("help-en-{noun}"), &page("en", noun));
+    }
+}
+
+#[test]
+fn every_noun_has_its_help_in_chinese() {
+    for noun in NOUNS {
+        golden(&format!("help-zh-{noun}"), &page("zh", noun));
+    }
+}
+
+#[test]
+fn no_line_of_help_is_wider_than_a_hundred_columns() {
+    for language in ["en", "zh"] {
+        for noun in NOUNS {
+            for line in page(language, noun).lines() {
+                let columns: usize = line.chars().map(|c| if c > '\u{2e80}' { 2 } else { 1 }).sum();
+                assert!(columns <= 100, "{noun}, {columns} columns: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_noun_without_a_verb_shows_its_verbs_and_is_wrong_usage() {
+    let said = p861(&["drill"]);
+    assert_eq!((said.code, said.out.as_str()), (2, ""));
+    assert!(said.err.contains("Usage: p861 drill [OPTIONS] <COMMAND>"), "{}", said.err);
+}
+
+#[test]
+fn the_version_is_one_line_in_both_languages() {
+    for language in ["en", "zh"] {
+        let said = p861(&["--lang", language, "--version"]);
+        assert_eq!((said.code, said.out), (0, format!("p861 {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+}

@@ -1,0 +1,116 @@
+//! What packagers take: completions, manual pages, the plugin's name, the reference.
+
+mod support;
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, Stdio},
+};
+use support::{Folder, command, p861, program, said};
+
+/// A shell that is installed, or none: then its script is only looked at.
+fn shell(name: &str) -> Option<std::path::PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+#[test]
+fn completions_know_every_noun_and_verb() {
+    for (name, words) in [("bash", vec!["_p861()", "p861__subcmd__drill", "--keep-for", "--district"]), ("zsh", vec!["#compdef p861", "'drill:", "--keep-for", "--district"]), ("fish", vec!["complete -c p861", "drill", "keep-for", "district"])] {
+        let said = p861(&["completions", name]);
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{name}");
+        for word in words {
+            assert!(said.out.contains(word), "{name} has no {word}");
+        }
+        assert!(!said.out.contains("operator-namespace") || name != "fish", "what is hidden is not completed");
+    }
+}
+
+#[test]
+fn bash_completes_what_was_begun() {
+    let Some(bash) = shell("bash") else { panic!("bash is part of every system that builds this") };
+    let complete = |words: &str, current: &str| {
+        let script = format!(
+            "{}\nCOMP_WORDS=({words} {current:?}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _p861 p861 {current:?} \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
+            p861(&["completions", "bash"]).out
+        );
+        let mut child = Command::new(&bash).args(["--norc", "--noprofile", "-s"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash");
+        child.stdin.take().expect("stdin").write_all(script.as_bytes()).expect("written");
+        String::from_utf8(child.wait_with_output().expect("ended").stdout).expect("UTF-8")
+    };
+    assert_eq!(complete("p861", "dri"), "drill\n");
+    assert_eq!(complete("p861 drill", "wa"), "watch\n");
+    assert_eq!(complete("p861 drill run core --type", "T"), "Tabletop\n");
+}
+
+#[test]
+fn zsh_and_fish_can_read_their_scripts() {
+    for name in ["zsh", "fish"] {
+        let Some(shell) = shell(name) else { continue };
+        let mut child = Command::new(shell).args(["-n", "/dev/stdin"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        child.stdin.take().expect("stdin").write_all(p861(&["completions", name]).out.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("ended");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Pages that the commands must have.
+fn pages(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = Folder::new("man");
+    let said = p861(&["man", &folder.path().join("man1").to_string_lossy()]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""));
+    let names = pages(&folder.path().join("man1"));
+    for name in ["p861.1", "p861-status.1", "p861-drill.1", "p861-drill-run.1", "p861-restore-preview.1", "p861-man.1"] {
+        assert!(names.iter().any(|known| known == name), "no {name} among {names:?}");
+    }
+    assert!(!names.iter().any(|name| name.contains("reference")), "what is hidden has no page: {names:?}");
+    let text = fs::read_to_string(folder.path().join("man1/p861-drill-run.1")).expect("a page");
+    for word in [".TH", ".SH NAME", "p861\\-drill\\-run \\- Rehearse a plan", "\\-\\-keep\\-for", "\\-\\-district"] {
+        assert!(text.contains(word), "no {word} in\n{text}");
+    }
+    let chinese = folder.path().join("zh");
+    assert_eq!(p861(&["--lang", "zh", "man", &chinese.to_string_lossy()]).code, 0);
+    assert!(fs::read_to_string(chinese.join("p861-drill-run.1")).expect("a page").contains("演练一个预案并观察"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_by_name() {
+    let folder = Folder::new("man-refused");
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("written");
+    let said = p861(&["man", &file.join("man1").to_string_lossy()]);
+    assert_eq!(said.code, 3);
+    assert!(said.err.starts_with(&format!("error: {}", file.display())), "{said:?}");
+}
+
+#[test]
+fn called_by_kubectl_it_calls_itself_so() {
+    let folder = Folder::new("plugin");
+    for name in ["kubectl-p861", "kubectl_p861"] {
+        let plugin = folder.path().join(name);
+        symlink(program(), &plugin).expect("a link");
+        let help = said(&mut command(&plugin, &["drill", "run", "--help"]));
+        assert_eq!(help.code, 0);
+        assert!(help.out.contains("Usage: kubectl p861 drill run [OPTIONS] <PLAN>"), "{}", help.out);
+        let slip = said(&mut command(&plugin, &["drill", "run"]));
+        assert_eq!(slip.code, 2);
+        assert!(slip.err.ends_with("type kubectl p861 drill run <PLAN>; more: kubectl p861 drill run --help\n"), "{}", slip.err);
+    }
+}
+
+#[test]
+fn the_reference_is_that_of_the_commands() {
+    let stored = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CLI.md")).unwrap_or_default();
+    let said = p861(&["--lang", "zh", "reference"]);
+    assert_eq!(said.code, 0);
+    assert!(stored == said.out, "docs/CLI.md differs: the commands have changed: run `make generate` and look at the difference");
+}

@@ -1,0 +1,116 @@
+//! What follows from a plan.
+
+use super::*;
+use jiff::Timestamp;
+
+fn application(namespace: &str) -> ApplicationSpec {
+    serde_json::from_value(serde_json::json!({
+        "department": "d", "namespaces": [namespace], "volumes": [{"claim": "data-*", "method": "Skip"}],
+        "tiers": [{"name": "data", "workloadRefs": [{"kind": "StatefulSet", "name": "postgres"}]}, {"name": "web", "workloadRefs": [{"kind": "Deployment", "name": "web"}]}],
+        "streams": [{"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}],
+        "checks": [{"name": "login", "tcp": {"serviceName": "web", "port": 80}}]
+    }))
+    .expect("a spec")
+}
+
+fn point() -> RecoveryPoint {
+    RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: Timestamp::UNIX_EPOCH, repository: "r".into(), level: None }
+}
+
+fn compiled(groups: serde_json::Value, keep_for: i64) -> Plan<Action> {
+    with_steps(groups, serde_json::json!([]), keep_for).expect("compiles")
+}
+
+fn with_steps(groups: serde_json::Value, steps: serde_json::Value, keep_for: i64) -> Result<Plan<Action>, CompileError> {
+    let plan: RecoveryPlanSpec = serde_json::from_value(serde_json::json!({"repositoryRef": {"name": "r"}, "groups": groups, "steps": steps})).expect("a plan");
+    let (one, two) = (application("shinan-one"), application("shinan-two"));
+    let claims = |n: &str| ["data-postgres-0", "files"].map(|name| Claim { namespace: n.into(), name: name.into() }).to_vec();
+    let subjects = [
+        Subject { name: "one", spec: &one, point: point(), claims: claims("shinan-one") },
+        Subject { name: "two", spec: &two, point: point(), claims: claims("shinan-two") },
+    ];
+    let facts = DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: "standby", plan: &plan, subjects: &subjects, keep_for: SignedDuration::from_secs(keep_for) };
+    compile(&facts)
+}
+
+fn waits(plan: &Plan<Action>, id: &str) -> Vec<String> {
+    let mut waits: Vec<String> = plan.steps().iter().find(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no step {id}")).dependencies().map(ToString::to_string).collect();
+    waits.sort();
+    waits
+}
+
+fn two_groups() -> serde_json::Value {
+    serde_json::json!([{"name": "services", "members": [{"applicationRef": {"name": "one"}}]}, {"name": "public", "members": [{"applicationRef": {"name": "two"}}]}])
+}
+
+#[test]
+fn data_is_brought_for_all_at_once_and_starting_goes_group_by_group() {
+    let plan = compiled(two_groups(), 0);
+    assert_eq!(waits(&plan, "restore/two/objects"), ["verify/two"]);
+    assert_eq!(waits(&plan, "verify/two"), ["isolate"]);
+    assert_eq!(waits(&plan, "start/two/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
+}
+
+#[test]
+fn the_next_tier_waits_for_the_stream_that_the_tier_before_is_fed() {
+    let plan = compiled(two_groups(), 0);
+    assert_eq!(waits(&plan, "restore/one/stream/db"), ["start/one/data"]);
+    assert_eq!(waits(&plan, "start/one/web"), ["restore/one/stream/db", "start/one/data"]);
+}
+
+#[test]
+fn clean_up_is_last_and_runs_however_it_ends() {
+    let plan = compiled(two_groups(), 60);
+    let last = plan.steps().iter().find(|s| s.finally).expect("clean-up");
+    assert!(matches!(last.action, Action::RemoveBubble { .. }));
+    assert!(plan.steps().iter().any(|s| s.id.as_str() == "hold"));
+}
+
+#[test]
+fn nothing_in_an_isolated_drill_touches_the_home_namespaces() {
+    let text = serde_json::to_string(&compiled(two_groups(), 0).steps().iter().filter(|s| !matches!(s.action, Action::Isolate { .. } | Action::RemoveBubble { .. })).map(|s| match &s.action {
+        Action::Move { namespace, namespaces, .. } => format!("{namespace} {namespaces:?}"),
+        Action::Start { workloads, .. } => format!("{:?}", workloads.keys()),
+        Action::Check { namespace, .. } | Action::ReadMarker { namespace, .. } => namespace.clone(),
+        _ => String::new(),
+    }).collect::<Vec<_>>()).expect("json");
+    assert!(!text.replace("shinan-one--drill-k7m2q", "").replace("shinan-two--drill-k7m2q", "").contains("shinan-"), "{text}");
+}
+
+#[test]
+fn a_group_after_one_that_is_not_above_it_is_refused() {
+    let plan: RecoveryPlanSpec = serde_json::from_value(serde_json::json!({"repositoryRef": {"name": "r"}, "groups": [{"name": "a", "after": ["b"], "members": [{"applicationRef": {"name": "one"}}]}]})).expect("a plan");
+    let one = application("shinan-one");
+    let subjects = [Subject { name: "one", spec: &one, point: point(), claims: vec![] }];
+    let error = compile(&DrillFacts { drill_type: DrillType::Isolated, id: "x", site: "s", plan: &plan, subjects: &subjects, keep_for: SignedDuration::ZERO }).expect_err("refused");
+    assert!(error.to_string().contains("not a group above it"), "{error}");
+}
+
+#[test]
+fn a_persons_step_before_start_holds_back_every_start_and_nothing_else() {
+    let ask = serde_json::json!([{"name": "announce", "before": "Start", "prompt": {"text": {"en": "Announced?"}}}]);
+    let plan = with_steps(two_groups(), ask, 0).expect("compiles");
+    assert!(waits(&plan, "start/one/data").contains(&"announce".to_owned()));
+    assert!(!waits(&plan, "restore/one/objects").contains(&"announce".to_owned()), "data is brought meanwhile");
+    assert_eq!(waits(&plan, "announce"), ["isolate"]);
+}
+
+#[test]
+fn a_step_that_would_never_come_is_a_mistake() {
+    let step = |place: serde_json::Value| {
+        let mut step = serde_json::json!({"name": "look", "prompt": {"text": {"en": "Good?"}}});
+        step.as_object_mut().expect("an object").extend(place.as_object().expect("an object").clone());
+        with_steps(two_groups(), serde_json::json!([step]), 0)
+    };
+    for (place, named) in [
+        (serde_json::json!({"after": "Start/publik"}), "publik"),
+        (serde_json::json!({"before": "Traffic", "runs": ["IsolatedDrill"]}), "Traffic"),
+        (serde_json::json!({"before": "Check", "runs": ["IsolatedDrill"]}), "Check"),
+    ] {
+        let error = step(place.clone()).expect_err("refused").to_string();
+        assert!(error.contains(named) && error.contains("look"), "{place}: {error}");
+    }
+    // One for failovers is no mistake in a plan that is also drilled.
+    let plan = step(serde_json::json!({"before": "Traffic"})).expect("compiles");
+    assert!(plan.steps().iter().all(|step| step.id.as_str() != "look"));
+}
