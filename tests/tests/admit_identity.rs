@@ -1,5 +1,6 @@
 //! Who asked: the API server writes the name that it knows the caller by into a run and into each action, and refuses any other. Tried with people who are
 //! known by their own tokens and have the roles that a District gives them.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 
@@ -34,7 +35,8 @@ impl Run {
     }
 
     fn object(&self, name: &str, more: &Value) -> DynamicObject {
-        let mut document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": self.kind, "metadata": {"name": name, "namespace": DISTRICT}, "spec": (self.spec)()});
+        let mut document =
+            json!({"apiVersion": "platform861.io/v1alpha1", "kind": self.kind, "metadata": {"name": name, "namespace": DISTRICT}, "spec": (self.spec)()});
         for (key, value) in more.as_object().expect("fields") {
             document["spec"][key] = value.clone();
         }
@@ -99,11 +101,21 @@ async fn a_run_carries_the_name_of_who_made_it_and_no_other() {
             let what = format!("{} of {maker}", run.kind);
             for wrong in ["administrator", "approver-sun", "", "Engineer-li", "system:serviceaccount:p861-system:p861-operator"] {
                 let (_, said) = refusal(&what, api.create(&PostParams::default(), &run.object("as-other", &json!({"requestedBy": wrong}))).await);
-                assert!(said.contains(&format!("spec.requestedBy is the name of who creates the run: write requestedBy: {maker}, or leave it out")), "{what}, as {wrong:?}: {said}");
+                assert!(
+                    said.contains(&format!("spec.requestedBy is the name of who creates the run: write requestedBy: {maker}, or leave it out")),
+                    "{what}, as {wrong:?}: {said}"
+                );
             }
-            let stated = api.create(&PostParams::default(), &run.object("stated", &json!({"requestedBy": maker}))).await.unwrap_or_else(|error| panic!("{what} states its own name: {error}"));
-            let silent = api.create(&PostParams::default(), &run.object("silent", &json!({}))).await.unwrap_or_else(|error| panic!("{what} leaves it out: {error}"));
-            let applied = api.patch("applied", &PatchParams::apply("kubectl"), &Patch::Apply(run.object("applied", &json!({})))).await.unwrap_or_else(|error| panic!("{what} applies: {error}"));
+            let stated = api
+                .create(&PostParams::default(), &run.object("stated", &json!({"requestedBy": maker})))
+                .await
+                .unwrap_or_else(|error| panic!("{what} states its own name: {error}"));
+            let silent =
+                api.create(&PostParams::default(), &run.object("silent", &json!({}))).await.unwrap_or_else(|error| panic!("{what} leaves it out: {error}"));
+            let applied = api
+                .patch("applied", &PatchParams::apply("kubectl"), &Patch::Apply(run.object("applied", &json!({}))))
+                .await
+                .unwrap_or_else(|error| panic!("{what} applies: {error}"));
             for made in [stated, silent, applied] {
                 assert_eq!(made.data["spec"]["requestedBy"], *maker, "{what}: {}", made.name_any());
             }
@@ -113,7 +125,10 @@ async fn a_run_carries_the_name_of_who_made_it_and_no_other() {
             let (_, said) = refusal(&what, api.replace("silent", &PostParams::default(), &other).await);
             assert!(said.contains("a run can't be changed"), "{what}: {said}");
             let removal = json!([{"op": "remove", "path": "/spec/requestedBy"}]);
-            let kept = api.patch("silent", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(removal).expect("a patch"))).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let kept = api
+                .patch("silent", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(removal).expect("a patch")))
+                .await
+                .unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(kept.data["spec"]["requestedBy"], *maker, "{what}: taken out, it is filled in again");
             delete(&server, run, &["stated", "silent", "applied"]).await;
         }
@@ -127,9 +142,16 @@ async fn an_action_carries_the_name_of_who_appended_it_and_no_other() {
         let (first, second) = (run.makers[0], if run.kind == "Drill" { "approver-sun" } else { "commander-zhao" });
         let (of_first, of_second) = (run.api(server.person(first).await), run.api(server.person(second).await));
         let what = run.kind;
-        let (_, said) = refusal(what, of_first.create(&PostParams::default(), &run.object("born", &json!({"actions": [{"action": "Pause", "by": second}]}))).await);
-        assert!(said.contains(&format!("by is the name of who appends the action: write by: {first}, or leave it out")), "{what}: a name in the first manifest counts too: {said}");
-        of_first.create(&PostParams::default(), &run.object("acted", &json!({"actions": [{"action": "Pause"}]}))).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let (_, said) =
+            refusal(what, of_first.create(&PostParams::default(), &run.object("born", &json!({"actions": [{"action": "Pause", "by": second}]}))).await);
+        assert!(
+            said.contains(&format!("by is the name of who appends the action: write by: {first}, or leave it out")),
+            "{what}: a name in the first manifest counts too: {said}"
+        );
+        of_first
+            .create(&PostParams::default(), &run.object("acted", &json!({"actions": [{"action": "Pause"}]})))
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         for wrong in [first, "administrator", ""] {
             let (_, said) = refusal(what, append(&of_second, "acted", &json!({"action": "Resume", "by": wrong})).await);
             assert!(said.contains(&format!("write by: {second}, or leave it out")), "{what}, as {wrong:?}: {said}");
@@ -138,11 +160,15 @@ async fn an_action_carries_the_name_of_who_appended_it_and_no_other() {
         append(&of_second, "acted", &json!({"action": "Pause", "by": second})).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         // The form in which p861 appends.
         let patch = json!([{"op": "add", "path": "/spec/actions/-", "value": {"action": "Abort", "reason": "wrong day"}}]);
-        let last = of_first.patch("acted", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(patch).expect("a patch"))).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let last = of_first
+            .patch("acted", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(patch).expect("a patch")))
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         let by: Vec<&str> = last.data["spec"]["actions"].as_array().expect("actions").iter().filter_map(|action| action["by"].as_str()).collect();
         assert_eq!(by, [first, second, second, first], "{what}");
         // The manifest of the first day, applied again by somebody else: nothing is taken away and nobody renamed.
-        let mut again = run.object("acted", &json!({"actions": [{"action": "Pause"}, {"action": "Resume"}, {"action": "Pause"}, {"action": "Abort", "reason": "wrong day"}]}));
+        let mut again = run
+            .object("acted", &json!({"actions": [{"action": "Pause"}, {"action": "Resume"}, {"action": "Pause"}, {"action": "Abort", "reason": "wrong day"}]}));
         again.metadata.resource_version = last.resource_version();
         let same = of_second.replace("acted", &PostParams::default(), &again).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!((&same.data["spec"]["actions"], &same.data["spec"]["requestedBy"]), (&last.data["spec"]["actions"], &json!(first)), "{what}");
@@ -186,13 +212,20 @@ async fn a_status_and_a_finalizer_are_written_without_asking_who_requested_the_r
     let server = hub().await;
     let operator = server.client(Some(("system:serviceaccount:p861-system:p861-operator", &["system:serviceaccounts", "system:authenticated"]))).await;
     for run in &RUNS {
-        run.api(server.person(run.makers[0]).await).create(&PostParams::default(), &run.object("status", &json!({"actions": [{"action": "Pause"}]}))).await.expect("created");
+        run.api(server.person(run.makers[0]).await)
+            .create(&PostParams::default(), &run.object("status", &json!({"actions": [{"action": "Pause"}]})))
+            .await
+            .expect("created");
         let api = run.api(operator.clone());
         let patch = json!({"apiVersion": "platform861.io/v1alpha1", "kind": run.kind, "metadata": {"name": "status"}, "status": {"phase": "Running"}});
-        api.patch_status("status", &PatchParams::apply("p861-operator").force(), &Patch::Apply(patch)).await.unwrap_or_else(|error| panic!("the operator writes the status of a {}: {error}", run.kind));
+        api.patch_status("status", &PatchParams::apply("p861-operator").force(), &Patch::Apply(patch))
+            .await
+            .unwrap_or_else(|error| panic!("the operator writes the status of a {}: {error}", run.kind));
         if run.kind == "Drill" {
             for finalizers in [json!(["platform861.io/cleanup"]), json!(null)] {
-                api.patch("status", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"finalizers": finalizers}}))).await.expect("the operator sets its finalizer and takes it away");
+                api.patch("status", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"finalizers": finalizers}})))
+                    .await
+                    .expect("the operator sets its finalizer and takes it away");
             }
         }
         let after = api.get("status").await.expect("there");

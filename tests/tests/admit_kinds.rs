@@ -1,4 +1,5 @@
 //! Every example of tests/examples against a real API server: accepted, or refused with the words that it says.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 
@@ -76,17 +77,29 @@ fn kinds() -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     let files = std::fs::read_dir(root().join("charts/p861-crds/templates")).expect("the kinds");
-    files.flat_map(|file| documents(&std::fs::read_to_string(file.expect("a file").path()).expect("a kind"))).map(|kind| {
-        let mut found = BTreeSet::new();
-        messages(&kind, &mut found);
-        (kind["spec"]["names"]["kind"].as_str().expect("a kind").to_lowercase(), found)
-    }).collect()
+    files
+        .flat_map(|file| documents(&std::fs::read_to_string(file.expect("a file").path()).expect("a kind")))
+        .map(|kind| {
+            let mut found = BTreeSet::new();
+            messages(&kind, &mut found);
+            (kind["spec"]["names"]["kind"].as_str().expect("a kind").to_lowercase(), found)
+        })
+        .collect()
 }
 
 /// What a refusal lacks: the field that is wrong, or what to write instead.
 fn unclear(said: &str, kinds: &BTreeMap<String, BTreeSet<String>>) -> Option<&'static str> {
     let field = ["spec", "metadata"].iter().any(|field| said.contains(&format!("is invalid: {field}")) || said.contains(&format!("is invalid: [{field}")));
-    let remedies = ["supported values: ", "should match '", ": Required value", "should have at least ", "may not be more than ", "should be less than or equal to ", "should be greater than or equal to ", ": Duplicate value"];
+    let remedies = [
+        "supported values: ",
+        "should match '",
+        ": Required value",
+        "should have at least ",
+        "may not be more than ",
+        "should be less than or equal to ",
+        "should be greater than or equal to ",
+        ": Duplicate value",
+    ];
     let by_rule = || kinds.values().flatten().any(|message| said.contains(message.as_str()));
     // A rule over the whole object has no field; its own words say what it is about.
     if by_rule() {
@@ -105,7 +118,10 @@ async fn every_example_is_accepted_or_refused_with_words_that_say_where_and_what
     namespace(&client).await;
     let kinds = kinds();
     let (mut accepted, mut refused, mut wrong) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new(), Vec::new());
-    let mut files: Vec<_> = std::fs::read_dir(root().join("tests/examples")).expect("examples").flat_map(|kind| std::fs::read_dir(kind.expect("a folder").path()).expect("a kind")).collect();
+    let mut files: Vec<_> = std::fs::read_dir(root().join("tests/examples"))
+        .expect("examples")
+        .flat_map(|kind| std::fs::read_dir(kind.expect("a folder").path()).expect("a kind"))
+        .collect();
     files.sort_by_key(|file| file.as_ref().expect("a file").path());
     for file in files {
         let path = file.expect("a file").path();

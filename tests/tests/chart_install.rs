@@ -1,4 +1,5 @@
 //! The charts on a real API server: installed, upgraded, taken away; and what must survive each of it.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 
@@ -23,12 +24,24 @@ fn state(server: &Lone) -> BTreeMap<String, Mark> {
         for item in server.get(arguments)["items"].as_array().expect("a list") {
             let metadata = &item["metadata"];
             let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            found.insert(format!("{}/{}", word(&item["kind"]), word(&metadata["name"])), Mark { uid: word(&metadata["uid"]), version: word(&metadata["resourceVersion"]) });
+            found.insert(
+                format!("{}/{}", word(&item["kind"]), word(&metadata["name"])),
+                Mark { uid: word(&metadata["uid"]), version: word(&metadata["resourceVersion"]) },
+            );
         }
     };
     let everything = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings";
     look(&mut found, &[everything, "--selector", "app.kubernetes.io/name=p861"]);
-    look(&mut found, &["deployments,services,serviceaccounts,poddisruptionbudgets,roles,rolebindings,configmaps", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/name=p861"]);
+    look(
+        &mut found,
+        &[
+            "deployments,services,serviceaccounts,poddisruptionbudgets,roles,rolebindings,configmaps",
+            "--namespace",
+            SYSTEM,
+            "--selector",
+            "app.kubernetes.io/name=p861",
+        ],
+    );
     look(&mut found, &["customresourcedefinitions"]);
     let kinds: Vec<String> = found.keys().filter_map(|name| name.strip_prefix("CustomResourceDefinition/")).map(ToOwned::to_owned).collect();
     if !kinds.is_empty() {
@@ -63,7 +76,16 @@ fn changed(before: &BTreeMap<String, Mark>, after: &BTreeMap<String, Mark>) -> V
 /// A district with one object of each kind.
 fn declare(server: &Lone) {
     server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shinan}}");
-    for example in ["site/accepted-in-cluster", "district/accepted-two-sites", "application/accepted-least", "backuprepository/accepted-bucket", "recoveryplan/accepted-least", "backup/accepted-least", "restore/accepted-least", "drill/accepted-isolated"] {
+    for example in [
+        "site/accepted-in-cluster",
+        "district/accepted-two-sites",
+        "application/accepted-least",
+        "backuprepository/accepted-bucket",
+        "recoveryplan/accepted-least",
+        "backup/accepted-least",
+        "restore/accepted-least",
+        "drill/accepted-isolated",
+    ] {
         server.apply(&support::text(&format!("tests/examples/{example}.yaml")));
     }
 }
@@ -83,7 +105,7 @@ fn an_upgrade_changes_what_its_values_say_and_nothing_else() {
     let upgrade = |values: &[&str]| {
         let before = state(&server);
         let mut arguments = vec!["upgrade", "p861", "p861"];
-        values.iter().for_each(|value| arguments.extend(["--set", value]));
+        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
         server.helm(&arguments).unwrap_or_else(|error| panic!("{values:?}: {error}"));
         changed(&before, &state(&server))
     };
@@ -92,12 +114,23 @@ fn an_upgrade_changes_what_its_values_say_and_nothing_else() {
     assert_eq!(upgrade(&[]), Vec::<String>::new(), "the same values again change nothing");
     assert_eq!(upgrade(&["operator.replicas=3"]), ["Deployment/p861-operator"]);
     assert_eq!(upgrade(&["operator.replicas=3", "dashboard.enabled=false"]), ["-ConfigMap/p861-dashboard"]);
-    assert_eq!(upgrade(&["operator.replicas=3", "dashboard.enabled=false", "hub.clusterReaders={shinan-viewers}"]), ["+ClusterRoleBinding/p861-cluster-reader"]);
+    assert_eq!(
+        upgrade(&["operator.replicas=3", "dashboard.enabled=false", "hub.clusterReaders={shinan-viewers}"]),
+        ["+ClusterRoleBinding/p861-cluster-reader"]
+    );
     // The hub moves to another cluster: what a managed site needs stays, and so does everything that people declared.
     let moved = upgrade(&["hub.enabled=false"]);
     let after = state(&server);
     assert!(moved.iter().all(|change| change.starts_with('-') || change == "ClusterRoleBinding/p861-site"), "{moved:?}");
-    for kept in ["ClusterRole/p861-site", "ClusterRole/p861-mover-backup", "ClusterRole/p861-mover-restore", "ServiceAccount/p861-site", "Drill/isolated", "District/shinana", "CustomResourceDefinition/drills.platform861.io"] {
+    for kept in [
+        "ClusterRole/p861-site",
+        "ClusterRole/p861-mover-backup",
+        "ClusterRole/p861-mover-restore",
+        "ServiceAccount/p861-site",
+        "Drill/isolated",
+        "District/shinana",
+        "CustomResourceDefinition/drills.platform861.io",
+    ] {
         assert_eq!(after.get(kept), first.get(kept), "{kept}");
     }
     assert!(!after.contains_key("Deployment/p861-operator") && !after.contains_key("ClusterRole/p861-hub"), "{after:?}");
@@ -130,13 +163,21 @@ fn uninstalling_leaves_the_kinds_and_every_object_and_installing_again_finds_the
 
 #[test]
 fn a_site_and_a_hub_install_alone() {
-    for (values, absent) in [(["hub.enabled=false", "site.tokenSecret=true"], "Deployment/p861-operator"), (["site.enabled=false", "dashboard.enabled=true"], "ClusterRole/p861-site")] {
+    for (values, absent) in [
+        (["hub.enabled=false", "site.tokenSecret=true"], "Deployment/p861-operator"),
+        (["site.enabled=false", "dashboard.enabled=true"], "ClusterRole/p861-site"),
+    ] {
         let server = Lone::bare();
-        server.helm(&["install", "p861", "p861", "--create-namespace", "--set", values[0], "--set", values[1]]).unwrap_or_else(|error| panic!("{values:?}: {error}"));
+        server
+            .helm(&["install", "p861", "p861", "--create-namespace", "--set", values[0], "--set", values[1]])
+            .unwrap_or_else(|error| panic!("{values:?}: {error}"));
         assert!(!state(&server).contains_key(absent), "{values:?}");
         if values[0] == "hub.enabled=false" {
             let secret = server.get(&["secret", "p861-site-token", "--namespace", SYSTEM]);
-            assert_eq!((&secret["type"], &secret["metadata"]["annotations"]["kubernetes.io/service-account.name"]), (&json!("kubernetes.io/service-account-token"), &json!("p861-site")));
+            assert_eq!(
+                (&secret["type"], &secret["metadata"]["annotations"]["kubernetes.io/service-account.name"]),
+                (&json!("kubernetes.io/service-account-token"), &json!("p861-site"))
+            );
         }
     }
 }
@@ -157,7 +198,12 @@ fn the_operator_s_pods_pass_the_restricted_pod_security_standard() {
     };
     try_pod(&template["spec"]).expect("the operator's pod");
     // The namespace is strict indeed: each of these alone would be refused.
-    for (pointer, value) in [("/securityContext/seccompProfile/type", json!("Unconfined")), ("/securityContext/runAsNonRoot", json!(false)), ("/containers/0/securityContext/capabilities/drop", json!(["NET_RAW"])), ("/containers/0/securityContext/allowPrivilegeEscalation", json!(true))] {
+    for (pointer, value) in [
+        ("/securityContext/seccompProfile/type", json!("Unconfined")),
+        ("/securityContext/runAsNonRoot", json!(false)),
+        ("/containers/0/securityContext/capabilities/drop", json!(["NET_RAW"])),
+        ("/containers/0/securityContext/allowPrivilegeEscalation", json!(true)),
+    ] {
         let mut looser = template["spec"].clone();
         *looser.pointer_mut(pointer).expect("a field") = value;
         let said = try_pod(&looser).expect_err(pointer);

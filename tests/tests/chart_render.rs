@@ -1,4 +1,5 @@
 //! The charts without a cluster: every switch of values.yaml, what is refused, and how the operator's pods are locked down.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 
@@ -24,7 +25,8 @@ const HUB: &[&str] = &[
     "ValidatingAdmissionPolicy/p861-identity",
     "ValidatingAdmissionPolicyBinding/p861-identity",
 ];
-const SITE: &[&str] = &["ClusterRole/p861-mover-backup", "ClusterRole/p861-mover-restore", "ClusterRole/p861-site", "ClusterRoleBinding/p861-site", "ServiceAccount/p861-site"];
+const SITE: &[&str] =
+    &["ClusterRole/p861-mover-backup", "ClusterRole/p861-mover-restore", "ClusterRole/p861-site", "ClusterRoleBinding/p861-site", "ServiceAccount/p861-site"];
 const DASHBOARD: &[&str] = &["ConfigMap/p861-dashboard"];
 const MUTATING: &[&str] = &["MutatingAdmissionPolicy/p861-identity", "MutatingAdmissionPolicyBinding/p861-identity"];
 
@@ -44,7 +46,16 @@ const SWITCHES: &[(&[&str], &[&[&str]])] = &[
     (&["admission.mutating=none"], &[HUB, SITE, DASHBOARD]),
     (&["hub.clusterReaders={shinan-viewers,jimo-viewers}"], &[HUB, SITE, DASHBOARD, &["ClusterRoleBinding/p861-cluster-reader"]]),
     (
-        &["operator.replicas=1", "operator.log=text", "operator.priorityClassName=high", "operator.nodeSelector.disk=ssd", "operator.imagePullSecrets[0].name=registry", "operator.tolerations[0].operator=Exists", "operator.podLabels.team=dr", "operator.podAnnotations.note=x"],
+        &[
+            "operator.replicas=1",
+            "operator.log=text",
+            "operator.priorityClassName=high",
+            "operator.nodeSelector.disk=ssd",
+            "operator.imagePullSecrets[0].name=registry",
+            "operator.tolerations[0].operator=Exists",
+            "operator.podLabels.team=dr",
+            "operator.podAnnotations.note=x",
+        ],
         &[HUB, SITE, DASHBOARD],
     ),
 ];
@@ -58,7 +69,7 @@ fn every_switch_lints_and_renders_what_it_should_and_nothing_else() {
     helm(&["lint", "--strict", "p861-crds"]).expect("p861-crds lints");
     for (values, expected) in SWITCHES {
         let mut arguments = vec!["lint", "--strict", "p861"];
-        values.iter().for_each(|value| arguments.extend(["--set", value]));
+        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
         helm(&arguments).unwrap_or_else(|error| panic!("{values:?} does not lint: {error}"));
         let documents = render(values);
         let rendered = names(&documents);
@@ -73,7 +84,10 @@ fn every_switch_lints_and_renders_what_it_should_and_nothing_else() {
 #[test]
 fn every_value_of_values_yaml_is_switched_by_a_test_or_is_plainly_used() {
     // A value that the templates don't read is a promise that is not kept.
-    let templates: String = std::fs::read_dir(support::root().join("charts/p861/templates")).expect("templates").map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a template")).collect();
+    let templates: String = std::fs::read_dir(support::root().join("charts/p861/templates"))
+        .expect("templates")
+        .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a template"))
+        .collect();
     let values: Value = serde_saphyr::from_str(&text("charts/p861/values.yaml")).expect("YAML");
     let schema: Value = serde_json::from_str(&text("charts/p861/values.schema.json")).expect("JSON");
     for (section, keys) in values.as_object().expect("sections") {
@@ -135,9 +149,12 @@ fn a_cluster_that_is_too_old_for_the_kinds_rules_is_refused() {
 fn who_asked_is_filled_in_by_the_version_that_the_cluster_serves() {
     let version = |offered: &[&str]| {
         let mut arguments = vec!["template", "p861", "p861"];
-        offered.iter().for_each(|api| arguments.extend(["--api-versions", api]));
+        arguments.extend(offered.iter().flat_map(|api| ["--api-versions", api]));
         let documents = support::documents(&helm(&arguments).expect("helm template"));
-        documents.iter().find(|document| document["kind"] == "MutatingAdmissionPolicy").map(|policy| policy["apiVersion"].as_str().expect("a version").to_owned())
+        documents
+            .iter()
+            .find(|document| document["kind"] == "MutatingAdmissionPolicy")
+            .map(|policy| policy["apiVersion"].as_str().expect("a version").to_owned())
     };
     let (v1, v1beta1) = ("admissionregistration.k8s.io/v1/MutatingAdmissionPolicy", "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy");
     assert_eq!(version(&[]), None, "an older cluster has none, and the client writes the name");
@@ -183,13 +200,17 @@ fn the_operator_runs_as_nobody_on_a_root_it_can_t_write_twice_and_apart() {
 fn the_image_and_the_movers_image_are_one() {
     let documents = render(&["operator.image.repository=registry.example/p861-operator", "operator.image.tag=v7", "operator.image.pullPolicy=Always"]);
     let container = &named(&documents, "Deployment", "p861-operator")["spec"]["template"]["spec"]["containers"][0];
-    let variable = |name: &str| container["env"].as_array().expect("variables").iter().find(|variable| variable["name"] == name).map(|variable| variable["value"].clone());
+    let variable =
+        |name: &str| container["env"].as_array().expect("variables").iter().find(|variable| variable["name"] == name).map(|variable| variable["value"].clone());
     assert_eq!(container["image"], "registry.example/p861-operator:v7");
     assert_eq!(variable("P861_IMAGE"), Some(json!("registry.example/p861-operator:v7")));
     assert_eq!((&container["imagePullPolicy"], variable("P861_IMAGE_PULL_POLICY")), (&json!("Always"), Some(json!("Always"))));
     let plain = &render(&[]);
     let version = serde_saphyr::from_str::<Value>(&text("charts/p861/Chart.yaml")).expect("YAML")["appVersion"].as_str().expect("a version").to_owned();
-    assert_eq!(named(plain, "Deployment", "p861-operator")["spec"]["template"]["spec"]["containers"][0]["image"], format!("platform861.io/p861-operator:{version}"));
+    assert_eq!(
+        named(plain, "Deployment", "p861-operator")["spec"]["template"]["spec"]["containers"][0]["image"],
+        format!("platform861.io/p861-operator:{version}")
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Least privilege: what each role may do is what the source uses or what the table here says, and nothing else, in the API server's own judgement.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 
@@ -8,7 +9,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -55,7 +56,9 @@ fn the_operator_and_its_movers_are_granted_what_their_source_uses_and_nothing_el
     for (actor, role) in roles {
         let (used, granted) = (&uses[&actor], granted(role));
         let has = |right: &str| granted.contains(right) || granted.contains(&format!("{} *", right.split(' ').next().unwrap_or_default()));
-        wrong.extend(used.iter().filter(|(right, _)| !has(right)).map(|(right, place)| format!("{}: {right} is missing, used at {place}", role["metadata"]["name"])));
+        wrong.extend(
+            used.iter().filter(|(right, _)| !has(right)).map(|(right, place)| format!("{}: {right} is missing, used at {place}", role["metadata"]["name"])),
+        );
         wrong.extend(granted.iter().filter(|right| !used.contains_key(*right)).map(|right| format!("{}: {right} is used nowhere", role["metadata"]["name"])));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -77,8 +80,14 @@ fn no_verb_is_a_wildcard_and_no_resource_but_of_what_a_mover_saves_and_writes() 
     assert_eq!(everywhere, ["p861-hub", "p861-site"], "a mover's or a district's role is bound in one namespace at a time");
 }
 
-const HUB: &[(&str, &str)] = &[
-    ("sites.platform861.io districts.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io", "get list watch"),
+/// Resources and verbs, as [`rights`] reads them.
+type Table = &'static [(&'static str, &'static str)];
+
+const HUB: Table = &[
+    (
+        "sites.platform861.io districts.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io",
+        "get list watch",
+    ),
     ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch"),
     ("backups.platform861.io restores.platform861.io drills.platform861.io", "patch"),
     ("sites.platform861.io/status districts.platform861.io/status applications.platform861.io/status backuprepositories.platform861.io/status", "patch"),
@@ -89,7 +98,7 @@ const HUB: &[(&str, &str)] = &[
     ("events.events.k8s.io", "create patch"),
     ("rolebindings.rbac.authorization.k8s.io", "create patch"),
 ];
-const ON_SITE: &[(&str, &str)] = &[
+const ON_SITE: Table = &[
     ("nodes pods services persistentvolumeclaims persistentvolumes storageclasses.storage.k8s.io", "list"),
     ("services services/proxy pods/log", "get"),
     ("deployments.apps statefulsets.apps daemonsets.apps", "get list patch"),
@@ -99,14 +108,14 @@ const ON_SITE: &[(&str, &str)] = &[
     ("jobs.batch", "get list create delete"),
     ("secrets serviceaccounts rolebindings.rbac.authorization.k8s.io", "create patch delete"),
 ];
-const MOVER_BACKUP: &[(&str, &str)] = &[("*", "list"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
-const MOVER_RESTORE: &[(&str, &str)] = &[("*", "get create patch delete escalate bind")];
+const MOVER_BACKUP: Table = &[("*", "list"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
+const MOVER_RESTORE: Table = &[("*", "get create patch delete escalate bind")];
 const READER: (&str, &str) = (
     "applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io backups.platform861.io restores.platform861.io drills.platform861.io events events.events.k8s.io",
     "get list watch",
 );
 const REPORTS: (&str, &str) = ("configmaps", "get list");
-const ROLES: [(&str, &str, &[(&str, &str)]); 5] = [
+const ROLES: [(&str, &str, Table); 5] = [
     ("viewer-zhou", "viewer", &[READER, REPORTS]),
     (
         "engineer-li",
@@ -114,7 +123,10 @@ const ROLES: [(&str, &str, &[(&str, &str)]); 5] = [
         &[
             READER,
             REPORTS,
-            ("applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io backups.platform861.io restores.platform861.io", "create update patch delete"),
+            (
+                "applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io backups.platform861.io restores.platform861.io",
+                "create update patch delete",
+            ),
             ("secrets", "create update delete"),
         ],
     ),
@@ -122,7 +134,12 @@ const ROLES: [(&str, &str, &[(&str, &str)]); 5] = [
     (
         "commander-zhao",
         "commander",
-        &[READER, REPORTS, ("backups.platform861.io restores.platform861.io drills.platform861.io", "create update patch"), ("drills.platform861.io", "delete")],
+        &[
+            READER,
+            REPORTS,
+            ("backups.platform861.io restores.platform861.io drills.platform861.io", "create update patch"),
+            ("drills.platform861.io", "delete"),
+        ],
     ),
     ("auditor-qian", "auditor", &[READER, REPORTS, ("rolebindings.rbac.authorization.k8s.io", "get list")]),
 ];
@@ -174,7 +191,10 @@ async fn on_a_hub_and_on_a_site_the_operator_may_what_its_table_says() {
     for verb in VERBS {
         let expected = ["get", "create", "update", "patch"].contains(&verb);
         assert_eq!(may(&server, lease, verb, "leases.coordination.k8s.io", "p861-operator").await, expected, "{verb} the lease");
-        assert!(!may(&server, Place { namespace: "kube-system", ..lease }, verb, "leases.coordination.k8s.io", "p861-operator").await, "{verb} a lease elsewhere");
+        assert!(
+            !may(&server, Place { namespace: "kube-system", ..lease }, verb, "leases.coordination.k8s.io", "p861-operator").await,
+            "{verb} a lease elsewhere"
+        );
     }
 }
 
@@ -238,8 +258,16 @@ async fn nobody_hands_out_more_than_the_roles_of_the_chart() {
     let apply = PatchParams::apply("p861-operator").force();
     // Not among the others: a role whose every right the account has itself, which it could hand out without being allowed to bind it.
     let given = [
-        ("hub-alone", vec!["p861-role-viewer", "p861-role-engineer", "p861-role-approver", "p861-role-commander", "p861-role-auditor"], vec!["p861-mover-backup", "p861-mover-restore", "p861-site"]),
-        (SITE, vec!["p861-mover-backup", "p861-mover-restore"], vec!["p861-role-viewer", "p861-role-engineer", "p861-role-auditor", "p861-hub", "p861-cluster-reader"]),
+        (
+            "hub-alone",
+            vec!["p861-role-viewer", "p861-role-engineer", "p861-role-approver", "p861-role-commander", "p861-role-auditor"],
+            vec!["p861-mover-backup", "p861-mover-restore", "p861-site"],
+        ),
+        (
+            SITE,
+            vec!["p861-mover-backup", "p861-mover-restore"],
+            vec!["p861-role-viewer", "p861-role-engineer", "p861-role-auditor", "p861-hub", "p861-cluster-reader"],
+        ),
     ];
     for (who, roles, others) in given {
         let client = account(&server, who).await;
@@ -257,7 +285,13 @@ async fn nobody_hands_out_more_than_the_roles_of_the_chart() {
         document["kind"] = "ClusterRoleBinding".into();
         refusal(everywhere.patch("everywhere", &apply, &Patch::Apply(document)).await);
         let made: Api<Role> = Api::namespaced(client, "handing-out");
-        refusal(made.create(&PostParams::default(), &Role { metadata: kube::core::ObjectMeta { name: Some("own".into()), ..Default::default() }, ..Default::default() }).await);
+        refusal(
+            made.create(
+                &PostParams::default(),
+                &Role { metadata: kube::core::ObjectMeta { name: Some("own".into()), ..Default::default() }, ..Default::default() },
+            )
+            .await,
+        );
     }
 }
 
@@ -276,7 +310,9 @@ async fn a_journal_is_owned_by_its_run_without_a_right_over_finalizers() {
     let apply = PatchParams::apply("p861-operator").force();
     let parsed: ConfigMap = serde_json::from_value(map("journal", false)).expect("a ConfigMap");
     let made = maps.create(&PostParams::default(), &parsed).await.expect("the journal is made");
-    maps.replace("journal", &PostParams::default(), &ConfigMap { data: Some([("journal.jsonl".to_owned(), "{}\n".to_owned())].into()), ..made }).await.expect("the journal is appended to");
+    maps.replace("journal", &PostParams::default(), &ConfigMap { data: Some([("journal.jsonl".to_owned(), "{}\n".to_owned())].into()), ..made })
+        .await
+        .expect("the journal is appended to");
     maps.patch("report", &apply, &Patch::Apply(map("report", false))).await.expect("the report is written");
     maps.patch("report", &apply, &Patch::Apply(map("report", false))).await.expect("and written again");
     let said = refusal(maps.patch("blocking", &apply, &Patch::Apply(map("blocking", true))).await);
@@ -313,12 +349,13 @@ async fn an_engineer_writes_a_repository_s_credentials_and_can_t_read_them_back(
     bind(&server, "p861-role-engineer", Some("shinan"), &user("engineer-li"));
     until_may(&server, Place { user: "engineer-li", group: "", namespace: "shinan" }, "create", "secrets").await;
     let secrets: Api<Secret> = Api::namespaced(server.person("engineer-li").await, "shinan");
-    let secret = |key: &str| serde_json::from_value::<Secret>(json!({"metadata": {"name": "repository-s3"}, "stringData": {"secretAccessKey": key}})).expect("a Secret");
+    let secret =
+        |key: &str| serde_json::from_value::<Secret>(json!({"metadata": {"name": "repository-s3"}, "stringData": {"secretAccessKey": key}})).expect("a Secret");
     let _ = secrets.delete("repository-s3", &DeleteParams::default()).await;
     secrets.create(&PostParams::default(), &secret("first")).await.expect("written");
     secrets.replace("repository-s3", &PostParams::default(), &secret("second")).await.expect("written anew");
     refusal(secrets.get("repository-s3").await);
-    refusal(secrets.list(&Default::default()).await);
+    refusal(secrets.list(&ListParams::default()).await);
     // The answer to a patch that changes nothing is the whole Secret.
     refusal(secrets.patch("repository-s3", &PatchParams::default(), &Patch::Merge(json!({}))).await);
     refusal(secrets.patch("repository-s3", &PatchParams::apply("engineer-li"), &Patch::Apply(json!({"apiVersion": "v1", "kind": "Secret"}))).await);

@@ -1,4 +1,5 @@
 //! Runbooks: one for each alert, always the same four parts, and every command in them does what it is for on a real API server.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 
@@ -6,6 +7,7 @@ use p861_tests::install::program;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -61,7 +63,14 @@ fn the_list_of_runbooks_is_whole_and_an_alert_that_a_page_speaks_of_exists() {
 
 /// What p861 says without a hub: usage, and nothing else, is decided before one is looked for.
 fn p861(arguments: &[&str]) -> Output {
-    Command::new(program("p861").expect("p861 is built")).args(arguments).env("P861_LANG", "en").env_remove("KUBECONFIG").env("HOME", "/nonexistent").stdin(Stdio::null()).output().expect("p861 starts")
+    Command::new(program("p861").expect("p861 is built"))
+        .args(arguments)
+        .env("P861_LANG", "en")
+        .env_remove("KUBECONFIG")
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::null())
+        .output()
+        .expect("p861 starts")
 }
 
 #[test]
@@ -105,8 +114,12 @@ impl Desk {
         }
         self.server.apply("{apiVersion: v1, kind: Node, metadata: {name: node-1, labels: {kubernetes.io/os: linux}}}");
         self.server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shinan-approval--drill-1, labels: {platform861.io/drill: '1'}}}");
-        self.server.apply(&format!("{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: p861-operator, namespace: {SYSTEM}}}, spec: {{holderIdentity: gone}}}}"));
-        let run = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "shinan"}, "spec": spec}).to_string();
+        self.server.apply(&format!(
+            "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: p861-operator, namespace: {SYSTEM}}}, spec: {{holderIdentity: gone}}}}"
+        ));
+        let run = |kind: &str, name: &str, spec: Value| {
+            json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "shinan"}, "spec": spec}).to_string()
+        };
         self.server.apply(&run("Backup", "approval-1", json!({"applicationRef": {"name": "approval"}, "requestedBy": "administrator"})));
         self.server.apply(&run("Restore", "approval-1-restore", json!({"source": {"backupRef": {"name": "approval-1"}}, "requestedBy": "administrator"})));
         self.server.apply(&run("Backup", "damaged", json!({"applicationRef": {"name": "portal"}, "requestedBy": "administrator"})));
@@ -117,10 +130,18 @@ impl Desk {
         self.status("application", "approval", &json!({"conditions": [good("Ready"), good("Protected")]}));
         self.status("backuprepository", "shinan", &json!({"conditions": [good("Ready")]}));
         self.status("backup", "approval-1", &json!({"phase": "Succeeded", "startTime": NOW, "completionTime": NOW, "conditions": [good("Succeeded")]}));
-        self.status("drill", "running", &json!({"phase": "Running", "startTime": NOW, "targetSite": "laoshan-dr", "currentSteps": [{"id": "clean-up", "phase": "CleaningUp"}]}));
+        self.status(
+            "drill",
+            "running",
+            &json!({"phase": "Running", "startTime": NOW, "targetSite": "laoshan-dr", "currentSteps": [{"id": "clean-up", "phase": "CleaningUp"}]}),
+        );
         let report = r#"{"kind":"DrillReport"}"#;
         self.server.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ended-report", "namespace": "shinan"}, "data": {"report.json": report, "report.html": "<!doctype html><title>ended</title>"}}).to_string());
-        self.status("drill", "ended", &json!({"phase": "Failed", "result": "Failed", "startTime": NOW, "completionTime": NOW, "conditions": [good("CleanedUp")]}));
+        self.status(
+            "drill",
+            "ended",
+            &json!({"phase": "Failed", "result": "Failed", "startTime": NOW, "completionTime": NOW, "conditions": [good("CleanedUp")]}),
+        );
         self.status(
             "recoveryplan",
             "shinan-core",
@@ -131,7 +152,9 @@ impl Desk {
 
     fn status(&self, kind: &str, name: &str, status: &Value) {
         let patch = json!({"status": status}).to_string();
-        self.server.kubectl(&["patch", kind, name, "--namespace", "shinan", "--subresource=status", "--type=merge", "--patch", &patch]).unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        self.server
+            .kubectl(&["patch", kind, name, "--namespace", "shinan", "--subresource=status", "--type=merge", "--patch", &patch])
+            .unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
     /// The programs that pages call, and a kubeconfig with a context for the site.
@@ -158,7 +181,18 @@ impl Desk {
     /// The labels of each alert, and the names that a person puts in.
     fn labels(page: &str) -> Vec<(&'static str, &'static str)> {
         let (name, drill) = (if page == "P861InvalidObject" { "portal" } else { "approval-1" }, "running");
-        vec![("DISTRICT", "shinan"), ("APPLICATION", "approval"), ("PLAN", "shinan-core"), ("REPOSITORY", "shinan"), ("SITE", "laoshan-dr"), ("KIND", "Application"), ("NAME", name), ("NODE", "node-1"), ("DRILL", drill), ("BACKUP", "damaged")]
+        vec![
+            ("DISTRICT", "shinan"),
+            ("APPLICATION", "approval"),
+            ("PLAN", "shinan-core"),
+            ("REPOSITORY", "shinan"),
+            ("SITE", "laoshan-dr"),
+            ("KIND", "Application"),
+            ("NAME", name),
+            ("NODE", "node-1"),
+            ("DRILL", drill),
+            ("BACKUP", "damaged"),
+        ]
     }
 
     /// Runs lines one after the other in one shell, as they are pasted. Gives those that failed, with what they said.
@@ -167,7 +201,7 @@ impl Desk {
         fs::create_dir_all(&work).expect("a folder");
         let mut script = "set -u\n".to_owned();
         for (number, line) in lines.iter().enumerate() {
-            script.push_str(&format!("exec 2>'{}/stderr-{number}'\n{line}\necho \"{number} $?\" >> \"$CODES\"\n", self.folder.path().display()));
+            writeln!(script, "exec 2>'{}/stderr-{number}'\n{line}\necho \"{number} $?\" >> \"$CODES\"", self.folder.path().display()).expect("written");
         }
         let codes = self.folder.path().join("codes");
         let _ = fs::remove_file(&codes);
@@ -177,13 +211,20 @@ impl Desk {
         command.env("KUBECONFIG", self.folder.path().join("kubeconfig")).env("HOME", self.folder.path()).env("P861_LANG", "en").env("EDITOR", "true");
         command.env("RESTIC_REPOSITORY", self.folder.path().join("restic")).env("RESTIC_PASSWORD", "test");
         // Pages that name a chart by its path are read in the project's folder.
-        std::os::unix::fs::symlink(support::root().join("charts"), work.join("charts")).or_else(|error| if error.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }).expect("the charts");
+        std::os::unix::fs::symlink(support::root().join("charts"), work.join("charts"))
+            .or_else(|error| if error.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+            .expect("the charts");
         let output = command.envs(Self::labels(&page.name)).output().expect("bash");
         let codes = fs::read_to_string(&codes).unwrap_or_default();
-        let ended: BTreeMap<usize, &str> = codes.lines().filter_map(|line| line.split_once(' ')).map(|(number, code)| (number.parse().expect("a number"), code)).collect();
+        let ended: BTreeMap<usize, &str> =
+            codes.lines().filter_map(|line| line.split_once(' ')).map(|(number, code)| (number.parse().expect("a number"), code)).collect();
         let said = |number: usize| fs::read_to_string(self.folder.path().join(format!("stderr-{number}"))).unwrap_or_default();
         let failed = lines.iter().enumerate().filter(|(number, _)| ended.get(number) != Some(&"0"));
-        failed.map(|(number, line)| format!("{}: `{line}` ended with {:?}: {}{}", page.name, ended.get(&number), said(number), String::from_utf8_lossy(&output.stdout))).collect()
+        failed
+            .map(|(number, line)| {
+                format!("{}: `{line}` ended with {:?}: {}{}", page.name, ended.get(&number), said(number), String::from_utf8_lossy(&output.stdout))
+            })
+            .collect()
     }
 }
 
@@ -197,7 +238,12 @@ fn every_command_of_every_page_works_as_it_is_pasted() {
             ran += block.len();
         }
         // In running text a name in capitals stands for one that the reader has before him.
-        let spans: Vec<String> = page.spans().iter().filter(|span| !span.starts_with("p861 ")).map(|span| span.replace(" NAME", " \"$NAME\"").replace(" NODE", " \"$NODE\"")).collect();
+        let spans: Vec<String> = page
+            .spans()
+            .iter()
+            .filter(|span| !span.starts_with("p861 "))
+            .map(|span| span.replace(" NAME", " \"$NAME\"").replace(" NODE", " \"$NODE\""))
+            .collect();
         failed.extend(desk.shell(page, &spans));
         ran += spans.len();
     }
@@ -219,7 +265,10 @@ fn a_command_that_is_wrong_is_noticed() {
     let lines = ["p861 -d \"$DISTRICT\" backup noow", "kubectl get backupz -n \"$DISTRICT\"", "kubectl get \"$UNSET\"", "true"].map(ToOwned::to_owned);
     let failed = desk.shell(&Page::empty("wrong"), &lines[..2]);
     assert_eq!(failed.len(), 2, "{failed:?}");
-    assert!(failed[0].contains("ended with Some(\"2\")") && failed[0].contains("no command noow") && failed[1].contains("doesn't have a resource type \"backupz\""), "{failed:?}");
+    assert!(
+        failed[0].contains("ended with Some(\"2\")") && failed[0].contains("no command noow") && failed[1].contains("doesn't have a resource type \"backupz\""),
+        "{failed:?}"
+    );
     assert_eq!(desk.shell(&Page::empty("wrong"), &lines[2..]).len(), 2, "a label that no alert has ends the shell");
 }
 
@@ -231,10 +280,15 @@ async fn rights_that_were_changed_by_hand_are_put_back_by_the_page_s_command() {
     let mend: Vec<String> = page.blocks().concat().into_iter().filter(|line| line.starts_with("helm ")).collect();
     assert!(!mend.is_empty(), "the page has a command that puts rights back");
     let operator = Place { user: "system:serviceaccount:p861-system:p861-operator", group: "", namespace: SYSTEM };
-    let holds = async || may(&desk.server, operator, "update", "leases.coordination.k8s.io", "p861-operator").await && may(&desk.server, operator, "list", "drills.platform861.io", "").await;
+    let holds = async || {
+        may(&desk.server, operator, "update", "leases.coordination.k8s.io", "p861-operator").await
+            && may(&desk.server, operator, "list", "drills.platform861.io", "").await
+    };
     assert!(holds().await);
     desk.server.kubectl(&["delete", "rolebinding", "p861-operator", "--namespace", SYSTEM]).expect("deleted");
-    desk.server.kubectl(&["patch", "clusterrole", "p861-hub", "--type=json", "--patch", r#"[{"op": "replace", "path": "/rules", "value": []}]"#]).expect("changed");
+    desk.server
+        .kubectl(&["patch", "clusterrole", "p861-hub", "--type=json", "--patch", r#"[{"op": "replace", "path": "/rules", "value": []}]"#])
+        .expect("changed");
     let seen = async |wanted: bool| {
         for _ in 0..200 {
             if holds().await == wanted {

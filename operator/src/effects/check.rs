@@ -87,7 +87,7 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     let matches = check.expect.pattern.as_deref().map(pattern).transpose()?.is_none_or(|regex| regex.is_match(&body));
     let what = match (alike, matches) {
         (true, true) => format!("http {address}: {expected}"),
-        (true, false) => format!("http {address}: {expected}, but the page has no match of {:?}; it begins {:?}", check.expect.pattern.as_deref().unwrap_or_default(), excerpt(&body)),
+        (true, false) => format!("http {address}: {expected}, but the page has no match of {:?}; it begins {:?}", check.expect.pattern.as_deref().unwrap_or_default(), p861_core::conditions::shorten(body.trim(), 120)),
         (false, _) => format!("http {address}: {status} instead of {expected}: {}", excerpt(&body)),
     };
     Ok(Seen { holds: alike && matches, what })

@@ -4,7 +4,9 @@
 //! Secret; it answers with its termination message, and prints its progress as lines of JSON.
 
 pub mod child;
-pub mod objects;
+pub mod restore;
+pub mod save;
+pub mod streams;
 pub mod work;
 
 use crate::{

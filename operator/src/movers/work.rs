@@ -1,6 +1,6 @@
 //! What a mover does, in its own process. It can be killed at any moment: what it did is found or done again by the next attempt.
 
-use super::{Outcome, objects};
+use super::{Outcome, restore, save, streams};
 use jiff::Timestamp;
 use kube::Client;
 use p861_core::runs::{MoverTask, SealFacts};
@@ -129,7 +129,7 @@ async fn work() -> Result<Value, WorkError> {
             let client = client().await?;
             let folder = place("P861_SCRATCH", SCRATCH);
             let printer = Printer::new();
-            let saved = objects::save(&client, &namespaces, &exclude, &folder, &|progress| printer.print(&progress)).await?;
+            let saved = save::save(&client, &namespaces, &exclude, &folder, &|progress| printer.print(&progress)).await?;
             let result = part(access, run, "objects".into(), parent, folder).await?;
             let mut evidence = evidence_of(&result);
             evidence["objects"] = json!(saved.objects);
@@ -139,7 +139,7 @@ async fn work() -> Result<Value, WorkError> {
         MoverTask::BackupVolume { part: name, parent } => Ok(evidence_of(&part(access, run, name, parent, DATA.into()).await?)),
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
             let client = client().await?;
-            let (reader, ended) = super::objects::stream_out_of(&client, &namespace, &workload_ref, container.as_deref(), &dump).await?;
+            let (reader, ended) = streams::out_of(&client, &namespace, &workload_ref, container.as_deref(), &dump).await?;
             let result = blocking(move || {
                 let repository = Repository::open(&access)?;
                 let printer = Printer::new();
@@ -163,7 +163,7 @@ async fn work() -> Result<Value, WorkError> {
         MoverTask::RestoreObjects { snapshot, rules, select, workloads, conflict, preview } => {
             let client = client().await?;
             let printer = Printer::new();
-            objects::restore(&client, access, &snapshot, &rules, &objects::Choice { select, workloads }, conflict, preview, &|progress| printer.print(&progress)).await
+            restore::restore(&client, access, &snapshot, &rules, &restore::Choice { select, workloads }, conflict, preview, &|progress| printer.print(&progress)).await
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix } => {
             blocking(move || {
@@ -177,7 +177,7 @@ async fn work() -> Result<Value, WorkError> {
         }
         MoverTask::RestoreStream { snapshot, part, namespace, workload_ref, container, restore } => {
             let client = client().await?;
-            objects::stream_into(&client, access, &snapshot, &part, &namespace, &workload_ref, container.as_deref(), &restore).await
+            streams::into(&client, access, &snapshot, &part, &namespace, &workload_ref, container.as_deref(), &restore).await
         }
     }
 }

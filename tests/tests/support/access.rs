@@ -94,7 +94,8 @@ async fn ask(reviews: &Api<SubjectAccessReview>, place: Place<'_>, verb: &str, r
         ..ResourceAttributes::default()
     };
     let groups = (!place.group.is_empty()).then(|| vec![place.group.to_owned()]);
-    let spec = SubjectAccessReviewSpec { user: Some(place.user.to_owned()), groups, resource_attributes: Some(attributes), ..SubjectAccessReviewSpec::default() };
+    let spec =
+        SubjectAccessReviewSpec { user: Some(place.user.to_owned()), groups, resource_attributes: Some(attributes), ..SubjectAccessReviewSpec::default() };
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
     let answer = reviews.create(&PostParams::default(), &review).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// The operator's namespace.
 pub const SYSTEM: &str = "p861-system";
 /// How long the API server may take until it is ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 /// How often the programs are looked after.
 const LOOK: Duration = Duration::from_millis(200);
 /// What it knows its administrator by.
@@ -109,7 +109,7 @@ impl Lone {
     pub fn install(&self, values: &[&str]) {
         self.helm(&["install", "p861-crds", "p861-crds", "--create-namespace"]).expect("the kinds install");
         let mut arguments = vec!["install", "p861", "p861"];
-        values.iter().for_each(|value| arguments.extend(["--set", value]));
+        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
         self.helm(&arguments).expect("the operator installs");
         let until = |what: &str, act: &dyn Fn() -> Result<String, String>| {
             let since = Instant::now();
@@ -122,8 +122,12 @@ impl Lone {
             until(&format!("{plural} are not served"), &|| self.kubectl(&["get", "--raw", &format!("/apis/platform861.io/v1alpha1/{plural}?limit=1")]));
         }
         // The API server's mutating policies learn of a new kind some seconds after it is served, and refuse its objects until then.
-        for (kind, spec) in [("Backup", "applicationRef: {name: a}"), ("Restore", "source: {backupRef: {name: a}}"), ("Drill", "planRef: {name: a}, type: Isolated")] {
-            let file = manifest(&format!("{{apiVersion: platform861.io/v1alpha1, kind: {kind}, metadata: {{name: first, namespace: default}}, spec: {{{spec}, requestedBy: administrator}}}}"));
+        for (kind, spec) in
+            [("Backup", "applicationRef: {name: a}"), ("Restore", "source: {backupRef: {name: a}}"), ("Drill", "planRef: {name: a}, type: Isolated")]
+        {
+            let file = manifest(&format!(
+                "{{apiVersion: platform861.io/v1alpha1, kind: {kind}, metadata: {{name: first, namespace: default}}, spec: {{{spec}, requestedBy: administrator}}}}"
+            ));
             until(&format!("no {kind} can be made"), &|| self.kubectl(&["create", "--dry-run=server", "--filename", &file.path().to_string_lossy()]));
         }
     }

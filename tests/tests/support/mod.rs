@@ -19,7 +19,7 @@ use std::{
 };
 
 /// How long helm or promtool may take.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_mins(2);
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -50,7 +50,7 @@ pub fn promtool(folder: &str, arguments: &[&str]) -> Result<String, String> {
 /// The documents of the chart p861 with these values (`a.b=c`).
 pub fn render(values: &[&str]) -> Vec<Value> {
     let mut arguments = vec!["template", "p861", "p861", "--namespace", "p861-system"];
-    values.iter().for_each(|value| arguments.extend(["--set", value]));
+    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
     documents(&helm(&arguments).expect("helm template"))
 }
 

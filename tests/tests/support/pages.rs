@@ -65,15 +65,24 @@ impl Page {
             !open && !fence
         });
         let prose = prose.collect::<Vec<_>>().join("\n");
-        prose.split('`').skip(1).step_by(2).filter(|span| ["p861 ", "kubectl ", "helm ", "restic "].iter().any(|program| span.starts_with(program))).map(ToOwned::to_owned).collect()
+        prose
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|span| ["p861 ", "kubectl ", "helm ", "restic "].iter().any(|program| span.starts_with(program)))
+            .map(ToOwned::to_owned)
+            .collect()
     }
 }
 
 /// Every runbook, by name.
 pub fn pages() -> BTreeMap<String, Page> {
     let names = std::fs::read_dir(root().join("runbooks")).expect("runbooks").map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
-    names.filter(|file| file != "README.md").map(|file| {
-        let name = file.strip_suffix(".md").unwrap_or_else(|| panic!("runbooks/{file} is no page")).to_owned();
-        (name.clone(), Page::new(name, text(&format!("runbooks/{file}"))))
-    }).collect()
+    names
+        .filter(|file| file != "README.md")
+        .map(|file| {
+            let name = file.strip_suffix(".md").unwrap_or_else(|| panic!("runbooks/{file} is no page")).to_owned();
+            (name.clone(), Page::new(name, text(&format!("runbooks/{file}"))))
+        })
+        .collect()
 }

@@ -149,23 +149,23 @@ fn calls<'a>(text: &'a str, variable: &str) -> Vec<(&'a str, usize)> {
 }
 
 fn sources() -> Vec<Source> {
-    fn walk(folder: &Path, base: &Path, found: &mut Vec<Source>) {
+    fn walk(folder: &Path, base: &Path, heads: &Regex, found: &mut Vec<Source>) {
         for entry in std::fs::read_dir(folder).expect("operator/src") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                walk(&path, base, found);
+                walk(&path, base, heads, found);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let whole = std::fs::read_to_string(&path).expect("a source");
                 let text = whole.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
-                let heads = Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))?\s+)?(?:async\s+)?fn\s+(\w+)").expect("a pattern");
                 let functions = heads.captures_iter(&text).map(|head| (head.get(0).expect("all").start(), head[1].to_owned())).collect();
                 found.push(Source { file: path.strip_prefix(base).expect("inside").to_string_lossy().into_owned(), text, functions });
             }
         }
     }
     let base = root().join("operator/src");
+    let heads = Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))?\s+)?(?:async\s+)?fn\s+(\w+)").expect("a pattern");
     let mut found = Vec::new();
-    walk(&base, &base, &mut found);
+    walk(&base, &base, &heads, &mut found);
     found
 }
 
@@ -202,13 +202,16 @@ pub fn uses() -> Uses {
         let mut note = |kind: &str, at: usize, made_with: &str, needed: &[(&str, &str)]| {
             for actor in actors(file, source.function(at).0, made_with) {
                 for resource in resources(kind, file) {
-                    needed.iter().for_each(|(verb, sub)| add(actor, verb, &format!("{resource}{sub}"), format!("operator/src/{file}:{}", source.line(at))));
+                    for (verb, sub) in needed {
+                        add(actor, verb, &format!("{resource}{sub}"), format!("operator/src/{file}:{}", source.line(at)));
+                    }
                 }
             }
         };
         // A variable, and every call on it in its function, also by functions that it is handed to.
         let variables = bound.captures_iter(text).map(|found| (found[1].to_owned(), found[2].to_owned(), found.get(0).expect("all").start()));
-        let variables = variables.chain(returned.captures_iter(text).map(|found| (found[1].to_owned(), "DynamicObject".to_owned(), found.get(0).expect("all").start())));
+        let variables =
+            variables.chain(returned.captures_iter(text).map(|found| (found[1].to_owned(), "DynamicObject".to_owned(), found.get(0).expect("all").start())));
         for (name, kind, start) in variables {
             let from = start + text[start..].find(';').expect("a statement ends");
             let made_with = &text[start..from];
@@ -238,7 +241,11 @@ pub fn uses() -> Uses {
         }
         for found in constructor.find_iter(text) {
             let handed = text[..found.start()].ends_with("apply_status(context, &") || source.function(found.start()).0 == "api_of";
-            assert!(handed || understood.contains(&found.start()), "operator/src/{file}:{}: an Api that this test does not understand", source.line(found.start()));
+            assert!(
+                handed || understood.contains(&found.start()),
+                "operator/src/{file}:{}: an Api that this test does not understand",
+                source.line(found.start())
+            );
         }
     }
     without_api(&sources, &mut add);
@@ -247,7 +254,11 @@ pub fn uses() -> Uses {
 
 /// What goes another way than by an `Api`, and what one right needs beside it.
 fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, String)) {
-    let ours = || OURS.map(|plural| format!("{plural}.{GROUP}"));
+    let mut all = |actor: Actor, verbs: &[&str], resource: &str, place: &str| {
+        for verb in verbs {
+            add(actor, verb, resource, place.to_owned());
+        }
+    };
     let mut counted = BTreeMap::new();
     for source in sources {
         let mut each = |words: &str, perform: &mut dyn FnMut(String)| {
@@ -256,20 +267,32 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
                 perform(format!("operator/src/{}:{}", source.file, source.line(at)));
             }
         };
-        each("Controller::new(api", &mut |place| ours().iter().for_each(|kind| ["list", "watch"].iter().for_each(|verb| add(Actor::Hub, verb, kind, place.clone()))));
-        each("Recorder::new(", &mut |place| ["create", "patch"].iter().for_each(|verb| add(Actor::Hub, verb, "events.events.k8s.io", place.clone())));
+        each("Controller::new(api", &mut |place| {
+            for kind in OURS {
+                all(Actor::Hub, &["list", "watch"], &format!("{kind}.{GROUP}"), &place);
+            }
+        });
+        each("Recorder::new(", &mut |place| all(Actor::Hub, &["create", "patch"], "events.events.k8s.io", &place));
         // It reads the lease, makes it if it is missing, and applies its changes.
-        each("LeaseManagerBuilder::new(", &mut |place| ["get", "create", "patch"].iter().for_each(|verb| add(Actor::Lease, verb, "leases.coordination.k8s.io", place.clone())));
-        each("client.request_text(", &mut |place| add(Actor::Site, "get", "services/proxy", place));
-        each(".patch(&binding, ", &mut |place| add(Actor::Site, "bind", "clusterroles.rbac.authorization.k8s.io", place));
-        each("bindings.patch(&name, ", &mut |place| add(Actor::Hub, "bind", "clusterroles.rbac.authorization.k8s.io", place));
+        each("LeaseManagerBuilder::new(", &mut |place| all(Actor::Lease, &["get", "create", "patch"], "leases.coordination.k8s.io", &place));
+        each("client.request_text(", &mut |place| all(Actor::Site, &["get"], "services/proxy", &place));
+        each(".patch(&binding, ", &mut |place| all(Actor::Site, &["bind"], "clusterroles.rbac.authorization.k8s.io", &place));
+        each("bindings.patch(&name, ", &mut |place| all(Actor::Hub, &["bind"], "clusterroles.rbac.authorization.k8s.io", &place));
         // Roles and RoleBindings are among what is restored.
-        each("pub async fn restore(", &mut |place| ["escalate", "bind"].iter().for_each(|verb| add(Actor::Restore, verb, "*", place.clone())));
+        each("pub async fn restore(", &mut |place| all(Actor::Restore, &["escalate", "bind"], "*", &place));
         for other in [".request(", ".request_status(", ".request_stream(", "watcher(", "metadata_watcher(", "reflector("] {
             assert!(!source.text.contains(other), "operator/src/{}: {other} goes past this test: teach it which right that needs", source.file);
         }
     }
-    for (words, times) in [("Controller::new(api", 1), ("Recorder::new(", 1), ("LeaseManagerBuilder::new(", 1), ("client.request_text(", 1), (".patch(&binding, ", 1), ("bindings.patch(&name, ", 1), ("pub async fn restore(", 1)] {
+    for (words, times) in [
+        ("Controller::new(api", 1),
+        ("Recorder::new(", 1),
+        ("LeaseManagerBuilder::new(", 1),
+        ("client.request_text(", 1),
+        (".patch(&binding, ", 1),
+        ("bindings.patch(&name, ", 1),
+        ("pub async fn restore(", 1),
+    ] {
         assert_eq!(counted.get(words), Some(&times), "{words:?} stands elsewhere or not at all: teach this test");
     }
 }

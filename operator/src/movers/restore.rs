@@ -1,16 +1,15 @@
-//! Objects and streams between a site's API server and the repository.
+//! Objects of a snapshot on their way to a site: looked at, shown, or written rank by rank.
 
-use super::work::{WorkError, blocking};
-use crate::{
-    error::Tried as _,
-    sites::pods,
+use super::{
+    save::namespaced_kinds,
+    work::{WorkError, blocking},
 };
+use crate::error::Tried as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{
     Api, Client,
-    api::{ApiResource, AttachParams, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, Patch, PatchParams, PostParams},
     core::DynamicObject,
-    discovery::{Discovery, Scope, verbs},
 };
 use p861_core::{
     objects::{self, Prepared, Verdict},
@@ -19,128 +18,20 @@ use p861_core::{
 use p861_crds::{
     WorkloadReference,
     names::FIELD_MANAGER,
-    platform::application::ObjectSelector,
     protection::restore::{ConflictPolicy, RestoreSelection},
 };
 use p861_vault::{Progress, Repository, RepositoryAccess};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
-    io::{BufRead as _, BufReader, BufWriter, Read, Write as _},
-    path::Path,
+    io::{BufRead as _, BufReader},
     sync::atomic::{AtomicU64, Ordering},
 };
-use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, sync::mpsc, task::JoinHandle};
 
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
 /// Writes at a time during a restore.
 const WRITES: usize = 16;
 /// Differences that a preview or a refusal lists by name.
 const MOST_LISTED: usize = 200;
-
-/// What was saved.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Saved {
-    /// Objects.
-    pub objects: u64,
-    /// Kinds that had any.
-    pub resources: u64,
-}
-
-/// Lists every namespaced kind page by page and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`.
-pub async fn save(client: &Client, namespaces: &[String], exclude: &[ObjectSelector], folder: &Path, on_progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Saved, WorkError> {
-    let kinds = namespaced_kinds(client).await?;
-    // A mover that was killed and started in the same place begins anew.
-    let _ = std::fs::remove_dir_all(folder);
-    let mut saved = Saved::default();
-    let mut bytes = 0;
-    for namespace in namespaces {
-        let place = folder.join(namespace);
-        std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
-        for resource in &kinds {
-            let path = place.join(file_name(resource));
-            let (objects, written) = save_kind(client, namespace, resource, exclude, &path).await?;
-            saved.objects += objects;
-            saved.resources += u64::from(objects > 0);
-            bytes += written;
-            on_progress(Progress { items_done: saved.objects, items_total: None, bytes_done: bytes, bytes_total: None });
-        }
-    }
-    Ok(saved)
-}
-
-fn disk(path: &Path, error: &std::io::Error) -> WorkError {
-    WorkError::stated("NoSpace", format!("{}: {error}", path.display()), false)
-}
-
-fn file_name(resource: &ApiResource) -> String {
-    if resource.group.is_empty() { format!("{}.jsonl", resource.plural) } else { format!("{}.{}.jsonl", resource.plural, resource.group) }
-}
-
-/// Every namespaced kind that can be listed, in its preferred version, in order of name.
-async fn namespaced_kinds(client: &Client) -> Result<Vec<ApiResource>, WorkError> {
-    let discovery = Discovery::new(client.clone()).run_aggregated().await.tried(|| "ask the API server for its kinds".into())?;
-    let mut kinds: Vec<ApiResource> = discovery
-        .groups()
-        .flat_map(kube::discovery::ApiGroup::recommended_resources)
-        .filter(|(_, capabilities)| capabilities.scope == Scope::Namespaced && capabilities.supports_operation(verbs::LIST))
-        .map(|(resource, _)| resource)
-        .collect();
-    kinds.sort_by_key(file_name);
-    kinds.dedup_by_key(|resource| file_name(resource));
-    Ok(kinds)
-}
-
-async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exclude: &[ObjectSelector], path: &Path) -> Result<(u64, u64), WorkError> {
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, resource);
-    let mut file: Option<BufWriter<std::fs::File>> = None;
-    let (mut count, mut bytes, mut token) = (0_u64, 0_u64, None);
-    let mut lines: Vec<(String, String)> = Vec::new();
-    loop {
-        let parameters = ListParams { limit: Some(PAGE), continue_token: token.take(), ..ListParams::default() };
-        let list = match api.list(&parameters).await {
-            Ok(list) => list,
-            // Listed by discovery but not served (an aggregated API whose server is down is an error, a kind without the method is not).
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => return Ok((0, 0)),
-            // The page's snapshot is gone: the kind is listed anew.
-            Err(kube::Error::Api(status)) if status.code == 410 => {
-                lines.clear();
-                (count, bytes) = (0, 0);
-                file = None;
-                continue;
-            }
-            Err(error) => return Err(error).tried(|| format!("list {} in {namespace}", resource.plural)).map_err(Into::into),
-        };
-        token = list.metadata.continue_.clone().filter(|token| !token.is_empty());
-        for mut object in list.items {
-            object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
-            let name = object.metadata.name.clone().unwrap_or_default();
-            let value = serde_json::to_value(&object).map_err(|error| WorkError::stated("ApiError", format!("{} {name}: {error}", resource.kind), true))?;
-            if let Verdict::Keep(value) = objects::save(value, exclude) {
-                lines.push((name, value.to_string()));
-            }
-        }
-        // Pages come in order of name, so sorting within what is held is sorting the whole.
-        lines.sort();
-        for (_, line) in lines.drain(..) {
-            let out = match &mut file {
-                Some(out) => out,
-                None => file.insert(BufWriter::new(std::fs::File::create(path).map_err(|error| disk(path, &error))?)),
-            };
-            writeln!(out, "{line}").map_err(|error| disk(path, &error))?;
-            count += 1;
-            bytes += line.len() as u64 + 1;
-        }
-        if token.is_none() {
-            break;
-        }
-    }
-    if let Some(mut out) = file {
-        out.flush().map_err(|error| disk(path, &error))?;
-    }
-    Ok((count, bytes))
-}
 
 /// Which objects of a snapshot are restored.
 #[derive(Clone, Debug, Default)]
@@ -390,162 +281,4 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
     api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(parse(&object)?)).await.tried(what)?;
     tally.note("create", &object, "");
     Ok(())
-}
-
-/// How many pieces may wait between an async stream and its blocking reader or writer.
-const PIECES: usize = 16;
-const PIECE: usize = 64 * 1024;
-
-/// The reading end of a channel, for code that blocks.
-struct ChannelReader {
-    pieces: mpsc::Receiver<std::io::Result<Vec<u8>>>,
-    current: std::io::Cursor<Vec<u8>>,
-}
-
-impl Read for ChannelReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            let read = Read::read(&mut self.current, buffer)?;
-            if read > 0 || buffer.is_empty() {
-                return Ok(read);
-            }
-            match self.pieces.blocking_recv() {
-                Some(piece) => self.current = std::io::Cursor::new(piece?),
-                None => return Ok(0),
-            }
-        }
-    }
-}
-
-/// Starts a command and gives its standard output to a blocking reader. The reader ends with an error unless the command exits with 0.
-pub async fn stream_out_of(client: &Client, namespace: &str, workload: &WorkloadReference, container: Option<&str>, command: &[String]) -> Result<(Box<dyn Read + Send>, JoinHandle<Result<(), WorkError>>), WorkError> {
-    let pod = pods::ready_pod(client, namespace, workload).await?;
-    let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
-    let program = command.first().cloned().unwrap_or_default();
-    let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true).max_stdout_buf_size(PIECE * 4);
-    if let Some(container) = container {
-        parameters = parameters.container(container);
-    }
-    let mut process = api.exec(&pod, command, &parameters).await.tried(|| format!("run {program} in {namespace}/{pod}"))?;
-    let (sender, pieces) = mpsc::channel(PIECES);
-    let pump = tokio::spawn(async move {
-        let status = process.take_status();
-        let stdout = process.stdout();
-        let stderr = process.stderr();
-        let said = tokio::spawn(async move {
-            let mut text = Vec::new();
-            if let Some(stderr) = stderr {
-                let _ = stderr.take(pods::MOST_OUTPUT).read_to_end(&mut text).await;
-            }
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        let mut broken = None;
-        if let Some(mut stdout) = stdout {
-            let mut buffer = vec![0; PIECE];
-            loop {
-                match stdout.read(&mut buffer).await {
-                    Ok(0) => break,
-                    Ok(read) => {
-                        if sender.send(Ok(buffer[..read].to_vec())).await.is_err() {
-                            broken = Some("the repository took no more of it".to_owned());
-                            break;
-                        }
-                    }
-                    Err(error) => {
-                        broken = Some(error.to_string());
-                        break;
-                    }
-                }
-            }
-        }
-        let status = match status {
-            Some(status) => status.await,
-            None => None,
-        };
-        let said = said.await.unwrap_or_default();
-        let result = match (broken, status.and_then(|status| status.status)) {
-            (Some(error), _) => Err(WorkError::stated("ConnectionLost", format!("{program} in {workload}: {error}", workload = pod), false)),
-            (None, Some(ended)) if ended == "Success" => Ok(()),
-            (None, Some(_)) => Err(WorkError::stated("CommandFailed", format!("{program} in pod {namespace}: {}", p861_core::conditions::shorten(said.trim(), 600), namespace = pod), false)),
-            (None, None) => Err(WorkError::stated("ConnectionLost", format!("{program} in pod {pod}: the connection ended before the command did"), false)),
-        };
-        if let Err(error) = &result {
-            // The reader must not take a broken dump for a whole one.
-            let _ = sender.send(Err(std::io::Error::other(error.to_string()))).await;
-        }
-        result
-    });
-    Ok((Box::new(ChannelReader { pieces, current: std::io::Cursor::default() }), pump))
-}
-
-/// The writing end of a channel, for code that blocks.
-struct ChannelWriter(mpsc::Sender<Vec<u8>>);
-
-impl std::io::Write for ChannelWriter {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        let piece = &buffer[..buffer.len().min(PIECE)];
-        self.0.blocking_send(piece.to_vec()).map_err(|_| std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the command took no more of it"))?;
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Feeds a part to a command's standard input and waits for its end.
-#[allow(clippy::too_many_arguments, reason = "one argument per field of the task")]
-pub async fn stream_into(client: &Client, access: RepositoryAccess, snapshot: &str, part: &str, namespace: &str, workload: &WorkloadReference, container: Option<&str>, command: &[String]) -> Result<Value, WorkError> {
-    let pod = pods::ready_pod(client, namespace, workload).await?;
-    let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
-    let program = command.first().cloned().unwrap_or_default();
-    let mut parameters = AttachParams::default().stdin(true).stdout(true).stderr(true);
-    if let Some(container) = container {
-        parameters = parameters.container(container);
-    }
-    let mut process = api.exec(&pod, command, &parameters).await.tried(|| format!("run {program} in {namespace}/{pod}"))?;
-    let status = process.take_status();
-    let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(PIECES);
-    let mut stdin = process.stdin().ok_or_else(|| WorkError::stated("ConnectionLost", format!("{program} in {pod} has no standard input"), false))?;
-    let (snapshot, part) = (snapshot.to_owned(), part.to_owned());
-    let feed = blocking(move || {
-        let repository = Repository::open(&access)?;
-        let printer = super::work::Printer::new();
-        repository.stream_out(&snapshot, &part, &mut ChannelWriter(sender), &|progress| printer.print(&progress))
-    });
-    let pump = async {
-        while let Some(piece) = pieces.recv().await {
-            if stdin.write_all(&piece).await.is_err() {
-                break;
-            }
-        }
-        // Ends standard input, so that the command ends.
-        let _ = stdin.shutdown().await;
-        drop(stdin);
-        drop(pieces);
-    };
-    let drain = |stream: Option<Box<dyn tokio::io::AsyncRead + Unpin + Send>>| async move {
-        let mut text = Vec::new();
-        if let Some(mut stream) = stream {
-            let _ = (&mut stream).take(pods::MOST_OUTPUT).read_to_end(&mut text).await;
-            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-        }
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    let stdout = process.stdout().map(|stream| Box::new(stream) as Box<dyn tokio::io::AsyncRead + Unpin + Send>);
-    let stderr = process.stderr().map(|stream| Box::new(stream) as Box<dyn tokio::io::AsyncRead + Unpin + Send>);
-    let (fed, (), _, said) = tokio::join!(feed, pump, drain(stdout), drain(stderr));
-    let status = match status {
-        Some(status) => status.await,
-        None => None,
-    };
-    let said = p861_core::conditions::shorten(said.trim(), 600);
-    match status.and_then(|status| status.status) {
-        Some(ended) if ended == "Success" => {
-            let fed = fed?;
-            Ok(json!({"bytes": fed.bytes, "sha256": fed.sha256, "said": said}))
-        }
-        Some(_) => Err(WorkError::stated("CommandFailed", format!("{program} in pod {pod}: {said}"), false)),
-        None => Err(WorkError::stated("ConnectionLost", format!("{program} in pod {pod}: the connection ended before the command did"), false)),
-    }
 }
