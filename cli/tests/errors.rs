@@ -79,7 +79,9 @@ fn a_hub_that_does_not_listen_is_told_on_one_line() {
     let server = format!("https://127.0.0.1:{}", closed_port());
     let kubeconfig = kubeconfig(&folder, &server);
     for (language, expected) in [("en", format!("error: {server} can't be reached: ")), ("zh", format!("错误：无法连接 {server}："))] {
-        for words in [vec!["status"], vec!["drill", "list"], vec!["drill", "run", "core"], vec!["app", "status", "approval"], vec!["site", "list", "-o", "json"]] {
+        for words in
+            [vec!["status"], vec!["drill", "list"], vec!["drill", "run", "core"], vec!["app", "status", "approval"], vec!["site", "list", "-o", "json"]]
+        {
             let said = p861(&[&["--kubeconfig", &kubeconfig, "--lang", language], words.as_slice()].concat());
             assert_eq!(said.code, 6, "{words:?}: {said:?}");
             assert!(one_line(&said).starts_with(&expected), "{said:?}");
@@ -108,7 +110,8 @@ fn what_is_no_api_server_is_told_and_not_believed() {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 20\r\nConnection: close\r\n\r\n<html>no hub</html>\n");
+            let _ = stream
+                .write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 20\r\nConnection: close\r\n\r\n<html>no hub</html>\n");
         }
     });
     let folder = Folder::new("gateway");

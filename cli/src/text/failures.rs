@@ -287,12 +287,12 @@ pub fn too_many_runs(noun: &str, stem: &str) -> Bilingual {
 
 /// `-o html` elsewhere.
 pub fn html_is_for_reports() -> Bilingual {
-    both("-o html is for p861 drill report", "-o html 只用于 p861 drill report")
+    both("-o html is for reports only: p861 drill report DRILL -o html", "-o html 只用于报告：p861 drill report DRILL -o html")
 }
 
 /// Forms of a report.
 pub fn report_forms() -> Bilingual {
-    both("a report is -o html or -o json", "报告的形式是 -o html 或 -o json")
+    both("a report has no such form: add -o html or -o json", "报告没有此形式：请使用 -o html 或 -o json")
 }
 
 /// A report that is not there.

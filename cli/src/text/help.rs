@@ -3,7 +3,6 @@
 use super::Language;
 use clap::{Arg, ArgAction, Command};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 const TEXTS: &[(&str, &str)] = &[
     ("Backups that are proven, drills that are measured, for the 861 platforms of a city's districts", "面向各区 861 平台：可证明的备份，可度量的演练"),
@@ -99,7 +98,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Into another namespace: FROM=TO; may be repeated", "恢复到另一命名空间：FROM=TO；可重复"),
     ("Only files: a claim, or CLAIM:/PATH; may be repeated", "只恢复文件：存储卷声明，或 CLAIM:/PATH；可重复"),
     ("Put the files under this path of their volume, beside what is there", "将文件放到卷内的此路径下，不覆盖现有文件"),
-    ("What is done about objects that are there and different", "对已存在且不同的对象如何处理"),
+    ("What is done about objects that are there and different", "已有且不同的对象如何处理"),
     ("Name every object that the operator lists, also those that would only be created", "列出 operator 给出的每个对象，包括仅需创建的"),
     ("Do not ask; needs --backup", "不询问；须同时给出 --backup"),
     ("With --yes: the backup's name again, as you believe it to be", "与 --yes 合用：再次写出您认定的备份名称"),
@@ -149,13 +148,14 @@ fn argument_said(argument: Arg, zh: String) -> Arg {
         return argument.help(zh).help_heading(heading);
     }
     let mut text = zh;
-    if !possible.is_empty() {
-        let _ = write!(text, "（可选 {}）", possible.join("、"));
+    let (possible, default) = (possible.join("、"), default.join("、"));
+    match (possible.as_str(), default.as_str()) {
+        ("", "") => {}
+        (possible, "") => text.extend(["（可选 ", possible, "）"]),
+        ("", default) => text.extend(["（缺省 ", default, "）"]),
+        (possible, default) => text.extend(["（", possible, "；缺省 ", default, "）"]),
     }
-    if !default.is_empty() {
-        let _ = write!(text, "（缺省 {}）", default.join("、"));
-    }
-    argument.help(text).help_heading(heading).hide_possible_values(true).hide_default_value(true)
+    argument.help(text).help_heading(heading).hide_possible_values(true).hide_default_value(true).hide_env(true)
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ fn what(error: &Error) -> Bilingual {
         ErrorKind::InvalidValue => both(format!("{argument}: {given} is none of its values"), format!("{argument}：{given} 不是可用的值")),
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            both(format!("{argument}: {why}"), format!("{argument}：{why}"))
+            let said = in_chinese(&argument, &given).unwrap_or_else(|| why.clone());
+            both(format!("{argument}: {why}"), format!("{argument}：{said}"))
         }
         ErrorKind::ArgumentConflict => {
             let other = value(ContextKind::PriorArg);
@@ -53,11 +54,23 @@ fn what(error: &Error) -> Bilingual {
     }
 }
 
+/// What a value must be, by what the argument calls it.
+fn in_chinese(argument: &str, given: &str) -> Option<String> {
+    let form = [
+        ("<DURATION>", "时长：请写作 15m 或 1h30m，单位为 h、m、s、ms"),
+        ("<FROM=TO>", "命名空间映射：请写作 shinan-approval=shinan-approval-look"),
+        ("<CLAIM[:/PATH]>", "文件选择：请写作 site-files 或 site-files:/news/2026"),
+        ("<PATH>", "绝对路径：请写作 /news/2026"),
+    ];
+    form.iter().find(|(name, _)| argument.contains(name)).map(|(_, form)| format!("{given} 不是{form}"))
+}
+
 /// What could have been meant: what clap suggests, else what there is.
 fn instead(error: &Error, meant: &Command) -> (String, String) {
     let suggested =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(|kind| text_of(error.get(kind)));
-    if let Some(other) = suggested {
+    // Values are few: all of them say more than the one that looks like what was typed.
+    if let Some(other) = suggested.filter(|_| error.kind() != ErrorKind::InvalidValue) {
         return (format!(", perhaps {other}"), format!("，是否想用 {other}"));
     }
     let verbs = || meant.get_subcommands().filter(|inner| !inner.is_hide_set()).map(Command::get_name).collect::<Vec<_>>().join(", ");

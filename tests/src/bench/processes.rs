@@ -128,7 +128,7 @@ struct Look {
     root: PathBuf,
     /// Control groups of processes that are watched, and which of the seen each is.
     known: BTreeMap<PathBuf, usize>,
-    /// Control groups of other programs.
+    /// Control groups of other pods.
     dull: HashSet<PathBuf>,
     first: bool,
 }
@@ -143,32 +143,22 @@ impl Look {
             }
             let groups = folders(&pod);
             for group in &groups {
-                if self.known.contains_key(group) || self.dull.contains(group) {
+                if self.known.contains_key(group) {
                     continue;
                 }
-                match find(group, now) {
-                    Found::Ours(found) => {
-                        self.known.insert(group.clone(), seen.len());
-                        seen.push(*found);
-                    }
-                    Found::Other => drop(self.dull.insert(group.clone())),
-                    Found::Nothing => {}
+                if let Some(found) = find(group, now) {
+                    self.known.insert(group.clone(), seen.len());
+                    seen.push(found);
                 }
             }
-            // Pods that were there before the first look and hold nothing of ours never will.
+            // Pods that were there before the first look and hold nothing of ours never will. Of a later one that can't be said: until the program runs,
+            // the runtime's own processes stand there under names of many kinds.
             if self.first && !groups.iter().any(|group| self.known.contains_key(group)) {
                 self.dull.insert(pod);
             }
         }
         self.first = false;
     }
-}
-
-enum Found {
-    Ours(Box<Seen>),
-    Other,
-    /// No process yet, or one that is still being prepared.
-    Nothing,
 }
 
 fn folders(of: &Path) -> Vec<PathBuf> {
@@ -183,21 +173,18 @@ fn pods(site: &Path) -> Vec<PathBuf> {
     [all.clone(), all.join("burstable"), all.join("besteffort")].iter().flat_map(|class| folders(class)).filter(is_pod).collect()
 }
 
-fn find(group: &Path, now: Timestamp) -> Found {
-    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    let Some(id) = text.lines().find_map(|line| line.trim().parse::<i32>().ok()) else { return Found::Nothing };
+/// The program in this group, if it runs there.
+fn find(group: &Path, now: Timestamp) -> Option<Seen> {
+    let text = fs::read_to_string(group.join("cgroup.procs")).ok()?;
+    let id = text.lines().find_map(|line| line.trim().parse::<i32>().ok())?;
     let place = PathBuf::from(format!("/proc/{id}"));
-    let name = fs::read_to_string(place.join("comm")).unwrap_or_default();
-    match name.trim() {
-        PROGRAM => {}
-        "" => return Found::Nothing,
-        preparing if preparing.starts_with("runc") => return Found::Nothing,
-        _ => return Found::Other,
+    if fs::read_to_string(place.join("comm")).ok()?.trim() != PROGRAM {
+        return None;
     }
     // Between being replaced and having its own environment it has none.
-    let Some(role) = fs::read(place.join("environ")).ok().and_then(|environment| role(&environment)) else { return Found::Nothing };
+    let role = role(&fs::read(place.join("environ")).ok()?)?;
     let mut seen = Seen { role, first: now, last: now, resident: 0, peak_resident: 0, peak_group: 0, cpu: Duration::ZERO, id, group: group.to_owned() };
-    if look_again(&mut seen, now) { Found::Ours(Box::new(seen)) } else { Found::Nothing }
+    look_again(&mut seen, now).then_some(seen)
 }
 
 /// Which process it is, by what the operator's Deployment and its Jobs give theirs.

@@ -45,7 +45,7 @@ fn resources(kind: &str, file: &str) -> Vec<String> {
         "K" if file.starts_with("runs/") => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
         "K" | "Kind" => return ours(),
         "DynamicObject" if file == "drive.rs" => return ours(),
-        "DynamicObject" if file == "movers/objects.rs" => "*",
+        "DynamicObject" if file.starts_with("movers/") => "*",
         "$kind" => return WORKLOADS.map(ToOwned::to_owned).to_vec(),
         "Node" => "nodes",
         "Pod" => "pods",
@@ -97,9 +97,9 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
     match (file, function) {
         ("leader.rs", _) => vec![Actor::Lease],
         ("drive.rs" | "main.rs" | "controllers/mod.rs" | "movers/mod.rs" | "runs/journal.rs" | "runs/finalizer.rs", _) => vec![Actor::Hub],
-        ("movers/objects.rs", "save_kind" | "stream_out_of" | "stream_into") => vec![Actor::Backup],
-        ("movers/objects.rs", "api_of" | "look" | "write") => vec![Actor::Restore],
-        ("movers/objects.rs", other) => panic!("movers/objects.rs: which mover calls {other}?"),
+        ("movers/save.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
+        ("movers/restore.rs", _) => vec![Actor::Restore],
+        (mover, _) if mover.starts_with("movers/") => panic!("operator/src/{mover}: whose rights are these?"),
         ("sites/pods.rs", "workload" | "ready_pod") => vec![Actor::Site, Actor::Backup],
         _ => vec![Actor::Site],
     }

@@ -1,0 +1,188 @@
+//! The operator beside an API server that has no kubelet: its movers are child processes, its repository is a folder.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+mod support;
+
+use p861_testbed::components::run::run;
+use p861_tests::install::program;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+use support::{
+    lone::{Lone, lone},
+    programs,
+};
+
+/// How long anything may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(180);
+const OBJECTS: usize = 300;
+
+/// An operator out of the cluster; it is killed when it goes out of use.
+struct Operator(Child);
+
+impl Operator {
+    fn start(server: &Lone, identity: &str) -> Self {
+        let mut command = Command::new(program("p861-operator").expect("the operator is built"));
+        command.args(["run", "--identity", identity, "--image", "none", "--listen", "127.0.0.1:0", "--namespace", "p861-system"]);
+        command.env("KUBECONFIG", server.kubeconfig()).stdin(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("the operator starts"))
+    }
+
+    /// Its movers that run now: its children.
+    fn children(&self) -> Vec<String> {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.0.id())).unwrap_or_default();
+        let all = fs::read_dir(format!("/proc/{}/task", self.0.id())).into_iter().flatten().flatten();
+        let of_threads = all.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        of_threads.chain([children]).flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Hub(Arc<Lone>);
+
+impl Hub {
+    fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        run(Command::new(&programs().kubectl).arg("--kubeconfig").arg(self.0.kubeconfig()).args(arguments), LIMIT).map_err(|error| error.to_string())
+    }
+
+    fn apply(&self, documents: &[Value]) {
+        let text = json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string();
+        let mut command = Command::new(&programs().kubectl);
+        let child = command.arg("--kubeconfig").arg(self.0.kubeconfig()).args(["apply", "--server-side", "--filename", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut child = child.expect("kubectl");
+        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
+        assert!(child.wait().expect("kubectl").success(), "kubectl apply refused: {text}");
+    }
+
+    fn get(&self, arguments: &[&str]) -> Result<Value, String> {
+        let text = self.kubectl(&[&["get", "--output", "json"], arguments].concat())?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    }
+
+    fn wait<T>(&self, what: &str, arguments: &[&str], judge: impl Fn(&Value) -> Option<T>) -> T {
+        let since = Instant::now();
+        loop {
+            let seen = self.get(arguments);
+            if let Some(found) = seen.as_ref().ok().and_then(&judge) {
+                return found;
+            }
+            assert!(since.elapsed() < LIMIT, "{what}: not within {LIMIT:?}; last seen: {seen:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn wait_ready(&self, kind: &str, name: &str) {
+        self.wait(&format!("{kind} {name} is Ready"), &["--namespace", "shinan", kind, name], |seen| {
+            let conditions = seen["status"]["conditions"].as_array()?;
+            conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True").then_some(())
+        });
+    }
+
+    fn wait_end(&self, kind: &str, name: &str) -> Value {
+        self.wait(&format!("{kind} {name} has ended"), &["--namespace", "shinan", kind, name], |seen| seen["status"]["completionTime"].is_string().then(|| seen["status"].clone()))
+    }
+
+    /// The data of the ConfigMaps of a namespace, by name.
+    fn config_maps(&self, namespace: &str) -> BTreeMap<String, Value> {
+        let list = self.get(&["configmaps", "--namespace", namespace]).expect("a list");
+        list["items"].as_array().into_iter().flatten().map(|map| (map["metadata"]["name"].as_str().unwrap_or_default().to_owned(), map["data"].clone())).collect()
+    }
+}
+
+fn ours(kind: &str, name: &str, namespace: Option<&str>, spec: Value) -> Value {
+    let mut metadata = json!({"name": name});
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = json!(namespace);
+    }
+    json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+}
+
+fn declare(hub: &Hub, folder: &Path) {
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let map = |number: usize| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("form-{number:04}"), "namespace": "shinan-forms"}, "data": {"text": format!("表 {number} {}", "x".repeat(500))}});
+    hub.apply(&[namespace("shinan"), namespace("shinan-forms")]);
+    hub.apply(&(0..OBJECTS).map(map).collect::<Vec<_>>());
+    hub.apply(&[
+        ours("Site", "only", None, json!({"names": {"en": "Only"}, "failureDomain": "here", "access": {"inCluster": {}}})),
+        ours("District", "shinan", None, json!({"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "only"}, "role": "Primary"}]})),
+        ours("BackupRepository", "folder", Some("shinan"), json!({"failureDomain": "there", "folder": {"path": folder}, "encryption": {"keySecretRef": {"name": "key"}}})),
+        ours("Application", "forms", Some("shinan"), json!({"names": {"en": "Forms"}, "department": "any", "namespaces": ["shinan-forms"]})),
+    ]);
+}
+
+fn restic(hub: &Hub, folder: &Path, arguments: &[&str]) -> String {
+    let secret = hub.get(&["secret", "--namespace", "shinan", "key"]).expect("the key");
+    let password = p861_tests::install::decoded(secret["data"]["password"].as_str().unwrap_or_default()).expect("base64");
+    let mut command = Command::new(&programs().restic);
+    command.args(["--no-cache", "--repo"]).arg(folder).args(arguments).env("RESTIC_PASSWORD", password);
+    run(&mut command, LIMIT).expect("restic")
+}
+
+#[test]
+fn movers_are_child_processes_where_there_is_no_kubelet_and_die_with_the_operator() {
+    let hub = Hub(lone());
+    let folder = tempfile::tempdir().expect("a folder");
+    declare(&hub, folder.path());
+    let first = Operator::start(&hub.0, "first");
+    hub.wait_ready("backuprepository", "folder");
+    hub.wait_ready("application", "forms");
+    let backup = |name: &str| hub.apply(&[ours("Backup", name, Some("shinan"), json!({"applicationRef": {"name": "forms"}}))]);
+
+    backup("undisturbed");
+    let status = hub.wait_end("backup", "undisturbed");
+    assert_eq!(status["phase"], "Succeeded", "{status}");
+    // The namespace has no other objects: nothing made kube-root-ca.crt.
+    assert_eq!(status["contents"]["objects"], OBJECTS, "{status}");
+    restic(&hub, folder.path(), &["check", "--read-data"]);
+
+    // Killed while a mover runs: the mover ends with it, and the next operator does the step again.
+    backup("disturbed");
+    let since = Instant::now();
+    let movers = loop {
+        let movers = first.children();
+        if !movers.is_empty() {
+            break movers;
+        }
+        assert!(since.elapsed() < LIMIT, "no mover was started: {:?}", hub.get(&["--namespace", "shinan", "backup", "disturbed"]));
+        thread::sleep(Duration::from_millis(5));
+    };
+    drop(first);
+    let since = Instant::now();
+    while movers.iter().any(|id| fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "))) {
+        assert!(since.elapsed() < LIMIT, "movers {movers:?} outlive their operator");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _second = Operator::start(&hub.0, "second");
+    let status = hub.wait_end("backup", "disturbed");
+    assert_eq!(status["phase"], "Succeeded", "{status}");
+    let snapshots: Value = serde_json::from_str(&restic(&hub, folder.path(), &["snapshots", "--json"])).expect("JSON");
+    assert_eq!(snapshots.as_array().map(Vec::len), Some(2), "one snapshot for each backup: {snapshots}");
+
+    let restore = json!({"source": {"backupRef": {"name": "disturbed"}}, "target": {"namespaceMappings": [{"from": "shinan-forms", "to": "shinan-copy"}]}});
+    hub.apply(&[ours("Restore", "copy", Some("shinan"), restore)]);
+    let status = hub.wait_end("restore", "copy");
+    assert_eq!(status["phase"], "Succeeded", "{status}");
+    assert_eq!(hub.config_maps("shinan-copy"), hub.config_maps("shinan-forms"));
+
+    // An application with a volume can't be saved here, and that is said rather than left out.
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "files", "namespace": "shinan-forms"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    hub.apply(&[claim]);
+    backup("with-a-volume");
+    let status = hub.wait_end("backup", "with-a-volume");
+    assert_eq!(status["phase"], "Failed", "{status}");
+    assert!(status.to_string().contains("has no node"), "{status}");
+}
