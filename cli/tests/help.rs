@@ -1,4 +1,5 @@
 //! What `--help` prints of every noun and verb, in both languages, against files that a person can read.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What packagers take: completions, manual pages, the plugin's name, the reference.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 

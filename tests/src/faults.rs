@@ -61,10 +61,19 @@ pub fn signal_pod(site: &Site, namespace: &str, name: &str, program: &str, signa
     Ok(())
 }
 
-/// Kills the leader's process as a crash would: the lease stays until it runs out. Gives its name.
+/// Kills the leader's pod as the end of its machine would: no last words, and the lease stays until it runs out. Gives its name.
 pub fn kill_leader(stage: &Stage) -> Result<String> {
-    let name = leader(stage)?;
-    signal_pod(stage.standby()?, SYSTEM, &name, "p861-operator", Signal::KILL)?;
+    let (hub, name) = (stage.standby()?, leader(stage)?);
+    let pod = hub.get(&["pod", "--namespace", SYSTEM, &name])?;
+    let found = processes_of(&pod, "p861-operator");
+    if found.is_empty() {
+        return Err(BedError::Refused(format!("pod {name} has no process: {}", pod["status"])));
+    }
+    let send = |signal: Signal| found.iter().try_for_each(|id| kill_process(*id, signal)).map_err(|error| BedError::Refused(format!("pod {name}: {error}")));
+    // Stopped first: killed alone, it would be started again in its own pod before anyone noticed; asked to end, it would hand its lease over.
+    send(Signal::STOP)?;
+    hub.kubectl(&["delete", "pod", "--namespace", SYSTEM, &name, "--force", "--grace-period=0"])?;
+    let _ = send(Signal::KILL);
     Ok(name)
 }
 
@@ -84,15 +93,14 @@ pub fn kill_mover(site: &Site, namespace: &str, step: &str, limit: Duration) -> 
     })
 }
 
-/// Makes the line of S3 thin, or wide again. `rate` is one of tc, for example `2mbit`.
-pub fn throttle_s3(stage: &Stage, rate: Option<&str>) -> Result<()> {
-    let namespace = stage.bed.city_namespace();
+/// Makes the line by which a site sends thin, or wide again. `rate` is one of tc, for example `2mbit`.
+pub fn throttle(stage: &Stage, site: &Site, rate: Option<&str>) -> Result<()> {
     let words = match rate {
-        Some(rate) => format!("qdisc replace dev street root tbf rate {rate} burst 16kb latency 2s"),
-        None => "qdisc del dev street root".to_owned(),
+        Some(rate) => format!("qdisc replace dev wire root tbf rate {rate} burst 16kb latency 2s"),
+        None => "qdisc del dev wire root".to_owned(),
     };
     let mut command = Command::new("tc");
-    command.args(["-n", &namespace]).args(words.split_whitespace());
+    command.args(["-n", &stage.bed.namespace(&site.name)]).args(words.split_whitespace());
     run(&mut command, Duration::from_secs(20)).map(drop).map_err(|source| BedError::Run { what: format!("tc {words}"), source: Box::new(source) })
 }
 

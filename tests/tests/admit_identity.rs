@@ -61,13 +61,13 @@ async fn prepare(server: &Lone) {
     }
     // The authorizer learns of new bindings in its own time.
     let approver = RUNS[2].api(server.person("approver-sun").await);
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if approver.list(&kube::api::ListParams::default()).await.is_ok() {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("the roles of {DISTRICT} are still not in force after 10 s");
+    panic!("the roles of {DISTRICT} are still not in force after a minute");
 }
 
 fn refusal(what: &str, result: kube::Result<DynamicObject>) -> (u16, String) {

@@ -88,9 +88,10 @@ impl Story {
     /// Takes in what is seen now, and says what changed since.
     pub fn update(&mut self, now: Timestamp, seen: &Snapshot) -> Vec<Change> {
         let mut changes = Vec::new();
-        if self.last.as_ref().map(|last| last.phase) != Some(seen.phase) {
-            changes.push(Change::Phase(seen.phase));
-        }
+        let phase = (self.last.as_ref().map(|last| last.phase) != Some(seen.phase)).then_some(Change::Phase(seen.phase));
+        // The end is told after the ends of the steps.
+        let (before, after) = if seen.phase.is_end() { (None, phase) } else { (phase, None) };
+        changes.extend(before);
         let ended = self.vanished(seen);
         let how = self.how(seen, ended.len());
         for id in ended {
@@ -109,6 +110,7 @@ impl Story {
                 changes.push(self.end(&id, Ending::Done, None));
             }
         }
+        changes.extend(after);
         self.last = Some(seen.clone());
         changes
     }
@@ -220,7 +222,7 @@ mod tests {
         let mut story = Story::new(outline);
         assert_eq!(brief(&story.update(at(5), &seen(2, 0, vec![step("objects", 1, 4)]))), ["Running", "Done preflight -", "Done isolate -", "start objects 1"]);
         let end = Snapshot { phase: RunPhase::Succeeded, ..seen(4, 0, vec![]) };
-        assert_eq!(brief(&story.update(at(9), &end)), ["Succeeded", "Done objects 5", "Done clean-up -"]);
+        assert_eq!(brief(&story.update(at(9), &end)), ["Done objects 5", "Done clean-up -", "Succeeded"]);
     }
 
     #[test]

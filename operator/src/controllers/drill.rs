@@ -78,7 +78,7 @@ impl Drive for DrillDriver {
         let verdicts = conclude(&mut status, &drill, &plan, &applications, &pass);
         status.conditions = conditions::apply(&status.conditions, &verdicts, drill.metadata.generation, now);
         if pass.summary.phase.is_end() {
-            prove_backups(context, &namespace, &status, &pass).await?;
+            prove_backups(context, &drill, &status, &pass).await?;
             status.report = Some(reports::write(context, &drill, &status, &plan, &applications, &pass).await?);
             if proves(&drill.spec, &status) {
                 gauge(context, &namespace, &plan.name_any(), &status);
@@ -282,8 +282,9 @@ fn cleaned_up(pass: &Pass, status: &DrillStatus) -> Verdict {
 }
 
 /// What the drill proves of the backups that it used, good or bad, is written on them.
-async fn prove_backups(context: &Context, namespace: &str, status: &DrillStatus, pass: &Pass) -> Result<()> {
-    let api: Api<Backup> = Api::namespaced(context.client.clone(), namespace);
+async fn prove_backups(context: &Context, drill: &Drill, status: &DrillStatus, pass: &Pass) -> Result<()> {
+    let namespace = drill.namespace().unwrap_or_default();
+    let api: Api<Backup> = Api::namespaced(context.client.clone(), &namespace);
     let now = Timestamp::now();
     for subject in reports::subjects_of(pass) {
         let Ok(Some(used)) = api.get_opt(&subject.backup).await else { continue };
@@ -295,7 +296,7 @@ async fn prove_backups(context: &Context, namespace: &str, status: &DrillStatus,
             Verdict::bad("Verified", "Damaged", failure.message.clone())
         } else if passed {
             proven.verification = Some(Verification { level: VerificationLevel::Probed, verified_time: Time(now) });
-            Verdict::good("Verified", "Probed", format!("restored and probed by drill of plan; RTO {}", measured.and_then(|a| a.measured.rto.clone()).unwrap_or_default()))
+            Verdict::good("Verified", "Probed", format!("restored and probed by drill {}; RTO {}", drill.name_any(), measured.and_then(|a| a.measured.rto.clone()).unwrap_or_default()))
         } else {
             continue;
         };

@@ -71,8 +71,8 @@ pub struct ObjectFigures {
     /// Bytes that the backup added to the repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_mebibytes: Option<f64>,
-    /// The most memory that each mover of the run used.
-    pub movers: Vec<MoverMemory>,
+    /// What each mover of the run used.
+    pub movers: Vec<MoverFigures>,
 }
 
 /// How long a step took.
@@ -85,15 +85,19 @@ pub struct StepSeconds {
     pub seconds: f64,
 }
 
-/// The most memory that a mover used.
+/// What a mover used.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MoverMemory {
+pub struct MoverFigures {
     /// Its task.
     pub task: String,
-    /// Resident.
+    /// How long its process ran.
+    pub seconds: f64,
+    /// Processor time.
+    pub processor_seconds: f64,
+    /// The most memory that was resident.
     pub resident_mebibytes: f64,
-    /// Charged to its control group, with the kernel's cache of its files.
+    /// The most that its control group was charged, with the kernel's cache of its files.
     pub group_mebibytes: f64,
 }
 
@@ -229,10 +233,10 @@ impl Figures {
                 row("  added to the repository", format!("{added} MiB"));
             }
             for mover in &figures.movers {
-                row(
-                    &format!("  most memory, mover {}", mover.task),
-                    format!("{} MiB resident, {} MiB charged", mover.resident_mebibytes, mover.group_mebibytes),
-                );
+                let MoverFigures { task, seconds, processor_seconds, resident_mebibytes, group_mebibytes } = mover;
+                let used =
+                    format!("{seconds} s, of a processor {processor_seconds} s; at most {resident_mebibytes} MiB resident, {group_mebibytes} MiB charged");
+                row(&format!("  mover {task}"), used);
             }
         }
         for operator in &self.operators {

@@ -9,7 +9,7 @@ use p861_testbed::bed::{self, BedError, Place, Result};
 use p861_testbed::report::{Report, seconds};
 use p861_tests::Look as _;
 use p861_tests::bench::declare::{FEW, MANY, declare, namespace};
-use p861_tests::bench::figures::{Conditions, Figures, MoverMemory, ObjectFigures, OperatorFigures, Overhead, StepSeconds, in_seconds, mebibytes, per_minute};
+use p861_tests::bench::figures::{Conditions, Figures, MoverFigures, ObjectFigures, OperatorFigures, Overhead, StepSeconds, in_seconds, mebibytes, per_minute};
 use p861_tests::bench::processes::{Seen, Watch};
 use p861_tests::bench::runs::{self, Performed};
 use p861_tests::bench::samples::{Samples, trivial};
@@ -244,7 +244,13 @@ impl Bench {
             if other.id == step.id {
                 mover_seconds = in_seconds(seen.ran());
             }
-            movers.push(MoverMemory { task: task.clone(), resident_mebibytes: mebibytes(seen.peak_resident), group_mebibytes: mebibytes(seen.peak_group) });
+            movers.push(MoverFigures {
+                task: task.clone(),
+                seconds: in_seconds(seen.ran()),
+                processor_seconds: in_seconds(seen.cpu),
+                resident_mebibytes: mebibytes(seen.peak_resident),
+                group_mebibytes: mebibytes(seen.peak_group),
+            });
         }
         let other = |other: &&StepTime| other.id != step.id;
         Ok(ObjectFigures {

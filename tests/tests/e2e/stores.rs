@@ -3,14 +3,14 @@
 use crate::backups::{BACKUP, backup_now, name, newest, volume_folder};
 use crate::drills::{DRILL, ended_clean, nothing_left, start_drill, wait_step};
 use p861_testbed::bed::{BedError, Result};
-use p861_tests::faults::{Bucket, journal, throttle_s3};
+use p861_tests::faults::{Bucket, journal, throttle};
 use p861_tests::look::condition_of;
 use p861_tests::scenes::{Scene, demand};
 use p861_tests::{Look as _, Stage};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const SCENES: &[Scene] = &[
     ("a wrong key of the bucket is told with its repository, and mending it is enough", a_wrong_key_is_told),
@@ -55,7 +55,8 @@ fn a_wrong_key_is_told(stage: &Stage) -> Result<()> {
         let message = said["message"].as_str().unwrap_or_default();
         demand(message.contains("p861-shinan") && !message.contains("this-is-not-the-key"), || format!("the message names no bucket, or a key: {message}"))?;
         let said = stage.say(&["backup", "now", "portal"])?;
-        demand(said.code == 4 && said.all().contains("AccessDenied"), || format!("a backup without access: {}", said.all()))?;
+        demand(said.code == 4 && said.all().contains("access denied") && said.all().contains("credentials Secret"), || format!("a backup without access: {}", said.all()))?;
+        failed_for(stage, "AccessDenied")?;
         demand(!said.all().contains("this-is-not-the-key"), || "the key was printed".to_owned())
     })
 }
@@ -66,8 +67,16 @@ fn a_wrong_password_is_told(stage: &Stage) -> Result<()> {
         let message = said["message"].as_str().unwrap_or_default();
         demand(message.contains("p861-shinan") && !message.contains("this-is-not-the-password"), || format!("the message: {message}"))?;
         let said = stage.say(&["backup", "now", "portal"])?;
-        demand(said.code == 4 && said.all().contains("KeyWrong"), || format!("a backup without the password: {}", said.all()))
+        demand(said.code == 4 && said.all().contains("spec.encryption.keySecretRef"), || format!("a backup without the password: {}", said.all()))?;
+        failed_for(stage, "KeyWrong")
     })
+}
+
+/// The portal's newest backup has failed for this reason.
+fn failed_for(stage: &Stage, reason: &str) -> Result<()> {
+    let backup = newest(stage, "portal")?;
+    let succeeded = condition_of(&backup, "Succeeded").cloned().unwrap_or_default();
+    demand(succeeded["status"] == "False" && succeeded["reason"] == reason, || format!("the backup failed otherwise than for {reason}: {succeeded}"))
 }
 
 /// Kills S3, waits, and starts it again.
@@ -110,12 +119,16 @@ fn random_file(stage: &Stage, name: &str, mebibytes: u64) -> Result<PathBuf> {
 
 fn a_thin_line(stage: &Stage) -> Result<()> {
     let file = random_file(stage, "p861-thin", 6)?;
-    throttle_s3(stage, Some("4mbit"))?;
+    throttle(stage, stage.primary()?, Some("4mbit"))?;
+    let since = Instant::now();
     let said = stage.say(&["backup", "now", "portal"]);
-    throttle_s3(stage, None)?;
+    let took = since.elapsed();
+    throttle(stage, stage.primary()?, None)?;
     std::fs::remove_file(&file).map_err(|source| BedError::Io { path: file.clone(), source })?;
     let said = said?;
-    demand(said.code == 0, || format!("over a thin line: {}", said.all()))
+    demand(said.code == 0, || format!("over a thin line: {}", said.all()))?;
+    // Six mebibytes at four megabits a second: quicker would mean that the line was not thin.
+    demand(took > Duration::from_secs(11), || format!("the backup took only {took:?}"))
 }
 
 /// A backup of the portal with data of its own, and the packs that only it needs.

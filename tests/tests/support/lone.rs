@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// The operator's namespace.
 pub const SYSTEM: &str = "p861-system";
 /// How long the API server may take until it is ready.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(3);
 /// How often the programs are looked after.
 const LOOK: Duration = Duration::from_millis(200);
 /// What it knows its administrator by.

@@ -144,9 +144,9 @@ impl Bed {
         self.services.s3()
     }
 
-    /// The network namespace of what stands beside the sites; its bridge is `street`.
-    pub fn city_namespace(&self) -> String {
-        self.place.namespace(CITY)
+    /// The network namespace of a site; its line to everything outside is `wire`.
+    pub fn namespace(&self, site: &str) -> String {
+        self.place.namespace(site)
     }
 
     /// Every process of the bed, with its site or `city`.

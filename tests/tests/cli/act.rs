@@ -1,0 +1,122 @@
+//! What people ask of a run: it is appended to the run's actions, with a reason and a name, and waited for until the operator has read it.
+
+use crate::{
+    hub::{Hub, Running},
+    scenes::{asking, failed, running},
+};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn abort_appends_an_action_with_its_reason_and_the_name_of_who_asked() {
+    let hub = Hub::of("aborts").await;
+    hub.drill("d", "Running", json!([running("isolate", "under way")])).await;
+    let silent = hub.p861(&["drill", "abort", "d"]);
+    assert_eq!((silent.code, silent.err.as_str()), (2, "error: Abort needs --reason: it stands in the journal and the report\n"));
+    assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "nothing was sent");
+
+    let said = hub.p861(&["drill", "abort", "d", "--reason", "wrong day", "--no-wait"]);
+    assert_eq!((said.code, said.err.as_str()), (0, "Abort was asked for\n"));
+    let action = json!({"action": "Abort", "reason": "wrong day", "by": "administrator"});
+    assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([action]));
+
+    let more = hub.p861(&["drill", "pause", "d", "--no-wait"]);
+    assert_eq!(more.code, 0, "{more:?}");
+    assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([action, {"action": "Pause", "by": "administrator"}]), "what was asked before stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_is_waited_for_until_the_operator_has_read_it() {
+    let hub = Hub::of("reads").await;
+    hub.drill("d", "Running", json!([running("isolate", "under way")])).await;
+    let waits = Running::start(hub.command(&["drill", "pause", "d", "--reason", "lunch"]));
+    hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == 1)).await;
+    hub.write("Drill", "d", json!({"observedActions": 1, "phase": "Paused"})).await;
+    let said = waits.end();
+    assert_eq!((said.code, said.err.as_str()), (0, "Pause was asked for\nthe operator has read it; drill d is Paused: p861 drill watch d -d reads\n"));
+
+    let unread = hub.p861(&["drill", "resume", "d", "--timeout", "1s"]);
+    assert_eq!(unread.code, 7);
+    assert!(
+        unread.err.contains(
+            "! the operator has not read it after 1 s; it stands in drill d and will be read: kubectl -n p861-system get pods, p861 drill watch d -d reads"
+        ),
+        "{}",
+        unread.err
+    );
+
+    let waits = Running::start(hub.command(&["drill", "abort", "d", "--reason", "enough"]));
+    waits.until("Abort was asked for");
+    hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == 3)).await;
+    waits.interrupt();
+    let left = waits.end();
+    assert_eq!((left.code, left.err.as_str()), (130, "Abort was asked for\ndrill d goes on: p861 drill watch d -d reads\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_step_that_waits_is_found_and_several_must_be_named() {
+    let hub = Hub::of("answers").await;
+    hub.drill("d", "WaitingForPerson", json!([asking("d", "announce"), failed("d", "check/approval/login-page")])).await;
+    let said = hub.p861(&["drill", "answer", "d", "--no-wait"]);
+    assert_eq!((said.code, said.err.as_str()), (0, "Answer announce was asked for\n"));
+    let said = hub.p861(&["drill", "answer", "d", "announce", "--no", "--reason", "nobody picked up", "--no-wait"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = hub.p861(&["drill", "retry", "d", "--no-wait"]);
+    assert_eq!((said.code, said.err.as_str()), (0, "Retry check/approval/login-page was asked for\n"));
+    let by = "administrator";
+    assert_eq!(
+        hub.get("Drill", "d").await["spec"]["actions"],
+        json!([
+            {"action": "Answer", "step": "announce", "answer": "yes", "by": by},
+            {"action": "Answer", "step": "announce", "answer": "no", "reason": "nobody picked up", "by": by},
+            {"action": "Retry", "step": "check/approval/login-page", "by": by},
+        ])
+    );
+    let which = hub.p861(&["drill", "skip", "d", "--reason", "known"]);
+    assert_eq!((which.code, which.err.as_str()), (2, "error: several steps of drill d wait; name one: announce, check/approval/login-page\n"));
+    let question = hub.p861(&["drill", "retry", "d", "announce"]);
+    assert_eq!((question.code, question.err.as_str()), (3, "error: step announce asks a question: p861 drill answer d announce -d answers\n"));
+    hub.drill("busy", "Running", json!([running("isolate", "under way")])).await;
+    let none = hub.p861(&["drill", "answer", "busy"]);
+    assert_eq!((none.code, none.err.as_str()), (3, "error: no step of drill busy waits for that: p861 drill show busy -d answers\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_have_no_effect_is_refused_and_not_sent() {
+    let hub = Hub::of("effects").await;
+    hub.ended_drill("ended", true).await;
+    hub.drill("goes-on", "Running", json!([running("isolate", "under way")])).await;
+    hub.drill("paused", "Paused", json!([])).await;
+    for (words, expected) in [
+        ("abort ended --reason x", "error: drill ended has ended (Succeeded): p861 drill show ended -d effects\n"),
+        ("resume goes-on", "error: drill goes-on is not paused: it is Running\n"),
+        ("pause paused", "error: drill paused is Paused already\n"),
+        (
+            "cleanup goes-on",
+            "error: drill goes-on keeps no copy standing (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n",
+        ),
+        (
+            "extend goes-on 1h",
+            "error: drill goes-on keeps no copy standing (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n",
+        ),
+        ("abort nobody --reason x", "error: there is no drill nobody in namespace effects: p861 drill list -d effects\n"),
+    ] {
+        let arguments: Vec<&str> = std::iter::once("drill").chain(words.split(' ')).collect();
+        let said = hub.p861(&arguments);
+        assert_eq!((said.code, said.err.as_str()), (3, expected), "{words}");
+    }
+    for name in ["ended", "goes-on", "paused"] {
+        assert_eq!(hub.get("Drill", name).await["spec"]["actions"], json!([]), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verbs_are_the_same_for_backups_and_restores() {
+    let hub = Hub::of("verbs").await;
+    hub.put("Backup", "b", json!({"applicationRef": {"name": "approval"}}), json!({"phase": "Running", "observedActions": 0})).await;
+    hub.put("Restore", "r", json!({"source": {"backupRef": {"name": "b"}}}), json!({"phase": "Running", "observedActions": 0})).await;
+    for (noun, kind, name) in [("backup", "Backup", "b"), ("restore", "Restore", "r")] {
+        let said = hub.p861(&[noun, "abort", name, "--reason", "enough", "--no-wait"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_eq!(hub.get(kind, name).await["spec"]["actions"][0], json!({"action": "Abort", "reason": "enough", "by": "administrator"}));
+    }
+}

@@ -1,0 +1,142 @@
+//! What stands on the hub: an application that is well, one that is not, a plan with its checks, backups, drills.
+
+use super::hub::{Hub, ago, condition, minutes_ago};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+impl Hub {
+    /// An application; `recoverable` is the condition of that name.
+    pub async fn application(&self, name: &str, minutes: i64, recoverable: Value) {
+        let conditions = [
+            condition("Ready", "True", "Resolved", "4 workloads, 2 claims, 3 checks found"),
+            condition("Healthy", "True", "ChecksPass", "3 of 3"),
+            condition("Protected", "True", "BackedUp", "repository main"),
+            recoverable,
+            condition("ReadyToFailover", "True", "PlanReady", "plan core"),
+        ];
+        let spec = json!({"names": {"zh": "网上审批", "en": "Online approval"}, "department": "approval-bureau", "criticality": "Critical", "namespaces": [format!("{}-{name}", self.district)]});
+        let last = json!({"name": format!("{name}-20261124-0800"), "recoveryPointTime": minutes_ago(minutes)});
+        let status = json!({"activeSite": "xinxi-dasha", "objectives": {"rto": "30m", "rpo": "15m"}, "lastBackup": last, "recoveryPlan": "core", "backupPolicy": "critical", "conditions": conditions});
+        self.put("Application", name, spec, status).await;
+    }
+
+    /// The plan `core` with four checks; the third fails if `ready` is false.
+    pub async fn plan(&self, ready: bool) {
+        let check = |name: &str, message: &str| json!({"name": name, "result": "Pass", "message": message});
+        let recoverable = if ready {
+            check("RecoverableData", "2 applications restored and probed")
+        } else {
+            json!({"name": "RecoverableData", "result": "Fail", "message": "never restored and probed: portal", "remedy": "p861 drill run core"})
+        };
+        let checks = [
+            check("StandbyReachable", "laoshan-dr, 9 nodes"),
+            check("KeyAccess", "repository main opened"),
+            recoverable,
+            check("JournalWritable", "repository main opened"),
+        ];
+        let failover = if ready {
+            condition("ReadyToFailover", "True", "PreflightPassed", "4 of 4 checks")
+        } else {
+            condition("ReadyToFailover", "False", "PreflightFailed", "1 of 4 checks fail (RecoverableData): p861 plan check core")
+        };
+        let conditions = [condition("Ready", "True", "Compiled", "41 steps"), failover, condition("Drilled", "True", "DrillPassed", "core-20261115-0900")];
+        let member = |application: &str| json!([{"applicationRef": {"name": application}}]);
+        let spec = json!({"repositoryRef": {"name": "main"}, "objectives": {"rto": "30m"}, "groups": [{"name": "services", "members": member("approval")}, {"name": "public", "members": member("portal")}]});
+        let status = json!({
+            "observedGeneration": 1, "activeSite": "xinxi-dasha", "epoch": 7, "planDigest": "sha256:1f0e8b6a9d24beef", "steps": {"total": 41, "done": 0},
+            "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 5}, "preflight": {"changedTime": minutes_ago(60), "checks": checks},
+            "lastDrill": {"name": "core-20261115-0900", "type": "Isolated", "result": "Passed", "completionTime": ago(SignedDuration::from_hours(9 * 24 + 1))},
+            "conditions": conditions,
+        });
+        self.put("RecoveryPlan", "core", spec, status).await;
+    }
+
+    /// A repository that is well.
+    pub async fn repository(&self) {
+        let s3 = json!({"endpoint": "https://s3.example", "bucket": "p861-main", "credentialsSecretRef": {"name": "repository-s3"}});
+        let spec = json!({"failureDomain": "qingdao-laoshan", "s3": s3, "encryption": {"keySecretRef": {"name": "repository-key"}}});
+        let conditions =
+            [condition("Ready", "True", "Opened", "opened, written and read back"), condition("OffSite", "True", "OtherFailureDomain", "qingdao-laoshan")];
+        self.put("BackupRepository", "main", spec, json!({"snapshots": 94, "used": "15Ti", "conditions": conditions})).await;
+    }
+
+    /// A backup of so many minutes ago that succeeded, proven to a level.
+    pub async fn backup(&self, name: &str, application: &str, minutes: i64, level: &str) {
+        let time = minutes_ago(minutes);
+        let status = json!({
+            "phase": "Succeeded", "startTime": time, "completionTime": time, "recoveryPointTime": time, "site": "xinxi-dasha", "repository": "main",
+            "snapshotID": "c3ff832377ee3e0bcdd66aa561bdfa33138cafb5c754060967bad46078d7c25b", "contents": {"objects": 143, "volumes": 1, "streams": 1},
+            "size": {"total": "1843Mi", "added": "11Mi"}, "verification": {"level": level, "verifiedTime": time},
+            "conditions": [condition("Succeeded", "True", "Complete", "143 objects, 1 volumes, 1 streams"), condition("Verified", "True", level, "")],
+        });
+        self.put("Backup", name, json!({"applicationRef": {"name": application}}), status).await;
+    }
+
+    /// A drill that has ended with a result, and its report.
+    pub async fn ended_drill(&self, name: &str, passed: bool) {
+        let application = |name: &str, rto: &str, passed: i64| {
+            json!({"name": name, "backup": format!("{name}-20261115-0850"), "recoveryPointTime": "2026-11-15T00:50:03Z", "objectives": {"rto": "30m", "rpo": "15m"},
+                "measured": {"rto": rto, "rpo": "10m11s"}, "rpoProof": "Marker", "checks": {"passed": passed, "total": 3}})
+        };
+        let conditions = if passed {
+            [
+                condition("Succeeded", "True", "Passed", "2 applications, 6 of 6 checks, RTO 8m41s"),
+                condition("ObjectivesMet", "True", "WithinObjectives", ""),
+                condition("CleanedUp", "True", "NothingLeft", "2 namespaces removed"),
+            ]
+        } else {
+            [
+                condition("Succeeded", "False", "ChecksFailed", "check/portal/home-page: answered 500"),
+                condition("ObjectivesMet", "True", "WithinObjectives", ""),
+                condition("CleanedUp", "True", "NothingLeft", "2 namespaces removed"),
+            ]
+        };
+        let status = json!({
+            "phase": if passed { "Succeeded" } else { "Failed" }, "result": if passed { "Passed" } else { "Failed" }, "startTime": "2026-11-15T01:00:02Z", "completionTime": "2026-11-15T01:11:26Z",
+            "currentSteps": [], "fromSite": "xinxi-dasha", "targetSite": "laoshan-dr", "objectives": {"rto": "30m"}, "measured": {"rto": "8m41s"}, "steps": {"total": 34, "done": 34, "retried": 1},
+            "applications": [application("approval", "5m48s", 3), application("portal", "8m41s", if passed { 3 } else { 2 })], "conditions": conditions,
+        });
+        self.put("Drill", name, json!({"planRef": {"name": "core"}, "type": "Isolated"}), status).await;
+        let step = |id: &str, seconds: i64| json!({"id": id, "outcome": "Done", "started": "2026-11-15T01:00:00Z", "ended": format!("2026-11-15T01:{:02}:{:02}Z", seconds / 60, seconds % 60)});
+        let steps = [step("preflight", 9), step("isolate", 2), step("restore/approval/stream/approval-db", 91), step("restore/portal/volume/site-files", 252)];
+        let report = json!({"steps": steps, "cleanUp": {"complete": true, "removed": ["a", "b"], "left": []}});
+        self.map(&format!("{name}-report"), json!({"report.json": report.to_string(), "report.html": "<!doctype html><title>Drill</title>"})).await;
+    }
+
+    /// The steps of the plan `core`, where the live view finds them.
+    pub async fn steps(&self) {
+        let steps = json!([{"id": "preflight", "deadline": "2m"}, {"id": "isolate", "after": ["preflight"], "deadline": "2m"}, {"id": "restore/approval/stream/approval-db", "after": ["isolate"], "deadline": "30m"},
+            {"id": "restore/portal/volume/site-files", "after": ["isolate"], "deadline": "30m"}, {"id": "check/approval/login-page", "after": ["restore/approval/stream/approval-db"], "deadline": "2m"}, {"id": "clean-up", "deadline": "5m"}]);
+        self.map("core-steps", json!({"steps.json": steps.to_string()})).await;
+    }
+
+    /// A drill in a phase, with steps under way.
+    pub async fn drill(&self, name: &str, phase: &str, current: Value) {
+        self.declare("Drill", name, json!({"planRef": {"name": "core"}, "type": "Isolated"})).await;
+        self.write("Drill", name, drill_status(phase, 2, current)).await;
+    }
+}
+
+/// The status of a drill under way.
+pub fn drill_status(phase: &str, done: i64, current: Value) -> Value {
+    json!({"phase": phase, "observedActions": 0, "startTime": minutes_ago(1), "fromSite": "xinxi-dasha", "targetSite": "laoshan-dr", "objectives": {"rto": "30m"},
+        "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 4}, "steps": {"total": 6, "done": done, "running": 1, "waiting": 3}, "currentSteps": current,
+        "conditions": [condition("Succeeded", "Unknown", "Running", "under way")]})
+}
+
+/// A step under way.
+pub fn running(id: &str, message: &str) -> Value {
+    json!({"id": id, "phase": "Running", "attempt": 1, "startTime": ago(SignedDuration::from_secs(10)), "message": message})
+}
+
+/// A step that asks a question.
+pub fn asking(run: &str, id: &str) -> Value {
+    json!({"id": id, "phase": "WaitingForPerson", "attempt": 1, "startTime": ago(SignedDuration::from_secs(10)), "message": "0 of 1 answered",
+        "prompt": {"zh": "热线已通知？", "en": "Was the hotline called?"}, "remedy": format!("p861 drill answer {run} {id} --yes")})
+}
+
+/// A step that has failed for good.
+pub fn failed(run: &str, id: &str) -> Value {
+    json!({"id": id, "phase": "WaitingForPerson", "attempt": 3, "startTime": ago(SignedDuration::from_secs(10)), "message": "waits for a person: retry, skip or abort; before: the page answered 500",
+        "remedy": format!("p861 drill retry {run} {id}")})
+}
