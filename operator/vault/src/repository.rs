@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, OnceLock, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 /// An open repository.
@@ -31,6 +32,11 @@ impl fmt::Debug for Repository {
 
 /// Size of a pack that holds files. The engine keeps the type of sizes to itself, but reads it.
 const PACK: &str = "16MiB";
+
+/// How long two may be at making a repository at once.
+const SETTLES: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(250);
+const LEAST_ATTEMPTS: u32 = 4;
 
 pub(crate) type Opened = rustic_core::Repository<OpenStatus>;
 pub(crate) type Indexed = rustic_core::Repository<IndexedFullStatus>;
@@ -94,11 +100,29 @@ impl Repository {
             Err(error) => return Err(error.into()),
         }
         let mut repository = Self { store, access: access.clone(), id: String::new(), key: OnceLock::new(), snapshots: Mutex::default() };
-        repository.id = repository.opened()?.config().id.to_hex().to_string();
+        repository.id = repository.settled()?.config().id.to_hex().to_string();
         if let Some(expected) = access.id.as_ref().filter(|expected| **expected != repository.id) {
             return Err(VaultError::RepositoryChanged { location: access.location.to_string(), expected: expected.clone(), found: repository.id });
         }
         Ok(Ok(repository))
+    }
+
+    /// The first handle. While two make the repository, keys of two master keys are there, and the password opens either; only the winner's opens config. The
+    /// loser's key goes in a moment.
+    fn settled(&self) -> Result<Opened, VaultError> {
+        let since = Instant::now();
+        for attempt in 0_u32.. {
+            let damaged = match self.opened() {
+                Err(VaultError::Damaged { object, what }) if object == "config" && since.elapsed() < SETTLES => VaultError::Damaged { object, what },
+                result => return result,
+            };
+            // The key that was tried may be gone already when the keys are counted.
+            if attempt >= LEAST_ATTEMPTS && self.store.run(|| self.store.store().list("keys/"))?.len() <= 1 {
+                return Err(damaged);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.opened()
     }
 
     /// restic's id of the repository.

@@ -39,6 +39,8 @@ pub struct Conditions {
     pub processors: usize,
     /// Its memory.
     pub memory_mebibytes: u64,
+    /// Niceness of the measurement, and so of the sites' own processes; movers and the operator have none.
+    pub niceness: i64,
     /// How many processes wanted a processor before the sites came up, on the average of a minute.
     pub load_before: String,
     /// The same while figures were taken, after each part.
@@ -73,6 +75,8 @@ pub struct ObjectFigures {
     pub added_mebibytes: Option<f64>,
     /// What each mover of the run used.
     pub movers: Vec<MoverFigures>,
+    /// Processor time of the others during the run: what a busy machine changes least.
+    pub beside: Vec<ProcessorSeconds>,
 }
 
 /// How long a step took.
@@ -82,6 +86,16 @@ pub struct StepSeconds {
     /// The step.
     pub step: String,
     /// From intent to outcome.
+    pub seconds: f64,
+}
+
+/// Processor time of a process.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessorSeconds {
+    /// The process.
+    pub process: String,
+    /// How much.
     pub seconds: f64,
 }
 
@@ -238,6 +252,8 @@ impl Figures {
                     format!("{seconds} s, of a processor {processor_seconds} s; at most {resident_mebibytes} MiB resident, {group_mebibytes} MiB charged");
                 row(&format!("  mover {task}"), used);
             }
+            let beside: Vec<String> = figures.beside.iter().map(|used| format!("{} {} s", used.process, used.seconds)).collect();
+            row("  processor time beside", beside.join(", "));
         }
         for operator in &self.operators {
             let role = if operator.leads { "Operator, leading" } else { "Operator, waiting" };
@@ -282,10 +298,10 @@ impl std::fmt::Display for Spread {
 
 impl std::fmt::Display for Conditions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { objects, bytes_per_object, build, processors, memory_mebibytes, kubernetes, load_before, .. } = self;
+        let Self { objects, bytes_per_object, build, processors, memory_mebibytes, kubernetes, niceness, load_before, .. } = self;
         writeln!(
             f,
-            "{objects} ConfigMaps of {bytes_per_object} bytes; {build} build; Kubernetes {kubernetes}; {processors} processors, {memory_mebibytes} MiB, load {load_before} before"
+            "{objects} ConfigMaps of {bytes_per_object} bytes; {build} build; Kubernetes {kubernetes}; {processors} processors, {memory_mebibytes} MiB, niceness {niceness}, load {load_before} before"
         )?;
         if !self.other_beds.is_empty() {
             writeln!(f, "Beside these test beds, so figures are worse than they need be: {}", self.other_beds.join(", "))?;

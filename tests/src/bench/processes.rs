@@ -223,6 +223,12 @@ fn kibibytes(status: &str, name: &str) -> Option<u64> {
     number.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
+/// Processor time that a process has used so far, from its start.
+pub fn processor_time_of(id: Option<i32>) -> Result<Duration> {
+    let time = id.and_then(|id| processor_time(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?));
+    time.ok_or_else(|| BedError::Refused("a process of the bed is gone: no processor time can be read".to_owned()))
+}
+
 /// User and system time: fields 14 and 15, counted behind the name, which may hold blanks.
 fn processor_time(stat: &str) -> Option<Duration> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);

@@ -5,12 +5,14 @@
 
 use p861_core::quantity::Quantity;
 use p861_crds::{Backup, Drill, Restore};
-use p861_testbed::bed::{self, BedError, Place, Result};
+use p861_testbed::bed::{self, BedError, Place, Result, Site};
 use p861_testbed::report::{Report, seconds};
 use p861_tests::Look as _;
 use p861_tests::bench::declare::{FEW, MANY, declare, namespace};
-use p861_tests::bench::figures::{Conditions, Figures, MoverFigures, ObjectFigures, OperatorFigures, Overhead, StepSeconds, in_seconds, mebibytes, per_minute};
-use p861_tests::bench::processes::{Seen, Watch};
+use p861_tests::bench::figures::{
+    Conditions, Figures, MoverFigures, ObjectFigures, OperatorFigures, Overhead, ProcessorSeconds, StepSeconds, in_seconds, mebibytes, per_minute,
+};
+use p861_tests::bench::processes::{Seen, Watch, processor_time_of};
 use p861_tests::bench::runs::{self, Performed};
 use p861_tests::bench::samples::{Samples, trivial};
 use p861_tests::bench::timeline::{StepTime, Timeline, between};
@@ -131,6 +133,7 @@ async fn work(name: String, report: Report) -> Result<String> {
         build: if cfg!(debug_assertions) { "debug" } else { "release" },
         processors: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         memory_mebibytes: memory(),
+        niceness: niceness(),
         load_before,
         load_during,
         kubernetes,
@@ -156,6 +159,12 @@ fn beds_beside(name: &str) -> Vec<String> {
 
 fn load_average() -> String {
     std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| text.split_whitespace().next().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Field 19 of the process's own line.
+fn niceness() -> i64 {
+    let line = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    line.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(16)?.parse().ok()).unwrap_or_default()
 }
 
 fn memory() -> u64 {
@@ -262,34 +271,54 @@ impl Bench {
             other_steps: timeline.steps.iter().filter(other).map(|step| StepSeconds { step: step.id.clone(), seconds: in_seconds(step.took()) }).collect(),
             added_mebibytes: None,
             movers,
+            beside: Vec::new(),
         })
+    }
+
+    /// Processor time that what serves a site has used so far.
+    fn beside(&self, site: &Site) -> Result<Vec<(&'static str, Duration)>> {
+        let served = [("API server", site.process("kube-apiserver")), ("etcd", site.process("etcd")), ("S3", self.stage.bed.services.s3_process())];
+        served.into_iter().map(|(name, process)| Ok((name, processor_time_of(process.id())?))).collect()
+    }
+
+    fn beside_since(&self, site: &Site, before: &[(&'static str, Duration)]) -> Result<Vec<ProcessorSeconds>> {
+        let now = self.beside(site)?;
+        let used = now
+            .iter()
+            .zip(before)
+            .map(|((name, now), (_, before))| ProcessorSeconds { process: (*name).to_owned(), seconds: in_seconds(now.saturating_sub(*before)) });
+        Ok(used.collect())
     }
 
     /// Saves the many objects.
     async fn backup(&self) -> Result<(ObjectFigures, String)> {
-        let asked = jiff::Timestamp::now();
+        let site = self.stage.primary()?;
+        let (before, asked) = (self.beside(site)?, jiff::Timestamp::now());
         let (name, ended) = self.started("backup", ["backup", "now", MANY].map(str::to_owned).into()).await?;
+        let beside = self.beside_since(site, &before)?;
         let timeline = runs::journal(&self.hub, "backup", &name).await?;
         let objects = ended["status"]["contents"]["objects"].as_u64().unwrap_or_default();
         if objects < self.options.objects {
             return Err(BedError::Refused(format!("backup {name} has {objects} objects; {} ConfigMaps alone were created", self.options.objects)));
         }
         let added = ended["status"]["size"]["added"].as_str().and_then(|text| Quantity::parse(text).ok()?.bytes().ok());
-        Ok((ObjectFigures { added_mebibytes: added.map(mebibytes), ..self.object_figures(&ended, asked, &timeline, objects)? }, name))
+        Ok((ObjectFigures { added_mebibytes: added.map(mebibytes), beside, ..self.object_figures(&ended, asked, &timeline, objects)? }, name))
     }
 
     /// Writes them into an empty namespace of the other site, and looks whether they are all there.
     async fn restore(&self, backup: &str) -> Result<ObjectFigures> {
         let copy = format!("{}-copy", namespace(MANY));
         let map = format!("{}={copy}", namespace(MANY));
-        let asked = jiff::Timestamp::now();
+        let site = self.stage.standby()?;
+        let (before, asked) = (self.beside(site)?, jiff::Timestamp::now());
         let arguments = ["restore", "run", backup, "--site", "laoshan-dr", "--map", &map, "--yes", "--backup", backup].map(str::to_owned);
         let (name, ended) = self.started("restore", arguments.into()).await?;
+        let beside = self.beside_since(site, &before)?;
         let timeline = runs::journal(&self.hub, "restore", &name).await?;
         load::compare(&self.hub, &copy, self.options.objects).await?;
         let changes = &ended["status"]["changes"];
         let objects = ["create", "change", "same"].iter().filter_map(|what| changes[what].as_u64()).sum();
-        self.object_figures(&ended, asked, &timeline, objects)
+        Ok(ObjectFigures { beside, ..self.object_figures(&ended, asked, &timeline, objects)? })
     }
 
     /// What runs cost beside their work: runs of next to nothing.

@@ -28,7 +28,7 @@ async fn abort_appends_an_action_with_its_reason_and_the_name_of_who_asked() {
 async fn an_action_is_waited_for_until_the_operator_has_read_it() {
     let hub = Hub::of("reads").await;
     hub.drill("d", "Running", json!([running("isolate", "under way")])).await;
-    let waits = Running::start(hub.command(&["drill", "pause", "d", "--reason", "lunch"]));
+    let waits = Running::start(hub.command(&["drill", "pause", "d", "--reason", "lunch", "--timeout", "60s"]));
     hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == 1)).await;
     hub.write("Drill", "d", json!({"observedActions": 1, "phase": "Paused"})).await;
     let said = waits.end();
@@ -44,7 +44,7 @@ async fn an_action_is_waited_for_until_the_operator_has_read_it() {
         unread.err
     );
 
-    let waits = Running::start(hub.command(&["drill", "abort", "d", "--reason", "enough"]));
+    let waits = Running::start(hub.command(&["drill", "abort", "d", "--reason", "enough", "--timeout", "60s"]));
     waits.until("Abort was asked for");
     hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == 3)).await;
     waits.interrupt();

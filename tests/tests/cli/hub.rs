@@ -60,14 +60,14 @@ pub fn ago(duration: SignedDuration) -> String {
     format!("{time:.0}")
 }
 
-/// Whole minutes ago: their number is right for almost a minute more.
-pub fn minutes_ago(minutes: i64) -> String {
-    ago(SignedDuration::from_mins(minutes))
+/// Whole hours ago: their number is right for almost an hour more, however busy the machine is.
+pub fn hours_ago(hours: i64) -> String {
+    ago(SignedDuration::from_hours(hours))
 }
 
 /// A condition.
 pub fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
-    json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": minutes_ago(60), "observedGeneration": 1})
+    json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": hours_ago(1), "observedGeneration": 1})
 }
 
 fn resource(kind: &str) -> ApiResource {
@@ -236,14 +236,10 @@ fn apply() -> PatchParams {
     PatchParams::apply("cli-commands").force()
 }
 
-/// What a command says.
+/// What a command says. One that waits where it should not is ended, and the test fails.
 pub fn said(mut command: Command) -> Said {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).expect("UTF-8")
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    Running::start(command).end()
 }
 
 /// A command that is still running.

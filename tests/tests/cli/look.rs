@@ -18,8 +18,8 @@ fn unproven() -> Value {
 async fn status_is_one_page_that_ends_with_what_needs_a_person() {
     let hub = Hub::of("status").await;
     hub.repository().await;
-    hub.application("approval", 12, proven()).await;
-    hub.application("portal", 32, unproven()).await;
+    hub.application("approval", 3, proven()).await;
+    hub.application("portal", 5, unproven()).await;
     hub.plan(false).await;
     hub.drill("waits", "WaitingForPerson", json!([asking("waits", "announce"), running("restore/portal/volume/site-files", "under way")])).await;
     let said = hub.p861(&["status"]);
@@ -29,7 +29,7 @@ async fn status_is_one_page_that_ends_with_what_needs_a_person() {
         lines[1..],
         [
             "SITES       xinxi-dasha Primary, Ready, 18/18 nodes, 1 plan active · laoshan-dr Standby, Ready, 9/9 nodes",
-            "PROTECTION  2 of 2 Protected, 1 Recoverable; oldest recovery point 32m",
+            "PROTECTION  2 of 2 Protected, 1 Recoverable; oldest recovery point 5h",
             "RECOVERY    0 of 1 plans ready; core drilled 9d ago (passed), predicted 9m40s of 30m",
             "NEEDS YOU",
             "✗ app portal   Recoverable: last Probed 2026-11-15, allowed 168h      p861 drill run core -d status",
@@ -61,7 +61,7 @@ async fn status_is_one_page_that_ends_with_what_needs_a_person() {
 async fn a_district_where_all_is_well_needs_nobody_and_one_that_nobody_looks_at_does() {
     let hub = Hub::of("well").await;
     hub.repository().await;
-    hub.application("approval", 12, proven()).await;
+    hub.application("approval", 3, proven()).await;
     hub.plan(true).await;
     let well = hub.p861(&["status"]);
     assert_eq!((well.code, well.lines().last()), (0, Some(&"Nothing needs you.")), "{well:?}");
@@ -75,7 +75,7 @@ async fn a_district_where_all_is_well_needs_nobody_and_one_that_nobody_looks_at_
     let fresh = hub.p861(&["status"]);
     assert_eq!(fresh.code, 4);
     assert!(fresh.out.contains("! app fresh  Ready: the operator has not looked at it yet  kubectl -n p861-system get pods"), "{}", fresh.out);
-    assert!(fresh.out.contains("1 of 2 Protected, 1 Recoverable; oldest recovery point 12m; 1 without a backup"), "{}", fresh.out);
+    assert!(fresh.out.contains("1 of 2 Protected, 1 Recoverable; oldest recovery point 3h; 1 without a backup"), "{}", fresh.out);
     let page = hub.p861(&["app", "status", "fresh"]);
     assert_eq!((page.code, page.lines().last()), (4, Some(&"! the operator has not looked at it yet")));
 }
@@ -83,14 +83,14 @@ async fn a_district_where_all_is_well_needs_nobody_and_one_that_nobody_looks_at_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_is_good_only_if_every_condition_is() {
     let hub = Hub::of("apps").await;
-    hub.application("approval", 12, proven()).await;
-    hub.application("portal", 32, unproven()).await;
+    hub.application("approval", 3, proven()).await;
+    hub.application("portal", 5, unproven()).await;
     assert_eq!(
         hub.p861(&["app", "list"]).lines(),
         [
             "APPLICATION  DEPARTMENT       SITE         HEALTHY  PROTECTED  RECOVERABLE  FAILOVER  LAST BACKUP",
-            "approval     approval-bureau  xinxi-dasha  True     True       True         True      12m",
-            "portal       approval-bureau  xinxi-dasha  True     True       False        True      32m",
+            "approval     approval-bureau  xinxi-dasha  True     True       True         True      3h",
+            "portal       approval-bureau  xinxi-dasha  True     True       False        True      5h",
         ]
     );
     let good = hub.p861(&["app", "status", "approval"]);
@@ -107,18 +107,18 @@ async fn an_application_is_good_only_if_every_condition_is() {
 async fn the_newest_backups_and_the_newest_of_each_level_are_listed() {
     let hub = Hub::of("backups").await;
     hub.application("approval", 2, proven()).await;
-    for (name, minutes, level) in
-        [("approval-5", 2, "Stored"), ("approval-4", 12, "Stored"), ("approval-3", 22, "Stored"), ("approval-2", 330, "Probed"), ("approval-1", 400, "Probed")]
+    for (name, hours, level) in
+        [("approval-5", 2, "Stored"), ("approval-4", 3, "Stored"), ("approval-3", 4, "Stored"), ("approval-2", 30, "Probed"), ("approval-1", 40, "Probed")]
     {
-        hub.backup(name, "approval", minutes, level).await;
+        hub.backup(name, "approval", hours, level).await;
     }
-    hub.backup("portal-1", "portal", 5, "Stored").await;
+    hub.backup("portal-1", "portal", 2, "Stored").await;
     let said = hub.p861(&["backup", "list", "approval"]);
     let columns = |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let rows: Vec<Vec<String>> = said.lines().into_iter().map(columns).collect();
     assert_eq!(rows[0], ["BACKUP", "PHASE", "DATA AS OF", "AGE", "SIZE", "ADDED", "VERIFIED"]);
     let told: Vec<(&str, &str, &str)> = rows[1..].iter().map(|row| (row[0].as_str(), row[3].as_str(), row[6].as_str())).collect();
-    assert_eq!(told, [("approval-5", "2m", "Stored"), ("approval-4", "12m", "Stored"), ("approval-2", "5h", "Probed")]);
+    assert_eq!(told, [("approval-5", "2h", "Stored"), ("approval-4", "3h", "Stored"), ("approval-2", "30h", "Probed")]);
     assert_eq!((said.code, said.err.as_str()), (0, "3 of 5 (newest, and newest of each level); --all for all\n"));
 
     let names = |arguments: &[&str]| -> Vec<String> {
@@ -236,7 +236,7 @@ async fn steps_that_are_asked_for_and_not_there_are_not_left_out_silently() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_district_is_the_option_or_the_kubeconfigs_namespace_and_never_a_guess() {
     let hub = Hub::of("placed").await;
-    hub.application("portal", 32, unproven()).await;
+    hub.application("portal", 5, unproven()).await;
     let at = |namespace: &str, arguments: &[&str]| {
         let kubeconfig =
             hub.kubeconfig(&format!("kubeconfig-{namespace}"), |text| text.replace("user: lone}}]", &format!("user: lone, namespace: {namespace}}}}}]")));
@@ -264,7 +264,7 @@ async fn the_district_is_the_option_or_the_kubeconfigs_namespace_and_never_a_gue
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_read_a_namespace_only_works_in_it_and_is_told_what_is_missing() {
     let hub = Hub::of("narrow").await;
-    hub.application("approval", 12, proven()).await;
+    hub.application("approval", 3, proven()).await;
     hub.apply(
         "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: viewers, namespace: narrow}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: p861-role-viewer}, \
          subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: shinan-viewers}]}",

@@ -1,12 +1,12 @@
 //! What stands on the hub: an application that is well, one that is not, a plan with its checks, backups, drills.
 
-use super::hub::{Hub, ago, condition, minutes_ago};
+use super::hub::{Hub, ago, condition, hours_ago};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 impl Hub {
     /// An application; `recoverable` is the condition of that name.
-    pub async fn application(&self, name: &str, minutes: i64, recoverable: Value) {
+    pub async fn application(&self, name: &str, hours: i64, recoverable: Value) {
         let conditions = [
             condition("Ready", "True", "Resolved", "4 workloads, 2 claims, 3 checks found"),
             condition("Healthy", "True", "ChecksPass", "3 of 3"),
@@ -15,7 +15,7 @@ impl Hub {
             condition("ReadyToFailover", "True", "PlanReady", "plan core"),
         ];
         let spec = json!({"names": {"zh": "网上审批", "en": "Online approval"}, "department": "approval-bureau", "criticality": "Critical", "namespaces": [format!("{}-{name}", self.district)]});
-        let last = json!({"name": format!("{name}-20261124-0800"), "recoveryPointTime": minutes_ago(minutes)});
+        let last = json!({"name": format!("{name}-20261124-0800"), "recoveryPointTime": hours_ago(hours)});
         let status = json!({"activeSite": "xinxi-dasha", "objectives": {"rto": "30m", "rpo": "15m"}, "lastBackup": last, "recoveryPlan": "core", "backupPolicy": "critical", "conditions": conditions});
         self.put("Application", name, spec, status).await;
     }
@@ -44,7 +44,7 @@ impl Hub {
         let spec = json!({"repositoryRef": {"name": "main"}, "objectives": {"rto": "30m"}, "groups": [{"name": "services", "members": member("approval")}, {"name": "public", "members": member("portal")}]});
         let status = json!({
             "observedGeneration": 1, "activeSite": "xinxi-dasha", "epoch": 7, "planDigest": "sha256:1f0e8b6a9d24beef", "steps": {"total": 41, "done": 0},
-            "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 5}, "preflight": {"changedTime": minutes_ago(60), "checks": checks},
+            "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 5}, "preflight": {"changedTime": hours_ago(1), "checks": checks},
             "lastDrill": {"name": "core-20261115-0900", "type": "Isolated", "result": "Passed", "completionTime": ago(SignedDuration::from_hours(9 * 24 + 1))},
             "conditions": conditions,
         });
@@ -60,9 +60,9 @@ impl Hub {
         self.put("BackupRepository", "main", spec, json!({"snapshots": 94, "used": "15Ti", "conditions": conditions})).await;
     }
 
-    /// A backup of so many minutes ago that succeeded, proven to a level.
-    pub async fn backup(&self, name: &str, application: &str, minutes: i64, level: &str) {
-        let time = minutes_ago(minutes);
+    /// A backup of so many hours ago that succeeded, proven to a level.
+    pub async fn backup(&self, name: &str, application: &str, hours: i64, level: &str) {
+        let time = hours_ago(hours);
         let status = json!({
             "phase": "Succeeded", "startTime": time, "completionTime": time, "recoveryPointTime": time, "site": "xinxi-dasha", "repository": "main",
             "snapshotID": "c3ff832377ee3e0bcdd66aa561bdfa33138cafb5c754060967bad46078d7c25b", "contents": {"objects": 143, "volumes": 1, "streams": 1},
@@ -119,7 +119,7 @@ impl Hub {
 
 /// The status of a drill under way.
 pub fn drill_status(phase: &str, done: i64, current: Value) -> Value {
-    json!({"phase": phase, "observedActions": 0, "startTime": minutes_ago(1), "fromSite": "xinxi-dasha", "targetSite": "laoshan-dr", "objectives": {"rto": "30m"},
+    json!({"phase": phase, "observedActions": 0, "startTime": ago(SignedDuration::from_mins(1)), "fromSite": "xinxi-dasha", "targetSite": "laoshan-dr", "objectives": {"rto": "30m"},
         "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 4}, "steps": {"total": 6, "done": done, "running": 1, "waiting": 3}, "currentSteps": current,
         "conditions": [condition("Succeeded", "Unknown", "Running", "under way")]})
 }
