@@ -14,7 +14,9 @@ impl Hub {
         let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
         let words: Vec<String> = std::iter::once(plain.get_program()).chain(plain.get_args()).map(quoted).collect();
         let mut command = Command::new("script");
-        command.args(["--quiet", "--return", "--flush", "--command", &format!("stty rows 24 cols 100; exec {}", words.join(" ")), "/dev/null"]);
+        // Who runs the tests in the background has Ctrl-C ignored, and so would all that they start; a person's terminal hasn't.
+        let line = format!("stty rows 24 cols 100; exec env --default-signal=INT {}", words.join(" "));
+        command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]);
         command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running::start(command)
     }
