@@ -1,6 +1,6 @@
 //! The CRD documents as they are installed, made from the types.
 
-use crate::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use crate::{Application, Backup, BackupRepository, District, Drill, Platform, PlatformProfile, RecoveryPlan, Restore, Site};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -18,6 +18,8 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     vec![
         Site::crd(),
         District::crd(),
+        PlatformProfile::crd(),
+        Platform::crd(),
         Application::crd(),
         BackupRepository::crd(),
         Backup::crd(),

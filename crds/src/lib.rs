@@ -17,7 +17,10 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub use platform::{
     application::{Application, ApplicationSpec, ApplicationStatus},
     district::{District, DistrictSpec, DistrictStatus},
+    platform::{Platform, PlatformSpec},
+    profile::{PlatformProfile, PlatformProfileSpec, PlatformProfileStatus},
     site::{Site, SiteSpec, SiteStatus},
+    status::PlatformStatus,
 };
 pub use protection::{
     backup::{Backup, BackupSpec, BackupStatus},

@@ -1,6 +1,6 @@
 //! The examples of tests/examples, without an API server: those that it accepts can be read into the types, and every rule has one that breaks it.
 
-use p861_crds::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use p861_crds::{Application, Backup, BackupRepository, District, Drill, Platform, PlatformProfile, RecoveryPlan, Restore, Site};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -40,6 +40,8 @@ fn every_example_that_is_accepted_can_be_read_into_its_type() {
             match example.kind.as_str() {
                 "site" => read::<Site>(example, document),
                 "district" => read::<District>(example, document),
+                "platformprofile" => read::<PlatformProfile>(example, document),
+                "platform" => read::<Platform>(example, document),
                 "application" => read::<Application>(example, document),
                 "backuprepository" => read::<BackupRepository>(example, document),
                 "backup" => read::<Backup>(example, document),

@@ -133,6 +133,8 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let controllers = futures::future::join_all([
         tokio::spawn(drive(context.clone(), controllers::site::SiteDriver)),
         tokio::spawn(drive(context.clone(), controllers::district::DistrictDriver)),
+        tokio::spawn(drive(context.clone(), controllers::profile::ProfileDriver)),
+        tokio::spawn(drive(context.clone(), controllers::platform::PlatformDriver::default())),
         tokio::spawn(drive(context.clone(), controllers::application::ApplicationDriver::default())),
         tokio::spawn(drive(context.clone(), controllers::repository::RepositoryDriver)),
         tokio::spawn(drive(context.clone(), controllers::backup::BackupDriver)),

@@ -32,6 +32,18 @@ pub struct Metrics {
     pub cleanup_failing: IntGaugeVec,
     /// 1 if the repository can be used.
     pub repository_ready: IntGaugeVec,
+    /// 2 if a layer of the platform is Ready, 1 if it is Weak, 0 if something of it is Missing.
+    pub platform_layer_state: IntGaugeVec,
+    /// Standard applications that a layer can carry.
+    pub platform_supportable: IntGaugeVec,
+    /// Applications that run.
+    pub platform_running: IntGaugeVec,
+    /// When a layer runs short, by the forecast.
+    pub platform_short: GaugeVec,
+    /// End of the certificate of a site that ends first.
+    pub platform_certificate_expiry: GaugeVec,
+    /// Objects on sites that had drifted and were set right.
+    pub platform_corrections: IntCounterVec,
     /// Objects that can't be read.
     pub invalid_objects: IntGaugeVec,
     /// Reconciles that failed.
@@ -82,6 +94,12 @@ impl Metrics {
             runs_failed: counter("p861_runs_failed_total", "Runs that failed", &["district", "kind"])?,
             cleanup_failing: whole("p861_cleanup_failing", "Runs whose clean-up keeps failing", &["district", "kind"])?,
             repository_ready: whole("p861_repository_ready", "1 if the repository can be used", &["district", "repository"])?,
+            platform_layer_state: whole("p861_platform_layer_state", "2 if the layer is Ready, 1 if it is Weak, 0 if something of it is Missing", &["district", "layer"])?,
+            platform_supportable: whole("p861_platform_supportable_applications", "Standard applications that the layer can carry", &["district", "layer"])?,
+            platform_running: whole("p861_platform_running_applications", "Applications that run", &["district"])?,
+            platform_short: gauge("p861_platform_short_timestamp_seconds", "When the layer runs into its reserve, by the forecast", &["district", "layer"])?,
+            platform_certificate_expiry: gauge("p861_platform_certificate_expiry_timestamp_seconds", "End of the certificate of the site that ends first", &["district", "site"])?,
+            platform_corrections: counter("p861_platform_corrections_total", "Objects on sites that had drifted and were set right", &["district", "site", "kind"])?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,
             reconcile_duration: histogram("p861_reconcile_duration_seconds", "How long a reconcile took", &["kind"], &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0])?,

@@ -66,6 +66,12 @@ pub enum Command {
     /// Districts
     #[command(subcommand)]
     District(DistrictCommand),
+    /// Profiles: what districts are measured against
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// The district's platform: its five layers, what is missing, what runs short
+    #[command(subcommand)]
+    Platform(PlatformCommand),
     /// Applications of the district
     #[command(subcommand)]
     App(AppCommand),

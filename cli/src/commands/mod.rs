@@ -10,6 +10,8 @@ mod list;
 mod man;
 mod page;
 mod plan;
+mod platform;
+mod profile;
 mod repository;
 mod restore;
 mod site;
@@ -54,6 +56,8 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Status => status::show(&context).await,
         Command::Site(command) => site::perform(&context, command).await,
         Command::District(command) => district::perform(&context, command).await,
+        Command::Profile(command) => profile::perform(&context, command).await,
+        Command::Platform(command) => platform::perform(&context, command).await,
         Command::App(command) => app::perform(&context, command).await,
         Command::Repository(command) => repository::perform(&context, command).await,
         Command::Backup(command) => backup::perform(&context, command).await,

@@ -16,7 +16,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_crds::{Application, BackupRepository, Condition, RecoveryPlan, Site};
+use p861_crds::{Application, BackupRepository, Condition, Platform, RecoveryPlan, Site};
 use serde_json::json;
 
 /// Something that needs a person.
@@ -49,7 +49,11 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     for plan in &plans.items {
         add(&mut needs, plan, plan.status.as_ref().map(|s| s.conditions.as_slice()), &["Ready", "ReadyToFailover", "Drilled"], language);
     }
-    for unreadable in [&sites.unreadable, &applications.unreadable, &plans.unreadable, &repositories.unreadable].into_iter().flatten() {
+    let platforms = hub.list_here::<Platform>("").await?;
+    for platform in &platforms.items {
+        add(&mut needs, platform, platform.status.as_ref().map(|s| s.conditions.as_slice()), &["Ready", "Balanced"], language);
+    }
+    for unreadable in [&platforms.unreadable, &sites.unreadable, &applications.unreadable, &plans.unreadable, &repositories.unreadable].into_iter().flatten() {
         printer.warn(unreadable);
     }
     let verdict = ExitStatus::judged(needs.is_empty());
@@ -67,6 +71,9 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     printer.line(&Line::toned(Tone::Strong, title).with(format!(" · {} · {}", hub.address, clock.minute_and_offset(clock.now))));
     let mut table = Table::bare();
     table.row(vec![Line::toned(Tone::Dim, text::SITES.pick(language)), Line::of(sites.items.iter().map(site_line).collect::<Vec<_>>().join(" · "))]);
+    for status in platforms.items.iter().filter_map(|platform| platform.status.as_ref()) {
+        table.row(vec![Line::toned(Tone::Dim, text::PLATFORM.pick(language)), Line::of(super::platform::summary(status, language))]);
+    }
     table.row(vec![Line::toned(Tone::Dim, text::PROTECTION.pick(language)), protection(&applications.items, &clock, language)]);
     for plan in &plans.items {
         table.row(vec![Line::toned(Tone::Dim, text::RECOVERY.pick(language)), recovery(plan, &clock, language)]);

@@ -26,6 +26,8 @@ macro_rules! kinds {
 kinds! {
     p861_crds::Site => "site",
     p861_crds::District => "district",
+    p861_crds::PlatformProfile => "profile",
+    p861_crds::Platform => "platform",
     p861_crds::Application => "app",
     p861_crds::BackupRepository => "repository",
     p861_crds::Backup => "backup",

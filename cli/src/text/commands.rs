@@ -334,3 +334,64 @@ pub fn nothing_needed() -> Word {
 pub fn discover_next(file: &str) -> Bilingual {
     both(format!("Next: edit {file} (marked TODO), then kubectl apply -f {file}"), format!("下一步：编辑 {file}（标有 TODO 处），然后 kubectl apply -f {file}"))
 }
+
+/// An empty list.
+pub fn no_profiles() -> Bilingual {
+    both("There are no profiles: kubectl apply a PlatformProfile", "没有规范：请创建 PlatformProfile")
+}
+
+/// The operator has not looked yet.
+pub fn platform_not_judged(name: &str) -> Bilingual {
+    both(format!("platform {name} has not been judged yet: wait for the operator"), format!("平台 {name} 尚未评定：请等待 operator"))
+}
+
+/// What the platform carries, in one line.
+pub fn platform_summary(running: i64, supportable: Option<i64>, shortest: Option<&str>, excess: &[String]) -> Bilingual {
+    let (mut en, mut zh) = match supportable {
+        Some(number) => (format!("{running} applications run, {number} supportable"), format!("运行 {running} 个应用，可支撑 {number} 个")),
+        None => (format!("{running} applications run, how many are supportable is not known"), format!("运行 {running} 个应用，可支撑数未知")),
+    };
+    if let Some(shortest) = shortest {
+        en.push_str(&format!("; shortest plank {shortest}"));
+        zh.push_str(&format!("；短板：{shortest}"));
+    }
+    if !excess.is_empty() {
+        en.push_str(&format!("; lopsided: {}", excess.join(", ")));
+        zh.push_str(&format!("；一枝独秀：{}", excess.join("、").replace(" (", "（").replace(')', "）")));
+    }
+    both(en, zh)
+}
+
+/// A layer far above the shortest.
+pub fn lopsided(shortest: &str) -> Bilingual {
+    both(format!("lopsided: more than 3 × {shortest}"), format!("一枝独秀：超过{shortest}的 3 倍"))
+}
+
+/// What to do about a layer far above the shortest.
+pub fn spend_first(shortest: &str) -> Bilingual {
+    both(format!("spend on {shortest} first"), format!("先补{shortest}"))
+}
+
+/// Under the table of gaps.
+pub fn gaps_foot(missing: &[String], provisional: usize, short: Option<(&str, String)>) -> Bilingual {
+    let (mut en, mut zh) = if missing.is_empty() { ("No item is missing.".to_owned(), "构成项无缺失。".to_owned()) } else { (format!("Missing items: {}.", missing.join(", ")), format!("缺失项：{}。", missing.join("、"))) };
+    if provisional > 0 {
+        en.push_str(&format!(" Not assessed (provisional): {provisional}."));
+        zh.push_str(&format!("未评定（待考）：{provisional} 项。"));
+    }
+    if let Some((layer, day)) = short {
+        en.push_str(&format!(" {layer} runs short {day} at today's growth."));
+        zh.push_str(&format!("按目前增长，{layer}将于 {day} 不足。"));
+    }
+    both(en, zh)
+}
+
+/// What a forecast rests on.
+pub fn forecast_basis(days: i32) -> Bilingual {
+    both(format!("linear, {days} days"), format!("线性，{days} 天"))
+}
+
+/// Nothing is counted.
+pub fn nothing_to_forecast() -> Bilingual {
+    both("Nothing is counted yet: a forecast needs a profile, and capacities in the Platform", "尚无可预测的数据：需要规范，并在 Platform 中声明容量")
+}

@@ -3,6 +3,7 @@
 use super::Word;
 use p861_crds::{
     common::RunPhase,
+    platform::{profile::Layer, status::State},
     recovery::drill::{DrillResult, DrillType},
 };
 
@@ -119,6 +120,28 @@ words! {
     PROTECTION: "PROTECTION", "保护";
     RECOVERY: "RECOVERY", "恢复";
     NEEDS_YOU: "NEEDS YOU", "待办";
+    PLATFORM: "PLATFORM", "平台";
+    ADVICE: "ADVICE", "建议";
+    ALL: "all", "全部";
+    BASIS: "BASIS", "依据";
+    BOTH: "both", "两站";
+    COMPONENT: "COMPONENT", "组件";
+    DECLARED: "DECLARED", "声明版本";
+    DISTRICTS: "DISTRICTS", "区";
+    EDITION: "EDITION", "版本";
+    GAP: "GAP", "差距";
+    GAPS: "GAPS", "差距";
+    INSTALLED: "INSTALLED", "已装版本";
+    ITEM: "ITEM", "构成";
+    ITEMS: "ITEMS", "构成项";
+    LAYER: "LAYER", "层";
+    PROVIDED_BY: "PROVIDED BY", "提供者";
+    PROVISIONAL: "PROVISIONAL", "待考";
+    REMEDY: "REMEDY", "措施";
+    SHORT: "RUNS SHORT", "短缺之日";
+    SOURCE: "SOURCE", "来源";
+    STATE: "STATE", "状态";
+    SUPPORTS: "SUPPORTS", "可支撑";
 }
 
 /// The word for a kind, as the command line calls it.
@@ -127,12 +150,35 @@ pub fn noun(noun: &str) -> Word {
         "site" => Word { en: "Site", zh: "站点" },
         "district" => Word { en: "District", zh: "区" },
         "app" => Word { en: "Application", zh: "应用" },
+        "profile" => Word { en: "Profile", zh: "规范" },
+        "platform" => Word { en: "Platform", zh: "平台" },
         "repository" => Word { en: "Repository", zh: "备份库" },
         "backup" => Word { en: "Backup", zh: "备份" },
         "restore" => Word { en: "Restore", zh: "恢复" },
         "plan" => Word { en: "Plan", zh: "预案" },
         "drill" => Word { en: "Drill", zh: "演练" },
         _ => Word { en: "Object", zh: "对象" },
+    }
+}
+
+/// The word for a layer of the platform.
+pub fn layer(layer: Layer) -> Word {
+    match layer {
+        Layer::Network => Word { en: "Network", zh: "网络" },
+        Layer::Servers => Word { en: "Servers", zh: "服务器" },
+        Layer::Storage => Word { en: "Storage", zh: "存储" },
+        Layer::Security => Word { en: "Security", zh: "安全" },
+        Layer::BaseSoftware => Word { en: "BaseSoftware", zh: "基础软件" },
+    }
+}
+
+/// The word for how a layer, a component or an item stands.
+pub fn state(state: State) -> Word {
+    match state {
+        State::Ready => Word { en: "Ready", zh: "就绪" },
+        State::Weak => Word { en: "Weak", zh: "薄弱" },
+        State::Missing => Word { en: "Missing", zh: "缺失" },
+        State::NotAssessed => Word { en: "NotAssessed", zh: "未评定" },
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads a clock, a file, the network or the environment, so everything here can be tested by telling it what it sees.
 //!
-//! Rooms: `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` says what of a plan is due; `objects` knows Kubernetes objects as
+//! Rooms: `platform` judges what a district stands on; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` says what of a plan is due; `objects` knows Kubernetes objects as
 //! data; `evidence` writes reports.
 
 pub mod conditions;
@@ -10,6 +10,7 @@ pub mod engine;
 pub mod evidence;
 pub mod names;
 pub mod objects;
+pub mod platform;
 pub mod protection;
 pub mod quantity;
 pub mod recovery;

@@ -10,10 +10,11 @@ use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
+    core::DeserializeGuard,
 };
 use p861_core::conditions::{self, Verdict};
 use p861_crds::{
-    District, Site,
+    District, PlatformProfile, Site,
     names::{DISTRICT_LABEL, FIELD_MANAGER},
     platform::district::SiteRole,
 };
@@ -42,7 +43,10 @@ impl Drive for DistrictDriver {
             apply_namespace(context, &name, &namespace).await?;
             let bound = bind_roles(context, &district, &namespace).await?;
             verdicts.push(Verdict::good("AccessApplied", "RolesBound", format!("{bound} roles bound on the hub")));
-            verdicts.push(sites(context, &district).await?);
+            verdicts.push(match profile_missing(context, &district).await? {
+                Some(missing) => missing,
+                None => sites(context, &district).await?,
+            });
         }
         let mut status = district.status.clone().unwrap_or_default();
         status.observed_generation = district.metadata.generation;
@@ -79,6 +83,19 @@ async fn bind_roles(context: &Context, district: &District, namespace: &str) -> 
         bound += 1;
     }
     Ok(bound)
+}
+
+/// A district that names a profile which isn't there, or is not in order, can't be measured.
+async fn profile_missing(context: &Context, district: &District) -> Result<Option<Verdict>> {
+    let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
+    let name = &reference.name;
+    let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.client.clone());
+    let found = profiles.get_opt(name).await.tried(|| format!("read profile {name}"))?;
+    Ok(match found.map(|guard| guard.0) {
+        Some(Ok(_)) => None,
+        Some(Err(_)) => Some(Verdict::bad("Ready", "ProfileMissing", format!("profile {name} can't be read by this version: kubectl describe pprofile {name}"))),
+        None => Some(Verdict::bad("Ready", "ProfileMissing", format!("profile {name} doesn't exist: kubectl get pprofile"))),
+    })
 }
 
 /// Whether its sites are there and don't burn together.

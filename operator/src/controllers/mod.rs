@@ -5,6 +5,8 @@ pub mod backup;
 pub mod district;
 pub mod drill;
 pub mod plan;
+pub mod platform;
+pub mod profile;
 pub mod repository;
 pub mod restore;
 pub mod site;

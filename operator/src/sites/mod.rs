@@ -23,12 +23,13 @@ pub struct Sites {
     hub: Client,
     namespace: String,
     clients: Arc<Mutex<HashMap<String, (String, Client)>>>,
+    addresses: Arc<Mutex<HashMap<String, http::Uri>>>,
 }
 
 impl Sites {
     /// Sites of this hub; Secrets are read in the operator's `namespace`.
     pub fn new(hub: Client, namespace: &str) -> Self {
-        Self { hub, namespace: namespace.into(), clients: Arc::default() }
+        Self { hub, namespace: namespace.into(), clients: Arc::default(), addresses: Arc::default() }
     }
 
     /// The client of a site, whose cluster must be the one that was seen first.
@@ -86,9 +87,21 @@ impl Sites {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| wrong("has no usable context, cluster or user"))?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(ANSWER_TIMEOUT);
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), config.cluster_url.clone());
         let client = Client::try_from(config).map_err(|_| wrong("can't be used: check its certificates"))?;
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
         Ok((client, true))
+    }
+
+    /// Where a site's API server is.
+    pub async fn address(&self, name: &str) -> Result<http::Uri> {
+        let site: Site = Api::all(self.hub.clone()).get(name).await.tried(|| format!("read site {name}"))?;
+        if site.spec.access.kubeconfig.is_some() {
+            self.connect(&site).await?;
+            let known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            return known.ok_or_else(|| Error::transient("Unreachable", format!("site {name} was not reached yet")));
+        }
+        Ok(Config::infer().await.map_err(|_| Error::Internal("the hub's own address is not known".into()))?.cluster_url)
     }
 
     fn forget(&self, name: &str) {
