@@ -136,7 +136,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         tokio::spawn(drive(context.clone(), controllers::profile::ProfileDriver)),
         tokio::spawn(drive(context.clone(), controllers::platform::PlatformDriver::default())),
         tokio::spawn(drive(context.clone(), controllers::application::ApplicationDriver::default())),
-        tokio::spawn(drive(context.clone(), controllers::repository::RepositoryDriver)),
+        tokio::spawn(drive(context.clone(), controllers::repository::RepositoryDriver::default())),
         tokio::spawn(drive(context.clone(), controllers::backup::BackupDriver)),
         tokio::spawn(drive(context.clone(), controllers::restore::RestoreDriver)),
         tokio::spawn(drive(context.clone(), controllers::plan::PlanDriver)),

@@ -1,5 +1,6 @@
 //! One controller per kind. Each observes, lets core decide, performs and records.
 
+mod access;
 pub mod application;
 pub mod backup;
 pub mod district;

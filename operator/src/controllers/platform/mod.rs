@@ -6,6 +6,7 @@
 //! 4. `p861_core::platform::judge`: the judgement, recorded in the status; `history` remembers a day's record.
 
 mod certificates;
+mod components;
 mod history;
 mod inventory;
 mod keep;

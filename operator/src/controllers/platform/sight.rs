@@ -2,6 +2,7 @@
 
 use super::{
     certificates::Certificates,
+    components,
     inventory::{Inventory, resource},
     keep::Keeper,
     probes::Probes,
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
 use p861_core::platform::{
     desired::{self, Document, Owner, Place},
-    facts::{GatewayFacts, Sight},
+    facts::{ComponentFacts, GatewayFacts, Sight},
 };
 use p861_crds::{District, Platform, Site};
 use serde_json::Value;
@@ -72,7 +73,7 @@ impl Look<'_> {
             certificates: self.certificates(&here, gateway_secrets, now).await,
             admission_policies: inventory.admission_policies.clone(),
             quotas: quota_facts,
-            components: BTreeMap::new(),
+            components: self.components().await?,
             refused,
         })
     }
@@ -91,6 +92,16 @@ impl Look<'_> {
         }
         namespaces.extend(now);
         Ok(namespaces)
+    }
+
+    async fn components(&self) -> Result<BTreeMap<String, ComponentFacts>> {
+        let mut all = BTreeMap::new();
+        for component in &self.platform.spec.base_software.components {
+            if let Some(facts) = components::see(self.client, self.site, component).await? {
+                all.insert(component.name.clone(), facts);
+            }
+        }
+        Ok(all)
     }
 
     async fn is_hub(&self) -> Result<bool> {
