@@ -1,6 +1,6 @@
 //! The examples of tests/examples, without an API server: those that it accepts can be read into the types, and every rule has one that breaks it.
 
-use p861_crds::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use p861_crds::{Application, Backup, BackupRepository, District, Drill, MaintenanceWindow, RecoveryPlan, Restore, Site};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -46,6 +46,7 @@ fn every_example_that_is_accepted_can_be_read_into_its_type() {
                 "restore" => read::<Restore>(example, document),
                 "recoveryplan" => read::<RecoveryPlan>(example, document),
                 "drill" => read::<Drill>(example, document),
+                "maintenancewindow" => read::<MaintenanceWindow>(example, document),
                 other => panic!("tests/examples/{other} belongs to no kind"),
             }
         }

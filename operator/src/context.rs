@@ -14,6 +14,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Metrics.
     pub metrics: Metrics,
+    /// The operator's namespace: what stands there is the city's.
+    pub namespace: String,
     /// This replica.
     pub identity: String,
     /// Image of movers: the operator's own.

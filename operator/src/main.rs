@@ -125,6 +125,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         client: client.clone(),
         leadership: leadership.clone(),
         metrics,
+        namespace: arguments.namespace.clone(),
         identity: arguments.identity.clone(),
         image: arguments.image,
         image_pull_policy: arguments.image_pull_policy,
@@ -139,6 +140,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         tokio::spawn(drive(context.clone(), controllers::restore::RestoreDriver)),
         tokio::spawn(drive(context.clone(), controllers::plan::PlanDriver)),
         tokio::spawn(drive(context.clone(), controllers::drill::DrillDriver)),
+        tokio::spawn(drive(context.clone(), controllers::window::WindowDriver)),
     ]);
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub cleanup_failing: IntGaugeVec,
     /// 1 if the repository can be used.
     pub repository_ready: IntGaugeVec,
+    /// 1 while a window is open.
+    pub window_open: IntGaugeVec,
     /// Objects that can't be read.
     pub invalid_objects: IntGaugeVec,
     /// Reconciles that failed.
@@ -82,6 +84,7 @@ impl Metrics {
             runs_failed: counter("p861_runs_failed_total", "Runs that failed", &["district", "kind"])?,
             cleanup_failing: whole("p861_cleanup_failing", "Runs whose clean-up keeps failing", &["district", "kind"])?,
             repository_ready: whole("p861_repository_ready", "1 if the repository can be used", &["district", "repository"])?,
+            window_open: whole("p861_window_open", "1 while the window is open", &["district", "window"])?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,
             reconcile_duration: histogram("p861_reconcile_duration_seconds", "How long a reconcile took", &["kind"], &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0])?,

@@ -1,8 +1,10 @@
 //! What can be typed. The English texts are here, beside what they describe; the Chinese ones are in `text::help`, found by the English.
 
+mod maintenance;
 mod nouns;
 mod runs;
 
+pub use maintenance::*;
 pub use nouns::*;
 pub use runs::*;
 
@@ -84,6 +86,9 @@ pub enum Command {
     /// Drills: run, watch, act on, report
     #[command(subcommand)]
     Drill(DrillCommand),
+    /// Maintenance windows: when something may change
+    #[command(subcommand)]
+    Window(WindowCommand),
     /// Print the completion script of a shell
     Completions {
         /// The shell

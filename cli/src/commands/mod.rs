@@ -15,6 +15,7 @@ mod restore;
 mod site;
 mod start;
 mod status;
+mod window;
 
 // What several nouns show of a drill.
 use drill::{list as drill_list, run as drill_run, show as drill_show};
@@ -60,6 +61,7 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Restore(command) => restore::perform(&context, command).await,
         Command::Plan(command) => plan::perform(&context, command).await,
         Command::Drill(command) => drill::perform(&context, command).await,
+        Command::Window(command) => window::perform(&context, command).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(ExitStatus::Good),
     }
 }

@@ -32,6 +32,7 @@ kinds! {
     p861_crds::Restore => "restore",
     p861_crds::RecoveryPlan => "plan",
     p861_crds::Drill => "drill",
+    p861_crds::MaintenanceWindow => "window",
 }
 
 /// An object, typed and as the API server gave it.

@@ -43,6 +43,11 @@ pub fn no_drills(namespace: &str) -> Bilingual {
     both(format!("There are no drills in {namespace}: p861 drill run"), format!("{namespace} 中没有演练：p861 drill run"))
 }
 
+/// An empty list.
+pub fn no_windows(namespace: &str) -> Bilingual {
+    both(format!("There are no maintenance windows in {namespace}: kubectl apply a MaintenanceWindow"), format!("{namespace} 中没有维护窗口：请创建 MaintenanceWindow"))
+}
+
 /// `12 of 24 steps, 1 failed`.
 pub fn step_counts(steps: &StepCounts) -> Bilingual {
     let (mut en, mut zh) = (format!("{} of {} steps", steps.done, steps.total), format!("{}/{} 步", steps.done, steps.total));

@@ -38,6 +38,9 @@ pub fn reason(reason: &str) -> Option<Word> {
         "InUse" => Word { en: "in use", zh: "使用中" },
         "Aborted" => Word { en: "aborted", zh: "已中止" },
         "DeadlineExceeded" => Word { en: "took too long", zh: "超时" },
+        "Open" => Word { en: "open", zh: "开放中" },
+        "Frozen" => Word { en: "frozen", zh: "变更冻结" },
+        "BetweenOccurrences" => Word { en: "closed", zh: "未到窗口时间" },
         _ => return None,
     })
 }

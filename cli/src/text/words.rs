@@ -71,6 +71,18 @@ words! {
     USED: "USED", "已用";
     VERIFIED: "VERIFIED", "已验证";
     VERSION: "KUBERNETES", "KUBERNETES";
+    WINDOW: "WINDOW", "窗口";
+    OPEN: "OPEN", "开放";
+    OPENS: "OPENS", "下次开放";
+    CLOSES: "CLOSES", "关闭";
+    FOR: "FOR", "适用变更";
+    F_OPENS: "opens", "开放";
+    F_CLOSES: "closes", "关闭";
+    F_FOR: "for changes", "适用变更";
+    F_RECURRENCE: "recurrence", "周期";
+    F_DATE: "date", "日期";
+    F_FREEZE: "freeze", "冻结";
+    F_TIME_ZONE: "time zone", "时区";
     WHOLE_PLAN: "plan", "预案";
     F_ACCESS: "access", "接入";
     F_ACTIVE_SITE: "active site", "当前站点";
@@ -132,6 +144,7 @@ pub fn noun(noun: &str) -> Word {
         "restore" => Word { en: "Restore", zh: "恢复" },
         "plan" => Word { en: "Plan", zh: "预案" },
         "drill" => Word { en: "Drill", zh: "演练" },
+        "window" => Word { en: "Maintenance window", zh: "维护窗口" },
         _ => Word { en: "Object", zh: "对象" },
     }
 }
@@ -207,6 +220,7 @@ pub fn condition(kind: &str) -> Option<Word> {
         "ObjectivesMet" => Word { en: "ObjectivesMet", zh: "达标" },
         "CleanedUp" => Word { en: "CleanedUp", zh: "已清理" },
         "Verified" => Word { en: "Verified", zh: "已验证" },
+        "Open" => Word { en: "Open", zh: "开放" },
         "OffSite" => Word { en: "OffSite", zh: "异地" },
         _ => return None,
     })

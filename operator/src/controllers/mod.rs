@@ -8,6 +8,7 @@ pub mod plan;
 pub mod repository;
 pub mod restore;
 pub mod site;
+pub mod window;
 
 use crate::error::{Error, Result, Tried as _};
 use kube::{Api, Client, Resource, api::ListParams};

@@ -17,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long the API server may take until it is ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(240);
 /// What it knows its administrator by.
 const TOKEN: &str = "lone-administrator";
 
@@ -49,7 +49,9 @@ impl Lone {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [etcd, peer, api] = free_ports();
         let at = folder.path();
-        fs::write(at.join("sa.key"), rcgen::KeyPair::generate().expect("a key").serialize_pem()).expect("written");
+        let accounts = rcgen::KeyPair::generate().expect("a key");
+        fs::write(at.join("sa.key"), accounts.serialize_pem()).expect("written");
+        fs::write(at.join("sa.pub"), accounts.public_key_pem()).expect("written");
         fs::write(at.join("tokens.csv"), format!("{TOKEN},administrator,administrator,\"system:masters\"\n")).expect("written");
         let kubeconfig = format!(
             "{{apiVersion: v1, kind: Config, current-context: lone, clusters: [{{name: lone, cluster: {{server: \"https://127.0.0.1:{api}\", insecure-skip-tls-verify: true}}}}], \
@@ -146,7 +148,7 @@ fn processes(folder: &Path, etcd: u16, peer: u16, api: u16) -> Vec<Child> {
         format!("--secure-port={api}"),
         "--bind-address=127.0.0.1".into(),
         format!("--cert-dir={}", path("certificates")),
-        format!("--service-account-key-file={}", path("sa.key")),
+        format!("--service-account-key-file={}", path("sa.pub")),
         format!("--service-account-signing-key-file={}", path("sa.key")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         "--authorization-mode=RBAC".into(),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 
 pub mod lone;
+pub mod operator;
 
 use p861_testbed::{
     components::{self, Components, run::run},

@@ -1,0 +1,3 @@
+//! Room *maintenance*: what changes when, who agreed, who is on duty.
+
+pub mod window;
