@@ -15,7 +15,12 @@ pub mod reference;
 
 pub use common::{Condition, Duration, LocalizedText, ObjectReference, WorkloadKind, WorkloadReference};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-pub use maintenance::window::{MaintenanceWindow, MaintenanceWindowSpec, MaintenanceWindowStatus};
+pub use maintenance::{
+    approval::{Approval, ApprovalSpec, ApprovalStatus},
+    roster::{DutyRoster, DutyRosterSpec, DutyRosterStatus},
+    ticket::{MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus},
+    window::{MaintenanceWindow, MaintenanceWindowSpec, MaintenanceWindowStatus},
+};
 pub use platform::{
     application::{Application, ApplicationSpec, ApplicationStatus},
     district::{District, DistrictSpec, DistrictStatus},

@@ -85,7 +85,13 @@ async fn main() -> ExitCode {
         tracing::debug!("a TLS provider is installed already");
     }
     match arguments.command {
-        Command::Mover => if movers::work::run().await { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        Command::Mover => {
+            if movers::work::run().await {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
         Command::Run(run) => match operate(run).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -141,6 +147,9 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         tokio::spawn(drive(context.clone(), controllers::plan::PlanDriver)),
         tokio::spawn(drive(context.clone(), controllers::drill::DrillDriver)),
         tokio::spawn(drive(context.clone(), controllers::window::WindowDriver)),
+        tokio::spawn(drive(context.clone(), controllers::ticket::TicketDriver::default())),
+        tokio::spawn(drive(context.clone(), controllers::approval::ApprovalDriver)),
+        tokio::spawn(drive(context.clone(), controllers::roster::RosterDriver)),
     ]);
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

@@ -2,10 +2,10 @@
 
 mod support;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, ObjectMeta, PostParams},
+    api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -20,35 +20,44 @@ use support::{
 };
 
 /// How long the operator may take to notice something.
-const NOTICED: Duration = Duration::from_secs(60);
+const NOTICED: Duration = Duration::from_secs(180);
 const DISTRICT: &str = "shinan";
 
 /// A server with an operator that leads.
 struct Stage {
-    server: Arc<Lone>,
-    operator: Operator,
+    shared: Arc<Shared>,
+    /// Of this test's own runtime.
     client: Client,
 }
 
-/// The stage that stands now, or a new one: the suites of this file share it.
-async fn stage() -> Arc<Stage> {
-    static SHARED: Mutex<Weak<Stage>> = Mutex::new(Weak::new());
-    let stage = {
+/// What the tests of this file share.
+struct Shared {
+    server: Arc<Lone>,
+    operator: Operator,
+}
+
+/// What changes windows, or needs them as they are, goes one after the other.
+static WINDOWS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// The stage that stands now, or a new one.
+async fn stage() -> Stage {
+    static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+    let shared = {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        match shared.upgrade() {
-            Some(stage) => stage,
-            None => {
-                let server = lone();
-                let operator = Operator::start(&server);
-                let client = futures::executor::block_on(server.client(None));
-                let stage = Arc::new(Stage { server, operator, client });
-                *shared = Arc::downgrade(&stage);
-                stage
-            }
+        if let Some(running) = shared.upgrade() {
+            running
+        } else {
+            let server = lone();
+            let operator = Operator::start(&server);
+            let made = Arc::new(Shared { server, operator });
+            *shared = Arc::downgrade(&made);
+            made
         }
     };
-    namespace(&stage.server.client(None).await, DISTRICT).await;
-    stage
+    let client = shared.server.client(None).await;
+    namespace(&client, DISTRICT).await;
+    roles(&client).await;
+    Stage { shared, client }
 }
 
 async fn namespace(client: &Client, name: &str) {
@@ -93,7 +102,7 @@ impl Stage {
             assert!(
                 since.elapsed() < NOTICED,
                 "{what}: not so after {NOTICED:?}; {kind} {name} last was {seen:#}\nthe operator's log:\n{}",
-                self.operator.log()
+                self.shared.operator.log()
             );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -101,8 +110,54 @@ impl Stage {
 
     /// What `p861` says: exit code, stdout and stderr.
     fn p861(&self, arguments: &[&str]) -> (i32, String) {
-        let output = Command::new(program("p861")).args(arguments).args(["-n", DISTRICT]).env("KUBECONFIG", self.server.kubeconfig()).output().expect("p861");
-        (output.status.code().unwrap_or(-1), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+        p861(&self.shared.server.kubeconfig(), arguments)
+    }
+
+    /// The same, as typed by a person of a role of the district.
+    fn p861_as(&self, person: Person, arguments: &[&str]) -> (i32, String) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let kubeconfig = std::fs::read_to_string(self.shared.server.kubeconfig()).expect("a kubeconfig");
+        let acting = kubeconfig.replace("user: {token: ", &format!("user: {{as: {}, as-groups: [{}, system:authenticated], token: ", person.0, person.1));
+        let path = folder.path().join("kubeconfig");
+        std::fs::write(&path, acting).expect("written");
+        p861(&path, arguments)
+    }
+
+    /// A client of a person.
+    async fn of(&self, person: Person) -> Client {
+        self.shared.server.client(Some((person.0, &[person.1, "system:authenticated"]))).await
+    }
+}
+
+/// A person: a username and a group.
+type Person = (&'static str, &'static str);
+const ENGINEER: Person = ("duty-engineer-a", "shinan-engineers");
+const COLLEAGUE: Person = ("duty-engineer-b", "shinan-engineers");
+const LEADER: Person = ("shift-leader-a", "shinan-leaders");
+const OTHER_LEADER: Person = ("shift-leader-b", "shinan-leaders");
+
+fn p861(kubeconfig: &std::path::Path, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(program("p861")).args(arguments).args(["-n", DISTRICT, "--timeout", "3m"]).env("KUBECONFIG", kubeconfig).output().expect("p861");
+    (output.status.code().unwrap_or(-1), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Binds the district's roles to the groups of its people, as the operator does for a District.
+async fn roles(client: &Client) {
+    let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), DISTRICT);
+    for (role, group) in [("engineer", "shinan-engineers"), ("approver", "shinan-leaders"), ("viewer", "shinan-staff")] {
+        let binding = json!({"metadata": {"name": role}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("p861-role-{role}")},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}]});
+        match bindings.create(&PostParams::default(), &serde_json::from_value(binding).expect("a binding")).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            result => drop(result.expect("a binding")),
+        }
+    }
+}
+
+fn refusal(result: kube::Result<DynamicObject>) -> String {
+    match result {
+        Err(kube::Error::Api(status)) => status.message,
+        other => panic!("not refused: {other:?}"),
     }
 }
 
@@ -118,6 +173,7 @@ fn is(object: &Value, kind: &str, status: &str, reason: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_says_when_it_opens_and_a_freeze_of_the_city_closes_it() {
     let stage = stage().await;
+    let _alone = WINDOWS.lock().await;
     stage.create("MaintenanceWindow", "always", json!({"recurrences": [{"schedule": "* * * * *", "duration": "1h"}]})).await;
     stage.create("MaintenanceWindow", "rare", json!({"recurrences": [{"schedule": "0 22 29 2 *", "duration": "6h"}]})).await;
     stage.create("MaintenanceWindow", "wrong", json!({"recurrences": [{"schedule": "0 25 * * *", "duration": "6h"}]})).await;
@@ -140,4 +196,216 @@ async fn a_window_says_when_it_opens_and_a_freeze_of_the_city_closes_it() {
     for name in ["always", "rare", "wrong"] {
         stage.delete("MaintenanceWindow", name).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_opened_taken_noted_and_closed_from_the_command_line() {
+    let stage = stage().await;
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "--app", "portal", "-o", "name"]);
+    assert_eq!(code, 0, "{said}");
+    let name = said.trim().rsplit('/').next().expect("a name").to_owned();
+    let open = stage.wait("it is open", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Open").await;
+    assert_eq!((&open["status"]["priority"], &open["spec"]["requestedBy"]), (&json!("P1"), &json!("duty-engineer-a")));
+    let clocks: Vec<&str> = open["status"]["clocks"].as_array().into_iter().flatten().filter_map(|clock| clock["name"].as_str()).collect();
+    assert_eq!(clocks, ["Acknowledge", "Resolve", "Report"]);
+
+    let (code, said) = stage.p861_as(COLLEAGUE, &["ticket", "ack", &name, "--lang", "en"]);
+    assert!(code == 0 && said.contains("it is Acknowledged"), "{said}");
+    let (code, said) = stage.p861_as(COLLEAGUE, &["ticket", "ack", &name]);
+    assert_eq!(code, 0, "a second time is no harm: {said}");
+    let (code, said) = stage.p861_as(COLLEAGUE, &["ticket", "note", &name, "reported to the city", "--reported"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = stage.p861_as(COLLEAGUE, &["ticket", "done", &name, "--lang", "en"]);
+    assert!(code == 3 && said.contains("work has not begun: Start it first"), "{said}");
+    let (code, said) = stage.p861_as(COLLEAGUE, &["ticket", "cancel", &name, "--lang", "en"]);
+    assert!(code == 2 && said.contains("needs --reason"), "{said}");
+    let (_, said) = stage.p861(&["ticket", "list", "--lang", "zh"]);
+    let row = said.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("not listed: {said}"));
+    assert!(["事件", "P1", "已响应", "duty-engineer-b", "解决", "门户打不开"].iter().all(|word| row.contains(word)), "{row}");
+
+    let (code, said) = stage.p861_as(COLLEAGUE, &["ticket", "resolve", &name]);
+    assert_eq!(code, 0, "{said}");
+    let closed = stage.wait("it is closed", "MaintenanceTicket", &name, |seen| is(seen, "Succeeded", "True", "Done")).await;
+    assert!(closed["status"]["clocks"].as_array().into_iter().flatten().all(|clock| clock["state"] == "Met"), "{closed:#}");
+    let (_, said) = stage.p861(&["ticket", "list"]);
+    assert!(!said.contains(&name), "what has ended is not listed: {said}");
+    let (_, said) = stage.p861(&["ticket", "show", &name, "--lang", "en"]);
+    assert!(said.contains("noted · duty-engineer-b reported to the city") && said.contains("✗ done · duty-engineer-b"), "{said}");
+    stage.delete("MaintenanceTicket", &name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_speaks_in_anothers_name_or_as_alertmanager() {
+    let stage = stage().await;
+    let engineer = api(&stage.of(ENGINEER).await, "MaintenanceTicket", DISTRICT);
+    let spec = |more: Value| {
+        let mut spec = json!({"type": "Incident", "title": {"en": "x"}, "impact": "Low", "urgency": "Low", "incident": {}});
+        spec.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        object("MaintenanceTicket", DISTRICT, "cheat", spec)
+    };
+    let source = json!({"incident": {"source": {"alertmanager": {"siteRef": {"name": "x"}, "groupKey": "{}"}}}});
+    for (what, cheat, words) in [
+        ("opened by another", json!({"requestedBy": "duty-engineer-b"}), "write requestedBy: duty-engineer-a"),
+        ("acknowledged by another", json!({"actions": [{"action": "Acknowledge", "by": "duty-engineer-b"}]}), "write by: duty-engineer-a"),
+        (
+            "acknowledged on behalf of another",
+            json!({"actions": [{"action": "Acknowledge", "onBehalfOf": "duty-engineer-b"}]}),
+            "onBehalfOf is for the operator",
+        ),
+        ("as Alertmanager", source, "opened by the operator"),
+    ] {
+        let said = refusal(engineer.create(&PostParams::default(), &spec(cheat)).await);
+        assert!(said.contains(words), "{what}: {said}");
+    }
+    let made = engineer.create(&PostParams::default(), &spec(json!({}))).await.expect("an honest one");
+    let said = refusal(engineer.delete("cheat", &DeleteParams::default()).await.map(|_| made));
+    assert!(said.contains("cannot delete"), "a ticket is a record: {said}");
+    let patch = json!({"status": {"phase": "Closed"}});
+    let said = refusal(engineer.patch_status("cheat", &PatchParams::default(), &Patch::Merge(patch)).await);
+    assert!(said.contains("maintenancetickets/status"), "{said}");
+    stage.delete("MaintenanceTicket", "cheat").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window() {
+    let stage = stage().await;
+    let _alone = WINDOWS.lock().await;
+    let (code, said) =
+        stage.p861_as(ENGINEER, &["ticket", "open", "Replace the disk", "--change", "normal", "--plan", "one by one", "--window", "later", "-o", "name"]);
+    assert_eq!(code, 0, "{said}");
+    let name = said.trim().rsplit('/').next().expect("a name").to_owned();
+    let planned = stage.wait("it is planned", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Planned").await;
+    assert!(is(&planned, "Approved", "False", "ApprovalsMissing") && is(&planned, "Blocked", "True", "OutsideWindow"), "{planned:#}");
+    let (uid, digest) = (planned["metadata"]["uid"].clone(), planned["status"]["planDigest"].clone());
+    let approval = |more: Value| {
+        let mut spec =
+            json!({"subjectRef": {"kind": "MaintenanceTicket", "name": name, "uid": uid}, "purpose": "Start", "digest": digest, "decision": "Approved"});
+        spec.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        spec
+    };
+    let create = async |person: Person, label: &str, spec: Value| {
+        api(&stage.of(person).await, "Approval", DISTRICT).create(&PostParams::default(), &object("Approval", DISTRICT, label, spec)).await
+    };
+
+    // Admission: only who may approve, only in one's own name.
+    let said = refusal(create(ENGINEER, "own", approval(json!({}))).await);
+    assert!(said.contains("approvals"), "an engineer makes no approvals: {said}");
+    let said = refusal(create(LEADER, "forged", approval(json!({"approver": "shift-leader-b"}))).await);
+    assert!(said.contains("write approver: shift-leader-a"), "{said}");
+    let granted = json!({"metadata": {"name": "makes-approvals"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "makes-approvals"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "shinan-engineers"}]});
+    let roles: Api<k8s_openapi::api::rbac::v1::ClusterRole> = Api::all(stage.client.clone());
+    let role = json!({"metadata": {"name": "makes-approvals"}, "rules": [{"apiGroups": ["platform861.io"], "resources": ["approvals"], "verbs": ["create"]}]});
+    roles.create(&PostParams::default(), &serde_json::from_value(role).expect("a role")).await.expect("a role");
+    let bindings: Api<RoleBinding> = Api::namespaced(stage.client.clone(), DISTRICT);
+    bindings.create(&PostParams::default(), &serde_json::from_value(granted).expect("a binding")).await.expect("a binding");
+    let since = Instant::now();
+    let said = loop {
+        let said = refusal(create(COLLEAGUE, "without-verb", approval(json!({}))).await);
+        // RBAC takes a moment to know of the binding.
+        if said.contains("may not approve maintenancetickets") || since.elapsed() > NOTICED {
+            break said;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(said.contains("duty-engineer-b may not approve maintenancetickets"), "making an Approval is not the right to approve: {said}");
+
+    // The operator: not the requester's, not another plan, not another object of the same name.
+    stage.create("Approval", "of-administrator", approval(json!({"digest": format!("sha256:{}", "0".repeat(64))}))).await;
+    stage.wait("another plan doesn't count", "Approval", "of-administrator", |seen| is(seen, "Counted", "False", "DigestDiffers")).await;
+    create(
+        OTHER_LEADER,
+        "of-older",
+        approval(json!({"subjectRef": {"kind": "MaintenanceTicket", "name": name, "uid": "00000000-0000-0000-0000-000000000000"}})),
+    )
+    .await
+    .expect("created");
+    stage.wait("another object doesn't count", "Approval", "of-older", |seen| is(seen, "Counted", "False", "SubjectGone")).await;
+    let requester: Person = ("duty-engineer-a", "system:masters");
+    create(requester, "of-requester", approval(json!({}))).await.expect("even who may do everything");
+    stage.wait("the requester doesn't count", "Approval", "of-requester", |seen| is(seen, "Counted", "False", "RequesterCannotApprove")).await;
+    let still = stage.wait("nothing counted", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Planned").await;
+    assert_eq!(still["status"]["approvals"]["given"], 0);
+
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--digest", "ffff", "--lang", "en"]);
+    assert!(code == 3 && said.contains("nothing was done"), "{said}");
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--reason", "discussed", "--lang", "en"]);
+    assert!(code == 0 && said.contains("one by one") && said.contains("your approval is counted, 1 of 1"), "{said}");
+    stage.wait("it is approved", "MaintenanceTicket", &name, |seen| is(seen, "Approved", "True", "EnoughApprovals")).await;
+    let approvals =
+        api(&stage.client, "Approval", DISTRICT).list(&kube::api::ListParams::default().fields(&format!("spec.subjectRef.name={name}"))).await.expect("a list");
+    let leaders = approvals.items.iter().find(|found| found.data["spec"]["approver"] == "shift-leader-a").expect("the leader's").clone();
+    let leaders = leaders.metadata.name.expect("a name");
+    let said =
+        refusal(api(&stage.of(OTHER_LEADER).await, "Approval", DISTRICT).delete(&leaders, &DeleteParams::default()).await.map(|_| planned_object(&planned)));
+    assert!(said.contains("ask shift-leader-a"), "nobody takes back another's word: {said}");
+
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "start", &name, "--lang", "en"]);
+    assert!(code == 3 && said.contains("OutsideWindow: no window is for Normal changes"), "{said}");
+    stage.create("MaintenanceWindow", "later", json!({"recurrences": [{"schedule": "* * * * *", "duration": "1h"}]})).await;
+    stage.wait("it is scheduled", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Scheduled" && is(seen, "Blocked", "False", "Clear")).await;
+
+    // A plan that was changed after the approval needs another.
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "plan", &name, "both at once"]);
+    assert_eq!(code, 0, "{said}");
+    stage
+        .wait("the approval is void", "MaintenanceTicket", &name, |seen| {
+            seen["status"]["phase"] == "Planned" && is(seen, "Approved", "False", "ApprovalsMissing")
+        })
+        .await;
+    stage.wait("and says why", "Approval", &leaders, |seen| is(seen, "Counted", "False", "DigestDiffers")).await;
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name]);
+    assert_eq!(code, 0, "{said}");
+    stage.wait("it is scheduled again", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Scheduled").await;
+    for (verb, phase) in [("start", "InProgress"), ("done", "Verifying"), ("resolve", "Closed")] {
+        let (code, said) = stage.p861_as(ENGINEER, &["ticket", verb, &name, "--lang", "en"]);
+        assert!(code == 0 && said.contains(phase), "{verb}: {said}");
+    }
+    stage.delete("MaintenanceWindow", "later").await;
+}
+
+fn planned_object(value: &Value) -> DynamicObject {
+    serde_json::from_value(value.clone()).expect("an object")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_on_duty_is_said_and_the_duty_is_handed_over_with_both_hands() {
+    let stage = stage().await;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::get("Asia/Shanghai").expect("a zone"));
+    let yesterday = today.date().yesterday().expect("a day").to_string();
+    let spec = json!({
+        "people": [{"name": "a", "username": "duty-engineer-a"}, {"name": "b", "username": "duty-engineer-b"}, {"name": "chief"}],
+        "levels": [
+            {"name": "duty", "escalateAfter": "10m", "rotations": [{"name": "daily", "startDate": yesterday, "people": ["a", "b"]}]},
+            {"name": "leader", "rotations": [{"name": "always", "people": ["chief"]}]},
+        ],
+    });
+    stage.create("DutyRoster", "roster", spec).await;
+    let roster = stage.wait("the roster is covered", "DutyRoster", "roster", |seen| is(seen, "Ready", "True", "Covered")).await;
+    // Yesterday's was a, so today's is b; if midnight has passed meanwhile, a again.
+    let on_duty = roster["status"]["current"][0]["person"].as_str().expect("a person").to_owned();
+    let (comes, leaves) = if on_duty == "b" { (COLLEAGUE, ENGINEER) } else { (ENGINEER, COLLEAGUE) };
+    let (code, said) = stage.p861(&["duty", "now", "--lang", "zh"]);
+    assert!(code == 0 && said.contains("未响应 10m 后呼叫") && said.lines().any(|line| line.starts_with("duty") && line.contains(&on_duty)), "{said}");
+    let (code, said) = stage.p861_as(leaves, &["duty", "handover", "--note", "portal overdue", "--lang", "en"]);
+    assert!(code == 0 && said.contains("both of you are called"), "{said}");
+    let given = stage.wait("both are called", "DutyRoster", "roster", |seen| seen["status"]["current"][0]["also"].is_string()).await;
+    assert_ne!(given["status"]["current"][0]["also"], json!(on_duty));
+    let (code, said) = stage.p861_as(comes, &["duty", "take", "--lang", "en"]);
+    assert!(code == 0 && said.contains("Note: portal overdue"), "{said}");
+    let taken = stage.wait("one is called", "DutyRoster", "roster", |seen| seen["status"]["current"][0]["also"].is_null()).await;
+    assert_eq!(taken["status"]["lastHandOver"]["to"], json!(on_duty));
+    let said = refusal(
+        api(&stage.of(LEADER).await, "DutyRoster", DISTRICT).patch("roster", &PatchParams::default(), &Patch::Merge(json!({"spec": {"overrides": []}}))).await,
+    );
+    assert!(said.contains("cannot patch"), "{said}");
+
+    // A gap, and a name that stands nowhere.
+    let patch = json!({"spec": {"levels": [{"name": "duty", "rotations": [{"name": "daily", "start": "00:00", "end": "00:01", "startDate": yesterday, "people": ["a"]}]}]}});
+    api(&stage.client, "DutyRoster", DISTRICT).patch("roster", &PatchParams::default(), &Patch::Merge(patch)).await.expect("patched");
+    stage.wait("the gap is reported", "DutyRoster", "roster", |seen| is(seen, "Ready", "False", "Uncovered")).await;
+    let patch =
+        json!({"spec": {"overrides": [{"startTime": "2026-12-05T20:00:00Z", "endTime": "2026-12-06T08:00:00Z", "person": "a", "substitute": "somebody"}]}});
+    api(&stage.client, "DutyRoster", DISTRICT).patch("roster", &PatchParams::default(), &Patch::Merge(patch)).await.expect("patched");
+    stage.wait("the stranger is named", "DutyRoster", "roster", |seen| is(seen, "Ready", "False", "Invalid")).await;
+    stage.delete("DutyRoster", "roster").await;
 }

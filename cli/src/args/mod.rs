@@ -19,7 +19,9 @@ use std::{ffi::OsString, path::PathBuf};
 /// Backups that are proven, drills that are measured, for the 861 platforms of a city's districts
 #[derive(Clone, Debug, Parser)]
 #[command(name = "p861", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 120)]
-#[command(after_help = "Exit codes: 0 good, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad, 5 a person is waited for, 6 unreachable, 7 --timeout passed, 130 Ctrl-C")]
+#[command(
+    after_help = "Exit codes: 0 good, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad, 5 a person is waited for, 6 unreachable, 7 --timeout passed, 130 Ctrl-C"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -89,6 +91,12 @@ pub enum Command {
     /// Maintenance windows: when something may change
     #[command(subcommand)]
     Window(WindowCommand),
+    /// Tickets: incidents and changes, from the first call to the last note
+    #[command(subcommand)]
+    Ticket(TicketCommand),
+    /// Duty: who has it, and handing it over
+    #[command(subcommand)]
+    Duty(DutyCommand),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -138,4 +146,3 @@ pub fn understands(line: &str) -> bool {
 pub fn is_plugin(program: Option<&OsString>) -> bool {
     program.map(std::path::Path::new).and_then(|path| path.file_stem()).is_some_and(|name| name == "kubectl-p861" || name == "kubectl_p861")
 }
-

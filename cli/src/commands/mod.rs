@@ -6,6 +6,7 @@ mod backup;
 mod completions;
 mod district;
 mod drill;
+mod duty;
 mod list;
 mod man;
 mod page;
@@ -15,6 +16,7 @@ mod restore;
 mod site;
 mod start;
 mod status;
+mod ticket;
 mod window;
 
 // What several nouns show of a drill.
@@ -62,6 +64,8 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Plan(command) => plan::perform(&context, command).await,
         Command::Drill(command) => drill::perform(&context, command).await,
         Command::Window(command) => window::perform(&context, command).await,
+        Command::Ticket(command) => ticket::perform(&context, command).await,
+        Command::Duty(command) => duty::perform(&context, command).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(ExitStatus::Good),
     }
 }

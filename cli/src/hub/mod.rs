@@ -9,7 +9,7 @@ mod write;
 pub use connect::{connect_site, site_client};
 pub use follow::{Seen, follow};
 pub use read::{Kind, Listing, Read};
-pub use write::{Run, append_action, create_run};
+pub use write::{Run, append, append_action, create_run, create_stamped};
 
 use crate::{
     args::Global,

@@ -3,12 +3,14 @@
 mod commands;
 mod failures;
 mod help;
+mod maintenance;
 mod reasons;
 mod words;
 
 pub use commands::*;
 pub use failures::*;
 pub use help::translate;
+pub use maintenance::*;
 pub use reasons::reason;
 pub use words::*;
 
@@ -27,7 +29,11 @@ impl Language {
     pub fn choose(asked: Option<Self>, environment: impl Fn(&str) -> Option<String>) -> Self {
         let of_locale = |locale: &str| if locale.to_ascii_lowercase().starts_with("zh") { Self::Zh } else { Self::En };
         asked.unwrap_or_else(|| {
-            ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter_map(|name| environment(name)).find(|value| !value.is_empty()).map_or(Self::En, |value| of_locale(&value))
+            ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .iter()
+                .filter_map(|name| environment(name))
+                .find(|value| !value.is_empty())
+                .map_or(Self::En, |value| of_locale(&value))
         })
     }
 

@@ -8,7 +8,7 @@ use crate::{
     metrics::Metrics,
 };
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::{
     conditions::{self, Verdict},
     maintenance::window::{self, Window},
@@ -36,7 +36,7 @@ impl Drive for WindowDriver {
         status.observed_generation = object.metadata.generation;
         let windows = windows_for(context, &namespace).await?;
         let freezes = freezes_of(&windows);
-        let (verdict, next) = match Window::parse(&object.spec, &zone_of(context, &namespace).await?) {
+        let (verdict, next) = match Window::parse(&object.spec, &zone_of(&context.client, &namespace).await?) {
             Ok(parsed) => {
                 let opening = parsed.over_all(&freezes, now);
                 status.next_open_time = opening.next_open_time.map(Time);
@@ -68,7 +68,7 @@ impl Drive for WindowDriver {
 
 /// From now until then, at least half a second: what is due is looked at after it came.
 pub fn until(then: Option<Timestamp>, now: Timestamp) -> Duration {
-    let wait = then.and_then(|then| Duration::try_from(then.duration_since(now)).ok()).unwrap_or(Duration::from_secs(3_600));
+    let wait = then.and_then(|then| Duration::try_from(then.duration_since(now)).ok()).unwrap_or(Duration::from_hours(1));
     wait.max(Duration::from_millis(500))
 }
 
@@ -87,8 +87,8 @@ pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
 }
 
 /// The time zone of a namespace's schedules: its district's, or the default for what is the city's.
-pub async fn zone_of(context: &Context, namespace: &str) -> Result<String> {
-    let districts: Api<District> = Api::all(context.client.clone());
+pub async fn zone_of(client: &Client, namespace: &str) -> Result<String> {
+    let districts: Api<District> = Api::all(client.clone());
     let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
     let district = list.items.iter().find(|district| district.hub_namespace() == namespace);
     Ok(district.map_or_else(|| window::DEFAULT_ZONE.to_owned(), |district| district.spec.time_zone.clone()))

@@ -35,16 +35,22 @@ pub fn lone() -> Arc<Lone> {
     if let Some(running) = shared.upgrade() {
         return running;
     }
-    let server = Arc::new(Lone::start());
-    let kubeconfig = server.kubeconfig().to_string_lossy().into_owned();
-    for (chart, namespace) in [("p861-crds", "default"), ("p861", "p861-system")] {
-        helm(&["install", chart, chart, "--kubeconfig", &kubeconfig, "--namespace", namespace, "--create-namespace"]).expect("the chart installs");
-    }
+    let server = Arc::new(Lone::start_with_charts());
     *shared = Arc::downgrade(&server);
     server
 }
 
 impl Lone {
+    /// A server of its own with both charts installed: for a test that kills or changes what others need.
+    pub fn start_with_charts() -> Self {
+        let server = Self::start();
+        let kubeconfig = server.kubeconfig().to_string_lossy().into_owned();
+        for (chart, namespace) in [("p861-crds", "default"), ("p861", "p861-system")] {
+            helm(&["install", chart, chart, "--kubeconfig", &kubeconfig, "--namespace", namespace, "--create-namespace"]).expect("the chart installs");
+        }
+        server
+    }
+
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [etcd, peer, api] = free_ports();
