@@ -1,6 +1,6 @@
 //! What every controller has at hand.
 
-use crate::{leader::Leadership, metrics::Metrics, runs::RunCache, sites::Sites};
+use crate::{alerts::Heartbeats, leader::Leadership, metrics::Metrics, runs::RunCache, sites::Sites};
 use kube::Client;
 
 /// Shared by all controllers of a process.
@@ -24,4 +24,6 @@ pub struct Context {
     pub image_pull_policy: String,
     /// Runs that this process has claimed.
     pub runs: RunCache,
+    /// When each site's heartbeat was last heard.
+    pub heartbeats: Heartbeats,
 }

@@ -2,6 +2,7 @@
 //!
 //! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
 
+mod alerts;
 mod context;
 mod controllers;
 mod drive;
@@ -108,8 +109,10 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let ready = Arc::new(AtomicBool::new(false));
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
     let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
+    let desk = alerts::Desk::new(client.clone(), &arguments.namespace, leadership.clone(), metrics.clone());
+    let heartbeats = desk.heartbeats.clone();
     tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, health).await {
+        if let Err(error) = server::serve(listener, health, desk).await {
             tracing::error!("the health server ended: {error}");
             std::process::exit(1);
         }
@@ -126,6 +129,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         _ = interrupt.recv() => return Ok(()),
     }
     tracing::info!(identity = arguments.identity, "leads");
+    heartbeats.listen_from(jiff::Timestamp::now());
     let context = Context {
         sites: sites::Sites::new(client.clone(), &arguments.namespace),
         client: client.clone(),
@@ -136,6 +140,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         image: arguments.image,
         image_pull_policy: arguments.image_pull_policy,
         runs: runs::RunCache::default(),
+        heartbeats,
     };
     let controllers = futures::future::join_all([
         tokio::spawn(drive(context.clone(), controllers::site::SiteDriver)),

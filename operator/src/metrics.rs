@@ -38,6 +38,10 @@ pub struct Metrics {
     pub tickets_overdue: IntGaugeVec,
     /// 1 while every level of a roster has somebody on duty.
     pub duty_covered: IntGaugeVec,
+    /// Posts of Alertmanager, by what became of them.
+    pub alert_posts: IntCounterVec,
+    /// 1 while every site's heartbeat is heard.
+    pub alerts_arrive: IntGaugeVec,
     /// 1 while a window is open.
     pub window_open: IntGaugeVec,
     /// Objects that can't be read.
@@ -97,6 +101,8 @@ impl Metrics {
             tickets: whole("p861_tickets", "Tickets that have not ended", &["district", "type", "priority"])?,
             tickets_overdue: whole("p861_tickets_overdue", "Tickets that are late", &["district", "clock"])?,
             duty_covered: whole("p861_duty_covered", "1 while every level has somebody on duty", &["district", "roster"])?,
+            alert_posts: counter("p861_alert_posts_total", "Posts of Alertmanager by result", &["result"])?,
+            alerts_arrive: whole("p861_alerts_arrive", "1 while every heartbeat is heard", &["district", "roster"])?,
             window_open: whole("p861_window_open", "1 while the window is open", &["district", "window"])?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,

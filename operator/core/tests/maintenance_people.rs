@@ -3,14 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use p861_core::maintenance::{
     approval::{Given, Subject, Void, count},
-    roster::{Duty, Roster},
+    roster::{Duty, Heard, Roster, heartbeat_verdict},
     window::DEFAULT_ZONE,
 };
 use p861_crds::{
     DutyRosterSpec,
     maintenance::{
         approval::{ApprovalDecision, ApprovalSpec, Purpose},
-        roster::{DutyActionKind, HandOver},
+        roster::{DutyActionKind, HandOver, Heartbeat},
     },
 };
 use proptest::prelude::*;
@@ -264,4 +264,18 @@ proptest! {
         }
         prop_assert!(until.is_none_or(|until| until > at && roster.who("duty", until) != now));
     }
+}
+
+#[test]
+fn silence_is_told_from_a_beginning_and_from_a_heart_that_beats() {
+    let heartbeat = Heartbeat { alert_name: "Watchdog".into(), max_silence: "5m".into() };
+    let now = time("2026-11-24T00:10:00Z");
+    let site = |name: &str, last: &str, heard| Heard { site: name.into(), last: time(last), heard };
+    let reason = |sites: &[Heard]| heartbeat_verdict(&heartbeat, sites, now).map(|verdict| (verdict.reason, verdict.status));
+    let (fresh, old) = ("2026-11-24T00:08:00Z", "2026-11-24T00:04:59Z");
+    assert_eq!(reason(&[site("a", fresh, true), site("b", fresh, true)]), Some(("HeartbeatSeen".into(), Some(true))));
+    assert_eq!(reason(&[site("a", fresh, true), site("b", fresh, false)]), None, "it has just begun to listen");
+    assert_eq!(reason(&[site("a", fresh, true), site("b", old, false)]), Some(("HeartbeatMissing".into(), Some(false))));
+    assert_eq!(reason(&[site("a", old, true)]), Some(("HeartbeatMissing".into(), Some(false))));
+    assert_eq!(reason(&[]), Some(("NoAlertmanager".into(), None)));
 }

@@ -1,25 +1,25 @@
 //! DutyRoster: who is on duty, and was the duty handed over.
 
 use super::{
-    all,
+    all, district_of,
     window::{until, zone_of},
 };
 use crate::{
     context::Context,
     drive::{Drive, announce, record_unless_changed},
-    error::Result,
+    error::{Result, Tried as _},
     metrics::Metrics,
 };
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::{Api, ResourceExt, api::ListParams};
 use p861_core::{
     conditions::{self, Verdict},
     maintenance::{
-        roster::{Roster, as_level},
+        roster::{Heard, Roster, as_level, heartbeat_verdict},
         ticket::clocks::Level,
     },
 };
-use p861_crds::{DutyRoster, DutyRosterStatus, maintenance::roster::PriorityClock};
+use p861_crds::{DutyRoster, DutyRosterStatus, Site, maintenance::roster::PriorityClock};
 use std::{sync::Arc, time::Duration};
 
 /// How often a roster is looked at, at most.
@@ -34,6 +34,7 @@ impl Drive for RosterDriver {
 
     fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.duty_covered.remove_label_values(&[namespace, name]);
+        let _ = metrics.alerts_arrive.remove_label_values(&[namespace, name]);
     }
 
     async fn pass(&self, context: &Context, object: Arc<DutyRoster>, now: Timestamp) -> Result<Duration> {
@@ -57,7 +58,16 @@ impl Drive for RosterDriver {
             .duty_covered
             .with_label_values(&[&namespace, &name])
             .set(i64::from(!status.current.is_empty() && status.current.iter().all(|level| level.person.is_some())));
-        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), object.metadata.generation, now);
+        let mut verdicts = vec![verdict];
+        verdicts.extend(alerts_arrive(context, &namespace, &object, now).await?);
+        let silent_before = status.conditions.iter().any(|condition| condition.reason == "HeartbeatMissing");
+        if let Some(silent) = verdicts.iter().find(|verdict| verdict.reason == "HeartbeatMissing").filter(|_| !silent_before) {
+            told.push(("HeartbeatMissing", silent.message.clone(), true));
+        }
+        status.conditions = conditions::apply(&status.conditions, &verdicts, object.metadata.generation, now);
+        if let Some(arrives) = status.conditions.iter().find(|condition| condition.type_ == "AlertsArrive") {
+            context.metrics.alerts_arrive.with_label_values(&[&namespace, &name]).set(i64::from(arrives.status != "False"));
+        }
         if !record_unless_changed(&context.client, &context.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
@@ -66,6 +76,27 @@ impl Drive for RosterDriver {
         }
         Ok(until(next, now).min(PERIOD))
     }
+}
+
+/// Whether the heartbeat of every site that has an Alertmanager is heard. None: nothing is known yet, and what was said before stays.
+async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<Verdict>> {
+    let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
+    let sites = Api::<Site>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
+    let with_alerts = sites.iter().filter(|site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some())).map(ResourceExt::name_any);
+    let names: Vec<String> = match district_of(&context.client, namespace).await {
+        Ok(district) => with_alerts.filter(|name| district.spec.sites.iter().any(|site| site.site_ref.name == *name)).collect(),
+        // The city's roster hears every site.
+        Err(_) if namespace == context.namespace => with_alerts.collect(),
+        Err(error) => return Err(error),
+    };
+    let heard: Vec<Heard> = names
+        .into_iter()
+        .map(|site| {
+            let (last, heard) = context.heartbeats.last(&site, &heartbeat.alert_name);
+            Heard { site, last, heard }
+        })
+        .collect();
+    Ok(heartbeat_verdict(heartbeat, &heard, now))
 }
 
 fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterStatus, told: &mut Vec<(&'static str, String, bool)>, now: Timestamp) {

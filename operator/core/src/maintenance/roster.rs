@@ -14,7 +14,7 @@ use jiff::{
 };
 use p861_crds::{
     DutyRosterSpec, Time,
-    maintenance::roster::{DutyActionKind, DutyLevel, HandOver, OnDuty, Rotation},
+    maintenance::roster::{DutyActionKind, DutyLevel, HandOver, Heartbeat, OnDuty, Rotation},
 };
 use std::collections::BTreeSet;
 
@@ -313,4 +313,31 @@ impl Roster {
 /// A level as an escalation needs it. A duration that can't be read is refused at admission; one that slipped in means never.
 pub fn as_level(level: &DutyLevel) -> Level {
     Level { name: level.name.clone(), escalate_after: level.escalate_after.as_ref().and_then(|wait| parse_duration(&wait.0).ok()) }
+}
+
+/// When a site's heartbeat was last heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The site.
+    pub site: String,
+    /// When; or since when it is listened to, if never.
+    pub last: Timestamp,
+    /// Whether it was ever heard.
+    pub heard: bool,
+}
+
+/// Whether alerts arrive. None: it is not known yet, and what was said before stays. Messages name no times that pass, so that nothing is written for a
+/// heart that beats.
+pub fn heartbeat_verdict(heartbeat: &Heartbeat, sites: &[Heard], now: Timestamp) -> Option<Verdict> {
+    if sites.is_empty() {
+        return Some(Verdict::unknown("AlertsArrive", "NoAlertmanager", "no site of the roster has spec.monitoring.alertmanager"));
+    }
+    // A duration that can't be read is refused at admission; one that slipped in allows no silence.
+    let allowed = parse_duration(&heartbeat.max_silence.0).unwrap_or(SignedDuration::ZERO);
+    let silent: Vec<&str> = sites.iter().filter(|site| after(site.last, allowed) < now).map(|site| site.site.as_str()).collect();
+    if !silent.is_empty() {
+        let message = format!("{} not heard from {} for more than {}: is Alertmanager there, and does its receiver post to the operator?", heartbeat.alert_name, silent.join(", "), heartbeat.max_silence);
+        return Some(Verdict::bad("AlertsArrive", "HeartbeatMissing", message));
+    }
+    sites.iter().all(|site| site.heard).then(|| Verdict::good("AlertsArrive", "HeartbeatSeen", sites.iter().map(|site| site.site.as_str()).collect::<Vec<_>>().join(" and ")))
 }
