@@ -73,11 +73,19 @@ impl Heartbeats {
     }
 }
 
-/// The digest of the token, and when it was read.
-#[derive(Debug)]
+/// The token of Secret `p861-alerts`: what Alertmanager shows, and what links are sealed with.
+#[derive(Clone)]
+pub struct Keys {
+    client: Client,
+    namespace: String,
+    leadership: Leadership,
+    token: Arc<Mutex<Option<Token>>>,
+}
+
+/// The token, and when it was read.
 struct Token {
     read: Instant,
-    digest: Vec<u8>,
+    token: Vec<u8>,
 }
 
 /// What a post needs.
@@ -93,7 +101,8 @@ pub struct Desk {
     pub metrics: Metrics,
     /// Heartbeats.
     pub heartbeats: Heartbeats,
-    token: Arc<Mutex<Option<Token>>>,
+    /// The token.
+    pub keys: Keys,
     /// Two posts at once would both open the same ticket, and one would fail.
     one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
@@ -101,7 +110,8 @@ pub struct Desk {
 impl Desk {
     /// A desk that has seen nothing yet.
     pub fn new(client: Client, namespace: &str, leadership: Leadership, metrics: Metrics) -> Self {
-        Self { client, namespace: namespace.to_owned(), leadership, metrics, heartbeats: Heartbeats::default(), token: Arc::default(), one_at_a_time: Arc::default() }
+        let keys = Keys { client: client.clone(), namespace: namespace.to_owned(), leadership: leadership.clone(), token: Arc::default() };
+        Self { client, namespace: namespace.to_owned(), leadership, metrics, heartbeats: Heartbeats::default(), keys, one_at_a_time: Arc::default() }
     }
 
     /// Its route.
@@ -119,13 +129,15 @@ impl Desk {
         }
         (code, format!("{text}\n"))
     }
+}
 
-    /// The token's digest, from the Secret; made at random if there is none.
-    async fn token_digest(&self) -> Result<Vec<u8>> {
-        if let Some(Token { read, digest }) = self.token.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+impl Keys {
+    /// The token, from the Secret; made at random if there is none.
+    pub async fn token(&self) -> Result<Vec<u8>> {
+        if let Some(Token { read, token }) = self.token.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
             && read.elapsed() < TOKEN_KEPT
         {
-            return Ok(digest.clone());
+            return Ok(token.clone());
         }
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let secret = match secrets.get_opt(SECRET).await.tried(|| format!("read Secret {SECRET}"))? {
@@ -137,16 +149,8 @@ impl Desk {
         if token.len() < 16 {
             return Err(Error::invalid("TokenMissing", format!("Secret {}/{SECRET} has no key token of at least 16 characters", self.namespace)));
         }
-        let digest = Sha256::digest(&token).to_vec();
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(Token { read: Instant::now(), digest: digest.clone() });
-        Ok(digest)
-    }
-
-    /// The name by which the API server knows the operator.
-    async fn own_name(&self) -> Result<String> {
-        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
-        let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| "ask for the operator's own name".into())?;
-        review.status.and_then(|status| status.user_info).and_then(|user| user.username).ok_or_else(|| Error::Internal("the API server does not say who the operator is".into()))
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(Token { read: Instant::now(), token: token.clone() });
+        Ok(token)
     }
 
     async fn make_token(&self, secrets: &Api<Secret>) -> Result<Secret> {
@@ -162,17 +166,24 @@ impl Desk {
     }
 }
 
+/// The name by which the API server knows the operator.
+pub async fn own_name(client: &Client) -> Result<String> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| "ask for the operator's own name".into())?;
+    review.status.and_then(|status| status.user_info).and_then(|user| user.username).ok_or_else(|| Error::Internal("the API server does not say who the operator is".into()))
+}
+
 async fn receive(State(desk): State<Desk>, Path(site): Path<String>, headers: HeaderMap, body: Body) -> (StatusCode, String) {
     if !desk.leadership.holds() {
         return desk.answer("notLeader", StatusCode::SERVICE_UNAVAILABLE, "another replica leads: try again");
     }
-    let digest = match desk.token_digest().await {
-        Ok(digest) => digest,
+    let token = match desk.keys.token().await {
+        Ok(token) => token,
         Err(error) => return desk.answer("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     };
     let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")).unwrap_or_default();
     // Digests are compared, so that the time it takes tells nothing of the token.
-    if Sha256::digest(given.trim_ascii()).as_slice() != digest.as_slice() {
+    if Sha256::digest(given.trim_ascii()) != Sha256::digest(&token) {
         return desk.answer("unauthorized", StatusCode::UNAUTHORIZED, format!("give the token of Secret {SECRET} as bearer token"));
     }
     let bytes = match tokio::time::timeout(ARRIVES, to_bytes(body, LARGEST)).await {
@@ -259,7 +270,7 @@ async fn store(desk: &Desk, namespace: &str, site: &str, group_key: &str, alerts
             Intake::Open { name, mut spec, alerts } => {
                 desk.leadership.ensure()?;
                 // Where the cluster doesn't fill it in, admission wants to read it.
-                spec.requested_by = Some(desk.own_name().await?);
+                spec.requested_by = Some(own_name(&desk.client).await?);
                 match api.create(&PostParams::default(), &MaintenanceTicket::new(&name, *spec)).await {
                     Ok(ticket) => (ticket, alerts),
                     Err(error) if is_conflict(&error) => continue,

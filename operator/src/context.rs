@@ -1,6 +1,6 @@
 //! What every controller has at hand.
 
-use crate::{alerts::Heartbeats, leader::Leadership, metrics::Metrics, runs::RunCache, sites::Sites};
+use crate::{alerts::{Heartbeats, Keys}, leader::Leadership, metrics::Metrics, runs::RunCache, sites::Sites};
 use kube::Client;
 
 /// Shared by all controllers of a process.
@@ -26,4 +26,8 @@ pub struct Context {
     pub runs: RunCache,
     /// When each site's heartbeat was last heard.
     pub heartbeats: Heartbeats,
+    /// The key of links in messages.
+    pub keys: Keys,
+    /// Where people reach the links.
+    pub public_url: Option<String>,
 }

@@ -9,12 +9,15 @@ mod drive;
 mod effects;
 mod error;
 mod leader;
+mod links;
 mod metrics;
 mod movers;
+mod notify;
 mod reports;
 mod runs;
 mod server;
 mod sites;
+mod smtp;
 
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -71,6 +74,9 @@ struct RunArguments {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "P861_LISTEN", default_value = "0.0.0.0:8080")]
     listen: String,
+    /// Where people's telephones reach this address from, for the links in messages; none without it.
+    #[arg(long, env = "P861_PUBLIC_URL")]
+    public_url: Option<String>,
 }
 
 #[tokio::main]
@@ -110,9 +116,10 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
     let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
     let desk = alerts::Desk::new(client.clone(), &arguments.namespace, leadership.clone(), metrics.clone());
-    let heartbeats = desk.heartbeats.clone();
+    let (heartbeats, keys) = (desk.heartbeats.clone(), desk.keys.clone());
+    let links = links::Links { client: client.clone(), keys: keys.clone(), leadership: leadership.clone() };
     tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, health, desk).await {
+        if let Err(error) = server::serve(listener, health, desk.router().merge(links.router())).await {
             tracing::error!("the health server ended: {error}");
             std::process::exit(1);
         }
@@ -141,6 +148,8 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         image_pull_policy: arguments.image_pull_policy,
         runs: runs::RunCache::default(),
         heartbeats,
+        keys,
+        public_url: arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty()),
     };
     let controllers = futures::future::join_all([
         tokio::spawn(drive(context.clone(), controllers::site::SiteDriver)),
@@ -154,7 +163,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         tokio::spawn(drive(context.clone(), controllers::window::WindowDriver)),
         tokio::spawn(drive(context.clone(), controllers::ticket::TicketDriver::default())),
         tokio::spawn(drive(context.clone(), controllers::approval::ApprovalDriver)),
-        tokio::spawn(drive(context.clone(), controllers::roster::RosterDriver)),
+        tokio::spawn(drive(context.clone(), controllers::roster::RosterDriver::default())),
     ]);
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

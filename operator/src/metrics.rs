@@ -42,6 +42,10 @@ pub struct Metrics {
     pub alert_posts: IntCounterVec,
     /// 1 while every site's heartbeat is heard.
     pub alerts_arrive: IntGaugeVec,
+    /// Messages about open tickets that could not be delivered yet.
+    pub messages_undelivered: IntGaugeVec,
+    /// 1 if the newest test message reached everybody.
+    pub people_reachable: IntGaugeVec,
     /// 1 while a window is open.
     pub window_open: IntGaugeVec,
     /// Objects that can't be read.
@@ -103,6 +107,8 @@ impl Metrics {
             duty_covered: whole("p861_duty_covered", "1 while every level has somebody on duty", &["district", "roster"])?,
             alert_posts: counter("p861_alert_posts_total", "Posts of Alertmanager by result", &["result"])?,
             alerts_arrive: whole("p861_alerts_arrive", "1 while every heartbeat is heard", &["district", "roster"])?,
+            messages_undelivered: whole("p861_messages_undelivered", "Messages that were tried and not delivered yet", &["district"])?,
+            people_reachable: whole("p861_people_reachable", "1 if the newest test message reached everybody", &["district", "roster"])?,
             window_open: whole("p861_window_open", "1 while the window is open", &["district", "window"])?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,

@@ -1,7 +1,7 @@
 //! What the commands of the room *maintenance* say.
 
 use super::{Bilingual, Word, both};
-use p861_crds::maintenance::ticket::{ClockName, TicketActionKind, TicketPhase, TicketType};
+use p861_crds::maintenance::ticket::{ClockName, NotificationState, TicketActionKind, TicketPhase, TicketType};
 
 /// An empty list.
 pub fn no_tickets(namespace: &str) -> Bilingual {
@@ -187,4 +187,14 @@ pub fn not_on_roster(person: &str, roster: &str) -> Bilingual {
         format!("you are {person}, who is not in spec.people of roster {roster}: nothing was handed over"),
         format!("您是 {person}，不在值班表 {roster} 的 spec.people 中：未交接"),
     )
+}
+
+/// The word for where a message stands.
+pub fn notification_state(state: NotificationState, late: bool) -> Word {
+    match (state, late) {
+        (NotificationState::Pending, _) => Word { en: "waiting", zh: "待送达" },
+        (NotificationState::Delivered, false) => Word { en: "delivered", zh: "已送达" },
+        (NotificationState::Delivered, true) => Word { en: "delivered late", zh: "迟到送达" },
+        (NotificationState::Dropped, _) => Word { en: "not needed any more", zh: "已不需要" },
+    }
 }

@@ -61,6 +61,8 @@ pub fn reason(reason: &str) -> Option<Word> {
         "ReportOverdue" => Word { en: "not reported in time", zh: "报告超时" },
         "Covered" => Word { en: "every level is covered", zh: "各级均有人值班" },
         "Uncovered" => Word { en: "nobody is on duty", zh: "无人值班" },
+        "Delivered" => Word { en: "delivered", zh: "试呼已送达" },
+        "NotDelivered" => Word { en: "not delivered to all", zh: "试呼未全部送达" },
         "HeartbeatSeen" => Word { en: "alerts arrive", zh: "告警通路正常" },
         "HeartbeatMissing" => Word { en: "alerts do not arrive", zh: "告警通路中断" },
         "Done" => Word { en: "done", zh: "完成" },

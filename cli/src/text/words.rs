@@ -94,6 +94,7 @@ words! {
     F_ROLLBACK: "how back", "回退";
     F_DIGEST: "digest", "摘要";
     F_ALERT: "alert", "告警";
+    F_TOLD: "told", "通知";
     OPEN: "OPEN", "开放";
     OPENS: "OPENS", "下次开放";
     CLOSES: "CLOSES", "关闭";
@@ -249,6 +250,7 @@ pub fn condition(kind: &str) -> Option<Word> {
         "Blocked" => Word { en: "Unblocked", zh: "无阻碍" },
         "WithinClocks" => Word { en: "WithinClocks", zh: "未超时" },
         "Counted" => Word { en: "Counted", zh: "有效" },
+        "PeopleReachable" => Word { en: "PeopleReachable", zh: "人员可达" },
         "AlertsArrive" => Word { en: "AlertsArrive", zh: "告警通路" },
         "OffSite" => Word { en: "OffSite", zh: "异地" },
         _ => return None,

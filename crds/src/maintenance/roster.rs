@@ -1,6 +1,6 @@
 //! DutyRoster: who is on duty, when, and who is called after whom.
 
-use super::super::common::{Condition, Duration, Time};
+use super::super::common::{Condition, Duration, ObjectReference, Time};
 use super::ticket::Priority;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -32,6 +32,17 @@ pub struct DutyRosterSpec {
     /// Everybody who stands on it.
     #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub people: Vec<Person>,
+    /// Secret of the namespace with everybody's addresses: keys `<person>.mail`, `<person>.phone`. Read by the notifier only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses_secret_ref: Option<ObjectReference>,
+    /// How people are told; each is told by every channel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub channels: Vec<Channel>,
+    /// When everybody gets a test message each day, for example "09:00".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    pub test_message_at: Option<String>,
     /// The first is called at once, each next one when the one before has not acknowledged.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub levels: Vec<DutyLevel>,
@@ -63,6 +74,59 @@ pub struct Person {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub username: Option<String>,
+}
+
+/// A way to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.webhook) != has(self.smtp)").message("give exactly one of webhook and smtp"))]
+pub struct Channel {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// A server that takes JSON, and calls or writes to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookChannel>,
+    /// A mail server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpChannel>,
+}
+
+/// A server that takes JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookChannel {
+    /// Secret with its `url`, and `ca.crt` if its certificate is of an authority of one's own.
+    pub url_secret_ref: ObjectReference,
+}
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SmtpChannel {
+    /// Its `host:port`.
+    #[schemars(regex(pattern = "^[^:/ ]+:[0-9]{1,5}$"))]
+    pub server: String,
+    /// Whom mails come from.
+    #[schemars(length(min = 3, max = 320))]
+    pub from: String,
+    /// Secret with `username` and `password`, and `ca.crt` if its certificate is of an authority of one's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<ObjectReference>,
+    /// How the connection is kept private.
+    #[serde(default)]
+    pub security: SmtpSecurity,
+}
+
+/// How a connection to a mail server is kept private.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum SmtpSecurity {
+    /// TLS from the first byte (port 465).
+    #[default]
+    Tls,
+    /// TLS by STARTTLS, never without (port 587).
+    StartTls,
+    /// Not at all: only for a server on the same machine.
+    None,
 }
 
 /// Those who are called together.
@@ -210,10 +274,25 @@ pub struct DutyRosterStatus {
     /// The newest hand-over. Until it is taken, both are called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_hand_over: Option<HandOver>,
-    /// Ready, AlertsArrive.
+    /// The newest test message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_test: Option<TestMessage>,
+    /// Ready, AlertsArrive, PeopleReachable.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// A test message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestMessage {
+    /// When it was due.
+    pub time: Time,
+    /// To so many it was delivered; absent while it is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<i32>,
+    /// Of so many.
+    pub total: i32,
 }
 
 /// Who is on duty in a level.

@@ -526,6 +526,52 @@ pub enum EscalationState {
     Exhausted,
 }
 
+/// A message to a person about a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketNotification {
+    /// To whom.
+    pub person: String,
+    /// By which channel of the roster.
+    pub channel: String,
+    /// Because of which level.
+    pub level: String,
+    /// Where it stands.
+    pub state: NotificationState,
+    /// Since when it stands there.
+    pub time: Time,
+    /// When it was to be sent.
+    pub due_time: Time,
+    /// How often it was tried.
+    #[serde(default)]
+    pub attempts: i32,
+    /// When it is tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_time: Option<Time>,
+    /// It was delivered late, and said so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub late: bool,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NotificationState {
+    /// It is kept, and tried again.
+    Pending,
+    /// The receiver has it.
+    Delivered,
+    /// Nobody waits for it any more.
+    Dropped,
+}
+
 /// How many people agreed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -604,6 +650,10 @@ pub struct MaintenanceTicketStatus {
     /// Who is called next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Escalation>,
+    /// Who was told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["person", "channel"]))]
+    pub notifications: Vec<TicketNotification>,
     /// Actions that were not possible; the newest 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused_actions: Vec<RefusedAction>,

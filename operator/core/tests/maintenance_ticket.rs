@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_core::maintenance::{
     approval::Tally,
+    notify::{self, Outcome},
     ticket::{
         Access, Block, BlockReason, Decision, Facts, clocks,
         clocks::Level,
@@ -14,8 +15,9 @@ use p861_core::maintenance::{
 };
 use p861_crds::{
     MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
+    maintenance::roster::OnDuty,
     maintenance::ticket::{
-        AlertState, ClockName, ClockState, EscalationState, Grade, Priority, Resolution, TicketAction, TicketActionKind, TicketAlert, TicketPhase, TicketType,
+        AlertState, NotificationState, TicketNotification, ClockName, ClockState, EscalationState, Grade, Priority, Resolution, TicketAction, TicketActionKind, TicketAlert, TicketPhase, TicketType,
     },
 };
 use proptest::prelude::*;
@@ -63,11 +65,13 @@ struct World {
     opening: Option<Opening>,
     freeze: Option<String>,
     obstacles: Vec<Block>,
+    current: Vec<OnDuty>,
+    channels: Vec<String>,
 }
 
 impl World {
     fn of(spec: MaintenanceTicketSpec) -> Self {
-        Self { spec, status: MaintenanceTicketStatus::default(), tally: Tally::default(), opening: None, freeze: None, obstacles: vec![] }
+        Self { spec, status: MaintenanceTicketStatus::default(), tally: Tally::default(), opening: None, freeze: None, obstacles: vec![], current: vec![], channels: vec![] }
     }
 
     fn pass(&mut self, minutes: i64) -> Decision {
@@ -78,6 +82,8 @@ impl World {
             created: after(0),
             clocks: &[],
             levels: &levels,
+            current: &self.current,
+            channels: &self.channels,
             tally: self.tally.clone(),
             access: Access { opening: self.opening.clone(), freeze: self.freeze.clone(), zone: TimeZone::UTC },
             obstacles: self.obstacles.clone(),
@@ -392,5 +398,66 @@ proptest! {
         world.pass(0);
         prop_assert_eq!(world.status.observed_actions, i32::try_from(actions.len()).ok());
         prop_assert!(world.status.refused_actions.iter().all(|refused| !refused.why.is_empty()));
+    }
+}
+
+fn on_duty() -> Vec<OnDuty> {
+    let level = |level: &str, person: &str, also: Option<&str>| OnDuty { level: level.into(), person: Some(person.into()), also: also.map(str::to_owned), until_time: None };
+    vec![level("duty", "b", Some("c")), level("leader", "lead", None), level("director", "chief", None)]
+}
+
+fn told(notifications: &[TicketNotification], state: NotificationState) -> Vec<String> {
+    notifications.iter().filter(|notification| notification.state == state).map(|notification| format!("{} by {}", notification.person, notification.channel)).collect()
+}
+
+#[test]
+fn who_is_called_is_told_once_by_each_channel_and_late_if_the_receiver_was_away() {
+    let mut world = World::of(incident());
+    (world.current, world.channels) = (on_duty(), vec!["message".into(), "mail".into()]);
+    world.pass(0);
+    assert_eq!(told(&world.status.notifications, NotificationState::Pending), ["b by message", "b by mail", "c by message", "c by mail"]);
+    let outcome = |person: &str, channel: &str, minutes: i64, result: Result<(), String>| Outcome { person: person.into(), channel: channel.into(), at: after(minutes), result };
+    notify::settle(&mut world.status.notifications, &outcome("b", "message", 0, Ok(())));
+    notify::settle(&mut world.status.notifications, &outcome("b", "mail", 0, Err("connection refused".into())));
+    let again = world.pass(0);
+    assert!(again.next.is_some_and(|next| next > after(0) || notify::due(&world.status.notifications, after(0)).count() == 2));
+    assert_eq!(notify::due(&world.status.notifications, after(0)).map(|due| due.person.clone()).collect::<Vec<_>>(), ["c", "c"], "what failed waits a little");
+    notify::settle(&mut world.status.notifications, &outcome("b", "mail", 9, Ok(())));
+    let late: Vec<bool> = world.status.notifications.iter().filter(|known| known.state == NotificationState::Delivered).map(|known| known.late).collect();
+    assert_eq!(late, [false, true]);
+    notify::settle(&mut world.status.notifications, &outcome("b", "mail", 9, Err("again".into())));
+    assert_eq!(told(&world.status.notifications, NotificationState::Delivered).len(), 2, "what was delivered stays delivered");
+    world.pass(10);
+    assert!(told(&world.status.notifications, NotificationState::Pending).contains(&"lead by mail".to_owned()), "the next level");
+    world.act(11, action(TicketActionKind::Acknowledge, "b"));
+    assert_eq!(told(&world.status.notifications, NotificationState::Pending), Vec::<String>::new(), "nobody waits for it any more");
+    assert_eq!(notify::next(&world.status.notifications), None);
+}
+
+#[test]
+fn a_message_says_what_where_who_and_that_it_is_late() {
+    let mut world = World::of(incident());
+    (world.current, world.channels) = (on_duty(), vec!["mail".into()]);
+    world.pass(0);
+    let notification = &world.status.notifications[0];
+    let message = |minutes| notify::message("inc-1", &world.spec, Some(Priority::P1), notification, Some("https://hub/ack/x"), &TimeZone::UTC, after(minutes));
+    let on_time = message(0);
+    assert_eq!(on_time.subject, "[P1] Site unreachable");
+    assert!(on_time.body.contains("https://hub/ack/x") && on_time.body.contains("inc-1") && !on_time.body.contains("LATE"), "{}", on_time.body);
+    assert!(message(30).subject.contains("LATE") && message(30).body.contains("2026-12-07 19:06:12"), "{:?}", message(30));
+    let (a, b) = (notify::seal(b"key", "uid", after(5), "b"), notify::seal(b"key", "uid", after(5), "c"));
+    assert!(a != b && a != notify::seal(b"key", "uid", after(6), "b") && a != notify::seal(b"other", "uid", after(5), "b"), "a link is for one person, once");
+}
+
+#[test]
+fn a_mail_carries_chinese_and_nobody_adds_a_line_to_it() {
+    let message = notify::Message { subject: format!("[P1] {}\r\nBcc: x@y", "门户打不开".repeat(8)), body: "你好\n.\nend".into() };
+    let text = notify::mail("p861@x", "a@y", &message, "id", after(0));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.split("\r\n").all(|line| line.len() <= 78 && line.is_ascii()), "{head}");
+    assert!(!head.contains("Bcc") && head.contains("Date: Mon, 07 Dec 2026 19:06:12 +0000"), "{head}");
+    assert!(body.split("\r\n").all(|line| line.len() <= 76 && !line.starts_with('.')), "{body}");
+    for (address, good) in [("a@b.example", true), (" a@b ", true), ("a", false), ("a@b\r\nRCPT TO:<c@d>", false), ("<a@b>", false), ("a b@c", false), ("@b", false)] {
+        assert_eq!(notify::mail_address(address).is_some(), good, "{address:?}");
     }
 }

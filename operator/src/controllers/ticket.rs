@@ -2,14 +2,16 @@
 
 use super::{
     all,
-    roster::roster_for,
+    roster::{CalledLevels, roster_for},
     window::{freezes_of, until, windows_for, zone_of},
 };
 use crate::{
     context::Context,
     drive::{Drive, announce, record_unless_changed},
     error::Result,
+    links::seal_of,
     metrics::Metrics,
+    notify::{Letter, deliver},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -17,6 +19,7 @@ use p861_core::{
     conditions,
     maintenance::{
         approval::{Given, Subject, Tally, count},
+        notify::{self, Outcome},
         ticket::{Access, Facts, block, decide, plan_digest, required_approvals},
         window::{Window, freeze_at, zone},
     },
@@ -25,7 +28,7 @@ use p861_crds::{
     Approval, MaintenanceTicket, MaintenanceTicketStatus,
     maintenance::{
         approval::Purpose,
-        ticket::{Change, ClockState, TicketPhase, TicketType},
+        ticket::{Change, ClockState, NotificationState, TicketNotification, TicketPhase, TicketType},
     },
 };
 use std::{
@@ -45,7 +48,11 @@ const ENDED: Duration = Duration::from_hours(1);
 #[derive(Default)]
 pub struct TicketDriver {
     standing: Mutex<HashMap<(String, String), Standing>>,
+    letters: Arc<Mutex<HashMap<Address, Option<Outcome>>>>,
 }
+
+/// Ticket's UID, person and channel.
+type Address = (String, String, String);
 
 /// What the metrics tell of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +60,7 @@ struct Standing {
     kind: TicketType,
     priority: String,
     overdue: Vec<String>,
+    undelivered: usize,
 }
 
 impl Drive for TicketDriver {
@@ -65,7 +73,8 @@ impl Drive for TicketDriver {
 
     async fn pass(&self, context: &Context, ticket: Arc<MaintenanceTicket>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
-        let before = ticket.status.clone().unwrap_or_default();
+        let mut before = ticket.status.clone().unwrap_or_default();
+        let settled = self.settle(&ticket, &mut before.notifications);
         let roster = roster_for(context, &namespace).await?;
         let levels = roster.as_ref().map(|roster| roster.levels.clone()).unwrap_or_default();
         let (tally, access, obstacles) = match &ticket.spec.change {
@@ -76,8 +85,10 @@ impl Drive for TicketDriver {
             spec: &ticket.spec,
             before: &before,
             created: ticket.creation_timestamp().map_or(now, |time| time.0),
-            clocks: roster.as_ref().map(|roster| roster.clocks.as_slice()).unwrap_or_default(),
+            clocks: roster.as_ref().map(|roster| roster.spec.clocks.as_slice()).unwrap_or_default(),
             levels: &levels,
+            current: roster.as_ref().map(|roster| roster.current.as_slice()).unwrap_or_default(),
+            channels: roster.as_ref().map(|roster| roster.channels.as_slice()).unwrap_or_default(),
             tally,
             access,
             obstacles,
@@ -89,6 +100,10 @@ impl Drive for TicketDriver {
         if !record_unless_changed(&context.client, &context.leadership, ticket.as_ref(), ticket.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
+        self.forget(&settled);
+        if let Some(roster) = roster {
+            self.send(context, &ticket, &status, roster, now);
+        }
         for happened in &decision.happened {
             announce(&context.client, &context.identity, ticket.as_ref(), happened.reason, &happened.note, happened.warning).await;
         }
@@ -99,11 +114,52 @@ impl Drive for TicketDriver {
             (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITS,
             (false, TicketType::Change | TicketType::Incident) => PERIOD,
         };
-        Ok(until(decision.next, now).min(at_most))
+        let under_way = self.letters.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
+        Ok(until(decision.next, now).min(if under_way { Duration::from_secs(1) } else { at_most }))
     }
 }
 
 impl TicketDriver {
+    /// Notes what came of letters since the last pass. Returns which, to be forgotten when that is recorded.
+    fn settle(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
+        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = letters.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
+        ours.filter_map(|(address, outcome)| {
+            notify::settle(notifications, outcome.as_ref()?);
+            Some(address.clone())
+        })
+        .collect()
+    }
+
+    fn forget(&self, settled: &[Address]) {
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.iter().for_each(|address| drop(letters.remove(address)));
+    }
+
+    /// Sends what is due, beside the passes. It stands in the status as pending, so that what this process can't finish the next one sends.
+    fn send(&self, context: &Context, ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, roster: CalledLevels, now: Timestamp) {
+        let roster = Arc::new(roster);
+        let current = MaintenanceTicket { status: Some(status.clone()), ..ticket.clone() };
+        for notification in notify::due(&status.notifications, now) {
+            let address = (ticket.uid().unwrap_or_default(), notification.person.clone(), notification.channel.clone());
+            let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            if letters.contains_key(&address) {
+                continue;
+            }
+            letters.insert(address.clone(), None);
+            drop(letters);
+            let (context, letters, roster, ticket, notification) = (context.clone(), self.letters.clone(), roster.clone(), current.clone(), notification.clone());
+            tokio::spawn(async move {
+                let result = letter(&context, &ticket, &roster, &notification).await;
+                if let Err(why) = &result {
+                    tracing::warn!(ticket = ticket.name_any(), person = notification.person, channel = notification.channel, "a message was not delivered: {why}");
+                }
+                let outcome = Outcome { person: notification.person, channel: notification.channel, at: Timestamp::now(), result };
+                letters.lock().unwrap_or_else(PoisonError::into_inner).insert(address, Some(outcome));
+            });
+        }
+    }
+
     /// Tells where a ticket stands, or that it has ended or is gone.
     fn tell(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<Standing>) {
         let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,6 +171,8 @@ impl TicketDriver {
         if before == standing {
             return;
         }
+        let undelivered: usize = all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing.undelivered).sum();
+        metrics.messages_undelivered.with_label_values(&[namespace]).set(i64::try_from(undelivered).unwrap_or(i64::MAX));
         // Only the series that this ticket is in, or was in, can have changed.
         for touched in [before, standing].into_iter().flatten() {
             let of_district = || all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing);
@@ -128,9 +186,29 @@ impl TicketDriver {
     }
 }
 
+/// Writes and delivers one letter.
+async fn letter(context: &Context, ticket: &MaintenanceTicket, roster: &CalledLevels, notification: &TicketNotification) -> std::result::Result<(), String> {
+    let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
+    let zone_name = zone_of(&context.client, &namespace).await.map_err(|error| error.to_string())?;
+    let zone = zone(&zone_name).unwrap_or(jiff::tz::TimeZone::UTC);
+    let link = match &context.public_url {
+        Some(base) => {
+            let key = context.keys.token().await.map_err(|error| error.to_string())?;
+            seal_of(&key, ticket, &notification.person).map(|seal| format!("{base}/ack/{namespace}/{name}/{}/{seal}", notification.person))
+        }
+        None => None,
+    };
+    let priority = ticket.status.as_ref().and_then(|status| status.priority);
+    let message = notify::message(&name, &ticket.spec, priority, notification, link.as_deref(), &zone, Timestamp::now());
+    let id = format!("{}.{}.{}.{}", ticket.uid().unwrap_or_default(), notification.due_time.0.as_second(), notification.person, notification.channel);
+    let letter = Letter { id, person: &notification.person, message: &message, ticket: Some(&name) };
+    deliver(&context.client, &roster.namespace, &roster.spec, &notification.channel, &letter).await
+}
+
 fn standing(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Standing {
     let overdue = status.clocks.iter().filter(|clock| clock.state == ClockState::Overdue).map(|clock| format!("{:?}", clock.name)).collect();
-    Standing { kind: ticket.spec.r#type, priority: status.priority.map_or_else(String::new, |priority| format!("{priority:?}")), overdue }
+    let undelivered = status.notifications.iter().filter(|known| known.state == NotificationState::Pending && known.attempts > 0).count();
+    Standing { kind: ticket.spec.r#type, undelivered, priority: status.priority.map_or_else(String::new, |priority| format!("{priority:?}")), overdue }
 }
 
 /// An incident needs no window.

@@ -48,7 +48,8 @@ impl Operator {
         assert!(acting.contains(ACCOUNT), "the kubeconfig has another form: {kubeconfig}");
         fs::write(folder.path().join("kubeconfig"), acting).expect("written");
         let identity = format!("operator-{}", folder.path().file_name().unwrap_or_default().to_string_lossy().trim_matches('.').to_lowercase());
-        let arguments = ["run", "--namespace", "p861-system", "--image", "none", "--listen", address, "--identity", &identity].map(str::to_owned);
+        let public = format!("http://{address}");
+        let arguments = ["run", "--namespace", "p861-system", "--image", "none", "--listen", address, "--identity", &identity, "--public-url", &public].map(str::to_owned);
         let (stop, stopped) = mpsc::channel();
         let (started, ready) = mpsc::channel();
         let (path, program) = (folder.path().to_owned(), program("p861-operator"));

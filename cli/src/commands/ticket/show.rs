@@ -108,6 +108,10 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Ve
         let state = if alert.state == AlertState::Firing { text::FIRING } else { text::RESOLVED };
         facts = facts.with(text::F_ALERT, format!("{} {} · {}", alert.alert_name, state.pick(language), clock.minute(alert.start_time.0)));
     }
+    for told in &status.notifications {
+        let why = told.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        facts = facts.with(text::F_TOLD, format!("{} · {} · {} {}{why}", told.person, told.channel, text::notification_state(told.state, told.late).pick(language), clock.minute(told.time.0)));
+    }
     lines.extend(facts.lines());
     lines.extend(conditions(&status.conditions, language));
     for (index, action) in ticket.spec.actions.iter().enumerate() {

@@ -341,3 +341,11 @@ pub fn heartbeat_verdict(heartbeat: &Heartbeat, sites: &[Heard], now: Timestamp)
     }
     sites.iter().all(|site| site.heard).then(|| Verdict::good("AlertsArrive", "HeartbeatSeen", sites.iter().map(|site| site.site.as_str()).collect::<Vec<_>>().join(" and ")))
 }
+
+/// When the newest test message was due: today's or yesterday's. None if `at` is no time.
+pub fn test_due(at: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    let clock = Clock::strptime("%H:%M", at).ok()?;
+    let today = now.to_zoned(zone.clone()).date();
+    let moments = [Some(today), today.yesterday().ok()].into_iter().flatten().filter_map(|day| day.to_datetime(clock).to_zoned(zone.clone()).ok());
+    moments.map(|zoned| zoned.timestamp()).find(|moment| *moment <= now)
+}

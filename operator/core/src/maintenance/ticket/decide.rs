@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     conditions::Verdict,
-    maintenance::{approval::Tally, window::Opening},
+    maintenance::{approval::Tally, notify, window::Opening},
     time::human_duration,
 };
 use jiff::Timestamp;
 use p861_crds::{
     MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
     maintenance::{
-        roster::PriorityClock,
+        roster::{OnDuty, PriorityClock},
         ticket::{
             AlertState, ApprovalCounts, Change, ClockName, ClockState, EscalationState, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
             TicketType,
@@ -40,6 +40,10 @@ pub struct Facts<'a> {
     pub clocks: &'a [PriorityClock],
     /// The roster's levels.
     pub levels: &'a [Level],
+    /// Who is on duty, level by level.
+    pub current: &'a [OnDuty],
+    /// The roster's channels.
+    pub channels: &'a [String],
     /// A change: who agreed.
     pub tally: Tally,
     /// A change: what the windows say.
@@ -109,6 +113,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     pass.follow_the_world();
     let mut due = clocks::tick(&mut pass.status.clocks, now);
     pass.escalate();
+    pass.notify();
     let escalates = pass
         .status
         .escalation
@@ -117,7 +122,8 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
         .and_then(|escalation| escalation.next_time.as_ref())
         .map(|time| time.0);
     let opens = pass.change().and(facts.access.opening.as_ref()).and_then(Opening::next_change);
-    for other in [escalates, opens].into_iter().flatten() {
+    let retries = notify::next(&pass.status.notifications);
+    for other in [escalates, opens, retries].into_iter().flatten() {
         due = Some(due.map_or(other, |due| due.min(other)));
     }
     let verdicts = pass.verdicts();
@@ -238,6 +244,8 @@ impl Pass<'_> {
             TicketPhase::Open => {
                 (self.status.completion_time, self.status.start_time, self.status.resolution, self.status.scheduled_time) = (None, None, None, None);
                 self.wind(now);
+                // Who was told of the first time is told again.
+                self.status.notifications.clear();
             }
             TicketPhase::InProgress => {
                 self.status.start_time.get_or_insert(Time(now));
@@ -350,6 +358,17 @@ impl Pass<'_> {
             self.tell("Escalated", format!("nobody has acknowledged it: level {level} is called"), true);
         }
         self.status.escalation = Some(escalation);
+    }
+
+    /// Who is on duty is told while nobody has the ticket, and nobody any more when somebody has.
+    fn notify(&mut self) {
+        match (&self.status.escalation, self.phase()) {
+            (Some(escalation), TicketPhase::Open) => {
+                let level = escalation.level.clone();
+                notify::call(&mut self.status.notifications, self.facts.current, self.facts.levels, &level, self.facts.channels, self.now);
+            }
+            (_, _) => notify::drop_pending(&mut self.status.notifications, self.now),
+        }
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
