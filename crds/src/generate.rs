@@ -1,6 +1,6 @@
 //! The CRD documents as they are installed, made from the types.
 
-use crate::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use crate::{Application, Approval, Backup, BackupRepository, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, RecoveryPlan, Restore, Site};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -24,6 +24,10 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Restore::crd(),
         RecoveryPlan::crd(),
         Drill::crd(),
+        MaintenanceWindow::crd(),
+        MaintenanceTicket::crd(),
+        Approval::crd(),
+        DutyRoster::crd(),
     ]
 }
 

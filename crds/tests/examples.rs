@@ -1,6 +1,8 @@
 //! The examples of tests/examples, without an API server: those that it accepts can be read into the types, and every rule has one that breaks it.
 
-use p861_crds::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use p861_crds::{
+    Application, Approval, Backup, BackupRepository, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, RecoveryPlan, Restore, Site,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -46,6 +48,10 @@ fn every_example_that_is_accepted_can_be_read_into_its_type() {
                 "restore" => read::<Restore>(example, document),
                 "recoveryplan" => read::<RecoveryPlan>(example, document),
                 "drill" => read::<Drill>(example, document),
+                "maintenancewindow" => read::<MaintenanceWindow>(example, document),
+                "maintenanceticket" => read::<MaintenanceTicket>(example, document),
+                "approval" => read::<Approval>(example, document),
+                "dutyroster" => read::<DutyRoster>(example, document),
                 other => panic!("tests/examples/{other} belongs to no kind"),
             }
         }
@@ -93,7 +99,11 @@ fn every_rule_and_every_pattern_of_a_kind_is_broken_by_an_example_of_it() {
             .filter_map(|example| example.text.lines().find_map(|line| line.strip_prefix("# Refused with: ")))
             .collect();
         for constraint in wanted {
-            assert!(refusals.iter().any(|refusal| constraint.starts_with(refusal)), "tests/examples/{} has none that is refused with: {constraint}", kind.to_lowercase());
+            assert!(
+                refusals.iter().any(|refusal| constraint.starts_with(refusal)),
+                "tests/examples/{} has none that is refused with: {constraint}",
+                kind.to_lowercase()
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
 
+mod alerts;
 mod context;
 mod controllers;
 mod drive;
@@ -86,7 +87,13 @@ async fn main() -> ExitCode {
         tracing::debug!("a TLS provider is installed already");
     }
     match arguments.command {
-        Command::Mover => if movers::work::run().await { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        Command::Mover => {
+            if movers::work::run().await {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
         Command::Run(run) => match operate(run).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -105,8 +112,10 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let ready = Arc::new(AtomicBool::new(false));
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
     let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
+    let desk = alerts::Desk::new(client.clone(), &arguments.namespace, leadership.clone(), metrics.clone());
+    let heartbeats = desk.heartbeats.clone();
     tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, health).await {
+        if let Err(error) = server::serve(listener, health, desk).await {
             tracing::error!("the health server ended: {error}");
             std::process::exit(1);
         }
@@ -124,16 +133,19 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     }
     tracing::info!(identity = arguments.identity, "leads");
     let guarded = guard::client(config, &leadership)?;
+    heartbeats.listen_from(jiff::Timestamp::now());
     let context = Context {
         sites: sites::Sites::new(guarded.clone(), &arguments.namespace, leadership.clone()),
         client: guarded,
         leadership: leadership.clone(),
         metrics,
+        namespace: arguments.namespace.clone(),
         identity: arguments.identity.clone(),
         image: arguments.image,
         image_pull_policy: arguments.image_pull_policy,
         children: movers::child::Children::default(),
         runs: runs::RunCache::default(),
+        heartbeats,
     };
     let controllers = futures::future::join_all([
         tokio::spawn(drive(context.clone(), controllers::site::SiteDriver)),
@@ -144,6 +156,10 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         tokio::spawn(drive(context.clone(), controllers::restore::RestoreDriver)),
         tokio::spawn(drive(context.clone(), controllers::plan::PlanDriver)),
         tokio::spawn(drive(context.clone(), controllers::drill::DrillDriver)),
+        tokio::spawn(drive(context.clone(), controllers::window::WindowDriver)),
+        tokio::spawn(drive(context.clone(), controllers::ticket::TicketDriver::default())),
+        tokio::spawn(drive(context.clone(), controllers::approval::ApprovalDriver)),
+        tokio::spawn(drive(context.clone(), controllers::roster::RosterDriver)),
     ]);
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

@@ -34,6 +34,18 @@ pub struct Metrics {
     pub repository_ready: IntGaugeVec,
     /// 1 if a backup in the repository was found damaged.
     pub repository_damaged: IntGaugeVec,
+    /// Tickets that have not ended.
+    pub tickets: IntGaugeVec,
+    /// Tickets with a clock that has run out.
+    pub tickets_overdue: IntGaugeVec,
+    /// 1 while every level of a roster has somebody on duty.
+    pub duty_covered: IntGaugeVec,
+    /// Posts of Alertmanager, by what became of them.
+    pub alert_posts: IntCounterVec,
+    /// 1 while every site's heartbeat is heard.
+    pub alerts_arrive: IntGaugeVec,
+    /// 1 while a window is open.
+    pub window_open: IntGaugeVec,
     /// Objects that can't be read.
     pub invalid_objects: IntGaugeVec,
     /// Reconciles that failed.
@@ -75,7 +87,11 @@ impl Metrics {
             site_reachable: whole("p861_site_reachable", "1 if the site's API server answers", &["site"])?,
             site_nodes_ready: whole("p861_site_nodes_ready", "Nodes that are ready", &["site"])?,
             site_nodes_total: whole("p861_site_nodes_total", "Nodes", &["site"])?,
-            backup_last_success: gauge("p861_backup_last_success_timestamp_seconds", "Recovery point of the newest backup that succeeded", &["district", "application"])?,
+            backup_last_success: gauge(
+                "p861_backup_last_success_timestamp_seconds",
+                "Recovery point of the newest backup that succeeded",
+                &["district", "application"],
+            )?,
             rpo_objective: gauge("p861_application_rpo_objective_seconds", "RPO in force", &["district", "application"])?,
             backup_runs: counter("p861_backup_runs_total", "Backups by result", &["district", "application", "result"])?,
             drill_last_completion: gauge("p861_drill_last_completion_timestamp_seconds", "End of the newest drill", &["district", "plan"])?,
@@ -85,10 +101,26 @@ impl Metrics {
             cleanup_failing: whole("p861_cleanup_failing", "Runs whose clean-up keeps failing", &["district", "kind"])?,
             repository_ready: whole("p861_repository_ready", "1 if the repository can be used", &["district", "repository"])?,
             repository_damaged: whole("p861_repository_damaged", "1 if a backup in the repository was found damaged", &["district", "repository"])?,
+            tickets: whole("p861_tickets", "Tickets that have not ended", &["district", "type", "priority"])?,
+            tickets_overdue: whole("p861_tickets_overdue", "Tickets that are late", &["district", "clock"])?,
+            duty_covered: whole("p861_duty_covered", "1 while every level has somebody on duty", &["district", "roster"])?,
+            alert_posts: counter("p861_alert_posts_total", "Posts of Alertmanager by result", &["result"])?,
+            alerts_arrive: whole("p861_alerts_arrive", "1 while every heartbeat is heard", &["district", "roster"])?,
+            window_open: whole("p861_window_open", "1 while the window is open", &["district", "window"])?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,
-            reconcile_duration: histogram("p861_reconcile_duration_seconds", "How long a reconcile took", &["kind"], &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0])?,
-            step_duration: histogram("p861_step_duration_seconds", "How long a step took, from intent to outcome", &["kind", "action"], &[0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0])?,
+            reconcile_duration: histogram(
+                "p861_reconcile_duration_seconds",
+                "How long a reconcile took",
+                &["kind"],
+                &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0],
+            )?,
+            step_duration: histogram(
+                "p861_step_duration_seconds",
+                "How long a step took, from intent to outcome",
+                &["kind", "action"],
+                &[0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0],
+            )?,
             registry,
         })
     }

@@ -1,6 +1,6 @@
-//! Health and metrics over HTTP.
+//! Health and metrics over HTTP, and the desk where alerts arrive.
 
-use crate::{leader::Leadership, metrics::Metrics};
+use crate::{alerts::Desk, leader::Leadership, metrics::Metrics};
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use std::sync::{
     Arc,
@@ -18,13 +18,14 @@ pub struct Health {
     pub metrics: Metrics,
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
-pub async fn serve(listener: tokio::net::TcpListener, health: Health) -> std::io::Result<()> {
+/// Serves `/healthz`, `/readyz`, `/metrics` and what Alertmanager posts until the process ends.
+pub async fn serve(listener: tokio::net::TcpListener, health: Health, desk: Desk) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(health);
+        .with_state(health)
+        .merge(desk.router());
     axum::serve(listener, router).await
 }
 

@@ -1,8 +1,10 @@
 //! What can be typed. The English texts are here, beside what they describe; the Chinese ones are in `text::help`, found by the English.
 
+mod maintenance;
 mod nouns;
 mod runs;
 
+pub use maintenance::*;
 pub use nouns::*;
 pub use runs::*;
 
@@ -89,6 +91,15 @@ pub enum Command {
     /// Drills: run, watch, act on, report
     #[command(subcommand)]
     Drill(DrillCommand),
+    /// Maintenance windows: when something may change
+    #[command(subcommand)]
+    Window(WindowCommand),
+    /// Tickets: incidents and changes, from the first call to the last note
+    #[command(subcommand)]
+    Ticket(TicketCommand),
+    /// Duty: who has it, and handing it over
+    #[command(subcommand)]
+    Duty(DutyCommand),
     /// Print the completion script of a shell
     Completions {
         /// The shell

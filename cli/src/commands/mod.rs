@@ -6,6 +6,7 @@ mod backup;
 mod completions;
 mod district;
 mod drill;
+mod duty;
 mod list;
 mod man;
 mod needs;
@@ -17,6 +18,8 @@ mod restore;
 mod site;
 mod start;
 mod status;
+mod ticket;
+mod window;
 
 // What several nouns show of a drill.
 use drill::{list as drill_list, run as drill_run};
@@ -67,6 +70,9 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Restore(command) => restore::perform(&context, command).await,
         Command::Plan(command) => plan::perform(&context, command).await,
         Command::Drill(command) => drill::perform(&context, command).await,
+        Command::Window(command) => window::perform(&context, command).await,
+        Command::Ticket(command) => ticket::perform(&context, command).await,
+        Command::Duty(command) => duty::perform(&context, command).await,
         Command::Completions { .. } | Command::Man { .. } | Command::Reference => Ok(ExitStatus::Good),
     }
 }

@@ -47,6 +47,10 @@ kinds! {
     p861_crds::Restore => "restore",
     p861_crds::RecoveryPlan => "plan",
     p861_crds::Drill => "drill",
+    p861_crds::MaintenanceWindow => "window",
+    p861_crds::MaintenanceTicket => "ticket",
+    p861_crds::Approval => "approval",
+    p861_crds::DutyRoster => "duty",
 }
 
 /// An object, typed and as the API server gave it.

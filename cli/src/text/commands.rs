@@ -49,6 +49,11 @@ pub fn no_drills(namespace: &str, plan: Option<&str>) -> Bilingual {
     both(format!("There are no drills{of} in {namespace}: p861 drill run {name}"), format!("{namespace} 中没有{of_zh}演练：p861 drill run {name}"))
 }
 
+/// An empty list.
+pub fn no_windows(namespace: &str) -> Bilingual {
+    both(format!("There are no maintenance windows in {namespace}: kubectl apply a MaintenanceWindow"), format!("{namespace} 中没有维护窗口：请创建 MaintenanceWindow"))
+}
+
 /// What a drill will do.
 pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bilingual {
     let (on, home) = (site.map(|site| format!(" on {site}")).unwrap_or_default(), home.unwrap_or("the primary"));

@@ -89,6 +89,40 @@ words! {
     USED: "USED", "已用";
     VERIFIED: "VERIFIED", "已验证";
     VERSION: "KUBERNETES", "KUBERNETES";
+    WINDOW: "WINDOW", "窗口";
+    TICKET: "TICKET", "工单";
+    PRIORITY: "PRI", "优先级";
+    STATE: "STATE", "状态";
+    ASSIGNEE: "ASSIGNEE", "处理人";
+    DUE: "DUE", "期限";
+    TITLE: "TITLE", "标题";
+    LEVEL: "LEVEL", "级别";
+    ON_DUTY: "ON DUTY", "值班人";
+    UNTIL: "UNTIL", "至";
+    REMARK: "REMARK", "备注";
+    FIRING: "firing", "告警中";
+    RESOLVED: "resolved", "已恢复";
+    F_STATE: "state", "状态";
+    F_ASSIGNEE: "assignee", "处理人";
+    F_REQUESTED_BY: "opened by", "提出人";
+    F_AFFECTS: "affects", "影响";
+    F_FROM: "from", "来自";
+    F_DUE: "due", "期限";
+    F_PLAN_OF_CHANGE: "how", "方案";
+    F_ROLLBACK: "how back", "回退";
+    F_DIGEST: "digest", "摘要";
+    F_ALERT: "alert", "告警";
+    OPEN: "OPEN", "开放";
+    OPENS: "OPENS", "下次开放";
+    CLOSES: "CLOSES", "关闭";
+    FOR: "FOR", "适用变更";
+    F_OPENS: "opens", "开放";
+    F_CLOSES: "closes", "关闭";
+    F_FOR: "for changes", "适用变更";
+    F_RECURRENCE: "recurrence", "周期";
+    F_DATE: "date", "日期";
+    F_FREEZE: "freeze", "冻结";
+    F_TIME_ZONE: "time zone", "时区";
     WHOLE_PLAN: "plan", "预案";
     WRITER: "WRITER", "唯一写入";
     D_DATA: "data", "数据";
@@ -167,6 +201,9 @@ pub fn noun(noun: &str) -> Word {
         "restore" => Word { en: "Restore", zh: "恢复" },
         "plan" => Word { en: "Plan", zh: "预案" },
         "drill" => Word { en: "Drill", zh: "演练" },
+        "ticket" => Word { en: "Ticket", zh: "工单" },
+        "duty" => Word { en: "Duty roster", zh: "值班表" },
+        "window" => Word { en: "Maintenance window", zh: "维护窗口" },
         _ => Word { en: "Object", zh: "对象" },
     }
 }
@@ -260,6 +297,12 @@ pub fn condition(kind: &str) -> Option<Word> {
         "ObjectivesMet" => Word { en: "ObjectivesMet", zh: "达标" },
         "CleanedUp" => Word { en: "CleanedUp", zh: "已清理" },
         "Verified" => Word { en: "Verified", zh: "已验证" },
+        "Open" => Word { en: "Open", zh: "开放" },
+        "Approved" => Word { en: "Approved", zh: "已批准" },
+        "Blocked" => Word { en: "Unblocked", zh: "无阻碍" },
+        "WithinClocks" => Word { en: "WithinClocks", zh: "未超时" },
+        "Counted" => Word { en: "Counted", zh: "有效" },
+        "AlertsArrive" => Word { en: "AlertsArrive", zh: "告警通路" },
         "OffSite" => Word { en: "OffSite", zh: "异地" },
         "Checked" => Word { en: "Checked", zh: "已检查" },
         "AccessApplied" => Word { en: "AccessApplied", zh: "权限已应用" },

@@ -1,13 +1,17 @@
 //! One controller per kind. Each observes, lets core decide, performs and records.
 
 pub mod application;
+pub mod approval;
 pub mod backup;
 pub mod district;
 pub mod drill;
 pub mod plan;
 pub mod repository;
 pub mod restore;
+pub mod roster;
 pub mod site;
+pub mod ticket;
+pub mod window;
 
 use crate::error::{Error, Result, Tried as _};
 use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
@@ -49,7 +53,9 @@ where
 /// The site where an application runs: home, since failovers come with a later release.
 pub fn active_site(district: &District) -> Result<String> {
     let primary = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Primary);
-    primary.map(|site| site.site_ref.name.clone()).ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Primary", district.hub_namespace())))
+    primary
+        .map(|site| site.site_ref.name.clone())
+        .ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Primary", district.hub_namespace())))
 }
 
 /// Home and standby of a plan.
@@ -60,7 +66,8 @@ pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(String, S
         return Ok((sites.home_site_ref.name.clone(), standby));
     }
     let standby = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Standby);
-    let standby = standby.ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Standby: add one to spec.sites", district.hub_namespace())))?;
+    let standby = standby
+        .ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Standby: add one to spec.sites", district.hub_namespace())))?;
     Ok((active_site(district)?, standby.site_ref.name.clone()))
 }
 

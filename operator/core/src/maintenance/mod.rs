@@ -1,0 +1,7 @@
+//! Room *maintenance*: when may something change, who agreed, who is on duty, what became of it.
+
+pub mod alerts;
+pub mod approval;
+pub mod roster;
+pub mod ticket;
+pub mod window;
