@@ -129,8 +129,8 @@ async fn report_invalid<D: Drive>(context: &Context, guard: &DeserializeGuard<D:
     let current = api.get(&name).await.tried(|| format!("read {kind} {name}"))?;
     let whole = serde_json::to_value(&current).unwrap_or_default();
     // Read once more, to say where: the parser that met it first knows only what.
-    let place = serde_path_to_error::deserialize::<_, D::Kind>(whole).err().map(|error| error.path().to_string()).unwrap_or_default();
-    let message = format!("this object can't be read by this version of the operator: {place}: {error}. Correct the field, or delete the object");
+    let place = serde_path_to_error::deserialize::<_, D::Kind>(whole).err().map(|error| format!("{}: ", error.path())).unwrap_or_default();
+    let message = format!("this object can't be read by this version of the operator: {place}{error}. Correct the field, or delete the object");
     let before: Vec<Condition> = current.data.pointer("/status/conditions").and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default();
     let after = conditions::apply(&before, &[Verdict::bad(D::CONDITION, "Invalid", message.clone())], guard.meta().generation, Timestamp::now());
     if after == before {

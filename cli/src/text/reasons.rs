@@ -8,31 +8,49 @@ pub fn reason(reason: &str) -> Option<Word> {
         "Aborted" => Word { en: "aborted", zh: "已中止" },
         "AccessDenied" => Word { en: "access denied", zh: "访问被拒绝" },
         "AlreadyActive" => Word { en: "active there already", zh: "已在该站点运行" },
+        "AlreadyExists" => Word { en: "there already", zh: "已存在" },
+        "AnsweredNo" => Word { en: "answered with no", zh: "答复为否" },
+        "Answers" => Word { en: "answers", zh: "可达" },
+        "ApiError" => Word { en: "the API server refused", zh: "API 服务器拒绝" },
         "ApplicationInOtherPlan" => Word { en: "an application is in another plan", zh: "应用已属于其他预案" },
         "ApplicationMissing" => Word { en: "an application is missing", zh: "缺少应用" },
+        "AsDeclared" => Word { en: "as declared", zh: "与声明一致" },
         "BackedUp" => Word { en: "backed up", zh: "已备份" },
         "BackupFailed" => Word { en: "the newest backup failed", zh: "最近备份失败" },
         "BackupOverdue" | "BackupTooOld" => Word { en: "the newest backup is too old", zh: "最近备份已过期" },
+        "BackupsVerified" => Word { en: "no damage found", zh: "未发现损坏" },
+        "CheckFailed" => Word { en: "a check failed", zh: "检查未通过" },
         "CheckOverdue" => Word { en: "checked too long ago", zh: "检查已过期" },
         "ChecksFail" | "ChecksFailed" => Word { en: "checks fail", zh: "检查未通过" },
         "ChecksPass" => Word { en: "checks pass", zh: "检查通过" },
+        "ClaimMissing" => Word { en: "a claim is missing", zh: "缺少存储卷声明" },
         "CleanUpFailed" => Word { en: "the clean-up fails", zh: "清理失败" },
         "ClusterChanged" => Word { en: "another cluster answers", zh: "集群已变更" },
+        "CommandFailed" => Word { en: "a command failed", zh: "命令执行失败" },
         "Compiled" => Word { en: "compiled", zh: "已编译" },
         "Complete" => Word { en: "complete", zh: "完成" },
         "ConditionalWriteMissing" => Word { en: "no conditional writes", zh: "不支持条件写入" },
         "Conflicts" => Word { en: "objects are there and different", zh: "存在冲突对象" },
+        "ConnectionLost" => Word { en: "the connection was lost", zh: "连接中断" },
         "CredentialsRefused" => Word { en: "credentials refused", zh: "凭据被拒绝" },
         "Damaged" => Word { en: "damaged", zh: "已损坏" },
         "DeadlineExceeded" => Word { en: "took too long", zh: "超时" },
         "DepartmentUnknown" => Word { en: "unknown department", zh: "部门未知" },
+        "DestinationRefused" => Word { en: "the volume refused", zh: "存储卷拒绝写入" },
+        "DistrictMissing" => Word { en: "the district is missing", zh: "缺少辖区" },
         "DrillFailed" => Word { en: "the newest drill did not pass", zh: "最近演练未通过" },
         "DrillOverdue" => Word { en: "drilled too long ago", zh: "演练已过期" },
         "DrillPassed" => Word { en: "the newest drill passed", zh: "最近演练通过" },
+        "InternalError" => Word { en: "an error of the operator", zh: "operator 内部错误" },
         "InUse" => Word { en: "in use", zh: "使用中" },
         "Invalid" => Word { en: "invalid", zh: "无效" },
+        "JournalDamaged" => Word { en: "the journal is damaged", zh: "日志已损坏" },
+        "JournalMissing" => Word { en: "the journal is missing", zh: "缺少日志" },
         "KeyWrong" => Word { en: "wrong password", zh: "口令错误" },
+        "LeaseLost" => Word { en: "the lease was lost", zh: "租约丢失" },
+        "MarkerUnreadable" => Word { en: "the marker can't be read", zh: "无法读取数据标记" },
         "MoverLost" => Word { en: "the mover was lost", zh: "搬运任务丢失" },
+        "MoverMisused" => Word { en: "operator and mover differ in version", zh: "operator 与搬运任务版本不一致" },
         "NamespaceMissing" => Word { en: "a namespace is missing", zh: "缺少命名空间" },
         "NamespaceNotAllotted" => Word { en: "the namespace is not the district's", zh: "命名空间不属于本区" },
         "NamespaceNotOurs" => Word { en: "the namespace is another district's", zh: "命名空间属于其他区" },
@@ -41,39 +59,104 @@ pub fn reason(reason: &str) -> Option<Word> {
         "NeverDrilled" => Word { en: "never drilled", zh: "从未演练" },
         "NeverVerified" => Word { en: "never verified", zh: "从未验证" },
         "NoChecks" => Word { en: "no checks", zh: "没有检查项" },
+        "NoNode" => Word { en: "the site has no node", zh: "站点没有节点" },
         "NoPlan" => Word { en: "in no plan", zh: "不在任何预案中" },
         "NoPolicy" => Word { en: "no policy", zh: "没有备份策略" },
         "NoRecoveryPoint" => Word { en: "no backup to recover from", zh: "没有可用的恢复点" },
         "NoRepository" => Word { en: "no repository", zh: "没有备份库" },
+        "NoSpace" => Word { en: "no space left", zh: "空间不足" },
+        "NotAnswered" => Word { en: "nobody answered", zh: "无人答复" },
+        "NotARepository" => Word { en: "no repository is there", zh: "该处没有备份库" },
+        "NotFound" => Word { en: "not there", zh: "不存在" },
+        "NothingLeft" | "NothingMade" => Word { en: "nothing left", zh: "无残留" },
         "NotOffSite" => Word { en: "not off site", zh: "未异地存放" },
         "NotRecoverable" => Word { en: "not recoverable", zh: "不可恢复" },
-        "NothingLeft" | "NothingMade" => Word { en: "nothing left", zh: "无残留" },
+        "NotResolved" => Word { en: "not found yet", zh: "尚未找到" },
+        "NotYet" => Word { en: "not yet", zh: "尚未" },
+        "Opened" => Word { en: "opened", zh: "可打开" },
+        "OtherFailureDomain" => Word { en: "in another failure domain", zh: "处于其他故障域" },
+        "Passed" => Word { en: "passed", zh: "通过" },
         "PlanBusy" => Word { en: "the plan is busy", zh: "预案正忙" },
         "PlanNotReady" => Word { en: "the plan is not ready", zh: "预案未就绪" },
+        "PlanReady" => Word { en: "the plan is ready", zh: "预案就绪" },
+        "PreconditionFailed" => Word { en: "someone else has written", zh: "已被他人写入" },
         "PreflightFailed" => Word { en: "checks fail", zh: "预检未通过" },
         "PreflightPassed" => Word { en: "checks pass", zh: "预检通过" },
+        "Probed" => Word { en: "restored and probed", zh: "已恢复并检查" },
         "Proven" => Word { en: "proven", zh: "已验证" },
         "ReadErrors" => Word { en: "files could not be read", zh: "部分文件无法读取" },
         "RefusedByAdmission" => Word { en: "refused by admission", zh: "被准入控制拒绝" },
         "RepositoryChanged" => Word { en: "another repository answers", zh: "备份库已变更" },
         "RepositoryRefused" => Word { en: "the repository refused", zh: "备份库拒绝" },
+        "Resolved" => Word { en: "everything was found", zh: "均已找到" },
+        "RolesBound" => Word { en: "roles bound", zh: "角色已绑定" },
         "RPOExceeded" => Word { en: "RPO exceeded", zh: "超出 RPO" },
         "RPOUnproven" => Word { en: "RPO unproven", zh: "RPO 未经证明" },
         "RTOExceeded" => Word { en: "RTO exceeded", zh: "超出 RTO" },
         "Running" => Word { en: "running", zh: "进行中" },
         "SameFailureDomain" => Word { en: "in the same failure domain", zh: "处于同一故障域" },
+        "SecretMissing" => Word { en: "a Secret is missing", zh: "缺少 Secret" },
         "SharedFailureDomain" => Word { en: "sites share a failure domain", zh: "站点处于同一故障域" },
         "SiteMissing" => Word { en: "a site is missing", zh: "缺少站点" },
         "SiteUnreachable" | "Unreachable" => Word { en: "unreachable", zh: "不可达" },
+        "Skipped" => Word { en: "skipped", zh: "已跳过" },
         "SnapshotMissing" => Word { en: "the snapshot is missing", zh: "快照不存在" },
         "StandbyUnreachable" => Word { en: "the standby is unreachable", zh: "备用站点不可达" },
         "StepFailed" => Word { en: "a step failed", zh: "步骤失败" },
+        "Stored" => Word { en: "stored", zh: "已存储" },
+        "StoreError" => Word { en: "the object store failed", zh: "对象存储出错" },
         "Superseded" => Word { en: "superseded", zh: "已被取代" },
+        "Unsupported" => Word { en: "not supported", zh: "不支持" },
+        "VaultError" => Word { en: "the repository failed", zh: "备份库出错" },
         "VerificationFailed" => Word { en: "verification failed", zh: "验证失败" },
         "VerificationTooOld" => Word { en: "verified too long ago", zh: "验证已过期" },
         "VersionUnsupported" => Word { en: "version not supported", zh: "版本不受支持" },
         "WithinObjectives" => Word { en: "within objectives", zh: "达标" },
         "WorkloadMissing" => Word { en: "a workload is missing", zh: "缺少工作负载" },
+        "WorkloadNotReady" => Word { en: "a workload is not ready", zh: "工作负载未就绪" },
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    /// What stands before a reason in the operator's code.
+    const BEFORE: [&str; 7] = ["Error::invalid(", "Error::transient(", "Failure::permanent(", "Failure::transient(", "Failure::refused(", "stated(", "reason: "];
+    /// What stands before a condition's type and its reason.
+    const VERDICTS: [&str; 3] = ["Verdict::good(", "Verdict::bad(", "Verdict::unknown("];
+
+    fn sources(folder: &Path, into: &mut String) {
+        for entry in fs::read_dir(folder).expect("the operator's code").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                sources(&entry, into);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&entry).expect("a source");
+                into.push_str(text.split("#[cfg(test)]").next().unwrap_or_default());
+            }
+        }
+    }
+
+    /// The text between the next two quotation marks, if it is a reason, and what comes after.
+    fn literal(text: &str) -> Option<(&str, &str)> {
+        let (word, rest) = text.trim_start().strip_prefix('"')?.split_once('"')?;
+        let is_reason = word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().all(|c| c.is_ascii_alphanumeric());
+        is_reason.then_some((word, rest))
+    }
+
+    #[test]
+    fn every_reason_that_the_operator_gives_has_its_text_in_both_languages() {
+        let mut code = String::new();
+        for folder in ["src", "core/src", "vault/src"] {
+            sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../operator").join(folder), &mut code);
+        }
+        let mut given: BTreeSet<&str> = BEFORE.iter().flat_map(|before| code.split(before).skip(1)).filter_map(literal).map(|(word, _)| word).collect();
+        let after_type = |text| literal(text).and_then(|(_, rest)| literal(rest.strip_prefix(',')?));
+        given.extend(VERDICTS.iter().flat_map(|before| code.split(before).skip(1)).filter_map(after_type).map(|(word, _)| word));
+        assert!(given.len() > 60, "only {} reasons were found: is the code read as it is written?", given.len());
+        let untold: Vec<&&str> = given.iter().filter(|word| reason(word).is_none()).collect();
+        assert!(untold.is_empty(), "reasons without a text: {untold:?}");
+    }
 }

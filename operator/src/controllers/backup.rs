@@ -112,6 +112,18 @@ pub fn next_look(pass: &Pass) -> Duration {
     by_clock.unwrap_or(Duration::from_secs(5)).clamp(Duration::from_millis(100), Duration::from_secs(5))
 }
 
+/// Notes on a Backup what a restore or a drill found out about it. One that is gone meanwhile needs no note.
+pub async fn note_verdict(context: &Context, namespace: &str, backup: &str, verdict: Verdict, level: Option<Verification>) -> Result<()> {
+    let api: Api<Backup> = Api::namespaced(context.client.clone(), namespace);
+    let Some(used) = api.get_opt(backup).await.tried(|| format!("read Backup {backup}"))? else { return Ok(()) };
+    let mut proven = used.status.clone().unwrap_or_default();
+    if level.is_some() {
+        proven.verification = level;
+    }
+    proven.conditions = conditions::apply(&proven.conditions, &[verdict], used.metadata.generation, Timestamp::now());
+    record(context, &used, used.status.as_ref(), &proven).await
+}
+
 /// Counts an ended run and forgets it.
 pub fn ended(context: &Context, run: &RunIdentity, pass: &Pass) {
     if pass.summary.phase == RunPhase::Failed {

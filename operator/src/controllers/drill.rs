@@ -9,7 +9,7 @@ use crate::{
     runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use p861_core::{
     conditions::{self, Verdict},
     engine::{Limits, Outcome, Plan, RunResult},
@@ -284,24 +284,22 @@ fn cleaned_up(pass: &Pass, status: &DrillStatus) -> Verdict {
 /// What the drill proves of the backups that it used, good or bad, is written on them.
 async fn prove_backups(context: &Context, drill: &Drill, status: &DrillStatus, pass: &Pass) -> Result<()> {
     let namespace = drill.namespace().unwrap_or_default();
-    let api: Api<Backup> = Api::namespaced(context.client.clone(), &namespace);
-    let now = Timestamp::now();
     for subject in reports::subjects_of(pass) {
-        let Ok(Some(used)) = api.get_opt(&subject.backup).await else { continue };
-        let mut proven = used.status.clone().unwrap_or_default();
-        let measured = status.applications.iter().find(|application| application.name == subject.application);
+        let name = &subject.application;
+        let measured = status.applications.iter().find(|application| application.name == *name);
         let passed = measured.is_some_and(|a| a.measured.rto.is_some() && a.checks.passed == a.checks.total);
-        let damaged = pass.summary.timeline.iter().filter(|step| step.id.as_str() == format!("verify/{}", subject.application) || step.id.as_str().starts_with(&format!("restore/{}/", subject.application))).find_map(|step| step.failure.as_ref().filter(|f| step.outcome == Outcome::Failed && f.reason == "Damaged"));
-        let verdict = if let Some(failure) = damaged {
-            Verdict::bad("Verified", "Damaged", failure.message.clone())
+        let (verify, restore) = (format!("verify/{name}"), format!("restore/{name}/"));
+        let damage = choose::damage_in(&pass.summary.timeline, |step| step == verify || step.starts_with(&restore));
+        let (verdict, level) = if let Some(message) = damage {
+            (Verdict::bad("Verified", "Damaged", message), None)
         } else if passed {
-            proven.verification = Some(Verification { level: VerificationLevel::Probed, verified_time: Time(now) });
-            Verdict::good("Verified", "Probed", format!("restored and probed by drill {}; RTO {}", drill.name_any(), measured.and_then(|a| a.measured.rto.clone()).unwrap_or_default()))
+            let rto = measured.and_then(|a| a.measured.rto.clone()).unwrap_or_default();
+            let proof = Verification { level: VerificationLevel::Probed, verified_time: Time(Timestamp::now()) };
+            (Verdict::good("Verified", "Probed", format!("restored and probed by drill {}; RTO {rto}", drill.name_any())), Some(proof))
         } else {
             continue;
         };
-        proven.conditions = conditions::apply(&proven.conditions, &[verdict], used.metadata.generation, now);
-        record(context, &used, used.status.as_ref(), &proven).await?;
+        backup::note_verdict(context, &namespace, &subject.backup, verdict, level).await?;
     }
     Ok(())
 }

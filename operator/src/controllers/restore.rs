@@ -90,6 +90,12 @@ impl Drive for RestoreDriver {
         if view.phase.is_end() && object.spec.mode == RestoreMode::Preview {
             store_preview(context, &object, &pass).await?;
         }
+        if view.phase.is_end()
+            && let Some(message) = choose::damage_in(&pass.summary.timeline, |_| true)
+        {
+            // Known from here on: the next restore or drill takes another one.
+            backup::note_verdict(context, &namespace, &point.backup, Verdict::bad("Verified", "Damaged", message), None).await?;
+        }
         record(context, object.as_ref(), object.status.as_ref(), &status).await?;
         backup::tell(context, object.as_ref(), &pass).await;
         if view.phase.is_end() {

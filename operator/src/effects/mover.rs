@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 /// Value of the role label on movers' pods.
 pub const LABEL_VALUE_MOVER: &str = "mover";
-/// A mover's memory, at most. Measured peaks stand in the README.
+/// A mover's memory, at most. Measured peaks stand in docs/FIGURES.md.
 const MEMORY_LIMIT: &str = "1Gi";
 
 /// Where a mover runs.

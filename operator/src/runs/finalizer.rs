@@ -2,7 +2,7 @@
 
 use crate::{
     context::Context,
-    error::{Result, Tried as _, is_not_found},
+    error::{Result, Tried as _, is_conflict, is_not_found},
 };
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -31,16 +31,15 @@ where
         return Ok(());
     }
     context.leadership.ensure()?;
-    let mut finalizers: Vec<String> = object.finalizers().iter().filter(|finalizer| *finalizer != CLEANUP_FINALIZER).cloned().collect();
-    if held {
-        finalizers.push(CLEANUP_FINALIZER.into());
-    }
+    let name = object.name_any();
+    let finalizers: &[&str] = if held { &[CLEANUP_FINALIZER] } else { &[] };
+    // Applied under a name of its own, so that only our entry of the list is ours. With its UID: an object that is gone is not made anew.
+    let patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid(), "finalizers": finalizers}});
     let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
-    // Without its version: a status that was written meanwhile is no reason to try again, and nobody else has a finalizer here.
-    let patch = json!({"metadata": {"finalizers": finalizers}});
-    match api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
-        Err(error) if !is_not_found(&error) => Err(error).tried(|| format!("write the finalizer of {} {}", K::kind(&()), object.name_any())),
-        _ => Ok(()),
+    match api.patch(&name, &PatchParams::apply(CLEANUP_FINALIZER).force(), &Patch::Apply(patch)).await {
+        Err(error) if !held && (is_not_found(&error) || is_conflict(&error)) => Ok(()),
+        Err(error) => Err(error).tried(|| format!("write the finalizer of {} {name}", K::kind(&()))),
+        Ok(_) => Ok(()),
     }
 }
 

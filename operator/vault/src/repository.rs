@@ -111,18 +111,20 @@ impl Repository {
     /// loser's key goes in a moment.
     fn settled(&self) -> Result<Opened, VaultError> {
         let since = Instant::now();
-        for attempt in 0_u32.. {
-            let damaged = match self.opened() {
-                Err(VaultError::Damaged { object, what }) if object == "config" && since.elapsed() < SETTLES => VaultError::Damaged { object, what },
-                result => return result,
-            };
+        let mut attempts = 0_u32;
+        loop {
+            let result = self.opened();
+            let unread = matches!(&result, Err(VaultError::Damaged { object, .. }) if object == "config");
+            attempts += 1;
+            if !unread || since.elapsed() > SETTLES {
+                return result;
+            }
             // The key that was tried may be gone already when the keys are counted.
-            if attempt >= LEAST_ATTEMPTS && self.store.run(|| self.store.store().list("keys/"))?.len() <= 1 {
-                return Err(damaged);
+            if attempts >= LEAST_ATTEMPTS && self.store.run(|| self.store.store().list("keys/"))?.len() <= 1 {
+                return result;
             }
             std::thread::sleep(PAUSE);
         }
-        self.opened()
     }
 
     /// restic's id of the repository.

@@ -1,12 +1,12 @@
 //! The demo: two sites come up, two applications are backed up and recovered in isolation, and the drill is measured.
 
-use p861_testbed::bed::{self, BedError, Result};
+use p861_testbed::bed::{self, Bed, BedError, Result, Site};
 use p861_testbed::report::{Report, seconds};
 use p861_tests::install::root;
 use p861_tests::restic::{compare_portal, restic};
 use p861_tests::stage::Stage;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         (Ok(lines), Ok(())) => {
             say(&format!("\n{}The demo took {}.", lines, seconds(start.elapsed())));
             if keep {
-                say(&look_round(&name));
+                say(&look_round(&name, &report));
             }
             ExitCode::SUCCESS
         }
@@ -124,11 +124,14 @@ fn summary(stage: &Stage, backups: &[(&str, std::time::Duration)], drill: &Value
     Ok(lines)
 }
 
-fn look_round(name: &str) -> String {
-    let kubeconfig = bed::Place::find(name).ok().flatten().map(|place| place.folder().join("sites/standby/admin.kubeconfig"));
-    let kubeconfig = kubeconfig.map(|path| path.display().to_string()).unwrap_or_default();
+fn look_round(name: &str, report: &Report) -> String {
+    // kubectl comes with the bed: the machine may have none, or another version's.
+    let bed = Bed::find(name, report).ok().flatten();
+    let shown = |path: Option<PathBuf>| path.map(|path| path.display().to_string()).unwrap_or_default();
+    let hub = shown(bed.as_ref().and_then(|bed| bed.sites().last()).map(Site::kubeconfig));
+    let programs = shown(bed.as_ref().and_then(|bed| bed.components.kubectl.parent()).map(Path::to_owned));
     format!(
-        "The sites stay up. To look round:\n  export KUBECONFIG={kubeconfig} PATH=$PWD/target/debug:$PATH\n  p861 -d shinan status\n  kubectl get applications,backups,recoveryplans,drills -n shinan\nmake clean-demo takes them down."
+        "The sites stay up. To look round:\n  export KUBECONFIG={hub} PATH=$PWD/target/debug:{programs}:$PATH\n  p861 -d shinan status\n  kubectl get applications,backups,recoveryplans,drills -n shinan\nmake clean-demo takes them down."
     )
 }
 

@@ -220,11 +220,19 @@ fn a_missing_file_is_found(stage: &Stage) -> Result<()> {
     let said = said?;
     let second = name(&newest(stage, "portal")?);
     let known = known_as_damaged(stage, &second, &packs[0]);
+    // The first needs it too, and nobody has looked since: the restore that is asked for finds out, and it is known from then on.
+    let asked = stage.say(&["restore", "run", &first, "--map", "shinan-portal=shinan-portal-lost", "--site", "laoshan-dr", "--yes", "--backup", &first]);
+    let also_known = known_as_damaged(stage, &first, &packs[0]);
     bucket.put(&packs[0], right)?;
+    stage.standby()?.kubectl(&["delete", "namespace", "shinan-portal-lost", "--ignore-not-found", "--timeout=110s"])?;
+    let asked = asked?;
+    demand(asked.code == 4 && asked.all().contains(&packs[0]), || format!("a restore of what is not there: {}", asked.all()))?;
+    also_known?;
     demand(said.code == 4 && said.all().contains(&packs[0]), || format!("a backup that can't be restored must not end as good: {}", said.all()))?;
     known?;
     let verify = journal(stage, "backup", &second)?;
     demand(verify.iter().any(|record| record["step"] == "verify" && record["event"]["reason"] == "Damaged"), || format!("the journal: {verify:?}"))?;
     stage.delete("backup", &second)?;
+    stage.delete("backup", &first)?;
     nothing_left(stage)
 }

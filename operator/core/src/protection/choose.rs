@@ -1,5 +1,6 @@
 //! Which backup is offered: the newest sound one. A damaged one never is.
 
+use crate::engine::{Outcome, StepTimeline};
 use jiff::Timestamp;
 use p861_crds::{Backup, common::RunPhase, protection::backup::VerificationLevel};
 
@@ -44,6 +45,12 @@ pub fn is_damaged(backup: &Backup) -> bool {
     backup.status.as_ref().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == "Verified" && c.status == "False" && c.reason == "Damaged"))
 }
 
+/// What the steps that used a backup found wrong with its data, if anything.
+pub fn damage_in<'a>(timeline: impl IntoIterator<Item = &'a StepTimeline>, of_backup: impl Fn(&str) -> bool) -> Option<String> {
+    let failures = timeline.into_iter().filter(|step| step.outcome != Outcome::Done && of_backup(step.id.as_str())).filter_map(|step| step.failure.as_ref());
+    failures.filter(|failure| failure.reason == "Damaged").map(|failure| failure.message.clone()).next()
+}
+
 fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
     let status = backup.status.as_ref()?;
     if status.phase != Some(RunPhase::Succeeded) {
@@ -76,6 +83,7 @@ pub fn newest_sound<'a>(application: &str, backups: impl IntoIterator<Item = &'a
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Failure, StepId};
 
     fn backup(name: &str, second: i64, phase: &str, damaged: bool) -> Backup {
         let time = Timestamp::from_second(second).expect("a time").to_string();
@@ -99,5 +107,26 @@ mod tests {
         assert!(matches!(newest_sound("a", &all, at(50)), Err(NoRecoveryPoint::AllNewer { .. })));
         assert!(matches!(newest_sound("b", &all, None), Err(NoRecoveryPoint::None(_))));
         assert!(matches!(newest_sound("a", &[backup("x", 1, "Succeeded", true)], None), Err(NoRecoveryPoint::AllDamaged(_))));
+    }
+
+    #[test]
+    fn only_a_failed_step_of_the_backup_that_met_damage_tells_of_it() {
+        let step = |id: &str, outcome, reason: &str| StepTimeline {
+            id: StepId::new(id).expect("an id"),
+            planned: None,
+            started: None,
+            ended: None,
+            attempts: 1,
+            outcome,
+            waits_for: None,
+            failure: Some(Failure::transient(reason, format!("{reason} at {id}"))),
+            skipped: None,
+            evidence: serde_json::Value::Null,
+        };
+        let timeline = [step("restore/other/a", Outcome::Failed, "Damaged"), step("restore/a/x", Outcome::Done, "Damaged"), step("restore/a/y", Outcome::Failed, "Refused")];
+        let of_a = |id: &str| id.starts_with("restore/a/");
+        assert_eq!(damage_in(&timeline, of_a), None, "another backup's, one that a retry mended, and another failure");
+        let met = [&timeline[..], &[step("restore/a/z", Outcome::Failed, "Damaged")]].concat();
+        assert_eq!(damage_in(&met, of_a).as_deref(), Some("Damaged at restore/a/z"));
     }
 }
