@@ -15,16 +15,7 @@ pub struct GenerateError {
 
 /// Every kind's definition, as the types give it.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![
-        Site::crd(),
-        District::crd(),
-        Application::crd(),
-        BackupRepository::crd(),
-        Backup::crd(),
-        Restore::crd(),
-        RecoveryPlan::crd(),
-        Drill::crd(),
-    ]
+    vec![Site::crd(), District::crd(), Application::crd(), BackupRepository::crd(), Backup::crd(), Restore::crd(), RecoveryPlan::crd(), Drill::crd()]
 }
 
 /// Every definition as JSON, as it is installed.

@@ -109,7 +109,9 @@ fn type_of(field: &Value) -> String {
         (None, _) => "any".to_owned(),
     };
     match (field["type"] == "array", field["x-kubernetes-list-type"].as_str()) {
-        (true, Some("map")) => format!("list of {word}, by {}", items(&field["x-kubernetes-list-map-keys"]).filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
+        (true, Some("map")) => {
+            format!("list of {word}, by {}", items(&field["x-kubernetes-list-map-keys"]).filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+        }
         (true, _) => format!("list of {word}"),
         (false, _) => word,
     }
@@ -126,7 +128,13 @@ fn meaning(field: &Value, required: bool) -> String {
         Value::Object(map) if map.is_empty() => {}
         default => words.push(format!("Default `{}`.", default.as_str().map_or_else(|| default.to_string(), str::to_owned))),
     }
-    let limits = [("minimum", "At least", ""), ("maximum", "At most", ""), ("minItems", "At least", " of them"), ("maxItems", "At most", " of them"), ("maxLength", "At most", " characters")];
+    let limits = [
+        ("minimum", "At least", ""),
+        ("maximum", "At most", ""),
+        ("minItems", "At least", " of them"),
+        ("maxItems", "At most", " of them"),
+        ("maxLength", "At most", " characters"),
+    ];
     for (key, say, of) in limits {
         let limit = if field[key].is_null() { &inner[key] } else { &field[key] };
         if let Some(limit) = limit.as_f64() {

@@ -93,7 +93,11 @@ fn every_rule_and_every_pattern_of_a_kind_is_broken_by_an_example_of_it() {
             .filter_map(|example| example.text.lines().find_map(|line| line.strip_prefix("# Refused with: ")))
             .collect();
         for constraint in wanted {
-            assert!(refusals.iter().any(|refusal| constraint.starts_with(refusal)), "tests/examples/{} has none that is refused with: {constraint}", kind.to_lowercase());
+            assert!(
+                refusals.iter().any(|refusal| constraint.starts_with(refusal)),
+                "tests/examples/{} has none that is refused with: {constraint}",
+                kind.to_lowercase()
+            );
         }
     }
 }

@@ -16,7 +16,8 @@ fn the_charts_crds_are_those_of_the_types() {
         let stored = fs::read_to_string(folder.join(name)).unwrap_or_default();
         assert!(stored == *text, "charts/p861-crds/templates/{name} differs: {REGENERATE}");
     }
-    let stored: BTreeSet<String> = fs::read_dir(folder).expect("templates").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let stored: BTreeSet<String> =
+        fs::read_dir(folder).expect("templates").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     let generated: BTreeSet<String> = documents.into_iter().map(|(name, _)| name).collect();
     assert_eq!(stored, generated, "files without a kind, or kinds without a file: {REGENERATE}");
 }

@@ -82,7 +82,12 @@ async fn take_back<D: Drive>(shared: Arc<Shared<D>>) {
     loop {
         tokio::time::sleep(TAKE_BACK).await;
         let state = shared.store.state();
-        shared.context.metrics.invalid_objects.with_label_values(&[&kind]).set(i64::try_from(state.iter().filter(|guard| guard.0.is_err()).count()).unwrap_or(i64::MAX));
+        shared
+            .context
+            .metrics
+            .invalid_objects
+            .with_label_values(&[&kind])
+            .set(i64::try_from(state.iter().filter(|guard| guard.0.is_err()).count()).unwrap_or(i64::MAX));
         let now: HashSet<(String, String)> = state.iter().map(|guard| (guard.namespace().unwrap_or_default(), guard.name_any())).collect();
         let mut known = shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.difference(&now).for_each(|(namespace, name)| shared.driver.gone(&shared.context.metrics, namespace, name));
@@ -165,7 +170,9 @@ where
     context.leadership.ensure()?;
     let name = object.name_any();
     let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid()}, "status": after});
-    api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await.tried(|| format!("write the status of {} {name}", K::kind(&())))?;
+    api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
+        .await
+        .tried(|| format!("write the status of {} {name}", K::kind(&())))?;
     Ok(())
 }
 

@@ -76,7 +76,8 @@ struct RunArguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("P861_LOG_FILTER").unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,kube_client::client::builder=off,rustic_core=warn,jiff=error"));
+    let filter = EnvFilter::try_from_env("P861_LOG_FILTER")
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,kube_client::client::builder=off,rustic_core=warn,jiff=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match arguments.log {
         LogForm::Text => builder.init(),
@@ -86,7 +87,13 @@ async fn main() -> ExitCode {
         tracing::debug!("a TLS provider is installed already");
     }
     match arguments.command {
-        Command::Mover => if movers::work::run().await { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        Command::Mover => {
+            if movers::work::run().await {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
         Command::Run(run) => match operate(run).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -75,7 +75,11 @@ impl Metrics {
             site_reachable: whole("p861_site_reachable", "1 if the site's API server answers", &["site"])?,
             site_nodes_ready: whole("p861_site_nodes_ready", "Nodes that are ready", &["site"])?,
             site_nodes_total: whole("p861_site_nodes_total", "Nodes", &["site"])?,
-            backup_last_success: gauge("p861_backup_last_success_timestamp_seconds", "Recovery point of the newest backup that succeeded", &["district", "application"])?,
+            backup_last_success: gauge(
+                "p861_backup_last_success_timestamp_seconds",
+                "Recovery point of the newest backup that succeeded",
+                &["district", "application"],
+            )?,
             rpo_objective: gauge("p861_application_rpo_objective_seconds", "RPO in force", &["district", "application"])?,
             backup_runs: counter("p861_backup_runs_total", "Backups by result", &["district", "application", "result"])?,
             drill_last_completion: gauge("p861_drill_last_completion_timestamp_seconds", "End of the newest drill", &["district", "plan"])?,
@@ -87,8 +91,18 @@ impl Metrics {
             repository_damaged: whole("p861_repository_damaged", "1 if a backup in the repository was found damaged", &["district", "repository"])?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,
-            reconcile_duration: histogram("p861_reconcile_duration_seconds", "How long a reconcile took", &["kind"], &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0])?,
-            step_duration: histogram("p861_step_duration_seconds", "How long a step took, from intent to outcome", &["kind", "action"], &[0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0])?,
+            reconcile_duration: histogram(
+                "p861_reconcile_duration_seconds",
+                "How long a reconcile took",
+                &["kind"],
+                &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0],
+            )?,
+            step_duration: histogram(
+                "p861_step_duration_seconds",
+                "How long a step took, from intent to outcome",
+                &["kind", "action"],
+                &[0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0],
+            )?,
             registry,
         })
     }

@@ -18,7 +18,8 @@ use p861_core::{
     evidence::{
         DrillReport, Language, publish,
         report::{
-            API_VERSION, ActionReport, ApplicationReport, BackupReport, CheckOutcome, CheckReport, CleanUpReport, Failure, KIND, Named, Objective, Prediction, Span, StepOutcome, StepReport, Version,
+            API_VERSION, ActionReport, ApplicationReport, BackupReport, CheckOutcome, CheckReport, CleanUpReport, Failure, KIND, Named, Objective, Prediction,
+            Span, StepOutcome, StepReport, Version,
         },
     },
     recovery::objectives,
@@ -55,7 +56,14 @@ pub async fn durations(context: &Context, namespace: &str, plan: &RecoveryPlan) 
 }
 
 /// Makes the report and stores it: create-only in the repository, and in a ConfigMap that the Drill owns. Doing it twice changes nothing.
-pub async fn write(context: &Context, drill: &Drill, status: &DrillStatus, plan: &RecoveryPlan, applications: &[Application], pass: &Pass) -> Result<ReportReference> {
+pub async fn write(
+    context: &Context,
+    drill: &Drill,
+    status: &DrillStatus,
+    plan: &RecoveryPlan,
+    applications: &[Application],
+    pass: &Pass,
+) -> Result<ReportReference> {
     let (name, namespace) = (drill.name_any(), drill.namespace().unwrap_or_default());
     let report = build(context, drill, status, plan, applications, pass).await?;
     let published = publish(&report, Language::Zh).map_err(|error| Error::Internal(error.to_string()))?;
@@ -123,17 +131,30 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
         result: status.result.unwrap_or(p861_crds::recovery::drill::DrillResult::Incomplete),
         reason,
         message,
-        failure: summary.failure.as_ref().map(|failure| Failure { step: failure.step.to_string(), reason: failure.reason.clone(), message: failure.message.clone() }),
+        failure: summary.failure.as_ref().map(|failure| Failure {
+            step: failure.step.to_string(),
+            reason: failure.reason.clone(),
+            message: failure.message.clone(),
+        }),
         rto: Objective { target: objective, measured },
         prediction: status.prediction.as_ref().and_then(|p| Some(Prediction { rto: parse_duration(&p.rto.0).ok()?, basis: p.basis, samples: p.samples })),
         applications: application_reports,
-        steps: pass.plan.steps().iter().filter_map(|step| Some(step_report(timeline(step.id.as_str())?, step.dependencies().map(ToString::to_string).collect(), step.finally))).collect(),
+        steps: pass
+            .plan
+            .steps()
+            .iter()
+            .filter_map(|step| Some(step_report(timeline(step.id.as_str())?, step.dependencies().map(ToString::to_string).collect(), step.finally)))
+            .collect(),
         actions: actions(pass),
         clean_up: CleanUpReport {
             complete,
             removed: if complete { isolation.clone() } else { Vec::new() },
             left: if complete { Vec::new() } else { isolation },
-            evidence: if complete { "a list of namespaces by the drill's label, and of volumes by their claims, shows none".into() } else { clean_up.and_then(|step| step.failure.as_ref()).map_or_else(String::new, |f| f.message.clone()) },
+            evidence: if complete {
+                "a list of namespaces by the drill's label, and of volumes by their claims, shows none".into()
+            } else {
+                clean_up.and_then(|step| step.failure.as_ref()).map_or_else(String::new, |f| f.message.clone())
+            },
         },
         journal: status.journal.as_ref().map(|journal| journal.location.clone()),
         versions: vec![Version { name: "p861-operator".into(), version: env!("CARGO_PKG_VERSION").into() }],
@@ -142,7 +163,12 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
     })
 }
 
-fn application_report<'a>(subject: &PreflightSubject, status: &DrillStatus, applications: &[Application], timeline: &impl Fn(&str) -> Option<&'a StepTimeline>) -> Option<ApplicationReport> {
+fn application_report<'a>(
+    subject: &PreflightSubject,
+    status: &DrillStatus,
+    applications: &[Application],
+    timeline: &impl Fn(&str) -> Option<&'a StepTimeline>,
+) -> Option<ApplicationReport> {
     let application = applications.iter().find(|application| application.name_any() == subject.application)?;
     let measured = status.applications.iter().find(|a| a.name == subject.application);
     let text = |d: Option<&p861_crds::Duration>| d.and_then(|d| parse_duration(&d.0).ok());

@@ -20,11 +20,7 @@ pub struct Health {
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
 pub async fn serve(listener: tokio::net::TcpListener, health: Health) -> std::io::Result<()> {
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(health);
+    let router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(readyz)).route("/metrics", get(metrics)).with_state(health);
     axum::serve(listener, router).await
 }
 

@@ -114,7 +114,14 @@ impl Bucket {
     /// Opens it with the bed's own key.
     pub fn of(stage: &Stage) -> Result<Self> {
         let identity = stage.bed.services.identity("admin")?;
-        let location = Location::S3 { endpoint: stage.bed.s3().endpoint(), region: "us-east-1".to_owned(), bucket: BUCKET.to_owned(), prefix: String::new(), virtual_host: false, ca: None };
+        let location = Location::S3 {
+            endpoint: stage.bed.s3().endpoint(),
+            region: "us-east-1".to_owned(),
+            bucket: BUCKET.to_owned(),
+            prefix: String::new(),
+            virtual_host: false,
+            ca: None,
+        };
         let credentials = Credentials { access_key_id: identity.access_key, secret_access_key: identity.secret_key };
         let runtime = tokio::runtime::Runtime::new().map_err(|error| BedError::Refused(format!("no runtime: {error}")))?;
         let store = runtime.block_on(AsyncStore::new(&location, Some(&credentials))).map_err(|error| BedError::Refused(error.to_string()))?;

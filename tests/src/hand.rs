@@ -35,7 +35,11 @@ impl Stage {
     /// The same, and refuses any other exit code.
     pub fn say_expecting(&self, code: i32, arguments: &[&str]) -> Result<Said> {
         let said = self.say(arguments)?;
-        if said.code == code { Ok(said) } else { Err(BedError::Refused(format!("p861 {}: {}, not {code}\n{}", arguments.join(" "), said.all(), self.operator_log()))) }
+        if said.code == code {
+            Ok(said)
+        } else {
+            Err(BedError::Refused(format!("p861 {}: {}, not {code}\n{}", arguments.join(" "), said.all(), self.operator_log())))
+        }
     }
 
     /// Types a command and leaves it running.
@@ -57,7 +61,8 @@ impl Stage {
         if self.standing {
             self.delete(kind, name)?;
         }
-        let document = serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": DISTRICT}, "spec": spec});
+        let document =
+            serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": DISTRICT}, "spec": spec});
         self.apply(self.standby()?, &format!("{}-{name}.json", kind.to_lowercase()), &document.to_string())
     }
 

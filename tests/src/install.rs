@@ -49,7 +49,8 @@ pub fn helm(bed: &Bed, site: &Site, arguments: &[&str]) -> Result<String> {
     for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
         command.env(name, home.join(name));
     }
-    run(&mut command, HELM).map_err(|source| BedError::Run { what: format!("helm {} on {}", arguments.first().unwrap_or(&""), site.name), source: Box::new(source) })
+    run(&mut command, HELM)
+        .map_err(|source| BedError::Run { what: format!("helm {} on {}", arguments.first().unwrap_or(&""), site.name), source: Box::new(source) })
 }
 
 /// Installs the charts: on the hub the kinds and the operator, on the other sites what a managed site needs. The hub is the last site.
@@ -66,7 +67,16 @@ pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
             let mut arguments = vec!["upgrade", "p861", "p861"];
             arguments.extend(common);
             if site.name == hub.name {
-                arguments.extend(["--set", &image, "--set", "operator.image.repository=localhost/p861-operator", "--set", "operator.image.pullPolicy=Never", "--set", "operator.log=text"]);
+                arguments.extend([
+                    "--set",
+                    &image,
+                    "--set",
+                    "operator.image.repository=localhost/p861-operator",
+                    "--set",
+                    "operator.image.pullPolicy=Never",
+                    "--set",
+                    "operator.log=text",
+                ]);
             } else {
                 arguments.extend(["--set", "hub.enabled=false", "--set", "site.tokenSecret=true"]);
             }
@@ -92,7 +102,8 @@ pub fn hand_over_kubeconfig(bed: &Bed, site: &Site, secret: &str) -> Result<()> 
         }
     })?;
     let kubeconfig = site_kubeconfig(&site.server(), &token.1, &decoded(&token.0)?);
-    let manifest = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {secret}, namespace: {SYSTEM}}}\ndata: {{kubeconfig: {}}}\n", base64(kubeconfig.as_bytes()));
+    let manifest =
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {secret}, namespace: {SYSTEM}}}\ndata: {{kubeconfig: {}}}\n", base64(kubeconfig.as_bytes()));
     apply_private(bed, hub(bed)?, &format!("secret-{secret}.yaml"), &manifest)
 }
 

@@ -47,7 +47,9 @@ pub fn wait_rolled_out(site: &Site, limit: Duration, namespace: &str, workload: 
     site.wait(&what, limit, &["--namespace", namespace, workload], |seen| {
         let number = |path: &str| seen.pointer(path).and_then(Value::as_i64).unwrap_or_default();
         let wanted = number("/spec/replicas");
-        let good = number("/status/observedGeneration") == number("/metadata/generation") && number("/status/readyReplicas") == wanted && number("/status/updatedReplicas") == wanted;
+        let good = number("/status/observedGeneration") == number("/metadata/generation")
+            && number("/status/readyReplicas") == wanted
+            && number("/status/updatedReplicas") == wanted;
         if good { Ok(()) } else { Err(format!("{}; pods: {}", seen["status"], pods_of(site, namespace))) }
     })
 }

@@ -51,7 +51,11 @@ pub fn compare_portal(stage: &Stage, snapshot: &str, folder: &Path) -> Result<us
     let original = digests_in_pod(stage, "shinan-portal", "deployment/portal-web", "/srv/site", &parts)?;
     if restored.is_empty() || restored != original {
         let differing: Vec<&String> = original.keys().chain(restored.keys()).filter(|path| original.get(*path) != restored.get(*path)).take(10).collect();
-        return Err(BedError::Refused(format!("what restic restored differs from the pod's files: {differing:?} ({} files in the pod, {} restored)", original.len(), restored.len())));
+        return Err(BedError::Refused(format!(
+            "what restic restored differs from the pod's files: {differing:?} ({} files in the pod, {} restored)",
+            original.len(),
+            restored.len()
+        )));
     }
     Ok(original.len())
 }

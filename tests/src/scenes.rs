@@ -33,7 +33,8 @@ pub fn play(name: &str, scenes: &[Scene]) -> ExitCode {
     let name = standing.clone().unwrap_or_else(|| format!("{name}-{}", std::process::id()));
     let mut failed: Vec<(&str, String)> = Vec::new();
     let stage = match &standing {
-        Some(name) => Stage::find(name, &report).and_then(|stage| stage.ok_or_else(|| BedError::Refused(format!("there is no stage {name}: P861_TESTBED={name} p861-stage up")))),
+        Some(name) => Stage::find(name, &report)
+            .and_then(|stage| stage.ok_or_else(|| BedError::Refused(format!("there is no stage {name}: P861_TESTBED={name} p861-stage up")))),
         None => Stage::up(&name, &report),
     };
     match stage {

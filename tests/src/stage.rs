@@ -42,7 +42,9 @@ impl Stage {
                 charts(&stage.bed, &tag)?;
                 hand_over_kubeconfig(&stage.bed, stage.primary()?, "site-xinxi-dasha")
             })?;
-            report.timed("Waiting for the district's two applications", || applications.join().unwrap_or_else(|_| Err(BedError::Refused("starting the applications panicked".to_owned()))))
+            report.timed("Waiting for the district's two applications", || {
+                applications.join().unwrap_or_else(|_| Err(BedError::Refused("starting the applications panicked".to_owned())))
+            })
         })?;
         report.timed("Declaring sites, district, repository, applications and plan", || stage.declare())?;
         stage.watch_metrics()?;
@@ -135,7 +137,8 @@ impl Stage {
         self.apply(hub, "shinan.yaml", &read("tests/district/shinan.yaml")?)?;
         // The plan is Ready when its applications have been backed up.
         for (kind, name) in [("backuprepository", DISTRICT), ("application", "approval"), ("application", "portal")] {
-            hub.wait_condition(READY, &["--namespace", DISTRICT, kind, name], "Ready").map_err(|error| BedError::Refused(format!("{error}\n{}", self.operator_log())))?;
+            hub.wait_condition(READY, &["--namespace", DISTRICT, kind, name], "Ready")
+                .map_err(|error| BedError::Refused(format!("{error}\n{}", self.operator_log())))?;
         }
         Ok(())
     }
@@ -153,7 +156,9 @@ impl Stage {
 
     /// The end of the operator's log, for errors.
     pub fn operator_log(&self) -> String {
-        let log = self.standby().and_then(|hub| hub.kubectl(&["logs", "--namespace", SYSTEM, "--selector=app.kubernetes.io/component=operator", "--tail=15", "--prefix"]));
+        let log = self
+            .standby()
+            .and_then(|hub| hub.kubectl(&["logs", "--namespace", SYSTEM, "--selector=app.kubernetes.io/component=operator", "--tail=15", "--prefix"]));
         format!("the operator's log ends with:\n{}", log.unwrap_or_else(|error| error.to_string()))
     }
 

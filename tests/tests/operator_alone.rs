@@ -62,7 +62,13 @@ impl Hub {
     fn apply(&self, documents: &[Value]) {
         let text = json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string();
         let mut command = Command::new(&programs().kubectl);
-        let child = command.arg("--kubeconfig").arg(self.0.kubeconfig()).args(["apply", "--server-side", "--filename", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let child = command
+            .arg("--kubeconfig")
+            .arg(self.0.kubeconfig())
+            .args(["apply", "--server-side", "--filename", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
         let mut child = child.expect("kubectl");
         child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
         assert!(child.wait().expect("kubectl").success(), "kubectl apply refused: {text}");
@@ -93,13 +99,20 @@ impl Hub {
     }
 
     fn wait_end(&self, kind: &str, name: &str) -> Value {
-        self.wait(&format!("{kind} {name} has ended"), &["--namespace", "shinan", kind, name], |seen| seen["status"]["completionTime"].is_string().then(|| seen["status"].clone()))
+        self.wait(&format!("{kind} {name} has ended"), &["--namespace", "shinan", kind, name], |seen| {
+            seen["status"]["completionTime"].is_string().then(|| seen["status"].clone())
+        })
     }
 
     /// The data of the ConfigMaps of a namespace, by name.
     fn config_maps(&self, namespace: &str) -> BTreeMap<String, Value> {
         let list = self.get(&["configmaps", "--namespace", namespace]).expect("a list");
-        list["items"].as_array().into_iter().flatten().map(|map| (map["metadata"]["name"].as_str().unwrap_or_default().to_owned(), map["data"].clone())).collect()
+        list["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|map| (map["metadata"]["name"].as_str().unwrap_or_default().to_owned(), map["data"].clone()))
+            .collect()
     }
 }
 
@@ -119,7 +132,12 @@ fn declare(hub: &Hub, folder: &Path) {
     hub.apply(&[
         ours("Site", "only", None, json!({"names": {"en": "Only"}, "failureDomain": "here", "access": {"inCluster": {}}})),
         ours("District", "shinan", None, json!({"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "only"}, "role": "Primary"}]})),
-        ours("BackupRepository", "folder", Some("shinan"), json!({"failureDomain": "there", "folder": {"path": folder}, "encryption": {"keySecretRef": {"name": "key"}}})),
+        ours(
+            "BackupRepository",
+            "folder",
+            Some("shinan"),
+            json!({"failureDomain": "there", "folder": {"path": folder}, "encryption": {"keySecretRef": {"name": "key"}}}),
+        ),
         ours("Application", "forms", Some("shinan"), json!({"names": {"en": "Forms"}, "department": "any", "namespaces": ["shinan-forms"]})),
     ]);
 }

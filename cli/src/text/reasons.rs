@@ -124,7 +124,8 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     /// What stands before a reason in the operator's code.
-    const BEFORE: [&str; 7] = ["Error::invalid(", "Error::transient(", "Failure::permanent(", "Failure::transient(", "Failure::refused(", "stated(", "reason: "];
+    const BEFORE: [&str; 7] =
+        ["Error::invalid(", "Error::transient(", "Failure::permanent(", "Failure::transient(", "Failure::refused(", "stated(", "reason: "];
     /// What stands before a condition's type and its reason.
     const VERDICTS: [&str; 3] = ["Verdict::good(", "Verdict::bad(", "Verdict::unknown("];
 

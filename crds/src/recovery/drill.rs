@@ -1,6 +1,8 @@
 //! Drill: the rehearsal of a plan, measured.
 
-use super::super::common::{Condition, CurrentStep, Duration, JournalReference, LocalizedText, ObjectReference, RunAction, RunPhase, RunProgress, StepCounts, Time};
+use super::super::common::{
+    Condition, CurrentStep, Duration, JournalReference, LocalizedText, ObjectReference, RunAction, RunPhase, RunProgress, StepCounts, Time,
+};
 use super::super::platform::application::ApplicationObjectives;
 use super::plan::{PlanObjectives, Prediction};
 use kube::{CustomResource, KubeSchema};

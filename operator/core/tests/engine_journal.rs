@@ -4,8 +4,7 @@
 
 use jiff::Timestamp;
 use p861_core::engine::{
-    AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, Plan, Record, ReplayError, RunResult, SkipCause, Step, StepId, advance,
-    summary,
+    AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, Plan, Record, ReplayError, RunResult, SkipCause, Step, StepId, advance, summary,
 };
 use p861_crds::common::{ActionKind, RunAction};
 
@@ -74,17 +73,17 @@ fn each_event_may_follow_only_where_it_makes_sense() {
     ];
     // A row per event, a column per state above: * where it may happen with the right attempt.
     let table: Vec<(Event, &str)> = vec![
-        (asked(),                                    "*...*..*...."),
-        (Event::Asked { kind: AskKind::Failure },    "....*......."),
-        (yes(),                                      ".*.........."),
-        (Intent,                                     "*.*.*..*...."),
-        (Done,                                       "...*........"),
-        (failed(),                                   ".*.*........"),
-        (skipped(),                                  "***.*..*.*.."),
-        (not_reached(),                              "***.*..*...."),
-        (UndoIntent,                                 "....***..*.."),
-        (Undone,                                     "........*..."),
-        (undo_failed(),                              "........*..."),
+        (asked(), "*...*..*...."),
+        (Event::Asked { kind: AskKind::Failure }, "....*......."),
+        (yes(), ".*.........."),
+        (Intent, "*.*.*..*...."),
+        (Done, "...*........"),
+        (failed(), ".*.*........"),
+        (skipped(), "***.*..*.*.."),
+        (not_reached(), "***.*..*...."),
+        (UndoIntent, "....***..*.."),
+        (Undone, "........*..."),
+        (undo_failed(), "........*..."),
     ];
     for (event, row) in table {
         for ((state, path), expected) in states.iter().zip(row.chars()) {
@@ -184,7 +183,9 @@ fn on_paper_a_record_is_one_line_that_stays_the_same() {
     journal.push(journal.stamp(Entry::failed(id("a"), 1, Failure::permanent("Broken", "it is broken"), evidence), 1, at(2))).unwrap();
     for event in [not_reached(), skipped(), Event::UndoIntent, undo_failed(), Event::UndoIntent, Event::Undone] {
         let attempt = match &event {
-            Event::UndoIntent | Event::Undone | Event::UndoFailed(_) => 1 + u32::from(journal.records().iter().any(|record| record.event.name() == "UndoFailed")),
+            Event::UndoIntent | Event::Undone | Event::UndoFailed(_) => {
+                1 + u32::from(journal.records().iter().any(|record| record.event.name() == "UndoFailed"))
+            }
             _ => 0,
         };
         // The first skip does not suit a failed attempt that is skipped again by a person.
@@ -221,7 +222,10 @@ fn a_damaged_journal_is_not_read() {
     let lines: Vec<String> = good.records().iter().map(|record| serde_json::to_string(record).unwrap()).collect();
     let read = |lines: &[&str]| Journal::from_lines(&lines.join("\n")).unwrap_err().to_string();
     assert!(read(&[&lines[0], &lines[2]]).starts_with("record 3 (Done) follows record 1; 2 was expected"));
-    assert!(read(&[&lines[1]]).starts_with("record 2 (Intent) has token 1, which nobody has claimed") || read(&[&lines[1]]).starts_with("record 2 (Intent) follows record 0"));
+    assert!(
+        read(&[&lines[1]]).starts_with("record 2 (Intent) has token 1, which nobody has claimed")
+            || read(&[&lines[1]]).starts_with("record 2 (Intent) follows record 0")
+    );
     assert!(read(&[&lines[0], &lines[1][..30]]).starts_with("line 2 of the journal is not a record: "));
     assert!(read(&[&lines[0], &lines[1].replace("Intent", "Invent")]).contains("unknown variant `Invent`"));
 }

@@ -37,7 +37,10 @@ fn a_plan_that_cannot_work_is_refused_with_the_reason() {
         (vec![step("a").point_of_no_return(), step("b").point_of_no_return()], "both a and b are the point of no return; a plan has at most one"),
         (vec![step("a").point_of_no_return().undo("b".to_owned())], "step a: the point of no return cannot be undone"),
         (vec![step("a").point_of_no_return().finally()], "step a: a clean-up step cannot be the point of no return"),
-        (vec![step("a").point_of_no_return().on_failure(OnFailure::Continue)], "step a: the run cannot go on as if it were optional, since it is the point of no return"),
+        (
+            vec![step("a").point_of_no_return().on_failure(OnFailure::Continue)],
+            "step a: the run cannot go on as if it were optional, since it is the point of no return",
+        ),
         (
             vec![step("a").point_of_no_return().needs_person(prompt().within(seconds(1), OnTimeout::Skip))],
             "step a: the point of no return cannot be skipped when nobody answers; let it continue or fail",

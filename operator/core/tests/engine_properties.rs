@@ -4,9 +4,7 @@
 
 mod engine_world;
 
-use engine_world::{
-    Behaviour, Fuse, MOST_SECONDS, Orchestrator, Stopped, Store, TestPlan, World, action, check::check, draft::draft, lines, run, run_with,
-};
+use engine_world::{Behaviour, Fuse, MOST_SECONDS, Orchestrator, Stopped, Store, TestPlan, World, action, check::check, draft::draft, lines, run, run_with};
 use p861_core::engine::{
     AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, OnFailure, Record, ReplayError, RunResult, SkipCause, advance, settle, summary,
 };

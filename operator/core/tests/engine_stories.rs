@@ -40,7 +40,10 @@ fn independent_steps_run_together_and_clean_up_comes_last() {
 fn with_a_limit_of_one_they_run_one_after_the_other_in_the_order_of_the_plan() {
     let limits = Limits { parallel: NonZeroU32::new(1), deadline: None };
     let told = Story::within(vec![step("c"), step("a"), step("b")], limits).told();
-    assert_eq!(told, "   0s Claimed\n   0s Intent c #1\n   1s Done c #1\n   1s Intent a #1\n   2s Done a #1\n   2s Intent b #1\n   3s Done b #1\n   3s Finished Succeeded Complete\n");
+    assert_eq!(
+        told,
+        "   0s Claimed\n   0s Intent c #1\n   1s Done c #1\n   1s Intent a #1\n   2s Done a #1\n   2s Intent b #1\n   3s Done b #1\n   3s Finished Succeeded Complete\n"
+    );
 }
 
 #[test]

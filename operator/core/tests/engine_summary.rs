@@ -32,7 +32,13 @@ fn a_finished_run_wants_nothing_and_an_unclaimed_one_neither() {
 fn the_summary_says_where_each_step_stands_and_what_it_waits_for() {
     let mut steps = drill();
     steps.push(step("announce").needs_person(Prompt::new(text("told them?")).within(seconds(60), OnTimeout::Continue)));
-    let steps = steps.into_iter().map(|step| { let estimate = Some(seconds(2)); step.estimate(estimate) }).collect();
+    let steps = steps
+        .into_iter()
+        .map(|step| {
+            let estimate = Some(seconds(2));
+            step.estimate(estimate)
+        })
+        .collect();
     let limits = Limits { parallel: NonZeroU32::new(1), deadline: None };
     let mut story = Story::within(steps, limits).when("restore/volume", &[FailsForNow(1), Works(5)]);
     let seen = story.until(5);
@@ -80,7 +86,10 @@ fn the_summary_tells_of_failures_that_decide_and_of_clean_up_that_does_not_end()
     let end = story.until(2_000);
     let counts = end.counts;
     assert_eq!((counts.total, counts.done, counts.undone, counts.skipped, counts.failed), (6, 2, 3, 1, 0), "{}", lines(&story.store.records));
-    assert_eq!(end.timeline.iter().map(|line| line.outcome).collect::<Vec<_>>(), [Outcome::Undone, Outcome::Undone, Outcome::Done, Outcome::Undone, Outcome::NotRun, Outcome::Done]);
+    assert_eq!(
+        end.timeline.iter().map(|line| line.outcome).collect::<Vec<_>>(),
+        [Outcome::Undone, Outcome::Undone, Outcome::Done, Outcome::Undone, Outcome::NotRun, Outcome::Done]
+    );
     assert!(end.clean_up_trouble.is_empty() && end.current.is_empty());
     assert_eq!(end.result.map(|(_, reason, message)| (reason, message)), Some(("Broken".to_owned(), "step start failed: it is broken".to_owned())));
 }

@@ -2,11 +2,11 @@
 
 use super::{active_site, all, district_of, refuse_foreign_namespaces};
 use crate::{
-    metrics::Metrics,
     context::Context,
     drive::{Drive, record},
     effects::try_check,
     error::{Error, Result},
+    metrics::Metrics,
     sites::pods,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -98,7 +98,10 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
     refuse_foreign_namespaces(&district, application)?;
     if !district.spec.departments.is_empty() && !district.spec.departments.iter().any(|department| department.name == application.spec.department) {
         let known: Vec<&str> = district.spec.departments.iter().map(|d| d.name.as_str()).collect();
-        return Err(Error::invalid("DepartmentUnknown", format!("department {} is not of district {}: it has {}", application.spec.department, district.name_any(), known.join(", "))));
+        return Err(Error::invalid(
+            "DepartmentUnknown",
+            format!("department {} is not of district {}: it has {}", application.spec.department, district.name_any(), known.join(", ")),
+        ));
     }
     // Two applications that share a namespace would each save and restore the other's objects: the older has it.
     let age = |a: &Application| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.name_any());
@@ -106,7 +109,10 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
     let older = others.iter().filter(|other| other.uid() != application.uid() && age(other) < age(application));
     for other in older {
         if let Some(taken) = other.spec.namespaces.iter().find(|taken| application.spec.namespaces.contains(taken)) {
-            return Err(Error::invalid("NamespaceTaken", format!("namespace {taken} belongs to application {}: a namespace is in one application", other.name_any())));
+            return Err(Error::invalid(
+                "NamespaceTaken",
+                format!("namespace {taken} belongs to application {}: a namespace is in one application", other.name_any()),
+            ));
         }
     }
     let site = active_site(&district)?;
@@ -122,7 +128,13 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
         }
         workloads.insert(format!("{place}/{workload}"));
     }
-    let found = format!("{} workloads, {} claims, {} checks found in {}", workloads.len(), claims.len(), application.spec.checks.len(), application.spec.namespaces.join(", "));
+    let found = format!(
+        "{} workloads, {} claims, {} checks found in {}",
+        workloads.len(),
+        claims.len(),
+        application.spec.checks.len(),
+        application.spec.namespaces.join(", ")
+    );
     Ok((site, client, found))
 }
 
@@ -183,7 +195,11 @@ fn protected(name: &str, backups: &[Backup], status: &mut ApplicationStatus, now
             status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
             let age = now.duration_since(point.time);
             match objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())) {
-                Ok(Some(rpo)) if age > rpo => Verdict::bad("Protected", "BackupOverdue", format!("the newest backup is older than the RPO of {}: p861 backup now {name}", human_duration(rpo))),
+                Ok(Some(rpo)) if age > rpo => Verdict::bad(
+                    "Protected",
+                    "BackupOverdue",
+                    format!("the newest backup is older than the RPO of {}: p861 backup now {name}", human_duration(rpo)),
+                ),
                 _ => Verdict::good("Protected", "BackedUp", format!("repository {}", point.repository)),
             }
         }
@@ -205,9 +221,11 @@ fn recoverable(name: &str, backups: &[Backup], status: &mut ApplicationStatus, n
         .collect();
     match status.verified.iter().find(|verified| verified.level == VerificationLevel::Probed) {
         None => Verdict::bad("Recoverable", "NeverVerified", format!("no backup of {name} was ever restored and probed: run a drill of its plan")),
-        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => {
-            Verdict::bad("Recoverable", "VerificationTooOld", format!("last Probed {}, allowed {}: run a drill of its plan", probed.verified_time.0.strftime("%Y-%m-%d"), human_duration(PROOF_MAX_AGE)))
-        }
+        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => Verdict::bad(
+            "Recoverable",
+            "VerificationTooOld",
+            format!("last Probed {}, allowed {}: run a drill of its plan", probed.verified_time.0.strftime("%Y-%m-%d"), human_duration(PROOF_MAX_AGE)),
+        ),
         Some(probed) => Verdict::good("Recoverable", "Proven", format!("{} was restored and probed", probed.backup)),
     }
 }
@@ -218,5 +236,9 @@ fn ready_to_failover(plan: Option<&RecoveryPlan>, verdicts: &[Verdict]) -> Verdi
         return Verdict::bad("ReadyToFailover", "NotRecoverable", "see Recoverable");
     }
     let ready = plan.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, "ReadyToFailover"));
-    if ready { Verdict::good("ReadyToFailover", "PlanReady", format!("plan {}", plan.name_any())) } else { Verdict::bad("ReadyToFailover", "PlanNotReady", format!("p861 plan check {}", plan.name_any())) }
+    if ready {
+        Verdict::good("ReadyToFailover", "PlanReady", format!("plan {}", plan.name_any()))
+    } else {
+        Verdict::bad("ReadyToFailover", "PlanNotReady", format!("p861 plan check {}", plan.name_any()))
+    }
 }

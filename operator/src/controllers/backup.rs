@@ -1,6 +1,6 @@
 //! Backup: one run of the backup plan.
 
-use super::{active_site, all, district_of, refuse_foreign_namespaces, named};
+use super::{active_site, all, district_of, named, refuse_foreign_namespaces};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
@@ -56,10 +56,17 @@ impl Drive for BackupDriver {
             Err(error) => return Err(error),
         };
         finalizer::hold(context, backup.as_ref(), true).await?;
-        let run = RunIdentity { kind: "Backup", namespace: namespace.clone(), name: name.clone(), uid: backup.uid().unwrap_or_default(), repository: repository.clone() };
+        let run = RunIdentity {
+            kind: "Backup",
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: backup.uid().unwrap_or_default(),
+            repository: repository.clone(),
+        };
         let owner = backup.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the Backup has no UID".into()))?;
         let store = JournalStore::ConfigMap { client: context.client.clone(), namespace: namespace.clone(), name: format!("{name}-backup-journal"), owner };
-        let pass = runs::pass(context, &run, &store, &finalizer::actions(backup.as_ref(), &backup.spec.actions), async || compile(context, &backup).await).await;
+        let pass =
+            runs::pass(context, &run, &store, &finalizer::actions(backup.as_ref(), &backup.spec.actions), async || compile(context, &backup).await).await;
         let pass = match pass {
             Ok(pass) => pass,
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &backup, &error, now).await,
@@ -174,7 +181,10 @@ async fn repository_of(context: &Context, backup: &Backup) -> Result<String> {
     match (names.pop(), names.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(Error::invalid("NoRepository", format!("namespace {namespace} has no BackupRepository: create one"))),
-        (Some(last), false) => Err(Error::invalid("NoRepository", format!("namespace {namespace} has several repositories ({}, {last}): name one in spec.repositoryRef", names.join(", ")))),
+        (Some(last), false) => Err(Error::invalid(
+            "NoRepository",
+            format!("namespace {namespace} has several repositories ({}, {last}): name one in spec.repositoryRef", names.join(", ")),
+        )),
     }
 }
 
@@ -209,9 +219,15 @@ pub async fn claims(client: &Client, site: &str, application: &Application) -> R
     let mut found = Vec::new();
     for namespace in &application.spec.namespaces {
         if Api::<Namespace>::all(client.clone()).get_opt(namespace).await.tried(|| format!("read namespace {namespace} on {site}"))?.is_none() {
-            return Err(Error::invalid("NamespaceMissing", format!("application {}: namespace {namespace} doesn't exist on {site}: correct spec.namespaces", application.name_any())));
+            return Err(Error::invalid(
+                "NamespaceMissing",
+                format!("application {}: namespace {namespace} doesn't exist on {site}: correct spec.namespaces", application.name_any()),
+            ));
         }
-        let list = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace).list(&ListParams::default()).await.tried(|| format!("list the claims of {namespace} on {site}"))?;
+        let list = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace)
+            .list(&ListParams::default())
+            .await
+            .tried(|| format!("list the claims of {namespace} on {site}"))?;
         found.extend(list.items.iter().map(|claim| Claim { namespace: namespace.clone(), name: claim.name_any() }));
     }
     found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -219,7 +235,10 @@ pub async fn claims(client: &Client, site: &str, application: &Application) -> R
     let named = application.spec.volumes.iter().map(|rule| &rule.claim).filter(|claim| !claim.contains('*'));
     if let Some(missing) = named.into_iter().find(|name| !found.iter().any(|claim| claim.name == **name)) {
         let namespaces = application.spec.namespaces.join(", ");
-        return Err(Error::invalid("ClaimMissing", format!("application {}: claim {missing} doesn't exist in {namespaces} on {site}: correct spec.volumes", application.name_any())));
+        return Err(Error::invalid(
+            "ClaimMissing",
+            format!("application {}: claim {missing} doesn't exist in {namespaces} on {site}: correct spec.volumes", application.name_any()),
+        ));
     }
     Ok(found)
 }
@@ -237,10 +256,17 @@ fn conclude(pass: &Pass, status: &mut BackupStatus) -> Vec<Verdict> {
             Action::Move { task: MoverTask::Seal { facts }, .. } => Some(facts),
             _ => None,
         });
-        let count = |prefix: &str| facts.map_or(0, |facts| i32::try_from(facts.parts.iter().filter(|part| part.starts_with(prefix)).count()).unwrap_or(i32::MAX));
+        let count =
+            |prefix: &str| facts.map_or(0, |facts| i32::try_from(facts.parts.iter().filter(|part| part.starts_with(prefix)).count()).unwrap_or(i32::MAX));
         status.consistency = facts.map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
-        status.contents = Some(BackupContents { objects: i64::try_from(number("objects")).unwrap_or(i64::MAX), cluster_objects: 0, volumes: count("volumes/"), streams: count("streams/") });
-        status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(number("bytes"))), added: Some(Quantity(quantity::print_bytes(number("added")))) });
+        status.contents = Some(BackupContents {
+            objects: i64::try_from(number("objects")).unwrap_or(i64::MAX),
+            cluster_objects: 0,
+            volumes: count("volumes/"),
+            streams: count("streams/"),
+        });
+        status.size =
+            Some(BackupSize { total: Quantity(quantity::print_bytes(number("bytes"))), added: Some(Quantity(quantity::print_bytes(number("added")))) });
     }
     let mut verdicts = Vec::new();
     if let Some(verify) = timeline("verify") {
@@ -252,7 +278,11 @@ fn conclude(pass: &Pass, status: &mut BackupStatus) -> Vec<Verdict> {
             }
             Outcome::Failed => {
                 let failure = verify.failure.as_ref();
-                verdicts.push(Verdict::bad("Verified", failure.map_or("NotYet", |f| f.reason.as_str()), failure.map_or_else(String::new, |f| f.message.clone())));
+                verdicts.push(Verdict::bad(
+                    "Verified",
+                    failure.map_or("NotYet", |f| f.reason.as_str()),
+                    failure.map_or_else(String::new, |f| f.message.clone()),
+                ));
             }
             _ => {}
         }

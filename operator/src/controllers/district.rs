@@ -75,7 +75,10 @@ async fn bind_roles(context: &Context, district: &District, namespace: &str) -> 
         let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district.name_any()}},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": subjects});
         context.leadership.ensure()?;
-        bindings.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("bind role {role} in {namespace}"))?;
+        bindings
+            .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+            .await
+            .tried(|| format!("bind role {role} in {namespace}"))?;
         bound += 1;
     }
     Ok(bound)
@@ -88,7 +91,9 @@ async fn sites(context: &Context, district: &District) -> Result<Verdict> {
     if let Some(missing) = district.spec.sites.iter().find(|site| find(&site.site_ref.name).is_none()) {
         return Ok(Verdict::bad("Ready", "SiteMissing", format!("site {} doesn't exist: kubectl get sites", missing.site_ref.name)));
     }
-    let domain = |role: SiteRole| -> BTreeSet<&str> { district.spec.sites.iter().filter(|site| site.role == role).filter_map(|site| Some(find(&site.site_ref.name)?.spec.failure_domain.as_str())).collect() };
+    let domain = |role: SiteRole| -> BTreeSet<&str> {
+        district.spec.sites.iter().filter(|site| site.role == role).filter_map(|site| Some(find(&site.site_ref.name)?.spec.failure_domain.as_str())).collect()
+    };
     if let Some(shared) = domain(SiteRole::Primary).intersection(&domain(SiteRole::Standby)).next() {
         return Ok(Verdict::bad("Ready", "SharedFailureDomain", format!("primary and standby are both in failure domain {shared}: they would burn together")));
     }

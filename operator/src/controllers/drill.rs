@@ -58,7 +58,13 @@ impl Drive for DrillDriver {
         };
         finalizer::hold(context, drill.as_ref(), true).await?;
         let applications: Vec<Application> = all(&context.client, &namespace).await?;
-        let run = RunIdentity { kind: "Drill", namespace: namespace.clone(), name: name.clone(), uid: drill.uid().unwrap_or_default(), repository: plan.spec.repository_ref.name.clone() };
+        let run = RunIdentity {
+            kind: "Drill",
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: drill.uid().unwrap_or_default(),
+            repository: plan.spec.repository_ref.name.clone(),
+        };
         let store = movers::open_store(context, &namespace, &run.repository).await?;
         let prefix = format!("journal/{}/{}", plan.name_any(), run.uid);
         let location = movers::location_of(context, &namespace, &run.repository, &prefix).await?;
@@ -112,15 +118,23 @@ async fn refuse(context: &Context, drill: &Drill, error: &Error, now: Timestamp)
 }
 
 /// The plan's applications, each with the newest sound backup and the claims that the backup has.
-pub async fn subjects<'a>(context: &Context, plan: &RecoveryPlan, applications: &'a [Application], home: &str, not_after: Option<Timestamp>) -> Result<Vec<Subject<'a>>> {
+pub async fn subjects<'a>(
+    context: &Context,
+    plan: &RecoveryPlan,
+    applications: &'a [Application],
+    home: &str,
+    not_after: Option<Timestamp>,
+) -> Result<Vec<Subject<'a>>> {
     let namespace = plan.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.client, &namespace).await?;
     let mut subjects = Vec::new();
     for name in plan::members(plan) {
-        let application = applications
-            .iter()
-            .find(|application| application.name_any() == name)
-            .ok_or_else(|| Error::invalid("ApplicationMissing", format!("application {name} of plan {} doesn't exist: kubectl get applications -n {namespace}", plan.name_any())))?;
+        let application = applications.iter().find(|application| application.name_any() == name).ok_or_else(|| {
+            Error::invalid(
+                "ApplicationMissing",
+                format!("application {name} of plan {} doesn't exist: kubectl get applications -n {namespace}", plan.name_any()),
+            )
+        })?;
         let point = choose::newest_sound(name, &backups, not_after).map_err(|error| Error::invalid("NoRecoveryPoint", error.to_string()))?;
         let parts = movers::parts_of(context, &namespace, &point).await?;
         let first = application.spec.namespaces.first().cloned().unwrap_or_default();
@@ -243,7 +257,11 @@ fn conclude(status: &mut DrillStatus, drill: &Drill, plan: &RecoveryPlan, applic
     verdicts.push(match result {
         RunResult::Succeeded => {
             let rto = rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(rto)));
-            let text = if isolated { format!("{} applications, {} of {} checks{rto}", measurements.len(), checks.0, checks.1) } else { "compiled and checked; nothing was touched".into() };
+            let text = if isolated {
+                format!("{} applications, {} of {} checks{rto}", measurements.len(), checks.0, checks.1)
+            } else {
+                "compiled and checked; nothing was touched".into()
+            };
             Verdict::good("Succeeded", if all_met || !isolated { "Passed" } else { "Complete" }, text)
         }
         _ => Verdict::bad("Succeeded", reason, message.clone()),
@@ -251,15 +269,27 @@ fn conclude(status: &mut DrillStatus, drill: &Drill, plan: &RecoveryPlan, applic
     verdicts
 }
 
-fn objectives_met(all_met: bool, within_plan: bool, measurements: &[Measurement], status: &DrillStatus, rto: Option<SignedDuration>, objective: Option<SignedDuration>) -> Verdict {
+fn objectives_met(
+    all_met: bool,
+    within_plan: bool,
+    measurements: &[Measurement],
+    status: &DrillStatus,
+    rto: Option<SignedDuration>,
+    objective: Option<SignedDuration>,
+) -> Verdict {
     if all_met {
         return Verdict::good("ObjectivesMet", "WithinObjectives", "every application within its RTO and RPO");
     }
-    let late: Vec<String> = measurements.iter().zip(&status.applications).filter(|(m, _)| !m.objectives_met).map(|(m, a)| {
-        let text = |d: Option<SignedDuration>| d.map_or_else(|| "unknown".to_owned(), human_duration);
-        let goal = |d: Option<&p861_crds::Duration>| d.map_or("-", |d| d.0.as_str()).to_owned();
-        format!("{}: RTO {} of {}, RPO {} of {}", a.name, text(m.rto), goal(a.objectives.rto.as_ref()), text(m.rpo), goal(a.objectives.rpo.as_ref()))
-    }).collect();
+    let late: Vec<String> = measurements
+        .iter()
+        .zip(&status.applications)
+        .filter(|(m, _)| !m.objectives_met)
+        .map(|(m, a)| {
+            let text = |d: Option<SignedDuration>| d.map_or_else(|| "unknown".to_owned(), human_duration);
+            let goal = |d: Option<&p861_crds::Duration>| d.map_or("-", |d| d.0.as_str()).to_owned();
+            format!("{}: RTO {} of {}, RPO {} of {}", a.name, text(m.rto), goal(a.objectives.rto.as_ref()), text(m.rpo), goal(a.objectives.rpo.as_ref()))
+        })
+        .collect();
     if !within_plan {
         let text = |d: Option<SignedDuration>| d.map_or_else(|| "unknown".to_owned(), human_duration);
         return Verdict::bad("ObjectivesMet", "RTOExceeded", format!("plan: RTO {} of {}", text(rto), text(objective)));

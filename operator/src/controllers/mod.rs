@@ -49,7 +49,9 @@ where
 /// The site where an application runs: home, since failovers come with a later release.
 pub fn active_site(district: &District) -> Result<String> {
     let primary = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Primary);
-    primary.map(|site| site.site_ref.name.clone()).ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Primary", district.hub_namespace())))
+    primary
+        .map(|site| site.site_ref.name.clone())
+        .ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Primary", district.hub_namespace())))
 }
 
 /// Home and standby of a plan.
@@ -60,7 +62,8 @@ pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(String, S
         return Ok((sites.home_site_ref.name.clone(), standby));
     }
     let standby = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Standby);
-    let standby = standby.ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Standby: add one to spec.sites", district.hub_namespace())))?;
+    let standby = standby
+        .ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Standby: add one to spec.sites", district.hub_namespace())))?;
     Ok((active_site(district)?, standby.site_ref.name.clone()))
 }
 
@@ -80,12 +83,17 @@ pub fn refuse_foreign_namespaces(district: &District, application: &Application)
     let (name, spec) = (application.name_any(), &application.spec);
     if let Some(foreign) = spec.namespaces.iter().find(|namespace| !is_allotted(district, namespace)) {
         let owner = district.name_any();
-        let message = format!("application {name}: namespace {foreign} is not the district's: it must begin with {owner}- or stand in spec.siteNamespaces of District {owner}");
+        let message = format!(
+            "application {name}: namespace {foreign} is not the district's: it must begin with {owner}- or stand in spec.siteNamespaces of District {owner}"
+        );
         return Err(Error::invalid("NamespaceNotAllotted", message));
     }
     let foreign = spec.workload_refs().filter_map(|workload| workload.namespace.as_ref()).find(|namespace| !spec.namespaces.contains(namespace));
     match foreign {
-        Some(foreign) => Err(Error::invalid("NamespaceNotAllotted", format!("application {name}: a workloadRef names namespace {foreign}, which is not in spec.namespaces: add it there, if it is the district's"))),
+        Some(foreign) => Err(Error::invalid(
+            "NamespaceNotAllotted",
+            format!("application {name}: a workloadRef names namespace {foreign}, which is not in spec.namespaces: add it there, if it is the district's"),
+        )),
         None => Ok(()),
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{all, district_of, drill, plan_sites};
 use crate::{
-    metrics::Metrics,
     context::Context,
     drive::{Drive, record},
     error::{Error, Result, Tried as _},
+    metrics::Metrics,
     movers,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -61,7 +61,8 @@ impl Drive for PlanDriver {
         status.observed_generation = plan.metadata.generation;
         let drills: Vec<Drill> = all(&context.client, &namespace).await?;
         let of_plan: Vec<&Drill> = drills.iter().filter(|drill| drill.spec.plan_ref.name == plan.name_any()).collect();
-        status.current_run = of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
+        status.current_run =
+            of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
         let mut verdicts = vec![drilled(&of_plan, &mut status, now)];
         // Also after a restart of the operator, which forgets what it told.
         let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| drill::proves(&drill.spec, status)));
@@ -105,15 +106,21 @@ async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>
     let district = district_of(&context.client, &namespace).await?;
     let sites = plan_sites(plan, &district)?;
     let plans: Vec<RecoveryPlan> = all(&context.client, &namespace).await?;
-    let older = |other: &&RecoveryPlan| other.uid() != plan.uid() && other.metadata.creation_timestamp.as_ref().map(|t| t.0) <= plan.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    let older = |other: &&RecoveryPlan| {
+        other.uid() != plan.uid() && other.metadata.creation_timestamp.as_ref().map(|t| t.0) <= plan.metadata.creation_timestamp.as_ref().map(|t| t.0)
+    };
     for other in plans.iter().filter(older) {
         if let Some(shared) = members(plan).find(|name| members(other).any(|theirs| theirs == *name)) {
-            return Err(Error::invalid("ApplicationInOtherPlan", format!("application {shared} is in plan {}: an application is in one plan", other.name_any())));
+            return Err(Error::invalid(
+                "ApplicationInOtherPlan",
+                format!("application {shared} is in plan {}: an application is in one plan", other.name_any()),
+            ));
         }
     }
     let applications: Vec<Application> = all(&context.client, &namespace).await?;
     let subjects = drill::subjects(context, plan, &applications, &sites.0, None).await?;
-    let facts = DrillFacts { drill_type: DrillType::Isolated, id: "00000", site: &sites.1, plan: &plan.spec, subjects: &subjects, keep_for: SignedDuration::ZERO };
+    let facts =
+        DrillFacts { drill_type: DrillType::Isolated, id: "00000", site: &sites.1, plan: &plan.spec, subjects: &subjects, keep_for: SignedDuration::ZERO };
     let compiled = compiler::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
     Ok((compiled, sites))
 }
@@ -157,13 +164,21 @@ async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status
     };
     let repository = &plan.spec.repository_ref.name;
     let opened = match movers::open_store(context, &namespace, repository).await {
-        Ok(store) => store.list("config").await.map(|_| format!("repository {repository} opened")).map_err(|error| (error.to_string(), Some(format!("p861 repository show {repository}")))),
+        Ok(store) => store
+            .list("config")
+            .await
+            .map(|_| format!("repository {repository} opened"))
+            .map_err(|error| (error.to_string(), Some(format!("p861 repository show {repository}")))),
         Err(error) => Err((error.to_string(), Some(format!("p861 repository show {repository}")))),
     };
     let backups: Vec<Backup> = all(&context.client, &namespace).await?;
     let unproven: Vec<&str> = members(plan)
         .filter(|name| {
-            let probed = |b: &&Backup| b.spec.application_ref.name == *name && !choose::is_damaged(b) && b.status.as_ref().and_then(|s| s.verification.as_ref()).is_some_and(|v| v.level == VerificationLevel::Probed);
+            let probed = |b: &&Backup| {
+                b.spec.application_ref.name == *name
+                    && !choose::is_damaged(b)
+                    && b.status.as_ref().and_then(|s| s.verification.as_ref()).is_some_and(|v| v.level == VerificationLevel::Probed)
+            };
             !backups.iter().any(|b| probed(&b))
         })
         .collect();
@@ -172,12 +187,17 @@ async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status
     } else {
         Err((format!("never restored and probed: {}", unproven.join(", ")), Some(format!("p861 drill run {}", plan.name_any()))))
     };
-    let checks = vec![check("StandbyReachable", reachable), check("KeyAccess", opened.clone()), check("RecoverableData", recoverable), check("JournalWritable", opened)];
+    let checks =
+        vec![check("StandbyReachable", reachable), check("KeyAccess", opened.clone()), check("RecoverableData", recoverable), check("JournalWritable", opened)];
     let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
     let verdict = if failed.is_empty() {
         Verdict::good("ReadyToFailover", "PreflightPassed", format!("{} of {} checks", checks.len(), checks.len()))
     } else {
-        Verdict::bad("ReadyToFailover", "PreflightFailed", format!("{} of {} checks fail ({}): p861 plan check {}", failed.len(), checks.len(), failed.join(", "), plan.name_any()))
+        Verdict::bad(
+            "ReadyToFailover",
+            "PreflightFailed",
+            format!("{} of {} checks fail ({}): p861 plan check {}", failed.len(), checks.len(), failed.join(", "), plan.name_any()),
+        )
     };
     if status.preflight.as_ref().is_none_or(|before| before.checks != checks) {
         status.preflight = Some(Preflight { changed_time: Time(now), checks });
@@ -197,7 +217,9 @@ fn drilled(drills: &[&Drill], status: &mut RecoveryPlanStatus, now: Timestamp) -
     let age = now.duration_since(completion_time.0);
     status.last_drill = Some(LastDrill { name: name.clone(), r#type: Some(DrillType::Isolated), result, completion_time });
     match result {
-        DrillResult::Passed if age > DRILL_MAX_AGE => Verdict::bad("Drilled", "DrillOverdue", format!("{name} is older than {}", human_duration(DRILL_MAX_AGE))),
+        DrillResult::Passed if age > DRILL_MAX_AGE => {
+            Verdict::bad("Drilled", "DrillOverdue", format!("{name} is older than {}", human_duration(DRILL_MAX_AGE)))
+        }
         DrillResult::Passed => Verdict::good("Drilled", "DrillPassed", name),
         DrillResult::Failed | DrillResult::Incomplete => Verdict::bad("Drilled", "DrillFailed", format!("{name}: p861 drill report {name}")),
     }

@@ -2,10 +2,10 @@
 
 use super::{active_site, all, district_of};
 use crate::{
-    metrics::Metrics,
     context::Context,
     drive::{Drive, announce, record},
     error::{Error, Result, Tried as _},
+    metrics::Metrics,
     movers,
 };
 use jiff::Timestamp;
@@ -89,7 +89,9 @@ async fn off_site(context: &Context, namespace: &str, repository: &BackupReposit
     };
     let own = &repository.spec.failure_domain;
     match domain.await {
-        Ok(domain) if domain == *own => Verdict::bad("OffSite", "SameFailureDomain", format!("repository and applications both stand in {own}: use a bucket elsewhere")),
+        Ok(domain) if domain == *own => {
+            Verdict::bad("OffSite", "SameFailureDomain", format!("repository and applications both stand in {own}: use a bucket elsewhere"))
+        }
         Ok(domain) => Verdict::good("OffSite", "OtherFailureDomain", format!("{own}; its applications run in {domain}")),
         Err(error) => Verdict::unknown("OffSite", error.reason(), error.to_string()),
     }

@@ -52,16 +52,26 @@ impl Drive for RestoreDriver {
         let (point, application) = match begun(&before) {
             Some(point) => (point, None),
             None => match source(context, &object).await {
-            Ok((point, application)) => (point, Some(application)),
-            Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &object, &error, now).await,
-            Err(error) => return Err(error),
+                Ok((point, application)) => (point, Some(application)),
+                Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &object, &error, now).await,
+                Err(error) => return Err(error),
             },
         };
         finalizer::hold(context, object.as_ref(), true).await?;
-        let run = RunIdentity { kind: "Restore", namespace: namespace.clone(), name: name.clone(), uid: object.uid().unwrap_or_default(), repository: point.repository.clone() };
+        let run = RunIdentity {
+            kind: "Restore",
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: object.uid().unwrap_or_default(),
+            repository: point.repository.clone(),
+        };
         let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the Restore has no UID".into()))?;
         let store = JournalStore::ConfigMap { client: context.client.clone(), namespace: namespace.clone(), name: format!("{name}-restore-journal"), owner };
-        let pass = match runs::pass(context, &run, &store, &finalizer::actions(object.as_ref(), &object.spec.actions), async || compile(context, &object, &point, application.as_ref()).await).await {
+        let pass = match runs::pass(context, &run, &store, &finalizer::actions(object.as_ref(), &object.spec.actions), async || {
+            compile(context, &object, &point, application.as_ref()).await
+        })
+        .await
+        {
             Ok(pass) => pass,
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &object, &error, now).await,
             Err(error) => return Err(error),
@@ -138,17 +148,25 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
         let chosen: Backup = named(&context.client, &namespace, &reference.name).await?;
         let application = chosen.spec.application_ref.name.clone();
         if choose::is_damaged(&chosen) {
-            let other = choose::newest_sound(&application, &backups, None).map_or_else(|error| error.to_string(), |point| format!("the newest sound one is {}", point.backup));
+            let other = choose::newest_sound(&application, &backups, None)
+                .map_or_else(|error| error.to_string(), |point| format!("the newest sound one is {}", point.backup));
             return Err(Error::invalid("Damaged", format!("backup {} is damaged in its repository; {other}", reference.name)));
         }
         let point = choose::newest_sound(&application, std::iter::once(&chosen), None);
-        (application, point.map_err(|_| Error::invalid("NoRecoveryPoint", format!("backup {} has not succeeded: p861 backup list {}", reference.name, chosen.spec.application_ref.name)))?)
+        (
+            application,
+            point.map_err(|_| {
+                Error::invalid("NoRecoveryPoint", format!("backup {} has not succeeded: p861 backup list {}", reference.name, chosen.spec.application_ref.name))
+            })?,
+        )
     } else if let Some(reference) = &source.application_ref {
         let point = choose::newest_sound(&reference.name, &backups, source.not_after_time.as_ref().map(|time| time.0)).map_err(refuse)?;
         (reference.name.clone(), point)
     } else if let Some(snapshot) = &source.snapshot {
         let of_snapshot = backups.iter().find(|b| b.status.as_ref().and_then(|s| s.snapshot_id.as_deref()).is_some_and(|id| id.starts_with(&snapshot.id)));
-        let chosen = of_snapshot.ok_or_else(|| Error::invalid("SnapshotMissing", format!("no Backup of this namespace has snapshot {}: restic snapshots, or p861 backup list", snapshot.id)))?;
+        let chosen = of_snapshot.ok_or_else(|| {
+            Error::invalid("SnapshotMissing", format!("no Backup of this namespace has snapshot {}: restic snapshots, or p861 backup list", snapshot.id))
+        })?;
         let application = chosen.spec.application_ref.name.clone();
         let point = choose::newest_sound(&application, std::iter::once(chosen), None).map_err(refuse)?;
         (application, point)
@@ -159,7 +177,12 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
 }
 
 async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, application: Option<&Application>) -> Result<Plan<Action>> {
-    let application = application.ok_or_else(|| Error::Internal(format!("the journal of Restore {} is gone: what it did can't be known; look at what it wrote, and create another Restore", object.name_any())))?;
+    let application = application.ok_or_else(|| {
+        Error::Internal(format!(
+            "the journal of Restore {} is gone: what it did can't be known; look at what it wrote, and create another Restore",
+            object.name_any()
+        ))
+    })?;
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.client, &namespace).await?;
     let site = match &object.spec.target.site_ref {
@@ -173,7 +196,10 @@ async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, app
     let facts = RestoreFacts { spec: &object.spec, application: &application.spec, site: &site, point, claims: &claims, deadline };
     let targets = restore::namespaces(&facts);
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
-        return Err(Error::invalid("NamespaceNotAllotted", format!("namespace {foreign} is not the district's: see spec.siteNamespaces of District {}", district.name_any())));
+        return Err(Error::invalid(
+            "NamespaceNotAllotted",
+            format!("namespace {foreign} is not the district's: see spec.siteNamespaces of District {}", district.name_any()),
+        ));
     }
     // The movers run in the target namespaces, so those are made before the first step; an existing one is left as it is.
     let client = context.sites.client(&site).await?;
@@ -182,7 +208,10 @@ async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, app
         if namespaces.get_opt(target).await.tried(|| format!("read namespace {target} on {site}"))?.is_none() {
             context.leadership.ensure()?;
             let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": target, "labels": {DISTRICT_LABEL: district.name_any()}}});
-            namespaces.patch(target, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("make namespace {target} on {site}"))?;
+            namespaces
+                .patch(target, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+                .await
+                .tried(|| format!("make namespace {target} on {site}"))?;
         }
     }
     restore::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))
@@ -211,7 +240,13 @@ fn conclude(pass: &Pass, object: &Restore, status: &mut RestoreStatus) -> Verdic
 
 /// What a preview found by name, for `p861 restore preview --list`.
 async fn store_preview(context: &Context, object: &Restore, pass: &Pass) -> Result<()> {
-    let listed = pass.summary.timeline.iter().find(|step| step.id.as_str() == "objects").and_then(|step| step.evidence.get("listed").cloned()).unwrap_or_else(|| json!([]));
+    let listed = pass
+        .summary
+        .timeline
+        .iter()
+        .find(|step| step.id.as_str() == "objects")
+        .and_then(|step| step.evidence.get("listed").cloned())
+        .unwrap_or_else(|| json!([]));
     let name = format!("{}-preview", object.name_any());
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     context.leadership.ensure()?;

@@ -1,10 +1,10 @@
 //! Site: is it reachable, is it still the same cluster, what does it offer.
 
 use crate::{
-    metrics::Metrics,
     context::Context,
     drive::{Drive, apply_status},
     error::{Result, Tried as _},
+    metrics::Metrics,
     sites::cluster_uid,
 };
 use jiff::Timestamp;
@@ -31,7 +31,10 @@ pub struct SiteDriver;
 
 /// Whether a node's Ready condition is True.
 pub fn is_ready(node: &Node) -> bool {
-    node.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+    node.status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref())
+        .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
 struct Observed {
@@ -101,7 +104,13 @@ fn decide(name: &str, status: &mut SiteStatus, seen: &Result<Observed>) -> Vec<V
     status.nodes = Some(NodeCounts { total: count(seen.nodes.len()), ready: count(ready) });
     status.allocatable = Some(allocatable(&seen.nodes));
     let mut verdicts = vec![Verdict::good("Reachable", "Answers", "the API server answers")];
-    let supported = seen.version.trim_start_matches('v').split('.').nth(1).and_then(|minor| minor.trim_end_matches('+').parse::<u32>().ok()).is_none_or(|minor| minor >= 33);
+    let supported = seen
+        .version
+        .trim_start_matches('v')
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.trim_end_matches('+').parse::<u32>().ok())
+        .is_none_or(|minor| minor >= 33);
     verdicts.push(if supported {
         Verdict::good("Ready", "AsDeclared", format!("{ready} of {} nodes ready", seen.nodes.len()))
     } else {
@@ -112,9 +121,16 @@ fn decide(name: &str, status: &mut SiteStatus, seen: &Result<Observed>) -> Vec<V
 
 fn allocatable(nodes: &[Node]) -> Capacity {
     let sum = |resource: &str| -> i128 {
-        let values = nodes.iter().filter(|node| is_ready(node)).filter_map(|node| node.status.as_ref()?.allocatable.as_ref()?.get(resource).map(|quantity| quantity.0.clone()));
+        let values = nodes
+            .iter()
+            .filter(|node| is_ready(node))
+            .filter_map(|node| node.status.as_ref()?.allocatable.as_ref()?.get(resource).map(|quantity| quantity.0.clone()));
         values.filter_map(|text| quantity::Quantity::parse(&text).ok()).map(|amount| amount.thousandths()).sum()
     };
     let whole = |thousandths: i128| u64::try_from(thousandths / 1000).unwrap_or(0);
-    Capacity { cpu: Quantity(whole(sum("cpu")).to_string()), memory: Quantity(quantity::print_bytes(whole(sum("memory")))), pods: Quantity(whole(sum("pods")).to_string()) }
+    Capacity {
+        cpu: Quantity(whole(sum("cpu")).to_string()),
+        memory: Quantity(quantity::print_bytes(whole(sum("memory")))),
+        pods: Quantity(whole(sum("pods")).to_string()),
+    }
 }

@@ -27,7 +27,10 @@ pub async fn make(context: &Context, situation: &Situation<'_>, site: &str, bubb
         if let Some(existing) = &existing {
             let owner = existing.labels().get(RUN_LABEL).map(String::as_str);
             if owner != Some(situation.run.uid.as_str()) {
-                return Err(Error::invalid("NamespaceTaken", format!("namespace {name} on {site} is there and not of this drill: delete it, or run another drill")));
+                return Err(Error::invalid(
+                    "NamespaceTaken",
+                    format!("namespace {name} on {site} is there and not of this drill: delete it, or run another drill"),
+                ));
             }
             if existing.metadata.deletion_timestamp.is_some() {
                 return Ok(Effect::Running(json!({"message": format!("namespace {name} is being deleted")})));
@@ -74,12 +77,11 @@ async fn resolver(client: &Client) -> Result<Resolver> {
 /// way to the repository and the API server.
 fn policies_of(bubble: &Bubble, dns: &Resolver) -> Vec<(&'static str, Value)> {
     let same_bubble = json!({"namespaceSelector": {"matchLabels": {DRILL_LABEL: bubble.id}}});
-    let mut resolvers: Vec<Value> = vec![json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}})];
-    resolvers.extend(dns.addresses.iter().map(|address| json!({"ipBlock": {"cidr": format!("{address}/{}", if address.contains(':') { 128 } else { 32 })}})));
-    let mut egress = vec![
-        json!({"to": [same_bubble]}),
-        json!({"to": resolvers, "ports": dns.ports}),
+    let mut resolvers: Vec<Value> = vec![
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}),
     ];
+    resolvers.extend(dns.addresses.iter().map(|address| json!({"ipBlock": {"cidr": format!("{address}/{}", if address.contains(':') { 128 } else { 32 })}})));
+    let mut egress = vec![json!({"to": [same_bubble]}), json!({"to": resolvers, "ports": dns.ports})];
     if !bubble.allow_egress.is_empty() {
         egress.push(json!({"to": bubble.allow_egress.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}})).collect::<Vec<_>>()}));
     }
@@ -105,7 +107,12 @@ pub async fn remove(context: &Context, situation: &Situation<'_>, site: &str, bu
     let ours = format!("{RUN_LABEL}={}", situation.run.uid);
     let left = namespaces.list(&ListParams::default().labels(&ours)).await.tried(|| format!("list the drill's namespaces on {site}"))?.items;
     for namespace in left.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()) {
-        namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await.map(|_| ()).or_else(|error| if crate::error::is_not_found(&error) { Ok(()) } else { Err(error) }).tried(|| format!("delete namespace {} on {site}", namespace.name_any()))?;
+        namespaces
+            .delete(&namespace.name_any(), &DeleteParams::default())
+            .await
+            .map(|_| ())
+            .or_else(|error| if crate::error::is_not_found(&error) { Ok(()) } else { Err(error) })
+            .tried(|| format!("delete namespace {} on {site}", namespace.name_any()))?;
     }
     // Volumes are removed by their provisioner after their claims: without this, "nothing left" would be said too early.
     let volumes: Api<PersistentVolume> = Api::all(client);

@@ -75,7 +75,8 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     let path = if check.path.starts_with('/') { check.path.clone() } else { format!("/{}", check.path) };
     let address = format!("{}:{}{path}", check.service_name, check.port);
     let uri = format!("/api/v1/namespaces/{namespace}/services/http:{}:{}/proxy{path}", check.service_name, check.port);
-    let request = http::Request::get(uri).body(Vec::new()).map_err(|error| Error::invalid("Invalid", format!("http {address}: the path can't be asked for: {error}")))?;
+    let request =
+        http::Request::get(uri).body(Vec::new()).map_err(|error| Error::invalid("Invalid", format!("http {address}: the path can't be asked for: {error}")))?;
     let (status, body) = match tokio::time::timeout(ONE_TRY, client.request_text(request)).await {
         Ok(Ok(body)) => (200, body),
         Ok(Err(kube::Error::Api(status))) => (i32::from(status.code), status.message.clone()),
@@ -87,7 +88,11 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     let matches = check.expect.pattern.as_deref().map(pattern).transpose()?.is_none_or(|regex| regex.is_match(&body));
     let what = match (alike, matches) {
         (true, true) => format!("http {address}: {expected}"),
-        (true, false) => format!("http {address}: {expected}, but the page has no match of {:?}; it begins {:?}", check.expect.pattern.as_deref().unwrap_or_default(), p861_core::conditions::shorten(body.trim(), 120)),
+        (true, false) => format!(
+            "http {address}: {expected}, but the page has no match of {:?}; it begins {:?}",
+            check.expect.pattern.as_deref().unwrap_or_default(),
+            p861_core::conditions::shorten(body.trim(), 120)
+        ),
         (false, _) => format!("http {address}: {status} instead of {expected}: {}", excerpt(&body)),
     };
     Ok(Seen { holds: alike && matches, what })
@@ -147,7 +152,12 @@ async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Resu
     let what = if matches {
         format!("{name} in {}: {}", check.workload_ref, output.excerpt())
     } else {
-        format!("{name} in {} printed {:?}, which has no match of {:?}", check.workload_ref, output.excerpt(), check.expect.as_ref().map(|e| e.pattern.as_str()).unwrap_or_default())
+        format!(
+            "{name} in {} printed {:?}, which has no match of {:?}",
+            check.workload_ref,
+            output.excerpt(),
+            check.expect.as_ref().map(|e| e.pattern.as_str()).unwrap_or_default()
+        )
     };
     Ok(Seen { holds: matches, what })
 }

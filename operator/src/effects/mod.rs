@@ -65,7 +65,9 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 /// Performs an action, or goes on with it.
 pub async fn perform(context: &Context, situation: &Situation<'_>, action: &Action) -> Effect {
     let result = match action {
-        Action::Move { site, namespace, claim, namespaces, task } => mover::perform(context, situation, &mover::Place { site, namespace, claim: claim.as_deref(), namespaces }, task).await,
+        Action::Move { site, namespace, claim, namespaces, task } => {
+            mover::perform(context, situation, &mover::Place { site, namespace, claim: claim.as_deref(), namespaces }, task).await
+        }
         Action::Execute { site, namespace, command } => execute(context, situation, site, namespace, command).await,
         Action::Preflight { site, subjects } => preflight::perform(context, situation, site, subjects).await,
         Action::Isolate { site, bubble } => bubble::make(context, situation, site, bubble).await,
@@ -109,7 +111,13 @@ async fn execute(context: &Context, situation: &Situation<'_>, site: &str, names
     if output.success {
         return Ok(Effect::Done(evidence));
     }
-    let message = format!("{:?} in {} of {namespace} failed: {}: {}", command.command.first().map(String::as_str).unwrap_or_default(), command.workload_ref, output.message, output.excerpt());
+    let message = format!(
+        "{:?} in {} of {namespace} failed: {}: {}",
+        command.command.first().map(String::as_str).unwrap_or_default(),
+        command.workload_ref,
+        output.message,
+        output.excerpt()
+    );
     Ok(Effect::Failed(Failure::transient("CommandFailed", message), evidence))
 }
 
@@ -118,12 +126,18 @@ async fn read_marker(context: &Context, site: &str, namespace: &str, marker: &p8
     let client = context.sites.client(site).await?;
     let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, LONGEST_REQUEST).await?;
     if !output.success {
-        return Ok(Effect::Failed(Failure::transient("MarkerUnreadable", format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())), json!({"output": output.excerpt()})));
+        return Ok(Effect::Failed(
+            Failure::transient("MarkerUnreadable", format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())),
+            json!({"output": output.excerpt()}),
+        ));
     }
     match parse_marker(output.stdout.trim()) {
         Some(time) => Ok(Effect::Done(json!({"marker": time.to_string(), "read": output.stdout.trim()}))),
         None => Ok(Effect::Failed(
-            Failure::permanent("MarkerUnreadable", format!("marker.read in {} printed {:?}, which is no time; it must print what marker.write wrote", marker.workload_ref, output.excerpt())),
+            Failure::permanent(
+                "MarkerUnreadable",
+                format!("marker.read in {} printed {:?}, which is no time; it must print what marker.write wrote", marker.workload_ref, output.excerpt()),
+            ),
             json!({"output": output.excerpt()}),
         )),
     }

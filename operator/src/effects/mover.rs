@@ -22,11 +22,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
 };
-use p861_core::{
-    engine::Failure,
-    names,
-    runs::MoverTask,
-};
+use p861_core::{engine::Failure, names, runs::MoverTask};
 use p861_crds::names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL};
 use serde_json::{Value, json};
 
@@ -76,7 +72,10 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, place: &Place
         return Ok(Effect::Running(json!({"message": "its mover starts"})));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
-    let list = pods.list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"))).await.tried(|| format!("list the pods of mover {}/{name}", place.namespace))?;
+    let list = pods
+        .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
+        .await
+        .tried(|| format!("list the pods of mover {}/{name}", place.namespace))?;
     let ended = list.items.iter().find_map(|pod| Some((pod, terminated(pod)?)));
     if let Some((pod, (exit_code, message, reason))) = ended {
         return Ok(outcome(pod, exit_code, message.as_deref(), reason.as_deref()));
@@ -85,7 +84,10 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, place: &Place
     if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
         // The Job ended and its pod with the result is gone: whatever it did is done again.
         let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
-        return Ok(Effect::Failed(Failure::transient("MoverLost", format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)), Value::Null));
+        return Ok(Effect::Failed(
+            Failure::transient("MoverLost", format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
+            Value::Null,
+        ));
     }
     let Some(pod) = list.items.first() else { return Ok(Effect::Running(json!({"message": "its mover starts"}))) };
     let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
@@ -107,7 +109,10 @@ async fn has_kubelet(client: &Client, site: &str) -> Result<bool> {
 
 async fn start_child(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<Effect> {
     if let Some(claim) = place.claim {
-        return Err(Error::invalid("NoNode", format!("claim {claim} of {}: {} has no node, and only a pod on a node can mount it", place.namespace, place.site)));
+        return Err(Error::invalid(
+            "NoNode",
+            format!("claim {claim} of {}: {} has no node, and only a pod on a node can mount it", place.namespace, place.site),
+        ));
     }
     let access = repository_secret(context, &situation.run.namespace, &situation.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
@@ -161,7 +166,10 @@ fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str
                 Some(reason) => format!("{reason}, exit code {exit_code}"),
                 None => format!("exit code {exit_code}"),
             };
-            Effect::Failed(Failure::transient("MoverLost", format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())), Value::Null)
+            Effect::Failed(
+                Failure::transient("MoverLost", format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
+                Value::Null,
+            )
         }
     }
 }
@@ -189,7 +197,10 @@ async fn prepare(context: &Context, client: &Client, situation: &Situation<'_>, 
     secrets.patch(&name, &force, &Patch::Apply(document)).await.tried(|| format!("give the mover its Secret in {} on {}", place.namespace, place.site))?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), place.namespace);
     let document = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}, "automountServiceAccountToken": false});
-    accounts.patch(&name, &force, &Patch::Apply(document)).await.tried(|| format!("make the mover's ServiceAccount in {} on {}", place.namespace, place.site))?;
+    accounts
+        .patch(&name, &force, &Patch::Apply(document))
+        .await
+        .tried(|| format!("make the mover's ServiceAccount in {} on {}", place.namespace, place.site))?;
     if !task.needs_api() {
         return Ok(());
     }
@@ -211,7 +222,8 @@ fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &M
     let run = situation.run;
     let told: Vec<Value> = environment(situation, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. });
-    let mut volumes = vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
+    let mut volumes =
+        vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
     let mut mounts = vec![json!({"name": "repository", "mountPath": "/var/run/p861", "readOnly": true}), json!({"name": "tmp", "mountPath": "/tmp"})];
     if let Some(claim) = place.claim {
         volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": false}}));
@@ -258,8 +270,15 @@ pub async fn cancel(context: &Context, situation: &Situation<'_>, site: &str, na
     context.children.stop(&name).await?;
     delete_job(&client, namespace, &name).await?;
     let pods: Api<Pod> = Api::namespaced(client, namespace);
-    let list = pods.list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"))).await.tried(|| format!("list the pods of mover {namespace}/{name}"))?;
-    if list.items.iter().all(|pod| terminated(pod).is_some()) { Ok(Effect::Stopped) } else { Ok(Effect::Running(json!({"message": "its mover is being stopped"}))) }
+    let list = pods
+        .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
+        .await
+        .tried(|| format!("list the pods of mover {namespace}/{name}"))?;
+    if list.items.iter().all(|pod| terminated(pod).is_some()) {
+        Ok(Effect::Stopped)
+    } else {
+        Ok(Effect::Running(json!({"message": "its mover is being stopped"})))
+    }
 }
 
 async fn delete_job(client: &Client, namespace: &str, name: &str) -> Result<()> {

@@ -23,16 +23,30 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, s
     let mut looks = Vec::new();
     let client = match context.sites.client(site).await {
         Ok(client) => client,
-        Err(error) => return Ok(Effect::Failed(Failure::transient("PreflightFailed", format!("StandbyReachable: {error}")), json!({"checks": [{"name": "StandbyReachable", "passed": false, "seen": error.to_string()}]}))),
+        Err(error) => {
+            return Ok(Effect::Failed(
+                Failure::transient("PreflightFailed", format!("StandbyReachable: {error}")),
+                json!({"checks": [{"name": "StandbyReachable", "passed": false, "seen": error.to_string()}]}),
+            ));
+        }
     };
     let nodes: Api<Node> = Api::all(client.clone());
     let nodes = nodes.list(&ListParams::default()).await.tried(|| format!("list the nodes of {site}"))?.items;
     let ready = nodes.iter().filter(|node| crate::controllers::site::is_ready(node)).count();
-    looks.push(Look { name: "StandbyReachable", problem: (ready == 0).then(|| format!("{site} has no ready node")), seen: format!("{site}: {ready} of {} nodes ready", nodes.len()) });
+    looks.push(Look {
+        name: "StandbyReachable",
+        problem: (ready == 0).then(|| format!("{site} has no ready node")),
+        seen: format!("{site}: {ready} of {} nodes ready", nodes.len()),
+    });
 
     let classes: Api<StorageClass> = Api::all(client);
-    let classes: Vec<String> = classes.list(&ListParams::default()).await.tried(|| format!("list the storage classes of {site}"))?.items.iter().map(ResourceExt::name_any).collect();
-    looks.push(Look { name: "StorageClasses", problem: classes.is_empty().then(|| format!("{site} has no storage class: claims would wait for ever")), seen: classes.join(", ") });
+    let classes: Vec<String> =
+        classes.list(&ListParams::default()).await.tried(|| format!("list the storage classes of {site}"))?.items.iter().map(ResourceExt::name_any).collect();
+    looks.push(Look {
+        name: "StorageClasses",
+        problem: classes.is_empty().then(|| format!("{site} has no storage class: claims would wait for ever")),
+        seen: classes.join(", "),
+    });
 
     let run = situation.run;
     let key = match movers::open_store(context, &run.namespace, &run.repository).await {
@@ -43,7 +57,11 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, s
         Ok(count) => Look { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {count} snapshots", run.repository) },
         Err(error) => Look { name: "KeyAccess", problem: Some(error.to_string()), seen: error.to_string() },
     });
-    looks.push(Look { name: "RecoverableData", problem: None, seen: subjects.iter().map(|s| format!("{} from {}", s.application, s.backup)).collect::<Vec<_>>().join(", ") });
+    looks.push(Look {
+        name: "RecoverableData",
+        problem: None,
+        seen: subjects.iter().map(|s| format!("{} from {}", s.application, s.backup)).collect::<Vec<_>>().join(", "),
+    });
 
     let problems: Vec<String> = looks.iter().filter_map(|look| look.problem.as_ref().map(|problem| format!("{}: {problem}", look.name))).collect();
     let checks: Vec<_> = looks.iter().map(|look| json!({"name": look.name, "passed": look.problem.is_none(), "seen": look.seen})).collect();

@@ -108,7 +108,10 @@ async fn access(context: &Context, repository: &BackupRepository, may_create: bo
             (location, Some(Credentials { access_key_id: keys.next().unwrap_or_default(), secret_access_key: keys.next().unwrap_or_default() }))
         }
         (None, Some(folder)) => {
-            let path = folder.path.as_ref().ok_or_else(|| Error::invalid("Unsupported", "folder.claimName is not supported by this release: use folder.path or s3"))?;
+            let path = folder
+                .path
+                .as_ref()
+                .ok_or_else(|| Error::invalid("Unsupported", "folder.claimName is not supported by this release: use folder.path or s3"))?;
             (Location::Folder { path: PathBuf::from(path) }, None)
         }
         (None, None) => return Err(Error::invalid("Invalid", "give exactly one of s3 and folder")),
@@ -174,7 +177,9 @@ pub async fn forget_unsealed(context: &Context, namespace: &str, repository: &st
     context.leadership.ensure()?;
     let run = run.to_owned();
     let forgotten = tokio::task::spawn_blocking(move || Repository::open(&access)?.forget_unsealed(&run)).await;
-    forgotten.map_err(|error| Error::Internal(format!("forgetting a run's parts: {error}")))?.map_err(|error| vault_error("forget the parts of a failed backup", &error))
+    forgotten
+        .map_err(|error| Error::Internal(format!("forgetting a run's parts: {error}")))?
+        .map_err(|error| vault_error("forget the parts of a failed backup", &error))
 }
 
 /// A journal in a store that ignores conditions could be written by two. Each look uses an object of its own.
@@ -189,12 +194,23 @@ async fn prove_conditional_writes(store: &AsyncStore, identity: &str) -> Result<
     if refused && read == key.as_bytes() {
         return Ok(());
     }
-    Err(Error::Stated { reason: "ConditionalWriteMissing", message: "the store took a second write of an object that was to be written only if absent: journals need a store with conditional writes (If-None-Match)".into(), category: Category::NeedsPerson })
+    Err(Error::Stated {
+        reason: "ConditionalWriteMissing",
+        message:
+            "the store took a second write of an object that was to be written only if absent: journals need a store with conditional writes (If-None-Match)"
+                .into(),
+        category: Category::NeedsPerson,
+    })
 }
 
 /// An error of the repository, in the operator's terms.
 pub fn vault_error(what: &str, error: &VaultError) -> Error {
-    Error::Vault { what: what.into(), message: error.to_string(), reason: error.reason(), category: if error.is_transient() { Category::Transient } else { Category::Refused } }
+    Error::Vault {
+        what: what.into(),
+        message: error.to_string(),
+        reason: error.reason(),
+        category: if error.is_transient() { Category::Transient } else { Category::Refused },
+    }
 }
 
 /// The parts of a backup, from its journal; none if that is gone.

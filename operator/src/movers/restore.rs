@@ -113,8 +113,13 @@ pub async fn restore(
         return Ok(json!({"changes": counts(&tally), "listed": listed.iter().take(12).collect::<Vec<_>>(), "leftOut": left}));
     }
     if look_first && (tally.change.load(Ordering::Relaxed) > 0 || tally.refused.load(Ordering::Relaxed) > 0) {
-        let first = listed.first().map_or_else(String::new, |item| format!("{} {}", item["kind"].as_str().unwrap_or_default(), item["name"].as_str().unwrap_or_default()));
-        let message = format!("{} objects are there and different, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces", listed.len());
+        let first = listed
+            .first()
+            .map_or_else(String::new, |item| format!("{} {}", item["kind"].as_str().unwrap_or_default(), item["name"].as_str().unwrap_or_default()));
+        let message = format!(
+            "{} objects are there and different, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
+            listed.len()
+        );
         return Err(WorkError::stated("Conflicts", message, true));
     }
     let tally = Tally::default();
@@ -177,7 +182,8 @@ fn api_of(client: &Client, kinds: &Kinds, object: &Value) -> Option<Api<DynamicO
 }
 
 fn parse(object: &Value) -> Result<DynamicObject, WorkError> {
-    serde_json::from_value(object.clone()).map_err(|error| WorkError::stated("Damaged", format!("{} {}: {error}", objects::kind(object), objects::name(object)), true))
+    serde_json::from_value(object.clone())
+        .map_err(|error| WorkError::stated("Damaged", format!("{} {}: {error}", objects::kind(object), objects::name(object)), true))
 }
 
 /// The object with the version that this API server prefers, where the backup's is not served any more.
@@ -234,7 +240,13 @@ fn difference(before: &Value, after: &Value) -> String {
         match (before, after) {
             (Value::Object(a), Value::Object(b)) => {
                 let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-                keys.into_iter().find_map(|key| walk(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null)))
+                keys.into_iter().find_map(|key| {
+                    walk(
+                        &if path.is_empty() { key.clone() } else { format!("{path}.{key}") },
+                        a.get(key).unwrap_or(&Value::Null),
+                        b.get(key).unwrap_or(&Value::Null),
+                    )
+                })
             }
             _ if before != after => {
                 let brief = |value: &Value| p861_core::conditions::shorten(&value.to_string(), 60);
@@ -250,7 +262,14 @@ fn difference(before: &Value, after: &Value) -> String {
 async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: ConflictHandling, tally: &Tally) -> Result<(), WorkError> {
     let (kind, name, namespace) = (objects::kind(object).to_owned(), objects::name(object).to_owned(), objects::namespace(object).to_owned());
     let Some(api) = api_of(client, kinds, object) else {
-        return Err(WorkError::stated("RefusedByAdmission", format!("{kind} {name}: {} is not served on this site: install it, or leave the kind out with spec.exclude", object["apiVersion"].as_str().unwrap_or_default()), true));
+        return Err(WorkError::stated(
+            "RefusedByAdmission",
+            format!(
+                "{kind} {name}: {} is not served on this site: install it, or leave the kind out with spec.exclude",
+                object["apiVersion"].as_str().unwrap_or_default()
+            ),
+            true,
+        ));
     };
     let object = in_served_version(kinds, object);
     let what = || format!("write {kind} {name} to {namespace}");

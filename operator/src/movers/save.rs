@@ -29,7 +29,13 @@ pub struct Saved {
 }
 
 /// Lists every namespaced kind page by page and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`.
-pub async fn save(client: &Client, namespaces: &[String], exclude: &[ObjectSelector], folder: &Path, on_progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Saved, WorkError> {
+pub async fn save(
+    client: &Client,
+    namespaces: &[String],
+    exclude: &[ObjectSelector],
+    folder: &Path,
+    on_progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Saved, WorkError> {
     let kinds = namespaced_kinds(client).await?;
     // A mover that was killed and started in the same place begins anew.
     let _ = std::fs::remove_dir_all(folder);

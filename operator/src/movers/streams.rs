@@ -35,7 +35,13 @@ impl Read for ChannelReader {
 }
 
 /// Starts a command and gives its standard output to a blocking reader. The reader ends with an error unless the command exits with 0.
-pub async fn out_of(client: &Client, namespace: &str, workload: &WorkloadReference, container: Option<&str>, command: &[String]) -> Result<(Box<dyn Read + Send>, JoinHandle<Result<(), WorkError>>), WorkError> {
+pub async fn out_of(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadReference,
+    container: Option<&str>,
+    command: &[String],
+) -> Result<(Box<dyn Read + Send>, JoinHandle<Result<(), WorkError>>), WorkError> {
     let pod = pods::ready_pod(client, namespace, workload).await?;
     let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
     let program = command.first().cloned().unwrap_or_default();
@@ -83,7 +89,11 @@ pub async fn out_of(client: &Client, namespace: &str, workload: &WorkloadReferen
         let result = match (broken, status.and_then(|status| status.status)) {
             (Some(error), _) => Err(WorkError::stated("ConnectionLost", format!("{program} in {workload}: {error}", workload = pod), false)),
             (None, Some(ended)) if ended == "Success" => Ok(()),
-            (None, Some(_)) => Err(WorkError::stated("CommandFailed", format!("{program} in pod {namespace}: {}", p861_core::conditions::shorten(said.trim(), 600), namespace = pod), false)),
+            (None, Some(_)) => Err(WorkError::stated(
+                "CommandFailed",
+                format!("{program} in pod {namespace}: {}", p861_core::conditions::shorten(said.trim(), 600), namespace = pod),
+                false,
+            )),
             (None, None) => Err(WorkError::stated("ConnectionLost", format!("{program} in pod {pod}: the connection ended before the command did"), false)),
         };
         if let Err(error) = &result {
@@ -112,7 +122,16 @@ impl std::io::Write for ChannelWriter {
 
 /// Feeds a part to a command's standard input and waits for its end.
 #[allow(clippy::too_many_arguments, reason = "one argument per field of the task")]
-pub async fn into(client: &Client, access: RepositoryAccess, snapshot: &str, part: &str, namespace: &str, workload: &WorkloadReference, container: Option<&str>, command: &[String]) -> Result<Value, WorkError> {
+pub async fn into(
+    client: &Client,
+    access: RepositoryAccess,
+    snapshot: &str,
+    part: &str,
+    namespace: &str,
+    workload: &WorkloadReference,
+    container: Option<&str>,
+    command: &[String],
+) -> Result<Value, WorkError> {
     let pod = pods::ready_pod(client, namespace, workload).await?;
     let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
     let program = command.first().cloned().unwrap_or_default();

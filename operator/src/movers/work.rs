@@ -163,7 +163,10 @@ async fn work() -> Result<Value, WorkError> {
         MoverTask::RestoreObjects { snapshot, rules, select, workloads, conflict, preview } => {
             let client = client().await?;
             let printer = Printer::new();
-            restore::restore(&client, access, &snapshot, &rules, &restore::Choice { select, workloads }, conflict, preview, &|progress| printer.print(&progress)).await
+            restore::restore(&client, access, &snapshot, &rules, &restore::Choice { select, workloads }, conflict, preview, &|progress| {
+                printer.print(&progress)
+            })
+            .await
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix } => {
             blocking(move || {
@@ -241,5 +244,7 @@ fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, inputs: &BTreeM
     };
     let sealed = Repository::open(access)?.seal(&spec)?;
     let added: u64 = inputs.values().filter_map(|input| input.get("added").and_then(Value::as_u64)).sum();
-    Ok(json!({"snapshot": sealed.snapshot, "files": sealed.files, "bytes": sealed.bytes, "added": added + sealed.added, "objects": objects, "recoveryPointTime": time.to_string()}))
+    Ok(
+        json!({"snapshot": sealed.snapshot, "files": sealed.files, "bytes": sealed.bytes, "added": added + sealed.added, "objects": objects, "recoveryPointTime": time.to_string()}),
+    )
 }

@@ -84,12 +84,19 @@ impl JournalStore {
                 Err(error) => return Err(vault("store the plan of the run", &error)),
             },
         }
-        self.load().await?.map(|(plan, _)| plan).ok_or_else(|| Error::transient("JournalMissing", format!("the journal {} was written and is not there", self.location())))
+        self.load()
+            .await?
+            .map(|(plan, _)| plan)
+            .ok_or_else(|| Error::transient("JournalMissing", format!("the journal {} was written and is not there", self.location())))
     }
 
     /// Plan and journal as they are stored; none if the run was never begun.
     pub async fn load(&self) -> Result<Option<(Plan<Action>, Journal)>> {
-        let broken = |what: String| Error::Stated { reason: "JournalDamaged", message: format!("the journal {}: {what}", self.location()), category: crate::error::Category::NeedsPerson };
+        let broken = |what: String| Error::Stated {
+            reason: "JournalDamaged",
+            message: format!("the journal {}: {what}", self.location()),
+            category: crate::error::Category::NeedsPerson,
+        };
         let (plan, lines) = match self {
             Self::ConfigMap { client, namespace, name, .. } => {
                 let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
@@ -138,7 +145,12 @@ impl JournalStore {
                 let mut map = maps.get(name).await.tried(|| format!("read the journal {namespace}/{name}"))?;
                 let data = map.data.get_or_insert_default();
                 let stored = data.entry(RECORDS.to_owned()).or_default();
-                let last = stored.lines().rev().find(|line| !line.is_empty()).and_then(|line| serde_json::from_str::<Record>(line).ok()).map_or(0, |record| record.sequence);
+                let last = stored
+                    .lines()
+                    .rev()
+                    .find(|line| !line.is_empty())
+                    .and_then(|line| serde_json::from_str::<Record>(line).ok())
+                    .map_or(0, |record| record.sequence);
                 if last + 1 != first.sequence {
                     return Err(StoreError::Overtaken(last));
                 }
@@ -149,20 +161,27 @@ impl JournalStore {
                     Err(error) => Err(StoreError::Other(Error::Kube { what: format!("append to the journal {namespace}/{name}"), source: Box::new(error) })),
                 }
             }
-            Self::Bucket { store, prefix, .. } => match store.put_if_absent(&format!("{prefix}/records/{:08}.jsonl", first.sequence), text.clone().into_bytes()).await {
-                Ok(_) => Ok(()),
-                // Our own write may have arrived although its answer was lost: what is there decides.
-                Err(error) if error.is_already_exists() => match store.get(&format!("{prefix}/records/{:08}.jsonl", first.sequence)).await {
-                    Ok(bytes) if bytes == text.as_bytes() => Ok(()),
-                    _ => Err(StoreError::Overtaken(first.sequence)),
-                },
-                Err(error) => Err(StoreError::Other(vault("append to the journal", &error))),
-            },
+            Self::Bucket { store, prefix, .. } => {
+                match store.put_if_absent(&format!("{prefix}/records/{:08}.jsonl", first.sequence), text.clone().into_bytes()).await {
+                    Ok(_) => Ok(()),
+                    // Our own write may have arrived although its answer was lost: what is there decides.
+                    Err(error) if error.is_already_exists() => match store.get(&format!("{prefix}/records/{:08}.jsonl", first.sequence)).await {
+                        Ok(bytes) if bytes == text.as_bytes() => Ok(()),
+                        _ => Err(StoreError::Overtaken(first.sequence)),
+                    },
+                    Err(error) => Err(StoreError::Other(vault("append to the journal", &error))),
+                }
+            }
         }
     }
 }
 
 /// An error of the repository's store, in the operator's terms.
 pub fn vault(what: &str, error: &p861_vault::StoreError) -> Error {
-    Error::Vault { what: what.into(), message: error.to_string(), reason: error.reason(), category: if error.is_transient() { crate::error::Category::Transient } else { crate::error::Category::Refused } }
+    Error::Vault {
+        what: what.into(),
+        message: error.to_string(),
+        reason: error.reason(),
+        category: if error.is_transient() { crate::error::Category::Transient } else { crate::error::Category::Refused },
+    }
 }

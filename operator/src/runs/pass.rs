@@ -62,7 +62,11 @@ impl RunCache {
     fn note_trouble(&self, run: &RunIdentity, troubled: bool) -> usize {
         let mut all = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
         let of_kind = all.entry((run.namespace.clone(), run.kind)).or_default();
-        if troubled { of_kind.insert(run.uid.clone()) } else { of_kind.remove(&run.uid) };
+        if troubled {
+            of_kind.insert(run.uid.clone())
+        } else {
+            of_kind.remove(&run.uid)
+        };
         of_kind.len()
     }
 }
@@ -202,7 +206,15 @@ async fn rounds(context: &Context, run: &RunIdentity, store: &JournalStore, acti
     }
     let summary = summary(&claimed.plan, &claimed.journal, Timestamp::now()).map_err(|error| Error::Internal(error.to_string()))?;
     tell_trouble(context, run, !summary.clean_up_trouble.is_empty());
-    Ok(Pass { plan: claimed.plan.clone(), journal: claimed.journal.clone(), summary, notes: claimed.notes.clone(), records: written, next, in_flight: in_flight || !outcomes.is_empty() })
+    Ok(Pass {
+        plan: claimed.plan.clone(),
+        journal: claimed.journal.clone(),
+        summary,
+        notes: claimed.notes.clone(),
+        records: written,
+        next,
+        in_flight: in_flight || !outcomes.is_empty(),
+    })
 }
 
 /// Brings one command about. Returns what to record, if it has ended, or what it says of itself, if not.
@@ -224,7 +236,13 @@ async fn perform(context: &Context, run: &RunIdentity, claimed: &Claimed, comman
         run,
         step,
         attempt,
-        started: claimed.journal.records().iter().rev().find(|r| r.step.as_ref() == Some(step) && matches!(r.event, Event::Intent | Event::UndoIntent)).map_or_else(Timestamp::now, |r| r.at),
+        started: claimed
+            .journal
+            .records()
+            .iter()
+            .rev()
+            .find(|r| r.step.as_ref() == Some(step) && matches!(r.event, Event::Intent | Event::UndoIntent))
+            .map_or_else(Timestamp::now, |r| r.at),
         deadline: planned.deadline,
         inputs: planned.dependencies().filter_map(|before| Some((before.to_string(), evidence(&claimed.journal, before)?))).collect(),
     };
@@ -256,13 +274,19 @@ fn last_note(claimed: &Claimed, step: &StepId) -> Value {
 }
 
 fn evidence(journal: &Journal, step: &StepId) -> Option<Value> {
-    journal.records().iter().rev().find(|record| record.step.as_ref() == Some(step) && matches!(record.event, Event::Done)).map(|record| record.evidence.clone())
+    journal
+        .records()
+        .iter()
+        .rev()
+        .find(|record| record.step.as_ref() == Some(step) && matches!(record.event, Event::Done))
+        .map(|record| record.evidence.clone())
 }
 
 fn measure_steps(context: &Context, run: &RunIdentity, plan: &Plan<Action>, journal: &Journal, records: &[Record]) {
     for record in records.iter().filter(|record| matches!(record.event, Event::Done | Event::Failed(_))) {
         let Some(step) = record.step.as_ref().and_then(|id| plan.step(id)) else { continue };
-        let intent = journal.records().iter().rev().find(|r| r.step.as_ref() == Some(&step.id) && r.attempt == record.attempt && matches!(r.event, Event::Intent));
+        let intent =
+            journal.records().iter().rev().find(|r| r.step.as_ref() == Some(&step.id) && r.attempt == record.attempt && matches!(r.event, Event::Intent));
         if let Some(intent) = intent {
             let seconds = record.at.duration_since(intent.at).as_secs_f64();
             context.metrics.step_duration.with_label_values(&[run.kind, step.action.word()]).observe(seconds);

@@ -112,7 +112,10 @@ fn progress(pass: &Pass) -> Option<RunProgress> {
     Some(RunProgress {
         percent: i32::try_from(u64::from(ended) * 100 / u64::from(counts.total)).ok(),
         items: sum("itemsDone").map(|done| CountProgress { done: whole(done), total: sum("itemsTotal").map(whole) }),
-        bytes: sum("bytesDone").map(|done| ByteProgress { done: Quantity(quantity::print_bytes(done)), total: sum("bytesTotal").map(|total| Quantity(quantity::print_bytes(total))) }),
+        bytes: sum("bytesDone").map(|done| ByteProgress {
+            done: Quantity(quantity::print_bytes(done)),
+            total: sum("bytesTotal").map(|total| Quantity(quantity::print_bytes(total))),
+        }),
         estimated_completion_time: None,
     })
 }

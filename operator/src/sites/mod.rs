@@ -50,7 +50,10 @@ impl Sites {
             let uid = cluster_uid(&client).await?;
             if uid != pinned {
                 self.forget(name);
-                return Err(Error::invalid("ClusterChanged", format!("site {name} is cluster {pinned}, but its kubeconfig leads to cluster {uid}: correct the Secret, or make a new Site")));
+                return Err(Error::invalid(
+                    "ClusterChanged",
+                    format!("site {name} is cluster {pinned}, but its kubeconfig leads to cluster {uid}: correct the Secret, or make a new Site"),
+                ));
             }
         }
         Ok(client)
@@ -97,16 +100,16 @@ impl Sites {
         let secret = match secrets.get(secret_name).await {
             Ok(secret) => secret,
             Err(error) if is_not_found(&error) => {
-                return Err(Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} doesn't exist; put the kubeconfig in it under the key kubeconfig", self.namespace)));
+                return Err(Error::invalid(
+                    "CredentialsRefused",
+                    format!("site {name}: Secret {}/{secret_name} doesn't exist; put the kubeconfig in it under the key kubeconfig", self.namespace),
+                ));
             }
             Err(error) => return Err(error).tried(|| format!("read Secret {secret_name} of site {name}")),
         };
-        let text = secret
-            .data
-            .as_ref()
-            .and_then(|data| data.get("kubeconfig"))
-            .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
-            .ok_or_else(|| Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} has no text under the key kubeconfig", self.namespace)))?;
+        let text = secret.data.as_ref().and_then(|data| data.get("kubeconfig")).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).ok_or_else(|| {
+            Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} has no text under the key kubeconfig", self.namespace))
+        })?;
         Ok(Some(text))
     }
 

@@ -100,7 +100,13 @@ pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadRefer
             let (wanted, ready) = (spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0));
             // A StatefulSet has no conditions of its own; what one asks for is whether all its pods are ready.
             let conditions = if ready >= wanted { vec!["Available".into(), "Ready".into()] } else { Vec::new() };
-            WorkloadState { selector: selector_text(&spec.selector), wanted, ready, conditions, observed: status.observed_generation >= found.metadata.generation }
+            WorkloadState {
+                selector: selector_text(&spec.selector),
+                wanted,
+                ready,
+                conditions,
+                observed: status.observed_generation >= found.metadata.generation,
+            }
         }
         WorkloadKind::DaemonSet => {
             let found = match Api::<DaemonSet>::namespaced(client.clone(), namespace).get(name).await {
@@ -123,7 +129,11 @@ pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadRefer
 /// Whether a pod is ready and not on its way out.
 pub fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
-        && pod.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+        && pod
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref())
+            .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
 /// The name of one ready pod of a workload: the first by name, so that each attempt takes the same.
@@ -135,11 +145,21 @@ pub async fn ready_pod(client: &Client, namespace: &str, reference: &WorkloadRef
     let list = pods.list(&ListParams::default().labels(&state.selector)).await.tried(|| format!("list the pods of {reference} in {namespace}"))?;
     let mut ready: Vec<String> = list.items.iter().filter(|pod| is_ready(pod)).map(ResourceExt::name_any).collect();
     ready.sort();
-    ready.into_iter().next().ok_or_else(|| Error::transient("WorkloadNotReady", format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted)))
+    ready
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::transient("WorkloadNotReady", format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted)))
 }
 
 /// Runs a command in a ready pod of a workload and waits for its end, at most `limit`.
-pub async fn execute(client: &Client, namespace: &str, reference: &WorkloadReference, container: Option<&str>, command: &[String], limit: Duration) -> Result<Output> {
+pub async fn execute(
+    client: &Client,
+    namespace: &str,
+    reference: &WorkloadReference,
+    container: Option<&str>,
+    command: &[String],
+    limit: Duration,
+) -> Result<Output> {
     let pod = ready_pod(client, namespace, reference).await?;
     let what = || format!("run {:?} in pod {namespace}/{pod}", command.first().map(String::as_str).unwrap_or_default());
     let run = async {

@@ -71,7 +71,11 @@ fn show(stage: &Stage, arguments: &[&str]) -> Result<()> {
 
 fn output(stage: &Stage, arguments: &[&str]) -> Result<Vec<u8>> {
     let output = stage.p861(arguments)?.output().map_err(|error| BedError::Refused(format!("p861 could not be started: {error}")))?;
-    if output.status.success() { Ok(output.stdout) } else { Err(BedError::Refused(format!("p861 {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr)))) }
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(BedError::Refused(format!("p861 {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))))
+    }
 }
 
 fn newest_drill(stage: &Stage) -> Result<Value> {
@@ -101,11 +105,22 @@ fn summary(stage: &Stage, backups: &[(&str, std::time::Duration)], drill: &Value
         let text = output(stage, &["backup", "list", application, "-o", "json"])?;
         let list: Value = serde_json::from_slice(&text).map_err(|error| BedError::Refused(format!("p861 backup list: {error}")))?;
         let status = &list["items"][0]["status"];
-        lines.push_str(&format!("Backup of {application}: {} in {}, verified {}.\n", status["size"]["total"].as_str().unwrap_or("?"), seconds(*took), status["verification"]["level"].as_str().unwrap_or("?")));
+        lines.push_str(&format!(
+            "Backup of {application}: {} in {}, verified {}.\n",
+            status["size"]["total"].as_str().unwrap_or("?"),
+            seconds(*took),
+            status["verification"]["level"].as_str().unwrap_or("?")
+        ));
     }
     let status = &drill["status"];
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    lines.push_str(&format!("Drill {}: {}, {} of {} steps.\n", text(&drill["metadata"]["name"]), text(&status["result"]), status["steps"]["done"], status["steps"]["total"]));
+    lines.push_str(&format!(
+        "Drill {}: {}, {} of {} steps.\n",
+        text(&drill["metadata"]["name"]),
+        text(&status["result"]),
+        status["steps"]["done"],
+        status["steps"]["total"]
+    ));
     for application in status["applications"].as_array().into_iter().flatten() {
         lines.push_str(&format!(
             "  {}: RTO {} of {}, RPO {} of {} ({}), checks {} of {}.\n",

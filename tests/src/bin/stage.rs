@@ -9,7 +9,12 @@ fn main() -> ExitCode {
     let name = std::env::var("P861_TESTBED").unwrap_or_else(|_| "stage".to_owned());
     let report = Report::stderr();
     let result = match std::env::args().nth(1).as_deref() {
-        Some("up") => Stage::up(&name, &report).map(|stage| report.line(&format!("export KUBECONFIG={}", stage.bed.sites().iter().map(|site| site.kubeconfig().display().to_string()).collect::<Vec<_>>().join(":")))),
+        Some("up") => Stage::up(&name, &report).map(|stage| {
+            report.line(&format!(
+                "export KUBECONFIG={}",
+                stage.bed.sites().iter().map(|site| site.kubeconfig().display().to_string()).collect::<Vec<_>>().join(":")
+            ))
+        }),
         Some("operator") => Stage::find(&name, &report).and_then(|stage| stage.map_or(Ok(()), |stage| stage.renew_operator())),
         Some("down") => bed::down(&name, &report),
         _ => {

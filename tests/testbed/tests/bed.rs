@@ -67,7 +67,8 @@ fn two_beds_run_side_by_side_do_not_meet_and_go_without_a_trace() {
 fn a_bed_whose_maker_was_killed_half_way_goes_without_a_trace() {
     let name = named("killed");
     let _down = Down(name.clone());
-    let mut maker = Command::new(env!("CARGO_BIN_EXE_testbed")).args(["--name", &name, "up", "--sites", "north"]).stdin(Stdio::null()).spawn().expect("testbed");
+    let mut maker =
+        Command::new(env!("CARGO_BIN_EXE_testbed")).args(["--name", &name, "up", "--sites", "north"]).stdin(Stdio::null()).spawn().expect("testbed");
     // Half way: control plane processes run, and the bed is not up.
     let place = until("an API server was started", Duration::from_secs(600), || {
         let place = Place::find(&name).map_err(|error| error.to_string())?.ok_or("it has no place yet")?;

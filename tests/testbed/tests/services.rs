@@ -74,14 +74,8 @@ fn prometheus_tells_alertmanager_what_it_sees() {
     std::fs::write(&rules, "groups: [{name: bed, rules: [{alert: TargetDown, expr: up == 0}]}]\n").unwrap();
     // Nothing listens at port 1, so the target is down.
     let scrapes = [prometheus::Scrape::Static { job: "nothing".into(), targets: vec![format!("{address}:1")] }];
-    let spec = prometheus::spec(
-        &components.prometheus,
-        address,
-        &folder.path().join("prometheus"),
-        &scrapes,
-        &[rules],
-        Some((address, alertmanager::PORT).into()),
-    );
+    let spec =
+        prometheus::spec(&components.prometheus, address, &folder.path().join("prometheus"), &scrapes, &[rules], Some((address, alertmanager::PORT).into()));
     let _running = start(&spec);
 
     let start = std::time::Instant::now();

@@ -60,13 +60,27 @@ fn stock_restic_reads_it(stage: &Stage) -> Result<()> {
     restic(stage, &["restore", &snapshot(&approval), "--include", "/streams", "--target", &stage.folder().join("dump").to_string_lossy()])?;
     std::fs::copy(stage.folder().join("dump/streams/approval-db"), &path).map_err(|source| BedError::Io { path: path.clone(), source })?;
     let inside = place.join("p861-restored.dump");
-    std::fs::copy(&path, &inside).and_then(|_| std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o644))).map_err(|source| BedError::Io { path: inside.clone(), source })?;
+    std::fs::copy(&path, &inside)
+        .and_then(|_| std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o644)))
+        .map_err(|source| BedError::Io { path: inside.clone(), source })?;
     let script = "set -e; f=$(find /var/lib/postgresql/data -name p861-restored.dump); dropdb --username=approval --if-exists looked; createdb --username=approval looked; \
         pg_restore --username=approval --dbname=looked --exit-on-error $f; rm $f; \
         psql --username=approval --dbname=looked --tuples-only --no-align --command \
         'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history) and (select sum(tbalance) from pgbench_tellers) = (select sum(bbalance) from pgbench_branches), (select count(*) from cases)'";
-    let answer = stage.primary()?.kubectl(&["exec", "--namespace", "shinan-approval", "statefulset/postgres", "--container", "postgres", "--", "sh", "-c", script])?;
-    stage.primary()?.kubectl(&["exec", "--namespace", "shinan-approval", "statefulset/postgres", "--container", "postgres", "--", "dropdb", "--username=approval", "looked"])?;
+    let answer =
+        stage.primary()?.kubectl(&["exec", "--namespace", "shinan-approval", "statefulset/postgres", "--container", "postgres", "--", "sh", "-c", script])?;
+    stage.primary()?.kubectl(&[
+        "exec",
+        "--namespace",
+        "shinan-approval",
+        "statefulset/postgres",
+        "--container",
+        "postgres",
+        "--",
+        "dropdb",
+        "--username=approval",
+        "looked",
+    ])?;
     let cases = answer.trim().strip_prefix("t|").and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
     demand(cases >= 500, || format!("the restored database says {answer:?}: balanced and 500 cases or more were expected"))
 }

@@ -28,7 +28,11 @@ pub fn nothing_left(stage: &Stage) -> Result<()> {
     let namespaces = standby.get(&["namespaces", "--selector", "platform861.io/drill"])?;
     let volumes = standby.get(&["persistentvolumes"])?;
     let copies: Vec<String> = namespaces["items"].as_array().into_iter().flatten().map(|one| one["metadata"]["name"].to_string()).collect();
-    let claimed = volumes["items"].as_array().into_iter().flatten().filter(|one| one["spec"]["claimRef"]["namespace"].as_str().is_some_and(|name| name.contains("--drill-")));
+    let claimed = volumes["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["spec"]["claimRef"]["namespace"].as_str().is_some_and(|name| name.contains("--drill-")));
     let volumes: Vec<String> = claimed.map(|one| one["metadata"]["name"].to_string()).collect();
     demand(copies.is_empty() && volumes.is_empty(), || format!("left on the standby: namespaces {copies:?}, volumes {volumes:?}"))
 }
@@ -62,9 +66,27 @@ const WRITER: &str = "n=0; bad=0; while [ ! -e /tmp/p861-stop ]; do \
 impl Writer {
     fn start(stage: &Stage) -> Result<Self> {
         let primary = stage.primary()?;
-        primary.kubectl(&["exec", "--namespace", "shinan-approval", "deployment/approval-worker", "--", "sh", "-c", "rm -f /tmp/p861-stop; psql --quiet --command=\"delete from cases where applicant = 'writer'\""])?;
+        primary.kubectl(&[
+            "exec",
+            "--namespace",
+            "shinan-approval",
+            "deployment/approval-worker",
+            "--",
+            "sh",
+            "-c",
+            "rm -f /tmp/p861-stop; psql --quiet --command=\"delete from cases where applicant = 'writer'\"",
+        ])?;
         let mut command = Command::new(&stage.bed.components.kubectl);
-        command.arg("--kubeconfig").arg(primary.kubeconfig()).args(["exec", "--namespace", "shinan-approval", "deployment/approval-worker", "--", "sh", "-c", WRITER]);
+        command.arg("--kubeconfig").arg(primary.kubeconfig()).args([
+            "exec",
+            "--namespace",
+            "shinan-approval",
+            "deployment/approval-worker",
+            "--",
+            "sh",
+            "-c",
+            WRITER,
+        ]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         child.map(Self).map_err(|error| BedError::Refused(format!("the writer could not be started: {error}")))
     }
@@ -114,7 +136,9 @@ fn it_recovers_and_nobody_notices(stage: &Stage) -> Result<()> {
     demand(balances.to_string().contains("balanced"), || format!("pgbench's balances: {balances}"))?;
     nothing_left(stage)?;
     let report = stage.say_expecting(0, &["drill", "report", &name, "-o", "html"])?.out;
-    demand(report.contains("<svg") && report.contains(&name) && !report.contains("http://") && !report.contains("<script src"), || "the report is not one self-contained page".to_owned())
+    demand(report.contains("<svg") && report.contains(&name) && !report.contains("http://") && !report.contains("<script src"), || {
+        "the report is not one self-contained page".to_owned()
+    })
 }
 
 fn evidence<'a>(records: &'a [Value], step: &str) -> Result<&'a Value> {
@@ -126,18 +150,23 @@ fn evidence<'a>(records: &'a [Value], step: &str) -> Result<&'a Value> {
 fn proven_by_the_marker(drill: &Value, application: &Value, records: &[Value]) -> Result<()> {
     let name = application["name"].as_str().unwrap_or_default();
     demand(application["rpoProof"] == "Marker", || format!("{name}: the RPO is not proven: {application}"))?;
-    let time = |value: &Value| value.as_str().unwrap_or_default().parse::<jiff::Timestamp>().map_err(|error| BedError::Refused(format!("{value} is no time: {error}")));
+    let time = |value: &Value| {
+        value.as_str().unwrap_or_default().parse::<jiff::Timestamp>().map_err(|error| BedError::Refused(format!("{value} is no time: {error}")))
+    };
     let marker = time(&evidence(records, &format!("marker/{name}"))?["marker"])?;
     let start = time(&drill["status"]["startTime"])?;
     let shown = parse_duration(application["measured"]["rpo"].as_str().unwrap_or_default()).map_err(|error| BedError::Refused(format!("{name}: {error}")))?;
     let expected = start.duration_since(marker);
-    demand((shown - expected).abs().as_secs() <= 1, || format!("{name}: RPO {shown:?} is shown, but the marker is of {marker}, {expected:?} before the start {start}"))
+    demand((shown - expected).abs().as_secs() <= 1, || {
+        format!("{name}: RPO {shown:?} is shown, but the marker is of {marker}, {expected:?} before the start {start}")
+    })
 }
 
 /// The drill that was started last.
 pub fn newest(stage: &Stage) -> Result<Value> {
     let list = stage.json(&["drill", "list"])?;
-    let newest = list["items"].as_array().into_iter().flatten().max_by_key(|drill| drill["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned());
+    let newest =
+        list["items"].as_array().into_iter().flatten().max_by_key(|drill| drill["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned());
     newest.cloned().ok_or_else(|| BedError::Refused(format!("there is no drill: {list}")))
 }
 
@@ -156,7 +185,9 @@ fn a_failed_check_fails_the_drill(stage: &Stage) -> Result<()> {
     let succeeded = p861_tests::look::condition_of(&drill, "Succeeded").cloned().unwrap_or_default();
     demand(succeeded["reason"] == "ChecksFailed", || format!("condition: {succeeded}"))?;
     let report = stage.say_expecting(0, &["drill", "report", &name, "-o", "json"])?.out;
-    demand(report.contains("a page that never was") && report.contains("portal-web:8080"), || format!("the report does not show what the check saw: {report}"))?;
+    demand(report.contains("a page that never was") && report.contains("portal-web:8080"), || {
+        format!("the report does not show what the check saw: {report}")
+    })?;
     ended_clean(stage, &name, "Failed").map(drop)
 }
 
@@ -180,7 +211,13 @@ fn wait_any_step(stage: &Stage, kind: &str, name: &str, begins: &[&str]) -> Resu
 }
 
 fn aborted_at_any_step(stage: &Stage) -> Result<()> {
-    let places: [&[&str]; 5] = [&["isolate", "verify/"], &["restore/approval/objects", "restore/portal/objects"], &["restore/approval/volume/", "start/approval/data"], &["restore/approval/stream/", "start/approval/server"], &["check/", "marker/", "start/portal/", "clean-up"]];
+    let places: [&[&str]; 5] = [
+        &["isolate", "verify/"],
+        &["restore/approval/objects", "restore/portal/objects"],
+        &["restore/approval/volume/", "start/approval/data"],
+        &["restore/approval/stream/", "start/approval/server"],
+        &["check/", "marker/", "start/portal/", "clean-up"],
+    ];
     for (number, begins) in places.iter().enumerate() {
         let name = format!("aborted-{number}");
         start_drill(stage, &name, json!({}))?;
@@ -193,7 +230,10 @@ fn aborted_at_any_step(stage: &Stage) -> Result<()> {
         demand(phase == "Aborted" || (late && phase == "Succeeded"), || format!("drill {name} ended {}", drill["status"]))?;
         ended_clean(stage, &name, &phase)?;
         let succeeded = p861_tests::look::condition_of(&drill, "Succeeded").cloned().unwrap_or_default();
-        demand(phase == "Succeeded" || (succeeded["reason"] == "Aborted" && succeeded["message"].as_str().is_some_and(|message| message.contains("wrong day"))), || format!("condition: {succeeded}"))?;
+        demand(
+            phase == "Succeeded" || (succeeded["reason"] == "Aborted" && succeeded["message"].as_str().is_some_and(|message| message.contains("wrong day"))),
+            || format!("condition: {succeeded}"),
+        )?;
     }
     Ok(())
 }

@@ -37,7 +37,13 @@ fn it_is_alone(stage: &Stage) -> Result<()> {
 
 fn look_round(stage: &Stage, primary: &Site, standby: &Site, drill: &Value) -> Result<()> {
     let namespaces: Vec<&str> = drill["status"]["isolation"]["namespaces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let of = |prefix: &str| namespaces.iter().find(|name| name.starts_with(prefix)).map(|name| (*name).to_owned()).ok_or_else(|| BedError::Refused(format!("no copy of {prefix}: {namespaces:?}")));
+    let of = |prefix: &str| {
+        namespaces
+            .iter()
+            .find(|name| name.starts_with(prefix))
+            .map(|name| (*name).to_owned())
+            .ok_or_else(|| BedError::Refused(format!("no copy of {prefix}: {namespaces:?}")))
+    };
     let (approval, portal) = (of("shinan-approval")?, of("shinan-portal")?);
     let s3 = stage.bed.s3().address;
     let outside = [
@@ -50,7 +56,9 @@ fn look_round(stage: &Stage, primary: &Site, standby: &Site, drill: &Value) -> R
     ];
     // The same questions from pods that nothing holds back: these servers answer.
     for (what, address, port) in [&outside[0], &outside[1], &outside[2], &outside[5]] {
-        demand(reaches(primary, "shinan-portal", "deployment/portal-web", address, *port)?, || format!("{what} at {address}:{port} does not answer the primary's portal, so a drill that does not reach it proves nothing"))?;
+        demand(reaches(primary, "shinan-portal", "deployment/portal-web", address, *port)?, || {
+            format!("{what} at {address}:{port} does not answer the primary's portal, so a drill that does not reach it proves nothing")
+        })?;
     }
     for (namespace, workload) in [(&portal, "deployment/portal-web"), (&approval, "deployment/approval-web")] {
         for (what, address, port) in &outside {

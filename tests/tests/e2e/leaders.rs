@@ -76,7 +76,11 @@ fn a_backup_outlives_its_leaders(stage: &Stage) -> Result<()> {
     let backup = stage.object("backup", "leaderless")?;
     demand(backup["status"]["phase"] == "Succeeded" && backup["status"]["verification"]["level"] == "Stored", || format!("it ended {}", backup["status"]))?;
     each_once(&journal(stage, "backup", "leaderless")?)?;
-    let snapshots: Value = serde_json::from_str(&restic(stage, &["snapshots", "--json", "--tag", &format!("p861-run:{}", backup["metadata"]["uid"].as_str().unwrap_or_default())])?).map_err(|error| BedError::Refused(format!("restic snapshots: {error}")))?;
+    let snapshots: Value = serde_json::from_str(&restic(
+        stage,
+        &["snapshots", "--json", "--tag", &format!("p861-run:{}", backup["metadata"]["uid"].as_str().unwrap_or_default())],
+    )?)
+    .map_err(|error| BedError::Refused(format!("restic snapshots: {error}")))?;
     demand(snapshots.as_array().is_some_and(|all| all.len() == 1), || format!("one snapshot was expected: {snapshots}"))?;
     nothing_of_movers(stage, "shinan-approval")
 }

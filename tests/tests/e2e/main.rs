@@ -14,6 +14,17 @@ use p861_tests::scenes::{Scene, play};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let all: Vec<Scene> = [backups::SCENES, odd_files::SCENES, restores::SCENES, wrong::SCENES, drills::SCENES, isolation::SCENES, leaders::SCENES, stores::SCENES, telling::SCENES].concat();
+    let all: Vec<Scene> = [
+        backups::SCENES,
+        odd_files::SCENES,
+        restores::SCENES,
+        wrong::SCENES,
+        drills::SCENES,
+        isolation::SCENES,
+        leaders::SCENES,
+        stores::SCENES,
+        telling::SCENES,
+    ]
+    .concat();
     play("e2e", &all)
 }

@@ -12,7 +12,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
-pub const SCENES: &[Scene] = &[("hard links, sparse files, owners, modes, attributes and names that are not UTF-8 come back as they were", odd_files_come_back)];
+pub const SCENES: &[Scene] =
+    &[("hard links, sparse files, owners, modes, attributes and names that are not UTF-8 come back as they were", odd_files_come_back)];
 
 const ODD: &str = "p861-odd";
 const SPARSE: u64 = 64 << 20;
@@ -59,7 +60,11 @@ fn see(folder: &Path) -> std::io::Result<BTreeMap<Vec<u8>, Seen>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let metadata = fs::symlink_metadata(&path)?;
-        let attributes = if metadata.is_symlink() { BTreeMap::new() } else { xattr::list(&path)?.filter_map(|name| Some((name.as_bytes().to_vec(), xattr::get(&path, &name).ok()??))).collect() };
+        let attributes = if metadata.is_symlink() {
+            BTreeMap::new()
+        } else {
+            xattr::list(&path)?.filter_map(|name| Some((name.as_bytes().to_vec(), xattr::get(&path, &name).ok()??))).collect()
+        };
         let content = if metadata.is_file() {
             fs::read(&path)?
         } else if metadata.is_symlink() {
@@ -89,7 +94,10 @@ fn claim_folder(stage: &Stage, site: &p861_testbed::bed::Site, namespace: &str) 
 
 fn odd_files_come_back(stage: &Stage) -> Result<()> {
     let at_home = claim_folder(stage, stage.primary()?, "shinan-portal")?.join(ODD);
-    let io = |path: &Path| { let path = path.to_owned(); move |source| BedError::Io { path, source } };
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BedError::Io { path, source }
+    };
     make(&at_home).map_err(io(&at_home))?;
     let outcome = there_and_back(stage, &at_home);
     fs::remove_dir_all(&at_home).map_err(io(&at_home))?;
@@ -98,11 +106,17 @@ fn odd_files_come_back(stage: &Stage) -> Result<()> {
 }
 
 fn there_and_back(stage: &Stage, at_home: &Path) -> Result<()> {
-    let io = |path: &Path| { let path = path.to_owned(); move |source| BedError::Io { path, source } };
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BedError::Io { path, source }
+    };
     let before = see(at_home).map_err(io(at_home))?;
     let backup = name(&backup_now(stage, "portal")?);
     let limit = format!("{}s", BACKUP.as_secs());
-    stage.say_expecting(0, &["restore", "run", &backup, "--site", "laoshan-dr", "--map", "shinan-portal=shinan-portal-odd", "--yes", "--backup", &backup, "--timeout", &limit])?;
+    stage.say_expecting(
+        0,
+        &["restore", "run", &backup, "--site", "laoshan-dr", "--map", "shinan-portal=shinan-portal-odd", "--yes", "--backup", &backup, "--timeout", &limit],
+    )?;
     let away = claim_folder(stage, stage.standby()?, "shinan-portal-odd")?.join(ODD);
     let after = see(&away).map_err(io(&away))?;
     for (name, was) in &before {
@@ -117,5 +131,13 @@ fn there_and_back(stage: &Stage, at_home: &Path) -> Result<()> {
 }
 
 fn brief(seen: Option<&Seen>) -> String {
-    seen.map_or_else(|| "missing".to_owned(), |seen| format!("{} {:o} {:?} {} bytes, {} links, modified {}, attributes {:?}", seen.kind, seen.mode, seen.owner, seen.size, seen.links, seen.modified, seen.attributes))
+    seen.map_or_else(
+        || "missing".to_owned(),
+        |seen| {
+            format!(
+                "{} {:o} {:?} {} bytes, {} links, modified {}, attributes {:?}",
+                seen.kind, seen.mode, seen.owner, seen.size, seen.links, seen.modified, seen.attributes
+            )
+        },
+    )
 }

@@ -31,13 +31,28 @@ fn acts(stage: &Stage, backup: &str) -> Result<()> {
     let wrong = stage.say(&wrong)?;
     demand(wrong.code == 3, || format!("with a wrong belief: {}", wrong.all()))?;
     let absent = standby.get(&["namespaces"])?;
-    demand(!absent.to_string().contains("\"shinan-approval-look\"") || standby.get(&["configmaps,deployments", "--namespace", LOOK])?["items"].as_array().is_none_or(|all| all.iter().all(|one| one["metadata"]["name"] == "kube-root-ca.crt")), || "a preview or a refusal has written objects".to_owned())?;
+    demand(
+        !absent.to_string().contains("\"shinan-approval-look\"")
+            || standby.get(&["configmaps,deployments", "--namespace", LOOK])?["items"]
+                .as_array()
+                .is_none_or(|all| all.iter().all(|one| one["metadata"]["name"] == "kube-root-ca.crt")),
+        || "a preview or a refusal has written objects".to_owned(),
+    )?;
 
     let mut run = base("run");
     run.extend(["--yes", "--backup", backup]);
     stage.say_expecting(0, &run)?;
     let kept = standby.get(&["configmap", "--namespace", LOOK, "approval-code"])?;
-    standby.kubectl(&["patch", "configmap", "--namespace", LOOK, "approval-code", "--type=merge", "--patch", &json!({"data": {"schema.sql": "-- changed by hand"}}).to_string()])?;
+    standby.kubectl(&[
+        "patch",
+        "configmap",
+        "--namespace",
+        LOOK,
+        "approval-code",
+        "--type=merge",
+        "--patch",
+        &json!({"data": {"schema.sql": "-- changed by hand"}}).to_string(),
+    ])?;
     let preview = stage.say(&base("preview"))?;
     demand(preview.out.contains("approval-code") && preview.out.contains("change"), || format!("the preview does not show the change: {}", preview.all()))?;
     let refused = stage.say(&run)?;

@@ -55,7 +55,9 @@ fn a_wrong_key_is_told(stage: &Stage) -> Result<()> {
         let message = said["message"].as_str().unwrap_or_default();
         demand(message.contains("p861-shinan") && !message.contains("this-is-not-the-key"), || format!("the message names no bucket, or a key: {message}"))?;
         let said = stage.say(&["backup", "now", "portal"])?;
-        demand(said.code == 4 && said.all().contains("access denied") && said.all().contains("credentials Secret"), || format!("a backup without access: {}", said.all()))?;
+        demand(said.code == 4 && said.all().contains("access denied") && said.all().contains("credentials Secret"), || {
+            format!("a backup without access: {}", said.all())
+        })?;
         failed_for(stage, "AccessDenied")?;
         demand(!said.all().contains("this-is-not-the-key"), || "the key was printed".to_owned())
     })
@@ -156,7 +158,9 @@ fn known_as_damaged(stage: &Stage, backup: &str, pack: &str) -> Result<()> {
     })?;
     let verified = condition_of(&object, "Verified").cloned().unwrap_or_default();
     let message = verified["message"].as_str().unwrap_or_default().to_owned();
-    demand(verified["status"] == "False" && message.contains(pack) && message.contains("backup list"), || format!("the condition names neither the file {pack} nor what to do: {verified}"))?;
+    demand(verified["status"] == "False" && message.contains(pack) && message.contains("backup list"), || {
+        format!("the condition names neither the file {pack} nor what to do: {verified}")
+    })?;
     poke(stage, backup)?;
     let checked = repository_says(stage, "Checked", "Damaged")?;
     let message = checked["message"].as_str().unwrap_or_default();
@@ -182,7 +186,8 @@ fn a_changed_file_is_named(stage: &Stage) -> Result<()> {
     // The failed step asks a person, as the plan says; who reads the question sees that there is nothing to try again.
     let asked = stage.wait("the drill asks what to do", DRILL, "drill", "changed", |seen| {
         let steps = seen["status"]["currentSteps"].as_array().into_iter().flatten();
-        let asking = steps.filter(|step| step["message"].as_str().is_some_and(|message| message.contains("damaged"))).map(|step| step["message"].clone()).next();
+        let asking =
+            steps.filter(|step| step["message"].as_str().is_some_and(|message| message.contains("damaged"))).map(|step| step["message"].clone()).next();
         asking.ok_or_else(|| seen["status"].to_string())
     });
     stage.say_expecting(0, &["drill", "abort", "changed", "--reason", "the backup is damaged", "--no-wait"])?;
@@ -192,8 +197,11 @@ fn a_changed_file_is_named(stage: &Stage) -> Result<()> {
     demand(asked.as_str().is_some_and(|message| message.contains(&packs[0])), || format!("the question does not name {}: {asked}", packs[0]))?;
     ended?;
     known?;
-    let refused = stage.say(&["restore", "run", &damaged, "--map", "shinan-portal=shinan-portal-never", "--site", "laoshan-dr", "--yes", "--backup", &damaged])?;
-    demand(refused.code != 0 && refused.all().contains(&sound), || format!("a restore of a damaged backup must be refused, and the newest sound one be named: {}", refused.all()))?;
+    let refused =
+        stage.say(&["restore", "run", &damaged, "--map", "shinan-portal=shinan-portal-never", "--site", "laoshan-dr", "--yes", "--backup", &damaged])?;
+    demand(refused.code != 0 && refused.all().contains(&sound), || {
+        format!("a restore of a damaged backup must be refused, and the newest sound one be named: {}", refused.all())
+    })?;
     start_drill(stage, "after-the-change", json!({}))?;
     let drill = ended_clean(stage, "after-the-change", "Succeeded")?;
     demand(used_for_portal(&drill) == sound, || format!("{sound} is the newest sound backup, but the drill used {}", used_for_portal(&drill)))?;

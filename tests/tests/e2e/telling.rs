@@ -21,7 +21,9 @@ fn ask(stage: &Stage, path: &str) -> std::result::Result<Value, String> {
 
 fn prometheus_reads(stage: &Stage) -> Result<()> {
     stage.watch_metrics()?;
-    for query in ["p861_operator_leader", "p861_backup_last_success_timestamp_seconds", "p861_repository_ready", "p861_site_reachable", "p861_drill_last_result"] {
+    for query in
+        ["p861_operator_leader", "p861_backup_last_success_timestamp_seconds", "p861_repository_ready", "p861_site_reachable", "p861_drill_last_result"]
+    {
         until(&format!("Prometheus has {query}"), Duration::from_secs(120), || {
             let data = ask(stage, &format!("/api/v1/query?query={query}"))?;
             if data["result"].as_array().is_some_and(|all| !all.is_empty()) { Ok(()) } else { Err(data.to_string()) }
@@ -46,10 +48,15 @@ fn the_one_page(stage: &Stage) -> Result<()> {
 }
 
 fn a_drilled_plan(stage: &Stage) -> Result<()> {
-    let plan = stage.standby()?.wait("the plan says that it was drilled", Duration::from_secs(120), &["--namespace", "shinan", "recoveryplan", "shinan-core"], |seen| {
-        let predicted = seen["status"]["prediction"]["rto"].as_str().is_some();
-        if predicted { Ok(seen.clone()) } else { Err(seen["status"].to_string()) }
-    })?;
+    let plan = stage.standby()?.wait(
+        "the plan says that it was drilled",
+        Duration::from_secs(120),
+        &["--namespace", "shinan", "recoveryplan", "shinan-core"],
+        |seen| {
+            let predicted = seen["status"]["prediction"]["rto"].as_str().is_some();
+            if predicted { Ok(seen.clone()) } else { Err(seen["status"].to_string()) }
+        },
+    )?;
     demand(!plan["status"].to_string().is_empty(), || String::new())?;
     let check = stage.json(&["plan", "check", "shinan-core"])?;
     demand(check["kind"] == "PlanCheck", || format!("p861 plan check: {check}"))
@@ -65,7 +72,10 @@ fn no_secret_is_told(stage: &Stage) -> Result<()> {
     let application = stage.primary()?.get(&["secret", "--namespace", "shinan-approval", "approval-db"])?;
     secrets.push(("approval-db/password".to_owned(), p861_tests::install::decoded(application["data"]["password"].as_str().unwrap_or_default())?));
     let told = [
-        ("the operator's log", hub.kubectl(&["logs", "--namespace", p861_tests::install::SYSTEM, "--selector=app.kubernetes.io/component=operator", "--tail=-1"])?),
+        (
+            "the operator's log",
+            hub.kubectl(&["logs", "--namespace", p861_tests::install::SYSTEM, "--selector=app.kubernetes.io/component=operator", "--tail=-1"])?,
+        ),
         ("objects and Events", hub.kubectl(&["get", "p861,configmaps,events", "--namespace", "shinan", "--output", "json"])?),
         ("Events of the primary", stage.primary()?.kubectl(&["get", "events,jobs", "--all-namespaces", "--output", "json"])?),
     ];

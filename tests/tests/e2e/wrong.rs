@@ -91,7 +91,9 @@ fn another_version(stage: &Stage) -> Result<()> {
 
 /// The API server may take a moment to serve the changed schema.
 fn until_created(stage: &Stage) -> Result<()> {
-    p861_testbed::bed::until("the old object is let in", SEEN, || stage.create("Backup", "from-before", json!({"applicationRef": {"name": "portal"}, "deadline": 600})).map_err(|error| error.to_string()))
+    p861_testbed::bed::until("the old object is let in", SEEN, || {
+        stage.create("Backup", "from-before", json!({"applicationRef": {"name": "portal"}, "deadline": 600})).map_err(|error| error.to_string())
+    })
 }
 
 fn another_cluster(stage: &Stage) -> Result<()> {
@@ -101,7 +103,19 @@ fn another_cluster(stage: &Stage) -> Result<()> {
     // The administrator's kubeconfig of the standby: it works, and it is another cluster.
     let path = hub.kubeconfig();
     let text = std::fs::read(&path).map_err(|source| BedError::Io { path, source })?;
-    let set = |value: &str| hub.kubectl(&["patch", "secret", "--namespace", p861_tests::install::SYSTEM, "site-xinxi-dasha", "--type=merge", "--patch", &json!({"data": {"kubeconfig": value}}).to_string()]).map(drop);
+    let set = |value: &str| {
+        hub.kubectl(&[
+            "patch",
+            "secret",
+            "--namespace",
+            p861_tests::install::SYSTEM,
+            "site-xinxi-dasha",
+            "--type=merge",
+            "--patch",
+            &json!({"data": {"kubeconfig": value}}).to_string(),
+        ])
+        .map(drop)
+    };
     set(&p861_testbed::bed::base64(&text))?;
     let told = hub.wait("the site says that it is another cluster", SEEN, &["site", "xinxi-dasha"], |seen| match condition_of(seen, "Ready") {
         Some(found) if found["status"] == "False" && found["reason"] == "ClusterChanged" => Ok(()),

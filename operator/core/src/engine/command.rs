@@ -39,7 +39,9 @@ impl CancelCause {
             Self::DeadlineExceeded { deadline, allowed } => {
                 Failure::transient("DeadlineExceeded", format!("it was not done within {allowed}, by {deadline}, and was stopped"))
             }
-            Self::RunEnds => Failure { class: FailureClass::Cancelled, reason: "Aborted".to_owned(), message: "stopped, because the run ends early".to_owned() },
+            Self::RunEnds => {
+                Failure { class: FailureClass::Cancelled, reason: "Aborted".to_owned(), message: "stopped, because the run ends early".to_owned() }
+            }
             Self::Skipped => Failure { class: FailureClass::Cancelled, reason: "Skipped".to_owned(), message: "stopped, because a person skips it".to_owned() },
         }
     }
@@ -157,9 +159,7 @@ impl Command {
             Self::Skip { step, cause, by } => Entry { by: by.clone(), ..Entry::of(step.clone(), 0, Event::Skipped { cause: cause.clone() }) },
             Self::Refuse { index, message } => Entry::run(Event::ActionRefused { index: *index, message: message.clone() }),
             Self::Abort { cause, reason } => Entry::run(Event::AbortRequested { cause: *cause, reason: reason.clone() }),
-            Self::Finish { result, reason, message } => {
-                Entry::run(Event::Finished { result: *result, reason: reason.clone(), message: message.clone() })
-            }
+            Self::Finish { result, reason, message } => Entry::run(Event::Finished { result: *result, reason: reason.clone(), message: message.clone() }),
             Self::Perform { .. } | Self::PerformUndo { .. } | Self::Cancel { .. } => return None,
         })
     }

@@ -88,10 +88,7 @@ impl Course {
         let attempt = record.attempt;
         let state = std::mem::take(&mut self.state);
         let next = match (state, &record.event) {
-            (
-                State::Waiting | State::Failed { .. } | State::Skipped { cause: SkipCause::DependencyFailed { .. } },
-                Event::Asked { kind: AskKind::Prompt },
-            ) => {
+            (State::Waiting | State::Failed { .. } | State::Skipped { cause: SkipCause::DependencyFailed { .. } }, Event::Asked { kind: AskKind::Prompt }) => {
                 self.answered = false;
                 self.started.get_or_insert(at);
                 State::Asked { at }
@@ -101,10 +98,9 @@ impl Course {
                 self.answered = true;
                 State::Answered
             }
-            (
-                State::Waiting | State::Answered | State::Failed { .. } | State::Skipped { cause: SkipCause::DependencyFailed { .. } },
-                Event::Intent,
-            ) if attempt == self.attempts + 1 => {
+            (State::Waiting | State::Answered | State::Failed { .. } | State::Skipped { cause: SkipCause::DependencyFailed { .. } }, Event::Intent)
+                if attempt == self.attempts + 1 =>
+            {
                 self.attempts = attempt;
                 self.started.get_or_insert(at);
                 self.ended = None;

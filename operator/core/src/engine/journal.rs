@@ -180,7 +180,8 @@ impl Journal {
         }
         if let Some(step) = &record.step {
             let course = self.courses.get(step).cloned().unwrap_or_default();
-            let course = course.after(&record).map_err(|state| JournalError::Impossible { sequence, step: step.clone(), state, event, attempt: record.attempt })?;
+            let course =
+                course.after(&record).map_err(|state| JournalError::Impossible { sequence, step: step.clone(), state, event, attempt: record.attempt })?;
             self.courses.insert(step.clone(), course);
         }
         if matches!(record.event, Event::Action { .. }) {
@@ -213,10 +214,7 @@ impl Journal {
     /// Entries for those of the run's actions that the journal has not got yet. Copying them again does nothing.
     pub fn uncopied(&self, actions: &[RunAction]) -> Vec<Entry> {
         let copied = usize::try_from(self.actions).unwrap_or(usize::MAX);
-        let copy = |(index, action): (u32, &RunAction)| Entry {
-            by: action.by.clone(),
-            ..Entry::run(Event::Action { index, action: action.clone() })
-        };
+        let copy = |(index, action): (u32, &RunAction)| Entry { by: action.by.clone(), ..Entry::run(Event::Action { index, action: action.clone() }) };
         (0_u32..).zip(actions).skip(copied).map(copy).collect()
     }
 

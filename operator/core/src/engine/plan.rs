@@ -232,9 +232,12 @@ impl<A> Plan<A> {
                 planned[at] = this;
             }
             if !pass {
-                forward_end = self.steps.iter().zip(&planned).filter(|(step, _)| !step.finally).fold(forward_end, |latest, (_, planned)| {
-                    Some(latest?.max((*planned)?.end))
-                });
+                forward_end = self
+                    .steps
+                    .iter()
+                    .zip(&planned)
+                    .filter(|(step, _)| !step.finally)
+                    .fold(forward_end, |latest, (_, planned)| Some(latest?.max((*planned)?.end)));
             }
         }
         planned

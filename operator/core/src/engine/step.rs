@@ -20,7 +20,9 @@ pub struct StepId(String);
 
 /// A text that cannot be the id of a step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} cannot be the id of a step: {problem}; write parts of letters, digits and -_.:@ separated by /, for example restore/portal/volume/site-files")]
+#[error(
+    "{text:?} cannot be the id of a step: {problem}; write parts of letters, digits and -_.:@ separated by /, for example restore/portal/volume/site-files"
+)]
 pub struct StepIdError {
     /// What was given.
     pub text: String,

@@ -261,7 +261,9 @@ fn outcome<A>(run: &Run<'_, A>, at: usize) -> Outcome {
         State::Skipped { cause: SkipCause::Person { .. } | SkipCause::TimedOut } | State::UndoGivenUp => Outcome::Skipped,
         State::Failed { failure, .. } if failure.class == FailureClass::Cancelled && run.ending.is_some() => Outcome::Cancelled,
         State::Failed { .. } if over || (!run.step(at).finally && (run.exhausted(at) || run.ending.is_some())) => Outcome::Failed,
-        State::Waiting | State::Asked { .. } | State::Answered | State::Skipped { .. } if over || (run.ending.is_some() && !run.step(at).finally) => Outcome::NotRun,
+        State::Waiting | State::Asked { .. } | State::Answered | State::Skipped { .. } if over || (run.ending.is_some() && !run.step(at).finally) => {
+            Outcome::NotRun
+        }
         State::Waiting
         | State::Asked { .. }
         | State::Answered

@@ -108,7 +108,9 @@ fn service(object: &mut Value, isolated: bool) {
     }
     if isolated && matches!(spec.get("type").and_then(Value::as_str), Some("LoadBalancer" | "NodePort")) {
         spec.insert("type".into(), json!("ClusterIP"));
-        for field in ["externalTrafficPolicy", "loadBalancerIP", "loadBalancerClass", "loadBalancerSourceRanges", "externalIPs", "allocateLoadBalancerNodePorts"] {
+        for field in
+            ["externalTrafficPolicy", "loadBalancerIP", "loadBalancerClass", "loadBalancerSourceRanges", "externalIPs", "allocateLoadBalancerNodePorts"]
+        {
             spec.remove(field);
         }
     }
@@ -125,7 +127,9 @@ fn service(object: &mut Value, isolated: bool) {
 
 fn claim(object: &mut Value, classes: &[Mapping]) {
     if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        annotations.retain(|key, _| !key.starts_with("pv.kubernetes.io/") && !key.starts_with("volume.kubernetes.io/") && !key.starts_with("volume.beta.kubernetes.io/"));
+        annotations.retain(|key, _| {
+            !key.starts_with("pv.kubernetes.io/") && !key.starts_with("volume.kubernetes.io/") && !key.starts_with("volume.beta.kubernetes.io/")
+        });
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("finalizers");
@@ -268,7 +272,12 @@ mod tests {
 
     #[test]
     fn nothing_of_a_bubble_claims_a_name_a_port_or_a_way_out() {
-        for (api, kind) in [("networking.k8s.io/v1", "Ingress"), ("networking.k8s.io/v1", "NetworkPolicy"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("autoscaling/v2", "HorizontalPodAutoscaler")] {
+        for (api, kind) in [
+            ("networking.k8s.io/v1", "Ingress"),
+            ("networking.k8s.io/v1", "NetworkPolicy"),
+            ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            ("autoscaling/v2", "HorizontalPodAutoscaler"),
+        ] {
             let object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": "a", "namespace": "shinan-approval"}});
             assert!(matches!(prepare(object, &rules()), Prepared::Leave(_)), "{kind}");
         }
@@ -283,7 +292,9 @@ mod tests {
 
     #[test]
     fn a_headless_service_stays_headless() {
-        let service = written(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "shinan-approval"}, "spec": {"clusterIP": "None", "clusterIPs": ["None"]}}));
+        let service = written(
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "shinan-approval"}, "spec": {"clusterIP": "None", "clusterIPs": ["None"]}}),
+        );
         assert_eq!(service["spec"], json!({"clusterIP": "None"}));
     }
 
@@ -300,8 +311,10 @@ mod tests {
 
     #[test]
     fn a_claim_is_bound_anew() {
-        let claim = written(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "d", "namespace": "shinan-approval", "finalizers": ["kubernetes.io/pvc-protection"],
-            "annotations": {"pv.kubernetes.io/bind-completed": "yes", "volume.kubernetes.io/selected-node": "n1", "mine": "1"}}, "spec": {"volumeName": "pvc-1", "storageClassName": "ceph-rbd"}}));
+        let claim = written(
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "d", "namespace": "shinan-approval", "finalizers": ["kubernetes.io/pvc-protection"],
+            "annotations": {"pv.kubernetes.io/bind-completed": "yes", "volume.kubernetes.io/selected-node": "n1", "mine": "1"}}, "spec": {"volumeName": "pvc-1", "storageClassName": "ceph-rbd"}}),
+        );
         assert_eq!(claim["spec"], json!({"storageClassName": "topolvm"}));
         assert_eq!(claim.pointer("/metadata/annotations"), Some(&json!({"mine": "1"})));
         assert_eq!(claim.pointer("/metadata/finalizers"), None);
@@ -310,12 +323,17 @@ mod tests {
     #[test]
     fn no_object_carries_our_role_into_a_bubble() {
         // A pod with the movers' label would have the movers' way out.
-        let object = written(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shinan-approval", "labels": {"platform861.io/role": "mover"}}}));
+        let object = written(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shinan-approval", "labels": {"platform861.io/role": "mover"}}}),
+        );
         assert_eq!(object.pointer("/metadata/labels"), Some(&json!({"platform861.io/drill": "k7m2q"})));
     }
 
     #[test]
     fn an_object_of_another_namespace_is_left() {
-        assert!(matches!(prepare(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "kube-system"}}), &rules()), Prepared::Leave(_)));
+        assert!(matches!(
+            prepare(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "kube-system"}}), &rules()),
+            Prepared::Leave(_)
+        ));
     }
 }

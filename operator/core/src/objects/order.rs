@@ -26,7 +26,9 @@ mod tests {
     #[test]
     fn a_workload_comes_after_everything_that_it_mounts_or_runs_as() {
         let rank_of = |api: &str, kind: &str| rank(&json!({"apiVersion": api, "kind": kind}));
-        for (api, kind) in [("v1", "Secret"), ("v1", "ConfigMap"), ("v1", "ServiceAccount"), ("v1", "PersistentVolumeClaim"), ("rbac.authorization.k8s.io/v1", "RoleBinding")] {
+        for (api, kind) in
+            [("v1", "Secret"), ("v1", "ConfigMap"), ("v1", "ServiceAccount"), ("v1", "PersistentVolumeClaim"), ("rbac.authorization.k8s.io/v1", "RoleBinding")]
+        {
             assert!(rank_of(api, kind) < rank_of("apps/v1", "StatefulSet"), "{kind}");
         }
     }

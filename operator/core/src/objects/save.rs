@@ -27,7 +27,17 @@ const MADE_BY_THE_CLUSTER: &[(&str, &str)] = &[
 ];
 
 /// Fields of `metadata` that belong to the server that stored the object.
-const SERVER_FIELDS: &[&str] = &["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences"];
+const SERVER_FIELDS: &[&str] = &[
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+    "ownerReferences",
+];
 
 /// Judges one object. The object is taken as the API server lists it.
 pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> Verdict {
@@ -44,7 +54,10 @@ pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> Verdict {
     if metadata.get("labels").is_some_and(|labels| labels.get(ROLE_LABEL).is_some()) {
         return Verdict::Leave("made by Platform 861");
     }
-    let controlled = metadata.get("ownerReferences").and_then(Value::as_array).is_some_and(|owners| owners.iter().any(|owner| owner.get("controller") == Some(&Value::Bool(true))));
+    let controlled = metadata
+        .get("ownerReferences")
+        .and_then(Value::as_array)
+        .is_some_and(|owners| owners.iter().any(|owner| owner.get("controller") == Some(&Value::Bool(true))));
     // A claim of a StatefulSet may have its set as owner (persistentVolumeClaimRetentionPolicy), but it is what the data hangs on.
     if controlled && kind(&object) != "PersistentVolumeClaim" {
         return Verdict::Leave("made by its owner");
@@ -62,7 +75,9 @@ pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> Verdict {
 }
 
 fn selects(selector: &ObjectSelector, object: &Value) -> bool {
-    selector.kind == kind(object) && selector.group.as_deref().unwrap_or_default() == group(object) && selector.name.as_deref().is_none_or(|wanted| wanted == name(object))
+    selector.kind == kind(object)
+        && selector.group.as_deref().unwrap_or_default() == group(object)
+        && selector.name.as_deref().is_none_or(|wanted| wanted == name(object))
 }
 
 fn finished(job: &Value) -> bool {
@@ -127,7 +142,8 @@ mod tests {
     #[test]
     fn what_the_application_excludes_is_left() {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "cache"}});
-        let rule = |name: Option<&str>, group: Option<&str>| ObjectSelector { group: group.map(Into::into), kind: "Deployment".into(), name: name.map(Into::into) };
+        let rule =
+            |name: Option<&str>, group: Option<&str>| ObjectSelector { group: group.map(Into::into), kind: "Deployment".into(), name: name.map(Into::into) };
         assert_eq!(save(object.clone(), &[rule(Some("cache"), Some("apps"))]), Verdict::Leave("excluded by the Application"));
         assert!(matches!(save(object.clone(), &[rule(Some("other"), Some("apps"))]), Verdict::Keep(_)));
         assert!(matches!(save(object, &[rule(None, None)]), Verdict::Keep(_)), "a core Deployment does not exist");

@@ -151,7 +151,12 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let mover = |task: MoverTask| Action::Move { site: facts.site.into(), namespace: first.clone(), claim: None, namespaces: spec.namespaces.clone(), task };
     steps.push(Step::new(seal.clone(), mover(MoverTask::Seal { facts: facts_of_seal }), facts.deadline).after(before_seal).retry(Retry::times(3)));
     let verify = StepId::new("verify")?;
-    steps.push(Step::new(verify, mover(MoverTask::VerifyStored { snapshot: None }), facts.deadline).after([seal]).retry(Retry::times(3)).on_failure(OnFailure::Continue));
+    steps.push(
+        Step::new(verify, mover(MoverTask::VerifyStored { snapshot: None }), facts.deadline)
+            .after([seal])
+            .retry(Retry::times(3))
+            .on_failure(OnFailure::Continue),
+    );
     let clean_up = Action::RemoveMovers { site: facts.site.into(), namespaces: spec.namespaces.clone() };
     steps.push(Step::new(StepId::new("clean-up")?, clean_up, SignedDuration::from_mins(2)).finally());
     Ok(Plan::new(steps)?)
@@ -170,7 +175,16 @@ mod tests {
     }
 
     fn facts<'a>(spec: &'a ApplicationSpec, claims: &'a [Claim]) -> BackupFacts<'a> {
-        BackupFacts { backup: "b", application: "approval", district: "shinan", site: "primary", spec, claims, parent: None, deadline: SignedDuration::from_hours(6) }
+        BackupFacts {
+            backup: "b",
+            application: "approval",
+            district: "shinan",
+            site: "primary",
+            spec,
+            claims,
+            parent: None,
+            deadline: SignedDuration::from_hours(6),
+        }
     }
 
     #[test]

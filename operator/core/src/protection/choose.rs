@@ -66,8 +66,15 @@ fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
 }
 
 /// The newest sound backup of an application, no newer than `not_after`.
-pub fn newest_sound<'a>(application: &str, backups: impl IntoIterator<Item = &'a Backup>, not_after: Option<Timestamp>) -> Result<RecoveryPoint, NoRecoveryPoint> {
-    let of_application: Vec<&Backup> = backups.into_iter().filter(|b| b.spec.application_ref.name == application && b.status.as_ref().is_some_and(|s| s.phase == Some(RunPhase::Succeeded))).collect();
+pub fn newest_sound<'a>(
+    application: &str,
+    backups: impl IntoIterator<Item = &'a Backup>,
+    not_after: Option<Timestamp>,
+) -> Result<RecoveryPoint, NoRecoveryPoint> {
+    let of_application: Vec<&Backup> = backups
+        .into_iter()
+        .filter(|b| b.spec.application_ref.name == application && b.status.as_ref().is_some_and(|s| s.phase == Some(RunPhase::Succeeded)))
+        .collect();
     if of_application.is_empty() {
         return Err(NoRecoveryPoint::None(application.into()));
     }
@@ -87,9 +94,15 @@ mod tests {
 
     fn backup(name: &str, second: i64, phase: &str, damaged: bool) -> Backup {
         let time = Timestamp::from_second(second).expect("a time").to_string();
-        let verified = if damaged { serde_json::json!([{"type": "Verified", "status": "False", "reason": "Damaged", "message": "", "lastTransitionTime": time}]) } else { serde_json::json!([]) };
-        serde_json::from_value(serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": name}, "spec": {"applicationRef": {"name": "a"}},
-            "status": {"phase": phase, "snapshotID": name, "recoveryPointTime": time, "repository": "r", "conditions": verified}}))
+        let verified = if damaged {
+            serde_json::json!([{"type": "Verified", "status": "False", "reason": "Damaged", "message": "", "lastTransitionTime": time}])
+        } else {
+            serde_json::json!([])
+        };
+        serde_json::from_value(
+            serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": name}, "spec": {"applicationRef": {"name": "a"}},
+            "status": {"phase": phase, "snapshotID": name, "recoveryPointTime": time, "repository": "r", "conditions": verified}}),
+        )
         .expect("a backup")
     }
 
@@ -123,7 +136,11 @@ mod tests {
             skipped: None,
             evidence: serde_json::Value::Null,
         };
-        let timeline = [step("restore/other/a", Outcome::Failed, "Damaged"), step("restore/a/x", Outcome::Done, "Damaged"), step("restore/a/y", Outcome::Failed, "Refused")];
+        let timeline = [
+            step("restore/other/a", Outcome::Failed, "Damaged"),
+            step("restore/a/x", Outcome::Done, "Damaged"),
+            step("restore/a/y", Outcome::Failed, "Refused"),
+        ];
         let of_a = |id: &str| id.starts_with("restore/a/");
         assert_eq!(damage_in(&timeline, of_a), None, "another backup's, one that a retry mended, and another failure");
         let met = [&timeline[..], &[step("restore/a/z", Outcome::Failed, "Damaged")]].concat();

@@ -35,7 +35,8 @@ pub struct RestoreFacts<'a> {
 /// Namespace in the backup → namespace written to.
 pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
     let mappings = &facts.spec.target.namespace_mappings;
-    let target = |namespace: &String| mappings.iter().find(|mapping| mapping.from == *namespace).map_or_else(|| namespace.clone(), |mapping| mapping.to.clone());
+    let target =
+        |namespace: &String| mappings.iter().find(|mapping| mapping.from == *namespace).map_or_else(|| namespace.clone(), |mapping| mapping.to.clone());
     facts.application.namespaces.iter().map(|namespace| (namespace.clone(), target(namespace))).collect()
 }
 
@@ -50,7 +51,13 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let home = into(None);
     let preview = spec.mode == RestoreMode::Preview;
     let all: Vec<String> = targets.values().cloned().collect();
-    let mover = |namespace: &str, claim: Option<String>, task: MoverTask| Action::Move { site: facts.site.into(), namespace: namespace.into(), claim, namespaces: all.clone(), task };
+    let mover = |namespace: &str, claim: Option<String>, task: MoverTask| Action::Move {
+        site: facts.site.into(),
+        namespace: namespace.into(),
+        claim,
+        namespaces: all.clone(),
+        task,
+    };
     let step = |id: StepId, action: Action| Step::new(id, action, facts.deadline).on_failure(OnFailure::Abort);
     let snapshot = || facts.point.snapshot.clone();
     let only_files = !spec.select.files.is_empty();
@@ -71,12 +78,21 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
             labels: BTreeMap::new(),
         };
         let id = StepId::new("objects")?;
-        let task = MoverTask::RestoreObjects { snapshot: snapshot(), rules, select: spec.select.clone(), workloads: workloads_of_tiers(application, &spec.select.tiers, first)?, conflict: ConflictHandling::Policy(spec.conflict_policy), preview };
+        let task = MoverTask::RestoreObjects {
+            snapshot: snapshot(),
+            rules,
+            select: spec.select.clone(),
+            workloads: workloads_of_tiers(application, &spec.select.tiers, first)?,
+            conflict: ConflictHandling::Policy(spec.conflict_policy),
+            preview,
+        };
         steps.push(step(id.clone(), mover(&home, None, task)).after([verify]).retry(Retry::times(3)));
         gate = vec![id];
     }
     if !preview && !selective {
-        let chosen = |claim: &&Claim| if only_files { spec.select.files.iter().any(|f| f.claim == claim.name) } else { volume_method(application, &claim.name) != VolumeMethod::Skip };
+        let chosen = |claim: &&Claim| {
+            if only_files { spec.select.files.iter().any(|f| f.claim == claim.name) } else { volume_method(application, &claim.name) != VolumeMethod::Skip }
+        };
         let mut data = Vec::new();
         for claim in facts.claims.iter().filter(chosen) {
             let part = names::volume_part(first, &claim.namespace, &claim.name);
@@ -95,7 +111,9 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
             start(facts, &into, &mover, &step, gate, &mut steps)?;
         }
     }
-    steps.push(Step::new(StepId::new("clean-up")?, Action::RemoveMovers { site: facts.site.into(), namespaces: all.clone() }, SignedDuration::from_mins(2)).finally());
+    steps.push(
+        Step::new(StepId::new("clean-up")?, Action::RemoveMovers { site: facts.site.into(), namespaces: all.clone() }, SignedDuration::from_mins(2)).finally(),
+    );
     Ok(Plan::new(steps)?)
 }
 
@@ -107,7 +125,11 @@ fn workloads_of_tiers(application: &ApplicationSpec, tiers: &[String], first: &s
             let known: Vec<&str> = application.tiers.iter().map(|tier| tier.name.as_str()).collect();
             CompileError::Invalid(format!("select.tiers names {name}, which is no tier of the application; it has {}", known.join(", ")))
         })?;
-        found.extend(tier.workload_refs.iter().map(|workload| WorkloadReference { namespace: Some(workload.namespace.clone().unwrap_or_else(|| first.to_owned())), ..workload.clone() }));
+        found.extend(
+            tier.workload_refs
+                .iter()
+                .map(|workload| WorkloadReference { namespace: Some(workload.namespace.clone().unwrap_or_else(|| first.to_owned())), ..workload.clone() }),
+        );
     }
     Ok(found)
 }

@@ -68,14 +68,21 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     };
     let subjects = facts.subjects.iter().map(subject).collect();
     let preflight = StepId::new("preflight")?;
-    let mut steps = vec![Step::new(preflight.clone(), Action::Preflight { site: facts.site.into(), subjects }, SignedDuration::from_mins(2)).retry(Retry::times(2))];
+    let mut steps =
+        vec![Step::new(preflight.clone(), Action::Preflight { site: facts.site.into(), subjects }, SignedDuration::from_mins(2)).retry(Retry::times(2))];
     match facts.drill_type {
         DrillType::Tabletop => return Ok(Plan::new(steps)?),
         DrillType::Isolated => {}
-        DrillType::Live => return Err(CompileError::Invalid("a Live drill is a planned failover, which this release does not have: use type: Isolated".into())),
+        DrillType::Live => {
+            return Err(CompileError::Invalid("a Live drill is a planned failover, which this release does not have: use type: Isolated".into()));
+        }
     }
     let isolate = StepId::new("isolate")?;
-    steps.push(Step::new(isolate.clone(), Action::Isolate { site: facts.site.into(), bubble: bubble.clone() }, SignedDuration::from_mins(2)).after([preflight]).retry(Retry::times(3)));
+    steps.push(
+        Step::new(isolate.clone(), Action::Isolate { site: facts.site.into(), bubble: bubble.clone() }, SignedDuration::from_mins(2))
+            .after([preflight])
+            .retry(Retry::times(3)),
+    );
 
     places_of_extra_steps(facts.plan)?;
     let mut compiler = Compiler { facts, bubble: &bubble, steps, isolate, group_ends: BTreeMap::new(), ends: Vec::new() };
@@ -89,8 +96,16 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     compiler.extra_after_everything()?;
     let Compiler { mut steps, ends, .. } = compiler;
     if facts.keep_for > SignedDuration::ZERO {
-        let text = LocalizedText { zh: Some("副本保留供人查看；可随时提前清理".into()), en: Some("The copy is left standing for people to look at; it can be cleaned up at any time".into()) };
-        steps.push(Step::new(StepId::new("hold")?, Action::Ask {}, SignedDuration::from_mins(1)).once_settled(ends).needs_person(Prompt::hold(text, facts.keep_for)).on_failure(OnFailure::Continue));
+        let text = LocalizedText {
+            zh: Some("副本保留供人查看；可随时提前清理".into()),
+            en: Some("The copy is left standing for people to look at; it can be cleaned up at any time".into()),
+        };
+        steps.push(
+            Step::new(StepId::new("hold")?, Action::Ask {}, SignedDuration::from_mins(1))
+                .once_settled(ends)
+                .needs_person(Prompt::hold(text, facts.keep_for))
+                .on_failure(OnFailure::Continue),
+        );
     }
     steps.push(Step::new(StepId::new("clean-up")?, Action::RemoveBubble { site: facts.site.into(), bubble }, SignedDuration::from_mins(5)).finally());
     Ok(Plan::new(steps)?)
@@ -114,7 +129,10 @@ fn places_of_extra_steps(plan: &RecoveryPlanSpec) -> Result<(), CompileError> {
             (_, None) => stage == "Start" || stage == "Check",
         };
         if !known && step.runs.contains(&RunKind::IsolatedDrill) {
-            let message = format!("step {}: an isolated drill has nothing {side} {stage}; it has before: Start, after: Start, after: Check, and both of Start/<group>", step.name);
+            let message = format!(
+                "step {}: an isolated drill has nothing {side} {stage}; it has before: Start, after: Start, after: Check, and both of Start/<group>",
+                step.name
+            );
             return Err(CompileError::Invalid(message));
         }
     }
@@ -125,7 +143,8 @@ fn places_of_extra_steps(plan: &RecoveryPlanSpec) -> Result<(), CompileError> {
 pub fn bubble(facts: &DrillFacts<'_>) -> Bubble {
     let namespaces: BTreeMap<String, String> =
         facts.subjects.iter().flat_map(|s| &s.spec.namespaces).map(|namespace| (namespace.clone(), names::bubble_namespace(namespace, facts.id))).collect();
-    let allow_egress: BTreeSet<String> = facts.subjects.iter().filter_map(|s| s.spec.isolation.as_ref()).flat_map(|isolation| isolation.allow_egress.clone()).collect();
+    let allow_egress: BTreeSet<String> =
+        facts.subjects.iter().filter_map(|s| s.spec.isolation.as_ref()).flat_map(|isolation| isolation.allow_egress.clone()).collect();
     Bubble { id: facts.id.into(), namespaces, allow_egress: allow_egress.into_iter().collect() }
 }
 
@@ -145,7 +164,10 @@ impl Compiler<'_> {
     fn group(&mut self, group: &Group, before: &[String], opening: &[StepId]) -> Result<(), CompileError> {
         let mut gates = opening.to_vec();
         for name in before {
-            let ends = self.group_ends.get(name).ok_or_else(|| CompileError::Invalid(format!("group {} comes after {name}, which is not a group above it in spec.groups", group.name)))?;
+            let ends = self
+                .group_ends
+                .get(name)
+                .ok_or_else(|| CompileError::Invalid(format!("group {} comes after {name}, which is not a group above it in spec.groups", group.name)))?;
             gates.extend(ends.clone());
         }
         let stage = format!("Start/{}", group.name);
@@ -187,13 +209,24 @@ impl Compiler<'_> {
             FailurePolicy::Abort => OnFailure::Abort,
         };
         let namespaces: Vec<String> = spec.namespaces.iter().map(|n| in_bubble(Some(n))).collect();
-        let mover = |namespace: &str, claim: Option<String>, task: MoverTask| Action::Move { site: site.clone(), namespace: namespace.into(), claim, namespaces: namespaces.clone(), task };
+        let mover = |namespace: &str, claim: Option<String>, task: MoverTask| Action::Move {
+            site: site.clone(),
+            namespace: namespace.into(),
+            claim,
+            namespaces: namespaces.clone(),
+            task,
+        };
         let step = |id: StepId, action: Action| Step::new(id, action, deadline).on_failure(on_failure);
         let mut made: Vec<Step<Action>> = Vec::new();
 
         // A damaged backup is found before anything is built on it.
         let verify = StepId::of(&["verify", subject.name])?;
-        made.push(step(verify.clone(), mover(&home, None, MoverTask::VerifyStored { snapshot: Some(subject.point.snapshot.clone()) })).after([self.isolate.clone()]).retry(Retry::times(2)).on_failure(OnFailure::Abort));
+        made.push(
+            step(verify.clone(), mover(&home, None, MoverTask::VerifyStored { snapshot: Some(subject.point.snapshot.clone()) }))
+                .after([self.isolate.clone()])
+                .retry(Retry::times(2))
+                .on_failure(OnFailure::Abort),
+        );
         let objects = StepId::of(&["restore", subject.name, "objects"])?;
         let rules = CopyRules {
             namespaces: self.bubble.namespaces.iter().filter(|(from, _)| spec.namespaces.contains(from)).map(|(from, to)| (from.clone(), to.clone())).collect(),
@@ -204,7 +237,14 @@ impl Compiler<'_> {
             cron_jobs: spec.isolation.as_ref().map(|isolation| isolation.cron_jobs).unwrap_or_default(),
             labels: BTreeMap::from([(DRILL_LABEL.to_owned(), facts.id.to_owned())]),
         };
-        let task = MoverTask::RestoreObjects { snapshot: subject.point.snapshot.clone(), rules, select: Default::default(), workloads: Vec::new(), conflict: ConflictHandling::Own, preview: false };
+        let task = MoverTask::RestoreObjects {
+            snapshot: subject.point.snapshot.clone(),
+            rules,
+            select: Default::default(),
+            workloads: Vec::new(),
+            conflict: ConflictHandling::Own,
+            preview: false,
+        };
         made.push(step(objects.clone(), mover(&home, None, task)).after([verify]).retry(Retry::times(3)));
 
         let mut data = vec![objects.clone()];
@@ -212,7 +252,9 @@ impl Compiler<'_> {
             let part = names::volume_part(first, &claim.namespace, &claim.name);
             let id = StepId::of(&["restore", subject.name, "volume", part.strip_prefix("volumes/").unwrap_or(&part)])?;
             let task = MoverTask::RestoreVolume { snapshot: subject.point.snapshot.clone(), part, paths: Vec::new(), path_prefix: None };
-            made.push(step(id.clone(), mover(&in_bubble(Some(&claim.namespace)), Some(claim.name.clone()), task)).after([objects.clone()]).retry(Retry::times(3)));
+            made.push(
+                step(id.clone(), mover(&in_bubble(Some(&claim.namespace)), Some(claim.name.clone()), task)).after([objects.clone()]).retry(Retry::times(3)),
+            );
             data.push(id);
         }
 
@@ -246,7 +288,8 @@ impl Compiler<'_> {
         }
         for check in &spec.checks {
             let id = StepId::of(&["check", subject.name, &check.name])?;
-            let namespace = check.exec.as_ref().map(|e| &e.workload_ref).or(check.condition.as_ref().map(|c| &c.workload_ref)).and_then(|w| w.namespace.as_ref());
+            let namespace =
+                check.exec.as_ref().map(|e| &e.workload_ref).or(check.condition.as_ref().map(|c| &c.workload_ref)).and_then(|w| w.namespace.as_ref());
             let action = Action::Check { site: site.clone(), namespace: in_bubble(namespace), check: check.clone() };
             // The effect itself gives up at the check's deadline, with what it saw last; the engine's deadline is only behind it.
             let deadline = parse_duration(&check.deadline.0)? + SignedDuration::from_secs(30);
@@ -305,7 +348,8 @@ impl Compiler<'_> {
                 (Some(exec), _) => {
                     let home = self.facts.subjects.iter().find(|s| s.name == exec.application_ref.name).and_then(|s| s.spec.namespaces.first());
                     let namespace = exec.command.workload_ref.namespace.as_ref().or(home).and_then(|n| self.bubble.namespaces.get(n)).cloned();
-                    let namespace = namespace.ok_or_else(|| CompileError::Invalid(format!("step {}: application {} is not in the plan", extra.name, exec.application_ref.name)))?;
+                    let namespace = namespace
+                        .ok_or_else(|| CompileError::Invalid(format!("step {}: application {} is not in the plan", extra.name, exec.application_ref.name)))?;
                     (Action::Execute { site: self.facts.site.into(), namespace, command: exec.command.clone() }, None)
                 }
                 (None, Some(prompt)) => {

@@ -201,9 +201,8 @@ impl Checker<'_> {
             Seen::Failed => step.on_failure == OnFailure::Continue,
             _ => false,
         });
-        let reverted = self.forward().all(|step| {
-            !self.tried(&step.id) || step.undo.is_none() || matches!(self.seen(&step.id), Seen::Undone | Seen::LeftAsItIs)
-        });
+        let reverted =
+            self.forward().all(|step| !self.tried(&step.id) || step.undo.is_none() || matches!(self.seen(&step.id), Seen::Undone | Seen::LeftAsItIs));
         self.must(ended || reverted, record, "an early end left something behind");
         if result == RunResult::Aborted {
             self.must(reverted, record, "an abort left something behind");
@@ -213,15 +212,8 @@ impl Checker<'_> {
 
 /// Checks a run that has ended.
 pub fn check(plan: &TestPlan, records: &[Record], world: &World) {
-    let mut checker = Checker {
-        plan,
-        records,
-        seen: BTreeMap::new(),
-        tried: BTreeMap::new(),
-        since_retry: BTreeMap::new(),
-        failures: BTreeMap::new(),
-        paused: false,
-    };
+    let mut checker =
+        Checker { plan, records, seen: BTreeMap::new(), tried: BTreeMap::new(), since_retry: BTreeMap::new(), failures: BTreeMap::new(), paused: false };
     for record in records {
         checker.read(record);
     }
@@ -237,7 +229,14 @@ pub fn check(plan: &TestPlan, records: &[Record], world: &World) {
             let wanted = if undo { Event::Undone } else { Event::Done };
             let recorded = records.iter().filter(|record| record.step.as_ref() == Some(&step.id) && record.event == wanted).count();
             let seen = visible.get(&(&step.id, undo)).copied().unwrap_or_default();
-            assert_eq!(u32::try_from(recorded).unwrap(), seen, "{} of step {} happened {seen} times, recorded {recorded}:\n{}", wanted.name(), step.id, lines(records));
+            assert_eq!(
+                u32::try_from(recorded).unwrap(),
+                seen,
+                "{} of step {} happened {seen} times, recorded {recorded}:\n{}",
+                wanted.name(),
+                step.id,
+                lines(records)
+            );
             assert!(seen <= 1, "{} of step {} happened {seen} times:\n{}", wanted.name(), step.id, lines(records));
         }
     }

@@ -72,7 +72,14 @@ pub fn draft() -> impl Strategy<Value = Draft> {
         person,
         any::<bool>(),
     )
-        .prop_map(|(steps, point_of_no_return, parallel, deadline, person, answers)| Draft { steps, point_of_no_return, parallel, deadline, person, answers })
+        .prop_map(|(steps, point_of_no_return, parallel, deadline, person, answers)| Draft {
+            steps,
+            point_of_no_return,
+            parallel,
+            deadline,
+            person,
+            answers,
+        })
 }
 
 impl Draft {

@@ -13,9 +13,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use p861_core::engine::{
-    AskKind, CancelCause, Command, Direction, Entry, Event, Failure, Journal, Plan, Record, StepId, WaitsFor, settle, summary,
-};
+use p861_core::engine::{AskKind, CancelCause, Command, Direction, Entry, Event, Failure, Journal, Plan, Record, StepId, WaitsFor, settle, summary};
 use p861_crds::common::{ActionKind, RunAction};
 
 pub type TestPlan = Plan<String>;
@@ -163,12 +161,17 @@ impl World {
             let answer = match step.waits_for {
                 WaitsFor::Answer { answered, .. } => {
                     // Each time another person, until enough have answered.
-                    let yes = RunAction { answer: Some("yes".to_owned()), by: Some(format!("person-{answered}")), ..action(ActionKind::Answer, Some(step.id.as_str())) };
+                    let yes = RunAction {
+                        answer: Some("yes".to_owned()),
+                        by: Some(format!("person-{answered}")),
+                        ..action(ActionKind::Answer, Some(step.id.as_str()))
+                    };
                     if self.answers { Some((yes, u64::from(answered))) } else { None }
                 }
                 WaitsFor::Decision => {
                     // Who was refused tries something else.
-                    let refused = journal.records().iter().filter(|record| record.sequence > asked.sequence && matches!(record.event, Event::ActionRefused { .. }));
+                    let refused =
+                        journal.records().iter().filter(|record| record.sequence > asked.sequence && matches!(record.event, Event::ActionRefused { .. }));
                     let refused = u64::try_from(refused.count()).unwrap().min(7);
                     let kind = match self.person {
                         _ if refused > 0 => ActionKind::Skip,

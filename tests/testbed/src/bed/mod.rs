@@ -21,10 +21,10 @@ use crate::components::{self, Components};
 use crate::images;
 use crate::report::Report;
 use crate::services::s3;
-use cgroups::Cgroups;
-use network::{CITY, Network};
 pub use certificates::base64;
+use cgroups::Cgroups;
 pub use error::{BedError, Result};
+use network::{CITY, Network};
 pub use place::Place;
 pub use process::{Process, Room};
 pub use services::Services;
@@ -73,7 +73,10 @@ impl Bed {
         let components = components::ensure(report)?;
         let images = images::ensure(&components, report)?;
         if let Some(place) = Place::find(name)? {
-            return Err(BedError::Refused(format!("bed {name} is there already, or was left by a crash: testbed --name {name} down (its folder: {})", place.folder().display())));
+            return Err(BedError::Refused(format!(
+                "bed {name} is there already, or was left by a crash: testbed --name {name} down (its folder: {})",
+                place.folder().display()
+            )));
         }
         let place = Place::take(name)?;
         let _turn = turn(&place)?;
@@ -194,7 +197,12 @@ pub fn remains(place: &Place) -> Result<Vec<String>> {
     }
     let namespaces = fs::read_dir("/run/netns").into_iter().flatten().flatten();
     let prefix = place.namespace("");
-    left.extend(namespaces.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with(&prefix)).map(|name| format!("network namespace {name}")));
+    left.extend(
+        namespaces
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.starts_with(&prefix))
+            .map(|name| format!("network namespace {name}")),
+    );
     let folder = place.folder().display().to_string();
     let mounts = fs::read_to_string("/proc/self/mounts").map_err(BedError::io("/proc/self/mounts".as_ref()))?;
     left.extend(mounts.lines().filter(|line| line.contains(&folder)).map(|line| format!("mount {line}")));

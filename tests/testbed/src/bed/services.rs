@@ -46,7 +46,14 @@ impl Services {
         self.start_spec(&alertmanager::spec(&self.components.alertmanager, self.address.into(), &self.folder.join("alertmanager"), None))?;
         prometheus::write_targets(&self.targets(), &[])?;
         let scrapes = [Scrape::File { job: "p861-operator".to_owned(), path: self.targets() }];
-        self.start_spec(&prometheus::spec(&self.components.prometheus, self.address.into(), &self.folder.join("prometheus"), &scrapes, &options.rules, Some(alerts)))
+        self.start_spec(&prometheus::spec(
+            &self.components.prometheus,
+            self.address.into(),
+            &self.folder.join("prometheus"),
+            &scrapes,
+            &options.rules,
+            Some(alerts),
+        ))
     }
 
     fn start_spec(&self, spec: &Spec) -> Result<()> {
@@ -78,7 +85,12 @@ impl Services {
         let found = found.ok_or_else(|| BedError::Refused(format!("S3 has no identity {name}")))?;
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let actions = found["actions"].as_array().into_iter().flatten().map(text).collect();
-        Ok(Identity { name: name.to_owned(), access_key: text(&found["credentials"][0]["accessKey"]), secret_key: text(&found["credentials"][0]["secretKey"]), actions })
+        Ok(Identity {
+            name: name.to_owned(),
+            access_key: text(&found["credentials"][0]["accessKey"]),
+            secret_key: text(&found["credentials"][0]["secretKey"]),
+            actions,
+        })
     }
 
     /// The process of S3.

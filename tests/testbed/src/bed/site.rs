@@ -99,7 +99,9 @@ impl Site {
 
     /// Brings an image in for the site's pods.
     pub fn import(&self, image: &Image) -> Result<()> {
-        let arguments = ["--address", &self.containerd_socket().to_string_lossy(), "--namespace", "k8s.io", "images", "import", &image.archive.to_string_lossy()].map(str::to_owned);
+        let arguments =
+            ["--address", &self.containerd_socket().to_string_lossy(), "--namespace", "k8s.io", "images", "import", &image.archive.to_string_lossy()]
+                .map(str::to_owned);
         let mut command = self.room_with_mounts()?.command(&self.components.ctr, &arguments);
         run(&mut command, KUBECTL).map(drop).map_err(BedError::run(format!("{} is brought into {}", image.reference, self.name)))
     }
@@ -122,7 +124,9 @@ impl Site {
 
     /// Every process of the site.
     pub fn processes(&self) -> Vec<Process> {
-        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "network-policy", "containerd", "kubelet"].map(|name| self.process(name)).into()
+        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "network-policy", "containerd", "kubelet"]
+            .map(|name| self.process(name))
+            .into()
     }
 
     /// Starts the API server again after it was stopped or killed, and waits until it is ready.

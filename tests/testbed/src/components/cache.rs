@@ -118,13 +118,7 @@ impl Cache {
 
     /// Adds the entry `name`, a folder that `fill` fills. It appears under its name only when `fill` succeeded, by one rename,
     /// so a kill at any moment leaves no half-built entry. An entry that is already there is left as it is.
-    pub fn add<E: From<CacheError>>(
-        &self,
-        _held: &CacheLock,
-        name: &str,
-        leftover: Leftover,
-        fill: impl FnOnce(&Path) -> Result<(), E>,
-    ) -> Result<PathBuf, E> {
+    pub fn add<E: From<CacheError>>(&self, _held: &CacheLock, name: &str, leftover: Leftover, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<PathBuf, E> {
         if let Some(path) = self.find(name) {
             return Ok(path);
         }
@@ -176,12 +170,7 @@ mod tests {
 
     #[test]
     fn a_key_depends_on_every_part_and_on_where_parts_end() {
-        let keys = [
-            key([b"ab".as_slice(), b"c"]),
-            key([b"a".as_slice(), b"bc"]),
-            key([b"abc".as_slice()]),
-            key([b"ab".as_slice(), b"d"]),
-        ];
+        let keys = [key([b"ab".as_slice(), b"c"]), key([b"a".as_slice(), b"bc"]), key([b"abc".as_slice()]), key([b"ab".as_slice(), b"d"])];
         for (index, one) in keys.iter().enumerate() {
             assert_eq!(one.len(), 12);
             assert!(!keys[index + 1..].contains(one), "{keys:?}");

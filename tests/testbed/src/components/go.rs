@@ -96,14 +96,7 @@ pub fn ensure(cache: &Cache, lock: &CacheLock, recipe: &Recipe, report: &Report)
     })
 }
 
-fn build(
-    go: &Path,
-    source: &Path,
-    recipe: &Recipe,
-    (program, package): (&str, &str),
-    folder: &Path,
-    report: &Report,
-) -> Result<(), GoError> {
+fn build(go: &Path, source: &Path, recipe: &Recipe, (program, package): (&str, &str), folder: &Path, report: &Report) -> Result<(), GoError> {
     let path = folder.join(program);
     // A build that was interrupted left the programs it had finished; each got its name by a rename.
     if path.is_file() {

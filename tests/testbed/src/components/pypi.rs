@@ -155,10 +155,8 @@ with tarfile.open(sys.argv[1] + '/carrier/outer-1.tgz', 'w:gz') as outer:
 ";
         // The zip is complete only once its writer is closed, which the interpreter does when the object is dropped.
         run(Command::new("python3").args(["-c", make]).arg(folder.path()), LIMIT).unwrap();
-        let archives = [
-            Archive { folder: "carrier", suffix: ".tgz", member: "lib/inner.zip" },
-            Archive { folder: "lib", suffix: "inner.zip", member: "tool/tool" },
-        ];
+        let archives =
+            [Archive { folder: "carrier", suffix: ".tgz", member: "lib/inner.zip" }, Archive { folder: "lib", suffix: "inner.zip", member: "tool/tool" }];
         for archive in &archives {
             let path = archive_path(folder.path(), archive).unwrap();
             run(Command::new("python3").args(["-c", UNPACK]).arg(path).arg(archive.member).arg(folder.path()), LIMIT).unwrap();

@@ -58,14 +58,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<String, RunError> {
     let output = |source| RunError::Output { command: line.clone(), source };
     let mut stdout = tempfile::tempfile().map_err(output)?;
     let mut stderr = tempfile::tempfile().map_err(output)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(stdout.try_clone().map_err(output)?)
-        .stderr(stderr.try_clone().map_err(output)?);
-    let mut child = command.spawn().map_err(|source| RunError::Start {
-        program: command.get_program().to_string_lossy().into_owned(),
-        source,
-    })?;
+    command.stdin(Stdio::null()).stdout(stdout.try_clone().map_err(output)?).stderr(stderr.try_clone().map_err(output)?);
+    let mut child = command.spawn().map_err(|source| RunError::Start { program: command.get_program().to_string_lossy().into_owned(), source })?;
     let start = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().map_err(output)? {

@@ -119,14 +119,7 @@ fn base_layer(cache: &Cache, lock: &CacheLock, components: &Components, report: 
 }
 
 /// An image of the base and one program, which is its entrypoint.
-fn on_base(
-    cache: &Cache,
-    lock: &CacheLock,
-    base: &BaseLayer,
-    reference: &str,
-    program: &Path,
-    report: &Report,
-) -> Result<Image, ImagesError> {
+fn on_base(cache: &Cache, lock: &CacheLock, base: &BaseLayer, reference: &str, program: &Path, report: &Report) -> Result<Image, ImagesError> {
     let digest = oci::digest(program)?;
     let name = short_name(reference);
     let config = Config { entrypoint: &[&format!("/usr/local/bin/{name}")], user: "65532:65532", ..Config::default() };
@@ -199,11 +192,7 @@ mod tests {
 
     #[test]
     fn an_image_says_what_it_is_for() {
-        let table = [
-            (COREDNS, "coredns"),
-            (LOCAL_PATH_PROVISIONER, "local-path-provisioner"),
-            ("localhost/p861-operator:dev-0123", "p861-operator"),
-        ];
+        let table = [(COREDNS, "coredns"), (LOCAL_PATH_PROVISIONER, "local-path-provisioner"), ("localhost/p861-operator:dev-0123", "p861-operator")];
         for (reference, name) in table {
             assert_eq!(short_name(reference), name);
         }

@@ -90,9 +90,5 @@ pub const FROM_DEBIAN: [(&str, &Rootfs, &Config<'static>); 2] = [
             stop_signal: "SIGINT",
         },
     ),
-    (
-        PORTAL,
-        &PORTAL_ROOTFS,
-        &Config { entrypoint: &["portal"], environment: &["LANG=C.UTF-8"], user: "33:33", stop_signal: "" },
-    ),
+    (PORTAL, &PORTAL_ROOTFS, &Config { entrypoint: &["portal"], environment: &["LANG=C.UTF-8"], user: "33:33", stop_signal: "" }),
 ];

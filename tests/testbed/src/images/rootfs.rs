@@ -126,13 +126,7 @@ pub fn program_layer(program: &Path, name: &str, layer: &Path) -> Result<(), Run
 mod tests {
     use super::*;
 
-    const RECIPE: Rootfs = Rootfs {
-        name: "tool",
-        packages: &["one", "two"],
-        excluded: &[],
-        files: &[("/etc/tool", 0o644, "text")],
-        scripts: &["#!/bin/sh\n"],
-    };
+    const RECIPE: Rootfs = Rootfs { name: "tool", packages: &["one", "two"], excluded: &[], files: &[("/etc/tool", 0o644, "text")], scripts: &["#!/bin/sh\n"] };
 
     #[test]
     fn the_key_changes_with_whatever_changes_the_image() {

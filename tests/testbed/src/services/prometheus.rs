@@ -57,14 +57,7 @@ pub fn write_targets(path: &Path, targets: &[Target]) -> Result<(), ServicesErro
 
 /// How Prometheus is started at `address`, its port being [`PORT`], with its data and configuration in `folder`. After the
 /// configuration was written again (`Spec::prepare`), `POST /-/reload` takes it up.
-pub fn spec(
-    prometheus: &Path,
-    address: IpAddr,
-    folder: &Path,
-    scrapes: &[Scrape],
-    rule_files: &[PathBuf],
-    alertmanager: Option<SocketAddr>,
-) -> Spec {
+pub fn spec(prometheus: &Path, address: IpAddr, folder: &Path, scrapes: &[Scrape], rule_files: &[PathBuf], alertmanager: Option<SocketAddr>) -> Spec {
     let config = folder.join("prometheus.yml");
     let data = folder.join("data");
     let alertmanagers: Vec<Value> = alertmanager.iter().map(|address| json!({"static_configs": [{"targets": [address.to_string()]}]})).collect();
@@ -109,18 +102,9 @@ mod tests {
         let targets = folder.path().join("pods.json");
         let labels = BTreeMap::from([("site".to_owned(), "xinxi-dasha".to_owned())]);
         write_targets(&targets, &[Target { address: "127.0.0.1:8080".into(), labels }]).unwrap();
-        let scrapes = [
-            Scrape::Static { job: "self".into(), targets: vec!["127.0.0.1:9090".into()] },
-            Scrape::File { job: "p861".into(), path: targets },
-        ];
-        let spec = spec(
-            Path::new("prometheus"),
-            [127, 0, 0, 1].into(),
-            folder.path(),
-            &scrapes,
-            std::slice::from_ref(&rules),
-            Some(([127, 0, 0, 1], 9093).into()),
-        );
+        let scrapes = [Scrape::Static { job: "self".into(), targets: vec!["127.0.0.1:9090".into()] }, Scrape::File { job: "p861".into(), path: targets }];
+        let spec =
+            spec(Path::new("prometheus"), [127, 0, 0, 1].into(), folder.path(), &scrapes, std::slice::from_ref(&rules), Some(([127, 0, 0, 1], 9093).into()));
         spec.prepare().unwrap();
         let output = run(Command::new("promtool").args(["check", "config"]).arg(&spec.files[0].path), Duration::from_secs(30)).unwrap();
         assert!(output.contains("SUCCESS: 1 rule files found"), "{output}");

@@ -177,8 +177,7 @@ fn sign(identity: &Identity, method: &str, host: &str, path: &str, headers: &[(&
         key = hmac(&key, part.as_bytes());
     }
     let signature = hex::encode(hmac(&key, text.as_bytes()));
-    let authorization =
-        format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", identity.access_key);
+    let authorization = format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", identity.access_key);
     all.push(("authorization".to_owned(), authorization));
     all
 }
@@ -232,11 +231,7 @@ mod tests {
     fn hmac_gives_the_results_of_rfc_4231() {
         let table: [(&[u8], &[u8], &str); 2] = [
             (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
-            (
-                &[0xaa; 131],
-                b"Test Using Larger Than Block-Size Key - Hash Key First",
-                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
-            ),
+            (&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First", "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"),
         ];
         for (key, text, result) in table {
             assert_eq!(hex::encode(hmac(key, text)), result);

@@ -29,12 +29,20 @@ fn with_steps(groups: serde_json::Value, steps: serde_json::Value, keep_for: i64
         Subject { name: "one", spec: &one, point: point(), claims: claims("shinan-one") },
         Subject { name: "two", spec: &two, point: point(), claims: claims("shinan-two") },
     ];
-    let facts = DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: "standby", plan: &plan, subjects: &subjects, keep_for: SignedDuration::from_secs(keep_for) };
+    let facts = DrillFacts {
+        drill_type: DrillType::Isolated,
+        id: "k7m2q",
+        site: "standby",
+        plan: &plan,
+        subjects: &subjects,
+        keep_for: SignedDuration::from_secs(keep_for),
+    };
     compile(&facts)
 }
 
 fn waits(plan: &Plan<Action>, id: &str) -> Vec<String> {
-    let mut waits: Vec<String> = plan.steps().iter().find(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no step {id}")).dependencies().map(ToString::to_string).collect();
+    let mut waits: Vec<String> =
+        plan.steps().iter().find(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no step {id}")).dependencies().map(ToString::to_string).collect();
     waits.sort();
     waits
 }
@@ -68,21 +76,33 @@ fn clean_up_is_last_and_runs_however_it_ends() {
 
 #[test]
 fn nothing_in_an_isolated_drill_touches_the_home_namespaces() {
-    let text = serde_json::to_string(&compiled(two_groups(), 0).steps().iter().filter(|s| !matches!(s.action, Action::Isolate { .. } | Action::RemoveBubble { .. })).map(|s| match &s.action {
-        Action::Move { namespace, namespaces, .. } => format!("{namespace} {namespaces:?}"),
-        Action::Start { workloads, .. } => format!("{:?}", workloads.keys()),
-        Action::Check { namespace, .. } | Action::ReadMarker { namespace, .. } => namespace.clone(),
-        _ => String::new(),
-    }).collect::<Vec<_>>()).expect("json");
+    let text = serde_json::to_string(
+        &compiled(two_groups(), 0)
+            .steps()
+            .iter()
+            .filter(|s| !matches!(s.action, Action::Isolate { .. } | Action::RemoveBubble { .. }))
+            .map(|s| match &s.action {
+                Action::Move { namespace, namespaces, .. } => format!("{namespace} {namespaces:?}"),
+                Action::Start { workloads, .. } => format!("{:?}", workloads.keys()),
+                Action::Check { namespace, .. } | Action::ReadMarker { namespace, .. } => namespace.clone(),
+                _ => String::new(),
+            })
+            .collect::<Vec<_>>(),
+    )
+    .expect("json");
     assert!(!text.replace("shinan-one--drill-k7m2q", "").replace("shinan-two--drill-k7m2q", "").contains("shinan-"), "{text}");
 }
 
 #[test]
 fn a_group_after_one_that_is_not_above_it_is_refused() {
-    let plan: RecoveryPlanSpec = serde_json::from_value(serde_json::json!({"repositoryRef": {"name": "r"}, "groups": [{"name": "a", "after": ["b"], "members": [{"applicationRef": {"name": "one"}}]}]})).expect("a plan");
+    let plan: RecoveryPlanSpec = serde_json::from_value(
+        serde_json::json!({"repositoryRef": {"name": "r"}, "groups": [{"name": "a", "after": ["b"], "members": [{"applicationRef": {"name": "one"}}]}]}),
+    )
+    .expect("a plan");
     let one = application("shinan-one");
     let subjects = [Subject { name: "one", spec: &one, point: point(), claims: vec![] }];
-    let error = compile(&DrillFacts { drill_type: DrillType::Isolated, id: "x", site: "s", plan: &plan, subjects: &subjects, keep_for: SignedDuration::ZERO }).expect_err("refused");
+    let error = compile(&DrillFacts { drill_type: DrillType::Isolated, id: "x", site: "s", plan: &plan, subjects: &subjects, keep_for: SignedDuration::ZERO })
+        .expect_err("refused");
     assert!(error.to_string().contains("not a group above it"), "{error}");
 }
 

@@ -28,7 +28,8 @@ impl Site {
     pub(super) fn wait_ready(&self) -> Result<()> {
         let node = ["get", "nodes", "--output", "jsonpath={range .items[*].status.conditions[?(@.type==\"Ready\")]}{.status} {.message}{end}"];
         self.wait_for("its node is Ready", &node, |seen| seen.starts_with("True"))?;
-        let ready = ["get", "deployments", "--namespace", "kube-system", "--output", "jsonpath={range .items[*]}{.metadata.name}={.status.availableReplicas} {end}"];
+        let ready =
+            ["get", "deployments", "--namespace", "kube-system", "--output", "jsonpath={range .items[*]}{.metadata.name}={.status.availableReplicas} {end}"];
         self.wait_for("its DNS and its provisioner are available", &ready, |seen| seen == "coredns=1 local-path-provisioner=1")
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Site;
 use crate::bed::error::{BedError, Result};
-use crate::bed::network::{NO_RESOLVER, DNS_SERVICE, pods};
+use crate::bed::network::{DNS_SERVICE, NO_RESOLVER, pods};
 use crate::bed::process::Room;
 use crate::bed::wait::while_running;
 use crate::images::PAUSE;
@@ -69,10 +69,7 @@ impl Site {
             write(&settings.join(name.replace('/', ".")), &format!("{value}\n"))?;
         }
         let arguments = ["--mount", "sh", "-c", KEEPER].map(str::to_owned);
-        let environment = [
-            ("P861_SITE".to_owned(), self.folder.display().to_string()),
-            ("P861_SETTINGS".to_owned(), SETTINGS.map(|(name, _)| name).join(" ")),
-        ];
+        let environment = [("P861_SITE".to_owned(), self.folder.display().to_string()), ("P861_SETTINGS".to_owned(), SETTINGS.map(|(name, _)| name).join(" "))];
         let keeper = self.room.start("keeper", Path::new("unshare"), &arguments, &environment)?;
         let ready = self.folder.join("keeper.ready");
         while_running(std::slice::from_ref(&keeper), &format!("the mounts of {} are made", self.name), CONTAINERD, || {
