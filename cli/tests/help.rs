@@ -5,7 +5,24 @@ mod support;
 
 use support::{golden, p861};
 
-const NOUNS: [&str; 11] = ["status", "site", "district", "app", "repository", "backup", "restore", "plan", "drill", "completions", "man"];
+const NOUNS: [&str; 16] = [
+    "status",
+    "site",
+    "district",
+    "profile",
+    "platform",
+    "app",
+    "repository",
+    "backup",
+    "restore",
+    "plan",
+    "drill",
+    "window",
+    "ticket",
+    "duty",
+    "completions",
+    "man",
+];
 
 /// The verbs that a noun's help lists under its head.
 fn verbs(help: &str) -> Vec<String> {

@@ -1,6 +1,9 @@
 //! The CRD documents as they are installed, made from the types.
 
-use crate::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use crate::{
+    Application, Approval, Backup, BackupRepository, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform, PlatformProfile,
+    RecoveryPlan, Restore, Site,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -15,7 +18,22 @@ pub struct GenerateError {
 
 /// Every kind's definition, as the types give it.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![Site::crd(), District::crd(), Application::crd(), BackupRepository::crd(), Backup::crd(), Restore::crd(), RecoveryPlan::crd(), Drill::crd()]
+    vec![
+        Site::crd(),
+        District::crd(),
+        PlatformProfile::crd(),
+        Platform::crd(),
+        Application::crd(),
+        BackupRepository::crd(),
+        Backup::crd(),
+        Restore::crd(),
+        RecoveryPlan::crd(),
+        Drill::crd(),
+        MaintenanceWindow::crd(),
+        MaintenanceTicket::crd(),
+        Approval::crd(),
+        DutyRoster::crd(),
+    ]
 }
 
 /// Every definition as JSON, as it is installed.

@@ -1,11 +1,12 @@
 //! The kinds of `platform861.io/v1alpha1`: their fields, defaults, validation rules, printer columns and conditions.
 //!
-//! One file per kind, sorted by room (platform, protection, recovery). Nothing here decides or does anything: the rules are CEL and run in the API
+//! One file per kind, sorted by room (platform, protection, recovery, maintenance). Nothing here decides or does anything: the rules are CEL and run in the API
 //! server, so that an invalid object is refused where its author can still see why. The YAML under `charts/p861-crds` is generated from these types by
 //! `cargo run -p p861-crds --bin crdgen`; a test fails when it differs.
 
 pub mod common;
 pub mod generate;
+pub mod maintenance;
 pub mod names;
 pub mod platform;
 pub mod protection;
@@ -14,10 +15,19 @@ pub mod reference;
 
 pub use common::{Condition, Duration, LocalizedText, ObjectReference, WorkloadKind, WorkloadReference};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+pub use maintenance::{
+    approval::{Approval, ApprovalSpec, ApprovalStatus},
+    roster::{DutyRoster, DutyRosterSpec, DutyRosterStatus},
+    ticket::{MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus},
+    window::{MaintenanceWindow, MaintenanceWindowSpec, MaintenanceWindowStatus},
+};
 pub use platform::{
     application::{Application, ApplicationSpec, ApplicationStatus},
     district::{District, DistrictSpec, DistrictStatus},
+    platform::{Platform, PlatformSpec},
+    profile::{PlatformProfile, PlatformProfileSpec, PlatformProfileStatus},
     site::{Site, SiteSpec, SiteStatus},
+    status::PlatformStatus,
 };
 pub use protection::{
     backup::{Backup, BackupSpec, BackupStatus},

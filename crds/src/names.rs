@@ -22,3 +22,11 @@ pub const STEP_ANNOTATION: &str = "platform861.io/step-id";
 pub const CLEANUP_FINALIZER: &str = "platform861.io/cleanup";
 /// Field manager of everything that the operator applies.
 pub const FIELD_MANAGER: &str = "p861-operator";
+/// Label: the Platform (by its district) that made an object on a site. What carries it is kept and pruned by that Platform; nothing else is.
+pub const PLATFORM_LABEL: &str = "platform861.io/platform";
+/// Label: the department that a namespace on a site belongs to.
+pub const DEPARTMENT_LABEL: &str = "platform861.io/department";
+/// Label: the pool that a node belongs to.
+pub const POOL_LABEL: &str = "platform861.io/pool";
+/// Field manager of what a Platform applies on sites: apart from [`FIELD_MANAGER`], so that neither takes the other's fields away.
+pub const PLATFORM_MANAGER: &str = "p861-platform";

@@ -1,6 +1,9 @@
 //! The examples of tests/examples, without an API server: those that it accepts can be read into the types, and every rule has one that breaks it.
 
-use p861_crds::{Application, Backup, BackupRepository, District, Drill, RecoveryPlan, Restore, Site};
+use p861_crds::{
+    Application, Approval, Backup, BackupRepository, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform, PlatformProfile,
+    RecoveryPlan, Restore, Site,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -40,12 +43,18 @@ fn every_example_that_is_accepted_can_be_read_into_its_type() {
             match example.kind.as_str() {
                 "site" => read::<Site>(example, document),
                 "district" => read::<District>(example, document),
+                "platformprofile" => read::<PlatformProfile>(example, document),
+                "platform" => read::<Platform>(example, document),
                 "application" => read::<Application>(example, document),
                 "backuprepository" => read::<BackupRepository>(example, document),
                 "backup" => read::<Backup>(example, document),
                 "restore" => read::<Restore>(example, document),
                 "recoveryplan" => read::<RecoveryPlan>(example, document),
                 "drill" => read::<Drill>(example, document),
+                "maintenancewindow" => read::<MaintenanceWindow>(example, document),
+                "maintenanceticket" => read::<MaintenanceTicket>(example, document),
+                "approval" => read::<Approval>(example, document),
+                "dutyroster" => read::<DutyRoster>(example, document),
                 other => panic!("tests/examples/{other} belongs to no kind"),
             }
         }

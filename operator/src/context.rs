@@ -1,6 +1,13 @@
 //! What every controller has at hand.
 
-use crate::{leader::Leadership, metrics::Metrics, movers::child::Children, runs::RunCache, sites::Sites};
+use crate::{
+    alerts::{Heartbeats, Keys},
+    leader::Leadership,
+    metrics::Metrics,
+    movers::child::Children,
+    runs::RunCache,
+    sites::Sites,
+};
 use kube::Client;
 
 /// Shared by all controllers of a process.
@@ -14,6 +21,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Metrics.
     pub metrics: Metrics,
+    /// The operator's namespace: what stands there is the city's.
+    pub namespace: String,
     /// This replica.
     pub identity: String,
     /// Image of movers: the operator's own.
@@ -24,4 +33,10 @@ pub struct Context {
     pub children: Children,
     /// Runs that this process has claimed.
     pub runs: RunCache,
+    /// When each site's heartbeat was last heard.
+    pub heartbeats: Heartbeats,
+    /// The key of links in messages.
+    pub keys: Keys,
+    /// Where people reach the links.
+    pub public_url: Option<String>,
 }

@@ -5,7 +5,8 @@
 
 use crate::{
     context::Context,
-    error::{Error, Result, Tried as _},
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    leader::Leadership,
     metrics::Metrics,
 };
 use futures::StreamExt as _;
@@ -174,6 +175,28 @@ where
         .await
         .tried(|| format!("write the status of {} {name}", K::kind(&())))?;
     Ok(())
+}
+
+/// Records a status that was made from exactly this version of the object: false, and nothing is written, if somebody has changed it meanwhile. For kinds
+/// whose status more than one hand writes, or counts what was read.
+pub async fn record_unless_changed<K, S>(client: &Client, leadership: &Leadership, object: &K, before: Option<&S>, after: &S) -> Result<bool>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize + PartialEq,
+{
+    if before == Some(after) {
+        return Ok(true);
+    }
+    leadership.ensure()?;
+    let name = object.name_any();
+    let api: Api<K> = Api::namespaced(client.clone(), object.meta().namespace.as_deref().unwrap_or_default());
+    let metadata = serde_json::json!({"name": name, "uid": object.uid(), "resourceVersion": object.resource_version()});
+    let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "status": after});
+    match api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await {
+        Ok(_) => Ok(true),
+        Err(error) if is_conflict(&error) || is_not_found(&error) => Ok(false),
+        Err(error) => Err(error).tried(|| format!("write the status of {} {name}", K::kind(&()))),
+    }
 }
 
 /// Tells people of one change, as an Event on the object.

@@ -2,6 +2,7 @@
 //!
 //! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
 
+mod alerts;
 mod context;
 mod controllers;
 mod drive;
@@ -9,12 +10,15 @@ mod effects;
 mod error;
 mod guard;
 mod leader;
+mod links;
 mod metrics;
 mod movers;
+mod notify;
 mod reports;
 mod runs;
 mod server;
 mod sites;
+mod smtp;
 
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -71,6 +75,9 @@ struct RunArguments {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "P861_LISTEN", default_value = "0.0.0.0:8080")]
     listen: String,
+    /// Where people's telephones reach this address from, for the links in messages; none without it.
+    #[arg(long, env = "P861_PUBLIC_URL")]
+    public_url: Option<String>,
 }
 
 #[tokio::main]
@@ -112,8 +119,11 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let ready = Arc::new(AtomicBool::new(false));
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
     let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
+    let desk = alerts::Desk::new(client.clone(), &arguments.namespace, leadership.clone(), metrics.clone());
+    let (heartbeats, keys) = (desk.heartbeats.clone(), desk.keys.clone());
+    let links = links::Links { client: client.clone(), keys: keys.clone(), leadership: leadership.clone() };
     tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, health).await {
+        if let Err(error) = server::serve(listener, health, desk.router().merge(links.router())).await {
             tracing::error!("the health server ended: {error}");
             std::process::exit(1);
         }
@@ -131,26 +141,37 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     }
     tracing::info!(identity = arguments.identity, "leads");
     let guarded = guard::client(config, &leadership)?;
+    heartbeats.listen_from(jiff::Timestamp::now());
     let context = Context {
         sites: sites::Sites::new(guarded.clone(), &arguments.namespace, leadership.clone()),
         client: guarded,
         leadership: leadership.clone(),
         metrics,
+        namespace: arguments.namespace.clone(),
         identity: arguments.identity.clone(),
         image: arguments.image,
         image_pull_policy: arguments.image_pull_policy,
         children: movers::child::Children::default(),
         runs: runs::RunCache::default(),
+        heartbeats,
+        keys,
+        public_url: arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty()),
     };
     let controllers = futures::future::join_all([
         tokio::spawn(drive(context.clone(), controllers::site::SiteDriver)),
         tokio::spawn(drive(context.clone(), controllers::district::DistrictDriver)),
+        tokio::spawn(drive(context.clone(), controllers::profile::ProfileDriver)),
+        tokio::spawn(drive(context.clone(), controllers::platform::PlatformDriver::default())),
         tokio::spawn(drive(context.clone(), controllers::application::ApplicationDriver::default())),
-        tokio::spawn(drive(context.clone(), controllers::repository::RepositoryDriver)),
+        tokio::spawn(drive(context.clone(), controllers::repository::RepositoryDriver::default())),
         tokio::spawn(drive(context.clone(), controllers::backup::BackupDriver)),
         tokio::spawn(drive(context.clone(), controllers::restore::RestoreDriver)),
         tokio::spawn(drive(context.clone(), controllers::plan::PlanDriver)),
         tokio::spawn(drive(context.clone(), controllers::drill::DrillDriver)),
+        tokio::spawn(drive(context.clone(), controllers::window::WindowDriver)),
+        tokio::spawn(drive(context.clone(), controllers::ticket::TicketDriver::default())),
+        tokio::spawn(drive(context.clone(), controllers::approval::ApprovalDriver)),
+        tokio::spawn(drive(context.clone(), controllers::roster::RosterDriver::default())),
     ]);
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

@@ -34,6 +34,34 @@ pub struct Metrics {
     pub repository_ready: IntGaugeVec,
     /// 1 if a backup in the repository was found damaged.
     pub repository_damaged: IntGaugeVec,
+    /// Tickets that have not ended.
+    pub tickets: IntGaugeVec,
+    /// Tickets with a clock that has run out.
+    pub tickets_overdue: IntGaugeVec,
+    /// 1 while every level of a roster has somebody on duty.
+    pub duty_covered: IntGaugeVec,
+    /// Posts of Alertmanager, by what became of them.
+    pub alert_posts: IntCounterVec,
+    /// 1 while every site's heartbeat is heard.
+    pub alerts_arrive: IntGaugeVec,
+    /// Messages about open tickets that could not be delivered yet.
+    pub messages_undelivered: IntGaugeVec,
+    /// 1 if the newest test message reached everybody.
+    pub people_reachable: IntGaugeVec,
+    /// 1 while a window is open.
+    pub window_open: IntGaugeVec,
+    /// 2 if a layer of the platform is Ready, 1 if it is Weak, 0 if something of it is Missing.
+    pub platform_layer_state: IntGaugeVec,
+    /// Standard applications that a layer can carry.
+    pub platform_supportable: IntGaugeVec,
+    /// Applications that run.
+    pub platform_running: IntGaugeVec,
+    /// When a layer runs short, by the forecast.
+    pub platform_short: GaugeVec,
+    /// End of the certificate of a site that ends first.
+    pub platform_certificate_expiry: GaugeVec,
+    /// Objects on sites that had drifted and were set right.
+    pub platform_corrections: IntCounterVec,
     /// Objects that can't be read.
     pub invalid_objects: IntGaugeVec,
     /// Reconciles that failed.
@@ -89,6 +117,32 @@ impl Metrics {
             cleanup_failing: whole("p861_cleanup_failing", "Runs whose clean-up keeps failing", &["district", "kind"])?,
             repository_ready: whole("p861_repository_ready", "1 if the repository can be used", &["district", "repository"])?,
             repository_damaged: whole("p861_repository_damaged", "1 if a backup in the repository was found damaged", &["district", "repository"])?,
+            tickets: whole("p861_tickets", "Tickets that have not ended", &["district", "type", "priority"])?,
+            tickets_overdue: whole("p861_tickets_overdue", "Tickets that are late", &["district", "clock"])?,
+            duty_covered: whole("p861_duty_covered", "1 while every level has somebody on duty", &["district", "roster"])?,
+            alert_posts: counter("p861_alert_posts_total", "Posts of Alertmanager by result", &["result"])?,
+            alerts_arrive: whole("p861_alerts_arrive", "1 while every heartbeat is heard", &["district", "roster"])?,
+            messages_undelivered: whole("p861_messages_undelivered", "Messages that were tried and not delivered yet", &["district"])?,
+            people_reachable: whole("p861_people_reachable", "1 if the newest test message reached everybody", &["district", "roster"])?,
+            window_open: whole("p861_window_open", "1 while the window is open", &["district", "window"])?,
+            platform_layer_state: whole(
+                "p861_platform_layer_state",
+                "2 if the layer is Ready, 1 if it is Weak, 0 if something of it is Missing",
+                &["district", "layer"],
+            )?,
+            platform_supportable: whole("p861_platform_supportable_applications", "Standard applications that the layer can carry", &["district", "layer"])?,
+            platform_running: whole("p861_platform_running_applications", "Applications that run", &["district"])?,
+            platform_short: gauge("p861_platform_short_timestamp_seconds", "When the layer runs into its reserve, by the forecast", &["district", "layer"])?,
+            platform_certificate_expiry: gauge(
+                "p861_platform_certificate_expiry_timestamp_seconds",
+                "End of the certificate of the site that ends first",
+                &["district", "site"],
+            )?,
+            platform_corrections: counter(
+                "p861_platform_corrections_total",
+                "Objects on sites that had drifted and were set right",
+                &["district", "site", "kind"],
+            )?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,
             reconcile_duration: histogram(

@@ -1,4 +1,4 @@
-//! Health and metrics over HTTP.
+//! Health and metrics over HTTP, and what comes from outside: alerts, and people who follow a link.
 
 use crate::{leader::Leadership, metrics::Metrics};
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
@@ -18,9 +18,14 @@ pub struct Health {
     pub metrics: Metrics,
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
-pub async fn serve(listener: tokio::net::TcpListener, health: Health) -> std::io::Result<()> {
-    let router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(readyz)).route("/metrics", get(metrics)).with_state(health);
+/// Serves `/healthz`, `/readyz`, `/metrics` and what else comes from outside until the process ends.
+pub async fn serve(listener: tokio::net::TcpListener, health: Health, outside: Router) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(health)
+        .merge(outside);
     axum::serve(listener, router).await
 }
 

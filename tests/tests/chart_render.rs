@@ -22,33 +22,54 @@ const HUB: &[&str] = &[
     "RoleBinding/p861-operator",
     "Service/p861-operator",
     "ServiceAccount/p861-operator",
+    "ValidatingAdmissionPolicy/p861-approver",
     "ValidatingAdmissionPolicy/p861-identity",
+    "ValidatingAdmissionPolicyBinding/p861-approver",
     "ValidatingAdmissionPolicyBinding/p861-identity",
 ];
-const SITE: &[&str] =
-    &["ClusterRole/p861-mover-backup", "ClusterRole/p861-mover-restore", "ClusterRole/p861-site", "ClusterRoleBinding/p861-site", "ServiceAccount/p861-site"];
+const SITE: &[&str] = &[
+    "ClusterRole/p861-mover-backup",
+    "ClusterRole/p861-mover-restore",
+    "ClusterRole/p861-site",
+    "ClusterRole/p861-site-role-approver",
+    "ClusterRole/p861-site-role-auditor",
+    "ClusterRole/p861-site-role-commander",
+    "ClusterRole/p861-site-role-engineer",
+    "ClusterRole/p861-site-role-viewer",
+    "ClusterRoleBinding/p861-site",
+    "ServiceAccount/p861-site",
+];
+const PROFILES: &[&str] = &["PlatformProfile/686-2016", "PlatformProfile/851-2011", "PlatformProfile/861-2008"];
 const DASHBOARD: &[&str] = &["ConfigMap/p861-dashboard"];
-const MUTATING: &[&str] = &["MutatingAdmissionPolicy/p861-identity", "MutatingAdmissionPolicyBinding/p861-identity"];
+const MUTATING: &[&str] = &[
+    "MutatingAdmissionPolicy/p861-approver",
+    "MutatingAdmissionPolicy/p861-identity",
+    "MutatingAdmissionPolicyBinding/p861-approver",
+    "MutatingAdmissionPolicyBinding/p861-identity",
+];
 
 /// Values, and what they render.
 const SWITCHES: &[(&[&str], &[&[&str]])] = &[
-    (&[], &[HUB, SITE, DASHBOARD]),
-    (&["site.enabled=false"], &[HUB, DASHBOARD]),
+    (&[], &[HUB, PROFILES, SITE, DASHBOARD]),
+    (&["site.enabled=false"], &[HUB, PROFILES, DASHBOARD]),
+    (&["profiles.enabled=false"], &[HUB, SITE, DASHBOARD]),
+    (&["site.readCertificates=false"], &[HUB, PROFILES, SITE, DASHBOARD]),
     (&["hub.enabled=false"], &[SITE]),
     (&["hub.enabled=false", "site.tokenSecret=true"], &[SITE, &["Secret/p861-site-token"]]),
     // What belongs to the hub is not made on a site, whatever else is switched on.
-    (&["hub.enabled=false", "prometheusRule.enabled=true", "admission.mutating=v1", "hub.clusterReaders={a}"], &[SITE]),
+    (&["hub.enabled=false", "prometheusRule.enabled=true", "admission.mutating=v1", "hub.clusterReaders={a}", "profiles.enabled=true"], &[SITE]),
     (&["hub.enabled=false", "site.enabled=false", "site.tokenSecret=true"], &[]),
-    (&["dashboard.enabled=false"], &[HUB, SITE]),
-    (&["prometheusRule.enabled=true", "prometheusRule.labels.release=monitoring"], &[HUB, SITE, DASHBOARD, &["PrometheusRule/p861"]]),
-    (&["admission.mutating=v1"], &[HUB, SITE, DASHBOARD, MUTATING]),
-    (&["admission.mutating=v1beta1"], &[HUB, SITE, DASHBOARD, MUTATING]),
-    (&["admission.mutating=none"], &[HUB, SITE, DASHBOARD]),
-    (&["hub.clusterReaders={shinan-viewers,jimo-viewers}"], &[HUB, SITE, DASHBOARD, &["ClusterRoleBinding/p861-cluster-reader"]]),
+    (&["dashboard.enabled=false"], &[HUB, PROFILES, SITE]),
+    (&["prometheusRule.enabled=true", "prometheusRule.labels.release=monitoring"], &[HUB, PROFILES, SITE, DASHBOARD, &["PrometheusRule/p861"]]),
+    (&["admission.mutating=v1"], &[HUB, PROFILES, SITE, DASHBOARD, MUTATING]),
+    (&["admission.mutating=v1beta1"], &[HUB, PROFILES, SITE, DASHBOARD, MUTATING]),
+    (&["admission.mutating=none"], &[HUB, PROFILES, SITE, DASHBOARD]),
+    (&["hub.clusterReaders={shinan-viewers,jimo-viewers}"], &[HUB, PROFILES, SITE, DASHBOARD, &["ClusterRoleBinding/p861-cluster-reader"]]),
     (
         &[
             "operator.replicas=1",
             "operator.log=text",
+            "operator.publicURL=https://p861.qingdao.example",
             "operator.priorityClassName=high",
             "operator.nodeSelector.disk=ssd",
             "operator.imagePullSecrets[0].name=registry",
@@ -56,7 +77,7 @@ const SWITCHES: &[(&[&str], &[&[&str]])] = &[
             "operator.podLabels.team=dr",
             "operator.podAnnotations.note=x",
         ],
-        &[HUB, SITE, DASHBOARD],
+        &[HUB, PROFILES, SITE, DASHBOARD],
     ),
 ];
 
@@ -111,6 +132,10 @@ fn a_value_that_can_t_be_right_is_refused_and_the_words_say_where_and_what() {
         ("hub.enabled=ja", "at '/hub/enabled': got string, want boolean"),
         ("hub.clusterReaders=all", "at '/hub/clusterReaders': got string, want array"),
         ("site.token=true", "additional properties 'token' not allowed"),
+        ("site.readCertificates=ja", "at '/site/readCertificates': got string, want boolean"),
+        ("profiles.enabled=2", "at '/profiles/enabled': got number, want boolean"),
+        ("profiles.names={861-2008}", "additional properties 'names' not allowed"),
+        ("operator.publicURL=p861.qingdao.example", "at '/operator/publicURL': 'p861.qingdao.example' does not match pattern"),
         ("operator.log=xml", "at '/operator/log': value must be one of 'text', 'json'"),
         ("operator.image.pullPolicy=Sometimes", "at '/operator/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
         ("operator.image.repository=", "at '/operator/image/repository': minLength: got 0, want 1"),
@@ -193,6 +218,37 @@ fn the_operator_runs_as_nobody_on_a_root_it_can_t_write_twice_and_apart() {
     assert_eq!(&named(&documents, "Service", "p861-operator")["spec"]["selector"], labels);
     for (key, value) in labels.as_object().expect("labels") {
         assert_eq!(&deployment["spec"]["template"]["metadata"]["labels"][key], value);
+    }
+}
+
+#[test]
+fn the_operator_reads_a_secret_of_a_site_only_where_the_switch_for_certificates_lets_it() {
+    let reads = |values: &[&str]| {
+        let documents = render(values);
+        let rules = named(&documents, "ClusterRole", "p861-site")["rules"].as_array().expect("rules").clone();
+        let of_secrets = rules.into_iter().filter(|rule| support::words(&rule["resources"]).contains(&"secrets"));
+        of_secrets.flat_map(|rule| support::words(&rule["verbs"]).iter().map(ToString::to_string).collect::<Vec<_>>()).any(|verb| verb == "get")
+    };
+    assert!(reads(&[]));
+    assert!(!reads(&["site.readCertificates=false"]));
+}
+
+#[test]
+fn the_links_of_messages_lead_to_the_address_that_values_name() {
+    let address = |values: &[&str]| {
+        let documents = render(values);
+        let container = &named(&documents, "Deployment", "p861-operator")["spec"]["template"]["spec"]["containers"][0];
+        let variables = container["env"].as_array().expect("variables").iter();
+        variables.filter(|variable| variable["name"] == "P861_PUBLIC_URL").map(|variable| variable["value"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(address(&[]), [json!("")], "without an address there are no links");
+    assert_eq!(address(&["operator.publicURL=https://p861.qingdao.example"]), [json!("https://p861.qingdao.example")]);
+}
+
+#[test]
+fn the_shipped_profiles_stay_when_the_chart_goes() {
+    for profile in support::of_kind(&render(&[]), "PlatformProfile") {
+        assert_eq!(profile["metadata"]["annotations"]["helm.sh/resource-policy"], "keep", "{}", profile["metadata"]);
     }
 }
 

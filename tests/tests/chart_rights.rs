@@ -18,6 +18,7 @@ use support::{
     access::{MAIN_VERBS, Place, VERBS, allowed, demand_equal, may, rights, served},
     lone::{Lone, SYSTEM, lone},
     named, of_kind, render,
+    tables::{HUB, MOVER_BACKUP, MOVER_RESTORE, ON_SITE, READER, ROLES, SITE_READER, SITE_ROLES, Table},
     uses::{Actor, uses},
     words,
 };
@@ -80,70 +81,6 @@ fn no_verb_is_a_wildcard_and_no_resource_but_of_what_a_mover_saves_and_writes() 
     assert_eq!(everywhere, ["p861-hub", "p861-site"], "a mover's or a district's role is bound in one namespace at a time");
 }
 
-/// Resources and verbs, as [`rights`] reads them.
-type Table = &'static [(&'static str, &'static str)];
-
-const HUB: Table = &[
-    (
-        "sites.platform861.io districts.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io",
-        "get list watch",
-    ),
-    ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch"),
-    ("backups.platform861.io restores.platform861.io drills.platform861.io", "patch"),
-    ("sites.platform861.io/status districts.platform861.io/status applications.platform861.io/status backuprepositories.platform861.io/status", "patch"),
-    ("recoveryplans.platform861.io/status backups.platform861.io/status restores.platform861.io/status drills.platform861.io/status", "patch"),
-    ("secrets", "get create"),
-    ("configmaps", "get create update patch"),
-    ("namespaces", "get create patch"),
-    ("events.events.k8s.io", "create patch"),
-    ("rolebindings.rbac.authorization.k8s.io", "create patch"),
-];
-const ON_SITE: Table = &[
-    ("nodes pods services persistentvolumeclaims persistentvolumes storageclasses.storage.k8s.io", "list"),
-    ("services services/proxy pods/log", "get"),
-    ("deployments.apps statefulsets.apps daemonsets.apps", "get list patch"),
-    ("namespaces", "get list create patch delete"),
-    ("networkpolicies.networking.k8s.io", "create patch"),
-    ("pods/exec pods/portforward", "get create"),
-    ("jobs.batch", "get list create delete"),
-    ("secrets serviceaccounts rolebindings.rbac.authorization.k8s.io", "create patch delete"),
-];
-const MOVER_BACKUP: Table = &[("*", "list"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
-const MOVER_RESTORE: Table = &[("*", "get create patch delete escalate bind")];
-const READER: (&str, &str) = (
-    "applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io backups.platform861.io restores.platform861.io drills.platform861.io events events.events.k8s.io",
-    "get list watch",
-);
-const REPORTS: (&str, &str) = ("configmaps", "get list");
-const ROLES: [(&str, &str, Table); 5] = [
-    ("viewer-zhou", "viewer", &[READER, REPORTS]),
-    (
-        "engineer-li",
-        "engineer",
-        &[
-            READER,
-            REPORTS,
-            (
-                "applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io backups.platform861.io restores.platform861.io",
-                "create update patch delete",
-            ),
-            ("secrets", "create update delete"),
-        ],
-    ),
-    ("approver-sun", "approver", &[READER, REPORTS, ("drills.platform861.io", "update patch approve")]),
-    (
-        "commander-zhao",
-        "commander",
-        &[
-            READER,
-            REPORTS,
-            ("backups.platform861.io restores.platform861.io drills.platform861.io", "create update patch"),
-            ("drills.platform861.io", "delete"),
-        ],
-    ),
-    ("auditor-qian", "auditor", &[READER, REPORTS, ("rolebindings.rbac.authorization.k8s.io", "get list")]),
-];
-
 fn somewhere(user: &str) -> Place<'_> {
     Place { user, group: "", namespace: "" }
 }
@@ -198,20 +135,32 @@ async fn on_a_hub_and_on_a_site_the_operator_may_what_its_table_says() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_role_of_a_district_is_what_its_table_says_and_ends_at_its_namespace() {
+/// Demands of each role that in its namespace it may what its table says, and nothing anywhere else.
+async fn demand_roles(prefix: &str, namespace: &str, first: &str, reader: Table, roles: [(&str, &str, Table); 5]) {
     let server = lone();
     let resources = served(&server.client(None).await).await;
-    for (person, role, table) in ROLES {
-        bind(&server, &format!("p861-role-{role}"), Some("shinan"), &user(person));
-        let here = Place { user: person, group: "", namespace: "shinan" };
-        until_may(&server, here, "get", "drills.platform861.io").await;
-        demand_equal(role, &rights(table, &resources), &allowed(&server, here, &resources, &VERBS).await);
+    for (person, role, table) in roles {
+        // Somebody of his own, so that the roles of the hub and those of a site are not mixed: the two stand on one API server here.
+        let person = &format!("{person}-{namespace}");
+        bind(&server, &format!("{prefix}-{role}"), Some(namespace), &user(person));
+        let here = Place { user: person, group: "", namespace };
+        until_may(&server, here, "get", first).await;
+        demand_equal(role, &rights(&[reader, table].concat(), &resources), &allowed(&server, here, &resources, &VERBS).await);
         for elsewhere in ["jimo", ""] {
             let found = allowed(&server, Place { namespace: elsewhere, ..here }, &resources, &MAIN_VERBS).await;
-            assert!(found.is_empty(), "{role} of shinan may, in namespace {elsewhere:?}: {found:?}");
+            assert!(found.is_empty(), "{role} of {namespace} may, in namespace {elsewhere:?}: {found:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_a_district_is_what_its_table_says_and_ends_at_its_namespace() {
+    demand_roles("p861-role", "shinan", "drills.platform861.io", READER, ROLES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_a_district_on_a_site_reads_no_secret_and_ends_at_the_district_s_namespaces() {
+    demand_roles("p861-site-role", "shinan-portal", "pods", SITE_READER, SITE_ROLES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,11 +210,19 @@ async fn nobody_hands_out_more_than_the_roles_of_the_chart() {
         (
             "hub-alone",
             vec!["p861-role-viewer", "p861-role-engineer", "p861-role-approver", "p861-role-commander", "p861-role-auditor"],
-            vec!["p861-mover-backup", "p861-mover-restore", "p861-site"],
+            vec!["p861-mover-backup", "p861-mover-restore", "p861-site", "p861-site-role-viewer", "p861-site-role-engineer"],
         ),
         (
             SITE,
-            vec!["p861-mover-backup", "p861-mover-restore"],
+            vec![
+                "p861-mover-backup",
+                "p861-mover-restore",
+                "p861-site-role-viewer",
+                "p861-site-role-engineer",
+                "p861-site-role-approver",
+                "p861-site-role-commander",
+                "p861-site-role-auditor",
+            ],
             vec!["p861-role-viewer", "p861-role-engineer", "p861-role-auditor", "p861-hub", "p861-cluster-reader"],
         ),
     ];
@@ -317,6 +274,22 @@ async fn a_journal_is_owned_by_its_run_without_a_right_over_finalizers() {
     maps.patch("report", &apply, &Patch::Apply(map("report", false))).await.expect("and written again");
     let said = refusal(maps.patch("blocking", &apply, &Patch::Apply(map("blocking", true))).await);
     assert!(said.contains("cannot set blockOwnerDeletion"), "the API server asks for that right at all: {said}");
+}
+
+/// The operator holds a run's object by applying its finalizer, and may patch runs but not create any.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_gone_is_not_made_anew_by_applying_to_it_with_its_uid() {
+    let server = lone();
+    server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: gone}}");
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("platform861.io", "v1alpha1", "Drill"), "drills");
+    let drills: Api<DynamicObject> = Api::namespaced_with(account(&server, OPERATOR).await, "gone", &resource);
+    let drill = |uid: &str| json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Drill", "metadata": {"name": "gone", "uid": uid, "finalizers": ["platform861.io/cleanup"]}});
+    let apply = PatchParams::apply("platform861.io/cleanup").force();
+    match drills.patch("gone", &apply, &Patch::Apply(drill("0a1b2c3d-0000-4000-8000-000000000001"))).await {
+        Err(kube::Error::Api(status)) => assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"), "{}", status.message),
+        other => panic!("not refused: {other:?}"),
+    }
+    assert!(drills.get_opt("gone").await.expect("the operator reads drills").is_none());
 }
 
 /// A restore writes whatever was saved: rights that the mover does not have itself are among it.

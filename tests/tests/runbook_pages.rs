@@ -67,6 +67,7 @@ struct Desk {
     folder: tempfile::TempDir,
 }
 
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const NOW: &str = "2026-11-24T00:00:00Z";
 
 impl Desk {
@@ -76,6 +77,8 @@ impl Desk {
         server.helm(&["upgrade", "p861", "p861", "--reuse-values"]).expect("there is a revision to go back to");
         let desk = Self { server, folder: tempfile::tempdir().expect("a folder") };
         desk.declare();
+        desk.people();
+        desk.platform();
         desk.equip();
         desk
     }
@@ -123,6 +126,67 @@ impl Desk {
         );
     }
 
+    /// A roster, and an incident that nobody has acknowledged and whose message is not delivered yet.
+    fn people(&self) {
+        self.server.apply(
+            r#"{apiVersion: platform861.io/v1alpha1, kind: DutyRoster, metadata: {name: shinan, namespace: shinan},
+                spec: {timeZone: Asia/Shanghai, people: [{name: duty-engineer-a}, {name: shift-leader-a}],
+                  levels: [{name: duty, escalateAfter: 10m, rotations: [{name: always, people: [duty-engineer-a]}]}, {name: leader, rotations: [{name: always, people: [shift-leader-a]}]}]}}"#,
+        );
+        self.server.apply(
+            r#"{apiVersion: platform861.io/v1alpha1, kind: MaintenanceTicket, metadata: {name: inc-1, namespace: shinan},
+                spec: {type: Incident, title: {zh: 站点失联, en: Site unreachable}, impact: High, urgency: High, incident: {}, requestedBy: administrator}}"#,
+        );
+        let condition =
+            |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "message": "", "lastTransitionTime": NOW});
+        self.status(
+            "dutyroster",
+            "shinan",
+            &json!({"observedActions": 0, "current": [{"level": "duty", "person": "duty-engineer-a"}, {"level": "leader", "person": "shift-leader-a"}],
+                "conditions": [condition("Ready", "True", "Covered"), condition("AlertsArrive", "True", "HeartbeatSeen"), condition("PeopleReachable", "True", "Delivered")]}),
+        );
+        self.status(
+            "maintenanceticket",
+            "inc-1",
+            &json!({"observedActions": 0, "phase": "Open", "priority": "P1", "clocks": [{"name": "Acknowledge", "state": "Overdue", "dueTime": NOW}],
+                "notifications": [{"person": "duty-engineer-a", "channel": "mail", "level": "duty", "state": "Pending", "time": NOW, "dueTime": NOW, "attempts": 3, "message": "mail server mail.example:25: no connection"}],
+                "conditions": [condition("WithinClocks", "False", "AcknowledgeOverdue")]}),
+        );
+    }
+
+    /// The district's platform in order, what was recorded of it, and the kind that cert-manager brings to a site.
+    fn platform(&self) {
+        self.server.apply(
+            "{apiVersion: platform861.io/v1alpha1, kind: Platform, metadata: {name: shinan, namespace: shinan}, spec: {network: {isolation: Department}}}",
+        );
+        let sites = json!([{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Ready"}]);
+        let layers: Vec<Value> = ["Network", "Servers", "Storage", "Security", "BaseSoftware"]
+            .iter()
+            .zip([62, 42, 17, 50, 50])
+            .map(|(layer, supportable)| json!({"layer": layer, "state": "Ready", "supportable": supportable, "sites": sites}))
+            .collect();
+        self.status(
+            "platform",
+            "shinan",
+            &json!({"layers": layers, "conditions": [{"type": "Ready", "status": "True", "reason": "AsDeclared", "message": "", "lastTransitionTime": NOW}],
+                "balance": {"running": 2, "supportable": 17, "shortestLayer": "Storage",
+                    "forecast": [{"layer": "Storage", "shortTime": "2027-06-01T00:00:00Z", "basis": {"method": "Linear", "days": 40}, "advice": "order 4Ti before 2027-03"}]}}),
+        );
+        let history = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shinan-platform-history", "namespace": "shinan"}, "data": {"samples.json": "[]"}});
+        self.server.apply(&history.to_string());
+        self.server.apply(
+            r#"{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: certificates.cert-manager.io},
+                spec: {group: cert-manager.io, scope: Namespaced, names: {kind: Certificate, plural: certificates, singular: certificate, listKind: CertificateList},
+                  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}"#,
+        );
+        self.server.kubectl(&["wait", "--for=condition=Established", "crd/certificates.cert-manager.io", "--timeout=60s"]).expect("the kind is served");
+    }
+
+    /// What the operator does when it is asked for the token of Alertmanager and there is none.
+    fn token(&self) {
+        self.server.apply(&format!("{{apiVersion: v1, kind: Secret, metadata: {{name: p861-alerts, namespace: {SYSTEM}}}, stringData: {{token: '{TOKEN}'}}}}"));
+    }
+
     fn status(&self, kind: &str, name: &str, status: &Value) {
         let patch = json!({"status": status}).to_string();
         self.server
@@ -165,6 +229,9 @@ impl Desk {
             ("NODE", "node-1"),
             ("DRILL", drill),
             ("BACKUP", "damaged"),
+            ("ROSTER", "shinan"),
+            ("TICKET", "inc-1"),
+            ("PERSON", "shift-leader-a"),
         ]
     }
 
@@ -206,6 +273,7 @@ fn every_command_of_every_page_works_as_it_is_pasted() {
     let desk = Desk::new();
     let (mut failed, mut ran) = (Vec::new(), 0);
     for page in pages().values() {
+        desk.token();
         for block in page.blocks() {
             failed.extend(desk.shell(page, &block));
             ran += block.len();
@@ -226,6 +294,16 @@ fn every_command_of_every_page_works_as_it_is_pasted() {
     assert!(made("backups") >= 2 && made("drills") >= 3, "backups and drills were started: {} and {}", made("backups"), made("drills"));
     let skipped = desk.server.get(&["drill", "running", "--namespace", "shinan"])["spec"]["actions"].clone();
     assert_eq!((&skipped[0]["action"], &skipped[0]["step"], &skipped[0]["by"]), (&json!("Skip"), &json!("clean-up"), &json!("administrator")));
+    desk.token();
+    for page in ["P861AlertPostsRefused", "P861AlertsNotArriving"].map(|name| pages().remove(name).expect("the page")) {
+        let shows = page.blocks().concat().into_iter().find(|line| line.contains("get secret p861-alerts")).expect("the page shows the token");
+        assert_eq!(desk.shell(&page, &[format!("[ \"$({shows})\" = {TOKEN} ]")]), Vec::<String>::new());
+    }
+    let actions = desk.server.get(&["maintenanceticket", "inc-1", "--namespace", "shinan"])["spec"]["actions"].clone();
+    let told: Vec<(&Value, &Value)> = actions.as_array().expect("actions").iter().map(|action| (&action["action"], &action["by"])).collect();
+    let by = json!("administrator");
+    assert_eq!(told, [(&json!("Acknowledge"), &by), (&json!("Assign"), &by), (&json!("Note"), &by)]);
+    assert_eq!((&actions[1]["assignee"], &actions[2]["reported"]), (&json!("shift-leader-a"), &json!(true)));
     assert!(desk.server.kubectl(&["get", "lease", "p861-operator", "--namespace", SYSTEM]).is_err(), "the lease was deleted");
     assert_eq!(desk.server.get(&["node", "node-1"])["spec"]["unschedulable"], true, "the node was drained");
     assert!(fs::read_to_string(desk.folder.path().join("work/ended.html")).expect("the report").contains("<title>ended</title>"));

@@ -1,8 +1,10 @@
 //! What can be typed. The English texts are here, beside what they describe; the Chinese ones are in `text::help`, found by the English.
 
+mod maintenance;
 mod nouns;
 mod runs;
 
+pub use maintenance::*;
 pub use nouns::*;
 pub use runs::*;
 
@@ -71,6 +73,12 @@ pub enum Command {
     /// Districts
     #[command(subcommand)]
     District(DistrictCommand),
+    /// Profiles: what districts are measured against
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// The district's platform: its five layers, what is missing, what runs short
+    #[command(subcommand)]
+    Platform(PlatformCommand),
     /// Applications of the district
     #[command(subcommand)]
     App(AppCommand),
@@ -89,6 +97,15 @@ pub enum Command {
     /// Drills: run, watch, act on, report
     #[command(subcommand)]
     Drill(DrillCommand),
+    /// Maintenance windows: when something may change
+    #[command(subcommand)]
+    Window(WindowCommand),
+    /// Tickets: incidents and changes, from the first call to the last note
+    #[command(subcommand)]
+    Ticket(TicketCommand),
+    /// Duty: who has it, and handing it over
+    #[command(subcommand)]
+    Duty(DutyCommand),
     /// Print the completion script of a shell
     Completions {
         /// The shell

@@ -19,6 +19,24 @@ pub enum DistrictCommand {
     List,
 }
 
+/// `p861 profile …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List the profiles
+    List,
+}
+
+/// `p861 platform …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum PlatformCommand {
+    /// Show layers, components and items of the profile (exit code 4 if a layer is not ready)
+    Status,
+    /// Show what is missing or weak, where, and what to do about it (exit code 4 if a gap exists)
+    Gaps,
+    /// Show which layer runs short when, and what that rests on
+    Forecast,
+}
+
 /// `p861 repository …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum RepositoryCommand {

@@ -6,17 +6,22 @@ mod backup;
 mod completions;
 mod district;
 mod drill;
+mod duty;
 mod list;
 mod man;
 mod needs;
 mod page;
 mod plan;
+mod platform;
+mod profile;
 mod reference;
 mod repository;
 mod restore;
 mod site;
 mod start;
 mod status;
+mod ticket;
+mod window;
 
 // What several nouns show of a drill.
 use drill::{list as drill_list, run as drill_run};
@@ -61,12 +66,17 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Status => status::show(&context).await,
         Command::Site(command) => site::perform(&context, command).await,
         Command::District(command) => district::perform(&context, command).await,
+        Command::Profile(command) => profile::perform(&context, command).await,
+        Command::Platform(command) => platform::perform(&context, command).await,
         Command::App(command) => app::perform(&context, command).await,
         Command::Repository(command) => repository::perform(&context, command).await,
         Command::Backup(command) => backup::perform(&context, command).await,
         Command::Restore(command) => restore::perform(&context, command).await,
         Command::Plan(command) => plan::perform(&context, command).await,
         Command::Drill(command) => drill::perform(&context, command).await,
+        Command::Window(command) => window::perform(&context, command).await,
+        Command::Ticket(command) => ticket::perform(&context, command).await,
+        Command::Duty(command) => duty::perform(&context, command).await,
         Command::Completions { .. } | Command::Man { .. } | Command::Reference => Ok(ExitStatus::Good),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
-use p861_crds::{Application, Backup, BackupRepository, Condition, District, Drill, RecoveryPlan, Restore, Site, common::RunPhase};
+use p861_crds::{Application, Backup, BackupRepository, Condition, District, Drill, Platform, RecoveryPlan, Restore, Site, common::RunPhase};
 
 /// Clocks of computers differ; a lease that is older than this beyond its end is old by any of them.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
@@ -51,6 +51,8 @@ pub struct Objects {
     pub applications: Vec<Application>,
     /// Its plans.
     pub plans: Vec<RecoveryPlan>,
+    /// Its platform, at most one.
+    pub platforms: Vec<Platform>,
     /// Its backups.
     pub backups: Vec<Backup>,
     /// Its restores.
@@ -86,6 +88,7 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
     }
     declared!(objects.district.iter(), &["Ready", "AccessApplied"]);
     declared!(&objects.sites, &["Ready", "Reachable"]);
+    declared!(&objects.platforms, &["Ready", "Balanced"]);
     declared!(&objects.repositories, &["Ready", "Checked", "OffSite"]);
     declared!(&objects.applications, &["Ready", "Healthy", "Protected", "Recoverable"]);
     declared!(&objects.plans, &["Ready", "ReadyToFailover", "Drilled"]);

@@ -15,7 +15,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_crds::{Application, Backup, BackupRepository, Condition, Drill, RecoveryPlan, Restore, Site};
+use p861_crds::{Application, Backup, BackupRepository, Condition, Drill, Platform, RecoveryPlan, Restore, Site};
 use serde_json::json;
 
 /// Prints the page.
@@ -31,6 +31,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let repositories = read(printer, hub.list_here::<BackupRepository>("").await?);
     let applications = read(printer, hub.list_here::<Application>("").await?);
     let plans = read(printer, hub.list_here::<RecoveryPlan>("").await?);
+    let platforms = read(printer, hub.list_here::<Platform>("").await?);
     let (backups, restores, drills) =
         (hub.list_here::<Backup>("").await?.items, hub.list_here::<Restore>("").await?.items, hub.list_here::<Drill>("").await?.items);
     let heartbeat = hub.heartbeat().await?;
@@ -41,6 +42,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
         repositories: repositories.items.clone(),
         applications: applications.items.clone(),
         plans: plans.items.clone(),
+        platforms: platforms.items.clone(),
         backups,
         restores,
         drills,
@@ -59,6 +61,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
             "repositories": repositories.raw,
             "applications": applications.raw,
             "plans": plans.raw,
+            "platforms": platforms.raw,
             "needs": needs.iter().map(|need| json!({"object": need.object, "condition": need.condition, "message": need.message, "command": need.command})).collect::<Vec<_>>(),
         }))?,
         Output::Name => needs.iter().for_each(|need| printer.line(&Line::of(&need.object))),
@@ -93,6 +96,9 @@ fn overview(objects: &Objects, clock: &Clock, language: Language) -> Vec<Line> {
     let head = |word: text::Word| Line::toned(Tone::Dim, word.pick(language));
     let sites: Vec<String> = objects.sites.iter().map(|site| site_line(site, objects, language)).collect();
     table.row(vec![head(text::SITES), Line::of(sites.join(" · "))]);
+    for status in objects.platforms.iter().filter_map(|platform| platform.status.as_ref()) {
+        table.row(vec![head(text::PLATFORM), Line::of(super::platform::summary(status, language))]);
+    }
     table.row(vec![head(text::PROTECTION), protection(&objects.applications, clock, language)]);
     let recovery = recovery(&objects.plans, clock, language);
     for (number, line) in recovery.into_iter().enumerate() {

@@ -28,6 +28,11 @@ impl Clock {
         time.to_zoned(self.zone.clone())
     }
 
+    /// `2026-11-24`.
+    pub fn day(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%Y-%m-%d").to_string()
+    }
+
     /// `2026-11-24 08:00`.
     pub fn minute(&self, time: Timestamp) -> String {
         self.zoned(time).strftime("%Y-%m-%d %H:%M").to_string()

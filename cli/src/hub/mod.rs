@@ -10,7 +10,7 @@ pub use connect::{connect_site, site_client};
 pub use explain::failure as explain_at;
 pub use follow::{Seen, follow};
 pub use read::{Heartbeat, Kind, Listing, Read, name_of};
-pub use write::{Run, append_action, create_run};
+pub use write::{Run, append, append_action, create_run, create_stamped};
 
 use crate::{
     args::Global,

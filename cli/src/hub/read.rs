@@ -2,8 +2,9 @@
 
 use super::Hub;
 use crate::{
+    args,
     error::{Failure, Result},
-    text::{self, Bilingual},
+    text::{self, Bilingual, Language},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -41,12 +42,18 @@ macro_rules! kinds {
 kinds! {
     p861_crds::Site => "site",
     p861_crds::District => "district",
+    p861_crds::PlatformProfile => "profile",
+    p861_crds::Platform => "platform",
     p861_crds::Application => "app",
     p861_crds::BackupRepository => "repository",
     p861_crds::Backup => "backup",
     p861_crds::Restore => "restore",
     p861_crds::RecoveryPlan => "plan",
     p861_crds::Drill => "drill",
+    p861_crds::MaintenanceWindow => "window",
+    p861_crds::MaintenanceTicket => "ticket",
+    p861_crds::Approval => "approval",
+    p861_crds::DutyRoster => "duty",
 }
 
 /// An object, typed and as the API server gave it.
@@ -168,8 +175,18 @@ impl Hub {
     pub async fn get<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Read<K>> {
         match self.find(namespace, name).await? {
             Some(found) => Ok(found),
-            None => Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, self.place()))),
+            None => Err(Failure::refused(text::no_such_object(K::NOUN, name, namespace, &self.lister::<K>(namespace)))),
         }
+    }
+
+    /// The command that lists a kind: a noun of ours, or kubectl where no noun lists it.
+    fn lister<K: Kind>(&self, namespace: Option<&str>) -> String {
+        let nouns = args::command(Language::En, false);
+        if nouns.find_subcommand(K::NOUN).is_some_and(|noun| noun.find_subcommand("list").is_some()) {
+            return format!("p861 {} list{}", K::NOUN, self.place());
+        }
+        let at = namespace.map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+        format!("kubectl get {}{at}", K::plural(&()))
     }
 
     /// One object of the district.

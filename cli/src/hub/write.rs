@@ -37,10 +37,6 @@ pub trait Run: Kind + Serialize {
     fn actions(&self) -> (usize, usize);
     /// States who asks for it.
     fn ask_as(&mut self, person: String);
-    /// Names it.
-    fn rename(&mut self, name: String) {
-        self.meta_mut().name = Some(name);
-    }
 }
 
 macro_rules! runs {
@@ -102,14 +98,19 @@ impl Hub {
 /// Before Kubernetes 1.36 the client writes who asks; later the API server writes the same.
 pub async fn create_run<K: Run>(hub: &Hub, base: &str, mut run: K) -> Result<K> {
     run.ask_as(hub.identity().await?);
-    run.meta_mut().namespace = Some(hub.namespace.clone());
+    create_stamped(hub, base, run).await
+}
+
+/// Creates an object with such a name.
+pub async fn create_stamped<K: Kind + Serialize>(hub: &Hub, base: &str, mut object: K) -> Result<K> {
+    object.meta_mut().namespace = Some(hub.namespace.clone());
     let (api, resource) = hub.api::<K>(Some(&hub.namespace));
     let stem = format!("{base}-{}", hub.clock.stamp(jiff::Timestamp::now()));
     for number in 1..=MOST_OF_A_MINUTE {
         let name = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
-        run.rename(name.clone());
+        object.meta_mut().name = Some(name.clone());
         let body: DynamicObject =
-            serde_json::to_value(&run).and_then(serde_json::from_value).map_err(|error| Failure::unexpected(text::unwritable(&error.to_string())))?;
+            serde_json::to_value(&object).and_then(serde_json::from_value).map_err(|error| Failure::unexpected(text::unwritable(&error.to_string())))?;
         match api.create(&PostParams::default(), &body).await {
             Ok(created) => {
                 return serde_json::from_value(present(&created, &resource))
@@ -125,12 +126,16 @@ pub async fn create_run<K: Run>(hub: &Hub, base: &str, mut run: K) -> Result<K> 
 /// Appends one action to a run. Returns how many actions the run then has.
 pub async fn append_action<K: Run>(hub: &Hub, name: &str, mut action: RunAction) -> Result<usize> {
     action.by = Some(hub.identity().await?);
+    let object: K = append(hub, name, &action).await?;
+    Ok(object.actions().0)
+}
+
+/// Appends to an object's actions. Returns the object as it then is.
+pub async fn append<K: Kind>(hub: &Hub, name: &str, action: &impl Serialize) -> Result<K> {
     let (api, resource) = hub.api::<K>(Some(&hub.namespace));
     let unwritable = |error: serde_json::Error| Failure::unexpected(text::unwritable(&error.to_string()));
     let patch = serde_json::from_value(json!([{"op": "add", "path": "/spec/actions/-", "value": action}])).map_err(unwritable)?;
     let patched =
         api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map_err(|error| hub.explain(&error, &text::to_act_on(K::NOUN, name)))?;
-    let object: K =
-        serde_json::from_value(present(&patched, &resource)).map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, name, &error.to_string())))?;
-    Ok(object.actions().0)
+    serde_json::from_value(present(&patched, &resource)).map_err(|error| Failure::unexpected(text::unreadable(K::NOUN, name, &error.to_string())))
 }

@@ -49,6 +49,14 @@ pub fn no_drills(namespace: &str, plan: Option<&str>) -> Bilingual {
     both(format!("There are no drills{of} in {namespace}: p861 drill run {name}"), format!("{namespace} 中没有{of_zh}演练：p861 drill run {name}"))
 }
 
+/// An empty list.
+pub fn no_windows(namespace: &str) -> Bilingual {
+    both(
+        format!("There are no maintenance windows in {namespace}: kubectl apply a MaintenanceWindow"),
+        format!("{namespace} 中没有维护窗口：请创建 MaintenanceWindow"),
+    )
+}
+
 /// What a drill will do.
 pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bilingual {
     let (on, home) = (site.map(|site| format!(" on {site}")).unwrap_or_default(), home.unwrap_or("the primary"));
@@ -133,4 +141,69 @@ pub fn backups_shown(shown: usize, all: usize) -> Bilingual {
         format!("{shown} of {all} (newest, and newest of each level); --all for all"),
         format!("共 {all} 个，显示 {shown} 个（最近的，以及各级别最近的）；--all 显示全部"),
     )
+}
+
+/// An empty list.
+pub fn no_profiles() -> Bilingual {
+    both("There are no profiles: kubectl apply a PlatformProfile", "没有规范：请创建 PlatformProfile")
+}
+
+/// The operator has not looked yet.
+pub fn platform_not_judged(name: &str) -> Bilingual {
+    both(format!("platform {name} has not been judged yet: wait for the operator"), format!("平台 {name} 尚未评定：请等待 operator"))
+}
+
+/// What the platform carries, in one line.
+pub fn platform_summary(running: i64, supportable: Option<i64>, shortest: Option<&str>, excess: &[String]) -> Bilingual {
+    let (mut en, mut zh) = match supportable {
+        Some(number) => (format!("{running} applications run, {number} supportable"), format!("运行 {running} 个应用，可支撑 {number} 个")),
+        None => (format!("{running} applications run, how many are supportable is not known"), format!("运行 {running} 个应用，可支撑数未知")),
+    };
+    if let Some(shortest) = shortest {
+        en.push_str(&format!("; shortest plank {shortest}"));
+        zh.push_str(&format!("；短板：{shortest}"));
+    }
+    if !excess.is_empty() {
+        en.push_str(&format!("; lopsided: {}", excess.join(", ")));
+        zh.push_str(&format!("；一枝独秀：{}", excess.join("、").replace(" (", "（").replace(')', "）")));
+    }
+    both(en, zh)
+}
+
+/// A layer far above the shortest.
+pub fn lopsided(shortest: &str) -> Bilingual {
+    both(format!("lopsided: more than 3 × {shortest}"), format!("一枝独秀：超过{shortest}的 3 倍"))
+}
+
+/// What to do about a layer far above the shortest.
+pub fn spend_first(shortest: &str) -> Bilingual {
+    both(format!("spend on {shortest} first"), format!("先补{shortest}"))
+}
+
+/// Under the table of gaps.
+pub fn gaps_foot(missing: &[String], provisional: usize, short: Option<(&str, String)>) -> Bilingual {
+    let (mut en, mut zh) = if missing.is_empty() {
+        ("No item is missing.".to_owned(), "构成项无缺失。".to_owned())
+    } else {
+        (format!("Missing items: {}.", missing.join(", ")), format!("缺失项：{}。", missing.join("、")))
+    };
+    if provisional > 0 {
+        en.push_str(&format!(" Not assessed (provisional): {provisional}."));
+        zh.push_str(&format!("未评定（待考）：{provisional} 项。"));
+    }
+    if let Some((layer, day)) = short {
+        en.push_str(&format!(" {layer} runs short {day} at today's growth."));
+        zh.push_str(&format!("按目前增长，{layer}将于 {day} 不足。"));
+    }
+    both(en, zh)
+}
+
+/// What a forecast rests on.
+pub fn forecast_basis(days: i32) -> Bilingual {
+    both(format!("linear, {days} days"), format!("线性，{days} 天"))
+}
+
+/// Nothing is counted.
+pub fn nothing_to_forecast() -> Bilingual {
+    both("Nothing is counted yet: a forecast needs a profile, and capacities in the Platform", "尚无可预测的数据：需要规范，并在 Platform 中声明容量")
 }

@@ -133,10 +133,10 @@ pub fn unwritable(why: &str) -> Bilingual {
     both(format!("the answer can't be written: {why}"), format!("无法写出结果：{why}"))
 }
 
-/// A name that nobody has.
-pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, place: &str) -> Bilingual {
+/// A name that nobody has, and the command that lists the names that there are.
+pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, lister: &str) -> Bilingual {
     let at = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-    both(format!("there is no {noun} {name}{at}: p861 {noun} list{place}"), format!("没有名为 {name} 的 {noun}：p861 {noun} list{place}"))
+    both(format!("there is no {noun} {name}{at}: {lister}"), format!("没有名为 {name} 的 {noun}：{lister}"))
 }
 
 /// A district that nobody has.

@@ -3,7 +3,7 @@
 use super::Word;
 use p861_crds::{
     common::RunPhase,
-    platform::district::SiteRole,
+    platform::{district::SiteRole, profile::Layer, status::State},
     protection::restore::RestoreMode,
     recovery::drill::{DrillResult, DrillType},
 };
@@ -89,6 +89,41 @@ words! {
     USED: "USED", "已用";
     VERIFIED: "VERIFIED", "已验证";
     VERSION: "KUBERNETES", "KUBERNETES";
+    WINDOW: "WINDOW", "窗口";
+    TICKET: "TICKET", "工单";
+    PRIORITY: "PRI", "优先级";
+    STATE: "STATE", "状态";
+    ASSIGNEE: "ASSIGNEE", "处理人";
+    DUE: "DUE", "期限";
+    TITLE: "TITLE", "标题";
+    LEVEL: "LEVEL", "级别";
+    ON_DUTY: "ON DUTY", "值班人";
+    UNTIL: "UNTIL", "至";
+    REMARK: "REMARK", "备注";
+    FIRING: "firing", "告警中";
+    RESOLVED: "resolved", "已恢复";
+    F_STATE: "state", "状态";
+    F_ASSIGNEE: "assignee", "处理人";
+    F_REQUESTED_BY: "opened by", "提出人";
+    F_AFFECTS: "affects", "影响";
+    F_FROM: "from", "来自";
+    F_DUE: "due", "期限";
+    F_PLAN_OF_CHANGE: "how", "方案";
+    F_ROLLBACK: "how back", "回退";
+    F_DIGEST: "digest", "摘要";
+    F_ALERT: "alert", "告警";
+    F_TOLD: "told", "通知";
+    OPEN: "OPEN", "开放";
+    OPENS: "OPENS", "下次开放";
+    CLOSES: "CLOSES", "关闭";
+    FOR: "FOR", "适用变更";
+    F_OPENS: "opens", "开放";
+    F_CLOSES: "closes", "关闭";
+    F_FOR: "for changes", "适用变更";
+    F_RECURRENCE: "recurrence", "周期";
+    F_DATE: "date", "日期";
+    F_FREEZE: "freeze", "冻结";
+    F_TIME_ZONE: "time zone", "时区";
     WHOLE_PLAN: "plan", "预案";
     WRITER: "WRITER", "唯一写入";
     D_DATA: "data", "数据";
@@ -154,6 +189,27 @@ words! {
     PROTECTION: "PROTECTION", "保护";
     RECOVERY: "RECOVERY", "恢复";
     NEEDS_YOU: "NEEDS YOU", "待办";
+    PLATFORM: "PLATFORM", "平台";
+    ADVICE: "ADVICE", "建议";
+    ALL: "all", "全部";
+    BASIS: "BASIS", "依据";
+    BOTH: "both", "两站";
+    COMPONENT: "COMPONENT", "组件";
+    DECLARED: "DECLARED", "声明版本";
+    DISTRICTS: "DISTRICTS", "区";
+    EDITION: "EDITION", "版本";
+    GAP: "GAP", "差距";
+    GAPS: "GAPS", "差距";
+    INSTALLED: "INSTALLED", "已装版本";
+    ITEM: "ITEM", "构成";
+    ITEMS: "ITEMS", "构成项";
+    LAYER: "LAYER", "层";
+    PROVIDED_BY: "PROVIDED BY", "提供者";
+    PROVISIONAL: "PROVISIONAL", "待考";
+    REMEDY: "REMEDY", "措施";
+    SHORT: "RUNS SHORT", "短缺之日";
+    SOURCE: "SOURCE", "来源";
+    SUPPORTS: "SUPPORTS", "可支撑";
 }
 
 /// The word for a kind, as the command line calls it.
@@ -162,12 +218,38 @@ pub fn noun(noun: &str) -> Word {
         "site" => Word { en: "Site", zh: "站点" },
         "district" => Word { en: "District", zh: "区" },
         "app" => Word { en: "Application", zh: "应用" },
+        "profile" => Word { en: "Profile", zh: "规范" },
+        "platform" => Word { en: "Platform", zh: "平台" },
         "repository" => Word { en: "Repository", zh: "备份库" },
         "backup" => Word { en: "Backup", zh: "备份" },
         "restore" => Word { en: "Restore", zh: "恢复" },
         "plan" => Word { en: "Plan", zh: "预案" },
         "drill" => Word { en: "Drill", zh: "演练" },
+        "ticket" => Word { en: "Ticket", zh: "工单" },
+        "duty" => Word { en: "Duty roster", zh: "值班表" },
+        "window" => Word { en: "Maintenance window", zh: "维护窗口" },
         _ => Word { en: "Object", zh: "对象" },
+    }
+}
+
+/// The word for a layer of the platform.
+pub fn layer(layer: Layer) -> Word {
+    match layer {
+        Layer::Network => Word { en: "Network", zh: "网络" },
+        Layer::Servers => Word { en: "Servers", zh: "服务器" },
+        Layer::Storage => Word { en: "Storage", zh: "存储" },
+        Layer::Security => Word { en: "Security", zh: "安全" },
+        Layer::BaseSoftware => Word { en: "BaseSoftware", zh: "基础软件" },
+    }
+}
+
+/// The word for how a layer, a component or an item stands.
+pub fn state(state: State) -> Word {
+    match state {
+        State::Ready => Word { en: "Ready", zh: "就绪" },
+        State::Weak => Word { en: "Weak", zh: "薄弱" },
+        State::Missing => Word { en: "Missing", zh: "缺失" },
+        State::NotAssessed => Word { en: "NotAssessed", zh: "未评定" },
     }
 }
 
@@ -260,6 +342,13 @@ pub fn condition(kind: &str) -> Option<Word> {
         "ObjectivesMet" => Word { en: "ObjectivesMet", zh: "达标" },
         "CleanedUp" => Word { en: "CleanedUp", zh: "已清理" },
         "Verified" => Word { en: "Verified", zh: "已验证" },
+        "Open" => Word { en: "Open", zh: "开放" },
+        "Approved" => Word { en: "Approved", zh: "已批准" },
+        "Blocked" => Word { en: "Unblocked", zh: "无阻碍" },
+        "WithinClocks" => Word { en: "WithinClocks", zh: "未超时" },
+        "Counted" => Word { en: "Counted", zh: "有效" },
+        "PeopleReachable" => Word { en: "PeopleReachable", zh: "人员可达" },
+        "AlertsArrive" => Word { en: "AlertsArrive", zh: "告警通路" },
         "OffSite" => Word { en: "OffSite", zh: "异地" },
         "Checked" => Word { en: "Checked", zh: "已检查" },
         "AccessApplied" => Word { en: "AccessApplied", zh: "权限已应用" },

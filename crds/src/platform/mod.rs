@@ -1,6 +1,10 @@
-//! Room *platform*: what runs where.
+//! Room *platform*: what runs where, and what it stands on.
 
 pub mod application;
 pub mod check;
 pub mod district;
+#[allow(clippy::module_inception, reason = "the file has its kind's name, as all others")]
+pub mod platform;
+pub mod profile;
 pub mod site;
+pub mod status;

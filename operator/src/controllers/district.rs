@@ -1,19 +1,21 @@
-//! District: its namespace and roles on the hub.
+//! District: its namespace on the hub, its people's roles there and on its sites, and whether its sites and profile are there.
 
+use super::access;
 use crate::{
     context::Context,
     drive::{Drive, apply_status},
     error::{Result, Tried as _},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
+    core::DeserializeGuard,
 };
 use p861_core::conditions::{self, Verdict};
 use p861_crds::{
-    District, Site,
+    District, PlatformProfile, Site,
     names::{DISTRICT_LABEL, FIELD_MANAGER},
     platform::district::SiteRole,
 };
@@ -40,9 +42,11 @@ impl Drive for DistrictDriver {
             verdicts.push(Verdict::bad("Ready", "NamespaceNotOurs", format!("namespace {namespace} belongs to another district: set spec.namespace")));
         } else {
             apply_namespace(context, &name, &namespace).await?;
-            let bound = bind_roles(context, &district, &namespace).await?;
-            verdicts.push(Verdict::good("AccessApplied", "RolesBound", format!("{bound} roles bound on the hub")));
-            verdicts.push(sites(context, &district).await?);
+            verdicts.push(access::apply(context, &district).await?);
+            verdicts.push(match profile_missing(context, &district).await? {
+                Some(missing) => missing,
+                None => sites(context, &district).await?,
+            });
         }
         let mut status = district.status.clone().unwrap_or_default();
         status.observed_generation = district.metadata.generation;
@@ -63,25 +67,19 @@ async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> 
     Ok(())
 }
 
-/// Binds the district's people to the roles of the chart, in its namespace only.
-async fn bind_roles(context: &Context, district: &District, namespace: &str) -> Result<usize> {
-    let bindings: Api<RoleBinding> = Api::namespaced(context.client.clone(), namespace);
-    let mut bound = 0;
-    for binding in &district.spec.role_bindings {
-        let role = format!("{:?}", binding.role).to_lowercase();
-        let subject = |kind: &str, name: &String| json!({"kind": kind, "apiGroup": "rbac.authorization.k8s.io", "name": name});
-        let subjects: Vec<_> = binding.groups.iter().map(|name| subject("Group", name)).chain(binding.users.iter().map(|name| subject("User", name))).collect();
-        let name = format!("p861-role-{role}");
-        let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district.name_any()}},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": subjects});
-        context.leadership.ensure()?;
-        bindings
-            .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
-            .await
-            .tried(|| format!("bind role {role} in {namespace}"))?;
-        bound += 1;
-    }
-    Ok(bound)
+/// A district that names a profile which isn't there, or is not in order, can't be measured.
+async fn profile_missing(context: &Context, district: &District) -> Result<Option<Verdict>> {
+    let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
+    let name = &reference.name;
+    let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.client.clone());
+    let found = profiles.get_opt(name).await.tried(|| format!("read profile {name}"))?;
+    Ok(match found.map(|guard| guard.0) {
+        Some(Ok(_)) => None,
+        Some(Err(_)) => {
+            Some(Verdict::bad("Ready", "ProfileMissing", format!("profile {name} can't be read by this version: kubectl describe pprofile {name}")))
+        }
+        None => Some(Verdict::bad("Ready", "ProfileMissing", format!("profile {name} doesn't exist: kubectl get pprofile"))),
+    })
 }
 
 /// Whether its sites are there and don't burn together.

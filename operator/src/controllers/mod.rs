@@ -1,13 +1,20 @@
 //! One controller per kind. Each observes, lets core decide, performs and records.
 
+mod access;
 pub mod application;
+pub mod approval;
 pub mod backup;
 pub mod district;
 pub mod drill;
 pub mod plan;
+pub mod platform;
+pub mod profile;
 pub mod repository;
 pub mod restore;
+pub mod roster;
 pub mod site;
+pub mod ticket;
+pub mod window;
 
 use crate::error::{Error, Result, Tried as _};
 use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};

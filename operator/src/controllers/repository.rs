@@ -13,15 +13,26 @@ use kube::{Api, ResourceExt as _};
 use p861_core::{
     conditions::{self, Verdict},
     protection::choose,
+    quantity::print_bytes,
 };
-use p861_crds::{Backup, BackupRepository, Site};
-use std::{sync::Arc, time::Duration};
+use p861_crds::{Backup, BackupRepository, Site, common::Quantity};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// How often a repository is looked at.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// The controller.
-pub struct RepositoryDriver;
+/// How often it is measured: every object of it is listed for that.
+const MEASURED: Duration = Duration::from_secs(3600);
+
+/// The controller. It remembers when each repository was measured; a restart only measures once more.
+#[derive(Default)]
+pub struct RepositoryDriver {
+    measured: Mutex<HashMap<String, Instant>>,
+}
 
 impl Drive for RepositoryDriver {
     type Kind = BackupRepository;
@@ -41,6 +52,9 @@ impl Drive for RepositoryDriver {
             Ok(look) => {
                 status.repository_id = Some(look.id.clone());
                 status.snapshots = i32::try_from(look.snapshots).ok();
+                if let Some(bytes) = self.measure(context, &namespace, &name, &look.id).await {
+                    status.used = Some(Quantity(print_bytes(bytes)));
+                }
                 verdicts.push(Verdict::good("Ready", "Opened", "opened, written and read back"));
             }
             Err(error) => verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string())),
@@ -76,6 +90,26 @@ fn checked(name: &str, backups: &[Backup]) -> Verdict {
     match newest {
         Some(time) => Verdict::good("Checked", "BackupsVerified", format!("no backup in it was found damaged; the last verification was at {time:.0}")),
         None => Verdict::unknown("Checked", "NotYet", "no backup in it was verified yet"),
+    }
+}
+
+impl RepositoryDriver {
+    /// Bytes stored, if it is time to measure. What can't be measured now keeps its last number and is tried again in the next pass.
+    async fn measure(&self, context: &Context, namespace: &str, name: &str, id: &str) -> Option<u64> {
+        let due = self.measured.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_none_or(|at| at.elapsed() >= MEASURED);
+        if !due {
+            return None;
+        }
+        match movers::bytes_stored(context, namespace, name).await {
+            Ok(bytes) => {
+                self.measured.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), Instant::now());
+                Some(bytes)
+            }
+            Err(error) => {
+                tracing::warn!(namespace, name, "the repository can't be measured: {error}");
+                None
+            }
+        }
     }
 }
 

@@ -229,9 +229,10 @@ fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &M
         volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": false}}));
         mounts.push(json!({"name": "data", "mountPath": "/data", "readOnly": reads_only}));
     }
-    // Files of any owner are read, or written back with owner, mode, times and attributes; nothing else of root's powers is kept.
+    // Files of any owner are read (DAC_OVERRIDE over a mount that is read-only: DAC_READ_SEARCH is not among what Pod Security Baseline allows), or written
+    // back with owner, mode, times and attributes; nothing else of root's powers is kept.
     let capabilities: &[&str] = match task {
-        MoverTask::BackupVolume { .. } => &["DAC_READ_SEARCH"],
+        MoverTask::BackupVolume { .. } => &["DAC_OVERRIDE"],
         MoverTask::RestoreVolume { .. } => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "MKNOD"],
         _ => &[],
     };

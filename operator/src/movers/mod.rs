@@ -134,6 +134,13 @@ pub async fn open_store(context: &Context, namespace: &str, repository: &str) ->
     AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))
 }
 
+/// Bytes that a repository holds.
+pub async fn bytes_stored(context: &Context, namespace: &str, repository: &str) -> Result<u64> {
+    let store = open_store(context, namespace, repository).await?;
+    let objects = store.list_with_size("").await.map_err(|error| vault("measure the repository", &error))?;
+    Ok(objects.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size)))
+}
+
 /// How people name an object of a repository.
 pub async fn location_of(context: &Context, namespace: &str, repository: &str, key: &str) -> Result<String> {
     let repository: BackupRepository = named(&context.client, namespace, repository).await?;

@@ -28,12 +28,13 @@ pub struct Sites {
     namespace: String,
     leadership: Leadership,
     clients: Arc<Mutex<HashMap<String, (String, Client)>>>,
+    addresses: Arc<Mutex<HashMap<String, http::Uri>>>,
 }
 
 impl Sites {
     /// Sites of this hub; Secrets are read in the operator's `namespace`.
     pub fn new(hub: Client, namespace: &str, leadership: Leadership) -> Self {
-        Self { hub, namespace: namespace.into(), leadership, clients: Arc::default() }
+        Self { hub, namespace: namespace.into(), leadership, clients: Arc::default(), addresses: Arc::default() }
     }
 
     /// The client of a site, whose cluster must be the one that was seen first.
@@ -81,6 +82,7 @@ impl Sites {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| wrong("has no usable context, cluster or user"))?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(ANSWER_TIMEOUT);
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), config.cluster_url.clone());
         let client = guard::client(config, &self.leadership).map_err(|_| wrong("can't be used: check its certificates"))?;
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
         Ok((client, true))
@@ -111,6 +113,17 @@ impl Sites {
             Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} has no text under the key kubeconfig", self.namespace))
         })?;
         Ok(Some(text))
+    }
+
+    /// Where a site's API server is.
+    pub async fn address(&self, name: &str) -> Result<http::Uri> {
+        let site: Site = Api::all(self.hub.clone()).get(name).await.tried(|| format!("read site {name}"))?;
+        if site.spec.access.kubeconfig.is_some() {
+            self.connect(&site).await?;
+            let known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            return known.ok_or_else(|| Error::transient("Unreachable", format!("site {name} was not reached yet")));
+        }
+        Ok(Config::infer().await.map_err(|_| Error::Internal("the hub's own address is not known".into()))?.cluster_url)
     }
 
     fn forget(&self, name: &str) {

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// The operator's namespace.
 pub const SYSTEM: &str = "p861-system";
 /// How long the API server may take until it is ready.
-const READY: Duration = Duration::from_mins(3);
+const READY: Duration = Duration::from_mins(4);
 /// How often the programs are looked after.
 const LOOK: Duration = Duration::from_millis(200);
 /// What it knows its administrator by.
@@ -61,6 +61,13 @@ pub fn lone() -> Arc<Lone> {
 }
 
 impl Lone {
+    /// A server of its own with both charts installed: for a test that kills or changes what others need.
+    pub fn start_with_charts() -> Self {
+        let server = Self::bare();
+        server.install(&[]);
+        server
+    }
+
     /// A server of its own, with nothing installed: for a test that installs, upgrades and uninstalls.
     pub fn bare() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -3,7 +3,9 @@
 
 pub mod access;
 pub mod lone;
+pub mod operator;
 pub mod pages;
+pub mod tables;
 pub mod uses;
 
 use p861_testbed::{

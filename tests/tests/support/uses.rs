@@ -28,24 +28,44 @@ pub enum Actor {
 pub type Uses = BTreeMap<Actor, BTreeMap<String, String>>;
 
 const GROUP: &str = "platform861.io";
-const OURS: [&str; 8] = ["sites", "districts", "applications", "backuprepositories", "recoveryplans", "backups", "restores", "drills"];
+const OURS: [(&str, &str); 14] = [
+    ("Site", "sites"),
+    ("District", "districts"),
+    ("PlatformProfile", "platformprofiles"),
+    ("Platform", "platforms"),
+    ("Application", "applications"),
+    ("BackupRepository", "backuprepositories"),
+    ("RecoveryPlan", "recoveryplans"),
+    ("Backup", "backups"),
+    ("Restore", "restores"),
+    ("Drill", "drills"),
+    ("MaintenanceWindow", "maintenancewindows"),
+    ("MaintenanceTicket", "maintenancetickets"),
+    ("Approval", "approvals"),
+    ("DutyRoster", "dutyrosters"),
+];
 const RUNS: [&str; 3] = ["backups", "restores", "drills"];
 const WORKLOADS: [&str; 3] = ["deployments.apps", "statefulsets.apps", "daemonsets.apps"];
 
-/// The resources behind a type. A generic parameter stands for all of our kinds.
-fn resources(kind: &str, file: &str) -> Vec<String> {
-    let ours = || OURS.map(|plural| format!("{plural}.{GROUP}")).to_vec();
+/// The resources behind a type. A generic parameter stands for all of our kinds; what a DynamicObject is stands in the text around it, by name.
+fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
+    let ours = || OURS.map(|(_, plural)| format!("{plural}.{GROUP}")).to_vec();
     let bare = kind.trim_end_matches('>').rsplit(['<', ':']).next().unwrap_or(kind);
+    if let Some((_, plural)) = OURS.iter().find(|(name, _)| *name == bare) {
+        return vec![format!("{plural}.{GROUP}")];
+    }
     let one = match bare {
-        "Site" | "District" | "Application" | "BackupRepository" | "RecoveryPlan" | "Backup" | "Restore" | "Drill" => {
-            let plural = if bare == "BackupRepository" { "backuprepositories".to_owned() } else { format!("{}s", bare.to_lowercase()) };
-            return vec![format!("{plural}.{GROUP}")];
-        }
         // A run's finalizer.
         "K" if file.starts_with("runs/") => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
         "K" | "Kind" => return ours(),
         "DynamicObject" if file == "drive.rs" => return ours(),
         "DynamicObject" if file.starts_with("movers/") => "*",
+        "DynamicObject" => {
+            let named = around.iter().map(|text| by_name(text)).find(|named| !named.is_empty());
+            return named.unwrap_or_else(|| panic!("operator/src/{file}: which resource is this DynamicObject?"));
+        }
+        // Who asks about himself needs no right.
+        "SelfSubjectReview" => return Vec::new(),
         "$kind" => return WORKLOADS.map(ToOwned::to_owned).to_vec(),
         "Node" => "nodes",
         "Pod" => "pods",
@@ -57,6 +77,9 @@ fn resources(kind: &str, file: &str) -> Vec<String> {
         "PersistentVolume" => "persistentvolumes",
         "PersistentVolumeClaim" => "persistentvolumeclaims",
         "StorageClass" => "storageclasses.storage.k8s.io",
+        "Ingress" => "ingresses.networking.k8s.io",
+        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "ValidatingAdmissionPolicyBinding" => "validatingadmissionpolicybindings.admissionregistration.k8s.io",
         "NetworkPolicy" => "networkpolicies.networking.k8s.io",
         "RoleBinding" => "rolebindings.rbac.authorization.k8s.io",
         "Lease" => "leases.coordination.k8s.io",
@@ -69,8 +92,17 @@ fn resources(kind: &str, file: &str) -> Vec<String> {
     vec![one.to_owned()]
 }
 
-/// The rights that one call needs, as (verb, subresource).
-fn verbs(method: &str, arguments: &str, place: &str) -> Vec<(&'static str, &'static str)> {
+/// Resources that a text names by group, version, kind and plural.
+fn by_name(text: &str) -> Vec<String> {
+    let pattern = Regex::new(r#"\("([a-z0-9.]*)", "v\w+", "\w+", "([a-z]+)"\)"#).expect("a pattern");
+    pattern.captures_iter(text).map(|named| if named[1].is_empty() { named[2].to_owned() } else { format!("{}.{}", &named[2], &named[1]) }).collect()
+}
+
+/// How a function says of which object it writes: what is applied with the UID of one that is gone is refused, and nothing is made.
+const OF_THIS_OBJECT: &str = r#""uid": object.uid()"#;
+
+/// The rights that one call needs, as (verb, subresource); with the text of its function until the call.
+fn verbs(method: &str, arguments: &str, before: &str, place: &str) -> Vec<(&'static str, &'static str)> {
     match method {
         "get" | "get_opt" | "get_metadata" | "get_metadata_opt" => vec![("get", "")],
         "list" | "list_metadata" => vec![("list", "")],
@@ -78,7 +110,7 @@ fn verbs(method: &str, arguments: &str, place: &str) -> Vec<(&'static str, &'sta
         "replace" => vec![("update", "")],
         "delete" => vec![("delete", "")],
         // An object that is applied and not there is created.
-        "patch" if arguments.contains("Patch::Apply") => vec![("patch", ""), ("create", "")],
+        "patch" if arguments.contains("Patch::Apply") && !before.contains(OF_THIS_OBJECT) => vec![("patch", ""), ("create", "")],
         "patch" => vec![("patch", "")],
         "patch_status" => vec![("patch", "/status")],
         "logs" => vec![("get", "/log")],
@@ -97,6 +129,9 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
     match (file, function) {
         ("leader.rs", _) => vec![Actor::Lease],
         ("drive.rs" | "main.rs" | "controllers/mod.rs" | "movers/mod.rs" | "runs/journal.rs" | "runs/finalizer.rs", _) => vec![Actor::Hub],
+        ("alerts.rs" | "links.rs" | "notify.rs" | "controllers/window.rs" | "controllers/platform/history.rs", _) => vec![Actor::Hub],
+        // People get their roles on the hub and on the sites alike.
+        ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
         ("movers/save.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
         ("movers/restore.rs", _) => vec![Actor::Restore],
         (mover, _) if mover.starts_with("movers/") => panic!("operator/src/{mover}: whose rights are these?"),
@@ -116,11 +151,17 @@ impl Source {
         self.text[..at].lines().count()
     }
 
+    /// The function around a place, where it begins and where it ends.
+    fn around(&self, at: usize) -> (&str, usize, usize) {
+        let next = self.functions.partition_point(|(start, _)| *start <= at);
+        let (start, name) = next.checked_sub(1).map_or((0, ""), |index| (self.functions[index].0, self.functions[index].1.as_str()));
+        (name, start, self.functions.get(next).map_or(self.text.len(), |(start, _)| *start))
+    }
+
     /// The function around a place, and where it ends.
     fn function(&self, at: usize) -> (&str, usize) {
-        let next = self.functions.partition_point(|(start, _)| *start <= at);
-        let name = next.checked_sub(1).map_or("", |index| self.functions[index].1.as_str());
-        (name, self.functions.get(next).map_or(self.text.len(), |(start, _)| *start))
+        let (name, _, end) = self.around(at);
+        (name, end)
     }
 
     /// What stands between the bracket at `open` and the one that closes it.
@@ -139,6 +180,12 @@ impl Source {
             }
         }
         panic!("operator/src/{}:{}: a bracket is not closed", self.file, self.line(open))
+    }
+
+    /// What a call needs whose bracket opens there.
+    fn needed(&self, method: &str, open: usize) -> Vec<(&'static str, &'static str)> {
+        let (_, start, _) = self.around(open);
+        verbs(method, self.inside(open), &self.text[start..open], &self.file)
     }
 }
 
@@ -178,9 +225,12 @@ pub fn uses() -> Uses {
     let pattern = |text: &str| Regex::new(text).expect("a pattern");
     let constructor = pattern(r"\bApi(?:::<[^>]+>)?::(?:all|all_with|namespaced|namespaced_with|default_namespaced)\(");
     let bound = pattern(r"let\s+(\w+):\s*Api<(.+?)>\s*=\s*(Api::\w+\(|match\b)");
+    let made = pattern(r"let\s+(\w+)\s*=\s*Api::<([^>]+)>::\w+\([^;]*\);");
     let direct = pattern(r"\bApi::<([^>]+)>::\w+\(");
-    let inferred = pattern(r"let\s+\w+:\s*Option<(\w+)>\s*=\s*(Api::\w+)\(");
+    let inferred = pattern(r"let\s+\w+:\s*(?:Option<)?(\w+)>?\s*=\s*(Api::\w+)\(");
     let returned = pattern(r"let Some\((\w+)\) = api_of\(");
+    let maker = pattern(r"fn (\w+)\([^)]*\) -> Api<(\w+)>");
+    let lent = pattern(r"\b(\w+)\(&$");
     let parameter = pattern(r"(\w+):\s*&Api<");
     let method = pattern(r"^\s*\.(\w+)\(");
     let sources = sources();
@@ -192,7 +242,7 @@ pub fn uses() -> Uses {
             let (function, end) = source.function(taken.get(0).expect("all").start());
             let from = taken.get(0).expect("all").end();
             for (method, open) in calls(&source.text[from..end], &taken[1]) {
-                given.entry(function.to_owned()).or_default().extend(verbs(method, source.inside(from + open), &source.file));
+                given.entry(function.to_owned()).or_default().extend(source.needed(method, from + open));
             }
         }
     }
@@ -200,8 +250,9 @@ pub fn uses() -> Uses {
         let (file, text) = (source.file.as_str(), source.text.as_str());
         let mut understood = BTreeSet::new();
         let mut note = |kind: &str, at: usize, made_with: &str, needed: &[(&str, &str)]| {
-            for actor in actors(file, source.function(at).0, made_with) {
-                for resource in resources(kind, file) {
+            let (function, start, end) = source.around(at);
+            for actor in actors(file, function, made_with) {
+                for resource in resources(kind, file, &[made_with, &text[start..end], text]) {
                     for (verb, sub) in needed {
                         add(actor, verb, &format!("{resource}{sub}"), format!("operator/src/{file}:{}", source.line(at)));
                     }
@@ -209,9 +260,17 @@ pub fn uses() -> Uses {
             }
         };
         // A variable, and every call on it in its function, also by functions that it is handed to.
-        let variables = bound.captures_iter(text).map(|found| (found[1].to_owned(), found[2].to_owned(), found.get(0).expect("all").start()));
+        let variables = bound.captures_iter(text).chain(made.captures_iter(text));
+        let variables = variables.map(|found| (found[1].to_owned(), found[2].to_owned(), found.get(0).expect("all").start()));
         let variables =
             variables.chain(returned.captures_iter(text).map(|found| (found[1].to_owned(), "DynamicObject".to_owned(), found.get(0).expect("all").start())));
+        // The same, of a function of the file that makes an Api.
+        let makers: Vec<(String, String)> = maker.captures_iter(text).map(|made| (made[1].to_owned(), made[2].to_owned())).collect();
+        let from_maker = makers.iter().flat_map(|(name, kind)| {
+            let taken = pattern(&format!(r"let\s+(\w+)\s*=\s*(?:self\.)?{name}\([^;]*\);"));
+            taken.captures_iter(text).map(|found| (found[1].to_owned(), kind.clone(), found.get(0).expect("all").start())).collect::<Vec<_>>()
+        });
+        let variables = variables.chain(from_maker);
         for (name, kind, start) in variables {
             let from = start + text[start..].find(';').expect("a statement ends");
             let made_with = &text[start..from];
@@ -221,7 +280,7 @@ pub fn uses() -> Uses {
             let renamed = pattern(&format!(r"let\s+(?:mut\s+)?{name}\b[^;]*;")).find(&text[from..end]);
             let end = renamed.map_or(end, |again| from + again.end());
             for (method, open) in calls(&text[from..end], &name) {
-                note(&kind, from + open, made_with, &verbs(method, source.inside(from + open), file));
+                note(&kind, from + open, made_with, &source.needed(method, from + open));
             }
             for call in pattern(&format!(r"\b(\w+)\((?:\w+, )?&{name}\s*[,)]")).captures_iter(&text[from..end]) {
                 let needed = given.get(&call[1]).unwrap_or_else(|| panic!("operator/src/{file}: what does {} do with an Api?", &call[1]));
@@ -233,14 +292,32 @@ pub fn uses() -> Uses {
             let all = found.get(0).expect("all");
             let (open, start) = (all.end() - 1, found.get(2).map_or(all.start(), |constructor| constructor.start()));
             let made_with = source.inside(open);
+            if understood.contains(&start) {
+                continue;
+            }
             let after = open + made_with.len() + 2;
-            let call = method.captures(&text[after..]).unwrap_or_else(|| panic!("operator/src/{file}:{}: what is done with this Api?", source.line(start)));
-            let arguments = source.inside(after + call.get(0).expect("all").end() - 1);
-            note(&found[1], start, made_with, &verbs(&call[1], arguments, file));
             understood.insert(start);
+            if let Some(to) = lent.captures(&text[..start]) {
+                let needed = given.get(&to[1]).unwrap_or_else(|| panic!("operator/src/{file}: what does {} do with an Api?", &to[1]));
+                note(&found[1], start, made_with, needed);
+                continue;
+            }
+            let call = method.captures(&text[after..]).unwrap_or_else(|| panic!("operator/src/{file}:{}: what is done with this Api?", source.line(start)));
+            note(&found[1], start, made_with, &source.needed(&call[1], after + call.get(0).expect("all").end() - 1));
+        }
+        for (name, kind) in &makers {
+            for found in pattern(&format!(r"\b{name}\(")).find_iter(text).filter(|found| !text[..found.start()].ends_with("fn ")) {
+                let made_with = source.inside(found.end() - 1);
+                let after = found.end() + made_with.len() + 1;
+                // Without a call it is given to a variable, which was seen to.
+                if let Some(call) = method.captures(&text[after..]) {
+                    note(kind, found.start(), "", &source.needed(&call[1], after + call.get(0).expect("all").end() - 1));
+                }
+            }
         }
         for found in constructor.find_iter(text) {
-            let handed = text[..found.start()].ends_with("apply_status(context, &") || source.function(found.start()).0 == "api_of";
+            let function = source.function(found.start()).0;
+            let handed = text[..found.start()].ends_with("apply_status(context, &") || function == "api_of" || makers.iter().any(|(name, _)| name == function);
             assert!(
                 handed || understood.contains(&found.start()),
                 "operator/src/{file}:{}: an Api that this test does not understand",
@@ -262,14 +339,15 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
     let mut counted = BTreeMap::new();
     for source in sources {
         let mut each = |words: &str, perform: &mut dyn FnMut(String)| {
-            for (at, _) in source.text.match_indices(words) {
+            let pattern = Regex::new(&words.split(' ').map(regex::escape).collect::<Vec<_>>().join(r"\s*")).expect("a pattern");
+            for at in pattern.find_iter(&source.text).map(|found| found.start()) {
                 *counted.entry(words.to_owned()).or_insert(0_usize) += 1;
                 perform(format!("operator/src/{}:{}", source.file, source.line(at)));
             }
         };
         each("Controller::new(api", &mut |place| {
-            for kind in OURS {
-                all(Actor::Hub, &["list", "watch"], &format!("{kind}.{GROUP}"), &place);
+            for (_, plural) in OURS {
+                all(Actor::Hub, &["list", "watch"], &format!("{plural}.{GROUP}"), &place);
             }
         });
         each("Recorder::new(", &mut |place| all(Actor::Hub, &["create", "patch"], "events.events.k8s.io", &place));
@@ -277,7 +355,10 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
         each("LeaseManagerBuilder::new(", &mut |place| all(Actor::Lease, &["get", "create", "patch"], "leases.coordination.k8s.io", &place));
         each("client.request_text(", &mut |place| all(Actor::Site, &["get"], "services/proxy", &place));
         each(".patch(&binding, ", &mut |place| all(Actor::Site, &["bind"], "clusterroles.rbac.authorization.k8s.io", &place));
-        each("bindings.patch(&name, ", &mut |place| all(Actor::Hub, &["bind"], "clusterroles.rbac.authorization.k8s.io", &place));
+        each("bindings .patch(&name, ", &mut |place| {
+            all(Actor::Hub, &["bind"], "clusterroles.rbac.authorization.k8s.io", &place);
+            all(Actor::Site, &["bind"], "clusterroles.rbac.authorization.k8s.io", &place);
+        });
         // Roles and RoleBindings are among what is restored.
         each("pub async fn restore(", &mut |place| all(Actor::Restore, &["escalate", "bind"], "*", &place));
         for other in [".request(", ".request_status(", ".request_stream(", "watcher(", "metadata_watcher(", "reflector("] {
@@ -290,7 +371,7 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
         ("LeaseManagerBuilder::new(", 1),
         ("client.request_text(", 1),
         (".patch(&binding, ", 1),
-        ("bindings.patch(&name, ", 1),
+        ("bindings .patch(&name, ", 1),
         ("pub async fn restore(", 1),
     ] {
         assert_eq!(counted.get(words), Some(&times), "{words:?} stands elsewhere or not at all: teach this test");

@@ -1,0 +1,149 @@
+//! The list of tickets, and a ticket's page.
+
+use super::super::page::{self, Facts, Reader, cell, is_bad};
+use crate::{
+    format::{Clock, Line, Table, Tone},
+    text::{self, Language},
+};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use p861_core::time::{human_duration, whole_seconds};
+use p861_crds::{
+    Condition, MaintenanceTicket,
+    maintenance::ticket::{AlertState, ClockState, TicketPhase},
+};
+
+/// What is due next, and when: `resolve 3h47m`, or the time at which a change starts.
+fn due(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Option<Line> {
+    let status = ticket.status.as_ref()?;
+    if status.phase.is_some_and(TicketPhase::is_end) {
+        return None;
+    }
+    let open = status.clocks.iter().filter(|clock| matches!(clock.state, ClockState::Running | ClockState::Overdue));
+    if let Some(next) = open.min_by_key(|clock| clock.due_time.0) {
+        let word = text::clock_name(next.name).pick(language);
+        let left = next.due_time.0.duration_since(clock.now);
+        let said = human_duration(minutes(left.abs()));
+        return Some(if left.is_negative() { Line::toned(Tone::Bad, text::overdue(word, &said).pick(language)) } else { Line::of(format!("{word} {said}")) });
+    }
+    let time = status.scheduled_time.as_ref().or(ticket.spec.due_time.as_ref())?;
+    Some(Line::of(clock.minute(time.0)))
+}
+
+/// Seconds where there are only a few minutes; else minutes.
+fn minutes(duration: jiff::SignedDuration) -> jiff::SignedDuration {
+    let seconds = whole_seconds(duration).as_secs();
+    jiff::SignedDuration::from_secs(if seconds < 600 { seconds } else { seconds - seconds % 60 })
+}
+
+/// The table of tickets: the most urgent first.
+pub fn list(tickets: &[MaintenanceTicket], clock: &Clock, wide: bool, language: Language, place: &str) -> Vec<Line> {
+    let clock = clock.at(Timestamp::now());
+    let mut heads = vec![text::TICKET, text::TYPE, text::PRIORITY, text::STATE, text::ASSIGNEE, text::DUE, text::TITLE];
+    if wide {
+        heads.push(text::REASON);
+    }
+    let mut table = Table::new(language, &heads);
+    let mut sorted: Vec<&MaintenanceTicket> = tickets.iter().collect();
+    sorted.sort_by_key(|ticket| {
+        (ticket.status.as_ref().and_then(|status| status.priority), ticket.metadata.creation_timestamp.as_ref().map(|time| time.0), ticket.name_any())
+    });
+    for ticket in sorted {
+        let status = ticket.status.clone().unwrap_or_default();
+        let mut row = vec![
+            Line::of(ticket.name_any()),
+            Line::of(text::ticket_type(ticket.spec.r#type).pick(language)),
+            cell(status.priority.map(|priority| format!("{priority:?}"))),
+            Line::of(text::ticket_phase(status.phase.unwrap_or_default()).pick(language)),
+            cell(status.assignee.as_ref()),
+            due(ticket, &clock, language).unwrap_or_else(page::dash),
+            Line::of(ticket.spec.title.in_language(language.key())),
+        ];
+        if wide {
+            let said = trouble(&status.conditions).map(|condition| page::says(condition, &Reader { language, place, name: &ticket.name_any() }).0);
+            row.push(cell(said));
+        }
+        table.row(row);
+    }
+    table.lines()
+}
+
+/// What is in the way, if anything is. Of Blocked, True is the bad value.
+fn trouble(conditions: &[Condition]) -> Option<&Condition> {
+    let blocked = page::condition(conditions, "Blocked").filter(|condition| condition.status == "True");
+    let others = ["Approved", "WithinClocks", "Succeeded"].iter().filter_map(|kind| page::condition(conditions, kind));
+    others.filter(|condition| is_bad(condition)).chain(blocked).next()
+}
+
+/// The page of a ticket.
+pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
+    let clock = clock.at(Timestamp::now());
+    let status = ticket.status.clone().unwrap_or_default();
+    let title = ticket.spec.title.in_language(language.key());
+    let mut lines = vec![Line::toned(Tone::Strong, format!("{} {}", text::noun("ticket").pick(language), ticket.name_any())).with(format!(" · {title}"))];
+    let names = |references: &[p861_crds::ObjectReference]| references.iter().map(|reference| reference.name.as_str()).collect::<Vec<_>>().join(", ");
+    let affected = [names(&ticket.spec.affects.application_refs), names(&ticket.spec.affects.site_refs)]
+        .into_iter()
+        .filter(|names| !names.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
+    let standing = format!(
+        "{} {} · {}",
+        text::ticket_type(ticket.spec.r#type).pick(language),
+        status.priority.map_or_else(String::new, |priority| format!("{priority:?}")),
+        text::ticket_phase(status.phase.unwrap_or_default()).pick(language)
+    );
+    let change = ticket.spec.change.as_ref();
+    let mut facts = Facts::new(language)
+        .with(text::F_STATE, standing)
+        .maybe(text::F_ASSIGNEE, status.assignee.as_ref())
+        .maybe(text::F_REQUESTED_BY, ticket.spec.requested_by.as_ref())
+        .maybe(text::F_AFFECTS, Some(affected).filter(|affected| !affected.is_empty()))
+        .maybe(text::F_FROM, ticket.spec.from.as_ref().map(|from| format!("{}/{}", from.kind, from.name)))
+        .maybe(text::F_DUE, due(ticket, &clock, language).map(|line| line.to_string()))
+        .maybe(text::F_PLAN_OF_CHANGE, change.and_then(|change| change.plan.as_ref()).map(|plan| plan.in_language(language.key())))
+        .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
+        .maybe(text::F_DIGEST, status.plan_digest.as_ref().map(|digest| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>()));
+    for alert in &status.alerts {
+        let state = if alert.state == AlertState::Firing { text::FIRING } else { text::RESOLVED };
+        facts = facts.with(text::F_ALERT, format!("{} {} · {}", alert.alert_name, state.pick(language), clock.minute(alert.start_time.0)));
+    }
+    for told in &status.notifications {
+        let why = told.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        facts = facts.with(
+            text::F_TOLD,
+            format!(
+                "{} · {} · {} {}{why}",
+                told.person,
+                told.channel,
+                text::notification_state(told.state, told.late).pick(language),
+                clock.minute(told.time.0)
+            ),
+        );
+    }
+    lines.extend(facts.lines());
+    lines.extend(conditions(&status.conditions, &Reader { language, place, name: &ticket.name_any() }));
+    for (index, action) in ticket.spec.actions.iter().enumerate() {
+        let refused = status.refused_actions.iter().find(|refused| usize::try_from(refused.index) == Ok(index));
+        let said: Vec<&str> = [action.assignee.as_deref(), action.note.as_deref(), action.reason.as_deref()].into_iter().flatten().collect();
+        let (mark, tone) = if refused.is_some() { ("✗", Tone::Bad) } else { ("▸", Tone::Plain) };
+        let why = refused.map(|refused| format!(": {}", refused.why)).unwrap_or_default();
+        let word = text::ticket_action(action.action).pick(language);
+        lines.push(Line::toned(tone, mark).with(format!(" {word} · {} {}{why}", action.person(), said.join(" · "))));
+    }
+    lines
+}
+
+/// Conditions, with Blocked turned round: a change that is not blocked is well.
+fn conditions(conditions: &[Condition], reader: &Reader<'_>) -> Vec<Line> {
+    let turned: Vec<Condition> = conditions
+        .iter()
+        .filter(|condition| condition.reason != "Finished")
+        .map(|condition| match (condition.type_.as_str(), condition.status.as_str()) {
+            ("Blocked", "True") => Condition { status: "False".into(), ..condition.clone() },
+            ("Blocked", "False") => Condition { status: "True".into(), ..condition.clone() },
+            _ => condition.clone(),
+        })
+        .collect();
+    page::conditions(&turned, reader)
+}

@@ -1,0 +1,200 @@
+//! What the commands of the room *maintenance* say.
+
+use super::{Bilingual, Word, both};
+use p861_crds::maintenance::ticket::{ClockName, NotificationState, TicketActionKind, TicketPhase, TicketType};
+
+/// An empty list.
+pub fn no_tickets(namespace: &str) -> Bilingual {
+    both(format!("There is no open ticket in {namespace}: p861 ticket list --all"), format!("{namespace} 中没有未结束的工单：p861 ticket list --all"))
+}
+
+/// No roster.
+pub fn no_roster(namespace: &str) -> Bilingual {
+    both(format!("there is no roster in {namespace}: kubectl apply a DutyRoster"), format!("{namespace} 中没有值班表：请创建 DutyRoster"))
+}
+
+/// Several rosters.
+pub fn which_roster(names: &[String]) -> Bilingual {
+    both(
+        format!("there are several rosters; choose one with --roster: {}", names.join(", ")),
+        format!("有多个值班表，请用 --roster 指明：{}", names.join("、")),
+    )
+}
+
+/// The word for a type of ticket.
+pub fn ticket_type(kind: TicketType) -> Word {
+    match kind {
+        TicketType::Incident => Word { en: "Incident", zh: "事件" },
+        TicketType::Change => Word { en: "Change", zh: "变更" },
+    }
+}
+
+/// The word for a phase of a ticket.
+pub fn ticket_phase(phase: TicketPhase) -> Word {
+    match phase {
+        TicketPhase::Open => Word { en: "Open", zh: "待响应" },
+        TicketPhase::Acknowledged => Word { en: "Acknowledged", zh: "已响应" },
+        TicketPhase::Planned => Word { en: "Planned", zh: "已有方案" },
+        TicketPhase::Approved => Word { en: "Approved", zh: "已批准" },
+        TicketPhase::Scheduled => Word { en: "Scheduled", zh: "已排期" },
+        TicketPhase::InProgress => Word { en: "InProgress", zh: "处理中" },
+        TicketPhase::Verifying => Word { en: "Verifying", zh: "验证中" },
+        TicketPhase::Closed => Word { en: "Closed", zh: "已关闭" },
+        TicketPhase::Suspended => Word { en: "Suspended", zh: "已挂起" },
+        TicketPhase::RolledBack => Word { en: "RolledBack", zh: "已回退" },
+        TicketPhase::Cancelled => Word { en: "Cancelled", zh: "已取消" },
+    }
+}
+
+/// The word for an action on a ticket.
+pub fn ticket_action(action: TicketActionKind) -> Word {
+    match action {
+        TicketActionKind::Acknowledge => Word { en: "acknowledged", zh: "响应" },
+        TicketActionKind::Assign => Word { en: "assigned", zh: "指派" },
+        TicketActionKind::Note => Word { en: "noted", zh: "记录" },
+        TicketActionKind::Plan => Word { en: "planned", zh: "方案" },
+        TicketActionKind::Start => Word { en: "started", zh: "开始" },
+        TicketActionKind::Done => Word { en: "done", zh: "完毕" },
+        TicketActionKind::RollBack => Word { en: "taken back", zh: "回退" },
+        TicketActionKind::Resolve => Word { en: "resolved", zh: "解决" },
+        TicketActionKind::Suspend => Word { en: "suspended", zh: "挂起" },
+        TicketActionKind::Resume => Word { en: "resumed", zh: "恢复" },
+        TicketActionKind::Reopen => Word { en: "reopened", zh: "重开" },
+        TicketActionKind::Cancel => Word { en: "cancelled", zh: "取消" },
+    }
+}
+
+/// The word for a clock.
+pub fn clock_name(name: ClockName) -> Word {
+    match name {
+        ClockName::Acknowledge => Word { en: "acknowledge", zh: "响应" },
+        ClockName::Resolve => Word { en: "resolve", zh: "解决" },
+        ClockName::Report => Word { en: "report", zh: "报告" },
+    }
+}
+
+/// A clock that has run out.
+pub fn overdue(clock: &str, by: &str) -> Bilingual {
+    both(format!("{clock} overdue {by}"), format!("{clock}超时 {by}"))
+}
+
+/// A ticket was opened.
+pub fn ticket_opened(name: &str, show: &str) -> Bilingual {
+    both(format!("Ticket {name} opened: {show}"), format!("工单 {name} 已建立：{show}"))
+}
+
+/// An action was sent and nobody waits.
+pub fn ticket_action_sent(action: TicketActionKind, name: &str) -> Bilingual {
+    both(
+        format!("{action} was asked for; the operator reads it: p861 ticket show {name}"),
+        format!("已请求{}：p861 ticket show {name}", ticket_action(action).zh),
+    )
+}
+
+/// An action was read and done.
+pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPhase) -> Bilingual {
+    both(
+        format!("Ticket {name}: {}; it is {phase}", ticket_action(action).en),
+        format!("工单 {name}：{}；{}", ticket_action(action).zh, ticket_phase(phase).zh),
+    )
+}
+
+/// An action was read and not possible.
+pub fn ticket_action_refused(action: TicketActionKind, name: &str, why: &str) -> Bilingual {
+    both(format!("ticket {name}: {action} was refused: {why}"), format!("工单 {name}：{}被拒绝：{why}", ticket_action(action).zh))
+}
+
+/// Asks why.
+pub fn ask_ticket_reason(action: TicketActionKind) -> Bilingual {
+    both(format!("{action}: why?"), format!("{}：原因？", ticket_action(action).zh))
+}
+
+/// A reason must be given.
+pub fn ticket_reason_missing(action: TicketActionKind) -> Bilingual {
+    both(format!("{action} needs --reason: it stands in the ticket"), format!("{}需要 --reason：它会写入工单", ticket_action(action).zh))
+}
+
+/// `--from` is no run.
+pub fn not_an_origin(from: &str) -> Bilingual {
+    both(format!("--from {from:?} names no run: write drill/NAME"), format!("--from {from:?} 不是任务：请写作 drill/NAME"))
+}
+
+/// No plan yet.
+pub fn nothing_to_approve(name: &str, place: &str) -> Bilingual {
+    both(
+        format!("ticket {name} has no plan to approve yet: p861 ticket plan {name} \"how it is done\"{place}"),
+        format!("工单 {name} 还没有可批准的方案：p861 ticket plan {name} \"方案\"{place}"),
+    )
+}
+
+/// What is approved.
+pub fn approving(title: &str, plan: Option<&str>, digest: &str) -> Bilingual {
+    let plan = plan.unwrap_or("-");
+    both(format!("{title}\nHow: {plan}\nDigest: {digest}"), format!("{title}\n方案：{plan}\n摘要：{digest}"))
+}
+
+/// An approval counts.
+pub fn approval_counted(name: &str, rejected: bool, said: &str) -> Bilingual {
+    if rejected {
+        both(format!("Ticket {name}: your no is counted"), format!("工单 {name}：否决有效"))
+    } else {
+        both(format!("Ticket {name}: your approval is counted, {said}"), format!("工单 {name}：批准有效，{said}"))
+    }
+}
+
+/// An approval doesn't count.
+pub fn approval_void(name: &str, reason: &str, message: &str) -> Bilingual {
+    both(format!("approval {name} does not count ({reason}): {message}"), format!("批准 {name} 无效（{reason}）：{message}"))
+}
+
+/// Who is called later.
+pub fn called_after(wait: &str) -> Bilingual {
+    both(format!("called if nobody acknowledges within {wait}"), format!("未响应 {wait} 后呼叫"))
+}
+
+/// The duty was taken.
+pub fn taken_at(time: &str) -> Bilingual {
+    both(format!("took over {time}"), format!("{time} 已接班"))
+}
+
+/// The duty was not taken yet.
+pub fn called_too(person: &str) -> Bilingual {
+    both(format!("has not taken over yet: {person} is called too"), format!("尚未接班：同时呼叫 {person}"))
+}
+
+/// Nobody is on duty.
+pub fn nobody() -> Word {
+    Word { en: "nobody", zh: "无人" }
+}
+
+/// The duty was given.
+pub fn duty_given(roster: &str) -> Bilingual {
+    both(
+        format!("Handed over; until it is taken with p861 duty take, both of you are called (roster {roster})"),
+        format!("已交班；对方执行 p861 duty take 之前，双方都会被呼叫（值班表 {roster}）"),
+    )
+}
+
+/// The duty was taken.
+pub fn duty_taken(roster: &str, note: Option<&str>) -> Bilingual {
+    let (en, zh) = note.map(|note| (format!(". Note: {note}"), format!("。交接事项：{note}"))).unwrap_or_default();
+    both(format!("The duty is yours (roster {roster}){en}"), format!("已接班（值班表 {roster}）{zh}"))
+}
+
+/// Somebody who is not on the roster.
+pub fn not_on_roster(person: &str, roster: &str) -> Bilingual {
+    both(
+        format!("you are {person}, who is not in spec.people of roster {roster}: nothing was handed over"),
+        format!("您是 {person}，不在值班表 {roster} 的 spec.people 中：未交接"),
+    )
+}
+
+/// The word for where a message stands.
+pub fn notification_state(state: NotificationState, late: bool) -> Word {
+    match (state, late) {
+        (NotificationState::Pending, _) => Word { en: "waiting", zh: "待送达" },
+        (NotificationState::Delivered, false) => Word { en: "delivered", zh: "已送达" },
+        (NotificationState::Delivered, true) => Word { en: "delivered late", zh: "迟到送达" },
+        (NotificationState::Dropped, _) => Word { en: "not needed any more", zh: "已不需要" },
+    }
+}

@@ -1,0 +1,6 @@
+//! Room *maintenance*: what changes when, who agreed, who is on duty.
+
+pub mod approval;
+pub mod roster;
+pub mod ticket;
+pub mod window;

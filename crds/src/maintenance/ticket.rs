@@ -1,0 +1,664 @@
+//! MaintenanceTicket: an incident or a change, with a life, clocks, people and a trace.
+
+use super::super::common::{Condition, LocalizedText, ObjectReference, Time};
+use super::window::ChangeClass;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Something went wrong, or something will be changed: who does what about it, until when, with whose agreement.
+#[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "platform861.io",
+    version = "v1alpha1",
+    kind = "MaintenanceTicket",
+    derive = "PartialEq",
+    namespaced,
+    status = "MaintenanceTicketStatus",
+    shortname = "ticket",
+    category = "p861",
+    selectable = ".spec.type",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("a ticket's name has at most 63 characters: it is a label"),
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Priority", type_ = "string", json_path = ".status.priority"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Assignee", type_ = "string", json_path = ".status.assignee"),
+    printcolumn(name = "Title", type_ = "string", json_path = ".spec.title.zh"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Succeeded')].reason", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(self.type == 'Change') == has(self.change) && (self.type == 'Incident') == has(self.incident)").message("a Change has change: {…} and an Incident has incident: {…}"),
+    validation = Rule::new("self.type == oldSelf.type && self.title == oldSelf.title && self.impact == oldSelf.impact && self.urgency == oldSelf.urgency && self.affects == oldSelf.affects && has(self.incident) == has(oldSelf.incident) && (!has(self.incident) || self.incident == oldSelf.incident) && has(self.change) == has(oldSelf.change) && (!has(self.change) || self.change == oldSelf.change) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.dueTime) == has(oldSelf.dueTime) && (!has(self.dueTime) || self.dueTime == oldSelf.dueTime) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a ticket can't be changed, only spec.actions appended: add a Note, or open another ticket")
+)]
+pub struct MaintenanceTicketSpec {
+    /// Incident or Change.
+    pub r#type: TicketType,
+    /// What it is about, in a line.
+    pub title: LocalizedText,
+    /// How much is hurt: now by an incident, or if a change goes wrong.
+    pub impact: Grade,
+    /// How soon something must be done.
+    pub urgency: Grade,
+    /// What it is about, by name.
+    #[serde(default)]
+    pub affects: Affected,
+    /// Incident: what was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
+    /// Change: what will be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+    /// The run that it came out of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
+    /// Until when it shall be done, where that is not the roster's clocks'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_time: Option<Time>,
+    /// Who opened it. Filled in by admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub requested_by: Option<String>,
+    /// What people did about it; append only.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
+    pub actions: Vec<TicketAction>,
+}
+
+/// What a ticket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum TicketType {
+    /// Something went wrong.
+    Incident,
+    /// Something will be changed.
+    Change,
+}
+
+/// High, Medium or Low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Grade {
+    /// High.
+    High,
+    /// Medium.
+    Medium,
+    /// Low.
+    Low,
+}
+
+/// How soon: by impact and urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Priority {
+    /// At once.
+    P1,
+    /// Today.
+    P2,
+    /// Soon.
+    P3,
+    /// When there is time.
+    P4,
+}
+
+/// Objects by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Affected {
+    /// Applications.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub application_refs: Vec<ObjectReference>,
+    /// Sites.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub site_refs: Vec<ObjectReference>,
+}
+
+/// What an incident came out of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Incident {
+    /// Who or what noticed it; a person if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<IncidentSource>,
+    /// When the trouble began, which is not when the ticket was opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// What users have of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_state: Option<ServiceState>,
+    /// Name of the runbook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub runbook: Option<String>,
+    /// Level of a network-security incident, I being the worst.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<IncidentLevel>,
+}
+
+/// What noticed an incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct IncidentSource {
+    /// An Alertmanager. Only the operator may say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alertmanager: Option<AlertmanagerSource>,
+}
+
+/// A group of alerts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertmanagerSource {
+    /// The site whose Alertmanager it was.
+    pub site_ref: ObjectReference,
+    /// Alertmanager's name of the group.
+    #[schemars(length(min = 1, max = 4096))]
+    pub group_key: String,
+}
+
+/// What users have of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceState {
+    /// It works.
+    Working,
+    /// It works badly.
+    Degraded,
+    /// It doesn't work.
+    Down,
+}
+
+/// Level of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum IncidentLevel {
+    /// Especially grave, red.
+    I,
+    /// Grave, orange.
+    II,
+    /// Considerable, yellow.
+    III,
+    /// Ordinary, blue.
+    IV,
+}
+
+/// What will be changed, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// Standard (approved once for all), Normal, or Emergency (needs no window).
+    pub class: ChangeClass,
+    /// The window; any that is for its class when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_ref: Option<ObjectReference>,
+    /// The work.
+    pub work: Work,
+    /// It doesn't start while one of these fires on what it affects.
+    #[serde(default = "default_blocking_alerts")]
+    #[schemars(length(max = 8))]
+    pub blocking_alerts: Vec<BlockingAlert>,
+    /// How it is done, in words. Without it the ticket waits for the action Plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<LocalizedText>,
+    /// What if it goes wrong.
+    #[serde(default)]
+    pub rollback: Rollback,
+    /// Where it was rehearsed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Rehearsal>,
+}
+
+fn default_blocking_alerts() -> Vec<BlockingAlert> {
+    vec![BlockingAlert { severity: "critical".into() }]
+}
+
+/// The work of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.manual)").message("say what the work is: manual: {} for what people do"))]
+pub struct Work {
+    /// People do it; they say Start and Done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<Manual>,
+}
+
+/// Work of people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Manual {}
+
+/// Alerts that keep a change from starting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BlockingAlert {
+    /// Their label `severity`.
+    #[schemars(length(min = 1, max = 63))]
+    pub severity: String,
+}
+
+/// What if it goes wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rollback {
+    /// Whether it can be taken back, and who decides.
+    #[serde(default)]
+    pub policy: RollbackPolicy,
+    /// How, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<LocalizedText>,
+}
+
+/// Whether a change can be taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RollbackPolicy {
+    /// At the first failure.
+    #[default]
+    OnFailure,
+    /// When a person says so.
+    Manual,
+    /// Only forward.
+    Impossible,
+}
+
+/// Where a change was rehearsed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rehearsal {
+    /// The Drill.
+    pub drill_ref: ObjectReference,
+}
+
+/// The run that a ticket came out of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Origin {
+    /// Its kind, for example Drill.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What people may do about a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TicketActionKind {
+    /// I have it.
+    Acknowledge,
+    /// Somebody else shall have it.
+    Assign,
+    /// Something to remember.
+    Note,
+    /// Change: how it is done.
+    Plan,
+    /// Work begins.
+    Start,
+    /// Work is done; what follows is looking whether it was good.
+    Done,
+    /// Change: it was taken back.
+    RollBack,
+    /// It is over.
+    Resolve,
+    /// Nothing happens for now; the clock Resolve stands still.
+    Suspend,
+    /// It goes on.
+    Resume,
+    /// It was not over.
+    Reopen,
+    /// It will not be done.
+    Cancel,
+}
+
+impl std::fmt::Display for TicketActionKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// One entry of `spec.actions`: appended, never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(self.action in ['RollBack', 'Cancel']) || (has(self.reason) && size(self.reason) > 0)").message("RollBack and Cancel need a reason: add reason: \"why\""),
+    validation = Rule::new("(self.action == 'Assign') == has(self.assignee)").message("Assign names who shall have it: add assignee: \"name\""),
+    validation = Rule::new("!(self.action in ['Note', 'Plan']) || (has(self.note) && size(self.note) > 0)").message("Note and Plan say something: add note: \"text\""),
+    validation = Rule::new("self.action == 'Resolve' || !has(self.resolution)").message("only Resolve has a resolution"),
+    validation = Rule::new("self.action == 'Note' || !has(self.reported)").message("only a Note says that it was reported")
+)]
+pub struct TicketAction {
+    /// What was done.
+    pub action: TicketActionKind,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// Note, Plan: the text. On others something to remember.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub note: Option<String>,
+    /// Note: the incident was reported upwards, which the clock Report asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<bool>,
+    /// Assign: to whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub assignee: Option<String>,
+    /// Resolve: what came of it; Done when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// Who did it. Filled in by admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub by: Option<String>,
+    /// The person who did it by the link of a message. Only the operator may say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub on_behalf_of: Option<String>,
+}
+
+impl TicketAction {
+    /// The person who did it.
+    pub fn person(&self) -> &str {
+        self.on_behalf_of.as_deref().or(self.by.as_deref()).unwrap_or_default()
+    }
+}
+
+/// Where a ticket stands, for people. Programs read conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TicketPhase {
+    /// Nobody has it yet.
+    #[default]
+    Open,
+    /// Somebody has it.
+    Acknowledged,
+    /// Change: it is known how it is done.
+    Planned,
+    /// Change: enough people agreed.
+    Approved,
+    /// Change: it is known when.
+    Scheduled,
+    /// Work is under way.
+    InProgress,
+    /// Work is done; was it good?
+    Verifying,
+    /// Over.
+    Closed,
+    /// Nothing happens for now.
+    Suspended,
+    /// Change: it was taken back.
+    RolledBack,
+    /// It will not be done.
+    Cancelled,
+}
+
+impl TicketPhase {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Open,
+        Self::Acknowledged,
+        Self::Planned,
+        Self::Approved,
+        Self::Scheduled,
+        Self::InProgress,
+        Self::Verifying,
+        Self::Closed,
+        Self::Suspended,
+        Self::RolledBack,
+        Self::Cancelled,
+    ];
+
+    /// Whether the ticket has ended, unless somebody reopens it.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Closed | Self::RolledBack | Self::Cancelled)
+    }
+}
+
+impl std::fmt::Display for TicketPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What came of a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Resolution {
+    /// As wanted.
+    Done,
+    /// Taken back.
+    RolledBack,
+    /// Not done.
+    Cancelled,
+    /// Another ticket has it.
+    Duplicate,
+    /// It could not be seen again.
+    NotReproducible,
+}
+
+/// An alert of an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketAlert {
+    /// Alertmanager's name of it.
+    pub fingerprint: String,
+    /// Its name.
+    pub alert_name: String,
+    /// Its label `severity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    /// Whether it fires.
+    pub state: AlertState,
+    /// Since when.
+    pub start_time: Time,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<Time>,
+}
+
+/// Whether an alert fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum AlertState {
+    /// It fires.
+    Firing,
+    /// It doesn't any more.
+    Resolved,
+}
+
+/// A time within which something must be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketClock {
+    /// Acknowledge, Resolve or Report.
+    pub name: ClockName,
+    /// Where it stands.
+    pub state: ClockState,
+    /// Until when.
+    pub due_time: Time,
+    /// When it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met_time: Option<Time>,
+}
+
+/// What must be done in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ClockName {
+    /// Somebody has it.
+    Acknowledge,
+    /// It is over.
+    Resolve,
+    /// It was reported upwards.
+    Report,
+}
+
+/// Where a clock stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ClockState {
+    /// There is time left.
+    Running,
+    /// It was done in time.
+    Met,
+    /// The time is over, and it was not done.
+    Overdue,
+    /// It was done too late.
+    MetLate,
+    /// The ticket is suspended.
+    Paused,
+    /// Nobody waits for it any more.
+    Stopped,
+}
+
+/// Who is called next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Escalation {
+    /// The level of the roster that was called last.
+    pub level: String,
+    /// The one after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_level: Option<String>,
+    /// When that one is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_time: Option<Time>,
+    /// Whether it goes on.
+    pub state: EscalationState,
+}
+
+/// Whether an escalation goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum EscalationState {
+    /// The next level is called in time.
+    Running,
+    /// Somebody has the ticket, or it is over.
+    Stopped,
+    /// There is nobody above.
+    Exhausted,
+}
+
+/// A message to a person about a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketNotification {
+    /// To whom.
+    pub person: String,
+    /// By which channel of the roster.
+    pub channel: String,
+    /// Because of which level.
+    pub level: String,
+    /// Where it stands.
+    pub state: NotificationState,
+    /// Since when it stands there.
+    pub time: Time,
+    /// When it was to be sent.
+    pub due_time: Time,
+    /// How often it was tried.
+    #[serde(default)]
+    pub attempts: i32,
+    /// When it is tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_time: Option<Time>,
+    /// It was delivered late, and said so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub late: bool,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NotificationState {
+    /// It is kept, and tried again.
+    Pending,
+    /// The receiver has it.
+    Delivered,
+    /// Nobody waits for it any more.
+    Dropped,
+}
+
+/// How many people agreed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ApprovalCounts {
+    /// So many must.
+    pub required: i32,
+    /// So many did.
+    pub given: i32,
+    /// Who.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
+}
+
+/// An action that was not possible when it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedAction {
+    /// Which of `spec.actions`, the first being 0.
+    pub index: i32,
+    /// What was asked.
+    pub action: TicketActionKind,
+    /// Why it was not possible, and what to do.
+    pub why: String,
+}
+
+/// Where a ticket stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MaintenanceTicketStatus {
+    /// Generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How many of `spec.actions` were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_actions: Option<i32>,
+    /// Where it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<TicketPhase>,
+    /// The phase before it was suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_phase: Option<TicketPhase>,
+    /// Since when it is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_time: Option<Time>,
+    /// What came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// By impact and urgency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Who has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
+    /// Change: digest of what will be done. An approval that names another doesn't count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_digest: Option<String>,
+    /// Change: who agreed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<ApprovalCounts>,
+    /// Change: when it may start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_time: Option<Time>,
+    /// When work began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Incident: its alerts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["fingerprint"]))]
+    pub alerts: Vec<TicketAlert>,
+    /// Its clocks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub clocks: Vec<TicketClock>,
+    /// Who is called next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
+    /// Who was told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["person", "channel"]))]
+    pub notifications: Vec<TicketNotification>,
+    /// Actions that were not possible; the newest 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_actions: Vec<RefusedAction>,
+    /// Succeeded, Approved, Blocked, WithinClocks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

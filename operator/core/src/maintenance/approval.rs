@@ -1,0 +1,168 @@
+//! Whose word counts.
+//!
+//! A person has one voice on a subject and purpose: the newest valid one. The one who asked for a thing can't agree to it. A word is bound to what was
+//! shown, and holds for a time; once work has begun, what counted at that moment counts for ever.
+
+use crate::{conditions::Verdict, time::parse_duration};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::maintenance::approval::{ApprovalDecision, ApprovalSpec, Purpose};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its UID.
+    pub uid: String,
+    /// Who asked for it.
+    pub requester: Option<String>,
+    /// What it would do, if that is known.
+    pub digest: Option<String>,
+    /// When work began.
+    pub started: Option<Timestamp>,
+    /// So many must agree.
+    pub required: usize,
+}
+
+/// A word that was given.
+#[derive(Clone, Debug)]
+pub struct Given<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What was said.
+    pub spec: &'a ApprovalSpec,
+    /// When.
+    pub created: Timestamp,
+}
+
+/// Why a word doesn't count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Void {
+    /// The subject is gone, or is another one of the same name.
+    SubjectGone,
+    /// Nobody's name is on it.
+    Nameless,
+    /// The approver asked for it.
+    RequesterCannotApprove,
+    /// Something else was shown.
+    DigestDiffers,
+    /// It is too old.
+    Expired,
+    /// It came after work had begun.
+    TooLate,
+    /// The same person has a newer word.
+    SamePerson,
+}
+
+impl Void {
+    /// As conditions spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SubjectGone => "SubjectGone",
+            Self::Nameless => "Nameless",
+            Self::RequesterCannotApprove => "RequesterCannotApprove",
+            Self::DigestDiffers => "DigestDiffers",
+            Self::Expired => "Expired",
+            Self::TooLate => "TooLate",
+            Self::SamePerson => "SamePerson",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::SubjectGone => "what it is about is gone, or is another object of the same name: delete this approval",
+            Self::Nameless => "nobody's name is on it: is the admission policy p861-identity in force?",
+            Self::RequesterCannotApprove => "who asks for something can't agree to it: somebody else must",
+            Self::DigestDiffers => "something else was shown: look at what it does now and approve that",
+            Self::Expired => "it was valid for spec.validFor and nothing was started: approve again",
+            Self::TooLate => "work had begun already",
+            Self::SamePerson => "the same person has said something newer",
+        }
+    }
+}
+
+/// What the words on a subject come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Who agrees, sorted.
+    pub given: Vec<String>,
+    /// Who says no, sorted.
+    pub rejected: Vec<String>,
+    /// What became of each word, by name: counted or why not.
+    pub words: BTreeMap<String, Result<ApprovalDecision, Void>>,
+    /// When a word that counts expires next.
+    pub expires: Option<Timestamp>,
+}
+
+impl Tally {
+    /// Whether that is enough. One no is stronger than every yes.
+    pub fn agrees(&self, required: usize) -> bool {
+        self.rejected.is_empty() && self.given.len() >= required
+    }
+}
+
+/// Counts the words on a subject for one purpose. Those for other purposes are left out.
+pub fn count(subject: Option<&Subject>, purpose: Purpose, words: &[Given<'_>], now: Timestamp) -> Tally {
+    let mut tally = Tally::default();
+    let mut newest: Vec<&Given<'_>> = words.iter().filter(|word| word.spec.purpose == purpose).collect();
+    // By name where two are equally old, so that the count doesn't depend on the order of a list.
+    newest.sort_by(|a, b| (b.created, b.name).cmp(&(a.created, a.name)));
+    let mut heard = BTreeSet::new();
+    for word in newest {
+        let result =
+            judge(subject, word, now).and_then(|()| if heard.insert(word.spec.approver.clone()) { Ok(word.spec.decision) } else { Err(Void::SamePerson) });
+        if let Ok(decision) = result {
+            let person = word.spec.approver.clone().unwrap_or_default();
+            match decision {
+                ApprovalDecision::Approved => tally.given.push(person),
+                ApprovalDecision::Rejected => tally.rejected.push(person),
+            }
+            if subject.is_some_and(|subject| subject.started.is_none()) {
+                let expires = expiry(word);
+                tally.expires = Some(tally.expires.map_or(expires, |earlier| earlier.min(expires)));
+            }
+        }
+        tally.words.insert(word.name.to_owned(), result);
+    }
+    tally.given.sort();
+    tally.rejected.sort();
+    tally
+}
+
+/// A duration that can't be read is refused at admission; one that slipped in is valid for no time.
+fn expiry(word: &Given<'_>) -> Timestamp {
+    crate::time::after(word.created, parse_duration(&word.spec.valid_for.0).unwrap_or(SignedDuration::ZERO))
+}
+
+fn judge(subject: Option<&Subject>, word: &Given<'_>, now: Timestamp) -> Result<(), Void> {
+    let Some(subject) = subject.filter(|subject| subject.uid == word.spec.subject_ref.uid) else { return Err(Void::SubjectGone) };
+    let Some(approver) = word.spec.approver.as_deref().filter(|name| !name.is_empty()) else { return Err(Void::Nameless) };
+    // A statement of fact may be made by the one who asked; agreement may not.
+    if matches!(word.spec.purpose, Purpose::Start | Purpose::SignOff | Purpose::AcceptDataLoss) && subject.requester.as_deref() == Some(approver) {
+        return Err(Void::RequesterCannotApprove);
+    }
+    if word.spec.purpose == Purpose::Start && (subject.digest.is_none() || subject.digest != word.spec.digest) {
+        return Err(Void::DigestDiffers);
+    }
+    // What is signed off after the end never expires; what shall start does.
+    if word.spec.purpose == Purpose::SignOff {
+        return Ok(());
+    }
+    if subject.started.is_some_and(|started| word.created > started) {
+        return Err(Void::TooLate);
+    }
+    if expiry(word) <= subject.started.unwrap_or(now) {
+        return Err(Void::Expired);
+    }
+    Ok(())
+}
+
+/// What an approval says of itself.
+pub fn verdict(result: Result<ApprovalDecision, Void>, tally: &Tally, required: usize) -> Verdict {
+    match result {
+        Ok(ApprovalDecision::Approved) => {
+            Verdict::good("Counted", "Valid", if required > 0 { format!("{} of {required}", tally.given.len()) } else { String::new() })
+        }
+        Ok(ApprovalDecision::Rejected) => Verdict::bad("Counted", "Rejected", "it says no, and holds up what it is about until it is deleted"),
+        Err(void) => Verdict::bad("Counted", void.word(), void.message()),
+    }
+}

@@ -1,0 +1,239 @@
+//! Who is told of an incident, by which channel, when it is tried again, and what the message says.
+//!
+//! A person is told once by each channel. What can't be delivered is kept and tried again, and says that it is late; when somebody has the ticket, nobody
+//! waits for it any more.
+
+use super::ticket::clocks::Level;
+use crate::time::after;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use hmac_sha256::mac;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use p861_crds::{
+    MaintenanceTicketSpec, Time,
+    maintenance::{
+        roster::OnDuty,
+        ticket::{NotificationState, Priority, TicketNotification},
+    },
+};
+use std::fmt::Write as _;
+
+/// What is delivered later than this after it was due is late.
+const LATE: SignedDuration = SignedDuration::from_mins(2);
+/// How long after a failed attempt the next one follows.
+const WAITS: [i64; 6] = [5, 15, 30, 60, 120, 300];
+
+/// Adds those who are to be told now: everybody on duty in the levels that were called. `channels` are the roster's.
+pub fn call(notifications: &mut Vec<TicketNotification>, current: &[OnDuty], levels: &[Level], called_last: &str, channels: &[String], now: Timestamp) {
+    let last = levels.iter().position(|level| level.name == called_last).unwrap_or(0);
+    for level in levels.iter().take(last + 1) {
+        let people = current.iter().filter(|duty| duty.level == level.name).flat_map(|duty| [duty.person.as_ref(), duty.also.as_ref()]).flatten();
+        for person in people {
+            for channel in channels {
+                if notifications.iter().any(|known| known.person == *person && known.channel == *channel) {
+                    continue;
+                }
+                notifications.push(TicketNotification {
+                    person: person.clone(),
+                    channel: channel.clone(),
+                    level: level.name.clone(),
+                    state: NotificationState::Pending,
+                    time: Time(now),
+                    due_time: Time(now),
+                    attempts: 0,
+                    next_time: Some(Time(now)),
+                    late: false,
+                    message: None,
+                });
+            }
+        }
+    }
+}
+
+/// Somebody has the ticket, or it is over: what was not delivered yet is not delivered any more.
+pub fn drop_pending(notifications: &mut [TicketNotification], now: Timestamp) {
+    for notification in notifications.iter_mut().filter(|notification| notification.state == NotificationState::Pending) {
+        notification.state = NotificationState::Dropped;
+        notification.time = Time(now);
+        notification.next_time = None;
+    }
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// To whom.
+    pub person: String,
+    /// By which channel.
+    pub channel: String,
+    /// When.
+    pub at: Timestamp,
+    /// Nothing, or why not.
+    pub result: Result<(), String>,
+}
+
+/// Notes what came of an attempt. An attempt of which something was noted already is not noted twice.
+pub fn settle(notifications: &mut [TicketNotification], outcome: &Outcome) {
+    let found = notifications
+        .iter_mut()
+        .find(|known| known.person == outcome.person && known.channel == outcome.channel && known.state != NotificationState::Delivered);
+    let Some(notification) = found else { return };
+    notification.attempts += 1;
+    match &outcome.result {
+        Ok(()) => {
+            notification.state = NotificationState::Delivered;
+            notification.time = Time(outcome.at);
+            notification.late = outcome.at.duration_since(notification.due_time.0) > LATE;
+            notification.next_time = None;
+            notification.message = None;
+        }
+        Err(why) => {
+            let wait = WAITS[usize::try_from(notification.attempts - 1).unwrap_or(0).min(WAITS.len() - 1)];
+            if notification.state == NotificationState::Pending {
+                notification.next_time = Some(Time(after(outcome.at, SignedDuration::from_secs(wait))));
+            }
+            notification.message = Some(crate::conditions::shorten(why, 256));
+        }
+    }
+}
+
+/// Those whose time has come.
+pub fn due(notifications: &[TicketNotification], now: Timestamp) -> impl Iterator<Item = &TicketNotification> {
+    notifications
+        .iter()
+        .filter(move |notification| notification.state == NotificationState::Pending && notification.next_time.as_ref().is_none_or(|next| next.0 <= now))
+}
+
+/// When the next one's time comes.
+pub fn next(notifications: &[TicketNotification]) -> Option<Timestamp> {
+    notifications
+        .iter()
+        .filter(|notification| notification.state == NotificationState::Pending)
+        .filter_map(|notification| notification.next_time.as_ref())
+        .map(|time| time.0)
+        .min()
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// In a line.
+    pub subject: String,
+    /// All of it, Chinese first.
+    pub body: String,
+}
+
+/// The message of a ticket to a person.
+pub fn message(
+    name: &str,
+    spec: &MaintenanceTicketSpec,
+    priority: Option<Priority>,
+    notification: &TicketNotification,
+    link: Option<&str>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Message {
+    let priority = priority.map_or_else(String::new, |priority| format!("{priority:?}"));
+    let (zh, en) = (spec.title.in_language("zh"), spec.title.in_language("en"));
+    let local = |time: Timestamp| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
+    let incident = spec.incident.as_ref();
+    let late = now.duration_since(notification.due_time.0) > LATE;
+    let mut body = String::new();
+    if late {
+        let _ = writeln!(body, "【迟到】本应于 {} 送达。/ LATE: it should have come at {}.", local(notification.due_time.0), local(notification.due_time.0));
+    }
+    let _ = writeln!(body, "工单 {name} · {priority} · {zh}\nTicket {name} · {priority} · {en}");
+    if let Some(start) = incident.and_then(|incident| incident.start_time.as_ref()) {
+        let _ = writeln!(body, "开始 / since: {}", local(start.0));
+    }
+    if let Some(runbook) = incident.and_then(|incident| incident.runbook.as_ref()) {
+        let _ = writeln!(body, "处置手册 / runbook: {runbook}");
+    }
+    let _ = writeln!(body, "呼叫级别 / level: {}", notification.level);
+    match link {
+        Some(link) => {
+            let _ = writeln!(body, "响应（仅限本人，一次有效）/ acknowledge (for you only, once): {link}");
+        }
+        None => {
+            let _ = writeln!(body, "响应 / acknowledge: p861 ticket ack {name}");
+        }
+    }
+    Message { subject: format!("{}[{priority}] {}", if late { "【迟到 LATE】" } else { "" }, if zh.is_empty() { en } else { zh }), body }
+}
+
+/// The daily test message.
+pub fn test_message(roster: &str, now: Timestamp, zone: &TimeZone) -> Message {
+    let day = now.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string();
+    Message {
+        subject: format!("[测试 TEST] {roster} {day}"),
+        body: format!("这是值班表 {roster} 的每日试呼，无需处理。\nThis is the daily test message of roster {roster}. Nothing needs to be done.\n"),
+    }
+}
+
+/// The bare address of `name@host`; none if it is not one, or holds what could end a line of a mail or of SMTP.
+pub fn mail_address(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let (name, host) = text.rsplit_once('@')?;
+    let harmless = text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | '(' | ')' | ',' | ';' | ':' | '\\' | '[' | ']'));
+    (harmless && !name.is_empty() && !host.is_empty() && text.len() <= 254).then_some(text)
+}
+
+/// A mail (RFC 5322): the subject in encoded words (RFC 2047), the body in base64, so that Chinese comes through every server.
+pub fn mail(from: &str, to: &str, message: &Message, id: &str, now: Timestamp) -> String {
+    let date = now.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S %z").to_string();
+    let body = BASE64_STANDARD.encode(message.body.replace("\r\n", "\n").replace('\n', "\r\n"));
+    let lines: Vec<&str> = body.as_bytes().chunks(76).filter_map(|chunk| std::str::from_utf8(chunk).ok()).collect();
+    let mut words = Vec::new();
+    let mut word = String::new();
+    for c in message.subject.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        // An encoded word has at most 75 characters, and never a part of a character.
+        if word.len() + c.len_utf8() > 45 {
+            words.push(std::mem::take(&mut word));
+        }
+        word.push(c);
+    }
+    words.push(word);
+    let subject: Vec<String> = words.iter().map(|word| format!("=?utf-8?B?{}?=", BASE64_STANDARD.encode(word))).collect();
+    format!(
+        "From: <{from}>\r\nTo: <{to}>\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{id}@p861>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
+        subject.join("\r\n "),
+        lines.join("\r\n")
+    )
+}
+
+/// The seal of a link that acknowledges: for one ticket, as it was opened then, and one person. Who has the link is the person.
+pub fn seal(key: &[u8], uid: &str, opened: Timestamp, person: &str) -> String {
+    hex::encode(mac(key, format!("acknowledge\0{uid}\0{opened}\0{person}").as_bytes()))
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+mod hmac_sha256 {
+    use sha2::{Digest as _, Sha256};
+
+    /// Bytes of a block of SHA-256.
+    const BLOCK: usize = 64;
+
+    /// The code of a message under a key.
+    pub fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
+        let mut block = [0u8; BLOCK];
+        if key.len() > BLOCK {
+            block[..32].copy_from_slice(&Sha256::digest(key));
+        } else {
+            block[..key.len()].copy_from_slice(key);
+        }
+        let pad = |with: u8| block.map(|byte| byte ^ with);
+        let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
+        Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        #[test]
+        fn the_codes_are_those_of_rfc_4231() {
+            let code = |key: &[u8], message: &[u8]| hex::encode(super::mac(key, message));
+            assert_eq!(code(&[0x0b; 20], b"Hi There"), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+            assert_eq!(code(b"Jefe", b"what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+            let long = code(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
+            assert_eq!(long, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What keeps a change from starting.
+
+use crate::maintenance::window::Opening;
+use jiff::{Timestamp, tz::TimeZone};
+use p861_crds::{
+    Application, Backup, Drill, MaintenanceTicket, RecoveryPlan,
+    maintenance::{
+        ticket::{Affected, AlertState, Change, TicketAlert},
+        window::ChangeClass,
+    },
+};
+use std::collections::BTreeSet;
+
+/// Why a change may not start now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BlockReason {
+    /// A freeze is in force.
+    Frozen,
+    /// No window is open.
+    OutsideWindow,
+    /// A drill uses what it affects.
+    DrillRunning,
+    /// A backup reads what it affects.
+    BackupRunning,
+    /// An alert fires on what it affects.
+    AlertFiring,
+    /// What it affects is not healthy to begin with.
+    PreCheckFailed,
+}
+
+impl BlockReason {
+    /// As conditions spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Frozen => "Frozen",
+            Self::OutsideWindow => "OutsideWindow",
+            Self::DrillRunning => "DrillRunning",
+            Self::BackupRunning => "BackupRunning",
+            Self::AlertFiring => "AlertFiring",
+            Self::PreCheckFailed => "PreCheckFailed",
+        }
+    }
+}
+
+/// Something in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Why.
+    pub reason: BlockReason,
+    /// What exactly, and what to do.
+    pub message: String,
+}
+
+/// What the windows say to a class of change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Whether a window that is for it is open, and when that changes; none if there is no such window.
+    pub opening: Option<Opening>,
+    /// A freeze of its class that is in force, whether there is a window or not.
+    pub freeze: Option<String>,
+    /// Where times are shown.
+    pub zone: TimeZone,
+}
+
+impl Access {
+    /// When a change of the class may start: now, later, or never as things stand.
+    pub fn start(&self, class: ChangeClass, now: Timestamp) -> Option<Timestamp> {
+        match (class, &self.opening) {
+            (ChangeClass::Emergency, _) => Some(now),
+            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) if opening.open => Some(now),
+            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) => opening.next_open_time,
+            (ChangeClass::Standard | ChangeClass::Normal, None) => None,
+        }
+    }
+
+    /// What of it is in the way.
+    pub fn block(&self, class: ChangeClass) -> Option<Block> {
+        let opens = self
+            .opening
+            .as_ref()
+            .and_then(|opening| opening.next_open_time)
+            .map(|time| time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string());
+        if let Some(freeze) = &self.freeze {
+            let then = opens.map(|opens| format!("; the window opens {opens}")).unwrap_or_default();
+            return Some(Block { reason: BlockReason::Frozen, message: format!("freeze {freeze} is in force{then}") });
+        }
+        let message = match (class, &self.opening) {
+            (ChangeClass::Emergency, _) => return None,
+            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) if opening.open => return None,
+            (ChangeClass::Standard | ChangeClass::Normal, Some(_)) => {
+                opens.map_or_else(|| "the window never opens again".to_owned(), |opens| format!("the window opens {opens}"))
+            }
+            (ChangeClass::Standard | ChangeClass::Normal, None) => {
+                format!("no window is for {class} changes, or the one that is named isn't there: p861 window list")
+            }
+        };
+        Some(Block { reason: BlockReason::OutsideWindow, message })
+    }
+}
+
+/// What else there is in the district.
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbours<'a> {
+    /// Drills.
+    pub drills: &'a [Drill],
+    /// Plans, which say what a drill uses.
+    pub plans: &'a [RecoveryPlan],
+    /// Backups.
+    pub backups: &'a [Backup],
+    /// Tickets, whose alerts may fire.
+    pub tickets: &'a [MaintenanceTicket],
+    /// Applications.
+    pub applications: &'a [Application],
+}
+
+/// What of the district is in the way of a change, beside windows.
+pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Neighbours<'_>) -> Vec<Block> {
+    let affected: BTreeSet<&str> = affects.application_refs.iter().map(|application| application.name.as_str()).collect();
+    let sites: BTreeSet<&str> = affects.site_refs.iter().map(|site| site.name.as_str()).collect();
+    let mut found = Vec::new();
+    for drill in around.drills.iter().filter(|drill| drill.status.as_ref().and_then(|status| status.phase).is_none_or(|phase| !phase.is_end())) {
+        let plan = around.plans.iter().find(|plan| plan.metadata.name.as_ref() == Some(&drill.spec.plan_ref.name));
+        let uses = plan
+            .into_iter()
+            .flat_map(|plan| &plan.spec.groups)
+            .flat_map(|group| &group.members)
+            .any(|member| affected.contains(member.application_ref.name.as_str()));
+        if uses {
+            found.push(Block {
+                reason: BlockReason::DrillRunning,
+                message: format!("drill {} uses what it affects: wait for its end, or p861 drill abort it", named(drill.metadata.name.as_deref())),
+            });
+        }
+    }
+    let runs = around.backups.iter().filter(|backup| backup.status.as_ref().and_then(|status| status.phase).is_none_or(|phase| !phase.is_end()));
+    for backup in runs.filter(|backup| affected.contains(backup.spec.application_ref.name.as_str())) {
+        found.push(Block {
+            reason: BlockReason::BackupRunning,
+            message: format!("backup {} reads what it affects: wait for its end", named(backup.metadata.name.as_deref())),
+        });
+    }
+    let others = around.tickets.iter().filter(|other| {
+        other.metadata.name.as_deref() != Some(ticket) && other.status.as_ref().and_then(|status| status.phase).is_none_or(|phase| !phase.is_end())
+    });
+    let touching = others.filter(|other| {
+        let theirs = &other.spec.affects;
+        theirs.application_refs.iter().any(|application| affected.contains(application.name.as_str()))
+            || theirs.site_refs.iter().any(|site| sites.contains(site.name.as_str()))
+    });
+    for other in touching {
+        let fires = |alert: &&TicketAlert| {
+            alert.state == AlertState::Firing && change.blocking_alerts.iter().any(|blocking| alert.severity.as_deref() == Some(blocking.severity.as_str()))
+        };
+        if let Some(alert) = other.status.iter().flat_map(|status| &status.alerts).find(fires) {
+            found.push(Block {
+                reason: BlockReason::AlertFiring,
+                message: format!("{} fires (ticket {}): mend that first", alert.alert_name, named(other.metadata.name.as_deref())),
+            });
+        }
+    }
+    for application in around.applications.iter().filter(|application| application.metadata.name.as_deref().is_some_and(|name| affected.contains(name))) {
+        let healthy = application.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == "Healthy");
+        if healthy.is_some_and(|condition| condition.status == "False") {
+            found.push(Block {
+                reason: BlockReason::PreCheckFailed,
+                message: format!("application {} is not healthy to begin with: p861 app status {0}", named(application.metadata.name.as_deref())),
+            });
+        }
+    }
+    found
+}
+
+fn named(name: Option<&str>) -> &str {
+    name.unwrap_or_default()
+}

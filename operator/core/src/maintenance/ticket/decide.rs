@@ -1,0 +1,469 @@
+//! One pass over a ticket: what people did since the last one, what the world did, and what follows.
+
+use super::{
+    block::{Access, Block},
+    clocks::{self, Level},
+    life::{Course, Event, next},
+};
+use crate::{
+    conditions::Verdict,
+    maintenance::{approval::Tally, notify, window::Opening},
+    time::human_duration,
+};
+use jiff::Timestamp;
+use p861_crds::{
+    MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
+    maintenance::{
+        roster::{OnDuty, PriorityClock},
+        ticket::{
+            AlertState, ApprovalCounts, Change, ClockName, ClockState, EscalationState, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
+            TicketType,
+        },
+        window::ChangeClass,
+    },
+};
+use sha2::{Digest as _, Sha256};
+
+/// So many refused actions stand in the status.
+const REFUSED: usize = 16;
+
+/// What was observed of a ticket and around it.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// What was asked.
+    pub spec: &'a MaintenanceTicketSpec,
+    /// Where it stood.
+    pub before: &'a MaintenanceTicketStatus,
+    /// When it was opened.
+    pub created: Timestamp,
+    /// The roster's clocks.
+    pub clocks: &'a [PriorityClock],
+    /// The roster's levels.
+    pub levels: &'a [Level],
+    /// Who is on duty, level by level.
+    pub current: &'a [OnDuty],
+    /// The roster's channels.
+    pub channels: &'a [String],
+    /// A change: who agreed.
+    pub tally: Tally,
+    /// A change: what the windows say.
+    pub access: Access,
+    /// A change: what else is in the way.
+    pub obstacles: Vec<Block>,
+}
+
+/// One change that people are told about, as an Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happened {
+    /// Reason of the Event.
+    pub reason: &'static str,
+    /// What happened.
+    pub note: String,
+    /// Whether it is a warning.
+    pub warning: bool,
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The status, without conditions.
+    pub status: MaintenanceTicketStatus,
+    /// The conditions.
+    pub verdicts: Vec<Verdict>,
+    /// What people are told.
+    pub happened: Vec<Happened>,
+    /// When to look again even if nothing changes.
+    pub next: Option<Timestamp>,
+}
+
+/// How many people must agree to a change of that class. A Standard change was agreed to once for all.
+pub fn required_approvals(class: ChangeClass) -> usize {
+    match class {
+        ChangeClass::Standard => 0,
+        ChangeClass::Normal | ChangeClass::Emergency => 1,
+    }
+}
+
+/// The digest of what a change will do: of the change itself, of what it affects, and of what was said with the action Plan among the first
+/// `observed` actions. None while nobody has said how it is done.
+pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize) -> Option<String> {
+    let change = spec.change.as_ref()?;
+    let said: Vec<&str> =
+        spec.actions.iter().take(observed).filter(|action| action.action == TicketActionKind::Plan).filter_map(|action| action.note.as_deref()).collect();
+    if change.plan.is_none() && said.is_empty() {
+        return None;
+    }
+    // serde_json keeps maps sorted, so equal specs give equal bytes.
+    let whole = serde_json::json!({"title": spec.title, "affects": spec.affects, "change": change, "said": said});
+    Some(format!("sha256:{}", hex::encode(Sha256::digest(whole.to_string()))))
+}
+
+struct Pass<'a> {
+    facts: &'a Facts<'a>,
+    status: MaintenanceTicketStatus,
+    happened: Vec<Happened>,
+    now: Timestamp,
+}
+
+/// Decides.
+pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
+    let mut pass = Pass { facts, status: facts.before.clone(), happened: Vec::new(), now };
+    pass.open();
+    pass.read_actions();
+    pass.follow_the_world();
+    let mut due = clocks::tick(&mut pass.status.clocks, now);
+    pass.escalate();
+    pass.notify();
+    let escalates = pass
+        .status
+        .escalation
+        .as_ref()
+        .filter(|escalation| escalation.state == EscalationState::Running)
+        .and_then(|escalation| escalation.next_time.as_ref())
+        .map(|time| time.0);
+    let opens = pass.change().and(facts.access.opening.as_ref()).and_then(Opening::next_change);
+    let retries = notify::next(&pass.status.notifications);
+    for other in [escalates, opens, retries].into_iter().flatten() {
+        due = Some(due.map_or(other, |due| due.min(other)));
+    }
+    let verdicts = pass.verdicts();
+    Decision { status: pass.status, verdicts, happened: pass.happened, next: due }
+}
+
+impl Pass<'_> {
+    fn phase(&self) -> TicketPhase {
+        self.status.phase.unwrap_or_default()
+    }
+
+    fn change(&self) -> Option<&Change> {
+        self.facts.spec.change.as_ref()
+    }
+
+    fn tell(&mut self, reason: &'static str, note: impl Into<String>, warning: bool) {
+        self.happened.push(Happened { reason, note: note.into(), warning });
+    }
+
+    /// The first pass: priority, clocks, the first call.
+    fn open(&mut self) {
+        let priority = clocks::priority(self.facts.spec.impact, self.facts.spec.urgency);
+        self.status.priority = Some(priority);
+        if self.status.phase.is_some() {
+            return;
+        }
+        self.status.phase = Some(TicketPhase::Open);
+        self.wind(self.facts.created);
+        if self.facts.spec.r#type == TicketType::Incident {
+            self.tell("IncidentOpened", format!("{priority:?}: {}", self.facts.spec.title.in_language("en")), true);
+        }
+    }
+
+    fn wind(&mut self, from: Timestamp) {
+        if self.facts.spec.r#type == TicketType::Change {
+            return;
+        }
+        let limits = clocks::limits(self.facts.clocks, clocks::priority(self.facts.spec.impact, self.facts.spec.urgency));
+        self.status.clocks = clocks::wind(&limits, from);
+        if let Some(due) = &self.facts.spec.due_time {
+            self.status.clocks.iter_mut().filter(|clock| clock.name == ClockName::Resolve).for_each(|clock| clock.due_time = due.clone());
+        }
+        self.status.escalation = clocks::first_call(self.facts.levels, from);
+    }
+
+    fn read_actions(&mut self) {
+        let known = usize::try_from(self.status.observed_actions.unwrap_or_default()).unwrap_or_default();
+        for (index, action) in self.facts.spec.actions.iter().enumerate().skip(known) {
+            if let Err(why) = self.act(action) {
+                self.tell("ActionRefused", format!("{} of {}: {why}", action.action, action.person()), true);
+                let index = i32::try_from(index).unwrap_or(i32::MAX);
+                self.status.refused_actions.push(RefusedAction { index, action: action.action, why });
+                let surplus = self.status.refused_actions.len().saturating_sub(REFUSED);
+                self.status.refused_actions.drain(..surplus);
+            }
+            // A plan that was said counts from here on.
+            self.status.plan_digest = plan_digest(self.facts.spec, index + 1);
+            self.status.observed_actions = i32::try_from(index + 1).ok();
+        }
+        self.status.plan_digest = plan_digest(self.facts.spec, self.facts.spec.actions.len());
+        self.status.observed_actions = i32::try_from(self.facts.spec.actions.len()).ok();
+    }
+
+    fn act(&mut self, action: &TicketAction) -> Result<(), String> {
+        let event = Event::from(action.action);
+        if event == Event::Start
+            && let Some(block) = self.block()
+        {
+            return Err(format!("{}: {}", block.reason.word(), block.message));
+        }
+        let firing = self.firing();
+        if event == Event::Resolve && matches!(action.resolution, None | Some(Resolution::Done)) && firing > 0 {
+            return Err(format!(
+                "{firing} of its alerts fire: it closes by itself when they stop; resolve it as Duplicate or NotReproducible, or Cancel it, if they are wrong"
+            ));
+        }
+        self.go(event)?;
+        match action.action {
+            TicketActionKind::Acknowledge => {
+                self.status.assignee = Some(action.person().to_owned());
+                clocks::meet(&mut self.status.clocks, ClockName::Acknowledge, self.now);
+                self.stop_escalation();
+            }
+            TicketActionKind::Assign => self.status.assignee.clone_from(&action.assignee),
+            TicketActionKind::Note if action.reported == Some(true) => clocks::meet(&mut self.status.clocks, ClockName::Report, self.now),
+            TicketActionKind::Resolve => self.status.resolution = Some(action.resolution.unwrap_or(Resolution::Done)),
+            // Who works on it has it.
+            TicketActionKind::Start if self.status.assignee.is_none() => self.status.assignee = Some(action.person().to_owned()),
+            TicketActionKind::Note
+            | TicketActionKind::Plan
+            | TicketActionKind::Start
+            | TicketActionKind::Done
+            | TicketActionKind::RollBack
+            | TicketActionKind::Suspend
+            | TicketActionKind::Resume
+            | TicketActionKind::Reopen
+            | TicketActionKind::Cancel => {}
+        }
+        Ok(())
+    }
+
+    /// Lets an event happen, with what belongs to entering a phase.
+    fn go(&mut self, event: Event) -> Result<(), String> {
+        let from = self.phase();
+        let to = match next(self.facts.spec.r#type, from, self.status.suspended_phase, event) {
+            Course::Refuse(why) => return Err(why.to_owned()),
+            Course::Stay => return Ok(()),
+            Course::Go(to) => to,
+        };
+        self.status.phase = Some(to);
+        let now = self.now;
+        if from == TicketPhase::Suspended {
+            let since = self.status.suspended_time.take().map_or(now, |time| time.0);
+            self.status.suspended_phase = None;
+            clocks::go_on(&mut self.status.clocks, now.duration_since(since));
+        }
+        match to {
+            TicketPhase::Open => {
+                (self.status.completion_time, self.status.start_time, self.status.resolution, self.status.scheduled_time) = (None, None, None, None);
+                self.wind(now);
+                // Who was told of the first time is told again.
+                self.status.notifications.clear();
+            }
+            TicketPhase::InProgress => {
+                self.status.start_time.get_or_insert(Time(now));
+                clocks::meet(&mut self.status.clocks, ClockName::Acknowledge, now);
+                self.stop_escalation();
+            }
+            TicketPhase::Suspended => {
+                self.status.suspended_phase = Some(from);
+                self.status.suspended_time = Some(Time(now));
+                clocks::pause(&mut self.status.clocks);
+                clocks::meet(&mut self.status.clocks, ClockName::Acknowledge, now);
+                self.stop_escalation();
+            }
+            TicketPhase::Closed | TicketPhase::RolledBack | TicketPhase::Cancelled => self.end(to),
+            TicketPhase::Planned => self.status.scheduled_time = None,
+            TicketPhase::Acknowledged | TicketPhase::Approved | TicketPhase::Scheduled | TicketPhase::Verifying => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, phase: TicketPhase) {
+        self.status.completion_time = Some(Time(self.now));
+        match phase {
+            TicketPhase::RolledBack => self.status.resolution = Some(Resolution::RolledBack),
+            TicketPhase::Cancelled => self.status.resolution = Some(Resolution::Cancelled),
+            TicketPhase::Closed
+            | TicketPhase::Open
+            | TicketPhase::Acknowledged
+            | TicketPhase::Planned
+            | TicketPhase::Approved
+            | TicketPhase::Scheduled
+            | TicketPhase::InProgress
+            | TicketPhase::Verifying
+            | TicketPhase::Suspended => {
+                self.status.resolution.get_or_insert(Resolution::Done);
+            }
+        }
+        if phase == TicketPhase::Cancelled {
+            clocks::stop(&mut self.status.clocks, ClockName::Resolve);
+        } else {
+            clocks::meet(&mut self.status.clocks, ClockName::Resolve, self.now);
+        }
+        // What went away before anybody took it was in time, or was not.
+        clocks::stop(&mut self.status.clocks, ClockName::Acknowledge);
+        clocks::stop(&mut self.status.clocks, ClockName::Report);
+        self.stop_escalation();
+    }
+
+    fn stop_escalation(&mut self) {
+        if let Some(escalation) = &mut self.status.escalation {
+            escalation.state = EscalationState::Stopped;
+        }
+    }
+
+    fn firing(&self) -> usize {
+        self.status.alerts.iter().filter(|alert| alert.state == AlertState::Firing).count()
+    }
+
+    /// What follows from the world: alerts, the plan, agreement, windows. None of these can be refused.
+    fn follow_the_world(&mut self) {
+        if !self.status.alerts.is_empty() && self.firing() == 0 && !self.phase().is_end() {
+            self.status.resolution.get_or_insert(Resolution::Done);
+            let _ = self.go(Event::AlertsResolved);
+            self.tell("IncidentClosed", "none of its alerts fires any more", false);
+        }
+        let Some(class) = self.change().map(|change| change.class) else { return };
+        let required = required_approvals(class);
+        let tally = &self.facts.tally;
+        self.status.approvals = Some(ApprovalCounts {
+            required: i32::try_from(required).unwrap_or(i32::MAX),
+            given: i32::try_from(tally.given.len()).unwrap_or(i32::MAX),
+            by: tally.given.clone(),
+        });
+        if self.status.plan_digest.is_some() {
+            let _ = self.go(Event::Compiled);
+        }
+        let agreed = tally.agrees(required);
+        let _ = self.go(if agreed { Event::Agreed } else { Event::AgreementLost });
+        self.schedule(class);
+    }
+
+    /// A change that is agreed to starts when its window is open; one that missed it waits for the next.
+    fn schedule(&mut self, class: ChangeClass) {
+        if !matches!(self.phase(), TicketPhase::Approved | TicketPhase::Scheduled) {
+            return;
+        }
+        let start = self.facts.access.start(class, self.now);
+        let set = self.status.scheduled_time.as_ref().map(|time| time.0);
+        self.status.scheduled_time = match (start, set) {
+            // Open, and the time that was set has come: it stays what it was.
+            (Some(start), Some(set)) if start <= self.now && set <= self.now => Some(Time(set)),
+            (Some(start), _) => Some(Time(start)),
+            (None, _) => None,
+        };
+        let _ = self.go(if start.is_some() { Event::Scheduled } else { Event::ScheduleLost });
+    }
+
+    /// What keeps a change from starting now.
+    fn block(&self) -> Option<Block> {
+        let change = self.change()?;
+        self.facts.access.block(change.class).or_else(|| self.facts.obstacles.iter().min_by_key(|block| block.reason).cloned())
+    }
+
+    fn escalate(&mut self) {
+        if self.phase() != TicketPhase::Open {
+            return;
+        }
+        let Some(mut escalation) = self.status.escalation.take() else { return };
+        for level in clocks::escalate(&mut escalation, self.facts.levels, self.now) {
+            self.tell("Escalated", format!("nobody has acknowledged it: level {level} is called"), true);
+        }
+        self.status.escalation = Some(escalation);
+    }
+
+    /// Who is on duty is told while nobody has the ticket, and nobody any more when somebody has.
+    fn notify(&mut self) {
+        match (&self.status.escalation, self.phase()) {
+            (Some(escalation), TicketPhase::Open) => {
+                let level = escalation.level.clone();
+                notify::call(&mut self.status.notifications, self.facts.current, self.facts.levels, &level, self.facts.channels, self.now);
+            }
+            (_, _) => notify::drop_pending(&mut self.status.notifications, self.now),
+        }
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let mut verdicts = vec![self.succeeded()];
+        if let Some(change) = self.change() {
+            verdicts.push(self.approved(change));
+            verdicts.push(self.blocked());
+        }
+        if !self.status.clocks.is_empty() {
+            verdicts.push(self.within_clocks());
+        }
+        verdicts
+    }
+
+    fn succeeded(&self) -> Verdict {
+        let phase = self.phase();
+        let word = format!("{:?}", self.status.resolution.unwrap_or(Resolution::Done));
+        match phase {
+            TicketPhase::Closed => {
+                let took = self
+                    .status
+                    .completion_time
+                    .as_ref()
+                    .map(|end| format!("after {}", human_duration(crate::time::whole_seconds(end.0.duration_since(self.facts.created)))));
+                Verdict::good("Succeeded", &word, took.unwrap_or_default())
+            }
+            TicketPhase::RolledBack | TicketPhase::Cancelled => {
+                let why = self
+                    .facts
+                    .spec
+                    .actions
+                    .iter()
+                    .rev()
+                    .find(|action| matches!(action.action, TicketActionKind::RollBack | TicketActionKind::Cancel))
+                    .and_then(|action| action.reason.clone());
+                Verdict::bad("Succeeded", &word, why.unwrap_or_default())
+            }
+            TicketPhase::Open
+            | TicketPhase::Acknowledged
+            | TicketPhase::Planned
+            | TicketPhase::Approved
+            | TicketPhase::Scheduled
+            | TicketPhase::InProgress
+            | TicketPhase::Verifying
+            | TicketPhase::Suspended => {
+                let firing = self.firing();
+                Verdict::unknown("Succeeded", &phase.to_string(), if firing > 0 { format!("{firing} alerts firing") } else { String::new() })
+            }
+        }
+    }
+
+    fn approved(&self, change: &Change) -> Verdict {
+        let (required, tally) = (required_approvals(change.class), &self.facts.tally);
+        if let Some(person) = tally.rejected.first() {
+            return Verdict::bad("Approved", "Rejected", format!("{person} says no"));
+        }
+        if self.status.plan_digest.is_none() {
+            return Verdict::bad("Approved", "NoPlan", "nobody has said how it is done: append the action Plan");
+        }
+        match (required, tally.agrees(required)) {
+            (0, true) => Verdict::good("Approved", "PreApproved", format!("{} changes are approved once for all", change.class)),
+            (_, true) => Verdict::good("Approved", "EnoughApprovals", tally.given.join(", ")),
+            (_, false) => Verdict::bad("Approved", "ApprovalsMissing", format!("{} of {required}; it is never the one who asked for it", tally.given.len())),
+        }
+    }
+
+    fn blocked(&self) -> Verdict {
+        // True is the bad value here: programs ask whether it is blocked.
+        let is = |reason: &str, message: String| Verdict { kind: "Blocked", status: Some(true), reason: reason.to_owned(), message };
+        let phase = self.phase();
+        if phase.is_end() {
+            return Verdict::bad("Blocked", "Finished", "");
+        }
+        match self.block() {
+            Some(block) if matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => {
+                is(block.reason.word(), format!("{}; work is under way all the same: finish it, or RollBack", block.message))
+            }
+            Some(block) => is(block.reason.word(), block.message),
+            None => Verdict::bad("Blocked", "Clear", "no freeze, drill, backup or alert is in the way"),
+        }
+    }
+
+    fn within_clocks(&self) -> Verdict {
+        let state = |name: ClockName| self.status.clocks.iter().find(|clock| clock.name == name).map(|clock| clock.state);
+        let late = |name| matches!(state(name), Some(ClockState::Overdue | ClockState::MetLate));
+        for (name, reason) in [(ClockName::Acknowledge, "AcknowledgeOverdue"), (ClockName::Resolve, "ResolveOverdue"), (ClockName::Report, "ReportOverdue")] {
+            if late(name) {
+                let due = self.status.clocks.iter().find(|clock| clock.name == name).map(|clock| clock.due_time.0.to_string());
+                return Verdict::bad("WithinClocks", reason, format!("{name:?} was due {}", due.unwrap_or_default()));
+            }
+        }
+        let acknowledged = self.status.clocks.iter().find(|clock| clock.name == ClockName::Acknowledge);
+        let message = acknowledged.and_then(|clock| Some((clock.met_time.as_ref()?.0, clock.due_time.0))).map_or_else(String::new, |(met, due)| {
+            format!("acknowledged {} before it was due", human_duration(crate::time::whole_seconds(due.duration_since(met))))
+        });
+        Verdict::good("WithinClocks", "InTime", message)
+    }
+}

@@ -1,0 +1,226 @@
+//! When changes may be made: occurrences of windows, minus freezes.
+//!
+//! A window is open for a class of change from an occurrence's start (inclusive) to its end (exclusive), unless a freeze that doesn't except the class is
+//! in force. Freezes of one window hold for every window of the district.
+
+use crate::{
+    conditions::Verdict,
+    time::{after, human_duration, parse_duration},
+};
+use croner::{Cron, parser::CronParser};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use p861_crds::maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, Recurrence};
+
+/// The zone of schedules where nobody names one.
+pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
+/// The longest that one occurrence may last: what is open for longer is no window.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 31);
+/// So many changes of state are looked at before a window is said to have no end, or never to open.
+const HORIZON: usize = 2_000;
+
+/// A window that can't be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WindowError {
+    /// The time zone is unknown.
+    #[error("time zone {0:?} is unknown: write an IANA name such as Asia/Shanghai")]
+    Zone(String),
+    /// A schedule is no cron pattern.
+    #[error("schedule {schedule:?} can't be read: {why}; write five fields: minute, hour, day of month, month, day of week")]
+    Schedule {
+        /// What was read.
+        schedule: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A duration is none, or too long.
+    #[error("duration {0:?} of a recurrence must be longer than 0s and at most 744h")]
+    Duration(String),
+}
+
+/// A schedule with the time that its occurrences last.
+#[derive(Clone, Debug)]
+struct Recurring {
+    cron: Cron,
+    zone: TimeZone,
+    lasts: SignedDuration,
+}
+
+impl Recurring {
+    fn parse(recurrence: &Recurrence, zone: &TimeZone) -> Result<Self, WindowError> {
+        let cron = parse_schedule(&recurrence.schedule)?;
+        let lasts = parse_duration(&recurrence.duration.0).map_err(|_| WindowError::Duration(recurrence.duration.0.clone()))?;
+        if lasts <= SignedDuration::ZERO || lasts > LONGEST {
+            return Err(WindowError::Duration(recurrence.duration.0.clone()));
+        }
+        Ok(Self { cron, zone: zone.clone(), lasts })
+    }
+
+    /// The end of the occurrence that holds `at`. The latest start decides: it ends last, since all last equally long.
+    fn end_around(&self, at: Timestamp) -> Option<Timestamp> {
+        let start = self.cron.find_previous_occurrence(&at.to_zoned(self.zone.clone()), true).ok()?.timestamp();
+        let end = after(start, self.lasts);
+        (start <= at && at < end).then_some(end)
+    }
+
+    fn next_start(&self, at: Timestamp) -> Option<Timestamp> {
+        let start = self.cron.find_next_occurrence(&at.to_zoned(self.zone.clone()), false).ok()?.timestamp();
+        (start > at).then_some(start)
+    }
+}
+
+/// Reads five cron fields.
+///
+/// # Errors
+/// If they are none.
+pub fn parse_schedule(schedule: &str) -> Result<Cron, WindowError> {
+    let fields = CronParser::builder().seconds(croner::parser::Seconds::Disallowed).year(croner::parser::Year::Disallowed).build();
+    fields.parse(schedule).map_err(|error| WindowError::Schedule { schedule: schedule.to_owned(), why: error.to_string() })
+}
+
+/// The time zone of that name.
+///
+/// # Errors
+/// If nobody knows it.
+pub fn zone(name: &str) -> Result<TimeZone, WindowError> {
+    TimeZone::get(name).map_err(|_| WindowError::Zone(name.to_owned()))
+}
+
+/// A window, ready to be asked.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Its time zone.
+    pub zone: TimeZone,
+    /// Changes that it is for.
+    pub classes: Vec<ChangeClass>,
+    recurring: Vec<Recurring>,
+    dates: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Window {
+    /// Reads a window; `default_zone` is the district's.
+    ///
+    /// # Errors
+    /// If its zone, a schedule or a duration can't be understood.
+    pub fn parse(spec: &MaintenanceWindowSpec, default_zone: &str) -> Result<Self, WindowError> {
+        let zone = zone(spec.time_zone.as_deref().unwrap_or(default_zone))?;
+        let recurring = spec.recurrences.iter().map(|recurrence| Recurring::parse(recurrence, &zone)).collect::<Result<_, _>>()?;
+        let dates = spec.dates.iter().map(|date| (date.start_time.0, date.end_time.0)).collect();
+        Ok(Self { zone, classes: spec.change_classes.clone(), recurring, dates })
+    }
+
+    /// The end of an occurrence that holds `at`, the latest there is.
+    fn end_around(&self, at: Timestamp) -> Option<Timestamp> {
+        let dates = self.dates.iter().filter(|(start, end)| *start <= at && at < *end).map(|(_, end)| *end);
+        self.recurring.iter().filter_map(|recurring| recurring.end_around(at)).chain(dates).max()
+    }
+
+    /// The next start of an occurrence after `at`.
+    fn next_start(&self, at: Timestamp) -> Option<Timestamp> {
+        let dates = self.dates.iter().map(|(start, _)| *start).filter(|start| *start > at);
+        self.recurring.iter().filter_map(|recurring| recurring.next_start(at)).chain(dates).min()
+    }
+
+    fn moment(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp) -> Moment {
+        if let Some(freeze) = freeze_at(freezes, class, at) {
+            return Moment { state: State::Frozen, until: Some(freeze.end_time.0) };
+        }
+        let thaw = freezes.iter().filter(|freeze| holds_for(freeze, class) && freeze.start_time.0 > at).map(|freeze| freeze.start_time.0).min();
+        match self.end_around(at) {
+            Some(end) => Moment { state: State::Open, until: Some(thaw.map_or(end, |thaw| end.min(thaw))) },
+            None => Moment { state: State::Between, until: self.next_start(at) },
+        }
+    }
+
+    /// Whether a change of that class may start at `at`, and when that changes. `freezes` are those of all windows that hold for the district.
+    pub fn at(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp) -> Opening {
+        let first = self.moment(class, freezes, at);
+        let open = first.state == State::Open;
+        let frozen_by = freeze_at(freezes, class, at).map(|freeze| freeze.name.clone());
+        let next_open_time = if open { None } else { self.turns(class, freezes, at, true) };
+        let next_close_time =
+            if open { self.turns(class, freezes, at, false) } else { next_open_time.and_then(|opens| self.turns(class, freezes, opens, false)) };
+        Opening { open, frozen_by, next_open_time, next_close_time }
+    }
+
+    /// The first moment from `from` on at which it is open, or is not.
+    fn turns(&self, class: ChangeClass, freezes: &[Freeze], from: Timestamp, open: bool) -> Option<Timestamp> {
+        let mut at = from;
+        for _ in 0..HORIZON {
+            let moment = self.moment(class, freezes, at);
+            if (moment.state == State::Open) == open {
+                return Some(at);
+            }
+            // A moment that ends where it began would stand still for ever.
+            at = moment.until.filter(|until| *until > at)?;
+        }
+        None
+    }
+
+    /// The same over all its classes: open if it is for one of them.
+    pub fn over_all(&self, freezes: &[Freeze], at: Timestamp) -> Opening {
+        let all: Vec<Opening> = self.classes.iter().map(|class| self.at(*class, freezes, at)).collect();
+        if let Some(open) = all.iter().filter(|opening| opening.open).max_by_key(|opening| opening.next_close_time.unwrap_or(Timestamp::MAX)) {
+            return open.clone();
+        }
+        all.into_iter().min_by_key(|opening| opening.next_open_time.unwrap_or(Timestamp::MAX)).unwrap_or_default()
+    }
+}
+
+/// A freeze of `class` that is in force: the one that ends last.
+pub fn freeze_at(freezes: &[Freeze], class: ChangeClass, at: Timestamp) -> Option<&Freeze> {
+    freezes.iter().filter(|freeze| holds_for(freeze, class) && freeze.start_time.0 <= at && at < freeze.end_time.0).max_by_key(|freeze| freeze.end_time.0)
+}
+
+fn holds_for(freeze: &Freeze, class: ChangeClass) -> bool {
+    !freeze.except.contains(&class)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Frozen,
+    Between,
+}
+
+/// What holds at a moment, and until when at least.
+struct Moment {
+    state: State,
+    until: Option<Timestamp>,
+}
+
+/// Whether a window is open, and when that changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// A change may start now.
+    pub open: bool,
+    /// The freeze in force.
+    pub frozen_by: Option<String>,
+    /// When it opens; none while it is open, or if it never does.
+    pub next_open_time: Option<Timestamp>,
+    /// When it closes after that; none if no end is in sight.
+    pub next_close_time: Option<Timestamp>,
+}
+
+impl Opening {
+    /// When to look again: at the next change.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        if self.open { self.next_close_time } else { self.next_open_time }
+    }
+}
+
+/// What the window says of itself.
+pub fn verdict(opening: &Opening, zone: &TimeZone) -> Verdict {
+    let local = |time: Timestamp| time.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
+    let opens = match (opening.next_open_time, opening.next_close_time) {
+        (Some(opens), Some(closes)) => format!("opens {} for {}", local(opens), human_duration(closes.duration_since(opens))),
+        (Some(opens), None) => format!("opens {}, with no end in sight", local(opens)),
+        (None, _) => "never opens again: add recurrences or dates".to_owned(),
+    };
+    match (&opening.frozen_by, opening.open) {
+        (_, true) => {
+            Verdict::good("Open", "Open", opening.next_close_time.map_or_else(|| "no end is in sight".to_owned(), |closes| format!("until {}", local(closes))))
+        }
+        (Some(freeze), false) => Verdict::bad("Open", "Frozen", format!("freeze {freeze} is in force; {opens}")),
+        (None, false) => Verdict::bad("Open", "BetweenOccurrences", opens),
+    }
+}

@@ -1,0 +1,202 @@
+//! Posts of Alertmanager: what is refused, which ticket has them, and that no order of posts does harm.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use p861_core::maintenance::alerts::{Intake, MOST, Place, Post, Refusal, intake, parse, place};
+use p861_crds::{
+    District, MaintenanceTicket, MaintenanceTicketStatus,
+    maintenance::ticket::{AlertState, TicketAlert, TicketPhase},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const GROUP: &str = "{}/{district=\"shinan\"}:{alertname=\"P861SiteUnreachable\", site=\"xinxi-dasha\"}";
+
+fn start(minutes: i64) -> Timestamp {
+    "2026-12-07T19:04:10Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+}
+
+fn alert(name: &str, number: u32, firing: bool, minutes: i64, labels: Value) -> Value {
+    let mut all = json!({"alertname": name, "severity": "critical", "district": "shinan"});
+    all.as_object_mut().unwrap().extend(labels.as_object().unwrap().clone());
+    let end = if firing { "0001-01-01T00:00:00Z".to_owned() } else { start(minutes + 30).to_string() };
+    json!({"status": if firing { "firing" } else { "resolved" }, "labels": all, "annotations": {"summary": format!("{name} says so"), "summary_zh": "如此"},
+        "startsAt": start(minutes).to_string(), "endsAt": end, "generatorURL": "", "fingerprint": format!("{number:016x}")})
+}
+
+fn post(alerts: Vec<Value>) -> Post {
+    parse(json!({"version": "4", "groupKey": GROUP, "truncatedAlerts": 0, "status": "firing", "receiver": "p861", "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://x", "alerts": alerts}).to_string().as_bytes()).unwrap()
+}
+
+fn decide(group: &str, post: &Post, tickets: &[MaintenanceTicket]) -> Intake {
+    intake("laoshan-dr", group, &post.alerts, tickets, &TimeZone::get("Asia/Shanghai").unwrap())
+}
+
+/// A district's tickets, as posts change them.
+#[derive(Default)]
+struct Desk(Vec<MaintenanceTicket>);
+
+impl Desk {
+    fn take(&mut self, group: &str, post: &Post) -> Intake {
+        let intake = decide(group, post, &self.0);
+        match intake.clone() {
+            Intake::Open { name, spec, alerts } => {
+                assert!(self.0.iter().all(|ticket| ticket.metadata.name.as_deref() != Some(&name)), "{name} is opened twice");
+                let mut ticket = MaintenanceTicket::new(&name, *spec);
+                ticket.status = Some(MaintenanceTicketStatus { phase: Some(TicketPhase::Open), alerts, ..MaintenanceTicketStatus::default() });
+                self.0.push(ticket);
+            }
+            Intake::Join { name, alerts } => {
+                self.0.iter_mut().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)).unwrap().status.as_mut().unwrap().alerts = alerts
+            }
+            Intake::Known => {}
+        }
+        // What a pass over the ticket does when its alerts have ended.
+        for status in self.0.iter_mut().filter_map(|ticket| ticket.status.as_mut()) {
+            if !status.alerts.is_empty() && status.alerts.iter().all(|alert| alert.state == AlertState::Resolved) {
+                status.phase = Some(TicketPhase::Closed);
+            }
+        }
+        intake
+    }
+
+    fn alerts(&self, index: usize) -> &[TicketAlert] {
+        &self.0[index].status.as_ref().unwrap().alerts
+    }
+
+    fn phase(&self, index: usize) -> TicketPhase {
+        self.0[index].status.as_ref().unwrap().phase.unwrap()
+    }
+}
+
+#[test]
+fn a_group_becomes_one_incident_that_is_named_after_it_and_closed_with_it() {
+    let mut desk = Desk::default();
+    let fires = post(vec![alert("P861SiteUnreachable", 1, true, 0, json!({"site": "xinxi-dasha"}))]);
+    let Intake::Open { name, spec, .. } = desk.take(GROUP, &fires) else { panic!("no ticket was opened") };
+    assert!(name.starts_with("inc-20261208-") && name.len() == "inc-20261208-3f9a".len(), "the district's day, not that of UTC: {name}");
+    assert_eq!(spec.title.in_language("zh"), "如此");
+    assert_eq!((spec.affects.site_refs[0].name.as_str(), spec.incident.as_ref().unwrap().runbook.as_deref()), ("xinxi-dasha", Some("P861SiteUnreachable")));
+    assert_eq!(desk.take(GROUP, &fires), Intake::Known, "posted twice, opened once");
+    let ended = post(vec![alert("P861SiteUnreachable", 1, false, 0, json!({"site": "xinxi-dasha"}))]);
+    assert!(matches!(desk.take(GROUP, &ended), Intake::Join { .. }));
+    assert_eq!(desk.phase(0), TicketPhase::Closed);
+    assert_eq!(desk.take(GROUP, &fires), Intake::Known, "a late post opens nothing again");
+    let anew = post(vec![alert("P861SiteUnreachable", 1, true, 90, json!({"site": "xinxi-dasha"}))]);
+    assert!(matches!(desk.take(GROUP, &anew), Intake::Open { .. }), "another beginning is another ticket");
+}
+
+#[test]
+fn three_hundred_alerts_of_a_dead_site_are_one_ticket() {
+    let mut desk = Desk::default();
+    desk.take(GROUP, &post(vec![alert("P861SiteUnreachable", 1, true, 0, json!({"site": "xinxi-dasha"}))]));
+    for number in 0..300 {
+        let name = format!("Alert{}", number % 7);
+        let group = format!("{{}}:{{alertname=\"{name}\", instance=\"{number}\"}}");
+        let joined = desk.take(&group, &post(vec![alert(&name, 100 + number, true, 1, json!({"site": "xinxi-dasha", "instance": number.to_string()}))]));
+        assert!(matches!(joined, Intake::Join { .. }), "{joined:?}");
+    }
+    assert_eq!((desk.0.len(), desk.alerts(0).len()), (1, 301));
+    // Another site's alert is another's ticket.
+    desk.take("other", &post(vec![alert("Alert1", 900, true, 1, json!({"site": "laoshan-dr"}))]));
+    assert_eq!(desk.0.len(), 2);
+}
+
+#[test]
+fn a_group_that_alertmanager_renames_is_found_by_its_alerts() {
+    let mut desk = Desk::default();
+    desk.take(GROUP, &post(vec![alert("A", 1, true, 0, json!({})), alert("B", 2, true, 0, json!({}))]));
+    desk.take("{}/{}:{}", &post(vec![alert("B", 2, false, 0, json!({}))]));
+    assert_eq!(desk.0.len(), 1);
+    assert_eq!(desk.alerts(0).iter().filter(|alert| alert.state == AlertState::Firing).count(), 1);
+}
+
+#[test]
+fn what_a_person_has_ended_stays_ended_until_the_trouble_begins_anew() {
+    let mut desk = Desk::default();
+    let fires = post(vec![alert("A", 1, true, 0, json!({}))]);
+    desk.take(GROUP, &fires);
+    desk.0[0].status.as_mut().unwrap().phase = Some(TicketPhase::Cancelled);
+    assert_eq!(desk.take(GROUP, &fires), Intake::Known);
+}
+
+#[test]
+fn an_alert_belongs_to_its_district_or_to_those_of_its_site_or_to_the_city() {
+    let district = |name: &str, site: &str| -> District {
+        let spec = json!({"code": "370202", "names": {"en": name}, "sites": [{"siteRef": {"name": site}, "role": "Primary"}]});
+        District::new(name, serde_json::from_value(spec).unwrap())
+    };
+    let districts = [district("shinan", "xinxi-dasha"), district("shibei", "xinxi-dasha"), district("jimo", "jimo")];
+    let of = |labels: Value| place(&post(vec![alert("A", 1, true, 0, labels)]).alerts[0], &districts);
+    let namespaces = |names: &[&str]| Place::Districts(names.iter().map(ToString::to_string).collect());
+    assert_eq!(of(json!({"site": "jimo"})), namespaces(&["shinan"]), "its own word comes first");
+    assert_eq!(of(json!({"district": "", "site": "xinxi-dasha"})), namespaces(&["shibei", "shinan"]));
+    assert_eq!(of(json!({"district": ""})), Place::City);
+    assert!(matches!(of(json!({"district": "atlantis"})), Place::Unknown(_)));
+    assert_eq!(place(&post(vec![alert("P861TicketOverdue", 1, true, 0, json!({}))]).alerts[0], &districts), Place::None, "no ticket about tickets");
+}
+
+#[test]
+fn what_is_no_post_is_refused_with_what_is_wrong() {
+    let good = alert("A", 1, true, 0, json!({}));
+    let with = |change: fn(&mut Value)| {
+        let mut alert = good.clone();
+        change(&mut alert);
+        json!({"version": "4", "groupKey": "g", "alerts": [alert]})
+    };
+    for (body, word, words) in [
+        (json!(null), "malformed", "no post"),
+        (json!({"version": "3", "groupKey": "g", "alerts": []}), "version", "version 4"),
+        (json!({"version": "4", "groupKey": "", "alerts": []}), "malformed", "groupKey"),
+        (json!({"version": "4", "groupKey": "g", "alerts": vec![good.clone(); MOST + 1]}), "tooMany", "max_alerts"),
+        (with(|alert| alert["fingerprint"] = "../../etc".into()), "malformed", "fingerprint"),
+        (with(|alert| alert["labels"]["alertname"] = "".into()), "malformed", "alertname"),
+        (with(|alert| alert["labels"]["alertname"] = "a\u{1b}[2J".into()), "malformed", "alertname"),
+        (with(|alert| alert["status"] = "maybe".into()), "malformed", "neither"),
+        (with(|alert| alert["startsAt"] = "yesterday".into()), "malformed", "no post"),
+        (with(|alert| alert["labels"] = json!(["a"])), "malformed", "no post"),
+    ] {
+        let refusal: Refusal = parse(body.to_string().as_bytes()).unwrap_err();
+        assert!(refusal.word() == word && refusal.to_string().contains(words), "{body}: {refusal}");
+    }
+}
+
+fn posts() -> impl Strategy<Value = Vec<(u32, bool, i64)>> {
+    prop::collection::vec((1..4u32, any::<bool>(), prop::sample::select(vec![0i64, 60, 120])), 1..20)
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = parse(&bytes);
+    }
+
+    #[test]
+    fn no_text_that_almost_is_a_post_makes_it_panic(version in "4?", group in ".{0,40}", name in ".{0,140}", fingerprint in "[0-9a-zA-Z/]{0,40}", start in "[0-9TZ:+.-]{0,30}", end in prop::option::of("[0-9TZ:+.-]{0,30}")) {
+        let body = json!({"version": version, "groupKey": group, "alerts": [{"status": "firing", "labels": {"alertname": name}, "startsAt": start, "endsAt": end, "fingerprint": fingerprint}]});
+        if let Ok(post) = parse(body.to_string().as_bytes()) {
+            prop_assert!(!post.group_key.is_empty() && post.alerts.len() == 1);
+            let _ = decide(&post.group_key.clone(), &post, &[]);
+        }
+    }
+
+    #[test]
+    fn posts_in_any_order_and_twice_open_each_beginning_once_and_never_take_an_end_back(posts in posts()) {
+        let mut desk = Desk::default();
+        let mut ended = std::collections::BTreeSet::new();
+        for (number, firing, minutes) in posts {
+            let one = post(vec![alert("A", number, firing, minutes, json!({}))]);
+            desk.take(GROUP, &one);
+            prop_assert_eq!(desk.take(GROUP, &one), Intake::Known, "the same again");
+            for ticket in 0..desk.0.len() {
+                for alert in desk.alerts(ticket) {
+                    let key = (ticket, alert.fingerprint.clone(), alert.start_time.0);
+                    if alert.state == AlertState::Resolved { ended.insert(key); } else { prop_assert!(!ended.contains(&key), "{:?} began again at the same moment", alert); }
+                }
+            }
+        }
+        let names: std::collections::BTreeSet<_> = desk.0.iter().map(|ticket| ticket.metadata.name.clone()).collect();
+        prop_assert_eq!(names.len(), desk.0.len());
+        let open = desk.0.iter().filter(|ticket| !ticket.status.as_ref().unwrap().phase.unwrap().is_end()).count();
+        prop_assert!(open <= 1, "{} open tickets of one group", open);
+    }
+}

@@ -1,0 +1,132 @@
+//! Who may do what: a district's people get the roles of the chart, in the district's own namespaces and nowhere else, on the hub and on its sites.
+
+use super::is_allotted;
+use crate::{
+    context::Context,
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+};
+use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use p861_core::conditions::Verdict;
+use p861_crds::{
+    District,
+    names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL},
+    platform::district::Role,
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Value of [`ROLE_LABEL`]: with it a binding is left out of backups, so that a copy of an application lets nobody in.
+const ACCESS: &str = "access";
+
+/// Who has which role; a role that the District names twice has everybody of both.
+fn people(district: &District) -> BTreeMap<Role, Vec<Value>> {
+    let subject = |kind: &str, name: &String| json!({"kind": kind, "apiGroup": "rbac.authorization.k8s.io", "name": name});
+    let mut people: BTreeMap<Role, Vec<Value>> = BTreeMap::new();
+    for binding in &district.spec.role_bindings {
+        let subjects = binding.groups.iter().map(|name| subject("Group", name)).chain(binding.users.iter().map(|name| subject("User", name)));
+        let all = people.entry(binding.role).or_default();
+        for one in subjects {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    people
+}
+
+fn word(role: Role) -> String {
+    format!("{role:?}").to_lowercase()
+}
+
+/// Binds the roles everywhere. A site that can't be reached leaves the others bound, and is said.
+pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
+    let people = people(district);
+    let hub: BTreeSet<String> = [district.hub_namespace().to_owned()].into();
+    bind(context, &context.client, district, &people, "p861-role", &hub).await?;
+    let mut bound = 0;
+    let mut unbound = Vec::new();
+    for site in &district.spec.sites {
+        match on_site(context, district, &people, &site.site_ref.name).await {
+            Ok(()) => bound += 1,
+            Err(error) => unbound.push((error.reason(), format!("{}: {error}", site.site_ref.name))),
+        }
+    }
+    Ok(match unbound.first() {
+        None => Verdict::good("AccessApplied", "RolesBound", format!("{} roles bound on the hub and on {bound} sites", people.len())),
+        Some((reason, message)) => Verdict::bad("AccessApplied", reason, message.clone()),
+    })
+}
+
+async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &str) -> Result<()> {
+    let client = context.sites.client(site).await?;
+    let namespaces = Api::<Namespace>::all(client.clone()).list(&ListParams::default()).await.tried(|| format!("list the namespaces of {site}"))?.items;
+    // A drill's copy holds live data: it is for the drill, and not for everybody who may look at the original.
+    let ours = namespaces
+        .iter()
+        .filter(|namespace| namespace.metadata.deletion_timestamp.is_none() && !namespace.labels().contains_key(DRILL_LABEL))
+        .map(kube::ResourceExt::name_any)
+        .filter(|name| is_allotted(district, name))
+        .collect();
+    bind(context, &client, district, people, "p861-site-role", &ours).await
+}
+
+/// Every namespace gets a binding for each role that has people, and loses those of ours that it should not have.
+async fn bind(
+    context: &Context,
+    client: &Client,
+    district: &District,
+    people: &BTreeMap<Role, Vec<Value>>,
+    prefix: &str,
+    namespaces: &BTreeSet<String>,
+) -> Result<()> {
+    let owner = district.name_any();
+    let ours = ListParams::default().labels(&format!("{DISTRICT_LABEL}={owner}"));
+    let listed = Api::<RoleBinding>::all(client.clone()).list(&ours).await.tried(|| format!("list the role bindings of district {owner}"))?.items;
+    let mut there: BTreeMap<(String, String), RoleBinding> = listed
+        .into_iter()
+        .filter(|binding| binding.role_ref.name.starts_with(prefix))
+        .map(|binding| ((binding.namespace().unwrap_or_default(), binding.name_any()), binding))
+        .collect();
+    for namespace in namespaces {
+        for (role, subjects) in people.iter().filter(|(_, subjects)| !subjects.is_empty()) {
+            let name = format!("{prefix}-{}", word(*role));
+            let known = there.remove(&(namespace.clone(), name.clone()));
+            let alike = |binding: &RoleBinding| {
+                serde_json::to_value(&binding.subjects).is_ok_and(|found| found == json!(subjects))
+                    && binding.labels().get(ROLE_LABEL).is_some_and(|label| label == ACCESS)
+            };
+            if known.as_ref().is_some_and(alike) {
+                continue;
+            }
+            let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": name, "labels": {DISTRICT_LABEL: owner, ROLE_LABEL: ACCESS}},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": subjects});
+            let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+            if known.is_none() && bindings.get_opt(&name).await.tried(|| format!("read role binding {name} in {namespace}"))?.is_some() {
+                return Err(Error::invalid(
+                    "NotOurs",
+                    format!("role binding {name} in {namespace} is there without label {DISTRICT_LABEL}={owner}: delete it, or label it to hand it over"),
+                ));
+            }
+            context.leadership.ensure()?;
+            bindings
+                .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+                .await
+                .tried(|| format!("bind role {} in {namespace}", word(*role)))?;
+        }
+    }
+    for ((namespace, name), binding) in there {
+        context.leadership.ensure()?;
+        let only_this =
+            DeleteParams { preconditions: Some(kube::api::Preconditions { uid: binding.uid(), resource_version: None }), ..DeleteParams::default() };
+        match Api::<RoleBinding>::namespaced(client.clone(), &namespace).delete(&name, &only_this).await {
+            Err(error) if is_not_found(&error) || is_conflict(&error) => {}
+            result => drop(result.tried(|| format!("take role binding {name} in {namespace} back"))?),
+        }
+    }
+    Ok(())
+}

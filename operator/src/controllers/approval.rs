@@ -1,0 +1,73 @@
+//! Approval: does it count.
+
+use super::{
+    all,
+    ticket::{subject as ticket_subject, words},
+    window::until,
+};
+use crate::{
+    context::Context,
+    drive::{Drive, announce, record},
+    error::{Result, Tried as _},
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt as _};
+use p861_core::{
+    conditions,
+    maintenance::approval::{Subject, count, verdict},
+};
+use p861_crds::{Approval, Drill, MaintenanceTicket, maintenance::approval::SubjectKind};
+use std::{sync::Arc, time::Duration};
+
+/// How often an approval is looked at, at most: what it is about may change or go.
+const PERIOD: Duration = Duration::from_secs(15);
+
+/// The controller.
+pub struct ApprovalDriver;
+
+impl Drive for ApprovalDriver {
+    type Kind = Approval;
+    const CONDITION: &'static str = "Counted";
+
+    async fn pass(&self, context: &Context, approval: Arc<Approval>, now: Timestamp) -> Result<Duration> {
+        let (name, namespace) = (approval.name_any(), approval.namespace().unwrap_or_default());
+        let subject = subject_of(context, &namespace, &approval).await?;
+        let approvals: Vec<Approval> = all(&context.client, &namespace).await?;
+        let tally = count(subject.as_ref(), approval.spec.purpose, &words(&approvals, &approval.spec.subject_ref.uid), now);
+        // It may be younger than the list.
+        let Some(result) = tally.words.get(&name).copied() else { return Ok(Duration::from_millis(500)) };
+        let verdict = verdict(result, &tally, subject.as_ref().map_or(0, |subject| subject.required));
+        let mut status = approval.status.clone().unwrap_or_default();
+        let counted_before = status.conditions.first().map(|condition| (condition.status.clone(), condition.reason.clone()));
+        status.observed_generation = approval.metadata.generation;
+        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), approval.metadata.generation, now);
+        record(context, approval.as_ref(), approval.status.as_ref(), &status).await?;
+        if !verdict.holds() && counted_before.is_none_or(|(_, reason)| reason != verdict.reason) {
+            announce(&context.client, &context.identity, approval.as_ref(), "ApprovalRefused", &format!("{}: {}", verdict.reason, verdict.message), true).await;
+        }
+        Ok(until(tally.expires, now).min(PERIOD))
+    }
+}
+
+/// What it is about, if that is still there.
+async fn subject_of(context: &Context, namespace: &str, approval: &Approval) -> Result<Option<Subject>> {
+    let about = &approval.spec.subject_ref;
+    match about.kind {
+        SubjectKind::MaintenanceTicket => {
+            let tickets: Api<MaintenanceTicket> = Api::namespaced(context.client.clone(), namespace);
+            let ticket = tickets.get_opt(&about.name).await.tried(|| format!("read ticket {}", about.name))?;
+            Ok(ticket.as_ref().map(ticket_subject))
+        }
+        SubjectKind::Drill => {
+            let drills: Api<Drill> = Api::namespaced(context.client.clone(), namespace);
+            let drill = drills.get_opt(&about.name).await.tried(|| format!("read drill {}", about.name))?;
+            Ok(drill.map(|drill| Subject {
+                uid: drill.uid().unwrap_or_default(),
+                requester: drill.spec.requested_by.clone(),
+                digest: drill.status.as_ref().and_then(|status| status.plan_digest.clone()),
+                started: drill.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+                required: 1,
+            }))
+        }
+    }
+}

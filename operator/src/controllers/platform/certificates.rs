@@ -1,0 +1,149 @@
+//! When certificates end: those of gateways and ingresses, out of their TLS Secrets, and the API server's own, as it shows it. Only the public half is looked at.
+
+use crate::{
+    context::Context,
+    error::{Error, Result},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use p861_core::platform::{certificate, facts::CertificateFacts};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use std::{
+    collections::HashMap,
+    net::{TcpStream, ToSocketAddrs as _},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How long what was read is believed.
+const BELIEVED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+/// How long an API server may take to show its certificate.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was read, and when.
+#[derive(Default)]
+pub struct Certificates {
+    read: Mutex<HashMap<String, (Timestamp, std::result::Result<Timestamp, String>)>>,
+}
+
+impl Certificates {
+    fn known(&self, key: &str, now: Timestamp) -> Option<std::result::Result<Timestamp, String>> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.get(key).filter(|(at, _)| now.duration_since(*at) < BELIEVED).map(|(_, expires)| expires.clone())
+    }
+
+    fn learn(&self, key: String, now: Timestamp, expires: &std::result::Result<Timestamp, String>) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        // What nobody asks about any more is forgotten.
+        read.retain(|_, (at, _)| now.duration_since(*at) < BELIEVED * 4);
+        read.insert(key, (now, expires.clone()));
+    }
+
+    /// The certificate of a TLS Secret.
+    pub async fn of_secret(&self, client: &Client, site: &str, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
+        let key = format!("{site}/{namespace}/{name}");
+        let expires = match self.known(&key, now) {
+            Some(known) => known,
+            None => {
+                let read = read_secret(client, namespace, name).await;
+                self.learn(key, now, &read);
+                read
+            }
+        };
+        CertificateFacts { name: format!("Secret {namespace}/{name}"), expires }
+    }
+
+    /// The certificate of a site's API server.
+    pub async fn of_api_server(&self, context: &Context, site: &str, now: Timestamp) -> CertificateFacts {
+        let key = format!("{site} API server");
+        let expires = match self.known(&key, now) {
+            Some(known) => known,
+            None => {
+                let read = shown_by(context, site).await.map_err(|error| error.to_string());
+                self.learn(key, now, &read);
+                read
+            }
+        };
+        CertificateFacts { name: "the API server".into(), expires }
+    }
+}
+
+async fn read_secret(client: &Client, namespace: &str, name: &str) -> std::result::Result<Timestamp, String> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = match secrets.get_opt(name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Err("the Secret doesn't exist".into()),
+        Err(kube::Error::Api(status)) if status.code == 403 => return Err("the operator may not read it: set site.readCertificates in chart p861 there".into()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let text = secret.data.as_ref().and_then(|data| data.get("tls.crt")).ok_or("the Secret has no key tls.crt")?;
+    certificate::end_of_pem(&text.0).map_err(|error| format!("tls.crt: {error}"))
+}
+
+/// Asks the API server for its certificate, as anybody may who connects to it.
+async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
+    let address = context.sites.address(site).await?;
+    let host = address.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = address.port_u16().unwrap_or(443);
+    let what = format!("{host}:{port}");
+    let shown = tokio::task::spawn_blocking(move || handshake(&host, port)).await.map_err(|error| Error::Internal(error.to_string()))?;
+    shown.map_err(|message| Error::transient("CertificateUnreadable", format!("{what}: {message}")))
+}
+
+fn handshake(host: &str, port: u16) -> std::result::Result<Timestamp, String> {
+    let address = (host, port).to_socket_addrs().map_err(|error| error.to_string())?.next().ok_or("the name has no address")?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(Onlooker)).with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())?;
+    while connection.is_handshaking() && connection.peer_certificates().is_none() {
+        connection.complete_io(&mut stream).map_err(|error| error.to_string())?;
+    }
+    let shown = connection.peer_certificates().and_then(|chain| chain.first()).ok_or("it shows no certificate")?;
+    certificate::end_of(shown).map_err(|error| error.to_string())
+}
+
+/// Nothing is sent over this connection and nothing of it is believed but a date: whether the certificate is to be trusted is decided by those who use it.
+#[derive(Debug)]
+struct Onlooker;
+
+impl ServerCertVerifier for Onlooker {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}

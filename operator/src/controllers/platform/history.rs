@@ -1,0 +1,54 @@
+//! What was used, day by day, in a ConfigMap that the Platform owns: a forecast has nothing else to stand on.
+
+use crate::{
+    context::Context,
+    error::{Error, Result, Tried as _},
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Resource as _, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use p861_core::platform::forecast::{Sample, extend};
+use p861_crds::{
+    Platform,
+    names::{FIELD_MANAGER, PLATFORM_LABEL},
+};
+use serde_json::json;
+
+/// The key of the records.
+const KEY: &str = "samples.json";
+
+fn name_of(platform: &Platform) -> String {
+    format!("{}-platform-history", platform.name_any())
+}
+
+fn maps(context: &Context, platform: &Platform) -> Api<ConfigMap> {
+    Api::namespaced(context.client.clone(), &platform.namespace().unwrap_or_default())
+}
+
+/// The records. What can't be read is not thrown away: an error says which object to look at.
+pub async fn read(context: &Context, platform: &Platform) -> Result<Vec<Sample>> {
+    let name = name_of(platform);
+    let map = maps(context, platform).get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
+    let Some(text) = map.and_then(|map| map.data?.remove(KEY)) else { return Ok(Vec::new()) };
+    serde_json::from_str(&text).map_err(|error| {
+        Error::invalid("HistoryUnreadable", format!("ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded"))
+    })
+}
+
+/// Adds today's record, if there is none yet.
+pub async fn record(context: &Context, platform: &Platform, history: &[Sample], next: Sample) -> Result<()> {
+    let Some(all) = extend(history, next) else { return Ok(()) };
+    let name = name_of(platform);
+    let text = serde_json::to_string(&all).map_err(|error| Error::Internal(error.to_string()))?;
+    context.leadership.ensure()?;
+    let document = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "labels": {PLATFORM_LABEL: platform.name_any()}, "ownerReferences": [platform.controller_owner_ref(&())]},
+        "data": {KEY: text}});
+    maps(context, platform)
+        .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+        .await
+        .tried(|| format!("write ConfigMap {name}"))?;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! What a site has, read once a minute for all districts on it: nodes and pods are many, and no district's own.
+
+use crate::{
+    controllers::site::is_ready,
+    error::{Result, Tried as _},
+};
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        core::v1::{Container, Namespace, Node, PersistentVolumeClaim, Pod},
+        networking::v1::Ingress,
+        storage::v1::StorageClass,
+    },
+    apimachinery::pkg::api::resource::Quantity,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::ListParams,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use p861_core::platform::{
+    facts::{Amounts, NodeFacts},
+    quota,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Objects that a page of a list holds.
+const PAGE: u32 = 500;
+
+/// What a site has.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Nodes with what their pods ask for.
+    pub nodes: Vec<NodeFacts>,
+    /// Names of StorageClasses.
+    pub storage_classes: BTreeSet<String>,
+    /// Names of VolumeSnapshotClasses; none if the kind isn't served.
+    pub snapshot_classes: Option<BTreeSet<String>>,
+    /// Bytes that claims ask for, by StorageClass.
+    pub claims: BTreeMap<String, i64>,
+    /// What each namespace uses, in the words of ResourceQuota.
+    pub usage: BTreeMap<String, BTreeMap<String, i64>>,
+    /// Namespaces with their labels.
+    pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// TLS Secrets that Ingresses name, by namespace.
+    pub tls_secrets: BTreeMap<String, BTreeSet<String>>,
+    /// ValidatingAdmissionPolicies, and whether they are bound.
+    pub admission_policies: BTreeMap<String, bool>,
+}
+
+/// A resource by group, version, kind and plural.
+pub fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+/// Every object of a list, page by page.
+pub async fn everything<K>(api: &Api<K>, what: &str) -> Result<Vec<K>>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let mut all = Vec::new();
+    let mut parameters = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list(&parameters).await.tried(|| format!("list {what}"))?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = ListParams::default().limit(PAGE).continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// Objects of a kind that the site may not serve; none if it doesn't.
+pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Vec<DynamicObject>>> {
+    match Api::<DynamicObject>::all_with(client.clone(), resource).list(&ListParams::default()).await {
+        Ok(list) => Ok(Some(list.items)),
+        Err(error) if crate::error::is_not_found(&error) => Ok(None),
+        Err(error) => Err(error).tried(|| format!("list {}", resource.plural)),
+    }
+}
+
+/// Reads everything.
+pub async fn read(client: &Client) -> Result<Inventory> {
+    let mut inventory = Inventory::default();
+    let nodes = everything(&Api::<Node>::all(client.clone()), "the nodes").await?;
+    let pods = everything(&Api::<Pod>::all(client.clone()), "the pods").await?;
+    let claims = everything(&Api::<PersistentVolumeClaim>::all(client.clone()), "the claims").await?;
+    let classes = everything(&Api::<StorageClass>::all(client.clone()), "the storage classes").await?;
+    let namespaces = everything(&Api::<Namespace>::all(client.clone()), "the namespaces").await?;
+    let ingresses = everything(&Api::<Ingress>::all(client.clone()), "the ingresses").await?;
+    let mut asked: BTreeMap<String, Amounts> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| is_alive(pod)) {
+        let requests = |resource: &str| pod_amount(pod, resource, false);
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
+            *asked.entry(node).or_default() += Amounts { cpu: requests("cpu"), memory: requests("memory"), pods: 1 };
+        }
+        let usage = inventory.usage.entry(pod.namespace().unwrap_or_default()).or_default();
+        let limits = |resource: &str| pod_amount(pod, resource, true);
+        for (resource, amount) in [
+            ("pods", 1),
+            ("cpu", requests("cpu")),
+            ("requests.cpu", requests("cpu")),
+            ("memory", requests("memory")),
+            ("requests.memory", requests("memory")),
+            ("limits.cpu", limits("cpu")),
+            ("limits.memory", limits("memory")),
+        ] {
+            *usage.entry(resource.to_owned()).or_default() += amount;
+        }
+    }
+    for claim in &claims {
+        let spec = claim.spec.as_ref();
+        let class = spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
+        let bytes = spec
+            .and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"))
+            .and_then(|quantity| quota::read("requests.storage", &quantity.0))
+            .unwrap_or_default();
+        *inventory.claims.entry(class.clone()).or_default() += bytes;
+        let usage = inventory.usage.entry(claim.namespace().unwrap_or_default()).or_default();
+        *usage.entry("requests.storage".into()).or_default() += bytes;
+        *usage.entry("persistentvolumeclaims".into()).or_default() += 1;
+        *usage.entry(format!("{class}.storageclass.storage.k8s.io/requests.storage")).or_default() += bytes;
+        *usage.entry(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims")).or_default() += 1;
+    }
+    inventory.nodes = nodes.iter().map(|node| node_facts(node, &asked)).collect();
+    inventory.storage_classes = classes.iter().map(kube::ResourceExt::name_any).collect();
+    inventory.snapshot_classes = served(client, &resource("snapshot.storage.k8s.io", "v1", "VolumeSnapshotClass", "volumesnapshotclasses"))
+        .await?
+        .map(|items| items.iter().map(kube::ResourceExt::name_any).collect());
+    inventory.namespaces = namespaces
+        .into_iter()
+        .filter(|namespace| namespace.metadata.deletion_timestamp.is_none())
+        .map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default()))
+        .collect();
+    for ingress in ingresses {
+        let names = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten()).filter_map(|tls| tls.secret_name.clone());
+        inventory.tls_secrets.entry(ingress.namespace().unwrap_or_default()).or_default().extend(names);
+    }
+    inventory.admission_policies = admission_policies(client).await?;
+    Ok(inventory)
+}
+
+async fn admission_policies(client: &Client) -> Result<BTreeMap<String, bool>> {
+    let policies = everything(&Api::<ValidatingAdmissionPolicy>::all(client.clone()), "the admission policies").await?;
+    let bindings = everything(&Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()), "the admission policies' bindings").await?;
+    let bound: BTreeSet<&str> = bindings.iter().map(|binding| binding.spec.policy_name.as_str()).collect();
+    Ok(policies.iter().map(|policy| (policy.name_any(), bound.contains(policy.name_any().as_str()))).collect())
+}
+
+fn is_alive(pod: &Pod) -> bool {
+    !matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+fn node_facts(node: &Node, asked: &BTreeMap<String, Amounts>) -> NodeFacts {
+    let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+    let offered = |resource: &str| allocatable.and_then(|map| map.get(resource)).and_then(|quantity| quota::read(resource, &quantity.0)).unwrap_or_default();
+    NodeFacts {
+        labels: node.labels().clone(),
+        usable: is_ready(node) && !node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default(),
+        allocatable: Amounts { cpu: offered("cpu"), memory: offered("memory"), pods: offered("pods") },
+        requested: asked.get(&node.name_any()).copied().unwrap_or_default(),
+    }
+}
+
+/// What a pod asks for, as the scheduler counts it: its containers together, or its hungriest init container if that is more.
+fn pod_amount(pod: &Pod, resource: &str, limits: bool) -> i64 {
+    let of = |map: Option<&BTreeMap<String, Quantity>>| {
+        map.and_then(|map| map.get(resource)).and_then(|quantity| quota::read(resource, &quantity.0)).unwrap_or_default()
+    };
+    let container = |container: &Container| {
+        of(container.resources.as_ref().and_then(|resources| if limits { resources.limits.as_ref() } else { resources.requests.as_ref() }))
+    };
+    let Some(spec) = &pod.spec else { return 0 };
+    let stays = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+    let running: i64 = spec.containers.iter().chain(spec.init_containers.iter().flatten().filter(stays)).map(container).sum();
+    let starting = spec.init_containers.iter().flatten().filter(|c| !stays(c)).map(container).max().unwrap_or_default();
+    running.max(starting) + of(spec.overhead.as_ref())
+}

@@ -1,0 +1,256 @@
+//! Keeps what ought to be on a site: made if it is absent, set right if it has drifted, removed if it is not wanted any more. What does not carry our label is
+//! never touched.
+
+use super::inventory::{everything, resource};
+use crate::{
+    context::Context,
+    controllers::is_allotted,
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    core::{ApiResource, DynamicObject},
+};
+use p861_core::{
+    platform::{desired::Document, facts::Refused},
+    quantity::Quantity,
+};
+use p861_crds::{
+    District,
+    names::{DRILL_LABEL, PLATFORM_LABEL, PLATFORM_MANAGER},
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Kinds that are kept, and removed when they are not wanted any more.
+const KINDS: [(&str, &str, &str, &str); 5] = [
+    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    ("", "v1", "ResourceQuota", "resourcequotas"),
+    ("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses"),
+    ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+];
+
+/// A site, and whose things are kept there.
+pub struct Keeper<'a> {
+    /// What every controller has at hand.
+    pub context: &'a Context,
+    /// The site's client.
+    pub client: &'a Client,
+    /// The site.
+    pub site: &'a str,
+    /// The district.
+    pub district: &'a District,
+}
+
+type Key = (String, String);
+
+fn key(object: &Value) -> Key {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    (text("/metadata/namespace"), text("/metadata/name"))
+}
+
+impl Keeper<'_> {
+    /// Everything of ours on the site becomes what the documents say. What the site refuses is returned, and holds up nothing else.
+    pub async fn keep(&self, documents: &[Document], namespaces: &BTreeMap<String, BTreeMap<String, String>>) -> Result<Vec<Refused>> {
+        let mut refused = Vec::new();
+        for (group, version, kind, plural) in KINDS {
+            let resource = resource(group, version, kind, plural);
+            let wanted: BTreeMap<Key, &Document> =
+                documents.iter().filter(|document| document.object["kind"] == kind).map(|document| (key(&document.object), document)).collect();
+            let ours = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+            let selector = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
+            let listed = ours.list(&selector).await.tried(|| format!("list {plural} on {}", self.site))?.items;
+            let mut there: BTreeMap<Key, DynamicObject> =
+                listed.into_iter().map(|object| ((object.namespace().unwrap_or_default(), object.name_any()), object)).collect();
+            for (key, document) in wanted {
+                if let Err(error) = self.one(&resource, &key, document, there.remove(&key)).await {
+                    if matches!(error, Error::LeaseLost) {
+                        return Err(error);
+                    }
+                    refused.push(refusal(document, kind, &key, &error));
+                }
+            }
+            for (key, object) in there {
+                self.remove(&resource, &key, &object, namespaces).await?;
+            }
+        }
+        Ok(refused)
+    }
+
+    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+        if namespace.is_empty() { Api::all_with(self.client.clone(), resource) } else { Api::namespaced_with(self.client.clone(), namespace, resource) }
+    }
+
+    async fn one(&self, resource: &ApiResource, key: &Key, document: &Document, there: Option<DynamicObject>) -> Result<()> {
+        let (namespace, name) = key;
+        let api = self.api(resource, namespace);
+        let what = || format!("keep {} {name} on {}", resource.kind, self.site);
+        let internal = |error: serde_json::Error| Error::Internal(format!("{}: {error}", what()));
+        let there = match there {
+            Some(there) => Some(there),
+            None => api.get_opt(name).await.tried(what)?,
+        };
+        let Some(mut there) = there else {
+            self.context.leadership.ensure()?;
+            let object: DynamicObject = serde_json::from_value(document.object.clone()).map_err(internal)?;
+            return match api.create(&PostParams::default(), &object).await {
+                // Somebody was quicker: the next pass sees what it is.
+                Err(error) if is_conflict(&error) => Ok(()),
+                result => result.map(drop).tried(what),
+            };
+        };
+        let owner = there.labels().get(PLATFORM_LABEL).cloned();
+        let as_wanted =
+            ["spec", "value"].iter().all(|field| same(document.object.get(field).unwrap_or(&Value::Null), there.data.get(field).unwrap_or(&Value::Null)));
+        if owner.as_deref() != Some(self.district.name_any().as_str()) {
+            // A site's own object that two districts declare alike is nobody's quarrel.
+            if owner.is_some() && namespace.is_empty() && as_wanted {
+                return Ok(());
+            }
+            return Err(Error::invalid("NotOurs", format!("{} {name} is there and not this Platform's: nothing was changed", resource.kind)));
+        }
+        let labelled = document
+            .object
+            .pointer("/metadata/labels")
+            .and_then(Value::as_object)
+            .is_some_and(|labels| labels.iter().all(|(label, value)| there.labels().get(label).map(String::as_str) == value.as_str()));
+        if as_wanted && labelled {
+            return Ok(());
+        }
+        self.context.leadership.ensure()?;
+        for field in ["spec", "value", "description"] {
+            if let Some(value) = document.object.get(field) {
+                there.data[field] = value.clone();
+            }
+        }
+        let labels: BTreeMap<String, String> =
+            serde_json::from_value(document.object.pointer("/metadata/labels").cloned().unwrap_or_default()).map_err(internal)?;
+        there.labels_mut().extend(labels);
+        there.metadata.managed_fields = None;
+        // The whole object, at the version that was seen: what somebody added to the spec goes, and what he changed meanwhile is seen in the next pass.
+        match api.replace(name, &PostParams::default(), &there).await {
+            Err(error) if is_conflict(&error) => return Ok(()),
+            result => drop(result.tried(what)?),
+        }
+        self.corrected(&resource.kind);
+        tracing::info!(site = self.site, kind = resource.kind, namespace, name, "set right");
+        Ok(())
+    }
+
+    /// Removes an object of ours that nobody wants any more, unless it is in a namespace that is not the district's, or in a drill's copy.
+    async fn remove(&self, resource: &ApiResource, key: &Key, object: &DynamicObject, namespaces: &BTreeMap<String, BTreeMap<String, String>>) -> Result<()> {
+        let (namespace, name) = key;
+        let in_copy = namespaces.get(namespace).is_some_and(|labels| labels.contains_key(DRILL_LABEL));
+        if !namespace.is_empty() && (in_copy || !is_allotted(self.district, namespace)) {
+            return Ok(());
+        }
+        self.context.leadership.ensure()?;
+        let only_this = DeleteParams { preconditions: Some(kube::api::Preconditions { uid: object.uid(), resource_version: None }), ..DeleteParams::default() };
+        match self.api(resource, namespace).delete(name, &only_this).await {
+            Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(()),
+            result => result
+                .map(|_| tracing::info!(site = self.site, kind = resource.kind, namespace, name, "removed"))
+                .tried(|| format!("remove {} {name} on {}", resource.kind, self.site)),
+        }
+    }
+
+    fn corrected(&self, kind: &str) {
+        self.context.metrics.platform_corrections.with_label_values(&[self.district.hub_namespace(), self.site, kind]).inc();
+    }
+
+    /// Labels of namespaces. Ours alone are written, and taken back from namespaces that are no application's any more.
+    pub async fn namespaces(&self, wanted: &[Document], seen: &BTreeMap<String, BTreeMap<String, String>>) -> Result<Vec<Refused>> {
+        let api = Api::<k8s_openapi::api::core::v1::Namespace>::all(self.client.clone());
+        let parameters = PatchParams::apply(PLATFORM_MANAGER).force();
+        let mut refused = Vec::new();
+        for document in wanted {
+            let (_, name) = key(&document.object);
+            let labels = document.object.pointer("/metadata/labels").and_then(Value::as_object);
+            let before = seen.get(&name);
+            if labels.into_iter().flatten().all(|(label, value)| before.and_then(|before| before.get(label)).map(String::as_str) == value.as_str()) {
+                continue;
+            }
+            self.context.leadership.ensure()?;
+            match api.patch(&name, &parameters, &Patch::Apply(&document.object)).await.tried(|| format!("label namespace {name} on {}", self.site)) {
+                Ok(_) if before.is_some_and(|before| before.contains_key(PLATFORM_LABEL)) => self.corrected("Namespace"),
+                Ok(_) => {}
+                Err(error) => refused.push(refusal(document, "Namespace", &(String::new(), name), &error)),
+            }
+        }
+        for (name, labels) in seen {
+            let ours = labels.get(PLATFORM_LABEL).is_some_and(|owner| *owner == self.district.name_any());
+            if !ours || wanted.iter().any(|document| key(&document.object).1 == *name) || !is_allotted(self.district, name) {
+                continue;
+            }
+            self.context.leadership.ensure()?;
+            let released = p861_core::platform::desired::released_namespace(name);
+            api.patch(name, &parameters, &Patch::Apply(released)).await.tried(|| format!("take the labels of namespace {name} on {} back", self.site))?;
+        }
+        Ok(refused)
+    }
+
+    /// The quotas of ours that are there, for what the API server counts itself.
+    pub async fn quota_usage(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let resource = resource("", "v1", "ResourceQuota", "resourcequotas");
+        let quotas = everything(&Api::<DynamicObject>::all_with(self.client.clone(), &resource), "the quotas").await?;
+        let mut usage: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for quota in quotas.iter().filter(|quota| quota.labels().get(PLATFORM_LABEL).is_some_and(|owner| *owner == self.district.name_any())) {
+            let used: BTreeMap<String, String> =
+                quota.data.pointer("/status/used").cloned().and_then(|used| serde_json::from_value(used).ok()).unwrap_or_default();
+            usage.entry(quota.namespace().unwrap_or_default()).or_default().extend(used);
+        }
+        Ok(usage)
+    }
+}
+
+fn refusal(document: &Document, kind: &str, key: &Key, error: &Error) -> Refused {
+    let (namespace, name) = key;
+    let place = if namespace.is_empty() { String::new() } else { format!(" in {namespace}") };
+    let remedy = if error.reason() == "NotOurs" {
+        format!("delete or rename {kind} {name}{place}, or label it {PLATFORM_LABEL} to hand it over")
+    } else {
+        "upgrade chart p861 on the site, which has the rights; or correct the Platform".to_owned()
+    };
+    Refused { layer: document.layer, reason: error.reason().into(), message: format!("{kind} {name}{place}: {error}"), remedy }
+}
+
+/// Whether two values say the same: absent, null and empty are alike, and so are quantities that are written differently.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => {
+            x.keys().chain(y.keys()).all(|key| same(x.get(key).unwrap_or(&Value::Null), y.get(key).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(x), Value::Array(y)) if !x.is_empty() || !y.is_empty() => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+        (Value::String(x), Value::String(y)) => x == y || matches!((Quantity::parse(x), Quantity::parse(y)), (Ok(x), Ok(y)) if x == y),
+        (a, b) => a == b || (is_nothing(a) && is_nothing(b)),
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.values().all(is_nothing),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_server_writes_differently_is_no_drift_and_what_somebody_adds_is() {
+        let policy = json!({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []});
+        assert!(same(&policy, &json!({"podSelector": {}, "policyTypes": ["Ingress"]})));
+        assert!(!same(&policy, &json!({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]})), "everything is let in");
+        assert!(!same(&policy, &json!({"podSelector": {"matchLabels": {"app": "x"}}, "policyTypes": ["Ingress"]})));
+        assert!(!same(&policy, &json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})));
+        assert!(same(&json!({"hard": {"pods": "2000", "requests.memory": "1024Mi"}}), &json!({"hard": {"pods": "2k", "requests.memory": "1Gi"}})));
+        assert!(!same(&json!({"hard": {"pods": "20"}}), &json!({"hard": {"pods": "21"}})));
+        assert!(!same(&json!({"hard": {"pods": "20"}}), &json!({"hard": {"pods": "20", "services": "1"}})));
+    }
+}

@@ -1,0 +1,261 @@
+//! Platform: keeps the five layers of a district on its sites, and says how they stand.
+//!
+//! 1. `inventory`: what each site has, read once a minute for all districts on it.
+//! 2. `p861_core::platform::desired`: what ought to be there; `keep` puts it there.
+//! 3. `sight`: what the layers are judged by.
+//! 4. `p861_core::platform::judge`: the judgement, recorded in the status; `history` remembers a day's record.
+
+mod certificates;
+mod components;
+mod history;
+mod inventory;
+mod keep;
+mod probes;
+mod quotas;
+mod sight;
+
+use super::{all, district_of, refuse_foreign_namespaces};
+use crate::{
+    context::Context,
+    drive::{Drive, announce, record},
+    error::{Error, Result, Tried as _},
+    metrics::Metrics,
+};
+use inventory::Inventory;
+use jiff::{Timestamp, tz::TimeZone};
+use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
+use p861_core::{
+    conditions::{self, Verdict},
+    platform::{
+        desired::Place,
+        facts::{ApplicationFacts, Facts, RepositoryFacts, SiteFacts, Unseen},
+        forecast,
+        judge::{Judgement, judge},
+        quota,
+    },
+};
+use p861_crds::{
+    Application, BackupRepository, District, Platform, PlatformProfile, PlatformProfileSpec,
+    platform::{profile::Layer, status::State},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How often a platform is looked at: what drifts is set right within twice this.
+const PERIOD: Duration = Duration::from_secs(20);
+/// How old an inventory may be.
+const INVENTORY_AGE: Duration = Duration::from_secs(45);
+/// A site that doesn't show what it has within this can't be seen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The controller, and what it remembers between passes. After a restart it looks again.
+#[derive(Default)]
+pub struct PlatformDriver {
+    inventories: Mutex<HashMap<String, (Instant, Arc<Inventory>)>>,
+    certificates: certificates::Certificates,
+    probes: probes::Probes,
+}
+
+impl Drive for PlatformDriver {
+    type Kind = Platform;
+    const CONDITION: &'static str = "Ready";
+
+    fn gone(&self, metrics: &Metrics, namespace: &str, _name: &str) {
+        for layer in Layer::ALL.map(|layer| layer.to_string()) {
+            let _ = metrics.platform_layer_state.remove_label_values(&[namespace, &layer]);
+            let _ = metrics.platform_supportable.remove_label_values(&[namespace, &layer]);
+            let _ = metrics.platform_short.remove_label_values(&[namespace, &layer]);
+        }
+        let _ = metrics.platform_running.remove_label_values(&[namespace]);
+    }
+
+    async fn pass(&self, context: &Context, platform: Arc<Platform>, now: Timestamp) -> Result<Duration> {
+        let namespace = platform.namespace().unwrap_or_default();
+        let mut status = platform.status.clone().unwrap_or_default();
+        status.observed_generation = platform.metadata.generation;
+        let seen = self.observe(context, &platform, &namespace, now).await;
+        let judged = match seen {
+            Ok((district, profile, facts)) => {
+                let zone = TimeZone::get(&district.spec.time_zone)
+                    .map_err(|_| Error::invalid("Invalid", format!("district {}: there is no time zone {}", district.name_any(), district.spec.time_zone)))?;
+                let history = history::read(context, &platform).await?;
+                let judgement = judge(&platform.spec, profile.as_ref(), &facts, &history, &zone, now);
+                history::record(context, &platform, &history, forecast::sample(&judgement.supplies, judgement.balance.running, now)).await?;
+                tell(&context.metrics, &namespace, &facts, &judgement);
+                Ok(judgement)
+            }
+            Err(error) if matches!(error, Error::Stated { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        let verdicts = match judged {
+            Ok(judgement) => {
+                status.layers = judgement.layers;
+                status.items = judgement.items;
+                status.components = judgement.components;
+                status.balance = Some(judgement.balance);
+                judgement.verdicts
+            }
+            Err(error) => vec![Verdict::bad("Ready", error.reason(), error.to_string())],
+        };
+        let before = platform.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        for verdict in verdicts.iter().filter(|verdict| verdict.kind == "Ready") {
+            let known = before.iter().find(|condition| condition.type_ == "Ready");
+            if known.is_none_or(|known| known.reason != verdict.reason) {
+                announce(&context.client, &context.identity, platform.as_ref(), &verdict.reason, &verdict.message, !verdict.holds()).await;
+            }
+        }
+        status.conditions = conditions::apply(&status.conditions, &verdicts, platform.metadata.generation, now);
+        record(context, platform.as_ref(), platform.status.as_ref(), &status).await?;
+        Ok(PERIOD)
+    }
+}
+
+impl PlatformDriver {
+    /// Keeps what ought to be on every site, and sees how it stands.
+    async fn observe(&self, context: &Context, platform: &Platform, namespace: &str, now: Timestamp) -> Result<(District, Option<PlatformProfileSpec>, Facts)> {
+        let district = district_of(&context.client, namespace).await?;
+        if platform.name_any() != district.name_any() {
+            return Err(Error::invalid(
+                "Invalid",
+                format!("a district has one Platform, with the district's name: rename this one {}, or delete it", district.name_any()),
+            ));
+        }
+        let profile = profile_of(context, &district).await?;
+        let applications: Vec<Application> = all(&context.client, namespace).await?;
+        let places = places(&district, &applications);
+        let mut facts = Facts {
+            applications: applications.iter().map(application_facts).collect(),
+            repositories: repositories(context, platform, namespace).await?,
+            ..Facts::default()
+        };
+        for site in &district.spec.sites {
+            let name = &site.site_ref.name;
+            let seen = self.site(context, platform, &district, name, &places, now).await;
+            let sight = match seen {
+                Ok(sight) => Ok(sight),
+                // Without the lease nothing may be written any more, not even that.
+                Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+                Err(error) => Err(Unseen { reason: error.reason().into(), message: error.to_string() }),
+            };
+            facts.sites.push(SiteFacts { name: name.clone(), role: site.role, sight });
+        }
+        Ok((district, profile, facts))
+    }
+
+    async fn site(
+        &self,
+        context: &Context,
+        platform: &Platform,
+        district: &District,
+        site: &str,
+        places: &[Place],
+        now: Timestamp,
+    ) -> Result<p861_core::platform::facts::Sight> {
+        let client = context.sites.client(site).await?;
+        let inventory = self.inventory(&client, site).await?;
+        let look =
+            sight::Look { context, client: &client, site, district, platform, inventory: &inventory, certificates: &self.certificates, probes: &self.probes };
+        let limit = PATIENCE * 2;
+        tokio::time::timeout(limit, look.keep_and_see(places, now))
+            .await
+            .unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not answer everything within {limit:?}"))))
+    }
+
+    /// What a site has; read again when it is too old. Districts on one site share it.
+    async fn inventory(&self, client: &Client, site: &str) -> Result<Arc<Inventory>> {
+        let known = self.inventories.lock().unwrap_or_else(PoisonError::into_inner).get(site).cloned();
+        if let Some((_, inventory)) = known.filter(|(at, _)| at.elapsed() < INVENTORY_AGE) {
+            return Ok(inventory);
+        }
+        let read = tokio::time::timeout(PATIENCE, inventory::read(client)).await;
+        let read =
+            Arc::new(read.unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not show what it has within {PATIENCE:?}"))))?);
+        self.inventories.lock().unwrap_or_else(PoisonError::into_inner).insert(site.to_owned(), (Instant::now(), read.clone()));
+        Ok(read)
+    }
+}
+
+/// The namespaces that the district's applications have, each with its department. One that isn't the district's is left alone; its Application says so.
+fn places(district: &District, applications: &[Application]) -> Vec<Place> {
+    let mut taken = BTreeSet::new();
+    let mut all: Vec<&Application> = applications.iter().filter(|application| refuse_foreign_namespaces(district, application).is_ok()).collect();
+    // Two applications that name one namespace: the older has it, as everywhere.
+    all.sort_by_key(|application| (application.metadata.creation_timestamp.as_ref().map(|time| time.0), application.name_any()));
+    let mut places: Vec<Place> = all
+        .into_iter()
+        .flat_map(|application| {
+            application.spec.namespaces.iter().map(|namespace| Place { namespace: namespace.clone(), department: application.spec.department.clone() })
+        })
+        .filter(|place| taken.insert(place.namespace.clone()))
+        .collect();
+    places.sort();
+    places
+}
+
+fn application_facts(application: &Application) -> ApplicationFacts {
+    let conditions = application.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    ApplicationFacts {
+        name: application.name_any(),
+        profile_item: application.spec.profile_item.clone(),
+        ready: conditions::is_true(conditions, "Ready"),
+        failing: conditions.iter().any(|condition| condition.type_ == "Healthy" && condition.status == "False"),
+    }
+}
+
+async fn profile_of(context: &Context, district: &District) -> Result<Option<PlatformProfileSpec>> {
+    let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
+    let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.client.clone());
+    let found = profiles.get_opt(&reference.name).await.tried(|| format!("read profile {}", reference.name))?;
+    Ok(found.and_then(|guard| guard.0.ok()).map(|profile| profile.spec))
+}
+
+async fn repositories(context: &Context, platform: &Platform, namespace: &str) -> Result<Vec<RepositoryFacts>> {
+    let there: Vec<BackupRepository> = all(&context.client, namespace).await?;
+    let bytes = |text: &p861_crds::common::Quantity| quota::read("requests.storage", &text.0);
+    let one = |name: &String| {
+        let Some(found) = there.iter().find(|repository| repository.name_any() == *name) else {
+            return RepositoryFacts { name: name.clone(), ..RepositoryFacts::default() };
+        };
+        let status = found.status.as_ref();
+        RepositoryFacts {
+            name: name.clone(),
+            exists: true,
+            ready: status.is_some_and(|status| conditions::is_true(&status.conditions, "Ready")),
+            capacity: found.spec.capacity.as_ref().and_then(bytes),
+            used: status.and_then(|status| status.used.as_ref()).and_then(bytes),
+        }
+    };
+    Ok(platform.spec.storage.repository_refs.iter().map(|reference| one(&reference.name)).collect())
+}
+
+/// What Prometheus is told.
+fn tell(metrics: &Metrics, district: &str, facts: &Facts, judgement: &Judgement) {
+    metrics.platform_running.with_label_values(&[district]).set(judgement.balance.running);
+    for layer in &judgement.layers {
+        let labels = [district, &layer.layer.to_string()];
+        metrics.platform_layer_state.with_label_values(&labels).set(match layer.state {
+            State::Ready => 2,
+            State::Weak => 1,
+            State::Missing | State::NotAssessed => 0,
+        });
+        match layer.supportable {
+            Some(supportable) => metrics.platform_supportable.with_label_values(&labels).set(supportable),
+            None => drop(metrics.platform_supportable.remove_label_values(&labels)),
+        }
+        let short = judgement.balance.forecast.iter().find(|forecast| forecast.layer == layer.layer).and_then(|forecast| forecast.short_time.as_ref());
+        match short {
+            Some(short) => metrics.platform_short.with_label_values(&labels).set(short.0.as_second() as f64),
+            None => drop(metrics.platform_short.remove_label_values(&labels)),
+        }
+    }
+    for site in &facts.sites {
+        let first = site.sight.as_ref().ok().and_then(|sight| sight.certificates.iter().filter_map(|certificate| certificate.expires.as_ref().ok()).min());
+        match first {
+            Some(first) => metrics.platform_certificate_expiry.with_label_values(&[district, &site.name]).set(first.as_second() as f64),
+            None => drop(metrics.platform_certificate_expiry.remove_label_values(&[district, &site.name])),
+        }
+    }
+}

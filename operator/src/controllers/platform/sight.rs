@@ -1,0 +1,145 @@
+//! One site: what ought to be there is put there, and what the layers are judged by is seen.
+
+use super::{
+    certificates::Certificates,
+    components,
+    inventory::{Inventory, resource},
+    keep::Keeper,
+    probes::Probes,
+    quotas,
+};
+use crate::{
+    context::Context,
+    error::{Result, Tried as _},
+};
+use jiff::Timestamp;
+use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
+use p861_core::platform::{
+    desired::{self, Document, Owner, Place},
+    facts::{ComponentFacts, GatewayFacts, Sight},
+};
+use p861_crds::{District, Platform, Site};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A look at a site.
+pub struct Look<'a> {
+    /// What every controller has at hand.
+    pub context: &'a Context,
+    /// The site's client.
+    pub client: &'a Client,
+    /// The site.
+    pub site: &'a str,
+    /// The district.
+    pub district: &'a District,
+    /// The Platform.
+    pub platform: &'a Platform,
+    /// What the site has.
+    pub inventory: &'a Inventory,
+    /// Certificates that were read.
+    pub certificates: &'a Certificates,
+    /// Probes that were tried.
+    pub probes: &'a Probes,
+}
+
+impl Look<'_> {
+    /// Puts right what has drifted, and sees how the site stands.
+    pub async fn keep_and_see(&self, places: &[Place], now: Timestamp) -> Result<Sight> {
+        let (spec, inventory) = (&self.platform.spec, self.inventory);
+        let keeper = Keeper { context: self.context, client: self.client, site: self.site, district: self.district };
+        let district = self.district.name_any();
+        let owner = Owner { district: &district, site: self.site, image: &self.context.image };
+        // A namespace of an application need not be on every site: on a standby it comes with a recovery.
+        let here: Vec<Place> = places.iter().filter(|place| inventory.namespaces.contains_key(&place.namespace)).cloned().collect();
+        let counted = keeper.quota_usage().await?;
+        let (quotas, quota_facts) = quotas::divide(spec, owner, &here, &inventory.usage, &counted);
+        let mut documents: Vec<Document> = desired::network_policies(spec, owner, &here);
+        documents.extend(quotas);
+        documents.extend(desired::priority_classes(spec, owner));
+        documents.extend(desired::admission(spec, owner));
+        let labels: Vec<Document> = here.iter().map(|place| desired::namespace_labels(spec, owner, place)).collect();
+        // Labels first: policies select by them, and nobody is to be closed out of his own department for a moment.
+        let namespaces = self.namespaces(&here).await?;
+        let mut refused = keeper.namespaces(&labels, &namespaces).await?;
+        refused.extend(keeper.keep(&documents, &namespaces).await?);
+        let (gateways, gateway_secrets) = self.gateways().await?;
+        Ok(Sight {
+            nodes: inventory.nodes.clone(),
+            storage_classes: inventory.storage_classes.clone(),
+            snapshot_classes: inventory.snapshot_classes.clone(),
+            claims: inventory.claims.clone(),
+            gateways,
+            probes: self.probes.of_site(&district, spec, self.site, self.is_hub().await?, now).await,
+            certificates: self.certificates(&here, gateway_secrets, now).await,
+            admission_policies: inventory.admission_policies.clone(),
+            quotas: quota_facts,
+            components: self.components().await?,
+            refused,
+        })
+    }
+
+    /// Labels of the district's namespaces as they are now, and of the others as they were a minute ago: drift is set right at once where it matters.
+    async fn namespaces(&self, here: &[Place]) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let mut namespaces = self.inventory.namespaces.clone();
+        let selector = kube::api::ListParams::default().labels(&format!("{}={}", p861_crds::names::DISTRICT_LABEL, self.district.name_any()));
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let labelled = api.list(&selector).await.tried(|| format!("list the district's namespaces on {}", self.site))?.items;
+        let now: BTreeMap<String, BTreeMap<String, String>> =
+            labelled.into_iter().map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())).collect();
+        for place in here {
+            // One that lost our label is as good as never labelled.
+            namespaces.insert(place.namespace.clone(), now.get(&place.namespace).cloned().unwrap_or_default());
+        }
+        namespaces.extend(now);
+        Ok(namespaces)
+    }
+
+    async fn components(&self) -> Result<BTreeMap<String, ComponentFacts>> {
+        let mut all = BTreeMap::new();
+        for component in &self.platform.spec.base_software.components {
+            if let Some(facts) = components::see(self.client, self.site, component).await? {
+                all.insert(component.name.clone(), facts);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn is_hub(&self) -> Result<bool> {
+        let site: Option<Site> = Api::all(self.context.client.clone()).get_opt(self.site).await.tried(|| format!("read site {}", self.site))?;
+        Ok(site.is_some_and(|site| site.spec.access.in_cluster.is_some()))
+    }
+
+    /// The gateways that the Platform names here, and the Secrets of their certificates.
+    async fn gateways(&self) -> Result<(BTreeMap<String, GatewayFacts>, BTreeSet<(String, String)>)> {
+        let resource = resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways");
+        let (mut facts, mut secrets) = (BTreeMap::new(), BTreeSet::new());
+        for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| at.site_ref.name == self.site) {
+            let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
+            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+            // A site without Gateway API answers the same as one without the Gateway, and lacks the same.
+            let Some(gateway) = api.get_opt(name).await.tried(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
+            let conditions = gateway.data.pointer("/status/conditions").and_then(Value::as_array);
+            let programmed = conditions.into_iter().flatten().find(|condition| condition["type"] == "Programmed");
+            let message = programmed.and_then(|condition| condition["message"].as_str()).unwrap_or("it says nothing of itself yet").to_owned();
+            facts
+                .insert(format!("{namespace}/{name}"), GatewayFacts { programmed: programmed.is_some_and(|condition| condition["status"] == "True"), message });
+            let listeners = gateway.data.pointer("/spec/listeners").and_then(Value::as_array);
+            for reference in listeners.into_iter().flatten().filter_map(|listener| listener.pointer("/tls/certificateRefs")?.as_array()).flatten() {
+                let of = reference["namespace"].as_str().unwrap_or(namespace).to_owned();
+                secrets.extend(reference["name"].as_str().map(|name| (of, name.to_owned())));
+            }
+        }
+        Ok((facts, secrets))
+    }
+
+    async fn certificates(&self, here: &[Place], mut secrets: BTreeSet<(String, String)>, now: Timestamp) -> Vec<p861_core::platform::facts::CertificateFacts> {
+        for place in here {
+            secrets.extend(self.inventory.tls_secrets.get(&place.namespace).into_iter().flatten().map(|name| (place.namespace.clone(), name.clone())));
+        }
+        let mut all = vec![self.certificates.of_api_server(self.context, self.site, now).await];
+        for (namespace, name) in secrets {
+            all.push(self.certificates.of_secret(self.client, self.site, &namespace, &name, now).await);
+        }
+        all
+    }
+}

@@ -1,0 +1,44 @@
+//! PlatformProfile: does it hang together, and who is measured against it.
+
+use crate::{
+    context::Context,
+    drive::{Drive, apply_status},
+    error::{Result, Tried as _},
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard};
+use p861_core::{conditions, platform::profile};
+use p861_crds::{District, PlatformProfile};
+use std::{sync::Arc, time::Duration};
+
+/// How often a profile is looked at: it changes only when it is applied again, but districts come and go.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The controller.
+pub struct ProfileDriver;
+
+impl Drive for ProfileDriver {
+    type Kind = PlatformProfile;
+    const CONDITION: &'static str = "Ready";
+
+    async fn pass(&self, context: &Context, object: Arc<PlatformProfile>, now: Timestamp) -> Result<Duration> {
+        let name = object.name_any();
+        let districts =
+            Api::<DeserializeGuard<District>>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the districts".into())?;
+        let mut measured: Vec<String> = districts
+            .items
+            .into_iter()
+            .filter_map(|guard| guard.0.ok())
+            .filter(|district| district.spec.profile_ref.as_ref().is_some_and(|reference| reference.name == name))
+            .map(|district| district.name_any())
+            .collect();
+        measured.sort();
+        let mut status = object.status.clone().unwrap_or_default();
+        status.observed_generation = object.metadata.generation;
+        status.items = Some(profile::counts(&object.spec));
+        status.districts = measured;
+        status.conditions = conditions::apply(&status.conditions, &[profile::judge(&object.spec)], object.metadata.generation, now);
+        apply_status(context, &Api::all(context.client.clone()), object.as_ref(), object.status.as_ref(), &status).await?;
+        Ok(PERIOD)
+    }
+}

@@ -1,0 +1,231 @@
+//! DutyRoster: who is on duty, and was the duty handed over.
+
+use super::{
+    all, district_of,
+    window::{until, zone_of},
+};
+use crate::{
+    context::Context,
+    drive::{Drive, announce, record_unless_changed},
+    error::{Error, Result, Tried as _},
+    metrics::Metrics,
+    notify::{Letter, deliver},
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, api::ListParams};
+use p861_core::{
+    conditions::{self, Verdict},
+    maintenance::{
+        notify::{Message, test_message},
+        roster::{Heard, Roster, as_level, heartbeat_verdict, test_due},
+        ticket::clocks::Level,
+        window::zone,
+    },
+    names::short_digest,
+};
+use p861_crds::{
+    DutyRoster, DutyRosterSpec, DutyRosterStatus, Site, Time,
+    maintenance::roster::{OnDuty, TestMessage},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How often a roster is looked at, at most.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// The controller. It remembers what came of test messages until that is recorded.
+#[derive(Default)]
+pub struct RosterDriver {
+    tested: Arc<Mutex<HashMap<String, Vec<String>>>>,
+}
+
+impl Drive for RosterDriver {
+    type Kind = DutyRoster;
+    const CONDITION: &'static str = "Ready";
+
+    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        let _ = metrics.duty_covered.remove_label_values(&[namespace, name]);
+        let _ = metrics.alerts_arrive.remove_label_values(&[namespace, name]);
+        let _ = metrics.people_reachable.remove_label_values(&[namespace, name]);
+    }
+
+    async fn pass(&self, context: &Context, object: Arc<DutyRoster>, now: Timestamp) -> Result<Duration> {
+        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+        let mut status = object.status.clone().unwrap_or_default();
+        status.observed_generation = object.metadata.generation;
+        let mut told = Vec::new();
+        let (verdict, next) = match Roster::parse(&object.spec, &zone_of(&context.client, &namespace).await?) {
+            Ok(roster) => {
+                read_actions(&object, &roster, &mut status, &mut told, now);
+                status.current = roster.current(status.last_hand_over.as_ref(), now);
+                (roster.verdict(now), roster.next_change(now))
+            }
+            Err(error) => {
+                status.current.clear();
+                (Verdict::bad("Ready", "Invalid", error.to_string()), None)
+            }
+        };
+        context
+            .metrics
+            .duty_covered
+            .with_label_values(&[&namespace, &name])
+            .set(i64::from(!status.current.is_empty() && status.current.iter().all(|level| level.person.is_some())));
+        let mut verdicts = vec![verdict];
+        verdicts.extend(alerts_arrive(context, &namespace, &object, now).await?);
+        let silent_before = status.conditions.iter().any(|condition| condition.reason == "HeartbeatMissing");
+        if let Some(silent) = verdicts.iter().find(|verdict| verdict.reason == "HeartbeatMissing").filter(|_| !silent_before) {
+            told.push(("HeartbeatMissing", silent.message.clone(), true));
+        }
+        status.conditions = conditions::apply(&status.conditions, &verdicts, object.metadata.generation, now);
+        if let Some(arrives) = status.conditions.iter().find(|condition| condition.type_ == "AlertsArrive") {
+            context.metrics.alerts_arrive.with_label_values(&[&namespace, &name]).set(i64::from(arrives.status != "False"));
+        }
+        let testing = self.test(context, &object, &mut status, now).await?;
+        if !record_unless_changed(&context.client, &context.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
+            return Ok(Duration::from_millis(200));
+        }
+        // Recorded as due before the first is sent: a test is sent once, also if this process dies now.
+        if let Some((message, total)) = testing {
+            self.send_tests(context, &object, message, total);
+        }
+        for (reason, note, warning) in told {
+            announce(&context.client, &context.identity, object.as_ref(), reason, &note, warning).await;
+        }
+        Ok(until(next, now).min(PERIOD))
+    }
+}
+
+impl RosterDriver {
+    /// Records what came of a test, or that one is due: then what is to be sent, and to how many.
+    async fn test(&self, context: &Context, object: &DutyRoster, status: &mut DutyRosterStatus, now: Timestamp) -> Result<Option<(Message, i32)>> {
+        let uid = object.uid().unwrap_or_default();
+        let outcome = self.tested.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
+        if let (Some(failures), Some(last)) = (outcome, status.last_test.as_mut()) {
+            last.delivered = Some(last.total.saturating_sub(i32::try_from(failures.len()).unwrap_or(i32::MAX)));
+            let (delivered, day) = (last.delivered.unwrap_or_default(), last.time.0.strftime("%Y-%m-%d"));
+            let verdict = if failures.is_empty() {
+                Verdict::good("PeopleReachable", "Delivered", format!("test message of {day} delivered to {delivered} of {}", last.total))
+            } else {
+                Verdict::bad(
+                    "PeopleReachable",
+                    "NotDelivered",
+                    format!("test message of {day} delivered to {delivered} of {}: {}", last.total, failures.join("; ")),
+                )
+            };
+            status.conditions = conditions::apply(&status.conditions, &[verdict], object.metadata.generation, now);
+        }
+        if let Some(reachable) = status.conditions.iter().find(|condition| condition.type_ == "PeopleReachable") {
+            let labels = [object.namespace().unwrap_or_default(), object.name_any()];
+            context.metrics.people_reachable.with_label_values(&labels).set(i64::from(reachable.status == "True"));
+        }
+        let Some(at) = object.spec.test_message_at.as_deref().filter(|_| !object.spec.channels.is_empty()) else { return Ok(None) };
+        let zone = zone(&match &object.spec.time_zone {
+            Some(zone) => zone.clone(),
+            None => zone_of(&context.client, &object.namespace().unwrap_or_default()).await?,
+        })
+        .map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+        let Some(due) = test_due(at, &zone, now).filter(|due| status.last_test.as_ref().is_none_or(|last| last.time.0 < *due)) else { return Ok(None) };
+        let total = i32::try_from(object.spec.people.len() * object.spec.channels.len()).unwrap_or(i32::MAX);
+        status.last_test = Some(TestMessage { time: Time(due), delivered: None, total });
+        self.tested.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+        Ok(Some((test_message(&object.name_any(), due, &zone), total)))
+    }
+
+    /// Sends a test to everybody by every channel, beside the passes.
+    fn send_tests(&self, context: &Context, object: &DutyRoster, message: Message, total: i32) {
+        let (client, tested, roster) = (context.client.clone(), self.tested.clone(), object.clone());
+        tracing::info!(roster = roster.name_any(), total, "sends the test message");
+        tokio::spawn(async move {
+            let (uid, namespace) = (roster.uid().unwrap_or_default(), roster.namespace().unwrap_or_default());
+            let mut failures = Vec::new();
+            for person in &roster.spec.people {
+                for channel in &roster.spec.channels {
+                    let id = format!("test.{uid}.{}.{}.{}", short_digest(&[&message.subject], 8), person.name, channel.name);
+                    let letter = Letter { id, person: &person.name, message: &message, ticket: None };
+                    if let Err(why) = deliver(&client, &namespace, &roster.spec, &channel.name, &letter).await {
+                        failures.push(format!("{} by {}: {why}", person.name, channel.name));
+                    }
+                }
+            }
+            tested.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, failures);
+        });
+    }
+}
+
+/// Whether the heartbeat of every site that has an Alertmanager is heard. None: nothing is known yet, and what was said before stays.
+async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<Verdict>> {
+    let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
+    let sites = Api::<Site>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
+    let with_alerts =
+        sites.iter().filter(|site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some())).map(ResourceExt::name_any);
+    let names: Vec<String> = match district_of(&context.client, namespace).await {
+        Ok(district) => with_alerts.filter(|name| district.spec.sites.iter().any(|site| site.site_ref.name == *name)).collect(),
+        // The city's roster hears every site.
+        Err(_) if namespace == context.namespace => with_alerts.collect(),
+        Err(error) => return Err(error),
+    };
+    let heard: Vec<Heard> = names
+        .into_iter()
+        .map(|site| {
+            let (last, heard) = context.heartbeats.last(&site, &heartbeat.alert_name);
+            Heard { site, last, heard }
+        })
+        .collect();
+    Ok(heartbeat_verdict(heartbeat, &heard, now))
+}
+
+fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterStatus, told: &mut Vec<(&'static str, String, bool)>, now: Timestamp) {
+    let known = usize::try_from(status.observed_actions.unwrap_or_default()).unwrap_or_default();
+    for action in object.spec.actions.iter().skip(known) {
+        let by = action.by.as_deref().unwrap_or_default();
+        match roster.hand_over(status.last_hand_over.as_ref(), action.action, by, action.note.as_deref(), now) {
+            Ok(hand_over) => {
+                let name = |person: Option<&String>| person.map_or("?", String::as_str).to_owned();
+                told.push(match hand_over.taken_time {
+                    Some(_) => ("DutyTaken", format!("{} has taken the duty from {}", name(hand_over.to.as_ref()), name(hand_over.from.as_ref())), false),
+                    None => ("DutyGiven", format!("{} has given the duty", name(hand_over.from.as_ref())), false),
+                });
+                status.last_hand_over = Some(hand_over);
+            }
+            Err(why) => told.push(("ActionRefused", format!("{:?}: {why}", action.action), true)),
+        }
+    }
+    status.observed_actions = i32::try_from(object.spec.actions.len()).ok();
+}
+
+/// What tickets need of a roster.
+pub struct CalledLevels {
+    /// Its levels, in the order in which they are called.
+    pub levels: Vec<Level>,
+    /// Who is on duty now.
+    pub current: Vec<OnDuty>,
+    /// Its channels.
+    pub channels: Vec<String>,
+    /// Where it stands: its Secrets are there.
+    pub namespace: String,
+    /// The whole of it.
+    pub spec: DutyRosterSpec,
+}
+
+/// The roster that holds in a namespace: its own, the first by name, or the city's.
+pub async fn roster_for(context: &Context, namespace: &str) -> Result<Option<CalledLevels>> {
+    for place in [namespace, context.namespace.as_str()] {
+        let found = all::<DutyRoster>(&context.client, place).await?.into_iter().min_by_key(DutyRoster::name_any);
+        if let Some(roster) = found {
+            // A roster that can't be understood says so itself; its levels and clocks hold all the same.
+            let hand_over = roster.status.as_ref().and_then(|status| status.last_hand_over.as_ref());
+            let parsed = Roster::parse(&roster.spec, &zone_of(&context.client, namespace).await?);
+            return Ok(Some(CalledLevels {
+                levels: roster.spec.levels.iter().map(as_level).collect(),
+                current: parsed.map(|parsed| parsed.current(hand_over, Timestamp::now())).unwrap_or_default(),
+                channels: roster.spec.channels.iter().map(|channel| channel.name.clone()).collect(),
+                namespace: place.to_owned(),
+                spec: roster.spec,
+            }));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,277 @@
+//! MaintenanceTicket: what people and the world did about it, and what follows.
+
+use super::{
+    all,
+    roster::{CalledLevels, roster_for},
+    window::{freezes_of, until, windows_for, zone_of},
+};
+use crate::{
+    context::Context,
+    drive::{Drive, announce, record_unless_changed},
+    error::Result,
+    links::seal_of,
+    metrics::Metrics,
+    notify::{Letter, deliver},
+};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use p861_core::{
+    conditions,
+    maintenance::{
+        approval::{Given, Subject, Tally, count},
+        notify::{self, Outcome},
+        ticket::{Access, Facts, block, decide, plan_digest, required_approvals},
+        window::{Window, freeze_at, zone},
+    },
+};
+use p861_crds::{
+    Approval, MaintenanceTicket, MaintenanceTicketStatus,
+    maintenance::{
+        approval::Purpose,
+        ticket::{Change, ClockState, NotificationState, TicketNotification, TicketPhase, TicketType},
+    },
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How often a change that waits for something is looked at, at most.
+const WAITS: Duration = Duration::from_secs(10);
+/// How often an open ticket is looked at, at most.
+const PERIOD: Duration = Duration::from_mins(1);
+/// How often one that has ended is.
+const ENDED: Duration = Duration::from_hours(1);
+
+/// The controller. It remembers where each ticket stands, for the metrics.
+#[derive(Default)]
+pub struct TicketDriver {
+    standing: Mutex<HashMap<(String, String), Standing>>,
+    letters: Arc<Mutex<HashMap<Address, Option<Outcome>>>>,
+}
+
+/// Ticket's UID, person and channel.
+type Address = (String, String, String);
+
+/// What the metrics tell of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Standing {
+    kind: TicketType,
+    priority: String,
+    overdue: Vec<String>,
+    undelivered: usize,
+}
+
+impl Drive for TicketDriver {
+    type Kind = MaintenanceTicket;
+    const CONDITION: &'static str = "Succeeded";
+
+    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        self.tell(metrics, namespace, name, None);
+    }
+
+    async fn pass(&self, context: &Context, ticket: Arc<MaintenanceTicket>, now: Timestamp) -> Result<Duration> {
+        let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
+        let mut before = ticket.status.clone().unwrap_or_default();
+        let settled = self.settle(&ticket, &mut before.notifications);
+        let roster = roster_for(context, &namespace).await?;
+        let levels = roster.as_ref().map(|roster| roster.levels.clone()).unwrap_or_default();
+        let (tally, access, obstacles) = match &ticket.spec.change {
+            Some(change) => around(context, &ticket, change, now).await?,
+            None => (Tally::default(), nowhere(), Vec::new()),
+        };
+        let facts = Facts {
+            spec: &ticket.spec,
+            before: &before,
+            created: ticket.creation_timestamp().map_or(now, |time| time.0),
+            clocks: roster.as_ref().map(|roster| roster.spec.clocks.as_slice()).unwrap_or_default(),
+            levels: &levels,
+            current: roster.as_ref().map(|roster| roster.current.as_slice()).unwrap_or_default(),
+            channels: roster.as_ref().map(|roster| roster.channels.as_slice()).unwrap_or_default(),
+            tally,
+            access,
+            obstacles,
+        };
+        let decision = decide(&facts, now);
+        let mut status = decision.status;
+        status.observed_generation = ticket.metadata.generation;
+        status.conditions = conditions::apply(&status.conditions, &decision.verdicts, ticket.metadata.generation, now);
+        if !record_unless_changed(&context.client, &context.leadership, ticket.as_ref(), ticket.status.as_ref(), &status).await? {
+            return Ok(Duration::from_millis(200));
+        }
+        self.forget(&settled);
+        if let Some(roster) = roster {
+            self.send(context, &ticket, &status, roster, now);
+        }
+        for happened in &decision.happened {
+            announce(&context.client, &context.identity, ticket.as_ref(), happened.reason, &happened.note, happened.warning).await;
+        }
+        let phase = status.phase.unwrap_or_default();
+        self.tell(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| standing(&ticket, &status)));
+        let at_most = match (phase.is_end(), ticket.spec.r#type) {
+            (true, _) => return Ok(ENDED),
+            (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITS,
+            (false, TicketType::Change | TicketType::Incident) => PERIOD,
+        };
+        let under_way = self.letters.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
+        Ok(until(decision.next, now).min(if under_way { Duration::from_secs(1) } else { at_most }))
+    }
+}
+
+impl TicketDriver {
+    /// Notes what came of letters since the last pass. Returns which, to be forgotten when that is recorded.
+    fn settle(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
+        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = letters.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
+        ours.filter_map(|(address, outcome)| {
+            notify::settle(notifications, outcome.as_ref()?);
+            Some(address.clone())
+        })
+        .collect()
+    }
+
+    fn forget(&self, settled: &[Address]) {
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.iter().for_each(|address| drop(letters.remove(address)));
+    }
+
+    /// Sends what is due, beside the passes. It stands in the status as pending, so that what this process can't finish the next one sends.
+    fn send(&self, context: &Context, ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, roster: CalledLevels, now: Timestamp) {
+        let roster = Arc::new(roster);
+        let current = MaintenanceTicket { status: Some(status.clone()), ..ticket.clone() };
+        for notification in notify::due(&status.notifications, now) {
+            let address = (ticket.uid().unwrap_or_default(), notification.person.clone(), notification.channel.clone());
+            let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            if letters.contains_key(&address) {
+                continue;
+            }
+            letters.insert(address.clone(), None);
+            drop(letters);
+            let (context, letters, roster, ticket, notification) =
+                (context.clone(), self.letters.clone(), roster.clone(), current.clone(), notification.clone());
+            tokio::spawn(async move {
+                let result = letter(&context, &ticket, &roster, &notification).await;
+                if let Err(why) = &result {
+                    tracing::warn!(
+                        ticket = ticket.name_any(),
+                        person = notification.person,
+                        channel = notification.channel,
+                        "a message was not delivered: {why}"
+                    );
+                }
+                let outcome = Outcome { person: notification.person, channel: notification.channel, at: Timestamp::now(), result };
+                letters.lock().unwrap_or_else(PoisonError::into_inner).insert(address, Some(outcome));
+            });
+        }
+    }
+
+    /// Tells where a ticket stands, or that it has ended or is gone.
+    fn tell(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<Standing>) {
+        let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (namespace.to_owned(), name.to_owned());
+        let before = match standing.clone() {
+            Some(standing) => all.insert(key, standing),
+            None => all.remove(&key),
+        };
+        if before == standing {
+            return;
+        }
+        let undelivered: usize = all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing.undelivered).sum();
+        metrics.messages_undelivered.with_label_values(&[namespace]).set(i64::try_from(undelivered).unwrap_or(i64::MAX));
+        // Only the series that this ticket is in, or was in, can have changed.
+        for touched in [before, standing].into_iter().flatten() {
+            let of_district = || all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing);
+            let same = of_district().filter(|other| other.kind == touched.kind && other.priority == touched.priority).count();
+            metrics.tickets.with_label_values(&[namespace, &format!("{:?}", touched.kind), &touched.priority]).set(i64::try_from(same).unwrap_or(i64::MAX));
+            for clock in &touched.overdue {
+                let late = of_district().filter(|other| other.overdue.contains(clock)).count();
+                metrics.tickets_overdue.with_label_values(&[namespace, clock]).set(i64::try_from(late).unwrap_or(i64::MAX));
+            }
+        }
+    }
+}
+
+/// Writes and delivers one letter.
+async fn letter(context: &Context, ticket: &MaintenanceTicket, roster: &CalledLevels, notification: &TicketNotification) -> std::result::Result<(), String> {
+    let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
+    let zone_name = zone_of(&context.client, &namespace).await.map_err(|error| error.to_string())?;
+    let zone = zone(&zone_name).unwrap_or(jiff::tz::TimeZone::UTC);
+    let link = match &context.public_url {
+        Some(base) => {
+            let key = context.keys.token().await.map_err(|error| error.to_string())?;
+            seal_of(&key, ticket, &notification.person).map(|seal| format!("{base}/ack/{namespace}/{name}/{}/{seal}", notification.person))
+        }
+        None => None,
+    };
+    let priority = ticket.status.as_ref().and_then(|status| status.priority);
+    let message = notify::message(&name, &ticket.spec, priority, notification, link.as_deref(), &zone, Timestamp::now());
+    let id = format!("{}.{}.{}.{}", ticket.uid().unwrap_or_default(), notification.due_time.0.as_second(), notification.person, notification.channel);
+    let letter = Letter { id, person: &notification.person, message: &message, ticket: Some(&name) };
+    deliver(&context.client, &roster.namespace, &roster.spec, &notification.channel, &letter).await
+}
+
+fn standing(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Standing {
+    let overdue = status.clocks.iter().filter(|clock| clock.state == ClockState::Overdue).map(|clock| format!("{:?}", clock.name)).collect();
+    let undelivered = status.notifications.iter().filter(|known| known.state == NotificationState::Pending && known.attempts > 0).count();
+    Standing { kind: ticket.spec.r#type, undelivered, priority: status.priority.map_or_else(String::new, |priority| format!("{priority:?}")), overdue }
+}
+
+/// An incident needs no window.
+fn nowhere() -> Access {
+    Access { opening: None, freeze: None, zone: jiff::tz::TimeZone::UTC }
+}
+
+/// What is around a change: who agreed, the windows, what is in its way.
+async fn around(context: &Context, ticket: &MaintenanceTicket, change: &Change, now: Timestamp) -> Result<(Tally, Access, Vec<block::Block>)> {
+    let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
+    let approvals: Vec<Approval> = all(&context.client, &namespace).await?;
+    let tally = count(Some(&subject(ticket)), Purpose::Start, &words(&approvals, &ticket.uid().unwrap_or_default()), now);
+    let default_zone = zone_of(&context.client, &namespace).await?;
+    let windows = windows_for(context, &namespace).await?;
+    let freezes = freezes_of(&windows);
+    // A window that can't be understood says so itself, and opens nothing.
+    let fitting = windows.iter().filter(|window| change.window_ref.as_ref().is_none_or(|wanted| window.name_any() == wanted.name));
+    let parsed: Vec<Window> =
+        fitting.filter_map(|window| Window::parse(&window.spec, &default_zone).ok()).filter(|window| window.classes.contains(&change.class)).collect();
+    let openings = parsed.iter().map(|window| window.at(change.class, &freezes, now));
+    let access = Access {
+        opening: openings.min_by_key(|opening| (!opening.open, opening.next_open_time.unwrap_or(Timestamp::MAX))),
+        freeze: freeze_at(&freezes, change.class, now).map(|freeze| freeze.name.clone()),
+        zone: zone(&default_zone).unwrap_or(jiff::tz::TimeZone::UTC),
+    };
+    let obstacles = block::obstacles(
+        &name,
+        &ticket.spec.affects,
+        change,
+        &block::Neighbours {
+            drills: &all(&context.client, &namespace).await?,
+            plans: &all(&context.client, &namespace).await?,
+            backups: &all(&context.client, &namespace).await?,
+            tickets: &all(&context.client, &namespace).await?,
+            applications: &all(&context.client, &namespace).await?,
+        },
+    );
+    Ok((tally, access, obstacles))
+}
+
+/// A ticket as what is approved.
+pub fn subject(ticket: &MaintenanceTicket) -> Subject {
+    Subject {
+        uid: ticket.uid().unwrap_or_default(),
+        requester: ticket.spec.requested_by.clone(),
+        digest: plan_digest(&ticket.spec, ticket.spec.actions.len()),
+        started: ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+        required: ticket.spec.change.as_ref().map_or(0, |change| required_approvals(change.class)),
+    }
+}
+
+/// The words on a subject.
+pub fn words<'a>(approvals: &'a [Approval], uid: &str) -> Vec<Given<'a>> {
+    let of_subject = approvals.iter().filter(|approval| approval.spec.subject_ref.uid == uid);
+    of_subject
+        .filter_map(|approval| {
+            Some(Given { name: approval.metadata.name.as_deref()?, spec: &approval.spec, created: approval.metadata.creation_timestamp.as_ref()?.0 })
+        })
+        .collect()
+}

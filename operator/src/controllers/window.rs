@@ -1,0 +1,95 @@
+//! MaintenanceWindow: is it open, and when does that change.
+
+use super::all;
+use crate::{
+    context::Context,
+    drive::{Drive, announce, record},
+    error::{Result, Tried as _},
+    metrics::Metrics,
+};
+use jiff::Timestamp;
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use p861_core::{
+    conditions::{self, Verdict},
+    maintenance::window::{self, Window},
+};
+use p861_crds::{District, MaintenanceWindow, Time, maintenance::window::Freeze};
+use std::{sync::Arc, time::Duration};
+
+/// How often a window is looked at, at most: another window's freeze holds for it too.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// The controller.
+pub struct WindowDriver;
+
+impl Drive for WindowDriver {
+    type Kind = MaintenanceWindow;
+    const CONDITION: &'static str = "Open";
+
+    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        let _ = metrics.window_open.remove_label_values(&[namespace, name]);
+    }
+
+    async fn pass(&self, context: &Context, object: Arc<MaintenanceWindow>, now: Timestamp) -> Result<Duration> {
+        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+        let mut status = object.status.clone().unwrap_or_default();
+        status.observed_generation = object.metadata.generation;
+        let windows = windows_for(context, &namespace).await?;
+        let freezes = freezes_of(&windows);
+        let (verdict, next) = match Window::parse(&object.spec, &zone_of(&context.client, &namespace).await?) {
+            Ok(parsed) => {
+                let opening = parsed.over_all(&freezes, now);
+                status.next_open_time = opening.next_open_time.map(Time);
+                status.next_close_time = opening.next_close_time.map(Time);
+                (window::verdict(&opening, &parsed.zone), opening.next_change())
+            }
+            Err(error) => {
+                (status.next_open_time, status.next_close_time) = (None, None);
+                (Verdict::bad("Open", "Invalid", error.to_string()), None)
+            }
+        };
+        context.metrics.window_open.with_label_values(&[&namespace, &name]).set(i64::from(verdict.holds()));
+        let reason_before = status.conditions.iter().find(|condition| condition.type_ == "Open").map(|condition| condition.reason.clone());
+        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), object.metadata.generation, now);
+        record(context, object.as_ref(), object.status.as_ref(), &status).await?;
+        if reason_before.as_ref() != Some(&verdict.reason) {
+            let event = match verdict.reason.as_str() {
+                "Open" => Some("WindowOpened"),
+                "Frozen" => Some("FreezeStarted"),
+                _ => None,
+            };
+            if let Some(reason) = event {
+                announce(&context.client, &context.identity, object.as_ref(), reason, &verdict.message, false).await;
+            }
+        }
+        Ok(until(next, now).min(PERIOD))
+    }
+}
+
+/// From now until then, at least half a second: what is due is looked at after it came.
+pub fn until(then: Option<Timestamp>, now: Timestamp) -> Duration {
+    let wait = then.and_then(|then| Duration::try_from(then.duration_since(now)).ok()).unwrap_or(Duration::from_hours(1));
+    wait.max(Duration::from_millis(500))
+}
+
+/// The windows that hold for a namespace: its own, and those of the operator's.
+pub async fn windows_for(context: &Context, namespace: &str) -> Result<Vec<MaintenanceWindow>> {
+    let mut windows = all::<MaintenanceWindow>(&context.client, namespace).await?;
+    if namespace != context.namespace {
+        windows.extend(all::<MaintenanceWindow>(&context.client, &context.namespace).await?);
+    }
+    Ok(windows)
+}
+
+/// All freezes of these windows.
+pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
+    windows.iter().flat_map(|window| window.spec.freezes.clone()).collect()
+}
+
+/// The time zone of a namespace's schedules: its district's, or the default for what is the city's.
+pub async fn zone_of(client: &Client, namespace: &str) -> Result<String> {
+    let districts: Api<District> = Api::all(client.clone());
+    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
+    let district = list.items.iter().find(|district| district.hub_namespace() == namespace);
+    Ok(district.map_or_else(|| window::DEFAULT_ZONE.to_owned(), |district| district.spec.time_zone.clone()))
+}

@@ -1,0 +1,166 @@
+//! The link of a message: whoever opens it on their telephone says *I have it*, once, without a kubeconfig.
+//!
+//! Opening it only shows what would be done, since mail programs open links by themselves; the button does it. The link is sealed for one ticket, as it was
+//! opened then, and one person.
+
+use crate::{
+    alerts::{Keys, own_name},
+    error::{Error, Result, Tried as _, is_not_found},
+    leader::Leadership,
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::Html,
+    routing::get,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use p861_core::maintenance::notify::seal;
+use p861_crds::{
+    MaintenanceTicket,
+    maintenance::ticket::{ClockName, TicketAction, TicketActionKind, TicketPhase},
+};
+use serde::Deserialize;
+
+/// What the links need.
+#[derive(Clone)]
+pub struct Links {
+    /// The hub.
+    pub client: Client,
+    /// The key of the seals.
+    pub keys: Keys,
+    /// Only the leader writes.
+    pub leadership: Leadership,
+}
+
+/// What a link names.
+#[derive(Deserialize)]
+struct Named {
+    namespace: String,
+    ticket: String,
+    person: String,
+    seal: String,
+}
+
+impl Links {
+    /// Its route.
+    pub fn router(self) -> Router {
+        Router::new().route("/ack/{namespace}/{ticket}/{person}/{seal}", get(show).post(acknowledge)).with_state(self)
+    }
+
+    /// The ticket, if the seal is right.
+    async fn ticket(&self, named: &Named) -> Result<Option<MaintenanceTicket>> {
+        let tickets: Api<MaintenanceTicket> = Api::namespaced(self.client.clone(), &named.namespace);
+        let found = match tickets.get(&named.ticket).await {
+            Ok(ticket) => ticket,
+            Err(error) if is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(error).tried(|| format!("read ticket {}", named.ticket)),
+        };
+        let Some(right) = seal_of(&self.keys.token().await?, &found, &named.person) else { return Ok(None) };
+        // Both are digests under a key: how long the comparison takes tells nothing that could be used.
+        Ok((right == named.seal).then_some(found))
+    }
+}
+
+/// The seal of a ticket's link for a person; none if it has no clock to stop.
+pub fn seal_of(key: &[u8], ticket: &MaintenanceTicket, person: &str) -> Option<String> {
+    let uid = ticket.metadata.uid.as_deref()?;
+    let clock = ticket.status.as_ref()?.clocks.iter().find(|clock| clock.name == ClockName::Acknowledge)?;
+    Some(seal(key, uid, clock.due_time.0, person))
+}
+
+async fn show(State(links): State<Links>, Path(named): Path<Named>) -> (StatusCode, Html<String>) {
+    match links.ticket(&named).await {
+        Ok(Some(ticket)) => (StatusCode::OK, page(&ticket, taken(&ticket).is_none())),
+        Ok(None) => refused(),
+        Err(error) => trouble(&error),
+    }
+}
+
+async fn acknowledge(State(links): State<Links>, Path(named): Path<Named>) -> (StatusCode, Html<String>) {
+    if !links.leadership.holds() {
+        return trouble(&Error::LeaseLost);
+    }
+    let done = async {
+        let Some(ticket) = links.ticket(&named).await? else { return Ok(None) };
+        if taken(&ticket).is_none() {
+            let action = TicketAction {
+                action: TicketActionKind::Acknowledge,
+                reason: None,
+                note: None,
+                reported: None,
+                assignee: None,
+                resolution: None,
+                by: Some(own_name(&links.client).await?),
+                on_behalf_of: Some(named.person.clone()),
+            };
+            links.leadership.ensure()?;
+            // Tested against the actions that were read: two who press at once are one acknowledgement.
+            let patch = serde_json::from_value(serde_json::json!([
+                {"op": "test", "path": "/spec/actions", "value": ticket.spec.actions},
+                {"op": "add", "path": "/spec/actions/-", "value": action},
+            ]));
+            let patch = patch.map_err(|error| Error::Internal(error.to_string()))?;
+            let tickets: Api<MaintenanceTicket> = Api::namespaced(links.client.clone(), &named.namespace);
+            let patched = tickets.patch(&named.ticket, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
+            return match patched {
+                Ok(ticket) => Ok(Some(ticket)),
+                // Somebody was quicker, if it was that.
+                Err(error) => match links.ticket(&named).await? {
+                    Some(ticket) if taken(&ticket).is_some() => Ok(Some(ticket)),
+                    Some(_) | None => Err(error).tried(|| format!("acknowledge ticket {}", named.ticket)),
+                },
+            };
+        }
+        Ok(Some(ticket))
+    };
+    match done.await {
+        Ok(Some(ticket)) => (StatusCode::OK, page(&ticket, false)),
+        Ok(None) => refused(),
+        Err(error) => trouble(&error),
+    }
+}
+
+/// Who has it already; also one whose word was not read yet.
+fn taken(ticket: &MaintenanceTicket) -> Option<String> {
+    let status = ticket.status.as_ref();
+    let read = usize::try_from(status.and_then(|status| status.observed_actions).unwrap_or_default()).unwrap_or_default();
+    let unread = ticket.spec.actions.iter().skip(read).find(|action| action.action == TicketActionKind::Acknowledge).map(|action| action.person().to_owned());
+    if status.and_then(|status| status.phase).unwrap_or_default() != TicketPhase::Open {
+        return Some(status.and_then(|status| status.assignee.clone()).unwrap_or_else(|| "-".into()));
+    }
+    unread
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn document(body: &str) -> Html<String> {
+    let head = "<!doctype html><html lang=\"zh\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\"><title>Platform 861</title>";
+    Html(format!("{head}<body style=\"font: 1.2em sans-serif; margin: 2em\">{body}</body></html>\n"))
+}
+
+fn page(ticket: &MaintenanceTicket, asks: bool) -> Html<String> {
+    let title = &ticket.spec.title;
+    let name = ticket.metadata.name.as_deref().unwrap_or_default();
+    let what = format!("<h1>{}</h1><p>{}</p><p>{}</p>", escape(name), escape(title.in_language("zh")), escape(title.in_language("en")));
+    if asks {
+        return document(&format!("{what}<form method=\"post\"><button style=\"font: inherit; padding: 1em\">响应 / I have it</button></form>"));
+    }
+    let who = taken(ticket).map(|person| format!("<p>处理人 / taken by {}</p>", escape(&person))).unwrap_or_default();
+    document(&format!("{what}<p>已响应 / acknowledged</p>{who}"))
+}
+
+fn refused() -> (StatusCode, Html<String>) {
+    (StatusCode::FORBIDDEN, document("<p>链接无效或已过期 / this link is not valid, or not any more: p861 ticket list</p>"))
+}
+
+fn trouble(error: &Error) -> (StatusCode, Html<String>) {
+    tracing::warn!("a link can't be followed now: {error}");
+    (StatusCode::SERVICE_UNAVAILABLE, document("<p>请稍后重试 / try again in a moment</p>"))
+}

@@ -1,0 +1,180 @@
+//! The operator as a process beside a lone API server, with the rights that the chart gives it and no others.
+
+use super::{documents, lone::Lone, root};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DynamicObject, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, Weak, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The account that the chart makes.
+pub const ACCOUNT: &str = "system:serviceaccount:p861-system:p861-operator";
+/// How long an operator may take until it leads: the lease of one that was killed must run out first.
+const LEADS: Duration = Duration::from_secs(90);
+/// What the operator notices, it notices within this, on a machine that has much else to do.
+const NOTICED: Duration = Duration::from_secs(150);
+
+/// A running operator. It is killed when it is let go.
+pub struct Operator {
+    folder: TempDir,
+    /// Where it listens.
+    pub address: String,
+    stop: Option<mpsc::Sender<()>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Operator {
+    /// Starts one and waits until it leads.
+    pub fn start(server: &Lone) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        Self::start_at(server, &format!("127.0.0.1:{port}"))
+    }
+
+    /// Starts one that listens at this address and waits until it leads.
+    pub fn start_at(server: &Lone, address: &str) -> Self {
+        let operator = Self::spawn(server, address);
+        operator.wait_leads();
+        operator
+    }
+
+    fn spawn(server: &Lone, address: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let kubeconfig = fs::read_to_string(server.kubeconfig()).expect("a kubeconfig");
+        let groups = "[system:serviceaccounts, \"system:serviceaccounts:p861-system\", system:authenticated]";
+        let acting = kubeconfig.replace("user: {token: ", &format!("user: {{as: \"{ACCOUNT}\", as-groups: {groups}, token: "));
+        assert!(acting.contains(ACCOUNT), "the kubeconfig has another form: {kubeconfig}");
+        fs::write(folder.path().join("kubeconfig"), acting).expect("written");
+        let identity = format!("operator-{}", folder.path().file_name().unwrap_or_default().to_string_lossy().trim_matches('.').to_lowercase());
+        let public = format!("http://{address}");
+        let arguments =
+            ["run", "--namespace", "p861-system", "--image", "none", "--listen", address, "--identity", &identity, "--public-url", &public].map(str::to_owned);
+        let (stop, stopped) = mpsc::channel();
+        let (started, ready) = mpsc::channel();
+        let (path, program) = (folder.path().to_owned(), program("p861-operator"));
+        // It dies with the thread that started it, so that a killed test leaves nothing; the thread outlives the test that was first to need it.
+        let keeper = thread::spawn(move || {
+            let log = File::create(path.join("operator.log")).expect("a log");
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments).env("KUBECONFIG", path.join("kubeconfig"));
+            let mut child = command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("setpriv");
+            let _ = started.send(());
+            let _ = stopped.recv();
+            let _ = child.kill();
+            let _ = child.wait();
+        });
+        ready.recv().expect("the operator starts");
+        Self { folder, address: address.to_owned(), stop: Some(stop), keeper: Some(keeper) }
+    }
+
+    fn wait_leads(&self) {
+        let since = Instant::now();
+        while !self.log().contains(" leads ") {
+            assert!(since.elapsed() < LEADS, "the operator does not lead after {LEADS:?}; its log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What it wrote.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("operator.log")).unwrap_or_default()
+    }
+
+    /// The end of its log.
+    pub fn said(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+
+    /// Ends it without asking, as a power cut would.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+    }
+}
+
+/// The operator that runs now, or a new one: two at once would only wait for each other's lease.
+pub fn operator(server: &Arc<Lone>) -> Arc<Operator> {
+    static SHARED: Mutex<Weak<Operator>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = shared.upgrade() {
+        return running;
+    }
+    let started = Arc::new(Operator::start(server));
+    *shared = Arc::downgrade(&started);
+    started
+}
+
+/// An API of a kind.
+pub fn api(client: &Client, group: &str, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+    let version = if group == "platform861.io" { "v1alpha1" } else { "v1" };
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// Applies a manifest as the administrator.
+pub async fn apply(client: &Client, manifest: &str) {
+    for document in documents(manifest) {
+        let object: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
+        let types = object.types.clone().expect("a kind");
+        let (group, _) = types.api_version.split_once('/').unwrap_or(("", ""));
+        let plural = match types.kind.as_str() {
+            "NetworkPolicy" => "networkpolicies".to_owned(),
+            "BackupRepository" => "backuprepositories".to_owned(),
+            "StorageClass" | "PriorityClass" => format!("{}es", types.kind.to_lowercase()),
+            kind => format!("{}s", kind.to_lowercase()),
+        };
+        let api = api(client, group, &types.kind, &plural, object.namespace().as_deref());
+        api.patch(&object.name_any(), &PatchParams::apply("test").force(), &Patch::Apply(&document))
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", object.name_any()));
+    }
+}
+
+/// Waits until what `look` sees is good; prints what was last seen, and what the operator said, if it never is.
+pub async fn until<T>(operator: &Operator, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let since = Instant::now();
+    loop {
+        match look().await {
+            Ok(seen) => return seen,
+            Err(last) if since.elapsed() > NOTICED => {
+                panic!("{what}: not within {NOTICED:?}; last seen: {last}\nthe operator's log ends with:\n{}", operator.said())
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+        }
+    }
+}
+
+/// A condition of an object.
+pub fn condition<'a>(object: &'a DynamicObject, kind: &str) -> &'a Value {
+    object.data["status"]["conditions"].as_array().and_then(|all| all.iter().find(|condition| condition["type"] == kind)).unwrap_or(&Value::Null)
+}
+
+/// A program of this workspace, which must have been built: `cargo build`.
+pub fn program(name: &str) -> PathBuf {
+    let path = root().join("target/debug").join(name);
+    assert!(path.exists(), "{} is not built: cargo build", path.display());
+    path
+}
