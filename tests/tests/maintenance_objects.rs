@@ -136,6 +136,11 @@ const COLLEAGUE: Person = ("duty-engineer-b", "shinan-engineers");
 const LEADER: Person = ("shift-leader-a", "shinan-leaders");
 const OTHER_LEADER: Person = ("shift-leader-b", "shinan-leaders");
 
+/// The name that `-o name` printed: its line stands first, before what was said beside it.
+fn name_in(said: &str) -> String {
+    said.lines().next().and_then(|line| line.rsplit('/').next()).expect("a name").to_owned()
+}
+
 fn p861(kubeconfig: &std::path::Path, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(program("p861")).args(arguments).args(["-n", DISTRICT, "--timeout", "3m"]).env("KUBECONFIG", kubeconfig).output().expect("p861");
     (output.status.code().unwrap_or(-1), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
@@ -203,7 +208,7 @@ async fn an_incident_is_opened_taken_noted_and_closed_from_the_command_line() {
     let stage = stage().await;
     let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "--app", "portal", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
-    let name = said.trim().rsplit('/').next().expect("a name").to_owned();
+    let name = name_in(&said);
     let open = stage.wait("it is open", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Open").await;
     assert_eq!((&open["status"]["priority"], &open["spec"]["requestedBy"]), (&json!("P1"), &json!("duty-engineer-a")));
     let clocks: Vec<&str> = open["status"]["clocks"].as_array().into_iter().flatten().filter_map(|clock| clock["name"].as_str()).collect();
@@ -273,7 +278,7 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
     let (code, said) =
         stage.p861_as(ENGINEER, &["ticket", "open", "Replace the disk", "--change", "normal", "--plan", "one by one", "--window", "later", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
-    let name = said.trim().rsplit('/').next().expect("a name").to_owned();
+    let name = name_in(&said);
     let planned = stage.wait("it is planned", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Planned").await;
     assert!(is(&planned, "Approved", "False", "ApprovalsMissing") && is(&planned, "Blocked", "True", "OutsideWindow"), "{planned:#}");
     let (uid, digest) = (planned["metadata"]["uid"].clone(), planned["status"]["planDigest"].clone());
@@ -773,7 +778,7 @@ async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_
     stage.wait("the roster is covered", "DutyRoster", "roster", |seen| is(seen, "Ready", "True", "Covered")).await;
     let (code, said) = stage.p861(&["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
-    let name = said.trim().rsplit('/').next().expect("a name").to_owned();
+    let name = name_in(&said);
 
     // The webhook takes it at once; the mail server is away, so the mail is kept and tried again.
     let told = stage

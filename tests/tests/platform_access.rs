@@ -1,4 +1,5 @@
 //! Who may do what on hub and site, asked of a real API server with each role's credentials: in his own district what his role says, in another's nothing.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 

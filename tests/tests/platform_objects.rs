@@ -1,4 +1,5 @@
 //! The room platform against a real API server: the operator runs as its own program, out of the cluster; nodes and namespaces are made by hand.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 

@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 /// The account that the chart makes.
 pub const ACCOUNT: &str = "system:serviceaccount:p861-system:p861-operator";
+/// The image that its movers would run.
+const IMAGE: &str = "registry.example/p861-operator:0.1.0";
 /// How long an operator may take until it leads: the lease of one that was killed must run out first.
 const LEADS: Duration = Duration::from_secs(90);
 /// What the operator notices, it notices within this, on a machine that has much else to do.
@@ -58,7 +60,7 @@ impl Operator {
         let identity = format!("operator-{}", folder.path().file_name().unwrap_or_default().to_string_lossy().trim_matches('.').to_lowercase());
         let public = format!("http://{address}");
         let arguments =
-            ["run", "--namespace", "p861-system", "--image", "none", "--listen", address, "--identity", &identity, "--public-url", &public].map(str::to_owned);
+            ["run", "--namespace", "p861-system", "--image", IMAGE, "--listen", address, "--identity", &identity, "--public-url", &public].map(str::to_owned);
         let (stop, stopped) = mpsc::channel();
         let (started, ready) = mpsc::channel();
         let (path, program) = (folder.path().to_owned(), program("p861-operator"));
