@@ -185,8 +185,9 @@ pub fn mail(from: &str, to: &str, message: &Message, id: &str, now: Timestamp) -
     let mut words = Vec::new();
     let mut word = String::new();
     for c in message.subject.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-        // An encoded word has at most 75 characters, and never a part of a character.
-        if word.len() + c.len_utf8() > 45 {
+        // An encoded word has at most 75 characters, its line 76, which the first shares with the field's name; and never a part of a character.
+        let room = if words.is_empty() { 39 } else { 45 };
+        if word.len() + c.len_utf8() > room {
             words.push(std::mem::take(&mut word));
         }
         word.push(c);
