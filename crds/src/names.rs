@@ -30,3 +30,11 @@ pub const DEPARTMENT_LABEL: &str = "platform861.io/department";
 pub const POOL_LABEL: &str = "platform861.io/pool";
 /// Field manager of what a Platform applies on sites: apart from [`FIELD_MANAGER`], so that neither takes the other's fields away.
 pub const PLATFORM_MANAGER: &str = "p861-platform";
+/// Annotation of a node: the ticket (namespace/name) that has cordoned it and will let it take pods again.
+pub const CORDON_ANNOTATION: &str = "platform861.io/cordoned-by";
+/// Label: the ticket that a Backup was taken for.
+pub const TICKET_LABEL: &str = "platform861.io/ticket";
+/// Annotation of what a component's bundle has made: the component's version.
+pub const COMPONENT_VERSION_ANNOTATION: &str = "platform861.io/component-version";
+/// Label of what a component's bundle has made: the component.
+pub const COMPONENT_LABEL: &str = "platform861.io/component";

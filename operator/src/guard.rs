@@ -13,7 +13,9 @@ use std::{
 use tower::{BoxError, Layer, Service};
 
 /// A client whose writes are refused unless this process leads.
-pub fn client(config: Config, leadership: &Leadership) -> Result<Client, kube::Error> {
+pub fn client(mut config: Config, leadership: &Leadership) -> Result<Client, kube::Error> {
+    // What is tried again, and when, is the engine's and the controllers' to say: an eviction that a disruption budget refuses would hold a pass for a minute.
+    config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.with_layer(&WhileLeading(leadership.clone())).build())
 }
 

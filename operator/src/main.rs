@@ -2,6 +2,7 @@
 //!
 //! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
 
+mod alertmanager;
 mod alerts;
 mod context;
 mod controllers;
@@ -142,6 +143,14 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     tracing::info!(identity = arguments.identity, "leads");
     let guarded = guard::client(config, &leadership)?;
     heartbeats.listen_from(jiff::Timestamp::now());
+    // Who sets up an Alertmanager finds its token before the first alert.
+    let of_alerts = keys.clone();
+    tokio::spawn(async move {
+        while let Err(error) = of_alerts.token().await {
+            tracing::warn!("the token of alerts can't be made: {error}");
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    });
     let context = Context {
         sites: sites::Sites::new(guarded.clone(), &arguments.namespace, leadership.clone()),
         client: guarded,

@@ -110,7 +110,7 @@ fn said(error: &kube::Error) -> String {
 }
 
 /// The certificates of a PEM text, as DER.
-fn certificates(pem: &str) -> Option<Vec<Vec<u8>>> {
+pub fn certificates(pem: &str) -> Option<Vec<Vec<u8>>> {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};
     let found: Vec<Vec<u8>> =
         CertificateDer::pem_slice_iter(pem.as_bytes()).map(|certificate| certificate.map(|der| der.to_vec())).collect::<std::result::Result<_, _>>().ok()?;

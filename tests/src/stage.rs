@@ -1,6 +1,6 @@
 //! The stage: what the demo shows and what the suites that need everything begin with.
 
-use crate::install::{SYSTEM, apply_private, charts, hand_over_kubeconfig, hub, operator_image, program, root};
+use crate::install::{SYSTEM, apply_private, charts, decoded, hand_over_kubeconfig, hub, operator_image, program, root};
 use crate::look::{Look as _, wait_rolled_out};
 use p861_testbed::bed::{self, Bed, BedError, Options, Result, Site};
 use p861_testbed::report::Report;
@@ -17,6 +17,8 @@ use std::time::Duration;
 const READY: Duration = Duration::from_secs(240);
 /// The district.
 pub const DISTRICT: &str = "shinan";
+/// Somebody who may agree to changes.
+pub const APPROVER: &str = "shift-leader-a";
 /// The bucket of its repository, in which the repository lies at the top.
 pub const BUCKET: &str = "p861-shinan";
 
@@ -101,9 +103,10 @@ impl Stage {
         })
     }
 
-    /// Applies a manifest on the hub; `@S3_ENDPOINT@` is filled in.
+    /// Applies a manifest; `@S3_ENDPOINT@` and `@ALERTMANAGER@` are filled in.
     pub fn apply(&self, site: &Site, name: &str, manifest: &str) -> Result<()> {
-        apply_private(&self.bed, site, name, &manifest.replace("@S3_ENDPOINT@", &self.bed.s3().endpoint()))
+        let alertmanager = format!("http://{}", self.bed.services.alertmanager());
+        apply_private(&self.bed, site, name, &manifest.replace("@S3_ENDPOINT@", &self.bed.s3().endpoint()).replace("@ALERTMANAGER@", &alertmanager))
     }
 
     fn start_applications(&self) -> Result<()> {
@@ -152,6 +155,55 @@ impl Stage {
         };
         let targets: Vec<Target> = pods["items"].as_array().into_iter().flatten().filter_map(target).collect();
         Ok(write_targets(&self.bed.services.targets(), &targets)?)
+    }
+
+    /// Opens a window for every change, for some hours from now.
+    pub fn open_window(&self) -> Result<()> {
+        let now = jiff::Timestamp::now();
+        let hours = jiff::SignedDuration::from_hours;
+        let (start, end) = (now - hours(1), now + hours(6));
+        let manifest = format!(
+            "apiVersion: platform861.io/v1alpha1\nkind: MaintenanceWindow\nmetadata: {{name: any-time, namespace: {DISTRICT}}}\nspec: {{changeClasses: [Standard, Normal], dates: [{{startTime: \"{start:.0}\", endTime: \"{end:.0}\"}}]}}\n"
+        );
+        self.apply(self.standby()?, "window.yaml", &manifest)
+    }
+
+    /// Agrees to a change, as somebody who did not ask for it.
+    pub fn approve(&self, ticket: &str) -> Result<()> {
+        let hub = self.standby()?;
+        let digest = self.wait("there is a plan to agree to", READY, "maintenanceticket", ticket, |seen| {
+            seen["status"]["planDigest"].as_str().map(str::to_owned).ok_or_else(|| seen["status"].to_string())
+        })?;
+        let uid = self.object("maintenanceticket", ticket)?["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let path = self.folder().join("approval.yaml");
+        let manifest = format!(
+            "apiVersion: platform861.io/v1alpha1\nkind: Approval\nmetadata: {{name: {ticket}-{APPROVER}, namespace: {DISTRICT}}}\nspec: {{subjectRef: {{kind: MaintenanceTicket, name: {ticket}, uid: {uid}}}, purpose: Start, digest: \"{digest}\", decision: Approved, reason: \"agreed in the morning meeting\"}}\n"
+        );
+        fs::write(&path, manifest).map_err(|source| BedError::Io { path: path.clone(), source })?;
+        let groups = ["--as", APPROVER, "--as-group", "shinan-shift-leaders", "--as-group", "system:authenticated"];
+        if self.standing {
+            // Who gave an approval takes it back, and nobody else.
+            let name = format!("{ticket}-{APPROVER}");
+            hub.kubectl(&[&["delete", "--namespace", DISTRICT, "approval", &name, "--ignore-not-found"], &groups[..]].concat())?;
+        }
+        hub.kubectl(&[&["create", "--filename", &path.to_string_lossy()], &groups[..]].concat()).map(drop)
+    }
+
+    /// Sends the bed's alerts to the operator's replicas, wherever they are now; the one that leads takes them.
+    pub fn route_alerts(&self) -> Result<()> {
+        let hub = self.standby()?;
+        self.watch_metrics()?;
+        let pods = hub.get(&["pods", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=operator"])?;
+        let urls: Vec<String> = pods["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|pod| Some(format!("http://{}:8080/alertmanager/laoshan-dr", pod["status"]["podIP"].as_str()?)))
+            .collect();
+        let secret = hub.wait("the operator has made the token of alerts", READY, &["secret", "--namespace", SYSTEM, "p861-alerts"], |seen| {
+            seen["data"]["token"].as_str().map(str::to_owned).ok_or_else(|| "it has no token yet".to_owned())
+        })?;
+        self.bed.services.route_alerts(&urls, &decoded(&secret)?)
     }
 
     /// The end of the operator's log, for errors.

@@ -31,6 +31,7 @@ const SITE: &[&str] = &[
     "ClusterRole/p861-mover-backup",
     "ClusterRole/p861-mover-restore",
     "ClusterRole/p861-site",
+    "ClusterRole/p861-site-installer",
     "ClusterRole/p861-site-role-approver",
     "ClusterRole/p861-site-role-auditor",
     "ClusterRole/p861-site-role-commander",

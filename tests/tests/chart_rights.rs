@@ -51,6 +51,7 @@ fn the_operator_and_its_movers_are_granted_what_their_source_uses_and_nothing_el
         (Actor::Site, named(&documents, "ClusterRole", "p861-site")),
         (Actor::Backup, named(&documents, "ClusterRole", "p861-mover-backup")),
         (Actor::Restore, named(&documents, "ClusterRole", "p861-mover-restore")),
+        (Actor::Installer, named(&documents, "ClusterRole", "p861-site-installer")),
     ];
     let uses = uses();
     let mut wrong = Vec::new();

@@ -86,7 +86,9 @@ impl Desk {
     fn declare(&self) {
         self.server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shinan}}");
         for file in ["sites", "shinan"] {
-            self.server.apply(&text(&format!("tests/district/{file}.yaml")).replace("@S3_ENDPOINT@", "http://127.0.0.1:9"));
+            self.server.apply(
+                &text(&format!("tests/district/{file}.yaml")).replace("@S3_ENDPOINT@", "http://127.0.0.1:9").replace("@ALERTMANAGER@", "http://127.0.0.1:9"),
+            );
         }
         self.server.apply("{apiVersion: v1, kind: Node, metadata: {name: node-1, labels: {kubernetes.io/os: linux}}}");
         self.server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shinan-approval--drill-1, labels: {platform861.io/drill: '1'}}}");

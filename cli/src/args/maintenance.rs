@@ -67,8 +67,10 @@ pub enum DutyCommand {
 /// `p861 ticket open`
 #[derive(Clone, Debug, Args)]
 pub struct TicketOpen {
-    /// What it is about, in a line
+    /// What it is about, in a line; or upgrade, before the name of a component
     pub title: String,
+    /// After upgrade: the component of the Platform that is brought to its declared version
+    pub component: Option<String>,
     /// How much is hurt, or would be
     #[arg(long, value_enum, default_value = "medium", value_name = "GRADE")]
     pub impact: GradeWord,
@@ -85,14 +87,29 @@ pub struct TicketOpen {
     #[arg(long, value_enum, value_name = "CLASS")]
     pub change: Option<ClassWord>,
     /// How the change is done
-    #[arg(long, value_name = "TEXT", requires = "change")]
+    #[arg(long, value_name = "TEXT")]
     pub plan: Option<String>,
     /// How the change is taken back
-    #[arg(long, value_name = "TEXT", requires = "change")]
+    #[arg(long, value_name = "TEXT")]
     pub rollback: Option<String>,
     /// The window of the change; any that is for its class when absent
-    #[arg(long, value_name = "WINDOW", requires = "change")]
+    #[arg(long, value_name = "WINDOW")]
     pub window: Option<String>,
+    /// How long an upgraded component must stay healthy on a site before the next one follows
+    #[arg(long, value_name = "DURATION", default_value = "10m", requires = "component")]
+    pub watch: String,
+    /// The change is work on this node, which is emptied for it
+    #[arg(long, value_name = "SITE/NODE", requires = "change", conflicts_with = "component")]
+    pub drain: Option<String>,
+    /// How long the pods of the node may take to leave
+    #[arg(long, value_name = "DURATION", default_value = "30m", requires = "drain")]
+    pub drain_deadline: String,
+    /// Take no backup of the applications before the change
+    #[arg(long)]
+    pub no_backup: bool,
+    /// Silence no alerts during the change
+    #[arg(long)]
+    pub no_silence: bool,
     /// The run that it came out of, for example drill/shinan-core-20261115-0900
     #[arg(long, value_name = "KIND/NAME")]
     pub from: Option<String>,

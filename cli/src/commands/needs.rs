@@ -12,7 +12,11 @@ use crate::{
 };
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
-use p861_crds::{Application, Backup, BackupRepository, Condition, District, Drill, Platform, RecoveryPlan, Restore, Site, common::RunPhase};
+use p861_crds::{
+    Application, Backup, BackupRepository, Condition, District, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore, Site,
+    common::RunPhase,
+    maintenance::ticket::{TicketPhase, TicketType},
+};
 
 /// Clocks of computers differ; a lease that is older than this beyond its end is old by any of them.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
@@ -59,6 +63,10 @@ pub struct Objects {
     pub restores: Vec<Restore>,
     /// Its drills.
     pub drills: Vec<Drill>,
+    /// Its tickets.
+    pub tickets: Vec<MaintenanceTicket>,
+    /// Its rosters.
+    pub rosters: Vec<DutyRoster>,
     /// The operator's sign of life, if it may be seen.
     pub heartbeat: Option<Heartbeat>,
 }
@@ -92,6 +100,8 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
     declared!(&objects.repositories, &["Ready", "Checked", "OffSite"]);
     declared!(&objects.applications, &["Ready", "Healthy", "Protected", "Recoverable"]);
     declared!(&objects.plans, &["Ready", "ReadyToFailover", "Drilled"]);
+    declared!(&objects.rosters, &["Ready", "AlertsArrive", "PeopleReachable"]);
+    objects.tickets.iter().for_each(|ticket| list.ticket(ticket));
     for backup in &objects.backups {
         list.run(backup);
         let damaged = page::condition(backup.conditions(), "Verified").filter(|verified| is_bad(verified) && verified.reason == "Damaged");
@@ -151,6 +161,34 @@ impl List<'_> {
         let (said, command) = says(condition, &reader(self.telling.language));
         let said = text::Bilingual { en: says(condition, &reader(Language::En)).0, zh: said };
         self.add(full_name::<K>(&name), K::NOUN, &name, &condition.type_, &said, command, true);
+    }
+
+    /// A ticket needs somebody while nobody has it, while it waits for agreement or for hands, and when it is late.
+    fn ticket(&mut self, ticket: &MaintenanceTicket) {
+        let (name, status) = (ticket.name_any(), ticket.status.clone().unwrap_or_default());
+        let phase = status.phase.unwrap_or_default();
+        if phase.is_end() {
+            return;
+        }
+        let object = || full_name::<MaintenanceTicket>(&name);
+        if let Some(late) = page::condition(&status.conditions, "WithinClocks").filter(|condition| is_bad(condition)) {
+            self.condition(ticket, late);
+        } else if phase == TicketPhase::Open && ticket.spec.r#type == TicketType::Incident {
+            self.add(object(), "ticket", &name, "Open", &text::nobody_has_it(), Some(format!("p861 ticket ack {name}")), false);
+        }
+        match page::condition(&status.conditions, "Approved").filter(|condition| is_bad(condition)) {
+            Some(condition) if condition.reason == "ApprovalsMissing" => {
+                let counts = status.approvals.clone().unwrap_or_default();
+                let said = text::waits_for_approvals(counts.required - counts.given);
+                self.add(object(), "ticket", &name, "Approved", &said, Some(format!("p861 ticket approve {name}")), false);
+            }
+            Some(condition) => self.condition(ticket, condition),
+            None => {}
+        }
+        for step in status.current_steps.iter().filter(|step| step.phase == RunPhase::WaitingForPerson) {
+            let said = text::Bilingual { en: question(step, Language::En), zh: question(step, Language::Zh) };
+            self.add(object(), "ticket", &name, "WaitingForPerson", &said, step.remedy.clone(), false);
+        }
     }
 
     /// A run that goes on without anybody needs nobody.
@@ -255,6 +293,36 @@ mod tests {
             [
                 ("drill d WaitingForPerson".into(), "announce: Called?".into(), Some("p861 drill answer d announce --yes -d shinan".into())),
                 ("drill p Paused".into(), "paused: nothing new is started".into(), Some("p861 drill resume p -d shinan".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_ticket_is_told_while_nobody_has_it_while_it_waits_for_agreement_and_for_hands() {
+        let spec = |kind: &str, more: Value| {
+            let mut spec = json!({"type": kind, "title": {"en": "t"}, "impact": "Low", "urgency": "Low"});
+            spec.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
+            spec
+        };
+        let incident: MaintenanceTicket = object("MaintenanceTicket", "inc", spec("Incident", json!({"incident": {}})), json!({"phase": "Open"}));
+        let of_change = spec("Change", json!({"change": {"class": "Normal", "work": {"manual": {}}, "plan": {"en": "so"}}}));
+        let asks =
+            json!({"phase": "Planned", "approvals": {"required": 1, "given": 0}, "conditions": [condition("Approved", "False", "ApprovalsMissing", "0 of 1")]});
+        let change: MaintenanceTicket = object("MaintenanceTicket", "chg", of_change.clone(), asks);
+        let hands = json!({"phase": "InProgress", "currentSteps": [{"id": "work/hands", "phase": "WaitingForPerson", "attempt": 0, "message": "0 of 1 answered", "prompt": {"en": "Empty."}, "remedy": "p861 ticket done wrk"}]});
+        let working: MaintenanceTicket = object("MaintenanceTicket", "wrk", of_change.clone(), hands);
+        let closed: MaintenanceTicket = object(
+            "MaintenanceTicket",
+            "end",
+            of_change,
+            json!({"phase": "Closed", "conditions": [condition("WithinClocks", "False", "ResolveOverdue", "late")]}),
+        );
+        assert_eq!(
+            told(&Objects { tickets: vec![incident, change, working, closed], ..Objects::default() }),
+            [
+                ("ticket inc Open".into(), "nobody has it yet".into(), Some("p861 ticket ack inc -d shinan".into())),
+                ("ticket chg Approved".into(), "waits for 1 approval".into(), Some("p861 ticket approve chg -d shinan".into())),
+                ("ticket wrk WaitingForPerson".into(), "Empty.".into(), Some("p861 ticket done wrk -d shinan".into())),
             ]
         );
     }

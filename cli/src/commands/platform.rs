@@ -238,7 +238,7 @@ mod tests {
                  "gaps": [{"site": "laoshan-dr", "reason": "ReserveUsed", "message": "repository 15.3 of 20Ti, reserve 25%", "remedy": "add 4Ti"}]},
                 {"layer": "Security", "state": "Ready", "sites": [{"site": "xinxi-dasha", "state": "Ready"}, {"site": "laoshan-dr", "state": "Ready"}]},
                 {"layer": "BaseSoftware", "state": "Weak", "sites": [{"site": "xinxi-dasha", "state": "Weak"}, {"site": "laoshan-dr", "state": "Weak"}],
-                 "gaps": [{"reason": "UpgradeNeedsTicket", "message": "envoy-gateway: 1.6.0 installed, 1.6.1 declared", "remedy": "p861 ticket open \"upgrade envoy-gateway\" --change normal"}]}],
+                 "gaps": [{"reason": "UpgradeNeedsTicket", "message": "envoy-gateway: 1.6.0 installed, 1.6.1 declared", "remedy": "p861 ticket open upgrade envoy-gateway"}]}],
             "balance": {"supportable": 17, "running": 12, "shortestLayer": "Storage", "excessLayers": ["Network"]}
         }))
         .expect("a status")
@@ -252,7 +252,7 @@ mod tests {
             [
                 "LAYER         STATE  SUPPORTS  SITE        GAP                                             REMEDY",
                 "Storage       Weak   17        laoshan-dr  repository 15.3 of 20Ti, reserve 25%            add 4Ti",
-                "BaseSoftware  Weak   -         both        envoy-gateway: 1.6.0 installed, 1.6.1 declared  p861 ticket open \"upgrade envoy-gateway\" --change normal",
+                "BaseSoftware  Weak   -         both        envoy-gateway: 1.6.0 installed, 1.6.1 declared  p861 ticket open upgrade envoy-gateway",
                 "Servers       Ready  42",
                 "Network       Ready  62                    lopsided: more than 3 × Storage                 spend on Storage first",
             ]

@@ -15,7 +15,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_crds::{Application, Backup, BackupRepository, Condition, Drill, Platform, RecoveryPlan, Restore, Site};
+use p861_crds::{Application, Backup, BackupRepository, Condition, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore, Site};
 use serde_json::json;
 
 /// Prints the page.
@@ -32,6 +32,8 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let applications = read(printer, hub.list_here::<Application>("").await?);
     let plans = read(printer, hub.list_here::<RecoveryPlan>("").await?);
     let platforms = read(printer, hub.list_here::<Platform>("").await?);
+    let tickets = read(printer, hub.list_here::<MaintenanceTicket>("").await?);
+    let rosters = read(printer, hub.list_here::<DutyRoster>("").await?).items;
     let (backups, restores, drills) =
         (hub.list_here::<Backup>("").await?.items, hub.list_here::<Restore>("").await?.items, hub.list_here::<Drill>("").await?.items);
     let heartbeat = hub.heartbeat().await?;
@@ -43,6 +45,8 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
         applications: applications.items.clone(),
         plans: plans.items.clone(),
         platforms: platforms.items.clone(),
+        tickets: tickets.items.clone(),
+        rosters,
         backups,
         restores,
         drills,
@@ -62,6 +66,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
             "applications": applications.raw,
             "plans": plans.raw,
             "platforms": platforms.raw,
+            "tickets": tickets.raw.iter().filter(|ticket| !matches!(ticket["status"]["phase"].as_str(), Some("Closed" | "RolledBack" | "Cancelled"))).collect::<Vec<_>>(),
             "needs": needs.iter().map(|need| json!({"object": need.object, "condition": need.condition, "message": need.message, "command": need.command})).collect::<Vec<_>>(),
         }))?,
         Output::Name => needs.iter().for_each(|need| printer.line(&Line::of(&need.object))),

@@ -93,6 +93,12 @@ pub fn ticket_action_sent(action: TicketActionKind, name: &str) -> Bilingual {
 
 /// An action was read and done.
 pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPhase) -> Bilingual {
+    if action == TicketActionKind::RollBack && phase == TicketPhase::InProgress {
+        return both(
+            format!("Ticket {name}: what was done is being taken back: p861 ticket show {name}"),
+            format!("工单 {name}：正在回退已做的步骤：p861 ticket show {name}"),
+        );
+    }
     both(
         format!("Ticket {name}: {}; it is {phase}", ticket_action(action).en),
         format!("工单 {name}：{}；{}", ticket_action(action).zh, ticket_phase(phase).zh),
@@ -117,6 +123,35 @@ pub fn ticket_reason_missing(action: TicketActionKind) -> Bilingual {
 /// `--from` is no run.
 pub fn not_an_origin(from: &str) -> Bilingual {
     both(format!("--from {from:?} names no run: write drill/NAME"), format!("--from {from:?} 不是任务：请写作 drill/NAME"))
+}
+
+/// Options of a change on an incident.
+pub fn only_of_a_change() -> Bilingual {
+    both(
+        "--plan, --rollback, --window, --no-backup and --no-silence are a change's: add --change normal",
+        "--plan、--rollback、--window、--no-backup 和 --no-silence 仅用于变更：请加 --change normal",
+    )
+}
+
+/// Two words where one title was meant.
+pub fn one_title(title: &str, rest: &str) -> Bilingual {
+    both(format!("the title is one word on the command line: write \"{title} {rest}\""), format!("标题须作为一个参数：请写作 \"{title} {rest}\""))
+}
+
+/// The Platform has no such component.
+pub fn no_component(component: &str, known: &[&str]) -> Bilingual {
+    let known = if known.is_empty() { "-".to_owned() } else { known.join(", ") };
+    both(format!("the district's Platform declares no component {component}; it declares {known}"), format!("本区平台未声明组件 {component}；已声明：{known}"))
+}
+
+/// The title of an upgrade.
+pub fn upgrade_title(component: &str, version: &str) -> p861_crds::LocalizedText {
+    p861_crds::LocalizedText { zh: Some(format!("升级 {component} 到 {version}")), en: Some(format!("Upgrade {component} to {version}")) }
+}
+
+/// `--drain` is no node.
+pub fn not_a_node(place: &str) -> Bilingual {
+    both(format!("--drain {place:?} names no node: write SITE/NODE"), format!("--drain {place:?} 不是节点：请写作 站点/节点"))
 }
 
 /// No plan yet.

@@ -86,6 +86,17 @@ pub fn never_looked_at() -> Bilingual {
     both("the operator has not looked at it yet", "operator 尚未检查")
 }
 
+/// An incident that nobody has acknowledged.
+pub fn nobody_has_it() -> Bilingual {
+    both("nobody has it yet", "尚无人响应")
+}
+
+/// A change that too few people have agreed to.
+pub fn waits_for_approvals(missing: i32) -> Bilingual {
+    let plural = if missing == 1 { "" } else { "s" };
+    both(format!("waits for {missing} approval{plural}"), format!("还需 {missing} 人批准"))
+}
+
 /// A run that was paused.
 pub fn is_paused() -> Bilingual {
     both("paused: nothing new is started", "已暂停：不再开始新的步骤")

@@ -112,6 +112,11 @@ words! {
     F_ROLLBACK: "how back", "回退";
     F_DIGEST: "digest", "摘要";
     F_ALERT: "alert", "告警";
+    F_NODE: "node", "节点";
+    F_STEPS: "steps", "步骤";
+    F_STEP: "step", "当前步骤";
+    F_BACKUP_TAKEN: "backup taken", "已做备份";
+    F_SILENCE: "silence", "告警静默";
     F_TOLD: "told", "通知";
     OPEN: "OPEN", "开放";
     OPENS: "OPENS", "下次开放";

@@ -1,6 +1,7 @@
 //! Room *maintenance*: what changes when, who agreed, who is on duty.
 
 pub mod approval;
+pub mod change;
 pub mod roster;
 pub mod ticket;
 pub mod window;

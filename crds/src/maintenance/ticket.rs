@@ -1,7 +1,7 @@
 //! MaintenanceTicket: an incident or a change, with a life, clocks, people and a trace.
 
-use super::super::common::{Condition, LocalizedText, ObjectReference, Time};
-use super::window::ChangeClass;
+use super::super::common::{Condition, CurrentStep, JournalReference, LocalizedText, ObjectReference, RunPhase, RunProgress, StepCounts, Time};
+use super::change::Change;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -180,88 +180,6 @@ pub enum IncidentLevel {
     IV,
 }
 
-/// What will be changed, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Change {
-    /// Standard (approved once for all), Normal, or Emergency (needs no window).
-    pub class: ChangeClass,
-    /// The window; any that is for its class when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window_ref: Option<ObjectReference>,
-    /// The work.
-    pub work: Work,
-    /// It doesn't start while one of these fires on what it affects.
-    #[serde(default = "default_blocking_alerts")]
-    #[schemars(length(max = 8))]
-    pub blocking_alerts: Vec<BlockingAlert>,
-    /// How it is done, in words. Without it the ticket waits for the action Plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<LocalizedText>,
-    /// What if it goes wrong.
-    #[serde(default)]
-    pub rollback: Rollback,
-    /// Where it was rehearsed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rehearsal: Option<Rehearsal>,
-}
-
-fn default_blocking_alerts() -> Vec<BlockingAlert> {
-    vec![BlockingAlert { severity: "critical".into() }]
-}
-
-/// The work of a change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.manual)").message("say what the work is: manual: {} for what people do"))]
-pub struct Work {
-    /// People do it; they say Start and Done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manual: Option<Manual>,
-}
-
-/// Work of people.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Manual {}
-
-/// Alerts that keep a change from starting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BlockingAlert {
-    /// Their label `severity`.
-    #[schemars(length(min = 1, max = 63))]
-    pub severity: String,
-}
-
-/// What if it goes wrong.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Rollback {
-    /// Whether it can be taken back, and who decides.
-    #[serde(default)]
-    pub policy: RollbackPolicy,
-    /// How, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<LocalizedText>,
-}
-
-/// Whether a change can be taken back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum RollbackPolicy {
-    /// At the first failure.
-    #[default]
-    OnFailure,
-    /// When a person says so.
-    Manual,
-    /// Only forward.
-    Impossible,
-}
-
-/// Where a change was rehearsed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Rehearsal {
-    /// The Drill.
-    pub drill_ref: ObjectReference,
-}
-
 /// The run that a ticket came out of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
@@ -425,6 +343,18 @@ pub enum Resolution {
     Duplicate,
     /// It could not be seen again.
     NotReproducible,
+}
+
+/// A silence in an Alertmanager. It is extended while the work goes on, ends with it, and by itself soon after if nobody extends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Silence {
+    /// The site whose Alertmanager it is in.
+    pub site: String,
+    /// Alertmanager's name of it.
+    pub id: String,
+    /// When it ends if nobody extends it.
+    pub end_time: Time,
 }
 
 /// An alert of an incident.
@@ -639,6 +569,31 @@ pub struct MaintenanceTicketStatus {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
+    /// Change: where the steps of its work stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_phase: Option<RunPhase>,
+    /// Change: the first of `spec.actions` that is said to the work's steps, the first being 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_first_action: Option<i32>,
+    /// Change: its steps in numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepCounts>,
+    /// Change: steps under way; at most 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub current_steps: Vec<CurrentStep>,
+    /// Change: how far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<RunProgress>,
+    /// Change: where its journal is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalReference>,
+    /// Change: the Backups that were taken before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<String>,
+    /// Change: silences that stand while it goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<Silence>,
     /// Incident: its alerts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["fingerprint"]))]

@@ -128,7 +128,7 @@ pub struct OutputExpectation {
 pub struct ConditionCheck {
     /// The workload.
     pub workload_ref: WorkloadReference,
-    /// The condition's type, for example Available.
+    /// The condition's type, for example Available; or RolledOut: all pods that are wanted are ready and of the newest template.
     pub r#type: String,
 }
 

@@ -37,6 +37,16 @@ pub fn mover(run_uid: &str, step: &str, attempt: u32) -> String {
     format!("p861-{}-{}-{attempt}", readable.trim_matches('-'), short_digest(&[run_uid, step], 8))
 }
 
+/// The name, or if it is longer than `length` its beginning and a digest of all of it.
+pub fn bounded(name: &str, length: usize) -> String {
+    const DIGEST: usize = 8;
+    if name.len() <= length {
+        return name.to_owned();
+    }
+    let beginning: String = name.chars().take(length.saturating_sub(DIGEST + 1)).collect();
+    format!("{}-{}", beginning.trim_end_matches(['-', '.']), short_digest(&[name], DIGEST))
+}
+
 /// A label value for a step id, which may hold slashes and be longer than a label.
 pub fn step_label(step: &str) -> String {
     short_digest(&[step], 12)

@@ -56,7 +56,7 @@ async fn subject_of(context: &Context, namespace: &str, approval: &Approval) -> 
         SubjectKind::MaintenanceTicket => {
             let tickets: Api<MaintenanceTicket> = Api::namespaced(context.client.clone(), namespace);
             let ticket = tickets.get_opt(&about.name).await.tried(|| format!("read ticket {}", about.name))?;
-            Ok(ticket.as_ref().map(ticket_subject))
+            Ok(ticket.as_ref().map(|ticket| ticket_subject(ticket, ticket.status.as_ref().and_then(|status| status.plan_digest.clone()))))
         }
         SubjectKind::Drill => {
             let drills: Api<Drill> = Api::namespaced(context.client.clone(), namespace);

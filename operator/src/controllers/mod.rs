@@ -21,11 +21,17 @@ use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
 use p861_crds::{Application, District, RecoveryPlan};
 use std::fmt::Debug;
 
+/// All districts that can be read.
+pub async fn districts(client: &Client) -> Result<Vec<District>> {
+    let districts: Api<kube::core::DeserializeGuard<District>> = Api::all(client.clone());
+    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
+    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+}
+
 /// The district whose namespace on the hub this is.
 pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
-    let districts: Api<District> = Api::all(client.clone());
-    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
-    list.items
+    districts(client)
+        .await?
         .into_iter()
         .find(|district| district.hub_namespace() == namespace)
         .ok_or_else(|| Error::invalid("DistrictMissing", format!("namespace {namespace} belongs to no District: kubectl get districts")))

@@ -1,5 +1,7 @@
 //! MaintenanceTicket: what people and the world did about it, and what follows.
 
+mod work;
+
 use super::{
     all,
     roster::{CalledLevels, roster_for},
@@ -12,6 +14,7 @@ use crate::{
     links::seal_of,
     metrics::Metrics,
     notify::{Letter, deliver},
+    runs::finalizer,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -20,7 +23,7 @@ use p861_core::{
     maintenance::{
         approval::{Given, Subject, Tally, count},
         notify::{self, Outcome},
-        ticket::{Access, Facts, block, decide, plan_digest, required_approvals},
+        ticket::{Access, Facts, Work, block, decide, plan_digest, required_approvals},
         window::{Window, freeze_at, zone},
     },
 };
@@ -28,7 +31,8 @@ use p861_crds::{
     Approval, MaintenanceTicket, MaintenanceTicketStatus,
     maintenance::{
         approval::Purpose,
-        ticket::{Change, ClockState, NotificationState, TicketNotification, TicketPhase, TicketType},
+        change::Change,
+        ticket::{ClockState, NotificationState, TicketNotification, TicketPhase, TicketType},
     },
 };
 use std::{
@@ -74,11 +78,18 @@ impl Drive for TicketDriver {
     async fn pass(&self, context: &Context, ticket: Arc<MaintenanceTicket>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
         let mut before = ticket.status.clone().unwrap_or_default();
+        if ticket.metadata.deletion_timestamp.is_some() && !finalizer::is_held(ticket.as_ref()) {
+            return Ok(ENDED);
+        }
+        let looked = match &ticket.spec.change {
+            Some(change) => Some(work::look(context, &ticket, change, &mut before).await?),
+            None => None,
+        };
         let settled = self.settle(&ticket, &mut before.notifications);
         let roster = roster_for(context, &namespace).await?;
         let levels = roster.as_ref().map(|roster| roster.levels.clone()).unwrap_or_default();
         let (tally, access, obstacles) = match &ticket.spec.change {
-            Some(change) => around(context, &ticket, change, now).await?,
+            Some(change) => around(context, &ticket, change, looked.as_ref().map(|looked| &looked.work), now).await?,
             None => (Tally::default(), nowhere(), Vec::new()),
         };
         let facts = Facts {
@@ -92,6 +103,7 @@ impl Drive for TicketDriver {
             tally,
             access,
             obstacles,
+            work: looked.as_ref().map(|looked| looked.work.clone()),
         };
         let decision = decide(&facts, now);
         let mut status = decision.status;
@@ -109,6 +121,13 @@ impl Drive for TicketDriver {
         }
         let phase = status.phase.unwrap_or_default();
         self.tell(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| standing(&ticket, &status)));
+        let steps = match looked.and_then(|looked| looked.run) {
+            Some((run, pass)) => work::told(context, &ticket, &run, &pass).await?,
+            None => None,
+        };
+        if let Some(steps) = steps {
+            return Ok(until(decision.next, now).min(steps));
+        }
         let at_most = match (phase.is_end(), ticket.spec.r#type) {
             (true, _) => return Ok(ENDED),
             (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITS,
@@ -223,10 +242,18 @@ fn nowhere() -> Access {
 }
 
 /// What is around a change: who agreed, the windows, what is in its way.
-async fn around(context: &Context, ticket: &MaintenanceTicket, change: &Change, now: Timestamp) -> Result<(Tally, Access, Vec<block::Block>)> {
+async fn around(
+    context: &Context,
+    ticket: &MaintenanceTicket,
+    change: &Change,
+    work: Option<&Work>,
+    now: Timestamp,
+) -> Result<(Tally, Access, Vec<block::Block>)> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
     let approvals: Vec<Approval> = all(&context.client, &namespace).await?;
-    let tally = count(Some(&subject(ticket)), Purpose::Start, &words(&approvals, &ticket.uid().unwrap_or_default()), now);
+    let begun = ticket.status.as_ref().filter(|status| status.start_time.is_some()).and_then(|status| status.plan_digest.clone());
+    let digest = begun.or_else(|| plan_digest(&ticket.spec, ticket.spec.actions.len(), work));
+    let tally = count(Some(&subject(ticket, digest)), Purpose::Start, &words(&approvals, &ticket.uid().unwrap_or_default()), now);
     let default_zone = zone_of(&context.client, &namespace).await?;
     let windows = windows_for(context, &namespace).await?;
     let freezes = freezes_of(&windows);
@@ -255,12 +282,12 @@ async fn around(context: &Context, ticket: &MaintenanceTicket, change: &Change, 
     Ok((tally, access, obstacles))
 }
 
-/// A ticket as what is approved.
-pub fn subject(ticket: &MaintenanceTicket) -> Subject {
+/// A ticket as what is approved, by the digest of what it will do.
+pub fn subject(ticket: &MaintenanceTicket, digest: Option<String>) -> Subject {
     Subject {
         uid: ticket.uid().unwrap_or_default(),
         requester: ticket.spec.requested_by.clone(),
-        digest: plan_digest(&ticket.spec, ticket.spec.actions.len()),
+        digest,
         started: ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
         required: ticket.spec.change.as_ref().map_or(0, |change| required_approvals(change.class)),
     }

@@ -1,19 +1,19 @@
 //! MaintenanceWindow: is it open, and when does that change.
 
-use super::all;
+use super::{all, districts};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::{Result, Tried as _},
+    error::Result,
     metrics::Metrics,
 };
 use jiff::Timestamp;
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use kube::{Client, ResourceExt as _};
 use p861_core::{
     conditions::{self, Verdict},
     maintenance::window::{self, Window},
 };
-use p861_crds::{District, MaintenanceWindow, Time, maintenance::window::Freeze};
+use p861_crds::{MaintenanceWindow, Time, maintenance::window::Freeze};
 use std::{sync::Arc, time::Duration};
 
 /// How often a window is looked at, at most: another window's freeze holds for it too.
@@ -88,8 +88,7 @@ pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
 
 /// The time zone of a namespace's schedules: its district's, or the default for what is the city's.
 pub async fn zone_of(client: &Client, namespace: &str) -> Result<String> {
-    let districts: Api<District> = Api::all(client.clone());
-    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
-    let district = list.items.iter().find(|district| district.hub_namespace() == namespace);
+    let all = districts(client).await?;
+    let district = all.iter().find(|district| district.hub_namespace() == namespace);
     Ok(district.map_or_else(|| window::DEFAULT_ZONE.to_owned(), |district| district.spec.time_zone.clone()))
 }

@@ -6,9 +6,13 @@ use crate::{
     error::{Error, Result, Tried as _},
     sites::pods,
 };
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
-use p861_core::{engine::Failure, time::parse_duration};
+use p861_core::{
+    engine::Failure,
+    time::{human_duration, parse_duration, whole_seconds},
+};
 use p861_crds::platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck};
 use regex::Regex;
 use serde_json::json;
@@ -60,6 +64,24 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, n
         return Ok(Effect::Failed(Failure::permanent("ChecksFailed", message), evidence));
     }
     Ok(Effect::Running(evidence))
+}
+
+/// Looks in every pass whether all checks hold, until they have held for so long.
+pub async fn watch(context: &Context, situation: &Situation<'_>, site: &str, checks: &[(String, Check)], duration: SignedDuration) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    for (namespace, check) in checks {
+        let seen = try_once(&client, namespace, check).await?;
+        if !seen.holds {
+            let message = format!("check {} held, and does not hold any more: {}", check.name, seen.what);
+            return Ok(Effect::Failed(Failure::permanent("HealthFailed", message), json!({"check": check.name, "seen": seen.what})));
+        }
+    }
+    let left = duration - jiff::Timestamp::now().duration_since(situation.started);
+    if left.is_positive() {
+        let message = format!("{0} of {0} health checks pass, {1} to go", checks.len(), human_duration(whole_seconds(left)));
+        return Ok(Effect::Running(json!({"message": message})));
+    }
+    Ok(Effect::Done(json!({"checks": checks.len(), "watched": human_duration(duration)})))
 }
 
 fn pattern(text: &str) -> Result<Regex> {

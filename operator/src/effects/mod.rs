@@ -1,9 +1,13 @@
 //! The effects of steps. Each is idempotent by run, step and attempt, and looks before it acts: performed again, it finds what it did.
 
+mod backup;
 mod bubble;
 mod check;
+pub mod component;
 mod mover;
+mod node;
 mod preflight;
+pub mod silence;
 mod start;
 
 use crate::{
@@ -76,6 +80,18 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, action: &Acti
         Action::Check { site, namespace, check } => check::perform(context, situation, site, namespace, check).await,
         Action::ReadMarker { site, namespace, marker } => read_marker(context, site, namespace, marker).await,
         Action::RemoveMovers { site, namespaces } => mover::remove(context, situation, site, namespaces).await,
+        Action::TakeBackup { application, backup } => backup::take(context, situation, application, backup).await,
+        Action::Silence { site, owner, labels } => silence::make(context, situation, site, owner, labels).await,
+        Action::EndSilence { site, owner } => silence::end(context, site, owner).await,
+        Action::InspectNode { site, node, district } => node::inspect(context, site, node, district.as_deref()).await,
+        Action::Cordon { site, node, owner } => node::cordon(context, site, node, owner).await,
+        Action::Uncordon { site, node, owner } => node::uncordon(context, site, node, owner).await,
+        Action::Drain { site, node } => node::drain(context, situation, site, node).await,
+        Action::InstallComponent { site, component, version, bundle, digest } => {
+            component::install(context, situation, site, &component::Wanted { component, version, bundle, digest }).await
+        }
+        Action::RevertComponent { site, component, version } => component::revert(context, situation, site, component, version).await,
+        Action::Watch { site, checks, duration } => check::watch(context, situation, site, checks, *duration).await,
         Action::Ask {} => Ok(Effect::Done(Value::Null)),
     };
     result.unwrap_or_else(|error| failed(&error))

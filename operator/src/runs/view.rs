@@ -52,6 +52,8 @@ pub fn view(pass: &Pass, location: &str, noun: &str, name: &str) -> RunView {
                 message = format!("{message}; before: {}", failure.message);
             }
             let (prompt, remedy) = match &step.waits_for {
+                WaitsFor::Answer { text, .. } if noun == "ticket" => (Some(text.clone()), Some(format!("p861 ticket done {name}"))),
+                WaitsFor::Decision if noun == "ticket" => (None, Some(format!("p861 ticket start {name}"))),
                 WaitsFor::Answer { text, .. } => (Some(text.clone()), Some(format!("p861 {noun} answer {name} {} --yes", step.id))),
                 WaitsFor::Decision => (None, Some(format!("p861 {noun} retry {name} {}", step.id))),
                 _ => (None, None),

@@ -49,7 +49,7 @@ pub struct WorkloadState {
     pub wanted: i32,
     /// Pods ready, of the newest template.
     pub ready: i32,
-    /// Conditions that are True, for example Available.
+    /// Conditions that are True, for example Available; and RolledOut, if all pods that are wanted are ready and of the newest template.
     pub conditions: Vec<String>,
     /// Whether its controller has seen the newest spec.
     pub observed: bool,
@@ -69,27 +69,45 @@ fn selector_text(selector: &LabelSelector) -> String {
     parts.join(",")
 }
 
+/// The annotations of a workload. `Ok(None)`: it doesn't exist.
+pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<std::collections::BTreeMap<String, String>>> {
+    let (client, name) = (client.clone(), &workload.name);
+    let found = match workload.kind {
+        WorkloadKind::Deployment => {
+            Api::<Deployment>::namespaced(client, namespace).get_metadata_opt(name).await.map(|found| found.map(|found| found.metadata))
+        }
+        WorkloadKind::StatefulSet => {
+            Api::<StatefulSet>::namespaced(client, namespace).get_metadata_opt(name).await.map(|found| found.map(|found| found.metadata))
+        }
+        WorkloadKind::DaemonSet => Api::<DaemonSet>::namespaced(client, namespace).get_metadata_opt(name).await.map(|found| found.map(|found| found.metadata)),
+    };
+    Ok(found.tried(|| format!("read {workload} in {namespace}"))?.map(|metadata| metadata.annotations.unwrap_or_default()))
+}
+
 /// Looks at a workload. `Ok(None)`: it doesn't exist.
 pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<WorkloadState>> {
     let name = &workload.name;
     let what = || format!("read {workload} in {namespace}");
     let missing = |error: kube::Error| if is_not_found(&error) { Ok(None) } else { Err(error).tried(what) };
     let true_conditions = |list: Vec<(String, String)>| list.into_iter().filter(|(_, status)| status == "True").map(|(kind, _)| kind).collect();
-    Ok(Some(match workload.kind {
+    // `all` are of the newest template: none of an older one is left, and none is missing.
+    let (all, mut state) = match workload.kind {
         WorkloadKind::Deployment => {
             let found = match Api::<Deployment>::namespaced(client.clone(), namespace).get(name).await {
                 Ok(found) => found,
                 Err(error) => return missing(error),
             };
             let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
-            let updated = status.updated_replicas.unwrap_or(0);
-            WorkloadState {
+            let (updated, wanted) = (status.updated_replicas.unwrap_or(0), spec.replicas.unwrap_or(1));
+            let all = updated >= wanted && status.replicas.unwrap_or(0) == updated;
+            let state = WorkloadState {
                 selector: selector_text(&spec.selector),
-                wanted: spec.replicas.unwrap_or(1),
+                wanted,
                 ready: status.ready_replicas.unwrap_or(0).min(updated),
                 conditions: true_conditions(status.conditions.unwrap_or_default().into_iter().map(|c| (c.type_, c.status)).collect()),
                 observed: status.observed_generation >= found.metadata.generation,
-            }
+            };
+            (all, state)
         }
         WorkloadKind::StatefulSet => {
             let found = match Api::<StatefulSet>::namespaced(client.clone(), namespace).get(name).await {
@@ -100,13 +118,15 @@ pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadRefer
             let (wanted, ready) = (spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0));
             // A StatefulSet has no conditions of its own; what one asks for is whether all its pods are ready.
             let conditions = if ready >= wanted { vec!["Available".into(), "Ready".into()] } else { Vec::new() };
-            WorkloadState {
+            let all = status.updated_replicas.unwrap_or(0) >= wanted && status.current_revision == status.update_revision;
+            let state = WorkloadState {
                 selector: selector_text(&spec.selector),
                 wanted,
                 ready,
                 conditions,
                 observed: status.observed_generation >= found.metadata.generation,
-            }
+            };
+            (all, state)
         }
         WorkloadKind::DaemonSet => {
             let found = match Api::<DaemonSet>::namespaced(client.clone(), namespace).get(name).await {
@@ -115,15 +135,21 @@ pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadRefer
             };
             let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
             let conditions = if status.number_ready >= status.desired_number_scheduled { vec!["Available".into(), "Ready".into()] } else { Vec::new() };
-            WorkloadState {
+            let all = status.updated_number_scheduled.unwrap_or(0) >= status.desired_number_scheduled;
+            let state = WorkloadState {
                 selector: selector_text(&spec.selector),
                 wanted: status.desired_number_scheduled,
                 ready: status.number_ready,
                 conditions,
                 observed: status.observed_generation >= found.metadata.generation,
-            }
+            };
+            (all, state)
         }
-    }))
+    };
+    if all && state.observed && state.ready >= state.wanted {
+        state.conditions.push("RolledOut".into());
+    }
+    Ok(Some(state))
 }
 
 /// Whether a pod is ready and not on its way out.

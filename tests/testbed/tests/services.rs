@@ -68,7 +68,7 @@ fn prometheus_tells_alertmanager_what_it_sees() {
     let components = components::ensure(&Report::stderr()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let address = address(2);
-    let alerts = alertmanager::spec(&components.alertmanager, address, &folder.path().join("alertmanager"), None);
+    let alerts = alertmanager::spec(&components.alertmanager, address, &folder.path().join("alertmanager"), &[], "");
     let _alerts = start(&alerts);
     let rules: PathBuf = folder.path().join("rules.yaml");
     std::fs::write(&rules, "groups: [{name: bed, rules: [{alert: TargetDown, expr: up == 0}]}]\n").unwrap();

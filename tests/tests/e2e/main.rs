@@ -4,6 +4,7 @@ mod backups;
 mod drills;
 mod isolation;
 mod leaders;
+mod maintenance;
 mod odd_files;
 mod restores;
 mod stores;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         isolation::SCENES,
         leaders::SCENES,
         stores::SCENES,
+        maintenance::SCENES,
         telling::SCENES,
     ]
     .concat();

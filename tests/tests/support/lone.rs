@@ -225,8 +225,16 @@ async fn configuration(kubeconfig: &str) -> Config {
 
 /// Three ports that nobody uses now.
 fn free_ports() -> [u16; 3] {
-    let taken = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let taken = [0; 3].map(|_| free_port());
     taken.map(|listener| listener.local_addr().expect("an address").port())
+}
+
+/// A port below those that the kernel gives to outgoing connections: one of these could be taken again before the server listens on it.
+fn free_port() -> TcpListener {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let mut random = std::iter::repeat_with(|| std::hash::RandomState::new().build_hasher().finish() % 20_000);
+    let ports = random.by_ref().take(1000).filter_map(|offset| u16::try_from(10_000 + offset).ok());
+    ports.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).next().expect("a free port")
 }
 
 fn processes(folder: &Path, etcd: u16, peer: u16, api: u16) -> Vec<Child> {

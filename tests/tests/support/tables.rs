@@ -7,6 +7,7 @@ pub const HUB: Table = &[
     ("sites.platform861.io districts.platform861.io platformprofiles.platform861.io platforms.platform861.io applications.platform861.io", "get list watch"),
     ("backuprepositories.platform861.io recoveryplans.platform861.io maintenancewindows.platform861.io dutyrosters.platform861.io", "get list watch"),
     ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch patch"),
+    ("backups.platform861.io", "create"),
     ("approvals.platform861.io", "get list watch"),
     ("maintenancetickets.platform861.io", "get list watch create patch"),
     ("sites.platform861.io/status districts.platform861.io/status platformprofiles.platform861.io/status platforms.platform861.io/status", "patch"),
@@ -23,6 +24,8 @@ pub const HUB: Table = &[
 pub const ON_SITE: Table = &[
     ("nodes pods services persistentvolumeclaims persistentvolumes storageclasses.storage.k8s.io ingresses.networking.k8s.io", "list"),
     ("services services/proxy pods/log", "get"),
+    ("nodes", "get patch"),
+    ("pods/eviction", "create"),
     ("deployments.apps statefulsets.apps daemonsets.apps", "get list patch"),
     ("namespaces rolebindings.rbac.authorization.k8s.io", "get list create patch delete"),
     ("networkpolicies.networking.k8s.io", "get list create patch update delete"),

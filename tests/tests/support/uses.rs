@@ -22,6 +22,8 @@ pub enum Actor {
     Backup,
     /// A mover that writes objects.
     Restore,
+    /// The operator on a site, in a component's namespaces while it is installed.
+    Installer,
 }
 
 /// The rights that each needs, as `verb resource.group/subresource`, and where each is needed.
@@ -60,6 +62,10 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         "K" | "Kind" => return ours(),
         "DynamicObject" if file == "drive.rs" => return ours(),
         "DynamicObject" if file.starts_with("movers/") => "*",
+        "DynamicObject" if file == "effects/component.rs" => {
+            let full = |(group, _, _, plural): (&str, &str, &str, &str)| if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+            return p861_core::platform::bundle::KINDS.map(full).to_vec();
+        }
         "DynamicObject" => {
             let named = around.iter().map(|text| by_name(text)).find(|named| !named.is_empty());
             return named.unwrap_or_else(|| panic!("operator/src/{file}: which resource is this DynamicObject?"));
@@ -116,6 +122,7 @@ fn verbs(method: &str, arguments: &str, before: &str, place: &str) -> Vec<(&'sta
         "logs" => vec![("get", "/log")],
         // With websockets the first request is a get; newer API servers ask for create as well.
         "exec" => vec![("get", "/exec"), ("create", "/exec")],
+        "evict" => vec![("create", "/eviction")],
         "portforward" => vec![("get", "/portforward"), ("create", "/portforward")],
         other => panic!("{place}: which right does .{other}() need?"),
     }
@@ -135,6 +142,9 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
         ("movers/save.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
         ("movers/restore.rs", _) => vec![Actor::Restore],
         (mover, _) if mover.starts_with("movers/") => panic!("operator/src/{mover}: whose rights are these?"),
+        ("effects/component.rs", "read" | "keep" | "files") => vec![Actor::Hub],
+        ("effects/component.rs", "write") => vec![Actor::Installer],
+        ("effects/backup.rs" | "alertmanager.rs", _) => vec![Actor::Hub],
         ("sites/pods.rs", "workload" | "ready_pod") => vec![Actor::Site, Actor::Backup],
         _ => vec![Actor::Site],
     }

@@ -2,7 +2,7 @@
 
 use super::super::{Context, list::full_name};
 use crate::{
-    args::TicketOpen,
+    args::{ClassWord, TicketOpen},
     error::{Failure, Result},
     exit::ExitStatus,
     format::Line,
@@ -11,8 +11,11 @@ use crate::{
     text,
 };
 use p861_crds::{
-    LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Time,
-    maintenance::ticket::{Affected, Change, Incident, Manual, Origin, Rollback, RollbackPolicy, TicketType, Work},
+    LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Platform, Time,
+    maintenance::{
+        change::{BlockingAlert, Change, ChangeBackup, ChangeSilence, DrainNode, Manual, Rollback, RollbackPolicy, UpgradeComponent, Work},
+        ticket::{Affected, Incident, Origin, TicketType},
+    },
 };
 
 /// A text in the language that it is written in: Chinese if it has a Chinese character.
@@ -20,6 +23,27 @@ fn localized(text: &str) -> LocalizedText {
     let chinese = text.chars().any(|c| ('\u{3400}'..='\u{9fff}').contains(&c));
     let text = Some(text.to_owned());
     if chinese { LocalizedText { zh: text, en: None } } else { LocalizedText { zh: None, en: text } }
+}
+
+/// `upgrade COMPONENT`: to the version that the district's Platform declares now.
+async fn upgrade(context: &Context<'_>, what: &TicketOpen) -> Result<Option<UpgradeComponent>> {
+    let Some(component) = &what.component else { return Ok(None) };
+    if what.title != "upgrade" {
+        return Err(Failure::usage(text::one_title(&what.title, component)));
+    }
+    let hub = &context.hub;
+    let district = hub.district.as_ref().map(kube::ResourceExt::name_any).unwrap_or_else(|| hub.namespace.clone());
+    let platform = hub.get_here::<Platform>(&district).await?.object;
+    let declared = platform.spec.base_software.components;
+    let names: Vec<&str> = declared.iter().map(|component| component.name.as_str()).collect();
+    let found = declared.iter().find(|declared| declared.name == *component);
+    let found = found.ok_or_else(|| Failure::refused(text::no_component(component, &names)))?;
+    Ok(Some(UpgradeComponent {
+        component: component.clone(),
+        version: found.version.clone(),
+        healthy_within: "5m".into(),
+        watch_for: what.watch.as_str().into(),
+    }))
 }
 
 /// Opens a ticket.
@@ -35,11 +59,31 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         Some(_) => return Err(Failure::usage(text::not_an_origin(what.from.as_deref().unwrap_or_default()))),
         None => None,
     };
-    let change = what.change.map(|class| Change {
+    let drain_node = match what.drain.as_deref().map(|place| place.split_once('/')) {
+        Some(Some((site, node))) if !site.is_empty() && !node.is_empty() => {
+            Some(DrainNode { site_ref: ObjectReference::new(site), node_name: node.to_owned(), deadline: what.drain_deadline.as_str().into() })
+        }
+        Some(_) => return Err(Failure::usage(text::not_a_node(what.drain.as_deref().unwrap_or_default()))),
+        None => None,
+    };
+    let upgrade_component = upgrade(context, what).await?;
+    let manual = (drain_node.is_none() && upgrade_component.is_none()).then_some(Manual {});
+    // An upgrade is a change, whether that is said or not.
+    let class = what.change.or(upgrade_component.as_ref().map(|_| ClassWord::Normal));
+    if class.is_none() && (what.plan.is_some() || what.rollback.is_some() || what.window.is_some() || what.no_backup || what.no_silence) {
+        return Err(Failure::usage(text::only_of_a_change()));
+    }
+    let title = match &upgrade_component {
+        Some(upgrade) => text::upgrade_title(&upgrade.component, &upgrade.version),
+        None => localized(&what.title),
+    };
+    let change = class.map(|class| Change {
         class: class.into(),
         window_ref: what.window.as_ref().map(ObjectReference::new),
-        work: Work { manual: Some(Manual {}) },
-        blocking_alerts: vec![p861_crds::maintenance::ticket::BlockingAlert { severity: "critical".into() }],
+        work: Work { upgrade_component, drain_node, manual },
+        backup: if what.no_backup { ChangeBackup::Skip } else { ChangeBackup::Affected },
+        silence: if what.no_silence { ChangeSilence::None } else { ChangeSilence::Affected },
+        blocking_alerts: vec![BlockingAlert { severity: "critical".into() }],
         plan: what.plan.as_deref().map(localized),
         rollback: Rollback { policy: RollbackPolicy::OnFailure, plan: what.rollback.as_deref().map(localized) },
         rehearsal: None,
@@ -47,7 +91,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     let (kind, base) = if change.is_some() { (TicketType::Change, "chg") } else { (TicketType::Incident, "inc") };
     let spec = MaintenanceTicketSpec {
         r#type: kind,
-        title: localized(&what.title),
+        title,
         impact: what.impact.into(),
         urgency: what.urgency.into(),
         affects: Affected { application_refs: references(&what.applications), site_refs: references(&what.sites) },

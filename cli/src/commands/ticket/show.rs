@@ -3,6 +3,8 @@
 use super::super::page::{self, Facts, Reader, cell, is_bad};
 use crate::{
     format::{Clock, Line, Table, Tone},
+    hub::typed,
+    run::question,
     text::{self, Language},
 };
 use jiff::Timestamp;
@@ -10,6 +12,7 @@ use kube::ResourceExt as _;
 use p861_core::time::{human_duration, whole_seconds};
 use p861_crds::{
     Condition, MaintenanceTicket,
+    common::RunPhase,
     maintenance::ticket::{AlertState, ClockState, TicketPhase},
 };
 
@@ -104,6 +107,23 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place
         .maybe(text::F_PLAN_OF_CHANGE, change.and_then(|change| change.plan.as_ref()).map(|plan| plan.in_language(language.key())))
         .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
         .maybe(text::F_DIGEST, status.plan_digest.as_ref().map(|digest| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>()));
+    if let Some(drain) = change.and_then(|change| change.work.drain_node.as_ref()) {
+        facts = facts.with(text::F_NODE, format!("{}/{}", drain.site_ref.name, drain.node_name));
+    }
+    if let Some(steps) = &status.steps {
+        facts = facts.with(text::F_STEPS, format!("{}/{}", steps.done, steps.total));
+    }
+    for step in &status.current_steps {
+        let said = if step.phase == RunPhase::WaitingForPerson { question(step, language) } else { step.message.clone() };
+        let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
+        facts = facts.with(text::F_STEP, format!("{} · {said}{remedy}", step.id));
+    }
+    for backup in &status.backups {
+        facts = facts.with(text::F_BACKUP_TAKEN, backup);
+    }
+    for silence in &status.silences {
+        facts = facts.with(text::F_SILENCE, format!("{} · {}", silence.site, clock.minute(silence.end_time.0)));
+    }
     for alert in &status.alerts {
         let state = if alert.state == AlertState::Firing { text::FIRING } else { text::RESOLVED };
         facts = facts.with(text::F_ALERT, format!("{} {} · {}", alert.alert_name, state.pick(language), clock.minute(alert.start_time.0)));

@@ -6,3 +6,4 @@ pub mod notify;
 pub mod roster;
 pub mod ticket;
 pub mod window;
+pub mod work;

@@ -6,7 +6,7 @@
 use super::ticket::clocks::Level;
 use crate::time::after;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hmac_sha256::mac;
+use hmac::{Hmac, Mac as _};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     MaintenanceTicketSpec, Time,
@@ -15,6 +15,7 @@ use p861_crds::{
         ticket::{NotificationState, Priority, TicketNotification},
     },
 };
+use sha2::Sha256;
 use std::fmt::Write as _;
 
 /// What is delivered later than this after it was due is late.
@@ -203,38 +204,7 @@ pub fn mail(from: &str, to: &str, message: &Message, id: &str, now: Timestamp) -
 
 /// The seal of a link that acknowledges: for one ticket, as it was opened then, and one person. Who has the link is the person.
 pub fn seal(key: &[u8], uid: &str, opened: Timestamp, person: &str) -> String {
-    hex::encode(mac(key, format!("acknowledge\0{uid}\0{opened}\0{person}").as_bytes()))
-}
-
-/// HMAC-SHA-256 (RFC 2104).
-mod hmac_sha256 {
-    use sha2::{Digest as _, Sha256};
-
-    /// Bytes of a block of SHA-256.
-    const BLOCK: usize = 64;
-
-    /// The code of a message under a key.
-    pub fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
-        let mut block = [0u8; BLOCK];
-        if key.len() > BLOCK {
-            block[..32].copy_from_slice(&Sha256::digest(key));
-        } else {
-            block[..key.len()].copy_from_slice(key);
-        }
-        let pad = |with: u8| block.map(|byte| byte ^ with);
-        let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
-        Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
-    }
-
-    #[cfg(test)]
-    mod tests {
-        #[test]
-        fn the_codes_are_those_of_rfc_4231() {
-            let code = |key: &[u8], message: &[u8]| hex::encode(super::mac(key, message));
-            assert_eq!(code(&[0x0b; 20], b"Hi There"), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-            assert_eq!(code(b"Jefe", b"what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-            let long = code(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
-            assert_eq!(long, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
-        }
-    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    mac.update(format!("acknowledge\0{uid}\0{opened}\0{person}").as_bytes());
+    hex::encode(mac.finalize().into_bytes())
 }

@@ -282,24 +282,11 @@ fn software(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Ve
     for component in &spec.base_software.components {
         let name = &component.name;
         let Some(seen) = sight.components.get(name) else {
-            if component.bundle.is_some() {
-                // Nothing is assumed of what nobody looked at.
-                let remedy = format!("install {name} through a Flux HelmRelease and name that in helmRelease");
-                found.push(finding(
-                    Layer::BaseSoftware,
-                    State::Missing,
-                    Some(&site.name),
-                    "BundleUnsupported",
-                    format!("{name}: this version installs no bundles, and does not see what is installed of one"),
-                    remedy,
-                ));
-                continue;
-            }
-            // Why it could not be installed stands among what was refused; a HelmRelease that isn't there is somebody else's to make.
-            let remedy = component.helm_release.as_ref().map_or_else(
-                || format!("look at the bundle of {name}"),
-                |release| format!("create HelmRelease {}/{} on {}", release.namespace, release.name, site.name),
-            );
+            // A bundle is installed by a ticket; a HelmRelease that isn't there is somebody else's to make.
+            let remedy = component
+                .helm_release
+                .as_ref()
+                .map_or_else(|| upgrade(name), |release| format!("create HelmRelease {}/{} on {}", release.namespace, release.name, site.name));
             found.push(finding(
                 Layer::BaseSoftware,
                 State::Missing,
@@ -345,7 +332,7 @@ fn software(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Ve
 
 /// The change that brings a component to its declared version.
 fn upgrade(name: &str) -> String {
-    format!("p861 ticket open \"upgrade {name}\" --change normal")
+    format!("p861 ticket open upgrade {name}")
 }
 
 /// A component whose version differs from site to site would behave otherwise after a failover.

@@ -4,6 +4,7 @@
 //! ahead (适度超前), `judge` puts it together into a status that explains itself.
 
 pub mod balance;
+pub mod bundle;
 pub mod certificate;
 pub mod desired;
 pub mod facts;

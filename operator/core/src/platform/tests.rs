@@ -219,7 +219,7 @@ fn a_raised_version_needs_a_ticket_and_is_said_once_for_all_sites() {
     let judgement = judged(&declared(), &facts);
     assert_eq!(
         gaps(&judgement, Layer::BaseSoftware),
-        ["Weak - UpgradeNeedsTicket: envoy-gateway: 1.6.0 installed, 1.6.1 declared -> p861 ticket open \"upgrade envoy-gateway\" --change normal"]
+        ["Weak - UpgradeNeedsTicket: envoy-gateway: 1.6.0 installed, 1.6.1 declared -> p861 ticket open upgrade envoy-gateway"]
     );
     assert_eq!(judgement.components[0].sites.iter().map(|at| at.installed.as_deref()).collect::<Vec<_>>(), [Some("1.6.0"), Some("1.6.0")]);
     seen(&mut facts, 1).components.get_mut("envoy-gateway").expect("a component").installed = "1.6.1".into();

@@ -1,7 +1,7 @@
 //! One effect, as the compiler states it and the operator performs it.
 
 use super::task::MoverTask;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     WorkloadReference,
     common::ContainerCommand,
@@ -123,6 +123,96 @@ pub enum Action {
         /// Where they were.
         namespaces: Vec<String>,
     },
+    /// A Backup is made and has succeeded. One that is there already, from before a crash, is it.
+    TakeBackup {
+        /// The Application.
+        application: String,
+        /// The Backup's name.
+        backup: String,
+    },
+    /// An Alertmanager holds still about what a change touches, for as long as it goes on.
+    Silence {
+        /// The site whose Alertmanager it is.
+        site: String,
+        /// Whose silences they are: the ticket, as people know it.
+        owner: String,
+        /// One silence each: alerts that have all of these labels.
+        labels: Vec<BTreeMap<String, String>>,
+    },
+    /// The silences of that owner end.
+    EndSilence {
+        /// The site.
+        site: String,
+        /// Whose they are.
+        owner: String,
+    },
+    /// A node is looked at before it is emptied: it is there, and everything on it can go.
+    InspectNode {
+        /// The site.
+        site: String,
+        /// The node.
+        node: String,
+        /// The district whose ticket it is; none if it is the city's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        district: Option<String>,
+    },
+    /// A node takes no new pods. One that somebody else has cordoned stays theirs.
+    Cordon {
+        /// The site.
+        site: String,
+        /// The node.
+        node: String,
+        /// Whose cordon it is.
+        owner: String,
+    },
+    /// A node takes pods again, if the cordon is that owner's.
+    Uncordon {
+        /// The site.
+        site: String,
+        /// The node.
+        node: String,
+        /// Whose cordon it is.
+        owner: String,
+    },
+    /// The pods of a node leave it, as their disruption budgets allow.
+    Drain {
+        /// The site.
+        site: String,
+        /// The node.
+        node: String,
+    },
+    /// A component's bundle is applied on a site, and what only the bundle before it had is removed. Kept is what was there before.
+    InstallComponent {
+        /// The site.
+        site: String,
+        /// The component.
+        component: String,
+        /// Its version.
+        version: String,
+        /// The ConfigMap of the district that holds the bundle.
+        bundle: String,
+        /// Digest of the bundle that was agreed to. Another one is not applied.
+        digest: String,
+    },
+    /// What was there before that version is applied again, and what only that version had is removed.
+    RevertComponent {
+        /// The site.
+        site: String,
+        /// The component.
+        component: String,
+        /// The version that is taken back.
+        version: String,
+    },
+    /// Checks hold all the time, for so long.
+    Watch {
+        /// The site.
+        site: String,
+        /// The checks, each with its namespace.
+        checks: Vec<(String, Check)>,
+        /// For how long.
+        #[serde(with = "crate::time::gep2257")]
+        duration: SignedDuration,
+    },
     /// Nothing: the step is its question.
     Ask {},
 }
@@ -140,6 +230,16 @@ impl Action {
             Self::Check { .. } => "check",
             Self::ReadMarker { .. } => "readMarker",
             Self::RemoveMovers { .. } => "removeMovers",
+            Self::TakeBackup { .. } => "takeBackup",
+            Self::Silence { .. } => "silence",
+            Self::EndSilence { .. } => "endSilence",
+            Self::InspectNode { .. } => "inspectNode",
+            Self::Cordon { .. } => "cordon",
+            Self::Uncordon { .. } => "uncordon",
+            Self::Drain { .. } => "drain",
+            Self::InstallComponent { .. } => "installComponent",
+            Self::RevertComponent { .. } => "revertComponent",
+            Self::Watch { .. } => "watch",
             Self::Ask {} => "ask",
         }
     }
@@ -155,8 +255,17 @@ impl Action {
             | Self::Start { site, .. }
             | Self::Check { site, .. }
             | Self::ReadMarker { site, .. }
-            | Self::RemoveMovers { site, .. } => Some(site),
-            Self::Ask {} => None,
+            | Self::RemoveMovers { site, .. }
+            | Self::Silence { site, .. }
+            | Self::EndSilence { site, .. }
+            | Self::InspectNode { site, .. }
+            | Self::Cordon { site, .. }
+            | Self::Uncordon { site, .. }
+            | Self::Drain { site, .. }
+            | Self::InstallComponent { site, .. }
+            | Self::RevertComponent { site, .. }
+            | Self::Watch { site, .. } => Some(site),
+            Self::TakeBackup { .. } | Self::Ask {} => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What runs are made of: the actions that a step can be, shared by Backup, Restore and Drill, so that a drill is the recovery.
+//! What runs are made of: the actions that a step can be, shared by Backup, Restore, Drill and a ticket's work, so that a drill is the recovery.
 
 mod action;
 mod task;

@@ -1,22 +1,31 @@
-//! Components of the base software, as they are on a site: the version that is there, and whether it is well. Nothing here installs anything.
+//! Components of the base software, as they are on a site: the version that is there, and whether it is well. Nothing here installs anything: that is the work of
+//! a ticket.
 
 use super::inventory::resource;
 use crate::{
+    effects::component::installed,
     error::{Error, Result, Tried as _},
     sites::pods,
 };
 use kube::{Api, Client, core::DynamicObject};
-use p861_core::platform::facts::ComponentFacts;
-use p861_crds::platform::platform::{Component, NamespacedReference};
+use p861_core::platform::{bundle, facts::ComponentFacts};
+use p861_crds::{
+    names::COMPONENT_VERSION_ANNOTATION,
+    platform::platform::{Component, NamespacedReference},
+};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
-/// What is seen of a component; none if it is not installed, or if nothing here knows how to look.
-pub async fn see(client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
-    let Some(release) = &component.helm_release else { return Ok(None) };
-    let Some(mut facts) = helm_release(client, site, release).await? else { return Ok(None) };
+/// What is seen of a component; none if it is not installed.
+pub async fn see(hub: &Client, district: &str, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
+    let (seen, first) = match &component.helm_release {
+        Some(release) => (helm_release(client, site, release).await?, release.namespace.clone()),
+        None => from_bundle(hub, district, client, site, component).await?,
+    };
+    let Some(mut facts) = seen else { return Ok(None) };
     for check in &component.health {
         let workload = &check.condition.workload_ref;
-        let namespace = workload.namespace.as_deref().unwrap_or(&release.namespace);
+        let namespace = workload.namespace.as_deref().unwrap_or(&first);
         let kind = &check.condition.r#type;
         let failing = match pods::workload(client, namespace, workload).await {
             Ok(Some(state)) if state.observed && state.conditions.contains(kind) => continue,
@@ -28,6 +37,35 @@ pub async fn see(client: &Client, site: &str, component: &Component) -> Result<O
         facts.failing.push(failing);
     }
     Ok(Some(facts))
+}
+
+/// What we installed from a bundle, by the version that stands on its workloads: what was removed or changed behind our back is seen. With it the bundle's first
+/// namespace.
+async fn from_bundle(hub: &Client, district: &str, client: &Client, site: &str, component: &Component) -> Result<(Option<ComponentFacts>, String)> {
+    let record = installed(hub, district, &component.name, site).await?;
+    let workloads = bundle::workloads(&record.objects);
+    let first = workloads.first().and_then(|workload| workload.namespace.clone()).unwrap_or_default();
+    if record.version.is_empty() {
+        return Ok((None, first));
+    }
+    let (mut versions, mut missing) = (BTreeSet::new(), Vec::new());
+    for workload in &workloads {
+        let namespace = workload.namespace.as_deref().unwrap_or_default();
+        match pods::annotations(client, namespace, workload).await? {
+            Some(annotations) => drop(versions.insert(annotations.get(COMPONENT_VERSION_ANNOTATION).cloned().unwrap_or_default())),
+            None => missing.push(format!("{workload} in {namespace}")),
+        }
+    }
+    let trouble = if !missing.is_empty() {
+        Some(format!("{} is gone", missing.join(", ")))
+    } else if versions.len() > 1 {
+        Some(format!("its workloads are of versions {}", versions.iter().cloned().collect::<Vec<_>>().join(" and ")))
+    } else {
+        (!record.complete).then(|| format!("{} was not applied to its end", record.version))
+    };
+    // All of it gone is not installed, whatever we remember.
+    let installed = versions.pop_last();
+    Ok((installed.map(|installed| ComponentFacts { installed, failing: Vec::new(), trouble }), first))
 }
 
 /// A Flux HelmRelease: the version of the chart that was installed last, as Flux recorded it, and not the one that was asked for.

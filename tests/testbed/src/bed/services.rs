@@ -12,7 +12,7 @@ use super::process::{Process, Room};
 use crate::components::Components;
 use crate::services::prometheus::Scrape;
 use crate::services::s3::Identity;
-use crate::services::{Spec, alertmanager, prometheus, s3};
+use crate::services::{Spec, alertmanager, http, prometheus, s3};
 
 /// How long a service may take until it answers.
 const READY: Duration = Duration::from_secs(90);
@@ -43,7 +43,7 @@ impl Services {
             return Ok(());
         }
         let alerts = SocketAddr::new(self.address.into(), alertmanager::PORT);
-        self.start_spec(&alertmanager::spec(&self.components.alertmanager, self.address.into(), &self.folder.join("alertmanager"), None))?;
+        self.start_spec(&alertmanager::spec(&self.components.alertmanager, self.address.into(), &self.folder.join("alertmanager"), &[], ""))?;
         prometheus::write_targets(&self.targets(), &[])?;
         let scrapes = [Scrape::File { job: "p861-operator".to_owned(), path: self.targets() }];
         self.start_spec(&prometheus::spec(
@@ -110,6 +110,20 @@ impl Services {
     /// Where Prometheus answers.
     pub fn prometheus(&self) -> SocketAddr {
         SocketAddr::new(self.address.into(), prometheus::PORT)
+    }
+
+    /// Where Alertmanager answers.
+    pub fn alertmanager(&self) -> SocketAddr {
+        SocketAddr::new(self.address.into(), alertmanager::PORT)
+    }
+
+    /// Sends alerts to these URLs from now on, with a bearer token.
+    pub fn route_alerts(&self, urls: &[String], token: &str) -> Result<()> {
+        let spec = alertmanager::spec(&self.components.alertmanager, self.address.into(), &self.folder.join("alertmanager"), urls, token);
+        spec.prepare()?;
+        let answer = http::request(self.alertmanager(), "POST", "/-/reload", &[], &[]);
+        let answer = answer.map_err(|error| BedError::Refused(format!("Alertmanager does not read its configuration again: {error}")))?;
+        if answer.status == 200 { Ok(()) } else { Err(BedError::Refused(format!("Alertmanager refuses its configuration: {}", answer.body))) }
     }
 
     /// Every process.

@@ -10,14 +10,16 @@ use super::{Ready, Spec, SpecFile, config_text};
 /// The port.
 pub const PORT: u16 = 9093;
 
-/// How Alertmanager is started at `address`, its port being [`PORT`], with its data and configuration in `folder`. `webhook` is a URL.
-pub fn spec(alertmanager: &Path, address: IpAddr, folder: &Path, webhook: Option<&str>) -> Spec {
+/// How Alertmanager is started at `address`, its port being [`PORT`], with its data and configuration in `folder`. Alerts go to the URLs of
+/// `webhooks`, with the bearer token if there is one.
+pub fn spec(alertmanager: &Path, address: IpAddr, folder: &Path, webhooks: &[String], token: &str) -> Spec {
     let config = folder.join("alertmanager.yml");
     let data = folder.join("data");
-    let webhooks: Vec<_> = webhook.iter().map(|url| json!({"url": url, "send_resolved": true})).collect();
+    let authorization = if token.is_empty() { json!({}) } else { json!({"authorization": {"credentials": token}}) };
+    let webhooks: Vec<_> = webhooks.iter().map(|url| json!({"url": url, "send_resolved": true, "http_config": authorization})).collect();
     let text = config_text(&json!({
         // Short, because tests wait for what arrives.
-        "route": {"receiver": "bed", "group_by": ["alertname", "name"], "group_wait": "1s", "group_interval": "2s", "repeat_interval": "1h"},
+        "route": {"receiver": "bed", "group_by": ["alertname", "site", "district"], "group_wait": "1s", "group_interval": "2s", "repeat_interval": "1h"},
         "receivers": [{"name": "bed", "webhook_configs": webhooks}],
     }));
     let address = SocketAddr::new(address, PORT);
@@ -48,9 +50,9 @@ mod tests {
 
     #[test]
     fn amtool_accepts_the_configuration_with_and_without_a_webhook() {
-        for webhook in [None, Some("http://127.0.0.1:9/hook")] {
+        for webhooks in [vec![], vec!["http://127.0.0.1:9/hook".to_owned()]] {
             let folder = tempfile::tempdir().unwrap();
-            let spec = spec(Path::new("alertmanager"), [127, 0, 0, 1].into(), folder.path(), webhook);
+            let spec = spec(Path::new("alertmanager"), [127, 0, 0, 1].into(), folder.path(), &webhooks, if webhooks.is_empty() { "" } else { "secret" });
             spec.prepare().unwrap();
             let output = run(Command::new("amtool").arg("check-config").arg(&spec.files[0].path), Duration::from_secs(30)).unwrap();
             assert!(output.contains("SUCCESS"), "{output}");

@@ -1,11 +1,12 @@
 //! What keeps a change from starting.
 
-use crate::maintenance::window::Opening;
+use crate::maintenance::{window::Opening, work::backup_name};
 use jiff::{Timestamp, tz::TimeZone};
 use p861_crds::{
     Application, Backup, Drill, MaintenanceTicket, RecoveryPlan,
     maintenance::{
-        ticket::{Affected, AlertState, Change, TicketAlert},
+        change::Change,
+        ticket::{Affected, AlertState, TicketAlert},
         window::ChangeClass,
     },
 };
@@ -133,7 +134,9 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
         }
     }
     let runs = around.backups.iter().filter(|backup| backup.status.as_ref().and_then(|status| status.phase).is_none_or(|phase| !phase.is_end()));
-    for backup in runs.filter(|backup| affected.contains(backup.spec.application_ref.name.as_str())) {
+    // The one that is taken before this very change is part of it.
+    let own = |backup: &&Backup| backup.metadata.name.as_deref() == Some(&backup_name(&backup.spec.application_ref.name, ticket));
+    for backup in runs.filter(|backup| affected.contains(backup.spec.application_ref.name.as_str()) && !own(backup)) {
         found.push(Block {
             reason: BlockReason::BackupRunning,
             message: format!("backup {} reads what it affects: wait for its end", named(backup.metadata.name.as_deref())),

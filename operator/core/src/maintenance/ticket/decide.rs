@@ -13,10 +13,12 @@ use crate::{
 use jiff::Timestamp;
 use p861_crds::{
     MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
+    common::RunPhase,
     maintenance::{
+        change::Change,
         roster::{OnDuty, PriorityClock},
         ticket::{
-            AlertState, ApprovalCounts, Change, ClockName, ClockState, EscalationState, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
+            AlertState, ApprovalCounts, ClockName, ClockState, EscalationState, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
             TicketType,
         },
         window::ChangeClass,
@@ -50,6 +52,37 @@ pub struct Facts<'a> {
     pub access: Access,
     /// A change: what else is in the way.
     pub obstacles: Vec<Block>,
+    /// A change: its steps.
+    pub work: Option<Work>,
+}
+
+/// What a change's steps are, and what came of them so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Digest of the steps, or why there are none. Once they have begun, of those that were begun.
+    pub steps: Result<String, String>,
+    /// Where they stand; none before they begin.
+    pub run: Option<WorkRun>,
+}
+
+/// Where a change's steps stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkRun {
+    /// Their phase.
+    pub phase: RunPhase,
+    /// What a person is asked for.
+    pub asks: Option<Asks>,
+    /// Reason and message of their end, or of where they stand.
+    pub said: (String, String),
+}
+
+/// What a step asks of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// The action Done.
+    Done,
+    /// The action Start, to try the step again that has failed, or RollBack.
+    Start,
 }
 
 /// One change that people are told about, as an Event.
@@ -84,18 +117,31 @@ pub fn required_approvals(class: ChangeClass) -> usize {
     }
 }
 
-/// The digest of what a change will do: of the change itself, of what it affects, and of what was said with the action Plan among the first
-/// `observed` actions. None while nobody has said how it is done.
-pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize) -> Option<String> {
+/// The digest of what a change will do: of the change itself, of what it affects, of what was said with the action Plan among the first `observed` actions,
+/// and of the steps of its `work`. None while nobody has said how it is done, or while its steps can't be compiled.
+pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&Work>) -> Option<String> {
     let change = spec.change.as_ref()?;
+    let steps = work.map(|work| work.steps.as_deref());
+    if matches!(steps, Some(Err(_))) {
+        return None;
+    }
+    let steps = steps.and_then(Result::ok);
     let said: Vec<&str> =
         spec.actions.iter().take(observed).filter(|action| action.action == TicketActionKind::Plan).filter_map(|action| action.note.as_deref()).collect();
-    if change.plan.is_none() && said.is_empty() {
+    let known = if change.work.by_operator() { steps.is_some() } else { change.plan.is_some() || !said.is_empty() };
+    if !known {
         return None;
     }
     // serde_json keeps maps sorted, so equal specs give equal bytes.
-    let whole = serde_json::json!({"title": spec.title, "affects": spec.affects, "change": change, "said": said});
+    let whole = serde_json::json!({"title": spec.title, "affects": spec.affects, "change": change, "said": said, "steps": steps});
     Some(format!("sha256:{}", hex::encode(Sha256::digest(whole.to_string()))))
+}
+
+/// What several have said, each thing once.
+fn said_once(said: [Option<String>; 2]) -> String {
+    let mut once: Vec<String> = said.into_iter().flatten().collect();
+    once.dedup();
+    once.join("; ")
 }
 
 struct Pass<'a> {
@@ -180,19 +226,58 @@ impl Pass<'_> {
                 self.status.refused_actions.drain(..surplus);
             }
             // A plan that was said counts from here on.
-            self.status.plan_digest = plan_digest(self.facts.spec, index + 1);
+            self.status.plan_digest = self.digest(index + 1);
             self.status.observed_actions = i32::try_from(index + 1).ok();
+            // What is said after the start is said to the steps.
+            if self.status.start_time.is_some() && self.status.work_first_action.is_none() {
+                self.status.work_first_action = i32::try_from(index + 1).ok();
+            }
         }
-        self.status.plan_digest = plan_digest(self.facts.spec, self.facts.spec.actions.len());
+        self.status.plan_digest = self.digest(self.facts.spec.actions.len());
         self.status.observed_actions = i32::try_from(self.facts.spec.actions.len()).ok();
+    }
+
+    /// The digest of what will be done; of what was begun, once it has.
+    fn digest(&self, observed: usize) -> Option<String> {
+        match &self.facts.before.plan_digest {
+            Some(begun) if self.status.start_time.is_some() => Some(begun.clone()),
+            _ => plan_digest(self.facts.spec, observed, self.facts.work.as_ref()),
+        }
+    }
+
+    /// Work that the operator does and that is under way.
+    fn operated(&self) -> Option<Option<&WorkRun>> {
+        let by_operator = self.change().is_some_and(|change| change.work.by_operator());
+        (by_operator && self.phase() == TicketPhase::InProgress).then(|| self.facts.work.as_ref().and_then(|work| work.run.as_ref()))
+    }
+
+    /// What people say while the operator works is said to its steps. Returns whether it was.
+    fn say_to_steps(&self, event: Event) -> Result<bool, String> {
+        let Some(run) = self.operated() else { return Ok(false) };
+        let asks = run.and_then(|run| run.asks);
+        match event {
+            Event::Done if asks == Some(Asks::Done) => Ok(true),
+            Event::Done | Event::Resolve => Err("the operator does this work, and ends it: see the steps; or RollBack".to_owned()),
+            Event::Start if asks == Some(Asks::Start) => Ok(true),
+            Event::Start => Err("work has begun already, and no step of it waits to be tried again".to_owned()),
+            // The steps are taken back first; then the ticket is.
+            Event::RollBack => Ok(true),
+            _ => Ok(false),
+        }
     }
 
     fn act(&mut self, action: &TicketAction) -> Result<(), String> {
         let event = Event::from(action.action);
+        if self.say_to_steps(event)? {
+            return Ok(());
+        }
         if event == Event::Start
             && let Some(block) = self.block()
         {
             return Err(format!("{}: {}", block.reason.word(), block.message));
+        }
+        if event == Event::Resolve && self.phase() == TicketPhase::Verifying && self.run().is_some_and(|run| !run.phase.is_end()) {
+            return Err("the applications' checks are still under way: see the steps".to_owned());
         }
         let firing = self.firing();
         if event == Event::Resolve && matches!(action.resolution, None | Some(Resolution::Done)) && firing > 0 {
@@ -243,6 +328,7 @@ impl Pass<'_> {
         match to {
             TicketPhase::Open => {
                 (self.status.completion_time, self.status.start_time, self.status.resolution, self.status.scheduled_time) = (None, None, None, None);
+                (self.status.work_phase, self.status.work_first_action, self.status.steps, self.status.journal) = (None, None, None, None);
                 self.wind(now);
                 // Who was told of the first time is told again.
                 self.status.notifications.clear();
@@ -300,6 +386,10 @@ impl Pass<'_> {
         }
     }
 
+    fn run(&self) -> Option<&WorkRun> {
+        self.facts.work.as_ref().and_then(|work| work.run.as_ref())
+    }
+
     fn firing(&self) -> usize {
         self.status.alerts.iter().filter(|alert| alert.state == AlertState::Firing).count()
     }
@@ -325,6 +415,33 @@ impl Pass<'_> {
         let agreed = tally.agrees(required);
         let _ = self.go(if agreed { Event::Agreed } else { Event::AgreementLost });
         self.schedule(class);
+        self.follow_the_steps();
+    }
+
+    /// Work of the operator begins by itself as soon as it may, and its end is the ticket's.
+    fn follow_the_steps(&mut self) {
+        if !self.change().is_some_and(|change| change.work.by_operator()) {
+            return;
+        }
+        let due = self.status.scheduled_time.as_ref().is_some_and(|time| time.0 <= self.now);
+        if self.phase() == TicketPhase::Scheduled && due && self.block().is_none() {
+            let _ = self.go(Event::Start);
+            self.status.work_first_action = i32::try_from(self.facts.spec.actions.len()).ok();
+            self.tell("WorkBegan", "its window is open, it is agreed to, and nothing is in the way", false);
+            return;
+        }
+        let Some(ended) = self.run().filter(|run| run.phase.is_end()).cloned() else { return };
+        if self.phase() != TicketPhase::InProgress {
+            return;
+        }
+        if ended.phase == RunPhase::Succeeded {
+            let _ = self.go(Event::Done);
+            let _ = self.go(Event::Resolve);
+            self.tell("WorkDone", ended.said.1, false);
+        } else {
+            let _ = self.go(Event::RollBack);
+            self.tell("WorkRolledBack", format!("{}: {}", ended.said.0, ended.said.1), true);
+        }
     }
 
     /// A change that is agreed to starts when its window is open; one that missed it waits for the next.
@@ -386,7 +503,9 @@ impl Pass<'_> {
     fn succeeded(&self) -> Verdict {
         let phase = self.phase();
         let word = format!("{:?}", self.status.resolution.unwrap_or(Resolution::Done));
+        let of_steps = self.run().map(|run| run.said.1.clone()).filter(|said| !said.is_empty());
         match phase {
+            TicketPhase::Closed if of_steps.is_some() => Verdict::good("Succeeded", &word, of_steps.unwrap_or_default()),
             TicketPhase::Closed => {
                 let took = self
                     .status
@@ -404,7 +523,7 @@ impl Pass<'_> {
                     .rev()
                     .find(|action| matches!(action.action, TicketActionKind::RollBack | TicketActionKind::Cancel))
                     .and_then(|action| action.reason.clone());
-                Verdict::bad("Succeeded", &word, why.unwrap_or_default())
+                Verdict::bad("Succeeded", &word, said_once([why, of_steps]))
             }
             TicketPhase::Open
             | TicketPhase::Acknowledged
@@ -415,7 +534,8 @@ impl Pass<'_> {
             | TicketPhase::Verifying
             | TicketPhase::Suspended => {
                 let firing = self.firing();
-                Verdict::unknown("Succeeded", &phase.to_string(), if firing > 0 { format!("{firing} alerts firing") } else { String::new() })
+                let said = if firing > 0 { format!("{firing} alerts firing") } else { of_steps.unwrap_or_default() };
+                Verdict::unknown("Succeeded", &phase.to_string(), said)
             }
         }
     }
@@ -424,6 +544,11 @@ impl Pass<'_> {
         let (required, tally) = (required_approvals(change.class), &self.facts.tally);
         if let Some(person) = tally.rejected.first() {
             return Verdict::bad("Approved", "Rejected", format!("{person} says no"));
+        }
+        if let Some(Err(why)) = self.facts.work.as_ref().map(|work| &work.steps)
+            && self.status.plan_digest.is_none()
+        {
+            return Verdict::bad("Approved", "NotCompiled", why.clone());
         }
         if self.status.plan_digest.is_none() {
             return Verdict::bad("Approved", "NoPlan", "nobody has said how it is done: append the action Plan");

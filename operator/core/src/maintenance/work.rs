@@ -1,0 +1,331 @@
+//! The steps of a change: backup and silence before it, its work, the applications' checks after it, and silence ended whatever happens.
+
+use crate::{
+    engine::{OnFailure, Outcome, Plan, Prompt, Retry, RunResult, RunSummary, Step, StepId, WaitsFor},
+    maintenance::ticket::{Asks, WorkRun},
+    names,
+    platform::bundle::{self, Bundle},
+    protection::backup::CompileError,
+    runs::Action,
+    time::parse_duration,
+};
+use jiff::SignedDuration;
+use p861_crds::{
+    ApplicationSpec, LocalizedText, MaintenanceTicketSpec,
+    common::{ActionKind, RunAction},
+    maintenance::{
+        change::{Change, ChangeBackup, ChangeSilence, DrainNode, RollbackPolicy, UpgradeComponent, Work},
+        ticket::{TicketAction, TicketActionKind},
+    },
+    platform::{
+        check::{Check, ConditionCheck},
+        platform::Component,
+    },
+};
+use std::collections::BTreeMap;
+
+/// A backup before a change may take this long.
+const BACKUP: SignedDuration = SignedDuration::from_hours(6);
+/// Everything that is one request, or a few, may take this long.
+const SHORT: SignedDuration = SignedDuration::from_mins(2);
+/// Work of people may take this long.
+const HANDS: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// The step in which people work, and which the action Done answers.
+pub const HANDS_STEP: &str = "work/hands";
+
+/// An application that a change affects.
+#[derive(Clone, Debug)]
+pub struct Affected<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its spec.
+    pub spec: &'a ApplicationSpec,
+    /// Where it runs.
+    pub site: &'a str,
+}
+
+/// Everything that a change's steps follow from.
+#[derive(Clone, Debug)]
+pub struct WorkFacts<'a> {
+    /// The ticket's name.
+    pub ticket: &'a str,
+    /// Its namespace on the hub.
+    pub namespace: &'a str,
+    /// The district; none if the ticket is the city's.
+    pub district: Option<&'a str>,
+    /// What was asked.
+    pub spec: &'a MaintenanceTicketSpec,
+    /// Applications that it affects, as they stand in the spec.
+    pub applications: &'a [Affected<'a>],
+    /// Sites that have an Alertmanager.
+    pub alertmanagers: &'a [String],
+    /// The component that is upgraded, as the district's Platform declares it.
+    pub component: Option<ComponentOf<'a>>,
+}
+
+/// A component, its bundle, and where it goes.
+#[derive(Clone, Debug)]
+pub struct ComponentOf<'a> {
+    /// As it is declared.
+    pub declared: &'a Component,
+    /// The ConfigMap that holds its bundle.
+    pub config_map: &'a str,
+    /// The bundle.
+    pub bundle: &'a Bundle,
+    /// The district's sites: the standby ones first, the primary last.
+    pub sites: &'a [String],
+}
+
+/// Compiles a change.
+///
+/// A failure before the work ends the run and nothing was changed. A failure of the work, or of a check after it, is taken back, or asks a person, as
+/// `rollback.policy` says; what people do by hand only people take back.
+pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
+    let change = facts.spec.change.as_ref().ok_or_else(|| CompileError::Invalid("an incident has no work".into()))?;
+    let mut steps = Vec::new();
+    let mut ready = Vec::new();
+    if change.backup == ChangeBackup::Affected {
+        for application in facts.applications {
+            let id = StepId::of(&["backup", application.name])?;
+            let action = Action::TakeBackup { application: application.name.into(), backup: backup_name(application.name, facts.ticket) };
+            steps.push(Step::new(id.clone(), action, BACKUP));
+            ready.push(id);
+        }
+    }
+    let labels = silenced(facts, change);
+    let mut quiet = Vec::new();
+    if !labels.is_empty() {
+        for site in facts.alertmanagers {
+            let id = StepId::of(&["silence", site])?;
+            let action = Action::Silence { site: site.clone(), owner: owner(facts), labels: labels.clone() };
+            quiet.push(Step::new(id, action, SHORT).after(ready.clone()).retry(Retry::times(3)));
+        }
+    }
+    ready.extend(quiet.iter().map(|step: &Step<Action>| step.id.clone()));
+    steps.extend(quiet);
+    let done = match &change.work {
+        Work { upgrade_component: Some(upgrade), .. } => upgrade_component(facts, change, upgrade, &ready, &mut steps)?,
+        Work { drain_node: Some(drain), .. } => drain_node(facts, change, drain, &ready, &mut steps)?,
+        Work { manual: Some(_), .. } => hands(facts, change, &ready, &mut steps)?,
+        Work { .. } => return Err(CompileError::Invalid("the work is of a kind that this version does not know: upgrade the operator".into())),
+    };
+    checks(facts, change, &done, &mut steps)?;
+    for site in facts.alertmanagers.iter().filter(|_| !labels.is_empty()) {
+        let action = Action::EndSilence { site: site.clone(), owner: owner(facts) };
+        steps.push(Step::new(StepId::of(&["unsilence", site])?, action, SHORT).finally());
+    }
+    Ok(Plan::new(steps)?)
+}
+
+/// The name of the backup that is taken of an application before a change.
+pub fn backup_name(application: &str, ticket: &str) -> String {
+    names::bounded(&format!("{application}-{ticket}"), 63)
+}
+
+/// Who silences and cordons: the ticket, by namespace and name.
+fn owner(facts: &WorkFacts<'_>) -> String {
+    format!("{}/{}", facts.namespace, facts.ticket)
+}
+
+/// The labels of the alerts that are silent: those of each application and each site that is affected, and of the node's site.
+fn silenced(facts: &WorkFacts<'_>, change: &Change) -> Vec<BTreeMap<String, String>> {
+    if change.silence == ChangeSilence::None {
+        return Vec::new();
+    }
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let affects = &facts.spec.affects;
+    let applications =
+        affects.application_refs.iter().map(|application| BTreeMap::from([label("district", facts.namespace), label("application", &application.name)]));
+    let sites = affects.site_refs.iter().map(|site| BTreeMap::from([label("site", &site.name)]));
+    let node = change.work.drain_node.iter().map(|drain| BTreeMap::from([label("site", &drain.site_ref.name), label("alertname", "P861SiteNodesNotReady")]));
+    applications.chain(sites).chain(node).collect()
+}
+
+fn on_failure(change: &Change) -> OnFailure {
+    match change.rollback.policy {
+        RollbackPolicy::OnFailure => OnFailure::Abort,
+        RollbackPolicy::Manual | RollbackPolicy::Impossible => OnFailure::Prompt,
+    }
+}
+
+/// On one site after the other: install, healthy, watched. A failure takes back what was done, on every site that was reached.
+fn upgrade_component(
+    facts: &WorkFacts<'_>,
+    change: &Change,
+    upgrade: &UpgradeComponent,
+    ready: &[StepId],
+    steps: &mut Vec<Step<Action>>,
+) -> Result<StepId, CompileError> {
+    let invalid = |what: String| CompileError::Invalid(what);
+    let component = facts.component.as_ref().ok_or_else(|| invalid(format!("the district's Platform has no component {}", upgrade.component)))?;
+    let declared = &component.declared.version;
+    if *declared != upgrade.version {
+        return Err(invalid(format!("the Platform declares {} {declared}, the ticket {}: open another", upgrade.component, upgrade.version)));
+    }
+    let within = parse_duration(&upgrade.healthy_within.0)?;
+    let mut before = ready.to_vec();
+    for site in component.sites {
+        let install = StepId::of(&["work", site, "install"])?;
+        let action = Action::InstallComponent {
+            site: site.clone(),
+            component: upgrade.component.clone(),
+            version: upgrade.version.clone(),
+            bundle: component.config_map.into(),
+            digest: component.bundle.digest.clone(),
+        };
+        let revert = Action::RevertComponent { site: site.clone(), component: upgrade.component.clone(), version: upgrade.version.clone() };
+        let mut step = Step::new(install.clone(), action, SHORT).after(before).retry(Retry::times(3)).on_failure(on_failure(change));
+        if change.rollback.policy != RollbackPolicy::Impossible {
+            step = step.undo(revert);
+        }
+        steps.push(step);
+        let checks = health(component, &upgrade.healthy_within.0);
+        let mut healthy = vec![install.clone()];
+        for (namespace, check) in &checks {
+            let id = StepId::of(&["work", site, "healthy", &check.name])?;
+            let action = Action::Check { site: site.clone(), namespace: namespace.clone(), check: check.clone() };
+            // The effect itself gives up at the check's deadline, with what it saw last; the engine's deadline is only behind it.
+            steps.push(Step::new(id.clone(), action, within + SignedDuration::from_secs(30)).after([install.clone()]).on_failure(on_failure(change)));
+            healthy.push(id);
+        }
+        let watch = StepId::of(&["work", site, "watch"])?;
+        let duration = parse_duration(&upgrade.watch_for.0)?;
+        let action = Action::Watch { site: site.clone(), checks, duration };
+        steps.push(Step::new(watch.clone(), action, duration + SHORT).after(healthy).on_failure(on_failure(change)));
+        before = vec![watch];
+    }
+    before.pop().ok_or_else(|| invalid("the district has no sites".into()))
+}
+
+/// What must hold: the component's own checks, and that every workload of its bundle is rolled out: an old pod that still serves says nothing of the new version.
+fn health(component: &ComponentOf<'_>, within: &str) -> Vec<(String, Check)> {
+    let check = |name: String, condition: ConditionCheck| Check {
+        name,
+        http: None,
+        tcp: None,
+        exec: None,
+        condition: Some(condition),
+        period: "5s".into(),
+        deadline: within.into(),
+        failures: 1,
+    };
+    let workloads = bundle::workloads(&component.bundle.objects);
+    let first = workloads.first().and_then(|workload| workload.namespace.clone()).unwrap_or_default();
+    let own = component.declared.health.iter().map(|health| {
+        let namespace = health.condition.workload_ref.namespace.clone().unwrap_or_else(|| first.clone());
+        (namespace, check(health.name.clone(), health.condition.clone()))
+    });
+    let rolled_out = workloads.iter().map(|workload| {
+        let name = names::bounded(&format!("{}-{}", format!("{:?}", workload.kind).to_lowercase(), workload.name), 40);
+        let condition = ConditionCheck { workload_ref: workload.clone(), r#type: "RolledOut".into() };
+        (workload.namespace.clone().unwrap_or_default(), check(name, condition))
+    });
+    own.chain(rolled_out).collect()
+}
+
+fn drain_node(facts: &WorkFacts<'_>, change: &Change, drain: &DrainNode, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
+    let (site, node) = (drain.site_ref.name.clone(), drain.node_name.clone());
+    let inspect = StepId::new("work/inspect")?;
+    let look = Action::InspectNode { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned) };
+    steps.push(Step::new(inspect.clone(), look, SHORT).retry(Retry::times(3)));
+    let cordon = StepId::new("work/cordon")?;
+    let closed = Action::Cordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
+    let open = Action::Uncordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
+    steps.push(Step::new(cordon.clone(), closed, SHORT).after(ready.to_vec()).after([inspect]).retry(Retry::times(3)).undo(open.clone()));
+    let empty = StepId::new("work/drain")?;
+    let leave = Action::Drain { site: site.clone(), node: node.clone() };
+    steps.push(Step::new(empty.clone(), leave, parse_duration(&drain.deadline.0)?).after([cordon]).on_failure(on_failure(change)));
+    let hands = StepId::new(HANDS_STEP)?;
+    let text = change.plan.clone().unwrap_or_else(|| LocalizedText {
+        zh: Some(format!("节点 {node} 已排空。完成作业后执行：p861 ticket done {}", facts.ticket)),
+        en: Some(format!("Node {node} is empty. When the work on it is done: p861 ticket done {}", facts.ticket)),
+    });
+    steps.push(Step::new(hands.clone(), Action::Ask {}, HANDS).after([empty]).needs_person(Prompt::new(text)));
+    let back = StepId::new("work/uncordon")?;
+    steps.push(Step::new(back.clone(), open, SHORT).after([hands]).retry(Retry::times(5)));
+    Ok(back)
+}
+
+fn hands(facts: &WorkFacts<'_>, change: &Change, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
+    let id = StepId::new(HANDS_STEP)?;
+    let text = change.plan.clone().unwrap_or_else(|| LocalizedText {
+        zh: Some(format!("完成作业后执行：p861 ticket done {}", facts.ticket)),
+        en: Some(format!("When the work is done: p861 ticket done {}", facts.ticket)),
+    });
+    steps.push(Step::new(id.clone(), Action::Ask {}, HANDS).after(ready.to_vec()).needs_person(Prompt::new(text)));
+    Ok(id)
+}
+
+/// The applications' own checks, after the work.
+fn checks(facts: &WorkFacts<'_>, change: &Change, done: &StepId, steps: &mut Vec<Step<Action>>) -> Result<(), CompileError> {
+    let failed = if change.work.by_operator() { on_failure(change) } else { OnFailure::Continue };
+    for application in facts.applications {
+        let first =
+            application.spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {}: spec.namespaces is empty", application.name)))?;
+        for check in &application.spec.checks {
+            let workload = check.exec.as_ref().map(|exec| &exec.workload_ref).or(check.condition.as_ref().map(|condition| &condition.workload_ref));
+            let namespace = workload.and_then(|workload| workload.namespace.clone()).unwrap_or_else(|| first.clone());
+            let action = Action::Check { site: application.site.into(), namespace, check: check.clone() };
+            // The effect itself gives up at the check's deadline, with what it saw last; the engine's deadline is only behind it.
+            let deadline = parse_duration(&check.deadline.0)? + SignedDuration::from_secs(30);
+            steps.push(Step::new(StepId::of(&["check", application.name, &check.name])?, action, deadline).after([done.clone()]).on_failure(failed));
+        }
+    }
+    Ok(())
+}
+
+/// What people said about the ticket since its work began, as its steps read it. What the ticket has refused says nothing to them either.
+pub fn actions(said: &[TicketAction], first: usize, observed: usize, refused: &[usize], failed_step: Option<&str>) -> Vec<RunAction> {
+    let heard = said.iter().enumerate().take(observed).skip(first);
+    heard
+        .filter_map(|(index, action)| {
+            let (kind, step) = match action.action {
+                TicketActionKind::Done => (ActionKind::Answer, Some(HANDS_STEP)),
+                TicketActionKind::Start => (ActionKind::Retry, failed_step),
+                TicketActionKind::RollBack => (ActionKind::Abort, None),
+                TicketActionKind::Suspend => (ActionKind::Pause, None),
+                TicketActionKind::Resume => (ActionKind::Resume, None),
+                TicketActionKind::Acknowledge
+                | TicketActionKind::Assign
+                | TicketActionKind::Note
+                | TicketActionKind::Plan
+                | TicketActionKind::Resolve
+                | TicketActionKind::Reopen
+                | TicketActionKind::Cancel => return None,
+            };
+            let asked = RunAction {
+                action: kind,
+                step: step.map(str::to_owned),
+                reason: action.reason.clone().or_else(|| action.note.clone()),
+                answer: (kind == ActionKind::Answer).then(|| "yes".to_owned()),
+                duration: None,
+                by: Some(action.person().to_owned()),
+            };
+            // It keeps its place in the list, and names no step: nothing follows from it.
+            let nothing = RunAction { action: ActionKind::Retry, step: None, answer: None, reason: Some("refused by the ticket".to_owned()), ..asked.clone() };
+            Some(if refused.contains(&index) { nothing } else { asked })
+        })
+        .collect()
+}
+
+/// Where a change's steps stand, for the ticket.
+pub fn standing(summary: &RunSummary) -> WorkRun {
+    let waits = |kind: fn(&WaitsFor) -> bool| summary.current.iter().any(|step| kind(&step.waits_for));
+    let asks = if waits(|waits| matches!(waits, WaitsFor::Decision)) {
+        Some(Asks::Start)
+    } else {
+        waits(|waits| matches!(waits, WaitsFor::Answer { .. })).then_some(Asks::Done)
+    };
+    let said = match &summary.result {
+        None => ("Running".to_owned(), format!("{} of {} steps", summary.counts.done, summary.counts.total)),
+        Some((RunResult::Succeeded, ..)) => {
+            let checks: Vec<bool> =
+                summary.timeline.iter().filter(|step| step.id.as_str().starts_with("check/")).map(|step| step.outcome == Outcome::Done).collect();
+            let passed = checks.iter().filter(|passed| **passed).count();
+            let of_checks = if checks.is_empty() { String::new() } else { format!("; {passed} of {} application checks pass", checks.len()) };
+            ("Done".to_owned(), format!("{} of {} steps{of_checks}", summary.counts.done, summary.counts.total))
+        }
+        Some((_, reason, message)) => (reason.clone(), message.clone()),
+    };
+    WorkRun { phase: summary.phase, asks, said }
+}

@@ -1,0 +1,208 @@
+//! The steps of a change: what they promise whatever happens, and what people's words mean to them.
+
+use p861_core::{
+    engine::{OnFailure, Plan},
+    maintenance::work::{self, Affected, ComponentOf, HANDS_STEP, WorkFacts},
+    platform::bundle,
+    runs::Action,
+};
+use p861_crds::{
+    ApplicationSpec, MaintenanceTicketSpec,
+    common::ActionKind,
+    maintenance::ticket::{TicketAction, TicketActionKind},
+    platform::platform::Component,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+fn application(checks: usize) -> ApplicationSpec {
+    let checks: Vec<Value> = (0..checks).map(|number| json!({"name": format!("c{number}"), "tcp": {"serviceName": "s", "port": 80}})).collect();
+    serde_json::from_value(json!({"department": "d", "namespaces": ["shinan-portal"], "checks": checks})).expect("a spec")
+}
+
+fn ticket(work: Value, rollback: &str, backup: &str, silence: &str) -> MaintenanceTicketSpec {
+    serde_json::from_value(json!({"type": "Change", "title": {"en": "t"}, "impact": "Low", "urgency": "Low",
+        "affects": {"applicationRefs": [{"name": "portal"}]},
+        "change": {"class": "Normal", "work": work, "rollback": {"policy": rollback}, "backup": backup, "silence": silence, "plan": {"en": "so"}}}))
+    .expect("a ticket")
+}
+
+fn drain() -> Value {
+    json!({"drainNode": {"siteRef": {"name": "a"}, "nodeName": "n1"}})
+}
+
+fn compiled(spec: &MaintenanceTicketSpec, application: &ApplicationSpec, alertmanagers: &[&str]) -> Plan<Action> {
+    let affected = [Affected { name: "portal", spec: application, site: "a" }];
+    let sites: Vec<String> = alertmanagers.iter().map(|site| (*site).to_owned()).collect();
+    let facts =
+        WorkFacts { ticket: "chg-1", namespace: "shinan", district: Some("shinan"), spec, applications: &affected, alertmanagers: &sites, component: None };
+    work::compile(&facts).expect("compiles")
+}
+
+fn upgrade_of(declared: &str, rollback: &str) -> Result<Plan<Action>, String> {
+    let work = json!({"upgradeComponent": {"component": "cache", "version": "7.2.6", "watchFor": "1m"}});
+    let spec = ticket(work, rollback, "Skip", "None");
+    let component: Component =
+        serde_json::from_value(json!({"name": "cache", "version": declared, "bundle": {"configMapRef": {"name": "cache"}}})).expect("a component");
+    let server = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: redis, namespace: shinan-cache}\n".to_owned();
+    let bundle = bundle::read(&BTreeMap::from([("a".to_owned(), server)]), |_| true).expect("a bundle");
+    let sites = ["standby".to_owned(), "primary".to_owned()];
+    let component = ComponentOf { declared: &component, config_map: "cache", bundle: &bundle, sites: &sites };
+    let facts = WorkFacts {
+        ticket: "chg-1",
+        namespace: "shinan",
+        district: Some("shinan"),
+        spec: &spec,
+        applications: &[],
+        alertmanagers: &[],
+        component: Some(component),
+    };
+    work::compile(&facts).map_err(|error| error.to_string())
+}
+
+fn ids(plan: &Plan<Action>) -> Vec<&str> {
+    plan.steps().iter().map(|step| step.id.as_str()).collect()
+}
+
+#[test]
+fn a_drain_backs_up_and_silences_first_waits_for_hands_and_looks_afterwards() {
+    let plan = compiled(&ticket(drain(), "OnFailure", "Affected", "Affected"), &application(1), &["a", "b"]);
+    assert_eq!(
+        ids(&plan),
+        [
+            "backup/portal",
+            "silence/a",
+            "silence/b",
+            "work/inspect",
+            "work/cordon",
+            "work/drain",
+            HANDS_STEP,
+            "work/uncordon",
+            "check/portal/c0",
+            "unsilence/a",
+            "unsilence/b"
+        ]
+    );
+    let cordon = plan.steps().iter().find(|step| step.id.as_str() == "work/cordon").expect("a cordon");
+    let before: Vec<&str> = cordon.dependencies().map(|id| id.as_str()).collect();
+    assert_eq!(before, ["backup/portal", "silence/a", "silence/b", "work/inspect"], "nothing is touched before it is backed up and looked at");
+}
+
+#[test]
+fn an_upgrade_is_watched_on_the_standby_before_the_primary_is_touched_and_taken_back_on_both() {
+    let plan = upgrade_of("7.2.6", "OnFailure").expect("compiles");
+    assert_eq!(
+        ids(&plan),
+        [
+            "work/standby/install",
+            "work/standby/healthy/deployment-redis",
+            "work/standby/watch",
+            "work/primary/install",
+            "work/primary/healthy/deployment-redis",
+            "work/primary/watch"
+        ]
+    );
+    let before: Vec<&str> = plan.steps()[3].dependencies().map(|id| id.as_str()).collect();
+    assert_eq!(before, ["work/standby/watch"]);
+    let installs = || plan.steps().iter().filter(|step| step.id.as_str().ends_with("/install"));
+    assert!(installs().all(|step| matches!(&step.undo, Some(Action::RevertComponent { version, .. }) if version == "7.2.6")));
+    assert!(upgrade_of("7.2.6", "Impossible").expect("compiles").steps().iter().all(|step| step.undo.is_none()));
+}
+
+#[test]
+fn a_version_that_is_not_declared_any_more_is_not_installed() {
+    let refused = upgrade_of("7.2.7", "OnFailure").expect_err("refused");
+    assert!(refused.contains("declares cache 7.2.7") && refused.contains("open another"), "{refused}");
+}
+
+#[test]
+fn hands_are_asked_for_and_what_they_break_only_people_take_back() {
+    let plan = compiled(&ticket(json!({"manual": {}}), "OnFailure", "Skip", "None"), &application(2), &["a"]);
+    assert_eq!(ids(&plan), [HANDS_STEP, "check/portal/c0", "check/portal/c1"]);
+    assert!(plan.steps()[0].needs_person.is_some());
+    assert!(plan.steps().iter().skip(1).all(|step| step.on_failure == OnFailure::Continue));
+}
+
+#[test]
+fn another_ticket_another_node_or_another_check_is_another_plan() {
+    let of = |spec: &MaintenanceTicketSpec, checks| compiled(spec, &application(checks), &[]).digest().to_owned();
+    let first = ticket(drain(), "OnFailure", "Affected", "Affected");
+    let other = ticket(json!({"drainNode": {"siteRef": {"name": "a"}, "nodeName": "n2"}}), "OnFailure", "Affected", "Affected");
+    assert_eq!(of(&first, 1), of(&first, 1));
+    assert_ne!(of(&first, 1), of(&other, 1));
+    assert_ne!(of(&first, 1), of(&first, 2));
+}
+
+#[test]
+fn a_backup_of_a_long_name_keeps_to_the_length_of_a_label_and_differs_by_ticket() {
+    let long = "a".repeat(60);
+    let (one, two) = (work::backup_name(&long, "chg-1"), work::backup_name(&long, "chg-2"));
+    assert!(one.len() <= 63 && two.len() <= 63);
+    assert_ne!(one, two);
+    assert_eq!(work::backup_name("portal", "chg-1"), "portal-chg-1");
+}
+
+fn said(kind: TicketActionKind) -> TicketAction {
+    TicketAction {
+        action: kind,
+        reason: Some("why".into()),
+        note: None,
+        reported: None,
+        assignee: None,
+        resolution: None,
+        by: Some("li".into()),
+        on_behalf_of: None,
+    }
+}
+
+#[test]
+fn done_answers_rollback_aborts_and_what_the_ticket_refused_says_nothing() {
+    let all = [said(TicketActionKind::Acknowledge), said(TicketActionKind::Done), said(TicketActionKind::Note), said(TicketActionKind::RollBack)];
+    let heard = work::actions(&all, 1, 4, &[1], None);
+    let kinds: Vec<_> = heard.iter().map(|action| (action.action, action.step.as_deref())).collect();
+    assert_eq!(kinds, [(ActionKind::Retry, None), (ActionKind::Abort, None)]);
+    assert_eq!(work::actions(&all, 1, 2, &[], None)[0].step.as_deref(), Some(HANDS_STEP));
+    assert_eq!(work::actions(&all, 1, 1, &[], None), [], "what the ticket has not heard yet its steps have not either");
+}
+
+fn any_kind() -> impl Strategy<Value = TicketActionKind> {
+    use TicketActionKind::{Acknowledge, Assign, Cancel, Done, Note, Plan, Reopen, Resolve, Resume, RollBack, Start, Suspend};
+    prop::sample::select(vec![Acknowledge, Assign, Note, Plan, Start, Done, RollBack, Resolve, Suspend, Resume, Reopen, Cancel])
+}
+
+proptest! {
+    /// What is closed is opened by the undo of the very step that closes it, and what is silenced is un-silenced in any case.
+    #[test]
+    fn nothing_outlives_the_work(rollback in prop::sample::select(vec!["OnFailure", "Manual", "Impossible"]), checks in 0_usize..4, sites in 0_usize..3) {
+        let names = ["a", "b", "c"];
+        let plan = compiled(&ticket(drain(), rollback, "Affected", "Affected"), &application(checks), &names[..sites]);
+        for step in plan.steps() {
+            match &step.action {
+                Action::Cordon { site, node, owner } => {
+                    let open = Action::Uncordon { site: site.clone(), node: node.clone(), owner: owner.clone() };
+                    prop_assert_eq!(step.undo.as_ref(), Some(&open));
+                    prop_assert!(plan.steps().iter().any(|other| other.action == open));
+                }
+                Action::Silence { site, owner, .. } => {
+                    let end = Action::EndSilence { site: site.clone(), owner: owner.clone() };
+                    prop_assert!(plan.steps().iter().any(|other| other.action == end && other.finally));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The steps read the list by position: what was said before keeps its place when more is said.
+    #[test]
+    fn what_was_said_keeps_its_place(kinds in prop::collection::vec(any_kind(), 0..12), first in 0_usize..4) {
+        let all: Vec<TicketAction> = kinds.into_iter().map(said).collect();
+        let whole = work::actions(&all, first, all.len(), &[], None);
+        for observed in 0..=all.len() {
+            let part = work::actions(&all, first, observed, &[], None);
+            prop_assert_eq!(&whole[..part.len()], &part[..]);
+            let refused: Vec<usize> = (0..observed).collect();
+            prop_assert_eq!(work::actions(&all, first, observed, &refused, None).len(), part.len());
+        }
+    }
+}

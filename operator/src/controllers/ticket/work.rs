@@ -1,0 +1,191 @@
+//! A change's steps: compiled while they wait, begun when the ticket says so, carried on until they have ended, whatever becomes of the ticket.
+
+use super::super::{active_site, backup, districts, is_allotted, named};
+use crate::{
+    context::Context,
+    effects::{self, silence},
+    error::{Category, Error, Result, Tried as _},
+    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
+};
+use kube::{Api, Resource as _, ResourceExt as _, api::ListParams, core::DeserializeGuard};
+use p861_core::{
+    engine::{Outcome, Plan},
+    maintenance::{
+        ticket::Work,
+        work::{self, Affected, ComponentOf, WorkFacts},
+    },
+    platform::bundle::Bundle,
+    runs::Action,
+};
+use p861_crds::{
+    Application, District, MaintenanceTicket, MaintenanceTicketStatus, Platform, Site,
+    common::RunPhase,
+    maintenance::change::{Change, UpgradeComponent},
+    platform::{
+        district::{DistrictSite, SiteRole},
+        platform::Component,
+    },
+};
+use std::time::Duration;
+
+/// What a pass found of a change's steps.
+pub struct Looked {
+    /// For the ticket's decision.
+    pub work: Work,
+    /// The run, once it has begun.
+    pub run: Option<(RunIdentity, Pass)>,
+}
+
+/// Compiles the steps, or carries them on if they have begun. What they have come to is written into `status`.
+pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &mut MaintenanceTicketStatus) -> Result<Looked> {
+    let Some(began) = status.start_time.as_ref().map(|time| time.0) else {
+        let steps = match compile(context, ticket, change).await {
+            Ok(plan) => Ok(plan.digest().to_owned()),
+            Err(error) if error.category() == Category::Invalid => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        return Ok(Looked { work: Work { steps, run: None }, run: None });
+    };
+    let begun = Work { steps: Ok(String::new()), run: None };
+    // One that ended without ever having had steps.
+    if status.journal.is_none() && status.phase.is_some_and(|phase| phase.is_end()) {
+        return Ok(Looked { work: begun, run: None });
+    }
+    finalizer::hold(context, ticket, true).await?;
+    let (name, namespace, uid) = (ticket.name_any(), ticket.namespace().unwrap_or_default(), ticket.uid().unwrap_or_default());
+    let owner = ticket.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the ticket has no UID".into()))?;
+    // A ticket that is reopened and started again has another journal.
+    let life = began.as_second();
+    let run =
+        RunIdentity { kind: "MaintenanceTicket", namespace: namespace.clone(), name: name.clone(), uid: format!("{uid}-{life}"), repository: String::new() };
+    let store = JournalStore::ConfigMap { client: context.client.clone(), namespace, name: format!("{name}-journal-{life}"), owner };
+    let actions = finalizer::actions(ticket, &said(ticket, status));
+    let known = status.journal.is_some();
+    let pass = runs::pass(context, &run, &store, &actions, async || {
+        if known {
+            return Err(Error::invalid(
+                "JournalMissing",
+                format!("the journal of ticket {name} is gone: what was done can't be known; look, and RollBack or Cancel by hand"),
+            ));
+        }
+        compile(context, ticket, change).await
+    })
+    .await?;
+    let view = runs::view(&pass, &store.location(), "ticket", &name);
+    status.work_phase = Some(view.phase);
+    status.steps = Some(view.steps);
+    status.current_steps = view.current_steps;
+    status.progress = view.progress;
+    status.journal = Some(view.journal);
+    status.backups = done(&pass, |action| if let Action::TakeBackup { backup, .. } = action { Some(backup.clone()) } else { None });
+    let quiet = done(&pass, |action| if let Action::Silence { site, owner, .. } = action { Some((site.clone(), owner.clone())) } else { None });
+    let ended = view.phase.is_end();
+    status.silences = match quiet.first() {
+        Some((_, owner)) if !ended && view.phase != RunPhase::CleaningUp => {
+            let sites: Vec<&str> = quiet.iter().map(|(site, _)| site.as_str()).collect();
+            silence::extend(context, &sites, owner, &status.silences).await
+        }
+        _ => Vec::new(),
+    };
+    Ok(Looked { work: Work { run: Some(work::standing(&pass.summary)), ..begun }, run: Some((run, pass)) })
+}
+
+/// Tells of what the pass did, and when the steps are to be looked at again. None once they have ended.
+pub async fn told(context: &Context, ticket: &MaintenanceTicket, run: &RunIdentity, pass: &Pass) -> Result<Option<Duration>> {
+    backup::tell(context, ticket, pass).await;
+    if pass.summary.phase.is_end() {
+        backup::ended(context, run, pass);
+        finalizer::hold(context, ticket, false).await?;
+        return Ok(None);
+    }
+    Ok(Some(backup::next_look(pass)))
+}
+
+/// What of the steps is done.
+fn done<T>(pass: &Pass, of: impl Fn(&Action) -> Option<T>) -> Vec<T> {
+    let is_done = |id: &p861_core::engine::StepId| pass.summary.timeline.iter().any(|step| step.id == *id && step.outcome == Outcome::Done);
+    pass.plan.steps().iter().filter(|step| is_done(&step.id)).filter_map(|step| of(&step.action)).collect()
+}
+
+/// What people said since the work began and the ticket has heard.
+fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<p861_crds::common::RunAction> {
+    let whole = |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
+    let Some(first) = status.work_first_action else { return Vec::new() };
+    let refused: Vec<usize> = status.refused_actions.iter().filter_map(|refused| usize::try_from(refused.index).ok()).collect();
+    let failed = status.current_steps.iter().find(|step| step.phase == RunPhase::WaitingForPerson && step.prompt.is_none());
+    work::actions(&ticket.spec.actions, whole(Some(first)), whole(status.observed_actions), &refused, failed.map(|step| step.id.as_str()))
+}
+
+async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change) -> Result<Plan<Action>> {
+    let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
+    let district = districts(&context.client).await?.into_iter().find(|district| district.hub_namespace() == namespace);
+    let of_district =
+        |what: &str| Error::invalid("DistrictMissing", format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
+    let mut applications = Vec::new();
+    for reference in &ticket.spec.affects.application_refs {
+        let found: Application = named(&context.client, &namespace, &reference.name).await?;
+        let home = district.as_ref().ok_or_else(|| of_district("the change affects applications"))?;
+        applications.push((found, active_site(home)?));
+    }
+    let affected: Vec<Affected<'_>> =
+        applications.iter().map(|(found, site)| Affected { name: found.metadata.name.as_deref().unwrap_or_default(), spec: &found.spec, site }).collect();
+    let sites = sites_for(context, district.as_ref()).await?;
+    if let Some(drain) = &change.work.drain_node
+        && !sites.iter().any(|site| site.name_any() == drain.site_ref.name)
+    {
+        let known: Vec<String> = sites.iter().map(kube::ResourceExt::name_any).collect();
+        return Err(Error::invalid("SiteMissing", format!("the work names site {}; there are {}", drain.site_ref.name, known.join(", "))));
+    }
+    let alertmanagers: Vec<String> = sites
+        .iter()
+        .filter(|site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some()))
+        .map(kube::ResourceExt::name_any)
+        .collect();
+    let own = district.as_ref().map(District::hub_namespace);
+    let upgraded = match (&change.work.upgrade_component, &district) {
+        (None, _) => None,
+        (Some(_), None) => return Err(of_district("the change upgrades a component")),
+        (Some(upgrade), Some(district)) => Some(component_of(context, district, upgrade).await?),
+    };
+    let facts = WorkFacts {
+        ticket: &name,
+        namespace: &namespace,
+        district: own.as_deref(),
+        spec: &ticket.spec,
+        applications: &affected,
+        alertmanagers: &alertmanagers,
+        component: upgraded.as_ref().map(|(declared, config_map, bundle, sites)| ComponentOf { declared, config_map, bundle, sites }),
+    };
+    work::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))
+}
+
+/// A component as the Platform declares it, its ConfigMap, its bundle, and the sites that it goes to, the primary last.
+async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<(Component, String, Bundle, Vec<String>)> {
+    let (namespace, name) = (district.hub_namespace(), &upgrade.component);
+    let platform: Platform = named(&context.client, &namespace, &district.name_any()).await?;
+    let declared = platform.spec.base_software.components.into_iter().find(|component| component.name == *name);
+    let declared = declared.ok_or_else(|| {
+        Error::invalid("ComponentMissing", format!("Platform {} declares no component {name}: add it to spec.baseSoftware.components", district.name_any()))
+    })?;
+    let Some(config_map) = declared.bundle.as_ref().and_then(|bundle| bundle.config_map_ref.clone()) else {
+        let message = format!(
+            "component {name} has no bundle.configMapRef: what a HelmRelease installs is upgraded there, and this version reads no bundles from registries"
+        );
+        return Err(Error::invalid("BundleUnsupported", message));
+    };
+    let bundle = effects::component::bundle_of(&context.client, &namespace, &config_map.name, |space| is_allotted(district, space)).await?;
+    let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();
+    sites.sort_by_key(|site| site.role == SiteRole::Primary);
+    let sites = sites.into_iter().map(|site| site.site_ref.name.clone()).collect();
+    Ok((declared, config_map.name, bundle, sites))
+}
+
+/// The district's sites as it lists them; for a ticket of the city, all of them.
+async fn sites_for(context: &Context, district: Option<&District>) -> Result<Vec<Site>> {
+    let listed = Api::<DeserializeGuard<Site>>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?;
+    let all: Vec<Site> = listed.items.into_iter().filter_map(|guard| guard.0.ok()).collect();
+    Ok(match district {
+        Some(district) => district.spec.sites.iter().filter_map(|site| all.iter().find(|known| known.name_any() == site.site_ref.name).cloned()).collect(),
+        None => all,
+    })
+}

@@ -1,0 +1,268 @@
+//! A component of the base software is installed from its bundle, or what was there before it is put back.
+//!
+//! What is installed on a site is kept on the hub in two ConfigMaps: `…-now`, written before anything is applied, and `…-before`, so that it can be put back
+//! without whoever made it. The right to write into the component's namespaces is given for the time of the step, and taken away with it.
+
+use super::{Effect, Situation};
+use crate::{
+    context::Context,
+    controllers::{district_of, is_allotted},
+    error::{Error, Result, Tried as _, is_not_found},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{
+    authentication::v1::SelfSubjectReview,
+    core::v1::{ConfigMap, Namespace},
+    rbac::v1::RoleBinding,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use p861_core::{
+    engine::Failure,
+    names,
+    platform::bundle::{self, label, left_behind, resource},
+};
+use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The role that is given for the time of the step.
+const INSTALLER: &str = "p861-site-installer";
+/// A right that was just given is known to every API server after this time.
+const RIGHTS_SPREAD: SignedDuration = SignedDuration::from_secs(20);
+const RECORD: &str = "installed.json";
+
+/// What is installed of a component on a site.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Installed {
+    /// Its version; empty if nothing is.
+    pub version: String,
+    /// Digest of its bundle.
+    pub digest: String,
+    /// Whether everything of it was applied.
+    pub complete: bool,
+    /// Its objects, in the order in which they were written.
+    pub objects: Vec<Value>,
+}
+
+/// Where it is kept.
+struct Record {
+    hub: Client,
+    namespace: String,
+    name: String,
+    labels: Value,
+}
+
+impl Record {
+    fn of(hub: &Client, namespace: &str, component: &str, site: &str) -> Self {
+        let name = names::bounded(&format!("p861-component-{component}-{site}"), 240);
+        Self { hub: hub.clone(), namespace: namespace.to_owned(), name, labels: json!({COMPONENT_LABEL: component}) }
+    }
+
+    async fn read(&self, which: &str) -> Result<Installed> {
+        let name = format!("{}-{which}", self.name);
+        let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
+        let Some(map) = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))? else { return Ok(Installed::default()) };
+        let text = map.data.unwrap_or_default().remove(RECORD).unwrap_or_default();
+        serde_json::from_str(&text).map_err(|error| Error::invalid("RecordDamaged", format!("ConfigMap {name} can't be read: {error}")))
+    }
+
+    async fn keep(&self, which: &str, installed: &Installed) -> Result<()> {
+        let name = format!("{}-{which}", self.name);
+        let text = serde_json::to_string(installed).map_err(|error| Error::Internal(format!("what is installed can't be written: {error}")))?;
+        let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": self.labels}, "data": {RECORD: text}});
+        let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
+        maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}")).map(drop)
+    }
+}
+
+/// What is installed of a component on a site, as far as we put it there.
+pub async fn installed(hub: &Client, namespace: &str, component: &str, site: &str) -> Result<Installed> {
+    Record::of(hub, namespace, component, site).read("now").await
+}
+
+/// What is to be installed.
+pub struct Wanted<'a> {
+    /// The component.
+    pub component: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// The ConfigMap with its bundle.
+    pub bundle: &'a str,
+    /// The digest that was agreed to.
+    pub digest: &'a str,
+}
+
+/// Installs it. What was there before is kept first.
+pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, wanted: &Wanted<'_>) -> Result<Effect> {
+    let namespace = &situation.run.namespace;
+    let record = Record::of(&context.client, namespace, wanted.component, site);
+    let now = record.read("now").await?;
+    let same = now.version == wanted.version && now.digest == wanted.digest;
+    if same && now.complete {
+        return Ok(Effect::Done(json!({"version": now.version, "objects": now.objects.len()})));
+    }
+    let target = if same {
+        now
+    } else {
+        let district = district_of(&context.client, namespace).await?;
+        let files = files(&context.client, namespace, wanted.bundle).await?;
+        let read = bundle::read(&files, |space| is_allotted(&district, space));
+        let read = read.map_err(|error| Error::invalid("BundleRefused", format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
+        if read.digest != wanted.digest {
+            let message = format!("bundle {} of {} is not the one that was agreed to: open another change", wanted.bundle, wanted.component);
+            return Ok(Effect::Failed(Failure::permanent("BundleChanged", message), json!({"digest": read.digest, "agreed": wanted.digest})));
+        }
+        record.keep("before", &now).await?;
+        let target = Installed { version: wanted.version.into(), digest: read.digest, complete: false, objects: read.objects };
+        record.keep("now", &target).await?;
+        target
+    };
+    let before = record.read("before").await?;
+    put(context, situation, site, wanted.component, &record, &before.objects, target).await
+}
+
+/// Puts back what was there before `version`; where nothing was, nothing remains. Nothing was done where that version was never begun.
+pub async fn revert(context: &Context, situation: &Situation<'_>, site: &str, component: &str, version: &str) -> Result<Effect> {
+    let record = Record::of(&context.client, &situation.run.namespace, component, site);
+    let (now, before) = (record.read("now").await?, record.read("before").await?);
+    if now.version != version {
+        return Ok(Effect::Done(json!({"message": format!("{component} {version} is not there"), "version": now.version})));
+    }
+    let left = now.objects.clone();
+    put(context, situation, site, component, &record, &left, Installed { complete: false, ..before }).await
+}
+
+/// Applies what is wanted, removes what only `other` had, and notes that it is complete.
+async fn put(context: &Context, situation: &Situation<'_>, site: &str, component: &str, record: &Record, other: &[Value], wanted: Installed) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
+    let district = district_of(&context.client, &situation.run.namespace).await?.name_any();
+    make_room(&client, site, &spaces, &district).await?;
+    let binding = binding(component);
+    give_right(&client, site, &spaces, &binding).await?;
+    let result = write(&client, site, component, &district, &wanted, other).await;
+    let spread = Timestamp::now().duration_since(situation.started) > RIGHTS_SPREAD;
+    match result {
+        Err(Error::Kube { source, .. }) if !spread && matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403) => {
+            return Ok(Effect::Running(json!({"message": "waits until the site knows its right to write"})));
+        }
+        // Whatever went wrong, the right does not outlive the attempt.
+        Err(error) => {
+            take_right(&client, site, &spaces, &binding).await?;
+            return Err(error);
+        }
+        Ok(()) => {}
+    }
+    take_right(&client, site, &spaces, &binding).await?;
+    let (version, objects) = (wanted.version.clone(), wanted.objects.len());
+    // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
+    record.keep("now", &Installed { complete: true, ..wanted }).await?;
+    Ok(Effect::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
+}
+
+fn binding(component: &str) -> String {
+    format!("p861-install-{component}")
+}
+
+async fn files(hub: &Client, namespace: &str, name: &str) -> Result<std::collections::BTreeMap<String, String>> {
+    let maps: Api<ConfigMap> = Api::namespaced(hub.clone(), namespace);
+    let map = maps.get_opt(name).await.tried(|| format!("read ConfigMap {name}"))?;
+    let missing = || Error::invalid("BundleMissing", format!("ConfigMap {namespace}/{name} doesn't exist: put the component's manifests in it"));
+    Ok(map.ok_or_else(missing)?.data.unwrap_or_default())
+}
+
+/// The bundle of a component, for compiling.
+pub async fn bundle_of(hub: &Client, namespace: &str, name: &str, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
+    let files = files(hub, namespace, name).await?;
+    bundle::read(&files, allotted).map_err(|error| Error::invalid("BundleRefused", format!("bundle {name}: {error}")))
+}
+
+/// The district's namespaces that aren't there yet.
+async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    for name in spaces {
+        if namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?.is_none() {
+            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district}}});
+            namespaces
+                .patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+                .await
+                .tried(|| format!("make namespace {name} on {site}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives this client's own account the right to write there.
+async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
+    let review: SelfSubjectReview =
+        Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| format!("ask {site} who we are"))?;
+    let who = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
+    let subject = match who.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
+        None => json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": who}),
+    };
+    for space in spaces {
+        let document = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": INSTALLER}, "subjects": [subject],
+        });
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), space);
+        bindings
+            .patch(binding, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+            .await
+            .tried(|| format!("bind {INSTALLER} in {space} on {site}"))?;
+    }
+    Ok(())
+}
+
+async fn take_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
+    for space in spaces {
+        match Api::<RoleBinding>::namespaced(client.clone(), space).delete(binding, &DeleteParams::default()).await {
+            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("unbind {INSTALLER} in {space} on {site}")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn write(client: &Client, site: &str, component: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
+    for object in &wanted.objects {
+        let mut ours = object.clone();
+        ours["metadata"]["labels"][COMPONENT_LABEL] = json!(component);
+        ours["metadata"]["labels"][DISTRICT_LABEL] = json!(district);
+        ours["metadata"]["annotations"][COMPONENT_VERSION_ANNOTATION] = json!(wanted.version);
+        let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), p861_core::objects::namespace(object), &resource_of(object)?);
+        let name = p861_core::objects::name(object);
+        let there = objects.get_opt(name).await.tried(|| format!("read {} on {site}", label(object)))?;
+        if let Some(there) = there
+            && there.labels().get(COMPONENT_LABEL).map(String::as_str) != Some(component)
+        {
+            return Err(Error::invalid(
+                "NotOurs",
+                format!(
+                    "{} is on {site} already and not of component {component}: nothing of it was changed; delete it, or label it {COMPONENT_LABEL}={component}",
+                    label(object)
+                ),
+            ));
+        }
+        objects.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(ours)).await.tried(|| format!("apply {} on {site}", label(object)))?;
+    }
+    for object in left_behind(other, &wanted.objects) {
+        let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), p861_core::objects::namespace(object), &resource_of(object)?);
+        match objects.delete(p861_core::objects::name(object), &DeleteParams::background()).await {
+            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("remove {} from {site}", label(object))),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn resource_of(object: &Value) -> Result<ApiResource> {
+    let (group, version, kind, plural) = resource(object).ok_or_else(|| Error::Internal(format!("{} is of no kind that a bundle holds", label(object))))?;
+    Ok(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural))
+}

@@ -1,0 +1,161 @@
+//! A node that is emptied for work on it, and takes pods again.
+
+use super::{Effect, Situation};
+use crate::{
+    context::Context,
+    controllers::{districts, is_allotted},
+    error::{Result, Tried as _, is_not_found},
+};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{EvictParams, ListParams, Patch, PatchParams},
+};
+use p861_core::engine::Failure;
+use p861_crds::{
+    District,
+    names::{CORDON_ANNOTATION, FIELD_MANAGER},
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Before its deadline a drain gives up by itself, so that it can say which pods stay and why.
+const MARGIN: SignedDuration = SignedDuration::from_secs(15);
+/// So many pods are named in a message.
+const NAMED: usize = 3;
+
+/// Looks whether the node is there and everything on it can go and come back elsewhere. Nothing is changed.
+pub async fn inspect(context: &Context, site: &str, node: &str, district: Option<&str>) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
+        return Ok(Effect::Failed(Failure::refused("NodeMissing", format!("site {site} has no node {node}: kubectl get nodes")), Value::Null));
+    };
+    let pods = leaving(&client, site, node).await?;
+    let strays: Vec<String> = pods.iter().filter(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true))).map(named).collect();
+    if !strays.is_empty() {
+        let message = format!("no controller would make {} anew: delete it first, or give it one", listed(&strays));
+        return Ok(Effect::Failed(Failure::refused("PodUnmanaged", message), json!({"pods": strays})));
+    }
+    if let Some(district) = district {
+        let others: Vec<District> = districts(&context.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
+        let spaces: BTreeSet<String> = pods.iter().filter_map(ResourceExt::namespace).collect();
+        let taken = spaces.iter().find_map(|space| others.iter().find(|other| is_allotted(other, space)).map(|other| (space, other.name_any())));
+        if let Some((space, other)) = taken {
+            let message =
+                format!("node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}", context.namespace);
+            return Ok(Effect::Failed(Failure::refused("NodeShared", message), Value::Null));
+        }
+    }
+    let cordoned = found.spec.and_then(|spec| spec.unschedulable).unwrap_or(false);
+    Ok(Effect::Done(json!({"pods": pods.len(), "cordoned": cordoned, "message": format!("{} pods will leave", pods.len())})))
+}
+
+/// Cordons it in the name of `owner`. One that is cordoned already, and not by us, stays its owner's.
+pub async fn cordon(context: &Context, site: &str, node: &str, owner: &str) -> Result<Effect> {
+    let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
+    let found = nodes.get(node).await.tried(|| format!("read node {node} on {site}"))?;
+    let holder = found.annotations().get(CORDON_ANNOTATION).map(String::as_str);
+    let closed = found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+    match (closed, holder) {
+        (true, Some(holder)) if holder == owner => Ok(Effect::Done(json!({"cordonedBy": owner}))),
+        (_, Some(holder)) if holder != owner => {
+            Ok(Effect::Failed(Failure::refused("NodeBusy", format!("ticket {holder} works on node {node}: wait for its end")), Value::Null))
+        }
+        (true, None) => Ok(Effect::Done(json!({"cordonedBy": "somebody else", "message": "it was cordoned before, and stays so afterwards"}))),
+        (_, _) => {
+            // With its version: of two tickets that reach for one node, one finds the other's name there.
+            let patch =
+                json!({"metadata": {"resourceVersion": found.resource_version(), "annotations": {CORDON_ANNOTATION: owner}}, "spec": {"unschedulable": true}});
+            nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("cordon node {node} on {site}"))?;
+            Ok(Effect::Done(json!({"cordonedBy": owner})))
+        }
+    }
+}
+
+/// Lets it take pods again, if the cordon is `owner`'s. A node that is gone needs no more.
+pub async fn uncordon(context: &Context, site: &str, node: &str, owner: &str) -> Result<Effect> {
+    let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
+    let Some(found) = nodes.get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
+        return Ok(Effect::Done(json!({"message": format!("node {node} is gone")})));
+    };
+    if found.annotations().get(CORDON_ANNOTATION).map(String::as_str) != Some(owner) {
+        return Ok(Effect::Done(json!({"message": "the cordon is not this ticket's"})));
+    }
+    let patch = json!({"metadata": {"annotations": {CORDON_ANNOTATION: null}}, "spec": {"unschedulable": null}});
+    nodes
+        .patch(node, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch))
+        .await
+        .tried(|| format!("uncordon node {node} on {site}"))?;
+    Ok(Effect::Done(json!({"message": format!("node {node} takes pods again")})))
+}
+
+/// Asks every pod that is still there to leave; the API server refuses what a disruption budget does not allow yet.
+pub async fn drain(context: &Context, situation: &Situation<'_>, site: &str, node: &str) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let pods = leaving(&client, site, node).await?;
+    let (mut held, mut going) = (Vec::new(), 0_usize);
+    for pod in &pods {
+        if pod.metadata.deletion_timestamp.is_some() {
+            going += 1;
+            continue;
+        }
+        context.leadership.ensure()?;
+        let space = pod.namespace().unwrap_or_default();
+        match Api::<Pod>::namespaced(client.clone(), &space).evict(&pod.name_any(), &EvictParams::default()).await {
+            Ok(_) => going += 1,
+            Err(error) if is_not_found(&error) => {}
+            Err(kube::Error::Api(status)) if status.code == 429 => held.push(format!("{} ({})", named(pod), status.message.trim_end_matches('.'))),
+            // A pod of a namespace that is being deleted goes anyway.
+            Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("being terminated") => going += 1,
+            Err(error) => return Err(error).tried(|| format!("evict {} from node {node} on {site}", named(pod))),
+        }
+    }
+    if pods.is_empty() {
+        return Ok(Effect::Done(json!({"message": format!("node {node} is empty")})));
+    }
+    let message = match (held.is_empty(), going) {
+        (true, _) => format!("{going} pods leave"),
+        (false, 0) => format!("held back: {}", listed(&held)),
+        (false, _) => format!("{going} pods leave; held back: {}", listed(&held)),
+    };
+    let evidence = json!({"message": message, "held": held});
+    if situation.left() < MARGIN {
+        let why = format!("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A");
+        return Ok(Effect::Failed(Failure::permanent("DrainBlocked", why), evidence));
+    }
+    Ok(Effect::Running(evidence))
+}
+
+/// The pods that a drain moves: not those of the node itself, not those of DaemonSets, not those that have ended, and not those that tolerate a cordoned node: they
+/// would be back at once.
+async fn leaving(client: &Client, site: &str, node: &str) -> Result<Vec<Pod>> {
+    let pods: Api<Pod> = Api::all(client.clone());
+    let all = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await.tried(|| format!("list the pods of node {node} on {site}"))?;
+    let stays = |pod: &Pod| {
+        let of_node = pod.annotations().contains_key("kubernetes.io/config.mirror");
+        let daemon = pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true));
+        let ended = pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"));
+        of_node || daemon || ended || tolerates_cordon(pod)
+    };
+    Ok(all.items.into_iter().filter(|pod| !stays(pod)).collect())
+}
+
+fn tolerates_cordon(pod: &Pod) -> bool {
+    let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_ref());
+    tolerations.into_iter().flatten().any(|toleration| {
+        let key = toleration.key.as_deref().unwrap_or_default();
+        let effect = toleration.effect.as_deref().unwrap_or_default();
+        matches!(key, "" | "node.kubernetes.io/unschedulable") && toleration.operator.as_deref() == Some("Exists") && matches!(effect, "" | "NoSchedule")
+    })
+}
+
+fn named(pod: &Pod) -> String {
+    format!("pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
+}
+
+fn listed(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let first = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
+}
