@@ -49,7 +49,9 @@ pub fn wait_rolled_out(site: &Site, limit: Duration, namespace: &str, workload: 
         let wanted = number("/spec/replicas");
         let good = number("/status/observedGeneration") == number("/metadata/generation")
             && number("/status/readyReplicas") == wanted
-            && number("/status/updatedReplicas") == wanted;
+            && number("/status/updatedReplicas") == wanted
+            // None of an older template is left.
+            && number("/status/replicas") == wanted;
         if good { Ok(()) } else { Err(format!("{}; pods: {}", seen["status"], pods_of(site, namespace))) }
     })
 }

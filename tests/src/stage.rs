@@ -146,8 +146,23 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the operator's replicas are the ones that stay.
+    fn operators_settle(&self) -> Result<()> {
+        let selector = ["pods", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=operator"];
+        self.standby()?.wait("two replicas of the operator are ready, and no other is on its way out", READY, &selector, |seen| {
+            let pods = seen["items"].as_array().cloned().unwrap_or_default();
+            let ready = |pod: &Value| {
+                let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+                pod["metadata"]["deletionTimestamp"].is_null()
+                    && conditions.clone().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+            };
+            if pods.len() == 2 && pods.iter().all(ready) { Ok(()) } else { Err(seen["items"].to_string()) }
+        })
+    }
+
     /// Tells the bed's Prometheus where the operator's replicas are now.
     pub fn watch_metrics(&self) -> Result<()> {
+        self.operators_settle()?;
         let pods = self.standby()?.get(&["pods", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=operator"])?;
         let target = |pod: &Value| {
             let labels = BTreeMap::from([("pod".to_owned(), pod["metadata"]["name"].as_str()?.to_owned())]);
