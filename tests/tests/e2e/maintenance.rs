@@ -58,6 +58,18 @@ fn ended(stage: &Stage, ticket: &str, phase: &str) -> Result<Value> {
     })
 }
 
+/// A ticket that has ended is written no more: a loop of writes would feed itself.
+fn rests(stage: &Stage, ticket: &str) -> Result<()> {
+    let version = |stage: &Stage| stage.object("maintenanceticket", ticket).map(|seen| seen["metadata"]["resourceVersion"].clone());
+    // The last write of its end may still be on its way.
+    until("the ticket rests for three seconds", STEP, || {
+        let before = version(stage).map_err(|error| error.to_string())?;
+        std::thread::sleep(Duration::from_secs(3));
+        let after = version(stage).map_err(|error| error.to_string())?;
+        if before == after { Ok(()) } else { Err(format!("version {before} became {after}")) }
+    })
+}
+
 /// Silences of a ticket that are in force, as Alertmanager itself lists them.
 fn silences(stage: &Stage, ticket: &str) -> Result<Vec<Value>> {
     let answer = http::request(stage.bed.services.alertmanager(), "GET", "/api/v2/silences", &[], &[]).map_err(|error| BedError::Refused(error.to_string()))?;
@@ -110,6 +122,7 @@ fn a_node_is_emptied(stage: &Stage) -> Result<()> {
         format!("{succeeded}")
     })?;
     demand(!cordoned(primary)? && silences(stage, &ticket)?.is_empty(), || "something outlives the work".to_owned())?;
+    rests(stage, &ticket)?;
     let records = journal(stage, "maintenanceticket", &ticket)?;
     for step in ["backup/portal", "work/cordon", "work/hands", "work/uncordon"] {
         let done = records.iter().filter(|record| record["step"] == step && record["event"]["type"] == "Done").count();

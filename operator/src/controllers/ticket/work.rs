@@ -51,7 +51,9 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
     if status.journal.is_none() && status.phase.is_some_and(|phase| phase.is_end()) {
         return Ok(Looked { work: begun, run: None });
     }
-    finalizer::hold(context, ticket, true).await?;
+    // What has ended is only told again: it is held no more, and not counted twice.
+    let over = status.work_phase.is_some_and(RunPhase::is_end);
+    finalizer::hold(context, ticket, !over).await?;
     let (name, namespace, uid) = (ticket.name_any(), ticket.namespace().unwrap_or_default(), ticket.uid().unwrap_or_default());
     let owner = ticket.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the ticket has no UID".into()))?;
     // A ticket that is reopened and started again has another journal.
@@ -87,7 +89,11 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
         }
         _ => Vec::new(),
     };
-    Ok(Looked { work: Work { run: Some(work::standing(&pass.summary)), ..begun }, run: Some((run, pass)) })
+    let work = Work { run: Some(work::standing(&pass.summary)), ..begun };
+    if over {
+        runs::forget(context, &run);
+    }
+    Ok(Looked { work, run: (!over).then_some((run, pass)) })
 }
 
 /// Tells of what the pass did, and when the steps are to be looked at again. None once they have ended.
