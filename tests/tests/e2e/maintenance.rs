@@ -284,7 +284,10 @@ fn an_alert_becomes_a_ticket(stage: &Stage) -> Result<()> {
         let found = until("a ticket of the failed drill", ARRIVES, || {
             let tickets = stage.standby().and_then(|hub| hub.get(&["--namespace", DISTRICT, "maintenancetickets"])).map_err(|error| error.to_string())?;
             let items = tickets["items"].as_array().cloned().unwrap_or_default();
-            let of_drill = |ticket: &&Value| ticket["status"]["alerts"].as_array().into_iter().flatten().any(|alert| alert["alertName"] == "P861DrillFailed");
+            let of_drill = |ticket: &&Value| {
+                let fires = ticket["status"]["alerts"].as_array().into_iter().flatten().any(|alert| alert["alertName"] == "P861DrillFailed");
+                fires && ticket["status"]["phase"] == "Open"
+            };
             items.iter().find(of_drill).and_then(|ticket| ticket["metadata"]["name"].as_str().map(str::to_owned)).ok_or_else(|| tickets.to_string())
         })?;
         stage.say_expecting(0, &["ticket", "ack", &found])?;
