@@ -139,6 +139,7 @@ pub fn reason(reason: &str) -> Option<Word> {
         "OutsideWindow" => Word { en: "outside its window", zh: "不在维护窗口内" },
         "Passed" => Word { en: "passed", zh: "通过" },
         "PlanBusy" => Word { en: "the plan is busy", zh: "预案正忙" },
+        "PlanChanged" => Word { en: "not what was agreed to any more", zh: "方案已与批准内容不符" },
         "PlanNotReady" => Word { en: "the plan is not ready", zh: "预案未就绪" },
         "PlanReady" => Word { en: "the plan is ready", zh: "预案就绪" },
         "PodUnmanaged" => Word { en: "a pod has no controller", zh: "Pod 没有控制器" },

@@ -100,7 +100,9 @@ fn an_upgrade_is_watched_on_the_standby_before_the_primary_is_touched_and_taken_
             "work/standby/watch",
             "work/primary/install",
             "work/primary/healthy/deployment-redis",
-            "work/primary/watch"
+            "work/primary/watch",
+            "work/standby/end",
+            "work/primary/end"
         ]
     );
     let before: Vec<&str> = plan.steps()[3].dependencies().map(|id| id.as_str()).collect();
@@ -137,10 +139,13 @@ fn another_ticket_another_node_or_another_check_is_another_plan() {
 #[test]
 fn a_backup_of_a_long_name_keeps_to_the_length_of_a_label_and_differs_by_ticket() {
     let long = "a".repeat(60);
-    let (one, two) = (work::backup_name(&long, "chg-1"), work::backup_name(&long, "chg-2"));
+    let mut spec = ticket(drain(), "OnFailure", "Affected", "Affected");
+    let (one, two) = (work::backup_name(&long, "chg-1", &spec), work::backup_name(&long, "chg-2", &spec));
     assert!(one.len() <= 63 && two.len() <= 63);
     assert_ne!(one, two);
-    assert_eq!(work::backup_name("portal", "chg-1"), "portal-chg-1");
+    assert_eq!(work::backup_name("portal", "chg-1", &spec), "portal-chg-1");
+    spec.actions.push(said(TicketActionKind::Reopen));
+    assert_eq!(work::backup_name("portal", "chg-1", &spec), "portal-chg-1-2", "what was saved before the first attempt is not taken for the second's");
 }
 
 fn said(kind: TicketActionKind) -> TicketAction {

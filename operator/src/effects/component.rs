@@ -9,7 +9,6 @@ use crate::{
     controllers::{district_of, is_allotted},
     error::{Error, Result, Tried as _, is_not_found},
 };
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     core::v1::{ConfigMap, Namespace},
@@ -17,23 +16,24 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use p861_core::{
     engine::Failure,
     names,
-    platform::bundle::{self, label, left_behind, resource},
+    platform::bundle::{self, label, left_behind, resource, stamped},
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 /// The role that is given for the time of the step.
 const INSTALLER: &str = "p861-site-installer";
-/// A right that was just given is known to every API server after this time.
-const RIGHTS_SPREAD: SignedDuration = SignedDuration::from_secs(20);
+/// A right that was just given may not be known at once: so often, so long apart, is it asked for.
+const ASKED: usize = 20;
+const BETWEEN: Duration = Duration::from_millis(250);
 const RECORD: &str = "installed.json";
 
 /// What is installed of a component on a site.
@@ -145,24 +145,34 @@ async fn put(context: &Context, situation: &Situation<'_>, site: &str, component
     make_room(&client, site, &spaces, &district).await?;
     let binding = binding(component);
     give_right(&client, site, &spaces, &binding).await?;
-    let result = write(&client, site, component, &district, &wanted, other).await;
-    let spread = Timestamp::now().duration_since(situation.started) > RIGHTS_SPREAD;
-    match result {
-        Err(Error::Kube { source, .. }) if !spread && matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403) => {
-            return Ok(Effect::Running(json!({"message": "waits until the site knows its right to write"})));
+    let mut result = Ok(());
+    for _ in 0..ASKED {
+        result = write(&client, site, component, &district, &wanted, other).await;
+        let unknown_yet = matches!(&result, Err(Error::Kube { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403));
+        if !unknown_yet {
+            break;
         }
-        // Whatever went wrong, the right does not outlive the attempt.
-        Err(error) => {
-            take_right(&client, site, &spaces, &binding).await?;
-            return Err(error);
-        }
-        Ok(()) => {}
+        tokio::time::sleep(BETWEEN).await;
     }
+    // Whatever came of it, the right does not outlive the attempt; what a crash leaves of it, the end of the work takes away.
     take_right(&client, site, &spaces, &binding).await?;
+    result?;
     let (version, objects) = (wanted.version.clone(), wanted.objects.len());
     // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
     record.keep("now", &Installed { complete: true, ..wanted }).await?;
     Ok(Effect::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
+}
+
+/// Takes back the right wherever it was left.
+pub async fn end(context: &Context, site: &str, component: &str) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let name = binding(component);
+    let bindings: Api<RoleBinding> = Api::all(client.clone());
+    let left =
+        bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.tried(|| format!("list what is bound as {name} on {site}"))?;
+    let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).collect();
+    take_right(&client, site, &spaces, &name).await?;
+    Ok(Effect::Done(json!({"left": spaces})))
 }
 
 fn binding(component: &str) -> String {
@@ -232,10 +242,8 @@ async fn take_right(client: &Client, site: &str, spaces: &BTreeSet<String>, bind
 
 async fn write(client: &Client, site: &str, component: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
     for object in &wanted.objects {
-        let mut ours = object.clone();
-        ours["metadata"]["labels"][COMPONENT_LABEL] = json!(component);
-        ours["metadata"]["labels"][DISTRICT_LABEL] = json!(district);
-        ours["metadata"]["annotations"][COMPONENT_VERSION_ANNOTATION] = json!(wanted.version);
+        let labels = [(COMPONENT_LABEL, component), (DISTRICT_LABEL, district)];
+        let ours = stamped(object, &labels, &[(COMPONENT_VERSION_ANNOTATION, &wanted.version)]);
         let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), p861_core::objects::namespace(object), &resource_of(object)?);
         let name = p861_core::objects::name(object);
         let there = objects.get_opt(name).await.tried(|| format!("read {} on {site}", label(object)))?;

@@ -25,17 +25,23 @@ pub async fn make(context: &Context, situation: &Situation<'_>, site: &str, owne
         Ok(None) => return Ok(Effect::Failed(Failure::permanent("NoAlertmanager", format!("site {site} names no Alertmanager any more")), Value::Null)),
         Err(error) => return Err(error),
     };
-    let now = Timestamp::now();
-    let standing = alertmanager.silences(owner).await.map_err(|error| hint(situation, &error))?;
-    let mut ids = Vec::new();
+    let made = stand(&alertmanager, site, owner, labels, Timestamp::now()).await.map_err(|error| hint(situation, &error))?;
+    let ids: Vec<&str> = made.iter().map(|silence| silence.id.as_str()).collect();
+    Ok(Effect::Done(json!({"silences": ids, "message": format!("{} silences", ids.len())})))
+}
+
+/// Lets a silence of each of these labels stand for a while from now: one that stands is extended, one that ran out meanwhile is made anew.
+async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[BTreeMap<String, String>], now: Timestamp) -> Result<Vec<Silence>> {
+    let (standing, end) = (alertmanager.silences(owner).await?, now + STANDS);
+    let mut silences = Vec::new();
     for wanted in labels {
         let id = match standing.iter().find(|silence| silence.is_for(wanted)) {
-            Some(silence) => silence.id.clone(),
-            None => alertmanager.silence(owner, wanted, now, now + STANDS).await.map_err(|error| hint(situation, &error))?,
+            Some(silence) => alertmanager.extend(owner, silence, end).await?,
+            None => alertmanager.silence(owner, wanted, now, end).await?,
         };
-        ids.push(id);
+        silences.push(Silence { site: site.to_owned(), id, end_time: Time(end) });
     }
-    Ok(Effect::Done(json!({"silences": ids, "message": format!("{} silences", ids.len())})))
+    Ok(silences)
 }
 
 /// What to do if it can't be: the person who asked for the change may do without.
@@ -54,36 +60,31 @@ pub async fn end(context: &Context, site: &str, owner: &str) -> Result<Effect> {
     Ok(Effect::Done(json!({"ended": standing.len()})))
 }
 
-/// Extends what stands for a change that goes on, and says what stands. An Alertmanager that can't be asked now is asked in the next pass.
-pub async fn extend(context: &Context, sites: &[&str], owner: &str, before: &[Silence]) -> Vec<Silence> {
+/// A silence that a change has made: site, owner, labels.
+pub type Made = (String, String, Vec<BTreeMap<String, String>>);
+
+/// Keeps up what a change that goes on has made, and says what stands. An Alertmanager that can't be asked now is asked in the next pass.
+pub async fn extend(context: &Context, made: &[Made], before: &[Silence]) -> Vec<Silence> {
     let now = Timestamp::now();
     let mut all = Vec::new();
-    for site in sites {
-        let known: Vec<&Silence> = before.iter().filter(|silence| silence.site == *site).collect();
+    for (site, owner, labels) in made {
+        let known: Vec<Silence> = before.iter().filter(|silence| silence.site == *site).cloned().collect();
         if !known.is_empty() && known.iter().all(|silence| silence.end_time.0.duration_since(now) > EXTENDED_AT) {
-            all.extend(known.into_iter().cloned());
+            all.extend(known);
             continue;
         }
-        match extended(context, site, owner, now).await {
-            Ok(silences) => all.extend(silences),
-            Err(error) => {
-                tracing::warn!(site, owner, "silences can't be extended: {error}");
-                all.extend(known.into_iter().cloned());
+        let kept = async {
+            match of(context, site).await? {
+                Some(alertmanager) => stand(&alertmanager, site, owner, labels, now).await,
+                None => Ok(Vec::new()),
             }
-        }
+        };
+        all.extend(kept.await.unwrap_or_else(|error| {
+            tracing::warn!(site, owner, "silences can't be extended: {error}");
+            known
+        }));
     }
     all
-}
-
-async fn extended(context: &Context, site: &str, owner: &str, now: Timestamp) -> Result<Vec<Silence>> {
-    let Some(alertmanager) = of(context, site).await? else { return Ok(Vec::new()) };
-    let mut silences = Vec::new();
-    for standing in alertmanager.silences(owner).await? {
-        let end = now + STANDS;
-        let id = alertmanager.extend(owner, &standing, end).await?;
-        silences.push(Silence { site: site.to_owned(), id, end_time: Time(end) });
-    }
-    Ok(silences)
 }
 
 async fn of(context: &Context, site: &str) -> Result<Option<Alertmanager>> {

@@ -87,7 +87,7 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     if change.backup == ChangeBackup::Affected {
         for application in facts.applications {
             let id = StepId::of(&["backup", application.name])?;
-            let action = Action::TakeBackup { application: application.name.into(), backup: backup_name(application.name, facts.ticket) };
+            let action = Action::TakeBackup { application: application.name.into(), backup: backup_name(application.name, facts.ticket, facts.spec) };
             steps.push(Step::new(id.clone(), action, BACKUP));
             ready.push(id);
         }
@@ -110,6 +110,12 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
         Work { .. } => return Err(CompileError::Invalid("the work is of a kind that this version does not know: upgrade the operator".into())),
     };
     checks(facts, change, &done, &mut steps)?;
+    if let (Some(upgrade), Some(component)) = (&change.work.upgrade_component, &facts.component) {
+        for site in component.sites {
+            let action = Action::EndInstallation { site: site.clone(), component: upgrade.component.clone() };
+            steps.push(Step::new(StepId::of(&["work", site, "end"])?, action, SHORT).finally());
+        }
+    }
     for site in facts.alertmanagers.iter().filter(|_| !labels.is_empty()) {
         let action = Action::EndSilence { site: site.clone(), owner: owner(facts) };
         steps.push(Step::new(StepId::of(&["unsilence", site])?, action, SHORT).finally());
@@ -117,9 +123,11 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     Ok(Plan::new(steps)?)
 }
 
-/// The name of the backup that is taken of an application before a change.
-pub fn backup_name(application: &str, ticket: &str) -> String {
-    names::bounded(&format!("{application}-{ticket}"), 63)
+/// The name of the backup that is taken of an application before a change. One that is reopened takes another: the first is not of this day.
+pub fn backup_name(application: &str, ticket: &str, spec: &MaintenanceTicketSpec) -> String {
+    let reopened = spec.actions.iter().filter(|action| action.action == TicketActionKind::Reopen).count();
+    let again = if reopened == 0 { String::new() } else { format!("-{}", reopened + 1) };
+    names::bounded(&format!("{application}-{ticket}{again}"), 63)
 }
 
 /// Who silences and cordons: the ticket, by namespace and name.

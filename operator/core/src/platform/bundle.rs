@@ -46,6 +46,9 @@ pub enum BundleError {
     /// A document is no object.
     #[error("{0}: a document has no apiVersion, kind or metadata.name")]
     NoObject(String),
+    /// What is to be labelled has labels or annotations that are none.
+    #[error("{0}: its metadata.labels and metadata.annotations are maps of texts, or absent")]
+    Labels(String),
     /// A kind that a bundle must not hold.
     #[error("{0}: a bundle holds no such kind; what is the whole cluster's, or hands out rights, is installed by its engine: name a helmRelease")]
     Kind(String),
@@ -98,6 +101,10 @@ pub fn read(files: &BTreeMap<String, String>, allotted: impl Fn(&str) -> bool) -
             if place.is_empty() {
                 return Err(BundleError::NoNamespace(label));
             }
+            let maps = ["/metadata/labels", "/metadata/annotations"].map(|path| document.pointer(path));
+            if maps.into_iter().flatten().any(|map| !map.is_object()) {
+                return Err(BundleError::Labels(label));
+            }
             if !allotted(place) {
                 return Err(BundleError::Foreign { object: label, namespace: place.to_owned() });
             }
@@ -121,6 +128,19 @@ pub fn read(files: &BTreeMap<String, String>, allotted: impl Fn(&str) -> bool) -
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// An object of a bundle as it is applied: with whose it is, and of which version.
+pub fn stamped(object: &Value, labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Value {
+    let mut ours = object.clone();
+    if let Some(metadata) = ours.get_mut("metadata").and_then(Value::as_object_mut) {
+        for (map, entries) in [("labels", labels), ("annotations", annotations)] {
+            if let Some(map) = metadata.entry(map).or_insert_with(|| Value::Object(serde_json::Map::new())).as_object_mut() {
+                map.extend(entries.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))));
+            }
+        }
+    }
+    ours
 }
 
 /// How people name an object: `Deployment shinan-cache/redis`.
@@ -192,11 +212,20 @@ mod tests {
         assert!(refused(role).contains("ClusterRole /all") && refused(role).contains("helmRelease"), "{}", refused(role));
         assert!(refused(&CONFIG.replace("shinan-cache", "licang-cache")).contains("licang-cache is not the district's"));
         assert!(refused(&CONFIG.replace(", namespace: shinan-cache", "")).contains("write its metadata.namespace"));
+        assert!(refused(&CONFIG.replace("{name: c,", "{labels: x, name: c,")).contains("maps of texts"));
         assert!(refused("kind: [").contains("1.yaml: no YAML"));
         assert!(refused("a: b").contains("no apiVersion"));
         assert!(refused(SERVER).contains("twice"));
         assert_eq!(read(&files(&[CONFIG]), ours), Err(BundleError::NothingRuns));
         assert!(matches!(read(&files(&[&"#".repeat(MOST_BYTES + 1)]), ours), Err(BundleError::TooLarge(_))));
+    }
+
+    #[test]
+    fn what_is_applied_keeps_its_labels_and_says_whose_it_is() {
+        let labelled = read(&files(&[&SERVER.replace("{name: redis,", "{labels: {app: redis}, name: redis,")]), ours).expect("a bundle").objects;
+        let stamped = stamped(&labelled[0], &[("component", "cache")], &[("version", "1")]);
+        assert_eq!(stamped["metadata"]["labels"], serde_json::json!({"app": "redis", "component": "cache"}));
+        assert_eq!(stamped["metadata"]["annotations"], serde_json::json!({"version": "1"}));
     }
 
     #[test]

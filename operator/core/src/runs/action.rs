@@ -203,6 +203,13 @@ pub enum Action {
         /// The version that is taken back.
         version: String,
     },
+    /// The right to write a component's bundle is taken back, if a crash has left it.
+    EndInstallation {
+        /// The site.
+        site: String,
+        /// The component.
+        component: String,
+    },
     /// Checks hold all the time, for so long.
     Watch {
         /// The site.
@@ -239,6 +246,7 @@ impl Action {
             Self::Drain { .. } => "drain",
             Self::InstallComponent { .. } => "installComponent",
             Self::RevertComponent { .. } => "revertComponent",
+            Self::EndInstallation { .. } => "endInstallation",
             Self::Watch { .. } => "watch",
             Self::Ask {} => "ask",
         }
@@ -264,6 +272,7 @@ impl Action {
             | Self::Drain { site, .. }
             | Self::InstallComponent { site, .. }
             | Self::RevertComponent { site, .. }
+            | Self::EndInstallation { site, .. }
             | Self::Watch { site, .. } => Some(site),
             Self::TakeBackup { .. } | Self::Ask {} => None,
         }

@@ -11,7 +11,7 @@ use kube::{Api, Resource as _, ResourceExt as _, api::ListParams, core::Deserial
 use p861_core::{
     engine::{Outcome, Plan},
     maintenance::{
-        ticket::Work,
+        ticket::{Work, WorkRun, plan_digest},
         work::{self, Affected, ComponentOf, WorkFacts},
     },
     platform::bundle::Bundle,
@@ -51,6 +51,11 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
     if status.journal.is_none() && status.phase.is_some_and(|phase| phase.is_end()) {
         return Ok(Looked { work: begun, run: None });
     }
+    // Steps that could not be begun: what was said of that stands in the ticket.
+    if status.journal.is_none() && status.work_phase.is_some() {
+        let said = status.conditions.iter().find(|condition| condition.type_ == "Succeeded").map(|condition| condition.message.clone());
+        return Ok(refused("PlanChanged", said.unwrap_or_default()));
+    }
     // What has ended is only told again: it is held no more, and not counted twice.
     let over = status.work_phase.is_some_and(RunPhase::is_end);
     finalizer::hold(context, ticket, !over).await?;
@@ -65,14 +70,21 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
     let known = status.journal.is_some();
     let pass = runs::pass(context, &run, &store, &actions, async || {
         if known {
-            return Err(Error::invalid(
-                "JournalMissing",
-                format!("the journal of ticket {name} is gone: what was done can't be known; look, and RollBack or Cancel by hand"),
-            ));
+            let message = format!("the journal of ticket {name} is gone: what was done can't be known. Look at what its steps touch, and mend it by hand");
+            return Err(Error::invalid("JournalMissing", message));
         }
-        compile(context, ticket, change).await
+        agreed(ticket, status, compile(context, ticket, change).await?)
     })
-    .await?;
+    .await;
+    let pass = match pass {
+        Ok(pass) => pass,
+        Err(error) if error.category() == Category::Invalid => {
+            finalizer::hold(context, ticket, false).await?;
+            (status.work_phase, status.current_steps, status.silences) = (Some(RunPhase::Refused), Vec::new(), Vec::new());
+            return Ok(refused(error.reason(), error.to_string()));
+        }
+        Err(error) => return Err(error),
+    };
     let view = runs::view(&pass, &store.location(), "ticket", &name);
     status.work_phase = Some(view.phase);
     status.steps = Some(view.steps);
@@ -80,20 +92,34 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
     status.progress = view.progress;
     status.journal = Some(view.journal);
     status.backups = done(&pass, |action| if let Action::TakeBackup { backup, .. } = action { Some(backup.clone()) } else { None });
-    let quiet = done(&pass, |action| if let Action::Silence { site, owner, .. } = action { Some((site.clone(), owner.clone())) } else { None });
+    let quiet: Vec<silence::Made> =
+        done(&pass, |action| if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None });
     let ended = view.phase.is_end();
-    status.silences = match quiet.first() {
-        Some((_, owner)) if !ended && view.phase != RunPhase::CleaningUp => {
-            let sites: Vec<&str> = quiet.iter().map(|(site, _)| site.as_str()).collect();
-            silence::extend(context, &sites, owner, &status.silences).await
-        }
-        _ => Vec::new(),
-    };
+    status.silences = if ended || view.phase == RunPhase::CleaningUp { Vec::new() } else { silence::extend(context, &quiet, &status.silences).await };
     let work = Work { run: Some(work::standing(&pass.summary)), ..begun };
     if over {
         runs::forget(context, &run);
     }
     Ok(Looked { work, run: (!over).then_some((run, pass)) })
+}
+
+/// Steps that are refused: nothing of them runs.
+fn refused(reason: &str, message: String) -> Looked {
+    let run = WorkRun { phase: RunPhase::Refused, asks: None, said: (reason.to_owned(), message) };
+    Looked { work: Work { steps: Ok(String::new()), run: Some(run) }, run: None }
+}
+
+/// What was agreed to is what runs: the steps as they are compiled now have the digest that stood there when the work was let begin.
+fn agreed(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, plan: Plan<Action>) -> Result<Plan<Action>> {
+    let said = usize::try_from(status.work_first_action.unwrap_or_default()).unwrap_or_default();
+    let now = plan_digest(&ticket.spec, said, Some(&Work { steps: Ok(plan.digest().to_owned()), run: None }));
+    if now == status.plan_digest {
+        return Ok(plan);
+    }
+    Err(Error::invalid(
+        "PlanChanged",
+        "what would be done is not what was agreed to any more; nothing was done: Reopen the ticket, and have it agreed to as it is now",
+    ))
 }
 
 /// Tells of what the pass did, and when the steps are to be looked at again. None once they have ended.

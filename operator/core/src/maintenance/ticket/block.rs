@@ -1,6 +1,6 @@
 //! What keeps a change from starting.
 
-use crate::maintenance::{window::Opening, work::backup_name};
+use crate::maintenance::window::Opening;
 use jiff::{Timestamp, tz::TimeZone};
 use p861_crds::{
     Application, Backup, Drill, MaintenanceTicket, RecoveryPlan,
@@ -9,6 +9,7 @@ use p861_crds::{
         ticket::{Affected, AlertState, TicketAlert},
         window::ChangeClass,
     },
+    names::TICKET_LABEL,
 };
 use std::collections::BTreeSet;
 
@@ -135,7 +136,7 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
     }
     let runs = around.backups.iter().filter(|backup| backup.status.as_ref().and_then(|status| status.phase).is_none_or(|phase| !phase.is_end()));
     // The one that is taken before this very change is part of it.
-    let own = |backup: &&Backup| backup.metadata.name.as_deref() == Some(&backup_name(&backup.spec.application_ref.name, ticket));
+    let own = |backup: &&Backup| backup.metadata.labels.as_ref().and_then(|labels| labels.get(TICKET_LABEL)).is_some_and(|of| of == ticket);
     for backup in runs.filter(|backup| affected.contains(backup.spec.application_ref.name.as_str()) && !own(backup)) {
         found.push(Block {
             reason: BlockReason::BackupRunning,

@@ -137,11 +137,12 @@ pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&
     Some(format!("sha256:{}", hex::encode(Sha256::digest(whole.to_string()))))
 }
 
-/// What several have said, each thing once.
-fn said_once(said: [Option<String>; 2]) -> String {
-    let mut once: Vec<String> = said.into_iter().flatten().collect();
-    once.dedup();
-    once.join("; ")
+/// Why a person ended it, and what its steps said; once, where one says what the other does.
+fn said_once(why: Option<String>, steps: Option<String>) -> String {
+    match (why, steps) {
+        (Some(why), Some(steps)) if !steps.contains(&why) => format!("{why}; {steps}"),
+        (why, steps) => steps.or(why).unwrap_or_default(),
+    }
 }
 
 struct Pass<'a> {
@@ -523,7 +524,7 @@ impl Pass<'_> {
                     .rev()
                     .find(|action| matches!(action.action, TicketActionKind::RollBack | TicketActionKind::Cancel))
                     .and_then(|action| action.reason.clone());
-                Verdict::bad("Succeeded", &word, said_once([why, of_steps]))
+                Verdict::bad("Succeeded", &word, said_once(why, of_steps))
             }
             TicketPhase::Open
             | TicketPhase::Acknowledged
