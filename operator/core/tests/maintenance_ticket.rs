@@ -9,7 +9,7 @@ use p861_core::maintenance::{
         clocks::Level,
         decide,
         life::{Course, Event, next},
-        plan_digest,
+        plan_digest, still_agreed,
     },
     window::Opening,
 };
@@ -381,6 +381,23 @@ fn work_of_the_operator_begins_by_itself_hears_done_when_it_asks_and_closes_the_
     world.work = run(RunPhase::Succeeded, None);
     let ended = world.pass(5);
     assert_eq!((world.phase(), verdict(&ended, "Succeeded")), (TicketPhase::Closed, (Some(true), "Done".into())));
+}
+
+#[test]
+fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_agreed_to() {
+    let mut world = drain();
+    let mut plan = action(TicketActionKind::Plan, "li");
+    plan.note = Some("one by one".into());
+    world.act(0, plan);
+    world.pass(1);
+    assert_eq!((world.phase(), world.status.work_first_action), (TicketPhase::InProgress, Some(1)));
+    world.act(2, action(TicketActionKind::Note, "li"));
+    assert!(still_agreed(&world.spec, &world.status, "sha256:1"), "what is said after the start is no other plan");
+    assert!(!still_agreed(&world.spec, &world.status, "sha256:2"));
+    let refused = WorkRun { phase: RunPhase::Refused, asks: None, said: ("PlanChanged".into(), "it is another".into()) };
+    world.work = Some(Work { steps: Ok(String::new()), run: Some(refused) });
+    let ended = world.pass(3);
+    assert_eq!((world.phase(), verdict(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
 }
 
 #[test]

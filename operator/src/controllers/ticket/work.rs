@@ -11,7 +11,7 @@ use kube::{Api, Resource as _, ResourceExt as _, api::ListParams, core::Deserial
 use p861_core::{
     engine::{Outcome, Plan},
     maintenance::{
-        ticket::{Work, WorkRun, plan_digest},
+        ticket::{Work, WorkRun, still_agreed},
         work::{self, Affected, ComponentOf, WorkFacts},
     },
     platform::bundle::Bundle,
@@ -111,9 +111,7 @@ fn refused(reason: &str, message: String) -> Looked {
 
 /// What was agreed to is what runs: the steps as they are compiled now have the digest that stood there when the work was let begin.
 fn agreed(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, plan: Plan<Action>) -> Result<Plan<Action>> {
-    let said = usize::try_from(status.work_first_action.unwrap_or_default()).unwrap_or_default();
-    let now = plan_digest(&ticket.spec, said, Some(&Work { steps: Ok(plan.digest().to_owned()), run: None }));
-    if now == status.plan_digest {
+    if still_agreed(&ticket.spec, status, plan.digest()) {
         return Ok(plan);
     }
     Err(Error::invalid(

@@ -137,6 +137,12 @@ pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&
     Some(format!("sha256:{}", hex::encode(Sha256::digest(whole.to_string()))))
 }
 
+/// Whether these steps are what was agreed to when the work was let begin.
+pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStatus, steps: &str) -> bool {
+    let said = usize::try_from(status.work_first_action.unwrap_or_default()).unwrap_or_default();
+    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), run: None })) == status.plan_digest
+}
+
 /// Why a person ended it, and what its steps said; once, where one says what the other does.
 fn said_once(why: Option<String>, steps: Option<String>) -> String {
     match (why, steps) {

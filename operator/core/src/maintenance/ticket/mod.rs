@@ -6,4 +6,4 @@ mod decide;
 pub mod life;
 
 pub use block::{Access, Block, BlockReason};
-pub use decide::{Asks, Decision, Facts, Happened, Work, WorkRun, decide, plan_digest, required_approvals};
+pub use decide::{Asks, Decision, Facts, Happened, Work, WorkRun, decide, plan_digest, required_approvals, still_agreed};
