@@ -1,14 +1,14 @@
 //! One pass over a ticket: what people did since the last one, what the world did, and what follows.
 
 use super::{
-    block::{Access, Block},
-    clocks::{self, Level},
+    block::Block,
+    clocks,
+    facts::{Asks, Facts, Work, WorkRun},
     life::{Course, Event, next},
 };
 use crate::{
     conditions::Verdict,
-    maintenance::{approval::Tally, notify, window::Opening},
-    time::human_duration,
+    maintenance::{notify, window::Opening},
 };
 use jiff::Timestamp;
 use p861_crds::{
@@ -16,11 +16,7 @@ use p861_crds::{
     common::RunPhase,
     maintenance::{
         change::Change,
-        roster::{OnDuty, PriorityClock},
-        ticket::{
-            AlertState, ApprovalCounts, ClockName, ClockState, EscalationState, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
-            TicketType,
-        },
+        ticket::{AlertState, ApprovalCounts, ClockName, EscalationState, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase, TicketType},
         window::ChangeClass,
     },
 };
@@ -28,62 +24,6 @@ use sha2::{Digest as _, Sha256};
 
 /// So many refused actions stand in the status.
 const REFUSED: usize = 16;
-
-/// What was observed of a ticket and around it.
-#[derive(Clone, Debug)]
-pub struct Facts<'a> {
-    /// What was asked.
-    pub spec: &'a MaintenanceTicketSpec,
-    /// Where it stood.
-    pub before: &'a MaintenanceTicketStatus,
-    /// When it was opened.
-    pub created: Timestamp,
-    /// The roster's clocks.
-    pub clocks: &'a [PriorityClock],
-    /// The roster's levels.
-    pub levels: &'a [Level],
-    /// Who is on duty, level by level.
-    pub current: &'a [OnDuty],
-    /// The roster's channels.
-    pub channels: &'a [String],
-    /// A change: who agreed.
-    pub tally: Tally,
-    /// A change: what the windows say.
-    pub access: Access,
-    /// A change: what else is in the way.
-    pub obstacles: Vec<Block>,
-    /// A change: its steps.
-    pub work: Option<Work>,
-}
-
-/// What a change's steps are, and what came of them so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Work {
-    /// Digest of the steps, or why there are none. Once they have begun, of those that were begun.
-    pub steps: Result<String, String>,
-    /// Where they stand; none before they begin.
-    pub run: Option<WorkRun>,
-}
-
-/// Where a change's steps stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkRun {
-    /// Their phase.
-    pub phase: RunPhase,
-    /// What a person is asked for.
-    pub asks: Option<Asks>,
-    /// Reason and message of their end, or of where they stand.
-    pub said: (String, String),
-}
-
-/// What a step asks of a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asks {
-    /// The action Done.
-    Done,
-    /// The action Start, to try the step again that has failed, or RollBack.
-    Start,
-}
 
 /// One change that people are told about, as an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,17 +83,10 @@ pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStat
     plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), run: None })) == status.plan_digest
 }
 
-/// Why a person ended it, and what its steps said; once, where one says what the other does.
-fn said_once(why: Option<String>, steps: Option<String>) -> String {
-    match (why, steps) {
-        (Some(why), Some(steps)) if !steps.contains(&why) => format!("{why}; {steps}"),
-        (why, steps) => steps.or(why).unwrap_or_default(),
-    }
-}
-
-struct Pass<'a> {
-    facts: &'a Facts<'a>,
-    status: MaintenanceTicketStatus,
+/// What is decided so far.
+pub(super) struct Pass<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) status: MaintenanceTicketStatus,
     happened: Vec<Happened>,
     now: Timestamp,
 }
@@ -184,11 +117,11 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
 }
 
 impl Pass<'_> {
-    fn phase(&self) -> TicketPhase {
+    pub(super) fn phase(&self) -> TicketPhase {
         self.status.phase.unwrap_or_default()
     }
 
-    fn change(&self) -> Option<&Change> {
+    pub(super) fn change(&self) -> Option<&Change> {
         self.facts.spec.change.as_ref()
     }
 
@@ -393,11 +326,11 @@ impl Pass<'_> {
         }
     }
 
-    fn run(&self) -> Option<&WorkRun> {
+    pub(super) fn run(&self) -> Option<&WorkRun> {
         self.facts.work.as_ref().and_then(|work| work.run.as_ref())
     }
 
-    fn firing(&self) -> usize {
+    pub(super) fn firing(&self) -> usize {
         self.status.alerts.iter().filter(|alert| alert.state == AlertState::Firing).count()
     }
 
@@ -468,7 +401,7 @@ impl Pass<'_> {
     }
 
     /// What keeps a change from starting now.
-    fn block(&self) -> Option<Block> {
+    pub(super) fn block(&self) -> Option<Block> {
         let change = self.change()?;
         self.facts.access.block(change.class).or_else(|| self.facts.obstacles.iter().min_by_key(|block| block.reason).cloned())
     }
@@ -493,109 +426,5 @@ impl Pass<'_> {
             }
             (_, _) => notify::drop_pending(&mut self.status.notifications, self.now),
         }
-    }
-
-    fn verdicts(&self) -> Vec<Verdict> {
-        let mut verdicts = vec![self.succeeded()];
-        if let Some(change) = self.change() {
-            verdicts.push(self.approved(change));
-            verdicts.push(self.blocked());
-        }
-        if !self.status.clocks.is_empty() {
-            verdicts.push(self.within_clocks());
-        }
-        verdicts
-    }
-
-    fn succeeded(&self) -> Verdict {
-        let phase = self.phase();
-        let word = format!("{:?}", self.status.resolution.unwrap_or(Resolution::Done));
-        let of_steps = self.run().map(|run| run.said.1.clone()).filter(|said| !said.is_empty());
-        match phase {
-            TicketPhase::Closed if of_steps.is_some() => Verdict::good("Succeeded", &word, of_steps.unwrap_or_default()),
-            TicketPhase::Closed => {
-                let took = self
-                    .status
-                    .completion_time
-                    .as_ref()
-                    .map(|end| format!("after {}", human_duration(crate::time::whole_seconds(end.0.duration_since(self.facts.created)))));
-                Verdict::good("Succeeded", &word, took.unwrap_or_default())
-            }
-            TicketPhase::RolledBack | TicketPhase::Cancelled => {
-                let why = self
-                    .facts
-                    .spec
-                    .actions
-                    .iter()
-                    .rev()
-                    .find(|action| matches!(action.action, TicketActionKind::RollBack | TicketActionKind::Cancel))
-                    .and_then(|action| action.reason.clone());
-                Verdict::bad("Succeeded", &word, said_once(why, of_steps))
-            }
-            TicketPhase::Open
-            | TicketPhase::Acknowledged
-            | TicketPhase::Planned
-            | TicketPhase::Approved
-            | TicketPhase::Scheduled
-            | TicketPhase::InProgress
-            | TicketPhase::Verifying
-            | TicketPhase::Suspended => {
-                let firing = self.firing();
-                let said = if firing > 0 { format!("{firing} alerts firing") } else { of_steps.unwrap_or_default() };
-                Verdict::unknown("Succeeded", &phase.to_string(), said)
-            }
-        }
-    }
-
-    fn approved(&self, change: &Change) -> Verdict {
-        let (required, tally) = (required_approvals(change.class), &self.facts.tally);
-        if let Some(person) = tally.rejected.first() {
-            return Verdict::bad("Approved", "Rejected", format!("{person} says no"));
-        }
-        if let Some(Err(why)) = self.facts.work.as_ref().map(|work| &work.steps)
-            && self.status.plan_digest.is_none()
-        {
-            return Verdict::bad("Approved", "NotCompiled", why.clone());
-        }
-        if self.status.plan_digest.is_none() {
-            return Verdict::bad("Approved", "NoPlan", "nobody has said how it is done: append the action Plan");
-        }
-        match (required, tally.agrees(required)) {
-            (0, true) => Verdict::good("Approved", "PreApproved", format!("{} changes are approved once for all", change.class)),
-            (_, true) => Verdict::good("Approved", "EnoughApprovals", tally.given.join(", ")),
-            (_, false) => Verdict::bad("Approved", "ApprovalsMissing", format!("{} of {required}; it is never the one who asked for it", tally.given.len())),
-        }
-    }
-
-    fn blocked(&self) -> Verdict {
-        // True is the bad value here: programs ask whether it is blocked.
-        let is = |reason: &str, message: String| Verdict { kind: "Blocked", status: Some(true), reason: reason.to_owned(), message };
-        let phase = self.phase();
-        if phase.is_end() {
-            return Verdict::bad("Blocked", "Finished", "");
-        }
-        match self.block() {
-            Some(block) if matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => {
-                is(block.reason.word(), format!("{}; work is under way all the same: finish it, or RollBack", block.message))
-            }
-            Some(block) => is(block.reason.word(), block.message),
-            None => Verdict::bad("Blocked", "Clear", "no freeze, drill, backup or alert is in the way"),
-        }
-    }
-
-    fn within_clocks(&self) -> Verdict {
-        let state = |name: ClockName| self.status.clocks.iter().find(|clock| clock.name == name).map(|clock| clock.state);
-        let late = |name| matches!(state(name), Some(ClockState::Overdue | ClockState::MetLate));
-        for (name, reason) in [(ClockName::Acknowledge, "AcknowledgeOverdue"), (ClockName::Resolve, "ResolveOverdue"), (ClockName::Report, "ReportOverdue")] {
-            if late(name) {
-                let due = self.status.clocks.iter().find(|clock| clock.name == name).map(|clock| clock.due_time.0.to_string());
-                return Verdict::bad("WithinClocks", reason, format!("{name:?} was due {}", due.unwrap_or_default()));
-            }
-        }
-        let acknowledged = self.status.clocks.iter().find(|clock| clock.name == ClockName::Acknowledge);
-        let message = acknowledged.and_then(|clock| Some((clock.met_time.as_ref()?.0, clock.due_time.0))).map_or_else(String::new, |(met, due)| {
-            format!("acknowledged {} before it was due", human_duration(crate::time::whole_seconds(due.duration_since(met))))
-        });
-        Verdict::good("WithinClocks", "InTime", message)
     }
 }

@@ -3,7 +3,10 @@
 pub mod block;
 pub mod clocks;
 mod decide;
+mod facts;
 pub mod life;
+mod verdicts;
 
 pub use block::{Access, Block, BlockReason};
-pub use decide::{Asks, Decision, Facts, Happened, Work, WorkRun, decide, plan_digest, required_approvals, still_agreed};
+pub use decide::{Decision, Happened, decide, plan_digest, required_approvals, still_agreed};
+pub use facts::{Asks, Facts, Work, WorkRun};

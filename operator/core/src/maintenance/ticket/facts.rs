@@ -1,0 +1,69 @@
+//! What a decision on a ticket follows from.
+
+use super::{
+    block::{Access, Block},
+    clocks::Level,
+};
+use crate::maintenance::approval::Tally;
+use jiff::Timestamp;
+use p861_crds::{
+    MaintenanceTicketSpec, MaintenanceTicketStatus,
+    common::RunPhase,
+    maintenance::roster::{OnDuty, PriorityClock},
+};
+
+/// What was observed of a ticket and around it.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// What was asked.
+    pub spec: &'a MaintenanceTicketSpec,
+    /// Where it stood.
+    pub before: &'a MaintenanceTicketStatus,
+    /// When it was opened.
+    pub created: Timestamp,
+    /// The roster's clocks.
+    pub clocks: &'a [PriorityClock],
+    /// The roster's levels.
+    pub levels: &'a [Level],
+    /// Who is on duty, level by level.
+    pub current: &'a [OnDuty],
+    /// The roster's channels.
+    pub channels: &'a [String],
+    /// A change: who agreed.
+    pub tally: Tally,
+    /// A change: what the windows say.
+    pub access: Access,
+    /// A change: what else is in the way.
+    pub obstacles: Vec<Block>,
+    /// A change: its steps.
+    pub work: Option<Work>,
+}
+
+/// What a change's steps are, and what came of them so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Digest of the steps, or why there are none. Once they have begun, of those that were begun.
+    pub steps: Result<String, String>,
+    /// Where they stand; none before they begin.
+    pub run: Option<WorkRun>,
+}
+
+/// Where a change's steps stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkRun {
+    /// Their phase.
+    pub phase: RunPhase,
+    /// What a person is asked for.
+    pub asks: Option<Asks>,
+    /// Reason and message of their end, or of where they stand.
+    pub said: (String, String),
+}
+
+/// What a step asks of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// The action Done.
+    Done,
+    /// The action Start, to try the step again that has failed, or RollBack.
+    Start,
+}
