@@ -4,7 +4,6 @@
 //! API server that is away. Doing a post twice does nothing twice.
 
 use crate::{
-    controllers::window::zone_of,
     drive::record_unless_changed,
     error::{Error, Result, Tried as _, is_conflict},
     leader::Leadership,
@@ -27,7 +26,10 @@ use kube::{
     api::{ListParams, ObjectMeta, PostParams},
     core::DeserializeGuard,
 };
-use p861_core::maintenance::alerts::{Alert, Intake, Place, Post, intake, parse, place};
+use p861_core::maintenance::{
+    alerts::{Alert, Intake, Place, Post, intake, parse, place},
+    window::DEFAULT_ZONE,
+};
 use p861_crds::{District, DutyRoster, MaintenanceTicket, Site, maintenance::ticket::TicketAlert};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -255,7 +257,8 @@ async fn take(desk: &Desk, site: &str, post: &Post) -> Result<Taken> {
     }
     let mut tickets = Vec::new();
     for (namespace, alerts) in parts {
-        let zone = TimeZone::get(&zone_of(&desk.client, &namespace).await?).unwrap_or(TimeZone::UTC);
+        let zone = districts.iter().find(|district| district.hub_namespace() == namespace).map_or(DEFAULT_ZONE, |district| &district.spec.time_zone);
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
         tickets.extend(store(desk, &namespace, site, &post.group_key, &alerts, &zone).await?);
     }
     Ok(Taken { tickets, unknown })

@@ -2,6 +2,8 @@
 
 use crate::{
     alerts::{Heartbeats, Keys},
+    effects::component::Installing,
+    known::Known,
     leader::Leadership,
     metrics::Metrics,
     movers::child::Children,
@@ -15,6 +17,8 @@ use kube::Client;
 pub struct Context {
     /// The hub.
     pub client: Client,
+    /// What the hub holds, as the controllers see it.
+    pub known: Known,
     /// The sites.
     pub sites: Sites,
     /// Whether this process may act.
@@ -31,6 +35,8 @@ pub struct Context {
     pub image_pull_policy: String,
     /// Movers that are children of this process.
     pub children: Children,
+    /// Who writes a component.
+    pub installing: Installing,
     /// Runs that this process has claimed.
     pub runs: RunCache,
     /// When each site's heartbeat was last heard.

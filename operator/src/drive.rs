@@ -6,6 +6,7 @@
 use crate::{
     context::Context,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    known::Known,
     leader::Leadership,
     metrics::Metrics,
 };
@@ -50,11 +51,19 @@ pub trait Drive: Send + Sync + 'static {
     fn gone(&self, _metrics: &Metrics, _namespace: &str, _name: &str) {}
 }
 
-/// Runs a controller until the process ends.
-pub async fn drive<D: Drive>(context: Context, driver: D) {
-    let api: Api<DeserializeGuard<D::Kind>> = Api::all(context.client.clone());
+/// A controller that waits for its context.
+pub type Waiting = Box<dyn FnOnce(Context) -> tokio::task::JoinHandle<()> + Send>;
+
+/// Prepares a kind's controller: what it watches is held for all others to see, and it runs until the process ends once it gets its context.
+pub fn prepare<D: Drive>(client: &Client, known: &mut Known, driver: D) -> Waiting {
+    let controller = Controller::new(Api::<DeserializeGuard<D::Kind>>::all(client.clone()), watcher::Config::default());
+    known.hold(controller.store());
+    Box::new(move |context| tokio::spawn(drive(context, driver, controller)))
+}
+
+async fn drive<D: Drive>(context: Context, driver: D, controller: Controller<DeserializeGuard<D::Kind>>) {
     let kind = D::Kind::kind(&()).into_owned();
-    let controller = Controller::new(api, watcher::Config::default()).with_config(kube::runtime::controller::Config::default().concurrency(16));
+    let controller = controller.with_config(kube::runtime::controller::Config::default().concurrency(16));
     let shared = Arc::new(Shared { context, driver, store: controller.store(), known: Mutex::default() });
     let watching = tokio::spawn(take_back(shared.clone()));
     controller

@@ -70,13 +70,18 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
         .build()
         .await
         .map_err(|error| Error::transient("LeaseError", format!("can't prepare lease {namespace}/{LEASE_NAME}: {error}")))?;
+    let leases: Api<Lease> = Api::namespaced(client, namespace);
+    // Read before anything is asked for: the first renewal that is another than this one is certainly younger. Without it the first reading would tell nothing of
+    // when: a container that was started again has the name of the one before, and may find its lease.
+    let sent = Instant::now();
+    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(READ_EVERY * 2, leases.get_opt(LEASE_NAME)).await {
+        Ok(Ok(lease)) => (Some(sent), lease.and_then(|lease| lease.spec?.renew_time)),
+        _ => (None, None),
+    };
     let (mut held, _task) = manager.watch().await;
     let (sender, receiver) = watch::channel(false);
-    let leases: Api<Lease> = Api::namespaced(client, namespace);
     let identity = identity.to_owned();
     tokio::spawn(async move {
-        let mut last_renewal = None;
-        let mut sent_before = None;
         loop {
             let sent = Instant::now();
             let lease = tokio::time::timeout(READ_EVERY * 2, leases.get(LEASE_NAME)).await;
@@ -85,9 +90,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
                 let ours = spec.holder_identity.as_deref() == Some(identity.as_str());
                 if !ours {
                     leadership.set(None);
-                    last_renewal = None;
                 } else if spec.renew_time != last_renewal {
-                    // The very first reading tells nothing of when: a container that was started again has the name of the one before, and may find its lease.
                     if let Some(sent_before) = sent_before {
                         leadership.set(Some(sent_before + LEASE_DURATION));
                     }

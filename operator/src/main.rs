@@ -10,6 +10,7 @@ mod drive;
 mod effects;
 mod error;
 mod guard;
+mod known;
 mod leader;
 mod links;
 mod metrics;
@@ -23,7 +24,8 @@ mod smtp;
 
 use clap::{Parser, Subcommand};
 use context::Context;
-use drive::drive;
+use drive::{Waiting, prepare};
+use known::Known;
 use kube::{Api, Client, Config, api::ListParams};
 use leader::Leadership;
 use metrics::Metrics;
@@ -151,7 +153,25 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
             tokio::time::sleep(Duration::from_secs(10)).await;
         }
     });
+    let mut known = Known::default();
+    let waiting: [Waiting; 14] = [
+        prepare(&guarded, &mut known, controllers::site::SiteDriver),
+        prepare(&guarded, &mut known, controllers::district::DistrictDriver),
+        prepare(&guarded, &mut known, controllers::profile::ProfileDriver),
+        prepare(&guarded, &mut known, controllers::platform::PlatformDriver::default()),
+        prepare(&guarded, &mut known, controllers::application::ApplicationDriver::default()),
+        prepare(&guarded, &mut known, controllers::repository::RepositoryDriver::default()),
+        prepare(&guarded, &mut known, controllers::backup::BackupDriver),
+        prepare(&guarded, &mut known, controllers::restore::RestoreDriver),
+        prepare(&guarded, &mut known, controllers::plan::PlanDriver),
+        prepare(&guarded, &mut known, controllers::drill::DrillDriver),
+        prepare(&guarded, &mut known, controllers::window::WindowDriver),
+        prepare(&guarded, &mut known, controllers::ticket::TicketDriver::default()),
+        prepare(&guarded, &mut known, controllers::approval::ApprovalDriver),
+        prepare(&guarded, &mut known, controllers::roster::RosterDriver::default()),
+    ];
     let context = Context {
+        known,
         sites: sites::Sites::new(guarded.clone(), &arguments.namespace, leadership.clone()),
         client: guarded,
         leadership: leadership.clone(),
@@ -161,27 +181,13 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         image: arguments.image,
         image_pull_policy: arguments.image_pull_policy,
         children: movers::child::Children::default(),
+        installing: effects::component::Installing::default(),
         runs: runs::RunCache::default(),
         heartbeats,
         keys,
         public_url: arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty()),
     };
-    let controllers = futures::future::join_all([
-        tokio::spawn(drive(context.clone(), controllers::site::SiteDriver)),
-        tokio::spawn(drive(context.clone(), controllers::district::DistrictDriver)),
-        tokio::spawn(drive(context.clone(), controllers::profile::ProfileDriver)),
-        tokio::spawn(drive(context.clone(), controllers::platform::PlatformDriver::default())),
-        tokio::spawn(drive(context.clone(), controllers::application::ApplicationDriver::default())),
-        tokio::spawn(drive(context.clone(), controllers::repository::RepositoryDriver::default())),
-        tokio::spawn(drive(context.clone(), controllers::backup::BackupDriver)),
-        tokio::spawn(drive(context.clone(), controllers::restore::RestoreDriver)),
-        tokio::spawn(drive(context.clone(), controllers::plan::PlanDriver)),
-        tokio::spawn(drive(context.clone(), controllers::drill::DrillDriver)),
-        tokio::spawn(drive(context.clone(), controllers::window::WindowDriver)),
-        tokio::spawn(drive(context.clone(), controllers::ticket::TicketDriver::default())),
-        tokio::spawn(drive(context.clone(), controllers::approval::ApprovalDriver)),
-        tokio::spawn(drive(context.clone(), controllers::roster::RosterDriver::default())),
-    ]);
+    let controllers = futures::future::join_all(waiting.into_iter().map(|start| start(context.clone())));
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),
         // What is under way is found again by the next leader; acting on without the lease is not an option.

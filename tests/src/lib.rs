@@ -6,6 +6,7 @@ pub mod hand;
 pub mod install;
 pub mod look;
 pub mod restic;
+pub mod rooms;
 pub mod scenes;
 pub mod stage;
 

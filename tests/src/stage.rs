@@ -99,7 +99,7 @@ impl Stage {
     pub fn wait_end(&self, limit: Duration, kind: &str, name: &str) -> Result<Value> {
         self.wait(&format!("{kind} {name} has ended"), limit, kind, name, |seen| {
             let phase = seen["status"]["phase"].as_str().unwrap_or("none");
-            if matches!(phase, "Succeeded" | "Failed" | "Aborted") { Ok(seen.clone()) } else { Err(seen["status"].to_string()) }
+            if matches!(phase, "Succeeded" | "Failed" | "Aborted" | "Refused") { Ok(seen.clone()) } else { Err(seen["status"].to_string()) }
         })
     }
 

@@ -5,6 +5,8 @@
 mod alerts;
 #[path = "maintenance/duty.rs"]
 mod duty;
+#[path = "maintenance/killed.rs"]
+mod killed;
 #[path = "maintenance/messages.rs"]
 mod messages;
 #[path = "maintenance/stage.rs"]

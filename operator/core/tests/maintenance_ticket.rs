@@ -5,7 +5,7 @@ use p861_core::maintenance::{
     approval::Tally,
     notify::{self, Outcome},
     ticket::{
-        Access, Asks, Block, BlockReason, Decision, Facts, Work, WorkRun, clocks,
+        Access, Asks, Block, BlockReason, Decision, change_under_way, Facts, Work, WorkRun, clocks,
         clocks::Level,
         decide,
         life::{Course, Event, next},
@@ -14,7 +14,7 @@ use p861_core::maintenance::{
     window::Opening,
 };
 use p861_crds::{
-    MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
+    MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
     common::RunPhase,
     maintenance::roster::OnDuty,
     maintenance::ticket::{
@@ -52,6 +52,29 @@ fn action(kind: TicketActionKind, by: &str) -> TicketAction {
         by: Some(by.into()),
         on_behalf_of: None,
     }
+}
+
+fn ticket(spec: MaintenanceTicketSpec, affects: serde_json::Value, phase: &str) -> MaintenanceTicket {
+    let mut value = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "MaintenanceTicket", "metadata": {"name": "t"}, "spec": spec, "status": {"phase": phase}});
+    value["spec"]["affects"] = affects;
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn a_change_under_way_keeps_a_drill_of_the_same_applications_or_site_waiting() {
+    let (approval, standby) = (json!({"applicationRefs": [{"name": "approval"}]}), json!({"siteRefs": [{"name": "laoshan-dr"}]}));
+    let busy = |ticket: MaintenanceTicket| change_under_way(&[ticket], &["approval", "portal"], "laoshan-dr").is_some();
+    for phase in ["InProgress", "Verifying"] {
+        assert!(busy(ticket(change("Normal"), approval.clone(), phase)) && busy(ticket(change("Normal"), standby.clone(), phase)), "{phase}");
+    }
+    for phase in ["Open", "Approved", "Scheduled", "Suspended", "Closed", "RolledBack", "Cancelled"] {
+        assert!(!busy(ticket(change("Normal"), approval.clone(), phase)), "{phase}");
+    }
+    let mut paused = ticket(change("Normal"), approval.clone(), "Suspended");
+    paused.status.as_mut().unwrap().work_phase = Some(RunPhase::Paused);
+    assert!(busy(paused), "its steps are not over");
+    assert!(!busy(ticket(change("Normal"), json!({"applicationRefs": [{"name": "other"}]}), "InProgress")));
+    assert!(!busy(ticket(incident(), approval, "InProgress")), "an incident changes nothing");
 }
 
 fn levels() -> Vec<Level> {

@@ -4,8 +4,9 @@ use super::is_allotted;
 use crate::{
     context::Context,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    sites::view::FRESH,
 };
-use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
@@ -63,14 +64,10 @@ pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
 
 async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &str) -> Result<()> {
     let client = context.sites.client(site).await?;
-    let namespaces = Api::<Namespace>::all(client.clone()).list(&ListParams::default()).await.tried(|| format!("list the namespaces of {site}"))?.items;
+    let view = context.sites.view(site, FRESH).await?;
     // A drill's copy holds live data: it is for the drill, and not for everybody who may look at the original.
-    let ours = namespaces
-        .iter()
-        .filter(|namespace| namespace.metadata.deletion_timestamp.is_none() && !namespace.labels().contains_key(DRILL_LABEL))
-        .map(kube::ResourceExt::name_any)
-        .filter(|name| is_allotted(district, name))
-        .collect();
+    let ours = view.namespaces.iter().filter(|(name, labels)| is_allotted(district, name) && !labels.contains_key(DRILL_LABEL));
+    let ours = ours.map(|(name, _)| name.clone()).collect();
     bind(context, &client, district, people, "p861-site-role", &ours).await
 }
 

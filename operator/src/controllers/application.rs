@@ -1,13 +1,16 @@
 //! Application: is it found, healthy, protected, recoverable; and its marker, written once a period.
 
-use super::{active_site, all, district_of, refuse_foreign_namespaces};
+use super::{active_site, known_district, plan::members, refuse_foreign_namespaces};
 use crate::{
     context::Context,
     drive::{Drive, record},
-    effects::try_check,
+    effects::check::{self, Seen},
     error::{Error, Result},
     metrics::Metrics,
-    sites::pods,
+    sites::{
+        pods,
+        view::{FRESH, RECENT, View},
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
@@ -24,7 +27,7 @@ use p861_crds::{
     protection::backup::VerificationLevel,
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -60,12 +63,12 @@ impl Drive for ApplicationDriver {
         let mut verdicts = Vec::new();
         let mut next = PERIOD;
         match resolve(context, &application, &namespace).await {
-            Ok((site, client, found)) => {
-                status.active_site = Some(site.clone());
-                verdicts.push(Verdict::good("Ready", "Resolved", found));
-                verdicts.push(healthy(&client, &application).await);
+            Ok(found) => {
+                status.active_site = Some(found.site);
+                verdicts.push(Verdict::good("Ready", "Resolved", found.said));
+                verdicts.push(healthy(&found.client, &application, found.conditions).await);
                 if let Some(marker) = &application.spec.marker {
-                    next = next.min(self.write_marker(context, &client, &application, marker, now).await);
+                    next = next.min(self.write_marker(context, &found.client, &application, marker, now).await);
                 }
             }
             Err(error) => {
@@ -73,11 +76,14 @@ impl Drive for ApplicationDriver {
                 verdicts.push(Verdict::unknown("Healthy", "NotResolved", "see Ready"));
             }
         }
-        let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+        let here = |object: Option<&String>| object == Some(&namespace);
+        let own = |backup: &Backup| (here(backup.metadata.namespace.as_ref()) && backup.spec.application_ref.name == name).then(|| backup.clone());
+        let backups = context.known.pick(own).await?;
         verdicts.push(protected(&name, &backups, &mut status, now));
         verdicts.push(recoverable(&name, &backups, &mut status, now));
-        let plans: Vec<RecoveryPlan> = all(&context.client, &namespace).await?;
-        let plan = plans.iter().find(|plan| plan.spec.groups.iter().flat_map(|group| &group.members).any(|member| member.application_ref.name == name));
+        let of_application = |plan: &RecoveryPlan| (here(plan.metadata.namespace.as_ref()) && members(plan).any(|member| member == name)).then(|| plan.clone());
+        let plans = context.known.pick(of_application).await?;
+        let plan = plans.iter().min_by_key(|plan| plan.name_any());
         status.recovery_plan = plan.map(ResourceExt::name_any);
         verdicts.push(ready_to_failover(plan, &verdicts));
         if let Some(last) = &status.last_backup {
@@ -92,9 +98,18 @@ impl Drive for ApplicationDriver {
     }
 }
 
+/// What an application names, as it was found.
+struct Found {
+    site: String,
+    client: Client,
+    said: String,
+    /// What its checks of conditions saw, by name.
+    conditions: BTreeMap<String, Seen>,
+}
+
 /// Finds what the application names, on its site.
-async fn resolve(context: &Context, application: &Application, namespace: &str) -> Result<(String, Client, String)> {
-    let district = district_of(&context.client, namespace).await?;
+async fn resolve(context: &Context, application: &Application, namespace: &str) -> Result<Found> {
+    let district = known_district(context, namespace).await?;
     refuse_foreign_namespaces(&district, application)?;
     if !district.spec.departments.is_empty() && !district.spec.departments.iter().any(|department| department.name == application.spec.department) {
         let known: Vec<&str> = district.spec.departments.iter().map(|d| d.name.as_str()).collect();
@@ -105,47 +120,60 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
     }
     // Two applications that share a namespace would each save and restore the other's objects: the older has it.
     let age = |a: &Application| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.name_any());
-    let others: Vec<Application> = all(&context.client, namespace).await?;
-    let older = others.iter().filter(|other| other.uid() != application.uid() && age(other) < age(application));
-    for other in older {
-        if let Some(taken) = other.spec.namespaces.iter().find(|taken| application.spec.namespaces.contains(taken)) {
-            return Err(Error::invalid(
-                "NamespaceTaken",
-                format!("namespace {taken} belongs to application {}: a namespace is in one application", other.name_any()),
-            ));
-        }
+    let taken = |other: &Application| {
+        let theirs = || other.metadata.namespace.as_deref() == Some(namespace) && other.uid() != application.uid() && age(other) < age(application);
+        let taken = other.spec.namespaces.iter().find(|taken| application.spec.namespaces.contains(taken))?;
+        theirs().then(|| (other.name_any(), taken.clone()))
+    };
+    if let Some((other, taken)) = context.known.pick(taken).await?.into_iter().min() {
+        return Err(Error::invalid("NamespaceTaken", format!("namespace {taken} belongs to application {other}: a namespace is in one application")));
     }
     let site = active_site(&district)?;
     let client = context.sites.client(&site).await?;
-    let claims = super::backup::claims(&client, &site, application).await?;
-    let first = application.spec.namespaces.first().cloned().unwrap_or_default();
-    let mut workloads = BTreeSet::new();
+    let view = context.sites.view(&site, RECENT).await?;
+    let mut found = find(&view, &site, application);
+    // Nothing is called missing, and nobody ill, by an old picture.
+    if found.as_ref().map_or(true, |(_, conditions)| conditions.values().any(|seen| !seen.holds)) {
+        found = find(&*context.sites.view(&site, FRESH).await?, &site, application);
+    }
+    let (said, conditions) = found?;
+    Ok(Found { site, client, said, conditions })
+}
+
+/// What the application names, in a view of its site; and what its checks of conditions see there.
+fn find(view: &View, site: &str, application: &Application) -> Result<(String, BTreeMap<String, Seen>)> {
     let spec = &application.spec;
+    let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
+    let claims = super::backup::own_claims(site, application, |namespace| view.claims(namespace))?;
+    let mut workloads = BTreeSet::new();
     for workload in spec.workload_refs() {
-        let place = workload.namespace.as_ref().unwrap_or(&first);
-        if pods::workload(&client, place, workload).await?.is_none() {
+        let place = workload.namespace.as_deref().unwrap_or(first);
+        if view.workload(place, workload).is_none() {
             return Err(Error::invalid("WorkloadMissing", format!("{workload} doesn't exist in namespace {place} on {site}: correct where spec names it")));
         }
         workloads.insert(format!("{place}/{workload}"));
     }
-    let found = format!(
-        "{} workloads, {} claims, {} checks found in {}",
-        workloads.len(),
-        claims.len(),
-        application.spec.checks.len(),
-        application.spec.namespaces.join(", ")
-    );
-    Ok((site, client, found))
+    let found =
+        format!("{} workloads, {} claims, {} checks found in {}", workloads.len(), claims.len(), spec.checks.len(), spec.namespaces.join(", "));
+    let conditions = spec.checks.iter().filter_map(|check| {
+        let condition = check.condition.as_ref()?;
+        let namespace = condition.workload_ref.namespace.as_deref().unwrap_or(first);
+        Some((check.name.clone(), check::of_workload(view.workload(namespace, &condition.workload_ref), namespace, condition)))
+    });
+    Ok((found, conditions.collect()))
 }
 
-/// Tries every check once.
-async fn healthy(client: &Client, application: &Application) -> Verdict {
+/// Tries every check once; those of conditions were seen already.
+async fn healthy(client: &Client, application: &Application, mut conditions: BTreeMap<String, Seen>) -> Verdict {
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let mut failing = Vec::new();
     for check in &application.spec.checks {
-        let workload = check.exec.as_ref().map(|e| &e.workload_ref).or(check.condition.as_ref().map(|c| &c.workload_ref));
-        let namespace = workload.and_then(|w| w.namespace.as_ref()).unwrap_or(&first);
-        match try_check(client, namespace, check).await {
+        let namespace = check.exec.as_ref().and_then(|exec| exec.workload_ref.namespace.as_ref()).unwrap_or(&first);
+        let seen = match conditions.remove(&check.name) {
+            Some(seen) => Ok(seen),
+            None => check::try_once(client, namespace, check).await,
+        };
+        match seen {
             Ok(seen) if seen.holds => {}
             Ok(seen) => failing.push(format!("{}: {}", check.name, seen.what)),
             Err(error) => failing.push(format!("{}: {error}", check.name)),

@@ -1,7 +1,6 @@
 //! Approval: does it count.
 
 use super::{
-    all,
     ticket::{subject as ticket_subject, words},
     window::until,
 };
@@ -32,7 +31,7 @@ impl Drive for ApprovalDriver {
     async fn pass(&self, context: &Context, approval: Arc<Approval>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (approval.name_any(), approval.namespace().unwrap_or_default());
         let subject = subject_of(context, &namespace, &approval).await?;
-        let approvals: Vec<Approval> = all(&context.client, &namespace).await?;
+        let approvals: Vec<Approval> = context.known.of(&namespace).await?;
         let tally = count(subject.as_ref(), approval.spec.purpose, &words(&approvals, &approval.spec.subject_ref.uid), now);
         // It may be younger than the list.
         let Some(result) = tally.words.get(&name).copied() else { return Ok(Duration::from_millis(500)) };

@@ -28,7 +28,7 @@ use p861_crds::{
     protection::backup::{BackupContents, BackupSize, Consistency, Verification, VerificationLevel},
 };
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// How often a run with effects under way is looked at.
 pub const POLL: Duration = Duration::from_millis(500);
@@ -216,19 +216,31 @@ async fn compile(context: &Context, backup: &Backup) -> Result<Plan<Action>> {
 
 /// The claims of an application, in order of name. A namespace that doesn't exist is an error, not an empty backup.
 pub async fn claims(client: &Client, site: &str, application: &Application) -> Result<Vec<Claim>> {
-    let mut found = Vec::new();
+    let mut there = HashMap::new();
     for namespace in &application.spec.namespaces {
         if Api::<Namespace>::all(client.clone()).get_opt(namespace).await.tried(|| format!("read namespace {namespace} on {site}"))?.is_none() {
-            return Err(Error::invalid(
-                "NamespaceMissing",
-                format!("application {}: namespace {namespace} doesn't exist on {site}: correct spec.namespaces", application.name_any()),
-            ));
+            continue;
         }
         let list = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace)
             .list(&ListParams::default())
             .await
             .tried(|| format!("list the claims of {namespace} on {site}"))?;
-        found.extend(list.items.iter().map(|claim| Claim { namespace: namespace.clone(), name: claim.name_any() }));
+        there.insert(namespace.as_str(), list.items.iter().map(ResourceExt::name_any).collect());
+    }
+    own_claims(site, application, |namespace| there.get(namespace).cloned())
+}
+
+/// The same, by what each namespace is said to have; none if it doesn't exist.
+pub fn own_claims(site: &str, application: &Application, of: impl Fn(&str) -> Option<Vec<String>>) -> Result<Vec<Claim>> {
+    let mut found = Vec::new();
+    for namespace in &application.spec.namespaces {
+        let Some(names) = of(namespace) else {
+            return Err(Error::invalid(
+                "NamespaceMissing",
+                format!("application {}: namespace {namespace} doesn't exist on {site}: correct spec.namespaces", application.name_any()),
+            ));
+        };
+        found.extend(names.into_iter().map(|name| Claim { namespace: namespace.clone(), name }));
     }
     found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     // A pattern may match nothing today; a name that matches nothing is a mistake, and what it meant would be missing from every backup.

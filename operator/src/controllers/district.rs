@@ -43,9 +43,10 @@ impl Drive for DistrictDriver {
         } else {
             apply_namespace(context, &name, &namespace).await?;
             verdicts.push(access::apply(context, &district).await?);
-            verdicts.push(match profile_missing(context, &district).await? {
-                Some(missing) => missing,
-                None => sites(context, &district).await?,
+            verdicts.push(match (code_taken(context, &district).await?, profile_missing(context, &district).await?) {
+                (Some(taken), _) => taken,
+                (None, Some(missing)) => missing,
+                (None, None) => sites(context, &district).await?,
             });
         }
         let mut status = district.status.clone().unwrap_or_default();
@@ -65,6 +66,17 @@ async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> 
         .await
         .tried(|| format!("make namespace {namespace} of district {district}"))?;
     Ok(())
+}
+
+/// Two districts of one code could not be told apart in any report: the older has it.
+async fn code_taken(context: &Context, district: &District) -> Result<Option<Verdict>> {
+    let age = |district: &District| (district.metadata.creation_timestamp.as_ref().map(|time| time.0), district.name_any());
+    let same = |other: &District| (other.spec.code == district.spec.code && age(other) < age(district)).then(|| other.name_any());
+    let older = context.known.pick(same).await?.into_iter().min();
+    Ok(older.map(|older| {
+        let message = format!("code {} is district {older}'s: a code can't be changed, so delete this District and declare it with its own", district.spec.code);
+        Verdict::bad("Ready", "CodeTaken", message)
+    }))
 }
 
 /// A district that names a profile which isn't there, or is not in order, can't be measured.

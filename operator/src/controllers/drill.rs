@@ -13,6 +13,7 @@ use kube::ResourceExt as _;
 use p861_core::{
     conditions::{self, Verdict},
     engine::{Limits, Outcome, Plan, RunResult},
+    maintenance::ticket::change_under_way,
     names,
     protection::{backup::Claim, choose},
     recovery::{
@@ -24,7 +25,7 @@ use p861_core::{
     time::{human_duration, parse_duration, print_duration, whole_seconds},
 };
 use p861_crds::{
-    Application, Backup, Drill, DrillSpec, DrillStatus, RecoveryPlan, Time,
+    Application, Backup, Drill, DrillSpec, DrillStatus, MaintenanceTicket, RecoveryPlan, Time,
     common::RunPhase,
     protection::backup::{Verification, VerificationLevel},
     recovery::drill::{CheckCounts, DrillResult, DrillType, DrilledApplication, IsolationStatus, Measured},
@@ -166,6 +167,14 @@ async fn compile(context: &Context, drill: &Drill, plan: &RecoveryPlan, applicat
     let district = district_of(&context.client, &namespace).await?;
     let (home, standby) = plan_sites(plan, &district)?;
     let site = drill.spec.site_ref.as_ref().map_or(standby, |site| site.name.clone());
+    if drill.spec.r#type != DrillType::Tabletop {
+        let tickets: Vec<MaintenanceTicket> = all(&context.client, &namespace).await?;
+        if let Some(busy) = change_under_way(&tickets, &plan::members(plan).collect::<Vec<_>>(), &site) {
+            let name = busy.name_any();
+            let message = format!("change {name} is under way on what this drill uses: wait for its end (p861 ticket show {name}), and run the drill anew");
+            return Err(Error::invalid("PlanBusy", message));
+        }
+    }
     let invalid = |what: &str, error: &dyn std::fmt::Display| Error::invalid("Invalid", format!("{what}: {error}"));
     let keep_for = parse_duration(&drill.spec.keep_for.0).map_err(|error| invalid("spec.keepFor", &error))?;
     let deadline = parse_duration(&drill.spec.deadline.0).map_err(|error| invalid("spec.deadline", &error))?;

@@ -16,7 +16,10 @@ pub mod site;
 pub mod ticket;
 pub mod window;
 
-use crate::error::{Error, Result, Tried as _};
+use crate::{
+    context::Context,
+    error::{Error, Result, Tried as _},
+};
 use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
 use p861_crds::{Application, District, RecoveryPlan};
 use std::fmt::Debug;
@@ -35,6 +38,15 @@ pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
         .into_iter()
         .find(|district| district.hub_namespace() == namespace)
         .ok_or_else(|| Error::invalid("DistrictMissing", format!("namespace {namespace} belongs to no District: kubectl get districts")))
+}
+
+/// The same as the hub is known. One that isn't known yet is asked for: a district and what is in it may come in one breath.
+pub async fn known_district(context: &Context, namespace: &str) -> Result<District> {
+    let known = context.known.pick(|district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?;
+    match known.into_iter().next() {
+        Some(district) => Ok(district),
+        None => district_of(&context.client, namespace).await,
+    }
 }
 
 /// An object of the namespace, with an error that says what to do if it isn't there.

@@ -1,18 +1,18 @@
 //! DutyRoster: who is on duty, and was the duty handed over.
 
 use super::{
-    all, district_of,
+    known_district,
     window::{until, zone_of},
 };
 use crate::{
     context::Context,
     drive::{Drive, announce, record_unless_changed},
-    error::{Error, Result, Tried as _},
+    error::{Error, Result},
     metrics::Metrics,
     notify::{Letter, deliver},
 };
 use jiff::Timestamp;
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::ResourceExt as _;
 use p861_core::{
     conditions::{self, Verdict},
     maintenance::{
@@ -57,7 +57,7 @@ impl Drive for RosterDriver {
         let mut status = object.status.clone().unwrap_or_default();
         status.observed_generation = object.metadata.generation;
         let mut told = Vec::new();
-        let (verdict, next) = match Roster::parse(&object.spec, &zone_of(&context.client, &namespace).await?) {
+        let (verdict, next) = match Roster::parse(&object.spec, &zone_of(context, &namespace).await?) {
             Ok(roster) => {
                 read_actions(&object, &roster, &mut status, &mut told, now);
                 status.current = roster.current(status.last_hand_over.as_ref(), now);
@@ -124,7 +124,7 @@ impl RosterDriver {
         let Some(at) = object.spec.test_message_at.as_deref().filter(|_| !object.spec.channels.is_empty()) else { return Ok(None) };
         let zone = zone(&match &object.spec.time_zone {
             Some(zone) => zone.clone(),
-            None => zone_of(&context.client, &object.namespace().unwrap_or_default()).await?,
+            None => zone_of(context, &object.namespace().unwrap_or_default()).await?,
         })
         .map_err(|error| Error::invalid("Invalid", error.to_string()))?;
         let Some(due) = test_due(at, &zone, now).filter(|due| status.last_test.as_ref().is_none_or(|last| last.time.0 < *due)) else { return Ok(None) };
@@ -158,10 +158,11 @@ impl RosterDriver {
 /// Whether the heartbeat of every site that has an Alertmanager is heard. None: nothing is known yet, and what was said before stays.
 async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<Verdict>> {
     let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
-    let sites = Api::<Site>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
-    let with_alerts =
-        sites.iter().filter(|site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some())).map(ResourceExt::name_any);
-    let names: Vec<String> = match district_of(&context.client, namespace).await {
+    let watched = |site: &Site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some());
+    let mut with_alerts = context.known.pick(|site: &Site| watched(site).then(|| site.name_any())).await?;
+    with_alerts.sort();
+    let with_alerts = with_alerts.into_iter();
+    let names: Vec<String> = match known_district(context, namespace).await {
         Ok(district) => with_alerts.filter(|name| district.spec.sites.iter().any(|site| site.site_ref.name == *name)).collect(),
         // The city's roster hears every site.
         Err(_) if namespace == context.namespace => with_alerts.collect(),
@@ -213,11 +214,11 @@ pub struct CalledLevels {
 /// The roster that holds in a namespace: its own, the first by name, or the city's.
 pub async fn roster_for(context: &Context, namespace: &str) -> Result<Option<CalledLevels>> {
     for place in [namespace, context.namespace.as_str()] {
-        let found = all::<DutyRoster>(&context.client, place).await?.into_iter().min_by_key(DutyRoster::name_any);
+        let found = context.known.of::<DutyRoster>(place).await?.into_iter().min_by_key(DutyRoster::name_any);
         if let Some(roster) = found {
             // A roster that can't be understood says so itself; its levels and clocks hold all the same.
             let hand_over = roster.status.as_ref().and_then(|status| status.last_hand_over.as_ref());
-            let parsed = Roster::parse(&roster.spec, &zone_of(&context.client, namespace).await?);
+            let parsed = Roster::parse(&roster.spec, &zone_of(context, namespace).await?);
             return Ok(Some(CalledLevels {
                 levels: roster.spec.levels.iter().map(as_level).collect(),
                 current: parsed.map(|parsed| parsed.current(hand_over, Timestamp::now())).unwrap_or_default(),

@@ -3,7 +3,6 @@
 mod work;
 
 use super::{
-    all,
     roster::{CalledLevels, roster_for},
     window::{freezes_of, until, windows_for, zone_of},
 };
@@ -11,6 +10,7 @@ use crate::{
     context::Context,
     drive::{Drive, announce, record_unless_changed},
     error::Result,
+    known::Look,
     links::seal_of,
     metrics::Metrics,
     notify::{Letter, deliver},
@@ -89,10 +89,10 @@ impl Drive for TicketDriver {
         let roster = roster_for(context, &namespace).await?;
         let levels = roster.as_ref().map(|roster| roster.levels.clone()).unwrap_or_default();
         let (tally, access, obstacles) = match &ticket.spec.change {
-            Some(change) => around(context, &ticket, change, looked.as_ref().map(|looked| &looked.work), now).await?,
+            Some(change) => around(context, &ticket, change, looked.as_ref().map(|looked| &looked.work), Look::Held, now).await?,
             None => (Tally::default(), nowhere(), Vec::new()),
         };
-        let facts = Facts {
+        let mut facts = Facts {
             spec: &ticket.spec,
             before: &before,
             created: ticket.creation_timestamp().map_or(now, |time| time.0),
@@ -105,7 +105,12 @@ impl Drive for TicketDriver {
             obstacles,
             work: looked.as_ref().map(|looked| looked.work.clone()),
         };
-        let decision = decide(&facts, now);
+        let mut decision = decide(&facts, now);
+        // What is to begin is decided by what is so, and not by what was so a moment ago.
+        if let (Some(change), true) = (&ticket.spec.change, before.start_time.is_none() && decision.status.start_time.is_some()) {
+            (facts.tally, facts.access, facts.obstacles) = around(context, &ticket, change, facts.work.as_ref(), Look::Asked, now).await?;
+            decision = decide(&facts, now);
+        }
         let mut status = decision.status;
         status.observed_generation = ticket.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &decision.verdicts, ticket.metadata.generation, now);
@@ -214,7 +219,7 @@ impl TicketDriver {
 /// Writes and delivers one letter.
 async fn letter(context: &Context, ticket: &MaintenanceTicket, roster: &CalledLevels, notification: &TicketNotification) -> std::result::Result<(), String> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
-    let zone_name = zone_of(&context.client, &namespace).await.map_err(|error| error.to_string())?;
+    let zone_name = zone_of(context, &namespace).await.map_err(|error| error.to_string())?;
     let zone = zone(&zone_name).unwrap_or(jiff::tz::TimeZone::UTC);
     let link = match &context.public_url {
         Some(base) => {
@@ -247,15 +252,16 @@ async fn around(
     ticket: &MaintenanceTicket,
     change: &Change,
     work: Option<&Work>,
+    look: Look,
     now: Timestamp,
 ) -> Result<(Tally, Access, Vec<block::Block>)> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
-    let approvals: Vec<Approval> = all(&context.client, &namespace).await?;
+    let approvals: Vec<Approval> = look.of(context, &namespace).await?;
     let begun = ticket.status.as_ref().filter(|status| status.start_time.is_some()).and_then(|status| status.plan_digest.clone());
     let digest = begun.or_else(|| plan_digest(&ticket.spec, ticket.spec.actions.len(), work));
     let tally = count(Some(&subject(ticket, digest)), Purpose::Start, &words(&approvals, &ticket.uid().unwrap_or_default()), now);
-    let default_zone = zone_of(&context.client, &namespace).await?;
-    let windows = windows_for(context, &namespace).await?;
+    let default_zone = zone_of(context, &namespace).await?;
+    let windows = windows_for(context, look, &namespace).await?;
     let freezes = freezes_of(&windows);
     // A window that can't be understood says so itself, and opens nothing.
     let fitting = windows.iter().filter(|window| change.window_ref.as_ref().is_none_or(|wanted| window.name_any() == wanted.name));
@@ -272,11 +278,11 @@ async fn around(
         &ticket.spec.affects,
         change,
         &block::Neighbours {
-            drills: &all(&context.client, &namespace).await?,
-            plans: &all(&context.client, &namespace).await?,
-            backups: &all(&context.client, &namespace).await?,
-            tickets: &all(&context.client, &namespace).await?,
-            applications: &all(&context.client, &namespace).await?,
+            drills: &look.of(context, &namespace).await?,
+            plans: &look.of(context, &namespace).await?,
+            backups: &look.of(context, &namespace).await?,
+            tickets: &look.of(context, &namespace).await?,
+            applications: &look.of(context, &namespace).await?,
         },
     );
     Ok((tally, access, obstacles))

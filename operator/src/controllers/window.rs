@@ -1,19 +1,19 @@
 //! MaintenanceWindow: is it open, and when does that change.
 
-use super::{all, districts};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
     error::Result,
+    known::Look,
     metrics::Metrics,
 };
 use jiff::Timestamp;
-use kube::{Client, ResourceExt as _};
+use kube::ResourceExt as _;
 use p861_core::{
     conditions::{self, Verdict},
     maintenance::window::{self, Window},
 };
-use p861_crds::{MaintenanceWindow, Time, maintenance::window::Freeze};
+use p861_crds::{District, MaintenanceWindow, Time, maintenance::window::Freeze};
 use std::{sync::Arc, time::Duration};
 
 /// How often a window is looked at, at most: another window's freeze holds for it too.
@@ -34,9 +34,9 @@ impl Drive for WindowDriver {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let mut status = object.status.clone().unwrap_or_default();
         status.observed_generation = object.metadata.generation;
-        let windows = windows_for(context, &namespace).await?;
+        let windows = windows_for(context, Look::Held, &namespace).await?;
         let freezes = freezes_of(&windows);
-        let (verdict, next) = match Window::parse(&object.spec, &zone_of(&context.client, &namespace).await?) {
+        let (verdict, next) = match Window::parse(&object.spec, &zone_of(context, &namespace).await?) {
             Ok(parsed) => {
                 let opening = parsed.over_all(&freezes, now);
                 status.next_open_time = opening.next_open_time.map(Time);
@@ -73,10 +73,10 @@ pub fn until(then: Option<Timestamp>, now: Timestamp) -> Duration {
 }
 
 /// The windows that hold for a namespace: its own, and those of the operator's.
-pub async fn windows_for(context: &Context, namespace: &str) -> Result<Vec<MaintenanceWindow>> {
-    let mut windows = all::<MaintenanceWindow>(&context.client, namespace).await?;
+pub async fn windows_for(context: &Context, look: Look, namespace: &str) -> Result<Vec<MaintenanceWindow>> {
+    let mut windows = look.of::<MaintenanceWindow>(context, namespace).await?;
     if namespace != context.namespace {
-        windows.extend(all::<MaintenanceWindow>(&context.client, &context.namespace).await?);
+        windows.extend(look.of::<MaintenanceWindow>(context, &context.namespace).await?);
     }
     Ok(windows)
 }
@@ -87,8 +87,8 @@ pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
 }
 
 /// The time zone of a namespace's schedules: its district's, or the default for what is the city's.
-pub async fn zone_of(client: &Client, namespace: &str) -> Result<String> {
-    let all = districts(client).await?;
-    let district = all.iter().find(|district| district.hub_namespace() == namespace);
-    Ok(district.map_or_else(|| window::DEFAULT_ZONE.to_owned(), |district| district.spec.time_zone.clone()))
+pub async fn zone_of(context: &Context, namespace: &str) -> Result<String> {
+    let zone = |district: &District| (district.hub_namespace() == namespace).then(|| district.spec.time_zone.clone());
+    let known = context.known.pick(zone).await?;
+    Ok(known.into_iter().next().unwrap_or_else(|| window::DEFAULT_ZONE.to_owned()))
 }

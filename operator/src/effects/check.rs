@@ -4,7 +4,7 @@ use super::{Effect, Situation};
 use crate::{
     context::Context,
     error::{Error, Result, Tried as _},
-    sites::pods,
+    sites::pods::{self, WorkloadState},
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Service;
@@ -186,10 +186,14 @@ async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Resu
 
 async fn condition_check(client: &Client, namespace: &str, check: &ConditionCheck) -> Result<Seen> {
     let workload = &check.workload_ref;
-    let Some(state) = pods::workload(client, namespace, workload).await? else {
-        return Ok(Seen { holds: false, what: format!("{workload} doesn't exist in {namespace}") });
-    };
+    Ok(of_workload(pods::workload(client, namespace, workload).await?.as_ref(), namespace, check))
+}
+
+/// What a check of a condition sees of its workload; none if that doesn't exist.
+pub fn of_workload(state: Option<&WorkloadState>, namespace: &str, check: &ConditionCheck) -> Seen {
+    let workload = &check.workload_ref;
+    let Some(state) = state else { return Seen { holds: false, what: format!("{workload} doesn't exist in {namespace}") } };
     let holds = state.conditions.contains(&check.r#type);
     let word = if holds { "is" } else { "is not" };
-    Ok(Seen { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) })
+    Seen { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) }
 }

@@ -3,20 +3,22 @@
 //! What is installed on a site is kept on the hub in two ConfigMaps: `…-now`, written before anything is applied, and `…-before`, so that it can be put back
 //! without whoever made it. The right to write into the component's namespaces is given for the time of the step, and taken away with it.
 
+mod drift;
+mod rights;
+
+pub use drift::keep;
+pub use rights::end;
+
 use super::{Effect, Situation};
 use crate::{
     context::Context,
     controllers::{district_of, is_allotted},
     error::{Error, Result, Tried as _, is_not_found},
 };
-use k8s_openapi::api::{
-    authentication::v1::SelfSubjectReview,
-    core::v1::{ConfigMap, Namespace},
-    rbac::v1::RoleBinding,
-};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use p861_core::{
@@ -25,15 +27,15 @@ use p861_core::{
     platform::bundle::{self, label, left_behind, resource, stamped},
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
+use rights::with_right;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-/// The role that is given for the time of the step.
-const INSTALLER: &str = "p861-site-installer";
-/// A right that was just given may not be known at once: so often, so long apart, is it asked for.
-const ASKED: usize = 20;
-const BETWEEN: Duration = Duration::from_millis(250);
 const RECORD: &str = "installed.json";
 
 /// What is installed of a component on a site.
@@ -47,6 +49,24 @@ pub struct Installed {
     pub complete: bool,
     /// Its objects, in the order in which they were written.
     pub objects: Vec<Value>,
+}
+
+/// Who writes a component on a site, one after the other: a step of a change, or whoever sets right what has drifted.
+#[derive(Clone, Default)]
+pub struct Installing {
+    turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+    corrections: Arc<Mutex<HashMap<String, Correction>>>,
+}
+
+/// What was put back of a component on a site, how often, and since when.
+type Correction = (Vec<String>, u32, Instant);
+
+impl Installing {
+    /// Waits for its turn, and has it until the guard is dropped.
+    async fn turn(&self, record: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let place = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(record.to_owned()).or_default().clone();
+        place.lock_owned().await
+    }
 }
 
 /// Where it is kept.
@@ -101,6 +121,7 @@ pub struct Wanted<'a> {
 pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, wanted: &Wanted<'_>) -> Result<Effect> {
     let namespace = &situation.run.namespace;
     let record = Record::of(&context.client, namespace, wanted.component, site);
+    let _turn = context.installing.turn(&record.name).await;
     let now = record.read("now").await?;
     let same = now.version == wanted.version && now.digest == wanted.digest;
     if same && now.complete {
@@ -129,6 +150,7 @@ pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, w
 /// Puts back what was there before `version`; where nothing was, nothing remains. Nothing was done where that version was never begun.
 pub async fn revert(context: &Context, situation: &Situation<'_>, site: &str, component: &str, version: &str) -> Result<Effect> {
     let record = Record::of(&context.client, &situation.run.namespace, component, site);
+    let _turn = context.installing.turn(&record.name).await;
     let (now, before) = (record.read("now").await?, record.read("before").await?);
     if now.version != version {
         return Ok(Effect::Done(json!({"message": format!("{component} {version} is not there"), "version": now.version})));
@@ -140,43 +162,17 @@ pub async fn revert(context: &Context, situation: &Situation<'_>, site: &str, co
 /// Applies what is wanted, removes what only `other` had, and notes that it is complete.
 async fn put(context: &Context, situation: &Situation<'_>, site: &str, component: &str, record: &Record, other: &[Value], wanted: Installed) -> Result<Effect> {
     let client = context.sites.client(site).await?;
-    let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
+    let spaces = spaces_of(wanted.objects.iter().chain(other));
     let district = district_of(&context.client, &situation.run.namespace).await?.name_any();
-    make_room(&client, site, &spaces, &district).await?;
-    let binding = binding(component);
-    give_right(&client, site, &spaces, &binding).await?;
-    let mut result = Ok(());
-    for _ in 0..ASKED {
-        result = write(&client, site, component, &district, &wanted, other).await;
-        let unknown_yet = matches!(&result, Err(Error::Kube { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403));
-        if !unknown_yet {
-            break;
-        }
-        tokio::time::sleep(BETWEEN).await;
-    }
-    // Whatever came of it, the right does not outlive the attempt; what a crash leaves of it, the end of the work takes away.
-    take_right(&client, site, &spaces, &binding).await?;
-    result?;
+    with_right(&client, site, &spaces, &district, component, || write(&client, site, component, &district, &wanted, other)).await?;
     let (version, objects) = (wanted.version.clone(), wanted.objects.len());
     // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
     record.keep("now", &Installed { complete: true, ..wanted }).await?;
     Ok(Effect::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
 }
 
-/// Takes back the right wherever it was left.
-pub async fn end(context: &Context, site: &str, component: &str) -> Result<Effect> {
-    let client = context.sites.client(site).await?;
-    let name = binding(component);
-    let bindings: Api<RoleBinding> = Api::all(client.clone());
-    let left =
-        bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.tried(|| format!("list what is bound as {name} on {site}"))?;
-    let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).collect();
-    take_right(&client, site, &spaces, &name).await?;
-    Ok(Effect::Done(json!({"left": spaces})))
-}
-
-fn binding(component: &str) -> String {
-    format!("p861-install-{component}")
+fn spaces_of<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
+    objects.map(|object| p861_core::objects::namespace(object).to_owned()).collect()
 }
 
 async fn files(hub: &Client, namespace: &str, name: &str) -> Result<std::collections::BTreeMap<String, String>> {
@@ -190,54 +186,6 @@ async fn files(hub: &Client, namespace: &str, name: &str) -> Result<std::collect
 pub async fn bundle_of(hub: &Client, namespace: &str, name: &str, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
     let files = files(hub, namespace, name).await?;
     bundle::read(&files, allotted).map_err(|error| Error::invalid("BundleRefused", format!("bundle {name}: {error}")))
-}
-
-/// The district's namespaces that aren't there yet.
-async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    for name in spaces {
-        if namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?.is_none() {
-            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district}}});
-            namespaces
-                .patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
-                .await
-                .tried(|| format!("make namespace {name} on {site}"))?;
-        }
-    }
-    Ok(())
-}
-
-/// Gives this client's own account the right to write there.
-async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
-    let review: SelfSubjectReview =
-        Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| format!("ask {site} who we are"))?;
-    let who = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
-    let subject = match who.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
-        Some((namespace, name)) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
-        None => json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": who}),
-    };
-    for space in spaces {
-        let document = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": INSTALLER}, "subjects": [subject],
-        });
-        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), space);
-        bindings
-            .patch(binding, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
-            .await
-            .tried(|| format!("bind {INSTALLER} in {space} on {site}"))?;
-    }
-    Ok(())
-}
-
-async fn take_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
-    for space in spaces {
-        match Api::<RoleBinding>::namespaced(client.clone(), space).delete(binding, &DeleteParams::default()).await {
-            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("unbind {INSTALLER} in {space} on {site}")),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 async fn write(client: &Client, site: &str, component: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {

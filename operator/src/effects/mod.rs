@@ -2,7 +2,7 @@
 
 mod backup;
 mod bubble;
-mod check;
+pub mod check;
 pub mod component;
 mod mover;
 mod node;
@@ -24,7 +24,6 @@ use p861_core::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-pub use check::try_once as try_check;
 
 /// What became of an effect in this pass.
 #[derive(Clone, Debug)]

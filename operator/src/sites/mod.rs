@@ -1,6 +1,7 @@
 //! Clients of the sites: the hub's own cluster, or what a kubeconfig in a Secret leads to.
 
 pub mod pods;
+pub mod view;
 
 use crate::{
     error::{Error, Result, Tried as _, is_not_found},
@@ -8,18 +9,23 @@ use crate::{
     leader::Leadership,
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Api, Client, Config, ResourceExt as _, config::KubeConfigOptions, config::Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt as _, api::ListParams, config::KubeConfigOptions, config::Kubeconfig};
 use p861_crds::Site;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
+use view::Views;
 
 /// How long an API server may take to take a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a Site and its Secret say is believed for so long.
+const BELIEVED: Duration = Duration::from_secs(5);
+/// Objects that a page of a list holds.
+const PAGE: u32 = 500;
 
 /// The clients of all sites, made when first asked for and again when the kubeconfig changes.
 #[derive(Clone)]
@@ -29,16 +35,22 @@ pub struct Sites {
     leadership: Leadership,
     clients: Arc<Mutex<HashMap<String, (String, Client)>>>,
     addresses: Arc<Mutex<HashMap<String, http::Uri>>>,
+    believed: Arc<Mutex<HashMap<String, (Instant, Client)>>>,
+    views: Views,
 }
 
 impl Sites {
     /// Sites of this hub; Secrets are read in the operator's `namespace`.
     pub fn new(hub: Client, namespace: &str, leadership: Leadership) -> Self {
-        Self { hub, namespace: namespace.into(), leadership, clients: Arc::default(), addresses: Arc::default() }
+        Self { hub, namespace: namespace.into(), leadership, clients: Arc::default(), addresses: Arc::default(), believed: Arc::default(), views: Views::default() }
     }
 
     /// The client of a site, whose cluster must be the one that was seen first.
     pub async fn client(&self, name: &str) -> Result<Client> {
+        let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some((_, client)) = believed.filter(|(since, _)| since.elapsed() < BELIEVED) {
+            return Ok(client);
+        }
         let sites: Api<Site> = Api::all(self.hub.clone());
         let site = match sites.get(name).await {
             Ok(site) => site,
@@ -57,6 +69,7 @@ impl Sites {
                 ));
             }
         }
+        self.believed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (Instant::now(), client.clone()));
         Ok(client)
     }
 
@@ -128,6 +141,23 @@ impl Sites {
 
     fn forget(&self, name: &str) {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+/// Every object of a list, page by page.
+pub async fn everything<K>(api: &Api<K>, what: impl Fn() -> String) -> Result<Vec<K>>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let mut all = Vec::new();
+    let mut parameters = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list(&parameters).await.tried(|| format!("list {}", what()))?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = ListParams::default().limit(PAGE).continue_token(&token),
+            None => return Ok(all),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pods of workloads, and commands in them.
 
-use crate::error::{Error, Result, Tried as _, is_not_found};
+use crate::error::{Error, Result, Tried as _};
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, StatefulSet},
@@ -86,70 +86,65 @@ pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadRe
 
 /// Looks at a workload. `Ok(None)`: it doesn't exist.
 pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<WorkloadState>> {
-    let name = &workload.name;
-    let what = || format!("read {workload} in {namespace}");
-    let missing = |error: kube::Error| if is_not_found(&error) { Ok(None) } else { Err(error).tried(what) };
-    let true_conditions = |list: Vec<(String, String)>| list.into_iter().filter(|(_, status)| status == "True").map(|(kind, _)| kind).collect();
-    // `all` are of the newest template: none of an older one is left, and none is missing.
-    let (all, mut state) = match workload.kind {
-        WorkloadKind::Deployment => {
-            let found = match Api::<Deployment>::namespaced(client.clone(), namespace).get(name).await {
-                Ok(found) => found,
-                Err(error) => return missing(error),
-            };
-            let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
-            let (updated, wanted) = (status.updated_replicas.unwrap_or(0), spec.replicas.unwrap_or(1));
-            let all = updated >= wanted && status.replicas.unwrap_or(0) == updated;
-            let state = WorkloadState {
-                selector: selector_text(&spec.selector),
-                wanted,
-                ready: status.ready_replicas.unwrap_or(0).min(updated),
-                conditions: true_conditions(status.conditions.unwrap_or_default().into_iter().map(|c| (c.type_, c.status)).collect()),
-                observed: status.observed_generation >= found.metadata.generation,
-            };
-            (all, state)
-        }
-        WorkloadKind::StatefulSet => {
-            let found = match Api::<StatefulSet>::namespaced(client.clone(), namespace).get(name).await {
-                Ok(found) => found,
-                Err(error) => return missing(error),
-            };
-            let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
-            let (wanted, ready) = (spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0));
-            // A StatefulSet has no conditions of its own; what one asks for is whether all its pods are ready.
-            let conditions = if ready >= wanted { vec!["Available".into(), "Ready".into()] } else { Vec::new() };
-            let all = status.updated_replicas.unwrap_or(0) >= wanted && status.current_revision == status.update_revision;
-            let state = WorkloadState {
-                selector: selector_text(&spec.selector),
-                wanted,
-                ready,
-                conditions,
-                observed: status.observed_generation >= found.metadata.generation,
-            };
-            (all, state)
-        }
-        WorkloadKind::DaemonSet => {
-            let found = match Api::<DaemonSet>::namespaced(client.clone(), namespace).get(name).await {
-                Ok(found) => found,
-                Err(error) => return missing(error),
-            };
-            let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
-            let conditions = if status.number_ready >= status.desired_number_scheduled { vec!["Available".into(), "Ready".into()] } else { Vec::new() };
-            let all = status.updated_number_scheduled.unwrap_or(0) >= status.desired_number_scheduled;
-            let state = WorkloadState {
-                selector: selector_text(&spec.selector),
-                wanted: status.desired_number_scheduled,
-                ready: status.number_ready,
-                conditions,
-                observed: status.observed_generation >= found.metadata.generation,
-            };
-            (all, state)
-        }
+    let (client, name) = (client.clone(), &workload.name);
+    let found = match workload.kind {
+        WorkloadKind::Deployment => Api::<Deployment>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
+        WorkloadKind::StatefulSet => Api::<StatefulSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
+        WorkloadKind::DaemonSet => Api::<DaemonSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
     };
-    if all && state.observed && state.ready >= state.wanted {
-        state.conditions.push("RolledOut".into());
+    found.tried(|| format!("read {workload} in {namespace}"))
+}
+
+impl WorkloadState {
+    /// `all` are of the newest template: none of an older one is left, and none is missing.
+    fn rolled_out_if(mut self, all: bool) -> Self {
+        if all && self.observed && self.ready >= self.wanted {
+            self.conditions.push("RolledOut".into());
+        }
+        self
     }
-    Ok(Some(state))
+}
+
+impl From<Deployment> for WorkloadState {
+    fn from(found: Deployment) -> Self {
+        let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+        let (updated, wanted) = (status.updated_replicas.unwrap_or(0), spec.replicas.unwrap_or(1));
+        let all = updated >= wanted && status.replicas.unwrap_or(0) == updated;
+        let holding = status.conditions.unwrap_or_default().into_iter().filter(|condition| condition.status == "True");
+        Self {
+            selector: selector_text(&spec.selector),
+            wanted,
+            ready: status.ready_replicas.unwrap_or(0).min(updated),
+            conditions: holding.map(|condition| condition.type_).collect(),
+            observed: status.observed_generation >= found.metadata.generation,
+        }
+        .rolled_out_if(all)
+    }
+}
+
+/// Those that have no conditions of their own: what one asks for is whether all pods are ready.
+fn all_ready(ready: i32, wanted: i32) -> Vec<String> {
+    if ready >= wanted { vec!["Available".into(), "Ready".into()] } else { Vec::new() }
+}
+
+impl From<StatefulSet> for WorkloadState {
+    fn from(found: StatefulSet) -> Self {
+        let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+        let (wanted, ready) = (spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0));
+        let all = status.updated_replicas.unwrap_or(0) >= wanted && status.current_revision == status.update_revision;
+        let observed = status.observed_generation >= found.metadata.generation;
+        Self { selector: selector_text(&spec.selector), wanted, ready, conditions: all_ready(ready, wanted), observed }.rolled_out_if(all)
+    }
+}
+
+impl From<DaemonSet> for WorkloadState {
+    fn from(found: DaemonSet) -> Self {
+        let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+        let (wanted, ready) = (status.desired_number_scheduled, status.number_ready);
+        let all = status.updated_number_scheduled.unwrap_or(0) >= wanted;
+        let observed = status.observed_generation >= found.metadata.generation;
+        Self { selector: selector_text(&spec.selector), wanted, ready, conditions: all_ready(ready, wanted), observed }.rolled_out_if(all)
+    }
 }
 
 /// Whether a pod is ready and not on its way out.

@@ -1,14 +1,19 @@
-//! The demo: two sites come up, two applications are backed up and recovered in isolation, and the drill is measured.
+//! The demo: two sites come up, two applications are backed up and recovered in isolation, and the drill is measured. A drill that fails becomes an alert and a
+//! ticket, the platform is judged, and a change runs under a ticket.
 
 use p861_testbed::bed::{self, Bed, BedError, Result, Site};
 use p861_testbed::report::{Report, seconds};
 use p861_tests::install::root;
 use p861_tests::restic::{compare_portal, restic};
-use p861_tests::stage::Stage;
+use p861_tests::rooms;
+use p861_tests::stage::{APPROVER, Stage};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
+
+/// The alert whose ticket is shown.
+const ALERT: &str = "P861DrillFailed";
 
 fn main() -> ExitCode {
     let name = std::env::var("P861_TESTBED").unwrap_or_else(|_| "demo".to_owned());
@@ -49,6 +54,7 @@ fn perform(name: &str, report: &Report) -> Result<String> {
         show(&stage, &["backup", "now", application])?;
         backups.push((application, start.elapsed()));
     }
+    let (trouble, ticket) = trouble(&stage, report)?;
     show(&stage, &["drill", "run", "shinan-core"])?;
     let drill = newest_drill(&stage)?;
     let folder = root().join("target/demo");
@@ -58,15 +64,58 @@ fn perform(name: &str, report: &Report) -> Result<String> {
     let html = output(&stage, &["drill", "report", &drill_name, "-o", "html"])?;
     std::fs::write(&page, html).map_err(|source| BedError::Io { path: page.clone(), source })?;
     let compared = report.timed("Reading the repository with stock restic: list, check, restore, compare", || read_back(&stage))?;
-    summary(&stage, &backups, &drill, &page, compared)
+    let alert = report.timed("The drill has passed: the alert ends, and with it its ticket", || rooms::ticket_of(&stage, ALERT, "Closed"))?;
+    show(&stage, &["ticket", "show", &alert])?;
+    let plank = platform(&stage, report)?;
+    let (change, came_to) = change(&stage, report)?;
+    let mut lines = summary(&stage, &backups, &drill, &page, compared)?;
+    lines.push_str(&format!("Platform: shortest plank {plank}.\nChange {change}: {came_to}.\nAlert {ALERT} ({trouble}): ticket {ticket}, acknowledged, closed when the drill passed.\n"));
+    Ok(lines)
+}
+
+/// A drill that can't end well, and what becomes of its alert: a ticket, which is acknowledged.
+fn trouble(stage: &Stage, report: &Report) -> Result<(String, String)> {
+    stage.route_alerts()?;
+    let said = report.timed("Somebody allows a drill five seconds: it fails, and its copy is removed", || rooms::failing_drill(stage))?;
+    let ticket = report.timed(&format!("Alert {ALERT} fires in Prometheus, and Alertmanager tells the operator"), || rooms::ticket_of(stage, ALERT, "Open"))?;
+    show(stage, &["ticket", "list"])?;
+    show(stage, &["ticket", "ack", &ticket])?;
+    Ok((said, ticket))
+}
+
+/// What the district stands on. Its page says that a component waits for a ticket, which is a gap and no error.
+fn platform(stage: &Stage, report: &Report) -> Result<String> {
+    report.timed("Declaring the district's platform, and waiting until it is judged", || rooms::declare_platform(stage))?;
+    show_ending(stage, &["platform", "status"], &[0, 4])?;
+    show_ending(stage, &["platform", "gaps"], &[4])?;
+    rooms::shortest_plank(stage)
+}
+
+/// The gap's own remedy: a change, in a window, with another person's agreement.
+fn change(stage: &Stage, report: &Report) -> Result<(String, String)> {
+    stage.open_window()?;
+    show(stage, &["window", "list"])?;
+    let words = ["ticket", "open", "upgrade", "notice", "--window", "any-time", "--watch", "3s"];
+    say(&format!("\n$ p861 -d shinan {}", words.join(" ")));
+    let opened = output(stage, &[&words[..], &["-o", "name"]].concat())?;
+    let ticket = String::from_utf8_lossy(&opened).trim().rsplit('/').next().unwrap_or_default().to_owned();
+    say(&ticket);
+    let came_to = report.timed(&format!("{APPROVER} agrees to its steps; the standby is installed and watched, then the primary"), || rooms::see_through(stage, &ticket))?;
+    show(stage, &["ticket", "show", &ticket])?;
+    Ok((ticket, came_to))
 }
 
 /// A command of p861 as its user would type it.
 fn show(stage: &Stage, arguments: &[&str]) -> Result<()> {
+    show_ending(stage, arguments, &[0])
+}
+
+/// The same, if it ends with one of these exit codes.
+fn show_ending(stage: &Stage, arguments: &[&str], codes: &[i32]) -> Result<()> {
     say(&format!("\n$ p861 -d shinan {}", arguments.join(" ")));
     let status = stage.p861(arguments)?.stdin(Stdio::null()).status();
     let status = status.map_err(|error| BedError::Refused(format!("p861 could not be started: {error}")))?;
-    if status.success() { Ok(()) } else { Err(BedError::Refused(format!("p861 {} ended with {status}\n{}", arguments.join(" "), stage.operator_log()))) }
+    if status.code().is_some_and(|code| codes.contains(&code)) { Ok(()) } else { Err(BedError::Refused(format!("p861 {} ended with {status}\n{}", arguments.join(" "), stage.operator_log()))) }
 }
 
 fn output(stage: &Stage, arguments: &[&str]) -> Result<Vec<u8>> {

@@ -6,6 +6,7 @@ mod isolation;
 mod leaders;
 mod maintenance;
 mod odd_files;
+mod pages;
 mod restores;
 mod stores;
 mod telling;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         leaders::SCENES,
         stores::SCENES,
         maintenance::SCENES,
+        pages::SCENES,
         telling::SCENES,
     ]
     .concat();

@@ -100,6 +100,12 @@ fn a_node_is_emptied(stage: &Stage) -> Result<()> {
     demand(own.code != 0, || format!("who asked can't agree: {}", own.all()))?;
     stage.approve(&ticket)?;
     step_waits(stage, &ticket, "work/hands")?;
+    // A drill of what is being changed would measure nothing that holds tomorrow.
+    start_drill(stage, "amid-a-change", json!({}))?;
+    let refused = stage.wait_end(STEP, "drill", "amid-a-change")?;
+    demand(refused["status"]["phase"] == "Refused" && refused.to_string().contains("PlanBusy") && refused.to_string().contains(&ticket), || {
+        format!("a drill amid a change: {}", refused["status"])
+    })?;
     let page = stage.say_expecting(0, &["ticket", "show", &ticket])?;
     demand(page.out.contains(&format!("p861 ticket done {ticket}")), || format!("the page says what to type: {}", page.all()))?;
     let status = stage.object("maintenanceticket", &ticket)?["status"].clone();
@@ -237,6 +243,7 @@ fn a_component_is_upgraded(stage: &Stage) -> Result<()> {
         let there = component_on(site)?;
         demand(there == ("1.0.0".to_owned(), vec!["settings-1.0.0".to_owned()]), || format!("{}: {there:?}", site.name))?;
     }
+    stays_as_installed(primary)?;
     declare_component(stage, "1.1.0", &image)?;
     upgrade(stage, "Closed")?;
     for site in [primary, standby] {
@@ -264,13 +271,32 @@ fn a_component_is_upgraded(stage: &Stage) -> Result<()> {
     let there = component_on(standby)?;
     demand(there == ("1.1.0".to_owned(), vec!["settings-1.1.0".to_owned()]), || format!("the standby is what it was: {there:?}"))?;
     demand(digest_of(primary)? == untouched, || "the primary was touched".to_owned())?;
+    // What is declared is kept, also if somebody deletes it: so that goes first.
+    stage.delete("platform", DISTRICT)?;
     for site in [primary, standby] {
         let left = site.get(&["--namespace", "shinan-tools", "rolebindings"])?;
         let ours = left["items"].as_array().into_iter().flatten().any(|binding| binding["roleRef"]["name"] == "p861-site-installer");
         demand(!ours, || format!("the right to write outlives the work on {}", site.name))?;
         site.kubectl(&["delete", "namespace", "shinan-tools", "--timeout=110s"])?;
     }
-    stage.delete("platform", DISTRICT)
+    Ok(())
+}
+
+/// What another hand changes, adds to or deletes of a component is put back as it was installed.
+fn stays_as_installed(site: &Site) -> Result<()> {
+    let in_tools = |words: &[&str]| site.kubectl(&[words, &["--namespace", "shinan-tools"]].concat());
+    in_tools(&["scale", "deployment/notice", "--replicas=3"])?;
+    in_tools(&["patch", "configmap", "settings-1.0.0", "--type=merge", "--patch", r#"{"data":{"version":"by hand"}}"#])?;
+    until("what was changed by hand is put back", STEP, || {
+        let server = site.get(&["--namespace", "shinan-tools", "deployment", "notice"]).map_err(|error| error.to_string())?;
+        let settings = site.get(&["--namespace", "shinan-tools", "configmap", "settings-1.0.0"]).map_err(|error| error.to_string())?;
+        let (replicas, version) = (&server["spec"]["replicas"], &settings["data"]["version"]);
+        if *replicas == 1 && *version == "1.0.0" { Ok(()) } else { Err(format!("replicas {replicas}, version {version}")) }
+    })?;
+    in_tools(&["delete", "configmap", "settings-1.0.0"])?;
+    until("what was deleted is put back", STEP, || {
+        site.get(&["--namespace", "shinan-tools", "configmap", "settings-1.0.0"]).map(drop).map_err(|error| error.to_string())
+    })
 }
 
 fn an_alert_becomes_a_ticket(stage: &Stage) -> Result<()> {

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod lone;
+pub mod monitors;
 pub mod operator;
 pub mod pages;
 pub mod tables;

@@ -1,12 +1,12 @@
 //! The operator as a process beside a lone API server, with the rights that the chart gives it and no others.
 
-use super::{documents, lone::Lone, root};
+use super::{documents, lone::Lone};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     net::TcpListener,
@@ -32,6 +32,8 @@ pub struct Operator {
     folder: TempDir,
     /// Where it listens.
     pub address: String,
+    /// Its process.
+    pub id: u32,
     stop: Option<mpsc::Sender<()>>,
     keeper: Option<JoinHandle<()>>,
 }
@@ -45,12 +47,13 @@ impl Operator {
 
     /// Starts one that listens at this address and waits until it leads.
     pub fn start_at(server: &Lone, address: &str) -> Self {
-        let operator = Self::spawn(server, address);
+        let operator = Self::start_waiting(server, address);
         operator.wait_leads();
         operator
     }
 
-    fn spawn(server: &Lone, address: &str) -> Self {
+    /// Starts one that listens at this address, whether it leads or not.
+    pub fn start_waiting(server: &Lone, address: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let kubeconfig = fs::read_to_string(server.kubeconfig()).expect("a kubeconfig");
         let groups = "[system:serviceaccounts, \"system:serviceaccounts:p861-system\", system:authenticated]";
@@ -70,16 +73,17 @@ impl Operator {
             let mut command = Command::new("setpriv");
             command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments).env("KUBECONFIG", path.join("kubeconfig"));
             let mut child = command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("setpriv");
-            let _ = started.send(());
+            let _ = started.send(child.id());
             let _ = stopped.recv();
             let _ = child.kill();
             let _ = child.wait();
         });
-        ready.recv().expect("the operator starts");
-        Self { folder, address: address.to_owned(), stop: Some(stop), keeper: Some(keeper) }
+        let id = ready.recv().expect("the operator starts");
+        Self { folder, address: address.to_owned(), id, stop: Some(stop), keeper: Some(keeper) }
     }
 
-    fn wait_leads(&self) {
+    /// Waits until it leads.
+    pub fn wait_leads(&self) {
         let since = Instant::now();
         while !self.log().contains(" leads ") {
             assert!(since.elapsed() < LEADS, "the operator does not lead after {LEADS:?}; its log:\n{}", self.log());
@@ -126,6 +130,16 @@ pub fn operator(server: &Arc<Lone>) -> Arc<Operator> {
     started
 }
 
+/// The rights of movers, for an operator whose movers are its children.
+pub fn mover_rights() -> String {
+    let binding = |role: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": format!("children-{role}")},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "namespace": "p861-system", "name": "p861-operator"}]})
+    };
+    format!("{}\n---\n{}", binding("p861-mover-backup"), binding("p861-mover-restore"))
+}
+
 /// An API of a kind.
 pub fn api(client: &Client, group: &str, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
     let version = if group == "platform861.io" { "v1alpha1" } else { "v1" };
@@ -142,11 +156,11 @@ pub async fn apply(client: &Client, manifest: &str) {
         let object: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
         let types = object.types.clone().expect("a kind");
         let (group, _) = types.api_version.split_once('/').unwrap_or(("", ""));
-        let plural = match types.kind.as_str() {
-            "NetworkPolicy" => "networkpolicies".to_owned(),
-            "BackupRepository" => "backuprepositories".to_owned(),
-            "StorageClass" | "PriorityClass" => format!("{}es", types.kind.to_lowercase()),
-            kind => format!("{}s", kind.to_lowercase()),
+        let word = types.kind.to_lowercase();
+        let plural = match (word.strip_suffix('y'), word.ends_with("ss")) {
+            (Some(stem), _) if !stem.ends_with('a') => format!("{stem}ies"),
+            (_, true) => format!("{word}es"),
+            _ => format!("{word}s"),
         };
         let api = api(client, group, &types.kind, &plural, object.namespace().as_deref());
         api.patch(&object.name_any(), &PatchParams::apply("test").force(), &Patch::Apply(&document))
@@ -176,7 +190,5 @@ pub fn condition<'a>(object: &'a DynamicObject, kind: &str) -> &'a Value {
 
 /// A program of this workspace, which must have been built: `cargo build`.
 pub fn program(name: &str) -> PathBuf {
-    let path = root().join("target/debug").join(name);
-    assert!(path.exists(), "{} is not built: cargo build", path.display());
-    path
+    p861_tests::install::program(name).unwrap_or_else(|error| panic!("{error}"))
 }

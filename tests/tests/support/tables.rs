@@ -24,6 +24,9 @@ pub const HUB: Table = &[
 pub const ON_SITE: Table = &[
     ("nodes pods services persistentvolumeclaims persistentvolumes storageclasses.storage.k8s.io ingresses.networking.k8s.io", "list"),
     ("services services/proxy pods/log", "get"),
+    // A component of the base software, object by object.
+    ("configmaps persistentvolumeclaims cronjobs.batch horizontalpodautoscalers.autoscaling", "get"),
+    ("ingresses.networking.k8s.io poddisruptionbudgets.policy", "get"),
     ("nodes", "get patch"),
     ("pods/eviction", "create"),
     ("deployments.apps statefulsets.apps daemonsets.apps", "get list patch"),
@@ -37,7 +40,7 @@ pub const ON_SITE: Table = &[
     ("pods/exec pods/portforward", "get create"),
     ("jobs.batch", "get list create delete"),
     ("secrets", "get create patch delete"),
-    ("serviceaccounts", "create patch delete"),
+    ("serviceaccounts", "get create patch delete"),
 ];
 pub const MOVER_BACKUP: Table = &[("*", "list"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
 pub const MOVER_RESTORE: Table = &[("*", "get create patch delete escalate bind")];

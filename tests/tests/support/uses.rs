@@ -62,7 +62,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         "K" | "Kind" => return ours(),
         "DynamicObject" if file == "drive.rs" => return ours(),
         "DynamicObject" if file.starts_with("movers/") => "*",
-        "DynamicObject" if file == "effects/component.rs" => {
+        "DynamicObject" if file.starts_with("effects/component") => {
             let full = |(group, _, _, plural): (&str, &str, &str, &str)| if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
             return p861_core::platform::bundle::KINDS.map(full).to_vec();
         }
@@ -355,7 +355,7 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
                 perform(format!("operator/src/{}:{}", source.file, source.line(at)));
             }
         };
-        each("Controller::new(api", &mut |place| {
+        each("Controller::new(Api::<DeserializeGuard<D::Kind>>::all", &mut |place| {
             for (_, plural) in OURS {
                 all(Actor::Hub, &["list", "watch"], &format!("{plural}.{GROUP}"), &place);
             }
@@ -376,7 +376,7 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
         }
     }
     for (words, times) in [
-        ("Controller::new(api", 1),
+        ("Controller::new(Api::<DeserializeGuard<D::Kind>>::all", 1),
         ("Recorder::new(", 1),
         ("LeaseManagerBuilder::new(", 1),
         ("client.request_text(", 1),

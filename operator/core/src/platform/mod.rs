@@ -7,6 +7,7 @@ pub mod balance;
 pub mod bundle;
 pub mod certificate;
 pub mod desired;
+pub mod drift;
 pub mod facts;
 pub mod forecast;
 pub mod items;

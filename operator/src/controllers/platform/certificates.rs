@@ -22,6 +22,9 @@ use std::{
 
 /// How long what was read is believed.
 const BELIEVED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+/// And what ends so soon, or could not be read: somebody may be renewing it just now.
+const SOON: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
+const BELIEVED_SOON: jiff::SignedDuration = jiff::SignedDuration::from_secs(45);
 /// How long an API server may take to show its certificate.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,7 +37,9 @@ pub struct Certificates {
 impl Certificates {
     fn known(&self, key: &str, now: Timestamp) -> Option<std::result::Result<Timestamp, String>> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.get(key).filter(|(at, _)| now.duration_since(*at) < BELIEVED).map(|(_, expires)| expires.clone())
+        let lasts = |expires: &std::result::Result<Timestamp, String>| expires.as_ref().is_ok_and(|end| end.duration_since(now) > SOON);
+        let (at, expires) = read.get(key)?;
+        (now.duration_since(*at) < if lasts(expires) { BELIEVED } else { BELIEVED_SOON }).then(|| expires.clone())
     }
 
     fn learn(&self, key: String, now: Timestamp, expires: &std::result::Result<Timestamp, String>) {

@@ -1,15 +1,17 @@
-//! Components of the base software, as they are on a site: the version that is there, and whether it is well. Nothing here installs anything: that is the work of
-//! a ticket.
+//! Components of the base software, as they are on a site: the version that is there, and whether it is well. What is installed is kept as it was installed; to
+//! install another version is the work of a ticket.
 
 use super::inventory::resource;
 use crate::{
-    effects::component::installed,
+    context::Context,
+    effects::component::{installed, keep},
     error::{Error, Result, Tried as _},
     sites::pods,
 };
-use kube::{Api, Client, core::DynamicObject};
+use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
 use p861_core::platform::{bundle, facts::ComponentFacts};
 use p861_crds::{
+    District,
     names::COMPONENT_VERSION_ANNOTATION,
     platform::platform::{Component, NamespacedReference},
 };
@@ -17,10 +19,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What is seen of a component; none if it is not installed.
-pub async fn see(hub: &Client, district: &str, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
+pub async fn see(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
     let (seen, first) = match &component.helm_release {
         Some(release) => (helm_release(client, site, release).await?, release.namespace.clone()),
-        None => from_bundle(hub, district, client, site, component).await?,
+        None => from_bundle(context, district, client, site, component).await?,
     };
     let Some(mut facts) = seen else { return Ok(None) };
     for check in &component.health {
@@ -41,8 +43,16 @@ pub async fn see(hub: &Client, district: &str, client: &Client, site: &str, comp
 
 /// What we installed from a bundle, by the version that stands on its workloads: what was removed or changed behind our back is seen. With it the bundle's first
 /// namespace.
-async fn from_bundle(hub: &Client, district: &str, client: &Client, site: &str, component: &Component) -> Result<(Option<ComponentFacts>, String)> {
-    let record = installed(hub, district, &component.name, site).await?;
+async fn from_bundle(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<(Option<ComponentFacts>, String)> {
+    let namespace = district.hub_namespace();
+    // What can't be put right is said; it is seen all the same.
+    let kept = match keep(context, namespace, &district.name_any(), client, site, &component.name).await {
+        Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+        Err(error) => Some(format!("what was changed could not be put back: {error}")),
+        Ok(stubborn) if stubborn.is_empty() => None,
+        Ok(stubborn) => Some(format!("another hand changes it again and again: {}", stubborn.join(", "))),
+    };
+    let record = installed(&context.client, namespace, &component.name, site).await?;
     let workloads = bundle::workloads(&record.objects);
     let first = workloads.first().and_then(|workload| workload.namespace.clone()).unwrap_or_default();
     if record.version.is_empty() {
@@ -61,7 +71,7 @@ async fn from_bundle(hub: &Client, district: &str, client: &Client, site: &str, 
     } else if versions.len() > 1 {
         Some(format!("its workloads are of versions {}", versions.iter().cloned().collect::<Vec<_>>().join(" and ")))
     } else {
-        (!record.complete).then(|| format!("{} was not applied to its end", record.version))
+        kept.or_else(|| (!record.complete).then(|| format!("{} was not applied to its end", record.version)))
     };
     // All of it gone is not installed, whatever we remember.
     let installed = versions.pop_last();

@@ -3,6 +3,7 @@
 use crate::{
     controllers::site::is_ready,
     error::{Result, Tried as _},
+    sites::everything,
 };
 use k8s_openapi::{
     api::{
@@ -23,9 +24,6 @@ use p861_core::platform::{
     quota,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Objects that a page of a list holds.
-const PAGE: u32 = 500;
 
 /// What a site has.
 #[derive(Debug, Default)]
@@ -53,23 +51,6 @@ pub fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiReso
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
-/// Every object of a list, page by page.
-pub async fn everything<K>(api: &Api<K>, what: &str) -> Result<Vec<K>>
-where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let mut all = Vec::new();
-    let mut parameters = ListParams::default().limit(PAGE);
-    loop {
-        let page = api.list(&parameters).await.tried(|| format!("list {what}"))?;
-        all.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = ListParams::default().limit(PAGE).continue_token(&token),
-            None => return Ok(all),
-        }
-    }
-}
-
 /// Objects of a kind that the site may not serve; none if it doesn't.
 pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Vec<DynamicObject>>> {
     match Api::<DynamicObject>::all_with(client.clone(), resource).list(&ListParams::default()).await {
@@ -82,12 +63,12 @@ pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Ve
 /// Reads everything.
 pub async fn read(client: &Client) -> Result<Inventory> {
     let mut inventory = Inventory::default();
-    let nodes = everything(&Api::<Node>::all(client.clone()), "the nodes").await?;
-    let pods = everything(&Api::<Pod>::all(client.clone()), "the pods").await?;
-    let claims = everything(&Api::<PersistentVolumeClaim>::all(client.clone()), "the claims").await?;
-    let classes = everything(&Api::<StorageClass>::all(client.clone()), "the storage classes").await?;
-    let namespaces = everything(&Api::<Namespace>::all(client.clone()), "the namespaces").await?;
-    let ingresses = everything(&Api::<Ingress>::all(client.clone()), "the ingresses").await?;
+    let nodes = everything(&Api::<Node>::all(client.clone()), || "the nodes".into()).await?;
+    let pods = everything(&Api::<Pod>::all(client.clone()), || "the pods".into()).await?;
+    let claims = everything(&Api::<PersistentVolumeClaim>::all(client.clone()), || "the claims".into()).await?;
+    let classes = everything(&Api::<StorageClass>::all(client.clone()), || "the storage classes".into()).await?;
+    let namespaces = everything(&Api::<Namespace>::all(client.clone()), || "the namespaces".into()).await?;
+    let ingresses = everything(&Api::<Ingress>::all(client.clone()), || "the ingresses".into()).await?;
     let mut asked: BTreeMap<String, Amounts> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| is_alive(pod)) {
         let requests = |resource: &str| pod_amount(pod, resource, false);
@@ -141,8 +122,8 @@ pub async fn read(client: &Client) -> Result<Inventory> {
 }
 
 async fn admission_policies(client: &Client) -> Result<BTreeMap<String, bool>> {
-    let policies = everything(&Api::<ValidatingAdmissionPolicy>::all(client.clone()), "the admission policies").await?;
-    let bindings = everything(&Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()), "the admission policies' bindings").await?;
+    let policies = everything(&Api::<ValidatingAdmissionPolicy>::all(client.clone()), || "the admission policies".into()).await?;
+    let bindings = everything(&Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()), || "the admission policies' bindings".into()).await?;
     let bound: BTreeSet<&str> = bindings.iter().map(|binding| binding.spec.policy_name.as_str()).collect();
     Ok(policies.iter().map(|policy| (policy.name_any(), bound.contains(policy.name_any().as_str()))).collect())
 }

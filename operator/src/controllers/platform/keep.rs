@@ -1,7 +1,7 @@
 //! Keeps what ought to be on a site: made if it is absent, set right if it has drifted, removed if it is not wanted any more. What does not carry our label is
 //! never touched.
 
-use super::inventory::{everything, resource};
+use super::inventory::resource;
 use crate::{
     context::Context,
     controllers::is_allotted,
@@ -194,9 +194,10 @@ impl Keeper<'_> {
     /// The quotas of ours that are there, for what the API server counts itself.
     pub async fn quota_usage(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
         let resource = resource("", "v1", "ResourceQuota", "resourcequotas");
-        let quotas = everything(&Api::<DynamicObject>::all_with(self.client.clone(), &resource), "the quotas").await?;
+        let ours = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
+        let quotas = Api::<DynamicObject>::all_with(self.client.clone(), &resource).list(&ours).await.tried(|| format!("list the quotas on {}", self.site))?.items;
         let mut usage: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-        for quota in quotas.iter().filter(|quota| quota.labels().get(PLATFORM_LABEL).is_some_and(|owner| *owner == self.district.name_any())) {
+        for quota in &quotas {
             let used: BTreeMap<String, String> =
                 quota.data.pointer("/status/used").cloned().and_then(|used| serde_json::from_value(used).ok()).unwrap_or_default();
             usage.entry(quota.namespace().unwrap_or_default()).or_default().extend(used);

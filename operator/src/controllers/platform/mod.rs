@@ -14,7 +14,7 @@ mod probes;
 mod quotas;
 mod sight;
 
-use super::{all, district_of, refuse_foreign_namespaces};
+use super::{known_district, refuse_foreign_namespaces};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
@@ -116,7 +116,7 @@ impl Drive for PlatformDriver {
 impl PlatformDriver {
     /// Keeps what ought to be on every site, and sees how it stands.
     async fn observe(&self, context: &Context, platform: &Platform, namespace: &str, now: Timestamp) -> Result<(District, Option<PlatformProfileSpec>, Facts)> {
-        let district = district_of(&context.client, namespace).await?;
+        let district = known_district(context, namespace).await?;
         if platform.name_any() != district.name_any() {
             return Err(Error::invalid(
                 "Invalid",
@@ -124,7 +124,7 @@ impl PlatformDriver {
             ));
         }
         let profile = profile_of(context, &district).await?;
-        let applications: Vec<Application> = all(&context.client, namespace).await?;
+        let applications: Vec<Application> = context.known.of(namespace).await?;
         let places = places(&district, &applications);
         let mut facts = Facts {
             applications: applications.iter().map(application_facts).collect(),
@@ -213,7 +213,7 @@ async fn profile_of(context: &Context, district: &District) -> Result<Option<Pla
 }
 
 async fn repositories(context: &Context, platform: &Platform, namespace: &str) -> Result<Vec<RepositoryFacts>> {
-    let there: Vec<BackupRepository> = all(&context.client, namespace).await?;
+    let there: Vec<BackupRepository> = context.known.of(namespace).await?;
     let bytes = |text: &p861_crds::common::Quantity| quota::read("requests.storage", &text.0);
     let one = |name: &String| {
         let Some(found) = there.iter().find(|repository| repository.name_any() == *name) else {

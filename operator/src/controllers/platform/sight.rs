@@ -97,7 +97,7 @@ impl Look<'_> {
     async fn components(&self) -> Result<BTreeMap<String, ComponentFacts>> {
         let mut all = BTreeMap::new();
         for component in &self.platform.spec.base_software.components {
-            if let Some(facts) = components::see(&self.context.client, &self.district.hub_namespace(), self.client, self.site, component).await? {
+            if let Some(facts) = components::see(self.context, self.district, self.client, self.site, component).await? {
                 all.insert(component.name.clone(), facts);
             }
         }

@@ -1,13 +1,13 @@
 //! A change's steps: compiled while they wait, begun when the ticket says so, carried on until they have ended, whatever becomes of the ticket.
 
-use super::super::{active_site, backup, districts, is_allotted, named};
+use super::super::{active_site, backup, is_allotted, named};
 use crate::{
     context::Context,
     effects::{self, silence},
-    error::{Category, Error, Result, Tried as _},
+    error::{Category, Error, Result},
     runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
-use kube::{Api, Resource as _, ResourceExt as _, api::ListParams, core::DeserializeGuard};
+use kube::{Resource as _, ResourceExt};
 use p861_core::{
     engine::{Outcome, Plan},
     maintenance::{
@@ -148,7 +148,7 @@ fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<p86
 
 async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change) -> Result<Plan<Action>> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
-    let district = districts(&context.client).await?.into_iter().find(|district| district.hub_namespace() == namespace);
+    let district = context.known.pick(|district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?.pop();
     let of_district =
         |what: &str| Error::invalid("DistrictMissing", format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
     let mut applications = Vec::new();
@@ -212,8 +212,8 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
 
 /// The district's sites as it lists them; for a ticket of the city, all of them.
 async fn sites_for(context: &Context, district: Option<&District>) -> Result<Vec<Site>> {
-    let listed = Api::<DeserializeGuard<Site>>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?;
-    let all: Vec<Site> = listed.items.into_iter().filter_map(|guard| guard.0.ok()).collect();
+    let mut all = context.known.pick(|site: &Site| Some(site.clone())).await?;
+    all.sort_by_key(ResourceExt::name_any);
     Ok(match district {
         Some(district) => district.spec.sites.iter().filter_map(|site| all.iter().find(|known| known.name_any() == site.site_ref.name).cloned()).collect(),
         None => all,

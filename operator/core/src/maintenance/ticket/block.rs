@@ -6,7 +6,7 @@ use p861_crds::{
     Application, Backup, Drill, MaintenanceTicket, RecoveryPlan,
     maintenance::{
         change::Change,
-        ticket::{Affected, AlertState, TicketAlert},
+        ticket::{Affected, AlertState, TicketAlert, TicketPhase},
         window::ChangeClass,
     },
     names::TICKET_LABEL,
@@ -172,6 +172,23 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
         }
     }
     found
+}
+
+/// The change under way, if any, that keeps a drill of these applications on this site from starting: a drill measures what stands still.
+pub fn change_under_way<'a>(tickets: &'a [MaintenanceTicket], applications: &[&str], site: &str) -> Option<&'a MaintenanceTicket> {
+    // One that is suspended in the middle of its steps is under way all the same.
+    let works = |ticket: &&MaintenanceTicket| {
+        ticket.status.as_ref().is_some_and(|status| {
+            matches!(status.phase, Some(TicketPhase::InProgress | TicketPhase::Verifying)) || status.work_phase.is_some_and(|phase| !phase.is_end())
+        })
+    };
+    let touches = |ticket: &&MaintenanceTicket| {
+        let affects = &ticket.spec.affects;
+        let drained = ticket.spec.change.as_ref().and_then(|change| change.work.drain_node.as_ref()).map(|drain| drain.site_ref.name.as_str());
+        affects.application_refs.iter().any(|application| applications.contains(&application.name.as_str()))
+            || affects.site_refs.iter().map(|site| site.name.as_str()).chain(drained).any(|theirs| theirs == site)
+    };
+    tickets.iter().filter(|ticket| ticket.spec.change.is_some()).find(|ticket| works(ticket) && touches(ticket))
 }
 
 fn named(name: Option<&str>) -> &str {

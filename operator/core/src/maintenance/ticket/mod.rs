@@ -7,6 +7,6 @@ mod facts;
 pub mod life;
 mod verdicts;
 
-pub use block::{Access, Block, BlockReason};
+pub use block::{Access, Block, BlockReason, change_under_way};
 pub use decide::{Decision, Happened, decide, plan_digest, required_approvals, still_agreed};
 pub use facts::{Asks, Facts, Work, WorkRun};

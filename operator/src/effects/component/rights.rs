@@ -1,0 +1,112 @@
+//! The right to write a component's objects: given in its namespaces for the time of an installation, and taken away with it.
+
+use crate::{
+    context::Context,
+    effects::Effect,
+    error::{Error, Result, Tried as _, is_not_found},
+};
+use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Namespace, rbac::v1::RoleBinding};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use p861_crds::names::{DISTRICT_LABEL, FIELD_MANAGER};
+use serde_json::json;
+use std::{collections::BTreeSet, time::Duration};
+
+/// The role that is given for the time of the step.
+const INSTALLER: &str = "p861-site-installer";
+/// A right that was just given may not be known at once: so often, so long apart, is it asked for.
+const ASKED: usize = 20;
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// Runs something with the right to write a component's objects in these namespaces, which are made if they aren't there. However it ends, the right does not
+/// outlive it; what a crash leaves of it, the end of the work takes away.
+pub async fn with_right<F: Future<Output = Result<()>>>(
+    client: &Client,
+    site: &str,
+    spaces: &BTreeSet<String>,
+    district: &str,
+    component: &str,
+    act: impl Fn() -> F,
+) -> Result<()> {
+    make_room(client, site, spaces, district).await?;
+    let binding = binding(component);
+    let mut result = give_right(client, site, spaces, &binding).await;
+    if result.is_ok() {
+        for _ in 0..ASKED {
+            result = act().await;
+            let unknown_yet = matches!(&result, Err(Error::Kube { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403));
+            if !unknown_yet {
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+    take_right(client, site, spaces, &binding).await?;
+    result
+}
+
+/// Takes back the right wherever it was left.
+pub async fn end(context: &Context, site: &str, component: &str) -> Result<Effect> {
+    let client = context.sites.client(site).await?;
+    let name = binding(component);
+    let bindings: Api<RoleBinding> = Api::all(client.clone());
+    let left =
+        bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.tried(|| format!("list what is bound as {name} on {site}"))?;
+    let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).collect();
+    take_right(&client, site, &spaces, &name).await?;
+    Ok(Effect::Done(json!({"left": spaces})))
+}
+
+fn binding(component: &str) -> String {
+    format!("p861-install-{component}")
+}
+
+/// The district's namespaces that aren't there yet.
+async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    for name in spaces {
+        if namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?.is_none() {
+            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district}}});
+            namespaces
+                .patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+                .await
+                .tried(|| format!("make namespace {name} on {site}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives this client's own account the right to write there.
+async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
+    let review: SelfSubjectReview =
+        Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| format!("ask {site} who we are"))?;
+    let who = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
+    let subject = match who.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
+        None => json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": who}),
+    };
+    for space in spaces {
+        let document = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": INSTALLER}, "subjects": [subject],
+        });
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), space);
+        bindings
+            .patch(binding, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+            .await
+            .tried(|| format!("bind {INSTALLER} in {space} on {site}"))?;
+    }
+    Ok(())
+}
+
+async fn take_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
+    for space in spaces {
+        match Api::<RoleBinding>::namespaced(client.clone(), space).delete(binding, &DeleteParams::default()).await {
+            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("unbind {INSTALLER} in {space} on {site}")),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! The two pages for newcomers, typed word for word on the sites that the demo leaves up.
+
+use p861_testbed::bed::{BedError, Result};
+use p861_tests::install::program;
+use p861_tests::rooms;
+use p861_tests::scenes::{Scene, demand};
+use p861_tests::stage::{DISTRICT, read};
+use p861_tests::{Look as _, Stage};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+pub const SCENES: &[Scene] = &[
+    ("the page of a district's first day does what it says, word for word", first_day),
+    ("the page of a first night on duty does what it says, word for word", first_night),
+];
+
+fn first_day(stage: &Stage) -> Result<()> {
+    // What the demo has done before.
+    rooms::declare_platform(stage)?;
+    let said = typed(stage, "docs/FIRST-DAY.md")?;
+    demand(said.contains("Closed") && said.contains("bulletin"), || format!("the change was not closed: {said}"))?;
+    demand(said.contains("yes\nno\n"), || format!("what may be seen: {said}"))
+}
+
+fn first_night(stage: &Stage) -> Result<()> {
+    stage.route_alerts()?;
+    let said = typed(stage, "docs/FIRST-NIGHT.md")?;
+    demand(said.contains("P861DrillFailed") && said.contains("mains cut") && said.contains("Closed"), || format!("the ticket's life: {said}"))?;
+    // The stage as it was.
+    stage.delete("dutyroster", "night")?;
+    stage.delete("platform", DISTRICT)?;
+    for site in [stage.primary()?, stage.standby()?] {
+        site.kubectl(&["delete", "namespace", "shinan-bulletin", "--ignore-not-found", "--timeout=110s"])?;
+    }
+    let left = stage.standby()?.get(&["--namespace", DISTRICT, "platforms"])?;
+    demand(left["items"].as_array().is_some_and(Vec::is_empty), || format!("{left}"))
+}
+
+/// Types the commands of a page in one shell, and gives everything that was said. The first that fails ends it.
+fn typed(stage: &Stage, page: &str) -> Result<String> {
+    let script = stage.folder().join("page.sh");
+    let text = format!("set -euo pipefail\n{}", commands(&read(page)?));
+    fs::write(&script, &text).map_err(|source| BedError::Io { path: script.clone(), source })?;
+    let programs = [program("p861")?.parent().map(Path::to_owned), stage.bed.components.kubectl.parent().map(Path::to_owned)];
+    let path = programs.iter().flatten().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
+    let mut command = Command::new("bash");
+    command.arg("-x").arg(&script).env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
+    command.env("KUBECONFIG", stage.standby()?.kubeconfig()).env("P861_LANG", "en").stdin(Stdio::null());
+    let output = command.output().map_err(|error| BedError::Refused(format!("bash could not be started: {error}")))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let beside = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(said) } else { Err(BedError::Refused(format!("{page} ended with {}\n{said}\n{beside}", output.status))) }
+}
+
+/// What stands in a page's blocks of shell commands.
+fn commands(page: &str) -> String {
+    let (mut lines, mut open) = (Vec::new(), false);
+    for line in page.lines() {
+        match (open, line) {
+            (false, "```sh") => open = true,
+            (true, "```") => open = false,
+            (true, command) => lines.push(command),
+            (false, _) => {}
+        }
+    }
+    lines.join("\n") + "\n"
+}

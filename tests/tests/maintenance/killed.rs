@@ -1,0 +1,190 @@
+//! The operator is killed again and again while a change is at work: nothing is done twice, and no silence or cordon outlives it.
+
+use crate::{
+    stage::{DISTRICT, api, is, namespace, object},
+    support::{
+        lone::{Lone, SYSTEM},
+        monitors::Monitors,
+        operator::{Operator, apply, mover_rights},
+    },
+};
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// How long one operator may take until its change is one record further.
+const FURTHER: Duration = Duration::from_secs(120);
+/// A change of so few steps has no more records than this.
+const MOST_RECORDS: usize = 60;
+/// How long the operator lives before it is looked at.
+const MOMENT: Duration = Duration::from_millis(4);
+const TICKET: &str = "new-disk";
+
+fn manifest(alertmanager: &str, folder: &std::path::Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"
+{{apiVersion: v1, kind: Namespace, metadata: {{name: shinan-forms}}}}
+---
+{{apiVersion: v1, kind: ConfigMap, metadata: {{name: one, namespace: shinan-forms}}, data: {{text: some}}}}
+---
+{{apiVersion: platform861.io/v1alpha1, kind: Site, metadata: {{name: here}}, spec: {{failureDomain: here, access: {{inCluster: {{}}}}, monitoring: {{alertmanager: {{url: "{alertmanager}"}}}}}}}}
+---
+{{apiVersion: platform861.io/v1alpha1, kind: Site, metadata: {{name: there}}, spec: {{failureDomain: there, access: {{kubeconfig: {{secretRef: {{name: site-there}}}}}}}}}}
+---
+{{apiVersion: platform861.io/v1alpha1, kind: District, metadata: {{name: shinan}}, spec: {{code: "370202", names: {{en: Shinan}}, sites: [{{siteRef: {{name: here}}, role: Primary}}, {{siteRef: {{name: there}}, role: Standby}}]}}}}
+---
+{{apiVersion: platform861.io/v1alpha1, kind: BackupRepository, metadata: {{name: folder, namespace: shinan}}, spec: {{failureDomain: there, folder: {{path: "{folder}"}}, encryption: {{keySecretRef: {{name: key}}}}}}}}
+---
+{{apiVersion: platform861.io/v1alpha1, kind: Application, metadata: {{name: forms, namespace: shinan}}, spec: {{names: {{en: Forms}}, department: any, namespaces: [shinan-forms]}}}}
+"#
+    )
+}
+
+/// The records of the change's journal.
+async fn records(client: &Client) -> Vec<Value> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), DISTRICT);
+    let all = maps.list(&ListParams::default()).await.expect("ConfigMaps").items;
+    let journal = all.into_iter().find(|map| map.metadata.name.as_deref().is_some_and(|name| name.starts_with(&format!("{TICKET}-journal"))));
+    let text = journal.and_then(|map| map.data?.remove("journal.jsonl")).unwrap_or_default();
+    text.lines().filter(|line| !line.trim().is_empty()).map(|line| serde_json::from_str(line).expect("a record")).collect()
+}
+
+async fn ticket(client: &Client) -> DynamicObject {
+    api(client, "MaintenanceTicket", DISTRICT).get(TICKET).await.expect("the ticket")
+}
+
+/// Silences of Alertmanager that are in force.
+fn silences(monitors: &Monitors) -> Vec<Value> {
+    let all: Value = serde_json::from_str(&monitors.alertmanager("GET", "/api/v2/silences")).expect("JSON");
+    all.as_array().into_iter().flatten().filter(|silence| silence["status"]["state"] == "active").cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_operator_is_killed_at_every_step_is_done_once_and_leaves_nothing() {
+    // Where there are no nodes, movers are children of the operator; so the node is another site's.
+    let (server, there) = (Lone::start_with_charts(), Lone::bare());
+    let client = server.client(None).await;
+    namespace(&client, DISTRICT).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let monitors = Monitors::start("127.0.0.1:9", "here", "none");
+    apply(&client, &mover_rights()).await;
+    apply(&client, &manifest(&monitors.alertmanager_url(), folder.path())).await;
+    let kubeconfig = std::fs::read_to_string(there.kubeconfig()).expect("a kubeconfig");
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "site-there", "namespace": SYSTEM}, "stringData": {"kubeconfig": kubeconfig}});
+    apply(&client, &secret.to_string()).await;
+    let elsewhere = there.client(None).await;
+    apply(&elsewhere, "{apiVersion: v1, kind: Node, metadata: {name: node-1}}").await;
+    let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(elsewhere);
+    nodes.patch_status("node-1", &PatchParams::default(), &Patch::Merge(json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}))).await.expect("ready");
+    let operator = Operator::start(&server);
+    for (kind, name) in [("backuprepository", "folder"), ("application", "forms")] {
+        server.kubectl(&["wait", "--namespace", DISTRICT, kind, name, "--for=condition=Ready", "--timeout=90s"]).unwrap_or_else(|error| panic!("{error}\n{}", operator.said()));
+    }
+    end(&client, operator).await;
+    // An emergency waits for no window.
+    let spec = json!({"type": "Change", "title": {"en": "Replace a disk"}, "impact": "Low", "urgency": "Low", "requestedBy": "administrator",
+        "affects": {"applicationRefs": [{"name": "forms"}], "siteRefs": [{"name": "there"}]},
+        "change": {"class": "Emergency", "work": {"drainNode": {"siteRef": {"name": "there"}, "nodeName": "node-1"}}}});
+    api(&client, "MaintenanceTicket", DISTRICT).create(&PostParams::default(), &object("MaintenanceTicket", DISTRICT, TICKET, spec)).await.expect("created");
+
+    let mut known = 0;
+    let (mut kills, mut approved, mut answered) = (0, false, false);
+    while !over(&ticket(&client).await) {
+        let operator = Operator::start_waiting(&server, "127.0.0.1:0");
+        let since = Instant::now();
+        loop {
+            // It lives from moment to moment, so that it gets no further than a step or two before it is looked at.
+            send(&operator, Signal::CONT);
+            tokio::time::sleep(MOMENT).await;
+            send(&operator, Signal::STOP);
+            // That it took the run over is a record too, and no progress.
+            let further = records(&client).await.iter().filter(|record| record["event"]["type"] != "Claimed").count();
+            let (now, seen) = (further, ticket(&client).await);
+            if now > known || over(&seen) {
+                known = now;
+                break;
+            }
+            if !approved && seen.data["status"]["planDigest"].is_string() {
+                approve(&server.client(Some(("shift-leader-a", &["system:masters"]))).await, &seen).await;
+                approved = true;
+            }
+            let steps = seen.data["status"]["currentSteps"].as_array().into_iter().flatten();
+            if !answered && steps.clone().any(|step| step["id"] == "work/hands" && step["phase"] == "WaitingForPerson") {
+                done(&client).await;
+                answered = true;
+            }
+            assert!(since.elapsed() < FURTHER, "after {kills} kills and {known} records: {}\n{}", seen.data["status"], operator.said());
+        }
+        assert!(known < MOST_RECORDS, "{:#?}", records(&client).await);
+        end(&client, operator).await;
+        kills += 1;
+    }
+    // One more sees to what the last one left.
+    let operator = Operator::start_waiting(&server, "127.0.0.1:0");
+    let since = Instant::now();
+    loop {
+        let seen = ticket(&client).await;
+        if is(&serde_json::to_value(&seen).expect("a value"), "Succeeded", "True", seen_reason(&seen)) && seen.data["status"]["phase"] == "Closed" {
+            break;
+        }
+        assert!(since.elapsed() < FURTHER && seen.data["status"]["phase"] != "RolledBack", "{}\n{}", seen.data["status"], operator.said());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    assert!(kills >= 7, "only {kills} kills for eight steps: the change went on without being disturbed");
+    let mut done: BTreeMap<String, usize> = BTreeMap::new();
+    for record in records(&client).await.iter().filter(|record| record["event"]["type"] == "Done") {
+        *done.entry(record["step"].as_str().expect("a step").to_owned()).or_default() += 1;
+    }
+    assert!(done.values().all(|times| *times == 1), "{done:?}");
+    for step in ["backup/forms", "silence/here", "work/cordon", "work/drain", "work/hands", "work/uncordon", "unsilence/here"] {
+        assert!(done.contains_key(step), "{step} was not done: {done:?}");
+    }
+    let backups = api(&client, "Backup", DISTRICT).list(&ListParams::default()).await.expect("backups").items;
+    assert_eq!(backups.len(), 1, "one backup of the one application");
+    assert_eq!(backups[0].data["status"]["phase"], "Succeeded");
+    let node = nodes.get("node-1").await.expect("the node");
+    assert!(node.spec.as_ref().and_then(|spec| spec.unschedulable) != Some(true) && node.metadata.annotations.unwrap_or_default().keys().all(|key| !key.contains("cordoned")));
+    assert_eq!(silences(&monitors), Vec::<Value>::new());
+}
+
+/// A power cut. The lease of one that was killed runs out; here it goes with it, so that the test is not a test of patience.
+async fn end(client: &Client, operator: Operator) {
+    operator.kill();
+    let leases: Api<Lease> = Api::namespaced(client.clone(), SYSTEM);
+    let _ = leases.delete("p861-operator", &DeleteParams::default()).await;
+}
+
+fn send(operator: &Operator, signal: Signal) {
+    let id = i32::try_from(operator.id).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(id, signal).expect("it runs");
+}
+
+fn over(ticket: &DynamicObject) -> bool {
+    matches!(ticket.data["status"]["phase"].as_str(), Some("Closed" | "RolledBack" | "Cancelled"))
+}
+
+fn seen_reason(ticket: &DynamicObject) -> &str {
+    let conditions = ticket.data["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().find(|condition| condition["type"] == "Succeeded").and_then(|condition| condition["reason"].as_str()).unwrap_or_default()
+}
+
+async fn approve(client: &Client, ticket: &DynamicObject) {
+    let status = &ticket.data["status"];
+    let spec = json!({"subjectRef": {"kind": "MaintenanceTicket", "name": TICKET, "uid": ticket.metadata.uid}, "purpose": "Start", "digest": status["planDigest"], "decision": "Approved", "approver": "shift-leader-a"});
+    api(client, "Approval", DISTRICT).create(&PostParams::default(), &object("Approval", DISTRICT, "agreed", spec)).await.expect("approved");
+}
+
+async fn done(client: &Client) {
+    let patch = json!({"spec": {"actions": [{"action": "Done", "by": "administrator"}]}});
+    api(client, "MaintenanceTicket", DISTRICT).patch(TICKET, &PatchParams::default(), &Patch::Merge(patch)).await.expect("said");
+}

@@ -1,0 +1,411 @@
+//! What happens in the night, alert by alert, and what the runbook of the same name says to do about it.
+
+use super::night::{CLOSED_PORT, DISTRICT, Night};
+use crate::support::{
+    lone::SYSTEM,
+    operator::{Operator, api},
+    root,
+};
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use p861_core::platform::forecast::{Row, Sample};
+use p861_crds::platform::profile::{DemandResource, Layer};
+use p861_testbed::services::http;
+use serde_json::{Value, json};
+use std::fs;
+
+type Act = for<'a> fn(&'a mut Night) -> LocalBoxFuture<'a, ()>;
+
+/// A cause of an alert, and its end.
+pub struct Cause {
+    pub alert: &'static str,
+    pub happens: Act,
+    pub mitigated: Act,
+}
+
+/// Nothing of its own: it follows from another's cause, or ends with it.
+fn follows(_: &mut Night) -> LocalBoxFuture<'_, ()> {
+    async {}.boxed_local()
+}
+
+/// Every cause, in the order in which they happen and are seen to.
+pub fn all() -> Vec<Cause> {
+    let cause = |alert, happens: Act, mitigated: Act| Cause { alert, happens, mitigated };
+    vec![
+        cause("P861MessagesUndelivered", |n| messages(n).boxed_local(), |n| messages_mended(n).boxed_local()),
+        cause("P861PeopleUnreachable", follows, |n| people_tested(n).boxed_local()),
+        cause("P861AlertsNotArriving", |n| heartbeat(n).boxed_local(), |n| heartbeat_mended(n).boxed_local()),
+        cause("P861DutyUncovered", |n| gap_in_duty(n).boxed_local(), |n| gap_filled(n).boxed_local()),
+        cause("P861SiteUnreachable", |n| far_refuses(n).boxed_local(), |n| far_mended(n).boxed_local()),
+        cause("P861SiteNodesNotReady", |n| node(n, "False").boxed_local(), |n| node(n, "True").boxed_local()),
+        cause("P861RepositoryNotReady", |n| wrong_key(n).boxed_local(), |n| right_key(n).boxed_local()),
+        cause("P861RepositoryDamaged", |n| damage(n).boxed_local(), |n| damage_mended(n).boxed_local()),
+        // The restore of what is damaged fails.
+        cause("P861RunFailed", follows, follows),
+        cause("P861BackupFailed", |n| volume(n).boxed_local(), |n| volume_gone(n).boxed_local()),
+        cause("P861BackupOverdue", |n| late(n).boxed_local(), |n| in_time(n).boxed_local()),
+        // The plan's only drill is of long ago.
+        cause("P861DrillOverdue", follows, follows),
+        cause("P861CleanUpFailed", |n| stuck_drill(n).boxed_local(), follows),
+        cause("P861DrillFailed", |n| failed_drill(n).boxed_local(), |n| good_drill(n).boxed_local()),
+        cause("P861PlatformLayerMissing", |n| platform(n).boxed_local(), |n| class_made(n).boxed_local()),
+        cause("P861CertificateExpiring", |n| certificate(n, 5).boxed_local(), |n| certificate(n, 90).boxed_local()),
+        // Its layer is weak because of the certificate.
+        cause("P861PlatformLayerWeak", follows, follows),
+        cause("P861PlatformFull", follows, |n| strengthened(n).boxed_local()),
+        cause("P861PlatformRunsShort", follows, follows),
+        cause("P861InvalidObject", |n| older_object(n).boxed_local(), |n| older_object_gone(n).boxed_local()),
+        cause("P861ReconcileErrors", |n| rights_taken(n).boxed_local(), |n| rights_back(n).boxed_local()),
+        cause("P861AlertPostsRefused", |n| stranger(n).boxed_local(), follows),
+        cause("P861TicketOverdue", |n| clocks(n).boxed_local(), |n| all_acknowledged(n).boxed_local()),
+    ]
+}
+
+/// What can only happen when all else is over: without an operator nothing is seen to.
+pub fn last() -> Vec<Cause> {
+    vec![
+        Cause { alert: "P861OperatorDown", happens: |n| operator_ends(n).boxed_local(), mitigated: follows },
+        Cause { alert: "P861NoLeader", happens: |n| no_leader(n).boxed_local(), mitigated: |n| lease_allowed(n).boxed_local() },
+    ]
+}
+
+/// The messenger of the duty does not answer; today's test message is due.
+async fn messages(night: &mut Night) {
+    let patch = json!({"spec": {"testMessageAt": "00:00", "channels": [{"name": "message", "webhook": {"urlSecretRef": {"name": "duty-webhook"}}}]}});
+    night.merge("DutyRoster", "dutyrosters", "a-day", patch).await;
+}
+
+async fn messages_mended(night: &mut Night) {
+    assert!(night.p861(DISTRICT, &["duty", "now"]).contains("li"), "who is on duty");
+    let url = receiver().await;
+    assert_eq!(night.secret(DISTRICT, "duty-webhook", "url", &url).await, CLOSED_PORT);
+}
+
+/// The test is sent again in the minute to come.
+async fn people_tested(night: &mut Night) {
+    let soon = (Timestamp::now() + SignedDuration::from_secs(60)).to_zoned(TimeZone::get("Asia/Shanghai").expect("a zone"));
+    night.merge("DutyRoster", "dutyrosters", "a-day", json!({"spec": {"testMessageAt": soon.strftime("%H:%M").to_string()}})).await;
+}
+
+/// A heartbeat is expected, and no Prometheus has its rule.
+async fn heartbeat(night: &mut Night) {
+    night.merge("DutyRoster", "dutyrosters", "a-day", json!({"spec": {"heartbeat": {"alertName": "Watchdog", "maxSilence": "20s"}}})).await;
+}
+
+async fn heartbeat_mended(night: &mut Night) {
+    night.monitors.rules("watchdog.yaml", "groups: [{name: heartbeat, rules: [{alert: Watchdog, expr: vector(1)}]}]\n");
+}
+
+async fn gap_in_duty(night: &mut Night) {
+    let rotation = json!({"name": "minute", "start": "00:00", "end": "00:01", "startDate": "2026-01-01", "people": ["wu"]});
+    let spec = json!({"people": [{"name": "wu"}], "levels": [{"name": "duty", "rotations": [rotation]}]});
+    night.apply(&json!({"apiVersion": "platform861.io/v1alpha1", "kind": "DutyRoster", "metadata": {"name": "b-night", "namespace": DISTRICT}, "spec": spec}).to_string()).await;
+}
+
+async fn gap_filled(night: &mut Night) {
+    night.p861(DISTRICT, &["ticket", "list"]);
+    let levels = json!([{"name": "duty", "rotations": [{"name": "always", "people": ["wu"]}]}]);
+    night.merge("DutyRoster", "dutyrosters", "b-night", json!({"spec": {"levels": levels}})).await;
+}
+
+/// The token that the hub has for the site is none any more.
+async fn far_refuses(night: &mut Night) {
+    let right = fs::read_to_string(night.far.kubeconfig()).expect("a kubeconfig");
+    let wrong = right.replace("lone-administrator", "expired");
+    assert_ne!(right, wrong, "the kubeconfig has another form");
+    night.secret(SYSTEM, "site-far", "kubeconfig", &wrong).await;
+}
+
+async fn far_mended(night: &mut Night) {
+    let right = fs::read_to_string(night.far.kubeconfig()).expect("a kubeconfig");
+    night.secret(SYSTEM, "site-far", "kubeconfig", &right).await;
+}
+
+async fn node(night: &mut Night, ready: &str) {
+    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(night.client.clone());
+    let status = json!({"status": {"conditions": [{"type": "Ready", "status": ready}]}});
+    nodes.patch_status("node-2", &PatchParams::default(), &Patch::Merge(status)).await.expect("a node's status");
+}
+
+async fn wrong_key(night: &mut Night) {
+    let right = night.secret(DISTRICT, "vault-key", "password", "somebody thought it should be changed").await;
+    night.kept.insert("vault-key", right);
+}
+
+async fn right_key(night: &mut Night) {
+    let right = night.kept.remove("vault-key").expect("it was kept");
+    night.secret(DISTRICT, "vault-key", "password", &right).await;
+}
+
+/// What was saved of the ledger is gone from the disk, and somebody wants to look at it.
+async fn damage(night: &mut Night) {
+    fs::rename(night.path("attic/data"), night.path("taken")).expect("moved away");
+    let backups = night.ours("Backup", "backups").list(&ListParams::default()).await.expect("backups").items;
+    let of_ledger = backups.into_iter().find(|backup| backup.data["spec"]["applicationRef"]["name"] == "ledger").and_then(|backup| backup.metadata.name);
+    let backup = of_ledger.expect("a backup of ledger");
+    let spec = json!({"source": {"backupRef": {"name": backup}}, "target": {"namespaceMappings": [{"from": "shinan-ledger", "to": "shinan-look"}]}, "requestedBy": "administrator"});
+    night.apply(&json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Restore", "metadata": {"name": "look", "namespace": DISTRICT}, "spec": spec}).to_string()).await;
+    night.kept.insert("damaged", backup);
+}
+
+async fn damage_mended(night: &mut Night) {
+    let _ = fs::remove_dir_all(night.path("attic/data"));
+    fs::rename(night.path("taken"), night.path("attic/data")).expect("put back");
+    night.p861(DISTRICT, &["backup", "now", "ledger", "--repository", "attic"]);
+    let damaged = night.kept.remove("damaged").expect("it was kept");
+    night.ours("Backup", "backups").delete(&damaged, &DeleteParams::default()).await.expect("deleted");
+}
+
+/// A volume that no mover can reach: there is no node that it is on.
+async fn volume(night: &mut Night) {
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "any", "resources": {"requests": {"storage": "1Gi"}}});
+    night.apply(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "files", "namespace": "shinan-volume"}, "spec": spec}).to_string()).await;
+    let spec = json!({"applicationRef": {"name": "volume"}, "repositoryRef": {"name": "cellar"}, "requestedBy": "administrator"});
+    night.apply(&json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": "of-volume", "namespace": DISTRICT}, "spec": spec}).to_string()).await;
+}
+
+async fn volume_gone(night: &mut Night) {
+    let claims = api(&night.client, "", "PersistentVolumeClaim", "persistentvolumeclaims", Some("shinan-volume"));
+    claims.patch("files", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"finalizers": null}}))).await.expect("a claim");
+    let _ = claims.delete("files", &DeleteParams::default()).await;
+    night.p861(DISTRICT, &["backup", "now", "volume", "--repository", "cellar"]);
+}
+
+/// An application is declared, and nobody backs it up.
+async fn late(night: &mut Night) {
+    let spec = json!({"names": {"en": "late"}, "department": "any", "namespaces": ["shinan-late"], "objectives": {"rto": "2h", "rpo": "20m"}});
+    night.apply(&json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": "late", "namespace": DISTRICT}, "spec": spec}).to_string()).await;
+}
+
+async fn in_time(night: &mut Night) {
+    night.p861(DISTRICT, &["backup", "now", "late", "--repository", "cellar"]);
+}
+
+/// A drill whose check can't hold, on a site that lets no copy be deleted.
+async fn stuck_drill(night: &mut Night) {
+    let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "keep-copies"}, "spec": {"failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["namespaces"], "operations": ["DELETE"]}]},
+        "validations": [{"expression": "!oldObject.metadata.name.contains('--drill-')", "message": "nothing is deleted here"}]}});
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "keep-copies"},
+        "spec": {"policyName": "keep-copies", "validationActions": ["Deny"]}});
+    night.apply(&policy.to_string()).await;
+    night.apply(&binding.to_string()).await;
+    // It is in force when a namespace that it protects stays.
+    night.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a--drill-b"}}).to_string()).await;
+    night
+        .until("the policy is in force", async |night: &Night| {
+            let namespaces = api(&night.client, "", "Namespace", "namespaces", None);
+            match namespaces.delete("a--drill-b", &DeleteParams { dry_run: true, ..DeleteParams::default() }).await {
+                Err(kube::Error::Api(status)) if status.message.contains("nothing is deleted here") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    let check = json!({"name": "answers", "deadline": "3s", "tcp": {"serviceName": "nobody", "port": 80}});
+    night.merge("Application", "applications", "forms", json!({"spec": {"checks": [check]}})).await;
+    drill(night, "wrong").await;
+}
+
+/// That it has failed is known when it has ended; so what keeps its copy is mended now.
+async fn failed_drill(night: &mut Night) {
+    for alert in ["P861DrillOverdue", "P861CleanUpFailed"] {
+        night.until_fires(alert).await;
+        night.until_ticket(alert, "Firing").await;
+    }
+    let bindings = api(&night.client, "admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", None);
+    bindings.delete("keep-copies", &DeleteParams::default()).await.expect("deleted");
+    ended(night, "wrong").await;
+}
+
+async fn good_drill(night: &mut Night) {
+    night.merge("Application", "applications", "forms", json!({"spec": {"checks": []}})).await;
+    night.p861(DISTRICT, &["drill", "run", "core"]);
+}
+
+async fn drill(night: &Night, name: &str) {
+    let spec = json!({"planRef": {"name": "core"}, "type": "Isolated", "requestedBy": "administrator"});
+    night.apply(&json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Drill", "metadata": {"name": name, "namespace": DISTRICT}, "spec": spec}).to_string()).await;
+}
+
+async fn ended(night: &Night, name: &str) {
+    night
+        .until(&format!("drill {name} has ended"), async |night: &Night| {
+            let seen = night.ours("Drill", "drills").get(name).await.map_err(|error| error.to_string())?;
+            if seen.data["status"]["completionTime"].is_string() { Ok(()) } else { Err(seen.data["status"].to_string()) }
+        })
+        .await;
+}
+
+/// A platform that asks for a class that nobody has made, that is as full as it can be, and whose disks fill faster than anybody buys.
+async fn platform(night: &mut Night) {
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "block", "resources": {"requests": {"storage": "2Ti"}}});
+    night.apply(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "all", "namespace": "shinan-store"}, "spec": claim}).to_string()).await;
+    let tebibyte = 1_i64 << 40;
+    let samples: Vec<Sample> = (1..=30)
+        .rev()
+        .map(|day| Sample {
+            at: Timestamp::now() - SignedDuration::from_hours(24 * day),
+            running: 4,
+            rows: ["here", "near"]
+                .map(|site| Row {
+                    layer: Layer::Storage,
+                    resource: DemandResource::Volumes,
+                    what: "class block".into(),
+                    site: Some(site.into()),
+                    capacity: 3 * tebibyte,
+                    used: 2 * tebibyte - day * tebibyte / 20,
+                })
+                .to_vec(),
+        })
+        .collect();
+    let history = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shinan-platform-history", "namespace": DISTRICT}, "data": {"samples.json": serde_json::to_string(&samples).expect("JSON")}});
+    night.apply(&history.to_string()).await;
+    declare_platform(night, "3Ti").await;
+}
+
+async fn declare_platform(night: &Night, capacity: &str) {
+    let sites = |more: Value| ["here", "near"].map(|site| {
+        let mut one = more.clone();
+        one["siteRef"] = json!({"name": site});
+        one
+    });
+    let spec = json!({
+        "network": {"isolation": "None", "uplinks": [{"name": "line", "capacityBitsPerSecond": "1G"}]},
+        "servers": {"reservePercent": 0, "pools": [{"name": "general", "sites": sites(json!({"minReadyNodes": 1}))}]},
+        "storage": {"reservePercent": 0, "classes": [{"name": "block", "sites": sites(json!({"storageClassName": "block", "capacity": capacity}))}]},
+        "security": {"podSecurity": "Privileged", "certificates": {"warnBefore": "240h"}},
+    });
+    night.apply(&json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Platform", "metadata": {"name": DISTRICT, "namespace": DISTRICT}, "spec": spec}).to_string()).await;
+}
+
+async fn class_made(night: &mut Night) {
+    night.apply(&json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "block"}, "provisioner": "example.com/none"}).to_string()).await;
+}
+
+/// The shortest layer first; and the disks that were bought are declared.
+async fn strengthened(night: &mut Night) {
+    night.apply(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-3", "labels": {"platform861.io/pool": "general"}}}).to_string()).await;
+    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(night.client.clone());
+    let amounts = json!({"cpu": "640", "memory": "2560Gi", "pods": "1000"});
+    let status = json!({"status": {"allocatable": amounts, "capacity": amounts, "conditions": [{"type": "Ready", "status": "True"}]}});
+    nodes.patch_status("node-3", &PatchParams::default(), &Patch::Merge(status)).await.expect("a node's status");
+    declare_platform(night, "3000Ti").await;
+}
+
+/// The certificate of an entrypoint ends in so many days.
+async fn certificate(night: &mut Night, days: i64) {
+    let end = Timestamp::now() + SignedDuration::from_hours(24 * days);
+    let mut parameters = rcgen::CertificateParams::new(vec!["late.shinan.example".to_owned()]).expect("a name");
+    let date = end.to_zoned(TimeZone::UTC).date();
+    parameters.not_after = rcgen::date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs());
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = parameters.self_signed(&key).expect("a certificate");
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late-tls", "namespace": "shinan-late"}, "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": certificate.pem(), "tls.key": key.serialize_pem()}});
+    let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "late", "namespace": "shinan-late"},
+        "spec": {"tls": [{"hosts": ["late.shinan.example"], "secretName": "late-tls"}], "defaultBackend": {"service": {"name": "late", "port": {"number": 80}}}}});
+    night.apply(&secret.to_string()).await;
+    night.apply(&ingress.to_string()).await;
+}
+
+/// An object that an older version let in: its deadline was a number of seconds.
+async fn older_object(night: &mut Night) {
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/deadline";
+    let loosened = json!([{"op": "replace", "path": path, "value": {"x-kubernetes-preserve-unknown-fields": true}}, {"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations"}]);
+    let patch = loosened.to_string();
+    night.hub.kubectl(&["patch", "customresourcedefinition", "backups.platform861.io", "--type=json", "--patch", &patch]).expect("loosened");
+    let older = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": "from-before", "namespace": DISTRICT},
+        "spec": {"applicationRef": {"name": "forms"}, "deadline": 600, "requestedBy": "administrator"}});
+    night
+        .until("the old object is let in", async |night: &Night| {
+            let object = serde_json::from_value(older.clone()).expect("an object");
+            night.ours("Backup", "backups").create(&Default::default(), &object).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    let chart = root().join("charts/p861-crds/templates/backups.yaml");
+    night.hub.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &chart.to_string_lossy()]).expect("the kind as it is");
+}
+
+async fn older_object_gone(night: &mut Night) {
+    night.ours("Backup", "backups").delete("from-before", &DeleteParams::default()).await.expect("deleted");
+}
+
+/// Somebody took a right away; three approvals can't be looked after.
+async fn rights_taken(night: &mut Night) {
+    let role = night.hub.get(&["clusterrole", "p861-hub"]);
+    let rules: Vec<Value> = role["rules"].as_array().into_iter().flatten().cloned().map(without_approvals).collect();
+    let patch = json!({"rules": rules}).to_string();
+    night.hub.kubectl(&["patch", "clusterrole", "p861-hub", "--type=merge", "--patch", &patch]).expect("a right is taken away");
+    for number in 0..3 {
+        let spec = json!({"subjectRef": {"kind": "MaintenanceTicket", "name": "none", "uid": "none"}, "purpose": "Start", "digest": "0123456789ab", "decision": "Approved", "approver": "administrator"});
+        let approval = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Approval", "metadata": {"name": format!("about-nothing-{number}"), "namespace": DISTRICT}, "spec": spec});
+        night.apply(&approval.to_string()).await;
+    }
+}
+
+fn without_approvals(mut rule: Value) -> Value {
+    if let Some(resources) = rule["resources"].as_array_mut() {
+        resources.retain(|resource| resource != "approvals/status");
+    }
+    rule
+}
+
+async fn rights_back(night: &mut Night) {
+    night.hub.helm(&["upgrade", "p861", "p861", "--reuse-values", "--force-conflicts"]).expect("the chart puts the rights back");
+}
+
+/// Somebody tries the door.
+async fn stranger(night: &mut Night) {
+    let address = night.address.parse().expect("an address");
+    let headers = [("Authorization", "Bearer guessed"), ("Content-Type", "application/json")];
+    let answer = http::request(address, "POST", "/alertmanager/here", &headers, b"{}").expect("an answer");
+    assert_eq!(answer.status, 401, "{}", answer.summary());
+}
+
+/// The roster allows five seconds.
+async fn clocks(night: &mut Night) {
+    let clocks: Vec<Value> = ["P1", "P2", "P3", "P4"].map(|priority| json!({"priority": priority, "acknowledge": "5s", "resolve": "24h"})).to_vec();
+    night.merge("DutyRoster", "dutyrosters", "a-day", json!({"spec": {"clocks": clocks}})).await;
+}
+
+async fn all_acknowledged(night: &mut Night) {
+    for (namespace, ticket) in night.tickets().await {
+        if ticket.data["status"]["phase"] == "Open" {
+            night.p861(&namespace, &["ticket", "ack", ticket.metadata.name.as_deref().unwrap_or_default()]);
+        }
+    }
+    // What comes after this night's work is not late within seconds.
+    night.merge("DutyRoster", "dutyrosters", "a-day", json!({"spec": {"clocks": []}})).await;
+}
+
+async fn operator_ends(night: &mut Night) {
+    drop(night.operator.take());
+    night.until_fires("P861OperatorDown").await;
+}
+
+/// Another is started that may not have the lease: somebody took the right away.
+async fn no_leader(night: &mut Night) {
+    night.hub.kubectl(&["delete", "rolebinding", "p861-operator", "--namespace", SYSTEM]).expect("deleted");
+    night.operator = Some(Operator::start_waiting(&night.hub, &night.address));
+}
+
+async fn lease_allowed(night: &mut Night) {
+    rights_back(night).await;
+    night.operator.as_ref().expect("it runs").wait_leads();
+}
+
+/// A receiver of messages that takes everything.
+async fn receiver() -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut part = [0; 16384];
+            let _ = stream.read(&mut part).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
+        }
+    });
+    format!("http://{address}/")
+}

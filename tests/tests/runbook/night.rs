@@ -1,0 +1,261 @@
+//! The stage of the night: a hub and a site far away, two districts, an operator, Prometheus and Alertmanager.
+
+use crate::support::{
+    lone::{Lone, SYSTEM},
+    monitors::Monitors,
+    operator::{Operator, api, apply, condition, mover_rights, program},
+    programs, text,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// How long an alert may take to fire, to become a ticket, or to end: what waits longest is a message that is tried again within five minutes.
+const NOTICED: Duration = Duration::from_mins(9);
+pub const DISTRICT: &str = "shinan";
+/// Reserved for nobody.
+pub const CLOSED_PORT: &str = "http://127.0.0.1:9/";
+
+/// Everything.
+pub struct Night {
+    /// The hub, and two sites of the district.
+    pub hub: Lone,
+    /// A site far away.
+    pub far: Lone,
+    pub client: Client,
+    pub operator: Option<Operator>,
+    pub monitors: Monitors,
+    /// Where repositories of the kind folder are.
+    pub folder: TempDir,
+    pub address: String,
+    /// Alerts that were seen firing.
+    pub seen: BTreeSet<String>,
+    /// What was taken away, to be put back.
+    pub kept: BTreeMap<&'static str, String>,
+    controllers: Child,
+}
+
+impl Drop for Night {
+    fn drop(&mut self) {
+        let _ = self.controllers.kill();
+        let _ = self.controllers.wait();
+    }
+}
+
+impl Night {
+    /// Everything is in order.
+    pub async fn begin() -> Self {
+        let (hub, far) = (Lone::bare(), Lone::bare());
+        hub.install(&["site.readCertificates=true"]);
+        let client = hub.client(None).await;
+        // Namespaces that are deleted go.
+        let mut controllers = Command::new("setpriv");
+        controllers.args(["--pdeathsig", "KILL", "--"]).arg(&programs().kube_controller_manager);
+        controllers.args(["--controllers=namespace-controller", "--leader-elect=false", "--secure-port=0"]).arg("--kubeconfig").arg(hub.kubeconfig());
+        let controllers = controllers.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("setpriv");
+        let folder = tempfile::tempdir().expect("a folder");
+        declare(&client, &far, &folder).await;
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let address = format!("127.0.0.1:{port}");
+        let operator = Operator::start_at(&hub, &address);
+        let token = wait_token(&client).await;
+        let monitors = Monitors::start(&address, "here", &token);
+        let night = Self { hub, far, client, operator: Some(operator), monitors, folder, address, seen: BTreeSet::new(), kept: BTreeMap::new(), controllers };
+        for (kind, plural, name) in [
+            ("Site", "sites", "far"),
+            ("BackupRepository", "backuprepositories", "cellar"),
+            ("BackupRepository", "backuprepositories", "attic"),
+            ("BackupRepository", "backuprepositories", "vault"),
+            ("Application", "applications", "forms"),
+            ("Application", "applications", "ledger"),
+        ] {
+            night.until_condition(kind, plural, name, "Ready", "True").await;
+        }
+        night.backed_up("forms", "cellar").await;
+        night.backed_up("ledger", "attic").await;
+        night
+    }
+
+    /// An API of one of our kinds in the district, or of the cluster.
+    pub fn ours(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
+        let namespace = (!matches!(kind, "Site" | "District")).then_some(DISTRICT);
+        api(&self.client, "platform861.io", kind, plural, namespace)
+    }
+
+    pub async fn apply(&self, manifest: &str) {
+        apply(&self.client, manifest).await;
+    }
+
+    pub async fn merge(&self, kind: &str, plural: &str, name: &str, patch: Value) {
+        let patched = self.ours(kind, plural).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        patched.unwrap_or_else(|error| panic!("{kind} {name}: {error}: {patch}"));
+    }
+
+    /// Writes a text into a Secret of a namespace; gives what was there.
+    pub async fn secret(&self, namespace: &str, name: &str, key: &str, value: &str) -> String {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let before = secrets.get_opt(name).await.expect("asked").and_then(|secret| secret.data?.remove(key)).map(|bytes| String::from_utf8(bytes.0).expect("text"));
+        let document = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": {key: value}});
+        secrets.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(document)).await.expect("a Secret");
+        before.unwrap_or_default()
+    }
+
+    /// What `p861` says, as a runbook has it typed; it must end well.
+    pub fn p861(&self, namespace: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(program("p861"));
+        command.args(arguments).args(["-n", namespace, "--lang", "en", "--timeout", "4m"]).env("KUBECONFIG", self.hub.kubeconfig()).stdin(Stdio::null());
+        let output = command.output().expect("p861");
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "p861 {}: {said}\n{}", arguments.join(" "), self.said());
+        said
+    }
+
+    pub async fn backed_up(&self, application: &str, repository: &str) {
+        let said = self.p861(DISTRICT, &["backup", "now", application, "--repository", repository]);
+        self.until(&format!("a backup of {application} succeeded"), async |night: &Self| {
+            let all = night.ours("Backup", "backups").list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+            let good = all.iter().any(|backup| backup.data["spec"]["applicationRef"]["name"] == application && backup.data["status"]["phase"] == "Succeeded");
+            if good { Ok(()) } else { Err(format!("{said}; {:?}", all.iter().map(|backup| backup.data["status"].to_string()).collect::<Vec<_>>())) }
+        })
+        .await;
+    }
+
+    /// Tickets of the district and of the city, with their namespaces.
+    pub async fn tickets(&self) -> Vec<(String, DynamicObject)> {
+        let mut all = Vec::new();
+        for namespace in [DISTRICT, "jimo", SYSTEM] {
+            let api = api(&self.client, "platform861.io", "MaintenanceTicket", "maintenancetickets", Some(namespace));
+            all.extend(api.list(&ListParams::default()).await.expect("tickets").items.into_iter().map(|ticket| (namespace.to_owned(), ticket)));
+        }
+        all
+    }
+
+    pub async fn until_condition(&self, kind: &str, plural: &str, name: &str, of: &str, status: &str) {
+        self.until(&format!("{kind} {name} is {of}={status}"), async |night: &Self| {
+            let seen = night.ours(kind, plural).get(name).await.map_err(|error| error.to_string())?;
+            if condition(&seen, of)["status"] == status { Ok(()) } else { Err(seen.data["status"].to_string()) }
+        })
+        .await;
+    }
+
+    pub async fn until_fires(&mut self, alert: &str) {
+        if self.seen.contains(alert) {
+            return;
+        }
+        self.until(&format!("{alert} fires"), async |night: &Self| {
+            let firing = night.monitors.firing();
+            if firing.iter().any(|name| name == alert) { Ok(()) } else { Err(format!("there fire {firing:?}")) }
+        })
+        .await;
+        self.seen.insert(alert.to_owned());
+    }
+
+    pub async fn until_over(&self, alert: &str) {
+        self.until(&format!("{alert} fires no more"), async |night: &Self| {
+            let firing = night.monitors.firing();
+            if firing.iter().any(|name| name == alert) { Err(format!("there fire {firing:?}")) } else { Ok(()) }
+        })
+        .await;
+    }
+
+    /// An alert stands in a ticket in this state, and in the other state in none.
+    pub async fn until_ticket(&self, alert: &str, state: &str) {
+        self.until(&format!("{alert} stands in a ticket as {state}"), async |night: &Self| {
+            let tickets = night.tickets().await;
+            let alerts = tickets.iter().flat_map(|(_, ticket)| ticket.data["status"]["alerts"].as_array().into_iter().flatten());
+            let states: Vec<&Value> = alerts.filter(|found| found["alertName"] == alert).map(|found| &found["state"]).collect();
+            // One that came and went is no worse for it.
+            let good = !states.is_empty() && (state == "Firing" || states.iter().all(|found| **found == state));
+            if good { Ok(()) } else { Err(format!("{states:?} in {} tickets; Alertmanager:\n{}", tickets.len(), night.monitors.log("alertmanager"))) }
+        })
+        .await;
+    }
+
+    /// Waits until something is so; prints what was last seen if it never is.
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFn(&Self) -> Result<T, String>) -> T {
+        let since = Instant::now();
+        loop {
+            match look(self).await {
+                Ok(seen) => return seen,
+                Err(last) if since.elapsed() > NOTICED => panic!("{what}: not within {NOTICED:?}; last seen: {last}\n{}", self.said()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+            }
+        }
+    }
+
+    fn said(&self) -> String {
+        self.operator.as_ref().map_or_else(String::new, |operator| format!("the operator's log ends with:\n{}", operator.said()))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+async fn wait_token(client: &Client) -> String {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM);
+    let since = Instant::now();
+    loop {
+        let found = secrets.get_opt("p861-alerts").await.expect("asked").and_then(|secret| secret.data?.remove("token"));
+        if let Some(token) = found {
+            return String::from_utf8(token.0).expect("text");
+        }
+        assert!(since.elapsed() < NOTICED, "the operator makes no token of alerts");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What is there before anything happens.
+async fn declare(client: &Client, far: &Lone, folder: &TempDir) {
+    apply(client, &text("charts/p861/files/profiles/861-2008.yaml")).await;
+    apply(client, &mover_rights()).await;
+    let kubeconfig = std::fs::read_to_string(far.kubeconfig()).expect("a kubeconfig");
+    let node = |name: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"platform861.io/pool": "general"}}});
+    let repository = |name: &str| {
+        json!({"apiVersion": "platform861.io/v1alpha1", "kind": "BackupRepository", "metadata": {"name": name, "namespace": DISTRICT},
+            "spec": {"failureDomain": "elsewhere", "folder": {"path": folder.path().join(name)}, "encryption": {"keySecretRef": {"name": format!("{name}-key")}}}})
+    };
+    let application = |name: &str, rest: Value| {
+        let mut spec = json!({"names": {"en": name}, "department": "any", "namespaces": [format!("{DISTRICT}-{name}")], "objectives": {"rto": "2h"}});
+        spec.as_object_mut().expect("a map").extend(rest.as_object().expect("a map").clone());
+        json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": name, "namespace": DISTRICT}, "spec": spec})
+    };
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let map = |place: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": format!("{DISTRICT}-{place}")}, "data": {"text": "x".repeat(2000)}});
+    let mut documents = vec![node("node-1"), node("node-2"), namespace(DISTRICT), namespace(&format!("{DISTRICT}-store"))];
+    documents.extend(["forms", "ledger", "volume", "late"].map(|name| namespace(&format!("{DISTRICT}-{name}"))));
+    documents.extend(["forms", "ledger", "volume", "late"].map(map));
+    documents.extend(["cellar", "attic", "vault"].map(repository));
+    documents.extend([
+        application("forms", json!({})),
+        application("ledger", json!({})),
+        application("volume", json!({})),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "site-far", "namespace": SYSTEM}, "stringData": {"kubeconfig": kubeconfig}}),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "duty-webhook", "namespace": DISTRICT}, "stringData": {"url": CLOSED_PORT}}),
+    ]);
+    // Ours before what is in them, and what takes part of a group by its plural.
+    let text = format!("{}\n---\n{}", include_str!("night.yaml"), documents.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n"));
+    for document in crate::support::documents(&text) {
+        crate::support::operator::apply(client, &document.to_string()).await;
+    }
+    let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(client.clone());
+    for name in ["node-1", "node-2"] {
+        let amounts = json!({"cpu": "8", "memory": "32Gi", "pods": "110"});
+        let status = json!({"status": {"allocatable": amounts, "capacity": amounts, "conditions": [{"type": "Ready", "status": "True"}]}});
+        nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.expect("a node's status");
+    }
+    // A drill of long ago.
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 40);
+    let status = json!({"status": {"phase": "Succeeded", "result": "Passed", "startTime": long_ago, "completionTime": long_ago}});
+    api(client, "platform861.io", "Drill", "drills", Some(DISTRICT)).patch_status("old", &PatchParams::default(), &Patch::Merge(status)).await.expect("a drill's status");
+}

@@ -1,0 +1,54 @@
+//! Every alert fires by its real cause in a real Prometheus, arrives through a real Alertmanager as a ticket, and ends when what its runbook says under
+//! Mitigation was done. The operator runs as its own program beside an API server; all causes are there at once, as in a bad night.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test stops where it is wrong, and says how far it came")]
+
+mod runbook;
+mod support;
+
+use runbook::{
+    causes::{self, Cause},
+    night::Night,
+};
+use std::collections::BTreeSet;
+use support::text;
+
+/// Alerts that become no ticket: what tells of tickets would tell of itself, and without an operator nobody opens one.
+const NO_TICKET: [&str; 3] = ["P861TicketOverdue", "P861OperatorDown", "P861NoLeader"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_alert_fires_by_its_cause_becomes_a_ticket_and_ends_as_its_runbook_says() {
+    let mut night = Night::begin().await;
+    let (causes, last) = (causes::all(), causes::last());
+    let rules: serde_json::Value = serde_saphyr::from_str(&text("charts/p861/files/p861.rules.yaml")).expect("YAML");
+    let rules = rules["groups"].as_array().expect("groups").iter().flat_map(|group| group["rules"].as_array().expect("rules"));
+    let alerts: BTreeSet<&str> = rules.map(|rule| rule["alert"].as_str().expect("an alert")).collect();
+    assert_eq!(causes.iter().chain(&last).map(|cause| cause.alert).collect::<BTreeSet<_>>(), alerts, "every alert has its cause here");
+
+    see_through(&mut night, &causes).await;
+    see_through(&mut night, &last).await;
+}
+
+/// All of them happen, are seen, are mended, and are over.
+async fn see_through(night: &mut Night, causes: &[Cause]) {
+    for cause in causes {
+        (cause.happens)(night).await;
+    }
+    for cause in causes {
+        night.until_fires(cause.alert).await;
+        if !NO_TICKET.contains(&cause.alert) {
+            night.until_ticket(cause.alert, "Firing").await;
+        }
+        println!("{} fires", cause.alert);
+    }
+    for cause in causes {
+        println!("{}: what its runbook says", cause.alert);
+        (cause.mitigated)(night).await;
+    }
+    for cause in causes {
+        night.until_over(cause.alert).await;
+        if !NO_TICKET.contains(&cause.alert) {
+            night.until_ticket(cause.alert, "Resolved").await;
+        }
+        println!("{} is over", cause.alert);
+    }
+}

@@ -1,0 +1,230 @@
+//! A city's size, in two API servers that have objects and nothing else: twelve districts of 28 departments each, 2,000 applications and 300 nodes. How long one
+//! operator takes until everything says how it stands, and what it costs to look on. A campaign: `make scale`.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where it is wrong, and says what it measured")]
+
+mod support;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Node, Secret},
+};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+use support::{
+    lone::{Lone, SYSTEM},
+    operator::{Operator, api, condition},
+};
+
+const DISTRICTS: usize = 12;
+const DEPARTMENTS: usize = 28;
+const APPLICATIONS: usize = 2000;
+/// Nodes of the primary and of the standby.
+const NODES: [usize; 2] = [200, 100];
+/// Tickets of each district: so many incidents, and so many changes that wait to be agreed to.
+const TICKETS: [usize; 2] = [4, 2];
+/// The promise: everything says how it stands within this, and looking on costs no more of a core than that.
+const SETTLES: Duration = Duration::from_mins(2);
+const IDLES: f64 = 0.1;
+/// How long idling is watched, and how long before that nothing is asked of the operator.
+const WATCHED: Duration = Duration::from_mins(2);
+const REST: Duration = Duration::from_secs(30);
+/// Something is wrong, and not merely slow, after this.
+const LIMIT: Duration = Duration::from_mins(15);
+/// Objects that are made at once.
+const AT_ONCE: usize = 24;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a campaign: make scale"]
+async fn a_city_settles_within_two_minutes_and_idles_at_a_tenth_of_a_core() {
+    let (hub, primary) = (Lone::start_with_charts(), Lone::bare());
+    let (here, there) = (hub.client(None).await, primary.client(None).await);
+    let since = Instant::now();
+    on_site(&there, NODES[0], APPLICATIONS).await;
+    on_site(&here, NODES[1], 0).await;
+    let kubeconfig = fs::read_to_string(primary.kubeconfig()).expect("a kubeconfig");
+    let secret: Secret = serde_json::from_value(json!({"metadata": {"name": "site-primary"}, "stringData": {"kubeconfig": kubeconfig}})).expect("a Secret");
+    Api::<Secret>::namespaced(here.clone(), SYSTEM).create(&PostParams::default(), &secret).await.expect("the kubeconfig of the primary");
+    for site in [
+        json!({"metadata": {"name": "primary"}, "spec": {"names": {"en": "Primary"}, "failureDomain": "one", "access": {"kubeconfig": {"secretRef": {"name": "site-primary"}}}}}),
+        json!({"metadata": {"name": "standby"}, "spec": {"names": {"en": "Standby"}, "failureDomain": "two", "access": {"inCluster": {}}}}),
+    ] {
+        make(&here, "Site", "sites", None, site, None).await;
+    }
+    for number in 0..DISTRICTS {
+        district(&here, number).await;
+    }
+    each(APPLICATIONS, |number| application(&here, number)).await;
+    println!("made {DISTRICTS} districts of {DEPARTMENTS} departments, {APPLICATIONS} applications, {} nodes in {:.0?}", NODES[0] + NODES[1], since.elapsed());
+
+    let operator = Operator::start(&hub);
+    let since = Instant::now();
+    loop {
+        let unsettled = unsettled(&here).await;
+        if unsettled.is_empty() {
+            break;
+        }
+        assert!(since.elapsed() < LIMIT, "after {LIMIT:?} {unsettled:?}; the operator's log ends with:\n{}", operator.said());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let settled = since.elapsed();
+    let to_settle = processor_time(operator.id);
+    println!("settled in {settled:.1?}, with {to_settle:.1?} of processor time; {}", memory(operator.id));
+    tokio::time::sleep(REST).await;
+    let (before, since) = (processor_time(operator.id), Instant::now());
+    tokio::time::sleep(WATCHED).await;
+    let idle = (processor_time(operator.id) - before).as_secs_f64() / since.elapsed().as_secs_f64();
+    println!("idles at {idle:.3} of a core; {}", memory(operator.id));
+    assert!(unsettled(&here).await.is_empty(), "it did not stay settled: {:?}", unsettled(&here).await);
+    assert!(settled <= SETTLES, "settled in {settled:?}, promised: {SETTLES:?}");
+    assert!(idle <= IDLES, "idles at {idle:.3} of a core, promised: {IDLES}");
+}
+
+/// Runs something for every number, many at once.
+async fn each<F: Future<Output = ()>>(count: usize, act: impl Fn(usize) -> F) {
+    futures::stream::iter(0..count).map(|number| Ok::<_, ()>(act(number))).try_for_each_concurrent(AT_ONCE, async |act| Ok(act.await)).await.expect("all of them");
+}
+
+fn district_name(number: usize) -> String {
+    format!("district{:02}", number % DISTRICTS)
+}
+
+fn namespace_of(number: usize) -> String {
+    format!("{}-app{number:04}", district_name(number))
+}
+
+/// Nodes, and the namespaces of applications with a Deployment each that says it is well.
+async fn on_site(client: &Client, nodes: usize, applications: usize) {
+    each(nodes, async |number| {
+        let node: Node = serde_json::from_value(json!({"metadata": {"name": format!("node-{number:03}"), "labels": {"platform861.io/pool": "general"}}})).expect("a node");
+        let status = json!({"status": {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"}, "conditions": [{"type": "Ready", "status": "True"}]}});
+        let nodes: Api<Node> = Api::all(client.clone());
+        nodes.create(&PostParams::default(), &node).await.expect("a node");
+        nodes.patch_status(&format!("node-{number:03}"), &PatchParams::default(), &Patch::Merge(status)).await.expect("its status");
+    })
+    .await;
+    each(applications, async |number| {
+        let namespace = namespace_of(number);
+        let object: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}})).expect("a namespace");
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &object).await.expect("a namespace");
+        let spec = json!({"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "registry.example/web:1", "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}}]}}});
+        let object: Deployment = serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": spec})).expect("a Deployment");
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
+        deployments.create(&PostParams::default(), &object).await.expect("a Deployment");
+        let status = json!({"status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
+            "conditions": [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": ""}]}});
+        deployments.patch_status("web", &PatchParams::default(), &Patch::Merge(status)).await.expect("its status");
+    })
+    .await;
+}
+
+/// An object of ours, with the status that it has already.
+async fn make(client: &Client, kind: &str, plural: &str, namespace: Option<&str>, object: Value, status: Option<Value>) {
+    let mut object = object;
+    object["apiVersion"] = json!("platform861.io/v1alpha1");
+    object["kind"] = json!(kind);
+    let object: DynamicObject = serde_json::from_value(object).expect("an object");
+    let name = object.metadata.name.clone().expect("a name");
+    let api = api(client, "platform861.io", kind, plural, namespace);
+    api.create(&PostParams::default(), &object).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    if let Some(status) = status {
+        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    }
+}
+
+async fn district(client: &Client, number: usize) {
+    let name = district_name(number);
+    let departments: Vec<Value> = (0..DEPARTMENTS).map(|department| json!({"name": format!("department-{department}"), "names": {"en": "A department"}})).collect();
+    let spec = json!({"code": format!("3702{number:02}"), "names": {"en": "A district"}, "profileRef": {"name": "861-2008"}, "departments": departments,
+        "sites": [{"siteRef": {"name": "primary"}, "role": "Primary"}, {"siteRef": {"name": "standby"}, "role": "Standby"}],
+        "roleBindings": [{"role": "Viewer", "groups": [format!("{name}-staff")]}, {"role": "Engineer", "groups": [format!("{name}-engineers")]}, {"role": "Approver", "groups": [format!("{name}-leaders")]}]});
+    let object: Namespace = serde_json::from_value(json!({"metadata": {"name": name, "labels": {"platform861.io/district": name}}})).expect("a namespace");
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &object).await.expect("a namespace");
+    make(client, "District", "districts", None, json!({"metadata": {"name": name}, "spec": spec}), None).await;
+    let at = |more: Value| -> Vec<Value> {
+        ["primary", "standby"]
+            .map(|site| {
+                let mut one = more.clone();
+                one["siteRef"] = json!({"name": site});
+                one
+            })
+            .to_vec()
+    };
+    let quotas: Vec<Value> = (0..DEPARTMENTS).map(|department| json!({"department": format!("department-{department}"), "hard": {"requests.cpu": "400", "pods": "2000"}})).collect();
+    let platform = json!({
+        "network": {"isolation": "Department"},
+        "servers": {"pools": [{"name": "general", "sites": at(json!({"minReadyNodes": 10}))}], "quotas": quotas},
+        "storage": {"classes": []}, "security": {"podSecurity": "Baseline"}, "baseSoftware": {"components": []}});
+    make(client, "Platform", "platforms", Some(&name), json!({"metadata": {"name": name}, "spec": platform}), None).await;
+    let window = json!({"names": {"en": "Saturday night"}, "recurrences": [{"schedule": "0 22 * * SAT", "duration": "4h"}]});
+    make(client, "MaintenanceWindow", "maintenancewindows", Some(&name), json!({"metadata": {"name": "saturday"}, "spec": window}), None).await;
+    for ticket in 0..TICKETS[0] + TICKETS[1] {
+        let mut spec = json!({"title": {"en": "A ticket"}, "impact": "Medium", "urgency": "Low", "requestedBy": "administrator"});
+        if ticket < TICKETS[0] {
+            (spec["type"], spec["incident"]) = (json!("Incident"), json!({}));
+        } else {
+            (spec["type"], spec["change"]) = (json!("Change"), json!({"class": "Normal", "work": {"manual": {}}, "plan": {"en": "By hand"}}));
+        }
+        make(client, "MaintenanceTicket", "maintenancetickets", Some(&name), json!({"metadata": {"name": format!("ticket-{ticket}")}, "spec": spec}), None).await;
+    }
+}
+
+async fn application(client: &Client, number: usize) {
+    let (namespace, name) = (district_name(number), format!("app{number:04}"));
+    let web = json!({"kind": "Deployment", "name": "web"});
+    let spec = json!({"names": {"en": "An application"}, "department": format!("department-{}", number / DISTRICTS % DEPARTMENTS), "namespaces": [namespace_of(number)],
+        "objectives": {"rto": "2h", "rpo": "24h"}, "tiers": [{"name": "web", "workloadRefs": [web]}],
+        "checks": [{"name": "up", "condition": {"workloadRef": web, "type": "Available"}}]});
+    make(client, "Application", "applications", Some(&namespace), json!({"metadata": {"name": name}, "spec": spec}), None).await;
+    let now = jiff::Timestamp::now();
+    let backup = json!({"metadata": {"name": format!("{name}-1")}, "spec": {"applicationRef": {"name": name}, "requestedBy": "administrator"}});
+    let status = json!({"phase": "Succeeded", "snapshotID": format!("{number:064x}"), "recoveryPointTime": now, "startTime": now, "completionTime": now, "repository": "elsewhere",
+        "conditions": [{"type": "Succeeded", "status": "True", "reason": "Saved", "message": "", "lastTransitionTime": now}]});
+    make(client, "Backup", "backups", Some(&namespace), backup, Some(status)).await;
+}
+
+/// What does not say yet how it stands, in short.
+async fn unsettled(client: &Client) -> Vec<String> {
+    let mut all = Vec::new();
+    for (kind, plural, wanted) in [
+        ("Site", "sites", &[("Ready", "True")][..]),
+        ("District", "districts", &[("Ready", "True"), ("AccessApplied", "True")]),
+        ("Application", "applications", &[("Ready", "True"), ("Healthy", "True"), ("Protected", "True"), ("Recoverable", "False")]),
+        ("Platform", "platforms", &[("NetworkReady", "True"), ("ServersReady", "True"), ("Ready", "*")]),
+        ("MaintenanceWindow", "maintenancewindows", &[("Open", "*")]),
+        ("MaintenanceTicket", "maintenancetickets", &[("Succeeded", "*")]),
+    ] {
+        let listed = api(client, "platform861.io", kind, plural, None).list(&ListParams::default()).await.expect("a list").items;
+        let stands = |object: &&DynamicObject| {
+            wanted.iter().all(|(name, status)| condition(object, name)["status"].as_str().is_some_and(|found| *status == "*" || found == *status))
+        };
+        let open: Vec<&DynamicObject> = listed.iter().filter(|object| !stands(object)).collect();
+        if let Some(first) = open.first() {
+            all.push(format!("{} of {} {plural}, as {:?}: {}", open.len(), listed.len(), first.metadata.name, first.data["status"]));
+        }
+    }
+    all
+}
+
+/// The processor time that a process has had.
+fn processor_time(id: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("the operator runs");
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = after.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    // Linux counts in hundredths of a second for every program.
+    Duration::from_millis(ticks * 10)
+}
+
+fn memory(id: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the operator runs");
+    let of = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024;
+    format!("memory {} MiB, at most {} MiB", of("VmRSS:"), of("VmHWM:"))
+}
