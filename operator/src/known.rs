@@ -19,17 +19,44 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     fmt::Debug,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// How long a pass waits for a kind's first list.
 const FIRST_LIST: Duration = Duration::from_secs(5);
+/// How long they stay sorted by namespace.
+const SORTED: Duration = Duration::from_millis(250);
 
 /// A kind of the hub, and how its objects are held.
 pub trait Held: Lookup<DynamicType = ()> + Resource<DynamicType = ()> + Clone + Send + Sync + 'static {}
 
 impl<K: Lookup<DynamicType = ()> + Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Held for K {}
+
+/// A kind's objects by namespace.
+type Shelves<K> = HashMap<String, Vec<Arc<DeserializeGuard<K>>>>;
+
+/// A kind's store, and its objects by namespace as they were a moment ago: sorting two thousand for each of two thousand passes would be most of what is done.
+struct Holding<K: Held> {
+    store: Store<DeserializeGuard<K>>,
+    sorted: Mutex<Option<(Instant, Arc<Shelves<K>>)>>,
+}
+
+impl<K: Held> Holding<K> {
+    fn shelves(&self) -> Arc<Shelves<K>> {
+        let mut sorted = self.sorted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, shelves)) = sorted.as_ref().filter(|(at, _)| at.elapsed() < SORTED) {
+            return shelves.clone();
+        }
+        let mut shelves = Shelves::<K>::new();
+        for guard in self.store.state() {
+            shelves.entry(guard.meta().namespace.clone().unwrap_or_default()).or_default().push(guard);
+        }
+        let shelves = Arc::new(shelves);
+        *sorted = Some((Instant::now(), shelves.clone()));
+        shelves
+    }
+}
 
 /// The stores of all kinds. Objects that can't be read are on their own status, and not in here.
 #[derive(Clone, Default)]
@@ -40,25 +67,27 @@ pub struct Known {
 impl Known {
     /// Adds a kind.
     pub fn hold<K: Held>(&mut self, store: Store<DeserializeGuard<K>>) {
-        self.stores.insert(TypeId::of::<K>(), Arc::new(store));
+        self.stores.insert(TypeId::of::<K>(), Arc::new(Holding { store, sorted: Mutex::default() }));
     }
 
-    /// What `look` takes of every object of a kind.
-    pub async fn pick<K: Held, T>(&self, mut look: impl FnMut(&K) -> Option<T>) -> Result<Vec<T>> {
+    /// What `look` takes of every object of a kind; of a namespace, if one is given.
+    pub async fn pick<K: Held, T>(&self, namespace: Option<&str>, mut look: impl FnMut(&K) -> Option<T>) -> Result<Vec<T>> {
         let kind = <K as Resource>::kind(&());
-        let store = self.stores.get(&TypeId::of::<K>()).and_then(|store| store.downcast_ref::<Store<DeserializeGuard<K>>>());
-        let store = store.ok_or_else(|| Error::Internal(format!("no controller holds the kind {kind}")))?;
+        let held = self.stores.get(&TypeId::of::<K>()).and_then(|held| held.downcast_ref::<Holding<K>>());
+        let held = held.ok_or_else(|| Error::Internal(format!("no controller holds the kind {kind}")))?;
         // The first list of a kind is a matter of moments, unless it is refused; then its own controller says why.
-        let listed = tokio::time::timeout(FIRST_LIST, store.wait_until_ready()).await;
+        let listed = tokio::time::timeout(FIRST_LIST, held.store.wait_until_ready()).await;
         if !matches!(listed, Ok(Ok(()))) {
             return Err(Error::transient("NotListedYet", format!("the objects of kind {kind} have not been listed yet")));
         }
-        Ok(store.state().iter().filter_map(|guard| look(guard.0.as_ref().ok()?)).collect())
+        let shelves = held.shelves();
+        let chosen = shelves.iter().filter(|(shelf, _)| namespace.is_none_or(|namespace| *shelf == namespace));
+        Ok(chosen.flat_map(|(_, objects)| objects).filter_map(|guard| look(guard.0.as_ref().ok()?)).collect())
     }
 
     /// The objects of a kind in a namespace, in order of name.
     pub async fn of<K: Held>(&self, namespace: &str) -> Result<Vec<K>> {
-        let mut all = self.pick(|object: &K| (object.meta().namespace.as_deref() == Some(namespace)).then(|| object.clone())).await?;
+        let mut all = self.pick(Some(namespace), |object: &K| Some(object.clone())).await?;
         all.sort_by(|a, b| a.meta().name.cmp(&b.meta().name));
         Ok(all)
     }

@@ -26,8 +26,10 @@ pub fn root() -> PathBuf {
 /// A program that was built beside this one: `p861`, `p861-operator`.
 pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(|error| BedError::Refused(format!("this program's own path: {error}")))?;
-    // Tests stand in deps/, one folder below.
-    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    // Tests stand in deps/, one folder below. Campaigns may want programs that were built otherwise than they themselves.
+    let chosen = std::env::var_os("P861_PROGRAMS").map(PathBuf::from);
+    let folders = chosen.iter().map(PathBuf::as_path).chain(own.ancestors().skip(1).take(2));
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     found.ok_or_else(|| BedError::Refused(format!("{name} is not built: cargo build --workspace --bins")))
 }
 

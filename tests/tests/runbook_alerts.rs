@@ -16,6 +16,7 @@ use support::text;
 const NO_TICKET: [&str; 3] = ["P861TicketOverdue", "P861OperatorDown", "P861NoLeader"];
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "a campaign: make soak"]
 async fn every_alert_fires_by_its_cause_becomes_a_ticket_and_ends_as_its_runbook_says() {
     let mut night = Night::begin().await;
     let (causes, last) = (causes::all(), causes::last());
@@ -44,7 +45,7 @@ async fn see_through(night: &mut Night, causes: &[Cause]) {
         println!("{}: what its runbook says", cause.alert);
         (cause.mitigated)(night).await;
     }
-    for cause in causes {
+    for cause in causes.iter().filter(|cause| cause.alert != causes::DRILL_FAILED) {
         night.until_over(cause.alert).await;
         if !NO_TICKET.contains(&cause.alert) {
             night.until_ticket(cause.alert, "Resolved").await;

@@ -89,7 +89,11 @@ async fn a_city_settles_within_two_minutes_and_idles_at_a_tenth_of_a_core() {
 
 /// Runs something for every number, many at once.
 async fn each<F: Future<Output = ()>>(count: usize, act: impl Fn(usize) -> F) {
-    futures::stream::iter(0..count).map(|number| Ok::<_, ()>(act(number))).try_for_each_concurrent(AT_ONCE, async |act| Ok(act.await)).await.expect("all of them");
+    futures::stream::iter(0..count)
+        .map(|number| Ok::<_, ()>(act(number)))
+        .try_for_each_concurrent(AT_ONCE, async |act| Ok(act.await))
+        .await
+        .expect("all of them");
 }
 
 fn district_name(number: usize) -> String {
@@ -103,7 +107,8 @@ fn namespace_of(number: usize) -> String {
 /// Nodes, and the namespaces of applications with a Deployment each that says it is well.
 async fn on_site(client: &Client, nodes: usize, applications: usize) {
     each(nodes, async |number| {
-        let node: Node = serde_json::from_value(json!({"metadata": {"name": format!("node-{number:03}"), "labels": {"platform861.io/pool": "general"}}})).expect("a node");
+        let node: Node =
+            serde_json::from_value(json!({"metadata": {"name": format!("node-{number:03}"), "labels": {"platform861.io/pool": "general"}}})).expect("a node");
         let status = json!({"status": {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"}, "conditions": [{"type": "Ready", "status": "True"}]}});
         let nodes: Api<Node> = Api::all(client.clone());
         nodes.create(&PostParams::default(), &node).await.expect("a node");
@@ -136,13 +141,16 @@ async fn make(client: &Client, kind: &str, plural: &str, namespace: Option<&str>
     let api = api(client, "platform861.io", kind, plural, namespace);
     api.create(&PostParams::default(), &object).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     if let Some(status) = status {
-        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": status})))
+            .await
+            .unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 }
 
 async fn district(client: &Client, number: usize) {
     let name = district_name(number);
-    let departments: Vec<Value> = (0..DEPARTMENTS).map(|department| json!({"name": format!("department-{department}"), "names": {"en": "A department"}})).collect();
+    let departments: Vec<Value> =
+        (0..DEPARTMENTS).map(|department| json!({"name": format!("department-{department}"), "names": {"en": "A department"}})).collect();
     let spec = json!({"code": format!("3702{number:02}"), "names": {"en": "A district"}, "profileRef": {"name": "861-2008"}, "departments": departments,
         "sites": [{"siteRef": {"name": "primary"}, "role": "Primary"}, {"siteRef": {"name": "standby"}, "role": "Standby"}],
         "roleBindings": [{"role": "Viewer", "groups": [format!("{name}-staff")]}, {"role": "Engineer", "groups": [format!("{name}-engineers")]}, {"role": "Approver", "groups": [format!("{name}-leaders")]}]});
@@ -158,7 +166,8 @@ async fn district(client: &Client, number: usize) {
             })
             .to_vec()
     };
-    let quotas: Vec<Value> = (0..DEPARTMENTS).map(|department| json!({"department": format!("department-{department}"), "hard": {"requests.cpu": "400", "pods": "2000"}})).collect();
+    let quotas: Vec<Value> =
+        (0..DEPARTMENTS).map(|department| json!({"department": format!("department-{department}"), "hard": {"requests.cpu": "400", "pods": "2000"}})).collect();
     let platform = json!({
         "network": {"isolation": "Department"},
         "servers": {"pools": [{"name": "general", "sites": at(json!({"minReadyNodes": 10}))}], "quotas": quotas},
@@ -173,7 +182,8 @@ async fn district(client: &Client, number: usize) {
         } else {
             (spec["type"], spec["change"]) = (json!("Change"), json!({"class": "Normal", "work": {"manual": {}}, "plan": {"en": "By hand"}}));
         }
-        make(client, "MaintenanceTicket", "maintenancetickets", Some(&name), json!({"metadata": {"name": format!("ticket-{ticket}")}, "spec": spec}), None).await;
+        make(client, "MaintenanceTicket", "maintenancetickets", Some(&name), json!({"metadata": {"name": format!("ticket-{ticket}")}, "spec": spec}), None)
+            .await;
     }
 }
 
@@ -225,6 +235,8 @@ fn processor_time(id: u32) -> Duration {
 
 fn memory(id: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the operator runs");
-    let of = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024;
+    let of = |key: &str| {
+        status.lines().find_map(|line| line.strip_prefix(key)).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
+    };
     format!("memory {} MiB, at most {} MiB", of("VmRSS:"), of("VmHWM:"))
 }

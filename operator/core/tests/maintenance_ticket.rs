@@ -5,7 +5,7 @@ use p861_core::maintenance::{
     approval::Tally,
     notify::{self, Outcome},
     ticket::{
-        Access, Asks, Block, BlockReason, Decision, change_under_way, Facts, Work, WorkRun, clocks,
+        Access, Asks, Block, BlockReason, Decision, Facts, Work, WorkRun, change_under_way, clocks,
         clocks::Level,
         decide,
         life::{Course, Event, next},
@@ -55,7 +55,8 @@ fn action(kind: TicketActionKind, by: &str) -> TicketAction {
 }
 
 fn ticket(spec: MaintenanceTicketSpec, affects: serde_json::Value, phase: &str) -> MaintenanceTicket {
-    let mut value = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "MaintenanceTicket", "metadata": {"name": "t"}, "spec": spec, "status": {"phase": phase}});
+    let mut value =
+        json!({"apiVersion": "platform861.io/v1alpha1", "kind": "MaintenanceTicket", "metadata": {"name": "t"}, "spec": spec, "status": {"phase": phase}});
     value["spec"]["affects"] = affects;
     serde_json::from_value(value).unwrap()
 }

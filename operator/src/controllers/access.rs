@@ -4,7 +4,7 @@ use super::is_allotted;
 use crate::{
     context::Context,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
-    sites::view::FRESH,
+    sites::view::RECENT,
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
@@ -64,7 +64,7 @@ pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
 
 async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &str) -> Result<()> {
     let client = context.sites.client(site).await?;
-    let view = context.sites.view(site, FRESH).await?;
+    let view = context.sites.view(site, RECENT).await?;
     // A drill's copy holds live data: it is for the drill, and not for everybody who may look at the original.
     let ours = view.namespaces.iter().filter(|(name, labels)| is_allotted(district, name) && !labels.contains_key(DRILL_LABEL));
     let ours = ours.map(|(name, _)| name.clone()).collect();
@@ -110,10 +110,11 @@ async fn bind(
                 ));
             }
             context.leadership.ensure()?;
-            bindings
-                .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
-                .await
-                .tried(|| format!("bind role {} in {namespace}", word(*role)))?;
+            match bindings.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await {
+                // The namespace is gone since it was seen.
+                Err(error) if is_not_found(&error) => {}
+                result => drop(result.tried(|| format!("bind role {} in {namespace}", word(*role)))?),
+            }
         }
     }
     for ((namespace, name), binding) in there {

@@ -76,13 +76,12 @@ impl Drive for ApplicationDriver {
                 verdicts.push(Verdict::unknown("Healthy", "NotResolved", "see Ready"));
             }
         }
-        let here = |object: Option<&String>| object == Some(&namespace);
-        let own = |backup: &Backup| (here(backup.metadata.namespace.as_ref()) && backup.spec.application_ref.name == name).then(|| backup.clone());
-        let backups = context.known.pick(own).await?;
+        let own = |backup: &Backup| (backup.spec.application_ref.name == name).then(|| backup.clone());
+        let backups = context.known.pick(Some(&namespace), own).await?;
         verdicts.push(protected(&name, &backups, &mut status, now));
         verdicts.push(recoverable(&name, &backups, &mut status, now));
-        let of_application = |plan: &RecoveryPlan| (here(plan.metadata.namespace.as_ref()) && members(plan).any(|member| member == name)).then(|| plan.clone());
-        let plans = context.known.pick(of_application).await?;
+        let of_application = |plan: &RecoveryPlan| members(plan).any(|member| member == name).then(|| plan.clone());
+        let plans = context.known.pick(Some(&namespace), of_application).await?;
         let plan = plans.iter().min_by_key(|plan| plan.name_any());
         status.recovery_plan = plan.map(ResourceExt::name_any);
         verdicts.push(ready_to_failover(plan, &verdicts));
@@ -121,11 +120,11 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
     // Two applications that share a namespace would each save and restore the other's objects: the older has it.
     let age = |a: &Application| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.name_any());
     let taken = |other: &Application| {
-        let theirs = || other.metadata.namespace.as_deref() == Some(namespace) && other.uid() != application.uid() && age(other) < age(application);
+        let theirs = || other.uid() != application.uid() && age(other) < age(application);
         let taken = other.spec.namespaces.iter().find(|taken| application.spec.namespaces.contains(taken))?;
         theirs().then(|| (other.name_any(), taken.clone()))
     };
-    if let Some((other, taken)) = context.known.pick(taken).await?.into_iter().min() {
+    if let Some((other, taken)) = context.known.pick(Some(namespace), taken).await?.into_iter().min() {
         return Err(Error::invalid("NamespaceTaken", format!("namespace {taken} belongs to application {other}: a namespace is in one application")));
     }
     let site = active_site(&district)?;
@@ -153,8 +152,7 @@ fn find(view: &View, site: &str, application: &Application) -> Result<(String, B
         }
         workloads.insert(format!("{place}/{workload}"));
     }
-    let found =
-        format!("{} workloads, {} claims, {} checks found in {}", workloads.len(), claims.len(), spec.checks.len(), spec.namespaces.join(", "));
+    let found = format!("{} workloads, {} claims, {} checks found in {}", workloads.len(), claims.len(), spec.checks.len(), spec.namespaces.join(", "));
     let conditions = spec.checks.iter().filter_map(|check| {
         let condition = check.condition.as_ref()?;
         let namespace = condition.workload_ref.namespace.as_deref().unwrap_or(first);

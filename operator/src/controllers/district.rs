@@ -72,9 +72,10 @@ async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> 
 async fn code_taken(context: &Context, district: &District) -> Result<Option<Verdict>> {
     let age = |district: &District| (district.metadata.creation_timestamp.as_ref().map(|time| time.0), district.name_any());
     let same = |other: &District| (other.spec.code == district.spec.code && age(other) < age(district)).then(|| other.name_any());
-    let older = context.known.pick(same).await?.into_iter().min();
+    let older = context.known.pick(None, same).await?.into_iter().min();
     Ok(older.map(|older| {
-        let message = format!("code {} is district {older}'s: a code can't be changed, so delete this District and declare it with its own", district.spec.code);
+        let message =
+            format!("code {} is district {older}'s: a code can't be changed, so delete this District and declare it with its own", district.spec.code);
         Verdict::bad("Ready", "CodeTaken", message)
     }))
 }

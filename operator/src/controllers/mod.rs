@@ -42,7 +42,7 @@ pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
 
 /// The same as the hub is known. One that isn't known yet is asked for: a district and what is in it may come in one breath.
 pub async fn known_district(context: &Context, namespace: &str) -> Result<District> {
-    let known = context.known.pick(|district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?;
+    let known = context.known.pick(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?;
     match known.into_iter().next() {
         Some(district) => Ok(district),
         None => district_of(&context.client, namespace).await,

@@ -159,7 +159,7 @@ impl RosterDriver {
 async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<Verdict>> {
     let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
     let watched = |site: &Site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some());
-    let mut with_alerts = context.known.pick(|site: &Site| watched(site).then(|| site.name_any())).await?;
+    let mut with_alerts = context.known.pick(None, |site: &Site| watched(site).then(|| site.name_any())).await?;
     with_alerts.sort();
     let with_alerts = with_alerts.into_iter();
     let names: Vec<String> = match known_district(context, namespace).await {

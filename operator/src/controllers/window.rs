@@ -89,6 +89,6 @@ pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
 /// The time zone of a namespace's schedules: its district's, or the default for what is the city's.
 pub async fn zone_of(context: &Context, namespace: &str) -> Result<String> {
     let zone = |district: &District| (district.hub_namespace() == namespace).then(|| district.spec.time_zone.clone());
-    let known = context.known.pick(zone).await?;
+    let known = context.known.pick(None, zone).await?;
     Ok(known.into_iter().next().unwrap_or_else(|| window::DEFAULT_ZONE.to_owned()))
 }

@@ -24,7 +24,6 @@ use p861_core::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-
 /// What became of an effect in this pass.
 #[derive(Clone, Debug)]
 pub enum Effect {

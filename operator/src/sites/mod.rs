@@ -42,7 +42,15 @@ pub struct Sites {
 impl Sites {
     /// Sites of this hub; Secrets are read in the operator's `namespace`.
     pub fn new(hub: Client, namespace: &str, leadership: Leadership) -> Self {
-        Self { hub, namespace: namespace.into(), leadership, clients: Arc::default(), addresses: Arc::default(), believed: Arc::default(), views: Views::default() }
+        Self {
+            hub,
+            namespace: namespace.into(),
+            leadership,
+            clients: Arc::default(),
+            addresses: Arc::default(),
+            believed: Arc::default(),
+            views: Views::default(),
+        }
     }
 
     /// The client of a site, whose cluster must be the one that was seen first.

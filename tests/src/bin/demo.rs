@@ -100,7 +100,8 @@ fn change(stage: &Stage, report: &Report) -> Result<(String, String)> {
     let opened = output(stage, &[&words[..], &["-o", "name"]].concat())?;
     let ticket = String::from_utf8_lossy(&opened).trim().rsplit('/').next().unwrap_or_default().to_owned();
     say(&ticket);
-    let came_to = report.timed(&format!("{APPROVER} agrees to its steps; the standby is installed and watched, then the primary"), || rooms::see_through(stage, &ticket))?;
+    let came_to = report
+        .timed(&format!("{APPROVER} agrees to its steps; the standby is installed and watched, then the primary"), || rooms::see_through(stage, &ticket))?;
     show(stage, &["ticket", "show", &ticket])?;
     Ok((ticket, came_to))
 }
@@ -115,7 +116,11 @@ fn show_ending(stage: &Stage, arguments: &[&str], codes: &[i32]) -> Result<()> {
     say(&format!("\n$ p861 -d shinan {}", arguments.join(" ")));
     let status = stage.p861(arguments)?.stdin(Stdio::null()).status();
     let status = status.map_err(|error| BedError::Refused(format!("p861 could not be started: {error}")))?;
-    if status.code().is_some_and(|code| codes.contains(&code)) { Ok(()) } else { Err(BedError::Refused(format!("p861 {} ended with {status}\n{}", arguments.join(" "), stage.operator_log()))) }
+    if status.code().is_some_and(|code| codes.contains(&code)) {
+        Ok(())
+    } else {
+        Err(BedError::Refused(format!("p861 {} ended with {status}\n{}", arguments.join(" "), stage.operator_log())))
+    }
 }
 
 fn output(stage: &Stage, arguments: &[&str]) -> Result<Vec<u8>> {

@@ -79,15 +79,21 @@ async fn a_change_whose_operator_is_killed_at_every_step_is_done_once_and_leaves
     apply(&client, &mover_rights()).await;
     apply(&client, &manifest(&monitors.alertmanager_url(), folder.path())).await;
     let kubeconfig = std::fs::read_to_string(there.kubeconfig()).expect("a kubeconfig");
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "site-there", "namespace": SYSTEM}, "stringData": {"kubeconfig": kubeconfig}});
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "site-there", "namespace": SYSTEM}, "stringData": {"kubeconfig": kubeconfig}});
     apply(&client, &secret.to_string()).await;
     let elsewhere = there.client(None).await;
     apply(&elsewhere, "{apiVersion: v1, kind: Node, metadata: {name: node-1}}").await;
     let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(elsewhere);
-    nodes.patch_status("node-1", &PatchParams::default(), &Patch::Merge(json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}))).await.expect("ready");
+    nodes
+        .patch_status("node-1", &PatchParams::default(), &Patch::Merge(json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}})))
+        .await
+        .expect("ready");
     let operator = Operator::start(&server);
     for (kind, name) in [("backuprepository", "folder"), ("application", "forms")] {
-        server.kubectl(&["wait", "--namespace", DISTRICT, kind, name, "--for=condition=Ready", "--timeout=90s"]).unwrap_or_else(|error| panic!("{error}\n{}", operator.said()));
+        server
+            .kubectl(&["wait", "--namespace", DISTRICT, kind, name, "--for=condition=Ready", "--timeout=90s"])
+            .unwrap_or_else(|error| panic!("{error}\n{}", operator.said()));
     }
     end(&client, operator).await;
     // An emergency waits for no window.
@@ -153,7 +159,10 @@ async fn a_change_whose_operator_is_killed_at_every_step_is_done_once_and_leaves
     assert_eq!(backups.len(), 1, "one backup of the one application");
     assert_eq!(backups[0].data["status"]["phase"], "Succeeded");
     let node = nodes.get("node-1").await.expect("the node");
-    assert!(node.spec.as_ref().and_then(|spec| spec.unschedulable) != Some(true) && node.metadata.annotations.unwrap_or_default().keys().all(|key| !key.contains("cordoned")));
+    assert!(
+        node.spec.as_ref().and_then(|spec| spec.unschedulable) != Some(true)
+            && node.metadata.annotations.unwrap_or_default().keys().all(|key| !key.contains("cordoned"))
+    );
     assert_eq!(silences(&monitors), Vec::<Value>::new());
 }
 

@@ -21,17 +21,17 @@ use std::{
 use tempfile::TempDir;
 
 /// How long an alert may take to fire, to become a ticket, or to end: what waits longest is a message that is tried again within five minutes.
-const NOTICED: Duration = Duration::from_mins(9);
+const NOTICED: Duration = Duration::from_mins(6);
 pub const DISTRICT: &str = "shinan";
 /// Reserved for nobody.
 pub const CLOSED_PORT: &str = "http://127.0.0.1:9/";
 
 /// Everything.
 pub struct Night {
-    /// The hub, and two sites of the district.
+    /// The hub, which is a site without nodes: movers are children of the operator there.
     pub hub: Lone,
-    /// A site far away.
-    pub far: Lone,
+    /// The other cluster: a site near by, and under another name one far away.
+    pub near: Lone,
     pub client: Client,
     pub operator: Option<Operator>,
     pub monitors: Monitors,
@@ -55,7 +55,7 @@ impl Drop for Night {
 impl Night {
     /// Everything is in order.
     pub async fn begin() -> Self {
-        let (hub, far) = (Lone::bare(), Lone::bare());
+        let (hub, near) = (Lone::bare(), Lone::bare());
         hub.install(&["site.readCertificates=true"]);
         let client = hub.client(None).await;
         // Namespaces that are deleted go.
@@ -64,14 +64,16 @@ impl Night {
         controllers.args(["--controllers=namespace-controller", "--leader-elect=false", "--secure-port=0"]).arg("--kubeconfig").arg(hub.kubeconfig());
         let controllers = controllers.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("setpriv");
         let folder = tempfile::tempdir().expect("a folder");
-        declare(&client, &far, &folder).await;
+        declare(&client, &near, &folder).await;
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let address = format!("127.0.0.1:{port}");
         let operator = Operator::start_at(&hub, &address);
         let token = wait_token(&client).await;
         let monitors = Monitors::start(&address, "here", &token);
-        let night = Self { hub, far, client, operator: Some(operator), monitors, folder, address, seen: BTreeSet::new(), kept: BTreeMap::new(), controllers };
+        apply(&client, &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Site", "metadata": {"name": "here"}, "spec": {"failureDomain": "here", "access": {"inCluster": {}}, "monitoring": {"alertmanager": {"url": monitors.alertmanager_url()}}}}).to_string()).await;
+        let night = Self { hub, near, client, operator: Some(operator), monitors, folder, address, seen: BTreeSet::new(), kept: BTreeMap::new(), controllers };
         for (kind, plural, name) in [
+            ("Site", "sites", "near"),
             ("Site", "sites", "far"),
             ("BackupRepository", "backuprepositories", "cellar"),
             ("BackupRepository", "backuprepositories", "attic"),
@@ -104,7 +106,8 @@ impl Night {
     /// Writes a text into a Secret of a namespace; gives what was there.
     pub async fn secret(&self, namespace: &str, name: &str, key: &str, value: &str) -> String {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let before = secrets.get_opt(name).await.expect("asked").and_then(|secret| secret.data?.remove(key)).map(|bytes| String::from_utf8(bytes.0).expect("text"));
+        let before =
+            secrets.get_opt(name).await.expect("asked").and_then(|secret| secret.data?.remove(key)).map(|bytes| String::from_utf8(bytes.0).expect("text"));
         let document = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": {key: value}});
         secrets.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(document)).await.expect("a Secret");
         before.unwrap_or_default()
@@ -112,11 +115,16 @@ impl Night {
 
     /// What `p861` says, as a runbook has it typed; it must end well.
     pub fn p861(&self, namespace: &str, arguments: &[&str]) -> String {
+        self.p861_ending(namespace, arguments, 0)
+    }
+
+    /// The same, ending with this exit code.
+    pub fn p861_ending(&self, namespace: &str, arguments: &[&str], code: i32) -> String {
         let mut command = Command::new(program("p861"));
         command.args(arguments).args(["-n", namespace, "--lang", "en", "--timeout", "4m"]).env("KUBECONFIG", self.hub.kubeconfig()).stdin(Stdio::null());
         let output = command.output().expect("p861");
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "p861 {}: {said}\n{}", arguments.join(" "), self.said());
+        assert!(output.status.code() == Some(code), "p861 {}: {said}\n{}", arguments.join(" "), self.said());
         said
     }
 
@@ -215,12 +223,21 @@ async fn wait_token(client: &Client) -> String {
     }
 }
 
+/// A node of so many cores.
+pub async fn node(client: &Client, name: &str, cores: &str, ready: bool) {
+    apply(client, &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"platform861.io/pool": "general"}}}).to_string()).await;
+    let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(client.clone());
+    let amounts = json!({"cpu": cores, "memory": format!("{cores}Gi").replace("8Gi", "32Gi").replace("640Gi", "2560Gi"), "pods": "1000"});
+    let ready = if ready { "True" } else { "False" };
+    let status = json!({"status": {"allocatable": amounts, "capacity": amounts, "conditions": [{"type": "Ready", "status": ready}]}});
+    nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.expect("a node's status");
+}
+
 /// What is there before anything happens.
-async fn declare(client: &Client, far: &Lone, folder: &TempDir) {
+async fn declare(client: &Client, near: &Lone, folder: &TempDir) {
     apply(client, &text("charts/p861/files/profiles/861-2008.yaml")).await;
     apply(client, &mover_rights()).await;
-    let kubeconfig = std::fs::read_to_string(far.kubeconfig()).expect("a kubeconfig");
-    let node = |name: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"platform861.io/pool": "general"}}});
+    let kubeconfig = std::fs::read_to_string(near.kubeconfig()).expect("a kubeconfig");
     let repository = |name: &str| {
         json!({"apiVersion": "platform861.io/v1alpha1", "kind": "BackupRepository", "metadata": {"name": name, "namespace": DISTRICT},
             "spec": {"failureDomain": "elsewhere", "folder": {"path": folder.path().join(name)}, "encryption": {"keySecretRef": {"name": format!("{name}-key")}}}})
@@ -232,7 +249,7 @@ async fn declare(client: &Client, far: &Lone, folder: &TempDir) {
     };
     let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let map = |place: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": format!("{DISTRICT}-{place}")}, "data": {"text": "x".repeat(2000)}});
-    let mut documents = vec![node("node-1"), node("node-2"), namespace(DISTRICT), namespace(&format!("{DISTRICT}-store"))];
+    let mut documents = vec![namespace(DISTRICT), namespace(&format!("{DISTRICT}-store"))];
     documents.extend(["forms", "ledger", "volume", "late"].map(|name| namespace(&format!("{DISTRICT}-{name}"))));
     documents.extend(["forms", "ledger", "volume", "late"].map(map));
     documents.extend(["cellar", "attic", "vault"].map(repository));
@@ -240,6 +257,7 @@ async fn declare(client: &Client, far: &Lone, folder: &TempDir) {
         application("forms", json!({})),
         application("ledger", json!({})),
         application("volume", json!({})),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "site-near", "namespace": SYSTEM}, "stringData": {"kubeconfig": kubeconfig}}),
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "site-far", "namespace": SYSTEM}, "stringData": {"kubeconfig": kubeconfig}}),
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "duty-webhook", "namespace": DISTRICT}, "stringData": {"url": CLOSED_PORT}}),
     ]);
@@ -248,14 +266,15 @@ async fn declare(client: &Client, far: &Lone, folder: &TempDir) {
     for document in crate::support::documents(&text) {
         crate::support::operator::apply(client, &document.to_string()).await;
     }
-    let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(client.clone());
+    let other = near.client(None).await;
     for name in ["node-1", "node-2"] {
-        let amounts = json!({"cpu": "8", "memory": "32Gi", "pods": "110"});
-        let status = json!({"status": {"allocatable": amounts, "capacity": amounts, "conditions": [{"type": "Ready", "status": "True"}]}});
-        nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.expect("a node's status");
+        node(&other, name, "8", true).await;
     }
     // A drill of long ago.
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 40);
     let status = json!({"status": {"phase": "Succeeded", "result": "Passed", "startTime": long_ago, "completionTime": long_ago}});
-    api(client, "platform861.io", "Drill", "drills", Some(DISTRICT)).patch_status("old", &PatchParams::default(), &Patch::Merge(status)).await.expect("a drill's status");
+    api(client, "platform861.io", "Drill", "drills", Some(DISTRICT))
+        .patch_status("old", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .expect("a drill's status");
 }

@@ -50,7 +50,9 @@ fn holds(field: &str, wanted: &Value, there: &Value) -> bool {
     match (wanted, there) {
         (Value::Null, _) => true,
         (Value::Object(wanted), there) => wanted.iter().all(|(key, value)| there.get(key).map_or_else(|| is_nothing(value), |there| holds(key, value, there))),
-        (Value::Array(wanted), Value::Array(there)) if SHARED_LISTS.contains(&field) => wanted.iter().all(|one| there.iter().any(|other| holds("", one, other))),
+        (Value::Array(wanted), Value::Array(there)) if SHARED_LISTS.contains(&field) => {
+            wanted.iter().all(|one| there.iter().any(|other| holds("", one, other)))
+        }
         (Value::Array(wanted), Value::Array(there)) => wanted.len() == there.len() && wanted.iter().zip(there).all(|(one, other)| holds("", one, other)),
         (Value::String(one), Value::String(other)) if one != other => {
             matches!((Quantity::parse(one), Quantity::parse(other)), (Ok(one), Ok(other)) if one == other)

@@ -195,7 +195,8 @@ impl Keeper<'_> {
     pub async fn quota_usage(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
         let resource = resource("", "v1", "ResourceQuota", "resourcequotas");
         let ours = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
-        let quotas = Api::<DynamicObject>::all_with(self.client.clone(), &resource).list(&ours).await.tried(|| format!("list the quotas on {}", self.site))?.items;
+        let quotas =
+            Api::<DynamicObject>::all_with(self.client.clone(), &resource).list(&ours).await.tried(|| format!("list the quotas on {}", self.site))?.items;
         let mut usage: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for quota in &quotas {
             let used: BTreeMap<String, String> =

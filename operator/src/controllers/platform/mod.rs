@@ -45,7 +45,7 @@ use std::{
 };
 
 /// How often a platform is looked at: what drifts is set right within twice this.
-const PERIOD: Duration = Duration::from_secs(20);
+const PERIOD: Duration = Duration::from_secs(25);
 /// How old an inventory may be.
 const INVENTORY_AGE: Duration = Duration::from_secs(45);
 /// A site that doesn't show what it has within this can't be seen.

@@ -148,7 +148,7 @@ fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<p86
 
 async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change) -> Result<Plan<Action>> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
-    let district = context.known.pick(|district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?.pop();
+    let district = context.known.pick(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?.pop();
     let of_district =
         |what: &str| Error::invalid("DistrictMissing", format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
     let mut applications = Vec::new();
@@ -212,7 +212,7 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
 
 /// The district's sites as it lists them; for a ticket of the city, all of them.
 async fn sites_for(context: &Context, district: Option<&District>) -> Result<Vec<Site>> {
-    let mut all = context.known.pick(|site: &Site| Some(site.clone())).await?;
+    let mut all = context.known.pick(None, |site: &Site| Some(site.clone())).await?;
     all.sort_by_key(ResourceExt::name_any);
     Ok(match district {
         Some(district) => district.spec.sites.iter().filter_map(|site| all.iter().find(|known| known.name_any() == site.site_ref.name).cloned()).collect(),
