@@ -76,8 +76,8 @@ async fn a_change_whose_operator_is_killed_at_every_step_is_done_once_and_leaves
     namespace(&client, DISTRICT).await;
     let folder = tempfile::tempdir().expect("a folder");
     let monitors = Monitors::start("127.0.0.1:9", "here", "none");
-    apply(&client, &mover_rights()).await;
     apply(&client, &manifest(&monitors.alertmanager_url(), folder.path())).await;
+    apply(&client, &mover_rights(&["shinan-forms"])).await;
     let kubeconfig = std::fs::read_to_string(there.kubeconfig()).expect("a kubeconfig");
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "site-there", "namespace": SYSTEM}, "stringData": {"kubeconfig": kubeconfig}});

@@ -290,9 +290,12 @@ async fn platform(night: &mut Night) {
             }],
         })
         .collect();
-    let history = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shinan-platform-history", "namespace": DISTRICT}, "data": {"samples.json": serde_json::to_string(&samples).expect("JSON")}});
-    night.apply(&history.to_string()).await;
     declare_platform(night, "3Ti").await;
+    let uid = night.ours("Platform", "platforms").get(DISTRICT).await.expect("the Platform").metadata.uid;
+    let owner = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Platform", "name": DISTRICT, "uid": uid, "controller": true, "blockOwnerDeletion": true});
+    let samples = serde_json::to_string(&samples).expect("JSON");
+    let metadata = json!({"name": "shinan-platform-history", "namespace": DISTRICT, "ownerReferences": [owner]});
+    night.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"samples.json": samples}}).to_string()).await;
 }
 
 async fn declare_platform(night: &Night, capacity: &str) {
@@ -369,7 +372,7 @@ async fn rights_taken(night: &mut Night) {
     let patch = json!({"rules": rules}).to_string();
     night.hub.kubectl(&["patch", "clusterrole", "p861-hub", "--type=merge", "--patch", &patch]).expect("a right is taken away");
     for number in 0..3 {
-        let spec = json!({"subjectRef": {"kind": "MaintenanceTicket", "name": "none", "uid": "none"}, "purpose": "Start", "digest": "0123456789ab", "decision": "Approved", "approver": "administrator"});
+        let spec = json!({"subjectRef": {"kind": "MaintenanceTicket", "name": "none", "uid": "none"}, "purpose": "Start", "digest": format!("sha256:{}", "0".repeat(64)), "decision": "Approved", "approver": "administrator"});
         let approval = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Approval", "metadata": {"name": format!("about-nothing-{number}"), "namespace": DISTRICT}, "spec": spec});
         night.apply(&approval.to_string()).await;
     }

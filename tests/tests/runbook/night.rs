@@ -236,7 +236,6 @@ pub async fn node(client: &Client, name: &str, cores: &str, ready: bool) {
 /// What is there before anything happens.
 async fn declare(client: &Client, near: &Lone, folder: &TempDir) {
     apply(client, &text("charts/p861/files/profiles/861-2008.yaml")).await;
-    apply(client, &mover_rights()).await;
     let kubeconfig = std::fs::read_to_string(near.kubeconfig()).expect("a kubeconfig");
     let repository = |name: &str| {
         json!({"apiVersion": "platform861.io/v1alpha1", "kind": "BackupRepository", "metadata": {"name": name, "namespace": DISTRICT},
@@ -250,7 +249,7 @@ async fn declare(client: &Client, near: &Lone, folder: &TempDir) {
     let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let map = |place: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": format!("{DISTRICT}-{place}")}, "data": {"text": "x".repeat(2000)}});
     let mut documents = vec![namespace(DISTRICT), namespace(&format!("{DISTRICT}-store"))];
-    documents.extend(["forms", "ledger", "volume", "late"].map(|name| namespace(&format!("{DISTRICT}-{name}"))));
+    documents.extend(["forms", "ledger", "volume", "late", "look"].map(|name| namespace(&format!("{DISTRICT}-{name}"))));
     documents.extend(["forms", "ledger", "volume", "late"].map(map));
     documents.extend(["cellar", "attic", "vault"].map(repository));
     documents.extend([
@@ -270,6 +269,7 @@ async fn declare(client: &Client, near: &Lone, folder: &TempDir) {
     for name in ["node-1", "node-2"] {
         node(&other, name, "8", true).await;
     }
+    apply(client, &mover_rights(&["shinan-forms", "shinan-ledger", "shinan-volume", "shinan-late", "shinan-look"])).await;
     // A drill of long ago.
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 40);
     let status = json!({"status": {"phase": "Succeeded", "result": "Passed", "startTime": long_ago, "completionTime": long_ago}});

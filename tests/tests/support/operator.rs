@@ -130,14 +130,15 @@ pub fn operator(server: &Arc<Lone>) -> Arc<Operator> {
     started
 }
 
-/// The rights of movers, for an operator whose movers are its children.
-pub fn mover_rights() -> String {
-    let binding = |role: &str| {
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": format!("children-{role}")},
+/// The rights of movers in these namespaces, for an operator whose movers are its children.
+pub fn mover_rights(namespaces: &[&str]) -> String {
+    let binding = |namespace: &str, role: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": format!("children-{role}"), "namespace": namespace},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "namespace": "p861-system", "name": "p861-operator"}]})
     };
-    format!("{}\n---\n{}", binding("p861-mover-backup"), binding("p861-mover-restore"))
+    let all = namespaces.iter().flat_map(|namespace| ["p861-mover-backup", "p861-mover-restore"].map(|role| binding(namespace, role).to_string()));
+    all.collect::<Vec<_>>().join("\n---\n")
 }
 
 /// An API of a kind.
