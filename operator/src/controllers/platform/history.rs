@@ -43,12 +43,16 @@ pub async fn record(context: &Context, platform: &Platform, history: &[Sample], 
     let name = name_of(platform);
     let text = serde_json::to_string(&all).map_err(|error| Error::Internal(error.to_string()))?;
     context.leadership.ensure()?;
+    let maps = maps(context, platform);
+    // One that is there already, put back by a person perhaps, is only added to: to become its owner later is refused by some clusters.
+    if !history.is_empty() {
+        let patch = json!({"data": {KEY: text}});
+        maps.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write ConfigMap {name}"))?;
+        return Ok(());
+    }
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "labels": {PLATFORM_LABEL: platform.name_any()}, "ownerReferences": [platform.controller_owner_ref(&())]},
         "data": {KEY: text}});
-    maps(context, platform)
-        .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
-        .await
-        .tried(|| format!("write ConfigMap {name}"))?;
+    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }
