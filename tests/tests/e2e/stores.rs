@@ -163,10 +163,11 @@ fn known_as_damaged(stage: &Stage, backup: &str, pack: &str) -> Result<()> {
     })?;
     poke(stage, backup)?;
     // Another backup may have been known as damaged before this one.
-    let checked = stage.wait("the repository's condition names the backup", LOOK, "backuprepository", "shinan", |seen| match condition_of(seen, "Checked") {
-        Some(found) if found["reason"] == "Damaged" && found["message"].as_str().is_some_and(|said| said.contains(backup)) => Ok(found.clone()),
-        other => Err(format!("{other:?}")),
-    })?;
+    let checked =
+        stage.wait("the repository's condition names the backup", LOOK, "backuprepository", "shinan", |seen| match condition_of(seen, "Checked") {
+            Some(found) if found["reason"] == "Damaged" && found["message"].as_str().is_some_and(|said| said.contains(backup)) => Ok(found.clone()),
+            other => Err(format!("{other:?}")),
+        })?;
     let message = checked["message"].as_str().unwrap_or_default();
     demand(message.contains("repository shinan") && message.contains(backup) && message.contains(pack), || format!("the repository's condition: {checked}"))
 }

@@ -292,7 +292,8 @@ async fn platform(night: &mut Night) {
         .collect();
     declare_platform(night, "3Ti").await;
     let uid = night.ours("Platform", "platforms").get(DISTRICT).await.expect("the Platform").metadata.uid;
-    let owner = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Platform", "name": DISTRICT, "uid": uid, "controller": true, "blockOwnerDeletion": true});
+    let owner =
+        json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Platform", "name": DISTRICT, "uid": uid, "controller": true, "blockOwnerDeletion": true});
     let samples = serde_json::to_string(&samples).expect("JSON");
     let metadata = json!({"name": "shinan-platform-history", "namespace": DISTRICT, "ownerReferences": [owner]});
     night.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"samples.json": samples}}).to_string()).await;
