@@ -87,6 +87,37 @@ spec: {{department: approval-bureau, profileItem: portal, namespaces: [{name}-ap
     apply(client, &manifest).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_districts_with_one_code_the_younger_is_told_and_the_older_is_not_touched() {
+    let server = lone();
+    let operator = operator(&server);
+    let client = server.client(None).await;
+    let declare = async |name: &str| {
+        let spec = json!({"code": "370299", "names": {"en": name}, "sites": [{"siteRef": {"name": "nowhere"}, "role": "Primary"}]});
+        apply(&client, &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": name}, "spec": spec}).to_string()).await;
+    };
+    let says = async |name: &str, reason: &str| {
+        until(&operator, &format!("district {name} says {reason}"), async || {
+            let seen = api(&client, "platform861.io", "District", "districts", None).get(name).await.map_err(|error| error.to_string())?;
+            let ready = condition(&seen, "Ready").clone();
+            if ready["reason"] == reason { Ok(ready["message"].as_str().unwrap_or_default().to_owned()) } else { Err(ready.to_string()) }
+        })
+        .await
+    };
+    declare("older").await;
+    says("older", "SiteMissing").await;
+    // Times of creation are whole seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    declare("younger").await;
+    let said = says("younger", "CodeTaken").await;
+    assert!(said.contains("370299") && said.contains("older"), "{said}");
+    says("older", "SiteMissing").await;
+    let districts = api(&client, "platform861.io", "District", "districts", None);
+    districts.delete("older", &DeleteParams::default()).await.expect("deleted");
+    says("younger", "SiteMissing").await;
+    districts.delete("younger", &DeleteParams::default()).await.expect("deleted");
+}
+
 async fn platform(client: &Client, name: &str, spec: Value) {
     apply(
         client,

@@ -24,16 +24,18 @@ use kube::{
 use p861_core::{
     engine::Failure,
     names,
-    platform::bundle::{self, label, left_behind, resource, stamped},
+    platform::{
+        bundle::{self, label, left_behind, resource, stamped},
+        drift::Correction,
+    },
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
 use rights::with_right;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 const RECORD: &str = "installed.json";
@@ -56,10 +58,9 @@ pub struct Installed {
 pub struct Installing {
     turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     corrections: Arc<Mutex<HashMap<String, Correction>>>,
+    /// Components on sites where the right to write is known to be nobody's.
+    without_right: Arc<Mutex<HashSet<String>>>,
 }
-
-/// What was put back of a component on a site, how often, and since when.
-type Correction = (Vec<String>, u32, Instant);
 
 impl Installing {
     /// Waits for its turn, and has it until the guard is dropped.
@@ -67,12 +68,26 @@ impl Installing {
         let place = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(record.to_owned()).or_default().clone();
         place.lock_owned().await
     }
+
+    /// Whether a right may have been left: by a process before this one, or by a pass that was given up in the middle.
+    fn may_have_right(&self, record: &str) -> bool {
+        !self.without_right.lock().unwrap_or_else(PoisonError::into_inner).contains(record)
+    }
+
+    fn gets_right(&self, record: &str) {
+        self.without_right.lock().unwrap_or_else(PoisonError::into_inner).remove(record);
+    }
+
+    fn has_no_right(&self, record: &str) {
+        self.without_right.lock().unwrap_or_else(PoisonError::into_inner).insert(record.to_owned());
+    }
 }
 
 /// Where it is kept.
 struct Record {
     hub: Client,
     namespace: String,
+    component: String,
     name: String,
     labels: Value,
 }
@@ -80,7 +95,7 @@ struct Record {
 impl Record {
     fn of(hub: &Client, namespace: &str, component: &str, site: &str) -> Self {
         let name = names::bounded(&format!("p861-component-{component}-{site}"), 240);
-        Self { hub: hub.clone(), namespace: namespace.to_owned(), name, labels: json!({COMPONENT_LABEL: component}) }
+        Self { hub: hub.clone(), namespace: namespace.to_owned(), component: component.to_owned(), name, labels: json!({COMPONENT_LABEL: component}) }
     }
 
     async fn read(&self, which: &str) -> Result<Installed> {
@@ -162,17 +177,22 @@ pub async fn revert(context: &Context, situation: &Situation<'_>, site: &str, co
 /// Applies what is wanted, removes what only `other` had, and notes that it is complete.
 async fn put(context: &Context, situation: &Situation<'_>, site: &str, component: &str, record: &Record, other: &[Value], wanted: Installed) -> Result<Effect> {
     let client = context.sites.client(site).await?;
-    let spaces = spaces_of(wanted.objects.iter().chain(other));
     let district = district_of(&context.client, &situation.run.namespace).await?.name_any();
-    with_right(&client, site, &spaces, &district, component, || write(&client, site, component, &district, &wanted, other)).await?;
+    put_with_right(context, record, &client, site, &district, &wanted, other).await?;
     let (version, objects) = (wanted.version.clone(), wanted.objects.len());
     // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
     record.keep("now", &Installed { complete: true, ..wanted }).await?;
     Ok(Effect::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
 }
 
-fn spaces_of<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
-    objects.map(|object| p861_core::objects::namespace(object).to_owned()).collect()
+/// Writes with the right to do so, which does not outlive it.
+async fn put_with_right(context: &Context, record: &Record, client: &Client, site: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
+    let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
+    context.installing.gets_right(&record.name);
+    let component = &record.component;
+    with_right(client, site, &spaces, district, component, || write(client, site, component, district, wanted, other)).await?;
+    context.installing.has_no_right(&record.name);
+    Ok(())
 }
 
 async fn files(hub: &Client, namespace: &str, name: &str) -> Result<std::collections::BTreeMap<String, String>> {

@@ -244,6 +244,7 @@ fn a_component_is_upgraded(stage: &Stage) -> Result<()> {
         demand(there == ("1.0.0".to_owned(), vec!["settings-1.0.0".to_owned()]), || format!("{}: {there:?}", site.name))?;
     }
     stays_as_installed(primary)?;
+    no_right_is_left(stage, primary)?;
     declare_component(stage, "1.1.0", &image)?;
     upgrade(stage, "Closed")?;
     for site in [primary, standby] {
@@ -280,6 +281,20 @@ fn a_component_is_upgraded(stage: &Stage) -> Result<()> {
         site.kubectl(&["delete", "namespace", "shinan-tools", "--timeout=110s"])?;
     }
     Ok(())
+}
+
+/// A leader that dies while it puts something back leaves its right to write; the next one takes it away.
+fn no_right_is_left(stage: &Stage, site: &Site) -> Result<()> {
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "p861-install-notice", "namespace": "shinan-tools"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "p861-site-installer"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": "p861-system", "name": "p861-site"}]});
+    let before = kill_leader(stage)?;
+    stage.apply(site, "left.json", &binding.to_string())?;
+    leader_after(stage, &before)?;
+    site.wait("the right that was left is taken away", STEP, &["--namespace", "shinan-tools", "rolebindings"], |seen| {
+        let left = seen["items"].as_array().into_iter().flatten().any(|found| found["metadata"]["name"] == "p861-install-notice");
+        if left { Err(seen["items"].to_string()) } else { Ok(()) }
+    })
 }
 
 /// What another hand changes, adds to or deletes of a component is put back as it was installed.

@@ -37,6 +37,9 @@ fn first_night(stage: &Stage) -> Result<()> {
     demand(left["items"].as_array().is_some_and(Vec::is_empty), || format!("{left}"))
 }
 
+/// Seconds that a page may take.
+const LIMIT: &str = "900";
+
 /// A person reads on when a command has said what it was asked for: `p861` ends with 4 if something is not good, `kubectl auth can-i` with 1 if the answer is no.
 const READER: &str = "p861() { command p861 \"$@\" || test $? = 4; }\nkubectl() { command kubectl \"$@\" || test \"$1 $2\" = 'auth can-i'; }\n";
 
@@ -47,8 +50,9 @@ fn typed(stage: &Stage, page: &str) -> Result<String> {
     fs::write(&script, &text).map_err(|source| BedError::Io { path: script.clone(), source })?;
     let programs = [program("p861")?.parent().map(Path::to_owned), stage.bed.components.kubectl.parent().map(Path::to_owned)];
     let path = programs.iter().flatten().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
-    let mut command = Command::new("bash");
-    command.arg("-x").arg(&script).env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
+    // A page may wait for something that never comes; a test doesn't.
+    let mut command = Command::new("timeout");
+    command.args([LIMIT, "bash", "-x"]).arg(&script).env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
     command.env("KUBECONFIG", stage.standby()?.kubeconfig()).env("P861_LANG", "en").stdin(Stdio::null());
     let output = command.output().map_err(|error| BedError::Refused(format!("bash could not be started: {error}")))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

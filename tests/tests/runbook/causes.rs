@@ -105,12 +105,7 @@ async fn heartbeat_mended(night: &mut Night) {
 async fn gap_in_duty(night: &mut Night) {
     let rotation = json!({"name": "minute", "start": "00:00", "end": "00:01", "startDate": "2026-01-01", "people": ["wu"]});
     let spec = json!({"people": [{"name": "wu"}], "levels": [{"name": "duty", "rotations": [rotation]}]});
-    night
-        .apply(
-            &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "DutyRoster", "metadata": {"name": "b-night", "namespace": DISTRICT}, "spec": spec})
-                .to_string(),
-        )
-        .await;
+    night.declare("DutyRoster", "b-night", spec).await;
 }
 
 async fn gap_filled(night: &mut Night) {
@@ -157,11 +152,7 @@ async fn damage(night: &mut Night) {
     let of_ledger = backups.into_iter().find(|backup| backup.data["spec"]["applicationRef"]["name"] == "ledger").and_then(|backup| backup.metadata.name);
     let backup = of_ledger.expect("a backup of ledger");
     let spec = json!({"source": {"backupRef": {"name": backup}}, "target": {"namespaceMappings": [{"from": "shinan-ledger", "to": "shinan-look"}]}, "requestedBy": "administrator"});
-    night
-        .apply(
-            &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Restore", "metadata": {"name": "look", "namespace": DISTRICT}, "spec": spec}).to_string(),
-        )
-        .await;
+    night.declare("Restore", "look", spec).await;
     night.kept.insert("damaged", backup);
 }
 
@@ -183,12 +174,7 @@ async fn volume(night: &mut Night) {
         )
         .await;
     let spec = json!({"applicationRef": {"name": "volume"}, "repositoryRef": {"name": "cellar"}, "requestedBy": "administrator"});
-    night
-        .apply(
-            &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": "of-volume", "namespace": DISTRICT}, "spec": spec})
-                .to_string(),
-        )
-        .await;
+    night.declare("Backup", "of-volume", spec).await;
 }
 
 async fn volume_gone(night: &mut Night) {
@@ -201,12 +187,7 @@ async fn volume_gone(night: &mut Night) {
 /// An application is declared, and nobody backs it up.
 async fn late(night: &mut Night) {
     let spec = json!({"names": {"en": "late"}, "department": "any", "namespaces": ["shinan-late"], "objectives": {"rto": "2h", "rpo": "20m"}});
-    night
-        .apply(
-            &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": "late", "namespace": DISTRICT}, "spec": spec})
-                .to_string(),
-        )
-        .await;
+    night.declare("Application", "late", spec).await;
 }
 
 async fn in_time(night: &mut Night) {
@@ -217,7 +198,7 @@ async fn in_time(night: &mut Night) {
 async fn silent_for_ever(night: &mut Night) {
     let spec = json!({"type": "Change", "title": {"en": "Check the cabling"}, "impact": "Low", "urgency": "Low", "requestedBy": "administrator", "affects": {"applicationRefs": [{"name": "ledger"}]},
         "change": {"class": "Emergency", "backup": "Skip", "blockingAlerts": [], "work": {"manual": {}}, "plan": {"en": "Look at every plug"}}});
-    night.apply(&json!({"apiVersion": "platform861.io/v1alpha1", "kind": "MaintenanceTicket", "metadata": {"name": "cabling", "namespace": DISTRICT}, "spec": spec}).to_string()).await;
+    night.declare("MaintenanceTicket", "cabling", spec).await;
     let ticket = night
         .until("there are steps to agree to", async |night: &Night| {
             let seen = night.ours("MaintenanceTicket", "maintenancetickets").get("cabling").await.map_err(|error| error.to_string())?;
@@ -306,12 +287,7 @@ async fn declare_platform(night: &Night, capacity: &str) {
         "storage": {"reservePercent": 0, "classes": [{"name": "block", "sites": [{"siteRef": {"name": "here"}, "storageClassName": "block", "capacity": capacity}]}]},
         "security": {"podSecurity": "Privileged", "certificates": {"warnBefore": "240h"}},
     });
-    night
-        .apply(
-            &json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Platform", "metadata": {"name": DISTRICT, "namespace": DISTRICT}, "spec": spec})
-                .to_string(),
-        )
-        .await;
+    night.declare("Platform", DISTRICT, spec).await;
 }
 
 async fn class_made(night: &mut Night) {

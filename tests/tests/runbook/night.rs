@@ -98,6 +98,14 @@ impl Night {
         apply(&self.client, manifest).await;
     }
 
+    /// An object of the district.
+    pub async fn declare(&self, kind: &str, name: &str, spec: Value) {
+        self.apply(
+            &json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": DISTRICT}, "spec": spec}).to_string(),
+        )
+        .await;
+    }
+
     pub async fn merge(&self, kind: &str, plural: &str, name: &str, patch: Value) {
         let patched = self.ours(kind, plural).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
         patched.unwrap_or_else(|error| panic!("{kind} {name}: {error}: {patch}"));

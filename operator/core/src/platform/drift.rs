@@ -4,6 +4,7 @@ use crate::{
     objects::{kind, name, namespace},
     quantity::Quantity,
 };
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 /// Lists that several hands may write, each its own entries: more of them than were applied is no drift. All others are one hand's, and whole.
@@ -25,6 +26,25 @@ const SHARED_LISTS: [&str; 15] = [
     "schedulingGates",
     "topologySpreadConstraints",
 ];
+
+/// What differs again after it was put back so often is another hand's steady work: it is left for so long, and people are told.
+const OFTEN: u32 = 3;
+const LONG: SignedDuration = SignedDuration::from_mins(10);
+
+/// What was put back, how often, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    what: Vec<String>,
+    times: u32,
+    since: Timestamp,
+}
+
+/// What to remember when what has drifted is put back now. None: the same was put back often enough, it is left for a while.
+pub fn correct(before: Option<&Correction>, drifted: &[String], now: Timestamp) -> Option<Correction> {
+    let again = before.filter(|before| before.what == drifted && (SignedDuration::ZERO..LONG).contains(&now.duration_since(before.since)));
+    let (times, since) = again.map_or((0, now), |before| (before.times, before.since));
+    (times < OFTEN).then(|| Correction { what: drifted.to_vec(), times: times + 1, since })
+}
 
 /// Whether something that was applied is not so any more in what is there. `bundle` is what it was applied with: a number of replicas that one of its
 /// autoscalers moves is nobody's drift.
@@ -126,6 +146,20 @@ mod tests {
         let (applied, there) = (server(2, "i:1", "1"), shown(&server(7, "i:1", "1")));
         assert!(!differs(&applied, &there, &[scaler("web")]));
         assert!(differs(&applied, &there, &[scaler("other")]));
+    }
+
+    #[test]
+    fn what_is_changed_again_and_again_is_left_for_ten_minutes_and_anything_else_is_not() {
+        let (one, other) = (vec!["Deployment a/web".to_owned()], vec!["ConfigMap a/c".to_owned()]);
+        let at = |minute: i64| Timestamp::from_second(minute * 60).expect("a time");
+        let mut last = None;
+        for minute in 0..3 {
+            last = Some(correct(last.as_ref(), &one, at(minute)).expect("it is put back"));
+        }
+        assert_eq!(correct(last.as_ref(), &one, at(3)), None, "the fourth time");
+        assert!(correct(last.as_ref(), &other, at(3)).is_some(), "another thing");
+        assert!(correct(last.as_ref(), &one, at(11)).is_some(), "after a while");
+        assert!(correct(last.as_ref(), &one, at(-5)).is_some(), "the clock was put back");
     }
 
     fn any_value() -> impl Strategy<Value = Value> {

@@ -1,29 +1,23 @@
 //! What is installed of a component stays as its bundle had it: what was changed or removed by another hand is put back, at the version that is installed and not
 //! at the one that is declared.
 
-use super::{Installing, Record, resource_of, spaces_of, with_right, write};
+use super::{Installing, Record, put_with_right, resource_of, rights::take_what_is_left};
 use crate::{
     context::Context,
     error::{Result, Tried as _},
 };
+use jiff::Timestamp;
 use kube::{Api, Client, api::DynamicObject};
 use p861_core::{
     objects,
     platform::{
         bundle::{label, stamped},
-        drift::differs,
+        drift::{correct, differs},
     },
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL};
 use serde_json::Value;
-use std::{
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
-
-/// What is put back so often, and differs again, is another hand's steady work: it is put back no sooner than after so long, and people are told.
-const OFTEN: u32 = 3;
-const LONG: Duration = Duration::from_mins(10);
+use std::sync::PoisonError;
 
 /// Puts back what differs from the bundle that is installed. Returns what is changed again and again by another hand.
 pub async fn keep(context: &Context, namespace: &str, district: &str, client: &Client, site: &str, component: &str) -> Result<Vec<String>> {
@@ -42,14 +36,15 @@ pub async fn keep(context: &Context, namespace: &str, district: &str, client: &C
             drifted.push(label(object));
         }
     }
-    if drifted.is_empty() {
+    // A right that a crash, or a pass that was given up, has left is taken back before anything else. Nobody else has one: it is our turn.
+    if context.installing.may_have_right(&record.name) {
+        take_what_is_left(client, site, component).await?;
+        context.installing.has_no_right(&record.name);
+    }
+    if drifted.is_empty() || !context.installing.corrects(&record.name, &drifted) {
         return Ok(drifted);
     }
-    if context.installing.often(&record.name, &drifted) {
-        return Ok(drifted);
-    }
-    let spaces = spaces_of(installed.objects.iter());
-    with_right(client, site, &spaces, district, component, || write(client, site, component, district, &installed, &[])).await?;
+    put_with_right(context, &record, client, site, district, &installed, &[]).await?;
     for what in &drifted {
         tracing::info!(site, component, what, "set right");
         let kind = what.split(' ').next().unwrap_or_default();
@@ -59,18 +54,11 @@ pub async fn keep(context: &Context, namespace: &str, district: &str, client: &C
 }
 
 impl Installing {
-    /// Whether the same was put back often, and just now; else it is noted that it is.
-    fn often(&self, record: &str, drifted: &[String]) -> bool {
+    /// Whether what has drifted is to be put back now; if it is, that is remembered.
+    fn corrects(&self, record: &str, drifted: &[String]) -> bool {
         let mut corrections = self.corrections.lock().unwrap_or_else(PoisonError::into_inner);
-        let (times, since) = match corrections.get(record) {
-            Some((what, times, since)) if what == drifted && since.elapsed() < LONG => (*times, *since),
-            _ => (0, Instant::now()),
-        };
-        if times >= OFTEN {
-            return true;
-        }
-        corrections.insert(record.to_owned(), (drifted.to_vec(), times + 1, since));
-        false
+        let next = correct(corrections.get(record), drifted, Timestamp::now());
+        next.map(|next| corrections.insert(record.to_owned(), next)).is_some()
     }
 }
 

@@ -21,7 +21,7 @@ const ASKED: usize = 20;
 const BETWEEN: Duration = Duration::from_millis(250);
 
 /// Runs something with the right to write a component's objects in these namespaces, which are made if they aren't there. However it ends, the right does not
-/// outlive it; what a crash leaves of it, the end of the work takes away.
+/// outlive it; what a crash leaves of it, the end of a change takes away, or the next look at the component.
 pub async fn with_right<F: Future<Output = Result<()>>>(
     client: &Client,
     site: &str,
@@ -50,13 +50,19 @@ pub async fn with_right<F: Future<Output = Result<()>>>(
 /// Takes back the right wherever it was left.
 pub async fn end(context: &Context, site: &str, component: &str) -> Result<Effect> {
     let client = context.sites.client(site).await?;
+    let left = take_what_is_left(&client, site, component).await?;
+    Ok(Effect::Done(json!({"left": left})))
+}
+
+/// The same, with a client of the site. Returns the namespaces where it was left.
+pub async fn take_what_is_left(client: &Client, site: &str, component: &str) -> Result<BTreeSet<String>> {
     let name = binding(component);
     let bindings: Api<RoleBinding> = Api::all(client.clone());
     let left =
         bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.tried(|| format!("list what is bound as {name} on {site}"))?;
     let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).collect();
-    take_right(&client, site, &spaces, &name).await?;
-    Ok(Effect::Done(json!({"left": spaces})))
+    take_right(client, site, &spaces, &name).await?;
+    Ok(spaces)
 }
 
 fn binding(component: &str) -> String {
