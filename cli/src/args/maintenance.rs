@@ -57,7 +57,7 @@ pub enum TicketCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum DutyCommand {
     /// Who is on duty, until when, and who is called next
-    Now,
+    Now(DutyNow),
     /// Leave: what the next one must know
     Handover(DutyAct),
     /// Come: the duty is mine
@@ -196,6 +196,14 @@ pub struct TicketApprove {
     /// Only if this is what is planned now
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<String>,
+}
+
+/// `p861 duty now`
+#[derive(Clone, Debug, Args)]
+pub struct DutyNow {
+    /// The roster; the district's only one when absent
+    #[arg(long, value_name = "ROSTER")]
+    pub roster: Option<String>,
 }
 
 /// `p861 duty handover`, `p861 duty take`

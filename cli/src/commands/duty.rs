@@ -28,8 +28,8 @@ const READ_WITHIN: Duration = Duration::from_secs(20);
 /// Does what was typed.
 pub async fn perform(context: &Context<'_>, command: &DutyCommand) -> Result<ExitStatus> {
     match command {
-        DutyCommand::Now => {
-            let roster = the_roster(context, None).await?;
+        DutyCommand::Now(what) => {
+            let roster = the_roster(context, what.roster.as_ref()).await?;
             print_object(context.printer, &roster, |roster| now(roster, &context.hub.clock, context.printer.language, context.hub.place()))?;
             let uncovered = roster.object.status.iter().flat_map(|status| &status.conditions).any(page::is_bad);
             Ok(ExitStatus::judged(!uncovered))

@@ -82,7 +82,7 @@ async fn messages(night: &mut Night) {
 }
 
 async fn messages_mended(night: &mut Night) {
-    assert!(night.p861(DISTRICT, &["duty", "now"]).contains("li"), "who is on duty");
+    assert!(night.p861(DISTRICT, &["duty", "now", "--roster", "a-day"]).contains("li"), "who is on duty");
     let url = receiver().await;
     assert_eq!(night.secret(DISTRICT, "duty-webhook", "url", &url).await, CLOSED_PORT);
 }
