@@ -128,12 +128,17 @@ impl Night {
 
     /// The same, ending with this exit code.
     pub fn p861_ending(&self, namespace: &str, arguments: &[&str], code: i32) -> String {
+        let (ended, said) = self.typed(namespace, arguments);
+        assert!(ended == Some(code), "p861 {}: {said}\n{}", arguments.join(" "), self.said());
+        said
+    }
+
+    /// How a command ends, and what it says.
+    pub fn typed(&self, namespace: &str, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(program("p861"));
         command.args(arguments).args(["-n", namespace, "--lang", "en", "--timeout", "4m"]).env("KUBECONFIG", self.hub.kubeconfig()).stdin(Stdio::null());
         let output = command.output().expect("p861");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.code() == Some(code), "p861 {}: {said}\n{}", arguments.join(" "), self.said());
-        said
+        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
     }
 
     pub async fn backed_up(&self, application: &str, repository: &str) {
