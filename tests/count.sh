@@ -13,8 +13,20 @@ awk '
     passed[suite] += $4; failed[suite] += $6; p += $4; f += $6
     if (!(suite in seen)) { seen[suite] = 1; order[++n] = suite }
   }
+  # What failed is said again at the end, with its first words: some see no more than the end.
+  /^test .* \.\.\. FAILED/ { name = $0; sub(/^test /, "", name); sub(/ \.\.\. FAILED.*/, "", name); lost[++l] = suite ": " name }
+  /^error(\[E[0-9]+\])?:/ && !/targets? failed|test failed, to rerun/ { lost[++l] = $0 }
+  /^test result:/ { heard = 0 }
+  /^---- / || /^thread .* panicked at / { heard = 4 }
+  heard > 0 && m < 60 { said[++m] = substr($0, 1, 600); heard-- }
   END {
     for (i = 1; i <= n; i++) if (passed[order[i]] + failed[order[i]] > 0) printf "%-28s %4d passed %4d failed\n", order[i], passed[order[i]], failed[order[i]]
+    if (l > 0) {
+      print "\nHeard of what failed:"
+      for (i = 1; i <= m; i++) print "  " said[i]
+      print "\nFailed:"
+      for (i = 1; i <= l; i++) print "  " lost[i]
+    }
     printf "%d passed, %d failed\n", p, f
     if (p == 0) exit 1
   }' "$log" || status=1

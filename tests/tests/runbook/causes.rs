@@ -272,7 +272,7 @@ async fn platform(night: &mut Night) {
             }],
         })
         .collect();
-    declare_platform(night, "3Ti").await;
+    declare_platform(night, "3Ti", &["near"]).await;
     let uid = night.ours("Platform", "platforms").get(DISTRICT).await.expect("the Platform").metadata.uid;
     let owner =
         json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Platform", "name": DISTRICT, "uid": uid, "controller": true, "blockOwnerDeletion": true});
@@ -281,10 +281,11 @@ async fn platform(night: &mut Night) {
     night.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"samples.json": samples}}).to_string()).await;
 }
 
-async fn declare_platform(night: &Night, capacity: &str) {
+async fn declare_platform(night: &Night, capacity: &str, sites_of_pool: &[&str]) {
+    let sites: Vec<Value> = sites_of_pool.iter().map(|site| json!({"siteRef": {"name": site}, "minReadyNodes": 1})).collect();
     let spec = json!({
         "network": {"isolation": "None", "uplinks": [{"name": "line", "capacityBitsPerSecond": "1G"}]},
-        "servers": {"reservePercent": 0, "pools": [{"name": "general", "sites": [{"siteRef": {"name": "near"}, "minReadyNodes": 1}]}]},
+        "servers": {"reservePercent": 0, "pools": [{"name": "general", "sites": sites}]},
         "storage": {"reservePercent": 0, "classes": [{"name": "block", "sites": [{"siteRef": {"name": "here"}, "storageClassName": "block", "capacity": capacity}]}]},
         "security": {"podSecurity": "Privileged", "certificates": {"warnBefore": "240h"}},
     });
@@ -301,10 +302,10 @@ async fn class_made(night: &mut Night) {
 
 /// The shortest layer first; and the disks that were bought are declared.
 async fn strengthened(night: &mut Night) {
-    // The platform carries what its weaker site does: one that has no node at all carries nothing.
+    // The platform carries what its weaker site does: one that has no node of a pool carries nothing.
     node(&night.client, "node-3", "640", true).await;
     node(&night.near.client(None).await, "node-3", "640", true).await;
-    declare_platform(night, "3000Ti").await;
+    declare_platform(night, "3000Ti", &["near", "here"]).await;
 }
 
 /// The certificate of an entrypoint ends in so many days.
