@@ -2,7 +2,7 @@
 
 use crate::{
     alerts::{Heartbeats, Keys},
-    effects::component::Installing,
+    effects::component::{Installing, Registry},
     known::Known,
     leader::Leadership,
     metrics::Metrics,
@@ -37,6 +37,8 @@ pub struct Context {
     pub children: Children,
     /// Who writes a component.
     pub installing: Installing,
+    /// Bundles that were read from registries.
+    pub registry: Registry,
     /// Runs that this process has claimed.
     pub runs: RunCache,
     /// When each site's heartbeat was last heard.

@@ -16,8 +16,10 @@ mod links;
 mod metrics;
 mod movers;
 mod notify;
+mod prober;
 mod reports;
 mod runs;
+mod secrets;
 mod server;
 mod sites;
 mod smtp;
@@ -59,6 +61,15 @@ enum Command {
     Run(RunArguments),
     /// Does one task of a run; started by the operator.
     Mover,
+    /// Stands on a site and does nothing: the operator runs `connect` in it.
+    Prober,
+    /// Tries a TCP connection from here, and prints as JSON how long it took or why it failed.
+    Connect {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
 }
 
 #[derive(Parser)]
@@ -103,6 +114,18 @@ async fn main() -> ExitCode {
             } else {
                 ExitCode::FAILURE
             }
+        }
+        Command::Prober => match prober::stand().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Connect { host, port } => {
+            let connected = prober::connect(&host, port).await;
+            println!("{}", serde_json::json!(connected));
+            ExitCode::SUCCESS
         }
         Command::Run(run) => match operate(run).await {
             Ok(()) => ExitCode::SUCCESS,
@@ -182,6 +205,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         image_pull_policy: arguments.image_pull_policy,
         children: movers::child::Children::default(),
         installing: effects::component::Installing::default(),
+        registry: effects::component::Registry::default(),
         runs: runs::RunCache::default(),
         heartbeats,
         keys,

@@ -208,6 +208,8 @@ fn the_operator_s_pods_pass_the_restricted_pod_security_standard() {
         server.kubectl(&["create", "--dry-run=server", "--filename", &file.path().to_string_lossy()])
     };
     try_pod(&template["spec"]).expect("the operator's pod");
+    let on_site = render(&["hub.enabled=false"]);
+    try_pod(&named(&on_site, "Deployment", "p861-prober")["spec"]["template"]["spec"]).expect("the prober's pod");
     // The namespace is strict indeed: each of these alone would be refused.
     for (pointer, value) in [
         ("/securityContext/seccompProfile/type", json!("Unconfined")),

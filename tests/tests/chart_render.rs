@@ -40,6 +40,7 @@ const SITE: &[&str] = &[
     "ClusterRoleBinding/p861-site",
     "ServiceAccount/p861-site",
 ];
+const PROBER: &[&str] = &["Deployment/p861-prober"];
 const PROFILES: &[&str] = &["PlatformProfile/686-2016", "PlatformProfile/851-2011", "PlatformProfile/861-2008"];
 const DASHBOARD: &[&str] = &["ConfigMap/p861-dashboard"];
 const MUTATING: &[&str] = &[
@@ -55,10 +56,11 @@ const SWITCHES: &[(&[&str], &[&[&str]])] = &[
     (&["site.enabled=false"], &[HUB, PROFILES, DASHBOARD]),
     (&["profiles.enabled=false"], &[HUB, SITE, DASHBOARD]),
     (&["site.readCertificates=false"], &[HUB, PROFILES, SITE, DASHBOARD]),
-    (&["hub.enabled=false"], &[SITE]),
-    (&["hub.enabled=false", "site.tokenSecret=true"], &[SITE, &["Secret/p861-site-token"]]),
+    (&["hub.enabled=false"], &[SITE, PROBER]),
+    (&["hub.enabled=false", "site.prober=false"], &[SITE]),
+    (&["hub.enabled=false", "site.tokenSecret=true"], &[SITE, PROBER, &["Secret/p861-site-token"]]),
     // What belongs to the hub is not made on a site, whatever else is switched on.
-    (&["hub.enabled=false", "prometheusRule.enabled=true", "admission.mutating=v1", "hub.clusterReaders={a}", "profiles.enabled=true"], &[SITE]),
+    (&["hub.enabled=false", "prometheusRule.enabled=true", "admission.mutating=v1", "hub.clusterReaders={a}", "profiles.enabled=true"], &[SITE, PROBER]),
     (&["hub.enabled=false", "site.enabled=false", "site.tokenSecret=true"], &[]),
     (&["dashboard.enabled=false"], &[HUB, PROFILES, SITE]),
     (&["prometheusRule.enabled=true", "prometheusRule.labels.release=monitoring"], &[HUB, PROFILES, SITE, DASHBOARD, &["PrometheusRule/p861"]]),
@@ -133,6 +135,7 @@ fn a_value_that_can_t_be_right_is_refused_and_the_words_say_where_and_what() {
         ("hub.enabled=ja", "at '/hub/enabled': got string, want boolean"),
         ("hub.clusterReaders=all", "at '/hub/clusterReaders': got string, want array"),
         ("site.token=true", "additional properties 'token' not allowed"),
+        ("site.prober=ja", "at '/site/prober': got string, want boolean"),
         ("site.readCertificates=ja", "at '/site/readCertificates': got string, want boolean"),
         ("profiles.enabled=2", "at '/profiles/enabled': got number, want boolean"),
         ("profiles.names={861-2008}", "additional properties 'names' not allowed"),

@@ -9,6 +9,8 @@ mod duty;
 mod killed;
 #[path = "maintenance/messages.rs"]
 mod messages;
+#[path = "maintenance/registry.rs"]
+mod registry;
 #[path = "maintenance/stage.rs"]
 mod stage;
 mod support;

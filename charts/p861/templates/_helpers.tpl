@@ -12,6 +12,11 @@ app.kubernetes.io/name: p861
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{- define "p861.proberSelector" -}}
+app.kubernetes.io/name: p861
+app.kubernetes.io/component: prober
+{{- end }}
+
 {{- define "p861.image" -}}
 {{ .Values.operator.image.repository }}:{{ .Values.operator.image.tag | default .Chart.AppVersion }}
 {{- end }}

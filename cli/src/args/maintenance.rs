@@ -95,6 +95,9 @@ pub struct TicketOpen {
     /// The window of the change; any that is for its class when absent
     #[arg(long, value_name = "WINDOW")]
     pub window: Option<String>,
+    /// How long the change is expected to take: it doesn't start where its window closes sooner
+    #[arg(long = "expected", value_name = "DURATION")]
+    pub expected: Option<String>,
     /// How long an upgraded component must stay healthy on a site before the next one follows
     #[arg(long, value_name = "DURATION", default_value = "10m", requires = "component")]
     pub watch: String,

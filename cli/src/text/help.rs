@@ -144,6 +144,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("How the change is taken back", "回退方案"),
     ("The window of the change; any that is for its class when absent", "变更所用的维护窗口；缺省为适用于该类变更的任一窗口"),
     ("The change is work on this node, which is emptied for it", "变更为该节点上的作业，作业前将其排空"),
+    ("How long the change is expected to take: it doesn't start where its window closes sooner", "预计所需时间：距窗口关闭不足该时长时不开始"),
     ("How long the pods of the node may take to leave", "节点上的 Pod 迁出的最长时间"),
     ("Take no backup of the applications before the change", "变更前不备份应用"),
     ("Silence no alerts during the change", "变更期间不静默告警"),

@@ -5,7 +5,7 @@ use crate::common::{Duration, ObjectReference, Quantity};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// The platform of a district: one object, with the district's name, in its namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -519,8 +519,19 @@ pub struct Bundle {
     pub config_map_ref: Option<ObjectReference>,
 }
 
-/// Manifests in a registry.
+impl fmt::Display for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.oci, &self.config_map_ref) {
+            (Some(oci), _) => write!(f, "{}@{}", oci.image, oci.digest),
+            (None, Some(map)) => write!(f, "ConfigMap {}", map.name),
+            (None, None) => f.write_str("nothing"),
+        }
+    }
+}
+
+/// Manifests in a registry, as Flux, ORAS or an image builder puts them there. The registry is asked by https.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct OciBundle {
     /// Image without tag.
     #[schemars(length(min = 1, max = 512))]
@@ -528,6 +539,12 @@ pub struct OciBundle {
     /// Digest of its manifest.
     #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub digest: String,
+    /// Secret of the type kubernetes.io/dockerconfigjson in the district's namespace on the hub, for a registry that asks who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_secret_ref: Option<ObjectReference>,
+    /// Secret there whose key ca.crt has the certificates of the registry's authority, besides the system's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<ObjectReference>,
 }
 
 /// One check of a component.

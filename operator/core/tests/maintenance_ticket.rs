@@ -122,13 +122,19 @@ impl World {
             current: &self.current,
             channels: &self.channels,
             tally: self.tally.clone(),
-            access: Access { opening: self.opening.clone(), freeze: self.freeze.clone(), zone: TimeZone::UTC },
+            access: self.access(),
             obstacles: self.obstacles.clone(),
             work: self.work.clone(),
         };
         let decision = decide(&facts, after(minutes));
         self.status = decision.status.clone();
         decision
+    }
+
+    /// What the window says to a change that takes no time.
+    fn access(&self) -> Access {
+        let fits = self.opening.as_ref().and_then(|opening| if opening.open { Some(after(0)) } else { opening.next_open_time });
+        Access { opening: self.opening.clone(), fits, takes: SignedDuration::ZERO, freeze: self.freeze.clone(), zone: TimeZone::UTC }
     }
 
     fn act(&mut self, minutes: i64, action: TicketAction) -> Decision {
@@ -369,12 +375,12 @@ fn drain() -> World {
     let mut world = World::of(spec);
     world.opening = open_now();
     world.tally.given = vec!["b".into()];
-    world.work = Some(Work { steps: Ok("sha256:1".into()), run: None });
+    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None });
     world
 }
 
 fn run(phase: RunPhase, asks: Option<Asks>) -> Option<Work> {
-    Some(Work { steps: Ok(String::new()), run: Some(WorkRun { phase, asks, said: ("Running".into(), "2 of 5 steps".into()) }) })
+    Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(WorkRun { phase, asks, said: ("Running".into(), "2 of 5 steps".into()) }) })
 }
 
 #[test]
@@ -419,7 +425,7 @@ fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_a
     assert!(still_agreed(&world.spec, &world.status, "sha256:1"), "what is said after the start is no other plan");
     assert!(!still_agreed(&world.spec, &world.status, "sha256:2"));
     let refused = WorkRun { phase: RunPhase::Refused, asks: None, said: ("PlanChanged".into(), "it is another".into()) };
-    world.work = Some(Work { steps: Ok(String::new()), run: Some(refused) });
+    world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused) });
     let ended = world.pass(3);
     assert_eq!((world.phase(), verdict(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
 }
@@ -440,16 +446,16 @@ fn a_rollback_waits_for_the_steps_to_be_taken_back() {
 #[test]
 fn steps_that_can_t_be_compiled_can_t_be_agreed_to() {
     let mut world = drain();
-    world.work = Some(Work { steps: Err("site a isn't there".into()), run: None });
+    world.work = Some(Work { steps: Err("site a isn't there".into()), takes: SignedDuration::ZERO, run: None });
     let decision = world.pass(0);
     assert_eq!((world.phase(), verdict(&decision, "Approved").1), (TicketPhase::Open, "NotCompiled".into()));
     assert_eq!(world.status.plan_digest, None);
-    world.work = Some(Work { steps: Ok("sha256:1".into()), run: None });
+    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None });
     world.pass(1);
     let first = world.status.plan_digest.clone();
     assert_eq!(world.phase(), TicketPhase::InProgress);
     let mut other = drain();
-    other.work = Some(Work { steps: Ok("sha256:2".into()), run: None });
+    other.work = Some(Work { steps: Ok("sha256:2".into()), takes: SignedDuration::ZERO, run: None });
     other.pass(0);
     assert_ne!(other.status.plan_digest, first, "other steps are another plan");
 }

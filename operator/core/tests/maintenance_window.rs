@@ -1,7 +1,10 @@
 //! Windows, freezes and the clocks of the world.
 
-use jiff::{SignedDuration, Timestamp};
-use p861_core::maintenance::window::{DEFAULT_ZONE, Opening, Window, verdict};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use p861_core::maintenance::{
+    ticket::Access,
+    window::{DEFAULT_ZONE, Opening, Window, verdict},
+};
 use p861_crds::{
     Duration, Time,
     maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, OpenDate, Recurrence},
@@ -110,6 +113,46 @@ fn a_freeze_is_stronger_than_every_window_but_not_than_what_it_excepts() {
     let middle = [freeze("visit", "2026-11-28T15:00:00Z", "2026-11-28T16:00:00Z")];
     assert_eq!(normal(&saturday, &middle, "2026-11-28T14:30:00Z").next_close_time, Some(time("2026-11-28T15:00:00Z")));
     assert_eq!(normal(&saturday, &middle, "2026-11-28T15:30:00Z").next_open_time, Some(time("2026-11-28T16:00:00Z")));
+}
+
+#[test]
+fn work_that_is_longer_than_what_is_left_of_a_window_waits_for_an_opening_that_is_long_enough() {
+    let saturday = window(DEFAULT_ZONE, &[("0 22 * * 6", "6h")]);
+    let fits = |freezes: &[Freeze], at: &str, hours| saturday.fits(ChangeClass::Normal, freezes, time(at), SignedDuration::from_hours(hours));
+    assert_eq!(fits(&[], "2026-11-28T15:00:00Z", 5), Some(time("2026-11-28T15:00:00Z")), "it is open, and for five hours more");
+    assert_eq!(fits(&[], "2026-11-28T15:01:00Z", 5), Some(time("2026-12-05T14:00:00Z")), "a minute too late");
+    assert_eq!(fits(&[], "2026-11-25T15:00:00Z", 6), Some(time("2026-11-28T14:00:00Z")));
+    assert_eq!(fits(&[], "2026-11-25T15:00:00Z", 7), None, "it is never open for seven hours");
+    let visit = [freeze("visit", "2026-11-28T16:00:00Z", "2026-11-28T17:00:00Z")];
+    assert_eq!(
+        fits(&visit, "2026-11-28T14:00:00Z", 3),
+        Some(time("2026-11-28T17:00:00Z")),
+        "what a freeze leaves of it is too short before, and long enough after"
+    );
+}
+
+#[test]
+fn a_change_that_does_not_fit_is_told_how_long_it_takes_and_when_it_may_start() {
+    let windows = [window(DEFAULT_ZONE, &[("0 22 * * 6", "6h")]), window(DEFAULT_ZONE, &[("0 22 * * 3", "8h")])];
+    let access = |at: &str, hours| {
+        let zone = TimeZone::get(DEFAULT_ZONE).unwrap();
+        Access::of(&windows, ChangeClass::Normal, &[], zone, SignedDuration::from_hours(hours), time(at))
+    };
+    let says = |at: &str, hours| access(at, hours).block(ChangeClass::Normal, time(at)).map(|block| block.message);
+    let starts = |at: &str, hours| access(at, hours).start(ChangeClass::Normal, time(at));
+    assert_eq!(says("2026-11-28T15:00:00Z", 5), None);
+    assert_eq!(
+        says("2026-11-28T16:00:00Z", 5).as_deref(),
+        Some("it takes about 5h, and the window closes Sun 2026-11-29 04:00: the next opening that is long enough begins Wed 2026-12-02 22:00")
+    );
+    assert_eq!(says("2026-11-28T13:00:00Z", 7).as_deref(), Some("the window opens Wed 2026-12-02 22:00"));
+    assert_eq!(starts("2026-11-28T13:00:00Z", 7), Some(time("2026-12-02T14:00:00Z")), "the window of Wednesday, which is long enough");
+    assert_eq!(
+        says("2026-11-28T15:00:00Z", 9).as_deref(),
+        Some("it takes about 9h, and the window is never open that long: make it longer, or the work shorter")
+    );
+    assert_eq!(starts("2026-11-28T15:00:00Z", 9), None);
+    assert_eq!(access("2026-11-28T15:00:00Z", 9).block(ChangeClass::Emergency, time("2026-11-28T15:00:00Z")), None, "an emergency waits for no window");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The steps of a change: what they promise whatever happens, and what people's words mean to them.
 
+use jiff::SignedDuration;
 use p861_core::{
     engine::{OnFailure, Plan},
     maintenance::work::{self, Affected, ComponentOf, HANDS_STEP, WorkFacts},
@@ -33,7 +34,7 @@ fn drain() -> Value {
 }
 
 fn compiled(spec: &MaintenanceTicketSpec, application: &ApplicationSpec, alertmanagers: &[&str]) -> Plan<Action> {
-    let affected = [Affected { name: "portal", spec: application, site: "a" }];
+    let affected = [Affected { name: "portal", spec: application, site: "a", last_backup: Some(SignedDuration::from_mins(4)) }];
     let sites: Vec<String> = alertmanagers.iter().map(|site| (*site).to_owned()).collect();
     let facts =
         WorkFacts { ticket: "chg-1", namespace: "shinan", district: Some("shinan"), spec, applications: &affected, alertmanagers: &sites, component: None };
@@ -48,7 +49,8 @@ fn upgrade_of(declared: &str, rollback: &str) -> Result<Plan<Action>, String> {
     let server = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: redis, namespace: shinan-cache}\n".to_owned();
     let bundle = bundle::read(&BTreeMap::from([("a".to_owned(), server)]), |_| true).expect("a bundle");
     let sites = ["standby".to_owned(), "primary".to_owned()];
-    let component = ComponentOf { declared: &component, config_map: "cache", bundle: &bundle, sites: &sites };
+    let source = component.bundle.as_ref().expect("a bundle");
+    let component = ComponentOf { declared: &component, source, bundle: &bundle, sites: &sites };
     let facts = WorkFacts {
         ticket: "chg-1",
         namespace: "shinan",
@@ -110,6 +112,19 @@ fn an_upgrade_is_watched_on_the_standby_before_the_primary_is_touched_and_taken_
     let installs = || plan.steps().iter().filter(|step| step.id.as_str().ends_with("/install"));
     assert!(installs().all(|step| matches!(&step.undo, Some(Action::RevertComponent { version, .. }) if version == "7.2.6")));
     assert!(upgrade_of("7.2.6", "Impossible").expect("compiles").steps().iter().all(|step| step.undo.is_none()));
+}
+
+#[test]
+fn a_change_takes_as_long_as_its_last_backups_and_what_it_watches_or_as_people_say() {
+    let of = |spec: &MaintenanceTicketSpec| work::takes(&compiled(spec, &application(1), &[]), spec.change.as_ref().expect("a change")).expect("a duration");
+    let mut drain = ticket(drain(), "OnFailure", "Affected", "Affected");
+    assert_eq!(of(&drain), SignedDuration::from_mins(4), "its backup");
+    let expect = |spec: &mut MaintenanceTicketSpec, said: &str| spec.change.as_mut().expect("a change").expected_duration = Some(said.into());
+    expect(&mut drain, "2h");
+    assert_eq!(of(&drain), SignedDuration::from_hours(2), "hands are slower");
+    expect(&mut drain, "1m");
+    assert_eq!(of(&drain), SignedDuration::from_mins(4), "nobody is quicker than the backup");
+    assert_eq!(upgrade_of("7.2.6", "OnFailure").expect("compiles").at_least(), SignedDuration::from_mins(2), "a minute on each site, one after the other");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     notify::{Letter, deliver},
     runs::finalizer,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use p861_core::{
     conditions,
@@ -24,7 +24,7 @@ use p861_core::{
         approval::{Given, Subject, Tally, count},
         notify::{self, Outcome},
         ticket::{Access, Facts, Work, block, decide, plan_digest, required_approvals},
-        window::{Window, freeze_at, zone},
+        window::{Window, zone},
     },
 };
 use p861_crds::{
@@ -243,7 +243,7 @@ fn standing(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Sta
 
 /// An incident needs no window.
 fn nowhere() -> Access {
-    Access { opening: None, freeze: None, zone: jiff::tz::TimeZone::UTC }
+    Access { opening: None, fits: None, takes: SignedDuration::ZERO, freeze: None, zone: jiff::tz::TimeZone::UTC }
 }
 
 /// What is around a change: who agreed, the windows, what is in its way.
@@ -267,12 +267,8 @@ async fn around(
     let fitting = windows.iter().filter(|window| change.window_ref.as_ref().is_none_or(|wanted| window.name_any() == wanted.name));
     let parsed: Vec<Window> =
         fitting.filter_map(|window| Window::parse(&window.spec, &default_zone).ok()).filter(|window| window.classes.contains(&change.class)).collect();
-    let openings = parsed.iter().map(|window| window.at(change.class, &freezes, now));
-    let access = Access {
-        opening: openings.min_by_key(|opening| (!opening.open, opening.next_open_time.unwrap_or(Timestamp::MAX))),
-        freeze: freeze_at(&freezes, change.class, now).map(|freeze| freeze.name.clone()),
-        zone: zone(&default_zone).unwrap_or(jiff::tz::TimeZone::UTC),
-    };
+    let takes = work.map(|work| work.takes).unwrap_or_default();
+    let access = Access::of(&parsed, change.class, &freezes, zone(&default_zone).unwrap_or(jiff::tz::TimeZone::UTC), takes, now);
     let obstacles = block::obstacles(
         &name,
         &ticket.spec.affects,

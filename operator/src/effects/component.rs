@@ -4,9 +4,11 @@
 //! without whoever made it. The right to write into the component's namespaces is given for the time of the step, and taken away with it.
 
 mod drift;
+mod registry;
 mod rights;
 
 pub use drift::keep;
+pub use registry::Registry;
 pub use rights::end;
 
 use super::{Effect, Situation};
@@ -30,11 +32,12 @@ use p861_core::{
     },
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
+use p861_crds::platform::platform::Bundle;
 use rights::with_right;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -126,8 +129,8 @@ pub struct Wanted<'a> {
     pub component: &'a str,
     /// Its version.
     pub version: &'a str,
-    /// The ConfigMap with its bundle.
-    pub bundle: &'a str,
+    /// Where its manifests are.
+    pub bundle: &'a Bundle,
     /// The digest that was agreed to.
     pub digest: &'a str,
 }
@@ -146,7 +149,7 @@ pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, w
         now
     } else {
         let district = district_of(&context.client, namespace).await?;
-        let files = files(&context.client, namespace, wanted.bundle).await?;
+        let files = files(context, namespace, wanted.bundle).await?;
         let read = bundle::read(&files, |space| is_allotted(&district, space));
         let read = read.map_err(|error| Error::invalid("BundleRefused", format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
         if read.digest != wanted.digest {
@@ -195,17 +198,25 @@ async fn put_with_right(context: &Context, record: &Record, client: &Client, sit
     Ok(())
 }
 
-async fn files(hub: &Client, namespace: &str, name: &str) -> Result<std::collections::BTreeMap<String, String>> {
-    let maps: Api<ConfigMap> = Api::namespaced(hub.clone(), namespace);
+async fn files(context: &Context, namespace: &str, bundle: &Bundle) -> Result<BTreeMap<String, String>> {
+    let name = match bundle {
+        Bundle { oci: Some(oci), .. } => return context.registry.files(context, namespace, oci).await,
+        Bundle { config_map_ref: Some(map), .. } => &map.name,
+        Bundle { .. } => return Err(Error::invalid("BundleMissing", "the component's bundle names neither an image nor a ConfigMap")),
+    };
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
     let map = maps.get_opt(name).await.tried(|| format!("read ConfigMap {name}"))?;
     let missing = || Error::invalid("BundleMissing", format!("ConfigMap {namespace}/{name} doesn't exist: put the component's manifests in it"));
     Ok(map.ok_or_else(missing)?.data.unwrap_or_default())
 }
 
-/// The bundle of a component, for compiling.
-pub async fn bundle_of(hub: &Client, namespace: &str, name: &str, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
-    let files = files(hub, namespace, name).await?;
-    bundle::read(&files, allotted).map_err(|error| Error::invalid("BundleRefused", format!("bundle {name}: {error}")))
+/// The bundle of a component, for compiling. That it can't be had is an error that is told: whoever waits for his change wants to know.
+pub async fn bundle_of(context: &Context, namespace: &str, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
+    let files = files(context, namespace, source).await.map_err(|error| match error {
+        Error::Stated { reason, message, .. } => Error::invalid(reason, message),
+        other => other,
+    })?;
+    bundle::read(&files, allotted).map_err(|error| Error::invalid("BundleRefused", format!("bundle {source}: {error}")))
 }
 
 async fn write(client: &Client, site: &str, component: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {

@@ -14,6 +14,7 @@ use crate::{
     controllers::named,
     error::{Category, Error, Result, Tried as _},
     runs::vault,
+    secrets,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
@@ -51,19 +52,6 @@ pub enum Outcome {
     },
 }
 
-/// A Secret's value as text.
-fn value(secret: &Secret, key: &str) -> Option<String> {
-    secret.data.as_ref()?.get(key).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).map(|text| text.trim_end_matches('\n').to_owned())
-}
-
-async fn secret(context: &Context, namespace: &str, name: &str, keys: &[&str]) -> Result<Vec<String>> {
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret = secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?;
-    let missing = |what: String| Error::invalid("SecretMissing", what);
-    let secret = secret.ok_or_else(|| missing(format!("Secret {name} doesn't exist in namespace {namespace}: create it with the keys {}", keys.join(", "))))?;
-    keys.iter().map(|key| value(&secret, key).ok_or_else(|| missing(format!("Secret {namespace}/{name} has no text under the key {key}")))).collect()
-}
-
 /// The repository's key. It is made if it is absent: a key that a person would have to think of is a key that is weak.
 async fn password(context: &Context, namespace: &str, name: &str, may_create: bool) -> Result<String> {
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
@@ -82,7 +70,7 @@ async fn password(context: &Context, namespace: &str, name: &str, may_create: bo
             Err(error) => return Err(error).tried(|| format!("create Secret {namespace}/{name}")),
         }
     }
-    Ok(secret(context, namespace, name, &["password"]).await?.remove(0))
+    Ok(secrets::read(context, namespace, name, &["password"]).await?.remove(0))
 }
 
 /// Everything that is needed to open a repository. Its JSON is what a mover's Secret holds; it is never logged.
@@ -91,10 +79,10 @@ async fn access(context: &Context, repository: &BackupRepository, may_create: bo
     let spec = &repository.spec;
     let (location, credentials) = match (&spec.s3, &spec.folder) {
         (Some(s3), _) => {
-            let keys = secret(context, &namespace, &s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?;
+            let keys = secrets::read(context, &namespace, &s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?;
             let mut keys = keys.into_iter();
             let ca = match &s3.ca_secret_ref {
-                Some(reference) => Some(secret(context, &namespace, &reference.name, &["ca.crt"]).await?.remove(0)),
+                Some(reference) => Some(secrets::read(context, &namespace, &reference.name, &["ca.crt"]).await?.remove(0)),
                 None => None,
             };
             let location = Location::S3 {

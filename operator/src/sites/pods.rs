@@ -182,6 +182,11 @@ pub async fn execute(
     limit: Duration,
 ) -> Result<Output> {
     let pod = ready_pod(client, namespace, reference).await?;
+    execute_in(client, namespace, &pod, container, command, limit).await
+}
+
+/// Runs a command in a pod and waits for its end, at most `limit`.
+pub async fn execute_in(client: &Client, namespace: &str, pod: &str, container: Option<&str>, command: &[String], limit: Duration) -> Result<Output> {
     let what = || format!("run {:?} in pod {namespace}/{pod}", command.first().map(String::as_str).unwrap_or_default());
     let run = async {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -189,7 +194,7 @@ pub async fn execute(
         if let Some(container) = container {
             parameters = parameters.container(container);
         }
-        let mut process = pods.exec(&pod, command, &parameters).await.tried(what)?;
+        let mut process = pods.exec(pod, command, &parameters).await.tried(what)?;
         let status = process.take_status();
         let (stdout, stderr) = (process.stdout(), process.stderr());
         let (stdout, stderr) = tokio::join!(read_bounded(stdout), read_bounded(stderr));

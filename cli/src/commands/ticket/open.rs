@@ -70,7 +70,9 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     let manual = (drain_node.is_none() && upgrade_component.is_none()).then_some(Manual {});
     // An upgrade is a change, whether that is said or not.
     let class = what.change.or(upgrade_component.as_ref().map(|_| ClassWord::Normal));
-    if class.is_none() && (what.plan.is_some() || what.rollback.is_some() || what.window.is_some() || what.no_backup || what.no_silence) {
+    if class.is_none()
+        && (what.plan.is_some() || what.rollback.is_some() || what.window.is_some() || what.expected.is_some() || what.no_backup || what.no_silence)
+    {
         return Err(Failure::usage(text::only_of_a_change()));
     }
     let title = match &upgrade_component {
@@ -81,6 +83,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         class: class.into(),
         window_ref: what.window.as_ref().map(ObjectReference::new),
         work: Work { upgrade_component, drain_node, manual },
+        expected_duration: what.expected.as_deref().map(Into::into),
         backup: if what.no_backup { ChangeBackup::Skip } else { ChangeBackup::Affected },
         silence: if what.no_silence { ChangeSilence::None } else { ChangeSilence::Affected },
         blocking_alerts: vec![BlockingAlert { severity: "critical".into() }],

@@ -244,6 +244,23 @@ impl<A> Plan<A> {
     }
 }
 
+impl<A> Plan<A> {
+    /// How long a run of all steps takes at least: its longest chain, by the steps' estimates. A step without one counts nothing.
+    pub fn at_least(&self) -> SignedDuration {
+        let mut ends = vec![SignedDuration::ZERO; self.steps.len()];
+        let mut forward = SignedDuration::ZERO;
+        for finally in [false, true] {
+            let floor = if finally { forward } else { SignedDuration::ZERO };
+            for (at, step) in self.steps.iter().enumerate().filter(|(_, step)| step.finally == finally) {
+                let start = self.before[at].iter().fold(floor, |latest, before| latest.max(ends[*before]));
+                ends[at] = start.saturating_add(step.estimate.unwrap_or_default());
+                forward = forward.max(ends[at]);
+            }
+        }
+        forward
+    }
+}
+
 fn check_duration(duration: SignedDuration, what: impl Fn() -> String) -> Result<(), PlanError> {
     if duration.is_positive() && print_duration(duration).is_ok() {
         return Ok(());

@@ -18,6 +18,9 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 31);
 /// So many changes of state are looked at before a window is said to have no end, or never to open.
 const HORIZON: usize = 2_000;
 
+/// So many openings are looked at for one that is long enough: a year of weekly ones.
+const OPENINGS: usize = 53;
+
 /// A window that can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
@@ -152,6 +155,20 @@ impl Window {
             }
             // A moment that ends where it began would stand still for ever.
             at = moment.until.filter(|until| *until > at)?;
+        }
+        None
+    }
+
+    /// When a change of that class that takes so long may start: the first moment from `at` on at which it is open, and stays open for that long. None if it is
+    /// never, as far as can be seen.
+    pub fn fits(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp, takes: SignedDuration) -> Option<Timestamp> {
+        let mut from = at;
+        for _ in 0..OPENINGS {
+            let opens = self.turns(class, freezes, from, true)?;
+            match self.turns(class, freezes, opens, false) {
+                Some(closes) if closes.duration_since(opens) < takes => from = closes,
+                _ => return Some(opens),
+            }
         }
         None
     }

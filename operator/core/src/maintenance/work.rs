@@ -42,6 +42,8 @@ pub struct Affected<'a> {
     pub spec: &'a ApplicationSpec,
     /// Where it runs.
     pub site: &'a str,
+    /// How long its last backup took; none if there is none.
+    pub last_backup: Option<SignedDuration>,
 }
 
 /// Everything that a change's steps follow from.
@@ -68,9 +70,9 @@ pub struct WorkFacts<'a> {
 pub struct ComponentOf<'a> {
     /// As it is declared.
     pub declared: &'a Component,
-    /// The ConfigMap that holds its bundle.
-    pub config_map: &'a str,
-    /// The bundle.
+    /// Where its manifests are.
+    pub source: &'a p861_crds::platform::platform::Bundle,
+    /// Its manifests.
     pub bundle: &'a Bundle,
     /// The district's sites: the standby ones first, the primary last.
     pub sites: &'a [String],
@@ -88,7 +90,7 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
         for application in facts.applications {
             let id = StepId::of(&["backup", application.name])?;
             let action = Action::TakeBackup { application: application.name.into(), backup: backup_name(application.name, facts.ticket, facts.spec) };
-            steps.push(Step::new(id.clone(), action, BACKUP));
+            steps.push(Step::new(id.clone(), action, BACKUP).estimate(application.last_backup));
             ready.push(id);
         }
     }
@@ -121,6 +123,15 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
         steps.push(Step::new(StepId::of(&["unsilence", site])?, action, SHORT).finally());
     }
     Ok(Plan::new(steps)?)
+}
+
+/// How long a change takes: as long as its steps do at least, or longer if people say so.
+///
+/// # Errors
+/// If what people say is no duration.
+pub fn takes(plan: &Plan<Action>, change: &Change) -> Result<SignedDuration, CompileError> {
+    let said = change.expected_duration.as_ref().map(|said| parse_duration(&said.0)).transpose()?;
+    Ok(plan.at_least().max(said.unwrap_or_default()))
 }
 
 /// The name of the backup that is taken of an application before a change. One that is reopened takes another: the first is not of this day.
@@ -178,7 +189,7 @@ fn upgrade_component(
             site: site.clone(),
             component: upgrade.component.clone(),
             version: upgrade.version.clone(),
-            bundle: component.config_map.into(),
+            bundle: component.source.clone(),
             digest: component.bundle.digest.clone(),
         };
         let revert = Action::RevertComponent { site: site.clone(), component: upgrade.component.clone(), version: upgrade.version.clone() };
@@ -199,7 +210,7 @@ fn upgrade_component(
         let watch = StepId::of(&["work", site, "watch"])?;
         let duration = parse_duration(&upgrade.watch_for.0)?;
         let action = Action::Watch { site: site.clone(), checks, duration };
-        steps.push(Step::new(watch.clone(), action, duration + SHORT).after(healthy).on_failure(on_failure(change)));
+        steps.push(Step::new(watch.clone(), action, duration + SHORT).estimate(Some(duration)).after(healthy).on_failure(on_failure(change)));
         before = vec![watch];
     }
     before.pop().ok_or_else(|| invalid("the district has no sites".into()))

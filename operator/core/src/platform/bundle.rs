@@ -1,5 +1,7 @@
 //! A component's bundle: manifests as people wrote them, read, bounded and checked before anything is approved or applied.
 
+pub mod image;
+
 use crate::objects::{group, kind, name, namespace, rank};
 use p861_crds::{WorkloadKind, WorkloadReference};
 use serde_json::Value;
@@ -35,10 +37,18 @@ pub enum BundleError {
     /// It has too many objects.
     #[error("it has {0} objects, and a bundle has at most {MOST_OBJECTS}: divide it into two components")]
     TooMany(usize),
+    /// A layer of an image can't be read.
+    #[error("{place}: {error}")]
+    Layer {
+        /// Its title, or its number.
+        place: String,
+        /// What is wrong with it.
+        error: String,
+    },
     /// A document can't be read.
     #[error("{file}: no YAML: {error}")]
     Unreadable {
-        /// The key of the ConfigMap.
+        /// The key of the ConfigMap, or the path in the image.
         file: String,
         /// The parser's words.
         error: String,
@@ -80,7 +90,7 @@ pub struct Bundle {
     pub digest: String,
 }
 
-/// Reads a bundle: the values of a ConfigMap, each a YAML text of one or more documents. `allotted` says whether a namespace is the district's.
+/// Reads a bundle: the values of a ConfigMap, or the files of an image, each a YAML text of one or more documents. `allotted` says whether a namespace is the district's.
 pub fn read(files: &BTreeMap<String, String>, allotted: impl Fn(&str) -> bool) -> Result<Bundle, BundleError> {
     let bytes = files.values().map(String::len).sum();
     if bytes > MOST_BYTES {

@@ -5,7 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     WorkloadReference,
     common::ContainerCommand,
-    platform::application::{Check, Marker},
+    platform::{
+        application::{Check, Marker},
+        platform::Bundle,
+    },
     protection::backup::VerificationLevel,
 };
 use serde::{Deserialize, Serialize};
@@ -189,8 +192,8 @@ pub enum Action {
         component: String,
         /// Its version.
         version: String,
-        /// The ConfigMap of the district that holds the bundle.
-        bundle: String,
+        /// Where its manifests are.
+        bundle: Bundle,
         /// Digest of the bundle that was agreed to. Another one is not applied.
         digest: String,
     },

@@ -23,10 +23,12 @@ use p861_crds::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The kind of departments' shares.
+const QUOTA: &str = "ResourceQuota";
 /// Kinds that are kept, and removed when they are not wanted any more.
 const KINDS: [(&str, &str, &str, &str); 5] = [
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
-    ("", "v1", "ResourceQuota", "resourcequotas"),
+    ("", "v1", QUOTA, "resourcequotas"),
     ("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses"),
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
@@ -52,16 +54,23 @@ fn key(object: &Value) -> Key {
 }
 
 impl Keeper<'_> {
-    /// Everything of ours on the site becomes what the documents say. What the site refuses is returned, and holds up nothing else.
-    pub async fn keep(&self, documents: &[Document], namespaces: &BTreeMap<String, BTreeMap<String, String>>) -> Result<Vec<Refused>> {
-        let mut refused = Vec::new();
+    /// Everything of ours on the site becomes what the documents say. What the site refuses is returned, and holds up nothing else. `quotas` are ours of the
+    /// kind ResourceQuota, as they were just listed.
+    pub async fn keep(
+        &self,
+        documents: &[Document],
+        namespaces: &BTreeMap<String, BTreeMap<String, String>>,
+        quotas: Vec<DynamicObject>,
+    ) -> Result<Vec<Refused>> {
+        let (mut refused, mut quotas) = (Vec::new(), Some(quotas));
         for (group, version, kind, plural) in KINDS {
             let resource = resource(group, version, kind, plural);
             let wanted: BTreeMap<Key, &Document> =
                 documents.iter().filter(|document| document.object["kind"] == kind).map(|document| (key(&document.object), document)).collect();
-            let ours = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-            let selector = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
-            let listed = ours.list(&selector).await.tried(|| format!("list {plural} on {}", self.site))?.items;
+            let listed = match quotas.take_if(|_| kind == QUOTA) {
+                Some(quotas) => quotas,
+                None => self.ours(&resource).await?,
+            };
             let mut there: BTreeMap<Key, DynamicObject> =
                 listed.into_iter().map(|object| ((object.namespace().unwrap_or_default(), object.name_any()), object)).collect();
             for (key, document) in wanted {
@@ -191,20 +200,27 @@ impl Keeper<'_> {
         Ok(refused)
     }
 
-    /// The quotas of ours that are there, for what the API server counts itself.
-    pub async fn quota_usage(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
-        let resource = resource("", "v1", "ResourceQuota", "resourcequotas");
+    /// What of a kind on the site carries our label.
+    async fn ours(&self, resource: &ApiResource) -> Result<Vec<DynamicObject>> {
         let ours = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
-        let quotas =
-            Api::<DynamicObject>::all_with(self.client.clone(), &resource).list(&ours).await.tried(|| format!("list the quotas on {}", self.site))?.items;
-        let mut usage: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-        for quota in &quotas {
-            let used: BTreeMap<String, String> =
-                quota.data.pointer("/status/used").cloned().and_then(|used| serde_json::from_value(used).ok()).unwrap_or_default();
-            usage.entry(quota.namespace().unwrap_or_default()).or_default().extend(used);
-        }
-        Ok(usage)
+        let listed = Api::<DynamicObject>::all_with(self.client.clone(), resource).list(&ours).await;
+        Ok(listed.tried(|| format!("list {} on {}", resource.plural, self.site))?.items)
     }
+
+    /// The quotas of ours that are there.
+    pub async fn quotas(&self) -> Result<Vec<DynamicObject>> {
+        self.ours(&resource("", "v1", QUOTA, "resourcequotas")).await
+    }
+}
+
+/// What the API server itself counts against quotas, by namespace.
+pub fn counted(quotas: &[DynamicObject]) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut usage: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for quota in quotas {
+        let used: BTreeMap<String, String> = quota.data.pointer("/status/used").cloned().and_then(|used| serde_json::from_value(used).ok()).unwrap_or_default();
+        usage.entry(quota.namespace().unwrap_or_default()).or_default().extend(used);
+    }
+    usage
 }
 
 fn refusal(document: &Document, kind: &str, key: &Key, error: &Error) -> Refused {

@@ -4,8 +4,8 @@ use super::{
     certificates::Certificates,
     components,
     inventory::{Inventory, resource},
-    keep::Keeper,
-    probes::Probes,
+    keep::{self, Keeper},
+    probes::{Begins, Probes},
     quotas,
 };
 use crate::{
@@ -51,8 +51,8 @@ impl Look<'_> {
         let owner = Owner { district: &district, site: self.site, image: &self.context.image };
         // A namespace of an application need not be on every site: on a standby it comes with a recovery.
         let here: Vec<Place> = places.iter().filter(|place| inventory.namespaces.contains_key(&place.namespace)).cloned().collect();
-        let counted = keeper.quota_usage().await?;
-        let (quotas, quota_facts) = quotas::divide(spec, owner, &here, &inventory.usage, &counted);
+        let there = keeper.quotas().await?;
+        let (quotas, quota_facts) = quotas::divide(spec, owner, &here, &inventory.usage, &keep::counted(&there));
         let mut documents: Vec<Document> = desired::network_policies(spec, owner, &here);
         documents.extend(quotas);
         documents.extend(desired::priority_classes(spec, owner));
@@ -61,15 +61,16 @@ impl Look<'_> {
         // Labels first: policies select by them, and nobody is to be closed out of his own department for a moment.
         let namespaces = self.namespaces(&here).await?;
         let mut refused = keeper.namespaces(&labels, &namespaces).await?;
-        refused.extend(keeper.keep(&documents, &namespaces).await?);
+        refused.extend(keeper.keep(&documents, &namespaces, there).await?);
         let (gateways, gateway_secrets) = self.gateways().await?;
+        let begins = if self.is_hub().await? { Begins::Here } else { Begins::There(self.client, &self.context.namespace) };
         Ok(Sight {
             nodes: inventory.nodes.clone(),
             storage_classes: inventory.storage_classes.clone(),
             snapshot_classes: inventory.snapshot_classes.clone(),
             claims: inventory.claims.clone(),
             gateways,
-            probes: self.probes.of_site(&district, spec, self.site, self.is_hub().await?, now).await,
+            probes: self.probes.of_site(&district, spec, self.site, begins, now).await,
             certificates: self.certificates(&here, gateway_secrets, now).await,
             admission_policies: inventory.admission_policies.clone(),
             quotas: quota_facts,
@@ -105,8 +106,8 @@ impl Look<'_> {
     }
 
     async fn is_hub(&self) -> Result<bool> {
-        let site: Option<Site> = Api::all(self.context.client.clone()).get_opt(self.site).await.tried(|| format!("read site {}", self.site))?;
-        Ok(site.is_some_and(|site| site.spec.access.in_cluster.is_some()))
+        let stands = |site: &Site| (site.name_any() == self.site).then(|| site.spec.access.in_cluster.is_some());
+        Ok(self.context.known.pick(None, stands).await?.contains(&true))
     }
 
     /// The gateways that the Platform names here, and the Secrets of their certificates.

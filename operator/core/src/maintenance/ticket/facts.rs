@@ -5,7 +5,7 @@ use super::{
     clocks::Level,
 };
 use crate::maintenance::approval::Tally;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     MaintenanceTicketSpec, MaintenanceTicketStatus,
     common::RunPhase,
@@ -44,6 +44,8 @@ pub struct Facts<'a> {
 pub struct Work {
     /// Digest of the steps, or why there are none. Once they have begun, of those that were begun.
     pub steps: Result<String, String>,
+    /// How long they take, as far as it is known; nothing once they have begun.
+    pub takes: SignedDuration,
     /// Where they stand; none before they begin.
     pub run: Option<WorkRun>,
 }

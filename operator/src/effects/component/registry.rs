@@ -1,0 +1,226 @@
+//! Bundles that are kept in a registry, by the digest of their manifest: what was agreed to can't be exchanged there.
+
+use crate::{
+    context::Context,
+    error::{Category, Error, Result},
+    secrets,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures::StreamExt as _;
+use oci_client::{
+    Client, Reference,
+    client::{Certificate, CertificateEncoding, ClientConfig},
+    errors::{OciDistributionError, OciErrorCode},
+    manifest::{OciDescriptor, OciManifest},
+    secrets::RegistryAuth,
+};
+use p861_core::platform::bundle::{
+    BundleError,
+    image::{self, Layer, MOST_LAYERS, MOST_SENT},
+};
+use p861_crds::platform::platform::OciBundle;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// A registry that does not take a connection within this isn't there.
+const CONNECTS: Duration = Duration::from_secs(5);
+/// An image of manifests is small: it is all here within this, or the registry is in trouble.
+const ARRIVES: Duration = Duration::from_secs(20);
+/// So many bundles are kept in memory.
+const KEPT: usize = 64;
+/// Where tools write a layer's file name.
+const TITLE: &str = "org.opencontainers.image.title";
+
+/// The manifests of a bundle, by file.
+type Files = BTreeMap<String, String>;
+
+/// Bundles that were read. What has a digest never changes, so that a waiting change doesn't ask the registry again and again.
+#[derive(Clone, Default)]
+pub struct Registry {
+    kept: Arc<Mutex<HashMap<(String, String), Arc<Files>>>>,
+}
+
+impl Registry {
+    /// The manifests of an image.
+    pub async fn files(&self, context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Files> {
+        let key = (bundle.image.clone(), bundle.digest.clone());
+        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(files) = known {
+            return Ok(files.as_ref().clone());
+        }
+        let files = read(context, namespace, bundle).await?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(key, Arc::new(files.clone()));
+        Ok(files)
+    }
+}
+
+async fn read(context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Files> {
+    let named = format!("{}@{}", bundle.image, bundle.digest);
+    let image: Reference =
+        named.parse().map_err(|error| Error::invalid("BundleRefused", format!("bundle {named}: {error}: write registry/path, without tag")))?;
+    let who = identity(context, namespace, bundle, image.registry()).await?;
+    let client = client(context, namespace, bundle).await?;
+    let layers = tokio::time::timeout(ARRIVES, layers(&client, &image, &who, &bundle.digest)).await;
+    let late = || Err(Error::transient("RegistryUnreachable", format!("bundle {named}: its registry did not send it within {ARRIVES:?}")));
+    let layers = layers.unwrap_or_else(|_| late())?;
+    image::files(&layers).map_err(|error| refused(&image, &error))
+}
+
+async fn client(context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Client> {
+    let mut config = ClientConfig { connect_timeout: Some(CONNECTS), read_timeout: Some(ARRIVES), platform_resolver: None, ..ClientConfig::default() };
+    if let Some(secret) = &bundle.ca_secret_ref {
+        let pem = secrets::read(context, namespace, &secret.name, &["ca.crt"]).await?.remove(0);
+        config.extra_root_certificates = vec![Certificate { encoding: CertificateEncoding::Pem, data: pem.into_bytes() }];
+    }
+    Client::try_from(config).map_err(|error| Error::invalid("EndpointInvalid", format!("bundle {}: no connection can be made: {error}", bundle.image)))
+}
+
+/// What a Secret of the type kubernetes.io/dockerconfigjson holds.
+#[derive(Deserialize)]
+struct DockerConfig {
+    #[serde(default)]
+    auths: BTreeMap<String, DockerAuth>,
+}
+
+#[derive(Deserialize)]
+struct DockerAuth {
+    username: Option<String>,
+    password: Option<String>,
+    auth: Option<String>,
+}
+
+impl DockerAuth {
+    fn basic(&self) -> Option<RegistryAuth> {
+        if let (Some(user), Some(password)) = (&self.username, &self.password) {
+            return Some(RegistryAuth::Basic(user.clone(), password.clone()));
+        }
+        let text = String::from_utf8(BASE64_STANDARD.decode(self.auth.as_ref()?).ok()?).ok()?;
+        let (user, password) = text.split_once(':')?;
+        Some(RegistryAuth::Basic(user.to_owned(), password.to_owned()))
+    }
+}
+
+async fn identity(context: &Context, namespace: &str, bundle: &OciBundle, registry: &str) -> Result<RegistryAuth> {
+    let Some(secret) = &bundle.pull_secret_ref else { return Ok(RegistryAuth::Anonymous) };
+    let text = secrets::read(context, namespace, &secret.name, &[".dockerconfigjson"]).await?.remove(0);
+    who(&text, registry).ok_or_else(|| {
+        let make = format!("kubectl create secret docker-registry {} --docker-server={registry} …", secret.name);
+        Error::invalid("SecretMissing", format!("Secret {namespace}/{} says nothing of registry {registry}: {make}", secret.name))
+    })
+}
+
+fn who(text: &str, registry: &str) -> Option<RegistryAuth> {
+    let config: DockerConfig = serde_json::from_str(text).ok()?;
+    let host = |key: &str| key.trim_start_matches("https://").trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
+    config.auths.iter().find(|(key, _)| host(key) == registry)?.1.basic()
+}
+
+async fn layers(client: &Client, image: &Reference, who: &RegistryAuth, digest: &str) -> Result<Vec<Layer>> {
+    let (manifest, found) = client.pull_manifest(image, who).await.map_err(|error| failed(image, error))?;
+    if found != *digest {
+        return Err(refused(image, &format!("the registry sent {found}")));
+    }
+    let OciManifest::Image(manifest) = manifest else {
+        return Err(refused(image, &"it is an index of images: write the digest of one image's manifest"));
+    };
+    let sent = manifest.layers.iter().fold(0_i64, |sum, layer| sum.saturating_add(layer.size.max(0)));
+    if manifest.layers.len() > MOST_LAYERS || usize::try_from(sent).is_ok_and(|sent| sent > MOST_SENT) {
+        let message = format!("it has {} layers of {sent} bytes, and an image of manifests has at most {MOST_LAYERS} of {MOST_SENT}", manifest.layers.len());
+        return Err(refused(image, &message));
+    }
+    let mut layers = Vec::new();
+    for descriptor in &manifest.layers {
+        layers.push(layer(client, image, descriptor).await?);
+    }
+    Ok(layers)
+}
+
+async fn layer(client: &Client, image: &Reference, descriptor: &OciDescriptor) -> Result<Layer> {
+    let mut stream = client.pull_blob_stream(image, descriptor).await.map_err(|error| failed(image, error))?;
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.next().await {
+        let part = part.map_err(|error| failed(image, OciDistributionError::IoError(error)))?;
+        if bytes.len() + part.len() > MOST_SENT {
+            return Err(refused(image, &BundleError::TooLarge(bytes.len() + part.len())));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
+    if digest != descriptor.digest {
+        return Err(refused(image, &format!("layer {} is damaged in the registry: what it sent has digest {digest}", descriptor.digest)));
+    }
+    let title = descriptor.annotations.as_ref().and_then(|annotations| annotations.get(TITLE)).cloned();
+    Ok(Layer { media_type: descriptor.media_type.clone(), title, bytes })
+}
+
+fn refused(image: &Reference, why: &dyn std::fmt::Display) -> Error {
+    Error::invalid("BundleRefused", format!("bundle {image}: {why}"))
+}
+
+/// What a registry's answer means. Its own words may hold a URL, and never a password.
+fn failed(image: &Reference, error: OciDistributionError) -> Error {
+    let (reason, category, what) = match &error {
+        OciDistributionError::ImageManifestNotFoundError(_) => ("BundleMissing", Category::Invalid, "the registry has no such image".to_owned()),
+        OciDistributionError::ServerError { code: 404, .. } => ("BundleMissing", Category::Invalid, "the registry has no such image".to_owned()),
+        OciDistributionError::RegistryError { envelope, .. } => {
+            let codes = || envelope.errors.iter().map(|error| &error.code);
+            if codes().any(|code| matches!(code, OciErrorCode::Unauthorized | OciErrorCode::Denied)) {
+                ("CredentialsRefused", Category::Invalid, "the registry refuses: see bundle.oci.pullSecretRef".to_owned())
+            } else if codes()
+                .any(|code| matches!(code, OciErrorCode::ManifestUnknown | OciErrorCode::NameUnknown | OciErrorCode::BlobUnknown | OciErrorCode::NotFound))
+            {
+                ("BundleMissing", Category::Invalid, "the registry has no such image".to_owned())
+            } else {
+                ("RegistryUnreachable", Category::Transient, error.to_string())
+            }
+        }
+        OciDistributionError::AuthenticationFailure(_) | OciDistributionError::UnauthorizedError { .. } => {
+            ("CredentialsRefused", Category::Invalid, "the registry refuses: see bundle.oci.pullSecretRef".to_owned())
+        }
+        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, format!("it is damaged in the registry: {error}")),
+        _ => ("RegistryUnreachable", Category::Transient, whole(&error)),
+    };
+    Error::Stated { reason, message: format!("bundle {image}: {what}"), category }
+}
+
+/// An error with what caused it: a client's own words are only that it could not send.
+fn whole(error: &OciDistributionError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(why) = cause {
+        let words = why.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = why.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_docker_config_names_who_asks_by_registry_in_either_form() {
+        let auth = BASE64_STANDARD.encode("robot:secret:with:colons");
+        let text = format!(r#"{{"auths": {{"https://one.example/v1/": {{"auth": "{auth}"}}, "two.example:5000": {{"username": "u", "password": "p"}}}}}}"#);
+        let basic = |registry| match who(&text, registry) {
+            Some(RegistryAuth::Basic(user, password)) => Some((user, password)),
+            _ => None,
+        };
+        assert_eq!(basic("one.example"), Some(("robot".into(), "secret:with:colons".into())));
+        assert_eq!(basic("two.example:5000"), Some(("u".into(), "p".into())));
+        assert_eq!(basic("two.example"), None);
+        assert!(who("{}", "one.example").is_none() && who("no JSON", "one.example").is_none());
+    }
+}
