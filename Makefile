@@ -7,7 +7,7 @@ MARK := $(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
 DEMO := demo-$(MARK)
 BIN := target/debug
 
-.PHONY: help demo clean-demo test bench scale soak generate setup build lint
+.PHONY: help demo clean-demo test bench scale soak fuzz generate setup build lint
 
 help:
 	@echo 'make demo          two sites, two applications, one measured drill (KEEP=1 leaves the sites up)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make bench         figures: throughput and memory at 30,000 objects'
 	@echo 'make scale         12 districts, 2,000 applications, 300 nodes: how soon it settles, what it costs to look on'
 	@echo 'make soak          every alert fires by its cause, becomes a ticket, and ends as its runbook says (about ten minutes)'
+	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'
 	@echo 'make generate      write the CRDs and the references of API and command line'
 	@echo 'make lint          what clippy says'
 
@@ -49,6 +50,10 @@ scale: build
 # Every alert by its real cause, to its ticket, to its end.
 soak: build
 	@cargo test --quiet --workspace --test runbook_alerts -- --ignored --nocapture
+
+# What it finds is kept beside the test, and tried first ever after.
+fuzz: build
+	@PROPTEST_CASES=$(or $(CASES),100000) cargo test --quiet --workspace --test outside
 
 generate: build
 	@$(BIN)/crdgen charts/p861-crds/templates

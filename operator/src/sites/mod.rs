@@ -1,5 +1,6 @@
 //! Clients of the sites: the hub's own cluster, or what a kubeconfig in a Secret leads to.
 
+mod kubeconfig;
 pub mod pods;
 pub mod view;
 
@@ -9,7 +10,7 @@ use crate::{
     leader::Leadership,
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Api, Client, Config, ResourceExt as _, api::ListParams, config::KubeConfigOptions, config::Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt as _, api::ListParams, config::KubeConfigOptions};
 use p861_crds::Site;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -98,7 +99,7 @@ impl Sites {
         }
         // The parser's words could hold a piece of the kubeconfig, which is a secret.
         let wrong = |what: &str| Error::invalid("CredentialsRefused", format!("site {name}: the kubeconfig in Secret {}/{secret_name} {what}", self.namespace));
-        let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| wrong("is not a kubeconfig"))?;
+        let kubeconfig = kubeconfig::read(&text).map_err(wrong)?;
         let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| wrong("has no usable context, cluster or user"))?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);

@@ -17,6 +17,7 @@ pub const SCENES: &[Scene] = &[
         a_node_is_emptied,
     ),
     ("a node that never drains is given up: it takes pods again, the silences end, and the ticket says who held it", a_node_never_drains),
+    ("probes begin on the site where they are said to, and one that nobody can try is said", probes_begin_on_every_site),
     ("a component is installed and upgraded by a ticket, standby first, and a version that does not get healthy is taken back", a_component_is_upgraded),
     ("a real alert becomes a ticket, and its end closes it", an_alert_becomes_a_ticket),
 ];
@@ -281,6 +282,30 @@ fn a_component_is_upgraded(stage: &Stage) -> Result<()> {
         site.kubectl(&["delete", "namespace", "shinan-tools", "--timeout=110s"])?;
     }
     Ok(())
+}
+
+/// Probes begin where they are said to begin: the name of a service is only known inside of a site.
+fn probes_begin_on_every_site(stage: &Stage) -> Result<()> {
+    let (primary, standby) = (stage.primary()?, stage.standby()?);
+    let probe = |name: &str, site: &Site, host: &str, port: u16| json!({"name": name, "fromSiteRef": {"name": site.name}, "tcp": {"host": host, "port": port}, "period": "5s"});
+    let inside = "kubernetes.default.svc.cluster.local";
+    let probes = json!([probe("over-there", primary, inside, 443), probe("over-here", standby, inside, 443), probe("closed", primary, "127.0.0.1", 9)]);
+    let platform = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Platform", "metadata": {"name": DISTRICT, "namespace": DISTRICT}, "spec": {"network": {"probes": probes}}});
+    stage.apply(standby, "probes.json", &platform.to_string())?;
+    let gaps = |wanted: &'static [&'static str], not: &'static [&'static str]| {
+        until(&format!("the gaps say {wanted:?} and not {not:?}"), STEP, || {
+            let gaps = stage.say(&["platform", "gaps"]).map_err(|error| error.to_string())?;
+            let good = wanted.iter().all(|words| gaps.out.contains(words)) && !not.iter().any(|words| gaps.out.contains(words));
+            if good { Ok(()) } else { Err(gaps.all()) }
+        })
+    };
+    gaps(&["probe closed: 127.0.0.1:9 is not reached"], &["over-there", "over-here"])?;
+    let scale = |replicas: &str| primary.kubectl(&["--namespace", "p861-system", "scale", "deployment/p861-prober", "--replicas", replicas]).map(drop);
+    scale("0")?;
+    gaps(&["probe over-there", "no prober is ready", "site.prober=true"], &["over-here"])?;
+    scale("1")?;
+    gaps(&["probe closed"], &["over-there"])?;
+    stage.delete("platform", DISTRICT)
 }
 
 /// A leader that dies while it puts something back leaves its right to write; the next one takes it away.
