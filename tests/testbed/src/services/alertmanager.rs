@@ -46,7 +46,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::components::run::run;
+    use crate::components::{run::run, tool};
 
     #[test]
     fn amtool_accepts_the_configuration_with_and_without_a_webhook() {
@@ -54,7 +54,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let spec = spec(Path::new("alertmanager"), [127, 0, 0, 1].into(), folder.path(), &webhooks, if webhooks.is_empty() { "" } else { "secret" });
             spec.prepare().unwrap();
-            let output = run(Command::new("amtool").arg("check-config").arg(&spec.files[0].path), Duration::from_secs(30)).unwrap();
+            let output =
+                run(Command::new(tool("amtool", "prometheus-alertmanager")).arg("check-config").arg(&spec.files[0].path), Duration::from_secs(30)).unwrap();
             assert!(output.contains("SUCCESS"), "{output}");
         }
     }

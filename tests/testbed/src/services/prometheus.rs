@@ -92,7 +92,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::components::run::run;
+    use crate::components::{run::run, tool};
 
     #[test]
     fn promtool_accepts_the_configuration() {
@@ -106,7 +106,7 @@ mod tests {
         let spec =
             spec(Path::new("prometheus"), [127, 0, 0, 1].into(), folder.path(), &scrapes, std::slice::from_ref(&rules), Some(([127, 0, 0, 1], 9093).into()));
         spec.prepare().unwrap();
-        let output = run(Command::new("promtool").args(["check", "config"]).arg(&spec.files[0].path), Duration::from_secs(30)).unwrap();
+        let output = run(Command::new(tool("promtool", "prometheus")).args(["check", "config"]).arg(&spec.files[0].path), Duration::from_secs(30)).unwrap();
         assert!(output.contains("SUCCESS: 1 rule files found"), "{output}");
     }
 }
