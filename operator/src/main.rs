@@ -39,6 +39,9 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "p861-operator", version, about = "The operator of Platform 861")]
 struct Arguments {
@@ -177,11 +180,12 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         }
     });
     let mut known = Known::default();
+    let probes = Arc::new(controllers::platform::probes::Probes::default());
     let waiting: [Waiting; 14] = [
         prepare(&guarded, &mut known, controllers::site::SiteDriver),
         prepare(&guarded, &mut known, controllers::district::DistrictDriver),
         prepare(&guarded, &mut known, controllers::profile::ProfileDriver),
-        prepare(&guarded, &mut known, controllers::platform::PlatformDriver::default()),
+        prepare(&guarded, &mut known, controllers::platform::PlatformDriver::new(probes.clone())),
         prepare(&guarded, &mut known, controllers::application::ApplicationDriver::default()),
         prepare(&guarded, &mut known, controllers::repository::RepositoryDriver::default()),
         prepare(&guarded, &mut known, controllers::backup::BackupDriver),
@@ -211,6 +215,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         keys,
         public_url: arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty()),
     };
+    tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
     let controllers = futures::future::join_all(waiting.into_iter().map(|start| start(context.clone())));
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

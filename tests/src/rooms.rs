@@ -13,8 +13,9 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// Declares the district's platform and waits until it has been judged.
 pub fn declare_platform(stage: &Stage) -> Result<()> {
     let hub = stage.standby()?;
-    stage.apply(hub, "platform.yaml", &read("tests/district/platform.yaml")?)?;
+    // The profile first: the platform is looked at when it is declared, and then again in three quarters of a minute.
     hub.kubectl(&["patch", "district", DISTRICT, "--type=merge", "--patch", r#"{"spec":{"profileRef":{"name":"861-demo"}}}"#])?;
+    stage.apply(hub, "platform.yaml", &read("tests/district/platform.yaml")?)?;
     stage.wait("the platform has been judged by its profile", LIMIT, "platform", DISTRICT, |seen| {
         let judged = seen["status"]["items"].as_array().is_some_and(|items| !items.is_empty()) && seen["status"]["balance"]["supportable"].is_number();
         if judged { Ok(()) } else { Err(seen["status"].to_string()) }

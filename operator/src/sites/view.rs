@@ -16,7 +16,7 @@ use std::{
 };
 
 /// A view that is older than this is not shown.
-pub const RECENT: Duration = Duration::from_secs(15);
+pub const RECENT: Duration = Duration::from_secs(25);
 /// What is missing, or in a bad way, is looked for again in a view that is no older than this.
 pub const FRESH: Duration = Duration::from_secs(2);
 /// A site that doesn't show everything within this can't be seen.

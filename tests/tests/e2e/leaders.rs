@@ -1,6 +1,6 @@
 //! The operator dies, in each phase of a run: the other replica goes on, and each effect happens once.
 
-use crate::backups::{BACKUP, nothing_of_movers};
+use crate::backups::{BACKUP, backup_now, nothing_of_movers};
 use crate::drills::{DRILL, ended_clean, start_drill};
 use p861_testbed::bed::{BedError, Result};
 use p861_tests::faults::{journal, kill_leader, leader, leader_after, signal_pod};
@@ -86,6 +86,8 @@ fn a_backup_outlives_its_leaders(stage: &Stage) -> Result<()> {
 }
 
 fn a_drill_outlives_its_leaders(stage: &Stage) -> Result<()> {
+    // What is recovered must be no older than the objectives allow, however long the scenes before this one took.
+    backup_now(stage, "approval")?;
     start_drill(stage, "leaderless", json!({}))?;
     let killed = kill_in_each_phase(stage, "drill", "leaderless", DRILL * 2)?;
     for phase in ["restore objects", "start", "restore stream", "clean-up"] {

@@ -10,7 +10,7 @@ mod components;
 mod history;
 mod inventory;
 mod keep;
-mod probes;
+pub mod probes;
 mod quotas;
 mod sight;
 
@@ -38,14 +38,15 @@ use p861_crds::{
     Application, BackupRepository, District, Platform, PlatformProfile, PlatformProfileSpec,
     platform::{profile::Layer, status::State},
 };
+use probes::Probes;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How often a platform is looked at: what drifts is set right within twice this.
-const PERIOD: Duration = Duration::from_secs(25);
+/// How often a platform is looked at: what drifts is set right within a minute.
+const PERIOD: Duration = Duration::from_secs(45);
 /// How old an inventory may be.
 const INVENTORY_AGE: Duration = Duration::from_secs(45);
 /// A site that doesn't show what it has within this can't be seen.
@@ -56,7 +57,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct PlatformDriver {
     inventories: Mutex<HashMap<String, (Instant, Arc<Inventory>)>>,
     certificates: certificates::Certificates,
-    probes: probes::Probes,
+    probes: Arc<Probes>,
+}
+
+impl PlatformDriver {
+    /// The controller, with the probes that [`probes::watch`] tries.
+    pub fn new(probes: Arc<Probes>) -> Self {
+        Self { probes, ..Self::default() }
+    }
 }
 
 impl Drive for PlatformDriver {

@@ -1,19 +1,20 @@
 //! Reachability and latency: a TCP connection, as often as the probe says. On its own site the operator tries it itself; on another the site's prober does.
 
 use crate::{
+    context::Context,
     error::{Error, Result, Tried as _},
     prober::{Connected, PATIENCE, connect},
     sites::pods,
 };
-use futures::future::join_all;
+use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::{platform::facts::ProbeFacts, time::parse_duration};
-use p861_crds::{PlatformSpec, platform::platform::Probe};
+use p861_crds::{Platform, PlatformSpec, Site, platform::platform::Probe};
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -23,14 +24,18 @@ const FAILURES: u32 = 2;
 const PROBER: &str = "app.kubernetes.io/name=p861,app.kubernetes.io/component=prober";
 /// What the way to a prober may take, beside the connection itself.
 const WAY: Duration = Duration::from_secs(10);
+/// How often it is seen which probes are due: none is tried more often than that.
+const TICK: Duration = Duration::from_secs(2);
+/// So many are tried at once.
+const AT_ONCE: usize = 16;
 
 /// Where a probe begins.
-#[derive(Clone, Copy)]
-pub enum Begins<'a> {
+#[derive(Clone)]
+enum Begins {
     /// Where the operator stands.
     Here,
     /// On another site, whose prober is in this namespace.
-    There(&'a Client, &'a str),
+    There(Client, String),
 }
 
 /// A probe's last try.
@@ -47,24 +52,67 @@ pub struct Probes {
     tried: Mutex<HashMap<String, Tried>>,
 }
 
+/// Tries the probes of all Platforms when they are due, until the process ends.
+pub async fn watch(context: Context, probes: Arc<Probes>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        if !context.leadership.holds() {
+            continue;
+        }
+        let all = context.known.pick(None, |platform: &Platform| {
+            let name = platform.name_any();
+            Some(platform.spec.network.probes.iter().map(move |probe| (key(&name, &probe.name), probe.clone())).collect::<Vec<_>>())
+        });
+        let Ok(all) = all.await else { continue };
+        let all: Vec<(String, Probe)> = all.into_iter().flatten().collect();
+        probes.forget_all_but(all.iter().map(|(key, _)| key.as_str()).collect());
+        let now = Timestamp::now();
+        let due = all.into_iter().filter(|(key, probe)| probes.is_due(key, probe, now));
+        let tries = due.map(async |(key, probe)| {
+            let begins = begins(&context, &probe.from_site_ref.name).await;
+            probes.try_now(&key, &probe, begins, now).await;
+        });
+        stream::iter(tries).buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+}
+
+async fn begins(context: &Context, site: &str) -> Result<Begins> {
+    let stands = |found: &Site| (found.name_any() == site).then(|| found.spec.access.in_cluster.is_some());
+    if context.known.pick(None, stands).await?.contains(&true) {
+        return Ok(Begins::Here);
+    }
+    Ok(Begins::There(context.sites.client(site).await?, context.namespace.clone()))
+}
+
+fn key(platform: &str, probe: &str) -> String {
+    format!("{platform}/{probe}")
+}
+
 impl Probes {
-    /// Results of the probes that begin on a site.
-    pub async fn of_site(&self, platform: &str, spec: &PlatformSpec, site: &str, begins: Begins<'_>, now: Timestamp) -> BTreeMap<String, ProbeFacts> {
+    /// Results of the probes that begin on a site. One that was not tried yet has none.
+    pub fn of_site(&self, platform: &str, spec: &PlatformSpec, site: &str) -> BTreeMap<String, ProbeFacts> {
+        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let of_site = spec.network.probes.iter().filter(|probe| probe.from_site_ref.name == site);
-        let tries = of_site.map(async |probe| (probe.name.clone(), self.try_if_due(&format!("{platform}/{}", probe.name), probe, begins, now).await));
-        join_all(tries).await.into_iter().collect()
+        of_site.filter_map(|probe| Some((probe.name.clone(), tried.get(&key(platform, &probe.name))?.result.clone()))).collect()
     }
 
-    async fn try_if_due(&self, key: &str, probe: &Probe, begins: Begins<'_>, now: Timestamp) -> ProbeFacts {
+    fn forget_all_but(&self, there: HashSet<&str>) {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| there.contains(key.as_str()));
+    }
+
+    fn is_due(&self, key: &str, probe: &Probe, now: Timestamp) -> bool {
         let period = parse_duration(&probe.period.0).unwrap_or(SignedDuration::from_secs(30));
-        let last = self.tried.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        if let Some(last) = last.as_ref().filter(|last| now.duration_since(last.at) < period) {
-            return last.result.clone();
-        }
+        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was put back makes nothing wait.
+        tried.get(key).is_none_or(|last| now.duration_since(last.at) >= period || now < last.at)
+    }
+
+    async fn try_now(&self, key: &str, probe: &Probe, begins: Result<Begins>, now: Timestamp) {
         let port = u16::try_from(probe.tcp.port).unwrap_or(0);
         let result = match begins {
-            Begins::Here => Ok(connect(&probe.tcp.host, port).await),
-            Begins::There(client, namespace) => connect_there(client, namespace, &probe.tcp.host, port).await,
+            Ok(Begins::Here) => Ok(connect(&probe.tcp.host, port).await),
+            Ok(Begins::There(client, namespace)) => connect_there(&client, &namespace, &probe.tcp.host, port).await,
+            Err(error) => Err(error),
         };
         let result = match result {
             Ok(Connected::Millis(millis)) => ProbeFacts::Connected { millis },
@@ -72,14 +120,15 @@ impl Probes {
             // The line may be as good as ever; nobody was there to try it.
             Err(error) => ProbeFacts::Unmeasured { message: error.to_string() },
         };
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = tried.get(key);
         let failed = matches!(result, ProbeFacts::Failed { .. });
-        let failures = if failed { last.as_ref().map_or(0, |last| last.failures) + 1 } else { 0 };
+        let failures = if failed { last.map_or(0, |last| last.failures) + 1 } else { 0 };
         let believed = match last {
-            Some(last) if failed && failures < FAILURES => last.result,
+            Some(last) if failed && failures < FAILURES => last.result.clone(),
             _ => result,
         };
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), Tried { at: now, failures, result: believed.clone() });
-        believed
+        tried.insert(key.to_owned(), Tried { at: now, failures, result: believed });
     }
 }
 
@@ -113,13 +162,24 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let (probes, spec) = (Probes::default(), probe(address.port()));
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let result = async |second| probes.of_site("shinan", &spec, "here", Begins::Here, at(second)).await.remove("one").expect("a result");
-        assert!(matches!(result(0).await, ProbeFacts::Connected { .. }));
+        let tried = async |second| {
+            let one = &spec.network.probes[0];
+            if probes.is_due("shinan/one", one, at(second)) {
+                probes.try_now("shinan/one", one, Ok(Begins::Here), at(second)).await;
+            }
+            probes.of_site("shinan", &spec, "here").remove("one").expect("a result")
+        };
+        assert!(probes.of_site("shinan", &spec, "here").is_empty(), "not tried yet");
+        assert!(matches!(tried(0).await, ProbeFacts::Connected { .. }));
         drop(listener);
-        assert!(matches!(result(5).await, ProbeFacts::Connected { .. }), "not due yet");
-        assert!(matches!(result(10).await, ProbeFacts::Connected { .. }), "one failure");
-        assert!(matches!(result(20).await, ProbeFacts::Failed { .. }), "two failures");
+        assert!(matches!(tried(5).await, ProbeFacts::Connected { .. }), "not due yet");
+        assert!(matches!(tried(10).await, ProbeFacts::Connected { .. }), "one failure");
+        assert!(matches!(tried(20).await, ProbeFacts::Failed { .. }), "two failures");
         let _listener = TcpListener::bind(address).await.expect("the same port");
-        assert!(matches!(result(30).await, ProbeFacts::Connected { .. }));
+        assert!(matches!(tried(30).await, ProbeFacts::Connected { .. }));
+        assert!(probes.of_site("shinan", &spec, "there").is_empty());
+        assert!(probes.is_due("shinan/one", &spec.network.probes[0], at(1)), "the clock was put back");
+        probes.forget_all_but(HashSet::new());
+        assert!(probes.of_site("shinan", &spec, "here").is_empty(), "its Platform is gone");
     }
 }

@@ -5,7 +5,7 @@ use super::{
     components,
     inventory::{Inventory, resource},
     keep::{self, Keeper},
-    probes::{Begins, Probes},
+    probes::Probes,
     quotas,
 };
 use crate::{
@@ -18,7 +18,7 @@ use p861_core::platform::{
     desired::{self, Document, Owner, Place},
     facts::{ComponentFacts, GatewayFacts, Sight},
 };
-use p861_crds::{District, Platform, Site};
+use p861_crds::{District, Platform};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,14 +63,13 @@ impl Look<'_> {
         let mut refused = keeper.namespaces(&labels, &namespaces).await?;
         refused.extend(keeper.keep(&documents, &namespaces, there).await?);
         let (gateways, gateway_secrets) = self.gateways().await?;
-        let begins = if self.is_hub().await? { Begins::Here } else { Begins::There(self.client, &self.context.namespace) };
         Ok(Sight {
             nodes: inventory.nodes.clone(),
             storage_classes: inventory.storage_classes.clone(),
             snapshot_classes: inventory.snapshot_classes.clone(),
             claims: inventory.claims.clone(),
             gateways,
-            probes: self.probes.of_site(&district, spec, self.site, begins, now).await,
+            probes: self.probes.of_site(&district, spec, self.site),
             certificates: self.certificates(&here, gateway_secrets, now).await,
             admission_policies: inventory.admission_policies.clone(),
             quotas: quota_facts,
@@ -103,11 +102,6 @@ impl Look<'_> {
             }
         }
         Ok(all)
-    }
-
-    async fn is_hub(&self) -> Result<bool> {
-        let stands = |site: &Site| (site.name_any() == self.site).then(|| site.spec.access.in_cluster.is_some());
-        Ok(self.context.known.pick(None, stands).await?.contains(&true))
     }
 
     /// The gateways that the Platform names here, and the Secrets of their certificates.
