@@ -205,6 +205,9 @@ async fn receive(State(desk): State<Desk>, Path(site): Path<String>, headers: He
         Ok(post) => post,
         Err(refusal) => return desk.answer(refusal.word(), StatusCode::BAD_REQUEST, refusal.to_string()),
     };
+    for alert in &post.alerts {
+        tracing::debug!(site, group = post.group_key, alert = alert.name, alert.fingerprint, state = ?alert.state, start = %alert.start, "posted");
+    }
     match take(&desk, &site, &post).await {
         Ok(Taken { unknown, .. }) if !unknown.is_empty() => desk.answer(
             "unknownDistrict",

@@ -68,18 +68,10 @@ pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
         for site in bed.sites() {
             let mut arguments = vec!["upgrade", "p861", "p861"];
             arguments.extend(common);
-            if site.name == hub.name {
-                arguments.extend([
-                    "--set",
-                    &image,
-                    "--set",
-                    "operator.image.repository=localhost/p861-operator",
-                    "--set",
-                    "operator.image.pullPolicy=Never",
-                    "--set",
-                    "operator.log=text",
-                ]);
-            } else {
+            for value in [&image, "operator.image.repository=localhost/p861-operator", "operator.image.pullPolicy=Never", "operator.log=text"] {
+                arguments.extend(["--set", value]);
+            }
+            if site.name != hub.name {
                 arguments.extend(["--set", "hub.enabled=false", "--set", "site.tokenSecret=true"]);
             }
             installs.push(scope.spawn(move || helm(bed, site, &arguments).map(drop)));

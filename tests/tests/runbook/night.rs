@@ -197,7 +197,26 @@ impl Night {
             let states: Vec<&Value> = alerts.filter(|found| found["alertName"] == alert).map(|found| &found["state"]).collect();
             // One that came and went is no worse for it.
             let good = !states.is_empty() && (state == "Firing" || states.iter().all(|found| **found == state));
-            if good { Ok(()) } else { Err(format!("{states:?} in {} tickets; Alertmanager:\n{}", tickets.len(), night.monitors.log("alertmanager"))) }
+            let of_it =
+                |ticket: &&(String, DynamicObject)| ticket.1.data["status"]["alerts"].as_array().into_iter().flatten().any(|found| found["alertName"] == alert);
+            let told = || {
+                tickets
+                    .iter()
+                    .filter(of_it)
+                    .map(|(_, ticket)| format!("{}: {}", ticket.metadata.name.as_deref().unwrap_or_default(), ticket.data["status"]))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            };
+            if good {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{}\nAlertmanager has {}\nand says\n{}",
+                    told(),
+                    night.monitors.alertmanager("GET", "/api/v2/alerts"),
+                    night.monitors.log("alertmanager")
+                ))
+            }
         })
         .await;
     }

@@ -60,6 +60,7 @@ pub fn findings(spec: &PlatformSpec, facts: &Facts, supplies: &[Supply], now: Ti
         }
     }
     repositories(spec, facts, &mut found);
+    begin_nowhere(spec, facts, &mut found);
     found.extend(supplies.iter().filter(|supply| supply.into_reserve()).map(reserve_used));
     if spec.security.forbidden.contains(&Forbidden::UnknownRegistry) && spec.base_software.registries.is_empty() {
         found.push(finding(
@@ -73,6 +74,21 @@ pub fn findings(spec: &PlatformSpec, facts: &Facts, supplies: &[Supply], now: Ti
     }
     differing(spec, facts, &mut found);
     everywhere(found, facts)
+}
+
+/// Probes that begin on no site of the district: nobody would ever try them.
+fn begin_nowhere(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
+    let sites: Vec<&str> = facts.sites.iter().map(|site| site.name.as_str()).collect();
+    for probe in spec.network.probes.iter().filter(|probe| !sites.contains(&probe.from_site_ref.name.as_str())) {
+        found.push(finding(
+            Layer::Network,
+            State::Weak,
+            None,
+            "SiteMissing",
+            format!("probe {} begins on site {}, which is not of the district", probe.name, probe.from_site_ref.name),
+            format!("let network.probes[].fromSiteRef name one of {}", sites.join(", ")),
+        ));
+    }
 }
 
 fn network(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec<Finding>) {

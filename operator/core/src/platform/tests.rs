@@ -211,6 +211,19 @@ fn every_way_to_fall_short_is_said_with_its_site_and_its_remedy() {
 }
 
 #[test]
+fn a_probe_that_begins_on_a_site_of_nobodys_is_said() {
+    let mut declared = declared();
+    declared.network.probes[0].from_site_ref.name = "laixi".into();
+    let said = gaps(&judged(&declared, &facts()), Layer::Network);
+    assert_eq!(
+        said,
+        [
+            "Weak - SiteMissing: probe primary-to-standby begins on site laixi, which is not of the district -> let network.probes[].fromSiteRef name one of xinxi-dasha, laoshan-dr"
+        ]
+    );
+}
+
+#[test]
 fn a_raised_version_needs_a_ticket_and_is_said_once_for_all_sites() {
     let mut facts = facts();
     for site in 0..2 {
