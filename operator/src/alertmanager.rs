@@ -10,7 +10,10 @@ use kube::{Api, Client, Config};
 use p861_crds::{Site, platform::site::Endpoint};
 use serde::Deserialize;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// It answers within this time, or is not there.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -39,6 +42,19 @@ pub struct Standing {
     created_by: String,
     status: Status,
     matchers: Vec<Matcher>,
+}
+
+/// What it says of itself.
+#[derive(Deserialize)]
+struct Running {
+    /// The moment when it began, in spite of the name.
+    uptime: Timestamp,
+}
+
+/// An alert that it has.
+#[derive(Deserialize)]
+struct Known {
+    fingerprint: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -84,12 +100,28 @@ impl Alertmanager {
         Ok(Some(Self { server, leadership: leadership.clone(), site: name, path, token: keys.get("token").cloned() }))
     }
 
+    /// Since when it runs.
+    pub async fn started(&self) -> Result<Timestamp> {
+        let text = self.ask(http::Request::get(format!("{}/api/v2/status", self.path)), Vec::new(), "read the status").await?;
+        let status: Running = serde_json::from_str(&text).map_err(|error| self.unreadable("status", &error))?;
+        Ok(status.uptime)
+    }
+
+    /// The fingerprints of the alerts that it has, whether they are silenced or not.
+    pub async fn alerts(&self) -> Result<BTreeSet<String>> {
+        let text = self.ask(http::Request::get(format!("{}/api/v2/alerts", self.path)), Vec::new(), "list the alerts").await?;
+        let all: Vec<Known> = serde_json::from_str(&text).map_err(|error| self.unreadable("list of alerts", &error))?;
+        Ok(all.into_iter().map(|alert| alert.fingerprint).collect())
+    }
+
+    fn unreadable(&self, what: &str, error: &serde_json::Error) -> Error {
+        Error::transient("AlertmanagerUnreadable", format!("the Alertmanager of site {} answered what is no {what}: {error}", self.site))
+    }
+
     /// Silences of `owner` that stand.
     pub async fn silences(&self, owner: &str) -> Result<Vec<Standing>> {
         let text = self.ask(http::Request::get(format!("{}/api/v2/silences", self.path)), Vec::new(), "list the silences").await?;
-        let all: Vec<Standing> = serde_json::from_str(&text).map_err(|error| {
-            Error::transient("AlertmanagerUnreadable", format!("the Alertmanager of site {} answered what is no list of silences: {error}", self.site))
-        })?;
+        let all: Vec<Standing> = serde_json::from_str(&text).map_err(|error| self.unreadable("list of silences", &error))?;
         Ok(all
             .into_iter()
             .filter(|silence| silence.created_by == CREATED_BY && silence.comment == comment(owner) && silence.status.state != "expired")

@@ -23,6 +23,7 @@ mod secrets;
 mod server;
 mod sites;
 mod smtp;
+mod unheard;
 
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -216,6 +217,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         public_url: arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty()),
     };
     tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
+    tokio::spawn(unheard::watch(context.clone()));
     let controllers = futures::future::join_all(waiting.into_iter().map(|start| start(context.clone())));
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

@@ -143,9 +143,11 @@ fn alert(raw: RawAlert) -> Result<Alert, Refusal> {
     if name.is_empty() || name.chars().count() > 128 || name.chars().any(char::is_control) {
         return Err(wrong("an alert has no label alertname of at most 128 characters"));
     }
+    // A ticket keeps whole seconds: a beginning that had parts of one would look newer than itself.
+    let start = Timestamp::from_second(raw.starts_at.as_second()).map_err(|_| wrong("the beginning of an alert is no time"))?;
     // Alertmanager writes the year 1 for "no end".
     let end = raw.ends_at.filter(|end| state == AlertState::Resolved && *end >= raw.starts_at);
-    Ok(Alert { fingerprint: raw.fingerprint, name, state, start: raw.starts_at, end, labels: raw.labels, annotations: raw.annotations })
+    Ok(Alert { fingerprint: raw.fingerprint, name, state, start, end, labels: raw.labels, annotations: raw.annotations })
 }
 
 /// Where an alert belongs.

@@ -5,5 +5,6 @@ pub mod approval;
 pub mod notify;
 pub mod roster;
 pub mod ticket;
+pub mod unheard;
 pub mod window;
 pub mod work;

@@ -1,0 +1,105 @@
+//! Looks for the alerts of tickets in the Alertmanagers they came from: the end of one that was silenced is told to nobody.
+
+use crate::{
+    alertmanager::Alertmanager,
+    context::Context,
+    drive::record_unless_changed,
+    error::{Result, Tried as _},
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt as _};
+use p861_core::maintenance::unheard::{Absences, SETTLES, ended, firing};
+use p861_crds::{MaintenanceTicket, Site};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(20);
+
+/// A ticket with alerts that fire.
+struct Open {
+    namespace: String,
+    name: String,
+    uid: String,
+    site: String,
+    firing: Vec<String>,
+}
+
+/// Looks, until the process ends.
+pub async fn watch(context: Context) {
+    let mut absences = Absences::default();
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if !context.leadership.holds() {
+            continue;
+        }
+        if let Err(error) = look(&context, &mut absences).await {
+            tracing::warn!("the alerts of tickets can't be looked for: {error}");
+        }
+    }
+}
+
+async fn look(context: &Context, absences: &mut Absences) -> Result<()> {
+    let open = |ticket: &MaintenanceTicket| {
+        let (site, alerts) = firing(ticket)?;
+        let firing = alerts.into_iter().map(str::to_owned).collect();
+        Some(Open { namespace: ticket.namespace()?, name: ticket.name_any(), uid: ticket.uid()?, site: site.to_owned(), firing })
+    };
+    let open = context.known.pick(None, open).await?;
+    absences.keep(&open.iter().map(|ticket| ticket.uid.clone()).collect());
+    if open.is_empty() {
+        return Ok(());
+    }
+    let present = present(context).await?;
+    let all: BTreeSet<String> = present.values().flatten().cloned().collect();
+    for ticket in open {
+        // What another site's Alertmanager has fires all the same; but only the one that it came from can tell that it doesn't.
+        if !present.contains_key(&ticket.site) {
+            absences.forget(&ticket.uid);
+            continue;
+        }
+        let firing: Vec<&str> = ticket.firing.iter().map(String::as_str).collect();
+        let gone = absences.look(&ticket.uid, &firing, &all, Timestamp::now());
+        if !gone.is_empty() {
+            end(context, &ticket, &gone).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The alerts that each site's Alertmanager has, silenced or not; of those that answer, and have run for long enough to know.
+async fn present(context: &Context) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut present = BTreeMap::new();
+    for site in context.known.pick(None, |site: &Site| site.spec.monitoring.as_ref()?.alertmanager.as_ref().map(|_| site.clone())).await? {
+        let name = site.name_any();
+        match alerts_of(context, &site).await {
+            Ok(Some(alerts)) => drop(present.insert(name, alerts)),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(site = name, "its Alertmanager tells nothing: {error}"),
+        }
+    }
+    Ok(present)
+}
+
+async fn alerts_of(context: &Context, site: &Site) -> Result<Option<BTreeSet<String>>> {
+    let Some(alertmanager) = Alertmanager::of(&context.client, &context.leadership, &context.namespace, site).await? else { return Ok(None) };
+    if Timestamp::now().duration_since(alertmanager.started().await?) < SETTLES {
+        return Ok(None);
+    }
+    alertmanager.alerts().await.map(Some)
+}
+
+async fn end(context: &Context, open: &Open, gone: &[String]) -> Result<()> {
+    let (namespace, name) = (&open.namespace, &open.name);
+    let tickets: Api<MaintenanceTicket> = Api::namespaced(context.client.clone(), namespace);
+    let ticket = tickets.get(name).await.tried(|| format!("read ticket {namespace}/{name}"))?;
+    let mut status = ticket.status.clone().unwrap_or_default();
+    status.alerts = ended(&status.alerts, gone, Timestamp::now());
+    // Somebody else writes it: the next look finds the same.
+    if record_unless_changed(&context.client, &context.leadership, &ticket, ticket.status.as_ref(), &status).await? {
+        tracing::info!(ticket = name, namespace, alerts = gone.len(), "alerts have ended that Alertmanager did not tell of");
+    }
+    Ok(())
+}
