@@ -50,6 +50,8 @@ impl Desk {
             }
             Intake::Known => {}
         }
+        // The API server keeps whole seconds.
+        self.0 = serde_json::from_value(serde_json::to_value(&self.0).unwrap()).unwrap();
         // What a pass over the ticket does when its alerts have ended.
         for status in self.0.iter_mut().filter_map(|ticket| ticket.status.as_mut()) {
             if !status.alerts.is_empty() && status.alerts.iter().all(|alert| alert.state == AlertState::Resolved) {
@@ -108,6 +110,19 @@ fn a_group_that_alertmanager_renames_is_found_by_its_alerts() {
     desk.take("{}/{}:{}", &post(vec![alert("B", 2, false, 0, json!({}))]));
     assert_eq!(desk.0.len(), 1);
     assert_eq!(desk.alerts(0).iter().filter(|alert| alert.state == AlertState::Firing).count(), 1);
+}
+
+#[test]
+fn an_end_is_not_taken_back_by_a_late_post_although_a_ticket_keeps_whole_seconds() {
+    let at = |number, firing| {
+        let mut alert = alert("P861SiteUnreachable", number, firing, 0, json!({}));
+        alert["startsAt"] = json!("2026-12-07T19:04:10.197Z");
+        alert
+    };
+    let mut desk = Desk::default();
+    desk.take(GROUP, &post(vec![at(1, true), at(2, true)]));
+    desk.take(GROUP, &post(vec![at(1, false), at(2, true)]));
+    assert_eq!(desk.take(GROUP, &post(vec![at(1, true), at(2, true)])), Intake::Known);
 }
 
 #[test]
