@@ -23,12 +23,10 @@ use p861_crds::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The kind of departments' shares.
-const QUOTA: &str = "ResourceQuota";
 /// Kinds that are kept, and removed when they are not wanted any more.
 const KINDS: [(&str, &str, &str, &str); 5] = [
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
-    ("", "v1", QUOTA, "resourcequotas"),
+    ("", "v1", "ResourceQuota", "resourcequotas"),
     ("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses"),
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
@@ -67,7 +65,7 @@ impl Keeper<'_> {
             let resource = resource(group, version, kind, plural);
             let wanted: BTreeMap<Key, &Document> =
                 documents.iter().filter(|document| document.object["kind"] == kind).map(|document| (key(&document.object), document)).collect();
-            let listed = match quotas.take_if(|_| kind == QUOTA) {
+            let listed = match quotas.take_if(|_| kind == "ResourceQuota") {
                 Some(quotas) => quotas,
                 None => self.ours(&resource).await?,
             };
@@ -209,7 +207,7 @@ impl Keeper<'_> {
 
     /// The quotas of ours that are there.
     pub async fn quotas(&self) -> Result<Vec<DynamicObject>> {
-        self.ours(&resource("", "v1", QUOTA, "resourcequotas")).await
+        self.ours(&resource("", "v1", "ResourceQuota", "resourcequotas")).await
     }
 }
 
