@@ -1,11 +1,13 @@
 //! Platform: the five layers of a district, as they ought to be.
 
-use super::{application::ConditionCheck, profile::Layer, status::PlatformStatus};
+pub use super::{network::*, software::*};
+
+use super::{profile::Layer, status::PlatformStatus};
 use crate::common::{Duration, ObjectReference, Quantity};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 /// The platform of a district: one object, with the district's name, in its namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -38,136 +40,6 @@ pub struct PlatformSpec {
     pub base_software: BaseSoftwareLayer,
 }
 
-/// What is closed off from what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Isolation {
-    /// Departments are closed to each other; inside one, all is open.
-    #[default]
-    Department,
-    /// The district is closed to others; inside it, all is open.
-    District,
-    /// Nothing is closed.
-    None,
-}
-
-/// The network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct NetworkLayer {
-    /// What is closed off. Closing is about what comes in: a pod may open connections outwards.
-    pub isolation: Isolation,
-    /// Flows that are allowed beside.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 128))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub allow: Vec<AllowedFlow>,
-    /// What a gateway's name is on each site. Gateways reach into every namespace of the district.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub gateways: Vec<Gateway>,
-    /// Lines that the applications share. The narrowest counts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub uplinks: Vec<Uplink>,
-    /// What must be reachable, and how fast.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub probes: Vec<Probe>,
-}
-
-/// One allowed flow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AllowedFlow {
-    /// Name, part of the NetworkPolicy's.
-    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub name: String,
-    /// Who opens the connection.
-    pub from: FlowEnd,
-    /// Who is reached.
-    pub to: FlowEnd,
-    /// Ports; all when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub ports: Vec<FlowPort>,
-}
-
-/// A department, or one namespace of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FlowEnd {
-    /// The department.
-    #[schemars(length(min = 1, max = 63))]
-    pub department: String,
-    /// Only this namespace of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub namespace: Option<String>,
-}
-
-/// A port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FlowPort {
-    /// Number.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-    /// Protocol.
-    #[serde(default)]
-    pub protocol: Protocol,
-}
-
-/// A transport protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(clippy::upper_case_acronyms, reason = "as Kubernetes spells them")]
-pub enum Protocol {
-    /// TCP.
-    #[default]
-    TCP,
-    /// UDP.
-    UDP,
-    /// SCTP.
-    SCTP,
-}
-
-/// Whom a gateway faces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Exposure {
-    /// The government's own network.
-    Intranet,
-    /// The public.
-    Extranet,
-    /// The site itself.
-    Internal,
-}
-
-/// A gateway by the name that applications use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Gateway {
-    /// Name that Applications use in `entrypoints[].gateway`.
-    #[schemars(length(min = 1, max = 40))]
-    pub name: String,
-    /// Whom it faces.
-    pub exposure: Exposure,
-    /// What it is on each site.
-    #[schemars(length(min = 1, max = 32))]
-    pub sites: Vec<GatewaySite>,
-}
-
-/// A gateway on a site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GatewaySite {
-    /// The Site.
-    pub site_ref: ObjectReference,
-    /// The Gateway (gateway.networking.k8s.io).
-    pub gateway_ref: NamespacedReference,
-    /// Addresses that names lead to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
-    pub addresses: Vec<String>,
-}
-
 /// An object of a namespace on a site.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct NamespacedReference {
@@ -177,51 +49,6 @@ pub struct NamespacedReference {
     /// Namespace.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
-}
-
-/// A line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Uplink {
-    /// Name.
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    /// Capacity in bits per second.
-    pub capacity_bits_per_second: Quantity,
-}
-
-/// Something that must be reachable from a site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Probe {
-    /// Name.
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    /// Where it is tried from.
-    pub from_site_ref: ObjectReference,
-    /// What is tried.
-    pub tcp: ProbeTarget,
-    /// How often.
-    #[serde(default = "default_probe_period")]
-    pub period: Duration,
-    /// The longest that connecting may take; any time within 5s when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_latency: Option<Duration>,
-}
-
-fn default_probe_period() -> Duration {
-    "30s".into()
-}
-
-/// A TCP port somewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ProbeTarget {
-    /// Name or address.
-    #[schemars(length(min = 1, max = 253))]
-    pub host: String,
-    /// Port.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
 }
 
 /// The servers.
@@ -441,120 +268,6 @@ impl Default for Certificates {
     fn default() -> Self {
         Self { warn_before: "720h".into() }
     }
-}
-
-/// The base software.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct BaseSoftwareLayer {
-    /// Registries that images come from, and where each site pulls them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub registries: Vec<Registry>,
-    /// Components of the catalogue.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub components: Vec<Component>,
-}
-
-/// A registry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Registry {
-    /// Its name in images.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Where each site pulls from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub mirrors: Vec<RegistryMirror>,
-}
-
-/// A registry's mirror on a site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RegistryMirror {
-    /// The Site.
-    pub site_ref: ObjectReference,
-    /// Host, with port and path if it has them.
-    #[schemars(length(min = 1, max = 253))]
-    pub endpoint: String,
-}
-
-/// A component of the catalogue. The version is the target: a raised one is installed by a MaintenanceTicket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.bundle) != has(self.helmRelease)").message("give exactly one of bundle and helmRelease"))]
-pub struct Component {
-    /// Name.
-    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub name: String,
-    /// Version that is wanted.
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-+._A-Za-z0-9]*[A-Za-z0-9])?$"))]
-    pub version: String,
-    /// Manifests that we apply.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bundle: Option<Bundle>,
-    /// A Flux HelmRelease on each site, which installs it; we watch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub helm_release: Option<NamespacedReference>,
-    /// What must hold for it to be called healthy.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub health: Vec<HealthCheck>,
-}
-
-/// Where a component's manifests are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.oci) != has(self.configMapRef)").message("give exactly one of bundle.oci and bundle.configMapRef"))]
-pub struct Bundle {
-    /// An image of manifests, by digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oci: Option<OciBundle>,
-    /// A ConfigMap of the district's namespace on the hub, whose values are YAML manifests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map_ref: Option<ObjectReference>,
-}
-
-impl fmt::Display for Bundle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.oci, &self.config_map_ref) {
-            (Some(oci), _) => write!(f, "{}@{}", oci.image, oci.digest),
-            (None, Some(map)) => write!(f, "ConfigMap {}", map.name),
-            (None, None) => f.write_str("nothing"),
-        }
-    }
-}
-
-/// Manifests in a registry, as Flux, ORAS or an image builder puts them there. The registry is asked by https.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OciBundle {
-    /// Image without tag.
-    #[schemars(length(min = 1, max = 512))]
-    pub image: String,
-    /// Digest of its manifest.
-    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
-    pub digest: String,
-    /// Secret of the type kubernetes.io/dockerconfigjson in the district's namespace on the hub, for a registry that asks who it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pull_secret_ref: Option<ObjectReference>,
-    /// Secret there whose key ca.crt has the certificates of the registry's authority, besides the system's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret_ref: Option<ObjectReference>,
-}
-
-/// One check of a component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HealthCheck {
-    /// Name.
-    #[schemars(length(min = 1, max = 40))]
-    pub name: String,
-    /// A workload's condition is True.
-    pub condition: ConditionCheck,
 }
 
 impl PlatformSpec {

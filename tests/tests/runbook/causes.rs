@@ -385,15 +385,25 @@ async fn clocks(night: &mut Night) {
 }
 
 async fn all_acknowledged(night: &mut Night) {
-    for (namespace, ticket) in night.tickets().await {
-        if ticket.data["status"]["phase"] == "Open" {
-            let (code, said) = night.typed(&namespace, &["ticket", "ack", ticket.metadata.name.as_deref().unwrap_or_default()]);
-            // Its alert may have ended since it was listed.
-            assert!(code == Some(0) || said.contains("it has ended"), "{said}");
-        }
-    }
     // What comes after this night's work is not late within seconds.
     night.merge("DutyRoster", "dutyrosters", "a-day", json!({"spec": {"clocks": []}})).await;
+    night
+        .until("every ticket is acknowledged", async |night: &Night| {
+            let open: Vec<(String, String)> = night
+                .tickets()
+                .await
+                .into_iter()
+                .filter(|(_, ticket)| ticket.data["status"]["phase"] == "Open")
+                .map(|(namespace, ticket)| (namespace, ticket.metadata.name.unwrap_or_default()))
+                .collect();
+            for (namespace, ticket) in &open {
+                let (code, said) = night.typed(namespace, &["ticket", "ack", ticket]);
+                // Its alert may have ended since it was listed.
+                assert!(code == Some(0) || said.contains("it has ended"), "{said}");
+            }
+            if open.is_empty() { Ok(()) } else { Err(format!("{open:?}")) }
+        })
+        .await;
 }
 
 async fn operator_ends(night: &mut Night) {

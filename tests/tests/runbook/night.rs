@@ -20,8 +20,9 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long an alert may take to fire, to become a ticket, or to end: what waits longest is a message that is tried again within five minutes.
-const NOTICED: Duration = Duration::from_mins(6);
+/// How long an alert may take to fire, to become a ticket, or to end: what waits longest is a message that is tried again within five minutes, and an alert that
+/// ends under a silence of five.
+const NOTICED: Duration = Duration::from_mins(10);
 pub const DISTRICT: &str = "shinan";
 /// Reserved for nobody.
 pub const CLOSED_PORT: &str = "http://127.0.0.1:9/";
