@@ -155,12 +155,13 @@ fn movers_are_child_processes_where_there_is_no_kubelet_and_die_with_the_operato
     let hub = Hub(lone());
     let folder = tempfile::tempdir().expect("a folder");
     declare(&hub, folder.path());
+    let backup = |name: &str| hub.apply(&[ours("Backup", name, Some("shinan"), json!({"applicationRef": {"name": "forms"}}))]);
+    // Asked for before anybody has looked at the repository: it waits for that.
+    backup("undisturbed");
     let first = Operator::start(&hub.0, "first");
     hub.wait_ready("backuprepository", "folder");
     hub.wait_ready("application", "forms");
-    let backup = |name: &str| hub.apply(&[ours("Backup", name, Some("shinan"), json!({"applicationRef": {"name": "forms"}}))]);
 
-    backup("undisturbed");
     let status = hub.wait_end("backup", "undisturbed");
     assert_eq!(status["phase"], "Succeeded", "{status}");
     // The namespace has no other objects: nothing made kube-root-ca.crt.

@@ -34,6 +34,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 pub const POLL: Duration = Duration::from_millis(500);
 /// An ended run is looked at again only for its deletion.
 pub const REST: Duration = Duration::from_secs(600);
+/// How soon it is seen whether the repository was opened.
+const UNOPENED: Duration = Duration::from_secs(1);
 
 /// The controller.
 pub struct BackupDriver;
@@ -55,6 +57,10 @@ impl Drive for BackupDriver {
             Err(error) if error.category() == Category::Invalid => return refuse(context, &backup, &error, now).await,
             Err(error) => return Err(error),
         };
+        if before.journal.is_none() && !was_looked_at(&repository) {
+            return Ok(UNOPENED);
+        }
+        let repository = repository.name_any();
         finalizer::hold(context, backup.as_ref(), true).await?;
         let run = RunIdentity {
             kind: "Backup",
@@ -171,21 +177,28 @@ async fn refuse(context: &Context, backup: &Backup, error: &Error, now: Timestam
 }
 
 /// The repository: stated, or the namespace's only one.
-async fn repository_of(context: &Context, backup: &Backup) -> Result<String> {
+async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepository> {
     let namespace = backup.namespace().unwrap_or_default();
     if let Some(reference) = &backup.spec.repository_ref {
-        named::<BackupRepository>(&context.client, &namespace, &reference.name).await?;
-        return Ok(reference.name.clone());
+        return named(&context.client, &namespace, &reference.name).await;
     }
-    let mut names: Vec<String> = all::<BackupRepository>(&context.client, &namespace).await?.iter().map(ResourceExt::name_any).collect();
-    match (names.pop(), names.is_empty()) {
+    let mut there: Vec<BackupRepository> = all(&context.client, &namespace).await?;
+    match (there.pop(), there.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(Error::invalid("NoRepository", format!("namespace {namespace} has no BackupRepository: create one"))),
-        (Some(last), false) => Err(Error::invalid(
-            "NoRepository",
-            format!("namespace {namespace} has several repositories ({}, {last}): name one in spec.repositoryRef", names.join(", ")),
-        )),
+        (Some(last), false) => {
+            let names: Vec<String> = there.iter().map(ResourceExt::name_any).chain([last.name_any()]).collect();
+            Err(Error::invalid(
+                "NoRepository",
+                format!("namespace {namespace} has several repositories ({}): name one in spec.repositoryRef", names.join(", ")),
+            ))
+        }
     }
+}
+
+/// Whether its controller has said yet how it stands: one that was just declared is opened in a moment, and nobody should fail for that moment.
+fn was_looked_at(repository: &BackupRepository) -> bool {
+    repository.status.iter().flat_map(|status| &status.conditions).any(|condition| condition.type_ == "Ready" && condition.status != "Unknown")
 }
 
 /// Looks at the application's namespaces and compiles.

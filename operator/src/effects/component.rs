@@ -9,7 +9,6 @@ mod rights;
 
 pub use drift::keep;
 pub use registry::Registry;
-pub use rights::end;
 
 use super::{Effect, Situation};
 use crate::{
@@ -33,7 +32,7 @@ use p861_core::{
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
 use p861_crds::platform::platform::Bundle;
-use rights::with_right;
+use rights::{take_what_is_left, with_right};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -163,6 +162,15 @@ pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, w
     };
     let before = record.read("before").await?;
     put(context, situation, site, wanted.component, &record, &before.objects, target).await
+}
+
+/// The end of a change: takes back the right to write, wherever it was left. Whoever is just putting something right keeps his until he has done so.
+pub async fn end(context: &Context, situation: &Situation<'_>, site: &str, component: &str) -> Result<Effect> {
+    let record = Record::of(&context.client, &situation.run.namespace, component, site);
+    let _turn = context.installing.turn(&record.name).await;
+    let left = take_what_is_left(&context.sites.client(site).await?, site, component).await?;
+    context.installing.has_no_right(&record.name);
+    Ok(Effect::Done(json!({"left": left})))
 }
 
 /// Puts back what was there before `version`; where nothing was, nothing remains. Nothing was done where that version was never begun.

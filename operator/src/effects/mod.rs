@@ -89,7 +89,7 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, action: &Acti
             component::install(context, situation, site, &component::Wanted { component, version, bundle, digest }).await
         }
         Action::RevertComponent { site, component, version } => component::revert(context, situation, site, component, version).await,
-        Action::EndInstallation { site, component } => component::end(context, site, component).await,
+        Action::EndInstallation { site, component } => component::end(context, situation, site, component).await,
         Action::Watch { site, checks, duration } => check::watch(context, situation, site, checks, *duration).await,
         Action::Ask {} => Ok(Effect::Done(Value::Null)),
     };

@@ -1,10 +1,6 @@
 //! The right to write a component's objects: given in its namespaces for the time of an installation, and taken away with it.
 
-use crate::{
-    context::Context,
-    effects::Effect,
-    error::{Error, Result, Tried as _, is_not_found},
-};
+use crate::error::{Error, Result, Tried as _, is_not_found};
 use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Namespace, rbac::v1::RoleBinding};
 use kube::{
     Api, Client,
@@ -47,14 +43,7 @@ pub async fn with_right<F: Future<Output = Result<()>>>(
     result
 }
 
-/// Takes back the right wherever it was left.
-pub async fn end(context: &Context, site: &str, component: &str) -> Result<Effect> {
-    let client = context.sites.client(site).await?;
-    let left = take_what_is_left(&client, site, component).await?;
-    Ok(Effect::Done(json!({"left": left})))
-}
-
-/// The same, with a client of the site. Returns the namespaces where it was left.
+/// Takes back the right wherever it was left. Returns the namespaces where it was.
 pub async fn take_what_is_left(client: &Client, site: &str, component: &str) -> Result<BTreeSet<String>> {
     let name = binding(component);
     let bindings: Api<RoleBinding> = Api::all(client.clone());
