@@ -23,15 +23,23 @@ const LATE: SignedDuration = SignedDuration::from_mins(2);
 /// How long after a failed attempt the next one follows.
 const WAITS: [i64; 6] = [5, 15, 30, 60, 120, 300];
 
-/// Adds those who are to be told now: everybody on duty in the levels that were called. `channels` are the roster's.
+/// Adds those who are to be told now: everybody on duty in the levels that were called. `channels` are the roster's. Whoever is not on duty there any more, because
+/// he left the roster or has handed over, is not waited for; if he comes back before anybody has the ticket, he is told again.
 pub fn call(notifications: &mut Vec<TicketNotification>, current: &[OnDuty], levels: &[Level], called_last: &str, channels: &[String], now: Timestamp) {
     let last = levels.iter().position(|level| level.name == called_last).unwrap_or(0);
+    relieve(notifications, current, now);
     for level in levels.iter().take(last + 1) {
         let people = current.iter().filter(|duty| duty.level == level.name).flat_map(|duty| [duty.person.as_ref(), duty.also.as_ref()]).flatten();
         for person in people {
             for channel in channels {
-                if notifications.iter().any(|known| known.person == *person && known.channel == *channel) {
-                    continue;
+                match notifications.iter_mut().find(|known| known.person == *person && known.channel == *channel) {
+                    Some(known) if known.state == NotificationState::Dropped => {
+                        (known.state, known.time, known.due_time, known.next_time) = (NotificationState::Pending, Time(now), Time(now), Some(Time(now)));
+                        (known.attempts, known.message) = (0, None);
+                        continue;
+                    }
+                    Some(_) => continue,
+                    None => {}
                 }
                 notifications.push(TicketNotification {
                     person: person.clone(),
@@ -46,6 +54,20 @@ pub fn call(notifications: &mut Vec<TicketNotification>, current: &[OnDuty], lev
                     message: None,
                 });
             }
+        }
+    }
+}
+
+/// What waits for somebody of a level where others are on duty by now is dropped. Where nobody is, he may still be the best there is.
+fn relieve(notifications: &mut [TicketNotification], current: &[OnDuty], now: Timestamp) {
+    for notification in notifications.iter_mut().filter(|notification| notification.state == NotificationState::Pending) {
+        let people = || current.iter().flat_map(|duty| [duty.person.as_ref(), duty.also.as_ref()]).flatten();
+        let covered = current.iter().any(|duty| duty.level == notification.level && duty.person.is_some());
+        if covered && !people().any(|person| *person == notification.person) {
+            notification.state = NotificationState::Dropped;
+            notification.time = Time(now);
+            notification.next_time = None;
+            notification.message = Some("not on duty any more".into());
         }
     }
 }
