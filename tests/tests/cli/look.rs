@@ -112,7 +112,7 @@ async fn the_newest_backups_and_the_newest_of_each_level_are_listed() {
     {
         hub.backup(name, "approval", hours, level).await;
     }
-    hub.backup("portal-1", "portal", 2, "Stored").await;
+    hub.backup("portal-1", "portal", 1, "Stored").await;
     let said = hub.p861(&["backup", "list", "approval"]);
     let columns = |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let rows: Vec<Vec<String>> = said.lines().into_iter().map(columns).collect();
@@ -128,7 +128,7 @@ async fn the_newest_backups_and_the_newest_of_each_level_are_listed() {
     };
     assert_eq!(names(&["approval"]), ["approval-5", "approval-4", "approval-2"], "programs are shown the same, in the same order");
     assert_eq!(names(&["approval", "--all"]), ["approval-5", "approval-4", "approval-3", "approval-2", "approval-1"]);
-    assert_eq!(names(&[]), ["approval-5", "portal-1", "approval-4", "approval-2"], "of each application");
+    assert_eq!(names(&[]), ["portal-1", "approval-5", "approval-4", "approval-2"], "of each application");
 
     let slip = hub.p861(&["backup", "list", "aproval"]);
     assert_eq!((slip.code, slip.err.as_str()), (3, "error: there is no app aproval in namespace backups: p861 app list -d backups\n"));
