@@ -60,16 +60,21 @@ impl Leadership {
     }
 }
 
-/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end.
+/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end. Where the lease can't be had, for want of
+/// a right or of an answer, it is asked for again: a process that stands and says that it doesn't lead tells more than one that comes and goes.
 pub async fn compete(client: Client, namespace: &str, identity: &str, leadership: Leadership) -> Result<watch::Receiver<bool>> {
-    let manager = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
-        .with_namespace(namespace)
-        .with_identity(identity)
-        .with_duration(LEASE_DURATION.as_secs())
-        .with_grace(GRACE)
-        .build()
-        .await
-        .map_err(|error| Error::transient("LeaseError", format!("can't prepare lease {namespace}/{LEASE_NAME}: {error}")))?;
+    let manager = loop {
+        let lease = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
+            .with_namespace(namespace)
+            .with_identity(identity)
+            .with_duration(LEASE_DURATION.as_secs())
+            .with_grace(GRACE);
+        match lease.build().await {
+            Ok(manager) => break manager,
+            Err(error) => tracing::warn!("lease {namespace}/{LEASE_NAME} can't be had, and without it nothing is done: {error}"),
+        }
+        tokio::time::sleep(READ_EVERY).await;
+    };
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     // Read before anything is asked for: the first renewal that is another than this one is certainly younger. Without it the first reading would tell nothing of
     // when: a container that was started again has the name of the one before, and may find its lease.

@@ -160,9 +160,16 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     });
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-    wait_for_kinds(&client).await;
-    ready.store(true, Ordering::Relaxed);
-    let mut leads = leader::compete(client.clone(), &arguments.namespace, &arguments.identity, leadership.clone()).await?;
+    let competes = async {
+        wait_for_kinds(&client).await;
+        ready.store(true, Ordering::Relaxed);
+        leader::compete(client.clone(), &arguments.namespace, &arguments.identity, leadership.clone()).await
+    };
+    let mut leads = tokio::select! {
+        leads = competes => leads?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     tracing::info!(identity = arguments.identity, "waits for the lease");
     tokio::select! {
         led = leads.wait_for(|leads| *leads) => { led?; }
