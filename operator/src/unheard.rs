@@ -8,7 +8,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
-use p861_core::maintenance::unheard::{Absences, SETTLES, ended, firing};
+use p861_core::maintenance::unheard::{Absences, Burning, SETTLES, burning, ended};
 use p861_crds::{MaintenanceTicket, Site};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,8 +23,7 @@ struct Open {
     namespace: String,
     name: String,
     uid: String,
-    site: String,
-    firing: Vec<String>,
+    burning: Vec<Burning>,
 }
 
 /// Looks, until the process ends.
@@ -43,9 +42,8 @@ pub async fn watch(context: Context) {
 
 async fn look(context: &Context, absences: &mut Absences) -> Result<()> {
     let open = |ticket: &MaintenanceTicket| {
-        let (site, alerts) = firing(ticket)?;
-        let firing = alerts.into_iter().map(str::to_owned).collect();
-        Some(Open { namespace: ticket.namespace()?, name: ticket.name_any(), uid: ticket.uid()?, site: site.to_owned(), firing })
+        let burning = burning(ticket);
+        (!burning.is_empty()).then_some(Open { namespace: ticket.namespace()?, name: ticket.name_any(), uid: ticket.uid()?, burning })
     };
     let open = context.known.pick(None, open).await?;
     absences.keep(&open.iter().map(|ticket| ticket.uid.clone()).collect());
@@ -53,15 +51,8 @@ async fn look(context: &Context, absences: &mut Absences) -> Result<()> {
         return Ok(());
     }
     let present = present(context).await?;
-    let all: BTreeSet<String> = present.values().flatten().cloned().collect();
     for ticket in open {
-        // What another site's Alertmanager has fires all the same; but only the one that it came from can tell that it doesn't.
-        if !present.contains_key(&ticket.site) {
-            absences.forget(&ticket.uid);
-            continue;
-        }
-        let firing: Vec<&str> = ticket.firing.iter().map(String::as_str).collect();
-        let gone = absences.look(&ticket.uid, &firing, &all, Timestamp::now());
+        let gone = absences.look(&ticket.uid, &ticket.burning, &present, Timestamp::now());
         if !gone.is_empty() {
             end(context, &ticket, &gone).await?;
         }
@@ -91,7 +82,7 @@ async fn alerts_of(context: &Context, site: &Site) -> Result<Option<BTreeSet<Str
     alertmanager.alerts().await.map(Some)
 }
 
-async fn end(context: &Context, open: &Open, gone: &[String]) -> Result<()> {
+async fn end(context: &Context, open: &Open, gone: &[Burning]) -> Result<()> {
     let (namespace, name) = (&open.namespace, &open.name);
     let tickets: Api<MaintenanceTicket> = Api::namespaced(context.client.clone(), namespace);
     let ticket = tickets.get(name).await.tried(|| format!("read ticket {namespace}/{name}"))?;

@@ -169,6 +169,7 @@ pub fn reason(reason: &str) -> Option<Word> {
         "ReportOverdue" => Word { en: "not reported in time", zh: "报告超时" },
         "RepositoryChanged" => Word { en: "another repository answers", zh: "备份库已变更" },
         "RepositoryRefused" => Word { en: "the repository refused", zh: "备份库拒绝" },
+        "RepositoryUnopened" => Word { en: "the repository was not opened yet", zh: "备份库尚未打开" },
         "RequesterCannotApprove" => Word { en: "who asks can't agree", zh: "提出人不能批准" },
         "ReserveUsed" => Word { en: "the reserve is used", zh: "已动用储备" },
         "Resolved" => Word { en: "everything was found", zh: "均已找到" },

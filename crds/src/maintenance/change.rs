@@ -17,8 +17,8 @@ pub struct Change {
     pub window_ref: Option<ObjectReference>,
     /// The work.
     pub work: Work,
-    /// How long it is expected to take. It doesn't start where its window closes sooner. Without it, and where it says less than that: as long as its steps
-    /// take at least, by the last backups of what it affects and by what it watches.
+    /// How long it is expected to take. It doesn't start where its window closes sooner. Without it: as long as its steps take at least, by the last backups of
+    /// what it affects and by what it watches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_duration: Option<Duration>,
     /// What is backed up before it.

@@ -94,7 +94,7 @@ impl fmt::Display for Bundle {
 }
 
 /// Manifests in a registry, as Flux, ORAS or an image builder puts them there. The registry is asked by https.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OciBundle {
     /// Image without tag.

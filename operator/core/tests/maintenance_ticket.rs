@@ -86,6 +86,7 @@ fn an_incident_is_acknowledged_in_time_noted_reported_and_closed_when_its_alerts
         state: AlertState::Firing,
         start_time: Time(after(0)),
         end_time: None,
+        posted_by: None,
     };
     world.status.alerts = vec![alert];
     let opened = world.pass(0);
@@ -290,7 +291,7 @@ proptest! {
         let mut world = World::of(if incidents { incident() } else { change("Standard") });
         world.opening = open_now();
         if fires && incidents {
-            world.status.alerts = vec![TicketAlert { fingerprint: "a".into(), alert_name: "A".into(), severity: None, state: AlertState::Firing, start_time: Time(after(0)), end_time: None }];
+            world.status.alerts = vec![TicketAlert { fingerprint: "a".into(), alert_name: "A".into(), severity: None, state: AlertState::Firing, start_time: Time(after(0)), end_time: None, posted_by: None }];
         }
         let mut now = 0;
         for (kind, wait) in actions {

@@ -143,13 +143,17 @@ fn a_change_that_does_not_fit_is_told_how_long_it_takes_and_when_it_may_start() 
     assert_eq!(says("2026-11-28T15:00:00Z", 5), None);
     assert_eq!(
         says("2026-11-28T16:00:00Z", 5).as_deref(),
-        Some("it takes about 5h, and the window closes Sun 2026-11-29 04:00: the next opening that is long enough begins Wed 2026-12-02 22:00")
+        Some(
+            "it takes about 5h (by its last backups and what it watches, or its expectedDuration), and the window closes Sun 2026-11-29 04:00: the next opening that is long enough begins Wed 2026-12-02 22:00"
+        )
     );
     assert_eq!(says("2026-11-28T13:00:00Z", 7).as_deref(), Some("the window opens Wed 2026-12-02 22:00"));
     assert_eq!(starts("2026-11-28T13:00:00Z", 7), Some(time("2026-12-02T14:00:00Z")), "the window of Wednesday, which is long enough");
     assert_eq!(
         says("2026-11-28T15:00:00Z", 9).as_deref(),
-        Some("it takes about 9h, and the window is never open that long: make it longer, or the work shorter")
+        Some(
+            "it takes about 9h (by its last backups and what it watches, or its expectedDuration), and no opening of the window in sight is that long: make it longer, or the work shorter"
+        )
     );
     assert_eq!(starts("2026-11-28T15:00:00Z", 9), None);
     assert_eq!(access("2026-11-28T15:00:00Z", 9).block(ChangeClass::Emergency, time("2026-11-28T15:00:00Z")), None, "an emergency waits for no window");

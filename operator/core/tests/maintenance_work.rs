@@ -123,7 +123,7 @@ fn a_change_takes_as_long_as_its_last_backups_and_what_it_watches_or_as_people_s
     expect(&mut drain, "2h");
     assert_eq!(of(&drain), SignedDuration::from_hours(2), "hands are slower");
     expect(&mut drain, "1m");
-    assert_eq!(of(&drain), SignedDuration::from_mins(4), "nobody is quicker than the backup");
+    assert_eq!(of(&drain), SignedDuration::from_mins(1), "people know that the next backup is a short one");
     assert_eq!(upgrade_of("7.2.6", "OnFailure").expect("compiles").at_least(), SignedDuration::from_mins(2), "a minute on each site, one after the other");
 }
 

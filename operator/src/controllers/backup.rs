@@ -35,7 +35,7 @@ pub const POLL: Duration = Duration::from_millis(500);
 /// An ended run is looked at again only for its deletion.
 pub const REST: Duration = Duration::from_secs(600);
 /// How soon it is seen whether the repository was opened.
-const UNOPENED: Duration = Duration::from_secs(1);
+const UNOPENED: Duration = Duration::from_secs(2);
 
 /// The controller.
 pub struct BackupDriver;
@@ -58,6 +58,11 @@ impl Drive for BackupDriver {
             Err(error) => return Err(error),
         };
         if before.journal.is_none() && !was_looked_at(&repository) {
+            let waits = format!("repository {} was not opened yet: p861 -d {namespace} status says why, if it lasts", repository.name_any());
+            let mut status = before.clone();
+            let verdict = Verdict::unknown("Succeeded", "RepositoryUnopened", waits);
+            status.conditions = conditions::apply(&status.conditions, &[verdict], backup.metadata.generation, now);
+            record(context, backup.as_ref(), backup.status.as_ref(), &status).await?;
             return Ok(UNOPENED);
         }
         let repository = repository.name_any();

@@ -218,12 +218,9 @@ async fn files(context: &Context, namespace: &str, bundle: &Bundle) -> Result<BT
     Ok(map.ok_or_else(missing)?.data.unwrap_or_default())
 }
 
-/// The bundle of a component, for compiling. That it can't be had is an error that is told: whoever waits for his change wants to know.
+/// The bundle of a component, for compiling.
 pub async fn bundle_of(context: &Context, namespace: &str, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
-    let files = files(context, namespace, source).await.map_err(|error| match error {
-        Error::Stated { reason, message, .. } => Error::invalid(reason, message),
-        other => other,
-    })?;
+    let files = files(context, namespace, source).await?;
     bundle::read(&files, allotted).map_err(|error| Error::invalid("BundleRefused", format!("bundle {source}: {error}")))
 }
 

@@ -12,7 +12,7 @@ pub fn read(text: &str) -> Result<Kubeconfig, &'static str> {
     let of_user = users().any(|user| user.token_file.is_some() || user.client_certificate.is_some() || user.client_key.is_some());
     let of_cluster = kubeconfig.clusters.iter().filter_map(|cluster| cluster.cluster.as_ref()).any(|cluster| cluster.certificate_authority.is_some());
     if of_user || of_cluster {
-        return Err("names files, which the operator doesn't have: write them into it with kubectl config view --raw --flatten");
+        return Err("names files, which the operator doesn't have: write them into it with kubectl config view --raw --minify --flatten");
     }
     Ok(kubeconfig)
 }

@@ -111,7 +111,7 @@ async fn a_component_comes_from_a_registry_by_digest_and_what_is_wrong_there_is_
     namespace(&client, DISTRICT).await;
     apply(&client, PLACES).await;
     let scene = Scene { client, operator: Operator::start(&server), registry: Registry::start().await };
-    let digest = scene.registry.push("bundles/notice", "notice.yaml", &manifests("first")).await;
+    let (digest, _) = scene.registry.push("bundles/notice", "notice.yaml", &manifests("first")).await;
     let authority = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "registry-ca"}, "stringData": {"ca.crt": scene.registry.authority}});
 
     scene.declare("1.0.0", &digest).await;
@@ -136,9 +136,11 @@ async fn a_component_comes_from_a_registry_by_digest_and_what_is_wrong_there_is_
     scene.declare("1.1.0", &format!("sha256:{}", "0".repeat(64))).await;
     scene.open("no-such-image", "1.1.0").await;
     scene.says("no-such-image", "the registry has no such image").await;
-    let other = scene.registry.push("bundles/notice", "notice.yaml", &manifests(&"much ".repeat(400))).await;
-    scene.registry.damage();
-    scene.declare("1.2.0", &other).await;
-    scene.open("damaged", "1.2.0").await;
-    scene.says("damaged", "damaged in the registry").await;
+    for (version, ticket, manifest) in [("1.2.0", "damaged-layer", false), ("1.3.0", "damaged-manifest", true)] {
+        let (image, layer) = scene.registry.push("bundles/notice", "notice.yaml", &manifests(version)).await;
+        scene.registry.damage(if manifest { &image } else { &layer });
+        scene.declare(version, &image).await;
+        scene.open(ticket, version).await;
+        scene.says(ticket, "damaged in the registry").await;
+    }
 }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::{
     fs,
     net::TcpListener,
-    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -87,36 +86,29 @@ impl Registry {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": config.to_string()}})
     }
 
-    /// Puts a file into it as an image, packed as Flux packs them. Gives the image's digest.
-    pub async fn push(&self, image: &str, file: &str, text: &str) -> String {
+    /// Puts a file into it as an image, packed as Flux packs them. Gives the digests of the image and of its layer.
+    pub async fn push(&self, image: &str, file: &str, text: &str) -> (String, String) {
         let certificate = Certificate { encoding: CertificateEncoding::Pem, data: self.authority.clone().into_bytes() };
         let client = Client::try_from(ClientConfig { extra_root_certificates: vec![certificate], ..ClientConfig::default() }).expect("a client");
         let place = tempfile::tempdir().expect("a folder");
         fs::write(place.path().join(file), text).expect("written");
         let packed = Command::new("tar").args(["-cz", "-C"]).arg(place.path()).arg(".").output().expect("tar").stdout;
         let layer = ImageLayer::new(packed, "application/vnd.cncf.flux.content.v1.tar+gzip".to_owned(), None);
+        let of_layer = layer.sha256_digest();
         let config = Config::new(b"{}".to_vec(), "application/vnd.cncf.flux.config.v1+json".to_owned(), None);
         let reference: Reference = format!("{}/{image}:pushed", self.address).parse().expect("a reference");
         let who = RegistryAuth::Basic(USER.to_owned(), PASSWORD.to_owned());
         client.push(&reference, &[layer], config, &who, None).await.expect("pushed");
-        client.fetch_manifest_digest(&reference, &who).await.expect("a digest")
+        (client.fetch_manifest_digest(&reference, &who).await.expect("a digest"), of_layer)
     }
 
-    /// Changes a byte of the largest thing that was pushed.
-    pub fn damage(&self) {
-        let largest = files(&self.folder.path().join("storage/docker/registry/v2/blobs")).into_iter().max_by_key(|path| size(path)).expect("a blob");
-        let mut bytes = fs::read(&largest).expect("read");
+    /// Changes a byte of what has this digest.
+    pub fn damage(&self, digest: &str) {
+        let digest = digest.trim_start_matches("sha256:");
+        let path = self.folder.path().join("storage/docker/registry/v2/blobs/sha256").join(&digest[..2]).join(digest).join("data");
+        let mut bytes = fs::read(&path).expect("read");
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
-        fs::write(&largest, bytes).expect("written");
+        fs::write(&path, bytes).expect("written");
     }
-}
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map(|data| data.len()).unwrap_or_default()
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

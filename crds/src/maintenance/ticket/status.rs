@@ -106,6 +106,9 @@ pub struct TicketAlert {
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Time>,
+    /// The Site whose Alertmanager told of it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posted_by: Option<String>,
 }
 
 /// Whether an alert fires.

@@ -98,7 +98,7 @@ impl Alert {
         self.labels.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    fn as_status(&self) -> TicketAlert {
+    fn as_status(&self, site: &str) -> TicketAlert {
         TicketAlert {
             fingerprint: self.fingerprint.clone(),
             alert_name: self.name.clone(),
@@ -106,6 +106,7 @@ impl Alert {
             state: self.state,
             start_time: Time(self.start),
             end_time: self.end.map(Time),
+            posted_by: Some(site.to_owned()),
         }
     }
 }
@@ -210,7 +211,7 @@ pub fn intake(site: &str, group_key: &str, alerts: &[Alert], tickets: &[Maintena
         (fit(ticket, site, group_key, alerts), ticket.metadata.creation_timestamp.as_ref().map(|time| time.0), ticket.metadata.name.clone())
     });
     if let Some(ticket) = ours.filter(|ticket| fit(ticket, site, group_key, alerts) != Fit::Not) {
-        return join(ticket, alerts);
+        return join(site, ticket, alerts);
     }
     let firing: Vec<&Alert> = alerts.iter().filter(|alert| alert.state == AlertState::Firing).collect();
     let Some(start) = firing.iter().map(|alert| alert.start).min() else { return Intake::Known };
@@ -219,7 +220,7 @@ pub fn intake(site: &str, group_key: &str, alerts: &[Alert], tickets: &[Maintena
     for length in [4, 12, 32] {
         let name = format!("{stem}-{}", &digest[..length]);
         match tickets.iter().find(|ticket| ticket.metadata.name.as_deref() == Some(&name)) {
-            None => return Intake::Open { name, spec: Box::new(spec(site, group_key, &firing, start)), alerts: merge(&[], alerts) },
+            None => return Intake::Open { name, spec: Box::new(spec(site, group_key, &firing, start)), alerts: merge(site, &[], alerts) },
             // The same trouble, and a person has ended the ticket: that holds until it begins anew.
             Some(ticket) if source(ticket).is_some_and(|source| source.group_key == group_key && source.site_ref.name == site) => return Intake::Known,
             // Another's name: a longer one.
@@ -259,14 +260,14 @@ fn fit(ticket: &MaintenanceTicket, site: &str, group_key: &str, alerts: &[Alert]
     if lost && !alerts.is_empty() && ticket.spec.affects.site_refs.iter().any(|lost| of_site(&lost.name)) { Fit::Site } else { Fit::Not }
 }
 
-fn join(ticket: &MaintenanceTicket, alerts: &[Alert]) -> Intake {
+fn join(site: &str, ticket: &MaintenanceTicket, alerts: &[Alert]) -> Intake {
     let before = ticket.status.as_ref().map(|status| status.alerts.as_slice()).unwrap_or_default();
-    let merged = merge(before, alerts);
+    let merged = merge(site, before, alerts);
     if merged == before { Intake::Known } else { Intake::Join { name: ticket.metadata.name.clone().unwrap_or_default(), alerts: merged } }
 }
 
 /// The alerts of a ticket after a post: each fingerprint once, the newest word on it.
-fn merge(before: &[TicketAlert], alerts: &[Alert]) -> Vec<TicketAlert> {
+fn merge(site: &str, before: &[TicketAlert], alerts: &[Alert]) -> Vec<TicketAlert> {
     let mut all = before.to_vec();
     for alert in alerts {
         match all.iter().position(|known| known.fingerprint == alert.fingerprint) {
@@ -275,10 +276,11 @@ fn merge(before: &[TicketAlert], alerts: &[Alert]) -> Vec<TicketAlert> {
                 // An older beginning is a late post. At the same beginning an end is never taken back.
                 let late = alert.start < known.start_time.0 || (alert.start == known.start_time.0 && known.state == AlertState::Resolved);
                 if !late {
-                    *known = alert.as_status();
+                    let told_first = known.posted_by.take().filter(|_| alert.start == known.start_time.0);
+                    *known = alert.as_status(told_first.as_deref().unwrap_or(site));
                 }
             }
-            None if all.len() < MOST && alert.state == AlertState::Firing => all.push(alert.as_status()),
+            None if all.len() < MOST && alert.state == AlertState::Firing => all.push(alert.as_status(site)),
             None => {}
         }
     }

@@ -12,33 +12,45 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An Alertmanager that has not run for so long says nothing: Prometheus tells it of what fires again and again, but not at once.
 pub const SETTLES: SignedDuration = SignedDuration::from_mins(5);
-/// What has been absent for so long has ended: Prometheus tells of what fires once a minute, and Alertmanager keeps it for several.
-pub const ABSENT: SignedDuration = SignedDuration::from_secs(60);
+/// What has been absent for so long has ended. Alertmanager posts an end within its `group_interval`, which is five minutes where nobody writes another: until then
+/// the end is its to tell.
+pub const ABSENT: SignedDuration = SignedDuration::from_mins(6);
 
-/// The site whose Alertmanager a ticket's alerts came from, and those that fire.
-pub fn firing(ticket: &MaintenanceTicket) -> Option<(&str, Vec<&str>)> {
-    let status = ticket.status.as_ref()?;
-    if ticket.spec.r#type != TicketType::Incident || status.phase.is_some_and(|phase| phase.is_end()) {
-        return None;
-    }
-    let source = ticket.spec.incident.as_ref()?.source.as_ref()?.alertmanager.as_ref()?;
-    let firing: Vec<&str> = status.alerts.iter().filter(|alert| alert.state == AlertState::Firing).map(|alert| alert.fingerprint.as_str()).collect();
-    (!firing.is_empty()).then_some((source.site_ref.name.as_str(), firing))
+/// An alert of a ticket that fires, and where it was posted from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Burning {
+    /// The Site whose Alertmanager told of it.
+    pub site: String,
+    /// Alertmanager's name of it.
+    pub fingerprint: String,
+    /// Since when it fires.
+    pub start: Timestamp,
 }
 
-/// Since when alerts of tickets have been absent, by the ticket's UID and the alert's fingerprint.
+/// What of an incident's alerts fires. Of alerts that were posted before this was noted nothing is known.
+pub fn burning(ticket: &MaintenanceTicket) -> Vec<Burning> {
+    let Some(status) = ticket.status.as_ref().filter(|status| !status.phase.is_some_and(|phase| phase.is_end())) else { return Vec::new() };
+    if ticket.spec.r#type != TicketType::Incident {
+        return Vec::new();
+    }
+    let of = |alert: &TicketAlert| Some(Burning { site: alert.posted_by.clone()?, fingerprint: alert.fingerprint.clone(), start: alert.start_time.0 });
+    status.alerts.iter().filter(|alert| alert.state == AlertState::Firing).filter_map(of).collect()
+}
+
+/// Since when alerts of tickets have been absent, by the ticket's UID.
 #[derive(Clone, Debug, Default)]
 pub struct Absences {
-    since: BTreeMap<(String, String), Timestamp>,
+    since: BTreeMap<(String, Burning), Timestamp>,
 }
 
 impl Absences {
-    /// Notes which of a ticket's firing alerts are in no Alertmanager at `now`; gives those that have been in none for long enough.
-    pub fn look(&mut self, ticket: &str, firing: &[&str], present: &BTreeSet<String>, now: Timestamp) -> Vec<String> {
+    /// Notes which of a ticket's alerts are in no Alertmanager at `now`; gives those that have been in none for long enough. `present` has what each Alertmanager
+    /// that answered has: of an alert whose own did not answer nothing is known.
+    pub fn look(&mut self, ticket: &str, burning: &[Burning], present: &BTreeMap<String, BTreeSet<String>>, now: Timestamp) -> Vec<Burning> {
         let mut gone = Vec::new();
-        for fingerprint in firing {
-            let key = (ticket.to_owned(), (*fingerprint).to_owned());
-            if present.contains(*fingerprint) {
+        for alert in burning {
+            let key = (ticket.to_owned(), alert.clone());
+            if !present.contains_key(&alert.site) || present.values().any(|alerts| alerts.contains(&alert.fingerprint)) {
                 self.since.remove(&key);
                 continue;
             }
@@ -46,15 +58,10 @@ impl Absences {
             // A clock that was put back begins anew.
             *since = (*since).min(now);
             if now.duration_since(*since) >= ABSENT {
-                gone.push((*fingerprint).to_owned());
+                gone.push(alert.clone());
             }
         }
         gone
-    }
-
-    /// Nothing is known of a ticket's alerts any more: its Alertmanager was not heard.
-    pub fn forget(&mut self, ticket: &str) {
-        self.since.retain(|(of, _), _| of != ticket);
     }
 
     /// Forgets all tickets but these.
@@ -63,10 +70,11 @@ impl Absences {
     }
 }
 
-/// A ticket's alerts after some of them were found to have ended.
-pub fn ended(before: &[TicketAlert], gone: &[String], now: Timestamp) -> Vec<TicketAlert> {
+/// A ticket's alerts after some of them were found to have ended. One that has begun anew meanwhile is another.
+pub fn ended(before: &[TicketAlert], gone: &[Burning], now: Timestamp) -> Vec<TicketAlert> {
+    let is_gone = |alert: &TicketAlert| gone.iter().any(|gone| gone.fingerprint == alert.fingerprint && gone.start == alert.start_time.0);
     let end = |alert: &TicketAlert| {
-        let over = alert.state == AlertState::Firing && gone.contains(&alert.fingerprint);
+        let over = alert.state == AlertState::Firing && is_gone(alert);
         if over { TicketAlert { state: AlertState::Resolved, end_time: Some(Time(now)), ..alert.clone() } } else { alert.clone() }
     };
     before.iter().map(end).collect()
@@ -83,44 +91,55 @@ mod tests {
     }
 
     fn ticket(phase: &str) -> MaintenanceTicket {
-        let alert = |fingerprint: &str, state: &str| json!({"fingerprint": fingerprint, "alertName": "A", "state": state, "startTime": "2026-12-07T19:06:10Z"});
-        let source = json!({"alertmanager": {"siteRef": {"name": "here"}, "groupKey": "g"}});
+        let alert = |fingerprint: &str, state: &str, site: &str| json!({"fingerprint": fingerprint, "alertName": "A", "state": state, "startTime": "2026-12-07T19:06:10Z", "postedBy": site});
+        let alerts = [alert("a", "Firing", "here"), alert("b", "Firing", "here"), alert("c", "Resolved", "here"), alert("d", "Firing", "there")];
         serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "MaintenanceTicket", "metadata": {"name": "inc-1", "uid": "u"},
-            "spec": {"type": "Incident", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "incident": {"source": source}},
-            "status": {"phase": phase, "alerts": [alert("a", "Firing"), alert("b", "Firing"), alert("c", "Resolved")]}}))
+            "spec": {"type": "Incident", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "incident": {}}, "status": {"phase": phase, "alerts": alerts}}))
         .unwrap()
     }
 
+    fn present(alerts: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
+        alerts.iter().map(|(site, alerts)| ((*site).to_owned(), alerts.iter().map(|alert| (*alert).to_owned()).collect())).collect()
+    }
+
+    fn names(gone: &[Burning]) -> Vec<&str> {
+        gone.iter().map(|alert| alert.fingerprint.as_str()).collect()
+    }
+
     #[test]
-    fn what_an_alertmanager_has_not_had_for_a_minute_has_ended_and_nothing_else() {
+    fn what_its_alertmanager_has_not_had_for_six_minutes_has_ended_and_nothing_else() {
         let ticket = ticket("Acknowledged");
-        let (site, firing) = firing(&ticket).unwrap();
-        assert_eq!((site, firing.as_slice()), ("here", ["a", "b"].as_slice()));
-        let (all, one) = (BTreeSet::from(["a".to_owned(), "b".to_owned()]), BTreeSet::from(["b".to_owned()]));
+        let burning = burning(&ticket);
+        assert_eq!(names(&burning), ["a", "b", "d"]);
+        let (all, one) = (present(&[("here", &["a", "b"])]), present(&[("here", &["b"])]));
         let mut absences = Absences::default();
-        assert!(absences.look("u", &firing, &one, at(0)).is_empty(), "it was there a moment ago");
-        assert!(absences.look("u", &firing, &all, at(30)).is_empty());
-        assert!(absences.look("u", &firing, &one, at(60)).is_empty(), "it was there in between");
-        assert!(absences.look("u", &firing, &one, at(119)).is_empty());
-        let gone = absences.look("u", &firing, &one, at(120));
-        assert_eq!(gone, ["a"]);
-        let after = ended(&ticket.status.as_ref().unwrap().alerts, &gone, at(120));
-        assert_eq!(after.iter().map(|alert| alert.state).collect::<Vec<_>>(), [AlertState::Resolved, AlertState::Firing, AlertState::Resolved]);
-        assert_eq!((after[0].end_time.clone(), after[2].end_time.clone()), (Some(Time(at(120))), None));
+        assert!(absences.look("u", &burning, &one, at(0)).is_empty(), "it was there a moment ago");
+        assert!(absences.look("u", &burning, &all, at(200)).is_empty());
+        assert!(absences.look("u", &burning, &one, at(360)).is_empty(), "it was there in between");
+        assert!(absences.look("u", &burning, &one, at(719)).is_empty());
+        let gone = absences.look("u", &burning, &one, at(720));
+        assert_eq!(names(&gone), ["a"], "what another site's Alertmanager told of is not for this one to end");
+        let mut alerts = ticket.status.as_ref().unwrap().alerts.clone();
+        let states = |alerts: &[TicketAlert]| alerts.iter().map(|alert| alert.state == AlertState::Firing).collect::<Vec<_>>();
+        assert_eq!(states(&ended(&alerts, &gone, at(720))), [false, true, false, true]);
+        alerts[0].start_time = Time(at(719));
+        assert_eq!(states(&ended(&alerts, &gone, at(720))), [true, true, false, true], "it has begun anew");
     }
 
     #[test]
     fn an_alertmanager_that_is_not_heard_and_a_clock_that_is_put_back_end_nothing() {
+        let burning = burning(&ticket("Acknowledged"))[..1].to_vec();
+        let (none, unheard) = (present(&[("here", &[])]), present(&[("there", &[])]));
         let mut absences = Absences::default();
-        let none = BTreeSet::new();
-        assert!(absences.look("u", &["a"], &none, at(0)).is_empty());
-        absences.forget("u");
-        assert!(absences.look("u", &["a"], &none, at(90)).is_empty(), "nobody knows what was in between");
-        assert!(absences.look("u", &["a"], &none, at(-3600)).is_empty());
-        assert!(absences.look("u", &["a"], &none, at(-3570)).is_empty());
-        assert_eq!(absences.look("u", &["a"], &none, at(-3540)), ["a"]);
+        assert!(absences.look("u", &burning, &none, at(0)).is_empty());
+        assert!(absences.look("u", &burning, &unheard, at(300)).is_empty());
+        assert!(absences.look("u", &burning, &none, at(400)).is_empty(), "nobody knows what was in between");
+        assert!(absences.look("u", &burning, &none, at(-3600)).is_empty());
+        assert!(absences.look("u", &burning, &none, at(-3300)).is_empty());
+        assert_eq!(names(&absences.look("u", &burning, &none, at(-3240))), ["a"]);
+        assert!(absences.look("u", &burning, &present(&[("here", &[]), ("there", &["a"])]), at(0)).is_empty(), "another has it");
         absences.keep(&BTreeSet::new());
-        assert!(absences.look("u", &["a"], &none, at(500)).is_empty());
-        assert_eq!(super::firing(&ticket("Closed")), None, "what has ended is not looked for");
+        assert!(absences.look("u", &burning, &none, at(5000)).is_empty());
+        assert!(super::burning(&ticket("Closed")).is_empty(), "what has ended is not looked for");
     }
 }

@@ -18,8 +18,8 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 31);
 /// So many changes of state are looked at before a window is said to have no end, or never to open.
 const HORIZON: usize = 2_000;
 
-/// So many openings are looked at for one that is long enough: a year of weekly ones.
-const OPENINGS: usize = 53;
+/// So many openings are looked at for one that is long enough: more than a year of nightly ones.
+const OPENINGS: usize = 400;
 
 /// A window that can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -125,13 +125,13 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     Ok(Plan::new(steps)?)
 }
 
-/// How long a change takes: as long as its steps do at least, or longer if people say so.
+/// How long a change takes: as people say, or else as long as its steps do at least.
 ///
 /// # Errors
 /// If what people say is no duration.
 pub fn takes(plan: &Plan<Action>, change: &Change) -> Result<SignedDuration, CompileError> {
     let said = change.expected_duration.as_ref().map(|said| parse_duration(&said.0)).transpose()?;
-    Ok(plan.at_least().max(said.unwrap_or_default()))
+    Ok(said.unwrap_or_else(|| plan.at_least()))
 }
 
 /// The name of the backup that is taken of an application before a change. One that is reopened takes another: the first is not of this day.

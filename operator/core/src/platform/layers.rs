@@ -128,16 +128,15 @@ fn network(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
             },
             Some(ProbeFacts::Failed { message }) => ("ProbeFailed", format!("{target} is not reached: {message}")),
             Some(ProbeFacts::Unmeasured { message }) => ("ProbeUnmeasured", format!("{target}: {message}")),
-            None => ("ProbeUnmeasured", format!("{target} was not tried yet")),
+            // It is tried in a moment.
+            None => continue,
         };
-        found.push(finding(
-            Layer::Network,
-            State::Weak,
-            Some(&site.name),
-            reason,
-            format!("probe {}: {said}", probe.name),
-            format!("look at the line from {} to {}", site.name, probe.tcp.host),
-        ));
+        let remedy = if reason == "ProbeUnmeasured" {
+            format!("see what keeps it from being tried: kubectl -n p861-system get pods -l app.kubernetes.io/component=prober, on {}", site.name)
+        } else {
+            format!("look at the line from {} to {}", site.name, probe.tcp.host)
+        };
+        found.push(finding(Layer::Network, State::Weak, Some(&site.name), reason, format!("probe {}: {said}", probe.name), remedy));
     }
 }
 

@@ -152,7 +152,11 @@ fn every_way_to_fall_short_is_said_with_its_site_and_its_remedy() {
             |f| drop(seen(f, 0).probes.insert("primary-to-standby".into(), ProbeFacts::Connected { millis: 21 })),
             "Weak xinxi-dasha ProbeFailed: probe primary-to-standby: reaching s3.laoshan.qingdao.example:443 takes longer than 20ms",
         ),
-        (Layer::Network, |f| seen(f, 0).probes.clear(), "Weak xinxi-dasha ProbeUnmeasured"),
+        (
+            Layer::Network,
+            |f| drop(seen(f, 0).probes.insert("primary-to-standby".into(), ProbeFacts::Unmeasured { message: "no prober is ready".into() })),
+            "Weak xinxi-dasha ProbeUnmeasured: probe primary-to-standby: s3.laoshan.qingdao.example:443: no prober is ready -> see what keeps it",
+        ),
         (Layer::Servers, |f| seen(f, 1).nodes.truncate(4), "Weak laoshan-dr NodesMissing: pool general: 4 nodes ready, 6 wanted -> bring 2 nodes back"),
         (
             Layer::Servers,

@@ -47,6 +47,8 @@ use std::{
 
 /// How often a platform is looked at: what drifts is set right within a minute.
 const PERIOD: Duration = Duration::from_secs(45);
+/// How soon again while a probe has not been tried.
+const UNTRIED: Duration = Duration::from_secs(6);
 /// How old an inventory may be.
 const INVENTORY_AGE: Duration = Duration::from_secs(45);
 /// A site that doesn't show what it has within this can't be seen.
@@ -117,7 +119,8 @@ impl Drive for PlatformDriver {
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, platform.metadata.generation, now);
         record(context, platform.as_ref(), platform.status.as_ref(), &status).await?;
-        Ok(PERIOD)
+        // One that nobody has tried yet is told of in a moment.
+        Ok(if self.probes.all_tried(&platform.name_any(), &platform.spec) { PERIOD } else { UNTRIED })
     }
 }
 

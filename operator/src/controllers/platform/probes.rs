@@ -29,15 +29,6 @@ const TICK: Duration = Duration::from_secs(2);
 /// So many are tried at once.
 const AT_ONCE: usize = 16;
 
-/// Where a probe begins.
-#[derive(Clone)]
-enum Begins {
-    /// Where the operator stands.
-    Here,
-    /// On another site, whose prober is in this namespace.
-    There(Client, String),
-}
-
 /// A probe's last try.
 #[derive(Clone, Debug)]
 struct Tried {
@@ -61,7 +52,7 @@ pub async fn watch(context: Context, probes: Arc<Probes>) {
         }
         let all = context.known.pick(None, |platform: &Platform| {
             let name = platform.name_any();
-            Some(platform.spec.network.probes.iter().map(move |probe| (key(&name, &probe.name), probe.clone())).collect::<Vec<_>>())
+            Some(platform.spec.network.probes.iter().map(move |probe| (key(&name, probe), probe.clone())).collect::<Vec<_>>())
         });
         let Ok(all) = all.await else { continue };
         let all: Vec<(String, Probe)> = all.into_iter().flatten().collect();
@@ -69,23 +60,28 @@ pub async fn watch(context: Context, probes: Arc<Probes>) {
         let now = Timestamp::now();
         let due = all.into_iter().filter(|(key, probe)| probes.is_due(key, probe, now));
         let tries = due.map(async |(key, probe)| {
-            let begins = begins(&context, &probe.from_site_ref.name).await;
-            probes.try_now(&key, &probe, begins, now).await;
+            let result = tokio::time::timeout(PATIENCE + WAY, try_from_there(&context, &probe)).await;
+            let late =
+                || Err(Error::transient("Unreachable", format!("site {} did not let it be tried within {:?}", probe.from_site_ref.name, PATIENCE + WAY)));
+            probes.note(&key, result.unwrap_or_else(|_| late()), now);
         });
         stream::iter(tries).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 }
 
-async fn begins(context: &Context, site: &str) -> Result<Begins> {
-    let stands = |found: &Site| (found.name_any() == site).then(|| found.spec.access.in_cluster.is_some());
+/// Tries a probe where it begins.
+async fn try_from_there(context: &Context, probe: &Probe) -> Result<Connected> {
+    let (site, host, port) = (&probe.from_site_ref.name, &probe.tcp.host, u16::try_from(probe.tcp.port).unwrap_or(0));
+    let stands = |found: &Site| (found.name_any() == *site).then(|| found.spec.access.in_cluster.is_some());
     if context.known.pick(None, stands).await?.contains(&true) {
-        return Ok(Begins::Here);
+        return Ok(connect(host, port).await);
     }
-    Ok(Begins::There(context.sites.client(site).await?, context.namespace.clone()))
+    connect_there(&context.sites.client(site).await?, &context.namespace, host, port).await
 }
 
-fn key(platform: &str, probe: &str) -> String {
-    format!("{platform}/{probe}")
+/// A probe with all that it tries: one that is changed is another.
+fn key(platform: &str, probe: &Probe) -> String {
+    format!("{platform}/{} from {} to {}:{}", probe.name, probe.from_site_ref.name, probe.tcp.host, probe.tcp.port)
 }
 
 impl Probes {
@@ -93,7 +89,7 @@ impl Probes {
     pub fn of_site(&self, platform: &str, spec: &PlatformSpec, site: &str) -> BTreeMap<String, ProbeFacts> {
         let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let of_site = spec.network.probes.iter().filter(|probe| probe.from_site_ref.name == site);
-        of_site.filter_map(|probe| Some((probe.name.clone(), tried.get(&key(platform, &probe.name))?.result.clone()))).collect()
+        of_site.filter_map(|probe| Some((probe.name.clone(), tried.get(&key(platform, probe))?.result.clone()))).collect()
     }
 
     fn forget_all_but(&self, there: HashSet<&str>) {
@@ -107,13 +103,13 @@ impl Probes {
         tried.get(key).is_none_or(|last| now.duration_since(last.at) >= period || now < last.at)
     }
 
-    async fn try_now(&self, key: &str, probe: &Probe, begins: Result<Begins>, now: Timestamp) {
-        let port = u16::try_from(probe.tcp.port).unwrap_or(0);
-        let result = match begins {
-            Ok(Begins::Here) => Ok(connect(&probe.tcp.host, port).await),
-            Ok(Begins::There(client, namespace)) => connect_there(&client, &namespace, &probe.tcp.host, port).await,
-            Err(error) => Err(error),
-        };
+    /// Whether every probe has been tried.
+    pub fn all_tried(&self, platform: &str, spec: &PlatformSpec) -> bool {
+        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        spec.network.probes.iter().all(|probe| tried.contains_key(&key(platform, probe)))
+    }
+
+    fn note(&self, key: &str, result: Result<Connected>, now: Timestamp) {
         let result = match result {
             Ok(Connected::Millis(millis)) => ProbeFacts::Connected { millis },
             Ok(Connected::Failed(message)) => ProbeFacts::Failed { message },
@@ -122,7 +118,7 @@ impl Probes {
         };
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let last = tried.get(key);
-        let failed = matches!(result, ProbeFacts::Failed { .. });
+        let failed = !matches!(result, ProbeFacts::Connected { .. });
         let failures = if failed { last.map_or(0, |last| last.failures) + 1 } else { 0 };
         let believed = match last {
             Some(last) if failed && failures < FAILURES => last.result.clone(),
@@ -164,8 +160,9 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let tried = async |second| {
             let one = &spec.network.probes[0];
-            if probes.is_due("shinan/one", one, at(second)) {
-                probes.try_now("shinan/one", one, Ok(Begins::Here), at(second)).await;
+            let key = key("shinan", one);
+            if probes.is_due(&key, one, at(second)) {
+                probes.note(&key, Ok(connect("127.0.0.1", address.port()).await), at(second));
             }
             probes.of_site("shinan", &spec, "here").remove("one").expect("a result")
         };
@@ -178,7 +175,10 @@ mod tests {
         let _listener = TcpListener::bind(address).await.expect("the same port");
         assert!(matches!(tried(30).await, ProbeFacts::Connected { .. }));
         assert!(probes.of_site("shinan", &spec, "there").is_empty());
-        assert!(probes.is_due("shinan/one", &spec.network.probes[0], at(1)), "the clock was put back");
+        assert!(probes.is_due(&key("shinan", &spec.network.probes[0]), &spec.network.probes[0], at(1)), "the clock was put back");
+        let mut moved = probe(address.port());
+        moved.network.probes[0].tcp.port = 1;
+        assert!(probes.all_tried("shinan", &spec) && !probes.all_tried("shinan", &moved), "one that is changed is another");
         probes.forget_all_but(HashSet::new());
         assert!(probes.of_site("shinan", &spec, "here").is_empty(), "its Platform is gone");
     }

@@ -46,7 +46,10 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
         });
         let (steps, takes) = match compiled {
             Ok((digest, takes)) => (Ok(digest), takes),
-            Err(error) if error.category() == Category::Invalid => (Err(error.to_string()), SignedDuration::ZERO),
+            // What was compiled before stays agreed to while a registry is away; whoever waits for the first time is told.
+            Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || status.plan_digest.is_none() => {
+                (Err(error.to_string()), SignedDuration::ZERO)
+            }
             Err(error) => return Err(error),
         };
         return Ok(Looked { work: Work { steps, takes, run: None }, run: None });

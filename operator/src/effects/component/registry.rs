@@ -10,13 +10,16 @@ use futures::StreamExt as _;
 use oci_client::{
     Client, Reference,
     client::{Certificate, CertificateEncoding, ClientConfig},
-    errors::{OciDistributionError, OciErrorCode},
+    errors::{DigestError, OciDistributionError, OciErrorCode},
     manifest::{OciDescriptor, OciManifest},
     secrets::RegistryAuth,
 };
-use p861_core::platform::bundle::{
-    BundleError,
-    image::{self, Layer, MOST_LAYERS, MOST_SENT},
+use p861_core::{
+    conditions::shorten,
+    platform::bundle::{
+        BundleError,
+        image::{self, Layer, MOST_LAYERS, MOST_SENT},
+    },
 };
 use p861_crds::platform::platform::OciBundle;
 use serde::Deserialize;
@@ -24,43 +27,69 @@ use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A registry that does not take a connection within this isn't there.
 const CONNECTS: Duration = Duration::from_secs(5);
 /// An image of manifests is small: it is all here within this, or the registry is in trouble.
 const ARRIVES: Duration = Duration::from_secs(20);
+/// A registry that was away is not asked again for so long: whoever waits for it shall not hold up others.
+const AWAY: Duration = Duration::from_secs(30);
 /// So many bundles are kept in memory.
 const KEPT: usize = 64;
+/// What has another digest than its name.
+const DAMAGED: &str = "it is damaged in the registry: what it sends has another digest";
 /// Where tools write a layer's file name.
 const TITLE: &str = "org.opencontainers.image.title";
 
 /// The manifests of a bundle, by file.
 type Files = BTreeMap<String, String>;
 
+/// What was asked for, by whom: a bundle that one district may read is not another's for that.
+type Key = (String, OciBundle);
+
 /// Bundles that were read. What has a digest never changes, so that a waiting change doesn't ask the registry again and again.
 #[derive(Clone, Default)]
 pub struct Registry {
-    kept: Arc<Mutex<HashMap<(String, String), Arc<Files>>>>,
+    kept: Arc<Mutex<HashMap<Key, Arc<Files>>>>,
+    away: Arc<Mutex<HashMap<Key, (Instant, &'static str, String)>>>,
 }
 
 impl Registry {
     /// The manifests of an image.
     pub async fn files(&self, context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Files> {
-        let key = (bundle.image.clone(), bundle.digest.clone());
+        let key = (namespace.to_owned(), bundle.clone());
         let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(files) = known {
             return Ok(files.as_ref().clone());
         }
-        let files = read(context, namespace, bundle).await?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.clear();
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some((_, reason, message)) = away.filter(|(at, ..)| at.elapsed() < AWAY) {
+            return Err(Error::transient(reason, message));
         }
-        kept.insert(key, Arc::new(files.clone()));
-        Ok(files)
+        match read(context, namespace, bundle).await {
+            Ok(files) => {
+                remember(&self.kept, key, Arc::new(files.clone()));
+                Ok(files)
+            }
+            Err(error) => {
+                if error.category() == Category::Transient {
+                    remember(&self.away, key, (Instant::now(), error.reason(), error.to_string()));
+                }
+                Err(error)
+            }
+        }
     }
+}
+
+/// Keeps it with the others; when there are too many, instead of them.
+fn remember<T>(kept: &Mutex<HashMap<Key, T>>, key: Key, value: T) {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= KEPT {
+        kept.clear();
+    }
+    kept.insert(key, value);
 }
 
 async fn read(context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Files> {
@@ -127,7 +156,7 @@ fn who(text: &str, registry: &str) -> Option<RegistryAuth> {
 async fn layers(client: &Client, image: &Reference, who: &RegistryAuth, digest: &str) -> Result<Vec<Layer>> {
     let (manifest, found) = client.pull_manifest(image, who).await.map_err(|error| failed(image, error))?;
     if found != *digest {
-        return Err(refused(image, &format!("the registry sent {found}")));
+        return Err(refused(image, &DAMAGED));
     }
     let OciManifest::Image(manifest) = manifest else {
         return Err(refused(image, &"it is an index of images: write the digest of one image's manifest"));
@@ -137,26 +166,28 @@ async fn layers(client: &Client, image: &Reference, who: &RegistryAuth, digest: 
         let message = format!("it has {} layers of {sent} bytes, and an image of manifests has at most {MOST_LAYERS} of {MOST_SENT}", manifest.layers.len());
         return Err(refused(image, &message));
     }
-    let mut layers = Vec::new();
+    let (mut layers, mut room) = (Vec::new(), MOST_SENT);
     for descriptor in &manifest.layers {
-        layers.push(layer(client, image, descriptor).await?);
+        let layer = layer(client, image, descriptor, room).await?;
+        room -= layer.bytes.len();
+        layers.push(layer);
     }
     Ok(layers)
 }
 
-async fn layer(client: &Client, image: &Reference, descriptor: &OciDescriptor) -> Result<Layer> {
+/// Reads a layer of at most `room` bytes, whatever the manifest says of its size.
+async fn layer(client: &Client, image: &Reference, descriptor: &OciDescriptor, room: usize) -> Result<Layer> {
     let mut stream = client.pull_blob_stream(image, descriptor).await.map_err(|error| failed(image, error))?;
     let mut bytes = Vec::new();
     while let Some(part) = stream.next().await {
         let part = part.map_err(|error| failed(image, OciDistributionError::IoError(error)))?;
-        if bytes.len() + part.len() > MOST_SENT {
+        if bytes.len() + part.len() > room {
             return Err(refused(image, &BundleError::TooLarge(bytes.len() + part.len())));
         }
         bytes.extend_from_slice(&part);
     }
-    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
-    if digest != descriptor.digest {
-        return Err(refused(image, &format!("layer {} is damaged in the registry: what it sent has digest {digest}", descriptor.digest)));
+    if descriptor.digest != format!("sha256:{}", hex::encode(Sha256::digest(&bytes))) {
+        return Err(refused(image, &DAMAGED));
     }
     let title = descriptor.annotations.as_ref().and_then(|annotations| annotations.get(TITLE)).cloned();
     Ok(Layer { media_type: descriptor.media_type.clone(), title, bytes })
@@ -166,36 +197,42 @@ fn refused(image: &Reference, why: &dyn std::fmt::Display) -> Error {
     Error::invalid("BundleRefused", format!("bundle {image}: {why}"))
 }
 
-/// What a registry's answer means. Its own words may hold a URL, and never a password.
+/// What a registry's answer means. Its own words are left out: people of the district read this, and a URL may have a signature in it.
 fn failed(image: &Reference, error: OciDistributionError) -> Error {
-    let (reason, category, what) = match &error {
-        OciDistributionError::ImageManifestNotFoundError(_) => ("BundleMissing", Category::Invalid, "the registry has no such image".to_owned()),
-        OciDistributionError::ServerError { code: 404, .. } => ("BundleMissing", Category::Invalid, "the registry has no such image".to_owned()),
+    const REFUSES: &str = "the registry refuses: see bundle.oci.pullSecretRef";
+    const HAS_NONE: &str = "the registry has no such image";
+    let damaged = |error: &std::io::Error| error.get_ref().is_some_and(|inner| inner.is::<DigestError>());
+    let (reason, category, what) = match error {
+        OciDistributionError::ImageManifestNotFoundError(_) | OciDistributionError::ServerError { code: 404, .. } => {
+            ("BundleMissing", Category::Invalid, HAS_NONE.to_owned())
+        }
+        OciDistributionError::AuthenticationFailure(_)
+        | OciDistributionError::UnauthorizedError { .. }
+        | OciDistributionError::ServerError { code: 401 | 403, .. } => ("CredentialsRefused", Category::Invalid, REFUSES.to_owned()),
         OciDistributionError::RegistryError { envelope, .. } => {
-            let codes = || envelope.errors.iter().map(|error| &error.code);
-            if codes().any(|code| matches!(code, OciErrorCode::Unauthorized | OciErrorCode::Denied)) {
-                ("CredentialsRefused", Category::Invalid, "the registry refuses: see bundle.oci.pullSecretRef".to_owned())
-            } else if codes()
-                .any(|code| matches!(code, OciErrorCode::ManifestUnknown | OciErrorCode::NameUnknown | OciErrorCode::BlobUnknown | OciErrorCode::NotFound))
-            {
-                ("BundleMissing", Category::Invalid, "the registry has no such image".to_owned())
+            let codes: Vec<OciErrorCode> = envelope.errors.into_iter().map(|error| error.code).collect();
+            let any = |wanted: &[OciErrorCode]| codes.iter().any(|code| wanted.contains(code));
+            if any(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
+                ("CredentialsRefused", Category::Invalid, REFUSES.to_owned())
+            } else if any(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::BlobUnknown, OciErrorCode::NotFound]) {
+                ("BundleMissing", Category::Invalid, HAS_NONE.to_owned())
             } else {
-                ("RegistryUnreachable", Category::Transient, error.to_string())
+                ("RegistryUnreachable", Category::Transient, format!("the registry answers {codes:?}"))
             }
         }
-        OciDistributionError::AuthenticationFailure(_) | OciDistributionError::UnauthorizedError { .. } => {
-            ("CredentialsRefused", Category::Invalid, "the registry refuses: see bundle.oci.pullSecretRef".to_owned())
-        }
-        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, format!("it is damaged in the registry: {error}")),
-        _ => ("RegistryUnreachable", Category::Transient, whole(&error)),
+        OciDistributionError::ServerError { code, .. } => ("RegistryUnreachable", Category::Transient, format!("the registry answers {code}")),
+        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
+        OciDistributionError::IoError(error) if damaged(&error) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
+        OciDistributionError::RequestError(error) => ("RegistryUnreachable", Category::Transient, whole(&error.without_url())),
+        other => ("RegistryUnreachable", Category::Transient, whole(&other)),
     };
-    Error::Stated { reason, message: format!("bundle {image}: {what}"), category }
+    Error::Stated { reason, message: format!("bundle {image}: {}", shorten(&what, 256)), category }
 }
 
 /// An error with what caused it: a client's own words are only that it could not send.
-fn whole(error: &OciDistributionError) -> String {
+fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(why) = cause {
         let words = why.to_string();
         if !text.contains(&words) {

@@ -113,7 +113,7 @@ impl Access {
     /// Why a window lets it not start now, and when it does.
     fn too_early(&self, opening: &Opening) -> String {
         let local = |time: Timestamp| time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
-        let takes = human_duration(self.takes);
+        let takes = format!("{} (by its last backups and what it watches, or its expectedDuration)", human_duration(self.takes));
         match (opening.open, opening.next_open_time, self.fits) {
             (false, None, _) => "the window never opens again".to_owned(),
             (false, Some(opens), Some(fits)) if fits <= opens => format!("the window opens {}", local(opens)),
@@ -122,7 +122,7 @@ impl Access {
                 format!("it takes about {takes}{closes}: the next opening that is long enough begins {}", local(fits))
             }
             (false, _, Some(fits)) => format!("it takes about {takes}: the first opening that is long enough begins {}", local(fits)),
-            (_, _, None) => format!("it takes about {takes}, and the window is never open that long: make it longer, or the work shorter"),
+            (_, _, None) => format!("it takes about {takes}, and no opening of the window in sight is that long: make it longer, or the work shorter"),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! are, with their name beside them (ORAS); a tar, packed or not (Flux); the layers of a container image that has nothing but files.
 
 use super::{BundleError, MOST_BYTES};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use std::{
     collections::BTreeMap,
     io::{self, Read},
@@ -60,7 +60,7 @@ fn is_manifest(name: &str) -> bool {
 }
 
 fn unpack(bytes: &[u8], files: &mut BTreeMap<String, String>) -> io::Result<()> {
-    let unpacked: Box<dyn Read + '_> = if bytes.starts_with(&GZIP) { Box::new(GzDecoder::new(bytes)) } else { Box::new(bytes) };
+    let unpacked: Box<dyn Read + '_> = if bytes.starts_with(&GZIP) { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
     // One more than is allowed, so that too much is seen, and not only cut off.
     let mut archive = Archive::new(unpacked.take(MOST_UNPACKED + 1));
     let mut read = 0_u64;
@@ -72,6 +72,12 @@ fn unpack(bytes: &[u8], files: &mut BTreeMap<String, String>) -> io::Result<()> 
         }
         let path = entry.path()?.components().filter_map(plain).collect::<Vec<_>>().join("/");
         if !entry.header().entry_type().is_file() || !is_manifest(&path) {
+            continue;
+        }
+        // A layer of a container image that takes a file of an earlier one away.
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if let Some(gone) = name.strip_prefix(".wh.") {
+            files.remove(&if folder.is_empty() { gone.to_owned() } else { format!("{folder}/{gone}") });
             continue;
         }
         let mut text = String::new();
@@ -128,6 +134,17 @@ mod tests {
         assert_eq!(files(&oras), Ok(expected));
         let later = [layer(FLUX, None, packed(&tar(&two))), layer(FLUX, None, packed(&tar(&[("two.json", "{\"later\":1}")])))];
         assert_eq!(files(&later).unwrap()["two.json"], "{\"later\":1}");
+    }
+
+    #[test]
+    fn what_a_later_layer_takes_away_is_gone_and_all_of_what_is_packed_is_read() {
+        let first = layer(FLUX, None, packed(&tar(&[("d/one.yaml", "a: 1"), ("two.yaml", "b: 2")])));
+        let second = layer(FLUX, None, packed(&tar(&[("d/.wh.one.yaml", ""), (".wh.two.yaml", ""), ("three.yaml", "c: 3")])));
+        assert_eq!(files(&[first, second]).unwrap().into_keys().collect::<Vec<_>>(), ["three.yaml"]);
+        let whole = tar(&[("one.yaml", "a: 1"), ("two.yaml", "b: 2")]);
+        let (head, tail) = whole.split_at(600);
+        let in_two = [packed(head), packed(tail)].concat();
+        assert_eq!(files(&[layer(FLUX, None, in_two)]).unwrap().len(), 2);
     }
 
     #[test]
