@@ -71,7 +71,7 @@ pub struct Monitoring {
     /// Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Endpoint>,
-    /// Alertmanager.
+    /// Alertmanager: changes silence alerts there, and what a ticket has as firing is looked for there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<Endpoint>,
 }

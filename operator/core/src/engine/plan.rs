@@ -242,9 +242,7 @@ impl<A> Plan<A> {
         }
         planned
     }
-}
 
-impl<A> Plan<A> {
     /// How long a run of all steps takes at least: its longest chain, by the steps' estimates. A step without one counts nothing.
     pub fn at_least(&self) -> SignedDuration {
         let mut ends = vec![SignedDuration::ZERO; self.steps.len()];

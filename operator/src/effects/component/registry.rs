@@ -223,6 +223,8 @@ fn failed(image: &Reference, error: OciDistributionError) -> Error {
         OciDistributionError::ServerError { code, .. } => ("RegistryUnreachable", Category::Transient, format!("the registry answers {code}")),
         OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
         OciDistributionError::IoError(error) if damaged(&error) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
+        // Inside of it is the transport's own error, with the URL that it was led to.
+        OciDistributionError::IoError(error) => ("RegistryUnreachable", Category::Transient, format!("what it sends broke off: {}", error.kind())),
         OciDistributionError::RequestError(error) => ("RegistryUnreachable", Category::Transient, whole(&error.without_url())),
         other => ("RegistryUnreachable", Category::Transient, whole(&other)),
     };

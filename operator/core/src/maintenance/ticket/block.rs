@@ -61,7 +61,7 @@ pub struct Block {
 pub struct Access {
     /// Whether a window that is for it is open, and when that changes; none if there is no such window.
     pub opening: Option<Opening>,
-    /// When that window is open for as long as the change takes: now, later, or never as far as can be seen.
+    /// When a window is open for as long as the change takes: now, later, or never as far as can be seen.
     pub fits: Option<Timestamp>,
     /// How long the change takes; nothing once it has begun.
     pub takes: SignedDuration,
@@ -93,8 +93,7 @@ impl Access {
 
     /// What of it is in the way at `now`.
     pub fn block(&self, class: ChangeClass, now: Timestamp) -> Option<Block> {
-        let local = |time: Timestamp| time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
-        let opens = self.opening.as_ref().and_then(|opening| opening.next_open_time).map(local);
+        let opens = self.opening.as_ref().and_then(|opening| opening.next_open_time).map(|opens| self.local(opens));
         if let Some(freeze) = &self.freeze {
             let then = opens.map(|opens| format!("; the window opens {opens}")).unwrap_or_default();
             return Some(Block { reason: BlockReason::Frozen, message: format!("freeze {freeze} is in force{then}") });
@@ -110,18 +109,21 @@ impl Access {
         Some(Block { reason: BlockReason::OutsideWindow, message })
     }
 
+    fn local(&self, time: Timestamp) -> String {
+        time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string()
+    }
+
     /// Why a window lets it not start now, and when it does.
     fn too_early(&self, opening: &Opening) -> String {
-        let local = |time: Timestamp| time.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
         let takes = format!("{} (by its last backups and what it watches, or its expectedDuration)", human_duration(self.takes));
         match (opening.open, opening.next_open_time, self.fits) {
             (false, None, _) => "the window never opens again".to_owned(),
-            (false, Some(opens), Some(fits)) if fits <= opens => format!("the window opens {}", local(opens)),
+            (false, Some(opens), Some(fits)) if fits <= opens => format!("the window opens {}", self.local(opens)),
             (true, _, Some(fits)) => {
-                let closes = opening.next_close_time.map(|closes| format!(", and the window closes {}", local(closes))).unwrap_or_default();
-                format!("it takes about {takes}{closes}: the next opening that is long enough begins {}", local(fits))
+                let closes = opening.next_close_time.map(|closes| format!(", and the window closes {}", self.local(closes))).unwrap_or_default();
+                format!("it takes about {takes}{closes}: the next opening that is long enough begins {}", self.local(fits))
             }
-            (false, _, Some(fits)) => format!("it takes about {takes}: the first opening that is long enough begins {}", local(fits)),
+            (false, _, Some(fits)) => format!("it takes about {takes}: the first opening that is long enough begins {}", self.local(fits)),
             (_, _, None) => format!("it takes about {takes}, and no opening of the window in sight is that long: make it longer, or the work shorter"),
         }
     }
