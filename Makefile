@@ -15,7 +15,7 @@ help:
 	@echo 'make test          every suite, with a closing count'
 	@echo 'make bench         figures: throughput and memory at 30,000 objects'
 	@echo 'make scale         12 districts, 2,000 applications, 300 nodes: how soon it settles, what it costs to look on'
-	@echo 'make soak          every alert fires by its cause, becomes a ticket, and ends as its runbook says (about twelve minutes)'
+	@echo 'make soak          of make test only the night in which every alert fires by its cause, becomes a ticket, and ends as its runbook says (about twelve minutes)'
 	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'
 	@echo 'make generate      write the CRDs and the references of API and command line'
 	@echo 'make lint          what clippy says'
@@ -36,7 +36,7 @@ clean-demo: build
 	@$(BIN)/testbed --name $(DEMO) down
 
 test: build
-	@tests/count.sh cargo test --workspace --no-fail-fast
+	@tests/count.sh tests/all.sh
 
 # However it ends, nothing is left. P861_BENCH_OBJECTS=3000 for a quick look; BIN=target/release after cargo build --release --workspace --bins.
 bench: build

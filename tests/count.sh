@@ -3,7 +3,7 @@
 set -uo pipefail
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-"$@" 2>&1 | tee "$log"
+"$@" 2>&1 | tee -i "$log"
 status=${PIPESTATUS[0]}
 echo
 awk '

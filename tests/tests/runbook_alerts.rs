@@ -16,7 +16,7 @@ use support::text;
 const NO_TICKET: [&str; 3] = ["P861TicketOverdue", "P861OperatorDown", "P861NoLeader"];
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a campaign: make soak"]
+#[ignore = "takes twelve minutes: tests/all.sh runs it beside the other suites, make soak alone"]
 async fn every_alert_fires_by_its_cause_becomes_a_ticket_and_ends_as_its_runbook_says() {
     let mut night = Night::begin().await;
     let (causes, last) = (causes::all(), causes::last());

@@ -2,7 +2,7 @@
 //! left can be found and removed by the number alone.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ impl Place {
     /// Takes the lowest free number for the bed of this name, whose folder it makes.
     pub fn take(name: &str) -> Result<Self> {
         check_name(name)?;
+        announce(name)?;
         let folder = folder(name);
         fs::create_dir_all(&folder).map_err(BedError::io(&folder))?;
         let numbers = Path::new(NUMBERS);
@@ -115,6 +116,13 @@ impl Place {
     pub const fn site(&self, position: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 86, self.number, 11 + position)
     }
+}
+
+/// Adds the name to the file that `P861_BEDS` names: whoever started what brings beds up takes them down, however it ended.
+fn announce(name: &str) -> Result<()> {
+    let Some(list) = std::env::var_os("P861_BEDS").map(PathBuf::from) else { return Ok(()) };
+    let appended = fs::OpenOptions::new().append(true).create(true).open(&list).and_then(|mut file| writeln!(file, "{name}"));
+    appended.map_err(BedError::io(&list))
 }
 
 fn folder(name: &str) -> PathBuf {

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Every suite. The night in which all alerts fire (tests/tests/runbook_alerts.rs) is mostly waiting: it goes on beside the others, and what it said is shown at the end.
+# However this ends, by Ctrl-C too, its processes, test beds and files go.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+place=$(mktemp -d)
+export TMPDIR=$place P861_BEDS=$place/beds
+: >"$P861_BEDS"
+
+clean() {
+  trap '' INT TERM
+  # shellcheck disable=SC2046
+  kill -TERM $(jobs -p) 2>/dev/null
+  wait
+  if [ "${P861_KEEP:-}" != 1 ]; then
+    while read -r bed; do
+      if target/debug/testbed list | grep -q "^$bed "; then target/debug/testbed --name "$bed" down; fi
+    done <"$P861_BEDS"
+  fi
+  rm -rf "$place"
+}
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
+night=$(sed -n 's/.*Executable tests\/runbook_alerts.rs (\(.*\)).*/\1/p' "$place/built")
+[ -x "$night" ] || { echo 'error: the suite runbook_alerts was not built' >&2; exit 1; }
+
+(cd tests && exec setpriv --pdeathsig TERM -- "$(realpath "../$night")" --ignored --nocapture) >"$place/night" 2>&1 &
+beside=$!
+cargo test --workspace --no-fail-fast
+status=$?
+
+echo
+echo 'What the night of all alerts said, which went on beside the other suites:'
+wait "$beside" || status=1
+echo "     Running tests/runbook_alerts.rs ($night)"
+cat "$place/night"
+exit "$status"
