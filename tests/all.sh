@@ -4,6 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 place=$(mktemp -d)
+chmod 1777 "$place" # as /tmp is: some tests act as another user
 export TMPDIR=$place P861_BEDS=$place/beds
 : >"$P861_BEDS"
 

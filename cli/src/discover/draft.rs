@@ -90,9 +90,17 @@ pub fn manifest(draft: &Value, found: &Found, site: &str, departments: &[&str]) 
     }
     text.push_str("  # TODO: a marker, a time written into the data each minute. Read back after a recovery, it proves how much was lost; without it the RPO is assumed\n");
     let marker = found.workloads.iter().filter_map(database).find_map(|database| database.marker());
-    let example = marker.unwrap_or_else(|| json!({"workloadRef": {"kind": "Deployment", "name": "TODO"}, "write": ["sh", "-c", "printf %s '$(MARKER)' > /TODO/.p861-marker"], "read": ["cat", "/TODO/.p861-marker"]}));
-    text.push_str(&indented(&block("marker", &example)?, "  # "));
+    text.push_str(&indented(&block("marker", &marker.unwrap_or_else(marker_in_a_file))?, "  # "));
     Ok(text)
+}
+
+/// Written beside and renamed: a backup that is taken meanwhile has the old time or the new one, never an empty file.
+fn marker_in_a_file() -> Value {
+    json!({
+        "workloadRef": {"kind": "Deployment", "name": "TODO"},
+        "write": ["sh", "-c", "cd /TODO && printf %s '$(MARKER)' > .p861-marker.new && mv .p861-marker.new .p861-marker"],
+        "read": ["cat", "/TODO/.p861-marker"],
+    })
 }
 
 #[cfg(test)]
@@ -127,6 +135,25 @@ mod tests {
         let with_marker: Application =
             serde_saphyr::from_str(&uncommented).unwrap_or_else(|error| panic!("the commented marker is one: {error}\n{uncommented}"));
         assert!(with_marker.spec.marker.is_some_and(|marker| marker.write.iter().any(|word| word.contains("$(MARKER)"))));
+    }
+
+    #[test]
+    fn a_marker_in_a_file_is_whole_at_every_moment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let command = |key: &str, time: &str| {
+            let words: Vec<String> = serde_json::from_value(marker_in_a_file()[key].clone()).expect("words");
+            let place = folder.path().to_string_lossy();
+            let words: Vec<String> = words.iter().map(|word| word.replace("/TODO", &place).replace("$(MARKER)", time)).collect();
+            let output = std::process::Command::new(&words[0]).args(&words[1..]).output().expect("a shell");
+            assert!(output.status.success(), "{words:?}: {output:?}");
+            String::from_utf8(output.stdout).expect("text")
+        };
+        command("write", "one");
+        // Whoever opened the file before has the old time, whole, to its end: nothing is written into it.
+        let mut open = std::fs::File::open(folder.path().join(".p861-marker")).expect("the marker");
+        command("write", "two");
+        assert_eq!((std::io::read_to_string(&mut open).expect("read"), command("read", "")), ("one".into(), "two".into()));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing else stays");
     }
 
     #[test]

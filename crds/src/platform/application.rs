@@ -233,7 +233,8 @@ pub struct Marker {
     /// How often it is written.
     #[serde(default = "default_marker_period")]
     pub period: Duration,
-    /// Writes `$(MARKER)`, an RFC 3339 time, into the data.
+    /// Writes `$(MARKER)`, an RFC 3339 time, into the data. A backup may be taken at that very moment: a database's transaction is whole then, a file must be
+    /// written beside and renamed.
     #[schemars(length(min = 1, max = 64), inner(length(max = 4096)))]
     pub write: Vec<String>,
     /// Prints the newest time written.

@@ -10,7 +10,11 @@ use crate::{
     leader::Leadership,
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Api, Client, Config, ResourceExt as _, api::ListParams, config::KubeConfigOptions};
+use kube::{
+    Api, Client, Config, ResourceExt as _,
+    api::ListParams,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use p861_crds::Site;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -88,29 +92,25 @@ impl Sites {
         let Some(text) = self.kubeconfig_of(site).await? else {
             return Ok((self.hub.clone(), false));
         };
-        let access = site.spec.access.kubeconfig.as_ref();
-        let context = access.and_then(|access| access.context.clone());
-        let secret_name = access.map(|access| access.secret_ref.name.as_str()).unwrap_or_default();
-        let digest = hex::encode(Sha256::digest(format!("{}\0{text}", context.as_deref().unwrap_or_default())));
+        let digest = hex::encode(Sha256::digest(&text));
         if let Some((known, client)) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(&name)
             && *known == digest
         {
             return Ok((client.clone(), false));
         }
         // The parser's words could hold a piece of the kubeconfig, which is a secret.
-        let wrong = |what: &str| Error::invalid("CredentialsRefused", format!("site {name}: the kubeconfig in Secret {}/{secret_name} {what}", self.namespace));
-        let kubeconfig = kubeconfig::read(&text).map_err(wrong)?;
-        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| wrong("has no usable context, cluster or user"))?;
+        let unusable = || self.wrong(site, "has no usable context, cluster or user");
+        let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| unusable())?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|_| unusable())?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(ANSWER_TIMEOUT);
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), config.cluster_url.clone());
-        let client = guard::client(config, &self.leadership).map_err(|_| wrong("can't be used: check its certificates"))?;
+        let client = guard::client(config, &self.leadership).map_err(|_| self.wrong(site, "can't be used: check its certificates"))?;
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
         Ok((client, true))
     }
 
-    /// The kubeconfig that leads to a site; none if it is the hub itself.
+    /// The kubeconfig that leads to a site, and nowhere else; none if it is the hub itself.
     pub async fn kubeconfig(&self, name: &str) -> Result<Option<String>> {
         let sites: Api<Site> = Api::all(self.hub.clone());
         self.kubeconfig_of(&sites.get(name).await.tried(|| format!("read site {name}"))?).await
@@ -134,7 +134,12 @@ impl Sites {
         let text = secret.data.as_ref().and_then(|data| data.get("kubeconfig")).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).ok_or_else(|| {
             Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} has no text under the key kubeconfig", self.namespace))
         })?;
-        Ok(Some(text))
+        kubeconfig::meant(&text, access.context.as_deref()).map(Some).map_err(|what| self.wrong(site, what))
+    }
+
+    fn wrong(&self, site: &Site, what: &str) -> Error {
+        let secret = site.spec.access.kubeconfig.as_ref().map(|access| access.secret_ref.name.as_str()).unwrap_or_default();
+        Error::invalid("CredentialsRefused", format!("site {}: the kubeconfig in Secret {}/{secret} {what}", site.name_any(), self.namespace))
     }
 
     /// Where a site's API server is.

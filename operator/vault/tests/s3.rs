@@ -17,7 +17,7 @@ use support::{
     Restic, describe,
     noise::{Noise, noise},
     odd_tree, race_for_creation, race_for_increments, seal,
-    seaweed::{Seaweed, bucket, runtime, slow_line, store, through},
+    seaweed::{Seaweed, bucket, runtime, slow_line, store, through, until_read},
     spec,
 };
 
@@ -176,6 +176,7 @@ fn a_server_that_stays_away_ends_a_backup_with_an_error_that_names_it() {
     assert!(begin.elapsed() < Duration::from_secs(25), "it took {:?}", begin.elapsed());
     // The next attempt, when the server is back, is as if this one had not been.
     server.up();
+    until_read(&access);
     let stored = repository.write_stream(&spec("run", "streams/db"), Box::new(Noise::new(3, 20 << 20)), &|_| {}).unwrap();
     let sealed = seal(&repository, "run", &["streams/db"], stored.sha256.as_deref());
     repository.verify_snapshot(&sealed.snapshot, true).unwrap();

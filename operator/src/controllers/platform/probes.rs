@@ -6,7 +6,10 @@ use crate::{
     prober::{Connected, PATIENCE, connect},
     sites::pods,
 };
-use futures::{StreamExt as _, stream};
+use futures::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
@@ -17,6 +20,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::time::MissedTickBehavior;
 
 /// So many tries in a row must fail before it is said: one lost packet is nobody's gap.
 const FAILURES: u32 = 2;
@@ -26,7 +30,7 @@ const PROBER: &str = "app.kubernetes.io/name=p861,app.kubernetes.io/component=pr
 const WAY: Duration = Duration::from_secs(10);
 /// How often it is seen which probes are due: none is tried more often than that.
 const TICK: Duration = Duration::from_secs(2);
-/// So many are tried at once.
+/// So many of a site are tried at once.
 const AT_ONCE: usize = 16;
 
 /// A probe's last try.
@@ -43,30 +47,55 @@ pub struct Probes {
     tried: Mutex<HashMap<String, Tried>>,
 }
 
-/// Tries the probes of all Platforms when they are due, until the process ends.
+/// Tries the probes of all Platforms when they are due, until the process ends. A site that is slow holds up its own only.
 pub async fn watch(context: Context, probes: Arc<Probes>) {
+    let (mut rounds, mut busy) = (FuturesUnordered::new(), HashSet::new());
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(TICK).await;
-        if !context.leadership.holds() {
-            continue;
+        tokio::select! {
+            Some(site) = rounds.next() => { busy.remove(&site); }
+            _ = ticks.tick() => {
+                for (site, due) in due(&context, &probes).await {
+                    if busy.insert(site.clone()) {
+                        rounds.push(round(&context, &probes, site, due));
+                    }
+                }
+            }
         }
-        let all = context.known.pick(None, |platform: &Platform| {
-            let name = platform.name_any();
-            Some(platform.spec.network.probes.iter().map(move |probe| (key(&name, probe), probe.clone())).collect::<Vec<_>>())
-        });
-        let Ok(all) = all.await else { continue };
-        let all: Vec<(String, Probe)> = all.into_iter().flatten().collect();
-        probes.forget_all_but(all.iter().map(|(key, _)| key.as_str()).collect());
-        let now = Timestamp::now();
-        let due = all.into_iter().filter(|(key, probe)| probes.is_due(key, probe, now));
-        let tries = due.map(async |(key, probe)| {
-            let result = tokio::time::timeout(PATIENCE + WAY, try_from_there(&context, &probe)).await;
-            let late =
-                || Err(Error::transient("Unreachable", format!("site {} did not let it be tried within {:?}", probe.from_site_ref.name, PATIENCE + WAY)));
-            probes.note(&key, result.unwrap_or_else(|_| late()), now);
-        });
-        stream::iter(tries).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
+}
+
+/// The probes that are due, by the site where they begin.
+async fn due(context: &Context, probes: &Probes) -> BTreeMap<String, Vec<(String, Probe)>> {
+    let mut by_site: BTreeMap<String, Vec<(String, Probe)>> = BTreeMap::new();
+    if !context.leadership.holds() {
+        return by_site;
+    }
+    let all = context.known.pick(None, |platform: &Platform| {
+        let name = platform.name_any();
+        Some(platform.spec.network.probes.iter().map(move |probe| (key(&name, probe), probe.clone())).collect::<Vec<_>>())
+    });
+    let Ok(all) = all.await else { return by_site };
+    let all: Vec<(String, Probe)> = all.into_iter().flatten().collect();
+    probes.forget_all_but(all.iter().map(|(key, _)| key.as_str()).collect());
+    let now = Timestamp::now();
+    for (key, probe) in all.into_iter().filter(|(key, probe)| probes.is_due(key, probe, now)) {
+        by_site.entry(probe.from_site_ref.name.clone()).or_default().push((key, probe));
+    }
+    by_site
+}
+
+/// Tries a site's probes; gives the site.
+async fn round(context: &Context, probes: &Probes, site: String, due: Vec<(String, Probe)>) -> String {
+    let tries = due.into_iter().map(async |(key, probe)| {
+        let now = Timestamp::now();
+        let result = tokio::time::timeout(PATIENCE + WAY, try_from_there(context, &probe)).await;
+        let late = || Err(Error::transient("Unreachable", format!("site {} did not let it be tried within {:?}", probe.from_site_ref.name, PATIENCE + WAY)));
+        probes.note(&key, result.unwrap_or_else(|_| late()), now);
+    });
+    stream::iter(tries).buffer_unordered(AT_ONCE).collect::<()>().await;
+    site
 }
 
 /// Tries a probe where it begins.

@@ -149,8 +149,15 @@ async fn identity(context: &Context, namespace: &str, bundle: &OciBundle, regist
 
 fn who(text: &str, registry: &str) -> Option<RegistryAuth> {
     let config: DockerConfig = serde_json::from_str(text).ok()?;
-    let host = |key: &str| key.trim_start_matches("https://").trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
-    config.auths.iter().find(|(key, _)| host(key) == registry)?.1.basic()
+    config.auths.iter().find(|(key, _)| host(key) == host(registry))?.1.basic()
+}
+
+/// The host of a key; of Docker Hub, which goes by several names, the one that `docker login` writes.
+fn host(key: &str) -> &str {
+    match key.trim_start_matches("https://").trim_start_matches("http://").split('/').next().unwrap_or_default() {
+        "docker.io" | "registry-1.docker.io" => "index.docker.io",
+        other => other,
+    }
 }
 
 async fn layers(client: &Client, image: &Reference, who: &RegistryAuth, digest: &str) -> Result<Vec<Layer>> {
@@ -252,7 +259,9 @@ mod tests {
     #[test]
     fn a_docker_config_names_who_asks_by_registry_in_either_form() {
         let auth = BASE64_STANDARD.encode("robot:secret:with:colons");
-        let text = format!(r#"{{"auths": {{"https://one.example/v1/": {{"auth": "{auth}"}}, "two.example:5000": {{"username": "u", "password": "p"}}}}}}"#);
+        let hub = r#""https://index.docker.io/v1/": {"username": "h", "password": "q"}"#;
+        let text =
+            format!(r#"{{"auths": {{"https://one.example/v1/": {{"auth": "{auth}"}}, "two.example:5000": {{"username": "u", "password": "p"}}, {hub}}}}}"#);
         let basic = |registry| match who(&text, registry) {
             Some(RegistryAuth::Basic(user, password)) => Some((user, password)),
             _ => None,
@@ -260,6 +269,8 @@ mod tests {
         assert_eq!(basic("one.example"), Some(("robot".into(), "secret:with:colons".into())));
         assert_eq!(basic("two.example:5000"), Some(("u".into(), "p".into())));
         assert_eq!(basic("two.example"), None);
+        let of_hub: Reference = "district/ingress".parse().expect("an image");
+        assert_eq!(basic(of_hub.registry()), Some(("h".into(), "q".into())));
         assert!(who("{}", "one.example").is_none() && who("no JSON", "one.example").is_none());
     }
 }

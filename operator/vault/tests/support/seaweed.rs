@@ -17,7 +17,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -153,6 +153,14 @@ pub fn runtime() -> tokio::runtime::Runtime {
 
 pub fn store(access: &RepositoryAccess) -> AsyncStore {
     runtime().block_on(AsyncStore::new(&access.location, access.credentials.as_ref())).unwrap()
+}
+
+/// Waits until a repository's objects can be read: a server that was killed lists its buckets before it finds what is in them.
+pub fn until_read(access: &RepositoryAccess) {
+    let (store, runtime, begin) = (store(access), runtime(), Instant::now());
+    while let Err(error) = runtime.block_on(store.get("config")) {
+        assert!(begin.elapsed() < LIMIT, "its objects can't be read after {LIMIT:?}: {error}");
+    }
 }
 
 /// A line to the server that carries so many bytes per second in each connection and direction. It ends with the test process.
