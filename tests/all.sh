@@ -28,14 +28,17 @@ cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
 night=$(sed -n 's/.*Executable tests\/runbook_alerts.rs (\(.*\)).*/\1/p' "$place/built")
 [ -x "$night" ] || { echo 'error: the suite runbook_alerts was not built' >&2; exit 1; }
 
-(cd tests && exec setpriv --pdeathsig TERM -- "$(realpath "../$night")" --ignored --nocapture) >"$place/night" 2>&1 &
+(cd tests && exec setpriv --pdeathsig TERM -- timeout 60m "$(realpath "../$night")" --ignored --nocapture) >"$place/night" 2>&1 &
 beside=$!
 cargo test --workspace --no-fail-fast
 status=$?
 
 echo
 echo 'What the night of all alerts said, which went on beside the other suites:'
-wait "$beside" || status=1
+wait "$beside"
+night_status=$?
 echo "     Running tests/runbook_alerts.rs ($night)"
 cat "$place/night"
+if ((night_status == 124)); then echo 'error: the night of all alerts had not ended after an hour'; fi
+((night_status == 0)) || status=1
 exit "$status"

@@ -50,7 +50,10 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
         html! {
             p { (what) }
             @if let Some(isolated) = &isolated { p { (isolated) } }
-            p.reason { span.tag { (shown(&report.reason)) } " " (shown(&report.message)) }
+            // Of a drill that passed it would say once more, in the operator's words, what the sentence above says.
+            @if report.result != DrillResult::Passed {
+                p.reason { span.tag { (shown(&report.reason)) } " " (shown(&report.message)) }
+            }
             @if let Some(failure) = &report.failure {
                 div.failure {
                     h3 { (t("未成功的原因", "What failed, and why")) }
