@@ -32,7 +32,9 @@ demo: build
 	@if [ "$(KEEP)" != 1 ]; then trap '$(BIN)/testbed --name $(DEMO) down' EXIT; trap 'exit 130' INT TERM; fi; \
 	P861_TESTBED=$(DEMO) KEEP=$(KEEP) $(BIN)/p861-demo
 
-clean-demo: build
+# With the test bed that brought it up: a build that is broken meanwhile keeps nothing up.
+clean-demo:
+	@[ -x $(BIN)/testbed ] || $(MAKE) --no-print-directory build
 	@$(BIN)/testbed --name $(DEMO) down
 
 test: build
