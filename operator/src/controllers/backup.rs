@@ -57,8 +57,7 @@ impl Drive for BackupDriver {
             Err(error) if error.category() == Category::Invalid => return refuse(context, &backup, &error, now).await,
             Err(error) => return Err(error),
         };
-        // A person's word is the run's to hear, and makes it begin.
-        if before.journal.is_none() && backup.spec.actions.is_empty() && !was_looked_at(&repository) {
+        if before.journal.is_none() && !was_looked_at(&repository) {
             let waits = format!("repository {} was not opened yet: p861 -d {namespace} status says why, if it lasts", repository.name_any());
             let mut status = before.clone();
             let verdict = Verdict::unknown("Succeeded", "RepositoryUnopened", waits);

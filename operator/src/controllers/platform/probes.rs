@@ -7,7 +7,7 @@ use crate::{
     sites::pods,
 };
 use futures::{
-    StreamExt as _,
+    FutureExt as _, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -47,18 +47,28 @@ pub struct Probes {
     tried: Mutex<HashMap<String, Tried>>,
 }
 
-/// Tries the probes of all Platforms when they are due, until the process ends. A site that is slow holds up its own only.
+/// Tries the probes of all Platforms when they are due, until the process ends.
 pub async fn watch(context: Context, probes: Arc<Probes>) {
+    let (context, probes) = (&context, &*probes);
+    rounds(TICK, || due(context, probes), |due| round(context, probes, due)).await;
+}
+
+/// Does what is due, each `tick`, one round at a time for each site: one that is slow holds up its own only.
+async fn rounds<T, D, R>(tick: Duration, due: impl Fn() -> D, round: impl Fn(T) -> R)
+where
+    D: Future<Output = BTreeMap<String, T>>,
+    R: Future<Output = ()>,
+{
     let (mut rounds, mut busy) = (FuturesUnordered::new(), HashSet::new());
-    let mut ticks = tokio::time::interval(TICK);
+    let mut ticks = tokio::time::interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             Some(site) = rounds.next() => { busy.remove(&site); }
             _ = ticks.tick() => {
-                for (site, due) in due(&context, &probes).await {
+                for (site, due) in due().await {
                     if busy.insert(site.clone()) {
-                        rounds.push(round(&context, &probes, site, due));
+                        rounds.push(round(due).map(|()| site));
                     }
                 }
             }
@@ -86,8 +96,8 @@ async fn due(context: &Context, probes: &Probes) -> BTreeMap<String, Vec<(String
     by_site
 }
 
-/// Tries a site's probes; gives the site.
-async fn round(context: &Context, probes: &Probes, site: String, due: Vec<(String, Probe)>) -> String {
+/// Tries a site's probes.
+async fn round(context: &Context, probes: &Probes, due: Vec<(String, Probe)>) {
     let tries = due.into_iter().map(async |(key, probe)| {
         let now = Timestamp::now();
         let result = tokio::time::timeout(PATIENCE + WAY, try_from_there(context, &probe)).await;
@@ -95,7 +105,6 @@ async fn round(context: &Context, probes: &Probes, site: String, due: Vec<(Strin
         probes.note(&key, result.unwrap_or_else(|_| late()), now);
     });
     stream::iter(tries).buffer_unordered(AT_ONCE).collect::<()>().await;
-    site
 }
 
 /// Tries a probe where it begins.
@@ -179,6 +188,28 @@ mod tests {
     fn probe(port: u16) -> PlatformSpec {
         let text = format!("{{network: {{probes: [{{name: one, fromSiteRef: {{name: here}}, tcp: {{host: 127.0.0.1, port: {port}}}, period: 10s}}]}}}}");
         serde_saphyr::from_str(&text).expect("a spec")
+    }
+
+    #[tokio::test]
+    async fn a_site_that_is_slow_holds_up_its_own_probes_only() {
+        let begun = Mutex::new(BTreeMap::<&str, usize>::new());
+        let due = async || BTreeMap::from([("slow".to_owned(), "slow"), ("quick".to_owned(), "quick")]);
+        let round = async |site: &'static str| {
+            *begun.lock().expect("a count").entry(site).or_default() += 1;
+            if site == "slow" {
+                std::future::pending::<()>().await;
+            }
+        };
+        let thrice = async {
+            while begun.lock().expect("a count").get("quick").is_none_or(|rounds| *rounds < 3) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = rounds(Duration::from_millis(1), due, round) => {}
+            ended = tokio::time::timeout(Duration::from_mins(1), thrice) => ended.expect("the quick one goes on"),
+        }
+        assert_eq!(begun.lock().expect("a count").get("slow"), Some(&1), "its round has not ended");
     }
 
     #[tokio::test]

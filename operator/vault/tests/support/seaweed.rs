@@ -160,6 +160,7 @@ pub fn until_read(access: &RepositoryAccess) {
     let (store, runtime, begin) = (store(access), runtime(), Instant::now());
     while let Err(error) = runtime.block_on(store.get("config")) {
         assert!(begin.elapsed() < LIMIT, "its objects can't be read after {LIMIT:?}: {error}");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
