@@ -3,12 +3,7 @@
 //! The answer is 200 only when everything is stored, so that Alertmanager's own retries carry a post over a restart, to the replica that leads, or over an
 //! API server that is away. Doing a post twice does nothing twice.
 
-use crate::{
-    drive::record_unless_changed,
-    error::{Error, Result, Tried as _, is_conflict},
-    leader::Leadership,
-    metrics::Metrics,
-};
+use crate::{drive::record_unless_changed, metrics::Metrics};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -31,6 +26,10 @@ use p861_core::maintenance::{
     window::DEFAULT_ZONE,
 };
 use p861_crds::{District, DutyRoster, MaintenanceTicket, Site, maintenance::ticket::TicketAlert};
+use p861_runs::{
+    error::{Error, Result, Tried as _, is_conflict},
+    leadership::Leadership,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

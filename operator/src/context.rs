@@ -1,50 +1,36 @@
-//! What every controller has at hand.
+//! What controllers work with, split by use.
 
 use crate::{
     alerts::{Heartbeats, Keys},
-    effects::component::{Installing, Registry},
     known::Known,
-    leader::Leadership,
     metrics::Metrics,
-    movers::child::Children,
-    runs::RunCache,
-    sites::Sites,
 };
-use kube::Client;
+use p861_runs::{Hub, RunContext, sites::Sites};
+
+/// Messages to people, and alerts from Alertmanager.
+#[derive(Clone)]
+pub struct Messaging {
+    /// When each site's heartbeat was last received.
+    pub heartbeats: Heartbeats,
+    /// Key of links in messages.
+    pub keys: Keys,
+    /// Base URL of links in messages.
+    pub public_url: Option<String>,
+}
 
 /// Shared by all controllers of a process.
 #[derive(Clone)]
 pub struct Context {
     /// The hub.
-    pub client: Client,
-    /// What the hub holds, as the controllers see it.
+    pub hub: Hub,
+    /// Cache of the hub's objects.
     pub known: Known,
     /// The sites.
     pub sites: Sites,
-    /// Whether this process may act.
-    pub leadership: Leadership,
+    /// The executor of runs.
+    pub runs: RunContext,
     /// Metrics.
     pub metrics: Metrics,
-    /// The operator's namespace: what stands there is the city's.
-    pub namespace: String,
-    /// This replica.
-    pub identity: String,
-    /// Image of movers: the operator's own.
-    pub image: String,
-    /// Its pull policy.
-    pub image_pull_policy: String,
-    /// Movers that are children of this process.
-    pub children: Children,
-    /// Who writes a component.
-    pub installing: Installing,
-    /// Bundles that were read from registries.
-    pub registry: Registry,
-    /// Runs that this process has claimed.
-    pub runs: RunCache,
-    /// When each site's heartbeat was last heard.
-    pub heartbeats: Heartbeats,
-    /// The key of links in messages.
-    pub keys: Keys,
-    /// Where people reach the links.
-    pub public_url: Option<String>,
+    /// Messages to people, and alerts from Alertmanager.
+    pub messaging: Messaging,
 }

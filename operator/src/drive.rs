@@ -3,13 +3,7 @@
 //! An object that can't be read is reported on its own status and stops nobody else. An error's category decides when it is tried again. Nothing runs unless
 //! this process leads.
 
-use crate::{
-    context::Context,
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
-    known::Known,
-    leader::Leadership,
-    metrics::Metrics,
-};
+use crate::{context::Context, known::Known, metrics::Metrics};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
@@ -26,6 +20,10 @@ use kube::{
 };
 use p861_core::conditions::{self, Verdict};
 use p861_crds::{Condition, names::FIELD_MANAGER};
+use p861_runs::{
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    leadership::Leadership,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::HashSet,
@@ -107,7 +105,7 @@ async fn take_back<D: Drive>(shared: Arc<Shared<D>>) {
 
 async fn reconcile<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, shared: Arc<Shared<D>>) -> Result<Action> {
     let (context, driver) = (&shared.context, &shared.driver);
-    if !context.leadership.holds() {
+    if !context.hub.leadership.holds() {
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     let kind = D::Kind::kind(&()).into_owned();
@@ -137,8 +135,8 @@ async fn report_invalid<D: Drive>(context: &Context, guard: &DeserializeGuard<D:
     let kind = D::Kind::kind(&()).into_owned();
     let resource = kube::core::ApiResource::erase::<D::Kind>(&());
     let api: Api<DynamicObject> = match guard.meta().namespace.as_deref() {
-        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
-        None => Api::all_with(context.client.clone(), &resource),
+        Some(namespace) => Api::namespaced_with(context.hub.client.clone(), namespace, &resource),
+        None => Api::all_with(context.hub.client.clone(), &resource),
     };
     let name = guard.name_any();
     let current = api.get(&name).await.tried(|| format!("read {kind} {name}"))?;
@@ -152,7 +150,7 @@ async fn report_invalid<D: Drive>(context: &Context, guard: &DeserializeGuard<D:
         return Ok(());
     }
     tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, "{message}");
-    context.leadership.ensure()?;
+    context.hub.leadership.ensure()?;
     let patch = serde_json::json!({"status": {"conditions": after}});
     api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write the status of {kind} {name}"))?;
     Ok(())
@@ -164,7 +162,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     S: Serialize + PartialEq,
 {
-    let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
     apply_status(context, &api, object, before, after).await
 }
 
@@ -177,7 +175,7 @@ where
     if before == Some(after) {
         return Ok(());
     }
-    context.leadership.ensure()?;
+    context.hub.leadership.ensure()?;
     let name = object.name_any();
     let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid()}, "status": after});
     api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))

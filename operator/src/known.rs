@@ -3,17 +3,14 @@
 //! It may be a moment old, and two kinds need not be equally old. It is for what is looked at again and again and set right by itself. What begins something
 //! that can't be taken back asks the API server.
 
-use crate::{
-    context::Context,
-    controllers::all,
-    error::{Error, Result},
-};
+use crate::{context::Context, controllers::all};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Resource,
     core::DeserializeGuard,
     runtime::reflector::{Lookup, Store},
 };
+use p861_runs::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::{
     any::{Any, TypeId},
@@ -110,7 +107,7 @@ impl Look {
     {
         match self {
             Self::Held => context.known.of(namespace).await,
-            Self::Asked => all(&context.client, namespace).await,
+            Self::Asked => all(&context.hub.client, namespace).await,
         }
     }
 }

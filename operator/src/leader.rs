@@ -3,14 +3,14 @@
 //! The lease is kept by `kube-lease-manager`, which goes by wall clocks. Beside it this module keeps a deadline on the monotonic clock: a renewal that
 //! appeared between two readings counts from when the *earlier* reading was sent, so a slow answer or a clock that jumps only shortens our time.
 
-use crate::error::{Error, Result, Tried as _};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use kube_lease_manager::LeaseManagerBuilder;
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+use p861_runs::{
+    error::{Result, Tried as _},
+    leadership::Leadership,
 };
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How long a lease lasts after its renewal.
@@ -21,44 +21,6 @@ const GRACE: u64 = 5;
 const READ_EVERY: Duration = Duration::from_secs(2);
 /// Name of the lease, in the operator's namespace.
 pub const LEASE_NAME: &str = "p861-operator";
-
-/// Whether this process may act.
-#[derive(Clone, Debug)]
-pub struct Leadership {
-    until: Arc<Mutex<Option<Instant>>>,
-}
-
-impl Leadership {
-    /// Nobody's.
-    pub fn none() -> Self {
-        Self { until: Arc::new(Mutex::new(None)) }
-    }
-
-    /// An error unless the lease is certainly unexpired now. Called before every write.
-    pub fn ensure(&self) -> Result<()> {
-        if self.holds() { Ok(()) } else { Err(Error::LeaseLost) }
-    }
-
-    /// Whether the lease is certainly unexpired now.
-    pub fn holds(&self) -> bool {
-        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Gives up the right to act, before the lease itself is given up.
-    pub fn resign(&self) {
-        self.set(None);
-    }
-
-    /// For tests of what asks.
-    #[cfg(test)]
-    pub fn lead_for(&self, duration: Duration) {
-        self.set(Some(Instant::now() + duration));
-    }
-
-    fn set(&self, until: Option<Instant>) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
-    }
-}
 
 /// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end. Where the lease can't be had, for want of
 /// a right or of an answer, it is asked for again: a process that stands and says that it doesn't lead tells more than one that comes and goes.

@@ -3,11 +3,7 @@
 //! Opening it only shows what would be done, since mail programs open links by themselves; the button does it. The link is sealed for one ticket, as it was
 //! opened then, and one person.
 
-use crate::{
-    alerts::{Keys, own_name},
-    error::{Error, Result, Tried as _, is_not_found},
-    leader::Leadership,
-};
+use crate::alerts::{Keys, own_name};
 use axum::{
     Router,
     extract::{Path, State},
@@ -23,6 +19,10 @@ use p861_core::maintenance::notify::seal;
 use p861_crds::{
     MaintenanceTicket,
     maintenance::ticket::{ClockName, TicketAction, TicketActionKind, TicketPhase},
+};
+use p861_runs::{
+    error::{Error, Result, Tried as _, is_not_found},
+    leadership::Leadership,
 };
 use serde::Deserialize;
 

@@ -2,36 +2,28 @@
 //!
 //! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
 
-mod alertmanager;
 mod alerts;
 mod context;
 mod controllers;
 mod drive;
-mod effects;
-mod error;
-mod guard;
 mod known;
 mod leader;
 mod links;
 mod metrics;
-mod movers;
 mod notify;
 mod prober;
 mod reports;
-mod runs;
-mod secrets;
 mod server;
-mod sites;
 mod smtp;
 mod unheard;
 
 use clap::{Parser, Subcommand};
-use context::Context;
+use context::{Context, Messaging};
 use drive::{Waiting, prepare};
 use known::Known;
 use kube::{Api, Client, Config, api::ListParams};
-use leader::Leadership;
 use metrics::Metrics;
+use p861_runs::{ComponentState, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, sites};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -205,23 +197,23 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         prepare(&guarded, &mut known, controllers::approval::ApprovalDriver),
         prepare(&guarded, &mut known, controllers::roster::RosterDriver::default()),
     ];
+    let hub = Hub { client: guarded.clone(), leadership: leadership.clone(), namespace: arguments.namespace.clone(), identity: arguments.identity.clone() };
+    let sites = sites::Sites::new(guarded, &arguments.namespace, leadership.clone());
+    let public_url = arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty());
     let context = Context {
         known,
-        sites: sites::Sites::new(guarded.clone(), &arguments.namespace, leadership.clone()),
-        client: guarded,
-        leadership: leadership.clone(),
+        runs: RunContext {
+            hub: hub.clone(),
+            sites: sites.clone(),
+            movers: MoverSettings { image: arguments.image, image_pull_policy: arguments.image_pull_policy, children: movers::child::Children::default() },
+            components: ComponentState::default(),
+            cache: RunCache::default(),
+            metrics: metrics.runs.clone(),
+        },
+        hub,
+        sites,
         metrics,
-        namespace: arguments.namespace.clone(),
-        identity: arguments.identity.clone(),
-        image: arguments.image,
-        image_pull_policy: arguments.image_pull_policy,
-        children: movers::child::Children::default(),
-        installing: effects::component::Installing::default(),
-        registry: effects::component::Registry::default(),
-        runs: runs::RunCache::default(),
-        heartbeats,
-        keys,
-        public_url: arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty()),
+        messaging: Messaging { heartbeats, keys, public_url },
     };
     tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
     tokio::spawn(unheard::watch(context.clone()));

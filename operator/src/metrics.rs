@@ -1,11 +1,14 @@
 //! What Prometheus reads. The list with meanings is docs/METRICS.md.
 
+use p861_runs::RunMetrics;
 use prometheus::{Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// All metrics of the operator.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Metrics of the executor.
+    pub runs: RunMetrics,
     /// 1 on the replica that acts.
     pub leader: IntGauge,
     /// 1 if the site's API server answers.
@@ -26,10 +29,6 @@ pub struct Metrics {
     pub drill_last_result: IntGaugeVec,
     /// Measured RTO of a plan's newest drill.
     pub drill_rto: GaugeVec,
-    /// Runs that failed, by kind.
-    pub runs_failed: IntCounterVec,
-    /// Clean-ups that keep failing, now.
-    pub cleanup_failing: IntGaugeVec,
     /// 1 if the repository can be used.
     pub repository_ready: IntGaugeVec,
     /// 1 if a backup in the repository was found damaged.
@@ -60,16 +59,12 @@ pub struct Metrics {
     pub platform_short: GaugeVec,
     /// End of the certificate of a site that ends first.
     pub platform_certificate_expiry: GaugeVec,
-    /// Objects on sites that had drifted and were set right.
-    pub platform_corrections: IntCounterVec,
     /// Objects that can't be read.
     pub invalid_objects: IntGaugeVec,
     /// Reconciles that failed.
     pub reconcile_errors: IntCounterVec,
     /// How long a reconcile took.
     pub reconcile_duration: HistogramVec,
-    /// How long a step took, from intent to outcome.
-    pub step_duration: HistogramVec,
 }
 
 impl Metrics {
@@ -113,8 +108,6 @@ impl Metrics {
             drill_last_completion: gauge("p861_drill_last_completion_timestamp_seconds", "End of the newest drill", &["district", "plan"])?,
             drill_last_result: whole("p861_drill_last_result", "1 for the result of the newest drill", &["district", "plan", "result"])?,
             drill_rto: gauge("p861_drill_measured_rto_seconds", "RTO of the newest drill", &["district", "plan"])?,
-            runs_failed: counter("p861_runs_failed_total", "Runs that failed", &["district", "kind"])?,
-            cleanup_failing: whole("p861_cleanup_failing", "Runs whose clean-up keeps failing", &["district", "kind"])?,
             repository_ready: whole("p861_repository_ready", "1 if the repository can be used", &["district", "repository"])?,
             repository_damaged: whole("p861_repository_damaged", "1 if a backup in the repository was found damaged", &["district", "repository"])?,
             tickets: whole("p861_tickets", "Tickets that have not ended", &["district", "type", "priority"])?,
@@ -138,11 +131,6 @@ impl Metrics {
                 "End of the certificate of the site that ends first",
                 &["district", "site"],
             )?,
-            platform_corrections: counter(
-                "p861_platform_corrections_total",
-                "Objects on sites that had drifted and were set right",
-                &["district", "site", "kind"],
-            )?,
             invalid_objects: whole("p861_invalid_objects", "Objects that can't be read", &["kind"])?,
             reconcile_errors: counter("p861_reconcile_errors_total", "Reconciles that failed", &["kind", "category"])?,
             reconcile_duration: histogram(
@@ -151,12 +139,7 @@ impl Metrics {
                 &["kind"],
                 &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0],
             )?,
-            step_duration: histogram(
-                "p861_step_duration_seconds",
-                "How long a step took, from intent to outcome",
-                &["kind", "action"],
-                &[0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0],
-            )?,
+            runs: RunMetrics::new(&registry)?,
             registry,
         })
     }

@@ -1,9 +1,6 @@
 //! Messages to people: by webhook and by SMTP. Addresses, URLs and passwords come from Secrets of the roster's namespace and reach no log and no status.
 
-use crate::{
-    error::{Error, Result, Tried as _},
-    smtp,
-};
+use crate::smtp;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, Config};
@@ -12,6 +9,7 @@ use p861_crds::{
     DutyRosterSpec, ObjectReference,
     maintenance::roster::{Channel, SmtpChannel, WebhookChannel},
 };
+use p861_runs::error::{Error, Result, Tried as _};
 use std::{collections::BTreeMap, time::Duration};
 
 /// A receiver must have taken a message within this time.
@@ -85,8 +83,10 @@ async fn by_webhook(client: &Client, namespace: &str, webhook: &WebhookChannel, 
     }
     let mut config = Config::new(base);
     if let Some(certificate) = keys.get("ca.crt") {
-        config.root_cert =
-            Some(certificates(certificate).ok_or_else(|| Error::invalid("WebhookInvalid", format!("ca.crt of Secret {name} holds no certificate")))?);
+        config.root_cert = Some(
+            p861_runs::tls::certificates(certificate)
+                .ok_or_else(|| Error::invalid("WebhookInvalid", format!("ca.crt of Secret {name} holds no certificate")))?,
+        );
     }
     let receiver = Client::try_from(config).map_err(|_| unusable())?;
     let body = serde_json::json!({
@@ -109,14 +109,6 @@ fn said(error: &kube::Error) -> String {
     cause.to_string()
 }
 
-/// The certificates of a PEM text, as DER.
-pub fn certificates(pem: &str) -> Option<Vec<Vec<u8>>> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    let found: Vec<Vec<u8>> =
-        CertificateDer::pem_slice_iter(pem.as_bytes()).map(|certificate| certificate.map(|der| der.to_vec())).collect::<std::result::Result<_, _>>().ok()?;
-    (!found.is_empty()).then_some(found)
-}
-
 async fn by_mail(client: &Client, namespace: &str, channel: &SmtpChannel, addresses: &BTreeMap<String, String>, letter: &Letter<'_>) -> Result<()> {
     let address = addresses.get(&format!("{}.mail", letter.person)).filter(|address| !address.is_empty());
     let address = address.ok_or_else(|| Error::invalid("AddressMissing", format!("the Secret of addresses has no key {}.mail", letter.person)))?;
@@ -130,7 +122,9 @@ async fn by_mail(client: &Client, namespace: &str, channel: &SmtpChannel, addres
         None => BTreeMap::new(),
     };
     let authorities = match keys.get("ca.crt") {
-        Some(pem) => Some(certificates(pem).ok_or_else(|| Error::invalid("ChannelInvalid", "ca.crt of the channel's Secret holds no certificate"))?),
+        Some(pem) => {
+            Some(p861_runs::tls::certificates(pem).ok_or_else(|| Error::invalid("ChannelInvalid", "ca.crt of the channel's Secret holds no certificate"))?)
+        }
         None => None,
     };
     let server = smtp::Server {

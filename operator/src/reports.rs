@@ -1,12 +1,6 @@
 //! A drill's report: from its journal to a page, in the plan's repository and on the hub.
 
-use crate::{
-    context::Context,
-    controllers::district_of,
-    error::{Error, Result, Tried as _},
-    movers,
-    runs::{Pass, vault},
-};
+use crate::{context::Context, controllers::district_of};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -27,6 +21,11 @@ use p861_core::{
     time::parse_duration,
 };
 use p861_crds::{Application, Drill, DrillStatus, RecoveryPlan, Site, names::FIELD_MANAGER, recovery::drill::ReportReference};
+use p861_runs::{
+    Pass,
+    error::{Error, Result, Tried as _},
+    repository,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -42,7 +41,7 @@ pub fn subjects_of(pass: &Pass) -> Vec<PreflightSubject> {
 /// How long each step took in the plan's newest drill: the estimates of the next.
 pub async fn durations(context: &Context, namespace: &str, plan: &RecoveryPlan) -> BTreeMap<String, SignedDuration> {
     let Some(last) = plan.status.as_ref().and_then(|status| status.last_drill.as_ref()) else { return BTreeMap::new() };
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), namespace);
     let Ok(Some(map)) = maps.get_opt(&format!("{}-report", last.name)).await else { return BTreeMap::new() };
     let report: Option<DrillReport> = map.data.and_then(|data| serde_json::from_str(data.get("report.json")?).ok());
     let steps = report.map(|report| report.steps).unwrap_or_default();
@@ -68,7 +67,7 @@ pub async fn write(
     let report = build(context, drill, status, plan, applications, pass).await?;
     let published = publish(&report, Language::Zh).map_err(|error| Error::Internal(error.to_string()))?;
     let repository = &plan.spec.repository_ref.name;
-    let store = movers::open_store(context, &namespace, repository).await?;
+    let store = repository::open_store(&context.hub, &namespace, repository).await?;
     // The UID keeps a drill of the same name, on a hub that was rebuilt, from being taken for this one.
     let key = |ending: &str| format!("reports/{name}-{}.{ending}", drill.uid().unwrap_or_default());
     let mut locations = Vec::new();
@@ -76,12 +75,12 @@ pub async fn write(
         match store.put_if_absent(&key(ending), text.clone().into_bytes()).await {
             Ok(_) => {}
             Err(error) if error.is_already_exists() => {}
-            Err(error) => return Err(vault("store the report", &error)),
+            Err(error) => return Err(repository::vault("store the report", &error)),
         }
-        locations.push(movers::location_of(context, &namespace, repository, &key(ending)).await?);
+        locations.push(repository::location_of(&context.hub, &namespace, repository, &key(ending)).await?);
     }
-    context.leadership.ensure()?;
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    context.hub.leadership.ensure()?;
+    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &namespace);
     let map = format!("{name}-report");
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": map, "ownerReferences": [drill.controller_owner_ref(&())]},
         "data": {"report.html": published.html, "report.json": published.json}});
@@ -92,13 +91,13 @@ pub async fn write(
 
 async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &RecoveryPlan, applications: &[Application], pass: &Pass) -> Result<DrillReport> {
     let namespace = drill.namespace().unwrap_or_default();
-    let district = district_of(&context.client, &namespace).await?;
+    let district = district_of(&context.hub.client, &namespace).await?;
     let summary = &pass.summary;
     let (start, end) = (summary.start.unwrap_or_default(), summary.completion.unwrap_or_default());
     let (_, reason, message) = summary.result.clone().ok_or_else(|| Error::Internal("a report of a drill that has not ended".into()))?;
     let site = async |name: Option<&String>| -> Result<Named> {
         let Some(name) = name.cloned() else { return Ok(Named { name: "?".into(), names: None }) };
-        let found: Option<Site> = Api::all(context.client.clone()).get_opt(&name).await.tried(|| format!("read site {name}"))?;
+        let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.tried(|| format!("read site {name}"))?;
         Ok(Named { name, names: found.and_then(|site| site.spec.names) })
     };
     let offset = jiff::tz::TimeZone::get(&district.spec.time_zone).map(|zone| zone.to_offset(start).seconds() / 60).unwrap_or(480);

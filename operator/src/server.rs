@@ -1,7 +1,8 @@
 //! Health and metrics over HTTP, and what comes from outside: alerts, and people who follow a link.
 
-use crate::{leader::Leadership, metrics::Metrics};
+use crate::metrics::Metrics;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use p861_runs::leadership::Leadership;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},

@@ -1,15 +1,14 @@
 //! Looks for the alerts of tickets in the Alertmanagers they came from: the end of one that was silenced is told to nobody.
 
-use crate::{
-    alertmanager::Alertmanager,
-    context::Context,
-    drive::record_unless_changed,
-    error::{Result, Tried as _},
-};
+use crate::{context::Context, drive::record_unless_changed};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::maintenance::unheard::{Absences, Burning, SETTLES, burning, ended};
 use p861_crds::{MaintenanceTicket, Site};
+use p861_runs::{
+    alertmanager::Alertmanager,
+    error::{Result, Tried as _},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -31,7 +30,7 @@ pub async fn watch(context: Context) {
     let mut absences = Absences::default();
     loop {
         tokio::time::sleep(EVERY).await;
-        if !context.leadership.holds() {
+        if !context.hub.leadership.holds() {
             continue;
         }
         if let Err(error) = look(&context, &mut absences).await {
@@ -75,7 +74,7 @@ async fn present(context: &Context) -> Result<BTreeMap<String, BTreeSet<String>>
 }
 
 async fn alerts_of(context: &Context, site: &Site) -> Result<Option<BTreeSet<String>>> {
-    let Some(alertmanager) = Alertmanager::of(&context.client, &context.leadership, &context.namespace, site).await? else { return Ok(None) };
+    let Some(alertmanager) = Alertmanager::of(&context.hub.client, &context.hub.leadership, &context.hub.namespace, site).await? else { return Ok(None) };
     if Timestamp::now().duration_since(alertmanager.started().await?) < SETTLES {
         return Ok(None);
     }
@@ -84,12 +83,12 @@ async fn alerts_of(context: &Context, site: &Site) -> Result<Option<BTreeSet<Str
 
 async fn end(context: &Context, open: &Open, gone: &[Burning]) -> Result<()> {
     let (namespace, name) = (&open.namespace, &open.name);
-    let tickets: Api<MaintenanceTicket> = Api::namespaced(context.client.clone(), namespace);
+    let tickets: Api<MaintenanceTicket> = Api::namespaced(context.hub.client.clone(), namespace);
     let ticket = tickets.get(name).await.tried(|| format!("read ticket {namespace}/{name}"))?;
     let mut status = ticket.status.clone().unwrap_or_default();
     status.alerts = ended(&status.alerts, gone, Timestamp::now());
     // Somebody else writes it: the next look finds the same.
-    if record_unless_changed(&context.client, &context.leadership, &ticket, ticket.status.as_ref(), &status).await? {
+    if record_unless_changed(&context.hub.client, &context.hub.leadership, &ticket, ticket.status.as_ref(), &status).await? {
         tracing::info!(ticket = name, namespace, alerts = gone.len(), "alerts have ended that Alertmanager did not tell of");
     }
     Ok(())

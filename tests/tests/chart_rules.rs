@@ -41,7 +41,7 @@ fn queries(value: &Value, title: &str, found: &mut Vec<(String, String)>) {
 
 /// The labels of every metric that the operator registers, with its type.
 fn registered() -> BTreeMap<String, (String, BTreeSet<String>)> {
-    let source = text("operator/src/metrics.rs");
+    let source = text("operator/src/metrics.rs") + &text("operator/runs/src/metrics.rs");
     let with_labels = Regex::new(r#"(gauge|whole|counter|histogram)\(\s*"(p861_\w+)",\s*"[^"]*",\s*&\[([^\]]*)\]"#).expect("a pattern");
     let alone = Regex::new(r#"Int(Gauge|Counter)::new\(\s*"(p861_\w+)""#).expect("a pattern");
     let labels = |text: &str| text.split(',').map(|label| label.trim().trim_matches('"').to_owned()).filter(|label| !label.is_empty()).collect();

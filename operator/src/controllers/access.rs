@@ -1,11 +1,7 @@
 //! Who may do what: a district's people get the roles of the chart, in the district's own namespaces and nowhere else, on the hub and on its sites.
 
 use super::is_allotted;
-use crate::{
-    context::Context,
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
-    sites::view::RECENT,
-};
+use crate::context::Context;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -16,6 +12,10 @@ use p861_crds::{
     District,
     names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL},
     platform::district::Role,
+};
+use p861_runs::{
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    sites::view::RECENT,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,7 @@ fn word(role: Role) -> String {
 pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
     let people = people(district);
     let hub: BTreeSet<String> = [district.hub_namespace().to_owned()].into();
-    bind(context, &context.client, district, &people, "p861-role", &hub).await?;
+    bind(context, &context.hub.client, district, &people, "p861-role", &hub).await?;
     let mut bound = 0;
     let mut unbound = Vec::new();
     for site in &district.spec.sites {
@@ -109,7 +109,7 @@ async fn bind(
                     format!("role binding {name} in {namespace} is there without label {DISTRICT_LABEL}={owner}: delete it, or label it to hand it over"),
                 ));
             }
-            context.leadership.ensure()?;
+            context.hub.leadership.ensure()?;
             match bindings.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await {
                 // The namespace is gone since it was seen.
                 Err(error) if is_not_found(&error) => {}
@@ -118,7 +118,7 @@ async fn bind(
         }
     }
     for ((namespace, name), binding) in there {
-        context.leadership.ensure()?;
+        context.hub.leadership.ensure()?;
         let only_this =
             DeleteParams { preconditions: Some(kube::api::Preconditions { uid: binding.uid(), resource_version: None }), ..DeleteParams::default() };
         match Api::<RoleBinding>::namespaced(client.clone(), &namespace).delete(&name, &only_this).await {

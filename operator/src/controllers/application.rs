@@ -4,13 +4,7 @@ use super::{active_site, known_district, plan::members, refuse_foreign_namespace
 use crate::{
     context::Context,
     drive::{Drive, record},
-    effects::check::{self, Seen},
-    error::{Error, Result},
     metrics::Metrics,
-    sites::{
-        pods,
-        view::{FRESH, RECENT, View},
-    },
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
@@ -25,6 +19,14 @@ use p861_crds::{
     common::RunPhase,
     platform::application::{BackupSummary, Marker, VerifiedBackup},
     protection::backup::VerificationLevel,
+};
+use p861_runs::{
+    effects::check::{self, Seen},
+    error::{Error, Result},
+    sites::{
+        pods,
+        view::{FRESH, RECENT, View},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -200,7 +202,7 @@ impl ApplicationDriver {
         // Whole milliseconds: finer than any objective, and every database can keep it.
         let text = format!("{now:.3}");
         let command: Vec<String> = marker.write.iter().map(|word| word.replace("$(MARKER)", &text)).collect();
-        if context.leadership.ensure().is_err() {
+        if context.hub.leadership.ensure().is_err() {
             return PERIOD;
         }
         match pods::execute(client, namespace, &marker.workload_ref, marker.container.as_deref(), &command, MARKER_LIMIT).await {

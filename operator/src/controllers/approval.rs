@@ -7,7 +7,6 @@ use super::{
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::{Result, Tried as _},
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
@@ -16,6 +15,7 @@ use p861_core::{
     maintenance::approval::{Subject, count, verdict},
 };
 use p861_crds::{Approval, Drill, MaintenanceTicket, maintenance::approval::SubjectKind};
+use p861_runs::error::{Result, Tried as _};
 use std::{sync::Arc, time::Duration};
 
 /// How often an approval is looked at, at most: what it is about may change or go.
@@ -42,7 +42,15 @@ impl Drive for ApprovalDriver {
         status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), approval.metadata.generation, now);
         record(context, approval.as_ref(), approval.status.as_ref(), &status).await?;
         if !verdict.holds() && counted_before.is_none_or(|(_, reason)| reason != verdict.reason) {
-            announce(&context.client, &context.identity, approval.as_ref(), "ApprovalRefused", &format!("{}: {}", verdict.reason, verdict.message), true).await;
+            announce(
+                &context.hub.client,
+                &context.hub.identity,
+                approval.as_ref(),
+                "ApprovalRefused",
+                &format!("{}: {}", verdict.reason, verdict.message),
+                true,
+            )
+            .await;
         }
         Ok(until(tally.expires, now).min(PERIOD))
     }
@@ -53,12 +61,12 @@ async fn subject_of(context: &Context, namespace: &str, approval: &Approval) -> 
     let about = &approval.spec.subject_ref;
     match about.kind {
         SubjectKind::MaintenanceTicket => {
-            let tickets: Api<MaintenanceTicket> = Api::namespaced(context.client.clone(), namespace);
+            let tickets: Api<MaintenanceTicket> = Api::namespaced(context.hub.client.clone(), namespace);
             let ticket = tickets.get_opt(&about.name).await.tried(|| format!("read ticket {}", about.name))?;
             Ok(ticket.as_ref().map(|ticket| ticket_subject(ticket, ticket.status.as_ref().and_then(|status| status.plan_digest.clone()))))
         }
         SubjectKind::Drill => {
-            let drills: Api<Drill> = Api::namespaced(context.client.clone(), namespace);
+            let drills: Api<Drill> = Api::namespaced(context.hub.client.clone(), namespace);
             let drill = drills.get_opt(&about.name).await.tried(|| format!("read drill {}", about.name))?;
             Ok(drill.map(|drill| Subject {
                 uid: drill.uid().unwrap_or_default(),

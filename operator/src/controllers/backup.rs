@@ -4,9 +4,6 @@ use super::{active_site, all, district_of, named, refuse_foreign_namespaces};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::{Category, Error, Result, Tried as _},
-    movers,
-    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
@@ -26,6 +23,11 @@ use p861_crds::{
     Application, Backup, BackupRepository, BackupStatus, Time,
     common::{Quantity, RunPhase},
     protection::backup::{BackupContents, BackupSize, Consistency, Verification, VerificationLevel},
+};
+use p861_runs::{
+    self as runs, JournalStore, Pass, RunIdentity,
+    error::{Category, Error, Result, Tried as _},
+    finalizer, repository,
 };
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -48,7 +50,7 @@ impl Drive for BackupDriver {
         let before = backup.status.clone().unwrap_or_default();
         let deleted_unbegun = backup.metadata.deletion_timestamp.is_some() && !finalizer::is_held(backup.as_ref());
         if before.phase.is_some_and(RunPhase::is_end) || deleted_unbegun {
-            finalizer::hold(context, backup.as_ref(), false).await?;
+            finalizer::hold(&context.hub, backup.as_ref(), false).await?;
             return Ok(REST);
         }
         let (name, namespace) = (backup.name_any(), backup.namespace().unwrap_or_default());
@@ -66,7 +68,7 @@ impl Drive for BackupDriver {
             return Ok(UNOPENED);
         }
         let repository = repository.name_any();
-        finalizer::hold(context, backup.as_ref(), true).await?;
+        finalizer::hold(&context.hub, backup.as_ref(), true).await?;
         let run = RunIdentity {
             kind: "Backup",
             namespace: namespace.clone(),
@@ -75,9 +77,9 @@ impl Drive for BackupDriver {
             repository: repository.clone(),
         };
         let owner = backup.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the Backup has no UID".into()))?;
-        let store = JournalStore::ConfigMap { client: context.client.clone(), namespace: namespace.clone(), name: format!("{name}-backup-journal"), owner };
+        let store = JournalStore::ConfigMap { client: context.hub.client.clone(), namespace: namespace.clone(), name: format!("{name}-backup-journal"), owner };
         let pass =
-            runs::pass(context, &run, &store, &finalizer::actions(backup.as_ref(), &backup.spec.actions), async || compile(context, &backup).await).await;
+            runs::pass(&context.runs, &run, &store, &finalizer::actions(backup.as_ref(), &backup.spec.actions), async || compile(context, &backup).await).await;
         let pass = match pass {
             Ok(pass) => pass,
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &backup, &error, now).await,
@@ -109,12 +111,12 @@ impl Drive for BackupDriver {
             context.metrics.backup_runs.with_label_values(&[namespace.as_str(), backup.spec.application_ref.name.as_str(), result]).inc();
             ended(context, &run, &pass);
             if view.phase != RunPhase::Succeeded
-                && let Err(error) = movers::forget_unsealed(context, &namespace, &run.repository, &run.uid).await
+                && let Err(error) = repository::forget_unsealed(&context.hub, &namespace, &run.repository, &run.uid).await
             {
                 // They cost room in the repository and nothing else.
                 tracing::warn!(backup = name, "what it stored before it failed stays in the repository: {error}");
             }
-            finalizer::hold(context, backup.as_ref(), false).await?;
+            finalizer::hold(&context.hub, backup.as_ref(), false).await?;
             return Ok(REST);
         }
         Ok(next_look(&pass))
@@ -132,7 +134,7 @@ pub fn next_look(pass: &Pass) -> Duration {
 
 /// Notes on a Backup what a restore or a drill found out about it. One that is gone meanwhile needs no note.
 pub async fn note_verdict(context: &Context, namespace: &str, backup: &str, verdict: Verdict, level: Option<Verification>) -> Result<()> {
-    let api: Api<Backup> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<Backup> = Api::namespaced(context.hub.client.clone(), namespace);
     let Some(used) = api.get_opt(backup).await.tried(|| format!("read Backup {backup}"))? else { return Ok(()) };
     let mut proven = used.status.clone().unwrap_or_default();
     if level.is_some() {
@@ -145,9 +147,9 @@ pub async fn note_verdict(context: &Context, namespace: &str, backup: &str, verd
 /// Counts an ended run and forgets it.
 pub fn ended(context: &Context, run: &RunIdentity, pass: &Pass) {
     if pass.summary.phase == RunPhase::Failed {
-        context.metrics.runs_failed.with_label_values(&[run.namespace.as_str(), run.kind]).inc();
+        context.runs.metrics.runs_failed.with_label_values(&[run.namespace.as_str(), run.kind]).inc();
     }
-    runs::forget(context, run);
+    runs::forget(&context.runs, run);
 }
 
 /// Events for what this pass has written: one per change.
@@ -163,7 +165,7 @@ pub async fn tell<K: kube::Resource<DynamicType = ()>>(context: &Context, object
             Event::Finished { reason, message, .. } => ("RunFinished", format!("{reason}: {message}"), false),
             _ => continue,
         };
-        announce(&context.client, &context.identity, object, reason, &note, warning).await;
+        announce(&context.hub.client, &context.hub.identity, object, reason, &note, warning).await;
     }
 }
 
@@ -176,8 +178,8 @@ async fn refuse(context: &Context, backup: &Backup, error: &Error, now: Timestam
     status.completion_time = Some(Time(now));
     status.conditions = conditions::apply(&status.conditions, &[Verdict::bad("Succeeded", error.reason(), error.to_string())], backup.metadata.generation, now);
     record(context, backup, backup.status.as_ref(), &status).await?;
-    announce(&context.client, &context.identity, backup, "RunFinished", &error.to_string(), true).await;
-    finalizer::hold(context, backup, false).await?;
+    announce(&context.hub.client, &context.hub.identity, backup, "RunFinished", &error.to_string(), true).await;
+    finalizer::hold(&context.hub, backup, false).await?;
     Ok(REST)
 }
 
@@ -185,9 +187,9 @@ async fn refuse(context: &Context, backup: &Backup, error: &Error, now: Timestam
 async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepository> {
     let namespace = backup.namespace().unwrap_or_default();
     if let Some(reference) = &backup.spec.repository_ref {
-        return named(&context.client, &namespace, &reference.name).await;
+        return named(&context.hub.client, &namespace, &reference.name).await;
     }
-    let mut there: Vec<BackupRepository> = all(&context.client, &namespace).await?;
+    let mut there: Vec<BackupRepository> = all(&context.hub.client, &namespace).await?;
     match (there.pop(), there.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(Error::invalid("NoRepository", format!("namespace {namespace} has no BackupRepository: create one"))),
@@ -210,13 +212,13 @@ fn was_looked_at(repository: &BackupRepository) -> bool {
 async fn compile(context: &Context, backup: &Backup) -> Result<Plan<Action>> {
     let namespace = backup.namespace().unwrap_or_default();
     let application_name = &backup.spec.application_ref.name;
-    let application: Application = named(&context.client, &namespace, application_name).await?;
-    let district = district_of(&context.client, &namespace).await?;
+    let application: Application = named(&context.hub.client, &namespace, application_name).await?;
+    let district = district_of(&context.hub.client, &namespace).await?;
     refuse_foreign_namespaces(&district, &application)?;
     let site = active_site(&district)?;
     let client = context.sites.client(&site).await?;
     let claims = claims(&client, &site, &application).await?;
-    let others: Vec<Backup> = all(&context.client, &namespace).await?;
+    let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(application_name, &others, None).ok();
     let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid("Invalid", format!("spec.deadline: {error}")))?;
     let facts = BackupFacts {

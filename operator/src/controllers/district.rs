@@ -4,7 +4,6 @@ use super::access;
 use crate::{
     context::Context,
     drive::{Drive, apply_status},
-    error::{Result, Tried as _},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -19,6 +18,7 @@ use p861_crds::{
     names::{DISTRICT_LABEL, FIELD_MANAGER},
     platform::district::SiteRole,
 };
+use p861_runs::error::{Result, Tried as _};
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ impl Drive for DistrictDriver {
         let name = district.name_any();
         let namespace = district.hub_namespace().to_owned();
         let mut verdicts = Vec::new();
-        let existing = Api::<Namespace>::all(context.client.clone()).get_opt(&namespace).await.tried(|| format!("read namespace {namespace}"))?;
+        let existing = Api::<Namespace>::all(context.hub.client.clone()).get_opt(&namespace).await.tried(|| format!("read namespace {namespace}"))?;
         let foreign = existing.as_ref().is_some_and(|found| found.labels().get(DISTRICT_LABEL).is_some_and(|owner| *owner != name));
         if foreign {
             verdicts.push(Verdict::bad("Ready", "NamespaceNotOurs", format!("namespace {namespace} belongs to another district: set spec.namespace")));
@@ -53,15 +53,15 @@ impl Drive for DistrictDriver {
         status.observed_generation = district.metadata.generation;
         status.namespace = Some(namespace);
         status.conditions = conditions::apply(&status.conditions, &verdicts, district.metadata.generation, now);
-        apply_status(context, &Api::all(context.client.clone()), district.as_ref(), district.status.as_ref(), &status).await?;
+        apply_status(context, &Api::all(context.hub.client.clone()), district.as_ref(), district.status.as_ref(), &status).await?;
         Ok(if conditions::is_true(&status.conditions, "Ready") { PERIOD } else { PERIOD / 12 })
     }
 }
 
 async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> Result<()> {
-    context.leadership.ensure()?;
+    context.hub.leadership.ensure()?;
     let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {DISTRICT_LABEL: district}}});
-    Api::<Namespace>::all(context.client.clone())
+    Api::<Namespace>::all(context.hub.client.clone())
         .patch(namespace, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
         .await
         .tried(|| format!("make namespace {namespace} of district {district}"))?;
@@ -84,7 +84,7 @@ async fn code_taken(context: &Context, district: &District) -> Result<Option<Ver
 async fn profile_missing(context: &Context, district: &District) -> Result<Option<Verdict>> {
     let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
     let name = &reference.name;
-    let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.client.clone());
+    let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.hub.client.clone());
     let found = profiles.get_opt(name).await.tried(|| format!("read profile {name}"))?;
     Ok(match found.map(|guard| guard.0) {
         Some(Ok(_)) => None,
@@ -97,7 +97,7 @@ async fn profile_missing(context: &Context, district: &District) -> Result<Optio
 
 /// Whether its sites are there and don't burn together.
 async fn sites(context: &Context, district: &District) -> Result<Verdict> {
-    let sites = Api::<Site>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
+    let sites = Api::<Site>::all(context.hub.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
     let find = |name: &str| sites.iter().find(|site| site.name_any() == name);
     if let Some(missing) = district.spec.sites.iter().find(|site| find(&site.site_ref.name).is_none()) {
         return Ok(Verdict::bad("Ready", "SiteMissing", format!("site {} doesn't exist: kubectl get sites", missing.site_ref.name)));

@@ -4,9 +4,7 @@ use super::{all, backup, backup::claims, district_of, named, plan, plan_sites};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::{Category, Error, Result},
-    movers, reports,
-    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
+    reports,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -30,6 +28,11 @@ use p861_crds::{
     protection::backup::{Verification, VerificationLevel},
     recovery::drill::{CheckCounts, DrillResult, DrillType, DrilledApplication, IsolationStatus, Measured},
 };
+use p861_runs::{
+    self as runs, JournalStore, Pass, RunIdentity,
+    error::{Category, Error, Result},
+    finalizer, repository,
+};
 use std::{sync::Arc, time::Duration};
 
 /// The controller.
@@ -45,20 +48,20 @@ impl Drive for DrillDriver {
         let deleted_unbegun = drill.metadata.deletion_timestamp.is_some() && !finalizer::is_held(drill.as_ref());
         if before.phase.is_some_and(RunPhase::is_end) {
             // Nothing of an ended drill stands any more: its object may go.
-            finalizer::hold(context, drill.as_ref(), false).await?;
+            finalizer::hold(&context.hub, drill.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         if deleted_unbegun {
-            finalizer::hold(context, drill.as_ref(), false).await?;
+            finalizer::hold(&context.hub, drill.as_ref(), false).await?;
             return Ok(backup::REST);
         }
-        let plan: RecoveryPlan = match named(&context.client, &namespace, &drill.spec.plan_ref.name).await {
+        let plan: RecoveryPlan = match named(&context.hub.client, &namespace, &drill.spec.plan_ref.name).await {
             Ok(plan) => plan,
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &drill, &error, now).await,
             Err(error) => return Err(error),
         };
-        finalizer::hold(context, drill.as_ref(), true).await?;
-        let applications: Vec<Application> = all(&context.client, &namespace).await?;
+        finalizer::hold(&context.hub, drill.as_ref(), true).await?;
+        let applications: Vec<Application> = all(&context.hub.client, &namespace).await?;
         let run = RunIdentity {
             kind: "Drill",
             namespace: namespace.clone(),
@@ -66,12 +69,12 @@ impl Drive for DrillDriver {
             uid: drill.uid().unwrap_or_default(),
             repository: plan.spec.repository_ref.name.clone(),
         };
-        let store = movers::open_store(context, &namespace, &run.repository).await?;
+        let store = repository::open_store(&context.hub, &namespace, &run.repository).await?;
         let prefix = format!("journal/{}/{}", plan.name_any(), run.uid);
-        let location = movers::location_of(context, &namespace, &run.repository, &prefix).await?;
+        let location = repository::location_of(&context.hub, &namespace, &run.repository, &prefix).await?;
         let store = JournalStore::Bucket { store, prefix, location };
         let actions = finalizer::actions(drill.as_ref(), &drill.spec.actions);
-        let pass = runs::pass(context, &run, &store, &actions, async || compile(context, &drill, &plan, &applications).await).await;
+        let pass = runs::pass(&context.runs, &run, &store, &actions, async || compile(context, &drill, &plan, &applications).await).await;
         let pass = match pass {
             Ok(pass) => pass,
             Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &drill, &error, now).await,
@@ -79,7 +82,7 @@ impl Drive for DrillDriver {
         };
         let mut status = before.clone();
         if status.from_site.is_none() {
-            status.from_site = plan_sites(&plan, &district_of(&context.client, &namespace).await?).ok().map(|(home, _)| home);
+            status.from_site = plan_sites(&plan, &district_of(&context.hub.client, &namespace).await?).ok().map(|(home, _)| home);
         }
         fill(&mut status, &drill, &plan, &pass, &store.location());
         let verdicts = conclude(&mut status, &drill, &plan, &applications, &pass);
@@ -95,7 +98,7 @@ impl Drive for DrillDriver {
         backup::tell(context, drill.as_ref(), &pass).await;
         if pass.summary.phase.is_end() {
             backup::ended(context, &run, &pass);
-            finalizer::hold(context, drill.as_ref(), false).await?;
+            finalizer::hold(&context.hub, drill.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         Ok(backup::next_look(&pass))
@@ -113,8 +116,8 @@ async fn refuse(context: &Context, drill: &Drill, error: &Error, now: Timestamp)
     let verdicts = [Verdict::bad("Succeeded", error.reason(), error.to_string()), Verdict::good("CleanedUp", "NothingMade", "nothing was made")];
     status.conditions = conditions::apply(&status.conditions, &verdicts, drill.metadata.generation, now);
     record(context, drill, drill.status.as_ref(), &status).await?;
-    announce(&context.client, &context.identity, drill, "RunFinished", &error.to_string(), true).await;
-    finalizer::hold(context, drill, false).await?;
+    announce(&context.hub.client, &context.hub.identity, drill, "RunFinished", &error.to_string(), true).await;
+    finalizer::hold(&context.hub, drill, false).await?;
     Ok(backup::REST)
 }
 
@@ -127,7 +130,7 @@ pub async fn subjects<'a>(
     not_after: Option<Timestamp>,
 ) -> Result<Vec<Subject<'a>>> {
     let namespace = plan.namespace().unwrap_or_default();
-    let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+    let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let mut subjects = Vec::new();
     for name in plan::members(plan) {
         let application = applications.iter().find(|application| application.name_any() == name).ok_or_else(|| {
@@ -137,7 +140,7 @@ pub async fn subjects<'a>(
             )
         })?;
         let point = choose::newest_sound(name, &backups, not_after).map_err(|error| Error::invalid("NoRecoveryPoint", error.to_string()))?;
-        let parts = movers::parts_of(context, &namespace, &point).await?;
+        let parts = repository::parts_of(&context.hub, &namespace, &point).await?;
         let first = application.spec.namespaces.first().cloned().unwrap_or_default();
         let claims = match parts {
             Some(parts) => parts.iter().filter_map(|part| claim_of(part, &first)).collect(),
@@ -164,11 +167,11 @@ pub fn claim_of(part: &str, first: &str) -> Option<Claim> {
 
 async fn compile(context: &Context, drill: &Drill, plan: &RecoveryPlan, applications: &[Application]) -> Result<Plan<Action>> {
     let namespace = drill.namespace().unwrap_or_default();
-    let district = district_of(&context.client, &namespace).await?;
+    let district = district_of(&context.hub.client, &namespace).await?;
     let (home, standby) = plan_sites(plan, &district)?;
     let site = drill.spec.site_ref.as_ref().map_or(standby, |site| site.name.clone());
     if drill.spec.r#type != DrillType::Tabletop {
-        let tickets: Vec<MaintenanceTicket> = all(&context.client, &namespace).await?;
+        let tickets: Vec<MaintenanceTicket> = all(&context.hub.client, &namespace).await?;
         if let Some(busy) = change_under_way(&tickets, &plan::members(plan).collect::<Vec<_>>(), &site) {
             let name = busy.name_any();
             let message = format!("change {name} is under way on what this drill uses: wait for its end (p861 ticket show {name}), and run the drill anew");

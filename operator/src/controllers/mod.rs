@@ -16,59 +16,19 @@ pub mod site;
 pub mod ticket;
 pub mod window;
 
-use crate::{
-    context::Context,
-    error::{Error, Result, Tried as _},
-};
-use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
+use crate::context::Context;
+use kube::ResourceExt as _;
 use p861_crds::{Application, District, RecoveryPlan};
-use std::fmt::Debug;
-
-/// All districts that can be read.
-pub async fn districts(client: &Client) -> Result<Vec<District>> {
-    let districts: Api<kube::core::DeserializeGuard<District>> = Api::all(client.clone());
-    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
-    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
-}
-
-/// The district whose namespace on the hub this is.
-pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
-    districts(client)
-        .await?
-        .into_iter()
-        .find(|district| district.hub_namespace() == namespace)
-        .ok_or_else(|| Error::invalid("DistrictMissing", format!("namespace {namespace} belongs to no District: kubectl get districts")))
-}
+use p861_runs::error::{Error, Result};
+pub use p861_runs::hub::{all, district_of, is_allotted, named};
 
 /// The same as the hub is known. One that isn't known yet is asked for: a district and what is in it may come in one breath.
 pub async fn known_district(context: &Context, namespace: &str) -> Result<District> {
     let known = context.known.pick(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?;
     match known.into_iter().next() {
         Some(district) => Ok(district),
-        None => district_of(&context.client, namespace).await,
+        None => district_of(&context.hub.client, namespace).await,
     }
-}
-
-/// An object of the namespace, with an error that says what to do if it isn't there.
-pub async fn named<K>(client: &Client, namespace: &str, name: &str) -> Result<K>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let kind = K::kind(&());
-    api.get_opt(name).await.tried(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
-        Error::invalid("NotFound", format!("{kind} {name} doesn't exist in namespace {namespace}: kubectl get {} -n {namespace}", K::plural(&())))
-    })
-}
-
-/// All objects of a kind in a namespace that can be read. One that can't be read is reported on its own status and doesn't count here.
-pub async fn all<K>(client: &Client, namespace: &str) -> Result<Vec<K>>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
-{
-    let api: Api<kube::core::DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
-    let list = api.list(&ListParams::default()).await.tried(|| format!("list {} in {namespace}", K::plural(&())))?;
-    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
 }
 
 /// The site where an application runs: home, since failovers come with a later release.
@@ -90,17 +50,6 @@ pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(String, S
     let standby = standby
         .ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Standby: add one to spec.sites", district.hub_namespace())))?;
     Ok((active_site(district)?, standby.site_ref.name.clone()))
-}
-
-/// Whether a namespace of a site is the district's.
-pub fn is_allotted(district: &District, namespace: &str) -> bool {
-    let name = district.metadata.name.as_deref().unwrap_or_default();
-    match &district.spec.site_namespaces {
-        Some(allotted) if !allotted.prefixes.is_empty() || !allotted.names.is_empty() => {
-            allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str())) || allotted.names.iter().any(|n| n == namespace)
-        }
-        _ => namespace.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')),
-    }
 }
 
 /// Refuses an application that reaches beyond its district: by a namespace that is not the district's, or by a command in a namespace that is not its own.

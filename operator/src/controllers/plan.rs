@@ -4,9 +4,7 @@ use super::{all, district_of, drill, plan_sites};
 use crate::{
     context::Context,
     drive::{Drive, record},
-    error::{Error, Result, Tried as _},
     metrics::Metrics,
-    movers,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
@@ -31,6 +29,10 @@ use p861_crds::{
         drill::{DrillResult, DrillType},
         plan::{LastDrill, Prediction, PredictionBasis, Preflight, PreflightCheck, PreflightResult},
     },
+};
+use p861_runs::{
+    error::{Error, Result, Tried as _},
+    repository,
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -59,7 +61,7 @@ impl Drive for PlanDriver {
         let namespace = plan.namespace().unwrap_or_default();
         let mut status = plan.status.clone().unwrap_or_default();
         status.observed_generation = plan.metadata.generation;
-        let drills: Vec<Drill> = all(&context.client, &namespace).await?;
+        let drills: Vec<Drill> = all(&context.hub.client, &namespace).await?;
         let of_plan: Vec<&Drill> = drills.iter().filter(|drill| drill.spec.plan_ref.name == plan.name_any()).collect();
         status.current_run =
             of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
@@ -103,9 +105,9 @@ pub fn members(plan: &RecoveryPlan) -> impl Iterator<Item = &str> {
 /// The steps of an isolated drill of the plan today; and home and standby.
 async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>, (String, String))> {
     let namespace = plan.namespace().unwrap_or_default();
-    let district = district_of(&context.client, &namespace).await?;
+    let district = district_of(&context.hub.client, &namespace).await?;
     let sites = plan_sites(plan, &district)?;
-    let plans: Vec<RecoveryPlan> = all(&context.client, &namespace).await?;
+    let plans: Vec<RecoveryPlan> = all(&context.hub.client, &namespace).await?;
     let older = |other: &&RecoveryPlan| {
         other.uid() != plan.uid() && other.metadata.creation_timestamp.as_ref().map(|t| t.0) <= plan.metadata.creation_timestamp.as_ref().map(|t| t.0)
     };
@@ -117,7 +119,7 @@ async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>
             ));
         }
     }
-    let applications: Vec<Application> = all(&context.client, &namespace).await?;
+    let applications: Vec<Application> = all(&context.hub.client, &namespace).await?;
     let subjects = drill::subjects(context, plan, &applications, &sites.0, None).await?;
     let facts =
         DrillFacts { drill_type: DrillType::Isolated, id: "00000", site: &sites.1, plan: &plan.spec, subjects: &subjects, keep_for: SignedDuration::ZERO };
@@ -135,12 +137,12 @@ async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Act
         .map(|step| json!({"id": step.id, "after": step.dependencies().collect::<Vec<_>>(), "deadline": print_duration(step.deadline).unwrap_or_default(), "action": step.action.word()}))
         .collect();
     let text = serde_json::to_string(&steps).map_err(|error| Error::Internal(error.to_string()))?;
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &namespace);
     let existing = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
     if existing.as_ref().and_then(|map| map.data.as_ref()?.get("steps.json")) == Some(&text) {
         return Ok(());
     }
-    context.leadership.ensure()?;
+    context.hub.leadership.ensure()?;
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [plan.controller_owner_ref(&())]}, "data": {"steps.json": text}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
@@ -156,14 +158,14 @@ async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status
     let standby_client = context.sites.client(standby).await;
     let reachable = match &standby_client {
         Ok(client) => match Api::<Node>::all(client.clone()).list(&ListParams::default()).await {
-            Ok(nodes) if nodes.items.iter().any(super::site::is_ready) => Ok(format!("{standby}, {} nodes", nodes.items.len())),
+            Ok(nodes) if nodes.items.iter().any(p861_runs::hub::is_ready) => Ok(format!("{standby}, {} nodes", nodes.items.len())),
             Ok(_) => Err((format!("{standby} has no ready node"), Some(format!("p861 site show {standby}")))),
             Err(error) => Err((format!("{standby}: {error}"), Some(format!("p861 site show {standby}")))),
         },
         Err(error) => Err((error.to_string(), Some(format!("p861 site show {standby}")))),
     };
     let repository = &plan.spec.repository_ref.name;
-    let opened = match movers::open_store(context, &namespace, repository).await {
+    let opened = match repository::open_store(&context.hub, &namespace, repository).await {
         Ok(store) => store
             .list("config")
             .await
@@ -171,7 +173,7 @@ async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status
             .map_err(|error| (error.to_string(), Some(format!("p861 repository show {repository}")))),
         Err(error) => Err((error.to_string(), Some(format!("p861 repository show {repository}")))),
     };
-    let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+    let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let unproven: Vec<&str> = members(plan)
         .filter(|name| {
             let probed = |b: &&Backup| {

@@ -3,12 +3,12 @@
 use crate::{
     context::Context,
     drive::{Drive, apply_status},
-    error::{Result, Tried as _},
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::{conditions, platform::profile};
 use p861_crds::{District, PlatformProfile};
+use p861_runs::error::{Result, Tried as _};
 use std::{sync::Arc, time::Duration};
 
 /// How often a profile is looked at: it changes only when it is applied again, but districts come and go.
@@ -24,7 +24,7 @@ impl Drive for ProfileDriver {
     async fn pass(&self, context: &Context, object: Arc<PlatformProfile>, now: Timestamp) -> Result<Duration> {
         let name = object.name_any();
         let districts =
-            Api::<DeserializeGuard<District>>::all(context.client.clone()).list(&ListParams::default()).await.tried(|| "list the districts".into())?;
+            Api::<DeserializeGuard<District>>::all(context.hub.client.clone()).list(&ListParams::default()).await.tried(|| "list the districts".into())?;
         let mut measured: Vec<String> = districts
             .items
             .into_iter()
@@ -38,7 +38,7 @@ impl Drive for ProfileDriver {
         status.items = Some(profile::counts(&object.spec));
         status.districts = measured;
         status.conditions = conditions::apply(&status.conditions, &[profile::judge(&object.spec)], object.metadata.generation, now);
-        apply_status(context, &Api::all(context.client.clone()), object.as_ref(), object.status.as_ref(), &status).await?;
+        apply_status(context, &Api::all(context.hub.client.clone()), object.as_ref(), object.status.as_ref(), &status).await?;
         Ok(PERIOD)
     }
 }

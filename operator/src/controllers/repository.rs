@@ -4,9 +4,7 @@ use super::{active_site, all, district_of};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::{Error, Result, Tried as _},
     metrics::Metrics,
-    movers,
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
@@ -16,6 +14,10 @@ use p861_core::{
     quantity::print_bytes,
 };
 use p861_crds::{Backup, BackupRepository, Site, common::Quantity};
+use p861_runs::{
+    error::{Error, Result, Tried as _},
+    repository,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -46,7 +48,7 @@ impl Drive for RepositoryDriver {
     async fn pass(&self, context: &Context, repository: Arc<BackupRepository>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (repository.name_any(), repository.namespace().unwrap_or_default());
         let mut status = repository.status.clone().unwrap_or_default();
-        let opened = movers::open_and_look(context, &repository, status.repository_id.clone()).await;
+        let opened = repository::open_and_look(&context.hub, &repository, status.repository_id.clone()).await;
         let mut verdicts = Vec::new();
         match &opened {
             Ok(look) => {
@@ -60,11 +62,11 @@ impl Drive for RepositoryDriver {
             Err(error) => verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string())),
         }
         verdicts.push(off_site(context, &namespace, &repository).await);
-        let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+        let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
         let checked = checked(&name, &backups);
         let damaged = checked.reason == "Damaged" && !status.conditions.iter().any(|before| before.type_ == "Checked" && before.reason == "Damaged");
         if damaged {
-            announce(&context.client, &context.identity, repository.as_ref(), "RepositoryDamaged", &checked.message, true).await;
+            announce(&context.hub.client, &context.hub.identity, repository.as_ref(), "RepositoryDamaged", &checked.message, true).await;
         }
         context.metrics.repository_damaged.with_label_values(&[&namespace, &name]).set(i64::from(checked.reason == "Damaged"));
         verdicts.push(checked);
@@ -100,7 +102,7 @@ impl RepositoryDriver {
         if !due {
             return None;
         }
-        match movers::bytes_stored(context, namespace, name).await {
+        match repository::bytes_stored(&context.hub, namespace, name).await {
             Ok(bytes) => {
                 self.measured.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), Instant::now());
                 Some(bytes)
@@ -116,9 +118,9 @@ impl RepositoryDriver {
 /// A repository that burns together with the applications that it protects protects nothing.
 async fn off_site(context: &Context, namespace: &str, repository: &BackupRepository) -> Verdict {
     let domain = async {
-        let district = district_of(&context.client, namespace).await?;
+        let district = district_of(&context.hub.client, namespace).await?;
         let site = active_site(&district)?;
-        let site: Option<Site> = Api::all(context.client.clone()).get_opt(&site).await.tried(|| format!("read site {site}"))?;
+        let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&site).await.tried(|| format!("read site {site}"))?;
         site.map(|site| site.spec.failure_domain).ok_or_else(|| Error::invalid("SiteMissing", "the district's primary site doesn't exist"))
     };
     let own = &repository.spec.failure_domain;

@@ -4,9 +4,6 @@ use super::{active_site, all, backup, district_of, drill::claim_of, is_allotted,
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::{Category, Error, Result, Tried as _},
-    movers,
-    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -30,6 +27,11 @@ use p861_crds::{
     names::{DISTRICT_LABEL, FIELD_MANAGER},
     protection::restore::{RestoreChanges, RestoreMode},
 };
+use p861_runs::{
+    self as runs, JournalStore, Pass, RunIdentity,
+    error::{Category, Error, Result, Tried as _},
+    finalizer, repository,
+};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -44,7 +46,7 @@ impl Drive for RestoreDriver {
         let before = object.status.clone().unwrap_or_default();
         let deleted_unbegun = object.metadata.deletion_timestamp.is_some() && !finalizer::is_held(object.as_ref());
         if before.phase.is_some_and(RunPhase::is_end) || deleted_unbegun {
-            finalizer::hold(context, object.as_ref(), false).await?;
+            finalizer::hold(&context.hub, object.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
@@ -57,7 +59,7 @@ impl Drive for RestoreDriver {
                 Err(error) => return Err(error),
             },
         };
-        finalizer::hold(context, object.as_ref(), true).await?;
+        finalizer::hold(&context.hub, object.as_ref(), true).await?;
         let run = RunIdentity {
             kind: "Restore",
             namespace: namespace.clone(),
@@ -66,8 +68,9 @@ impl Drive for RestoreDriver {
             repository: point.repository.clone(),
         };
         let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the Restore has no UID".into()))?;
-        let store = JournalStore::ConfigMap { client: context.client.clone(), namespace: namespace.clone(), name: format!("{name}-restore-journal"), owner };
-        let pass = match runs::pass(context, &run, &store, &finalizer::actions(object.as_ref(), &object.spec.actions), async || {
+        let store =
+            JournalStore::ConfigMap { client: context.hub.client.clone(), namespace: namespace.clone(), name: format!("{name}-restore-journal"), owner };
+        let pass = match runs::pass(&context.runs, &run, &store, &finalizer::actions(object.as_ref(), &object.spec.actions), async || {
             compile(context, &object, &point, application.as_ref()).await
         })
         .await
@@ -110,7 +113,7 @@ impl Drive for RestoreDriver {
         backup::tell(context, object.as_ref(), &pass).await;
         if view.phase.is_end() {
             backup::ended(context, &run, &pass);
-            finalizer::hold(context, object.as_ref(), false).await?;
+            finalizer::hold(&context.hub, object.as_ref(), false).await?;
             return Ok(backup::REST);
         }
         Ok(backup::next_look(&pass))
@@ -133,19 +136,19 @@ async fn refuse(context: &Context, object: &Restore, error: &Error, now: Timesta
     status.completion_time = Some(Time(now));
     status.conditions = conditions::apply(&status.conditions, &[Verdict::bad("Succeeded", error.reason(), error.to_string())], object.metadata.generation, now);
     record(context, object, object.status.as_ref(), &status).await?;
-    announce(&context.client, &context.identity, object, "RunFinished", &error.to_string(), true).await;
-    finalizer::hold(context, object, false).await?;
+    announce(&context.hub.client, &context.hub.identity, object, "RunFinished", &error.to_string(), true).await;
+    finalizer::hold(&context.hub, object, false).await?;
     Ok(backup::REST)
 }
 
 /// The backup that is restored, and the application that it is of. A damaged one is refused by name, with the newest sound one.
 async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, Application)> {
     let namespace = object.namespace().unwrap_or_default();
-    let backups: Vec<Backup> = all(&context.client, &namespace).await?;
+    let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let source = &object.spec.source;
     let refuse = |error: choose::NoRecoveryPoint| Error::invalid("NoRecoveryPoint", error.to_string());
     let (application, point) = if let Some(reference) = &source.backup_ref {
-        let chosen: Backup = named(&context.client, &namespace, &reference.name).await?;
+        let chosen: Backup = named(&context.hub.client, &namespace, &reference.name).await?;
         let application = chosen.spec.application_ref.name.clone();
         if choose::is_damaged(&chosen) {
             let other = choose::newest_sound(&application, &backups, None)
@@ -173,7 +176,7 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
     } else {
         return Err(Error::invalid("Invalid", "give exactly one of source.backupRef, source.applicationRef and source.snapshot"));
     };
-    Ok((point, named(&context.client, &namespace, &application).await?))
+    Ok((point, named(&context.hub.client, &namespace, &application).await?))
 }
 
 async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, application: Option<&Application>) -> Result<Plan<Action>> {
@@ -184,12 +187,12 @@ async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, app
         ))
     })?;
     let namespace = object.namespace().unwrap_or_default();
-    let district = district_of(&context.client, &namespace).await?;
+    let district = district_of(&context.hub.client, &namespace).await?;
     let site = match &object.spec.target.site_ref {
         Some(site) => site.name.clone(),
         None => active_site(&district)?,
     };
-    let parts = movers::parts_of(context, &namespace, point).await?;
+    let parts = repository::parts_of(&context.hub, &namespace, point).await?;
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let claims = parts.unwrap_or_default().iter().filter_map(|part| claim_of(part, &first)).collect::<Vec<_>>();
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid("Invalid", format!("spec.deadline: {error}")))?;
@@ -206,7 +209,7 @@ async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, app
     let namespaces: Api<Namespace> = Api::all(client);
     for target in targets.values() {
         if namespaces.get_opt(target).await.tried(|| format!("read namespace {target} on {site}"))?.is_none() {
-            context.leadership.ensure()?;
+            context.hub.leadership.ensure()?;
             let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": target, "labels": {DISTRICT_LABEL: district.name_any()}}});
             namespaces
                 .patch(target, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
@@ -248,8 +251,8 @@ async fn store_preview(context: &Context, object: &Restore, pass: &Pass) -> Resu
         .and_then(|step| step.evidence.get("listed").cloned())
         .unwrap_or_else(|| json!([]));
     let name = format!("{}-preview", object.name_any());
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
-    context.leadership.ensure()?;
+    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
+    context.hub.leadership.ensure()?;
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed.to_string()}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())

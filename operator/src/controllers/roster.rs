@@ -7,7 +7,6 @@ use super::{
 use crate::{
     context::Context,
     drive::{Drive, announce, record_unless_changed},
-    error::{Error, Result},
     metrics::Metrics,
     notify::{Letter, deliver},
 };
@@ -27,6 +26,7 @@ use p861_crds::{
     DutyRoster, DutyRosterSpec, DutyRosterStatus, Site, Time,
     maintenance::roster::{OnDuty, TestMessage},
 };
+use p861_runs::error::{Error, Result};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -84,7 +84,7 @@ impl Drive for RosterDriver {
             context.metrics.alerts_arrive.with_label_values(&[&namespace, &name]).set(i64::from(arrives.status != "False"));
         }
         let testing = self.test(context, &object, &mut status, now).await?;
-        if !record_unless_changed(&context.client, &context.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
+        if !record_unless_changed(&context.hub.client, &context.hub.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
         // Recorded as due before the first is sent: a test is sent once, also if this process dies now.
@@ -92,7 +92,7 @@ impl Drive for RosterDriver {
             self.send_tests(context, &object, message, total);
         }
         for (reason, note, warning) in told {
-            announce(&context.client, &context.identity, object.as_ref(), reason, &note, warning).await;
+            announce(&context.hub.client, &context.hub.identity, object.as_ref(), reason, &note, warning).await;
         }
         Ok(until(next, now).min(PERIOD))
     }
@@ -136,7 +136,7 @@ impl RosterDriver {
 
     /// Sends a test to everybody by every channel, beside the passes.
     fn send_tests(&self, context: &Context, object: &DutyRoster, message: Message, total: i32) {
-        let (client, tested, roster) = (context.client.clone(), self.tested.clone(), object.clone());
+        let (client, tested, roster) = (context.hub.client.clone(), self.tested.clone(), object.clone());
         tracing::info!(roster = roster.name_any(), total, "sends the test message");
         tokio::spawn(async move {
             let (uid, namespace) = (roster.uid().unwrap_or_default(), roster.namespace().unwrap_or_default());
@@ -165,13 +165,13 @@ async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, 
     let names: Vec<String> = match known_district(context, namespace).await {
         Ok(district) => with_alerts.filter(|name| district.spec.sites.iter().any(|site| site.site_ref.name == *name)).collect(),
         // The city's roster hears every site.
-        Err(_) if namespace == context.namespace => with_alerts.collect(),
+        Err(_) if namespace == context.hub.namespace => with_alerts.collect(),
         Err(error) => return Err(error),
     };
     let heard: Vec<Heard> = names
         .into_iter()
         .map(|site| {
-            let (last, heard) = context.heartbeats.last(&site, &heartbeat.alert_name);
+            let (last, heard) = context.messaging.heartbeats.last(&site, &heartbeat.alert_name);
             Heard { site, last, heard }
         })
         .collect();
@@ -213,7 +213,7 @@ pub struct CalledLevels {
 
 /// The roster that holds in a namespace: its own, the first by name, or the city's.
 pub async fn roster_for(context: &Context, namespace: &str) -> Result<Option<CalledLevels>> {
-    for place in [namespace, context.namespace.as_str()] {
+    for place in [namespace, context.hub.namespace.as_str()] {
         let found = context.known.of::<DutyRoster>(place).await?.into_iter().min_by_key(DutyRoster::name_any);
         if let Some(roster) = found {
             // A roster that can't be understood says so itself; its levels and clocks hold all the same.

@@ -3,9 +3,7 @@
 use crate::{
     context::Context,
     drive::{Drive, apply_status},
-    error::{Result, Tried as _},
     metrics::Metrics,
-    sites::cluster_uid,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -19,6 +17,10 @@ use p861_crds::{
     common::Quantity,
     platform::site::{Capacity, NodeCounts},
 };
+use p861_runs::{
+    error::{Result, Tried as _},
+    sites::cluster_uid,
+};
 use std::{sync::Arc, time::Duration};
 
 /// How often a site is looked at.
@@ -28,14 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The controller.
 pub struct SiteDriver;
-
-/// Whether a node's Ready condition is True.
-pub fn is_ready(node: &Node) -> bool {
-    node.status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref())
-        .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
-}
 
 struct Observed {
     uid: String,
@@ -65,7 +59,7 @@ impl Drive for SiteDriver {
         let seen = match context.sites.connect(&site).await {
             Ok((client, _)) => match tokio::time::timeout(PATIENCE, observe(&client)).await {
                 Ok(seen) => seen,
-                Err(_) => Err(crate::error::Error::transient("Unreachable", format!("the API server of {name} doesn't answer within {PATIENCE:?}"))),
+                Err(_) => Err(p861_runs::error::Error::transient("Unreachable", format!("the API server of {name} doesn't answer within {PATIENCE:?}"))),
             },
             Err(error) => Err(error),
         };
@@ -79,7 +73,7 @@ impl Drive for SiteDriver {
         }
         status.observed_generation = site.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &verdicts, site.metadata.generation, now);
-        apply_status(context, &Api::all(context.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
+        apply_status(context, &Api::all(context.hub.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
         Ok(if ready { PERIOD } else { PERIOD / 4 })
     }
 }
@@ -99,7 +93,7 @@ fn decide(name: &str, status: &mut SiteStatus, seen: &Result<Observed>) -> Vec<V
     }
     status.cluster_uid = Some(seen.uid.clone());
     status.kubernetes_version = Some(seen.version.clone());
-    let ready = seen.nodes.iter().filter(|node| is_ready(node)).count();
+    let ready = seen.nodes.iter().filter(|node| p861_runs::hub::is_ready(node)).count();
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     status.nodes = Some(NodeCounts { total: count(seen.nodes.len()), ready: count(ready) });
     status.allocatable = Some(allocatable(&seen.nodes));
@@ -123,7 +117,7 @@ fn allocatable(nodes: &[Node]) -> Capacity {
     let sum = |resource: &str| -> i128 {
         let values = nodes
             .iter()
-            .filter(|node| is_ready(node))
+            .filter(|node| p861_runs::hub::is_ready(node))
             .filter_map(|node| node.status.as_ref()?.allocatable.as_ref()?.get(resource).map(|quantity| quantity.0.clone()));
         values.filter_map(|text| quantity::Quantity::parse(&text).ok()).map(|amount| amount.thousandths()).sum()
     };

@@ -9,12 +9,10 @@ use super::{
 use crate::{
     context::Context,
     drive::{Drive, announce, record_unless_changed},
-    error::Result,
     known::Look,
     links::seal_of,
     metrics::Metrics,
     notify::{Letter, deliver},
-    runs::finalizer,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -35,6 +33,7 @@ use p861_crds::{
         ticket::{ClockState, NotificationState, TicketNotification, TicketPhase, TicketType},
     },
 };
+use p861_runs::{error::Result, finalizer};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -114,7 +113,7 @@ impl Drive for TicketDriver {
         let mut status = decision.status;
         status.observed_generation = ticket.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &decision.verdicts, ticket.metadata.generation, now);
-        if !record_unless_changed(&context.client, &context.leadership, ticket.as_ref(), ticket.status.as_ref(), &status).await? {
+        if !record_unless_changed(&context.hub.client, &context.hub.leadership, ticket.as_ref(), ticket.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
         self.forget(&settled);
@@ -122,7 +121,7 @@ impl Drive for TicketDriver {
             self.send(context, &ticket, &status, roster, now);
         }
         for happened in &decision.happened {
-            announce(&context.client, &context.identity, ticket.as_ref(), happened.reason, &happened.note, happened.warning).await;
+            announce(&context.hub.client, &context.hub.identity, ticket.as_ref(), happened.reason, &happened.note, happened.warning).await;
         }
         let phase = status.phase.unwrap_or_default();
         self.tell(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| standing(&ticket, &status)));
@@ -221,9 +220,9 @@ async fn letter(context: &Context, ticket: &MaintenanceTicket, roster: &CalledLe
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
     let zone_name = zone_of(context, &namespace).await.map_err(|error| error.to_string())?;
     let zone = zone(&zone_name).unwrap_or(jiff::tz::TimeZone::UTC);
-    let link = match &context.public_url {
+    let link = match &context.messaging.public_url {
         Some(base) => {
-            let key = context.keys.token().await.map_err(|error| error.to_string())?;
+            let key = context.messaging.keys.token().await.map_err(|error| error.to_string())?;
             seal_of(&key, ticket, &notification.person).map(|seal| format!("{base}/ack/{namespace}/{name}/{}/{seal}", notification.person))
         }
         None => None,
@@ -232,7 +231,7 @@ async fn letter(context: &Context, ticket: &MaintenanceTicket, roster: &CalledLe
     let message = notify::message(&name, &ticket.spec, priority, notification, link.as_deref(), &zone, Timestamp::now());
     let id = format!("{}.{}.{}.{}", ticket.uid().unwrap_or_default(), notification.due_time.0.as_second(), notification.person, notification.channel);
     let letter = Letter { id, person: &notification.person, message: &message, ticket: Some(&name) };
-    deliver(&context.client, &roster.namespace, &roster.spec, &notification.channel, &letter).await
+    deliver(&context.hub.client, &roster.namespace, &roster.spec, &notification.channel, &letter).await
 }
 
 fn standing(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Standing {

@@ -3,7 +3,6 @@
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::Result,
     known::Look,
     metrics::Metrics,
 };
@@ -14,6 +13,7 @@ use p861_core::{
     maintenance::window::{self, Window},
 };
 use p861_crds::{District, MaintenanceWindow, Time, maintenance::window::Freeze};
+use p861_runs::error::Result;
 use std::{sync::Arc, time::Duration};
 
 /// How often a window is looked at, at most: another window's freeze holds for it too.
@@ -59,7 +59,7 @@ impl Drive for WindowDriver {
                 _ => None,
             };
             if let Some(reason) = event {
-                announce(&context.client, &context.identity, object.as_ref(), reason, &verdict.message, false).await;
+                announce(&context.hub.client, &context.hub.identity, object.as_ref(), reason, &verdict.message, false).await;
             }
         }
         Ok(until(next, now).min(PERIOD))
@@ -75,8 +75,8 @@ pub fn until(then: Option<Timestamp>, now: Timestamp) -> Duration {
 /// The windows that hold for a namespace: its own, and those of the operator's.
 pub async fn windows_for(context: &Context, look: Look, namespace: &str) -> Result<Vec<MaintenanceWindow>> {
     let mut windows = look.of::<MaintenanceWindow>(context, namespace).await?;
-    if namespace != context.namespace {
-        windows.extend(look.of::<MaintenanceWindow>(context, &context.namespace).await?);
+    if namespace != context.hub.namespace {
+        windows.extend(look.of::<MaintenanceWindow>(context, &context.hub.namespace).await?);
     }
     Ok(windows)
 }

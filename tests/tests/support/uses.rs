@@ -1,4 +1,4 @@
-//! What the operator's source asks of API servers: every call of every `Api<Kind>`, read from `operator/src`, as the right that it needs.
+//! What the operator's source asks of API servers: every call of every `Api<Kind>`, read from `operator/src` and `operator/runs/src`, as the right that it needs.
 //!
 //! A call that this can't make out is an error, not a gap: whoever writes one in another form teaches it here.
 
@@ -58,7 +58,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
     }
     let one = match bare {
         // A run's finalizer.
-        "K" if file.starts_with("runs/") => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
+        "K" if file == "finalizer.rs" => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
         "K" | "Kind" => return ours(),
         "DynamicObject" if file == "drive.rs" => return ours(),
         "DynamicObject" if file.starts_with("movers/") => "*",
@@ -68,7 +68,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         }
         "DynamicObject" => {
             let named = around.iter().map(|text| by_name(text)).find(|named| !named.is_empty());
-            return named.unwrap_or_else(|| panic!("operator/src/{file}: which resource is this DynamicObject?"));
+            return named.unwrap_or_else(|| panic!("{file}: which resource is this DynamicObject?"));
         }
         // Who asks about himself needs no right.
         "SelfSubjectReview" => return Vec::new(),
@@ -93,7 +93,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         "Deployment" => "deployments.apps",
         "StatefulSet" => "statefulsets.apps",
         "DaemonSet" => "daemonsets.apps",
-        other => panic!("operator/src/{file}: which resource is {other} ({kind})?"),
+        other => panic!("{file}: which resource is {other} ({kind})?"),
     };
     vec![one.to_owned()]
 }
@@ -130,18 +130,18 @@ fn verbs(method: &str, arguments: &str, before: &str, place: &str) -> Vec<(&'sta
 
 /// Who calls: by the client that the Api is made with, else by file and function.
 fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
-    if made_with.contains("context.client") || made_with.contains("self.hub") {
+    if made_with.contains("hub.client") || made_with.contains("self.hub") {
         return vec![Actor::Hub];
     }
     match (file, function) {
         ("leader.rs", _) => vec![Actor::Lease],
-        ("drive.rs" | "main.rs" | "controllers/mod.rs" | "movers/mod.rs" | "runs/journal.rs" | "runs/finalizer.rs", _) => vec![Actor::Hub],
+        ("drive.rs" | "main.rs" | "controllers/mod.rs" | "hub.rs" | "repository.rs" | "secrets.rs" | "journal.rs" | "finalizer.rs", _) => vec![Actor::Hub],
         ("alerts.rs" | "links.rs" | "notify.rs" | "controllers/window.rs" | "controllers/platform/history.rs", _) => vec![Actor::Hub],
         // People get their roles on the hub and on the sites alike.
         ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
         ("movers/save.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
         ("movers/restore.rs", _) => vec![Actor::Restore],
-        (mover, _) if mover.starts_with("movers/") => panic!("operator/src/{mover}: whose rights are these?"),
+        (mover, _) if mover.starts_with("movers/") => panic!("{mover}: whose rights are these?"),
         ("effects/component.rs", "read" | "keep" | "files") => vec![Actor::Hub],
         ("effects/component.rs", "write") => vec![Actor::Installer],
         ("effects/backup.rs" | "alertmanager.rs", _) => vec![Actor::Hub],
@@ -189,7 +189,7 @@ impl Source {
                 return &self.text[open + 1..open + offset];
             }
         }
-        panic!("operator/src/{}:{}: a bracket is not closed", self.file, self.line(open))
+        panic!("{}:{}: a bracket is not closed", self.file, self.line(open))
     }
 
     /// What a call needs whose bracket opens there.
@@ -207,7 +207,7 @@ fn calls<'a>(text: &'a str, variable: &str) -> Vec<(&'a str, usize)> {
 
 fn sources() -> Vec<Source> {
     fn walk(folder: &Path, base: &Path, heads: &Regex, found: &mut Vec<Source>) {
-        for entry in std::fs::read_dir(folder).expect("operator/src") {
+        for entry in std::fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 walk(&path, base, heads, found);
@@ -219,10 +219,11 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    let base = root().join("operator/src");
     let heads = Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))?\s+)?(?:async\s+)?fn\s+(\w+)").expect("a pattern");
     let mut found = Vec::new();
-    walk(&base, &base, &heads, &mut found);
+    for base in ["operator/src", "operator/runs/src"].map(|base| root().join(base)) {
+        walk(&base, &base, &heads, &mut found);
+    }
     found
 }
 
@@ -264,7 +265,7 @@ pub fn uses() -> Uses {
             for actor in actors(file, function, made_with) {
                 for resource in resources(kind, file, &[made_with, &text[start..end], text]) {
                     for (verb, sub) in needed {
-                        add(actor, verb, &format!("{resource}{sub}"), format!("operator/src/{file}:{}", source.line(at)));
+                        add(actor, verb, &format!("{resource}{sub}"), format!("{file}:{}", source.line(at)));
                     }
                 }
             }
@@ -293,7 +294,7 @@ pub fn uses() -> Uses {
                 note(&kind, from + open, made_with, &source.needed(method, from + open));
             }
             for call in pattern(&format!(r"\b(\w+)\((?:\w+, )?&{name}\s*[,)]")).captures_iter(&text[from..end]) {
-                let needed = given.get(&call[1]).unwrap_or_else(|| panic!("operator/src/{file}: what does {} do with an Api?", &call[1]));
+                let needed = given.get(&call[1]).unwrap_or_else(|| panic!("{file}: what does {} do with an Api?", &call[1]));
                 note(&kind, from + call.get(0).expect("all").start(), made_with, needed);
             }
         }
@@ -308,11 +309,11 @@ pub fn uses() -> Uses {
             let after = open + made_with.len() + 2;
             understood.insert(start);
             if let Some(to) = lent.captures(&text[..start]) {
-                let needed = given.get(&to[1]).unwrap_or_else(|| panic!("operator/src/{file}: what does {} do with an Api?", &to[1]));
+                let needed = given.get(&to[1]).unwrap_or_else(|| panic!("{file}: what does {} do with an Api?", &to[1]));
                 note(&found[1], start, made_with, needed);
                 continue;
             }
-            let call = method.captures(&text[after..]).unwrap_or_else(|| panic!("operator/src/{file}:{}: what is done with this Api?", source.line(start)));
+            let call = method.captures(&text[after..]).unwrap_or_else(|| panic!("{file}:{}: what is done with this Api?", source.line(start)));
             note(&found[1], start, made_with, &source.needed(&call[1], after + call.get(0).expect("all").end() - 1));
         }
         for (name, kind) in &makers {
@@ -328,11 +329,7 @@ pub fn uses() -> Uses {
         for found in constructor.find_iter(text) {
             let function = source.function(found.start()).0;
             let handed = text[..found.start()].ends_with("apply_status(context, &") || function == "api_of" || makers.iter().any(|(name, _)| name == function);
-            assert!(
-                handed || understood.contains(&found.start()),
-                "operator/src/{file}:{}: an Api that this test does not understand",
-                source.line(found.start())
-            );
+            assert!(handed || understood.contains(&found.start()), "{file}:{}: an Api that this test does not understand", source.line(found.start()));
         }
     }
     without_api(&sources, &mut add);
@@ -352,7 +349,7 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
             let pattern = Regex::new(&words.split(' ').map(regex::escape).collect::<Vec<_>>().join(r"\s*")).expect("a pattern");
             for at in pattern.find_iter(&source.text).map(|found| found.start()) {
                 *counted.entry(words.to_owned()).or_insert(0_usize) += 1;
-                perform(format!("operator/src/{}:{}", source.file, source.line(at)));
+                perform(format!("{}:{}", source.file, source.line(at)));
             }
         };
         each("Controller::new(Api::<DeserializeGuard<D::Kind>>::all", &mut |place| {
@@ -372,7 +369,7 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
         // Roles and RoleBindings are among what is restored.
         each("pub async fn restore(", &mut |place| all(Actor::Restore, &["escalate", "bind"], "*", &place));
         for other in [".request(", ".request_status(", ".request_stream(", "watcher(", "metadata_watcher(", "reflector("] {
-            assert!(!source.text.contains(other), "operator/src/{}: {other} goes past this test: teach it which right that needs", source.file);
+            assert!(!source.text.contains(other), "{}: {other} goes past this test: teach it which right that needs", source.file);
         }
     }
     for (words, times) in [

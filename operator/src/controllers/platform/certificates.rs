@@ -1,13 +1,11 @@
 //! When certificates end: those of gateways and ingresses, out of their TLS Secrets, and the API server's own, as it shows it. Only the public half is looked at.
 
-use crate::{
-    context::Context,
-    error::{Error, Result},
-};
+use crate::context::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use p861_core::platform::{certificate, facts::CertificateFacts};
+use p861_runs::error::{Error, Result};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},

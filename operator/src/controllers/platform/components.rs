@@ -2,18 +2,18 @@
 //! install another version is the work of a ticket.
 
 use super::inventory::resource;
-use crate::{
-    context::Context,
-    effects::component::{installed, keep},
-    error::{Error, Result, Tried as _},
-    sites::pods,
-};
+use crate::context::Context;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
 use p861_core::platform::{bundle, facts::ComponentFacts};
 use p861_crds::{
     District,
     names::COMPONENT_VERSION_ANNOTATION,
     platform::platform::{Component, NamespacedReference},
+};
+use p861_runs::{
+    effects::component::{installed, keep},
+    error::{Error, Result, Tried as _},
+    sites::pods,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -46,13 +46,13 @@ pub async fn see(context: &Context, district: &District, client: &Client, site: 
 async fn from_bundle(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<(Option<ComponentFacts>, String)> {
     let namespace = district.hub_namespace();
     // What can't be put right is said; it is seen all the same.
-    let kept = match keep(context, namespace, &district.name_any(), client, site, &component.name).await {
+    let kept = match keep(&context.runs, namespace, &district.name_any(), client, site, &component.name).await {
         Err(Error::LeaseLost) => return Err(Error::LeaseLost),
         Err(error) => Some(format!("what was changed could not be put back: {error}")),
         Ok(stubborn) if stubborn.is_empty() => None,
         Ok(stubborn) => Some(format!("another hand changes it again and again: {}", stubborn.join(", "))),
     };
-    let record = installed(&context.client, namespace, &component.name, site).await?;
+    let record = installed(&context.hub.client, namespace, &component.name, site).await?;
     let workloads = bundle::workloads(&record.objects);
     let first = workloads.first().and_then(|workload| workload.namespace.clone()).unwrap_or_default();
     if record.version.is_empty() {

@@ -1,9 +1,6 @@
 //! What was used, day by day, in a ConfigMap that the Platform owns: a forecast has nothing else to stand on.
 
-use crate::{
-    context::Context,
-    error::{Error, Result, Tried as _},
-};
+use crate::context::Context;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Resource as _, ResourceExt as _,
@@ -14,6 +11,7 @@ use p861_crds::{
     Platform,
     names::{FIELD_MANAGER, PLATFORM_LABEL},
 };
+use p861_runs::error::{Error, Result, Tried as _};
 use serde_json::json;
 
 /// The key of the records.
@@ -24,7 +22,7 @@ fn name_of(platform: &Platform) -> String {
 }
 
 fn maps(context: &Context, platform: &Platform) -> Api<ConfigMap> {
-    Api::namespaced(context.client.clone(), &platform.namespace().unwrap_or_default())
+    Api::namespaced(context.hub.client.clone(), &platform.namespace().unwrap_or_default())
 }
 
 /// The records. What can't be read is not thrown away: an error says which object to look at.
@@ -42,7 +40,7 @@ pub async fn record(context: &Context, platform: &Platform, history: &[Sample], 
     let Some(all) = extend(history, next) else { return Ok(()) };
     let name = name_of(platform);
     let text = serde_json::to_string(&all).map_err(|error| Error::Internal(error.to_string()))?;
-    context.leadership.ensure()?;
+    context.hub.leadership.ensure()?;
     let maps = maps(context, platform);
     // One that is there already, put back by a person perhaps, is only added to: to become its owner later is refused by some clusters.
     if !history.is_empty() {

@@ -1,10 +1,5 @@
 //! What a site has, read once a minute for all districts on it: nodes and pods are many, and no district's own.
 
-use crate::{
-    controllers::site::is_ready,
-    error::{Result, Tried as _},
-    sites::everything,
-};
 use k8s_openapi::{
     api::{
         admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -22,6 +17,11 @@ use kube::{
 use p861_core::platform::{
     facts::{Amounts, NodeFacts},
     quota,
+};
+use p861_runs::{
+    error::{Result, Tried as _},
+    hub::is_ready,
+    sites::everything,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +55,7 @@ pub fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiReso
 pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Vec<DynamicObject>>> {
     match Api::<DynamicObject>::all_with(client.clone(), resource).list(&ListParams::default()).await {
         Ok(list) => Ok(Some(list.items)),
-        Err(error) if crate::error::is_not_found(&error) => Ok(None),
+        Err(error) if p861_runs::error::is_not_found(&error) => Ok(None),
         Err(error) => Err(error).tried(|| format!("list {}", resource.plural)),
     }
 }

@@ -2,11 +2,7 @@
 //! never touched.
 
 use super::inventory::resource;
-use crate::{
-    context::Context,
-    controllers::is_allotted,
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
-};
+use crate::{context::Context, controllers::is_allotted};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -20,6 +16,7 @@ use p861_crds::{
     District,
     names::{DRILL_LABEL, PLATFORM_LABEL, PLATFORM_MANAGER},
 };
+use p861_runs::error::{Error, Result, Tried as _, is_conflict, is_not_found};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -100,7 +97,7 @@ impl Keeper<'_> {
             None => api.get_opt(name).await.tried(what)?,
         };
         let Some(mut there) = there else {
-            self.context.leadership.ensure()?;
+            self.context.hub.leadership.ensure()?;
             let object: DynamicObject = serde_json::from_value(document.object.clone()).map_err(internal)?;
             return match api.create(&PostParams::default(), &object).await {
                 // Somebody was quicker: the next pass sees what it is.
@@ -126,7 +123,7 @@ impl Keeper<'_> {
         if as_wanted && labelled {
             return Ok(());
         }
-        self.context.leadership.ensure()?;
+        self.context.hub.leadership.ensure()?;
         for field in ["spec", "value", "description"] {
             if let Some(value) = document.object.get(field) {
                 there.data[field] = value.clone();
@@ -153,7 +150,7 @@ impl Keeper<'_> {
         if !namespace.is_empty() && (in_copy || !is_allotted(self.district, namespace)) {
             return Ok(());
         }
-        self.context.leadership.ensure()?;
+        self.context.hub.leadership.ensure()?;
         let only_this = DeleteParams { preconditions: Some(kube::api::Preconditions { uid: object.uid(), resource_version: None }), ..DeleteParams::default() };
         match self.api(resource, namespace).delete(name, &only_this).await {
             Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(()),
@@ -164,7 +161,7 @@ impl Keeper<'_> {
     }
 
     fn corrected(&self, kind: &str) {
-        self.context.metrics.platform_corrections.with_label_values(&[self.district.hub_namespace(), self.site, kind]).inc();
+        self.context.runs.metrics.platform_corrections.with_label_values(&[self.district.hub_namespace(), self.site, kind]).inc();
     }
 
     /// Labels of namespaces. Ours alone are written, and taken back from namespaces that are no application's any more.
@@ -179,7 +176,7 @@ impl Keeper<'_> {
             if labels.into_iter().flatten().all(|(label, value)| before.and_then(|before| before.get(label)).map(String::as_str) == value.as_str()) {
                 continue;
             }
-            self.context.leadership.ensure()?;
+            self.context.hub.leadership.ensure()?;
             match api.patch(&name, &parameters, &Patch::Apply(&document.object)).await.tried(|| format!("label namespace {name} on {}", self.site)) {
                 Ok(_) if before.is_some_and(|before| before.contains_key(PLATFORM_LABEL)) => self.corrected("Namespace"),
                 Ok(_) => {}
@@ -191,7 +188,7 @@ impl Keeper<'_> {
             if !ours || wanted.iter().any(|document| key(&document.object).1 == *name) || !is_allotted(self.district, name) {
                 continue;
             }
-            self.context.leadership.ensure()?;
+            self.context.hub.leadership.ensure()?;
             let released = p861_core::platform::desired::released_namespace(name);
             api.patch(name, &parameters, &Patch::Apply(released)).await.tried(|| format!("take the labels of namespace {name} on {} back", self.site))?;
         }

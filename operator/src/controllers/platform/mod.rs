@@ -18,7 +18,6 @@ use super::{known_district, refuse_foreign_namespaces};
 use crate::{
     context::Context,
     drive::{Drive, announce, record},
-    error::{Error, Result, Tried as _},
     metrics::Metrics,
 };
 use inventory::Inventory;
@@ -38,6 +37,7 @@ use p861_crds::{
     Application, BackupRepository, District, Platform, PlatformProfile, PlatformProfileSpec,
     platform::{profile::Layer, status::State},
 };
+use p861_runs::error::{Error, Result, Tried as _};
 use probes::Probes;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -114,7 +114,7 @@ impl Drive for PlatformDriver {
         for verdict in verdicts.iter().filter(|verdict| verdict.kind == "Ready") {
             let known = before.iter().find(|condition| condition.type_ == "Ready");
             if known.is_none_or(|known| known.reason != verdict.reason) {
-                announce(&context.client, &context.identity, platform.as_ref(), &verdict.reason, &verdict.message, !verdict.holds()).await;
+                announce(&context.hub.client, &context.hub.identity, platform.as_ref(), &verdict.reason, &verdict.message, !verdict.holds()).await;
             }
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, platform.metadata.generation, now);
@@ -218,7 +218,7 @@ fn application_facts(application: &Application) -> ApplicationFacts {
 
 async fn profile_of(context: &Context, district: &District) -> Result<Option<PlatformProfileSpec>> {
     let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
-    let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.client.clone());
+    let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.hub.client.clone());
     let found = profiles.get_opt(&reference.name).await.tried(|| format!("read profile {}", reference.name))?;
     Ok(found.and_then(|guard| guard.0.ok()).map(|profile| profile.spec))
 }

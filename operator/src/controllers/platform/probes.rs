@@ -2,9 +2,7 @@
 
 use crate::{
     context::Context,
-    error::{Error, Result, Tried as _},
     prober::{Connected, PATIENCE, connect},
-    sites::pods,
 };
 use futures::{
     FutureExt as _, StreamExt as _,
@@ -15,6 +13,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::{platform::facts::ProbeFacts, time::parse_duration};
 use p861_crds::{Platform, PlatformSpec, Site, platform::platform::Probe};
+use p861_runs::{
+    error::{Error, Result, Tried as _},
+    sites::pods,
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
@@ -79,7 +81,7 @@ where
 /// The probes that are due, by the site where they begin.
 async fn due(context: &Context, probes: &Probes) -> BTreeMap<String, Vec<(String, Probe)>> {
     let mut by_site: BTreeMap<String, Vec<(String, Probe)>> = BTreeMap::new();
-    if !context.leadership.holds() {
+    if !context.hub.leadership.holds() {
         return by_site;
     }
     let all = context.known.pick(None, |platform: &Platform| {
@@ -114,7 +116,7 @@ async fn try_from_there(context: &Context, probe: &Probe) -> Result<Connected> {
     if context.known.pick(None, stands).await?.contains(&true) {
         return Ok(connect(host, port).await);
     }
-    connect_there(&context.sites.client(site).await?, &context.namespace, host, port).await
+    connect_there(&context.sites.client(site).await?, &context.hub.namespace, host, port).await
 }
 
 /// A probe with all that it tries: one that is changed is another.

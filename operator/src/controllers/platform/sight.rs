@@ -8,10 +8,7 @@ use super::{
     probes::Probes,
     quotas,
 };
-use crate::{
-    context::Context,
-    error::{Result, Tried as _},
-};
+use crate::context::Context;
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
 use p861_core::platform::{
@@ -19,6 +16,7 @@ use p861_core::platform::{
     facts::{ComponentFacts, GatewayFacts, Sight},
 };
 use p861_crds::{District, Platform};
+use p861_runs::error::{Result, Tried as _};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +46,7 @@ impl Look<'_> {
         let (spec, inventory) = (&self.platform.spec, self.inventory);
         let keeper = Keeper { context: self.context, client: self.client, site: self.site, district: self.district };
         let district = self.district.name_any();
-        let owner = Owner { district: &district, site: self.site, image: &self.context.image };
+        let owner = Owner { district: &district, site: self.site, image: &self.context.runs.movers.image };
         // A namespace of an application need not be on every site: on a standby it comes with a recovery.
         let here: Vec<Place> = places.iter().filter(|place| inventory.namespaces.contains_key(&place.namespace)).cloned().collect();
         let there = keeper.quotas().await?;

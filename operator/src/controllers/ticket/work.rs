@@ -1,12 +1,7 @@
 //! A change's steps: compiled while they wait, begun when the ticket says so, carried on until they have ended, whatever becomes of the ticket.
 
 use super::super::{active_site, backup, is_allotted, named};
-use crate::{
-    context::Context,
-    effects::{self, silence},
-    error::{Category, Error, Result},
-    runs::{self, JournalStore, Pass, RunIdentity, finalizer},
-};
+use crate::context::Context;
 use jiff::SignedDuration;
 use kube::{Resource as _, ResourceExt};
 use p861_core::{
@@ -26,6 +21,12 @@ use p861_crds::{
         district::{DistrictSite, SiteRole},
         platform::{Bundle as Source, Component},
     },
+};
+use p861_runs::{
+    self as runs, JournalStore, Pass, RunIdentity,
+    effects::{self, silence},
+    error::{Category, Error, Result},
+    finalizer,
 };
 use std::time::Duration;
 
@@ -66,17 +67,17 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
     }
     // What has ended is only told again: it is held no more, and not counted twice.
     let over = status.work_phase.is_some_and(RunPhase::is_end);
-    finalizer::hold(context, ticket, !over).await?;
+    finalizer::hold(&context.hub, ticket, !over).await?;
     let (name, namespace, uid) = (ticket.name_any(), ticket.namespace().unwrap_or_default(), ticket.uid().unwrap_or_default());
     let owner = ticket.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the ticket has no UID".into()))?;
     // A ticket that is reopened and started again has another journal.
     let life = began.as_second();
     let run =
         RunIdentity { kind: "MaintenanceTicket", namespace: namespace.clone(), name: name.clone(), uid: format!("{uid}-{life}"), repository: String::new() };
-    let store = JournalStore::ConfigMap { client: context.client.clone(), namespace, name: format!("{name}-journal-{life}"), owner };
+    let store = JournalStore::ConfigMap { client: context.hub.client.clone(), namespace, name: format!("{name}-journal-{life}"), owner };
     let actions = finalizer::actions(ticket, &said(ticket, status));
     let known = status.journal.is_some();
-    let pass = runs::pass(context, &run, &store, &actions, async || {
+    let pass = runs::pass(&context.runs, &run, &store, &actions, async || {
         if known {
             let message = format!("the journal of ticket {name} is gone: what was done can't be known. Look at what its steps touch, and mend it by hand");
             return Err(Error::invalid("JournalMissing", message));
@@ -87,7 +88,7 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
     let pass = match pass {
         Ok(pass) => pass,
         Err(error) if error.category() == Category::Invalid => {
-            finalizer::hold(context, ticket, false).await?;
+            finalizer::hold(&context.hub, ticket, false).await?;
             (status.work_phase, status.current_steps, status.silences) = (Some(RunPhase::Refused), Vec::new(), Vec::new());
             return Ok(refused(error.reason(), error.to_string()));
         }
@@ -103,10 +104,10 @@ pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change
     let quiet: Vec<silence::Made> =
         done(&pass, |action| if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None });
     let ended = view.phase.is_end();
-    status.silences = if ended || view.phase == RunPhase::CleaningUp { Vec::new() } else { silence::extend(context, &quiet, &status.silences).await };
+    status.silences = if ended || view.phase == RunPhase::CleaningUp { Vec::new() } else { silence::extend(&context.runs, &quiet, &status.silences).await };
     let work = Work { run: Some(work::standing(&pass.summary)), ..begun };
     if over {
-        runs::forget(context, &run);
+        runs::forget(&context.runs, &run);
     }
     Ok(Looked { work, run: (!over).then_some((run, pass)) })
 }
@@ -133,7 +134,7 @@ pub async fn told(context: &Context, ticket: &MaintenanceTicket, run: &RunIdenti
     backup::tell(context, ticket, pass).await;
     if pass.summary.phase.is_end() {
         backup::ended(context, run, pass);
-        finalizer::hold(context, ticket, false).await?;
+        finalizer::hold(&context.hub, ticket, false).await?;
         return Ok(None);
     }
     Ok(Some(backup::next_look(pass)))
@@ -161,7 +162,7 @@ async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change)
         |what: &str| Error::invalid("DistrictMissing", format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
     let mut applications = Vec::new();
     for reference in &ticket.spec.affects.application_refs {
-        let found: Application = named(&context.client, &namespace, &reference.name).await?;
+        let found: Application = named(&context.hub.client, &namespace, &reference.name).await?;
         let home = district.as_ref().ok_or_else(|| of_district("the change affects applications"))?;
         let last_backup = last_backup(context, &namespace, &reference.name).await?;
         applications.push((found, active_site(home)?, last_backup));
@@ -218,7 +219,7 @@ async fn last_backup(context: &Context, namespace: &str, application: &str) -> R
 /// A component as the Platform declares it, where its manifests are, its manifests, and the sites that it goes to, the primary last.
 async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<(Component, Source, Bundle, Vec<String>)> {
     let (namespace, name) = (district.hub_namespace(), &upgrade.component);
-    let platform: Platform = named(&context.client, &namespace, &district.name_any()).await?;
+    let platform: Platform = named(&context.hub.client, &namespace, &district.name_any()).await?;
     let declared = platform.spec.base_software.components.into_iter().find(|component| component.name == *name);
     let declared = declared.ok_or_else(|| {
         Error::invalid("ComponentMissing", format!("Platform {} declares no component {name}: add it to spec.baseSoftware.components", district.name_any()))
@@ -226,7 +227,7 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
     let Some(source) = declared.bundle.clone() else {
         return Err(Error::invalid("BundleUnsupported", format!("component {name} has no bundle: what a HelmRelease installs is upgraded there")));
     };
-    let bundle = effects::component::bundle_of(context, &namespace, &source, |space| is_allotted(district, space)).await?;
+    let bundle = effects::component::bundle_of(&context.runs, &namespace, &source, |space| is_allotted(district, space)).await?;
     let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();
     sites.sort_by_key(|site| site.role == SiteRole::Primary);
     let sites = sites.into_iter().map(|site| site.site_ref.name.clone()).collect();

@@ -5,13 +5,13 @@
 
 use super::{Effect, Situation, start};
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
     movers::{
         Outcome,
         child::{self, Order, Standing},
-        repository_secret,
     },
+    repository::repository_secret,
 };
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -50,11 +50,11 @@ pub fn run_name(uid: &str) -> String {
 }
 
 /// Starts the mover, or looks at it.
-pub async fn perform(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<Effect> {
+pub async fn perform(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<Effect> {
     let client = context.sites.client(place.site).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
-    if let Some(standing) = context.children.standing(&name)? {
+    if let Some(standing) = context.movers.children.standing(&name)? {
         return Ok(of_child(&name, standing));
     }
     if !has_kubelet(&client, place.site).await? {
@@ -107,16 +107,16 @@ async fn has_kubelet(client: &Client, site: &str) -> Result<bool> {
     Ok(!nodes.list_metadata(&ListParams::default().limit(1)).await.tried(|| format!("look for nodes of {site}"))?.items.is_empty())
 }
 
-async fn start_child(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<Effect> {
+async fn start_child(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<Effect> {
     if let Some(claim) = place.claim {
         return Err(Error::invalid(
             "NoNode",
             format!("claim {claim} of {}: {} has no node, and only a pod on a node can mount it", place.namespace, place.site),
         ));
     }
-    let access = repository_secret(context, &situation.run.namespace, &situation.run.repository).await?;
+    let access = repository_secret(&context.hub, &situation.run.namespace, &situation.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
-    context.children.start(&situation.run.uid, name, &Order { environment: environment(situation, task)?, access, kubeconfig })?;
+    context.movers.children.start(&situation.run.uid, name, &Order { environment: environment(situation, task)?, access, kubeconfig })?;
     Ok(Effect::Running(json!({"message": "its mover starts"})))
 }
 
@@ -187,11 +187,11 @@ async fn node_of_claim(client: &Client, place: &Place<'_>) -> Result<Option<Stri
 }
 
 /// Makes what the mover needs: rights first, so that it never runs without them.
-async fn prepare(context: &Context, client: &Client, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<()> {
+async fn prepare(context: &RunContext, client: &Client, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<()> {
     let name = run_name(&situation.run.uid);
     let labels = json!({RUN_LABEL: situation.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
     let force = PatchParams::apply(FIELD_MANAGER).force();
-    let secret = repository_secret(context, &situation.run.namespace, &situation.run.repository).await?;
+    let secret = repository_secret(&context.hub, &situation.run.namespace, &situation.run.repository).await?;
     let document = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "type": "Opaque", "stringData": {"repository.json": secret}});
     let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace);
     secrets.patch(&name, &force, &Patch::Apply(document)).await.tried(|| format!("give the mover its Secret in {} on {}", place.namespace, place.site))?;
@@ -218,7 +218,7 @@ async fn prepare(context: &Context, client: &Client, situation: &Situation<'_>, 
     Ok(())
 }
 
-fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
+fn job(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
     let run = situation.run;
     let told: Vec<Value> = environment(situation, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. });
@@ -251,7 +251,7 @@ fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &M
                     "enableServiceLinks": false, "terminationGracePeriodSeconds": 5,
                     "affinity": affinity, "volumes": volumes,
                     "containers": [{
-                        "name": "mover", "image": context.image, "imagePullPolicy": context.image_pull_policy, "args": ["mover"],
+                        "name": "mover", "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
                         "env": told,
                         "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
                         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MEMORY_LIMIT}},
@@ -265,10 +265,10 @@ fn job(context: &Context, situation: &Situation<'_>, place: &Place<'_>, task: &M
 }
 
 /// Deletes the attempt's Job and waits until its pods are gone: only then has it certainly stopped.
-pub async fn cancel(context: &Context, situation: &Situation<'_>, site: &str, namespace: &str) -> Result<Effect> {
+pub async fn cancel(context: &RunContext, situation: &Situation<'_>, site: &str, namespace: &str) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
-    context.children.stop(&name).await?;
+    context.movers.children.stop(&name).await?;
     delete_job(&client, namespace, &name).await?;
     let pods: Api<Pod> = Api::namespaced(client, namespace);
     let list = pods
@@ -295,12 +295,12 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
 }
 
 /// Removes everything that the run's movers were given, and waits until it is gone.
-pub async fn remove(context: &Context, situation: &Situation<'_>, site: &str, namespaces: &[String]) -> Result<Effect> {
+pub async fn remove(context: &RunContext, situation: &Situation<'_>, site: &str, namespaces: &[String]) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let name = run_name(&situation.run.uid);
     let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", situation.run.uid));
-    for child in context.children.of_run(&situation.run.uid) {
-        context.children.stop(&child).await?;
+    for child in context.movers.children.of_run(&situation.run.uid) {
+        context.movers.children.stop(&child).await?;
     }
     let mut left = 0;
     for namespace in namespaces {

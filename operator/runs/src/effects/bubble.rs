@@ -2,7 +2,7 @@
 
 use super::{Effect, Situation, mover::LABEL_VALUE_MOVER};
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Error, Result, Tried as _},
 };
 use k8s_openapi::api::{
@@ -18,7 +18,7 @@ use p861_crds::names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, R
 use serde_json::{Value, json};
 
 /// Makes the namespaces and closes them, before anything is put in.
-pub async fn make(context: &Context, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
+pub async fn make(context: &RunContext, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let dns = resolver(&client).await?;
@@ -101,7 +101,7 @@ where
 }
 
 /// Removes the namespaces and waits until they, and the volumes that were bound in them, are gone.
-pub async fn remove(context: &Context, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
+pub async fn remove(context: &RunContext, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ours = format!("{RUN_LABEL}={}", situation.run.uid);

@@ -1,7 +1,7 @@
 //! Bundles that are kept in a registry, by the digest of their manifest: what was agreed to can't be exchanged there.
 
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Category, Error, Result},
     secrets,
 };
@@ -51,14 +51,14 @@ type Key = (String, OciBundle);
 
 /// Bundles that were read. What has a digest never changes, so that a waiting change doesn't ask the registry again and again.
 #[derive(Clone, Default)]
-pub struct Registry {
+pub struct BundleCache {
     kept: Arc<Mutex<HashMap<Key, Arc<Files>>>>,
     away: Arc<Mutex<HashMap<Key, (Instant, &'static str, String)>>>,
 }
 
-impl Registry {
+impl BundleCache {
     /// The manifests of an image.
-    pub async fn files(&self, context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Files> {
+    pub async fn files(&self, context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Files> {
         let key = (namespace.to_owned(), bundle.clone());
         let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(files) = known {
@@ -92,7 +92,7 @@ fn remember<T>(kept: &Mutex<HashMap<Key, T>>, key: Key, value: T) {
     kept.insert(key, value);
 }
 
-async fn read(context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Files> {
+async fn read(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Files> {
     let named = format!("{}@{}", bundle.image, bundle.digest);
     let image: Reference =
         named.parse().map_err(|error| Error::invalid("BundleRefused", format!("bundle {named}: {error}: write registry/path, without tag")))?;
@@ -104,10 +104,10 @@ async fn read(context: &Context, namespace: &str, bundle: &OciBundle) -> Result<
     image::files(&layers).map_err(|error| refused(&image, &error))
 }
 
-async fn client(context: &Context, namespace: &str, bundle: &OciBundle) -> Result<Client> {
+async fn client(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Client> {
     let mut config = ClientConfig { connect_timeout: Some(CONNECTS), read_timeout: Some(ARRIVES), platform_resolver: None, ..ClientConfig::default() };
     if let Some(secret) = &bundle.ca_secret_ref {
-        let pem = secrets::read(context, namespace, &secret.name, &["ca.crt"]).await?.remove(0);
+        let pem = secrets::read(&context.hub, namespace, &secret.name, &["ca.crt"]).await?.remove(0);
         config.extra_root_certificates = vec![Certificate { encoding: CertificateEncoding::Pem, data: pem.into_bytes() }];
     }
     Client::try_from(config).map_err(|error| Error::invalid("EndpointInvalid", format!("bundle {}: no connection can be made: {error}", bundle.image)))
@@ -138,9 +138,9 @@ impl DockerAuth {
     }
 }
 
-async fn identity(context: &Context, namespace: &str, bundle: &OciBundle, registry: &str) -> Result<RegistryAuth> {
+async fn identity(context: &RunContext, namespace: &str, bundle: &OciBundle, registry: &str) -> Result<RegistryAuth> {
     let Some(secret) = &bundle.pull_secret_ref else { return Ok(RegistryAuth::Anonymous) };
-    let text = secrets::read(context, namespace, &secret.name, &[".dockerconfigjson"]).await?.remove(0);
+    let text = secrets::read(&context.hub, namespace, &secret.name, &[".dockerconfigjson"]).await?.remove(0);
     who(&text, registry).ok_or_else(|| {
         let make = format!("kubectl create secret docker-registry {} --docker-server={registry} …", secret.name);
         Error::invalid("SecretMissing", format!("Secret {namespace}/{} says nothing of registry {registry}: {make}", secret.name))

@@ -8,13 +8,13 @@ mod registry;
 mod rights;
 
 pub use drift::keep;
-pub use registry::Registry;
+pub use registry::BundleCache;
 
 use super::{Effect, Situation};
 use crate::{
-    context::Context,
-    controllers::{district_of, is_allotted},
+    context::RunContext,
     error::{Error, Result, Tried as _, is_not_found},
+    hub::{district_of, is_allotted},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -57,14 +57,14 @@ pub struct Installed {
 
 /// Who writes a component on a site, one after the other: a step of a change, or whoever sets right what has drifted.
 #[derive(Clone, Default)]
-pub struct Installing {
+pub struct ComponentLocks {
     turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     corrections: Arc<Mutex<HashMap<String, Correction>>>,
     /// Components on sites where the right to write is known to be nobody's.
     without_right: Arc<Mutex<HashSet<String>>>,
 }
 
-impl Installing {
+impl ComponentLocks {
     /// Waits for its turn, and has it until the guard is dropped.
     async fn turn(&self, record: &str) -> tokio::sync::OwnedMutexGuard<()> {
         let place = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(record.to_owned()).or_default().clone();
@@ -135,10 +135,10 @@ pub struct Wanted<'a> {
 }
 
 /// Installs it. What was there before is kept first.
-pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, wanted: &Wanted<'_>) -> Result<Effect> {
+pub async fn install(context: &RunContext, situation: &Situation<'_>, site: &str, wanted: &Wanted<'_>) -> Result<Effect> {
     let namespace = &situation.run.namespace;
-    let record = Record::of(&context.client, namespace, wanted.component, site);
-    let _turn = context.installing.turn(&record.name).await;
+    let record = Record::of(&context.hub.client, namespace, wanted.component, site);
+    let _turn = context.components.locks.turn(&record.name).await;
     let now = record.read("now").await?;
     let same = now.version == wanted.version && now.digest == wanted.digest;
     if same && now.complete {
@@ -147,7 +147,7 @@ pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, w
     let target = if same {
         now
     } else {
-        let district = district_of(&context.client, namespace).await?;
+        let district = district_of(&context.hub.client, namespace).await?;
         let files = files(context, namespace, wanted.bundle).await?;
         let read = bundle::read(&files, |space| is_allotted(&district, space));
         let read = read.map_err(|error| Error::invalid("BundleRefused", format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
@@ -165,18 +165,18 @@ pub async fn install(context: &Context, situation: &Situation<'_>, site: &str, w
 }
 
 /// The end of a change: takes back the right to write, wherever it was left. Whoever is just putting something right keeps his until he has done so.
-pub async fn end(context: &Context, situation: &Situation<'_>, site: &str, component: &str) -> Result<Effect> {
-    let record = Record::of(&context.client, &situation.run.namespace, component, site);
-    let _turn = context.installing.turn(&record.name).await;
+pub async fn end(context: &RunContext, situation: &Situation<'_>, site: &str, component: &str) -> Result<Effect> {
+    let record = Record::of(&context.hub.client, &situation.run.namespace, component, site);
+    let _turn = context.components.locks.turn(&record.name).await;
     let left = take_what_is_left(&context.sites.client(site).await?, site, component).await?;
-    context.installing.has_no_right(&record.name);
+    context.components.locks.has_no_right(&record.name);
     Ok(Effect::Done(json!({"left": left})))
 }
 
 /// Puts back what was there before `version`; where nothing was, nothing remains. Nothing was done where that version was never begun.
-pub async fn revert(context: &Context, situation: &Situation<'_>, site: &str, component: &str, version: &str) -> Result<Effect> {
-    let record = Record::of(&context.client, &situation.run.namespace, component, site);
-    let _turn = context.installing.turn(&record.name).await;
+pub async fn revert(context: &RunContext, situation: &Situation<'_>, site: &str, component: &str, version: &str) -> Result<Effect> {
+    let record = Record::of(&context.hub.client, &situation.run.namespace, component, site);
+    let _turn = context.components.locks.turn(&record.name).await;
     let (now, before) = (record.read("now").await?, record.read("before").await?);
     if now.version != version {
         return Ok(Effect::Done(json!({"message": format!("{component} {version} is not there"), "version": now.version})));
@@ -186,9 +186,17 @@ pub async fn revert(context: &Context, situation: &Situation<'_>, site: &str, co
 }
 
 /// Applies what is wanted, removes what only `other` had, and notes that it is complete.
-async fn put(context: &Context, situation: &Situation<'_>, site: &str, component: &str, record: &Record, other: &[Value], wanted: Installed) -> Result<Effect> {
+async fn put(
+    context: &RunContext,
+    situation: &Situation<'_>,
+    site: &str,
+    component: &str,
+    record: &Record,
+    other: &[Value],
+    wanted: Installed,
+) -> Result<Effect> {
     let client = context.sites.client(site).await?;
-    let district = district_of(&context.client, &situation.run.namespace).await?.name_any();
+    let district = district_of(&context.hub.client, &situation.run.namespace).await?.name_any();
     put_with_right(context, record, &client, site, &district, &wanted, other).await?;
     let (version, objects) = (wanted.version.clone(), wanted.objects.len());
     // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
@@ -197,29 +205,29 @@ async fn put(context: &Context, situation: &Situation<'_>, site: &str, component
 }
 
 /// Writes with the right to do so, which does not outlive it.
-async fn put_with_right(context: &Context, record: &Record, client: &Client, site: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
+async fn put_with_right(context: &RunContext, record: &Record, client: &Client, site: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
     let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
-    context.installing.gets_right(&record.name);
+    context.components.locks.gets_right(&record.name);
     let component = &record.component;
     with_right(client, site, &spaces, district, component, || write(client, site, component, district, wanted, other)).await?;
-    context.installing.has_no_right(&record.name);
+    context.components.locks.has_no_right(&record.name);
     Ok(())
 }
 
-async fn files(context: &Context, namespace: &str, bundle: &Bundle) -> Result<BTreeMap<String, String>> {
+async fn files(context: &RunContext, namespace: &str, bundle: &Bundle) -> Result<BTreeMap<String, String>> {
     let name = match bundle {
-        Bundle { oci: Some(oci), .. } => return context.registry.files(context, namespace, oci).await,
+        Bundle { oci: Some(oci), .. } => return context.components.bundles.files(context, namespace, oci).await,
         Bundle { config_map_ref: Some(map), .. } => &map.name,
         Bundle { .. } => return Err(Error::invalid("BundleMissing", "the component's bundle names neither an image nor a ConfigMap")),
     };
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), namespace);
     let map = maps.get_opt(name).await.tried(|| format!("read ConfigMap {name}"))?;
     let missing = || Error::invalid("BundleMissing", format!("ConfigMap {namespace}/{name} doesn't exist: put the component's manifests in it"));
     Ok(map.ok_or_else(missing)?.data.unwrap_or_default())
 }
 
 /// The bundle of a component, for compiling.
-pub async fn bundle_of(context: &Context, namespace: &str, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
+pub async fn bundle_of(context: &RunContext, namespace: &str, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
     let files = files(context, namespace, source).await?;
     bundle::read(&files, allotted).map_err(|error| Error::invalid("BundleRefused", format!("bundle {source}: {error}")))
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result, Tried as _},
-    leader::Leadership,
+    leadership::Leadership,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -94,7 +94,7 @@ impl Alertmanager {
         let mut config = Config::new(http::Uri::from_parts(parts).map_err(|_| unusable())?);
         (config.connect_timeout, config.read_timeout) = (Some(LIMIT), Some(LIMIT));
         if let Some(pem) = keys.get("ca.crt") {
-            config.root_cert = Some(crate::notify::certificates(pem).ok_or_else(unusable)?);
+            config.root_cert = Some(crate::tls::certificates(pem).ok_or_else(unusable)?);
         }
         let server = Client::try_from(config).map_err(|_| unusable())?;
         Ok(Some(Self { server, leadership: leadership.clone(), site: name, path, token: keys.get("token").cloned() }))

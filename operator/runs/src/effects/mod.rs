@@ -11,9 +11,9 @@ pub mod silence;
 mod start;
 
 use crate::{
-    context::Context,
+    RunIdentity,
+    context::RunContext,
     error::{Category, Error, Result},
-    runs::RunIdentity,
     sites::pods,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -65,7 +65,7 @@ impl Situation<'_> {
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 /// Performs an action, or goes on with it.
-pub async fn perform(context: &Context, situation: &Situation<'_>, action: &Action) -> Effect {
+pub async fn perform(context: &RunContext, situation: &Situation<'_>, action: &Action) -> Effect {
     let result = match action {
         Action::Move { site, namespace, claim, namespaces, task } => {
             mover::perform(context, situation, &mover::Place { site, namespace, claim: claim.as_deref(), namespaces }, task).await
@@ -97,7 +97,7 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, action: &Acti
 }
 
 /// Stops an effect that is under way.
-pub async fn cancel(context: &Context, situation: &Situation<'_>, action: &Action) -> Effect {
+pub async fn cancel(context: &RunContext, situation: &Situation<'_>, action: &Action) -> Effect {
     let result = match action {
         Action::Move { site, namespace, .. } => mover::cancel(context, situation, site, namespace).await,
         // Everything else ends with the pass that performs it.
@@ -117,7 +117,13 @@ fn failed(error: &Error) -> Effect {
     Effect::Failed(failure, Value::Null)
 }
 
-async fn execute(context: &Context, situation: &Situation<'_>, site: &str, namespace: &str, command: &p861_crds::common::ContainerCommand) -> Result<Effect> {
+async fn execute(
+    context: &RunContext,
+    situation: &Situation<'_>,
+    site: &str,
+    namespace: &str,
+    command: &p861_crds::common::ContainerCommand,
+) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     // A hook has as long as its deadline says.
     let limit = Duration::try_from(situation.left()).unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
@@ -137,7 +143,7 @@ async fn execute(context: &Context, situation: &Situation<'_>, site: &str, names
 }
 
 /// Reads the newest marker. What is not a time is a failure that says what was read.
-async fn read_marker(context: &Context, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<Effect> {
+async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, LONGEST_REQUEST).await?;
     if !output.success {

@@ -2,7 +2,7 @@
 //!
 //! Controllers ask before they act; this asks again for each request, so that a pass that hangs between two writes can't go on after its lease has expired.
 
-use crate::leader::Leadership;
+use crate::leadership::Leadership;
 use http::{Method, Request};
 use kube::{Client, Config, client::ClientBuilder};
 use std::{

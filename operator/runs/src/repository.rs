@@ -1,19 +1,9 @@
-//! Movers: what they are told, what they answer, and (in [`work`]) what they do.
-//!
-//! A mover is the operator's own image in a Job, or its own program as a child process where there is no kubelet. It gets its task and the evidence of the steps before it as environment, the repository's access as a mounted
-//! Secret; it answers with its termination message, and prints its progress as lines of JSON.
-
-pub mod child;
-pub mod restore;
-pub mod save;
-pub mod streams;
-pub mod work;
+//! Access to backup repositories: location, credentials and key, from the BackupRepository and its Secrets on the hub.
 
 use crate::{
-    context::Context,
-    controllers::named,
-    error::{Category, Error, Result, Tried as _},
-    runs::vault,
+    context::Hub,
+    error::{Category, Error, Result, Tried as _, is_conflict},
+    hub::named,
     secrets,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -28,35 +18,13 @@ use p861_core::{
 };
 use p861_crds::{BackupRepository, protection::repository::Addressing};
 use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, VaultError};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// What a mover leaves behind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "camelCase")]
-pub enum Outcome {
-    /// It did it.
-    Done {
-        /// What proves it.
-        evidence: Value,
-    },
-    /// It could not.
-    Failed {
-        /// Reason of the API.
-        reason: String,
-        /// What happened, to which object, what to do.
-        message: String,
-        /// Whether trying again is useless.
-        permanent: bool,
-    },
-}
-
 /// The repository's key. It is made if it is absent: a key that a person would have to think of is a key that is weak.
-async fn password(context: &Context, namespace: &str, name: &str, may_create: bool) -> Result<String> {
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> Result<String> {
+    let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), namespace);
     if secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?.is_none() && may_create {
-        context.leadership.ensure()?;
+        hub.leadership.ensure()?;
         let mut bytes = [0_u8; 32];
         rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| Error::Internal("no random numbers".into()))?;
         let secret = Secret {
@@ -66,23 +34,23 @@ async fn password(context: &Context, namespace: &str, name: &str, may_create: bo
         };
         match secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => tracing::warn!(namespace, name, "made the repository's key: keep a copy of this Secret elsewhere, without it the backups can't be read"),
-            Err(error) if crate::error::is_conflict(&error) => {}
+            Err(error) if is_conflict(&error) => {}
             Err(error) => return Err(error).tried(|| format!("create Secret {namespace}/{name}")),
         }
     }
-    Ok(secrets::read(context, namespace, name, &["password"]).await?.remove(0))
+    Ok(secrets::read(hub, namespace, name, &["password"]).await?.remove(0))
 }
 
 /// Everything that is needed to open a repository. Its JSON is what a mover's Secret holds; it is never logged.
-async fn access(context: &Context, repository: &BackupRepository, may_create: bool) -> Result<RepositoryAccess> {
+async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> Result<RepositoryAccess> {
     let namespace = repository.namespace().unwrap_or_default();
     let spec = &repository.spec;
     let (location, credentials) = match (&spec.s3, &spec.folder) {
         (Some(s3), _) => {
-            let keys = secrets::read(context, &namespace, &s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?;
+            let keys = secrets::read(hub, &namespace, &s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?;
             let mut keys = keys.into_iter();
             let ca = match &s3.ca_secret_ref {
-                Some(reference) => Some(secrets::read(context, &namespace, &reference.name, &["ca.crt"]).await?.remove(0)),
+                Some(reference) => Some(secrets::read(hub, &namespace, &reference.name, &["ca.crt"]).await?.remove(0)),
                 None => None,
             };
             let location = Location::S3 {
@@ -104,34 +72,34 @@ async fn access(context: &Context, repository: &BackupRepository, may_create: bo
         }
         (None, None) => return Err(Error::invalid("Invalid", "give exactly one of s3 and folder")),
     };
-    let password = password(context, &namespace, &spec.encryption.key_secret_ref.name, may_create).await?;
+    let password = password(hub, &namespace, &spec.encryption.key_secret_ref.name, may_create).await?;
     Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
 }
 
 /// What a mover's Secret holds.
-pub async fn repository_secret(context: &Context, namespace: &str, repository: &str) -> Result<String> {
-    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
-    let access = access(context, &repository, false).await?;
+pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> Result<String> {
+    let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
+    let access = access(hub, &repository, false).await?;
     serde_json::to_string(&access).map_err(|_| Error::Internal("the repository's access can't be written".into()))
 }
 
 /// The repository's store, for journals and reports.
-pub async fn open_store(context: &Context, namespace: &str, repository: &str) -> Result<AsyncStore> {
-    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
-    let access = access(context, &repository, false).await?;
+pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<AsyncStore> {
+    let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
+    let access = access(hub, &repository, false).await?;
     AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))
 }
 
 /// Bytes that a repository holds.
-pub async fn bytes_stored(context: &Context, namespace: &str, repository: &str) -> Result<u64> {
-    let store = open_store(context, namespace, repository).await?;
+pub async fn bytes_stored(hub: &Hub, namespace: &str, repository: &str) -> Result<u64> {
+    let store = open_store(hub, namespace, repository).await?;
     let objects = store.list_with_size("").await.map_err(|error| vault("measure the repository", &error))?;
     Ok(objects.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size)))
 }
 
 /// How people name an object of a repository.
-pub async fn location_of(context: &Context, namespace: &str, repository: &str, key: &str) -> Result<String> {
-    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
+pub async fn location_of(hub: &Hub, namespace: &str, repository: &str, key: &str) -> Result<String> {
+    let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let spec = &repository.spec;
     Ok(match (&spec.s3, &spec.folder) {
         (Some(s3), _) if s3.prefix.is_empty() => format!("s3://{}/{key}", s3.bucket),
@@ -150,13 +118,13 @@ pub struct Look {
 }
 
 /// Opens a repository, makes it if it is new, and proves that it can be written and that conditional writes hold.
-pub async fn open_and_look(context: &Context, repository: &BackupRepository, pinned: Option<String>) -> Result<Look> {
-    context.leadership.ensure()?;
-    let mut access = access(context, repository, true).await?;
+pub async fn open_and_look(hub: &Hub, repository: &BackupRepository, pinned: Option<String>) -> Result<Look> {
+    hub.leadership.ensure()?;
+    let mut access = access(hub, repository, true).await?;
     access.id.clone_from(&pinned);
     let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))?;
     store.ensure_bucket().await.map_err(|error| vault("reach the bucket", &error))?;
-    prove_conditional_writes(&store, &context.identity).await?;
+    prove_conditional_writes(&store, &hub.identity).await?;
     let opened = tokio::task::spawn_blocking(move || {
         // A repository that was there and is not any more is no new one.
         let repository = if pinned.is_some() { Repository::open(&access)? } else { Repository::open_or_init(&access)? };
@@ -166,10 +134,10 @@ pub async fn open_and_look(context: &Context, repository: &BackupRepository, pin
 }
 
 /// Removes what a backup that failed has stored and not sealed: nobody will ever look for it.
-pub async fn forget_unsealed(context: &Context, namespace: &str, repository: &str, run: &str) -> Result<usize> {
-    let repository: BackupRepository = named(&context.client, namespace, repository).await?;
-    let access = access(context, &repository, false).await?;
-    context.leadership.ensure()?;
+pub async fn forget_unsealed(hub: &Hub, namespace: &str, repository: &str, run: &str) -> Result<usize> {
+    let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
+    let access = access(hub, &repository, false).await?;
+    hub.leadership.ensure()?;
     let run = run.to_owned();
     let forgotten = tokio::task::spawn_blocking(move || Repository::open(&access)?.forget_unsealed(&run)).await;
     forgotten
@@ -209,8 +177,8 @@ pub fn vault_error(what: &str, error: &VaultError) -> Error {
 }
 
 /// The parts of a backup, from its journal; none if that is gone.
-pub async fn parts_of(context: &Context, namespace: &str, point: &RecoveryPoint) -> Result<Option<Vec<String>>> {
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+pub async fn parts_of(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Result<Option<Vec<String>>> {
+    let maps: Api<ConfigMap> = Api::namespaced(hub.client.clone(), namespace);
     let name = format!("{}-backup-journal", point.backup);
     let map = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
     let plan: Option<Plan<Action>> = map.and_then(|map| serde_json::from_str(map.data?.get("plan.json")?).ok());
@@ -220,4 +188,14 @@ pub async fn parts_of(context: &Context, namespace: &str, point: &RecoveryPoint)
             _ => None,
         })
     }))
+}
+
+/// An error of the repository's store, in the operator's terms.
+pub fn vault(what: &str, error: &p861_vault::StoreError) -> Error {
+    Error::Vault {
+        what: what.into(),
+        message: error.to_string(),
+        reason: error.reason(),
+        category: if error.is_transient() { crate::error::Category::Transient } else { crate::error::Category::Refused },
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Effect, Situation};
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Error, Result, Tried as _},
     sites::pods::{self, WorkloadState},
 };
@@ -51,7 +51,7 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
 }
 
 /// Tries the check on every pass until it holds or its own deadline has passed.
-pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, namespace: &str, check: &Check) -> Result<Effect> {
+pub async fn perform(context: &RunContext, situation: &Situation<'_>, site: &str, namespace: &str, check: &Check) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let seen = try_once(&client, namespace, check).await?;
     let evidence = json!({"check": check.name, "seen": seen.what, "message": seen.what});
@@ -67,7 +67,7 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, n
 }
 
 /// Looks in every pass whether all checks hold, until they have held for so long.
-pub async fn watch(context: &Context, situation: &Situation<'_>, site: &str, checks: &[(String, Check)], duration: SignedDuration) -> Result<Effect> {
+pub async fn watch(context: &RunContext, situation: &Situation<'_>, site: &str, checks: &[(String, Check)], duration: SignedDuration) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     for (namespace, check) in checks {
         let seen = try_once(&client, namespace, check).await?;

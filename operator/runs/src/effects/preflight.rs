@@ -2,9 +2,9 @@
 
 use super::{Effect, Situation};
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Error, Result, Tried as _},
-    movers,
+    repository,
 };
 use k8s_openapi::api::{core::v1::Node, storage::v1::StorageClass};
 use kube::{Api, ResourceExt, api::ListParams};
@@ -19,7 +19,7 @@ struct Look {
 }
 
 /// Looks at everything and reports all problems at once.
-pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, subjects: &[PreflightSubject]) -> Result<Effect> {
+pub async fn perform(context: &RunContext, situation: &Situation<'_>, site: &str, subjects: &[PreflightSubject]) -> Result<Effect> {
     let mut looks = Vec::new();
     let client = match context.sites.client(site).await {
         Ok(client) => client,
@@ -32,7 +32,7 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, s
     };
     let nodes: Api<Node> = Api::all(client.clone());
     let nodes = nodes.list(&ListParams::default()).await.tried(|| format!("list the nodes of {site}"))?.items;
-    let ready = nodes.iter().filter(|node| crate::controllers::site::is_ready(node)).count();
+    let ready = nodes.iter().filter(|node| crate::hub::is_ready(node)).count();
     looks.push(Look {
         name: "StandbyReachable",
         problem: (ready == 0).then(|| format!("{site} has no ready node")),
@@ -49,8 +49,8 @@ pub async fn perform(context: &Context, situation: &Situation<'_>, site: &str, s
     });
 
     let run = situation.run;
-    let key = match movers::open_store(context, &run.namespace, &run.repository).await {
-        Ok(store) => store.list("snapshots/").await.map(|list| list.len()).map_err(|error| crate::runs::vault("open the repository", &error)),
+    let key = match repository::open_store(&context.hub, &run.namespace, &run.repository).await {
+        Ok(store) => store.list("snapshots/").await.map(|list| list.len()).map_err(|error| crate::repository::vault("open the repository", &error)),
         Err(error) => Err(error),
     };
     looks.push(match key {

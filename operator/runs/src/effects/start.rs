@@ -2,7 +2,7 @@
 
 use super::Effect;
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Result, Tried as _},
     sites::pods,
 };
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Gives each workload the replicas that it had and waits until all its pods are ready. An empty list of a namespace means all that still stand still.
-pub async fn perform(context: &Context, site: &str, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<Effect> {
+pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let (mut waiting, mut ready) = (Vec::new(), Vec::new());
     for (namespace, listed) in workloads {

@@ -1,10 +1,11 @@
 //! One pass over a run: people's actions, due records, effects, outcomes, again, until nothing more is due now.
 
-use super::journal::{JournalStore, StoreError};
 use crate::{
-    context::Context,
+    cache::{ClaimedRun, RunIdentity},
+    context::RunContext,
     effects::{self, Effect},
     error::{Error, Result},
+    journal::{JournalStore, StoreError},
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -14,72 +15,17 @@ use p861_core::{
 };
 use p861_crds::common::RunAction;
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
-/// Who a run is.
-#[derive(Clone, Debug)]
-pub struct RunIdentity {
-    /// Kind, for example `Drill`.
-    pub kind: &'static str,
-    /// Namespace on the hub.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-    /// UID.
-    pub uid: String,
-    /// Repository whose credentials its movers get.
-    pub repository: String,
-}
-
-/// A run that this process has claimed.
-struct Claimed {
-    plan: Plan<Action>,
-    journal: Journal,
-    token: u64,
-    notes: BTreeMap<StepId, Value>,
-}
-
-/// Runs that this process has claimed, by UID. What is lost with the process is read again from the journal.
-#[derive(Clone, Default)]
-pub struct RunCache {
-    claimed: Arc<Mutex<HashMap<String, Slot>>>,
-    /// UIDs of runs whose clean-up keeps failing, by namespace and kind.
-    troubled: Arc<Mutex<HashMap<(String, &'static str), HashSet<String>>>>,
-}
-
-/// One pass at a time works on a run.
-type Slot = Arc<tokio::sync::Mutex<Option<Claimed>>>;
-
-impl RunCache {
-    fn slot(&self, uid: &str) -> Slot {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default().clone()
-    }
-
-    /// Notes whether the run's clean-up keeps failing; gives how many of its kind are in that state.
-    fn note_trouble(&self, run: &RunIdentity, troubled: bool) -> usize {
-        let mut all = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = all.entry((run.namespace.clone(), run.kind)).or_default();
-        if troubled {
-            of_kind.insert(run.uid.clone())
-        } else {
-            of_kind.remove(&run.uid)
-        };
-        of_kind.len()
-    }
-}
-
-fn tell_trouble(context: &Context, run: &RunIdentity, troubled: bool) {
-    let count = context.runs.note_trouble(run, troubled);
+fn report_clean_up(context: &RunContext, run: &RunIdentity, failing: bool) {
+    let count = context.cache.set_clean_up_failing(run, failing);
     context.metrics.cleanup_failing.with_label_values(&[run.namespace.as_str(), run.kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 /// Forgets an ended run.
-pub fn forget(context: &Context, run: &RunIdentity) {
-    tell_trouble(context, run, false);
-    context.runs.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&run.uid);
+pub fn forget(context: &RunContext, run: &RunIdentity) {
+    report_clean_up(context, run, false);
+    context.cache.remove(&run.uid);
 }
 
 /// What a pass found.
@@ -105,11 +51,11 @@ pub struct Pass {
 const MOST_ROUNDS: usize = 64;
 
 /// Does everything that is due now. `compile` is called only if the run was never begun: a run goes on with the plan that it started with.
-pub async fn pass<F>(context: &Context, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], compile: F) -> Result<Pass>
+pub async fn pass<F>(context: &RunContext, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], compile: F) -> Result<Pass>
 where
     F: AsyncFnOnce() -> Result<Plan<Action>>,
 {
-    let slot = context.runs.slot(&run.uid);
+    let slot = context.cache.slot(&run.uid);
     let mut slot = slot.lock().await;
     if slot.is_none() {
         *slot = Some(claim(context, store, compile).await?);
@@ -125,11 +71,11 @@ where
     result
 }
 
-async fn claim<F>(context: &Context, store: &JournalStore, compile: F) -> Result<Claimed>
+async fn claim<F>(context: &RunContext, store: &JournalStore, compile: F) -> Result<ClaimedRun>
 where
     F: AsyncFnOnce() -> Result<Plan<Action>>,
 {
-    context.leadership.ensure()?;
+    context.hub.leadership.ensure()?;
     let (plan, mut journal) = match store.load().await? {
         Some(stored) => stored,
         None => {
@@ -139,15 +85,15 @@ where
     };
     let mut token = journal.token();
     if !journal.is_finished() {
-        let record = journal.claim(plan.digest(), &context.identity, Timestamp::now());
+        let record = journal.claim(plan.digest(), &context.hub.identity, Timestamp::now());
         token = record.token;
         append(context, store, &mut journal, vec![record]).await?;
     }
-    Ok(Claimed { plan, journal, token, notes: BTreeMap::new() })
+    Ok(ClaimedRun { plan, journal, token, notes: BTreeMap::new() })
 }
 
-async fn append(context: &Context, store: &JournalStore, journal: &mut Journal, records: Vec<Record>) -> Result<()> {
-    context.leadership.ensure()?;
+async fn append(context: &RunContext, store: &JournalStore, journal: &mut Journal, records: Vec<Record>) -> Result<()> {
+    context.hub.leadership.ensure()?;
     store.append(&records).await.map_err(|error| match error {
         StoreError::Overtaken(_) => Error::RunLost(error.to_string()),
         StoreError::Other(error) => error,
@@ -158,7 +104,7 @@ async fn append(context: &Context, store: &JournalStore, journal: &mut Journal, 
     Ok(())
 }
 
-async fn rounds(context: &Context, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], claimed: &mut Claimed) -> Result<Pass> {
+async fn rounds(context: &RunContext, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], claimed: &mut ClaimedRun) -> Result<Pass> {
     let mut written = Vec::new();
     let mut outcomes: Vec<Entry> = Vec::new();
     let (mut next, mut in_flight) = (None, false);
@@ -189,7 +135,7 @@ async fn rounds(context: &Context, run: &RunIdentity, store: &JournalStore, acti
             in_flight = false;
             break;
         }
-        context.leadership.ensure()?;
+        context.hub.leadership.ensure()?;
         let effects = join_all(due.commands.iter().map(|command| perform(context, run, claimed, command))).await;
         claimed.notes.clear();
         in_flight = false;
@@ -205,7 +151,7 @@ async fn rounds(context: &Context, run: &RunIdentity, store: &JournalStore, acti
         }
     }
     let summary = summary(&claimed.plan, &claimed.journal, Timestamp::now()).map_err(|error| Error::Internal(error.to_string()))?;
-    tell_trouble(context, run, !summary.clean_up_trouble.is_empty());
+    report_clean_up(context, run, !summary.clean_up_trouble.is_empty());
     Ok(Pass {
         plan: claimed.plan.clone(),
         journal: claimed.journal.clone(),
@@ -218,7 +164,7 @@ async fn rounds(context: &Context, run: &RunIdentity, store: &JournalStore, acti
 }
 
 /// Brings one command about. Returns what to record, if it has ended, or what it says of itself, if not.
-async fn perform(context: &Context, run: &RunIdentity, claimed: &Claimed, command: &Command) -> (Option<Entry>, Option<(StepId, Value)>) {
+async fn perform(context: &RunContext, run: &RunIdentity, claimed: &ClaimedRun, command: &Command) -> (Option<Entry>, Option<(StepId, Value)>) {
     let (step, attempt, direction, cancel) = match command {
         Command::Perform { step, attempt } => (step, *attempt, Direction::Forward, None),
         Command::PerformUndo { step, attempt } => (step, *attempt, Direction::Undo, None),
@@ -269,7 +215,7 @@ async fn perform(context: &Context, run: &RunIdentity, claimed: &Claimed, comman
 }
 
 /// What a step that had to be stopped said last: the evidence of its failure.
-fn last_note(claimed: &Claimed, step: &StepId) -> Value {
+fn last_note(claimed: &ClaimedRun, step: &StepId) -> Value {
     claimed.notes.get(step).cloned().unwrap_or(Value::Null)
 }
 
@@ -282,7 +228,7 @@ fn evidence(journal: &Journal, step: &StepId) -> Option<Value> {
         .map(|record| record.evidence.clone())
 }
 
-fn measure_steps(context: &Context, run: &RunIdentity, plan: &Plan<Action>, journal: &Journal, records: &[Record]) {
+fn measure_steps(context: &RunContext, run: &RunIdentity, plan: &Plan<Action>, journal: &Journal, records: &[Record]) {
     for record in records.iter().filter(|record| matches!(record.event, Event::Done | Event::Failed(_))) {
         let Some(step) = record.step.as_ref().and_then(|id| plan.step(id)) else { continue };
         let intent =

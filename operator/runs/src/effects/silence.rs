@@ -3,7 +3,7 @@
 use super::{Effect, Situation};
 use crate::{
     alertmanager::Alertmanager,
-    context::Context,
+    context::RunContext,
     error::{Error, Result, Tried as _},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,7 @@ const STANDS: SignedDuration = SignedDuration::from_mins(5);
 const EXTENDED_AT: SignedDuration = SignedDuration::from_mins(3);
 
 /// Makes the silences, or finds those that were made before a crash.
-pub async fn make(context: &Context, situation: &Situation<'_>, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<Effect> {
+pub async fn make(context: &RunContext, situation: &Situation<'_>, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<Effect> {
     let alertmanager = match of(context, site).await {
         Ok(Some(alertmanager)) => alertmanager,
         Ok(None) => return Ok(Effect::Failed(Failure::permanent("NoAlertmanager", format!("site {site} names no Alertmanager any more")), Value::Null)),
@@ -51,7 +51,7 @@ fn hint(situation: &Situation<'_>, error: &Error) -> Error {
 }
 
 /// Ends what stands.
-pub async fn end(context: &Context, site: &str, owner: &str) -> Result<Effect> {
+pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<Effect> {
     let Some(alertmanager) = of(context, site).await? else { return Ok(Effect::Done(json!({"message": "no Alertmanager any more"}))) };
     let standing = alertmanager.silences(owner).await?;
     for silence in &standing {
@@ -64,7 +64,7 @@ pub async fn end(context: &Context, site: &str, owner: &str) -> Result<Effect> {
 pub type Made = (String, String, Vec<BTreeMap<String, String>>);
 
 /// Keeps up what a change that goes on has made, and says what stands. An Alertmanager that can't be asked now is asked in the next pass.
-pub async fn extend(context: &Context, made: &[Made], before: &[Silence]) -> Vec<Silence> {
+pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> Vec<Silence> {
     let now = Timestamp::now();
     let mut all = Vec::new();
     for (site, owner, labels) in made {
@@ -87,10 +87,10 @@ pub async fn extend(context: &Context, made: &[Made], before: &[Silence]) -> Vec
     all
 }
 
-async fn of(context: &Context, site: &str) -> Result<Option<Alertmanager>> {
-    let found: Option<Site> = Api::all(context.client.clone()).get_opt(site).await.tried(|| format!("read site {site}"))?;
+async fn of(context: &RunContext, site: &str) -> Result<Option<Alertmanager>> {
+    let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(site).await.tried(|| format!("read site {site}"))?;
     match found {
-        Some(site) => Alertmanager::of(&context.client, &context.leadership, &context.namespace, &site).await,
+        Some(site) => Alertmanager::of(&context.hub.client, &context.hub.leadership, &context.hub.namespace, &site).await,
         None => Ok(None),
     }
 }

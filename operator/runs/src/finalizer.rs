@@ -1,7 +1,7 @@
 //! A run's object stays until what the run made is gone: deleting it while it runs is asking for its end.
 
 use crate::{
-    context::Context,
+    context::Hub,
     error::{Result, Tried as _, is_conflict, is_not_found},
 };
 use k8s_openapi::NamespaceResourceScope;
@@ -23,19 +23,19 @@ pub fn is_held<K: Resource>(object: &K) -> bool {
 }
 
 /// Holds the object until nothing of the run stands any more, or lets it go. An object that is being deleted takes no new finalizer.
-pub async fn hold<K>(context: &Context, object: &K, held: bool) -> Result<()>
+pub async fn hold<K>(hub: &Hub, object: &K, held: bool) -> Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {
     if is_held(object) == held || (held && object.meta().deletion_timestamp.is_some()) {
         return Ok(());
     }
-    context.leadership.ensure()?;
+    hub.leadership.ensure()?;
     let name = object.name_any();
     let finalizers: &[&str] = if held { &[CLEANUP_FINALIZER] } else { &[] };
     // Applied under a name of its own, so that only our entry of the list is ours. With its UID: an object that is gone is not made anew.
     let patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid(), "finalizers": finalizers}});
-    let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(hub.client.clone(), &object.namespace().unwrap_or_default());
     match api.patch(&name, &PatchParams::apply(CLEANUP_FINALIZER).force(), &Patch::Apply(patch)).await {
         Err(error) if !held && (is_not_found(&error) || is_conflict(&error)) => Ok(()),
         Err(error) => Err(error).tried(|| format!("write the finalizer of {} {name}", K::kind(&()))),

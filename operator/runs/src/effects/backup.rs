@@ -2,7 +2,7 @@
 
 use super::{Effect, Situation};
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Result, Tried as _, is_conflict},
 };
 use kube::{Api, ResourceExt, api::PostParams};
@@ -15,9 +15,9 @@ use p861_crds::{
 use serde_json::{Value, json};
 
 /// Makes the Backup, if it isn't there yet, and waits for its end.
-pub async fn take(context: &Context, situation: &Situation<'_>, application: &str, name: &str) -> Result<Effect> {
+pub async fn take(context: &RunContext, situation: &Situation<'_>, application: &str, name: &str) -> Result<Effect> {
     let (namespace, ticket) = (&situation.run.namespace, &situation.run.name);
-    let backups: Api<Backup> = Api::namespaced(context.client.clone(), namespace);
+    let backups: Api<Backup> = Api::namespaced(context.hub.client.clone(), namespace);
     let Some(found) = backups.get_opt(name).await.tried(|| format!("read Backup {name}"))? else {
         let document = json!({
             "apiVersion": "platform861.io/v1alpha1", "kind": "Backup",

@@ -7,7 +7,7 @@ pub mod view;
 use crate::{
     error::{Error, Result, Tried as _, is_not_found},
     guard,
-    leader::Leadership,
+    leadership::Leadership,
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{

@@ -2,9 +2,9 @@
 
 use super::{Effect, Situation};
 use crate::{
-    context::Context,
-    controllers::{districts, is_allotted},
+    context::RunContext,
     error::{Result, Tried as _, is_not_found},
+    hub::{districts, is_allotted},
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -26,7 +26,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(15);
 const NAMED: usize = 3;
 
 /// Looks whether the node is there and everything on it can go and come back elsewhere. Nothing is changed.
-pub async fn inspect(context: &Context, site: &str, node: &str, district: Option<&str>) -> Result<Effect> {
+pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
         return Ok(Effect::Failed(Failure::refused("NodeMissing", format!("site {site} has no node {node}: kubectl get nodes")), Value::Null));
@@ -38,12 +38,14 @@ pub async fn inspect(context: &Context, site: &str, node: &str, district: Option
         return Ok(Effect::Failed(Failure::refused("PodUnmanaged", message), json!({"pods": strays})));
     }
     if let Some(district) = district {
-        let others: Vec<District> = districts(&context.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
+        let others: Vec<District> = districts(&context.hub.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
         let spaces: BTreeSet<String> = pods.iter().filter_map(ResourceExt::namespace).collect();
         let taken = spaces.iter().find_map(|space| others.iter().find(|other| is_allotted(other, space)).map(|other| (space, other.name_any())));
         if let Some((space, other)) = taken {
-            let message =
-                format!("node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}", context.namespace);
+            let message = format!(
+                "node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}",
+                context.hub.namespace
+            );
             return Ok(Effect::Failed(Failure::refused("NodeShared", message), Value::Null));
         }
     }
@@ -52,7 +54,7 @@ pub async fn inspect(context: &Context, site: &str, node: &str, district: Option
 }
 
 /// Cordons it in the name of `owner`. One that is cordoned already, and not by us, stays its owner's.
-pub async fn cordon(context: &Context, site: &str, node: &str, owner: &str) -> Result<Effect> {
+pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<Effect> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let found = nodes.get(node).await.tried(|| format!("read node {node} on {site}"))?;
     let holder = found.annotations().get(CORDON_ANNOTATION).map(String::as_str);
@@ -74,7 +76,7 @@ pub async fn cordon(context: &Context, site: &str, node: &str, owner: &str) -> R
 }
 
 /// Lets it take pods again, if the cordon is `owner`'s. A node that is gone needs no more.
-pub async fn uncordon(context: &Context, site: &str, node: &str, owner: &str) -> Result<Effect> {
+pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<Effect> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let Some(found) = nodes.get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
         return Ok(Effect::Done(json!({"message": format!("node {node} is gone")})));
@@ -91,7 +93,7 @@ pub async fn uncordon(context: &Context, site: &str, node: &str, owner: &str) ->
 }
 
 /// Asks every pod that is still there to leave; the API server refuses what a disruption budget does not allow yet.
-pub async fn drain(context: &Context, situation: &Situation<'_>, site: &str, node: &str) -> Result<Effect> {
+pub async fn drain(context: &RunContext, situation: &Situation<'_>, site: &str, node: &str) -> Result<Effect> {
     let client = context.sites.client(site).await?;
     let pods = leaving(&client, site, node).await?;
     let (mut held, mut going) = (Vec::new(), 0_usize);
@@ -100,7 +102,7 @@ pub async fn drain(context: &Context, situation: &Situation<'_>, site: &str, nod
             going += 1;
             continue;
         }
-        context.leadership.ensure()?;
+        context.hub.leadership.ensure()?;
         let space = pod.namespace().unwrap_or_default();
         match Api::<Pod>::namespaced(client.clone(), &space).evict(&pod.name_any(), &EvictParams::default()).await {
             Ok(_) => going += 1,

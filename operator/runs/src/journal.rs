@@ -3,7 +3,10 @@
 //! Both have one operation that matters: append after exactly what was read. A ConfigMap is replaced by resourceVersion; in a bucket each batch of records
 //! is an object named by its first sequence number and created only if absent.
 
-use crate::error::{Error, Result, Tried as _, is_conflict, is_not_found};
+use crate::{
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    repository::vault,
+};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Api, Client, api::PostParams};
 use p861_core::{
@@ -173,15 +176,5 @@ impl JournalStore {
                 }
             }
         }
-    }
-}
-
-/// An error of the repository's store, in the operator's terms.
-pub fn vault(what: &str, error: &p861_vault::StoreError) -> Error {
-    Error::Vault {
-        what: what.into(),
-        message: error.to_string(),
-        reason: error.reason(),
-        category: if error.is_transient() { crate::error::Category::Transient } else { crate::error::Category::Refused },
     }
 }

@@ -1,9 +1,9 @@
 //! What is installed of a component stays as its bundle had it: what was changed or removed by another hand is put back, at the version that is installed and not
 //! at the one that is declared.
 
-use super::{Installing, Record, put_with_right, resource_of, rights::take_what_is_left};
+use super::{ComponentLocks, Record, put_with_right, resource_of, rights::take_what_is_left};
 use crate::{
-    context::Context,
+    context::RunContext,
     error::{Result, Tried as _},
 };
 use jiff::Timestamp;
@@ -20,9 +20,9 @@ use serde_json::Value;
 use std::sync::PoisonError;
 
 /// Puts back what differs from the bundle that is installed. Returns what is changed again and again by another hand.
-pub async fn keep(context: &Context, namespace: &str, district: &str, client: &Client, site: &str, component: &str) -> Result<Vec<String>> {
-    let record = Record::of(&context.client, namespace, component, site);
-    let _turn = context.installing.turn(&record.name).await;
+pub async fn keep(context: &RunContext, namespace: &str, district: &str, client: &Client, site: &str, component: &str) -> Result<Vec<String>> {
+    let record = Record::of(&context.hub.client, namespace, component, site);
+    let _turn = context.components.locks.turn(&record.name).await;
     let installed = record.read("now").await?;
     // One that is just being installed, or was left half way, is its change's.
     if !installed.complete {
@@ -37,11 +37,11 @@ pub async fn keep(context: &Context, namespace: &str, district: &str, client: &C
         }
     }
     // A right that a crash, or a pass that was given up, has left is taken back before anything else. Nobody else has one: it is our turn.
-    if context.installing.may_have_right(&record.name) {
+    if context.components.locks.may_have_right(&record.name) {
         take_what_is_left(client, site, component).await?;
-        context.installing.has_no_right(&record.name);
+        context.components.locks.has_no_right(&record.name);
     }
-    if drifted.is_empty() || !context.installing.corrects(&record.name, &drifted) {
+    if drifted.is_empty() || !context.components.locks.corrects(&record.name, &drifted) {
         return Ok(drifted);
     }
     put_with_right(context, &record, client, site, district, &installed, &[]).await?;
@@ -53,7 +53,7 @@ pub async fn keep(context: &Context, namespace: &str, district: &str, client: &C
     Ok(Vec::new())
 }
 
-impl Installing {
+impl ComponentLocks {
     /// Whether what has drifted is to be put back now; if it is, that is remembered.
     fn corrects(&self, record: &str, drifted: &[String]) -> bool {
         let mut corrections = self.corrections.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,61 @@
+//! What the executor of runs works with.
+
+use crate::{
+    cache::RunCache,
+    effects::component::{BundleCache, ComponentLocks},
+    leadership::Leadership,
+    metrics::RunMetrics,
+    movers::child::Children,
+    sites::Sites,
+};
+use kube::Client;
+
+/// The hub's API server, and this process's right to write to it.
+#[derive(Clone)]
+pub struct Hub {
+    /// Client that refuses writes without the lease.
+    pub client: Client,
+    /// Whether this process may act.
+    pub leadership: Leadership,
+    /// Namespace of the operator: hub-wide Secrets and objects live here.
+    pub namespace: String,
+    /// Name of this replica.
+    pub identity: String,
+}
+
+/// How movers are started.
+#[derive(Clone)]
+pub struct MoverSettings {
+    /// Their image: the operator's own.
+    pub image: String,
+    /// Its pull policy.
+    pub image_pull_policy: String,
+    /// Movers that are child processes.
+    pub children: Children,
+}
+
+/// State of component installations.
+#[derive(Clone, Default)]
+pub struct ComponentState {
+    /// Locks, one per component and site.
+    pub locks: ComponentLocks,
+    /// Bundles read from registries.
+    pub bundles: BundleCache,
+}
+
+/// Everything that a run's effects need, beside the run itself.
+#[derive(Clone)]
+pub struct RunContext {
+    /// The hub.
+    pub hub: Hub,
+    /// The sites.
+    pub sites: Sites,
+    /// How movers are started.
+    pub movers: MoverSettings,
+    /// State of component installations.
+    pub components: ComponentState,
+    /// Runs that this process has claimed.
+    pub cache: RunCache,
+    /// Metrics.
+    pub metrics: RunMetrics,
+}

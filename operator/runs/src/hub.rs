@@ -1,0 +1,62 @@
+//! Reads of the hub's own objects, from the API server.
+
+use crate::error::{Error, Result, Tried as _};
+use k8s_openapi::api::core::v1::Node;
+use kube::{Api, Client, Resource, api::ListParams};
+use p861_crds::District;
+use std::fmt::Debug;
+
+/// All districts that can be read.
+pub async fn districts(client: &Client) -> Result<Vec<District>> {
+    let districts: Api<kube::core::DeserializeGuard<District>> = Api::all(client.clone());
+    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
+    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+}
+
+/// The district whose namespace on the hub this is.
+pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
+    districts(client)
+        .await?
+        .into_iter()
+        .find(|district| district.hub_namespace() == namespace)
+        .ok_or_else(|| Error::invalid("DistrictMissing", format!("namespace {namespace} belongs to no District: kubectl get districts")))
+}
+
+/// An object of the namespace, with an error that says what to do if it isn't there.
+pub async fn named<K>(client: &Client, namespace: &str, name: &str) -> Result<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let kind = K::kind(&());
+    api.get_opt(name).await.tried(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
+        Error::invalid("NotFound", format!("{kind} {name} doesn't exist in namespace {namespace}: kubectl get {} -n {namespace}", K::plural(&())))
+    })
+}
+
+/// All objects of a kind in a namespace that can be read. One that can't be read is reported on its own status and doesn't count here.
+pub async fn all<K>(client: &Client, namespace: &str) -> Result<Vec<K>>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<kube::core::DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default()).await.tried(|| format!("list {} in {namespace}", K::plural(&())))?;
+    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+}
+
+/// Whether a namespace of a site is the district's.
+pub fn is_allotted(district: &District, namespace: &str) -> bool {
+    let name = district.metadata.name.as_deref().unwrap_or_default();
+    match &district.spec.site_namespaces {
+        Some(allotted) if !allotted.prefixes.is_empty() || !allotted.names.is_empty() => {
+            allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str())) || allotted.names.iter().any(|n| n == namespace)
+        }
+        _ => namespace.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')),
+    }
+}
+
+/// Whether a node's Ready condition is True.
+pub fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}

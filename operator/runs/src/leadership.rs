@@ -1,0 +1,46 @@
+//! Whether this process may act. Only the lease holder writes.
+
+use crate::error::{Error, Result};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+/// Whether this process may act.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    until: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Leadership {
+    /// Of a process that does not lead.
+    pub fn none() -> Self {
+        Self { until: Arc::new(Mutex::new(None)) }
+    }
+
+    /// An error unless the lease is certainly unexpired now. Called before every write.
+    pub fn ensure(&self) -> Result<()> {
+        if self.holds() { Ok(()) } else { Err(Error::LeaseLost) }
+    }
+
+    /// Whether the lease is certainly unexpired now.
+    pub fn holds(&self) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Gives up the right to act, before the lease itself is given up.
+    pub fn resign(&self) {
+        self.set(None);
+    }
+
+    /// Leads for this long from now.
+    #[cfg(test)]
+    pub(crate) fn lead_for(&self, duration: std::time::Duration) {
+        self.set(Some(Instant::now() + duration));
+    }
+
+    /// Sets until when this process may act; none ends its right at once.
+    pub fn set(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}

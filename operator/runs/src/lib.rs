@@ -1,0 +1,28 @@
+//! The executor of runs: journal, engine and effects. The operator links it; so can a site's agent and the command line.
+
+pub mod alertmanager;
+pub mod context;
+pub mod effects;
+pub mod error;
+pub mod finalizer;
+pub mod guard;
+pub mod hub;
+pub mod leadership;
+pub mod metrics;
+pub mod movers;
+pub mod repository;
+pub mod secrets;
+pub mod sites;
+pub mod tls;
+
+mod cache;
+mod journal;
+mod pass;
+mod view;
+
+pub use cache::{RunCache, RunIdentity};
+pub use context::{ComponentState, Hub, MoverSettings, RunContext};
+pub use journal::JournalStore;
+pub use metrics::RunMetrics;
+pub use pass::{Pass, forget, pass};
+pub use view::{RunView, view};
