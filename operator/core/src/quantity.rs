@@ -207,7 +207,6 @@ pub fn print_bytes(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 mod tests {
     use proptest::prelude::*;
 
@@ -384,7 +383,7 @@ mod tests {
             let value = |text: &str| -> f64 {
                 let (number, unit) = text.split_once(' ').unwrap();
                 let size = UNITS.iter().find(|(_, name, _)| *name == unit).map_or(1, |(_, _, size)| *size);
-                #[allow(clippy::cast_precision_loss, reason = "close is enough")]
+                #[expect(clippy::cast_precision_loss, reason = "close is enough")]
                 let size = size as f64;
                 number.parse::<f64>().unwrap() * size
             };

@@ -152,7 +152,6 @@ pub mod gep2257 {
         ///
         /// # Errors
         /// If the duration has no canonical form.
-        #[allow(clippy::ref_option, reason = "serde hands a reference to the field")]
         pub fn serialize<S: Serializer>(duration: &Option<SignedDuration>, serializer: S) -> Result<S::Ok, S::Error> {
             match duration {
                 Some(duration) => super::serialize(duration, serializer),
@@ -171,7 +170,6 @@ pub mod gep2257 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 mod tests {
     use proptest::prelude::*;
 

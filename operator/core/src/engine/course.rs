@@ -83,6 +83,7 @@ impl Course {
     ///
     /// # Errors
     /// If the record's event cannot happen here: where the step stands, in words.
+    #[expect(clippy::too_many_lines, reason = "the table of all states and events is read as one")]
     pub fn after(mut self, record: &Record) -> Result<Self, String> {
         let at = record.at;
         let attempt = record.attempt;

@@ -383,7 +383,7 @@ mod duration {
     use jiff::SignedDuration;
     use serde::{Deserializer, Serializer};
 
-    #[allow(clippy::ref_option, reason = "serde hands a reference to the field")]
+    #[expect(clippy::ref_option, reason = "serde hands a reference to the field")]
     pub fn serialize<S: Serializer>(value: &Option<SignedDuration>, serializer: S) -> Result<S::Ok, S::Error> {
         gep2257::option::serialize(&value.map(super::whole_millis), serializer)
     }

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     MaintenanceTicket, Time,
-    maintenance::ticket::{AlertState, TicketAlert, TicketType},
+    maintenance::ticket::{AlertState, TicketAlert, TicketPhase, TicketType},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,9 @@ pub struct Burning {
 
 /// What of an incident's alerts fires. Of alerts that were posted before this was noted nothing is known.
 pub fn burning(ticket: &MaintenanceTicket) -> Vec<Burning> {
-    let Some(status) = ticket.status.as_ref().filter(|status| !status.phase.is_some_and(|phase| phase.is_end())) else { return Vec::new() };
+    let Some(status) = ticket.status.as_ref().filter(|status| !status.phase.is_some_and(TicketPhase::is_end)) else {
+        return Vec::new();
+    };
     if ticket.spec.r#type != TicketType::Incident {
         return Vec::new();
     }
@@ -81,7 +83,6 @@ pub fn ended(before: &[TicketAlert], gone: &[Burning], now: Timestamp) -> Vec<Ti
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -28,10 +28,10 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
     let Some(target) = rules.namespaces.get(namespace(&object)).cloned() else {
         return Prepared::Leave("its namespace is not restored");
     };
-    if rules.isolated {
-        if let Some(why) = left_out_of_a_bubble(&object) {
-            return Prepared::Leave(why);
-        }
+    if rules.isolated
+        && let Some(why) = left_out_of_a_bubble(&object)
+    {
+        return Prepared::Leave(why);
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".into(), json!(target));
@@ -55,10 +55,10 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
         generated_job_fields(&mut object);
     }
     template_labels(&mut object);
-    if let Some(template) = pod_template(&api_group, &api_kind) {
-        if let Some(pod) = object.pointer_mut(template) {
-            pod_spec(pod, rules);
-        }
+    if let Some(template) = pod_template(&api_group, &api_kind)
+        && let Some(pod) = object.pointer_mut(template)
+    {
+        pod_spec(pod, rules);
     }
     if rules.stopped {
         stop(&mut object, &api_group, &api_kind);
@@ -73,7 +73,7 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
 fn left_out_of_a_bubble(object: &Value) -> Option<&'static str> {
     match (group(object), kind(object)) {
         ("networking.k8s.io", "NetworkPolicy") => Some("the bubble has its own policy; another could open it"),
-        ("networking.k8s.io", "Ingress") | ("gateway.networking.k8s.io", _) | ("externaldns.k8s.io", _) => Some("it would claim names outside the bubble"),
+        ("networking.k8s.io", "Ingress") | ("gateway.networking.k8s.io" | "externaldns.k8s.io", _) => Some("it would claim names outside the bubble"),
         ("", "ResourceQuota") => Some("it would refuse the movers"),
         ("autoscaling", _) => Some("it would start what is stopped"),
         ("policy", "PodDisruptionBudget") => Some("it would hold up the clean-up"),
@@ -222,10 +222,10 @@ fn stop(object: &mut Value, group: &str, kind: &str) {
             annotate(object, &replicas.to_string());
         }
         ("apps", "DaemonSet") => {
-            if let Some(pod) = object.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut) {
-                if let Some(selector) = pod.entry("nodeSelector").or_insert_with(|| json!({})).as_object_mut() {
-                    selector.insert(NOT_STARTED.into(), json!("true"));
-                }
+            if let Some(pod) = object.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut)
+                && let Some(selector) = pod.entry("nodeSelector").or_insert_with(|| json!({})).as_object_mut()
+            {
+                selector.insert(NOT_STARTED.into(), json!("true"));
             }
             annotate(object, "all");
         }
@@ -234,10 +234,10 @@ fn stop(object: &mut Value, group: &str, kind: &str) {
 }
 
 fn annotate(object: &mut Value, replicas: &str) {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        if let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut() {
-            annotations.insert(REPLICAS_ANNOTATION.into(), json!(replicas));
-        }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
+    {
+        annotations.insert(REPLICAS_ANNOTATION.into(), json!(replicas));
     }
 }
 

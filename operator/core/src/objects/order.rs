@@ -7,7 +7,7 @@ use serde_json::Value;
 pub fn rank(object: &Value) -> u8 {
     match (group(object), kind(object)) {
         ("", "Namespace") => 0,
-        ("apiextensions.k8s.io", _) | ("scheduling.k8s.io", _) => 1,
+        ("apiextensions.k8s.io" | "scheduling.k8s.io", _) => 1,
         ("", "ServiceAccount" | "LimitRange" | "ResourceQuota") => 2,
         ("rbac.authorization.k8s.io", "Role") => 3,
         ("rbac.authorization.k8s.io", _) => 4,

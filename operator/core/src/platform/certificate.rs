@@ -109,7 +109,6 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -98,7 +98,7 @@ struct Line {
 }
 
 /// The line of least squares through points (day, value); none if all are of one day.
-#[allow(clippy::cast_precision_loss, reason = "a forecast is no ledger")]
+#[expect(clippy::cast_precision_loss, reason = "a forecast is no ledger")]
 fn fit(points: &[(f64, f64)]) -> Option<Line> {
     let n = points.len() as f64;
     let (mean_x, mean_y) = (points.iter().map(|(x, _)| x).sum::<f64>() / n, points.iter().map(|(_, y)| y).sum::<f64>() / n);
@@ -117,7 +117,7 @@ enum Outlook {
     Short { days: i64, at: Timestamp, add: i64 },
 }
 
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a forecast is no ledger")]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a forecast is no ledger")]
 fn outlook(supply: &Supply, history: &[Sample]) -> Outlook {
     let of_supply = |sample: &&Sample| sample.rows.iter().any(|row| same(row, supply));
     let (Some(first), Some(last)) = (history.iter().find(of_supply), history.iter().rev().find(of_supply)) else { return Outlook::TooShort { days: 0 } };

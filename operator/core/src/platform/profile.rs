@@ -39,10 +39,10 @@ fn faults(spec: &PlatformProfileSpec) -> Vec<String> {
         }
         for (name, lower_bound, upper_bound) in [("rto", &lower.rto, &upper.rto), ("rpo", &lower.rpo, &upper.rpo)] {
             let read = |bound: &Option<p861_crds::Duration>| bound.as_ref().and_then(|text| parse_duration(&text.0).ok());
-            if let (Some(low), Some(high)) = (read(&lower_bound.max), read(&upper_bound.max)) {
-                if high > low {
-                    faults.push(format!("recoveryLevels: {name} of level {} allows more than level {}", upper.level, lower.level));
-                }
+            if let (Some(low), Some(high)) = (read(&lower_bound.max), read(&upper_bound.max))
+                && high > low
+            {
+                faults.push(format!("recoveryLevels: {name} of level {} allows more than level {}", upper.level, lower.level));
             }
         }
     }
@@ -71,7 +71,6 @@ pub fn judge(spec: &PlatformProfileSpec) -> Verdict {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 mod tests {
     use super::*;
 

@@ -8,7 +8,7 @@ use super::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 use p861_crds::{
-    ObjectReference, PlatformProfileSpec, PlatformSpec,
+    LocalizedText, ObjectReference, PlatformProfileSpec, PlatformSpec,
     common::Quantity,
     platform::{
         district::SiteRole,
@@ -18,11 +18,14 @@ use p861_crds::{
 };
 use proptest::prelude::*;
 
+/// Cores, gibibytes of memory, pods.
+type Node = (i64, i64, i64);
+
 /// What a generated platform is made of.
 #[derive(Clone, Debug)]
 struct World {
-    /// Of each site: nodes with cores, gibibytes, pods; gibibytes of volumes.
-    sites: Vec<(Vec<(i64, i64, i64)>, i64)>,
+    /// Of each site: its nodes; gibibytes of volumes.
+    sites: Vec<(Vec<Node>, i64)>,
     repository: i64,
     uplinks: Vec<i64>,
     reserve: i32,
@@ -56,7 +59,7 @@ fn declared(world: &World) -> (PlatformSpec, Vec<StandardDemand>, Facts) {
         capacity: Some(Quantity(format!("{volumes}Gi"))),
     };
     spec.storage.classes = vec![StorageClass { name: "block".into(), sites: world.sites.iter().enumerate().map(class).collect() }];
-    let sight = |nodes: &[(i64, i64, i64)]| Sight {
+    let sight = |nodes: &[Node]| Sight {
         nodes: nodes
             .iter()
             .map(|(cpu, memory, pods)| NodeFacts {
@@ -94,7 +97,7 @@ fn declared(world: &World) -> (PlatformSpec, Vec<StandardDemand>, Facts) {
 
 fn profile(demand: Vec<StandardDemand>) -> PlatformProfileSpec {
     PlatformProfileSpec {
-        names: Default::default(),
+        names: LocalizedText::default(),
         edition: "test".into(),
         source: "test".into(),
         items: Vec::new(),

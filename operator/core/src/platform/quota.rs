@@ -5,6 +5,7 @@ use crate::quantity::Quantity;
 use p861_crds::platform::profile::DemandResource;
 
 /// The unit that a resource of a ResourceQuota is counted in: thousandths for cores, whole ones for all others.
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "`requests.cpu` is no file")]
 fn unit(resource: &str) -> DemandResource {
     if resource == "cpu" || resource.ends_with(".cpu") { DemandResource::Cpu } else { DemandResource::Pods }
 }

@@ -129,6 +129,7 @@ fn a_repository_in_its_reserve_is_a_weak_plank_and_says_how_much_to_add() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_way_to_fall_short_is_said_with_its_site_and_its_remedy() {
     type Break = fn(&mut Facts);
     let table: [(Layer, Break, &str); 15] = [
@@ -178,7 +179,7 @@ fn every_way_to_fall_short_is_said_with_its_site_and_its_remedy() {
                     granted: "200".into(),
                     used: "207".into(),
                     exceeded: true,
-                })
+                });
             },
             "Weak xinxi-dasha QuotaExceeded: department approval-bureau uses 207 pods, granted 200",
         ),

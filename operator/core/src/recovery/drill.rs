@@ -15,6 +15,7 @@ use p861_crds::{
     ApplicationSpec, LocalizedText, RecoveryPlanSpec, WorkloadReference,
     names::DRILL_LABEL,
     platform::application::VolumeMethod,
+    protection::restore::RestoreSelection,
     recovery::{
         drill::DrillType,
         plan::{ExtraStep, FailurePolicy, Group, OnTimeout, RunKind},
@@ -195,6 +196,7 @@ impl Compiler<'_> {
     }
 
     /// The steps of one application; returns those that end it.
+    #[expect(clippy::too_many_lines, reason = "the compilers of restores and drills become one")]
     fn application(&mut self, subject: &Subject<'_>, group: &Group, gates: &[StepId]) -> Result<Vec<StepId>, CompileError> {
         let facts = self.facts;
         let spec = subject.spec;
@@ -240,7 +242,7 @@ impl Compiler<'_> {
         let task = MoverTask::RestoreObjects {
             snapshot: subject.point.snapshot.clone(),
             rules,
-            select: Default::default(),
+            select: RestoreSelection::default(),
             workloads: Vec::new(),
             conflict: ConflictHandling::Own,
             preview: false,

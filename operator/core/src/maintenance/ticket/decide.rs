@@ -185,16 +185,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Work that the operator does and that is under way.
-    fn operated(&self) -> Option<Option<&WorkRun>> {
-        let by_operator = self.change().is_some_and(|change| change.work.by_operator());
-        (by_operator && self.phase() == TicketPhase::InProgress).then(|| self.facts.work.as_ref().and_then(|work| work.run.as_ref()))
-    }
-
     /// What people say while the operator works is said to its steps. Returns whether it was.
     fn say_to_steps(&self, event: Event) -> Result<bool, String> {
-        let Some(run) = self.operated() else { return Ok(false) };
-        let asks = run.and_then(|run| run.asks);
+        let by_operator = self.change().is_some_and(|change| change.work.by_operator());
+        if !by_operator || self.phase() != TicketPhase::InProgress {
+            return Ok(false);
+        }
+        let asks = self.run().and_then(|run| run.asks);
         match event {
             Event::Done if asks == Some(Asks::Done) => Ok(true),
             Event::Done | Event::Resolve => Err("the operator does this work, and ends it: see the steps; or RollBack".to_owned()),

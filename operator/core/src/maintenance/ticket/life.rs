@@ -106,8 +106,8 @@ const NOT_DONE: Course = Course::Refuse("a change is resolved after its work: St
 const UNDER_WAY: Course = Course::Refuse("work is under way: RollBack, or Done");
 const NO_CHANGE: Course = Course::Refuse("an incident has no plan to approve or to take back: add a Note");
 
-#[allow(clippy::match_same_arms, reason = "the table is read by phase and event; arms that happen to lead to the same place are different rules")]
 /// Where `event` leads a ticket of that kind. `suspended` is the phase before it was suspended.
+#[expect(clippy::match_same_arms, reason = "the table is read by phase and event; arms that happen to lead to the same place are different rules")]
 pub fn next(kind: TicketType, phase: TicketPhase, suspended: Option<TicketPhase>, event: Event) -> Course {
     use Course::{Go, Refuse, Stay};
     use TicketPhase::{Acknowledged, Approved, Cancelled, Closed, InProgress, Open, Planned, RolledBack, Scheduled, Suspended, Verifying};
