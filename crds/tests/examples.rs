@@ -1,4 +1,5 @@
 //! The examples of tests/examples, without an API server: those that it accepts can be read into the types, and every rule has one that breaks it.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 use p861_crds::{
     Application, Approval, Backup, BackupRepository, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform, PlatformProfile,

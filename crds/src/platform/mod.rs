@@ -4,7 +4,7 @@ pub mod application;
 pub mod check;
 pub mod district;
 pub mod network;
-#[allow(clippy::module_inception, reason = "the file has its kind's name, as all others")]
+#[expect(clippy::module_inception, reason = "the file has its kind's name, as all others")]
 pub mod platform;
 pub mod profile;
 pub mod site;

@@ -86,7 +86,6 @@ pub struct FlowPort {
 
 /// A transport protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(clippy::upper_case_acronyms, reason = "as Kubernetes spells them")]
 pub enum Protocol {
     /// TCP.
     #[default]
