@@ -91,7 +91,7 @@ impl Printer {
     }
 
     /// Prints text as it is, for another program or a file.
-    #[allow(clippy::unused_self, reason = "everything that is printed goes through a printer")]
+    #[expect(clippy::unused_self, reason = "everything that is printed goes through a printer")]
     pub fn raw(&self, text: &str) {
         let mut out = io::stdout().lock();
         // A reader that has seen enough (`| head`) closes the pipe: there is nobody left to tell.

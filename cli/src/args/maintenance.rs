@@ -20,7 +20,7 @@ pub enum WindowCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum TicketCommand {
     /// Open an incident, or with --change a change
-    Open(TicketOpen),
+    Open(Box<TicketOpen>),
     /// List tickets that have not ended
     List(TicketList),
     /// Show one ticket: clocks, people, what is in its way, what was done

@@ -218,7 +218,7 @@ impl List<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one argument per field")]
+    #[expect(clippy::too_many_arguments, reason = "one argument per field")]
     fn add(&mut self, object: String, noun: &'static str, name: &str, condition: &str, said: &text::Bilingual, command: Option<String>, bad: bool) {
         let place = self.telling.place;
         // A command that came from a condition is complete already.

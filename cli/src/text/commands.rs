@@ -1,6 +1,7 @@
 //! What commands say: empty lists, drills, what was started.
 
 use super::{Bilingual, both, many_of};
+use std::fmt::Write;
 
 /// An empty list.
 pub fn no_sites() -> Bilingual {
@@ -160,12 +161,12 @@ pub fn platform_summary(running: i64, supportable: Option<i64>, shortest: Option
         None => (format!("{running} applications run, how many are supportable is not known"), format!("运行 {running} 个应用，可支撑数未知")),
     };
     if let Some(shortest) = shortest {
-        en.push_str(&format!("; shortest plank {shortest}"));
-        zh.push_str(&format!("；短板：{shortest}"));
+        let _ = write!(en, "; shortest plank {shortest}");
+        let _ = write!(zh, "；短板：{shortest}");
     }
     if !excess.is_empty() {
-        en.push_str(&format!("; lopsided: {}", excess.join(", ")));
-        zh.push_str(&format!("；一枝独秀：{}", excess.join("、").replace(" (", "（").replace(')', "）")));
+        let _ = write!(en, "; lopsided: {}", excess.join(", "));
+        let _ = write!(zh, "；一枝独秀：{}", excess.join("、").replace(" (", "（").replace(')', "）"));
     }
     both(en, zh)
 }
@@ -188,12 +189,12 @@ pub fn gaps_foot(missing: &[String], provisional: usize, short: Option<(&str, St
         (format!("Missing items: {}.", missing.join(", ")), format!("缺失项：{}。", missing.join("、")))
     };
     if provisional > 0 {
-        en.push_str(&format!(" Not assessed (provisional): {provisional}."));
-        zh.push_str(&format!("未评定（待考）：{provisional} 项。"));
+        let _ = write!(en, " Not assessed (provisional): {provisional}.");
+        let _ = write!(zh, "未评定（待考）：{provisional} 项。");
     }
     if let Some((layer, day)) = short {
-        en.push_str(&format!(" {layer} runs short {day} at today's growth."));
-        zh.push_str(&format!("按目前增长，{layer}将于 {day} 不足。"));
+        let _ = write!(en, " {layer} runs short {day} at today's growth.");
+        let _ = write!(zh, "按目前增长，{layer}将于 {day} 不足。");
     }
     both(en, zh)
 }

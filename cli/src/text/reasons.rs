@@ -3,6 +3,7 @@
 use super::Word;
 
 /// The text of a reason, if there is one.
+#[expect(clippy::too_many_lines, clippy::match_same_arms, reason = "a table, sorted by reason: one line each")]
 pub fn reason(reason: &str) -> Option<Word> {
     Some(match reason {
         "Aborted" => Word { en: "aborted", zh: "已中止" },

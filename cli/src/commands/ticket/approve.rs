@@ -23,7 +23,7 @@ pub async fn approve(context: &Context<'_>, what: &TicketApprove) -> Result<Exit
     let (hub, printer, name) = (&context.hub, context.printer, &what.name);
     let ticket = hub.get_here::<MaintenanceTicket>(name).await?.object;
     let status = ticket.status.clone().unwrap_or_default();
-    let digest = status.plan_digest.ok_or_else(|| Failure::refused(text::nothing_to_approve(name, &hub.place())))?;
+    let digest = status.plan_digest.ok_or_else(|| Failure::refused(text::nothing_to_approve(name, hub.place())))?;
     if let Some(stated) = &what.digest
         && !digest.trim_start_matches("sha256:").starts_with(stated.trim_start_matches("sha256:"))
     {

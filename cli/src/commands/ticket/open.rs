@@ -32,7 +32,7 @@ async fn upgrade(context: &Context<'_>, what: &TicketOpen) -> Result<Option<Upgr
         return Err(Failure::usage(text::one_title(&what.title, component)));
     }
     let hub = &context.hub;
-    let district = hub.district.as_ref().map(kube::ResourceExt::name_any).unwrap_or_else(|| hub.namespace.clone());
+    let district = hub.district.as_ref().map_or_else(|| hub.namespace.clone(), kube::ResourceExt::name_any);
     let platform = hub.get_here::<Platform>(&district).await?.object;
     let declared = platform.spec.base_software.components;
     let names: Vec<&str> = declared.iter().map(|component| component.name.as_str()).collect();
