@@ -107,7 +107,7 @@ impl ReadSource for FolderSource {
                 witness.items.fetch_add(1, Ordering::Relaxed);
                 match attributes_missed(&entry.path, &entry.node) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        witness.error(format!("{}: its attributes can't be read: {error}", entry.path.display()))
+                        witness.error(format!("{}: its attributes can't be read: {error}", entry.path.display()));
                     }
                     _ => {}
                 }

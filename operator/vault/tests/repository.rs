@@ -1,5 +1,5 @@
 //! What the repository promises, on a folder, with stock restic as the independent reader.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 

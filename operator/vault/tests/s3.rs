@@ -1,5 +1,5 @@
 //! What the repository promises over S3, on a real server, with its bad days.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 mod support;
 

@@ -107,7 +107,7 @@ enum Kind {
 
 impl AsyncStore {
     /// Prepares a store; nothing is asked of it yet.
-    #[allow(clippy::unused_async, reason = "the SDK may come to need it; callers are async anyway")]
+    #[expect(clippy::unused_async, reason = "the SDK may come to need it; callers are async anyway")]
     pub async fn new(location: &Location, credentials: Option<&Credentials>) -> Result<Self> {
         Self::prepare(location, credentials)
     }
