@@ -1,4 +1,5 @@
 //! A bed comes up, does not meet another, and goes without a trace, also when what brought it up was killed.
+#![expect(clippy::expect_used, reason = "a test stops where it is wrong")]
 
 use p861_testbed::bed::{self, Bed, Options, Place, remains, until};
 use p861_testbed::report::Report;
@@ -70,7 +71,7 @@ fn a_bed_whose_maker_was_killed_half_way_goes_without_a_trace() {
     let mut maker =
         Command::new(env!("CARGO_BIN_EXE_testbed")).args(["--name", &name, "up", "--sites", "north"]).stdin(Stdio::null()).spawn().expect("testbed");
     // Half way: control plane processes run, and the bed is not up.
-    let place = until("an API server was started", Duration::from_secs(600), || {
+    let place = until("an API server was started", Duration::from_mins(10), || {
         let place = Place::find(&name).map_err(|error| error.to_string())?.ok_or("it has no place yet")?;
         let started = place.folder().join("sites/north/processes/kube-apiserver.log");
         if started.exists() { Ok(place) } else { Err(format!("{} is not there", started.display())) }

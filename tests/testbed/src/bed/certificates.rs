@@ -59,10 +59,10 @@ impl Certificates {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;
         let authority = params.self_signed(&key)?;
-        self.write(&self.authority(), &authority.pem())?;
+        write(&self.authority(), &authority.pem())?;
         let (tokens, (public, private)) = (KeyPair::generate()?, self.tokens());
-        self.write(&public, &tokens.public_key_pem())?;
-        self.write(&private, &tokens.serialize_pem())?;
+        write(&public, &tokens.public_key_pem())?;
+        write(&private, &tokens.serialize_pem())?;
         let issuer = Issuer::new(params, key);
         for holder in holders {
             let mut params = CertificateParams::new(holder.hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())?;
@@ -77,8 +77,8 @@ impl Certificates {
             let key = KeyPair::generate()?;
             let certificate = params.signed_by(&key, &issuer)?;
             let (certificate_file, key_file) = self.of(holder.file);
-            self.write(&certificate_file, &certificate.pem())?;
-            self.write(&key_file, &key.serialize_pem())?;
+            write(&certificate_file, &certificate.pem())?;
+            write(&key_file, &key.serialize_pem())?;
         }
         Ok(())
     }
@@ -94,13 +94,13 @@ impl Certificates {
             read(&certificate)?,
             read(&key)?
         );
-        self.write(path, &text)
+        write(path, &text)
     }
+}
 
-    fn write(&self, path: &Path, text: &str) -> Result<()> {
-        fs::write(path, text).map_err(BedError::io(path))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(BedError::io(path))
-    }
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(BedError::io(path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(BedError::io(path))
 }
 
 /// Base64 (RFC 4648), as kubeconfigs want it.

@@ -44,10 +44,6 @@ impl Cgroups {
         Ok(Self { folders })
     }
 
-    fn unified(&self) -> bool {
-        Path::new(ROOT).join("cgroup.controllers").exists()
-    }
-
     /// Makes the groups, with a place for the bed's own processes and one below which each site's kubelet makes its pods'.
     pub fn make(&self, sites: &[&str]) -> Result<()> {
         for folder in &self.folders {
@@ -56,7 +52,7 @@ impl Cgroups {
                 fs::create_dir_all(&path).map_err(BedError::io(&path))?;
                 inherit_cpus(&path)?;
             }
-            if self.unified() {
+            if unified() {
                 let mut inner = vec![folder.clone()];
                 inner.extend(sites.iter().map(|site| folder.join(site)));
                 for path in inner {
@@ -128,6 +124,10 @@ fn members(group: &Path) -> Vec<i32> {
     text.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
+fn unified() -> bool {
+    Path::new(ROOT).join("cgroup.controllers").exists()
+}
+
 fn children(group: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(group).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
@@ -135,7 +135,9 @@ fn children(group: &Path) -> Vec<PathBuf> {
 
 fn visit(group: &Path, what: &mut impl FnMut(&Path)) {
     what(group);
-    children(group).iter().for_each(|child| visit(child, what));
+    for child in children(group) {
+        visit(&child, what);
+    }
 }
 
 fn remove(group: &Path) -> std::io::Result<()> {

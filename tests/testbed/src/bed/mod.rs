@@ -32,7 +32,7 @@ pub use site::Site;
 pub use wait::until;
 
 /// How long another command on the same bed may take.
-const TURN: Duration = Duration::from_secs(600);
+const TURN: Duration = Duration::from_mins(10);
 
 /// What a bed is made of. It is kept beside the bed, so that another process finds the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Bed {
             sites.push(Site::of(&place, name, position, &components, &cgroups));
         }
         let room = Room { network: place.namespace_file(CITY), mounts: None, cgroup: Some(cgroups.join()), folder: place.folder().join("processes") };
-        let services = Services::of(&place, room, &components)?;
+        let services = Services::of(&place, room, &components);
         Ok(Self { place, options, sites, services, components })
     }
 

@@ -27,8 +27,8 @@ pub struct Services {
 }
 
 impl Services {
-    pub(super) fn of(place: &Place, room: Room, components: &Components) -> Result<Self> {
-        Ok(Self { room, address: place.city(), folder: place.folder().join("services"), components: components.clone() })
+    pub(super) fn of(place: &Place, room: Room, components: &Components) -> Self {
+        Self { room, address: place.city(), folder: place.folder().join("services"), components: components.clone() }
     }
 
     pub(super) fn start(&self, options: &Options) -> Result<()> {

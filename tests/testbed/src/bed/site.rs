@@ -20,7 +20,7 @@ mod control_plane;
 mod node;
 
 /// How long one call of kubectl may take.
-const KUBECTL: Duration = Duration::from_secs(120);
+const KUBECTL: Duration = Duration::from_mins(2);
 
 /// A site of a bed.
 #[derive(Debug, Clone)]

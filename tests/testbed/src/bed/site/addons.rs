@@ -9,7 +9,7 @@ use crate::bed::wait::while_running;
 use crate::images::{BASE_IMAGE, COREDNS, LOCAL_PATH_PROVISIONER};
 
 /// How long the node and its first pods may take.
-const READY: Duration = Duration::from_secs(180);
+const READY: Duration = Duration::from_mins(3);
 
 impl Site {
     pub(super) fn apply_addons(&self) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::bed::network::{SERVICES, pods};
 use crate::bed::wait::while_running;
 
 /// How long the API server may take until it is ready, on a machine that is busy with another site's.
-const API_SERVER: Duration = Duration::from_secs(120);
+const API_SERVER: Duration = Duration::from_mins(2);
 
 impl Site {
     pub(super) fn start_etcd(&self) -> Result<()> {

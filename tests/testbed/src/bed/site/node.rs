@@ -14,7 +14,7 @@ use crate::bed::wait::while_running;
 use crate::images::PAUSE;
 
 /// How long containerd may take to answer.
-const CONTAINERD: Duration = Duration::from_secs(60);
+const CONTAINERD: Duration = Duration::from_mins(1);
 
 /// Kernel settings that a kubelet writes. They are the whole machine's, so each is covered by a file of the site's own.
 const SETTINGS: [(&str, &str); 6] = [
