@@ -153,16 +153,15 @@ impl Bucket {
 pub fn journal(stage: &Stage, kind: &str, name: &str) -> Result<Vec<Value>> {
     let object = stage.object(kind, name)?;
     let location = object["status"]["journal"]["location"].as_str().unwrap_or_default().to_owned();
-    let text = match location.strip_prefix("configmap:").and_then(|place| place.split_once('/')) {
-        Some((_, map)) => stage.object("configmap", map)?["data"]["journal.jsonl"].as_str().unwrap_or_default().to_owned(),
-        None => {
-            let bucket = Bucket::of(stage)?;
-            let prefix = location.split_once(&format!("{BUCKET}/")).map(|(_, prefix)| prefix).unwrap_or_default();
-            let mut keys = bucket.list(&format!("{prefix}/records/"))?;
-            keys.sort();
-            let parts: Vec<String> = keys.iter().map(|key| bucket.get(key).map(|body| String::from_utf8_lossy(&body).into_owned())).collect::<Result<_>>()?;
-            parts.join("\n")
-        }
+    let text = if let Some((_, map)) = location.strip_prefix("configmap:").and_then(|place| place.split_once('/')) {
+        stage.object("configmap", map)?["data"]["journal.jsonl"].as_str().unwrap_or_default().to_owned()
+    } else {
+        let bucket = Bucket::of(stage)?;
+        let prefix = location.split_once(&format!("{BUCKET}/")).map(|(_, prefix)| prefix).unwrap_or_default();
+        let mut keys = bucket.list(&format!("{prefix}/records/"))?;
+        keys.sort();
+        let parts: Vec<String> = keys.iter().map(|key| bucket.get(key).map(|body| String::from_utf8_lossy(&body).into_owned())).collect::<Result<_>>()?;
+        parts.join("\n")
     };
     let records: std::result::Result<Vec<Value>, _> = text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect();
     let records = records.map_err(|error| BedError::Refused(format!("the journal of {kind} {name} at {location}: {error}")))?;

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// The operator's namespace.
 pub const SYSTEM: &str = "p861-system";
 /// How long one call of helm may take.
-const HELM: Duration = Duration::from_secs(180);
+const HELM: Duration = Duration::from_mins(3);
 /// How long a first start may take.
-const START: Duration = Duration::from_secs(180);
+const START: Duration = Duration::from_mins(3);
 
 /// The project's root.
 pub fn root() -> PathBuf {
@@ -38,7 +38,7 @@ pub fn operator_image(bed: &Bed, report: &Report) -> Result<String> {
     let image = images::operator(&bed.components, &program("p861-operator")?, report)?;
     std::thread::scope(|scope| {
         let imports: Vec<_> = bed.sites().iter().map(|site| scope.spawn(|| site.import(&image))).collect();
-        imports.into_iter().map(|import| import.join().unwrap_or_else(|_| Err(BedError::Refused("an import panicked".to_owned())))).collect::<Result<()>>()
+        imports.into_iter().try_for_each(|import| import.join().unwrap_or_else(|_| Err(BedError::Refused("an import panicked".to_owned()))))
     })?;
     Ok(image.reference.rsplit(':').next().unwrap_or_default().to_owned())
 }
@@ -76,7 +76,7 @@ pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
             }
             installs.push(scope.spawn(move || helm(bed, site, &arguments).map(drop)));
         }
-        installs.into_iter().map(|install| install.join().unwrap_or_else(|_| Err(BedError::Refused("helm panicked".to_owned())))).collect::<Result<()>>()
+        installs.into_iter().try_for_each(|install| install.join().unwrap_or_else(|_| Err(BedError::Refused("helm panicked".to_owned()))))
     })?;
     wait_rolled_out(hub, START, SYSTEM, "deployment/p861-operator")
 }

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long restic may take.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// Runs restic on the district's repository, and gives what it printed. Keys go by environment, never on a command line.
 pub fn restic(stage: &Stage, arguments: &[&str]) -> Result<String> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long the operator may take to see to something.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_mins(4);
 
 /// Declares the district's platform and waits until it has been judged.
 pub fn declare_platform(stage: &Stage) -> Result<()> {

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long an application may take to start, or the operator to notice something.
-const READY: Duration = Duration::from_secs(240);
+const READY: Duration = Duration::from_mins(4);
 /// The district.
 pub const DISTRICT: &str = "shinan";
 /// Somebody who may agree to changes.

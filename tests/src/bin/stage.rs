@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             report.line(&format!(
                 "export KUBECONFIG={}",
                 stage.bed.sites().iter().map(|site| site.kubeconfig().display().to_string()).collect::<Vec<_>>().join(":")
-            ))
+            ));
         }),
         Some("operator") => Stage::find(&name, &report).and_then(|stage| stage.map_or(Ok(()), |stage| stage.renew_operator())),
         Some("down") => bed::down(&name, &report),

@@ -18,7 +18,7 @@ pub const SCENES: &[Scene] = &[
 ];
 
 /// How long one backup may take on a busy machine.
-pub const BACKUP: Duration = Duration::from_secs(240);
+pub const BACKUP: Duration = Duration::from_mins(4);
 
 /// Takes a backup by the command line and gives the object.
 pub fn backup_now(stage: &Stage, application: &str) -> Result<Value> {

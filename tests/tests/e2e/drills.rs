@@ -20,7 +20,7 @@ pub const SCENES: &[Scene] = &[
 ];
 
 /// How long one drill may take on a busy machine.
-pub const DRILL: Duration = Duration::from_secs(420);
+pub const DRILL: Duration = Duration::from_mins(7);
 
 /// Nothing that the drill made stands on the standby any more.
 pub fn nothing_left(stage: &Stage) -> Result<()> {
@@ -94,7 +94,7 @@ impl Writer {
     /// Stops it; gives how many rows were acknowledged, how many refused, and what was said.
     fn stop(mut self, stage: &Stage) -> Result<(u64, u64, String)> {
         stage.primary()?.kubectl(&["exec", "--namespace", "shinan-approval", "deployment/approval-worker", "--", "touch", "/tmp/p861-stop"])?;
-        let ended = until("the writer has ended", Duration::from_secs(60), || match self.0.try_wait() {
+        let ended = until("the writer has ended", Duration::from_mins(1), || match self.0.try_wait() {
             Ok(Some(_)) => Ok(()),
             other => Err(format!("{other:?}")),
         });
@@ -248,7 +248,7 @@ fn deleted_while_it_runs(stage: &Stage) -> Result<()> {
 fn interrupted(stage: &Stage) -> Result<()> {
     let mut child = stage.start(&["drill", "run", "shinan-core"])?;
     let before = newest(stage)?["metadata"]["name"].clone();
-    let name = until("the drill is there", Duration::from_secs(60), || {
+    let name = until("the drill is there", Duration::from_mins(1), || {
         let name = newest(stage).map_err(|error| error.to_string())?["metadata"]["name"].clone();
         if name == before { Err("not yet".to_owned()) } else { Ok(name.as_str().unwrap_or_default().to_owned()) }
     });

@@ -114,7 +114,7 @@ fn a_frozen_leader_writes_nothing(stage: &Stage) -> Result<()> {
     let next = next?;
     let backup = stage.wait_end(BACKUP, "backup", "frozen-leader")?;
     demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
-    hub.wait("the frozen leader's process has ended and was started again", Duration::from_secs(120), &["pod", "--namespace", SYSTEM, &frozen], |pod| {
+    hub.wait("the frozen leader's process has ended and was started again", Duration::from_mins(2), &["pod", "--namespace", SYSTEM, &frozen], |pod| {
         let count = pod["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or_default();
         if count > before { Ok(()) } else { Err(format!("{woken:?} {}", pod["status"])) }
     })?;
@@ -136,5 +136,5 @@ fn asked_to_end(stage: &Stage) -> Result<()> {
     let backup = stage.wait_end(BACKUP, "backup", "handed-over")?;
     demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
     each_once(&journal(stage, "backup", "handed-over")?)?;
-    p861_tests::look::wait_rolled_out(stage.standby()?, Duration::from_secs(180), SYSTEM, "deployment/p861-operator")
+    p861_tests::look::wait_rolled_out(stage.standby()?, Duration::from_mins(3), SYSTEM, "deployment/p861-operator")
 }

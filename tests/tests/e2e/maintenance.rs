@@ -24,9 +24,9 @@ pub const SCENES: &[Scene] = &[
 ];
 
 /// How long a step of a change may take to begin or end.
-const STEP: Duration = Duration::from_secs(240);
+const STEP: Duration = Duration::from_mins(4);
 /// How long an alert may take until it is a ticket.
-const ARRIVES: Duration = Duration::from_secs(180);
+const ARRIVES: Duration = Duration::from_mins(3);
 
 fn node_of(site: &Site) -> Result<String> {
     let nodes = site.get(&["nodes"])?;

@@ -24,12 +24,12 @@ fn prometheus_reads(stage: &Stage) -> Result<()> {
     for query in
         ["p861_operator_leader", "p861_backup_last_success_timestamp_seconds", "p861_repository_ready", "p861_site_reachable", "p861_drill_last_result"]
     {
-        until(&format!("Prometheus has {query}"), Duration::from_secs(120), || {
+        until(&format!("Prometheus has {query}"), Duration::from_mins(2), || {
             let data = ask(stage, &format!("/api/v1/query?query={query}"))?;
             if data["result"].as_array().is_some_and(|all| !all.is_empty()) { Ok(()) } else { Err(data.to_string()) }
         })?;
     }
-    until("every rule is healthy", Duration::from_secs(60), || {
+    until("every rule is healthy", Duration::from_mins(1), || {
         let data = ask(stage, "/api/v1/rules")?;
         let rules: Vec<&Value> = data["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array().into_iter().flatten()).collect();
         let ill: Vec<_> = rules.iter().filter(|rule| rule["health"] != "ok").map(|rule| rule["name"].to_string()).collect();
@@ -50,14 +50,14 @@ fn the_one_page(stage: &Stage) -> Result<()> {
 fn a_drilled_plan(stage: &Stage) -> Result<()> {
     let plan = stage.standby()?.wait(
         "the plan says that it was drilled",
-        Duration::from_secs(120),
+        Duration::from_mins(2),
         &["--namespace", "shinan", "recoveryplan", "shinan-core"],
         |seen| {
             let predicted = seen["status"]["prediction"]["rto"].as_str().is_some();
             if predicted { Ok(seen.clone()) } else { Err(seen["status"].to_string()) }
         },
     )?;
-    demand(!plan["status"].to_string().is_empty(), || String::new())?;
+    demand(!plan["status"].to_string().is_empty(), String::new)?;
     let check = stage.json(&["plan", "check", "shinan-core"])?;
     demand(check["kind"] == "PlanCheck", || format!("p861 plan check: {check}"))
 }

@@ -16,7 +16,7 @@ pub const SCENES: &[Scene] = &[
     ("a site whose kubeconfig leads to another cluster is refused", another_cluster),
 ];
 
-const SEEN: Duration = Duration::from_secs(120);
+const SEEN: Duration = Duration::from_mins(2);
 
 fn application(namespace: &str, more: Value) -> Value {
     let mut spec = json!({"names": {"en": "A test"}, "department": "computer-centre", "namespaces": [namespace]});
