@@ -13,6 +13,7 @@ pub mod platform;
 pub mod protection;
 pub mod recovery;
 pub mod reference;
+pub mod run;
 
 pub use common::{Condition, Duration, LocalizedText, ObjectReference, WorkloadKind, WorkloadReference};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -39,3 +40,4 @@ pub use recovery::{
     drill::{Drill, DrillSpec, DrillStatus},
     plan::{RecoveryPlan, RecoveryPlanSpec, RecoveryPlanStatus},
 };
+pub use run::{RunObject, RunStatus, RunView};

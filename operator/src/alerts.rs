@@ -3,7 +3,7 @@
 //! The answer is 200 only when everything is stored, so that Alertmanager's own retries carry a post over a restart, to the replica that leads, or over an
 //! API server that is away. Doing a post twice does nothing twice.
 
-use crate::{drive::record_unless_changed, metrics::Metrics};
+use crate::metrics::Metrics;
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -26,6 +26,7 @@ use p861_core::maintenance::{
     window::DEFAULT_ZONE,
 };
 use p861_crds::{District, DutyRoster, MaintenanceTicket, Site, maintenance::ticket::TicketAlert};
+use p861_runs::status::apply_status_if_unchanged;
 use p861_runs::{
     error::{Error, Result, Tried as _, is_conflict},
     leadership::Leadership,
@@ -307,5 +308,5 @@ async fn store(desk: &Desk, namespace: &str, site: &str, group_key: &str, alerts
 async fn write_alerts(desk: &Desk, ticket: &MaintenanceTicket, alerts: Vec<TicketAlert>) -> Result<bool> {
     let mut status = ticket.status.clone().unwrap_or_default();
     status.alerts = alerts;
-    record_unless_changed(&desk.client, &desk.leadership, ticket, ticket.status.as_ref(), &status).await
+    apply_status_if_unchanged(&desk.client, &desk.leadership, ticket, ticket.status.as_ref(), &status).await
 }

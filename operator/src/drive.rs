@@ -6,24 +6,19 @@
 use crate::{context::Context, known::Known, metrics::Metrics};
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
     core::{DeserializeGuard, DynamicObject},
     runtime::{
         controller::{Action, Controller},
-        events::{Event, EventType, Recorder, Reporter},
         reflector::Store,
         watcher,
     },
 };
 use p861_core::conditions::{self, Verdict};
-use p861_crds::{Condition, names::FIELD_MANAGER};
-use p861_runs::{
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
-    leadership::Leadership,
-};
+use p861_crds::Condition;
+use p861_runs::error::{Error, Result, Tried as _};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::HashSet,
@@ -154,71 +149,4 @@ async fn report_invalid<D: Drive>(context: &Context, guard: &DeserializeGuard<D:
     let patch = serde_json::json!({"status": {"conditions": after}});
     api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write the status of {kind} {name}"))?;
     Ok(())
-}
-
-/// Writes a namespaced object's status by server-side apply, if it differs from what is there.
-pub async fn record<K, S>(context: &Context, object: &K, before: Option<&S>, after: &S) -> Result<()>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-    S: Serialize + PartialEq,
-{
-    let api: Api<K> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
-    apply_status(context, &api, object, before, after).await
-}
-
-/// The same for any scope, with the object's own Api.
-pub async fn apply_status<K, S>(context: &Context, api: &Api<K>, object: &K, before: Option<&S>, after: &S) -> Result<()>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-    S: Serialize + PartialEq,
-{
-    if before == Some(after) {
-        return Ok(());
-    }
-    context.hub.leadership.ensure()?;
-    let name = object.name_any();
-    let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid()}, "status": after});
-    api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
-        .await
-        .tried(|| format!("write the status of {} {name}", K::kind(&())))?;
-    Ok(())
-}
-
-/// Records a status that was made from exactly this version of the object: false, and nothing is written, if somebody has changed it meanwhile. For kinds
-/// whose status more than one hand writes, or counts what was read.
-pub async fn record_unless_changed<K, S>(client: &Client, leadership: &Leadership, object: &K, before: Option<&S>, after: &S) -> Result<bool>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-    S: Serialize + PartialEq,
-{
-    if before == Some(after) {
-        return Ok(true);
-    }
-    leadership.ensure()?;
-    let name = object.name_any();
-    let api: Api<K> = Api::namespaced(client.clone(), object.meta().namespace.as_deref().unwrap_or_default());
-    let metadata = serde_json::json!({"name": name, "uid": object.uid(), "resourceVersion": object.resource_version()});
-    let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "status": after});
-    match api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await {
-        Ok(_) => Ok(true),
-        Err(error) if is_conflict(&error) || is_not_found(&error) => Ok(false),
-        Err(error) => Err(error).tried(|| format!("write the status of {} {name}", K::kind(&()))),
-    }
-}
-
-/// Tells people of one change, as an Event on the object.
-pub async fn announce<K: Resource<DynamicType = ()>>(client: &Client, identity: &str, object: &K, reason: &str, note: &str, warning: bool) {
-    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: Some(identity.to_owned()) };
-    let recorder = Recorder::new(client.clone(), reporter);
-    let event = Event {
-        type_: if warning { EventType::Warning } else { EventType::Normal },
-        reason: reason.into(),
-        note: Some(conditions::shorten(note, 1000)),
-        action: reason.into(),
-        secondary: None,
-    };
-    // An Event that can't be written holds up nothing: the journal and the status have it all.
-    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
-        tracing::warn!(reason, %error, "can't write an Event");
-    }
 }

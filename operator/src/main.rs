@@ -23,7 +23,7 @@ use drive::{Waiting, prepare};
 use known::Known;
 use kube::{Api, Client, Config, api::ListParams};
 use metrics::Metrics;
-use p861_runs::{ComponentState, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, sites};
+use p861_runs::{ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, sites};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -188,10 +188,10 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         prepare(&guarded, &mut known, controllers::platform::PlatformDriver::new(probes.clone())),
         prepare(&guarded, &mut known, controllers::application::ApplicationDriver::default()),
         prepare(&guarded, &mut known, controllers::repository::RepositoryDriver::default()),
-        prepare(&guarded, &mut known, controllers::backup::BackupDriver),
-        prepare(&guarded, &mut known, controllers::restore::RestoreDriver),
+        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::backup::BackupRun>::default()),
+        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::restore::RestoreRun>::default()),
         prepare(&guarded, &mut known, controllers::plan::PlanDriver),
-        prepare(&guarded, &mut known, controllers::drill::DrillDriver),
+        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::drill::DrillRun>::default()),
         prepare(&guarded, &mut known, controllers::window::WindowDriver),
         prepare(&guarded, &mut known, controllers::ticket::TicketDriver::default()),
         prepare(&guarded, &mut known, controllers::approval::ApprovalDriver),
@@ -208,6 +208,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
             movers: MoverSettings { image: arguments.image, image_pull_policy: arguments.image_pull_policy, children: movers::child::Children::default() },
             components: ComponentState::default(),
             cache: RunCache::default(),
+            tasks: EffectTasks::default(),
             metrics: metrics.runs.clone(),
         },
         hub,

@@ -1,10 +1,11 @@
 //! Looks for the alerts of tickets in the Alertmanagers they came from: the end of one that was silenced is told to nobody.
 
-use crate::{context::Context, drive::record_unless_changed};
+use crate::context::Context;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::maintenance::unheard::{Absences, Burning, SETTLES, burning, ended};
 use p861_crds::{MaintenanceTicket, Site};
+use p861_runs::status::apply_status_if_unchanged;
 use p861_runs::{
     alertmanager::Alertmanager,
     error::{Result, Tried as _},
@@ -88,7 +89,7 @@ async fn end(context: &Context, open: &Open, gone: &[Burning]) -> Result<()> {
     let mut status = ticket.status.clone().unwrap_or_default();
     status.alerts = ended(&status.alerts, gone, Timestamp::now());
     // Somebody else writes it: the next look finds the same.
-    if record_unless_changed(&context.hub.client, &context.hub.leadership, &ticket, ticket.status.as_ref(), &status).await? {
+    if apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, &ticket, ticket.status.as_ref(), &status).await? {
         tracing::info!(ticket = name, namespace, alerts = gone.len(), "alerts have ended that Alertmanager did not tell of");
     }
     Ok(())

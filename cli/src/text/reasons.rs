@@ -179,6 +179,7 @@ pub fn reason(reason: &str) -> Option<Word> {
         "RolledBack" => Word { en: "taken back", zh: "已回退" },
         "RPOExceeded" => Word { en: "RPO exceeded", zh: "超出 RPO" },
         "RPOUnproven" => Word { en: "RPO unproven", zh: "RPO 未经证明" },
+        "RTOAndRPOExceeded" => Word { en: "RTO and RPO exceeded", zh: "RTO 与 RPO 均超出" },
         "RTOExceeded" => Word { en: "RTO exceeded", zh: "超出 RTO" },
         "Running" => Word { en: "running", zh: "进行中" },
         "SameFailureDomain" => Word { en: "in the same failure domain", zh: "处于同一故障域" },

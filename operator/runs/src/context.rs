@@ -7,6 +7,7 @@ use crate::{
     metrics::RunMetrics,
     movers::child::Children,
     sites::Sites,
+    tasks::EffectTasks,
 };
 use kube::Client;
 
@@ -56,6 +57,8 @@ pub struct RunContext {
     pub components: ComponentState,
     /// Runs that this process has claimed.
     pub cache: RunCache,
+    /// Effects under way.
+    pub tasks: EffectTasks,
     /// Metrics.
     pub metrics: RunMetrics,
 }

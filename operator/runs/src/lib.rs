@@ -2,27 +2,36 @@
 
 pub mod alertmanager;
 pub mod context;
+pub mod controller;
 pub mod effects;
 pub mod error;
 pub mod finalizer;
 pub mod guard;
 pub mod hub;
+pub mod kind;
 pub mod leadership;
 pub mod metrics;
 pub mod movers;
 pub mod repository;
 pub mod secrets;
 pub mod sites;
+pub mod status;
 pub mod tls;
 
 mod cache;
+mod executor;
 mod journal;
 mod pass;
+mod tasks;
 mod view;
 
 pub use cache::{RunCache, RunIdentity};
 pub use context::{ComponentState, Hub, MoverSettings, RunContext};
+pub use effects::{EffectOutcome, Effects, StepContext};
+pub use executor::Executor;
 pub use journal::JournalStore;
+pub use kind::{Readiness, RunKind, RunPlace};
 pub use metrics::RunMetrics;
-pub use pass::{Pass, forget, pass};
-pub use view::{RunView, view};
+pub use pass::{Pass, Stored, forget, load, pass};
+pub use tasks::EffectTasks;
+pub use view::view;

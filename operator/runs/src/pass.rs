@@ -2,30 +2,32 @@
 
 use crate::{
     cache::{ClaimedRun, RunIdentity},
-    context::RunContext,
-    effects::{self, Effect},
+    effects::{EffectOutcome, Effects, StepContext},
     error::{Error, Result},
+    executor::Executor,
     journal::{JournalStore, StoreError},
+    tasks::TaskKey,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
 use p861_core::{
     engine::{Command, Direction, Entry, Event, Failure, Journal, Plan, Record, RunSummary, StepId, settle, summary},
-    runs::Action,
+    runs::{Action, RunOutcome},
 };
 use p861_crds::common::RunAction;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
 
-fn report_clean_up(context: &RunContext, run: &RunIdentity, failing: bool) {
-    let count = context.cache.set_clean_up_failing(run, failing);
-    context.metrics.cleanup_failing.with_label_values(&[run.namespace.as_str(), run.kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
+fn report_clean_up<E: Effects>(executor: &Executor<E>, run: &RunIdentity, failing: bool) {
+    let count = executor.cache.set_clean_up_failing(run, failing);
+    executor.metrics.cleanup_failing.with_label_values(&[run.namespace.as_str(), run.kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 /// Forgets an ended run.
-pub fn forget(context: &RunContext, run: &RunIdentity) {
-    report_clean_up(context, run, false);
-    context.cache.remove(&run.uid);
+pub fn forget<E: Effects>(executor: &Executor<E>, run: &RunIdentity) {
+    report_clean_up(executor, run, false);
+    executor.cache.remove(&run.uid);
+    executor.tasks.forget(&run.uid);
 }
 
 /// What a pass found.
@@ -47,53 +49,81 @@ pub struct Pass {
     pub in_flight: bool,
 }
 
-/// More rounds than this in one pass is a mistake; the rest waits for the next pass.
-const MOST_ROUNDS: usize = 64;
+impl Pass {
+    /// The run as conclusions read it.
+    pub fn outcome(&self) -> RunOutcome<'_> {
+        RunOutcome { plan: &self.plan, journal: &self.journal, summary: &self.summary }
+    }
+}
 
-/// Does everything that is due now. `compile` is called only if the run was never begun: a run goes on with the plan that it started with.
-pub async fn pass<F>(context: &RunContext, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], compile: F) -> Result<Pass>
-where
-    F: AsyncFnOnce() -> Result<Plan<Action>>,
-{
-    let slot = context.cache.slot(&run.uid);
+/// More rounds than this in one pass is a mistake; the rest waits for the next pass.
+const MAX_ROUNDS: usize = 64;
+/// How long a pass waits for an effect before it leaves it to a later pass.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// What is stored of a run before a pass.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    /// This process has claimed it.
+    Claimed,
+    /// A plan and its journal, to be claimed.
+    Found(Box<(Plan<Action>, Journal)>),
+    /// Nothing: the run has not begun.
+    Nothing,
+    /// Nothing yet: the run begins with this plan.
+    New(Box<Plan<Action>>),
+}
+
+/// Reads what is stored of a run, unless this process has claimed it.
+///
+/// # Errors
+/// If the journal can't be read, or is damaged.
+pub async fn load<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &JournalStore) -> Result<Stored> {
+    if executor.cache.slot(&run.uid).lock().await.is_some() {
+        return Ok(Stored::Claimed);
+    }
+    Ok(store.load().await?.map_or(Stored::Nothing, |found| Stored::Found(Box::new(found))))
+}
+
+/// Does everything that is due now. A run that has begun goes on with the plan that it began with.
+///
+/// # Errors
+/// If the journal can't be written, for example because another orchestrator has claimed the run. Failures of effects are no errors: they are in the journal.
+pub async fn pass<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], stored: Stored) -> Result<Pass> {
+    let slot = executor.cache.slot(&run.uid);
     let mut slot = slot.lock().await;
     if slot.is_none() {
-        *slot = Some(claim(context, store, compile).await?);
+        *slot = Some(claim(executor, store, stored).await?);
     }
     let result = match slot.as_mut() {
-        Some(claimed) => rounds(context, run, store, actions, claimed).await,
+        Some(claimed) => rounds(executor, run, store, actions, claimed).await,
         None => Err(Error::Internal("a claimed run is missing".into())),
     };
-    // Whatever went wrong, what is stored is the truth: it is read again.
+    // After any error the journal is read again: what is stored is the truth.
     if result.is_err() {
         *slot = None;
     }
     result
 }
 
-async fn claim<F>(context: &RunContext, store: &JournalStore, compile: F) -> Result<ClaimedRun>
-where
-    F: AsyncFnOnce() -> Result<Plan<Action>>,
-{
-    context.hub.leadership.ensure()?;
-    let (plan, mut journal) = match store.load().await? {
-        Some(stored) => stored,
-        None => {
-            let plan = compile().await?;
-            (store.begin(&plan).await?, Journal::new())
-        }
+async fn claim<E: Effects>(executor: &Executor<E>, store: &JournalStore, stored: Stored) -> Result<ClaimedRun> {
+    executor.leadership.ensure()?;
+    let (plan, mut journal) = match stored {
+        Stored::Found(found) => *found,
+        Stored::New(plan) => (store.begin(&plan).await?, Journal::new()),
+        Stored::Claimed | Stored::Nothing => return Err(Error::transient("JournalMissing", "the run was claimed before; its journal is read again")),
     };
     let mut token = journal.token();
     if !journal.is_finished() {
-        let record = journal.claim(plan.digest(), &context.hub.identity, Timestamp::now());
+        let record = journal.claim(plan.digest(), &executor.identity, Timestamp::now());
         token = record.token;
-        append(context, store, &mut journal, vec![record]).await?;
+        append(executor, store, &mut journal, vec![record]).await?;
     }
     Ok(ClaimedRun { plan, journal, token, notes: BTreeMap::new() })
 }
 
-async fn append(context: &RunContext, store: &JournalStore, journal: &mut Journal, records: Vec<Record>) -> Result<()> {
-    context.hub.leadership.ensure()?;
+async fn append<E: Effects>(executor: &Executor<E>, store: &JournalStore, journal: &mut Journal, records: Vec<Record>) -> Result<()> {
+    executor.leadership.ensure()?;
     store.append(&records).await.map_err(|error| match error {
         StoreError::Overtaken(_) => Error::RunLost(error.to_string()),
         StoreError::Other(error) => error,
@@ -104,11 +134,11 @@ async fn append(context: &RunContext, store: &JournalStore, journal: &mut Journa
     Ok(())
 }
 
-async fn rounds(context: &RunContext, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], claimed: &mut ClaimedRun) -> Result<Pass> {
+async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], claimed: &mut ClaimedRun) -> Result<Pass> {
     let mut written = Vec::new();
     let mut outcomes: Vec<Entry> = Vec::new();
     let (mut next, mut in_flight) = (None, false);
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         if claimed.journal.is_finished() {
             in_flight = false;
             break;
@@ -125,33 +155,28 @@ async fn rounds(context: &RunContext, run: &RunIdentity, store: &JournalStore, a
         }
         let due = settle(&claimed.plan, &mut journal, claimed.token, now).map_err(|error| Error::Internal(error.to_string()))?;
         records.extend(due.records);
-        measure_steps(context, run, &claimed.plan, &journal, &records);
+        measure_steps(executor, run, &claimed.plan, &journal, &records);
         written.extend(records.clone());
         if !records.is_empty() {
-            append(context, store, &mut claimed.journal, records).await?;
+            append(executor, store, &mut claimed.journal, records).await?;
         }
         next = due.next;
         if due.commands.is_empty() {
             in_flight = false;
             break;
         }
-        context.hub.leadership.ensure()?;
-        let effects = join_all(due.commands.iter().map(|command| perform(context, run, claimed, command))).await;
-        claimed.notes.clear();
-        in_flight = false;
-        for (entry, note) in effects {
-            outcomes.extend(entry);
-            if let Some((step, note)) = note {
-                in_flight = true;
-                claimed.notes.insert(step, note);
-            }
-        }
+        executor.leadership.ensure()?;
+        let effects = join_all(due.commands.iter().map(|command| perform(executor, run, claimed, command))).await;
+        let (entries, notes): (Vec<_>, Vec<_>) = effects.into_iter().unzip();
+        outcomes.extend(entries.into_iter().flatten());
+        claimed.notes = notes.into_iter().flatten().collect();
+        in_flight = !claimed.notes.is_empty();
         if outcomes.is_empty() {
             break;
         }
     }
     let summary = summary(&claimed.plan, &claimed.journal, Timestamp::now()).map_err(|error| Error::Internal(error.to_string()))?;
-    report_clean_up(context, run, !summary.clean_up_trouble.is_empty());
+    report_clean_up(executor, run, !summary.clean_up_trouble.is_empty());
     Ok(Pass {
         plan: claimed.plan.clone(),
         journal: claimed.journal.clone(),
@@ -164,7 +189,7 @@ async fn rounds(context: &RunContext, run: &RunIdentity, store: &JournalStore, a
 }
 
 /// Brings one command about. Returns what to record, if it has ended, or what it says of itself, if not.
-async fn perform(context: &RunContext, run: &RunIdentity, claimed: &ClaimedRun, command: &Command) -> (Option<Entry>, Option<(StepId, Value)>) {
+async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed: &ClaimedRun, command: &Command) -> (Option<Entry>, Option<(StepId, Value)>) {
     let (step, attempt, direction, cancel) = match command {
         Command::Perform { step, attempt } => (step, *attempt, Direction::Forward, None),
         Command::PerformUndo { step, attempt } => (step, *attempt, Direction::Undo, None),
@@ -178,9 +203,9 @@ async fn perform(context: &RunContext, run: &RunIdentity, claimed: &ClaimedRun, 
         Direction::Undo => planned.undo.as_ref(),
     };
     let Some(action) = action else { return (None, None) };
-    let situation = effects::Situation {
-        run,
-        step,
+    let step_context = StepContext {
+        run: run.clone(),
+        step: step.clone(),
         attempt,
         started: claimed
             .journal
@@ -192,25 +217,32 @@ async fn perform(context: &RunContext, run: &RunIdentity, claimed: &ClaimedRun, 
         deadline: planned.deadline,
         inputs: planned.dependencies().filter_map(|before| Some((before.to_string(), evidence(&claimed.journal, before)?))).collect(),
     };
-    let effect = match cancel {
-        None => effects::perform(context, &situation, action).await,
-        Some(_) => effects::cancel(context, &situation, action).await,
+    let key = |stops: bool| TaskKey { run: run.uid.clone(), step: step.clone(), attempt, direction, stops };
+    let (effects, action) = (executor.effects.clone(), action.clone());
+    let ended = match cancel {
+        None => executor.tasks.poll(key(false), PATIENCE, || async move { effects.perform(&step_context, &action).await }).await,
+        Some(_) => {
+            executor.tasks.stop(&key(false)).await;
+            executor.tasks.poll(key(true), PATIENCE, || async move { effects.cancel(&step_context, &action).await }).await
+        }
     };
+    // One that goes on says what it said last.
+    let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.notes.get(step).cloned().unwrap_or_else(|| json!({"message": "under way"}))));
     let failed = |failure: Failure, evidence: Value| match direction {
         Direction::Forward => Entry::failed(step.clone(), attempt, failure, evidence),
         Direction::Undo => Entry::undo_failed(step.clone(), attempt, failure, evidence),
     };
     match effect {
-        Effect::Done(evidence) => {
+        EffectOutcome::Done(evidence) => {
             let entry = match direction {
                 Direction::Forward => Entry::done(step.clone(), attempt, evidence),
                 Direction::Undo => Entry::undone(step.clone(), attempt, evidence),
             };
             (Some(entry), None)
         }
-        Effect::Failed(failure, evidence) => (Some(failed(failure, evidence)), None),
-        Effect::Stopped => (cancel.map(|cause| failed(cause.failure(), last_note(claimed, step))), None),
-        Effect::Running(note) => (None, Some((step.clone(), note))),
+        EffectOutcome::Failed(failure, evidence) => (Some(failed(failure, evidence)), None),
+        EffectOutcome::Stopped => (cancel.map(|cause| failed(cause.failure(), last_note(claimed, step))), None),
+        EffectOutcome::Running(note) => (None, Some((step.clone(), note))),
     }
 }
 
@@ -228,14 +260,14 @@ fn evidence(journal: &Journal, step: &StepId) -> Option<Value> {
         .map(|record| record.evidence.clone())
 }
 
-fn measure_steps(context: &RunContext, run: &RunIdentity, plan: &Plan<Action>, journal: &Journal, records: &[Record]) {
+fn measure_steps<E: Effects>(executor: &Executor<E>, run: &RunIdentity, plan: &Plan<Action>, journal: &Journal, records: &[Record]) {
     for record in records.iter().filter(|record| matches!(record.event, Event::Done | Event::Failed(_))) {
         let Some(step) = record.step.as_ref().and_then(|id| plan.step(id)) else { continue };
         let intent =
             journal.records().iter().rev().find(|r| r.step.as_ref() == Some(&step.id) && r.attempt == record.attempt && matches!(r.event, Event::Intent));
         if let Some(intent) = intent {
             let seconds = record.at.duration_since(intent.at).as_secs_f64();
-            context.metrics.step_duration.with_label_values(&[run.kind, step.action.word()]).observe(seconds);
+            executor.metrics.step_duration.with_label_values(&[run.kind, step.action.word()]).observe(seconds);
         }
     }
 }

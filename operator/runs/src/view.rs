@@ -1,37 +1,17 @@
 //! A run's status, from the engine's summary.
 
 use super::pass::Pass;
-use p861_core::{engine::WaitsFor, quantity};
+use p861_core::{engine::WaitsFor, quantity, runs::RunClass};
 use p861_crds::{
-    Time,
-    common::{ByteProgress, CountProgress, CurrentStep, JournalReference, Quantity, RunPhase, RunProgress, StepCounts},
+    RunView, Time,
+    common::{ByteProgress, CountProgress, CurrentStep, JournalReference, Quantity, RunProgress},
 };
 use serde_json::Value;
 
-/// The fields that every run's status has.
-#[derive(Clone, Debug)]
-pub struct RunView {
-    /// Where it stands.
-    pub phase: RunPhase,
-    /// When it started.
-    pub start_time: Option<Time>,
-    /// When it ended.
-    pub completion_time: Option<Time>,
-    /// Its steps.
-    pub steps: StepCounts,
-    /// Those under way.
-    pub current_steps: Vec<CurrentStep>,
-    /// How far it is.
-    pub progress: Option<RunProgress>,
-    /// Its journal.
-    pub journal: JournalReference,
-    /// Actions read.
-    pub observed_actions: i32,
-}
-
-/// Makes it. `noun` is the command line's word for the kind, for remedies.
-pub fn view(pass: &Pass, location: &str, noun: &str, name: &str) -> RunView {
+/// Makes it. Remedies are commands of `p861` for that class.
+pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView {
     let summary = &pass.summary;
+    let noun = class.noun();
     let current_steps = summary
         .current
         .iter()
@@ -52,8 +32,8 @@ pub fn view(pass: &Pass, location: &str, noun: &str, name: &str) -> RunView {
                 message = format!("{message}; before: {}", failure.message);
             }
             let (prompt, remedy) = match &step.waits_for {
-                WaitsFor::Answer { text, .. } if noun == "ticket" => (Some(text.clone()), Some(format!("p861 ticket done {name}"))),
-                WaitsFor::Decision if noun == "ticket" => (None, Some(format!("p861 ticket start {name}"))),
+                WaitsFor::Answer { text, .. } if class == RunClass::Change => (Some(text.clone()), Some(format!("p861 ticket done {name}"))),
+                WaitsFor::Decision if class == RunClass::Change => (None, Some(format!("p861 ticket start {name}"))),
                 WaitsFor::Answer { text, .. } => (Some(text.clone()), Some(format!("p861 {noun} answer {name} {} --yes", step.id))),
                 WaitsFor::Decision => (None, Some(format!("p861 {noun} retry {name} {}", step.id))),
                 _ => (None, None),

@@ -1,11 +1,7 @@
 //! Application: is it found, healthy, protected, recoverable; and its marker, written once a period.
 
 use super::{active_site, known_district, plan::members, refuse_foreign_namespaces};
-use crate::{
-    context::Context,
-    drive::{Drive, record},
-    metrics::Metrics,
-};
+use crate::{context::Context, drive::Drive, metrics::Metrics};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use p861_core::{
@@ -20,6 +16,7 @@ use p861_crds::{
     platform::application::{BackupSummary, Marker, VerifiedBackup},
     protection::backup::VerificationLevel,
 };
+use p861_runs::status::apply_status;
 use p861_runs::{
     effects::check::{self, Seen},
     error::{Error, Result},
@@ -94,7 +91,7 @@ impl Drive for ApplicationDriver {
             context.metrics.rpo_objective.with_label_values(&[&namespace, &name]).set(rpo.as_secs_f64());
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, application.metadata.generation, now);
-        record(context, application.as_ref(), application.status.as_ref(), &status).await?;
+        apply_status(&context.hub, application.as_ref(), application.status.as_ref(), &status).await?;
         Ok(next)
     }
 }

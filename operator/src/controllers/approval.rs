@@ -4,10 +4,7 @@ use super::{
     ticket::{subject as ticket_subject, words},
     window::until,
 };
-use crate::{
-    context::Context,
-    drive::{Drive, announce, record},
-};
+use crate::{context::Context, drive::Drive};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::{
@@ -16,6 +13,7 @@ use p861_core::{
 };
 use p861_crds::{Approval, Drill, MaintenanceTicket, maintenance::approval::SubjectKind};
 use p861_runs::error::{Result, Tried as _};
+use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
 
 /// How often an approval is looked at, at most: what it is about may change or go.
@@ -40,17 +38,9 @@ impl Drive for ApprovalDriver {
         let counted_before = status.conditions.first().map(|condition| (condition.status.clone(), condition.reason.clone()));
         status.observed_generation = approval.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), approval.metadata.generation, now);
-        record(context, approval.as_ref(), approval.status.as_ref(), &status).await?;
+        apply_status(&context.hub, approval.as_ref(), approval.status.as_ref(), &status).await?;
         if !verdict.holds() && counted_before.is_none_or(|(_, reason)| reason != verdict.reason) {
-            announce(
-                &context.hub.client,
-                &context.hub.identity,
-                approval.as_ref(),
-                "ApprovalRefused",
-                &format!("{}: {}", verdict.reason, verdict.message),
-                true,
-            )
-            .await;
+            publish_event(&context.hub, approval.as_ref(), event_type(true), "ApprovalRefused", &format!("{}: {}", verdict.reason, verdict.message)).await;
         }
         Ok(until(tally.expires, now).min(PERIOD))
     }

@@ -1,10 +1,7 @@
 //! District: its namespace on the hub, its people's roles there and on its sites, and whether its sites and profile are there.
 
 use super::access;
-use crate::{
-    context::Context,
-    drive::{Drive, apply_status},
-};
+use crate::{context::Context, drive::Drive};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -19,6 +16,7 @@ use p861_crds::{
     platform::district::SiteRole,
 };
 use p861_runs::error::{Result, Tried as _};
+use p861_runs::status::apply_status_with;
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -53,7 +51,7 @@ impl Drive for DistrictDriver {
         status.observed_generation = district.metadata.generation;
         status.namespace = Some(namespace);
         status.conditions = conditions::apply(&status.conditions, &verdicts, district.metadata.generation, now);
-        apply_status(context, &Api::all(context.hub.client.clone()), district.as_ref(), district.status.as_ref(), &status).await?;
+        apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), district.as_ref(), district.status.as_ref(), &status).await?;
         Ok(if conditions::is_true(&status.conditions, "Ready") { PERIOD } else { PERIOD / 12 })
     }
 }

@@ -12,6 +12,7 @@ pub mod profile;
 pub mod repository;
 pub mod restore;
 pub mod roster;
+pub mod run;
 pub mod site;
 pub mod ticket;
 pub mod window;

@@ -1,11 +1,7 @@
 //! RecoveryPlan: does it compile, is its standby ready, was it drilled.
 
 use super::{all, district_of, drill, plan_sites};
-use crate::{
-    context::Context,
-    drive::{Drive, record},
-    metrics::Metrics,
-};
+use crate::{context::Context, drive::Drive, metrics::Metrics};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::{
@@ -16,7 +12,10 @@ use p861_core::{
     conditions::{self, Verdict},
     engine::Plan,
     protection::choose,
-    recovery::drill::{self as compiler, DrillFacts},
+    recovery::{
+        conclude,
+        drill::{self as compiler, DrillFacts},
+    },
     runs::Action,
     time::{human_duration, parse_duration, print_duration, whole_seconds},
 };
@@ -30,6 +29,7 @@ use p861_crds::{
         plan::{LastDrill, Prediction, PredictionBasis, Preflight, PreflightCheck, PreflightResult},
     },
 };
+use p861_runs::status::apply_status;
 use p861_runs::{
     error::{Error, Result, Tried as _},
     repository,
@@ -52,7 +52,7 @@ impl Drive for PlanDriver {
     fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.drill_last_completion.remove_label_values(&[namespace, name]);
         let _ = metrics.drill_rto.remove_label_values(&[namespace, name]);
-        for result in drill::RESULTS {
+        for result in conclude::RESULTS {
             let _ = metrics.drill_last_result.remove_label_values(&[namespace, name, &result.to_string()]);
         }
     }
@@ -67,7 +67,7 @@ impl Drive for PlanDriver {
             of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
         let mut verdicts = vec![drilled(&of_plan, &mut status, now)];
         // Also after a restart of the operator, which forgets what it told.
-        let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| drill::proves(&drill.spec, status)));
+        let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| conclude::proves(&drill.spec, status)));
         match ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
             Some(newest) => drill::gauge(context, &namespace, &plan.name_any(), newest),
             // A plan that was never drilled is overdue one day, too: its time runs from its creation.
@@ -92,7 +92,7 @@ impl Drive for PlanDriver {
             }
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, plan.metadata.generation, now);
-        record(context, plan.as_ref(), plan.status.as_ref(), &status).await?;
+        apply_status(&context.hub, plan.as_ref(), plan.status.as_ref(), &status).await?;
         Ok(PERIOD)
     }
 }
@@ -120,7 +120,8 @@ async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>
         }
     }
     let applications: Vec<Application> = all(&context.hub.client, &namespace).await?;
-    let subjects = drill::subjects(context, plan, &applications, &sites.0, None).await?;
+    let points = drill::points(context, plan, &applications, &sites.0, None).await?;
+    let subjects = drill::subjects_of(&applications, &points);
     let facts =
         DrillFacts { drill_type: DrillType::Isolated, id: "00000", site: &sites.1, plan: &plan.spec, subjects: &subjects, keep_for: SignedDuration::ZERO };
     let compiled = compiler::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))?;

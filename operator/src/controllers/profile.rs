@@ -1,14 +1,12 @@
 //! PlatformProfile: does it hang together, and who is measured against it.
 
-use crate::{
-    context::Context,
-    drive::{Drive, apply_status},
-};
+use crate::{context::Context, drive::Drive};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::{conditions, platform::profile};
 use p861_crds::{District, PlatformProfile};
 use p861_runs::error::{Result, Tried as _};
+use p861_runs::status::apply_status_with;
 use std::{sync::Arc, time::Duration};
 
 /// How often a profile is looked at: it changes only when it is applied again, but districts come and go.
@@ -38,7 +36,7 @@ impl Drive for ProfileDriver {
         status.items = Some(profile::counts(&object.spec));
         status.districts = measured;
         status.conditions = conditions::apply(&status.conditions, &[profile::judge(&object.spec)], object.metadata.generation, now);
-        apply_status(context, &Api::all(context.hub.client.clone()), object.as_ref(), object.status.as_ref(), &status).await?;
+        apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), object.as_ref(), object.status.as_ref(), &status).await?;
         Ok(PERIOD)
     }
 }

@@ -1,11 +1,7 @@
 //! BackupRepository: can it be opened, is it still the same, does it stand elsewhere.
 
 use super::{active_site, all, district_of};
-use crate::{
-    context::Context,
-    drive::{Drive, announce, record},
-    metrics::Metrics,
-};
+use crate::{context::Context, drive::Drive, metrics::Metrics};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::{
@@ -14,6 +10,7 @@ use p861_core::{
     quantity::print_bytes,
 };
 use p861_crds::{Backup, BackupRepository, Site, common::Quantity};
+use p861_runs::status::{apply_status, event_type, publish_event};
 use p861_runs::{
     error::{Error, Result, Tried as _},
     repository,
@@ -66,14 +63,14 @@ impl Drive for RepositoryDriver {
         let checked = checked(&name, &backups);
         let damaged = checked.reason == "Damaged" && !status.conditions.iter().any(|before| before.type_ == "Checked" && before.reason == "Damaged");
         if damaged {
-            announce(&context.hub.client, &context.hub.identity, repository.as_ref(), "RepositoryDamaged", &checked.message, true).await;
+            publish_event(&context.hub, repository.as_ref(), event_type(true), "RepositoryDamaged", &checked.message).await;
         }
         context.metrics.repository_damaged.with_label_values(&[&namespace, &name]).set(i64::from(checked.reason == "Damaged"));
         verdicts.push(checked);
         context.metrics.repository_ready.with_label_values(&[&namespace, &name]).set(i64::from(opened.is_ok()));
         status.observed_generation = repository.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &verdicts, repository.metadata.generation, now);
-        record(context, repository.as_ref(), repository.status.as_ref(), &status).await?;
+        apply_status(&context.hub, repository.as_ref(), repository.status.as_ref(), &status).await?;
         Ok(if opened.is_ok() { PERIOD } else { PERIOD / 6 })
     }
 }

@@ -1,144 +1,127 @@
 //! Restore: one run of the restore plan, or its preview.
 
-use super::{active_site, all, backup, district_of, drill::claim_of, is_allotted, named};
-use crate::{
-    context::Context,
-    drive::{Drive, announce, record},
-};
-use jiff::Timestamp;
+use super::{active_site, all, district_of, is_allotted, named};
+use crate::context::Context;
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams},
 };
 use p861_core::{
-    conditions::{self, Verdict},
-    engine::{Outcome, Plan, RunResult},
+    engine::Plan,
     protection::{
+        backup::Claim,
         choose::{self, RecoveryPoint},
+        claims::claim_of,
+        conclude::{self, RestoreConclusionFacts},
         restore::{self, RestoreFacts},
     },
-    runs::Action,
+    runs::{Action, Conclusion, RunClass, RunOutcome},
     time::parse_duration,
 };
 use p861_crds::{
-    Application, Backup, Restore, RestoreStatus, Time,
-    common::RunPhase,
+    Application, ApplicationSpec, Backup, Restore, RestoreStatus, Time,
     names::{DISTRICT_LABEL, FIELD_MANAGER},
-    protection::restore::{RestoreChanges, RestoreMode},
+    protection::restore::RestoreMode,
 };
 use p861_runs::{
-    self as runs, JournalStore, Pass, RunIdentity,
-    error::{Category, Error, Result, Tried as _},
-    finalizer, repository,
+    Pass, Readiness, RunKind, RunPlace,
+    error::{Error, Result, Tried as _},
+    kind::journal_on_hub,
+    repository,
 };
-use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use serde_json::json;
 
-/// The controller.
-pub struct RestoreDriver;
+/// Restores.
+pub struct RestoreRun {
+    context: Context,
+}
 
-impl Drive for RestoreDriver {
-    type Kind = Restore;
-    const CONDITION: &'static str = "Succeeded";
-
-    async fn pass(&self, context: &Context, object: Arc<Restore>, now: Timestamp) -> Result<Duration> {
-        let before = object.status.clone().unwrap_or_default();
-        let deleted_unbegun = object.metadata.deletion_timestamp.is_some() && !finalizer::is_held(object.as_ref());
-        if before.phase.is_some_and(RunPhase::is_end) || deleted_unbegun {
-            finalizer::hold(&context.hub, object.as_ref(), false).await?;
-            return Ok(backup::REST);
-        }
-        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-        // A run that has begun needs neither its backup's object nor its application's any more: it goes by its plan.
-        let (point, application) = match begun(&before) {
-            Some(point) => (point, None),
-            None => match source(context, &object).await {
-                Ok((point, application)) => (point, Some(application)),
-                Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &object, &error, now).await,
-                Err(error) => return Err(error),
-            },
-        };
-        finalizer::hold(&context.hub, object.as_ref(), true).await?;
-        let run = RunIdentity {
-            kind: "Restore",
-            namespace: namespace.clone(),
-            name: name.clone(),
-            uid: object.uid().unwrap_or_default(),
-            repository: point.repository.clone(),
-        };
-        let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the Restore has no UID".into()))?;
-        let store =
-            JournalStore::ConfigMap { client: context.hub.client.clone(), namespace: namespace.clone(), name: format!("{name}-restore-journal"), owner };
-        let pass = match runs::pass(&context.runs, &run, &store, &finalizer::actions(object.as_ref(), &object.spec.actions), async || {
-            compile(context, &object, &point, application.as_ref()).await
-        })
-        .await
-        {
-            Ok(pass) => pass,
-            Err(error) if error.category() == Category::Invalid && before.journal.is_none() => return refuse(context, &object, &error, now).await,
-            Err(error) => return Err(error),
-        };
-        let view = runs::view(&pass, &store.location(), "restore", &name);
-        let mut status = before.clone();
-        status.observed_generation = object.metadata.generation;
-        status.observed_actions = Some(view.observed_actions);
-        status.phase = Some(view.phase);
-        status.start_time = view.start_time;
-        status.completion_time = view.completion_time;
-        status.steps = Some(view.steps);
-        status.current_steps = view.current_steps;
-        status.progress = view.progress;
-        status.journal = Some(view.journal);
-        status.site = pass.plan.steps().iter().find_map(|step| step.action.site().map(str::to_owned));
-        // A newer backup that ends meanwhile changes nothing: the run goes on with what it was compiled for.
-        if before.journal.is_none() {
-            status.backup = Some(point.backup.clone());
-            status.snapshot_id = Some(point.snapshot.clone());
-            status.recovery_point_time = Some(Time(point.time));
-            status.repository = Some(point.repository.clone());
-        }
-        let verdict = conclude(&pass, &object, &mut status);
-        status.conditions = conditions::apply(&status.conditions, &[verdict], object.metadata.generation, now);
-        if view.phase.is_end() && object.spec.mode == RestoreMode::Preview {
-            store_preview(context, &object, &pass).await?;
-        }
-        if view.phase.is_end()
-            && let Some(message) = choose::damage_in(&pass.summary.timeline, |_| true)
-        {
-            // Known from here on: the next restore or drill takes another one.
-            backup::note_verdict(context, &namespace, &point.backup, Verdict::bad("Verified", "Damaged", message), None).await?;
-        }
-        record(context, object.as_ref(), object.status.as_ref(), &status).await?;
-        backup::tell(context, object.as_ref(), &pass).await;
-        if view.phase.is_end() {
-            backup::ended(context, &run, &pass);
-            finalizer::hold(&context.hub, object.as_ref(), false).await?;
-            return Ok(backup::REST);
-        }
-        Ok(backup::next_look(&pass))
+impl From<Context> for RestoreRun {
+    fn from(context: Context) -> Self {
+        Self { context }
     }
 }
 
-/// What a run that has begun restores.
+/// What a restore is compiled from.
+pub struct Target {
+    application: ApplicationSpec,
+    site: String,
+    claims: Vec<Claim>,
+    deadline: SignedDuration,
+}
+
+/// What a restore gathers.
+pub struct Facts {
+    point: RecoveryPoint,
+    /// None once the run has begun.
+    target: Option<Target>,
+}
+
+impl RunKind for RestoreRun {
+    type Object = Restore;
+    type Facts = Facts;
+    const CLASS: RunClass = RunClass::Restore;
+
+    async fn locate(&self, object: &Restore) -> Result<Readiness<RunPlace>> {
+        let repository = match object.status.as_ref().and_then(begun) {
+            Some(point) => point.repository,
+            None => source(&self.context, object).await?.0.repository,
+        };
+        let journal = journal_on_hub(&self.context.hub, object, format!("{}-restore-journal", object.name_any()))?;
+        Ok(Readiness::Ready(RunPlace { repository, journal }))
+    }
+
+    async fn gather(&self, object: &Restore, place: &RunPlace, has_begun: bool) -> Result<Facts> {
+        // A run that has begun needs neither its backup's object nor its application's: it goes by its plan.
+        if let Some(point) = object.status.as_ref().and_then(begun) {
+            return Ok(Facts { point, target: None });
+        }
+        let (point, application) = source(&self.context, object).await?;
+        if has_begun {
+            return Ok(Facts { point, target: None });
+        }
+        if point.repository != place.repository {
+            return Err(Error::transient("Superseded", "another backup became the newest meanwhile: it is looked for again"));
+        }
+        let target = Some(target(&self.context, object, &point, application).await?);
+        Ok(Facts { point, target })
+    }
+
+    fn compile(object: &Restore, facts: &Facts) -> Result<Plan<Action>> {
+        let target = facts.target.as_ref().ok_or_else(|| Error::Internal("a restore that has begun is compiled again".into()))?;
+        restore::compile(&restore_facts(object, &facts.point, target)).map_err(|error| Error::invalid("Invalid", error.to_string()))
+    }
+
+    fn conclude(object: &Restore, facts: &Facts, before: &RestoreStatus, run: &RunOutcome<'_>) -> Conclusion<RestoreStatus> {
+        let mut before = before.clone();
+        let point = &facts.point;
+        before.backup.get_or_insert_with(|| point.backup.clone());
+        before.snapshot_id.get_or_insert_with(|| point.snapshot.clone());
+        before.recovery_point_time.get_or_insert(Time(point.time));
+        before.repository.get_or_insert_with(|| point.repository.clone());
+        conclude::restore(&RestoreConclusionFacts { mode: object.spec.mode, before: &before, backup: &point.backup }, run)
+    }
+
+    async fn finish(&self, object: &Restore, _: &Facts, _: &mut RestoreStatus, pass: &Pass) -> Result<()> {
+        if object.spec.mode == RestoreMode::Preview {
+            store_preview(&self.context, object, pass).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The backup that a run which has begun restores.
 fn begun(status: &RestoreStatus) -> Option<RecoveryPoint> {
     status.journal.as_ref()?;
     let (backup, snapshot, repository) = (status.backup.clone()?, status.snapshot_id.clone()?, status.repository.clone()?);
     Some(RecoveryPoint { backup, snapshot, repository, time: status.recovery_point_time.as_ref()?.0, level: None })
 }
 
-/// The run can't be started; the object says why, and stays as it is.
-async fn refuse(context: &Context, object: &Restore, error: &Error, now: Timestamp) -> Result<Duration> {
-    let mut status = object.status.clone().unwrap_or_default();
-    status.phase = Some(RunPhase::Refused);
-    status.observed_generation = object.metadata.generation;
-    status.start_time = Some(Time(now));
-    status.completion_time = Some(Time(now));
-    status.conditions = conditions::apply(&status.conditions, &[Verdict::bad("Succeeded", error.reason(), error.to_string())], object.metadata.generation, now);
-    record(context, object, object.status.as_ref(), &status).await?;
-    announce(&context.hub.client, &context.hub.identity, object, "RunFinished", &error.to_string(), true).await;
-    finalizer::hold(&context.hub, object, false).await?;
-    Ok(backup::REST)
+fn restore_facts<'a>(object: &'a Restore, point: &'a RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
+    let Target { application, site, claims, deadline } = target;
+    RestoreFacts { spec: &object.spec, application, site, point, claims, deadline: *deadline }
 }
 
 /// The backup that is restored, and the application that it is of. A damaged one is refused by name, with the newest sound one.
@@ -179,13 +162,8 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
     Ok((point, named(&context.hub.client, &namespace, &application).await?))
 }
 
-async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, application: Option<&Application>) -> Result<Plan<Action>> {
-    let application = application.ok_or_else(|| {
-        Error::Internal(format!(
-            "the journal of Restore {} is gone: what it did can't be known; look at what it wrote, and create another Restore",
-            object.name_any()
-        ))
-    })?;
+/// Where the backup goes, and what is in it.
+async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, application: Application) -> Result<Target> {
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
     let site = match &object.spec.target.site_ref {
@@ -194,10 +172,10 @@ async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, app
     };
     let parts = repository::parts_of(&context.hub, &namespace, point).await?;
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
-    let claims = parts.unwrap_or_default().iter().filter_map(|part| claim_of(part, &first)).collect::<Vec<_>>();
+    let claims = parts.unwrap_or_default().iter().filter_map(|part| claim_of(part, &first)).collect();
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid("Invalid", format!("spec.deadline: {error}")))?;
-    let facts = RestoreFacts { spec: &object.spec, application: &application.spec, site: &site, point, claims: &claims, deadline };
-    let targets = restore::namespaces(&facts);
+    let target = Target { application: application.spec, site, claims, deadline };
+    let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(
             "NamespaceNotAllotted",
@@ -205,40 +183,18 @@ async fn compile(context: &Context, object: &Restore, point: &RecoveryPoint, app
         ));
     }
     // The movers run in the target namespaces, so those are made before the first step; an existing one is left as it is.
-    let client = context.sites.client(&site).await?;
-    let namespaces: Api<Namespace> = Api::all(client);
-    for target in targets.values() {
-        if namespaces.get_opt(target).await.tried(|| format!("read namespace {target} on {site}"))?.is_none() {
+    let namespaces: Api<Namespace> = Api::all(context.sites.client(&target.site).await?);
+    for name in targets.values() {
+        if namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {}", target.site))?.is_none() {
             context.hub.leadership.ensure()?;
-            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": target, "labels": {DISTRICT_LABEL: district.name_any()}}});
+            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district.name_any()}}});
             namespaces
-                .patch(target, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
+                .patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
                 .await
-                .tried(|| format!("make namespace {target} on {site}"))?;
+                .tried(|| format!("make namespace {name} on {}", target.site))?;
         }
     }
-    restore::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))
-}
-
-fn conclude(pass: &Pass, object: &Restore, status: &mut RestoreStatus) -> Verdict {
-    let objects = pass.summary.timeline.iter().find(|step| step.id.as_str() == "objects" && step.outcome == Outcome::Done).map(|step| &step.evidence);
-    if let Some(changes) = objects.and_then(|evidence| evidence.get("changes")) {
-        status.changes = serde_json::from_value::<RestoreChanges>(changes.clone()).ok();
-    }
-    let files: u64 = pass.summary.timeline.iter().filter_map(|step| step.evidence.get("files").and_then(Value::as_u64)).sum();
-    match &pass.summary.result {
-        None => Verdict::unknown("Succeeded", "Running", pass.summary.current.iter().map(|step| step.id.as_str()).collect::<Vec<_>>().join(", ")),
-        Some((RunResult::Succeeded, ..)) => {
-            let changes = status.changes.clone().unwrap_or_default();
-            let text = if object.spec.mode == RestoreMode::Preview {
-                format!("would create {}, change {}; {} same, {} refused", changes.create, changes.change, changes.same, changes.refused)
-            } else {
-                format!("{} objects, {files} files", changes.create + changes.change)
-            };
-            Verdict::good("Succeeded", if object.spec.mode == RestoreMode::Preview { "Previewed" } else { "Complete" }, text)
-        }
-        Some((_, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
-    }
+    Ok(target)
 }
 
 /// What a preview found by name, for `p861 restore preview --list`.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    drive::{Drive, announce, record_unless_changed},
+    drive::Drive,
     metrics::Metrics,
     notify::{Letter, deliver},
 };
@@ -27,6 +27,7 @@ use p861_crds::{
     maintenance::roster::{OnDuty, TestMessage},
 };
 use p861_runs::error::{Error, Result};
+use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -84,7 +85,7 @@ impl Drive for RosterDriver {
             context.metrics.alerts_arrive.with_label_values(&[&namespace, &name]).set(i64::from(arrives.status != "False"));
         }
         let testing = self.test(context, &object, &mut status, now).await?;
-        if !record_unless_changed(&context.hub.client, &context.hub.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
+        if !apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
         // Recorded as due before the first is sent: a test is sent once, also if this process dies now.
@@ -92,7 +93,7 @@ impl Drive for RosterDriver {
             self.send_tests(context, &object, message, total);
         }
         for (reason, note, warning) in told {
-            announce(&context.hub.client, &context.hub.identity, object.as_ref(), reason, &note, warning).await;
+            publish_event(&context.hub, object.as_ref(), event_type(warning), reason, &note).await;
         }
         Ok(until(next, now).min(PERIOD))
     }

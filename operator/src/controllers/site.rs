@@ -1,10 +1,6 @@
 //! Site: is it reachable, is it still the same cluster, what does it offer.
 
-use crate::{
-    context::Context,
-    drive::{Drive, apply_status},
-    metrics::Metrics,
-};
+use crate::{context::Context, drive::Drive, metrics::Metrics};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
@@ -17,6 +13,7 @@ use p861_crds::{
     common::Quantity,
     platform::site::{Capacity, NodeCounts},
 };
+use p861_runs::status::apply_status_with;
 use p861_runs::{
     error::{Result, Tried as _},
     sites::cluster_uid,
@@ -73,7 +70,7 @@ impl Drive for SiteDriver {
         }
         status.observed_generation = site.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &verdicts, site.metadata.generation, now);
-        apply_status(context, &Api::all(context.hub.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
+        apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
         Ok(if ready { PERIOD } else { PERIOD / 4 })
     }
 }

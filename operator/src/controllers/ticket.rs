@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    drive::{Drive, announce, record_unless_changed},
+    drive::Drive,
     known::Look,
     links::seal_of,
     metrics::Metrics,
@@ -33,6 +33,7 @@ use p861_crds::{
         ticket::{ClockState, NotificationState, TicketNotification, TicketPhase, TicketType},
     },
 };
+use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
 use p861_runs::{error::Result, finalizer};
 use std::{
     collections::HashMap,
@@ -81,7 +82,8 @@ impl Drive for TicketDriver {
             return Ok(ENDED);
         }
         let looked = match &ticket.spec.change {
-            Some(change) => Some(work::look(context, &ticket, change, &mut before).await?),
+            Some(_) if before.start_time.is_some() => Some(work::carry_on(context, &ticket, &mut before, now).await?),
+            Some(change) => Some(work::preview(context, &ticket, change, &before).await?),
             None => None,
         };
         let settled = self.settle(&ticket, &mut before.notifications);
@@ -105,7 +107,7 @@ impl Drive for TicketDriver {
             work: looked.as_ref().map(|looked| looked.work.clone()),
         };
         let mut decision = decide(&facts, now);
-        // What is to begin is decided by what is so, and not by what was so a moment ago.
+        // Starting is irreversible: read from the API server, not from the cache.
         if let (Some(change), true) = (&ticket.spec.change, before.start_time.is_none() && decision.status.start_time.is_some()) {
             (facts.tally, facts.access, facts.obstacles) = around(context, &ticket, change, facts.work.as_ref(), Look::Asked, now).await?;
             decision = decide(&facts, now);
@@ -113,7 +115,7 @@ impl Drive for TicketDriver {
         let mut status = decision.status;
         status.observed_generation = ticket.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &decision.verdicts, ticket.metadata.generation, now);
-        if !record_unless_changed(&context.hub.client, &context.hub.leadership, ticket.as_ref(), ticket.status.as_ref(), &status).await? {
+        if !apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, ticket.as_ref(), ticket.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
         self.forget(&settled);
@@ -121,12 +123,12 @@ impl Drive for TicketDriver {
             self.send(context, &ticket, &status, roster, now);
         }
         for happened in &decision.happened {
-            announce(&context.hub.client, &context.hub.identity, ticket.as_ref(), happened.reason, &happened.note, happened.warning).await;
+            publish_event(&context.hub, ticket.as_ref(), event_type(happened.warning), happened.reason, &happened.note).await;
         }
         let phase = status.phase.unwrap_or_default();
         self.tell(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| standing(&ticket, &status)));
         let steps = match looked.and_then(|looked| looked.run) {
-            Some((run, pass)) => work::told(context, &ticket, &run, &pass).await?,
+            Some((run, pass)) => work::publish(context, &ticket, &run, &pass, now).await?,
             None => None,
         };
         if let Some(steps) = steps {

@@ -1,11 +1,6 @@
 //! MaintenanceWindow: is it open, and when does that change.
 
-use crate::{
-    context::Context,
-    drive::{Drive, announce, record},
-    known::Look,
-    metrics::Metrics,
-};
+use crate::{context::Context, drive::Drive, known::Look, metrics::Metrics};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
@@ -14,6 +9,7 @@ use p861_core::{
 };
 use p861_crds::{District, MaintenanceWindow, Time, maintenance::window::Freeze};
 use p861_runs::error::Result;
+use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
 
 /// How often a window is looked at, at most: another window's freeze holds for it too.
@@ -51,7 +47,7 @@ impl Drive for WindowDriver {
         context.metrics.window_open.with_label_values(&[&namespace, &name]).set(i64::from(verdict.holds()));
         let reason_before = status.conditions.iter().find(|condition| condition.type_ == "Open").map(|condition| condition.reason.clone());
         status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), object.metadata.generation, now);
-        record(context, object.as_ref(), object.status.as_ref(), &status).await?;
+        apply_status(&context.hub, object.as_ref(), object.status.as_ref(), &status).await?;
         if reason_before.as_ref() != Some(&verdict.reason) {
             let event = match verdict.reason.as_str() {
                 "Open" => Some("WindowOpened"),
@@ -59,7 +55,7 @@ impl Drive for WindowDriver {
                 _ => None,
             };
             if let Some(reason) = event {
-                announce(&context.hub.client, &context.hub.identity, object.as_ref(), reason, &verdict.message, false).await;
+                publish_event(&context.hub, object.as_ref(), event_type(false), reason, &verdict.message).await;
             }
         }
         Ok(until(next, now).min(PERIOD))

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Which of a step's two effects is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Its action.
     Forward,

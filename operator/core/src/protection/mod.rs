@@ -2,4 +2,6 @@
 
 pub mod backup;
 pub mod choose;
+pub mod claims;
+pub mod conclude;
 pub mod restore;

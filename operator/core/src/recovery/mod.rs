@@ -1,5 +1,6 @@
 //! Room *recovery*: the steps of a drill, and what they measured.
 
+pub mod conclude;
 pub mod drill;
 pub mod measure;
 pub mod objectives;

@@ -1,6 +1,6 @@
 //! The backup that is taken before a change.
 
-use super::{Effect, Situation};
+use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Result, Tried as _, is_conflict},
@@ -15,8 +15,8 @@ use p861_crds::{
 use serde_json::{Value, json};
 
 /// Makes the Backup, if it isn't there yet, and waits for its end.
-pub async fn take(context: &RunContext, situation: &Situation<'_>, application: &str, name: &str) -> Result<Effect> {
-    let (namespace, ticket) = (&situation.run.namespace, &situation.run.name);
+pub async fn take(context: &RunContext, step_context: &StepContext, application: &str, name: &str) -> Result<EffectOutcome> {
+    let (namespace, ticket) = (&step_context.run.namespace, &step_context.run.name);
     let backups: Api<Backup> = Api::namespaced(context.hub.client.clone(), namespace);
     let Some(found) = backups.get_opt(name).await.tried(|| format!("read Backup {name}"))? else {
         let document = json!({
@@ -26,23 +26,25 @@ pub async fn take(context: &RunContext, situation: &Situation<'_>, application: 
         });
         let wanted: Backup = serde_json::from_value(document).map_err(|error| crate::error::Error::Internal(format!("a Backup can't be written: {error}")))?;
         return match backups.create(&PostParams::default(), &wanted).await {
-            Ok(_) => Ok(Effect::Running(json!({"message": format!("backup {name} begins")}))),
-            Err(error) if is_conflict(&error) => Ok(Effect::Running(json!({"message": format!("backup {name} begins")}))),
+            Ok(_) => Ok(EffectOutcome::Running(json!({"message": format!("backup {name} begins")}))),
+            Err(error) if is_conflict(&error) => Ok(EffectOutcome::Running(json!({"message": format!("backup {name} begins")}))),
             Err(error) => Err(error).tried(|| format!("make Backup {name}")),
         };
     };
     if found.labels().get(TICKET_LABEL) != Some(ticket) {
         let message = format!("backup {name} is there and not of this change: delete it, or open the change under another name");
-        return Ok(Effect::Failed(Failure::permanent("NameTaken", message), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::permanent("NameTaken", message), Value::Null));
     }
     let status = found.status.unwrap_or_default();
     let said = status.conditions.iter().find(|condition| condition.type_ == "Succeeded").map(|condition| condition.message.clone()).unwrap_or_default();
     match status.phase {
-        Some(RunPhase::Succeeded) => Ok(Effect::Done(json!({"backup": name, "snapshot": status.snapshot_id, "message": format!("backup {name}: {said}")}))),
+        Some(RunPhase::Succeeded) => {
+            Ok(EffectOutcome::Done(json!({"backup": name, "snapshot": status.snapshot_id, "message": format!("backup {name}: {said}")})))
+        }
         Some(phase) if phase.is_end() => {
             let message = format!("backup {name} of application {application} did not succeed: {said}; nothing was changed");
-            Ok(Effect::Failed(Failure::permanent("BackupFailed", message), json!({"backup": name})))
+            Ok(EffectOutcome::Failed(Failure::permanent("BackupFailed", message), json!({"backup": name})))
         }
-        phase => Ok(Effect::Running(json!({"message": format!("backup {name}: {:?}", phase.unwrap_or_default())}))),
+        phase => Ok(EffectOutcome::Running(json!({"message": format!("backup {name}: {:?}", phase.unwrap_or_default())}))),
     }
 }

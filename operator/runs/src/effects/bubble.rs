@@ -1,6 +1,6 @@
 //! A drill's bubble: namespaces that can reach nothing but each other, and that are gone afterwards.
 
-use super::{Effect, Situation, mover::LABEL_VALUE_MOVER};
+use super::{EffectOutcome, StepContext, mover::LABEL_VALUE_MOVER};
 use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _},
@@ -18,7 +18,7 @@ use p861_crds::names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, R
 use serde_json::{Value, json};
 
 /// Makes the namespaces and closes them, before anything is put in.
-pub async fn make(context: &RunContext, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
+pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, bubble: &Bubble) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let dns = resolver(&client).await?;
@@ -26,29 +26,29 @@ pub async fn make(context: &RunContext, situation: &Situation<'_>, site: &str, b
         let existing = namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?;
         if let Some(existing) = &existing {
             let owner = existing.labels().get(RUN_LABEL).map(String::as_str);
-            if owner != Some(situation.run.uid.as_str()) {
+            if owner != Some(step_context.run.uid.as_str()) {
                 return Err(Error::invalid(
                     "NamespaceTaken",
                     format!("namespace {name} on {site} is there and not of this drill: delete it, or run another drill"),
                 ));
             }
             if existing.metadata.deletion_timestamp.is_some() {
-                return Ok(Effect::Running(json!({"message": format!("namespace {name} is being deleted")})));
+                return Ok(EffectOutcome::Running(json!({"message": format!("namespace {name} is being deleted")})));
             }
         }
         let labels = json!({
-            RUN_LABEL: situation.run.uid, DRILL_LABEL: bubble.id, DISTRICT_LABEL: situation.run.namespace,
+            RUN_LABEL: step_context.run.uid, DRILL_LABEL: bubble.id, DISTRICT_LABEL: step_context.run.namespace,
             // Copies of applications need what the originals were given; what they may not do is leave the bubble.
             "pod-security.kubernetes.io/enforce": "privileged",
         });
         apply(&namespaces, name, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})).await?;
         let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), name);
         for (policy, spec) in policies_of(bubble, &dns) {
-            let document = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": policy, "labels": {RUN_LABEL: situation.run.uid, DRILL_LABEL: bubble.id}}, "spec": spec});
+            let document = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": policy, "labels": {RUN_LABEL: step_context.run.uid, DRILL_LABEL: bubble.id}}, "spec": spec});
             apply(&policies, policy, document).await?;
         }
     }
-    Ok(Effect::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "policies": "default deny"})))
+    Ok(EffectOutcome::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "policies": "default deny"})))
 }
 
 /// The cluster's DNS: the one thing outside that a pod may ask.
@@ -101,10 +101,10 @@ where
 }
 
 /// Removes the namespaces and waits until they, and the volumes that were bound in them, are gone.
-pub async fn remove(context: &RunContext, situation: &Situation<'_>, site: &str, bubble: &Bubble) -> Result<Effect> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, bubble: &Bubble) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let ours = format!("{RUN_LABEL}={}", situation.run.uid);
+    let ours = format!("{RUN_LABEL}={}", step_context.run.uid);
     let left = namespaces.list(&ListParams::default().labels(&ours)).await.tried(|| format!("list the drill's namespaces on {site}"))?.items;
     for namespace in left.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()) {
         namespaces
@@ -124,10 +124,10 @@ pub async fn remove(context: &RunContext, situation: &Situation<'_>, site: &str,
     let deletes = |volume: &&PersistentVolume| volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Delete");
     let volumes_left = bound.iter().filter(of_bubble).filter(deletes).count();
     if left.is_empty() && volumes_left == 0 {
-        return Ok(Effect::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "left": 0})));
+        return Ok(EffectOutcome::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "left": 0})));
     }
     let stuck = left.iter().filter_map(why_stuck).next().map_or_else(String::new, |why| format!(": {why}"));
-    Ok(Effect::Running(json!({"message": format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())})))
+    Ok(EffectOutcome::Running(json!({"message": format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())})))
 }
 
 /// What a namespace that doesn't go says of itself.

@@ -1,6 +1,6 @@
 //! Checks of a recovered application. A check holds, or says at its deadline what it saw last.
 
-use super::{Effect, Situation};
+use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _},
@@ -51,37 +51,43 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
 }
 
 /// Tries the check on every pass until it holds or its own deadline has passed.
-pub async fn perform(context: &RunContext, situation: &Situation<'_>, site: &str, namespace: &str, check: &Check) -> Result<Effect> {
+pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str, check: &Check) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let seen = try_once(&client, namespace, check).await?;
     let evidence = json!({"check": check.name, "seen": seen.what, "message": seen.what});
     if seen.holds {
-        return Ok(Effect::Done(evidence));
+        return Ok(EffectOutcome::Done(evidence));
     }
     let deadline = parse_duration(&check.deadline.0).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
-    if jiff::Timestamp::now().duration_since(situation.started) >= deadline {
+    if jiff::Timestamp::now().duration_since(step_context.started) >= deadline {
         let message = format!("check {} did not hold within {}: {}", check.name, check.deadline, seen.what);
-        return Ok(Effect::Failed(Failure::permanent("ChecksFailed", message), evidence));
+        return Ok(EffectOutcome::Failed(Failure::permanent("ChecksFailed", message), evidence));
     }
-    Ok(Effect::Running(evidence))
+    Ok(EffectOutcome::Running(evidence))
 }
 
 /// Looks in every pass whether all checks hold, until they have held for so long.
-pub async fn watch(context: &RunContext, situation: &Situation<'_>, site: &str, checks: &[(String, Check)], duration: SignedDuration) -> Result<Effect> {
+pub async fn watch(
+    context: &RunContext,
+    step_context: &StepContext,
+    site: &str,
+    checks: &[(String, Check)],
+    duration: SignedDuration,
+) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     for (namespace, check) in checks {
         let seen = try_once(&client, namespace, check).await?;
         if !seen.holds {
             let message = format!("check {} held, and does not hold any more: {}", check.name, seen.what);
-            return Ok(Effect::Failed(Failure::permanent("HealthFailed", message), json!({"check": check.name, "seen": seen.what})));
+            return Ok(EffectOutcome::Failed(Failure::permanent("HealthFailed", message), json!({"check": check.name, "seen": seen.what})));
         }
     }
-    let left = duration - jiff::Timestamp::now().duration_since(situation.started);
+    let left = duration - jiff::Timestamp::now().duration_since(step_context.started);
     if left.is_positive() {
         let message = format!("{0} of {0} health checks pass, {1} to go", checks.len(), human_duration(whole_seconds(left)));
-        return Ok(Effect::Running(json!({"message": message})));
+        return Ok(EffectOutcome::Running(json!({"message": message})));
     }
-    Ok(Effect::Done(json!({"checks": checks.len(), "watched": human_duration(duration)})))
+    Ok(EffectOutcome::Done(json!({"checks": checks.len(), "watched": human_duration(duration)})))
 }
 
 fn pattern(text: &str) -> Result<Regex> {

@@ -10,7 +10,7 @@ mod rights;
 pub use drift::keep;
 pub use registry::BundleCache;
 
-use super::{Effect, Situation};
+use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _, is_not_found},
@@ -135,14 +135,14 @@ pub struct Wanted<'a> {
 }
 
 /// Installs it. What was there before is kept first.
-pub async fn install(context: &RunContext, situation: &Situation<'_>, site: &str, wanted: &Wanted<'_>) -> Result<Effect> {
-    let namespace = &situation.run.namespace;
+pub async fn install(context: &RunContext, step_context: &StepContext, site: &str, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
+    let namespace = &step_context.run.namespace;
     let record = Record::of(&context.hub.client, namespace, wanted.component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let now = record.read("now").await?;
     let same = now.version == wanted.version && now.digest == wanted.digest;
     if same && now.complete {
-        return Ok(Effect::Done(json!({"version": now.version, "objects": now.objects.len()})));
+        return Ok(EffectOutcome::Done(json!({"version": now.version, "objects": now.objects.len()})));
     }
     let target = if same {
         now
@@ -153,7 +153,7 @@ pub async fn install(context: &RunContext, situation: &Situation<'_>, site: &str
         let read = read.map_err(|error| Error::invalid("BundleRefused", format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
         if read.digest != wanted.digest {
             let message = format!("bundle {} of {} is not the one that was agreed to: open another change", wanted.bundle, wanted.component);
-            return Ok(Effect::Failed(Failure::permanent("BundleChanged", message), json!({"digest": read.digest, "agreed": wanted.digest})));
+            return Ok(EffectOutcome::Failed(Failure::permanent("BundleChanged", message), json!({"digest": read.digest, "agreed": wanted.digest})));
         }
         record.keep("before", &now).await?;
         let target = Installed { version: wanted.version.into(), digest: read.digest, complete: false, objects: read.objects };
@@ -161,47 +161,47 @@ pub async fn install(context: &RunContext, situation: &Situation<'_>, site: &str
         target
     };
     let before = record.read("before").await?;
-    put(context, situation, site, wanted.component, &record, &before.objects, target).await
+    put(context, step_context, site, wanted.component, &record, &before.objects, target).await
 }
 
 /// The end of a change: takes back the right to write, wherever it was left. Whoever is just putting something right keeps his until he has done so.
-pub async fn end(context: &RunContext, situation: &Situation<'_>, site: &str, component: &str) -> Result<Effect> {
-    let record = Record::of(&context.hub.client, &situation.run.namespace, component, site);
+pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, component: &str) -> Result<EffectOutcome> {
+    let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let left = take_what_is_left(&context.sites.client(site).await?, site, component).await?;
     context.components.locks.has_no_right(&record.name);
-    Ok(Effect::Done(json!({"left": left})))
+    Ok(EffectOutcome::Done(json!({"left": left})))
 }
 
 /// Puts back what was there before `version`; where nothing was, nothing remains. Nothing was done where that version was never begun.
-pub async fn revert(context: &RunContext, situation: &Situation<'_>, site: &str, component: &str, version: &str) -> Result<Effect> {
-    let record = Record::of(&context.hub.client, &situation.run.namespace, component, site);
+pub async fn revert(context: &RunContext, step_context: &StepContext, site: &str, component: &str, version: &str) -> Result<EffectOutcome> {
+    let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let (now, before) = (record.read("now").await?, record.read("before").await?);
     if now.version != version {
-        return Ok(Effect::Done(json!({"message": format!("{component} {version} is not there"), "version": now.version})));
+        return Ok(EffectOutcome::Done(json!({"message": format!("{component} {version} is not there"), "version": now.version})));
     }
     let left = now.objects.clone();
-    put(context, situation, site, component, &record, &left, Installed { complete: false, ..before }).await
+    put(context, step_context, site, component, &record, &left, Installed { complete: false, ..before }).await
 }
 
 /// Applies what is wanted, removes what only `other` had, and notes that it is complete.
 async fn put(
     context: &RunContext,
-    situation: &Situation<'_>,
+    step_context: &StepContext,
     site: &str,
     component: &str,
     record: &Record,
     other: &[Value],
     wanted: Installed,
-) -> Result<Effect> {
+) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let district = district_of(&context.hub.client, &situation.run.namespace).await?.name_any();
+    let district = district_of(&context.hub.client, &step_context.run.namespace).await?.name_any();
     put_with_right(context, record, &client, site, &district, &wanted, other).await?;
     let (version, objects) = (wanted.version.clone(), wanted.objects.len());
     // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
     record.keep("now", &Installed { complete: true, ..wanted }).await?;
-    Ok(Effect::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
+    Ok(EffectOutcome::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
 }
 
 /// Writes with the right to do so, which does not outlive it.

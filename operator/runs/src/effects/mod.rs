@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// What became of an effect in this pass.
 #[derive(Clone, Debug)]
-pub enum Effect {
+pub enum EffectOutcome {
     /// It has happened; what proves it.
     Done(Value),
     /// It has failed.
@@ -39,11 +39,11 @@ pub enum Effect {
 
 /// Where and when an effect is performed.
 #[derive(Clone, Debug)]
-pub struct Situation<'a> {
+pub struct StepContext {
     /// The run.
-    pub run: &'a RunIdentity,
+    pub run: RunIdentity,
     /// The step.
-    pub step: &'a StepId,
+    pub step: StepId,
     /// The attempt.
     pub attempt: u32,
     /// When the attempt was intended.
@@ -54,7 +54,7 @@ pub struct Situation<'a> {
     pub inputs: BTreeMap<String, Value>,
 }
 
-impl Situation<'_> {
+impl StepContext {
     /// What is left of the attempt's time.
     pub fn left(&self) -> SignedDuration {
         self.deadline - Timestamp::now().duration_since(self.started)
@@ -64,73 +64,92 @@ impl Situation<'_> {
 /// Reading a marker may take this long.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
+/// Effects of actions, as the executor asks for them. Performed again, an effect finds what it did.
+pub trait Effects: Clone + Send + Sync + 'static {
+    /// Performs the action, or goes on with it.
+    fn perform(&self, step: &StepContext, action: &Action) -> impl Future<Output = EffectOutcome> + Send;
+
+    /// Stops an action that may be under way. [`EffectOutcome::Stopped`] is said only once nothing of it happens any more.
+    fn cancel(&self, step: &StepContext, action: &Action) -> impl Future<Output = EffectOutcome> + Send;
+}
+
+impl Effects for RunContext {
+    async fn perform(&self, step: &StepContext, action: &Action) -> EffectOutcome {
+        perform(self, step, action).await
+    }
+
+    async fn cancel(&self, step: &StepContext, action: &Action) -> EffectOutcome {
+        cancel(self, step, action).await
+    }
+}
+
 /// Performs an action, or goes on with it.
-pub async fn perform(context: &RunContext, situation: &Situation<'_>, action: &Action) -> Effect {
+async fn perform(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
     let result = match action {
         Action::Move { site, namespace, claim, namespaces, task } => {
-            mover::perform(context, situation, &mover::Place { site, namespace, claim: claim.as_deref(), namespaces }, task).await
+            mover::perform(context, step_context, &mover::Place { site, namespace, claim: claim.as_deref(), namespaces }, task).await
         }
-        Action::Execute { site, namespace, command } => execute(context, situation, site, namespace, command).await,
-        Action::Preflight { site, subjects } => preflight::perform(context, situation, site, subjects).await,
-        Action::Isolate { site, bubble } => bubble::make(context, situation, site, bubble).await,
-        Action::RemoveBubble { site, bubble } => bubble::remove(context, situation, site, bubble).await,
+        Action::Execute { site, namespace, command } => execute(context, step_context, site, namespace, command).await,
+        Action::Preflight { site, subjects } => preflight::perform(context, step_context, site, subjects).await,
+        Action::Isolate { site, bubble } => bubble::make(context, step_context, site, bubble).await,
+        Action::RemoveBubble { site, bubble } => bubble::remove(context, step_context, site, bubble).await,
         Action::Start { site, workloads } => start::perform(context, site, workloads).await,
-        Action::Check { site, namespace, check } => check::perform(context, situation, site, namespace, check).await,
+        Action::Check { site, namespace, check } => check::perform(context, step_context, site, namespace, check).await,
         Action::ReadMarker { site, namespace, marker } => read_marker(context, site, namespace, marker).await,
-        Action::RemoveMovers { site, namespaces } => mover::remove(context, situation, site, namespaces).await,
-        Action::TakeBackup { application, backup } => backup::take(context, situation, application, backup).await,
-        Action::Silence { site, owner, labels } => silence::make(context, situation, site, owner, labels).await,
+        Action::RemoveMovers { site, namespaces } => mover::remove(context, step_context, site, namespaces).await,
+        Action::TakeBackup { application, backup } => backup::take(context, step_context, application, backup).await,
+        Action::Silence { site, owner, labels } => silence::make(context, step_context, site, owner, labels).await,
         Action::EndSilence { site, owner } => silence::end(context, site, owner).await,
         Action::InspectNode { site, node, district } => node::inspect(context, site, node, district.as_deref()).await,
         Action::Cordon { site, node, owner } => node::cordon(context, site, node, owner).await,
         Action::Uncordon { site, node, owner } => node::uncordon(context, site, node, owner).await,
-        Action::Drain { site, node } => node::drain(context, situation, site, node).await,
+        Action::Drain { site, node } => node::drain(context, step_context, site, node).await,
         Action::InstallComponent { site, component, version, bundle, digest } => {
-            component::install(context, situation, site, &component::Wanted { component, version, bundle, digest }).await
+            component::install(context, step_context, site, &component::Wanted { component, version, bundle, digest }).await
         }
-        Action::RevertComponent { site, component, version } => component::revert(context, situation, site, component, version).await,
-        Action::EndInstallation { site, component } => component::end(context, situation, site, component).await,
-        Action::Watch { site, checks, duration } => check::watch(context, situation, site, checks, *duration).await,
-        Action::Ask {} => Ok(Effect::Done(Value::Null)),
+        Action::RevertComponent { site, component, version } => component::revert(context, step_context, site, component, version).await,
+        Action::EndInstallation { site, component } => component::end(context, step_context, site, component).await,
+        Action::Watch { site, checks, duration } => check::watch(context, step_context, site, checks, *duration).await,
+        Action::Ask {} => Ok(EffectOutcome::Done(Value::Null)),
     };
     result.unwrap_or_else(|error| failed(&error))
 }
 
 /// Stops an effect that is under way.
-pub async fn cancel(context: &RunContext, situation: &Situation<'_>, action: &Action) -> Effect {
+async fn cancel(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
     let result = match action {
-        Action::Move { site, namespace, .. } => mover::cancel(context, situation, site, namespace).await,
+        Action::Move { site, namespace, .. } => mover::cancel(context, step_context, site, namespace).await,
         // Everything else ends with the pass that performs it.
-        _ => Ok(Effect::Stopped),
+        _ => Ok(EffectOutcome::Stopped),
     };
     // What can't be stopped now is tried again: an effect is not called stopped before it is.
-    result.unwrap_or_else(|error| Effect::Running(json!({"message": format!("being stopped: {error}")})))
+    result.unwrap_or_else(|error| EffectOutcome::Running(json!({"message": format!("being stopped: {error}")})))
 }
 
 /// An error as a step's failure.
-fn failed(error: &Error) -> Effect {
+fn failed(error: &Error) -> EffectOutcome {
     let message = error.to_string();
     let failure = match error.category() {
         Category::Transient => Failure::transient(error.reason(), message),
         Category::Refused | Category::Invalid | Category::NeedsPerson => Failure::permanent(error.reason(), message),
     };
-    Effect::Failed(failure, Value::Null)
+    EffectOutcome::Failed(failure, Value::Null)
 }
 
 async fn execute(
     context: &RunContext,
-    situation: &Situation<'_>,
+    step_context: &StepContext,
     site: &str,
     namespace: &str,
     command: &p861_crds::common::ContainerCommand,
-) -> Result<Effect> {
+) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     // A hook has as long as its deadline says.
-    let limit = Duration::try_from(situation.left()).unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
+    let limit = Duration::try_from(step_context.left()).unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
     let output = pods::execute(&client, namespace, &command.workload_ref, command.container.as_deref(), &command.command, limit).await?;
     let evidence = json!({"workload": command.workload_ref.to_string(), "output": output.excerpt()});
     if output.success {
-        return Ok(Effect::Done(evidence));
+        return Ok(EffectOutcome::Done(evidence));
     }
     let message = format!(
         "{:?} in {} of {namespace} failed: {}: {}",
@@ -139,22 +158,22 @@ async fn execute(
         output.message,
         output.excerpt()
     );
-    Ok(Effect::Failed(Failure::transient("CommandFailed", message), evidence))
+    Ok(EffectOutcome::Failed(Failure::transient("CommandFailed", message), evidence))
 }
 
 /// Reads the newest marker. What is not a time is a failure that says what was read.
-async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<Effect> {
+async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, LONGEST_REQUEST).await?;
     if !output.success {
-        return Ok(Effect::Failed(
+        return Ok(EffectOutcome::Failed(
             Failure::transient("MarkerUnreadable", format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())),
             json!({"output": output.excerpt()}),
         ));
     }
     match parse_marker(output.stdout.trim()) {
-        Some(time) => Ok(Effect::Done(json!({"marker": time.to_string(), "read": output.stdout.trim()}))),
-        None => Ok(Effect::Failed(
+        Some(time) => Ok(EffectOutcome::Done(json!({"marker": time.to_string(), "read": output.stdout.trim()}))),
+        None => Ok(EffectOutcome::Failed(
             Failure::permanent(
                 "MarkerUnreadable",
                 format!("marker.read in {} printed {:?}, which is no time; it must print what marker.write wrote", marker.workload_ref, output.excerpt()),

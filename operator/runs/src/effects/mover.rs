@@ -3,7 +3,7 @@
 //! Per run and namespace there is one Secret, one ServiceAccount and one RoleBinding for each namespace that is read or written, all under one name; per step
 //! and attempt there is one Job. All carry the run's label and are removed when the run ends.
 
-use super::{Effect, Situation, start};
+use super::{EffectOutcome, StepContext, start};
 use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
@@ -50,26 +50,26 @@ pub fn run_name(uid: &str) -> String {
 }
 
 /// Starts the mover, or looks at it.
-pub async fn perform(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<Effect> {
+pub async fn perform(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(place.site).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
-    let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
+    let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
     if let Some(standing) = context.movers.children.standing(&name)? {
         return Ok(of_child(&name, standing));
     }
     if !has_kubelet(&client, place.site).await? {
-        return start_child(context, situation, place, task, &name).await;
+        return start_child(context, step_context, place, task, &name).await;
     }
     let Some(job) = jobs.get_opt(&name).await.tried(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
-        prepare(context, &client, situation, place, task).await?;
+        prepare(context, &client, step_context, place, task).await?;
         let node = node_of_claim(&client, place).await?;
-        let job = job(context, situation, place, task, &name, node.as_deref())?;
+        let job = job(context, step_context, place, task, &name, node.as_deref())?;
         match jobs.create(&PostParams::default(), &job).await {
             Ok(_) => {}
             Err(error) if is_conflict(&error) => {}
             Err(error) => return Err(error).tried(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
         }
-        return Ok(Effect::Running(json!({"message": "its mover starts"})));
+        return Ok(EffectOutcome::Running(json!({"message": "its mover starts"})));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let list = pods
@@ -84,21 +84,21 @@ pub async fn perform(context: &RunContext, situation: &Situation<'_>, place: &Pl
     if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
         // The Job ended and its pod with the result is gone: whatever it did is done again.
         let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
-        return Ok(Effect::Failed(
+        return Ok(EffectOutcome::Failed(
             Failure::transient("MoverLost", format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
             Value::Null,
         ));
     }
-    let Some(pod) = list.items.first() else { return Ok(Effect::Running(json!({"message": "its mover starts"}))) };
+    let Some(pod) = list.items.first() else { return Ok(EffectOutcome::Running(json!({"message": "its mover starts"}))) };
     let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
     if !running {
         let why = start::reason(pod).unwrap_or_else(|| "its pod starts".into());
-        return Ok(Effect::Running(json!({"message": why})));
+        return Ok(EffectOutcome::Running(json!({"message": why})));
     }
     let parameters = LogParams { tail_lines: Some(1), ..LogParams::default() };
     let last = pods.logs(&pod.name_any(), &parameters).await.unwrap_or_default();
     let note = serde_json::from_str::<Value>(last.trim()).ok().and_then(|line| line.get("progress").cloned());
-    Ok(Effect::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
+    Ok(EffectOutcome::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
 }
 
 /// Whether there is anything that could run a Job.
@@ -107,45 +107,45 @@ async fn has_kubelet(client: &Client, site: &str) -> Result<bool> {
     Ok(!nodes.list_metadata(&ListParams::default().limit(1)).await.tried(|| format!("look for nodes of {site}"))?.items.is_empty())
 }
 
-async fn start_child(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<Effect> {
+async fn start_child(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
     if let Some(claim) = place.claim {
         return Err(Error::invalid(
             "NoNode",
             format!("claim {claim} of {}: {} has no node, and only a pod on a node can mount it", place.namespace, place.site),
         ));
     }
-    let access = repository_secret(&context.hub, &situation.run.namespace, &situation.run.repository).await?;
+    let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
-    context.movers.children.start(&situation.run.uid, name, &Order { environment: environment(situation, task)?, access, kubeconfig })?;
-    Ok(Effect::Running(json!({"message": "its mover starts"})))
+    context.movers.children.start(&step_context.run.uid, name, &Order { environment: environment(step_context, task)?, access, kubeconfig })?;
+    Ok(EffectOutcome::Running(json!({"message": "its mover starts"})))
 }
 
-fn of_child(name: &str, standing: Standing) -> Effect {
+fn of_child(name: &str, standing: Standing) -> EffectOutcome {
     match standing {
-        Standing::Running(note) => Effect::Running(note),
+        Standing::Running(note) => EffectOutcome::Running(note),
         Standing::Answered(outcome) => answered(outcome),
-        Standing::Lost(status) => Effect::Failed(child::lost(name, &status), Value::Null),
+        Standing::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), Value::Null),
     }
 }
 
-fn answered(outcome: Outcome) -> Effect {
+fn answered(outcome: Outcome) -> EffectOutcome {
     match outcome {
-        Outcome::Done { evidence } => Effect::Done(evidence),
+        Outcome::Done { evidence } => EffectOutcome::Done(evidence),
         Outcome::Failed { reason, message, permanent } => {
             let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
-            Effect::Failed(failure, Value::Null)
+            EffectOutcome::Failed(failure, Value::Null)
         }
     }
 }
 
 /// What a mover is told by its environment: nothing secret.
-fn environment(situation: &Situation<'_>, task: &MoverTask) -> Result<Vec<(&'static str, String)>> {
+fn environment(step_context: &StepContext, task: &MoverTask) -> Result<Vec<(&'static str, String)>> {
     let unwritten = |what: &str, error: serde_json::Error| Error::Internal(format!("the mover's {what} can't be written: {error}"));
     Ok(vec![
         ("P861_TASK", serde_json::to_string(task).map_err(|error| unwritten("task", error))?),
-        ("P861_INPUTS", serde_json::to_string(&situation.inputs).map_err(|error| unwritten("inputs", error))?),
-        ("P861_RUN", situation.run.uid.clone()),
-        ("P861_RUN_NAME", situation.run.name.clone()),
+        ("P861_INPUTS", serde_json::to_string(&step_context.inputs).map_err(|error| unwritten("inputs", error))?),
+        ("P861_RUN", step_context.run.uid.clone()),
+        ("P861_RUN_NAME", step_context.run.name.clone()),
         ("P861_LOG", "json".into()),
     ])
 }
@@ -157,7 +157,7 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
 }
 
 /// What a mover left in its termination message. One that left nothing was killed.
-fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> Effect {
+fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> EffectOutcome {
     match message.and_then(|text| serde_json::from_str::<Outcome>(text).ok()) {
         Some(outcome) => answered(outcome),
         None => {
@@ -166,7 +166,7 @@ fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str
                 Some(reason) => format!("{reason}, exit code {exit_code}"),
                 None => format!("exit code {exit_code}"),
             };
-            Effect::Failed(
+            EffectOutcome::Failed(
                 Failure::transient("MoverLost", format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
                 Value::Null,
             )
@@ -187,11 +187,11 @@ async fn node_of_claim(client: &Client, place: &Place<'_>) -> Result<Option<Stri
 }
 
 /// Makes what the mover needs: rights first, so that it never runs without them.
-async fn prepare(context: &RunContext, client: &Client, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask) -> Result<()> {
-    let name = run_name(&situation.run.uid);
-    let labels = json!({RUN_LABEL: situation.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
+async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &Place<'_>, task: &MoverTask) -> Result<()> {
+    let name = run_name(&step_context.run.uid);
+    let labels = json!({RUN_LABEL: step_context.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
     let force = PatchParams::apply(FIELD_MANAGER).force();
-    let secret = repository_secret(&context.hub, &situation.run.namespace, &situation.run.repository).await?;
+    let secret = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let document = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "type": "Opaque", "stringData": {"repository.json": secret}});
     let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace);
     secrets.patch(&name, &force, &Patch::Apply(document)).await.tried(|| format!("give the mover its Secret in {} on {}", place.namespace, place.site))?;
@@ -218,9 +218,9 @@ async fn prepare(context: &RunContext, client: &Client, situation: &Situation<'_
     Ok(())
 }
 
-fn job(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
-    let run = situation.run;
-    let told: Vec<Value> = environment(situation, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+fn job(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
+    let run = &step_context.run;
+    let told: Vec<Value> = environment(step_context, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. });
     let mut volumes =
         vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
@@ -236,12 +236,12 @@ fn job(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task:
         MoverTask::RestoreVolume { .. } => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "MKNOD"],
         _ => &[],
     };
-    let labels = json!({RUN_LABEL: run.uid, ROLE_LABEL: LABEL_VALUE_MOVER, STEP_LABEL: names::step_label(situation.step.as_str())});
-    let seconds = situation.deadline.as_secs().max(1);
+    let labels = json!({RUN_LABEL: run.uid, ROLE_LABEL: LABEL_VALUE_MOVER, STEP_LABEL: names::step_label(step_context.step.as_str())});
+    let seconds = step_context.deadline.as_secs().max(1);
     let affinity = node.map(|node| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]}}}));
     let document = json!({
         "apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": name, "namespace": place.namespace, "labels": labels, "annotations": {STEP_ANNOTATION: situation.step.as_str()}},
+        "metadata": {"name": name, "namespace": place.namespace, "labels": labels, "annotations": {STEP_ANNOTATION: step_context.step.as_str()}},
         "spec": {
             "backoffLimit": 0, "activeDeadlineSeconds": seconds, "ttlSecondsAfterFinished": 86400,
             "template": {
@@ -265,9 +265,9 @@ fn job(context: &RunContext, situation: &Situation<'_>, place: &Place<'_>, task:
 }
 
 /// Deletes the attempt's Job and waits until its pods are gone: only then has it certainly stopped.
-pub async fn cancel(context: &RunContext, situation: &Situation<'_>, site: &str, namespace: &str) -> Result<Effect> {
+pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let name = names::mover(&situation.run.uid, situation.step.as_str(), situation.attempt);
+    let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
     context.movers.children.stop(&name).await?;
     delete_job(&client, namespace, &name).await?;
     let pods: Api<Pod> = Api::namespaced(client, namespace);
@@ -276,9 +276,9 @@ pub async fn cancel(context: &RunContext, situation: &Situation<'_>, site: &str,
         .await
         .tried(|| format!("list the pods of mover {namespace}/{name}"))?;
     if list.items.iter().all(|pod| terminated(pod).is_some()) {
-        Ok(Effect::Stopped)
+        Ok(EffectOutcome::Stopped)
     } else {
-        Ok(Effect::Running(json!({"message": "its mover is being stopped"})))
+        Ok(EffectOutcome::Running(json!({"message": "its mover is being stopped"})))
     }
 }
 
@@ -295,11 +295,11 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
 }
 
 /// Removes everything that the run's movers were given, and waits until it is gone.
-pub async fn remove(context: &RunContext, situation: &Situation<'_>, site: &str, namespaces: &[String]) -> Result<Effect> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, namespaces: &[String]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let name = run_name(&situation.run.uid);
-    let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", situation.run.uid));
-    for child in context.movers.children.of_run(&situation.run.uid) {
+    let name = run_name(&step_context.run.uid);
+    let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", step_context.run.uid));
+    for child in context.movers.children.of_run(&step_context.run.uid) {
         context.movers.children.stop(&child).await?;
     }
     let mut left = 0;
@@ -317,5 +317,9 @@ pub async fn remove(context: &RunContext, situation: &Situation<'_>, site: &str,
             ignore_missing(Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(&format!("{name}-{suffix}"), &nothing).await).tried(what)?;
         }
     }
-    if left == 0 { Ok(Effect::Done(json!({"left": 0}))) } else { Ok(Effect::Running(json!({"message": format!("{left} movers are being removed")}))) }
+    if left == 0 {
+        Ok(EffectOutcome::Done(json!({"left": 0})))
+    } else {
+        Ok(EffectOutcome::Running(json!({"message": format!("{left} movers are being removed")})))
+    }
 }

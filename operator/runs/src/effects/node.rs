@@ -1,6 +1,6 @@
 //! A node that is emptied for work on it, and takes pods again.
 
-use super::{Effect, Situation};
+use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Result, Tried as _, is_not_found},
@@ -26,16 +26,16 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(15);
 const NAMED: usize = 3;
 
 /// Looks whether the node is there and everything on it can go and come back elsewhere. Nothing is changed.
-pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<Effect> {
+pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
-        return Ok(Effect::Failed(Failure::refused("NodeMissing", format!("site {site} has no node {node}: kubectl get nodes")), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::refused("NodeMissing", format!("site {site} has no node {node}: kubectl get nodes")), Value::Null));
     };
     let pods = leaving(&client, site, node).await?;
     let strays: Vec<String> = pods.iter().filter(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true))).map(named).collect();
     if !strays.is_empty() {
         let message = format!("no controller would make {} anew: delete it first, or give it one", listed(&strays));
-        return Ok(Effect::Failed(Failure::refused("PodUnmanaged", message), json!({"pods": strays})));
+        return Ok(EffectOutcome::Failed(Failure::refused("PodUnmanaged", message), json!({"pods": strays})));
     }
     if let Some(district) = district {
         let others: Vec<District> = districts(&context.hub.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
@@ -46,54 +46,54 @@ pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Opt
                 "node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}",
                 context.hub.namespace
             );
-            return Ok(Effect::Failed(Failure::refused("NodeShared", message), Value::Null));
+            return Ok(EffectOutcome::Failed(Failure::refused("NodeShared", message), Value::Null));
         }
     }
     let cordoned = found.spec.and_then(|spec| spec.unschedulable).unwrap_or(false);
-    Ok(Effect::Done(json!({"pods": pods.len(), "cordoned": cordoned, "message": format!("{} pods will leave", pods.len())})))
+    Ok(EffectOutcome::Done(json!({"pods": pods.len(), "cordoned": cordoned, "message": format!("{} pods will leave", pods.len())})))
 }
 
 /// Cordons it in the name of `owner`. One that is cordoned already, and not by us, stays its owner's.
-pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<Effect> {
+pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let found = nodes.get(node).await.tried(|| format!("read node {node} on {site}"))?;
     let holder = found.annotations().get(CORDON_ANNOTATION).map(String::as_str);
     let closed = found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
     match (closed, holder) {
-        (true, Some(holder)) if holder == owner => Ok(Effect::Done(json!({"cordonedBy": owner}))),
+        (true, Some(holder)) if holder == owner => Ok(EffectOutcome::Done(json!({"cordonedBy": owner}))),
         (_, Some(holder)) if holder != owner => {
-            Ok(Effect::Failed(Failure::refused("NodeBusy", format!("ticket {holder} works on node {node}: wait for its end")), Value::Null))
+            Ok(EffectOutcome::Failed(Failure::refused("NodeBusy", format!("ticket {holder} works on node {node}: wait for its end")), Value::Null))
         }
-        (true, None) => Ok(Effect::Done(json!({"cordonedBy": "somebody else", "message": "it was cordoned before, and stays so afterwards"}))),
+        (true, None) => Ok(EffectOutcome::Done(json!({"cordonedBy": "somebody else", "message": "it was cordoned before, and stays so afterwards"}))),
         (_, _) => {
             // With its version: of two tickets that reach for one node, one finds the other's name there.
             let patch =
                 json!({"metadata": {"resourceVersion": found.resource_version(), "annotations": {CORDON_ANNOTATION: owner}}, "spec": {"unschedulable": true}});
             nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("cordon node {node} on {site}"))?;
-            Ok(Effect::Done(json!({"cordonedBy": owner})))
+            Ok(EffectOutcome::Done(json!({"cordonedBy": owner})))
         }
     }
 }
 
 /// Lets it take pods again, if the cordon is `owner`'s. A node that is gone needs no more.
-pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<Effect> {
+pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let Some(found) = nodes.get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
-        return Ok(Effect::Done(json!({"message": format!("node {node} is gone")})));
+        return Ok(EffectOutcome::Done(json!({"message": format!("node {node} is gone")})));
     };
     if found.annotations().get(CORDON_ANNOTATION).map(String::as_str) != Some(owner) {
-        return Ok(Effect::Done(json!({"message": "the cordon is not this ticket's"})));
+        return Ok(EffectOutcome::Done(json!({"message": "the cordon is not this ticket's"})));
     }
     let patch = json!({"metadata": {"annotations": {CORDON_ANNOTATION: null}}, "spec": {"unschedulable": null}});
     nodes
         .patch(node, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch))
         .await
         .tried(|| format!("uncordon node {node} on {site}"))?;
-    Ok(Effect::Done(json!({"message": format!("node {node} takes pods again")})))
+    Ok(EffectOutcome::Done(json!({"message": format!("node {node} takes pods again")})))
 }
 
 /// Asks every pod that is still there to leave; the API server refuses what a disruption budget does not allow yet.
-pub async fn drain(context: &RunContext, situation: &Situation<'_>, site: &str, node: &str) -> Result<Effect> {
+pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str, node: &str) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let pods = leaving(&client, site, node).await?;
     let (mut held, mut going) = (Vec::new(), 0_usize);
@@ -114,7 +114,7 @@ pub async fn drain(context: &RunContext, situation: &Situation<'_>, site: &str, 
         }
     }
     if pods.is_empty() {
-        return Ok(Effect::Done(json!({"message": format!("node {node} is empty")})));
+        return Ok(EffectOutcome::Done(json!({"message": format!("node {node} is empty")})));
     }
     let message = match (held.is_empty(), going) {
         (true, _) => format!("{going} pods leave"),
@@ -122,11 +122,11 @@ pub async fn drain(context: &RunContext, situation: &Situation<'_>, site: &str, 
         (false, _) => format!("{going} pods leave; held back: {}", listed(&held)),
     };
     let evidence = json!({"message": message, "held": held});
-    if situation.left() < MARGIN {
+    if step_context.left() < MARGIN {
         let why = format!("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A");
-        return Ok(Effect::Failed(Failure::permanent("DrainBlocked", why), evidence));
+        return Ok(EffectOutcome::Failed(Failure::permanent("DrainBlocked", why), evidence));
     }
-    Ok(Effect::Running(evidence))
+    Ok(EffectOutcome::Running(evidence))
 }
 
 /// The pods that a drain moves: not those of the node itself, not those of DaemonSets, not those that have ended, and not those that tolerate a cordoned node: they

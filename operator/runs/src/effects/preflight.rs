@@ -1,6 +1,6 @@
 //! The look at the standby before anything is made.
 
-use super::{Effect, Situation};
+use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _},
@@ -19,12 +19,12 @@ struct Look {
 }
 
 /// Looks at everything and reports all problems at once.
-pub async fn perform(context: &RunContext, situation: &Situation<'_>, site: &str, subjects: &[PreflightSubject]) -> Result<Effect> {
+pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, subjects: &[PreflightSubject]) -> Result<EffectOutcome> {
     let mut looks = Vec::new();
     let client = match context.sites.client(site).await {
         Ok(client) => client,
         Err(error) => {
-            return Ok(Effect::Failed(
+            return Ok(EffectOutcome::Failed(
                 Failure::transient("PreflightFailed", format!("StandbyReachable: {error}")),
                 json!({"checks": [{"name": "StandbyReachable", "passed": false, "seen": error.to_string()}]}),
             ));
@@ -48,7 +48,7 @@ pub async fn perform(context: &RunContext, situation: &Situation<'_>, site: &str
         seen: classes.join(", "),
     });
 
-    let run = situation.run;
+    let run = &step_context.run;
     let key = match repository::open_store(&context.hub, &run.namespace, &run.repository).await {
         Ok(store) => store.list("snapshots/").await.map(|list| list.len()).map_err(|error| crate::repository::vault("open the repository", &error)),
         Err(error) => Err(error),
@@ -67,8 +67,8 @@ pub async fn perform(context: &RunContext, situation: &Situation<'_>, site: &str
     let checks: Vec<_> = looks.iter().map(|look| json!({"name": look.name, "passed": look.problem.is_none(), "seen": look.seen})).collect();
     let evidence = json!({"checks": checks, "message": format!("{} checks", looks.len())});
     if problems.is_empty() {
-        return Ok(Effect::Done(evidence));
+        return Ok(EffectOutcome::Done(evidence));
     }
     let error = Error::transient("PreflightFailed", problems.join("; "));
-    Ok(Effect::Failed(Failure::transient("PreflightFailed", error.to_string()), evidence))
+    Ok(EffectOutcome::Failed(Failure::transient("PreflightFailed", error.to_string()), evidence))
 }

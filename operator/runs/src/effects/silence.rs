@@ -1,6 +1,6 @@
 //! Silences that stand exactly as long as a change goes on. Each ends by itself soon after the last time that it was extended, whoever dies meanwhile.
 
-use super::{Effect, Situation};
+use super::{EffectOutcome, StepContext};
 use crate::{
     alertmanager::Alertmanager,
     context::RunContext,
@@ -19,15 +19,15 @@ const STANDS: SignedDuration = SignedDuration::from_mins(5);
 const EXTENDED_AT: SignedDuration = SignedDuration::from_mins(3);
 
 /// Makes the silences, or finds those that were made before a crash.
-pub async fn make(context: &RunContext, situation: &Situation<'_>, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<Effect> {
+pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<EffectOutcome> {
     let alertmanager = match of(context, site).await {
         Ok(Some(alertmanager)) => alertmanager,
-        Ok(None) => return Ok(Effect::Failed(Failure::permanent("NoAlertmanager", format!("site {site} names no Alertmanager any more")), Value::Null)),
+        Ok(None) => return Ok(EffectOutcome::Failed(Failure::permanent("NoAlertmanager", format!("site {site} names no Alertmanager any more")), Value::Null)),
         Err(error) => return Err(error),
     };
-    let made = stand(&alertmanager, site, owner, labels, Timestamp::now()).await.map_err(|error| hint(situation, &error))?;
+    let made = stand(&alertmanager, site, owner, labels, Timestamp::now()).await.map_err(|error| hint(step_context, &error))?;
     let ids: Vec<&str> = made.iter().map(|silence| silence.id.as_str()).collect();
-    Ok(Effect::Done(json!({"silences": ids, "message": format!("{} silences", ids.len())})))
+    Ok(EffectOutcome::Done(json!({"silences": ids, "message": format!("{} silences", ids.len())})))
 }
 
 /// Lets a silence of each of these labels stand for a while from now: one that stands is extended, one that ran out meanwhile is made anew.
@@ -45,19 +45,19 @@ async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[B
 }
 
 /// What to do if it can't be: the person who asked for the change may do without.
-fn hint(situation: &Situation<'_>, error: &Error) -> Error {
-    let message = format!("{error}; mend it, or open the change {} anew with silence: None", situation.run.name);
+fn hint(step_context: &StepContext, error: &Error) -> Error {
+    let message = format!("{error}; mend it, or open the change {} anew with silence: None", step_context.run.name);
     Error::transient("AlertmanagerUnreachable", message)
 }
 
 /// Ends what stands.
-pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<Effect> {
-    let Some(alertmanager) = of(context, site).await? else { return Ok(Effect::Done(json!({"message": "no Alertmanager any more"}))) };
+pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<EffectOutcome> {
+    let Some(alertmanager) = of(context, site).await? else { return Ok(EffectOutcome::Done(json!({"message": "no Alertmanager any more"}))) };
     let standing = alertmanager.silences(owner).await?;
     for silence in &standing {
         alertmanager.end(&silence.id).await?;
     }
-    Ok(Effect::Done(json!({"ended": standing.len()})))
+    Ok(EffectOutcome::Done(json!({"ended": standing.len()})))
 }
 
 /// A silence that a change has made: site, owner, labels.

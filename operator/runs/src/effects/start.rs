@@ -1,6 +1,6 @@
 //! Starting workloads that were restored at zero replicas.
 
-use super::Effect;
+use super::EffectOutcome;
 use crate::{
     context::RunContext,
     error::{Result, Tried as _},
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Gives each workload the replicas that it had and waits until all its pods are ready. An empty list of a namespace means all that still stand still.
-pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<Effect> {
+pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let (mut waiting, mut ready) = (Vec::new(), Vec::new());
     for (namespace, listed) in workloads {
@@ -26,7 +26,7 @@ pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<Stri
             match raise(&client, namespace, &workload).await? {
                 Raised::Missing => {
                     let message = format!("{workload} is not in the backup's objects of {namespace}: correct spec.tiers of the Application");
-                    return Ok(Effect::Failed(Failure::permanent("WorkloadMissing", message), Value::Null));
+                    return Ok(EffectOutcome::Failed(Failure::permanent("WorkloadMissing", message), Value::Null));
                 }
                 Raised::Now => waiting.push(format!("{workload} starts")),
                 Raised::Before => {}
@@ -38,7 +38,7 @@ pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<Stri
             }
         }
     }
-    if waiting.is_empty() { Ok(Effect::Done(json!({"ready": ready}))) } else { Ok(Effect::Running(json!({"message": waiting.join(", ")}))) }
+    if waiting.is_empty() { Ok(EffectOutcome::Done(json!({"ready": ready}))) } else { Ok(EffectOutcome::Running(json!({"message": waiting.join(", ")}))) }
 }
 
 enum Raised {

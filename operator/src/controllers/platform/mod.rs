@@ -15,11 +15,7 @@ mod quotas;
 mod sight;
 
 use super::{known_district, refuse_foreign_namespaces};
-use crate::{
-    context::Context,
-    drive::{Drive, announce, record},
-    metrics::Metrics,
-};
+use crate::{context::Context, drive::Drive, metrics::Metrics};
 use inventory::Inventory;
 use jiff::{Timestamp, tz::TimeZone};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
@@ -38,6 +34,7 @@ use p861_crds::{
     platform::{profile::Layer, status::State},
 };
 use p861_runs::error::{Error, Result, Tried as _};
+use p861_runs::status::{apply_status, event_type, publish_event};
 use probes::Probes;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -114,11 +111,11 @@ impl Drive for PlatformDriver {
         for verdict in verdicts.iter().filter(|verdict| verdict.kind == "Ready") {
             let known = before.iter().find(|condition| condition.type_ == "Ready");
             if known.is_none_or(|known| known.reason != verdict.reason) {
-                announce(&context.hub.client, &context.hub.identity, platform.as_ref(), &verdict.reason, &verdict.message, !verdict.holds()).await;
+                publish_event(&context.hub, platform.as_ref(), event_type(!verdict.holds()), &verdict.reason, &verdict.message).await;
             }
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, platform.metadata.generation, now);
-        record(context, platform.as_ref(), platform.status.as_ref(), &status).await?;
+        apply_status(&context.hub, platform.as_ref(), platform.status.as_ref(), &status).await?;
         // One that nobody has tried yet is told of in a moment.
         Ok(if self.probes.all_tried(&platform.name_any(), &platform.spec) { PERIOD } else { UNTRIED })
     }

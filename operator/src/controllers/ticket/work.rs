@@ -1,9 +1,9 @@
 //! A change's steps: compiled while they wait, begun when the ticket says so, carried on until they have ended, whatever becomes of the ticket.
 
-use super::super::{active_site, backup, is_allotted, named};
+use super::super::{active_site, is_allotted, named};
 use crate::context::Context;
-use jiff::SignedDuration;
-use kube::{Resource as _, ResourceExt};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use p861_core::{
     engine::{Outcome, Plan},
     maintenance::{
@@ -11,143 +11,197 @@ use p861_core::{
         work::{self, Affected, ComponentOf, WorkFacts},
     },
     platform::bundle::Bundle,
-    runs::Action,
+    runs::{Action, Conclusion, RunClass, RunOutcome},
 };
 use p861_crds::{
     Application, Backup, District, MaintenanceTicket, MaintenanceTicketStatus, Platform, Site,
-    common::RunPhase,
+    common::{RunAction, RunPhase},
     maintenance::change::{Change, UpgradeComponent},
     platform::{
         district::{DistrictSite, SiteRole},
-        platform::{Bundle as Source, Component},
+        platform::{Bundle as BundleSource, Component},
     },
 };
 use p861_runs::{
-    self as runs, JournalStore, Pass, RunIdentity,
+    Pass, Readiness, RunIdentity, RunKind, RunPlace,
+    controller::{self, Carried},
     effects::{self, silence},
     error::{Category, Error, Result},
     finalizer,
+    kind::journal_on_hub,
 };
 use std::time::Duration;
 
-/// What a pass found of a change's steps.
-pub struct Looked {
-    /// For the ticket's decision.
-    pub work: Work,
-    /// The run, once it has begun.
-    pub run: Option<(RunIdentity, Pass)>,
+/// The work of tickets.
+pub struct ChangeRun {
+    context: Context,
 }
 
-/// Compiles the steps, or carries them on if they have begun. What they have come to is written into `status`.
-pub async fn look(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &mut MaintenanceTicketStatus) -> Result<Looked> {
-    let Some(began) = status.start_time.as_ref().map(|time| time.0) else {
-        let compiled = compile(context, ticket, change).await.and_then(|plan| {
-            let takes = work::takes(&plan, change).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
-            Ok((plan.digest().to_owned(), takes))
-        });
-        let (steps, takes) = match compiled {
-            Ok((digest, takes)) => (Ok(digest), takes),
-            // What was compiled before stays agreed to while a registry is away; whoever waits for the first time is told.
-            Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || status.plan_digest.is_none() => {
-                (Err(error.to_string()), SignedDuration::ZERO)
-            }
-            Err(error) => return Err(error),
-        };
-        return Ok(Looked { work: Work { steps, takes, run: None }, run: None });
-    };
-    let begun = Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: None };
-    // One that ended without ever having had steps.
-    if status.journal.is_none() && status.phase.is_some_and(|phase| phase.is_end()) {
-        return Ok(Looked { work: begun, run: None });
-    }
-    // Steps that could not be begun: what was said of that stands in the ticket.
-    if status.journal.is_none() && status.work_phase.is_some() {
-        let said = status.conditions.iter().find(|condition| condition.type_ == "Succeeded").map(|condition| condition.message.clone());
-        return Ok(refused("PlanChanged", said.unwrap_or_default()));
-    }
-    // What has ended is only told again: it is held no more, and not counted twice.
-    let over = status.work_phase.is_some_and(RunPhase::is_end);
-    finalizer::hold(&context.hub, ticket, !over).await?;
-    let (name, namespace, uid) = (ticket.name_any(), ticket.namespace().unwrap_or_default(), ticket.uid().unwrap_or_default());
-    let owner = ticket.controller_owner_ref(&()).ok_or_else(|| Error::Internal("the ticket has no UID".into()))?;
-    // A ticket that is reopened and started again has another journal.
-    let life = began.as_second();
-    let run =
-        RunIdentity { kind: "MaintenanceTicket", namespace: namespace.clone(), name: name.clone(), uid: format!("{uid}-{life}"), repository: String::new() };
-    let store = JournalStore::ConfigMap { client: context.hub.client.clone(), namespace, name: format!("{name}-journal-{life}"), owner };
-    let actions = finalizer::actions(ticket, &said(ticket, status));
-    let known = status.journal.is_some();
-    let pass = runs::pass(&context.runs, &run, &store, &actions, async || {
-        if known {
-            let message = format!("the journal of ticket {name} is gone: what was done can't be known. Look at what its steps touch, and mend it by hand");
-            return Err(Error::invalid("JournalMissing", message));
+/// An application that the change affects, the site where it runs, and how long its last backup took.
+type AffectedApplication = (Application, String, Option<SignedDuration>);
+
+/// A component to be upgraded: as it is declared, where its manifests are, its manifests, and its sites, the primary last.
+type Upgraded = (Component, BundleSource, Bundle, Vec<String>);
+
+/// What the work of a ticket is compiled from.
+pub struct Facts {
+    district: Option<String>,
+    applications: Vec<AffectedApplication>,
+    /// Sites that have an Alertmanager.
+    alertmanagers: Vec<String>,
+    component: Option<Upgraded>,
+}
+
+impl RunKind for ChangeRun {
+    type Object = MaintenanceTicket;
+    /// None once the run has begun.
+    type Facts = Option<Facts>;
+    const CLASS: RunClass = RunClass::Change;
+
+    /// A ticket that is reopened and started again is another run, with another journal.
+    fn identity(ticket: &MaintenanceTicket, place: &RunPlace) -> RunIdentity {
+        RunIdentity {
+            kind: Self::CLASS.kind(),
+            namespace: ticket.namespace().unwrap_or_default(),
+            name: ticket.name_any(),
+            uid: format!("{}-{}", ticket.uid().unwrap_or_default(), life(ticket)),
+            repository: place.repository.clone(),
         }
-        agreed(ticket, status, compile(context, ticket, change).await?)
-    })
-    .await;
-    let pass = match pass {
-        Ok(pass) => pass,
-        Err(error) if error.category() == Category::Invalid => {
-            finalizer::hold(&context.hub, ticket, false).await?;
-            (status.work_phase, status.current_steps, status.silences) = (Some(RunPhase::Refused), Vec::new(), Vec::new());
-            return Ok(refused(error.reason(), error.to_string()));
+    }
+
+    fn actions(&self, ticket: &MaintenanceTicket) -> Vec<RunAction> {
+        ticket.status.as_ref().map(|status| said(ticket, status)).unwrap_or_default()
+    }
+
+    async fn locate(&self, ticket: &MaintenanceTicket) -> Result<Readiness<RunPlace>> {
+        let journal = journal_on_hub(&self.context.hub, ticket, format!("{}-journal-{}", ticket.name_any(), life(ticket)))?;
+        Ok(Readiness::Ready(RunPlace { repository: String::new(), journal }))
+    }
+
+    async fn gather(&self, ticket: &MaintenanceTicket, _: &RunPlace, begun: bool) -> Result<Option<Facts>> {
+        match &ticket.spec.change {
+            Some(change) if !begun => gather(&self.context, ticket, change).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// What was agreed to is what runs: the steps as they are compiled now have the digest of when the work was let begin.
+    fn compile(ticket: &MaintenanceTicket, facts: &Option<Facts>) -> Result<Plan<Action>> {
+        let facts = facts.as_ref().ok_or_else(|| Error::Internal("a change that has begun is compiled again".into()))?;
+        let plan = compile(ticket, facts)?;
+        if still_agreed(&ticket.spec, &ticket.status.clone().unwrap_or_default(), plan.digest()) {
+            return Ok(plan);
+        }
+        let message = "what would be done is not what was agreed to any more; nothing was done: Reopen the ticket, and have it agreed to as it is now";
+        Err(Error::invalid("PlanChanged", message))
+    }
+
+    fn conclude(_: &MaintenanceTicket, _: &Option<Facts>, before: &MaintenanceTicketStatus, run: &RunOutcome<'_>) -> Conclusion<MaintenanceTicketStatus> {
+        let mut status = before.clone();
+        status.backups = done(run, |action| if let Action::TakeBackup { backup, .. } = action { Some(backup.clone()) } else { None });
+        Conclusion { status, verdicts: Vec::new(), findings: Vec::new() }
+    }
+}
+
+/// When the ticket's present work began, in seconds: it tells one work of the ticket from the next.
+fn life(ticket: &MaintenanceTicket) -> i64 {
+    ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map_or(0, |time| time.0.as_second())
+}
+
+/// What became of a change's steps.
+pub struct Progress {
+    /// For the ticket's decision.
+    pub work: Work,
+    /// The run, once it has begun and until its end was recorded.
+    pub run: Option<(RunIdentity, Box<Pass>)>,
+}
+
+/// Compiles the steps while they wait; nothing is done.
+pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Progress> {
+    let compiled = gather(context, ticket, change).await.and_then(|facts| {
+        let plan = compile(ticket, &facts)?;
+        let takes = work::takes(&plan, change).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+        Ok((plan.digest().to_owned(), takes))
+    });
+    let (steps, takes) = match compiled {
+        Ok((digest, takes)) => (Ok(digest), takes),
+        // If a registry is unreachable, the digest compiled earlier stays agreed to; the error is told only if nothing was compiled yet.
+        Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || status.plan_digest.is_none() => {
+            (Err(error.to_string()), SignedDuration::ZERO)
         }
         Err(error) => return Err(error),
     };
-    let view = runs::view(&pass, &store.location(), "ticket", &name);
-    status.work_phase = Some(view.phase);
-    status.steps = Some(view.steps);
-    status.current_steps = view.current_steps;
-    status.progress = view.progress;
-    status.journal = Some(view.journal);
-    status.backups = done(&pass, |action| if let Action::TakeBackup { backup, .. } = action { Some(backup.clone()) } else { None });
+    Ok(Progress { work: Work { steps, takes, run: None }, run: None })
+}
+
+/// Carries the steps on. Their fields are written into `status`, which is not recorded yet.
+pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mut MaintenanceTicketStatus, now: Timestamp) -> Result<Progress> {
+    // It ended without ever having had steps.
+    if status.journal.is_none() && status.phase.is_some_and(|phase| phase.is_end()) {
+        return Ok(Progress { work: begun(None), run: None });
+    }
+    // Its steps could not be begun: the ticket says why.
+    if status.journal.is_none() && status.work_phase.is_some() {
+        let message = status.conditions.iter().find(|condition| condition.type_ == "Succeeded").map(|condition| condition.message.clone());
+        return Ok(refused("PlanChanged", message.unwrap_or_default()));
+    }
+    let over = status.work_phase.is_some_and(RunPhase::is_end);
+    let kind = ChangeRun { context: context.clone() };
+    let carried = match controller::carry_on(&context.runs, &kind, ticket, status, now).await {
+        Err(error) if error.category() == Category::Invalid => Err((error.reason(), error.to_string())),
+        Ok(Carried::JournalMissing { message }) => Err(("JournalMissing", message)),
+        Ok(Carried::Waits { message, .. }) => return Err(Error::transient("NotYet", message)),
+        Ok(Carried::On { status, pass, run }) => Ok((status, pass, run)),
+        Err(error) => return Err(error),
+    };
+    let (concluded, pass, run) = match carried {
+        Ok(carried) => carried,
+        Err((reason, message)) => {
+            finalizer::hold(&context.hub, ticket, false).await?;
+            (status.work_phase, status.current_steps, status.silences) = (Some(RunPhase::Refused), Vec::new(), Vec::new());
+            return Ok(refused(reason, message));
+        }
+    };
+    *status = *concluded;
+    let phase = pass.summary.phase;
     let quiet: Vec<silence::Made> =
-        done(&pass, |action| if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None });
-    let ended = view.phase.is_end();
-    status.silences = if ended || view.phase == RunPhase::CleaningUp { Vec::new() } else { silence::extend(&context.runs, &quiet, &status.silences).await };
-    let work = Work { run: Some(work::standing(&pass.summary)), ..begun };
+        done(
+            &pass.outcome(),
+            |action| {
+                if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None }
+            },
+        );
+    let silent = !phase.is_end() && phase != RunPhase::CleaningUp;
+    status.silences = if silent { silence::extend(&context.runs, &quiet, &status.silences).await } else { Vec::new() };
+    let work = begun(Some(work::standing(&pass.summary)));
     if over {
-        runs::forget(&context.runs, &run);
+        p861_runs::forget(&context.runs.executor(), &run);
     }
-    Ok(Looked { work, run: (!over).then_some((run, pass)) })
+    Ok(Progress { work, run: (!over).then_some((run, pass)) })
 }
 
-/// Steps that are refused: nothing of them runs.
-fn refused(reason: &str, message: String) -> Looked {
-    let run = WorkRun { phase: RunPhase::Refused, asks: None, said: (reason.to_owned(), message) };
-    Looked { work: Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(run) }, run: None }
+fn begun(run: Option<WorkRun>) -> Work {
+    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run }
 }
 
-/// What was agreed to is what runs: the steps as they are compiled now have the digest that stood there when the work was let begin.
-fn agreed(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, plan: Plan<Action>) -> Result<Plan<Action>> {
-    if still_agreed(&ticket.spec, status, plan.digest()) {
-        return Ok(plan);
-    }
-    Err(Error::invalid(
-        "PlanChanged",
-        "what would be done is not what was agreed to any more; nothing was done: Reopen the ticket, and have it agreed to as it is now",
-    ))
+/// Steps that are refused: none of them runs.
+fn refused(reason: &str, message: String) -> Progress {
+    Progress { work: begun(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason.to_owned(), message) })), run: None }
 }
 
-/// Tells of what the pass did, and when the steps are to be looked at again. None once they have ended.
-pub async fn told(context: &Context, ticket: &MaintenanceTicket, run: &RunIdentity, pass: &Pass) -> Result<Option<Duration>> {
-    backup::tell(context, ticket, pass).await;
-    if pass.summary.phase.is_end() {
-        backup::ended(context, run, pass);
-        finalizer::hold(&context.hub, ticket, false).await?;
-        return Ok(None);
-    }
-    Ok(Some(backup::next_look(pass)))
+/// After the ticket is recorded: Events of the pass, and the end of steps that have ended. Returns when to look again; none once they have ended.
+pub async fn publish(context: &Context, ticket: &MaintenanceTicket, run: &RunIdentity, pass: &Pass, now: Timestamp) -> Result<Option<Duration>> {
+    controller::publish(&context.runs, ticket, run, pass, now).await
 }
 
 /// What of the steps is done.
-fn done<T>(pass: &Pass, of: impl Fn(&Action) -> Option<T>) -> Vec<T> {
-    let is_done = |id: &p861_core::engine::StepId| pass.summary.timeline.iter().any(|step| step.id == *id && step.outcome == Outcome::Done);
-    pass.plan.steps().iter().filter(|step| is_done(&step.id)).filter_map(|step| of(&step.action)).collect()
+fn done<T>(run: &RunOutcome<'_>, of: impl Fn(&Action) -> Option<T>) -> Vec<T> {
+    let is_done = |id: &p861_core::engine::StepId| run.summary.timeline.iter().any(|step| step.id == *id && step.outcome == Outcome::Done);
+    run.plan.steps().iter().filter(|step| is_done(&step.id)).filter_map(|step| of(&step.action)).collect()
 }
 
 /// What people said since the work began and the ticket has heard.
-fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<p861_crds::common::RunAction> {
+fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<RunAction> {
     let whole = |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
     let Some(first) = status.work_first_action else { return Vec::new() };
     let refused: Vec<usize> = status.refused_actions.iter().filter_map(|refused| usize::try_from(refused.index).ok()).collect();
@@ -155,8 +209,8 @@ fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<p86
     work::actions(&ticket.spec.actions, whole(Some(first)), whole(status.observed_actions), &refused, failed.map(|step| step.id.as_str()))
 }
 
-async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change) -> Result<Plan<Action>> {
-    let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
+async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) -> Result<Facts> {
+    let namespace = ticket.namespace().unwrap_or_default();
     let district = context.known.pick(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?.pop();
     let of_district =
         |what: &str| Error::invalid("DistrictMissing", format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
@@ -167,15 +221,6 @@ async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change)
         let last_backup = last_backup(context, &namespace, &reference.name).await?;
         applications.push((found, active_site(home)?, last_backup));
     }
-    let affected: Vec<Affected<'_>> = applications
-        .iter()
-        .map(|(found, site, last_backup)| Affected {
-            name: found.metadata.name.as_deref().unwrap_or_default(),
-            spec: &found.spec,
-            site,
-            last_backup: *last_backup,
-        })
-        .collect();
     let sites = sites_for(context, district.as_ref()).await?;
     if let Some(drain) = &change.work.drain_node
         && !sites.iter().any(|site| site.name_any() == drain.site_ref.name)
@@ -188,22 +233,36 @@ async fn compile(context: &Context, ticket: &MaintenanceTicket, change: &Change)
         .filter(|site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some()))
         .map(kube::ResourceExt::name_any)
         .collect();
-    let own = district.as_ref().map(District::hub_namespace);
-    let upgraded = match (&change.work.upgrade_component, &district) {
+    let component = match (&change.work.upgrade_component, &district) {
         (None, _) => None,
         (Some(_), None) => return Err(of_district("the change upgrades a component")),
         (Some(upgrade), Some(district)) => Some(component_of(context, district, upgrade).await?),
     };
-    let facts = WorkFacts {
+    Ok(Facts { district: district.as_ref().map(District::hub_namespace).map(str::to_owned), applications, alertmanagers, component })
+}
+
+fn compile(ticket: &MaintenanceTicket, facts: &Facts) -> Result<Plan<Action>> {
+    let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
+    let affected: Vec<Affected<'_>> = facts
+        .applications
+        .iter()
+        .map(|(found, site, last_backup)| Affected {
+            name: found.metadata.name.as_deref().unwrap_or_default(),
+            spec: &found.spec,
+            site,
+            last_backup: *last_backup,
+        })
+        .collect();
+    let of_ticket = WorkFacts {
         ticket: &name,
         namespace: &namespace,
-        district: own.as_deref(),
+        district: facts.district.as_deref(),
         spec: &ticket.spec,
         applications: &affected,
-        alertmanagers: &alertmanagers,
-        component: upgraded.as_ref().map(|(declared, source, bundle, sites)| ComponentOf { declared, source, bundle, sites }),
+        alertmanagers: &facts.alertmanagers,
+        component: facts.component.as_ref().map(|(declared, source, bundle, sites)| ComponentOf { declared, source, bundle, sites }),
     };
-    work::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))
+    work::compile(&of_ticket).map_err(|error| Error::invalid("Invalid", error.to_string()))
 }
 
 /// How long the last backup of an application took.
@@ -217,7 +276,7 @@ async fn last_backup(context: &Context, namespace: &str, application: &str) -> R
 }
 
 /// A component as the Platform declares it, where its manifests are, its manifests, and the sites that it goes to, the primary last.
-async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<(Component, Source, Bundle, Vec<String>)> {
+async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<Upgraded> {
     let (namespace, name) = (district.hub_namespace(), &upgrade.component);
     let platform: Platform = named(&context.hub.client, &namespace, &district.name_any()).await?;
     let declared = platform.spec.base_software.components.into_iter().find(|component| component.name == *name);

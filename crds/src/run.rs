@@ -1,0 +1,168 @@
+//! What the objects of all runs have in common: people's actions, and a status with the same fields.
+
+use crate::{
+    Backup, BackupStatus, Condition, Drill, DrillStatus, MaintenanceTicket, MaintenanceTicketStatus, Restore, RestoreStatus, Time,
+    common::{CurrentStep, JournalReference, RunAction, RunPhase, RunProgress, StepCounts},
+};
+use kube::core::NamespaceResourceScope;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Debug;
+
+/// The fields of a run's status that follow from its journal alone.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// When it started.
+    pub start_time: Option<Time>,
+    /// When it ended.
+    pub completion_time: Option<Time>,
+    /// Its steps.
+    pub steps: StepCounts,
+    /// Those under way.
+    pub current_steps: Vec<CurrentStep>,
+    /// How far it is.
+    pub progress: Option<RunProgress>,
+    /// Its journal.
+    pub journal: JournalReference,
+    /// Actions read.
+    pub observed_actions: i32,
+}
+
+/// A run's status.
+pub trait RunStatus: Clone + Default + PartialEq + Debug + Serialize + Send + Sync + 'static {
+    /// Where it stands.
+    fn phase(&self) -> Option<RunPhase>;
+    /// Whether its journal was begun.
+    fn has_begun(&self) -> bool;
+    /// Its conditions.
+    fn conditions(&self) -> &[Condition];
+    /// Sets the conditions.
+    fn set_conditions(&mut self, conditions: Vec<Condition>);
+    /// Sets the generation that it speaks of.
+    fn set_observed_generation(&mut self, generation: Option<i64>);
+    /// Sets the fields that follow from the journal.
+    fn set_view(&mut self, view: &RunView);
+    /// Sets it to refused: started and ended at `time` without a step.
+    fn set_refused(&mut self, time: Time);
+}
+
+/// A run's object.
+pub trait RunObject:
+    kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
+{
+    /// Its status.
+    type Status: RunStatus;
+    /// Its status, if it has one.
+    fn run_status(&self) -> Option<&Self::Status>;
+    /// What people asked of it.
+    fn actions(&self) -> &[RunAction];
+}
+
+macro_rules! run {
+    ($object:ty, $status:ty) => {
+        impl RunStatus for $status {
+            fn phase(&self) -> Option<RunPhase> {
+                self.phase
+            }
+
+            fn has_begun(&self) -> bool {
+                self.journal.is_some()
+            }
+
+            fn conditions(&self) -> &[Condition] {
+                &self.conditions
+            }
+
+            fn set_conditions(&mut self, conditions: Vec<Condition>) {
+                self.conditions = conditions;
+            }
+
+            fn set_observed_generation(&mut self, generation: Option<i64>) {
+                self.observed_generation = generation;
+            }
+
+            fn set_view(&mut self, view: &RunView) {
+                self.observed_actions = Some(view.observed_actions);
+                self.phase = Some(view.phase);
+                self.start_time.clone_from(&view.start_time);
+                self.completion_time.clone_from(&view.completion_time);
+                self.steps = Some(view.steps.clone());
+                self.current_steps.clone_from(&view.current_steps);
+                self.progress.clone_from(&view.progress);
+                self.journal = Some(view.journal.clone());
+            }
+
+            fn set_refused(&mut self, time: Time) {
+                self.phase = Some(RunPhase::Refused);
+                self.start_time = Some(time.clone());
+                self.completion_time = Some(time);
+            }
+        }
+
+        impl RunObject for $object {
+            type Status = $status;
+
+            fn run_status(&self) -> Option<&Self::Status> {
+                self.status.as_ref()
+            }
+
+            fn actions(&self) -> &[RunAction] {
+                &self.spec.actions
+            }
+        }
+    };
+}
+
+run!(Backup, BackupStatus);
+run!(Restore, RestoreStatus);
+run!(Drill, DrillStatus);
+
+/// A ticket's work is its run. The ticket's own life (phase, clocks, times) is not the run's.
+impl RunStatus for MaintenanceTicketStatus {
+    fn phase(&self) -> Option<RunPhase> {
+        self.work_phase
+    }
+
+    fn has_begun(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    fn set_conditions(&mut self, conditions: Vec<Condition>) {
+        self.conditions = conditions;
+    }
+
+    fn set_observed_generation(&mut self, generation: Option<i64>) {
+        self.observed_generation = generation;
+    }
+
+    fn set_view(&mut self, view: &RunView) {
+        self.work_phase = Some(view.phase);
+        self.steps = Some(view.steps.clone());
+        self.current_steps.clone_from(&view.current_steps);
+        self.progress.clone_from(&view.progress);
+        self.journal = Some(view.journal.clone());
+    }
+
+    fn set_refused(&mut self, _: Time) {
+        self.work_phase = Some(RunPhase::Refused);
+        self.current_steps = Vec::new();
+    }
+}
+
+impl RunObject for MaintenanceTicket {
+    type Status = MaintenanceTicketStatus;
+
+    fn run_status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    /// None: people act on the ticket, and the ticket on its run.
+    fn actions(&self) -> &[RunAction] {
+        &[]
+    }
+}

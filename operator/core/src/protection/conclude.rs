@@ -1,0 +1,134 @@
+//! What a backup and a restore have come to: the status fields and conditions that follow from their journal.
+
+use super::choose;
+use crate::{
+    conditions::Verdict,
+    engine::{Outcome, RunResult, StepTimeline},
+    quantity,
+    runs::{Action, BackupFinding, Conclusion, MoverTask, RunOutcome, SealFacts},
+};
+use p861_crds::{
+    BackupStatus, RestoreStatus, Time,
+    common::Quantity,
+    protection::{
+        backup::{BackupContents, BackupSize, Consistency, Verification, VerificationLevel},
+        restore::{RestoreChanges, RestoreMode},
+    },
+};
+use serde_json::Value;
+
+/// What a backup has come to. `before` is its status with the fields that every run has.
+pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
+    let mut status = before.clone();
+    status.site = run.site().map(str::to_owned);
+    if let Some(seal) = run.done("seal") {
+        fill_seal(&mut status, seal, seal_facts(run));
+    }
+    let verify = run.step("verify");
+    if let Some(verified_time) = verify.filter(|step| step.outcome == Outcome::Done).and_then(|step| step.ended) {
+        status.verification = Some(Verification { level: VerificationLevel::Stored, verified_time: Time(verified_time) });
+    }
+    let verdicts = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run)]).collect();
+    Conclusion { status, verdicts, findings: Vec::new() }
+}
+
+fn seal_facts<'a>(run: &RunOutcome<'a>) -> Option<&'a SealFacts> {
+    run.plan.steps().iter().find_map(|step| match &step.action {
+        Action::Move { task: MoverTask::Seal { facts }, .. } => Some(facts),
+        _ => None,
+    })
+}
+
+/// What the sealed snapshot holds, from the seal's evidence and what it was told to seal.
+fn fill_seal(status: &mut BackupStatus, seal: &StepTimeline, facts: Option<&SealFacts>) {
+    let text = |key: &str| seal.evidence.get(key).and_then(Value::as_str);
+    let number = |key: &str| seal.evidence.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let parts = |prefix: &str| facts.map_or(0, |facts| facts.parts.iter().filter(|part| part.starts_with(prefix)).count());
+    status.snapshot_id = text("snapshot").map(str::to_owned);
+    status.recovery_point_time = text("recoveryPointTime").and_then(|time| time.parse().ok()).map(Time);
+    status.consistency = facts.map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
+    status.contents = Some(BackupContents {
+        objects: i64::try_from(number("objects")).unwrap_or(i64::MAX),
+        cluster_objects: 0,
+        volumes: i32::try_from(parts("volumes/")).unwrap_or(i32::MAX),
+        streams: i32::try_from(parts("streams/")).unwrap_or(i32::MAX),
+    });
+    status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(number("bytes"))), added: Some(Quantity(quantity::print_bytes(number("added")))) });
+}
+
+/// Verified, as soon as the verification has ended.
+fn stored(verify: &StepTimeline) -> Option<Verdict> {
+    match (verify.outcome, &verify.failure) {
+        (Outcome::Done, _) => Some(Verdict::good("Verified", "Stored", "every file that it needs is in the repository, and as long as it should be")),
+        (Outcome::Failed, Some(failure)) => Some(Verdict::bad("Verified", &failure.reason, failure.message.clone())),
+        (Outcome::Failed, None) => Some(Verdict::bad("Verified", "NotYet", "")),
+        _ => None,
+    }
+}
+
+fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>) -> Verdict {
+    match &run.summary.result {
+        None => Verdict::unknown("Succeeded", "Running", run.current_steps()),
+        Some((RunResult::Succeeded, ..)) => {
+            let contents = status.contents.clone().unwrap_or_default();
+            Verdict::good("Succeeded", "Complete", format!("{} objects, {} volumes, {} streams", contents.objects, contents.volumes, contents.streams))
+        }
+        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
+    }
+}
+
+/// What a restore's conclusion follows from, beside its run.
+#[derive(Clone, Copy, Debug)]
+pub struct RestoreConclusionFacts<'a> {
+    /// Its mode.
+    pub mode: RestoreMode,
+    /// Its status with the fields that every run has.
+    pub before: &'a RestoreStatus,
+    /// The Backup that it restores.
+    pub backup: &'a str,
+}
+
+/// What a restore, or its preview, has come to.
+pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conclusion<RestoreStatus> {
+    let mut status = facts.before.clone();
+    status.site = run.site().map(str::to_owned);
+    if let Some(changes) = run.done("objects").and_then(|step| step.evidence.get("changes")) {
+        status.changes = serde_json::from_value::<RestoreChanges>(changes.clone()).ok();
+    }
+    let verdicts = vec![restore_succeeded(facts.mode, &status, run)];
+    Conclusion { status, verdicts, findings: damage_found(facts.backup, run).into_iter().collect() }
+}
+
+fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>) -> Verdict {
+    match &run.summary.result {
+        None => Verdict::unknown("Succeeded", "Running", run.current_steps()),
+        Some((RunResult::Succeeded, ..)) => {
+            let changes = status.changes.clone().unwrap_or_default();
+            match mode {
+                RestoreMode::Preview => {
+                    let text = format!("would create {}, change {}; {} same, {} refused", changes.create, changes.change, changes.same, changes.refused);
+                    Verdict::good("Succeeded", "Previewed", text)
+                }
+                RestoreMode::Execute => {
+                    Verdict::good("Succeeded", "Complete", format!("{} objects, {} files", changes.create + changes.change, restored_files(run)))
+                }
+            }
+        }
+        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
+    }
+}
+
+fn restored_files(run: &RunOutcome<'_>) -> u64 {
+    run.summary.timeline.iter().filter_map(|step| step.evidence.get("files").and_then(Value::as_u64)).sum()
+}
+
+/// A backup that an ended restore found damaged is not offered again.
+fn damage_found(backup: &str, run: &RunOutcome<'_>) -> Option<BackupFinding> {
+    run.summary.result.as_ref()?;
+    let message = choose::damage_in(&run.summary.timeline, |_| true)?;
+    Some(BackupFinding { backup: backup.to_owned(), verdict: Verdict::bad("Verified", "Damaged", message), level: None })
+}
+
+#[cfg(test)]
+#[path = "conclude/tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+//! Every way in which a backup and a restore end, and what their status then says.
+
+use super::*;
+use crate::{
+    engine::Failure,
+    protection::{
+        backup::{self as backup_plan, BackupFacts, Claim},
+        choose::RecoveryPoint,
+        restore::{self as restore_plan, RestoreFacts},
+    },
+    runs::played::{End, Played, asked, play, start},
+};
+use jiff::SignedDuration;
+use p861_crds::{ApplicationSpec, RestoreSpec, common::ActionKind};
+use serde_json::json;
+
+const STREAM: &str = r#"[{"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}]"#;
+
+fn application(streams: &str) -> ApplicationSpec {
+    let streams: Value = serde_json::from_str(streams).expect("streams");
+    serde_json::from_value(json!({"department": "d", "namespaces": ["shinan-portal"], "streams": streams})).expect("a spec")
+}
+
+fn claims() -> Vec<Claim> {
+    ["files", "uploads"].map(|name| Claim { namespace: "shinan-portal".into(), name: name.into() }).to_vec()
+}
+
+fn backed_up(streams: &str, end_of: impl Fn(&str) -> End) -> Played {
+    backed_up_until(streams, &[], end_of)
+}
+
+fn backed_up_until(streams: &str, actions: &[p861_crds::common::RunAction], end_of: impl Fn(&str) -> End) -> Played {
+    let facts = BackupFacts {
+        backup: "b",
+        application: "portal",
+        district: "shinan",
+        site: "home",
+        spec: &application(streams),
+        claims: &claims(),
+        parent: None,
+        deadline: SignedDuration::from_hours(6),
+    };
+    play(backup_plan::compile(&facts).expect("compiles"), actions, end_of)
+}
+
+fn works(step: &str) -> End {
+    End::Done(match step {
+        "seal" => json!({"snapshot": "0a1b2c3d", "recoveryPointTime": "2026-11-15T00:59:00Z", "objects": 143, "bytes": 1024, "added": 512}),
+        _ => json!({}),
+    })
+}
+
+fn but(step: &'static str, end: End) -> impl Fn(&str) -> End {
+    move |this| if this == step { end.clone() } else { works(this) }
+}
+
+fn fails(reason: &str) -> End {
+    End::Failed(Failure::permanent(reason, format!("{reason} happened")))
+}
+
+/// Type, status and reason of each verdict.
+fn told(verdicts: &[Verdict]) -> Vec<(&str, Option<bool>, &str)> {
+    verdicts.iter().map(|verdict| (verdict.kind, verdict.status, verdict.reason.as_str())).collect()
+}
+
+#[test]
+fn each_end_of_a_backup_has_its_conditions() {
+    let abort = [asked(ActionKind::Abort, None)];
+    let verified = ("Verified", Some(true), "Stored");
+    for (case, run, expected) in [
+        ("all works", backed_up(STREAM, works), vec![verified, ("Succeeded", Some(true), "Complete")]),
+        ("a volume fails", backed_up(STREAM, but("volume/files", fails("ReadErrors"))), vec![("Succeeded", Some(false), "ReadErrors")]),
+        ("the seal fails", backed_up(STREAM, but("seal", fails("RepositoryRefused"))), vec![("Succeeded", Some(false), "RepositoryRefused")]),
+        (
+            "the verification fails",
+            backed_up(STREAM, but("verify", fails("Damaged"))),
+            vec![("Verified", Some(false), "Damaged"), ("Succeeded", Some(false), "Damaged")],
+        ),
+        ("a volume is under way", backed_up(STREAM, but("volume/files", End::Open)), vec![("Succeeded", None, "Running")]),
+        ("the verification is under way", backed_up(STREAM, but("verify", End::Open)), vec![("Succeeded", None, "Running")]),
+        ("it is aborted", backed_up_until(STREAM, &abort, but("volume/files", End::Open)), vec![("Succeeded", Some(false), "Aborted")]),
+    ] {
+        let concluded = backup(&BackupStatus::default(), &run.outcome());
+        assert_eq!(told(&concluded.verdicts), expected, "{case}");
+        assert!(concluded.findings.is_empty(), "{case}");
+    }
+}
+
+#[test]
+fn a_sealed_backup_says_what_is_in_it() {
+    for (streams, expected, message) in [
+        (STREAM, (Consistency::Application, 2, 1), "143 objects, 2 volumes, 1 streams"),
+        ("[]", (Consistency::Crash, 2, 0), "143 objects, 2 volumes, 0 streams"),
+    ] {
+        let concluded = backup(&BackupStatus::default(), &backed_up(streams, works).outcome());
+        let status = concluded.status;
+        let contents = status.contents.expect("contents");
+        assert_eq!((status.consistency.expect("a consistency"), contents.volumes, contents.streams), expected);
+        assert_eq!(status.site.as_deref(), Some("home"));
+        assert_eq!(status.snapshot_id.as_deref(), Some("0a1b2c3d"));
+        assert_eq!(status.recovery_point_time.map(|time| time.0.to_string()).as_deref(), Some("2026-11-15T00:59:00Z"));
+        assert_eq!(status.size.map(|size| (size.total.0, size.added.map(|added| added.0))), Some(("1Ki".into(), Some("512".into()))));
+        assert_eq!(status.verification.as_ref().map(|it| it.level), Some(VerificationLevel::Stored));
+        assert_eq!(concluded.verdicts.last().map(|verdict| verdict.message.as_str()), Some(message));
+    }
+}
+
+#[test]
+fn an_unsealed_backup_has_no_snapshot_to_offer() {
+    let status = backup(&BackupStatus::default(), &backed_up(STREAM, but("volume/files", fails("ReadErrors"))).outcome()).status;
+    assert_eq!((status.snapshot_id, status.recovery_point_time, status.contents, status.verification), (None, None, None, None));
+}
+
+fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
+    let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
+    let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
+    let facts = RestoreFacts {
+        spec: &spec,
+        application: &application(STREAM),
+        site: "home",
+        point: &point,
+        claims: &claims(),
+        deadline: SignedDuration::from_hours(6),
+    };
+    let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
+    restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
+}
+
+fn brings(step: &str) -> End {
+    End::Done(match step {
+        "objects" => json!({"changes": {"create": 137, "change": 1, "same": 5, "refused": 2}}),
+        step if step.starts_with("files/") => json!({"files": 20}),
+        _ => json!({}),
+    })
+}
+
+#[test]
+fn each_end_of_a_restore_has_its_condition() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    for (case, concluded, expected, finding) in [
+        ("all works", restored(RestoreMode::Execute, brings), (Some(true), "Complete", "138 objects, 40 files"), None),
+        ("a preview", restored(RestoreMode::Preview, brings), (Some(true), "Previewed", "would create 137, change 1; 5 same, 2 refused"), None),
+        (
+            "objects are refused",
+            restored(RestoreMode::Execute, but("objects", End::Failed(Failure::refused("Conflicts", "3 objects differ")))),
+            (Some(false), "Conflicts", "step objects was refused: 3 objects differ"),
+            None,
+        ),
+        (
+            "the data is damaged",
+            restored(RestoreMode::Execute, but("objects", fails("Damaged"))),
+            (Some(false), "Damaged", "step objects failed: Damaged happened"),
+            Some("b"),
+        ),
+        ("objects are under way", restored(RestoreMode::Execute, but("objects", End::Open)), (None, "Running", "objects"), None),
+    ] {
+        let verdict = &concluded.verdicts[0];
+        assert_eq!((verdict.status, verdict.reason.as_str(), verdict.message.as_str()), expected, "{case}");
+        assert_eq!(concluded.findings.first().map(|finding| finding.backup.as_str()), finding, "{case}");
+        assert!(concluded.findings.iter().all(|finding| finding.verdict.reason == "Damaged" && finding.level.is_none()), "{case}");
+    }
+}

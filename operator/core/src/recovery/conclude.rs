@@ -1,0 +1,255 @@
+//! What a drill has come to: what was measured, whether the objectives were met, whether it was cleaned up, and what it proves of the backups it used.
+
+use super::{
+    measure::{self, Measurement},
+    objectives,
+};
+use crate::{
+    conditions::Verdict,
+    engine::{Outcome, RunResult},
+    protection::choose,
+    runs::{Action, BackupFinding, Conclusion, RunOutcome},
+    time::{human_duration, print_duration, whole_seconds},
+};
+use jiff::SignedDuration;
+use p861_crds::{
+    Application, ApplicationSpec, DrillSpec, DrillStatus, RecoveryPlanSpec, Time,
+    common::RunPhase,
+    protection::backup::{Verification, VerificationLevel},
+    recovery::{
+        drill::{CheckCounts, DrillResult, DrillType, DrilledApplication, IsolationStatus, Measured},
+        plan::Prediction,
+    },
+};
+
+/// Every result of a drill.
+pub const RESULTS: [DrillResult; 3] = [DrillResult::Passed, DrillResult::Failed, DrillResult::Incomplete];
+
+/// Whether a drill that has ended says anything of the plan: an isolated one that was not refused.
+pub fn proves(spec: &DrillSpec, status: &DrillStatus) -> bool {
+    spec.r#type == DrillType::Isolated && status.completion_time.is_some() && status.result.is_some() && status.phase != Some(RunPhase::Refused)
+}
+
+/// What a drill's conclusion follows from, beside its run.
+#[derive(Clone, Copy, Debug)]
+pub struct DrillConclusionFacts<'a> {
+    /// The Drill's name.
+    pub name: &'a str,
+    /// How far it goes.
+    pub drill_type: DrillType,
+    /// Its status with the fields that every run has.
+    pub before: &'a DrillStatus,
+    /// The plan that it rehearses.
+    pub plan: &'a RecoveryPlanSpec,
+    /// What the plan predicts now; kept from the drill's first conclusion on.
+    pub prediction: Option<&'a Prediction>,
+    /// The applications of the namespace.
+    pub applications: &'a [Application],
+}
+
+impl<'a> DrillConclusionFacts<'a> {
+    fn application(&self, name: &str) -> Option<&'a ApplicationSpec> {
+        self.applications.iter().find(|application| application.metadata.name.as_deref() == Some(name)).map(|application| &application.spec)
+    }
+}
+
+/// What a drill has come to.
+pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conclusion<DrillStatus> {
+    let mut status = facts.before.clone();
+    fill(&mut status, facts, run);
+    let isolated = facts.drill_type == DrillType::Isolated;
+    let measured = if isolated { measure_all(facts, run) } else { Vec::new() };
+    if isolated {
+        status.applications = measured.iter().map(|one| drilled(one, run.summary.phase.is_end())).collect();
+    }
+    let objectives = Objectives::of(facts.plan, &measured);
+    if let Some(rto) = objectives.rto {
+        status.measured = Some(Measured { rto: Some(duration_text(rto)), rpo: None });
+    }
+    let mut verdicts = vec![cleaned_up(run, &status)];
+    if let Some((result, ..)) = &run.summary.result {
+        status.result = Some(drill_result(*result, !isolated || objectives.met()));
+        if isolated && *result == RunResult::Succeeded {
+            verdicts.push(objectives.verdict());
+        }
+    }
+    verdicts.push(succeeded(isolated, &objectives, run));
+    let findings = if run.summary.phase.is_end() { findings(facts.name, &status, run) } else { Vec::new() };
+    Conclusion { status, verdicts, findings }
+}
+
+/// The fields that follow from the plans of the drill and of the district.
+fn fill(status: &mut DrillStatus, facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) {
+    status.target_site = run.site().map(str::to_owned);
+    status.plan_digest = Some(run.plan.digest().to_owned());
+    status.objectives.clone_from(&facts.plan.objectives);
+    if status.prediction.is_none() {
+        status.prediction = facts.prediction.cloned();
+    }
+    status.isolation = run.plan.steps().iter().find_map(|step| match &step.action {
+        Action::Isolate { bubble, .. } => Some(IsolationStatus { id: bubble.id.clone(), namespaces: bubble.namespaces.values().cloned().collect() }),
+        _ => None,
+    });
+}
+
+/// One application of the drill, and what was measured of it.
+struct Subject<'a> {
+    name: &'a str,
+    backup: &'a str,
+    recovery_point: jiff::Timestamp,
+    spec: &'a ApplicationSpec,
+    measured: Measurement,
+}
+
+fn measure_all<'a>(facts: &DrillConclusionFacts<'a>, run: &RunOutcome<'a>) -> Vec<Subject<'a>> {
+    let start = run.summary.start.unwrap_or_default();
+    let of_run = run.subjects().iter().filter_map(|subject| {
+        let spec = facts.application(&subject.application)?;
+        let measured = measure::measure(&subject.application, spec, run.journal, start, subject.time);
+        Some(Subject { name: &subject.application, backup: &subject.backup, recovery_point: subject.time, spec, measured })
+    });
+    of_run.collect()
+}
+
+/// An application's line of the status. Its RPO is shown once nothing can change it: when it is recovered, or the drill has ended.
+fn drilled(subject: &Subject<'_>, drill_ended: bool) -> DrilledApplication {
+    let m = &subject.measured;
+    let ended = drill_ended || m.rto.is_some();
+    DrilledApplication {
+        name: subject.name.to_owned(),
+        backup: Some(subject.backup.to_owned()),
+        recovery_point_time: Some(Time(subject.recovery_point)),
+        objectives: objectives::in_force(subject.spec),
+        measured: Measured { rto: m.rto.map(duration_text), rpo: m.rpo.filter(|_| ended).map(duration_text) },
+        rpo_proof: ended.then_some(m.proof),
+        checks: CheckCounts { passed: m.passed, total: m.total },
+    }
+}
+
+fn duration_text(duration: SignedDuration) -> p861_crds::Duration {
+    print_duration(whole_seconds(duration)).unwrap_or_default().into()
+}
+
+/// What the drill measured against what the plan and its applications ask for.
+struct Objectives<'a> {
+    subjects: &'a [Subject<'a>],
+    /// The longest RTO; none if one was not measured.
+    rto: Option<SignedDuration>,
+    /// The plan's own RTO objective.
+    plan_rto: Option<SignedDuration>,
+}
+
+impl<'a> Objectives<'a> {
+    fn of(plan: &RecoveryPlanSpec, subjects: &'a [Subject<'a>]) -> Self {
+        let each: Option<Vec<SignedDuration>> = subjects.iter().map(|subject| subject.measured.rto).collect();
+        let plan_rto = objectives::duration(plan.objectives.as_ref().and_then(|o| o.rto.as_ref())).ok().flatten();
+        Self { subjects, rto: each.and_then(|each| each.into_iter().max()), plan_rto }
+    }
+
+    fn plan_met(&self) -> bool {
+        self.plan_rto.is_none_or(|objective| self.rto.is_some_and(|rto| rto <= objective))
+    }
+
+    fn rto_met(&self) -> bool {
+        self.plan_met() && self.subjects.iter().all(|subject| subject.measured.rto_met)
+    }
+
+    fn rpo_met(&self) -> bool {
+        self.subjects.iter().all(|subject| subject.measured.rpo_met)
+    }
+
+    fn met(&self) -> bool {
+        self.rto_met() && self.rpo_met()
+    }
+
+    /// The reason says which objective was missed, the message by whom and by how much.
+    fn verdict(&self) -> Verdict {
+        let reason = match (self.rto_met(), self.rpo_met()) {
+            (true, true) => return Verdict::good("ObjectivesMet", "WithinObjectives", "every application within its RTO and RPO"),
+            (false, true) => "RTOExceeded",
+            (true, false) => "RPOExceeded",
+            (false, false) => "RTOAndRPOExceeded",
+        };
+        let plan = (!self.plan_met()).then(|| format!("plan: RTO {} of {}", measured_text(self.rto), measured_text(self.plan_rto)));
+        let late = self.subjects.iter().filter_map(missed_text);
+        Verdict::bad("ObjectivesMet", reason, plan.into_iter().chain(late).collect::<Vec<_>>().join("; "))
+    }
+}
+
+fn measured_text(duration: Option<SignedDuration>) -> String {
+    duration.map_or_else(|| "unknown".to_owned(), human_duration)
+}
+
+/// The objectives that an application missed; none if it met both.
+fn missed_text(subject: &Subject<'_>) -> Option<String> {
+    let (m, stated) = (&subject.measured, objectives::in_force(subject.spec));
+    let line = |word: &str, measured: Option<SignedDuration>, objective: Option<&p861_crds::Duration>| {
+        format!("{word} {} of {}", measured_text(measured), objective.map_or("-", |objective| objective.0.as_str()))
+    };
+    let rto = (!m.rto_met).then(|| line("RTO", m.rto, stated.rto.as_ref()));
+    let rpo = (!m.rpo_met).then(|| line("RPO", m.rpo, stated.rpo.as_ref()));
+    let missed: Vec<String> = rto.into_iter().chain(rpo).collect();
+    (!missed.is_empty()).then(|| format!("{}: {}", subject.name, missed.join(", ")))
+}
+
+fn drill_result(result: RunResult, objectives_met: bool) -> DrillResult {
+    match result {
+        RunResult::Succeeded if objectives_met => DrillResult::Passed,
+        RunResult::Succeeded | RunResult::Failed => DrillResult::Failed,
+        RunResult::Aborted | RunResult::Refused => DrillResult::Incomplete,
+    }
+}
+
+/// Whether the run did all its steps. A drill that missed an objective ran to its end: ObjectivesMet and the result say so.
+fn succeeded(isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) -> Verdict {
+    let counts = &run.summary.counts;
+    match &run.summary.result {
+        None => Verdict::unknown("Succeeded", "Running", format!("{} of {} steps", counts.done, counts.total)),
+        Some((RunResult::Succeeded, ..)) if !isolated => Verdict::good("Succeeded", "Passed", "compiled and checked; nothing was touched"),
+        Some((RunResult::Succeeded, ..)) => {
+            let sum = |count: fn(&Measurement) -> i32| objectives.subjects.iter().map(|subject| count(&subject.measured)).sum::<i32>();
+            let rto = objectives.rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(rto)));
+            let text = format!("{} applications, {} of {} checks{rto}", objectives.subjects.len(), sum(|m| m.passed), sum(|m| m.total));
+            Verdict::good("Succeeded", if objectives.met() { "Passed" } else { "Complete" }, text)
+        }
+        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
+    }
+}
+
+/// Whether anything that the drill made stands.
+fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> Verdict {
+    let namespaces = status.isolation.as_ref().map_or(0, |isolation| isolation.namespaces.len());
+    let Some(step) = run.step("clean-up") else {
+        return Verdict::good("CleanedUp", "NothingMade", "nothing was made");
+    };
+    if step.outcome == Outcome::Done {
+        return Verdict::good("CleanedUp", "NothingLeft", format!("{namespaces} namespaces removed; a list by label shows none"));
+    }
+    match run.summary.clean_up_trouble.first() {
+        Some(trouble) => Verdict::bad("CleanedUp", "CleanUpFailed", format!("{} times: {}", trouble.failures, trouble.failure.message)),
+        None => Verdict::bad("CleanedUp", "InUse", format!("{namespaces} namespaces on {}", status.target_site.as_deref().unwrap_or_default())),
+    }
+}
+
+/// What an ended drill proves, good or bad, of each backup that it used. An application that neither was recovered nor met damage proves nothing.
+fn findings(drill: &str, status: &DrillStatus, run: &RunOutcome<'_>) -> Vec<BackupFinding> {
+    let of_run = run.subjects().iter().filter_map(|subject| {
+        let (verify, restore) = (format!("verify/{}", subject.application), format!("restore/{}/", subject.application));
+        let damage = choose::damage_in(&run.summary.timeline, |step| step == verify || step.starts_with(&restore));
+        let (verdict, level) = match damage {
+            Some(message) => (Verdict::bad("Verified", "Damaged", message), None),
+            None => {
+                let measured = status.applications.iter().find(|application| application.name == subject.application)?;
+                let rto = measured.measured.rto.as_ref().filter(|_| measured.checks.passed == measured.checks.total)?;
+                let proof = Verification { level: VerificationLevel::Probed, verified_time: Time(run.summary.completion?) };
+                (Verdict::good("Verified", "Probed", format!("restored and probed by drill {drill}; RTO {rto}")), Some(proof))
+            }
+        };
+        Some(BackupFinding { backup: subject.backup.clone(), verdict, level })
+    });
+    of_run.collect()
+}
+
+#[cfg(test)]
+#[path = "conclude/tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+//! Every way in which a drill ends, and what its status then says.
+
+use super::*;
+use crate::{
+    engine::Failure,
+    protection::choose::RecoveryPoint,
+    recovery::drill::{self as compiler, DrillFacts, Subject as DrillSubject},
+    runs::played::{End, Played, asked, play, start},
+};
+use p861_crds::common::{ActionKind, RunAction};
+use serde_json::{Value, json};
+
+/// Two applications with one check each, drilled from backups ten minutes old.
+fn applications(objectives: &Value) -> Vec<Application> {
+    let one = |name: &str| {
+        json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": name}, "spec": {
+            "department": "d", "namespaces": [format!("shinan-{name}")], "objectives": objectives[name],
+            "tiers": [{"name": "web", "workloadRefs": [{"kind": "Deployment", "name": "web"}]}],
+            "checks": [{"name": "login", "tcp": {"serviceName": "web", "port": 80}}]}})
+    };
+    ["one", "two"].map(|name| serde_json::from_value(one(name)).expect("an application")).to_vec()
+}
+
+fn plan_spec(rto: Option<&str>) -> RecoveryPlanSpec {
+    let groups = json!([{"name": "all", "members": [{"applicationRef": {"name": "one"}}, {"applicationRef": {"name": "two"}}]}]);
+    let mut plan = json!({"repositoryRef": {"name": "r"}, "groups": groups});
+    if let Some(rto) = rto {
+        plan["objectives"] = json!({"rto": rto});
+    }
+    serde_json::from_value(plan).expect("a plan")
+}
+
+fn drilled_as(drill_type: DrillType, plan: &RecoveryPlanSpec, applications: &[Application], actions: &[RunAction], end_of: impl Fn(&str) -> End) -> Played {
+    let subjects: Vec<DrillSubject<'_>> = applications
+        .iter()
+        .map(|application| DrillSubject {
+            name: application.metadata.name.as_deref().unwrap_or_default(),
+            spec: &application.spec,
+            point: RecoveryPoint {
+                backup: format!("{}-backup", application.metadata.name.as_deref().unwrap_or_default()),
+                snapshot: "s".into(),
+                time: start() - SignedDuration::from_mins(10),
+                repository: "r".into(),
+                level: None,
+            },
+            claims: Vec::new(),
+        })
+        .collect();
+    let facts = DrillFacts { drill_type, id: "k7m2q", site: "standby", plan, subjects: &subjects, keep_for: SignedDuration::ZERO };
+    play(compiler::compile(&facts).expect("compiles"), actions, end_of)
+}
+
+fn works(_: &str) -> End {
+    End::Done(json!({}))
+}
+
+fn but(step: &'static str, end: End) -> impl Fn(&str) -> End {
+    move |this| if this == step { end.clone() } else { works(this) }
+}
+
+fn fails(reason: &str) -> End {
+    End::Failed(Failure::permanent(reason, format!("{reason} happened")))
+}
+
+fn concluded(drill_type: DrillType, plan: &RecoveryPlanSpec, applications: &[Application], run: &Played) -> Conclusion<DrillStatus> {
+    let before = DrillStatus::default();
+    conclude(&DrillConclusionFacts { name: "d1", drill_type, before: &before, plan, prediction: None, applications }, &run.outcome())
+}
+
+/// A drill of applications with the usual objectives (30 minutes and more), in which each round of steps takes ten seconds.
+fn usual(end_of: impl Fn(&str) -> End) -> Conclusion<DrillStatus> {
+    usual_until(&[], end_of)
+}
+
+fn usual_until(actions: &[RunAction], end_of: impl Fn(&str) -> End) -> Conclusion<DrillStatus> {
+    let (plan, applications) = (plan_spec(Some("30m")), applications(&json!({})));
+    let run = drilled_as(DrillType::Isolated, &plan, &applications, actions, end_of);
+    concluded(DrillType::Isolated, &plan, &applications, &run)
+}
+
+fn told(verdicts: &[Verdict]) -> Vec<(&str, Option<bool>, &str)> {
+    verdicts.iter().map(|verdict| (verdict.kind, verdict.status, verdict.reason.as_str())).collect()
+}
+
+#[test]
+fn a_missed_objective_is_named_by_its_own_reason() {
+    let (long, short) = ("10h", "1s");
+    let asks = |rto: &str, rpo: &str| json!({"rto": rto, "rpo": rpo});
+    for (case, plan_rto, one, two, reason, message) in [
+        ("all met", Some(long), asks(long, long), asks(long, long), "WithinObjectives", "every application within its RTO and RPO"),
+        ("no plan objective", None, asks(long, long), asks(long, long), "WithinObjectives", "every application within its RTO and RPO"),
+        ("an application's RTO", Some(long), asks(short, long), asks(long, long), "RTOExceeded", "one: RTO 1m of 1s"),
+        ("an application's RPO", Some(long), asks(long, long), asks(long, short), "RPOExceeded", "two: RPO 10m of 1s"),
+        ("one application's both", Some(long), asks(short, short), asks(long, long), "RTOAndRPOExceeded", "one: RTO 1m of 1s, RPO 10m of 1s"),
+        ("one's RTO, two's RPO", Some(long), asks(short, long), asks(long, short), "RTOAndRPOExceeded", "one: RTO 1m of 1s; two: RPO 10m of 1s"),
+        ("the plan's RTO", Some(short), asks(long, long), asks(long, long), "RTOExceeded", "plan: RTO 1m of 1s"),
+        ("the plan's RTO and an RPO", Some(short), asks(long, short), asks(long, long), "RTOAndRPOExceeded", "plan: RTO 1m of 1s; one: RPO 10m of 1s"),
+    ] {
+        let (plan, applications) = (plan_spec(plan_rto), applications(&json!({"one": one, "two": two})));
+        let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
+        let concluded = concluded(DrillType::Isolated, &plan, &applications, &run);
+        let met = reason == "WithinObjectives";
+        let verdict = concluded.verdicts.iter().find(|verdict| verdict.kind == "ObjectivesMet").unwrap_or_else(|| panic!("{case}: no ObjectivesMet"));
+        assert_eq!((verdict.status, verdict.reason.as_str(), verdict.message.as_str()), (Some(met), reason, message), "{case}");
+        assert_eq!(concluded.status.result, Some(if met { DrillResult::Passed } else { DrillResult::Failed }), "{case}");
+        let succeeded = concluded.verdicts.last().map(|verdict| (verdict.status, verdict.reason.as_str()));
+        assert_eq!(succeeded, Some((Some(true), if met { "Passed" } else { "Complete" })), "{case}: an objective missed is no step failed");
+    }
+}
+
+#[test]
+fn each_end_of_a_drill_has_its_result_and_conditions() {
+    let abort = [asked(ActionKind::Abort, None)];
+    let clean = ("CleanedUp", Some(true), "NothingLeft");
+    let standing = ("CleanedUp", Some(false), "InUse");
+    let damaged = but("verify/one", fails("Damaged"));
+    for (case, concluded, result, expected) in [
+        (
+            "all works",
+            usual(works),
+            Some(DrillResult::Passed),
+            vec![clean, ("ObjectivesMet", Some(true), "WithinObjectives"), ("Succeeded", Some(true), "Passed")],
+        ),
+        ("data is damaged", usual(damaged), Some(DrillResult::Failed), vec![clean, ("Succeeded", Some(false), "Damaged")]),
+        (
+            "the preflight refuses",
+            usual(but("preflight", End::Failed(Failure::refused("PreflightFailed", "no room")))),
+            Some(DrillResult::Incomplete),
+            vec![clean, ("Succeeded", Some(false), "PreflightFailed")],
+        ),
+        (
+            "it is aborted",
+            usual_until(&abort, but("check/one/login", End::Open)),
+            Some(DrillResult::Incomplete),
+            vec![clean, ("Succeeded", Some(false), "Aborted")],
+        ),
+        ("a check is under way", usual(but("check/one/login", End::Open)), None, vec![standing, ("Succeeded", None, "Running")]),
+        ("the clean-up is under way", usual(but("clean-up", End::Open)), None, vec![standing, ("Succeeded", None, "Running")]),
+        (
+            "the clean-up keeps failing",
+            usual(but("clean-up", End::Failed(Failure::transient("Unreachable", "no answer")))),
+            None,
+            vec![("CleanedUp", Some(false), "CleanUpFailed"), ("Succeeded", None, "Running")],
+        ),
+    ] {
+        assert_eq!(told(&concluded.verdicts), expected, "{case}: {:?}", concluded.verdicts);
+        assert_eq!(concluded.status.result, result, "{case}");
+    }
+}
+
+#[test]
+fn a_tabletop_drill_passes_without_measuring_anything() {
+    let (plan, applications) = (plan_spec(Some("1s")), applications(&json!({})));
+    let run = drilled_as(DrillType::Tabletop, &plan, &applications, &[], works);
+    let concluded = concluded(DrillType::Tabletop, &plan, &applications, &run);
+    assert_eq!(told(&concluded.verdicts), [("CleanedUp", Some(true), "NothingMade"), ("Succeeded", Some(true), "Passed")]);
+    assert_eq!(concluded.status.result, Some(DrillResult::Passed));
+    assert_eq!((concluded.status.measured, concluded.status.applications.len(), concluded.findings.len()), (None, 0, 0));
+}
+
+#[test]
+fn a_drill_proves_of_each_backup_what_became_of_its_application() {
+    let proven = ("one-backup", "Probed", Some(VerificationLevel::Probed));
+    for (case, concluded, expected) in [
+        ("all works", usual(works), vec![proven, ("two-backup", "Probed", Some(VerificationLevel::Probed))]),
+        ("one is damaged", usual(but("verify/one", fails("Damaged"))), vec![("one-backup", "Damaged", None)]),
+        ("a check fails", usual(but("check/two/login", fails("ChecksFailed"))), vec![proven]),
+        ("still running", usual(but("clean-up", End::Open)), vec![]),
+    ] {
+        let found: Vec<_> =
+            concluded.findings.iter().map(|f| (f.backup.as_str(), f.verdict.reason.as_str(), f.level.as_ref().map(|level| level.level))).collect();
+        assert_eq!(found, expected, "{case}");
+    }
+    let first = &usual(works).findings[0];
+    assert_eq!(first.verdict.message, "restored and probed by drill d1; RTO 1m");
+    let ended = first.level.as_ref().map(|level| level.verified_time.0);
+    assert!(ended.is_some_and(|time| time > start()), "proven when the drill ended, whenever that is written");
+}
+
+#[test]
+fn a_drill_shows_what_it_measured_and_a_running_one_no_rpo_that_may_change() {
+    let status = usual(works).status;
+    assert_eq!(status.target_site.as_deref(), Some("standby"));
+    assert_eq!(status.isolation.map(|isolation| isolation.namespaces.len()), Some(2));
+    assert_eq!(status.measured.and_then(|measured| measured.rto).map(|rto| rto.0), Some("1m".into()));
+    let one = &status.applications[0];
+    assert_eq!((one.measured.rpo.as_ref().map(|rpo| rpo.0.as_str()), one.checks.passed, one.checks.total), (Some("10m"), 1, 1));
+
+    let running = usual(but("check/one/login", End::Open)).status;
+    let shown: Vec<_> = running.applications.iter().map(|it| (it.measured.rto.is_some(), it.measured.rpo.is_some(), it.rpo_proof.is_some())).collect();
+    assert_eq!(shown, [(false, false, false), (true, true, true)]);
+    assert_eq!(running.measured, None, "the plan's RTO is that of its last application");
+}
+
+#[test]
+fn a_prediction_stays_as_it_was_when_the_drill_began() {
+    let prediction = |rto: &str| -> Prediction { serde_json::from_value(json!({"rto": rto, "basis": "Drills", "samples": 3})).expect("a prediction") };
+    let (plan, applications) = (plan_spec(None), applications(&json!({})));
+    let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
+    let (first, later) = (prediction("5m"), prediction("7m"));
+    let facts =
+        |before, prediction| DrillConclusionFacts { name: "d1", drill_type: DrillType::Isolated, before, plan: &plan, prediction, applications: &applications };
+    let before = DrillStatus::default();
+    let begun = conclude(&facts(&before, Some(&first)), &run.outcome()).status;
+    assert_eq!(begun.prediction.as_ref(), Some(&first));
+    assert_eq!(conclude(&facts(&begun, Some(&later)), &run.outcome()).status.prediction.as_ref(), Some(&first));
+}
+
+#[test]
+fn only_an_isolated_drill_that_was_not_refused_says_anything_of_the_plan() {
+    let ended =
+        || DrillStatus { phase: Some(RunPhase::Failed), result: Some(DrillResult::Failed), completion_time: Some(Time(start())), ..DrillStatus::default() };
+    for (case, drill_type, status, expected) in [
+        ("ended", "Isolated", ended(), true),
+        ("on paper", "Tabletop", ended(), false),
+        ("refused", "Isolated", DrillStatus { phase: Some(RunPhase::Refused), ..ended() }, false),
+        ("running", "Isolated", DrillStatus { completion_time: None, result: None, ..ended() }, false),
+    ] {
+        let spec: DrillSpec = serde_json::from_value(json!({"planRef": {"name": "p"}, "type": drill_type})).expect("a spec");
+        assert_eq!(proves(&spec, &status), expected, "{case}");
+    }
+}

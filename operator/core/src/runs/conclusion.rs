@@ -1,0 +1,73 @@
+//! What a run of any kind is concluded from, and what a conclusion holds.
+
+use super::{Action, PreflightSubject};
+use crate::{
+    conditions::Verdict,
+    engine::{Journal, Outcome, Plan, RunSummary, StepTimeline},
+};
+use p861_crds::protection::backup::Verification;
+
+/// A run as the engine sees it: running or ended.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOutcome<'a> {
+    /// The plan that the run goes by.
+    pub plan: &'a Plan<Action>,
+    /// Its journal.
+    pub journal: &'a Journal,
+    /// The summary of that journal.
+    pub summary: &'a RunSummary,
+}
+
+impl<'a> RunOutcome<'a> {
+    /// The site that the run works on: that of its first step that has one.
+    pub fn site(&self) -> Option<&'a str> {
+        self.plan.steps().iter().find_map(|step| step.action.site())
+    }
+
+    /// The applications of the run and the backups that it uses, as its preflight step names them.
+    pub fn subjects(&self) -> &'a [PreflightSubject] {
+        let subjects = self.plan.steps().iter().find_map(|step| match &step.action {
+            Action::Preflight { subjects, .. } => Some(subjects.as_slice()),
+            _ => None,
+        });
+        subjects.unwrap_or_default()
+    }
+
+    /// The time line of a step.
+    pub fn step(&self, id: &str) -> Option<&'a StepTimeline> {
+        self.summary.timeline.iter().find(|step| step.id.as_str() == id)
+    }
+
+    /// The time line of a step that is done.
+    pub fn done(&self, id: &str) -> Option<&'a StepTimeline> {
+        self.step(id).filter(|step| step.outcome == Outcome::Done)
+    }
+
+    /// The steps under way, for the message of a run that has not ended.
+    pub fn current_steps(&self) -> String {
+        let steps: Vec<&str> = self.summary.current.iter().map(|step| step.id.as_str()).collect();
+        steps.join(", ")
+    }
+}
+
+/// What follows from where a run stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conclusion<S> {
+    /// The status before, with the fields that follow from the run. Its conditions are those of before: the caller applies the verdicts.
+    pub status: S,
+    /// The conditions of the run.
+    pub verdicts: Vec<Verdict>,
+    /// What the run proves of backups. Empty until it has ended.
+    pub findings: Vec<BackupFinding>,
+}
+
+/// What a run found out about a backup that it used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupFinding {
+    /// The Backup's name.
+    pub backup: String,
+    /// Its condition Verified.
+    pub verdict: Verdict,
+    /// The level that it reached; none leaves the level as it is.
+    pub level: Option<Verification>,
+}

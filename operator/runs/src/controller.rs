@@ -1,0 +1,222 @@
+//! The one controller of all kinds of runs: finalizer, refusal, claim, passes, status, findings, Events, metrics.
+
+use crate::{
+    cache::RunIdentity,
+    context::{Hub, RunContext},
+    error::{Category, Error, Result, Tried as _},
+    finalizer,
+    kind::{Readiness, RunKind},
+    pass::{self, Pass, Stored},
+    status::{apply_status, publish_event},
+    view::view,
+};
+use jiff::Timestamp;
+use kube::{Api, Resource, runtime::events::EventType};
+use p861_core::{
+    conditions::{self, Verdict},
+    engine::Event,
+    runs::BackupFinding,
+};
+use p861_crds::{Backup, RunObject, RunStatus, Time, common::RunPhase};
+use std::time::Duration;
+
+/// How often a run with effects under way is looked at.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How often an ended run is looked at: its object may be deleted.
+pub const ENDED_INTERVAL: Duration = Duration::from_secs(600);
+/// How often a run whose journal is gone is looked at.
+const LOST_JOURNAL_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest time until a run that waits is looked at again.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// The shortest.
+const MIN_WAIT: Duration = Duration::from_millis(100);
+
+/// Where a run stands after a pass.
+pub enum Carried<S> {
+    /// It went on.
+    On {
+        /// Its status, not written yet.
+        status: Box<S>,
+        /// What the pass did.
+        pass: Box<Pass>,
+        /// Who it is.
+        run: RunIdentity,
+    },
+    /// It can't begin yet.
+    Waits {
+        /// Reason of its condition.
+        reason: &'static str,
+        /// For what, and what to do if it lasts.
+        message: String,
+        /// When to look again.
+        again: Duration,
+    },
+    /// It began, and its journal is gone: what it did can't be known, so nothing is done and nothing taken back.
+    JournalMissing {
+        /// For people: where the journal was, and what to do.
+        message: String,
+    },
+}
+
+/// One pass over a run's object, for the kinds whose object is nothing but a run. Returns when to look again.
+///
+/// # Errors
+/// What could not be read or written, with its category. The next pass begins at the journal again.
+pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::Object, now: Timestamp) -> Result<Duration> {
+    let status = object.run_status().cloned().unwrap_or_default();
+    let deleted = object.meta().deletion_timestamp.is_some();
+    if status.phase().is_some_and(RunPhase::is_end) || (deleted && !finalizer::is_held(object)) {
+        finalizer::hold(&context.hub, object, false).await?;
+        return Ok(ENDED_INTERVAL);
+    }
+    match carry_on(context, kind, object, &status, now).await {
+        Ok(Carried::On { status, pass, run }) => record(context, object, &status, &pass, &run, now).await,
+        Ok(Carried::Waits { reason, message, again }) => explain_wait(&context.hub, object, reason, message, now).await.map(|()| again),
+        // A person who deletes the object has seen to what the run touched.
+        Ok(Carried::JournalMissing { .. }) if deleted => finalizer::hold(&context.hub, object, false).await.map(|()| ENDED_INTERVAL),
+        Ok(Carried::JournalMissing { message }) => {
+            explain_wait(&context.hub, object, "JournalMissing", message, now).await?;
+            Ok(LOST_JOURNAL_INTERVAL)
+        }
+        Err(error) if error.category() == Category::Invalid && !status.has_begun() => refuse::<K>(context, object, &error, now).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Carries a run on as far as it goes now, and concludes. The status is returned, not written. `before` is the status as it stands.
+///
+/// # Errors
+/// Of category Invalid if the run can't begin as it is; otherwise what could not be read or written.
+pub async fn carry_on<K: RunKind>(
+    context: &RunContext,
+    kind: &K,
+    object: &K::Object,
+    before: &<K::Object as RunObject>::Status,
+    now: Timestamp,
+) -> Result<Carried<<K::Object as RunObject>::Status>> {
+    let place = match kind.locate(object).await? {
+        Readiness::Ready(place) => place,
+        Readiness::Wait { reason, message, again } => return Ok(Carried::Waits { reason, message, again }),
+    };
+    let run = K::identity(object, &place);
+    let executor = context.executor();
+    let stored = pass::load(&executor, &run, &place.journal).await?;
+    if matches!(stored, Stored::Nothing) && before.has_begun() {
+        let message = format!(
+            "the journal {} is gone: what this run did can't be known, and it goes no further. Look at what it touches, mend it by hand, and delete this object",
+            place.journal.location()
+        );
+        return Ok(Carried::JournalMissing { message });
+    }
+    let facts = kind.gather(object, &place, !matches!(stored, Stored::Nothing)).await?;
+    let stored = match stored {
+        Stored::Nothing => Stored::New(Box::new(K::compile(object, &facts)?)),
+        stored => stored,
+    };
+    // Held before the first record: what the run makes is removed before its object goes.
+    let ended_before = before.phase().is_some_and(RunPhase::is_end);
+    finalizer::hold(&context.hub, object, !ended_before).await?;
+    let actions = finalizer::actions(object, &kind.actions(object));
+    let pass = pass::pass(&executor, &run, &place.journal, &actions, stored).await?;
+    let generation = object.meta().generation;
+    let mut status = before.clone();
+    status.set_observed_generation(generation);
+    status.set_view(&view(&pass, &place.journal.location(), K::CLASS, &run.name));
+    let concluded = K::conclude(object, &facts, &status, &pass.outcome());
+    let mut status = concluded.status;
+    status.set_conditions(conditions::apply(status.conditions(), &concluded.verdicts, generation, now));
+    if pass.summary.phase.is_end() && !ended_before {
+        record_findings(&context.hub, &run.namespace, concluded.findings, now).await?;
+        kind.finish(object, &facts, &mut status, &pass).await?;
+    }
+    Ok(Carried::On { status: Box::new(status), pass: Box::new(pass), run })
+}
+
+async fn record<K: RunObject>(context: &RunContext, object: &K, status: &K::Status, pass: &Pass, run: &RunIdentity, now: Timestamp) -> Result<Duration> {
+    apply_status(&context.hub, object, object.run_status(), status).await?;
+    Ok(publish(context, object, run, pass, now).await?.unwrap_or(ENDED_INTERVAL))
+}
+
+/// After the status is written: Events of the pass, and the end of a run that has ended. Returns when to look again; none once it has ended.
+///
+/// # Errors
+/// If the finalizer can't be written.
+pub async fn publish<K>(context: &RunContext, object: &K, run: &RunIdentity, pass: &Pass, now: Timestamp) -> Result<Option<Duration>>
+where
+    K: RunObject,
+{
+    publish_records(&context.hub, object, pass).await;
+    if !pass.summary.phase.is_end() {
+        return Ok(Some(next_look(pass, now)));
+    }
+    if pass.summary.phase == RunPhase::Failed {
+        context.metrics.runs_failed.with_label_values(&[run.namespace.as_str(), run.kind]).inc();
+    }
+    pass::forget(&context.executor(), run);
+    finalizer::hold(&context.hub, object, false).await?;
+    Ok(None)
+}
+
+/// Says on the object for what it waits.
+async fn explain_wait<K: RunObject>(hub: &Hub, object: &K, reason: &str, message: String, now: Timestamp) -> Result<()> {
+    let mut status = object.run_status().cloned().unwrap_or_default();
+    let verdict = Verdict::unknown("Succeeded", reason, message);
+    status.set_conditions(conditions::apply(status.conditions(), &[verdict], object.meta().generation, now));
+    apply_status(hub, object, object.run_status(), &status).await
+}
+
+/// Refuses a run that has not begun: the object says why, and nothing was done.
+async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Error, now: Timestamp) -> Result<Duration> {
+    let generation = object.meta().generation;
+    let mut status = object.run_status().cloned().unwrap_or_default();
+    status.set_observed_generation(generation);
+    status.set_refused(Time(now));
+    let mut verdicts = vec![Verdict::bad("Succeeded", error.reason(), error.to_string())];
+    verdicts.extend(K::refuse(&mut status));
+    status.set_conditions(conditions::apply(status.conditions(), &verdicts, generation, now));
+    apply_status(&context.hub, object, object.run_status(), &status).await?;
+    publish_event(&context.hub, object, EventType::Warning, "RunFinished", &error.to_string()).await;
+    finalizer::hold(&context.hub, object, false).await?;
+    Ok(ENDED_INTERVAL)
+}
+
+/// Writes on Backups what a run found out about them. A Backup that is gone needs no finding.
+async fn record_findings(hub: &Hub, namespace: &str, findings: Vec<BackupFinding>, now: Timestamp) -> Result<()> {
+    let backups: Api<Backup> = Api::namespaced(hub.client.clone(), namespace);
+    for finding in findings {
+        let Some(used) = backups.get_opt(&finding.backup).await.tried(|| format!("read Backup {}", finding.backup))? else { continue };
+        let mut status = used.status.clone().unwrap_or_default();
+        if finding.level.is_some() {
+            status.verification = finding.level;
+        }
+        status.conditions = conditions::apply(&status.conditions, &[finding.verdict], used.metadata.generation, now);
+        apply_status(hub, &used, used.status.as_ref(), &status).await?;
+    }
+    Ok(())
+}
+
+/// Publishes an Event for each change that the pass has written.
+async fn publish_records<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, pass: &Pass) {
+    for record in &pass.records {
+        let step = record.step.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (type_, reason, note) = match &record.event {
+            Event::Claimed { .. } if record.sequence == 1 => (EventType::Normal, "RunStarted", format!("{} steps", pass.plan.steps().len())),
+            Event::Failed(failure) => (EventType::Warning, "StepFailed", format!("{step}: {}", failure.message)),
+            Event::UndoFailed(failure) => (EventType::Warning, "CleanUpFailed", format!("{step}: {}", failure.message)),
+            Event::Skipped { .. } => (EventType::Warning, "StepSkipped", step),
+            Event::Asked { .. } => (EventType::Warning, "WaitingForPerson", step),
+            Event::Finished { reason, message, .. } => (EventType::Normal, "RunFinished", format!("{reason}: {message}")),
+            _ => continue,
+        };
+        publish_event(hub, object, type_, reason, &note).await;
+    }
+}
+
+/// When a run is looked at again: soon while effects are under way, otherwise by the engine's clock.
+fn next_look(pass: &Pass, now: Timestamp) -> Duration {
+    if pass.in_flight {
+        return POLL_INTERVAL;
+    }
+    let by_clock = pass.next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
+    by_clock.unwrap_or(MAX_WAIT).clamp(MIN_WAIT, MAX_WAIT)
+}

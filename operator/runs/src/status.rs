@@ -1,0 +1,94 @@
+//! Writes of status and Events on the hub.
+
+use crate::{
+    context::Hub,
+    error::{Result, Tried as _, is_conflict, is_not_found},
+    leadership::Leadership,
+};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use p861_core::conditions;
+use p861_crds::names::FIELD_MANAGER;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Debug;
+
+/// The longest note of an Event, in characters.
+const MAX_NOTE_LENGTH: usize = 1000;
+
+/// Applies a namespaced object's status, if it differs from the one before.
+///
+/// # Errors
+/// If this process doesn't lead, or the API server refuses.
+pub async fn apply_status<K, S>(hub: &Hub, object: &K, before: Option<&S>, after: &S) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize + PartialEq,
+{
+    let api: Api<K> = Api::namespaced(hub.client.clone(), &object.namespace().unwrap_or_default());
+    apply_status_with(hub, &api, object, before, after).await
+}
+
+/// Applies an object's status with the object's own `Api`, whatever its scope.
+///
+/// # Errors
+/// If this process doesn't lead, or the API server refuses.
+pub async fn apply_status_with<K, S>(hub: &Hub, api: &Api<K>, object: &K, before: Option<&S>, after: &S) -> Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    S: Serialize + PartialEq,
+{
+    if before == Some(after) {
+        return Ok(());
+    }
+    hub.leadership.ensure()?;
+    let name = object.name_any();
+    let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid()}, "status": after});
+    api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
+        .await
+        .tried(|| format!("write the status of {} {name}", K::kind(&())))?;
+    Ok(())
+}
+
+/// Applies a status that was made from exactly this version of the object. Returns false, and writes nothing, if the object has changed since. For kinds whose
+/// status has more than one writer, or counts what was read.
+///
+/// # Errors
+/// If this process doesn't lead, or the API server refuses.
+pub async fn apply_status_if_unchanged<K, S>(client: &Client, leadership: &Leadership, object: &K, before: Option<&S>, after: &S) -> Result<bool>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize + PartialEq,
+{
+    if before == Some(after) {
+        return Ok(true);
+    }
+    leadership.ensure()?;
+    let name = object.name_any();
+    let api: Api<K> = Api::namespaced(client.clone(), object.meta().namespace.as_deref().unwrap_or_default());
+    let metadata = serde_json::json!({"name": name, "uid": object.uid(), "resourceVersion": object.resource_version()});
+    let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "status": after});
+    match api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await {
+        Ok(_) => Ok(true),
+        Err(error) if is_conflict(&error) || is_not_found(&error) => Ok(false),
+        Err(error) => Err(error).tried(|| format!("write the status of {} {name}", K::kind(&()))),
+    }
+}
+
+/// Publishes an Event on the object. An Event that can't be written stops nothing: the journal and the status have all of it.
+pub async fn publish_event<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, type_: EventType, reason: &str, note: &str) {
+    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: Some(hub.identity.clone()) };
+    let recorder = Recorder::new(hub.client.clone(), reporter);
+    let event = Event { type_, reason: reason.into(), note: Some(conditions::shorten(note, MAX_NOTE_LENGTH)), action: reason.into(), secondary: None };
+    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
+        tracing::warn!(reason, %error, "can't write an Event");
+    }
+}
+
+/// The type of an Event.
+pub fn event_type(warning: bool) -> EventType {
+    if warning { EventType::Warning } else { EventType::Normal }
+}
