@@ -47,15 +47,15 @@ bench: build
 # A city's size in API servers that have objects only; with the operator as it is shipped. Building that takes about ten minutes the first time.
 scale: build
 	@cargo build --quiet --release --workspace --bin p861-operator
-	@P861_PROGRAMS=$(CURDIR)/target/release cargo test --quiet --workspace --test scale -- --ignored --nocapture
+	@P861_PROGRAMS=$(CURDIR)/target/release cargo test --quiet --workspace --test suites -- --ignored scale:: --nocapture
 
 # Every alert by its real cause, to its ticket, to its end.
 soak: build
-	@cargo test --quiet --workspace --test runbook_alerts -- --ignored --nocapture
+	@cargo test --quiet --workspace --test suites -- --ignored runbook_alerts:: --nocapture
 
 # What it finds is kept beside the test, and tried first ever after.
 fuzz: build
-	@PROPTEST_CASES=$(or $(CASES),100000) cargo test --quiet --workspace --test outside
+	@PROPTEST_CASES=$(or $(CASES),100000) cargo test --quiet --workspace --test core_suites -- outside::
 
 generate: build
 	@$(BIN)/crdgen charts/p861-crds/templates

@@ -25,10 +25,10 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
-night=$(sed -n 's/.*Executable tests\/runbook_alerts.rs (\(.*\)).*/\1/p' "$place/built")
-[ -x "$night" ] || { echo 'error: the suite runbook_alerts was not built' >&2; exit 1; }
+night=$(sed -n 's/.*Executable tests\/suites.rs (\(.*\/suites-.*\)).*/\1/p' "$place/built")
+[ -x "$night" ] || { echo 'error: the test program suites was not built' >&2; exit 1; }
 
-(cd tests && exec setpriv --pdeathsig TERM -- timeout 60m "$(realpath "../$night")" --ignored --nocapture) >"$place/night" 2>&1 &
+(cd tests && exec setpriv --pdeathsig TERM -- timeout 60m "$(realpath "../$night")" --ignored --nocapture runbook_alerts::) >"$place/night" 2>&1 &
 beside=$!
 cargo test --workspace --no-fail-fast
 status=$?
@@ -37,7 +37,7 @@ echo
 echo 'What the night of all alerts said, which went on beside the other suites:'
 wait "$beside"
 night_status=$?
-echo "     Running tests/runbook_alerts.rs ($night)"
+echo "     Running tests/suites.rs ($night)"
 cat "$place/night"
 if ((night_status == 124)); then echo 'error: the night of all alerts had not ended after an hour'; fi
 ((night_status == 0)) || status=1

@@ -1,18 +1,33 @@
 #!/usr/bin/env bash
-# Runs a test command, shows what it prints, and closes with how many tests ran, in each suite and in all.
+# Runs a test command, shows what it prints, and closes with how many tests ran and how long that took, in each suite and in all. A suite is a module of a test
+# program (`engine_plan`), the unit tests of a crate (`p861_core`), or a test program that has no modules (`e2e`). A suite's seconds are those that passed before
+# each of its results came: tests of other suites may have run at the same time.
 set -uo pipefail
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-"$@" 2>&1 | tee -i "$log"
+# Every line goes on at once, and with its time to the log.
+"$@" 2>&1 | while IFS= read -r line || [ -n "$line" ]; do
+  printf '%s\n' "$line"
+  printf '%s %s\n' "${EPOCHREALTIME/,/.}" "$line" >&3
+done 3>"$log"
 status=${PIPESTATUS[0]}
 echo
 awk '
-  /Running .*\(target/ { suite = $0; sub(/.*deps\//, "", suite); sub(/-[0-9a-f]+\)$/, "", suite) }
-  /Doc-tests/ { suite = "doc-tests of " $2 }
-  /^test result:/ {
-    passed[suite] += $4; failed[suite] += $6; p += $4; f += $6
-    if (!(suite in seen)) { seen[suite] = 1; order[++n] = suite }
+  { now = $1; sub(/^[0-9.]+ /, "") }
+  FNR == 1 { begun = now }
+  /Running .*\(target/ {
+    program = $0; sub(/.*deps\//, "", program); sub(/-[0-9a-f]+\)$/, "", program)
+    units = $0 ~ /Running unittests/; last = now
   }
+  /Doc-tests/ { program = "doc-tests of " $2; units = 1; last = now }
+  /^test .* \.\.\. (ok|FAILED)/ {
+    suite = program
+    if (!units && $2 ~ /::/) { suite = $2; sub(/::.*/, "", suite) }
+    if (!(suite in seen)) { seen[suite] = 1; order[++n] = suite }
+    if ($0 ~ /\.\.\. ok/) { passed[suite]++; listed_p++ } else { failed[suite]++; listed_f++ }
+    seconds[suite] += now - last; last = now
+  }
+  /^test result:/ { p += $4; f += $6 }
   # What failed is said again at the end, with its first words: some see no more than the end.
   /^test .* \.\.\. FAILED/ { name = $0; sub(/^test /, "", name); sub(/ \.\.\. FAILED.*/, "", name); lost[++l] = suite ": " name }
   /^error(\[E[0-9]+\])?:/ && !/targets? failed|test failed, to rerun/ { lost[++l] = $0 }
@@ -20,14 +35,15 @@ awk '
   /^---- / || /^thread .* panicked at / { heard = 4 }
   heard > 0 && m < 60 { said[++m] = substr($0, 1, 600); heard-- }
   END {
-    for (i = 1; i <= n; i++) if (passed[order[i]] + failed[order[i]] > 0) printf "%-28s %4d passed %4d failed\n", order[i], passed[order[i]], failed[order[i]]
+    for (i = 1; i <= n; i++) printf "%-28s %4d passed %4d failed %6.0f s\n", order[i], passed[order[i]], failed[order[i]], seconds[order[i]]
     if (l > 0) {
       print "\nHeard of what failed:"
       for (i = 1; i <= m; i++) print "  " said[i]
       print "\nFailed:"
       for (i = 1; i <= l; i++) print "  " lost[i]
     }
-    printf "%d passed, %d failed\n", p, f
+    printf "%d passed, %d failed in %d min %d s\n", p, f, (now - begun) / 60, (now - begun) % 60
+    if (listed_p != p || listed_f != f) { printf "error: %d results were printed, and %d were counted\n", listed_p + listed_f, p + f; exit 1 }
     if (p == 0) exit 1
   }' "$log" || status=1
 exit "$status"

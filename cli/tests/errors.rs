@@ -1,8 +1,6 @@
 //! Errors are one line on stderr that says what happened, to which object, and what to type next; the exit code is the table's.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{Folder, Said, command, golden, p861, program, said};
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -11,7 +9,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use support::{Folder, Said, command, golden, p861, program, said};
 
 /// The token of every kubeconfig here; it must never be printed.
 const TOKEN: &str = "t0ken-that-nobody-may-see";

@@ -1,9 +1,6 @@
 //! What `--help` prints of every noun and verb, in both languages, against files that a person can read.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
-use support::{golden, p861};
+use crate::support::{golden, p861};
 
 const NOUNS: [&str; 16] = [
     "status",

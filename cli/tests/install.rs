@@ -1,8 +1,6 @@
 //! What packagers take: completions, manual pages, the plugin's name, the reference.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{Folder, command, p861, program, said};
 use std::{
     fs,
     io::Write as _,
@@ -10,7 +8,6 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
-use support::{Folder, command, p861, program, said};
 
 #[test]
 fn completions_know_every_noun_and_verb() {

@@ -1,9 +1,7 @@
 //! Who asked: the API server writes the name that it knows the caller by into a run and into each action, and refuses any other. Tried with people who are
 //! known by their own tokens and have the roles that a District gives them.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::lone::{Lone, lone};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
@@ -11,7 +9,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::lone::{Lone, lone};
 
 const DISTRICT: &str = "shinan";
 
@@ -46,7 +43,7 @@ impl Run {
 
 /// The server with the district's roles bound, as the operator binds them.
 async fn hub() -> Arc<Lone> {
-    let server = lone();
+    let server = lone("admit_identity");
     prepare(&server).await;
     server
 }

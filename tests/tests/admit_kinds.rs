@@ -1,8 +1,6 @@
 //! Every example of tests/examples against a real API server: accepted, or refused with the words that it says.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{documents, lone::lone, root};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -14,7 +12,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
-use support::{documents, lone::lone, root};
 
 const DISTRICT: &str = "shinan";
 
@@ -113,7 +110,7 @@ fn unclear(said: &str, kinds: &BTreeMap<String, BTreeSet<String>>) -> Option<&'s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_is_accepted_or_refused_with_words_that_say_where_and_what_to_write() {
-    let server = lone();
+    let server = lone("admit_kinds");
     let client = server.client(None).await;
     namespace(&client).await;
     let kinds = kinds();

@@ -1,14 +1,11 @@
 //! The charts on a real API server: installed, upgraded, taken away; and what must survive each of it.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use support::{
+use crate::support::{
     lone::{Lone, SYSTEM, lone},
     named, render,
 };
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// What an object is known by, and what changes when it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +89,7 @@ fn declare(server: &Lone) {
         "approval/accepted-start",
         "dutyroster/accepted-least",
     ] {
-        server.apply(&support::text(&format!("tests/examples/{example}.yaml")));
+        server.apply(&crate::support::text(&format!("tests/examples/{example}.yaml")));
     }
 }
 
@@ -197,7 +194,7 @@ fn a_site_and_a_hub_install_alone() {
 /// The strictest of Kubernetes' Pod Security Standards, in the API server's own judgement.
 #[test]
 fn the_operator_s_pods_pass_the_restricted_pod_security_standard() {
-    let server = lone();
+    let server = lone("chart_install");
     server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: strict, labels: {pod-security.kubernetes.io/enforce: restricted, pod-security.kubernetes.io/enforce-version: latest}}}");
     server.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: p861-operator, namespace: strict}}");
     // What every namespace has where there are controllers.

@@ -1,11 +1,8 @@
 //! The charts without a cluster: every switch of values.yaml, what is refused, and how the operator's pods are locked down.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{helm, named, render, text};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use support::{helm, named, render, text};
 
 const HUB: &[&str] = &[
     "ClusterRole/p861-cluster-reader",
@@ -108,7 +105,7 @@ fn every_switch_lints_and_renders_what_it_should_and_nothing_else() {
 #[test]
 fn every_value_of_values_yaml_is_switched_by_a_test_or_is_plainly_used() {
     // A value that the templates don't read is a promise that is not kept.
-    let templates: String = std::fs::read_dir(support::root().join("charts/p861/templates"))
+    let templates: String = std::fs::read_dir(crate::support::root().join("charts/p861/templates"))
         .expect("templates")
         .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a template"))
         .collect();
@@ -179,7 +176,7 @@ fn who_asked_is_filled_in_by_the_version_that_the_cluster_serves() {
     let version = |offered: &[&str]| {
         let mut arguments = vec!["template", "p861", "p861"];
         arguments.extend(offered.iter().flat_map(|api| ["--api-versions", api]));
-        let documents = support::documents(&helm(&arguments).expect("helm template"));
+        let documents = crate::support::documents(&helm(&arguments).expect("helm template"));
         documents
             .iter()
             .find(|document| document["kind"] == "MutatingAdmissionPolicy")
@@ -230,8 +227,8 @@ fn the_operator_reads_a_secret_of_a_site_only_where_the_switch_for_certificates_
     let reads = |values: &[&str]| {
         let documents = render(values);
         let rules = named(&documents, "ClusterRole", "p861-site")["rules"].as_array().expect("rules").clone();
-        let of_secrets = rules.into_iter().filter(|rule| support::words(&rule["resources"]).contains(&"secrets"));
-        of_secrets.flat_map(|rule| support::words(&rule["verbs"]).iter().map(ToString::to_string).collect::<Vec<_>>()).any(|verb| verb == "get")
+        let of_secrets = rules.into_iter().filter(|rule| crate::support::words(&rule["resources"]).contains(&"secrets"));
+        of_secrets.flat_map(|rule| crate::support::words(&rule["verbs"]).iter().map(ToString::to_string).collect::<Vec<_>>()).any(|verb| verb == "get")
     };
     assert!(reads(&[]));
     assert!(!reads(&["site.readCertificates=false"]));
@@ -251,7 +248,7 @@ fn the_links_of_messages_lead_to_the_address_that_values_name() {
 
 #[test]
 fn the_shipped_profiles_stay_when_the_chart_goes() {
-    for profile in support::of_kind(&render(&[]), "PlatformProfile") {
+    for profile in crate::support::of_kind(&render(&[]), "PlatformProfile") {
         assert_eq!(profile["metadata"]["annotations"]["helm.sh/resource-policy"], "keep", "{}", profile["metadata"]);
     }
 }

@@ -1,8 +1,13 @@
 //! Least privilege: what each role may do is what the source uses or what the table here says, and nothing else, in the API server's own judgement.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{
+    access::{MAIN_VERBS, Place, VERBS, allowed, demand_equal, may, rights, served},
+    lone::{Lone, SYSTEM, lone},
+    named, of_kind, render,
+    tables::{HUB, MOVER_BACKUP, MOVER_RESTORE, ON_SITE, READER, ROLES, SITE_READER, SITE_ROLES, Table},
+    uses::{Actor, uses},
+    words,
+};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
     rbac::v1::{ClusterRoleBinding, Role, RoleBinding},
@@ -14,14 +19,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use support::{
-    access::{MAIN_VERBS, Place, VERBS, allowed, demand_equal, may, rights, served},
-    lone::{Lone, SYSTEM, lone},
-    named, of_kind, render,
-    tables::{HUB, MOVER_BACKUP, MOVER_RESTORE, ON_SITE, READER, ROLES, SITE_READER, SITE_ROLES, Table},
-    uses::{Actor, uses},
-    words,
-};
 
 const OPERATOR: &str = "system:serviceaccount:p861-system:p861-operator";
 const SITE: &str = "system:serviceaccount:p861-system:p861-site";
@@ -116,7 +113,7 @@ async fn until_may(server: &Lone, place: Place<'_>, verb: &str, resource: &str) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_hub_and_on_a_site_the_operator_may_what_its_table_says() {
-    let server = lone();
+    let server = lone("chart_rights");
     let resources = served(&server.client(None).await).await;
     // The hub alone, as on a cluster where site.enabled is false.
     bind(&server, "p861-hub", None, &user("hub-alone"));
@@ -138,7 +135,7 @@ async fn on_a_hub_and_on_a_site_the_operator_may_what_its_table_says() {
 
 /// Demands of each role that in its namespace it may what its table says, and nothing anywhere else.
 async fn demand_roles(prefix: &str, namespace: &str, first: &str, reader: Table, roles: [(&str, &str, Table); 5]) {
-    let server = lone();
+    let server = lone("chart_rights");
     let resources = served(&server.client(None).await).await;
     for (person, role, table) in roles {
         // Somebody of his own, so that the roles of the hub and those of a site are not mixed: the two stand on one API server here.
@@ -166,7 +163,7 @@ async fn a_role_of_a_district_on_a_site_reads_no_secret_and_ends_at_the_district
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mover_may_what_its_table_says_in_its_namespaces_and_nothing_elsewhere() {
-    let server = lone();
+    let server = lone("chart_rights");
     let resources = served(&server.client(None).await).await;
     let subject = json!({"kind": "ServiceAccount", "name": "p861-run-0a1b2c3d", "namespace": "shinan-portal"});
     let roles = [("p861-mover-backup", "shinan-portal", "list", MOVER_BACKUP), ("p861-mover-restore", "shinan-portal--drill-1", "get", MOVER_RESTORE)];
@@ -201,7 +198,7 @@ fn binding(name: &str, role: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_hands_out_more_than_the_roles_of_the_chart() {
-    let server = lone();
+    let server = lone("chart_rights");
     server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: handing-out}}");
     bind(&server, "p861-hub", None, &user("hub-alone"));
     until_may(&server, somewhere("hub-alone"), "get", "secrets").await;
@@ -256,7 +253,7 @@ async fn nobody_hands_out_more_than_the_roles_of_the_chart() {
 /// Where an API server asks for a right over an owner that is kept until what it owns is gone, the journals need none: they don't keep it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_is_owned_by_its_run_without_a_right_over_finalizers() {
-    let server = lone();
+    let server = lone("chart_rights");
     server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: owners}}");
     server.apply("{apiVersion: platform861.io/v1alpha1, kind: Drill, metadata: {name: owner, namespace: owners}, spec: {planRef: {name: core}, type: Isolated, requestedBy: administrator}}");
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("platform861.io", "v1alpha1", "Drill"), "drills");
@@ -280,7 +277,7 @@ async fn a_journal_is_owned_by_its_run_without_a_right_over_finalizers() {
 /// The operator holds a run's object by applying its finalizer, and may patch runs but not create any.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_gone_is_not_made_anew_by_applying_to_it_with_its_uid() {
-    let server = lone();
+    let server = lone("chart_rights");
     server.apply("{apiVersion: v1, kind: Namespace, metadata: {name: gone}}");
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("platform861.io", "v1alpha1", "Drill"), "drills");
     let drills: Api<DynamicObject> = Api::namespaced_with(account(&server, OPERATOR).await, "gone", &resource);
@@ -296,7 +293,7 @@ async fn a_run_that_is_gone_is_not_made_anew_by_applying_to_it_with_its_uid() {
 /// A restore writes whatever was saved: rights that the mover does not have itself are among it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restoring_mover_writes_rights_that_it_has_not_but_only_where_it_is_bound() {
-    let server = lone();
+    let server = lone("chart_rights");
     let who = "system:serviceaccount:shinan-portal:p861-run-restoring";
     bind(&server, "p861-mover-restore", Some("restored"), &json!({"kind": "ServiceAccount", "name": "p861-run-restoring", "namespace": "shinan-portal"}));
     until_may(&server, Place { user: who, group: "", namespace: "restored" }, "get", "secrets").await;
@@ -319,7 +316,7 @@ async fn a_restoring_mover_writes_rights_that_it_has_not_but_only_where_it_is_bo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engineer_writes_a_repository_s_credentials_and_can_t_read_them_back() {
-    let server = lone();
+    let server = lone("chart_rights");
     bind(&server, "p861-role-engineer", Some("shinan"), &user("engineer-li"));
     until_may(&server, Place { user: "engineer-li", group: "", namespace: "shinan" }, "create", "secrets").await;
     let secrets: Api<Secret> = Api::namespaced(server.person("engineer-li").await, "shinan");

@@ -1,12 +1,9 @@
 //! Alerts, metrics and the dashboard: checked and tested by promtool, and of one mind with the operator's source and the documents.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{named, promtool, render, root, text};
 use regex::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use support::{named, promtool, render, root, text};
 
 const RULES: &str = "charts/p861/files/p861.rules.yaml";
 

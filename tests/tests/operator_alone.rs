@@ -1,8 +1,9 @@
 //! The operator beside an API server that has no kubelet: its movers are child processes, its repository is a folder.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{
+    lone::{Lone, lone},
+    programs,
+};
 use p861_testbed::components::run::run;
 use p861_tests::install::program;
 use serde_json::{Value, json};
@@ -15,10 +16,6 @@ use std::{
     sync::Arc,
     thread,
     time::{Duration, Instant},
-};
-use support::{
-    lone::{Lone, lone},
-    programs,
 };
 
 /// How long anything may take on a busy machine.
@@ -152,7 +149,7 @@ fn restic(hub: &Hub, folder: &Path, arguments: &[&str]) -> String {
 
 #[test]
 fn movers_are_child_processes_where_there_is_no_kubelet_and_die_with_the_operator() {
-    let hub = Hub(lone());
+    let hub = Hub(lone("operator_alone"));
     let folder = tempfile::tempdir().expect("a folder");
     declare(&hub, folder.path());
     let backup = |name: &str| hub.apply(&[ours("Backup", name, Some("shinan"), json!({"applicationRef": {"name": "forms"}}))]);

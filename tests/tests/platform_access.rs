@@ -1,8 +1,9 @@
 //! Who may do what on hub and site, asked of a real API server with each role's credentials: in his own district what his role says, in another's nothing.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{
+    lone::lone,
+    operator::{api, apply, condition, operator, until},
+};
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     rbac::v1::RoleBinding,
@@ -12,10 +13,6 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use support::{
-    lone::lone,
-    operator::{api, apply, condition, operator, until},
-};
 
 const DISTRICTS: [&str; 2] = ["laixi", "pingdu"];
 
@@ -77,7 +74,7 @@ async fn declare(client: &Client, district: &str, roles: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_may_what_its_table_says_in_its_own_district_and_nothing_in_another() {
-    let server = lone();
+    let server = lone("platform_access");
     let client = server.client(None).await;
     apply(&client, "{apiVersion: platform861.io/v1alpha1, kind: Site, metadata: {name: here}, spec: {failureDomain: here, access: {inCluster: {}}}}").await;
     for district in DISTRICTS {

@@ -1,8 +1,10 @@
 //! The room platform against a real API server: the operator runs as its own program, out of the cluster; nodes and namespaces are made by hand.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{
+    lone::lone,
+    operator::{api, apply, condition, operator, until},
+    text,
+};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -10,11 +12,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{
-    lone::lone,
-    operator::{api, apply, condition, operator, until},
-    text,
-};
 
 fn policies(client: &Client, namespace: &str) -> Api<DynamicObject> {
     api(client, "networking.k8s.io", "NetworkPolicy", "networkpolicies", Some(namespace))
@@ -89,7 +86,7 @@ spec: {{department: approval-bureau, profileItem: portal, namespaces: [{name}-ap
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_districts_with_one_code_the_younger_is_told_and_the_older_is_not_touched() {
-    let server = lone();
+    let server = lone("platform_objects");
     let operator = operator(&server);
     let client = server.client(None).await;
     let declare = async |name: &str| {
@@ -152,7 +149,7 @@ async fn storage_class(client: &Client, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_is_kept_judged_and_set_right_and_nothing_else_is_touched() {
-    let server = lone();
+    let server = lone("platform_objects");
     let client = server.client(None).await;
     for name in ["node-a", "node-b"] {
         node(&client, name, true).await;
@@ -304,7 +301,7 @@ async fn clean_up(client: &Client, district: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_forbidden_is_refused_at_admission_and_an_ending_certificate_is_told() {
-    let server = lone();
+    let server = lone("platform_objects");
     let client = server.client(None).await;
     node(&client, "node-a", true).await;
     district(&client, "jimo").await;

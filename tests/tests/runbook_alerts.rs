@@ -1,16 +1,14 @@
 //! Every alert fires by its real cause in a real Prometheus, arrives through a real Alertmanager as a ticket, and ends when what its runbook says under
 //! Mitigation was done. The operator runs as its own program beside an API server; all causes are there at once, as in a bad night.
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test stops where it is wrong, and says how far it came")]
+#![allow(clippy::print_stdout, reason = "it says how far it came")]
 
-mod runbook;
-mod support;
+mod causes;
+mod night;
 
-use runbook::{
-    causes::{self, Cause},
-    night::Night,
-};
+use crate::support::text;
+use causes::Cause;
+use night::Night;
 use std::collections::BTreeSet;
-use support::text;
 
 /// Alerts that become no ticket: what tells of tickets would tell of itself, and without an operator nobody opens one.
 const NO_TICKET: [&str; 3] = ["P861TicketOverdue", "P861OperatorDown", "P861NoLeader"];

@@ -1,8 +1,11 @@
 //! Runbooks: one for each alert, always the same four parts, and every command in them does what it is for on a real API server.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{
+    access::{Place, may},
+    lone::{Lone, SYSTEM},
+    pages::{Page, pages},
+    programs, text,
+};
 use p861_tests::install::program;
 use serde_json::{Value, json};
 use std::{
@@ -12,12 +15,6 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
-};
-use support::{
-    access::{Place, may},
-    lone::{Lone, SYSTEM},
-    pages::{Page, pages},
-    programs, text,
 };
 
 /// Alerts by name, with their severity.
@@ -253,7 +250,7 @@ impl Desk {
         command.env("KUBECONFIG", self.folder.path().join("kubeconfig")).env("HOME", self.folder.path()).env("P861_LANG", "en").env("EDITOR", "true");
         command.env("RESTIC_REPOSITORY", self.folder.path().join("restic")).env("RESTIC_PASSWORD", "test");
         // Pages that name a chart by its path are read in the project's folder.
-        std::os::unix::fs::symlink(support::root().join("charts"), work.join("charts"))
+        std::os::unix::fs::symlink(crate::support::root().join("charts"), work.join("charts"))
             .or_else(|error| if error.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
             .expect("the charts");
         let output = command.envs(Self::labels(&page.name)).output().expect("bash");

@@ -1,9 +1,11 @@
 //! A city's size, in two API servers that have objects and nothing else: twelve districts of 28 departments each, 2,000 applications and 300 nodes. How long one
 //! operator takes until everything says how it stands, and what it costs to look on. A campaign: `make scale`.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where it is wrong, and says what it measured")]
+#![allow(clippy::print_stdout, reason = "it says what it measured")]
 
-mod support;
-
+use crate::support::{
+    lone::{Lone, SYSTEM},
+    operator::{Operator, api, condition},
+};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -17,10 +19,6 @@ use serde_json::{Value, json};
 use std::{
     fs,
     time::{Duration, Instant},
-};
-use support::{
-    lone::{Lone, SYSTEM},
-    operator::{Operator, api, condition},
 };
 
 const DISTRICTS: usize = 12;

@@ -1,6 +1,4 @@
 //! The real program, with nothing of this computer's own settings.
-#![allow(dead_code, reason = "each suite uses its part")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 use std::{
     path::{Path, PathBuf},

@@ -1,7 +1,5 @@
 //! What a journal accepts: no gaps, no loser's records, nothing impossible; and what it looks like on paper.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
-
 use jiff::Timestamp;
 use p861_core::engine::{
     AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, Plan, Record, ReplayError, RunResult, SkipCause, Step, StepId, advance, summary,

@@ -1,10 +1,6 @@
 //! Stories of what people ask of a run: pause, abort, retry, skip, answer, extend; and when they are refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
-
-mod engine_world;
-
-use engine_world::{
+use crate::engine_world::{
     Behaviour::{FailsForGood, FailsForNow, Works},
     Fuse, Orchestrator, Store, World, action, lines, run_with, seconds,
     story::{Story, answer, assert_told, drill, failover, ids, step, text},

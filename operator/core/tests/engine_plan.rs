@@ -1,7 +1,5 @@
 //! What a plan accepts, in which order it puts its steps, and what its digest is made of.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
-
 use std::num::NonZeroU32;
 
 use jiff::SignedDuration;

@@ -1,10 +1,8 @@
 //! Properties of the engine over random plans in a small world: whatever fails, whoever is killed and whenever somebody aborts.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
-
-mod engine_world;
-
-use engine_world::{Behaviour, Fuse, MOST_SECONDS, Orchestrator, Stopped, Store, TestPlan, World, action, check::check, draft::draft, lines, run, run_with};
+use crate::engine_world::{
+    self, Behaviour, Fuse, MOST_SECONDS, Orchestrator, Stopped, Store, TestPlan, World, action, check::check, draft::draft, lines, run, run_with,
+};
 use p861_core::engine::{
     AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, OnFailure, Record, ReplayError, RunResult, SkipCause, advance, settle, summary,
 };

@@ -1,12 +1,8 @@
 //! Stories of single runs: what stands in the journal, second by second, when things go right and when they go wrong.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
-
-mod engine_world;
-
 use std::num::NonZeroU32;
 
-use engine_world::{
+use crate::engine_world::{
     Behaviour::{FailsForGood, FailsForNow, Hangs, Refuses, Works},
     action, seconds,
     story::{Story, answer, assert_told, drill, failover, ids, step, text},

@@ -1,12 +1,8 @@
 //! What the summary of a run says while it runs, when it waits, and at its end.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
-
-mod engine_world;
-
 use std::num::NonZeroU32;
 
-use engine_world::{
+use crate::engine_world::{
     Behaviour::{FailsForGood, FailsForNow, Works},
     id, lines, seconds, start,
     story::{Story, drill, step, text},

@@ -1,7 +1,6 @@
 //! The work of a change, as its ticket follows it: agreed to, begun by itself, asked for, taken back.
 
-mod ticket_world;
-
+use crate::ticket_world::{World, action, change, open_now, verdict};
 use jiff::SignedDuration;
 use p861_core::maintenance::{
     ticket::{Asks, Block, BlockReason, Work, WorkRun, still_agreed},
@@ -12,7 +11,6 @@ use p861_crds::{
     maintenance::ticket::{Resolution, TicketActionKind, TicketPhase},
 };
 use serde_json::json;
-use ticket_world::{World, action, change, open_now, verdict};
 
 fn drain() -> World {
     let mut spec = change("Normal");

@@ -1,7 +1,6 @@
 //! A ticket's life, as tables, stories and properties.
 
-mod ticket_world;
-
+use crate::ticket_world::{World, action, after, change, incident, open_now, ticket, verdict};
 use p861_core::maintenance::{
     ticket::{
         Block, BlockReason, change_under_way, clocks,
@@ -19,7 +18,6 @@ use p861_crds::{
 };
 use proptest::prelude::*;
 use serde_json::json;
-use ticket_world::{World, action, after, change, incident, open_now, ticket, verdict};
 
 #[test]
 fn a_change_under_way_keeps_a_drill_of_the_same_applications_or_site_waiting() {

@@ -1,7 +1,6 @@
 //! Who is told of an incident, also when people come and go and clocks are wrong.
 
-mod ticket_world;
-
+use crate::ticket_world::{World, action, after, incident};
 use jiff::tz::TimeZone;
 use p861_core::maintenance::notify::{self, Outcome};
 use p861_crds::{
@@ -9,7 +8,6 @@ use p861_crds::{
     maintenance::ticket::{NotificationState, Priority, TicketActionKind, TicketNotification, TicketPhase},
 };
 use proptest::prelude::*;
-use ticket_world::{World, action, after, incident};
 
 fn on_duty() -> Vec<OnDuty> {
     let level = |level: &str, person: &str, also: Option<&str>| OnDuty {

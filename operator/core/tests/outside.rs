@@ -1,6 +1,5 @@
 //! What comes from outside is read, or refused with words; whatever it is, nothing stops the program. Each kind of text is taken as people and servers write it and
 //! is then damaged. `make fuzz` does the same for longer.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_core::{

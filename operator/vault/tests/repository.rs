@@ -1,8 +1,6 @@
 //! What the repository promises, on a folder, with stock restic as the independent reader.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, spec};
 use p861_vault::{AsyncStore, Location, PartSpec, Repository, RepositoryAccess, Sealed};
 use std::{
     fs,
@@ -11,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, spec};
 use tempfile::TempDir;
 
 fn access(path: &Path) -> RepositoryAccess {

@@ -1,8 +1,12 @@
 //! What the repository promises over S3, on a real server, with its bad days.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-mod support;
-
+use crate::support::{
+    Restic, describe,
+    noise::{Noise, noise},
+    odd_tree, race_for_creation, race_for_increments, seal,
+    seaweed::{Seaweed, bucket, runtime, slow_line, store, through, until_read},
+    spec,
+};
 use p861_vault::{AsyncStore, Credentials, Location, PartSpec, Repository, RepositoryAccess, VaultError};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -12,13 +16,6 @@ use std::{
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
-};
-use support::{
-    Restic, describe,
-    noise::{Noise, noise},
-    odd_tree, race_for_creation, race_for_increments, seal,
-    seaweed::{Seaweed, bucket, runtime, slow_line, store, through, until_read},
-    spec,
 };
 
 #[test]

@@ -1,5 +1,4 @@
 //! The services of a bed, started for real on loopback addresses of this test alone.
-#![expect(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use kube::{
 use p861_testbed::components::run::run;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     net::TcpListener,
     path::{Path, PathBuf},
@@ -47,16 +48,17 @@ pub struct Lone {
     keeper: Option<JoinHandle<()>>,
 }
 
-/// The server that runs now, or a new one with both charts installed.
-pub fn lone() -> Arc<Lone> {
-    static SHARED: Mutex<Weak<Lone>> = Mutex::new(Weak::new());
+/// The server of a suite that runs now, or a new one with both charts installed. Suites are in one process and one server's objects are another's disturbance:
+/// each suite has its own.
+pub fn lone(suite: &'static str) -> Arc<Lone> {
+    static SHARED: Mutex<BTreeMap<&str, Weak<Lone>>> = Mutex::new(BTreeMap::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = shared.upgrade() {
+    if let Some(running) = shared.get(suite).and_then(Weak::upgrade) {
         return running;
     }
     let server = Arc::new(Lone::bare());
     server.install(&[]);
-    *shared = Arc::downgrade(&server);
+    shared.insert(suite, Arc::downgrade(&server));
     server
 }
 

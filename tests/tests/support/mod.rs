@@ -1,5 +1,4 @@
 //! What the chart_, runbook_ and admit_ suites share: helm, promtool, and a Kubernetes API server that stands alone.
-#![allow(dead_code, reason = "each suite uses its part")]
 
 pub mod access;
 pub mod lone;

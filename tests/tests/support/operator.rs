@@ -8,6 +8,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     net::TcpListener,
     path::PathBuf,
@@ -118,15 +119,15 @@ impl Drop for Operator {
     }
 }
 
-/// The operator that runs now, or a new one: two at once would only wait for each other's lease.
+/// The operator that runs now beside this server, or a new one: two at once would only wait for each other's lease.
 pub fn operator(server: &Arc<Lone>) -> Arc<Operator> {
-    static SHARED: Mutex<Weak<Operator>> = Mutex::new(Weak::new());
+    static SHARED: Mutex<BTreeMap<PathBuf, Weak<Operator>>> = Mutex::new(BTreeMap::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = shared.upgrade() {
+    if let Some(running) = shared.get(&server.kubeconfig()).and_then(Weak::upgrade) {
         return running;
     }
     let started = Arc::new(Operator::start(server));
-    *shared = Arc::downgrade(&started);
+    shared.insert(server.kubeconfig(), Arc::downgrade(&started));
     started
 }
 

@@ -1,8 +1,6 @@
 //! A small world for the engine's tests: a store that takes each record once, effects that take time and may fail, people who answer, and an
 //! orchestrator that can be killed between any two things it does.
 
-#![allow(dead_code, reason = "each test program uses its part of this world")]
-
 pub mod check;
 pub mod draft;
 pub mod story;

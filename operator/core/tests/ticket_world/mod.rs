@@ -1,5 +1,4 @@
 //! The world around a ticket, as the stories of its life, its work and its messages tell it.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its part of this world, and stops where it is wrong")]
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_core::maintenance::{

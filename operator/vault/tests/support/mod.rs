@@ -1,5 +1,4 @@
 //! What the suites share: an odd tree, how it is described, and a backup of it.
-#![allow(dead_code, reason = "each suite uses its part of it")]
 
 pub mod noise;
 pub mod seaweed;

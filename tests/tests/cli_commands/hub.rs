@@ -78,7 +78,7 @@ fn resource(kind: &str) -> ApiResource {
 impl Hub {
     /// A district with two sites that are well. The sites are all districts'; the district is this test's alone.
     pub async fn of(district: &'static str) -> Self {
-        let server = lone();
+        let server = lone("cli_commands");
         let client = server.client(None).await;
         let hub = Self { server, client, district };
         let namespaces: Api<Namespace> = Api::all(hub.client.clone());

@@ -1,6 +1,6 @@
 //! What people ask of a run: it is appended to the run's actions, with a reason and a name, and waited for until the operator has read it.
 
-use crate::{
+use super::{
     hub::{Hub, Running},
     scenes::{asking, failed, running},
 };

@@ -1,6 +1,6 @@
 //! Incidents and changes, from the first word to the last; windows and approvals.
 
-use crate::stage::{COLLEAGUE, DISTRICT, ENGINEER, LEADER, NOTICED, OTHER_LEADER, Person, WINDOWS, api, condition, is, name_in, object, refusal, stage};
+use super::stage::{COLLEAGUE, DISTRICT, ENGINEER, LEADER, NOTICED, OTHER_LEADER, Person, WINDOWS, api, condition, is, name_in, object, refusal, stage};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
     Api,

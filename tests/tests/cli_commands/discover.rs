@@ -1,6 +1,6 @@
 //! `app discover`: from what runs in a namespace to an Application that the API server takes.
 
-use crate::hub::{Hub, said};
+use super::hub::{Hub, said};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "finds-approval";

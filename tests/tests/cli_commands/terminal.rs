@@ -1,6 +1,6 @@
 //! With a person at a terminal: the view that lives, the keys, and what is asked. The terminal is a real one, made by `script`.
 
-use crate::{
+use super::{
     hub::{Hub, Running, condition},
     scenes::{drill_status, running},
 };

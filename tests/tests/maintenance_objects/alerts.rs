@@ -1,12 +1,9 @@
 //! Alerts that become tickets, posted by a real Alertmanager and by strangers.
 
-use crate::{
-    stage::{DISTRICT, ENGINEER, NOTICED, Shared, Stage, api, is, namespace, stage},
-    support::{
-        self,
-        lone::Lone,
-        operator::{ACCOUNT, Operator},
-    },
+use super::stage::{DISTRICT, ENGINEER, NOTICED, Shared, Stage, api, is, namespace, stage};
+use crate::support::{
+    lone::Lone,
+    operator::{ACCOUNT, Operator},
 };
 use kube::{
     Api,
@@ -219,7 +216,7 @@ impl Alertmanager {
         let log = std::fs::File::create(folder.path().join("alertmanager.log")).expect("a log");
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
-            .arg(&support::programs().alertmanager)
+            .arg(&crate::support::programs().alertmanager)
             .args([format!("--config.file={}", path.display()), format!("--storage.path={}", folder.path().join("data").display())])
             .args([format!("--web.listen-address={address}"), "--cluster.listen-address=".to_owned()])
             .stdout(log.try_clone().expect("a log"))

@@ -1,12 +1,10 @@
 //! A component whose manifests are in a registry: what can't be had from there is said in the ticket, and what was agreed to is what is installed.
 
-use crate::{
-    stage::{DISTRICT, api, condition, namespace, object},
-    support::{
-        lone::Lone,
-        operator::{Operator, apply},
-        registry::Registry,
-    },
+use super::stage::{DISTRICT, api, condition, namespace, object};
+use crate::support::{
+    lone::Lone,
+    operator::{Operator, apply},
+    registry::Registry,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::{

@@ -1,6 +1,6 @@
 //! Watching a run: its page at the end, a line per change before, and how it is left.
 
-use crate::{
+use super::{
     hub::{Hub, Running},
     scenes::{asking, drill_status, failed, running},
 };

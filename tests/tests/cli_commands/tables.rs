@@ -1,6 +1,6 @@
 //! Tables: every list in every form, and columns that stand under each other in Chinese.
 
-use crate::hub::{Hub, condition};
+use super::hub::{Hub, condition};
 use serde_json::{Value, json};
 
 async fn full(district: &'static str) -> Hub {

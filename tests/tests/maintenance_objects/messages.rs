@@ -1,11 +1,9 @@
 //! Messages to who is on duty: by a webhook, by a real mail server, and the link in them.
 
-use crate::{
-    stage::{DISTRICT, Shared, Stage, api, is, name_in, namespace},
-    support::{
-        lone::Lone,
-        operator::{ACCOUNT, Operator},
-    },
+use super::stage::{DISTRICT, Shared, Stage, api, is, name_in, namespace};
+use crate::support::{
+    lone::Lone,
+    operator::{ACCOUNT, Operator},
 };
 use kube::{
     Api,

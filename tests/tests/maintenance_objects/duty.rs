@@ -1,6 +1,6 @@
 //! Who is on duty, and how the duty is handed over.
 
-use crate::stage::{COLLEAGUE, DISTRICT, ENGINEER, LEADER, api, is, refusal, stage};
+use super::stage::{COLLEAGUE, DISTRICT, ENGINEER, LEADER, api, is, refusal, stage};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 

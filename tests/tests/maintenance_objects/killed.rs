@@ -1,12 +1,10 @@
 //! The operator is killed again and again while a change is at work: nothing is done twice, and no silence or cordon outlives it.
 
-use crate::{
-    stage::{DISTRICT, api, namespace, object},
-    support::{
-        lone::{Lone, SYSTEM},
-        monitors::Monitors,
-        operator::{Operator, apply, mover_rights},
-    },
+use super::stage::{DISTRICT, api, namespace, object};
+use crate::support::{
+    lone::{Lone, SYSTEM},
+    monitors::Monitors,
+    operator::{Operator, apply, mover_rights},
 };
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
 use kube::{

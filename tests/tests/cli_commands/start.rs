@@ -1,6 +1,6 @@
 //! Starting runs: what is created, what is asked before, and what stays undone.
 
-use crate::{
+use super::{
     hub::{Hub, Running, condition},
     scenes::running,
 };

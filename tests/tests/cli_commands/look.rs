@@ -1,6 +1,6 @@
 //! Pages that only look: status, applications, backups, plans.
 
-use crate::{
+use super::{
     hub::{Hub, condition},
     scenes::{asking, failed, running},
 };

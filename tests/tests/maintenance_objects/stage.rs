@@ -45,7 +45,7 @@ pub async fn stage() -> Stage {
         if let Some(running) = shared.upgrade() {
             running
         } else {
-            let server = lone();
+            let server = lone("maintenance_objects");
             let operator = Operator::start(&server);
             let made = Arc::new(Shared { server, operator });
             *shared = Arc::downgrade(&made);

@@ -1,0 +1,4 @@
+//! The suites of the kinds without an API server.
+
+mod examples;
+mod generated;
