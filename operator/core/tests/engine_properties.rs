@@ -241,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn clean_up_and_undo_end_however_often_they_fail(draft in draft(), failures in 1..12_usize, second in 1..20_i64) {
+    fn clean_up_and_undo_end_however_often_they_fail(draft in draft(), failures in 1..7_usize, second in 1..20_i64) {
         let plan = draft.plan();
         let mut world = draft.kind_world();
         for step in plan.steps() {

@@ -1,20 +1,23 @@
 //! Where a run's plan and journal are kept: an owned ConfigMap on the hub, or the plan's repository, which outlives the hub.
 //!
 //! Both have one operation that matters: append after exactly what was read. A ConfigMap is replaced by resourceVersion; in a bucket each batch of records
-//! is an object named by its first sequence number and created only if absent.
+//! is an object named by its first sequence number and created only if absent. Both are compacted as they grow (docs/ENGINE.md).
+
+mod bucket;
+mod format;
 
 use crate::{
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
     repository::vault,
 };
+use format::{PLAN, RECORDS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Api, Client, api::PostParams};
 use p861_core::{
-    engine::{Journal, Plan, Record},
+    engine::{Journal, MIN_RECORDS_SAVED, Plan, Record},
     runs::Action,
 };
 use p861_vault::AsyncStore;
-use std::collections::BTreeMap;
 
 /// A record was refused: someone else has written.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +55,6 @@ pub enum JournalStore {
     },
 }
 
-const PLAN: &str = "plan.json";
-const RECORDS: &str = "journal.jsonl";
-
 impl JournalStore {
     /// How people name the place.
     pub fn location(&self) -> String {
@@ -65,16 +65,18 @@ impl JournalStore {
     }
 
     /// Stores the plan unless one is there already, and returns the one that is there.
+    ///
+    /// # Errors
+    /// `JournalFull` if the plan is too large for a ConfigMap; otherwise what hub or repository say.
     pub async fn begin(&self, plan: &Plan<Action>) -> Result<Plan<Action>> {
-        let text = serde_json::to_string(plan).map_err(|error| Error::Internal(format!("the plan can't be written: {error}")))?;
+        let text = format::plan_text(plan)?;
         match self {
             Self::ConfigMap { client, namespace, name, owner } => {
                 let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-                let map = ConfigMap {
-                    metadata: kube::core::ObjectMeta { name: Some(name.clone()), owner_references: Some(vec![owner.clone()]), ..Default::default() },
-                    data: Some(BTreeMap::from([(PLAN.to_owned(), text), (RECORDS.to_owned(), String::new())])),
-                    ..Default::default()
-                };
+                let metadata = kube::core::ObjectMeta { name: Some(name.clone()), owner_references: Some(vec![owner.clone()]), ..Default::default() };
+                let mut map = ConfigMap { metadata, ..Default::default() };
+                format::put_text(&mut map, PLAN, text)?;
+                format::put_text(&mut map, RECORDS, String::new())?;
                 match maps.create(&PostParams::default(), &map).await {
                     Ok(_) => {}
                     Err(error) if is_conflict(&error) => {}
@@ -94,12 +96,10 @@ impl JournalStore {
     }
 
     /// Plan and journal as they are stored; none if the run was never begun.
+    ///
+    /// # Errors
+    /// `JournalDamaged` if they can't be read; otherwise what hub or repository say.
     pub async fn load(&self) -> Result<Option<(Plan<Action>, Journal)>> {
-        let broken = |what: String| Error::Stated {
-            reason: "JournalDamaged",
-            message: format!("the journal {}: {what}", self.location()),
-            category: crate::error::Category::NeedsPerson,
-        };
         let (plan, lines) = match self {
             Self::ConfigMap { client, namespace, name, .. } => {
                 let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
@@ -108,73 +108,92 @@ impl JournalStore {
                     Err(error) if is_not_found(&error) => return Ok(None),
                     Err(error) => return Err(error).tried(|| format!("read the journal {namespace}/{name}")),
                 };
-                let mut data = map.data.unwrap_or_default();
-                let Some(plan) = data.remove(PLAN) else { return Err(broken(format!("the key {PLAN} is missing"))) };
-                (plan, data.remove(RECORDS).unwrap_or_default())
+                let text = |key| format::text_of(&map, key).map_err(|what| self.broken(&what));
+                let Some(plan) = text(PLAN)? else { return Err(self.broken(&format!("the key {PLAN} is missing"))) };
+                (plan, text(RECORDS)?.unwrap_or_default())
             }
             Self::Bucket { store, prefix, .. } => {
                 let plan = match store.get(&format!("{prefix}/{PLAN}")).await {
-                    Ok(bytes) => String::from_utf8(bytes).map_err(|_| broken(format!("{PLAN} is not text")))?,
+                    Ok(bytes) => String::from_utf8(bytes).map_err(|_| self.broken(&format!("{PLAN} is not text")))?,
                     Err(error) if error.is_not_found() => return Ok(None),
                     Err(error) => return Err(vault("read the plan of the run", &error)),
                 };
-                let mut names: Vec<String> = store.list(&format!("{prefix}/records/")).await.map_err(|error| vault("list the journal", &error))?;
-                names.sort();
-                let mut lines = String::new();
-                for name in names {
-                    let bytes = store.get(&name).await.map_err(|error| vault("read the journal", &error))?;
-                    lines.push_str(&String::from_utf8(bytes).map_err(|_| broken(format!("{name} is not text")))?);
-                    lines.push('\n');
-                }
-                (plan, lines)
+                (plan, bucket::load(store, prefix).await?)
             }
         };
-        let plan: Plan<Action> = serde_json::from_str(&plan).map_err(|error| broken(error.to_string()))?;
-        let journal = Journal::from_lines(&lines).map_err(|error| broken(error.to_string()))?;
+        let plan = format::read_plan(&plan).map_err(|what| self.broken(&what))?;
+        let journal = Journal::from_lines(&lines).map_err(|error| self.broken(&error.to_string()))?;
         Ok(Some((plan, journal)))
     }
 
+    fn broken(&self, what: &str) -> Error {
+        Error::Stated { reason: "JournalDamaged", message: format!("the journal {}: {what}", self.location()), category: crate::error::Category::NeedsPerson }
+    }
+
     /// Appends records, all or none, after exactly the records before them.
+    ///
+    /// # Errors
+    /// [`StoreError::Overtaken`] if other records stand there.
     pub async fn append(&self, records: &[Record]) -> std::result::Result<(), StoreError> {
         let Some(first) = records.first() else { return Ok(()) };
-        let mut text = String::new();
-        for record in records {
-            text.push_str(&serde_json::to_string(record).map_err(|error| Error::Internal(format!("a record can't be written: {error}")))?);
-            text.push('\n');
-        }
         match self {
             Self::ConfigMap { client, namespace, name, .. } => {
-                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-                let mut map = maps.get(name).await.tried(|| format!("read the journal {namespace}/{name}"))?;
-                let data = map.data.get_or_insert_default();
-                let stored = data.entry(RECORDS.to_owned()).or_default();
-                let last = stored
-                    .lines()
-                    .rev()
-                    .find(|line| !line.is_empty())
-                    .and_then(|line| serde_json::from_str::<Record>(line).ok())
-                    .map_or(0, |record| record.sequence);
-                if last + 1 != first.sequence {
-                    return Err(StoreError::Overtaken(last));
-                }
-                stored.push_str(&text);
-                match maps.replace(name, &PostParams::default(), &map).await {
-                    Ok(_) => Ok(()),
-                    Err(error) if is_conflict(&error) => Err(StoreError::Overtaken(first.sequence)),
-                    Err(error) => Err(StoreError::Other(Error::Kube { what: format!("append to the journal {namespace}/{name}"), source: Box::new(error) })),
-                }
+                let text = format::record_lines(records)?;
+                replace_records(client, namespace, name, first.sequence.saturating_sub(1), |stored| stored + &text).await
+            }
+            Self::Bucket { store, prefix, .. } => bucket::append(store, prefix, first.sequence, records).await,
+        }
+    }
+
+    /// Shortens what is stored, if that saves enough, and returns the shorter journal. `journal` must be what is stored; whoever else has written since then
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Overtaken`] if other records stand there.
+    pub async fn compact(&self, plan: &Plan<Action>, journal: &Journal) -> std::result::Result<Option<Journal>, StoreError> {
+        let Some(shorter) = journal.compacted(plan, MIN_RECORDS_SAVED) else { return Ok(None) };
+        match self {
+            Self::ConfigMap { client, namespace, name, .. } => {
+                let text = format::journal_text(&shorter)?;
+                replace_records(client, namespace, name, shorter.sequence(), |_| text).await?;
             }
             Self::Bucket { store, prefix, .. } => {
-                match store.put_if_absent(&format!("{prefix}/records/{:08}.jsonl", first.sequence), text.clone().into_bytes()).await {
-                    Ok(_) => Ok(()),
-                    // Our own write may have arrived although its answer was lost: what is there decides.
-                    Err(error) if error.is_already_exists() => match store.get(&format!("{prefix}/records/{:08}.jsonl", first.sequence)).await {
-                        Ok(bytes) if bytes == text.as_bytes() => Ok(()),
-                        _ => Err(StoreError::Overtaken(first.sequence)),
-                    },
-                    Err(error) => Err(StoreError::Other(vault("append to the journal", &error))),
+                bucket::write_compacted(store, prefix, &shorter).await?;
+                // What is left is deleted after the next compaction; nobody reads it.
+                if let Err(error) = bucket::delete_superseded(store, prefix).await {
+                    tracing::warn!("the journal {} is compacted, but what it stands for can't be deleted: {error}", self.location());
                 }
             }
         }
+        Ok(Some(shorter))
+    }
+}
+
+/// The plan in the ConfigMap of a run; none if it can't be read.
+pub(crate) fn plan_of(map: &ConfigMap) -> Option<Plan<Action>> {
+    format::read_plan(&format::text_of(map, PLAN).ok()??).ok()
+}
+
+/// Changes the records of a ConfigMap, if the last of them is `last` and nobody else changes it meanwhile.
+async fn replace_records(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    last: u64,
+    change: impl FnOnce(String) -> String,
+) -> std::result::Result<(), StoreError> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let mut map = maps.get(name).await.tried(|| format!("read the journal {namespace}/{name}"))?;
+    let damaged = |what: String| Error::Stated { reason: "JournalDamaged", message: what, category: crate::error::Category::NeedsPerson };
+    let stored = format::text_of(&map, RECORDS).map_err(damaged)?.unwrap_or_default();
+    let seen = format::last_sequence(&stored);
+    if seen != last {
+        return Err(StoreError::Overtaken(seen));
+    }
+    format::put_text(&mut map, RECORDS, change(stored))?;
+    match maps.replace(name, &PostParams::default(), &map).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_conflict(&error) => Err(StoreError::Overtaken(last.saturating_add(1))),
+        Err(error) => Err(StoreError::Other(Error::Kube { what: format!("append to the journal {namespace}/{name}"), source: Box::new(error) })),
     }
 }

@@ -124,12 +124,28 @@ async fn claim<E: Effects>(executor: &Executor<E>, store: &JournalStore, stored:
 
 async fn append<E: Effects>(executor: &Executor<E>, store: &JournalStore, journal: &mut Journal, records: Vec<Record>) -> Result<()> {
     executor.leadership.ensure()?;
-    store.append(&records).await.map_err(|error| match error {
-        StoreError::Overtaken(_) => Error::RunLost(error.to_string()),
-        StoreError::Other(error) => error,
-    })?;
+    store.append(&records).await.map_err(lost)?;
     for record in records {
         journal.push(record).map_err(|error| Error::Internal(error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn lost(error: StoreError) -> Error {
+    match error {
+        StoreError::Overtaken(_) => Error::RunLost(error.to_string()),
+        StoreError::Other(error) => error,
+    }
+}
+
+/// Shortens the journal, here and where it is stored, if that is worth it.
+async fn compact(store: &JournalStore, claimed: &mut ClaimedRun) -> Result<()> {
+    match store.compact(&claimed.plan, &claimed.journal).await {
+        Ok(Some(shorter)) => claimed.journal = shorter,
+        Ok(None) => {}
+        Err(error @ StoreError::Overtaken(_)) => return Err(lost(error)),
+        // The records are stored, and the journal says the same whether it was shortened or not: the next record tries again.
+        Err(StoreError::Other(error)) => tracing::warn!("the journal {} was not compacted: {error}", store.location()),
     }
     Ok(())
 }
@@ -159,6 +175,7 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
         written.extend(records.clone());
         if !records.is_empty() {
             append(executor, store, &mut claimed.journal, records).await?;
+            compact(store, claimed).await?;
         }
         next = due.next;
         if due.commands.is_empty() {

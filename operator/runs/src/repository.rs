@@ -181,7 +181,7 @@ pub async fn parts_of(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Resu
     let maps: Api<ConfigMap> = Api::namespaced(hub.client.clone(), namespace);
     let name = format!("{}-backup-journal", point.backup);
     let map = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
-    let plan: Option<Plan<Action>> = map.and_then(|map| serde_json::from_str(map.data?.get("plan.json")?).ok());
+    let plan: Option<Plan<Action>> = map.and_then(|map| crate::journal::plan_of(&map));
     Ok(plan.and_then(|plan| {
         plan.steps().iter().find_map(|step| match &step.action {
             Action::Move { task: MoverTask::Seal { facts }, .. } => Some(facts.parts.clone()),

@@ -104,6 +104,7 @@ impl<A> Run<'_, A> {
         }
         let standing = &mut self.steps[at];
         standing.forgiven = standing.course.failures;
+        standing.undo_forgiven = standing.course.undo_failures;
         standing.retry_now = true;
         standing.skip = None;
         self.reopen_behind(at);

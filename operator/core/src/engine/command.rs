@@ -1,6 +1,7 @@
 //! One thing to do, for the journal or to the world.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, RunResult, SkipCause},
@@ -8,7 +9,7 @@ use super::{
 };
 
 /// Which of a step's two effects is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// Its action.
     Forward,

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::event::{Answer, AskKind, Event, Failure, Record, SkipCause};
+use super::{
+    command::Direction,
+    event::{Answer, AskKind, Event, Failure, Record, SkipCause},
+};
 
 /// Where a step stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,6 +147,27 @@ impl Course {
                 State::UndoFailed { at, failure: failure.clone() }
             }
             (State::UndoFailed { .. }, Event::Skipped { cause: SkipCause::Person { .. } }) => State::UndoGivenUp,
+            // As Intent and Failed, or UndoIntent and UndoFailed, `count` times.
+            (
+                State::Waiting | State::Answered | State::Failed { .. } | State::Skipped { cause: SkipCause::DependencyFailed { .. } },
+                Event::FailedRepeatedly { direction: Direction::Forward, count, first, failure },
+            ) if *count > 0 && self.attempts.checked_add(*count) == Some(attempt) => {
+                self.attempts = attempt;
+                self.failures = self.failures.saturating_add(*count);
+                self.started.get_or_insert(*first);
+                self.ended = Some(at);
+                self.failure = Some(failure.clone());
+                State::Failed { at, failure: failure.clone(), asked: None }
+            }
+            (
+                State::Done | State::Asked { .. } | State::Answered | State::Failed { .. } | State::Skipped { .. } | State::UndoFailed { .. },
+                Event::FailedRepeatedly { direction: Direction::Undo, count, failure, .. },
+            ) if self.attempts > 0 && *count > 0 && self.undo_attempts.checked_add(*count) == Some(attempt) => {
+                self.undo_attempts = attempt;
+                self.undo_failures = self.undo_failures.saturating_add(*count);
+                self.undo_failure = Some(failure.clone());
+                State::UndoFailed { at, failure: failure.clone() }
+            }
             (
                 impossible,
                 Event::Claimed { .. }
@@ -159,7 +183,8 @@ impl Course {
                 | Event::Skipped { .. }
                 | Event::UndoIntent
                 | Event::Undone
-                | Event::UndoFailed(_),
+                | Event::UndoFailed(_)
+                | Event::FailedRepeatedly { .. },
             ) => return Err(impossible.describe()),
         };
         self.state = next;

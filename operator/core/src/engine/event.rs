@@ -5,7 +5,20 @@ use p861_crds::common::RunAction;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::step::StepId;
+use super::{command::Direction, step::StepId};
+
+/// The longest text of a record: messages, and the reasons that people give. What is longer is cut when the record is made ([`super::Journal::stamp`]),
+/// so that no effect can fill the journal with one error page.
+pub const MAX_TEXT_CHARS: usize = 2_048;
+
+/// Cuts a text to [`MAX_TEXT_CHARS`].
+fn cap(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT_CHARS) {
+        let kept = text[..end].char_indices().next_back().map_or(0, |(last, _)| last);
+        text.truncate(kept);
+        text.push('…');
+    }
+}
 
 /// How a failure is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,9 +187,46 @@ pub enum Event {
     Undone,
     /// The undo has failed; it is tried again.
     UndoFailed(Failure),
+    /// Several attempts in a row have failed: one record in the place of two for each ([`super::Journal::compacted`]). The record's attempt and time are
+    /// the last attempt's.
+    FailedRepeatedly {
+        /// Of the action or of its undo.
+        direction: Direction,
+        /// How many attempts.
+        count: u32,
+        /// When the first of them began.
+        first: Timestamp,
+        /// The last failure.
+        failure: Failure,
+    },
 }
 
 impl Event {
+    /// Cuts its texts to [`MAX_TEXT_CHARS`].
+    pub(super) fn cap_texts(&mut self) {
+        match self {
+            Self::Failed(failure) | Self::UndoFailed(failure) | Self::FailedRepeatedly { failure, .. } => {
+                cap(&mut failure.reason);
+                cap(&mut failure.message);
+            }
+            Self::Action { action, .. } => action.reason.iter_mut().for_each(cap),
+            Self::ActionRefused { message, .. } => cap(message),
+            Self::AbortRequested { reason, .. } | Self::Skipped { cause: SkipCause::Person { reason } } => cap(reason),
+            Self::Finished { reason, message, .. } => {
+                cap(reason);
+                cap(message);
+            }
+            Self::Claimed { .. }
+            | Self::Asked { .. }
+            | Self::Answered { .. }
+            | Self::Intent
+            | Self::Done
+            | Self::Skipped { cause: SkipCause::DependencyFailed { .. } | SkipCause::TimedOut }
+            | Self::UndoIntent
+            | Self::Undone => {}
+        }
+    }
+
     /// Its name, as the JSON has it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -194,6 +244,7 @@ impl Event {
             Self::UndoIntent => "UndoIntent",
             Self::Undone => "Undone",
             Self::UndoFailed(_) => "UndoFailed",
+            Self::FailedRepeatedly { .. } => "FailedRepeatedly",
         }
     }
 
@@ -209,7 +260,8 @@ impl Event {
             | Self::Skipped { .. }
             | Self::UndoIntent
             | Self::Undone
-            | Self::UndoFailed(_) => true,
+            | Self::UndoFailed(_)
+            | Self::FailedRepeatedly { .. } => true,
         }
     }
 }

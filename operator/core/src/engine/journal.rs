@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use p861_crds::common::RunAction;
+use serde::{Deserialize, Serialize};
 
 use super::{
     course::Course,
@@ -92,6 +93,16 @@ pub enum JournalError {
         /// The attempt of the record.
         attempt: u32,
     },
+    /// A compacted journal has lost records, or got some.
+    #[error("the journal was compacted to {expected} records up to record {through}, but {seen} were read; records are missing")]
+    Compacted {
+        /// How many records its head promises.
+        expected: u64,
+        /// How many there are.
+        seen: u64,
+        /// Sequence of the last of them.
+        through: u64,
+    },
     /// A line is not a record.
     #[error("line {line} of the journal is not a record: {problem}")]
     Line {
@@ -102,12 +113,30 @@ pub enum JournalError {
     },
 }
 
-/// A checked journal: no gaps, tokens only rise, each step's records make sense.
+/// The first line of a compacted journal: up to `through`, `records` records stand for all that were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Sequence of the last record that was compacted; 0 in a journal that never was.
+    pub through: u64,
+    /// How many records are left of those.
+    pub records: u64,
+}
+
+/// A line of a stored journal. Untagged, so that a record's line is the record.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Head { compacted: Head },
+    Other {},
+}
+
+/// A checked journal: no gaps (but for what was compacted), tokens only rise, each step's records make sense.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal {
     records: Vec<Record>,
     courses: BTreeMap<StepId, Course>,
     actions: u32,
+    head: Head,
 }
 
 impl Journal {
@@ -128,17 +157,57 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Reads records from lines of JSON. Empty lines are ignored.
+    /// Checks the records of a compacted journal.
+    ///
+    /// # Errors
+    /// The first record that cannot stand where it is, or [`JournalError::Compacted`] if it is not what `head` says.
+    pub fn from_compacted(head: Head, records: impl IntoIterator<Item = Record>) -> Result<Self, JournalError> {
+        let mut journal = Self { head, ..Self::default() };
+        for record in records {
+            journal.push(record)?;
+        }
+        let seen = journal.records.iter().take_while(|record| record.sequence <= head.through).count();
+        let seen = u64::try_from(seen).unwrap_or(u64::MAX);
+        let complete = journal.records.iter().any(|record| record.sequence == head.through) || head == Head::default();
+        if seen != head.records || !complete {
+            return Err(JournalError::Compacted { expected: head.records, seen, through: head.through });
+        }
+        Ok(journal)
+    }
+
+    /// Reads the lines that [`Journal::to_lines`] and later appends have written. Empty lines are ignored.
     ///
     /// # Errors
     /// The first line that is no record, or the first record that cannot stand where it is.
     pub fn from_lines(text: &str) -> Result<Self, JournalError> {
-        let mut journal = Self::new();
-        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let record = serde_json::from_str(line).map_err(|error| JournalError::Line { line: at + 1, problem: error.to_string() })?;
-            journal.push(record)?;
+        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
+        let bad = |at: usize, error: serde_json::Error| JournalError::Line { line: at + 1, problem: error.to_string() };
+        let head = match lines.peek().map(|(_, line)| serde_json::from_str(line)) {
+            Some(Ok(Line::Head { compacted })) => {
+                lines.next();
+                compacted
+            }
+            _ => Head::default(),
+        };
+        let records = lines.map(|(at, line)| serde_json::from_str(line).map_err(|error| bad(at, error))).collect::<Result<Vec<Record>, _>>()?;
+        Self::from_compacted(head, records)
+    }
+
+    /// The whole journal as lines of JSON: its head, if it was compacted, and a line for each record.
+    ///
+    /// # Errors
+    /// If evidence cannot be written as JSON.
+    pub fn to_lines(&self) -> Result<String, serde_json::Error> {
+        let mut text = String::new();
+        if self.head != Head::default() {
+            text.push_str(&serde_json::to_string(&serde_json::json!({ "compacted": self.head }))?);
+            text.push('\n');
         }
-        Ok(journal)
+        for record in &self.records {
+            text.push_str(&serde_json::to_string(record)?);
+            text.push('\n');
+        }
+        Ok(text)
     }
 
     /// Appends a record that was stored, or is about to be.
@@ -152,7 +221,8 @@ impl Journal {
             // Before the sequence: a loser's record is both stale and in a place that is taken, and must learn that it has lost.
             return Err(JournalError::StaleToken { sequence, event, current, seen: record.token });
         }
-        if sequence != last.saturating_add(1) {
+        let follows = if sequence <= self.head.through { sequence > last } else { sequence == last.saturating_add(1) };
+        if !follows {
             return Err(JournalError::Sequence { last, seen: sequence, event });
         }
         if self.is_finished() {
@@ -192,7 +262,10 @@ impl Journal {
     }
 
     /// The record that this entry would be: the next in sequence, written now under `token`.
-    pub fn stamp(&self, entry: Entry, token: u64, now: Timestamp) -> Record {
+    ///
+    /// Its texts are cut to [`super::MAX_TEXT_CHARS`].
+    pub fn stamp(&self, mut entry: Entry, token: u64, now: Timestamp) -> Record {
+        entry.event.cap_texts();
         Record {
             sequence: self.sequence().saturating_add(1),
             token,
@@ -221,6 +294,11 @@ impl Journal {
     /// All records, in order.
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// Up to where it was compacted, and to how many records.
+    pub fn head(&self) -> Head {
+        self.head
     }
 
     /// Sequence of the last record; 0 in an empty journal.

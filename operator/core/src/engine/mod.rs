@@ -11,6 +11,7 @@
 mod actions;
 mod advance;
 mod command;
+mod compact;
 mod course;
 mod event;
 mod journal;
@@ -26,10 +27,11 @@ use serde::Serialize;
 
 pub use advance::{Advance, advance};
 pub use command::{CancelCause, Command, Direction};
-pub use event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, Record, RunResult, SkipCause};
-pub use journal::{Journal, JournalError};
+pub use compact::MIN_RECORDS_SAVED;
+pub use event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, MAX_TEXT_CHARS, Record, RunResult, SkipCause};
+pub use journal::{Head, Journal, JournalError};
 pub use plan::{Limits, Plan, PlanError, Planned};
-pub use step::{Backoff, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
+pub use step::{Backoff, LONGEST_CLEAN_UP_WAIT, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
 pub use summary::{CleanUpTrouble, Counts, CurrentStep, MOST_CURRENT_STEPS, Outcome, RunFailure, RunSummary, StepTimeline, WaitsFor, summary};
 
 /// Where a run stands.

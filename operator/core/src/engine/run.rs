@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     ReplayError,
+    command::Direction,
     course::{Course, State},
     event::{AbortCause, AskKind, Event, FailureClass, Record, RunResult, SkipCause},
     journal::Journal,
@@ -17,7 +18,7 @@ use super::{
 };
 
 /// A step as it stands: its course, and what people asked of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
     pub course: Course,
     /// People who answered its open question with yes.
@@ -30,6 +31,8 @@ pub(super) struct Standing {
     pub extension: SignedDuration,
     /// Failures that a person's Retry has forgiven.
     pub forgiven: u32,
+    /// The same of its undo: the waits begin again with the shortest.
+    pub undo_forgiven: u32,
     /// A person wants the next attempt now.
     pub retry_now: bool,
     /// It was skipped because of another step, which is being tried again.
@@ -121,7 +124,7 @@ impl<A> Run<'_, A> {
         } else {
             self.read_run(record)?;
         }
-        self.judge(matches!(record.event, Event::Failed(_)));
+        self.judge(matches!(record.event, Event::Failed(_) | Event::FailedRepeatedly { direction: Direction::Forward, .. }));
         Ok(())
     }
 
@@ -129,7 +132,7 @@ impl<A> Run<'_, A> {
         let step = self.step(at);
         let planned = match &record.event {
             Event::Asked { kind: AskKind::Prompt } => step.needs_person.is_some(),
-            Event::UndoIntent => step.undo.is_some(),
+            Event::UndoIntent | Event::FailedRepeatedly { direction: Direction::Undo, .. } => step.undo.is_some(),
             _ => true,
         };
         if !planned {
@@ -152,7 +155,7 @@ impl<A> Run<'_, A> {
                 standing.reopened = false;
                 standing.retry_now = false;
             }
-            Event::Intent | Event::UndoIntent => {
+            Event::Intent | Event::UndoIntent | Event::FailedRepeatedly { .. } => {
                 standing.extension = SignedDuration::ZERO;
                 standing.retry_now = false;
                 standing.reopened = false;
@@ -210,9 +213,27 @@ impl<A> Run<'_, A> {
             | Event::Skipped { .. }
             | Event::UndoIntent
             | Event::Undone
-            | Event::UndoFailed(_) => {}
+            | Event::UndoFailed(_)
+            | Event::FailedRepeatedly { .. } => {}
         }
         Ok(())
+    }
+
+    /// Whether the other run stands exactly where this one does: everything that [`super::advance`] and [`super::summary`] will ever say of the two, after
+    /// whatever records follow, is then the same (but for the journal's own sequence and token).
+    pub fn stands_as(&self, other: &Self) -> bool {
+        self.plan.digest() == other.plan.digest()
+            && self.steps == other.steps
+            && self.start == other.start
+            && self.paused == other.paused
+            && self.abort_wanted == other.abort_wanted
+            && self.deadline_noted == other.deadline_noted
+            && self.ending == other.ending
+            && self.extension == other.extension
+            && self.clean_up_wanted == other.clean_up_wanted
+            && self.refusals == other.refusals
+            && self.finished == other.finished
+            && self.point_of_no_return == other.point_of_no_return
     }
 
     /// Decides, after each record, whether the run ends early. The first cause stays. `failed`: the record says that something failed, or else no

@@ -160,7 +160,8 @@ impl<A> Run<'_, A> {
 
     /// The first moment at which the next attempt, of the action, may start.
     pub fn not_before(&self, at: usize) -> Option<Timestamp> {
-        let (backoff, standing) = (self.step(at).retry.backoff, &self.steps[at]);
+        let (step, standing) = (self.step(at), &self.steps[at]);
+        let backoff = if step.finally { step.retry.backoff.without_end() } else { step.retry.backoff };
         if standing.retry_now {
             return None;
         }
@@ -173,9 +174,11 @@ impl<A> Run<'_, A> {
 
     /// The first moment at which the next attempt to undo it may start.
     pub fn not_before_undo(&self, at: usize) -> Option<Timestamp> {
-        let (backoff, standing) = (self.step(at).retry.backoff, &self.steps[at]);
+        let (backoff, standing) = (self.step(at).retry.backoff.without_end(), &self.steps[at]);
         match &standing.course.state {
-            State::UndoFailed { at, .. } if !standing.retry_now => Some(time::after(*at, backoff.wait(standing.course.undo_failures))),
+            State::UndoFailed { at, .. } if !standing.retry_now => {
+                Some(time::after(*at, backoff.wait(standing.course.undo_failures.saturating_sub(standing.undo_forgiven))))
+            }
             _ => None,
         }
     }

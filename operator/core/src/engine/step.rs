@@ -102,7 +102,17 @@ pub struct Backoff {
     pub longest: SignedDuration,
 }
 
+/// The longest wait between two attempts of what is tried without end: clean-up and undo. A site may be dead for months; each attempt costs a connection
+/// and a record, and a person's Retry starts the next one at once.
+pub const LONGEST_CLEAN_UP_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
 impl Backoff {
+    /// The same for what is tried without end: its waits grow on, to [`LONGEST_CLEAN_UP_WAIT`].
+    #[must_use]
+    pub fn without_end(self) -> Self {
+        Self { longest: self.longest.max(LONGEST_CLEAN_UP_WAIT), ..self }
+    }
+
     /// The wait after the `failures`-th failure (1 is the first).
     pub fn wait(&self, failures: u32) -> SignedDuration {
         // Beyond 2^30 the product is longer than any run; the cap below holds anyway.
@@ -114,14 +124,14 @@ impl Backoff {
 /// How often a step is tried before it has failed, and how long the engine waits between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// Attempts in all; 1 is no retry. Undo and clean-up steps go on trying without bound, with the same backoff.
+    /// Attempts in all; 1 is no retry. Undo and clean-up steps go on trying without bound, with the backoff of [`Backoff::without_end`].
     pub attempts: u32,
     /// The wait between attempts.
     pub backoff: Backoff,
 }
 
 impl Retry {
-    /// One attempt. (Undo and clean-up still repeat, first after 1 s, at the most every minute.)
+    /// One attempt. (Undo and clean-up still repeat, first after 1 s, at last every hour.)
     pub const ONCE: Self = Self::times(1);
 
     /// So many attempts, with waits of 1 s, 2 s, 4 s … up to a minute.

@@ -206,6 +206,8 @@ pub struct Store {
     /// The world as it was when each record was about to be written.
     pub worlds: Vec<World>,
     pub keep_worlds: bool,
+    /// What stands in the place of the first records, as it was written down.
+    pub compacted: Option<String>,
 }
 
 /// Why an orchestrator stopped.
@@ -230,7 +232,12 @@ impl Store {
     }
 
     pub fn journal(&self) -> Journal {
-        Journal::from_records(self.records.clone()).unwrap()
+        let mut journal = Journal::from_lines(self.compacted.as_deref().unwrap_or_default()).unwrap();
+        let known = usize::try_from(journal.sequence()).unwrap();
+        for record in &self.records[known..] {
+            journal.push(record.clone()).unwrap();
+        }
+        journal
     }
 }
 

@@ -1,0 +1,132 @@
+//! A journal in a repository: `plan.json`, `records/<first sequence>.jsonl` for each batch of records, and `compacted/<last sequence>.jsonl`, which stands for all
+//! batches up to that record. Every object is created only if absent and never changed.
+//!
+//! Why no write of an executor that lost the run is ever taken for good, although batches are deleted: a batch is deleted only after a compacted object that
+//! covers it was created, and the newest compacted object is never deleted. So whoever finds the name of its batch free because the batch there was deleted
+//! finds that compacted object when it looks *after* its own write. [`append`] looks.
+//!
+//! Why a reader misses nothing: it lists the compacted objects, reads, and lists them again. If the newest is still the same, nothing after it was deleted
+//! meanwhile.
+
+use super::{StoreError, format};
+use crate::{
+    error::{Category, Error, Result},
+    repository::vault,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use p861_core::engine::{Journal, Record};
+use p861_vault::AsyncStore;
+
+/// How many batches are read at once.
+const PARALLEL_READS: usize = 16;
+/// How often a reader begins again because the journal was compacted while it read.
+const MAX_READS: u32 = 5;
+
+fn batch(prefix: &str, first: u64) -> String {
+    format!("{prefix}/records/{first:020}.jsonl")
+}
+
+fn compacted(prefix: &str, through: u64) -> String {
+    format!("{prefix}/compacted/{through:020}.jsonl")
+}
+
+/// The sequence in an object's name; none if the name is not one of ours.
+fn sequence(key: &str) -> Option<u64> {
+    key.rsplit('/').next()?.strip_suffix(".jsonl")?.parse().ok()
+}
+
+async fn sequences(store: &AsyncStore, under: &str) -> Result<Vec<u64>> {
+    let keys = store.list(under).await.map_err(|error| vault("list the journal", &error))?;
+    let mut found: Vec<u64> = keys.iter().filter_map(|key| sequence(key)).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The last record that is compacted; 0 if none.
+async fn newest(store: &AsyncStore, prefix: &str) -> Result<u64> {
+    Ok(sequences(store, &format!("{prefix}/compacted/")).await?.last().copied().unwrap_or_default())
+}
+
+/// An object's text; none if it isn't there.
+async fn text(store: &AsyncStore, key: &str) -> Result<Option<String>> {
+    match store.get(key).await {
+        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| damaged(format!("{key} is not text"))),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(vault("read the journal", &error)),
+    }
+}
+
+fn damaged(message: String) -> Error {
+    Error::Stated { reason: "JournalDamaged", message, category: Category::NeedsPerson }
+}
+
+/// The lines of the journal.
+///
+/// # Errors
+/// Transient if it was compacted again and again while it was read.
+pub async fn load(store: &AsyncStore, prefix: &str) -> Result<String> {
+    for _ in 0..MAX_READS {
+        let through = newest(store, prefix).await?;
+        let read = read_after(store, prefix, through).await?;
+        if newest(store, prefix).await? == through {
+            return read.ok_or_else(|| damaged(format!("an object of the journal {prefix} vanished while it was read")));
+        }
+    }
+    Err(Error::transient("JournalBusy", format!("the journal {prefix} was compacted each time it was read")))
+}
+
+/// The compacted object and the batches after it; none if one of them was deleted meanwhile.
+async fn read_after(store: &AsyncStore, prefix: &str, through: u64) -> Result<Option<String>> {
+    let batches = sequences(store, &format!("{prefix}/records/")).await?;
+    let head = (through > 0).then(|| compacted(prefix, through));
+    let keys = head.into_iter().chain(batches.into_iter().filter(|first| *first > through).map(|first| batch(prefix, first)));
+    let reads = keys.map(|key| async move { text(store, &key).await }).collect::<Vec<_>>();
+    let texts: Vec<Option<String>> = futures::stream::iter(reads).buffered(PARALLEL_READS).try_collect().await?;
+    Ok(texts.into_iter().collect::<Option<Vec<String>>>().map(|texts| texts.join("\n")))
+}
+
+/// Appends a batch after exactly the record before it.
+pub async fn append(store: &AsyncStore, prefix: &str, first: u64, records: &[Record]) -> std::result::Result<(), StoreError> {
+    let text = format::record_lines(records)?;
+    let key = batch(prefix, first);
+    match store.put_if_absent(&key, text.clone().into_bytes()).await {
+        Ok(_) => {}
+        // Our own write may have arrived although its answer was lost: what is there decides.
+        Err(error) if error.is_already_exists() => match store.get(&key).await {
+            Ok(bytes) if bytes == text.as_bytes() => {}
+            _ => return Err(StoreError::Overtaken(first)),
+        },
+        Err(error) => return Err(StoreError::Other(vault("append to the journal", &error))),
+    }
+    // The name may have been free only because what stood there was compacted. Nobody reads what we wrote then; it goes with the next compaction.
+    if newest(store, prefix).await? >= first {
+        return Err(StoreError::Overtaken(first));
+    }
+    Ok(())
+}
+
+/// Creates the compacted object. One that is there already was made of the same records, and says the same.
+pub async fn write_compacted(store: &AsyncStore, prefix: &str, journal: &Journal) -> Result<()> {
+    let text = format::journal_text(journal)?;
+    match store.put_if_absent(&compacted(prefix, journal.head().through), text.into_bytes()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_already_exists() => Ok(()),
+        Err(error) => Err(vault("compact the journal", &error)),
+    }
+}
+
+/// Deletes what the newest compacted object stands for. What a crash leaves, the next call deletes.
+pub async fn delete_superseded(store: &AsyncStore, prefix: &str) -> Result<()> {
+    let mut compactions = sequences(store, &format!("{prefix}/compacted/")).await?;
+    let Some(through) = compactions.pop() else { return Ok(()) };
+    let batches = sequences(store, &format!("{prefix}/records/")).await?;
+    let old = compactions.into_iter().map(|through| compacted(prefix, through));
+    for key in batches.into_iter().filter(|first| *first <= through).map(|first| batch(prefix, first)).chain(old) {
+        store.delete(&key).await.map_err(|error| vault("delete what was compacted", &error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;
