@@ -1,8 +1,8 @@
 //! What controllers work with, split by use.
 
 use crate::{
-    alerts::{Heartbeats, Keys},
     known::Known,
+    maintenance::{alerts::Heartbeats, links::Keys},
     metrics::Metrics,
 };
 use p861_runs::{Hub, RunContext, sites::Sites};

@@ -2,26 +2,23 @@
 //!
 //! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
 
-mod alerts;
 mod context;
 mod controllers;
 mod drive;
 mod known;
 mod leader;
-mod links;
+mod maintenance;
 mod metrics;
-mod notify;
 mod prober;
 mod reports;
 mod server;
-mod smtp;
-mod unheard;
 
 use clap::{Parser, Subcommand};
 use context::{Context, Messaging};
 use drive::{Waiting, prepare};
 use known::Known;
 use kube::{Api, Client, Config, api::ListParams};
+use maintenance::{alerts, links, resolution};
 use metrics::Metrics;
 use p861_runs::{ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, sites};
 use std::{
@@ -141,11 +138,11 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let ready = Arc::new(AtomicBool::new(false));
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
     let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
-    let desk = alerts::Desk::new(client.clone(), &arguments.namespace, leadership.clone(), metrics.clone());
-    let (heartbeats, keys) = (desk.heartbeats.clone(), desk.keys.clone());
+    let receiver = alerts::AlertReceiver::new(client.clone(), &arguments.namespace, leadership.clone(), metrics.clone());
+    let (heartbeats, keys) = (receiver.heartbeats.clone(), receiver.keys.clone());
     let links = links::Links { client: client.clone(), keys: keys.clone(), leadership: leadership.clone() };
     tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, health, desk.router().merge(links.router())).await {
+        if let Err(error) = server::serve(listener, health, receiver.router().merge(links.router())).await {
             tracing::error!("the health server ended: {error}");
             std::process::exit(1);
         }
@@ -217,7 +214,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         messaging: Messaging { heartbeats, keys, public_url },
     };
     tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
-    tokio::spawn(unheard::watch(context.clone()));
+    tokio::spawn(resolution::watch(context.clone()));
     let controllers = futures::future::join_all(waiting.into_iter().map(|start| start(context.clone())));
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),

@@ -12,6 +12,7 @@ pub fn reason(reason: &str) -> Option<Word> {
         "AddressInvalid" => Word { en: "a mail address is none", zh: "邮件地址无效" },
         "AddressMissing" => Word { en: "a mail address is missing", zh: "缺少邮件地址" },
         "AlertFiring" => Word { en: "an alert fires", zh: "有告警" },
+        "AlertmanagerRefused" => Word { en: "the Alertmanager refused", zh: "Alertmanager 拒绝" },
         "AlertmanagerUnreachable" => Word { en: "the Alertmanager is unreachable", zh: "Alertmanager 不可达" },
         "AlertmanagerUnreadable" => Word { en: "the Alertmanager's answer can't be read", zh: "Alertmanager 的应答无法解析" },
         "AlreadyActive" => Word { en: "active there already", zh: "已在该站点运行" },

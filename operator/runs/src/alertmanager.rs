@@ -1,64 +1,71 @@
 //! A site's Alertmanager, as far as silences go (its API v2).
 
 use crate::{
-    error::{Error, Result, Tried as _},
+    error::{Category, Error, Result},
+    http_client::{HttpClient, HttpError, Limits},
     leadership::Leadership,
+    secrets,
 };
+use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, Config};
-use p861_crds::{Site, platform::site::Endpoint};
-use serde::Deserialize;
+use kube::Client;
+use p861_crds::Site;
+use reqwest::Url;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// It answers within this time, or is not there.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Who makes our silences, in the Alertmanager's own page.
+/// An Alertmanager answers within this time, or is unreachable. A list of ten thousand alerts has about 10 MiB.
+const LIMITS: Limits = Limits { time: Duration::from_secs(10), body_bytes: 32 << 20 };
+/// The author of our silences, as Alertmanager's own page shows it.
 const CREATED_BY: &str = "p861";
 
 /// A site's Alertmanager.
 pub struct Alertmanager {
-    server: Client,
+    client: HttpClient,
     leadership: Leadership,
     site: String,
-    /// Path that stands before `/api`.
-    path: String,
-    token: Option<String>,
+    /// Ends with a slash.
+    base: Url,
+    headers: HeaderMap,
 }
 
-/// A silence as it stands there.
+/// A silence that Alertmanager has.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
+pub struct ActiveSilence {
     /// Its id.
     pub id: String,
     /// When it began.
     pub starts_at: Timestamp,
     comment: String,
     created_by: String,
-    status: Status,
+    status: SilenceStatus,
     matchers: Vec<Matcher>,
 }
 
-/// What it says of itself.
 #[derive(Deserialize)]
-struct Running {
-    /// The moment when it began, in spite of the name.
+struct ServerStatus {
+    /// The moment when it started, in spite of the name.
     uptime: Timestamp,
 }
 
-/// An alert that it has.
 #[derive(Deserialize)]
-struct Known {
+struct HeldAlert {
     fingerprint: String,
 }
 
+#[derive(Deserialize)]
+struct MadeSilence {
+    #[serde(rename = "silenceID")]
+    id: String,
+}
+
 #[derive(Clone, Debug, Deserialize)]
-struct Status {
+struct SilenceStatus {
     state: String,
 }
 
@@ -68,7 +75,7 @@ struct Matcher {
     value: String,
 }
 
-impl Standing {
+impl ActiveSilence {
     /// The labels of the alerts that it is for.
     pub fn labels(&self) -> BTreeMap<String, String> {
         self.matchers.iter().map(|matcher| (matcher.name.clone(), matcher.value.clone())).collect()
@@ -81,51 +88,51 @@ impl Standing {
 }
 
 impl Alertmanager {
-    /// The one of a site; none if the Site names none. Its credentials are read in the operator's `namespace`: `token`, and `ca.crt` for https.
+    /// The one of a site; None if the Site names none. Its credentials are read in the operator's `namespace`: `token`, and `ca.crt` for https.
     pub async fn of(hub: &Client, leadership: &Leadership, namespace: &str, site: &Site) -> Result<Option<Self>> {
         let Some(endpoint) = site.spec.monitoring.as_ref().and_then(|monitoring| monitoring.alertmanager.as_ref()) else { return Ok(None) };
         let name = site.metadata.name.clone().unwrap_or_default();
-        let keys = credentials(hub, namespace, endpoint).await?;
-        let unusable = || Error::invalid("EndpointInvalid", format!("site {name}: spec.monitoring.alertmanager.url can't be used: write http://host:9093"));
-        let url: http::Uri = endpoint.url.parse().map_err(|_| unusable())?;
-        let path = url.path().trim_end_matches('/').to_owned();
-        let mut parts = url.into_parts();
-        parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-        let mut config = Config::new(http::Uri::from_parts(parts).map_err(|_| unusable())?);
-        (config.connect_timeout, config.read_timeout) = (Some(LIMIT), Some(LIMIT));
-        if let Some(pem) = keys.get("ca.crt") {
-            config.root_cert = Some(crate::tls::certificates(pem).ok_or_else(unusable)?);
+        let keys = match &endpoint.credentials_secret_ref {
+            Some(secret) => secrets::required(hub, namespace, &secret.name, "token, and ca.crt if need be").await?,
+            None => BTreeMap::new(),
+        };
+        Self::new(&name, &endpoint.url, &keys, LIMITS, leadership.clone()).map(Some)
+    }
+
+    /// `keys` may have `token` and `ca.crt`.
+    fn new(site: &str, url: &str, keys: &BTreeMap<String, String>, limits: Limits, leadership: Leadership) -> Result<Self> {
+        let invalid = |what: &str| Error::invalid("EndpointInvalid", format!("site {site}: spec.monitoring.alertmanager {what}"));
+        let base = Url::parse(&format!("{}/", url.trim_end_matches('/'))).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
+        let base = base.ok_or_else(|| invalid("has a url that can't be used: write http://host:9093"))?;
+        let client = HttpClient::new(keys.get("ca.crt").map(String::as_str), limits);
+        let client = client.map_err(|what| invalid(&format!("has a Secret whose ca.crt {what}")))?;
+        let mut headers = HeaderMap::new();
+        if let Some(token) = keys.get("token") {
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
+            let mut bearer = bearer.map_err(|_| invalid("has a Secret whose token holds characters that no header may have"))?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
         }
-        let server = Client::try_from(config).map_err(|_| unusable())?;
-        Ok(Some(Self { server, leadership: leadership.clone(), site: name, path, token: keys.get("token").cloned() }))
+        Ok(Self { client, leadership, site: site.to_owned(), base, headers })
     }
 
     /// Since when it runs.
     pub async fn started(&self) -> Result<Timestamp> {
-        let text = self.ask(http::Request::get(format!("{}/api/v2/status", self.path)), Vec::new(), "read the status").await?;
-        let status: Running = serde_json::from_str(&text).map_err(|error| self.unreadable("status", &error))?;
+        let status: ServerStatus = self.read("status", "read the status").await?;
         Ok(status.uptime)
     }
 
     /// The fingerprints of the alerts that it has, whether they are silenced or not.
     pub async fn alerts(&self) -> Result<BTreeSet<String>> {
-        let text = self.ask(http::Request::get(format!("{}/api/v2/alerts", self.path)), Vec::new(), "list the alerts").await?;
-        let all: Vec<Known> = serde_json::from_str(&text).map_err(|error| self.unreadable("list of alerts", &error))?;
-        Ok(all.into_iter().map(|alert| alert.fingerprint).collect())
+        let alerts: Vec<HeldAlert> = self.read("alerts", "list the alerts").await?;
+        Ok(alerts.into_iter().map(|alert| alert.fingerprint).collect())
     }
 
-    fn unreadable(&self, what: &str, error: &serde_json::Error) -> Error {
-        Error::transient("AlertmanagerUnreadable", format!("the Alertmanager of site {} answered what is no {what}: {error}", self.site))
-    }
-
-    /// Silences of `owner` that stand.
-    pub async fn silences(&self, owner: &str) -> Result<Vec<Standing>> {
-        let text = self.ask(http::Request::get(format!("{}/api/v2/silences", self.path)), Vec::new(), "list the silences").await?;
-        let all: Vec<Standing> = serde_json::from_str(&text).map_err(|error| self.unreadable("list of silences", &error))?;
-        Ok(all
-            .into_iter()
-            .filter(|silence| silence.created_by == CREATED_BY && silence.comment == comment(owner) && silence.status.state != "expired")
-            .collect())
+    /// Silences of `owner` that have not expired.
+    pub async fn silences(&self, owner: &str) -> Result<Vec<ActiveSilence>> {
+        let silences: Vec<ActiveSilence> = self.read("silences", "list the silences").await?;
+        let ours = |silence: &ActiveSilence| silence.created_by == CREATED_BY && silence.comment == comment(owner) && silence.status.state != "expired";
+        Ok(silences.into_iter().filter(ours).collect())
     }
 
     /// Silences alerts with these labels from `start` until `end`. Returns its id.
@@ -133,9 +140,9 @@ impl Alertmanager {
         self.put(owner, labels, None, start, end).await
     }
 
-    /// Lets a silence stand until `end`. It keeps its id as long as it keeps its beginning.
-    pub async fn extend(&self, owner: &str, standing: &Standing, end: Timestamp) -> Result<String> {
-        self.put(owner, &standing.labels(), Some(&standing.id), standing.starts_at, end).await
+    /// Lets a silence last until `end`. It keeps its id as long as it keeps its beginning.
+    pub async fn extend(&self, owner: &str, silence: &ActiveSilence, end: Timestamp) -> Result<String> {
+        self.put(owner, &silence.labels(), Some(&silence.id), silence.starts_at, end).await
     }
 
     async fn put(&self, owner: &str, labels: &BTreeMap<String, String>, id: Option<&str>, start: Timestamp, end: Timestamp) -> Result<String> {
@@ -145,43 +152,62 @@ impl Alertmanager {
             body["id"] = json!(id);
         }
         self.leadership.ensure()?;
-        let text = self.ask(http::Request::post(format!("{}/api/v2/silences", self.path)), body.to_string().into_bytes(), "silence").await?;
-        let answer: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let made = answer.get("silenceID").and_then(serde_json::Value::as_str).map(str::to_owned);
-        made.ok_or_else(|| Error::transient("AlertmanagerUnreadable", format!("the Alertmanager of site {} gave the silence no id", self.site)))
+        let what = "silence alerts";
+        let text = self.ask(Method::POST, "silences", body.to_string().into_bytes()).await.map_err(|error| self.failed(what, &error))?;
+        let made: MadeSilence = self.parse(what, &text)?;
+        Ok(made.id)
     }
 
     /// Ends a silence. One that is gone needs no more.
     pub async fn end(&self, id: &str) -> Result<()> {
         self.leadership.ensure()?;
-        match self.ask(http::Request::delete(format!("{}/api/v2/silence/{id}", self.path)), Vec::new(), "end a silence").await {
-            Err(Error::Kube { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404) => Ok(()),
-            result => result.map(drop),
+        match self.ask(Method::DELETE, &format!("silence/{id}"), Vec::new()).await {
+            Err(HttpError::Refused { status, .. }) if status.as_u16() == 404 => Ok(()),
+            result => result.map(drop).map_err(|error| self.failed("end a silence", &error)),
         }
     }
 
-    async fn ask(&self, request: http::request::Builder, body: Vec<u8>, what: &str) -> Result<String> {
-        let mut request = request.header("Content-Type", "application/json");
-        if let Some(token) = &self.token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let request = request.body(body).map_err(|_| Error::Internal(format!("a request to the Alertmanager of site {} can't be made", self.site)))?;
-        let late = || Error::transient("Unreachable", format!("the Alertmanager of site {} does not answer within {} s", self.site, LIMIT.as_secs()));
-        let answer = tokio::time::timeout(LIMIT, self.server.request_text(request)).await.map_err(|_| late())?;
-        answer.tried(|| format!("{what} in the Alertmanager of site {}", self.site))
+    async fn read<T: DeserializeOwned>(&self, path: &str, what: &str) -> Result<T> {
+        let text = self.ask(Method::GET, path, Vec::new()).await.map_err(|error| self.failed(what, &error))?;
+        self.parse(what, &text)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, what: &str, text: &str) -> Result<T> {
+        let unreadable = |error| Error::transient("AlertmanagerUnreadable", format!("{what}: the answer of {} can't be read: {error}", self.name()));
+        serde_json::from_str(text).map_err(unreadable)
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> std::result::Result<String, HttpError> {
+        let url = self.base.join(&format!("api/v2/{path}")).map_err(|error| HttpError::Unreachable(error.to_string()))?;
+        self.client.send(method, url, self.headers.clone(), body).await
+    }
+
+    fn name(&self) -> String {
+        format!("the Alertmanager of site {}", self.site)
+    }
+
+    /// An answer of Alertmanager in the operator's terms: 401 and 403 blame the credentials, other 4xx the request, all else may pass.
+    fn failed(&self, what: &str, error: &HttpError) -> Error {
+        let (reason, category, hint) = match error {
+            HttpError::Unreachable(_) | HttpError::TooSlow(_) => ("Unreachable", Category::Transient, ""),
+            HttpError::TooLong(_) => ("AlertmanagerUnreadable", Category::Transient, ""),
+            HttpError::Refused { status, .. } => match status.as_u16() {
+                401 | 403 => ("CredentialsRefused", Category::Refused, ": check the token in the Secret of spec.monitoring.alertmanager"),
+                408 | 429 => ("AlertmanagerRefused", Category::Transient, ""),
+                300..=399 => ("EndpointInvalid", Category::Invalid, ""),
+                400..=499 => ("AlertmanagerRefused", Category::Refused, ""),
+                _ => ("AlertmanagerRefused", Category::Transient, ""),
+            },
+        };
+        Error::Stated { reason, message: format!("{what}: {} {error}{hint}", self.name()), category }
     }
 }
 
-/// What marks our silences: people see whose they are.
+/// Marks our silences, so that people see which ticket made them.
 fn comment(owner: &str) -> String {
     format!("ticket {owner}")
 }
 
-async fn credentials(hub: &Client, namespace: &str, endpoint: &Endpoint) -> Result<BTreeMap<String, String>> {
-    let Some(secret) = &endpoint.credentials_secret_ref else { return Ok(BTreeMap::new()) };
-    let name = &secret.name;
-    let found = Api::<Secret>::namespaced(hub.clone(), namespace).get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?;
-    let found =
-        found.ok_or_else(|| Error::invalid("SecretMissing", format!("Secret {namespace}/{name} doesn't exist: put token, and ca.crt if need be, in it")))?;
-    Ok(found.data.unwrap_or_default().into_iter().filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?.trim().to_owned()))).collect())
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+mod tests;

@@ -7,6 +7,7 @@ pub mod effects;
 pub mod error;
 pub mod finalizer;
 pub mod guard;
+pub mod http_client;
 pub mod hub;
 pub mod kind;
 pub mod leadership;

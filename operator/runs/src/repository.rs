@@ -25,11 +25,9 @@ async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> R
     let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), namespace);
     if secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?.is_none() && may_create {
         hub.leadership.ensure()?;
-        let mut bytes = [0_u8; 32];
-        rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| Error::Internal("no random numbers".into()))?;
         let secret = Secret {
             metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
-            string_data: Some(BTreeMap::from([("password".to_owned(), hex::encode(bytes))])),
+            string_data: Some(BTreeMap::from([("password".to_owned(), secrets::random_hex()?)])),
             ..Secret::default()
         };
         match secrets.create(&PostParams::default(), &secret).await {

@@ -1,21 +1,39 @@
-//! Secrets of a district's namespace on the hub: read when they are needed, and never kept or shown.
+//! Secrets on the hub: read when they are needed, and never kept or shown.
 
 use crate::{
     context::Hub,
     error::{Error, Result, Tried as _},
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, Client};
+use std::collections::BTreeMap;
+
+/// The texts of a Secret by key, without the line end that editors add; None if there is no such Secret. A value that is not UTF-8 is left out.
+pub async fn texts(client: &Client, namespace: &str, name: &str) -> Result<Option<BTreeMap<String, String>>> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?;
+    Ok(secret.map(|secret| {
+        let data = secret.data.unwrap_or_default().into_iter();
+        data.filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?.trim_end_matches(['\r', '\n']).to_owned()))).collect()
+    }))
+}
+
+/// The texts of a Secret that must exist. `keys` tells people what to put in it.
+pub async fn required(client: &Client, namespace: &str, name: &str, keys: &str) -> Result<BTreeMap<String, String>> {
+    let missing = || Error::invalid("SecretMissing", format!("Secret {name} doesn't exist in namespace {namespace}: create it with the keys {keys}"));
+    texts(client, namespace, name).await?.ok_or_else(missing)
+}
 
 /// The texts of a Secret under these keys. What is missing is said by name, never by value.
 pub async fn read(hub: &Hub, namespace: &str, name: &str, keys: &[&str]) -> Result<Vec<String>> {
-    let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), namespace);
-    let secret = secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?;
-    let missing = |what: String| Error::invalid("SecretMissing", what);
-    let secret = secret.ok_or_else(|| missing(format!("Secret {name} doesn't exist in namespace {namespace}: create it with the keys {}", keys.join(", "))))?;
-    keys.iter().map(|key| value(&secret, key).ok_or_else(|| missing(format!("Secret {namespace}/{name} has no text under the key {key}")))).collect()
+    let mut found = required(&hub.client, namespace, name, &keys.join(", ")).await?;
+    let missing = |key: &str| Error::invalid("SecretMissing", format!("Secret {namespace}/{name} has no text under the key {key}"));
+    keys.iter().map(|key| found.remove(*key).ok_or_else(|| missing(key))).collect()
 }
 
-fn value(secret: &Secret, key: &str) -> Option<String> {
-    secret.data.as_ref()?.get(key).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).map(|text| text.trim_end_matches('\n').to_owned())
+/// 32 random bytes of the operating system, in hexadecimal: a key or a token that nobody can guess.
+pub fn random_hex() -> Result<String> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+    Ok(hex::encode(bytes))
 }

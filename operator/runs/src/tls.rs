@@ -1,10 +1,43 @@
-//! Certificates of authorities that objects name.
+//! How the operator's own connections to mail servers, webhooks and Alertmanagers check who answers.
 
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use std::sync::{Arc, OnceLock};
 
-/// The certificates of a PEM text, as DER; none if the text has no certificate or a broken one.
-pub fn certificates(pem: &str) -> Option<Vec<Vec<u8>>> {
-    let found: Vec<Vec<u8>> =
-        CertificateDer::pem_slice_iter(pem.as_bytes()).map(|certificate| certificate.map(|der| der.to_vec())).collect::<Result<_, _>>().ok()?;
+/// The certificates of a PEM text; None if there is none in it, or one is damaged.
+pub fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
     (!found.is_empty()).then_some(found)
+}
+
+/// The authorities that the machine trusts. They are read once: an image doesn't change.
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    })
+}
+
+/// A client that trusts the authorities in `ca` (PEM), or those of the machine if there is none.
+///
+/// # Errors
+/// What is wrong with `ca`, in words that follow its name.
+pub fn client_config(ca: Option<&str>) -> Result<ClientConfig, String> {
+    let roots = match ca {
+        None => system_roots().clone(),
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for authority in certificates(pem).ok_or("holds no certificate in PEM")? {
+                roots.add(authority).map_err(|error| format!("holds a certificate that can't be used: {error}"))?;
+            }
+            roots
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -7,15 +7,15 @@ use super::{
 use crate::{
     context::Context,
     drive::Drive,
+    maintenance::notify::{Message, deliver},
     metrics::Metrics,
-    notify::{Letter, deliver},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
     conditions::{self, Verdict},
     maintenance::{
-        notify::{Message, test_message},
+        notify::{MessageText, test_message},
         roster::{Heard, Roster, as_level, heartbeat_verdict, test_due},
         ticket::clocks::Level,
         window::zone,
@@ -101,7 +101,7 @@ impl Drive for RosterDriver {
 
 impl RosterDriver {
     /// Records what came of a test, or that one is due: then what is to be sent, and to how many.
-    async fn test(&self, context: &Context, object: &DutyRoster, status: &mut DutyRosterStatus, now: Timestamp) -> Result<Option<(Message, i32)>> {
+    async fn test(&self, context: &Context, object: &DutyRoster, status: &mut DutyRosterStatus, now: Timestamp) -> Result<Option<(MessageText, i32)>> {
         let uid = object.uid().unwrap_or_default();
         let outcome = self.tested.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
         if let (Some(failures), Some(last)) = (outcome, status.last_test.as_mut()) {
@@ -136,7 +136,7 @@ impl RosterDriver {
     }
 
     /// Sends a test to everybody by every channel, beside the passes.
-    fn send_tests(&self, context: &Context, object: &DutyRoster, message: Message, total: i32) {
+    fn send_tests(&self, context: &Context, object: &DutyRoster, text: MessageText, total: i32) {
         let (client, tested, roster) = (context.hub.client.clone(), self.tested.clone(), object.clone());
         tracing::info!(roster = roster.name_any(), total, "sends the test message");
         tokio::spawn(async move {
@@ -144,9 +144,9 @@ impl RosterDriver {
             let mut failures = Vec::new();
             for person in &roster.spec.people {
                 for channel in &roster.spec.channels {
-                    let id = format!("test.{uid}.{}.{}.{}", short_digest(&[&message.subject], 8), person.name, channel.name);
-                    let letter = Letter { id, person: &person.name, message: &message, ticket: None };
-                    if let Err(why) = deliver(&client, &namespace, &roster.spec, &channel.name, &letter).await {
+                    let id = format!("test.{uid}.{}.{}.{}", short_digest(&[&text.subject], 8), person.name, channel.name);
+                    let message = Message { id, person: &person.name, text: &text, ticket: None };
+                    if let Err(why) = deliver(&client, &namespace, &roster.spec, &channel.name, &message).await {
                         failures.push(format!("{} by {}: {why}", person.name, channel.name));
                     }
                 }

@@ -10,9 +10,11 @@ use crate::{
     context::Context,
     drive::Drive,
     known::Look,
-    links::seal_of,
+    maintenance::{
+        links::seal_of,
+        notify::{Message, deliver},
+    },
     metrics::Metrics,
-    notify::{Letter, deliver},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -52,7 +54,7 @@ const ENDED: Duration = Duration::from_hours(1);
 #[derive(Default)]
 pub struct TicketDriver {
     standing: Mutex<HashMap<(String, String), Standing>>,
-    letters: Arc<Mutex<HashMap<Address, Option<Outcome>>>>,
+    messages: Arc<Mutex<HashMap<Address, Option<Outcome>>>>,
 }
 
 /// Ticket's UID, person and channel.
@@ -139,16 +141,16 @@ impl Drive for TicketDriver {
             (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITS,
             (false, TicketType::Change | TicketType::Incident) => PERIOD,
         };
-        let under_way = self.letters.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
+        let under_way = self.messages.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
         Ok(until(decision.next, now).min(if under_way { Duration::from_secs(1) } else { at_most }))
     }
 }
 
 impl TicketDriver {
-    /// Notes what came of letters since the last pass. Returns which, to be forgotten when that is recorded.
+    /// Notes what came of messages since the last pass. Returns which, to be forgotten when that is recorded.
     fn settle(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
-        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = letters.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
+        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = messages.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
         ours.filter_map(|(address, outcome)| {
             notify::settle(notifications, outcome.as_ref()?);
             Some(address.clone())
@@ -157,8 +159,8 @@ impl TicketDriver {
     }
 
     fn forget(&self, settled: &[Address]) {
-        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.iter().for_each(|address| drop(letters.remove(address)));
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.iter().for_each(|address| drop(messages.remove(address)));
     }
 
     /// Sends what is due, beside the passes. It stands in the status as pending, so that what this process can't finish the next one sends.
@@ -167,16 +169,16 @@ impl TicketDriver {
         let current = MaintenanceTicket { status: Some(status.clone()), ..ticket.clone() };
         for notification in notify::due(&status.notifications, now) {
             let address = (ticket.uid().unwrap_or_default(), notification.person.clone(), notification.channel.clone());
-            let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-            if letters.contains_key(&address) {
+            let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            if messages.contains_key(&address) {
                 continue;
             }
-            letters.insert(address.clone(), None);
-            drop(letters);
-            let (context, letters, roster, ticket, notification) =
-                (context.clone(), self.letters.clone(), roster.clone(), current.clone(), notification.clone());
+            messages.insert(address.clone(), None);
+            drop(messages);
+            let (context, messages, roster, ticket, notification) =
+                (context.clone(), self.messages.clone(), roster.clone(), current.clone(), notification.clone());
             tokio::spawn(async move {
-                let result = letter(&context, &ticket, &roster, &notification).await;
+                let result = send_message(&context, &ticket, &roster, &notification).await;
                 if let Err(why) = &result {
                     tracing::warn!(
                         ticket = ticket.name_any(),
@@ -186,7 +188,7 @@ impl TicketDriver {
                     );
                 }
                 let outcome = Outcome { person: notification.person, channel: notification.channel, at: Timestamp::now(), result };
-                letters.lock().unwrap_or_else(PoisonError::into_inner).insert(address, Some(outcome));
+                messages.lock().unwrap_or_else(PoisonError::into_inner).insert(address, Some(outcome));
             });
         }
     }
@@ -217,8 +219,13 @@ impl TicketDriver {
     }
 }
 
-/// Writes and delivers one letter.
-async fn letter(context: &Context, ticket: &MaintenanceTicket, roster: &CalledLevels, notification: &TicketNotification) -> std::result::Result<(), String> {
+/// Writes and delivers one message.
+async fn send_message(
+    context: &Context,
+    ticket: &MaintenanceTicket,
+    roster: &CalledLevels,
+    notification: &TicketNotification,
+) -> std::result::Result<(), String> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
     let zone_name = zone_of(context, &namespace).await.map_err(|error| error.to_string())?;
     let zone = zone(&zone_name).unwrap_or(jiff::tz::TimeZone::UTC);
@@ -230,10 +237,10 @@ async fn letter(context: &Context, ticket: &MaintenanceTicket, roster: &CalledLe
         None => None,
     };
     let priority = ticket.status.as_ref().and_then(|status| status.priority);
-    let message = notify::message(&name, &ticket.spec, priority, notification, link.as_deref(), &zone, Timestamp::now());
+    let text = notify::message(&name, &ticket.spec, priority, notification, link.as_deref(), &zone, Timestamp::now());
     let id = format!("{}.{}.{}.{}", ticket.uid().unwrap_or_default(), notification.due_time.0.as_second(), notification.person, notification.channel);
-    let letter = Letter { id, person: &notification.person, message: &message, ticket: Some(&name) };
-    deliver(&context.hub.client, &roster.namespace, &roster.spec, &notification.channel, &letter).await
+    let message = Message { id, person: &notification.person, text: &text, ticket: Some(&name) };
+    deliver(&context.hub.client, &roster.namespace, &roster.spec, &notification.channel, &message).await
 }
 
 fn standing(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Standing {

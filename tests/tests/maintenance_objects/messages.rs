@@ -10,10 +10,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::{
-    process::Command,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A receiver of webhooks that remembers what it got.
 async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
@@ -48,46 +45,74 @@ async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     (address, got)
 }
 
-/// Python's mail server, which prints what it gets into a file. It ends when it is let go.
+/// A mail server that takes every mail and remembers it. It ends when it is dropped.
 struct MailServer {
-    child: std::process::Child,
-    folder: tempfile::TempDir,
+    mails: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl MailServer {
-    fn start(port: u16) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = std::fs::File::create(folder.path().join("mails")).expect("a log");
-        let mut command = Command::new("setpriv");
-        command.args([
-            "--pdeathsig",
-            "KILL",
-            "--",
-            "python3",
-            "-u",
-            "-W",
-            "ignore",
-            "-m",
-            "smtpd",
-            "-n",
-            "-c",
-            "DebuggingServer",
-            &format!("127.0.0.1:{port}"),
-        ]);
-        let child = command.stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("setpriv");
-        Self { child, folder }
+    async fn start(port: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
+        let mails: Arc<Mutex<Vec<String>>> = Arc::default();
+        let keep = mails.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let keep = keep.clone();
+                tokio::spawn(async move {
+                    // A client that goes away in between has sent no mail.
+                    let _ = take_mail(stream, &keep).await;
+                });
+            }
+        });
+        Self { mails, task }
     }
 
-    fn mails(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("mails")).unwrap_or_default()
+    fn mails(&self) -> Vec<String> {
+        self.mails.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Drop for MailServer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.task.abort();
     }
+}
+
+/// Speaks SMTP (RFC 5321) with a client, and keeps the recipient's line and the mail.
+async fn take_mail(stream: tokio::net::TcpStream, keep: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+    let (read, mut write) = stream.into_split();
+    let mut lines = tokio::io::BufReader::new(read).lines();
+    let (mut mail, mut in_data) = (String::new(), false);
+    write.write_all(b"220 test\r\n").await?;
+    while let Some(line) = lines.next_line().await? {
+        let answer: &[u8] = match line.split_whitespace().next().unwrap_or_default() {
+            "." if in_data => {
+                in_data = false;
+                keep.lock().unwrap_or_else(PoisonError::into_inner).push(mail.clone());
+                b"250 taken\r\n"
+            }
+            _ if in_data => {
+                mail.push_str(line.strip_prefix('.').unwrap_or(&line));
+                mail.push('\n');
+                continue;
+            }
+            "EHLO" | "MAIL" => b"250 ok\r\n",
+            "RCPT" => {
+                mail = format!("{line}\n");
+                b"250 ok\r\n"
+            }
+            "DATA" => {
+                in_data = true;
+                b"354 go on\r\n"
+            }
+            "QUIT" => return write.write_all(b"221 bye\r\n").await,
+            _ => b"500 unknown\r\n",
+        };
+        write.write_all(answer).await?;
+    }
+    Ok(())
 }
 
 async fn browse(address: &str, method: &str, path: &str) -> (u16, String) {
@@ -154,14 +179,19 @@ async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_
     stage
         .wait("nobody acknowledges, so the leader is told", "MaintenanceTicket", &name, |seen| notification(seen, "chief", "message")["state"] == "Delivered")
         .await;
-    let mails = MailServer::start(mail_port);
+    let mails = MailServer::start(mail_port).await;
     stage
         .wait("the mails are delivered when the server is back", "MaintenanceTicket", &name, |seen| {
             notification(seen, "a", "mail")["state"] == "Delivered" && notification(seen, "chief", "mail")["state"] == "Delivered"
         })
         .await;
-    let text = mails.mails();
-    assert!(text.contains("a@qingdao.example") && text.contains("chief@qingdao.example") && text.matches("Message-ID").count() == 2, "{text}");
+    let mut taken = mails.mails();
+    taken.sort();
+    assert_eq!(taken.len(), 2, "one each: {taken:?}");
+    for (mail, address) in taken.iter().zip(["a@qingdao.example", "chief@qingdao.example"]) {
+        let (recipient, text) = mail.split_once('\n').expect("a recipient");
+        assert!(recipient == format!("RCPT TO:<{address}>") && text.contains(&format!("To: {address}\n")) && text.contains("Subject: =?utf-8?"), "{mail}");
+    }
 
     // Once each, with a link of one's own.
     let of = |person: &str| got.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|body| body["person"] == person).cloned().collect::<Vec<_>>();

@@ -135,7 +135,11 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
     }
     match (file, function) {
         ("leader.rs", _) => vec![Actor::Lease],
-        ("drive.rs" | "main.rs" | "controllers/mod.rs" | "hub.rs" | "status.rs" | "controller.rs" | "repository.rs" | "secrets.rs" | "journal.rs" | "finalizer.rs", _) => vec![Actor::Hub],
+        (
+            "drive.rs" | "main.rs" | "controllers/mod.rs" | "hub.rs" | "status.rs" | "controller.rs" | "repository.rs" | "secrets.rs" | "journal.rs"
+            | "finalizer.rs",
+            _,
+        ) => vec![Actor::Hub],
         ("alerts.rs" | "links.rs" | "notify.rs" | "controllers/window.rs" | "controllers/platform/history.rs", _) => vec![Actor::Hub],
         // People get their roles on the hub and on the sites alike.
         ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
@@ -328,7 +332,8 @@ pub fn uses() -> Uses {
         }
         for found in constructor.find_iter(text) {
             let function = source.function(found.start()).0;
-            let handed = text[..found.start()].ends_with("apply_status_with(&context.hub, &") || function == "api_of" || makers.iter().any(|(name, _)| name == function);
+            let handed =
+                text[..found.start()].ends_with("apply_status_with(&context.hub, &") || function == "api_of" || makers.iter().any(|(name, _)| name == function);
             assert!(handed || understood.contains(&found.start()), "{file}:{}: an Api that this test does not understand", source.line(found.start()));
         }
     }

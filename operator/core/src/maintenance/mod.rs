@@ -4,7 +4,7 @@ pub mod alerts;
 pub mod approval;
 pub mod notify;
 pub mod roster;
+pub mod silenced_resolution;
 pub mod ticket;
-pub mod unheard;
 pub mod window;
 pub mod work;

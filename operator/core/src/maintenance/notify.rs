@@ -5,7 +5,6 @@
 
 use super::ticket::clocks::Level;
 use crate::time::after;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, Mac as _};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
@@ -136,9 +135,9 @@ pub fn next(notifications: &[TicketNotification]) -> Option<Timestamp> {
         .min()
 }
 
-/// What a message says.
+/// The text of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct MessageText {
     /// In a line.
     pub subject: String,
     /// All of it, Chinese first.
@@ -154,7 +153,7 @@ pub fn message(
     link: Option<&str>,
     zone: &TimeZone,
     now: Timestamp,
-) -> Message {
+) -> MessageText {
     let priority = priority.map_or_else(String::new, |priority| format!("{priority:?}"));
     let (zh, en) = (spec.title.in_language("zh"), spec.title.in_language("en"));
     let local = |time: Timestamp| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
@@ -180,13 +179,13 @@ pub fn message(
             let _ = writeln!(body, "响应 / acknowledge: p861 ticket ack {name}");
         }
     }
-    Message { subject: format!("{}[{priority}] {}", if late { "【迟到 LATE】" } else { "" }, if zh.is_empty() { en } else { zh }), body }
+    MessageText { subject: format!("{}[{priority}] {}", if late { "【迟到 LATE】" } else { "" }, if zh.is_empty() { en } else { zh }), body }
 }
 
 /// The daily test message.
-pub fn test_message(roster: &str, now: Timestamp, zone: &TimeZone) -> Message {
+pub fn test_message(roster: &str, now: Timestamp, zone: &TimeZone) -> MessageText {
     let day = now.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string();
-    Message {
+    MessageText {
         subject: format!("[测试 TEST] {roster} {day}"),
         body: format!("这是值班表 {roster} 的每日试呼，无需处理。\nThis is the daily test message of roster {roster}. Nothing needs to be done.\n"),
     }
@@ -198,30 +197,6 @@ pub fn mail_address(text: &str) -> Option<&str> {
     let (name, host) = text.rsplit_once('@')?;
     let harmless = text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | '(' | ')' | ',' | ';' | ':' | '\\' | '[' | ']'));
     (harmless && !name.is_empty() && !host.is_empty() && text.len() <= 254).then_some(text)
-}
-
-/// A mail (RFC 5322): the subject in encoded words (RFC 2047), the body in base64, so that Chinese comes through every server.
-pub fn mail(from: &str, to: &str, message: &Message, id: &str, now: Timestamp) -> String {
-    let date = now.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S %z").to_string();
-    let body = BASE64_STANDARD.encode(message.body.replace("\r\n", "\n").replace('\n', "\r\n"));
-    let lines: Vec<&str> = body.as_bytes().chunks(76).filter_map(|chunk| std::str::from_utf8(chunk).ok()).collect();
-    let mut words = Vec::new();
-    let mut word = String::new();
-    for c in message.subject.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-        // An encoded word has at most 75 characters, its line 76, which the first shares with the field's name; and never a part of a character.
-        let room = if words.is_empty() { 39 } else { 45 };
-        if word.len() + c.len_utf8() > room {
-            words.push(std::mem::take(&mut word));
-        }
-        word.push(c);
-    }
-    words.push(word);
-    let subject: Vec<String> = words.iter().map(|word| format!("=?utf-8?B?{}?=", BASE64_STANDARD.encode(word))).collect();
-    format!(
-        "From: <{from}>\r\nTo: <{to}>\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{id}@p861>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
-        subject.join("\r\n "),
-        lines.join("\r\n")
-    )
 }
 
 /// The seal of a link that acknowledges: for one ticket, as it was opened then, and one person. Who has the link is the person.

@@ -8,8 +8,9 @@ use crate::{
     error::{Error, Result, Tried as _, is_not_found},
     guard,
     leadership::Leadership,
+    secrets,
 };
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::ListParams,
@@ -120,20 +121,12 @@ impl Sites {
         let name = site.name_any();
         let Some(access) = &site.spec.access.kubeconfig else { return Ok(None) };
         let secret_name = &access.secret_ref.name;
-        let secrets: Api<Secret> = Api::namespaced(self.hub.clone(), &self.namespace);
-        let secret = match secrets.get(secret_name).await {
-            Ok(secret) => secret,
-            Err(error) if is_not_found(&error) => {
-                return Err(Error::invalid(
-                    "CredentialsRefused",
-                    format!("site {name}: Secret {}/{secret_name} doesn't exist; put the kubeconfig in it under the key kubeconfig", self.namespace),
-                ));
-            }
-            Err(error) => return Err(error).tried(|| format!("read Secret {secret_name} of site {name}")),
-        };
-        let text = secret.data.as_ref().and_then(|data| data.get("kubeconfig")).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).ok_or_else(|| {
-            Error::invalid("CredentialsRefused", format!("site {name}: Secret {}/{secret_name} has no text under the key kubeconfig", self.namespace))
-        })?;
+        let secret = format!("site {name}: Secret {}/{secret_name}", self.namespace);
+        let missing = |what: &str| Error::invalid("CredentialsRefused", format!("{secret} {what}"));
+        let mut keys = secrets::texts(&self.hub, &self.namespace, secret_name)
+            .await?
+            .ok_or_else(|| missing("doesn't exist; put the kubeconfig in it under the key kubeconfig"))?;
+        let text = keys.remove("kubeconfig").ok_or_else(|| missing("has no text under the key kubeconfig"))?;
         kubeconfig::meant(&text, access.context.as_deref()).map(Some).map_err(|what| self.wrong(site, what))
     }
 

@@ -3,7 +3,6 @@
 //! Opening it only shows what would be done, since mail programs open links by themselves; the button does it. The link is sealed for one ticket, as it was
 //! opened then, and one person.
 
-use crate::alerts::{Keys, own_name};
 use axum::{
     Router,
     extract::{Path, State},
@@ -11,9 +10,10 @@ use axum::{
     response::Html,
     routing::get,
 };
+use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Secret};
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use p861_core::maintenance::notify::seal;
 use p861_crds::{
@@ -21,12 +21,91 @@ use p861_crds::{
     maintenance::ticket::{ClockName, TicketAction, TicketActionKind, TicketPhase},
 };
 use p861_runs::{
-    error::{Error, Result, Tried as _, is_not_found},
+    error::{Error, Result, Tried as _, is_conflict, is_not_found},
     leadership::Leadership,
+    secrets,
 };
+use parking_lot::Mutex;
 use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// What the links need.
+/// The Secret with the token, in the operator's namespace.
+pub const TOKEN_SECRET: &str = "p861-alerts";
+/// A shorter token could be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
+/// How long a token is used before the Secret is read again.
+const TOKEN_CACHE_TIME: Duration = Duration::from_secs(10);
+
+/// The token of Secret `p861-alerts`: Alertmanager shows it, and links are sealed with it.
+#[derive(Clone)]
+pub struct Keys {
+    client: Client,
+    namespace: String,
+    leadership: Leadership,
+    cached: Arc<Mutex<Option<CachedToken>>>,
+}
+
+struct CachedToken {
+    read: Instant,
+    token: Vec<u8>,
+}
+
+impl Keys {
+    /// Keys of the operator in this namespace; nothing is read yet.
+    pub fn new(client: Client, namespace: &str, leadership: Leadership) -> Self {
+        Self { client, namespace: namespace.to_owned(), leadership, cached: Arc::default() }
+    }
+
+    /// The token, from the Secret; made at random if there is none.
+    pub async fn token(&self) -> Result<Vec<u8>> {
+        if let Some(CachedToken { read, token }) = self.cached.lock().as_ref()
+            && read.elapsed() < TOKEN_CACHE_TIME
+        {
+            return Ok(token.clone());
+        }
+        let mut keys = match secrets::texts(&self.client, &self.namespace, TOKEN_SECRET).await? {
+            Some(keys) => keys,
+            None => self.make_token().await?,
+        };
+        let token = keys.remove("token").unwrap_or_default().trim().as_bytes().to_vec();
+        if token.len() < MIN_TOKEN_BYTES {
+            let message = format!("Secret {}/{TOKEN_SECRET} has no key token of at least {MIN_TOKEN_BYTES} characters", self.namespace);
+            return Err(Error::invalid("TokenMissing", message));
+        }
+        *self.cached.lock() = Some(CachedToken { read: Instant::now(), token: token.clone() });
+        Ok(token)
+    }
+
+    /// Makes the Secret, or reads the one that another replica has made meanwhile.
+    async fn make_token(&self) -> Result<BTreeMap<String, String>> {
+        self.leadership.ensure()?;
+        let made = BTreeMap::from([("token".to_owned(), secrets::random_hex()?)]);
+        let metadata = ObjectMeta { name: Some(TOKEN_SECRET.into()), ..ObjectMeta::default() };
+        let secret = Secret { metadata, string_data: Some(made.clone()), ..Secret::default() };
+        match Api::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await {
+            Ok(_) => Ok(made),
+            Err(error) if is_conflict(&error) => secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
+            Err(error) => Err(error).tried(|| format!("make Secret {TOKEN_SECRET}")),
+        }
+    }
+}
+
+/// The name by which the API server knows the operator.
+pub async fn own_name(client: &Client) -> Result<String> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| "ask for the operator's own name".into())?;
+    review
+        .status
+        .and_then(|status| status.user_info)
+        .and_then(|user| user.username)
+        .ok_or_else(|| Error::Internal("the API server does not say who the operator is".into()))
+}
+
+/// Serves the links.
 #[derive(Clone)]
 pub struct Links {
     /// The hub.

@@ -1,0 +1,207 @@
+//! Mail to people on duty. lettre speaks SMTP; this module decides what may be sent over which connection, and bounds what a server may answer.
+
+use super::notify::Message;
+use futures::ready;
+use jiff::Timestamp;
+use lettre::{
+    Address, Message as Mail,
+    message::{
+        Mailbox,
+        header::{ContentType, HeaderName, HeaderValue},
+    },
+    transport::smtp::{
+        authentication::{Credentials, Mechanism},
+        client::{AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters},
+        extension::ClientId,
+    },
+};
+use p861_core::maintenance::notify::mail_address;
+use p861_crds::maintenance::roster::SmtpSecurity;
+use p861_runs::tls;
+use rustls::pki_types::ServerName;
+use std::{
+    fmt::{self, Write as _},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::SystemTime,
+};
+use tokio::{
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+
+/// How the operator introduces itself.
+const CLIENT_NAME: &str = "p861";
+/// A server's answers to one mail, TLS included, are at most this many bytes. Real ones are a hundredth of it.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+/// Where a mail is handed over, and how.
+pub struct Server<'a> {
+    /// Its name, which its certificate must have.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is kept private.
+    pub security: SmtpSecurity,
+    /// Authorities of one's own (PEM); the machine's if absent.
+    pub ca: Option<&'a str>,
+    /// Username and password.
+    pub credentials: Option<(&'a str, &'a str)>,
+}
+
+/// A message as a mail in plain text. Its subject may hold anything: control characters become spaces, the rest is encoded.
+///
+/// # Errors
+/// Which of the addresses is none. [`mail_address`] is stricter than lettre: no quotes, no comments, nothing that could end a line of SMTP.
+pub fn compose(from: &str, to: &str, message: &Message<'_>, now: Timestamp) -> Result<Mail, String> {
+    let mailbox = |whose: &str, address: &str| {
+        let address = mail_address(address).and_then(|address| address.parse::<Address>().ok());
+        address.map(|address| Mailbox::new(None, address)).ok_or_else(|| format!("the mail address of {whose} is none: write name@host"))
+    };
+    let harmless = |text: &str| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
+    let generated = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into());
+    let id = message.id.chars().fold(String::new(), |mut id, c| {
+        let plain = c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        let _ = if plain { write!(id, "{c}") } else { write!(id, "_{:x}", u32::from(c)) };
+        id
+    });
+    Mail::builder()
+        .from(mailbox("the channel", from)?)
+        .to(mailbox(message.person, to)?)
+        .subject(harmless(&message.text.subject))
+        .date(SystemTime::from(now))
+        .message_id(Some(format!("<{id}@{CLIENT_NAME}>")))
+        .raw_header(generated)
+        .header(ContentType::TEXT_PLAIN)
+        .body(message.text.body.clone())
+        .map_err(|error| format!("the mail can't be written: {error}"))
+}
+
+/// Hands one mail over.
+///
+/// # Errors
+/// What the server said, or why it was not reached; never a password.
+pub async fn send(server: &Server<'_>, mail: &Mail) -> Result<(), String> {
+    if server.credentials.is_some() && server.security == SmtpSecurity::None {
+        return Err("a password is not sent without TLS: set security to Tls or StartTls".into());
+    }
+    let name = ClientId::Domain(CLIENT_NAME.to_owned());
+    let tcp = TcpStream::connect((server.host, server.port)).await.map_err(|error| error.to_string())?;
+    let stream: Box<dyn AsyncTokioStream> = match server.security {
+        SmtpSecurity::Tls => Box::new(LineStream::new(handshake(server, tcp).await?)),
+        SmtpSecurity::StartTls | SmtpSecurity::None => Box::new(LineStream::new(tcp)),
+    };
+    let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &name).await.map_err(words)?;
+    if server.security == SmtpSecurity::StartTls {
+        // A man in the middle can strip the offer: without it nothing is sent.
+        if !connection.can_starttls() {
+            return Err("the server offers no STARTTLS: set security to Tls, or turn STARTTLS on there".into());
+        }
+        connection.starttls(starttls_parameters(server)?, &name).await.map_err(words)?;
+    }
+    if let Some((username, password)) = server.credentials {
+        let credentials = Credentials::new(username.to_owned(), password.to_owned());
+        connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(words)?;
+    }
+    connection.send(mail.envelope(), &mail.formatted()).await.map_err(words)?;
+    // The server has the mail: how it says good-bye doesn't matter.
+    let _ = connection.quit().await;
+    Ok(())
+}
+
+/// TLS from the first byte.
+async fn handshake(server: &Server<'_>, tcp: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
+    let config = tls::client_config(server.ca).map_err(|what| format!("ca.crt {what}"))?;
+    let name = ServerName::try_from(server.host.to_owned()).map_err(|_| format!("{} is no name that a certificate could have", server.host))?;
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|error| format!("TLS: {error}"))
+}
+
+fn starttls_parameters(server: &Server<'_>) -> Result<TlsParameters, String> {
+    let mut parameters = TlsParameters::builder(server.host.to_owned());
+    if let Some(pem) = server.ca {
+        parameters = parameters.certificate_store(CertificateStore::None);
+        for authority in tls::certificates(pem).ok_or("ca.crt holds no certificate in PEM")? {
+            parameters = parameters.add_root_certificate(Certificate::from_der(authority.to_vec()).map_err(words)?);
+        }
+    }
+    parameters.build().map_err(words)
+}
+
+/// What went wrong, and for a refusal what to do.
+fn words(error: lettre::transport::smtp::Error) -> String {
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let Some(code) = error.status().map(u16::from) else { return cause.to_string() };
+    let said = cause.to_string();
+    match code {
+        530 | 534 | 535 | 538 => format!("the server answered {code} {said}: check username and password in the channel's Secret"),
+        _ => format!("the server answered {code} {said}"),
+    }
+}
+
+/// Gives lettre one line at a time, and [`MAX_ANSWER_BYTES`] at most.
+///
+/// lettre reads into a buffer that it keeps when STARTTLS turns the stream into TLS, so bytes that somebody put behind the answer to STARTTLS would be taken for
+/// words of the server under TLS (CVE-2011-0411). Line by line the buffer is empty then, and such bytes break the handshake.
+struct LineStream<S> {
+    stream: BufReader<S>,
+    left_bytes: usize,
+}
+
+impl<S: AsyncRead> LineStream<S> {
+    fn new(stream: S) -> Self {
+        Self { stream: BufReader::new(stream), left_bytes: MAX_ANSWER_BYTES }
+    }
+}
+
+impl<S> fmt::Debug for LineStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineStream").field("left_bytes", &self.left_bytes).finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for LineStream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let left_bytes = self.left_bytes;
+        let available = ready!(Pin::new(&mut self.stream).poll_fill_buf(context))?;
+        let line = available.iter().position(|byte| *byte == b'\n').map_or(available.len(), |end| end + 1);
+        let taken = line.min(into.remaining());
+        if taken > left_bytes {
+            return Poll::Ready(Err(io::Error::other("the server's answer has no end")));
+        }
+        into.put_slice(&available[..taken]);
+        Pin::new(&mut self.stream).consume(taken);
+        self.left_bytes -= taken;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LineStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> AsyncTokioStream for LineStream<S> {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+mod tests;
