@@ -158,7 +158,9 @@ impl TicketDriver {
 
     fn forget(&self, settled: &[Address]) {
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.iter().for_each(|address| drop(letters.remove(address)));
+        for address in settled {
+            letters.remove(address);
+        }
     }
 
     /// Sends what is due, beside the passes. It stands in the status as pending, so that what this process can't finish the next one sends.
