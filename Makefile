@@ -7,7 +7,7 @@ MARK := $(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
 DEMO := demo-$(MARK)
 BIN := target/debug
 
-.PHONY: help demo clean-demo test bench scale soak fuzz generate setup build lint
+.PHONY: help demo clean-demo test bench scale soak fuzz generate setup build lint lint-selftest audit
 
 help:
 	@echo 'make demo          two sites, two applications, one measured drill (KEEP=1 leaves the sites up)'
@@ -18,7 +18,8 @@ help:
 	@echo 'make soak          the night of make test alone: every alert fires by its cause, becomes a ticket, and ends as its runbook says (about twelve minutes)'
 	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'
 	@echo 'make generate      write the CRDs and the references of API and command line'
-	@echo 'make lint          what clippy says'
+	@echo 'make lint          format, clippy, unused dependencies, licences; make lint-selftest sees it refuse a fault of each sort'
+	@echo 'make audit         advisories against what Cargo.lock pins (fetches their database from GitHub)'
 
 setup:
 	@tests/setup.sh
@@ -63,4 +64,13 @@ generate: build
 	@$(BIN)/p861 reference > docs/CLI.md
 
 lint:
-	@cargo clippy --workspace --all-targets
+	@tests/setup.sh lint
+	@tests/lint.sh
+
+lint-selftest:
+	@tests/setup.sh lint
+	@tests/lint-closes.sh
+
+audit:
+	@tests/setup.sh lint
+	@PATH=$(CURDIR)/target/tools/bin:$$PATH cargo deny --locked check advisories

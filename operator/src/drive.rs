@@ -109,7 +109,7 @@ async fn reconcile<D: Drive>(guard: Arc<DeserializeGuard<D::Kind>>, shared: Arc<
         Ok(object) => Arc::new(object.clone()),
         Err(invalid) => {
             report_invalid::<D>(context, &guard, &invalid.error).await?;
-            return Ok(Action::requeue(Duration::from_secs(300)));
+            return Ok(Action::requeue(Duration::from_mins(5)));
         }
     };
     let result = driver.pass(context, object, Timestamp::now()).await;

@@ -4,7 +4,7 @@
 //! appeared between two readings counts from when the *earlier* reading was sent, so a slow answer or a clock that jumps only shortens our time.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client};
+use kube::{Api, Client, api::PostParams};
 use kube_lease_manager::LeaseManagerBuilder;
 use p861_runs::{
     error::{Result, Tried as _},
@@ -92,6 +92,6 @@ pub async fn release(client: Client, namespace: &str, identity: &str) -> Result<
         spec.renew_time = None;
         spec.acquire_time = None;
     }
-    leases.replace(LEASE_NAME, &Default::default(), &freed).await.tried(|| format!("release lease {LEASE_NAME}"))?;
+    leases.replace(LEASE_NAME, &PostParams::default(), &freed).await.tried(|| format!("release lease {LEASE_NAME}"))?;
     Ok(())
 }

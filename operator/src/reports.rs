@@ -100,7 +100,7 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
         let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.tried(|| format!("read site {name}"))?;
         Ok(Named { name, names: found.and_then(|site| site.spec.names) })
     };
-    let offset = jiff::tz::TimeZone::get(&district.spec.time_zone).map(|zone| zone.to_offset(start).seconds() / 60).unwrap_or(480);
+    let offset = jiff::tz::TimeZone::get(&district.spec.time_zone).map_or(480, |zone| zone.to_offset(start).seconds() / 60);
     let timeline = |id: &str| summary.timeline.iter().find(|step| step.id.as_str() == id);
     let subjects = subjects_of(pass);
     let application_reports = subjects.iter().filter_map(|subject| application_report(subject, status, applications, &timeline)).collect();

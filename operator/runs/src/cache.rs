@@ -39,8 +39,10 @@ pub(crate) struct ClaimedRun {
 pub struct RunCache {
     claimed: Arc<Mutex<HashMap<String, Slot>>>,
     /// UIDs of runs whose clean-up keeps failing, by namespace and kind.
-    failing_clean_ups: Arc<Mutex<HashMap<(String, &'static str), HashSet<String>>>>,
+    failing_clean_ups: Arc<Mutex<FailingCleanUps>>,
 }
+
+type FailingCleanUps = HashMap<(String, &'static str), HashSet<String>>;
 
 /// One pass at a time works on a run.
 pub(crate) type Slot = Arc<tokio::sync::Mutex<Option<ClaimedRun>>>;

@@ -30,8 +30,8 @@ impl Category {
     pub fn requeue(self) -> Duration {
         match self {
             Self::Transient => Duration::from_secs(5),
-            Self::Refused | Self::NeedsPerson => Duration::from_secs(60),
-            Self::Invalid => Duration::from_secs(300),
+            Self::Refused | Self::NeedsPerson => Duration::from_mins(1),
+            Self::Invalid => Duration::from_mins(5),
         }
     }
 }

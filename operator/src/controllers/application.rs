@@ -85,7 +85,7 @@ impl Drive for ApplicationDriver {
         status.recovery_plan = plan.map(ResourceExt::name_any);
         verdicts.push(ready_to_failover(plan, &verdicts));
         if let Some(last) = &status.last_backup {
-            context.metrics.backup_last_success.with_label_values(&[&namespace, &name]).set(last.recovery_point_time.0.as_second() as f64);
+            context.metrics.backup_last_success.with_label_values(&[&namespace, &name]).set(last.recovery_point_time.0.as_duration().as_secs_f64());
         }
         if let Ok(Some(rpo)) = objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())) {
             context.metrics.rpo_objective.with_label_values(&[&namespace, &name]).set(rpo.as_secs_f64());

@@ -21,7 +21,7 @@ use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// How often a district is looked at.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// The controller.
 pub struct DistrictDriver;
@@ -84,9 +84,9 @@ async fn profile_missing(context: &Context, district: &District) -> Result<Optio
     let name = &reference.name;
     let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.hub.client.clone());
     let found = profiles.get_opt(name).await.tried(|| format!("read profile {name}"))?;
-    Ok(match found.map(|guard| guard.0) {
-        Some(Ok(_)) => None,
-        Some(Err(_)) => {
+    Ok(match found {
+        Some(DeserializeGuard(Ok(_))) => None,
+        Some(DeserializeGuard(Err(_))) => {
             Some(Verdict::bad("Ready", "ProfileMissing", format!("profile {name} can't be read by this version: kubectl describe pprofile {name}")))
         }
         None => Some(Verdict::bad("Ready", "ProfileMissing", format!("profile {name} doesn't exist: kubectl get pprofile"))),

@@ -197,11 +197,10 @@ pub async fn points(
 }
 
 /// Tells Prometheus of a plan's newest drill that proves something.
-#[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double for longer than anyone will ask")]
 pub fn gauge(context: &Context, namespace: &str, plan: &str, status: &DrillStatus) {
     let metrics = &context.metrics;
     if let Some(end) = &status.completion_time {
-        metrics.drill_last_completion.with_label_values(&[namespace, plan]).set(end.0.as_second() as f64);
+        metrics.drill_last_completion.with_label_values(&[namespace, plan]).set(end.0.as_duration().as_secs_f64());
     }
     for result in conclude::RESULTS {
         metrics.drill_last_result.with_label_values(&[namespace, plan, &result.to_string()]).set(i64::from(status.result == Some(result)));

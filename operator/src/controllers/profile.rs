@@ -10,7 +10,7 @@ use p861_runs::status::apply_status_with;
 use std::{sync::Arc, time::Duration};
 
 /// How often a profile is looked at: it changes only when it is applied again, but districts come and go.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// The controller.
 pub struct ProfileDriver;

@@ -22,10 +22,10 @@ use std::{
 };
 
 /// How often a repository is looked at.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// How often it is measured: every object of it is listed for that.
-const MEASURED: Duration = Duration::from_secs(3600);
+const MEASURED: Duration = Duration::from_hours(1);
 
 /// The controller. It remembers when each repository was measured; a restart only measures once more.
 #[derive(Default)]

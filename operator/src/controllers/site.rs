@@ -116,7 +116,7 @@ fn allocatable(nodes: &[Node]) -> Capacity {
             .iter()
             .filter(|node| p861_runs::hub::is_ready(node))
             .filter_map(|node| node.status.as_ref()?.allocatable.as_ref()?.get(resource).map(|quantity| quantity.0.clone()));
-        values.filter_map(|text| quantity::Quantity::parse(&text).ok()).map(|amount| amount.thousandths()).sum()
+        values.filter_map(|text| quantity::Quantity::parse(&text).ok()).map(p861_core::quantity::Quantity::thousandths).sum()
     };
     let whole = |thousandths: i128| u64::try_from(thousandths / 1000).unwrap_or(0);
     Capacity {

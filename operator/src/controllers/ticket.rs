@@ -160,7 +160,9 @@ impl TicketDriver {
 
     fn forget(&self, settled: &[Address]) {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.iter().for_each(|address| drop(messages.remove(address)));
+        for address in settled {
+            messages.remove(address);
+        }
     }
 
     /// Sends what is due, beside the passes. It stands in the status as pending, so that what this process can't finish the next one sends.

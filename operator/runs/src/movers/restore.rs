@@ -84,7 +84,7 @@ impl Tally {
 }
 
 /// Writes the objects of a snapshot: rank by rank, many of a rank at a time, by server-side apply. A preview asks the API server by dry run and writes nothing.
-#[allow(clippy::too_many_arguments, reason = "one argument per field of the task")]
+#[expect(clippy::too_many_arguments, reason = "one argument per field of the task")]
 pub async fn restore(
     client: &Client,
     access: RepositoryAccess,
@@ -283,10 +283,10 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
             return Ok(());
         }
         ConflictHandling::Policy(ConflictPolicy::Replace) => {
-            if let Err(error) = api.delete(&name, &kube::api::DeleteParams::foreground()).await {
-                if !crate::error::is_not_found(&error) {
-                    return Err(error).tried(what).map_err(Into::into);
-                }
+            if let Err(error) = api.delete(&name, &kube::api::DeleteParams::foreground()).await
+                && !crate::error::is_not_found(&error)
+            {
+                return Err(error).tried(what).map_err(Into::into);
             }
             for _ in 0..120 {
                 if api.get_opt(&name).await.tried(what)?.is_none() {

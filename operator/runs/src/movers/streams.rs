@@ -87,7 +87,7 @@ pub async fn out_of(
         };
         let said = said.await.unwrap_or_default();
         let result = match (broken, status.and_then(|status| status.status)) {
-            (Some(error), _) => Err(WorkError::stated("ConnectionLost", format!("{program} in {workload}: {error}", workload = pod), false)),
+            (Some(error), _) => Err(WorkError::stated("ConnectionLost", format!("{program} in {pod}: {error}"), false)),
             (None, Some(ended)) if ended == "Success" => Ok(()),
             (None, Some(_)) => Err(WorkError::stated(
                 "CommandFailed",
@@ -121,7 +121,7 @@ impl std::io::Write for ChannelWriter {
 }
 
 /// Feeds a part to a command's standard input and waits for its end.
-#[allow(clippy::too_many_arguments, reason = "one argument per field of the task")]
+#[expect(clippy::too_many_arguments, reason = "one argument per field of the task")]
 pub async fn into(
     client: &Client,
     access: RepositoryAccess,

@@ -164,7 +164,7 @@ async fn work() -> Result<Value, WorkError> {
             let client = client().await?;
             let printer = Printer::new();
             restore::restore(&client, access, &snapshot, &rules, &restore::Choice { select, workloads }, conflict, preview, &|progress| {
-                printer.print(&progress)
+                printer.print(&progress);
             })
             .await
         }

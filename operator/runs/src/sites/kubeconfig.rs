@@ -33,7 +33,6 @@ fn keep_only(kubeconfig: &mut Kubeconfig, context: Option<&str>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 mod tests {
     use super::*;
 

@@ -27,7 +27,7 @@ use view::Views;
 
 /// How long an API server may take to take a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// What a Site and its Secret say is believed for so long.
 const BELIEVED: Duration = Duration::from_secs(5);
 /// Objects that a page of a list holds.

@@ -46,8 +46,11 @@ impl View {
 /// The last view of each site, or why there was none. Whoever comes while it is being read waits for it.
 #[derive(Clone, Default)]
 pub struct Views {
-    sites: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Looked>>>>>>,
+    sites: Arc<Mutex<HashMap<String, SharedLook>>>,
 }
+
+/// The last look at a site; one pass at a time takes it.
+type SharedLook = Arc<tokio::sync::Mutex<Option<Looked>>>;
 
 struct Looked {
     at: Instant,

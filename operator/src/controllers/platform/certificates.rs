@@ -27,21 +27,24 @@ const BELIEVED_SOON: jiff::SignedDuration = jiff::SignedDuration::from_secs(45);
 /// How long an API server may take to show its certificate.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// When a certificate ends, or why that is not known.
+type Expiry = std::result::Result<Timestamp, String>;
+
 /// What was read, and when.
 #[derive(Default)]
 pub struct Certificates {
-    read: Mutex<HashMap<String, (Timestamp, std::result::Result<Timestamp, String>)>>,
+    read: Mutex<HashMap<String, (Timestamp, Expiry)>>,
 }
 
 impl Certificates {
-    fn known(&self, key: &str, now: Timestamp) -> Option<std::result::Result<Timestamp, String>> {
+    fn known(&self, key: &str, now: Timestamp) -> Option<Expiry> {
         let read = self.read.lock();
-        let lasts = |expires: &std::result::Result<Timestamp, String>| expires.as_ref().is_ok_and(|end| end.duration_since(now) > SOON);
+        let lasts = |expires: &Expiry| expires.as_ref().is_ok_and(|end| end.duration_since(now) > SOON);
         let (at, expires) = read.get(key)?;
         (now.duration_since(*at) < if lasts(expires) { BELIEVED } else { BELIEVED_SOON }).then(|| expires.clone())
     }
 
-    fn learn(&self, key: String, now: Timestamp, expires: &std::result::Result<Timestamp, String>) {
+    fn learn(&self, key: String, now: Timestamp, expires: &Expiry) {
         let mut read = self.read.lock();
         // What nobody asks about any more is forgotten.
         read.retain(|_, (at, _)| now.duration_since(*at) < BELIEVED * 4);
@@ -51,13 +54,12 @@ impl Certificates {
     /// The certificate of a TLS Secret.
     pub async fn of_secret(&self, client: &Client, site: &str, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
         let key = format!("{site}/{namespace}/{name}");
-        let expires = match self.known(&key, now) {
-            Some(known) => known,
-            None => {
-                let read = read_secret(client, namespace, name).await;
-                self.learn(key, now, &read);
-                read
-            }
+        let expires = if let Some(known) = self.known(&key, now) {
+            known
+        } else {
+            let read = read_secret(client, namespace, name).await;
+            self.learn(key, now, &read);
+            read
         };
         CertificateFacts { name: format!("Secret {namespace}/{name}"), expires }
     }
@@ -65,19 +67,18 @@ impl Certificates {
     /// The certificate of a site's API server.
     pub async fn of_api_server(&self, context: &Context, site: &str, now: Timestamp) -> CertificateFacts {
         let key = format!("{site} API server");
-        let expires = match self.known(&key, now) {
-            Some(known) => known,
-            None => {
-                let read = shown_by(context, site).await.map_err(|error| error.to_string());
-                self.learn(key, now, &read);
-                read
-            }
+        let expires = if let Some(known) = self.known(&key, now) {
+            known
+        } else {
+            let read = shown_by(context, site).await.map_err(|error| error.to_string());
+            self.learn(key, now, &read);
+            read
         };
         CertificateFacts { name: "the API server".into(), expires }
     }
 }
 
-async fn read_secret(client: &Client, namespace: &str, name: &str) -> std::result::Result<Timestamp, String> {
+async fn read_secret(client: &Client, namespace: &str, name: &str) -> Expiry {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = match secrets.get_opt(name).await {
         Ok(Some(secret)) => secret,
@@ -99,7 +100,7 @@ async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
     shown.map_err(|message| Error::transient("CertificateUnreadable", format!("{what}: {message}")))
 }
 
-fn handshake(host: &str, port: u16) -> std::result::Result<Timestamp, String> {
+fn handshake(host: &str, port: u16) -> Expiry {
     let address = (host, port).to_socket_addrs().map_err(|error| error.to_string())?.next().ok_or("the name has no address")?;
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(|error| error.to_string())?;

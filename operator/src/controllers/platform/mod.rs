@@ -255,14 +255,14 @@ fn tell(metrics: &Metrics, district: &str, facts: &Facts, judgement: &Judgement)
         }
         let short = judgement.balance.forecast.iter().find(|forecast| forecast.layer == layer.layer).and_then(|forecast| forecast.short_time.as_ref());
         match short {
-            Some(short) => metrics.platform_short.with_label_values(&labels).set(short.0.as_second() as f64),
+            Some(short) => metrics.platform_short.with_label_values(&labels).set(short.0.as_duration().as_secs_f64()),
             None => drop(metrics.platform_short.remove_label_values(&labels)),
         }
     }
     for site in &facts.sites {
         let first = site.sight.as_ref().ok().and_then(|sight| sight.certificates.iter().filter_map(|certificate| certificate.expires.as_ref().ok()).min());
         match first {
-            Some(first) => metrics.platform_certificate_expiry.with_label_values(&[district, &site.name]).set(first.as_second() as f64),
+            Some(first) => metrics.platform_certificate_expiry.with_label_values(&[district, &site.name]).set(first.as_duration().as_secs_f64()),
             None => drop(metrics.platform_certificate_expiry.remove_label_values(&[district, &site.name])),
         }
     }

@@ -49,11 +49,14 @@ type Files = BTreeMap<String, String>;
 /// What was asked for, by whom: a bundle that one district may read is not another's for that.
 type Key = (String, OciBundle);
 
+/// When a bundle was not had, the reason, and a message.
+type Away = (Instant, &'static str, String);
+
 /// Bundles that were read. What has a digest never changes, so that a waiting change doesn't ask the registry again and again.
 #[derive(Clone, Default)]
 pub struct BundleCache {
     kept: Arc<Mutex<HashMap<Key, Arc<Files>>>>,
-    away: Arc<Mutex<HashMap<Key, (Instant, &'static str, String)>>>,
+    away: Arc<Mutex<HashMap<Key, Away>>>,
 }
 
 impl BundleCache {
@@ -208,7 +211,7 @@ fn refused(image: &Reference, why: &dyn std::fmt::Display) -> Error {
 fn failed(image: &Reference, error: OciDistributionError) -> Error {
     const REFUSES: &str = "the registry refuses: see bundle.oci.pullSecretRef";
     const HAS_NONE: &str = "the registry has no such image";
-    let damaged = |error: &std::io::Error| error.get_ref().is_some_and(|inner| inner.is::<DigestError>());
+    let damaged = |error: &std::io::Error| error.get_ref().and_then(|inner| inner.downcast_ref::<DigestError>()).is_some();
     let (reason, category, what) = match error {
         OciDistributionError::ImageManifestNotFoundError(_) | OciDistributionError::ServerError { code: 404, .. } => {
             ("BundleMissing", Category::Invalid, HAS_NONE.to_owned())
