@@ -292,7 +292,7 @@ mod tests {
             told(&Objects { drills: vec![waits, paused, drill("r", json!({"phase": "Running"}))], ..Objects::default() }),
             [
                 ("drill d WaitingForPerson".into(), "announce: Called?".into(), Some("p861 drill answer d announce --yes -d shinan".into())),
-                ("drill p Paused".into(), "paused: nothing new is started".into(), Some("p861 drill resume p -d shinan".into())),
+                ("drill p Paused".into(), "paused: no new steps are started".into(), Some("p861 drill resume p -d shinan".into())),
             ]
         );
     }
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(
             told(&Objects { tickets: vec![incident, change, working, closed], ..Objects::default() }),
             [
-                ("ticket inc Open".into(), "nobody has it yet".into(), Some("p861 ticket ack inc -d shinan".into())),
+                ("ticket inc Open".into(), "not acknowledged yet".into(), Some("p861 ticket ack inc -d shinan".into())),
                 ("ticket chg Approved".into(), "waits for 1 approval".into(), Some("p861 ticket approve chg -d shinan".into())),
                 ("ticket wrk WaitingForPerson".into(), "Empty.".into(), Some("p861 ticket done wrk -d shinan".into())),
             ]

@@ -12,9 +12,9 @@ use std::fmt::Write as _;
 const HEAD: &str = "\
 # p861, command by command
 
-Generated from cli/src/args by: make generate. `p861 COMMAND --help` says the same, in Chinese with `--lang zh`; every command also works as `kubectl p861 …`.
+Generated from cli/src/args by: make generate. `p861 COMMAND --help` prints the same text, in Chinese with `--lang zh`. Every command also works as `kubectl p861 …`.
 
-`p861 <noun> <verb> [NAME]`. Answers go to stdout, everything about them to stderr; an error is one line that says what happened, to which object, and what to type next.
+`p861 <noun> <verb> [NAME]`. Results go to stdout, messages to stderr. An error is one line that says what happened, to which object, and what to type next.
 ";
 
 /// Prints the page. It is English, as the other references are.

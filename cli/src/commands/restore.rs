@@ -349,7 +349,7 @@ mod tests {
                 "change   1 object                       -",
                 "same     5 objects                      -",
                 "data     1 streams, 1 volumes, 1.8 GiB",
-                "In the way: 1 refused, 2 there and different, and the conflict policy is Refuse: nothing would be written",
+                "Blocked by: 1 refused, 2 exist and differ, and the conflict policy is Refuse: nothing would be written",
                 "To do it: p861 restore run approval-1 --site laoshan-dr -d shinan",
             ]
         );

@@ -110,9 +110,9 @@ mod tests {
             lines,
             [
                 "✓ workloads   Deployment/web, api, StatefulSet/db",
-                "✓ order       db → api → web, from who calls whose Service",
+                "✓ order       db → api → web, from calls between Services",
                 "✓ data        PostgreSQL 16: stream db-db, its volume skipped; attachments 20Gi (files)",
-                "! outside     LDAP_URL names 10.20.3.7:636: unreachable in a drill unless isolation.allowEgress has it",
+                "! outside     LDAP_URL refers to 10.20.3.7:636: unreachable in a drill unless isolation.allowEgress allows it",
                 "? yours       names, department, criticality, marker: marked TODO",
             ]
         );

@@ -264,7 +264,7 @@ mod tests {
         let seen = seen(vec![step("a", RunPhase::Running)]);
         let mut console = Console::default();
         assert_eq!(console.press(Key::Interrupt, &seen), Intent::Nothing);
-        assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("goes on")), "it says what leaving means");
+        assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("continues")), "it says what leaving means");
         assert_eq!(console.press(Key::Interrupt, &seen), Intent::Interrupt);
 
         let mut console = Console::default();

@@ -188,7 +188,7 @@ pub fn test_message(roster: &str, now: Timestamp, zone: &TimeZone) -> Message {
     let day = now.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string();
     Message {
         subject: format!("[测试 TEST] {roster} {day}"),
-        body: format!("这是值班表 {roster} 的每日试呼，无需处理。\nThis is the daily test message of roster {roster}. Nothing needs to be done.\n"),
+        body: format!("这是值班表 {roster} 的每日测试消息，无需处理。\nThis is the daily test message of roster {roster}. Nothing needs to be done.\n"),
     }
 }
 

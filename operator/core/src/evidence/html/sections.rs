@@ -21,7 +21,7 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
     let (plan, from, to) = (words::name(&report.plan), words::name(&report.from_site), words::name(&report.target_site));
     let (kind, result) = (words::drill_type(report.drill_type), words::result(report.result));
     let what = t(
-        format!("{start} 至 {end}，对恢复计划“{}”进行{}，目标是将“{}”上的应用在“{}”恢复，结论为{}。", plan.zh, kind.zh, from.zh, to.zh, result.zh),
+        format!("{start} 至 {end}，对恢复预案“{}”进行{}，目标是将“{}”上的应用在“{}”恢复，结论为{}。", plan.zh, kind.zh, from.zh, to.zh, result.zh),
         format!(
             "From {start} to {end} the {} drill of the plan “{}” set out to recover the applications of {} on {}. It {}.",
             kind.en.to_lowercase(),
@@ -33,7 +33,7 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
     );
     let what = if report.drill_type == DrillType::Tabletop {
         t(
-            format!("{start}，对恢复计划“{}”进行桌面推演：编排全部步骤并预检，未触动任何系统，结论为{}。", plan.zh, result.zh),
+            format!("{start}，对恢复预案“{}”进行桌面推演：编排全部步骤并预检，未触动任何系统，结论为{}。", plan.zh, result.zh),
             format!("At {start} the plan “{}” was compiled and checked on paper; nothing was touched. It {}.", plan.en, verdict_en(report.result)),
         )
     } else {
@@ -84,8 +84,8 @@ pub(super) fn particulars(report: &DrillReport, clock: Clock) -> Markup {
         html! {
             dl.facts {
                 dt { (t("演练编号", "Drill")) } dd { code { (shown(&report.drill)) } }
-                dt { (t("辖区", "District")) } dd { (site(&report.district)) }
-                dt { (t("恢复计划", "Plan")) } dd { (site(&report.plan)) }
+                dt { (t("区", "District")) } dd { (site(&report.district)) }
+                dt { (t("恢复预案", "Plan")) } dd { (site(&report.plan)) }
                 dt { (t("方式", "Type")) } dd { (words::drill_type(report.drill_type)) }
                 @if let Some(scenario) = &report.scenario { dt { (t("情景", "Scenario")) } dd { (t(scenario.in_language("zh"), scenario.in_language("en"))) } }
                 dt { (t("主用站点", "From site")) } dd { (site(&report.from_site)) }
@@ -128,7 +128,7 @@ pub(super) fn objectives(report: &DrillReport) -> Markup {
                             td { (words::proof(application.rpo_proof)) }
                         }
                     }
-                    tr.total { td { strong { (t("整个计划", "Whole plan")) } } td { (bar(report.rto)) } td {} td {} }
+                    tr.total { td { strong { (t("整个预案", "Whole plan")) } } td { (bar(report.rto)) } td {} td {} }
                 }
             }
         },
@@ -265,7 +265,7 @@ pub(super) fn proof(report: &DrillReport, clock: Clock, digest: Option<&str>) ->
             dl.facts {
                 @for version in &report.versions { dt { (shown(&version.name)) } dd { code { (shown(&version.version)) } } }
                 dt { (t("步骤编排摘要", "Digest of the steps")) } dd { code.long { (shown(&report.plan_digest)) } }
-                @if let Some(journal) = &report.journal { dt { (t("日志位置", "Journal")) } dd { code.long { (shown(journal)) } } }
+                @if let Some(journal) = &report.journal { dt { (t("运行记录位置", "Journal")) } dd { code.long { (shown(journal)) } } }
                 @if let Some(digest) = digest { dt { (t("本报告数据摘要", "Digest of this report's data")) } dd { code.long { (digest) } } }
                 dt { (t("报告生成时间", "Report made")) } dd { (clock.full(report.generated_time)) " " small { (clock.name()) } }
             }
