@@ -1,7 +1,7 @@
-//! Alerts whose end nobody was told.
+//! Resolution of silenced alerts.
 //!
-//! Alertmanager does not post the end of an alert that is silenced when it ends, and of what is gone when the silence ends it never speaks again. So what a
-//! ticket has as firing is looked for in the Alertmanager that it came from: what has not been there for a while has ended.
+//! Alertmanager does not report the end of an alert that ends while it is silenced, not even after the silence. So the operator
+//! looks up a ticket's firing alerts in their Alertmanager; an alert that has been absent for a while counts as resolved.
 
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
@@ -10,10 +10,10 @@ use p861_crds::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An Alertmanager that has not run for so long says nothing: Prometheus tells it of what fires again and again, but not at once.
+/// Minimum uptime of an Alertmanager before its answer counts: Prometheus needs some time to report all firing alerts to it again.
 pub const SETTLES: SignedDuration = SignedDuration::from_mins(5);
-/// What has been absent for so long has ended. Alertmanager posts an end within its `group_interval`, which is five minutes where nobody writes another: until then
-/// the end is its to tell.
+/// An alert that has been absent for this long counts as resolved. Alertmanager itself reports a resolved alert within its `group_interval` (default five minutes),
+/// so wait longer than that.
 pub const ABSENT: SignedDuration = SignedDuration::from_mins(6);
 
 /// An alert of a ticket that fires, and where it was posted from.
@@ -27,7 +27,7 @@ pub struct Burning {
     pub start: Timestamp,
 }
 
-/// What of an incident's alerts fires. Of alerts that were posted before this was noted nothing is known.
+/// Firing alerts of an incident. Alerts posted before their source was recorded are left out.
 pub fn burning(ticket: &MaintenanceTicket) -> Vec<Burning> {
     let Some(status) = ticket.status.as_ref().filter(|status| !status.phase.is_some_and(TicketPhase::is_end)) else {
         return Vec::new();

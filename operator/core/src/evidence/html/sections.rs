@@ -1,4 +1,4 @@
-//! The sections of the page, in the order in which an auditor asks.
+//! The sections of the page, in the order of an auditor's questions.
 
 use maud::{Markup, html};
 
@@ -15,7 +15,7 @@ fn section(heading: &Words, body: Markup) -> Markup {
     html! { section { h2 { (heading) } (body) } }
 }
 
-/// What came of it, in sentences.
+/// The result, in sentences.
 pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
     let (start, end) = (clock.full(report.start_time), clock.full(report.completion_time));
     let (plan, from, to) = (words::name(&report.plan), words::name(&report.from_site), words::name(&report.target_site));
@@ -50,7 +50,7 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
         html! {
             p { (what) }
             @if let Some(isolated) = &isolated { p { (isolated) } }
-            // Of a drill that passed it would say once more, in the operator's words, what the sentence above says.
+            // Left out for a passed drill: it would repeat the sentence above.
             @if report.result != DrillResult::Passed {
                 p.reason { span.tag { (shown(&report.reason)) } " " (shown(&report.message)) }
             }
@@ -76,7 +76,7 @@ fn verdict_en(result: DrillResult) -> &'static str {
     }
 }
 
-/// Who, what, when, where.
+/// Particulars of the drill.
 pub(super) fn particulars(report: &DrillReport, clock: Clock) -> Markup {
     let site = |named: &crate::evidence::report::Named| html! { (words::name(named)) " " code { (shown(&named.name)) } };
     section(
@@ -198,7 +198,7 @@ pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
     )
 }
 
-/// What was not ordinary, and what people did about it.
+/// Deviations, and interventions by people.
 pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
     let deviations = path::deviations(report);
     section(
@@ -243,7 +243,7 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
     )
 }
 
-/// What became of the copy.
+/// Clean-up of the copy.
 pub(super) fn clean_up(report: &DrillReport) -> Markup {
     let clean_up = &report.clean_up;
     section(
@@ -257,7 +257,7 @@ pub(super) fn clean_up(report: &DrillReport) -> Markup {
     )
 }
 
-/// What makes the report checkable.
+/// Digests and versions for verifying the report.
 pub(super) fn proof(report: &DrillReport, clock: Clock, digest: Option<&str>) -> Markup {
     section(
         &t("九、版本与核验", "9. Versions and verification"),
