@@ -1,4 +1,4 @@
-//! Nouns and verbs of the room *maintenance*.
+//! Nouns and verbs of the feature area *maintenance*.
 
 use super::Name;
 use clap::{Args, Subcommand, ValueEnum};
@@ -262,7 +262,7 @@ impl From<ClassWord> for ChangeClass {
     }
 }
 
-/// What came of a ticket.
+/// Resolution of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ResolutionWord {
     /// Done

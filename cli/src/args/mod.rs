@@ -62,7 +62,7 @@ pub struct Global {
     pub operator_namespace: String,
 }
 
-/// What p861 can do.
+/// The commands of p861.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Show one page: state, protection, and open problems (exit code 4 if there are any)
@@ -133,7 +133,7 @@ pub fn command(language: Language, plugin: bool) -> clap::Command {
     text::translate(command, language)
 }
 
-/// Reads what was typed. The error is clap's own: a usage error, or the help that was asked for.
+/// Parses the command line. The error is clap's: a usage error, or the requested help.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, language: Language, plugin: bool) -> Result<Cli, clap::Error> {
     let matches = command(language, plugin).try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)

@@ -231,7 +231,7 @@ impl From<Conflict> for ConflictPolicy {
     }
 }
 
-/// What is restored, and where to.
+/// Selection and target of a restore.
 #[derive(Clone, Debug, Args)]
 pub struct RestoreWhat {
     /// The backup

@@ -1,4 +1,4 @@
-//! `p861 platform …`: what the district stands on, what is missing, and what runs short when.
+//! `p861 platform …`: state, gaps and forecast of a district's platform.
 
 use super::{
     Context,
@@ -25,7 +25,7 @@ use p861_crds::{
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &PlatformCommand) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     let read = the_platform(hub).await?;
@@ -61,7 +61,7 @@ async fn item_names(hub: &Hub, language: Language) -> BTreeMap<String, String> {
     }
 }
 
-/// One line: what it carries, what runs, which layer is short, which far above.
+/// One line: running and supportable applications, the weakest layer, oversized layers.
 pub fn summary(status: &PlatformStatus, language: Language) -> String {
     let balance = status.balance.clone().unwrap_or_default();
     let excess: Vec<String> =

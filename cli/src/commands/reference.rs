@@ -60,7 +60,7 @@ fn usage(command: &Command) -> String {
     command.clone().render_usage().to_string().trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether an argument stands under the head of its own that those of every command have.
+/// Whether an argument belongs to the options of every command.
 fn is_general(argument: &Arg) -> bool {
     argument.get_help_heading().is_some()
 }
