@@ -69,10 +69,7 @@ pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bi
 
 /// What a tabletop drill will do.
 pub fn tabletop_announced(plan: &str) -> Bilingual {
-    both(
-        format!("Tabletop drill of {plan}: compiles, checks and predicts; changes nothing."),
-        format!("{plan} 的桌面演练：编译、检查、预测；不改动任何资源。"),
-    )
+    both(format!("Tabletop drill of {plan}: compiles, checks and predicts; changes nothing."), format!("{plan} 的桌面演练：编译、检查、预测；不改动任何资源。"))
 }
 
 /// What a backup will do.

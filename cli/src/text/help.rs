@@ -47,7 +47,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("List the profiles", "列出规范"),
     ("The district's platform: layers, gaps, forecast", "本区平台：五层、差距、预测"),
     ("Show layers, components and profile items (exit code 4 if a layer is not ready)", "显示各层、组件和规范条目（有一层未就绪时退出码为 4）"),
-    ("Show what is missing or weak, on which site, with the remedy (exit code 4 if there is a gap)", "显示缺失和薄弱之处、所在站点及措施（有差距时退出码为 4）"),
+    (
+        "Show what is missing or weak, on which site, with the remedy (exit code 4 if there is a gap)",
+        "显示缺失和薄弱之处、所在站点及措施（有差距时退出码为 4）",
+    ),
     ("Forecast when each layer runs short", "预测各层何时不足"),
     ("List the repositories", "列出备份库"),
     ("Show one repository", "显示一个备份库"),
@@ -66,7 +69,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("Back up an application now, and watch the run", "立即备份一个应用并观察"),
     ("List backups: the newest ones, and the newest of each level", "列出备份：最近的，以及各级别最近的"),
     ("Show one backup", "显示一个备份"),
-    ("Show what a restore would do, without writing anything (exit code 4 if it would be refused)", "预览恢复的结果，不写入任何内容（恢复会被拒绝时退出码为 4）"),
+    (
+        "Show what a restore would do, without writing anything (exit code 4 if it would be refused)",
+        "预览恢复的结果，不写入任何内容（恢复会被拒绝时退出码为 4）",
+    ),
     ("Restore a backup, after confirmation", "询问后恢复一个备份"),
     ("List restores", "列出恢复"),
     ("Show one restore", "显示一次恢复"),

@@ -85,10 +85,9 @@ pub fn restore_head(backup: &str) -> Bilingual {
 /// What becomes of objects that are there and different.
 pub fn conflict(policy: ConflictPolicy) -> Word {
     match policy {
-        ConflictPolicy::Refuse => Word {
-            en: "Refuse: if one exists and differs, nothing is written",
-            zh: "Refuse：若有已存在且不同的对象，则不写入任何内容",
-        },
+        ConflictPolicy::Refuse => {
+            Word { en: "Refuse: if one exists and differs, nothing is written", zh: "Refuse：若有已存在且不同的对象，则不写入任何内容" }
+        }
         ConflictPolicy::Skip => Word { en: "Skip: existing ones stay unchanged", zh: "Skip：已存在的对象保持不变" },
         ConflictPolicy::Merge => Word { en: "Merge: existing ones are updated from the backup", zh: "Merge：已存在的对象按备份更改" },
         ConflictPolicy::Replace => Word { en: "Replace: existing ones are deleted and recreated", zh: "Replace：已存在的对象删除后重建" },
