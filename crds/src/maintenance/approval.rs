@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub struct ApprovalSpec {
     /// Subject of the approval.
     pub subject_ref: SubjectReference,
-    /// What is approved.
+    /// Purpose of the approval.
     pub purpose: Purpose,
     /// Digest of the plan that was shown. If the plan compiles differently, the approval does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
