@@ -153,6 +153,7 @@ pub fn reason(reason: &str) -> Option<Word> {
         "PreconditionFailed" => Word { en: "somebody else has written to it", zh: "已被他人写入" },
         "PreflightFailed" => Word { en: "checks fail", zh: "预检未通过" },
         "PreflightPassed" => Word { en: "checks pass", zh: "预检通过" },
+        "Previewed" => Word { en: "previewed", zh: "已预览" },
         "Probed" => Word { en: "restored and checked", zh: "已恢复并检查" },
         "ProbeFailed" => Word { en: "a probe fails", zh: "探测失败" },
         "ProberFailed" => Word { en: "the site's prober did not answer", zh: "站点探针无应答" },
