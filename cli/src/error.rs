@@ -5,11 +5,11 @@ use crate::{
     text::{Bilingual, Language},
 };
 
-/// Why a command did not do what was asked.
+/// Failure of a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .text.pick(Language::En))]
 pub struct Failure {
-    /// What the shell sees.
+    /// Exit code.
     pub exit: ExitStatus,
     /// What happened, to which object, what to type next.
     pub text: Bilingual,

@@ -20,11 +20,11 @@ use printer::{Output, Printer};
 use std::{ffi::OsString, process::ExitCode};
 use text::Language;
 
-/// What is printed when there is nothing to perform: the help or version that was asked for, or what was typed wrongly.
+/// Prints help, version, or a usage error.
 fn unparsed(error: &clap::Error, words: &[OsString], language: Language, plugin: bool) -> ExitStatus {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // If even that can't be printed, there is nobody left to tell.
+            // If printing fails, there is no way to report it.
             let _ = error.print();
             ExitStatus::Good
         }
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Err(error) => return unparsed(&error, &arguments, language, plugin).into(),
     };
     let printer = Printer::new(language, cli.global.output);
-    // Two crates of the tree bring a provider each; TLS is told which one to use. A second installation is the same one.
+    // Two dependencies bring a TLS provider each: choose one. A second call would install the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,4 +1,4 @@
-//! Where text goes. Answers go to stdout, everything about them to stderr; a reader that went away is no error.
+//! Output. Results go to stdout, messages to stderr; a closed pipe is not an error.
 
 use crate::{
     error::Failure,
@@ -26,7 +26,7 @@ pub enum Output {
     Html,
 }
 
-/// What stands behind stdin and stdout.
+/// Whether stdin and stdout are terminals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seat {
     /// A program, or a file.

@@ -59,7 +59,7 @@ fn every_command_has_a_manual_page() {
     }
     assert!(!names.iter().any(|name| name.contains("reference")), "what is hidden has no page: {names:?}");
     let text = fs::read_to_string(folder.path().join("man1/p861-drill-run.1")).expect("a page");
-    for word in [".TH", ".SH NAME", "p861\\-drill\\-run \\- Rehearse a plan", "\\-\\-keep\\-for", "\\-\\-district"] {
+    for word in [".TH", ".SH NAME", "p861\\-drill\\-run \\- Drill a plan", "\\-\\-keep\\-for", "\\-\\-district"] {
         assert!(text.contains(word), "no {word} in\n{text}");
     }
     let chinese = folder.path().join("zh");
@@ -74,7 +74,7 @@ fn a_folder_that_cannot_be_written_is_refused_by_name() {
     fs::write(&file, "").expect("written");
     let said = p861(&["man", &file.join("man1").to_string_lossy()]);
     assert_eq!(said.code, 3);
-    assert!(said.err.starts_with(&format!("error: {}", file.display())), "{said:?}");
+    assert!(said.err.starts_with(&format!("error: cannot write {}", file.display())), "{said:?}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl ObjectReference {
     }
 }
 
-/// Kinds of workload that can be started, stopped and asked for a pod.
+/// Kinds of workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum WorkloadKind {
     /// `apps/v1` Deployment.
@@ -108,11 +108,11 @@ impl std::fmt::Display for WorkloadReference {
     }
 }
 
-/// Something that is run in a container of a workload.
+/// A command to run in a container of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerCommand {
-    /// The workload; one ready pod of it is used.
+    /// The workload; the operator uses one of its ready pods.
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,24 +122,24 @@ pub struct ContainerCommand {
     pub command: Vec<String>,
 }
 
-/// What people may ask of a run, appended to `spec.actions`.
+/// Actions that people may request of a run, by appending to `spec.actions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ActionKind {
-    /// Start nothing new until Resume.
+    /// Start no new step until Resume.
     Pause,
-    /// Go on after Pause.
+    /// Continue after Pause.
     Resume,
-    /// Stop, undo what was done, clean up.
+    /// Stop, undo completed steps, clean up.
     Abort,
-    /// Try the named failed step again.
+    /// Retry the failed step.
     Retry,
-    /// Go on without the named step.
+    /// Give up the step and continue without it.
     Skip,
-    /// Answer the named step's question.
+    /// Answer the step's question.
     Answer,
-    /// Drill: keep the copy standing longer.
+    /// Drill: keep the copy for longer.
     Extend,
-    /// Drill: end `keepFor` now.
+    /// Drill: remove the copy now, before `keepFor` ends.
     CleanUp,
 }
 
@@ -147,55 +147,55 @@ pub enum ActionKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = Rule::new("!(self.action in ['Abort', 'Skip']) || (has(self.reason) && size(self.reason) > 0)").message("Abort and Skip need a reason: add reason: \"why\""),
-    validation = Rule::new("!(self.action in ['Retry', 'Skip', 'Answer']) || has(self.step)").message("Retry, Skip and Answer name the step: add step: \"<id from status.currentSteps>\"")
+    validation = Rule::new("!(self.action in ['Retry', 'Skip', 'Answer']) || has(self.step)").message("Retry, Skip and Answer need a step: add step: \"<id from status.currentSteps>\"")
 )]
 pub struct RunAction {
-    /// What is asked.
+    /// The action.
     pub action: ActionKind,
-    /// The step that it is about.
+    /// The step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub step: Option<String>,
-    /// Why; it stands in the journal and the report.
+    /// Reason; recorded in the journal and the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// Answer: what is answered.
+    /// Answer: the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub answer: Option<String>,
     /// Extend: by how long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
-    /// Who asked. Filled in by admission.
+    /// Requester. Admission fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub by: Option<String>,
 }
 
-/// Where a run stands, for people. Programs read conditions.
+/// Phase of a run, for people. Programs should read the conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RunPhase {
-    /// Nothing was started yet.
+    /// Not started yet.
     #[default]
     Pending,
-    /// Steps are under way.
+    /// Steps are running.
     Running,
     /// A step waits for an answer.
     WaitingForPerson,
     /// Paused by a person.
     Paused,
-    /// Undoing what was done.
+    /// Undoing completed steps.
     Aborting,
-    /// Removing what the run made.
+    /// Removing objects that the run created.
     CleaningUp,
-    /// Ended as wanted.
+    /// Succeeded.
     Succeeded,
-    /// Ended otherwise.
+    /// Failed.
     Failed,
-    /// Ended by a person.
+    /// Aborted by a person.
     Aborted,
-    /// Never started; the condition says why.
+    /// Not started; the condition gives the reason.
     Refused,
 }
 
@@ -212,7 +212,7 @@ impl std::fmt::Display for RunPhase {
     }
 }
 
-/// How many steps a run has, and where they stand.
+/// Number of steps of a run, by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StepCounts {
@@ -220,7 +220,7 @@ pub struct StepCounts {
     pub total: i32,
     /// Done.
     pub done: i32,
-    /// Under way.
+    /// Running.
     #[serde(skip_serializing_if = "is_zero")]
     pub running: i32,
     /// Not started.
@@ -229,10 +229,10 @@ pub struct StepCounts {
     /// Steps that needed more than one attempt.
     #[serde(skip_serializing_if = "is_zero")]
     pub retried: i32,
-    /// Skipped by a person or because a step before them failed.
+    /// Skipped by a person, or because a step before them failed.
     #[serde(skip_serializing_if = "is_zero")]
     pub skipped: i32,
-    /// Failed for good.
+    /// Failed after all retries.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: i32,
 }
@@ -242,25 +242,25 @@ fn is_zero(number: &i32) -> bool {
     *number == 0
 }
 
-/// One step that is under way or waits for a person. A status lists at most 16.
+/// A step that is running or waits for a person. A status lists at most 16.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CurrentStep {
     /// Stable id, for example `restore/portal/volume/site-files`.
     pub id: String,
-    /// Where it stands.
+    /// Phase.
     pub phase: RunPhase,
     /// Which attempt this is; 1 is the first.
     pub attempt: i32,
     /// When this attempt started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When this attempt is given up.
+    /// Deadline of this attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_time: Option<Time>,
     /// What it does or waits for.
     pub message: String,
-    /// The question, if a person is waited for.
+    /// The question, if the step waits for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<LocalizedText>,
     /// The command that answers it.
@@ -268,31 +268,31 @@ pub struct CurrentStep {
     pub remedy: Option<String>,
 }
 
-/// Done and total of something counted.
+/// Progress of a count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CountProgress {
     /// Done so far.
     pub done: i64,
-    /// Of how many, when known.
+    /// Total, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<i64>,
 }
 
-/// Done and total of bytes.
+/// Progress in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ByteProgress {
     /// Done so far.
     pub done: Quantity,
-    /// Of how many, when known.
+    /// Total, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Quantity>,
 }
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunProgress {
-    /// Whole percent of the run.
+    /// Percent of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<i32>,
     /// Objects or files.
@@ -301,18 +301,18 @@ pub struct RunProgress {
     /// Bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<ByteProgress>,
-    /// When it will be done at today's pace.
+    /// Estimated end at the current rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_completion_time: Option<Time>,
 }
 
-/// Where a run's journal is.
+/// Location of a run's journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalReference {
     /// `s3://bucket/journal/plan/uid`, a folder, or `configmap:namespace/name`.
     pub location: String,
-    /// Highest sequence number read.
+    /// Highest sequence number.
     pub sequence: i64,
-    /// The orchestrator's token.
+    /// The executor's fencing token.
     pub token: i64,
 }

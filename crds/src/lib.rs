@@ -1,6 +1,6 @@
 //! The kinds of `platform861.io/v1alpha1`: their fields, defaults, validation rules, printer columns and conditions.
 //!
-//! One file per kind, sorted by room (platform, protection, recovery, maintenance). Nothing here decides or does anything: the rules are CEL and run in the API
+//! One file per kind, sorted by feature area (platform, protection, recovery, maintenance). Nothing here decides or does anything: the rules are CEL and run in the API
 //! server, so that an invalid object is refused where its author can still see why. The YAML under `charts/p861-crds` is generated from these types by
 //! `cargo run -p p861-crds --bin crdgen`; a test fails when it differs.
 #![expect(clippy::duplicated_attributes, reason = "two printer columns may have the same type")]

@@ -11,8 +11,8 @@ pub fn markdown() -> Result<String, GenerateError> {
     let mut page = String::from(
         "# Kinds and their fields\n\n\
          <!-- Generated from crds/src by: make generate -->\n\n\
-         Group `platform861.io`, version `v1alpha1`, category `p861` (`kubectl get p861`). Durations are written like `15m` or `1h30m`, with units h, m, s and ms. `fooRef: {name}` names an\n\
-         object of the same namespace or of a cluster-scoped kind; Secrets of cluster-scoped kinds are in the operator's namespace. Text for people is `{zh, en}`, at least one of them.\n",
+         Group `platform861.io`, version `v1alpha1`, category `p861` (`kubectl get p861`). Durations are written like `15m` or `1h30m`, with units h, m, s and ms. `fooRef: {name}` refers to\n\
+         an object of the same namespace or of a cluster-scoped kind; Secrets of cluster-scoped kinds are in the operator's namespace. Text for people is `{zh, en}`, at least one of them.\n",
     );
     for document in documents_as_json()? {
         kind(&mut page, &document);
@@ -41,7 +41,7 @@ fn kind(page: &mut String, document: &Value) {
     let mut rules = Vec::new();
     collect_rules(schema, "", &mut rules);
     if !rules.is_empty() {
-        line(page, "\nThe API server also refuses what breaks these rules:\n");
+        line(page, "\nThe API server also enforces these rules:\n");
         for (path, message) in rules {
             line(page, &format!("- `{}`: {message}", if path.is_empty() { "metadata" } else { path.trim_start_matches('.') }));
         }

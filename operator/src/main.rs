@@ -35,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "p861-operator", version, about = "The operator of Platform 861")]
 struct Arguments {
-    /// How logs are written: text or json.
+    /// Log format: text or json.
     #[arg(long, env = "P861_LOG", default_value = "text", global = true)]
     log: LogForm,
     #[command(subcommand)]
@@ -52,13 +52,13 @@ enum LogForm {
 enum Command {
     /// Runs the operator.
     Run(RunArguments),
-    /// Does one task of a run; started by the operator.
+    /// Runs one task of a run; the operator starts it in a Job or as a child process.
     Mover,
-    /// Stands on a site and does nothing: the operator runs `connect` in it.
+    /// Sleeps in a pod on a site, so that the operator can run `connect` there.
     Prober,
-    /// Tries a TCP connection from here, and prints as JSON how long it took or why it failed.
+    /// Tries a TCP connection, and prints as JSON how long it took or why it failed.
     Connect {
-        /// Name or address.
+        /// DNS name or IP address.
         host: String,
         /// Port.
         port: u16,
@@ -67,22 +67,22 @@ enum Command {
 
 #[derive(Parser)]
 struct RunArguments {
-    /// The operator's namespace.
+    /// Namespace of the operator.
     #[arg(long, env = "POD_NAMESPACE", default_value = "p861-system")]
     namespace: String,
-    /// This replica's name.
+    /// Name of this replica.
     #[arg(long, env = "POD_NAME")]
     identity: String,
-    /// Image of movers; the operator's own.
+    /// Image of movers: the same as the operator's.
     #[arg(long, env = "P861_IMAGE")]
     image: String,
-    /// Pull policy of movers' images.
+    /// Image pull policy of movers.
     #[arg(long, env = "P861_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
     image_pull_policy: String,
-    /// Address of /healthz, /readyz and /metrics.
+    /// Listen address of /healthz, /readyz, /metrics, /alertmanager and /ack.
     #[arg(long, env = "P861_LISTEN", default_value = "0.0.0.0:8080")]
     listen: String,
-    /// Where people's telephones reach this address from, for the links in messages; none without it.
+    /// Base URL under which recipients' devices reach this server, used for links in messages; without it messages have no links.
     #[arg(long, env = "P861_PUBLIC_URL")]
     public_url: Option<String>,
 }

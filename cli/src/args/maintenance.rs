@@ -1,4 +1,4 @@
-//! Nouns and verbs of the room *maintenance*.
+//! Nouns and verbs of the feature area *maintenance*.
 
 use super::Name;
 use clap::{Args, Subcommand, ValueEnum};
@@ -21,102 +21,102 @@ pub enum WindowCommand {
 pub enum TicketCommand {
     /// Open an incident, or with --change a change
     Open(Box<TicketOpen>),
-    /// List tickets that have not ended
+    /// List open tickets
     List(TicketList),
-    /// Show one ticket: clocks, people, what is in its way, what was done
+    /// Show one ticket: deadlines, people, blockers, history
     Show(Name),
-    /// I have it: the clock Acknowledge stops, nobody else is called
+    /// Acknowledge a ticket: stops the Acknowledge deadline and further calls
     Ack(TicketAct),
-    /// Give a ticket to somebody
+    /// Assign a ticket
     Assign(TicketAssign),
-    /// Remember something in a ticket
+    /// Add a note to a ticket
     Note(TicketNote),
-    /// Say how a change is done
+    /// Describe how a change will be done
     Plan(TicketPlan),
-    /// Approve a change as it is planned now, or reject it
+    /// Approve or reject a change as currently planned
     Approve(TicketApprove),
-    /// Work begins
+    /// Start the work
     Start(TicketAct),
-    /// Work is done; was it good?
+    /// Report the work as done; verification follows
     Done(TicketAct),
-    /// A change was taken back
+    /// Roll back a change
     Rollback(TicketAct),
-    /// It is over
+    /// Resolve a ticket
     Resolve(TicketResolve),
-    /// Nothing happens for now; the clock Resolve stands still
+    /// Suspend a ticket: pauses the Resolve deadline
     Suspend(TicketAct),
-    /// A suspended ticket goes on
+    /// Continue a suspended ticket
     Resume(TicketAct),
-    /// It was not over
+    /// Reopen a ticket
     Reopen(TicketAct),
-    /// It will not be done
+    /// Cancel a ticket
     Cancel(TicketAct),
 }
 
 /// `p861 duty …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum DutyCommand {
-    /// Who is on duty, until when, and who is called next
+    /// Show who is on duty, until when, and who is called next
     Now(DutyNow),
-    /// Leave: what the next one must know
+    /// Hand over the duty, with notes for the next person
     Handover(DutyAct),
-    /// Come: the duty is mine
+    /// Take over the duty
     Take(DutyAct),
 }
 
 /// `p861 ticket open`
 #[derive(Clone, Debug, Args)]
 pub struct TicketOpen {
-    /// What it is about, in a line; or upgrade, before the name of a component
+    /// Title in one line; or upgrade, followed by the name of a component
     pub title: String,
-    /// After upgrade: the component of the Platform that is brought to its declared version
+    /// After upgrade: the component of the Platform to upgrade to its declared version
     pub component: Option<String>,
-    /// How much is hurt, or would be
+    /// Impact
     #[arg(long, value_enum, default_value = "medium", value_name = "GRADE")]
     pub impact: GradeWord,
-    /// How soon something must be done
+    /// Urgency
     #[arg(long, value_enum, default_value = "medium", value_name = "GRADE")]
     pub urgency: GradeWord,
-    /// An application that it is about; may be given again
+    /// Affected application; may be repeated
     #[arg(long = "app", value_name = "APPLICATION")]
     pub applications: Vec<String>,
-    /// A site that it is about; may be given again
+    /// Affected site; may be repeated
     #[arg(long = "site", value_name = "SITE")]
     pub sites: Vec<String>,
-    /// A change of this class, instead of an incident
+    /// Open a change of this class instead of an incident
     #[arg(long, value_enum, value_name = "CLASS")]
     pub change: Option<ClassWord>,
-    /// How the change is done
+    /// Description of the work
     #[arg(long, value_name = "TEXT")]
     pub plan: Option<String>,
-    /// How the change is taken back
+    /// Description of the rollback
     #[arg(long, value_name = "TEXT")]
     pub rollback: Option<String>,
-    /// The window of the change; any that is for its class when absent
+    /// Maintenance window of the change; default: any window for its class
     #[arg(long, value_name = "WINDOW")]
     pub window: Option<String>,
-    /// How long the change is expected to take: it doesn't start where its window closes sooner
+    /// Expected duration of the change: it does not start if its window closes sooner
     #[arg(long = "expected", value_name = "DURATION")]
     pub expected: Option<String>,
-    /// How long an upgraded component must stay healthy on a site before the next one follows
+    /// How long an upgraded component must stay healthy on a site before the next site follows
     #[arg(long, value_name = "DURATION", default_value = "10m", requires = "component")]
     pub watch: String,
-    /// The change is work on this node, which is emptied for it
+    /// Node to drain for the change: SITE/NODE
     #[arg(long, value_name = "SITE/NODE", requires = "change", conflicts_with = "component")]
     pub drain: Option<String>,
-    /// How long the pods of the node may take to leave
+    /// Maximum time to drain the node
     #[arg(long, value_name = "DURATION", default_value = "30m", requires = "drain")]
     pub drain_deadline: String,
-    /// Take no backup of the applications before the change
+    /// Do not back up the applications before the change
     #[arg(long)]
     pub no_backup: bool,
-    /// Silence no alerts during the change
+    /// Do not silence alerts during the change
     #[arg(long)]
     pub no_silence: bool,
-    /// The run that it came out of, for example drill/shinan-core-20261115-0900
+    /// Run that caused the ticket, for example drill/shinan-core-20261115-0900
     #[arg(long, value_name = "KIND/NAME")]
     pub from: Option<String>,
-    /// Until when it shall be done, for example "2026-12-24 18:00"
+    /// Due time, for example "2026-12-24 18:00"
     #[arg(long, value_name = "TIME")]
     pub due: Option<String>,
 }
@@ -124,7 +124,7 @@ pub struct TicketOpen {
 /// `p861 ticket list`
 #[derive(Clone, Debug, Args)]
 pub struct TicketList {
-    /// Also those that have ended
+    /// Include closed tickets
     #[arg(long)]
     pub all: bool,
 }
@@ -134,7 +134,7 @@ pub struct TicketList {
 pub struct TicketAct {
     /// The ticket
     pub name: String,
-    /// Why; it stands in the ticket
+    /// Reason, recorded in the ticket
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -144,9 +144,9 @@ pub struct TicketAct {
 pub struct TicketAssign {
     /// The ticket
     pub name: String,
-    /// Who shall have it
+    /// The new assignee
     pub person: String,
-    /// Why; it stands in the ticket
+    /// Reason, recorded in the ticket
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -156,9 +156,9 @@ pub struct TicketAssign {
 pub struct TicketNote {
     /// The ticket
     pub name: String,
-    /// What to remember
+    /// Text of the note
     pub text: String,
-    /// The incident was reported upwards: the clock Report stops
+    /// The incident was reported to the authority: stops the Report deadline
     #[arg(long)]
     pub reported: bool,
 }
@@ -168,7 +168,7 @@ pub struct TicketNote {
 pub struct TicketPlan {
     /// The ticket
     pub name: String,
-    /// How it is done
+    /// Description of the work
     pub text: String,
 }
 
@@ -177,10 +177,10 @@ pub struct TicketPlan {
 pub struct TicketResolve {
     /// The ticket
     pub name: String,
-    /// What came of it
+    /// Resolution
     #[arg(long = "as", value_enum, default_value = "done", value_name = "RESOLUTION")]
     pub resolution: ResolutionWord,
-    /// Why; it stands in the ticket
+    /// Reason, recorded in the ticket
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -190,13 +190,13 @@ pub struct TicketResolve {
 pub struct TicketApprove {
     /// The ticket
     pub name: String,
-    /// Say no instead
+    /// Reject instead
     #[arg(long)]
     pub reject: bool,
-    /// Why; it stands in the approval
+    /// Reason, recorded in the approval
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Only if this is what is planned now
+    /// Approve only if the current plan has this digest
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<String>,
 }
@@ -204,7 +204,7 @@ pub struct TicketApprove {
 /// `p861 duty now`
 #[derive(Clone, Debug, Args)]
 pub struct DutyNow {
-    /// The roster; the district's only one when absent
+    /// Duty roster; default: the only one of the district
     #[arg(long, value_name = "ROSTER")]
     pub roster: Option<String>,
 }
@@ -212,10 +212,10 @@ pub struct DutyNow {
 /// `p861 duty handover`, `p861 duty take`
 #[derive(Clone, Debug, Args)]
 pub struct DutyAct {
-    /// What the next one must know
+    /// Notes for the next person
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// The roster; the district's only one when absent
+    /// Duty roster; default: the only one of the district
     #[arg(long, value_name = "ROSTER")]
     pub roster: Option<String>,
 }
@@ -244,11 +244,11 @@ impl From<GradeWord> for Grade {
 /// Classes of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClassWord {
-    /// Approved once for all
+    /// Pre-approved
     Standard,
-    /// Approved one by one
+    /// Approved individually
     Normal,
-    /// Needs no window
+    /// Needs no maintenance window
     Emergency,
 }
 
@@ -262,14 +262,14 @@ impl From<ClassWord> for ChangeClass {
     }
 }
 
-/// What came of a ticket.
+/// Resolution of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ResolutionWord {
-    /// As wanted
+    /// Done
     Done,
-    /// Another ticket has it
+    /// Duplicate of another ticket
     Duplicate,
-    /// It could not be seen again
+    /// Not reproducible
     NotReproducible,
 }
 

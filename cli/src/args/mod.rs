@@ -1,4 +1,4 @@
-//! What can be typed. The English texts are here, beside what they describe; the Chinese ones are in `text::help`, found by the English.
+//! Arguments of the command line. The English help is here; `text::help` has the Chinese one, keyed by the English text.
 
 mod maintenance;
 mod nouns;
@@ -16,11 +16,11 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use jiff::SignedDuration;
 use std::{ffi::OsString, path::PathBuf};
 
-/// Backups that are proven, drills that are measured, for the 861 platforms of a city's districts
+/// Disaster recovery for the 861 platforms of a city: proven backups, measured drills
 #[derive(Clone, Debug, Parser)]
 #[command(name = "p861", version, disable_help_subcommand = true, max_term_width = 120)]
 #[command(
-    after_help = "Exit codes: 0 good, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad, 5 a person is waited for, 6 unreachable, 7 --timeout passed, 130 Ctrl-C"
+    after_help = "Exit codes: 0 success, 1 unexpected error, 2 wrong usage, 3 refused, 4 bad result, 5 a person must answer, 6 unreachable, 7 --timeout passed, 130 Ctrl-C"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -33,56 +33,56 @@ pub struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The district; the kubeconfig context's namespace when absent
+    /// District; default: the namespace of the kubeconfig context
     #[arg(short, long, global = true, value_name = "DISTRICT", conflicts_with = "namespace")]
     pub district: Option<String>,
-    /// The district's namespace on the hub
+    /// Namespace of the district on the hub
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// The form of the answer
+    /// Output format
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
     pub output: Output,
-    /// The language of tables and messages; P861_LANG, then LANG, decides when absent
+    /// Language of tables and messages; default: P861_LANG, then LANG
     #[arg(long, global = true, value_enum, env = "P861_LANG", hide_env_values = true, value_name = "LANGUAGE", ignore_case = true)]
     pub lang: Option<Language>,
-    /// Watch no longer than this, for example 30m; the run goes on, exit code 7
+    /// Stop watching after this time, for example 30m (exit code 7); the run continues
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<SignedDuration>,
-    /// Do not watch: start it, or say how it stands, and return at once
+    /// Do not watch: start the run, or print its state, and return at once
     #[arg(long, global = true)]
     pub no_wait: bool,
-    /// The kubeconfig's context
+    /// Context of the kubeconfig
     #[arg(long, global = true, value_name = "CONTEXT")]
     pub context: Option<String>,
-    /// The kubeconfig; KUBECONFIG or ~/.kube/config when absent
+    /// Kubeconfig file; default: KUBECONFIG, then ~/.kube/config
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The operator's namespace on the hub
+    /// Namespace of the operator on the hub
     #[arg(long, global = true, value_name = "NAMESPACE", default_value = "p861-system", hide = true)]
     pub operator_namespace: String,
 }
 
-/// What p861 can do.
+/// The commands of p861.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// One page: what runs, what is protected, what needs a person (exit code 4 if something does)
+    /// Show one page: state, protection, and open problems (exit code 4 if there are any)
     Status,
-    /// Sites: the clusters that are managed
+    /// Sites: the managed clusters
     #[command(subcommand)]
     Site(SiteCommand),
     /// Districts
     #[command(subcommand)]
     District(DistrictCommand),
-    /// Profiles: what districts are measured against
+    /// Profiles: the standards for districts
     #[command(subcommand)]
     Profile(ProfileCommand),
-    /// The district's platform: its five layers, what is missing, what runs short
+    /// The district's platform: layers, gaps, forecast
     #[command(subcommand)]
     Platform(PlatformCommand),
     /// Applications of the district
     #[command(subcommand)]
     App(AppCommand),
-    /// Repositories: where backups are kept
+    /// Repositories: storage for backups
     #[command(subcommand)]
     Repository(RepositoryCommand),
     /// Backups: take, list, watch
@@ -94,27 +94,27 @@ pub enum Command {
     /// Recovery plans: list, check
     #[command(subcommand)]
     Plan(PlanCommand),
-    /// Drills: run, watch, act on, report
+    /// Drills: run, watch, control, report
     #[command(subcommand)]
     Drill(DrillCommand),
-    /// Maintenance windows: when something may change
+    /// Maintenance windows: when changes are allowed
     #[command(subcommand)]
     Window(WindowCommand),
-    /// Tickets: incidents and changes, from the first call to the last note
+    /// Tickets: incidents and changes
     #[command(subcommand)]
     Ticket(TicketCommand),
-    /// Duty: who has it, and handing it over
+    /// Duty: who is on duty, and hand-over
     #[command(subcommand)]
     Duty(DutyCommand),
-    /// Print the completion script of a shell
+    /// Print the completion script for a shell
     Completions {
         /// The shell
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages into a folder
+    /// Write the manual pages to a directory
     Man {
-        /// The folder
+        /// The directory
         folder: PathBuf,
     },
     /// Print the reference of all commands as Markdown
@@ -133,7 +133,7 @@ pub fn command(language: Language, plugin: bool) -> clap::Command {
     text::translate(command, language)
 }
 
-/// Reads what was typed. The error is clap's own: a usage error, or the help that was asked for.
+/// Parses the command line. The error is clap's: a usage error, or the requested help.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, language: Language, plugin: bool) -> Result<Cli, clap::Error> {
     let matches = command(language, plugin).try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)

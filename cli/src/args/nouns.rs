@@ -29,11 +29,11 @@ pub enum ProfileCommand {
 /// `p861 platform …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum PlatformCommand {
-    /// Show layers, components and items of the profile (exit code 4 if a layer is not ready)
+    /// Show layers, components and profile items (exit code 4 if a layer is not ready)
     Status,
-    /// Show what is missing or weak, where, and what to do about it (exit code 4 if a gap exists)
+    /// Show what is missing or weak, on which site, with the remedy (exit code 4 if there is a gap)
     Gaps,
-    /// Show which layer runs short when, and what that rests on
+    /// Forecast when each layer runs short
     Forecast,
 }
 
@@ -49,11 +49,11 @@ pub enum RepositoryCommand {
 /// `p861 app …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum AppCommand {
-    /// Write the Application for what runs in a site's namespace: YAML to stdout, what was found to stderr
+    /// Draft an Application from a namespace on a site: YAML to stdout, findings to stderr
     Discover(Discover),
     /// List the applications
     List,
-    /// Show one application: conditions, objectives, newest backup and drill (exit code 4 if a condition is bad)
+    /// Show one application: conditions, objectives, newest backup and drill (exit code 4 if a condition is not good)
     Status(Name),
 }
 
@@ -64,7 +64,7 @@ pub enum PlanCommand {
     List,
     /// Show one plan
     Show(Name),
-    /// Show whether a plan could be run now: its checks, one by one (exit code 4 if one fails)
+    /// Check whether a plan could run now (exit code 4 if a check fails)
     Check(PlanCheck),
 }
 
@@ -83,7 +83,7 @@ pub struct PlanCheck {
     /// Also print the compiled steps
     #[arg(long)]
     pub steps: bool,
-    /// Also print the order: what may run at once, wave by wave
+    /// Also print the order of the steps, in waves that may run in parallel
     #[arg(long)]
     pub graph: bool,
 }
@@ -94,16 +94,16 @@ pub struct PlanCheck {
 pub struct Discover {
     /// The namespace on the site
     pub namespace_on_site: String,
-    /// The site, read by its own kubeconfig if you may read that Secret
+    /// Site, read with its own kubeconfig (you need access to that Secret)
     #[arg(long, value_name = "SITE")]
     pub site: Option<String>,
-    /// Read the site by this context of your kubeconfig instead
+    /// Read the site with this context of your kubeconfig instead
     #[arg(long, value_name = "CONTEXT")]
     pub site_context: Option<String>,
-    /// Read the site by this kubeconfig instead
+    /// Read the site with this kubeconfig instead
     #[arg(long, value_name = "FILE")]
     pub site_kubeconfig: Option<PathBuf>,
-    /// The Application's name; the namespace without the district's prefix when absent
+    /// Name of the Application; default: the namespace without the district's prefix
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 }

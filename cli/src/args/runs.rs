@@ -10,9 +10,9 @@ use p861_crds::{
 /// `p861 backup …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum BackupCommand {
-    /// Take a backup of an application now, and watch it
+    /// Back up an application now, and watch the run
     Now(BackupNow),
-    /// List backups: the newest, and the newest of each level
+    /// List backups: the newest ones, and the newest of each level
     List(BackupList),
     /// Show one backup
     Show(super::Name),
@@ -23,9 +23,9 @@ pub enum BackupCommand {
 /// `p861 restore …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum RestoreCommand {
-    /// Show what a restore would do; nothing is written (exit code 4 if something is in its way)
+    /// Show what a restore would do, without writing anything (exit code 4 if it would be refused)
     Preview(RestorePreview),
-    /// Restore a backup, after asking
+    /// Restore a backup, after confirmation
     Run(RestoreRun),
     /// List restores
     List,
@@ -38,17 +38,17 @@ pub enum RestoreCommand {
 /// `p861 drill …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum DrillCommand {
-    /// Rehearse a plan, and watch it (exit code 0 if it passed, 4 if not)
+    /// Drill a plan, and watch the run (exit code 0 if it passed, 4 if not)
     Run(DrillRun),
     /// List drills
     List(DrillList),
     /// Show one drill
     Show(super::Name),
-    /// Write the report to stdout: -o html or -o json; without either, its summary
+    /// Write the report to stdout: -o html or -o json; a summary without either
     Report(super::Name),
-    /// Clean up a copy that is kept standing, now
+    /// Remove a kept copy now
     Cleanup(Act),
-    /// Keep the copy standing longer
+    /// Keep the copy longer
     Extend(Extend),
     #[command(flatten)]
     Act(RunVerb),
@@ -59,17 +59,17 @@ pub enum DrillCommand {
 pub enum RunVerb {
     /// Watch a run until it ends
     Watch(super::Name),
-    /// Start nothing new until resume
+    /// Pause: start no new steps until resume
     Pause(Act),
-    /// Go on after pause
+    /// Continue after pause
     Resume(Act),
-    /// Stop the run, undo what was done, clean up
+    /// Stop the run, undo completed steps, clean up
     Abort(Act),
-    /// Try a failed step again
+    /// Retry a failed step
     Retry(ActOnStep),
-    /// Go on without a step
+    /// Give up a step and continue without it
     Skip(ActOnStep),
-    /// Answer a step's question; yes unless --no
+    /// Answer a step's question: yes, or no with --no
     Answer(Answer),
 }
 
@@ -78,7 +78,7 @@ pub enum RunVerb {
 pub struct Act {
     /// The run
     pub name: String,
-    /// Why; it stands in the journal and the report
+    /// Reason, recorded in the journal and the report
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -88,9 +88,9 @@ pub struct Act {
 pub struct ActOnStep {
     /// The run
     pub name: String,
-    /// The step; may be left out if only one is meant
+    /// The step; optional if there is only one candidate
     pub step: Option<String>,
-    /// Why; it stands in the journal and the report
+    /// Reason, recorded in the journal and the report
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -100,7 +100,7 @@ pub struct ActOnStep {
 pub struct Answer {
     /// The run
     pub name: String,
-    /// The step; may be left out if only one is meant
+    /// The step; optional if there is only one candidate
     pub step: Option<String>,
     /// Answer yes
     #[arg(long, conflicts_with = "no")]
@@ -108,7 +108,7 @@ pub struct Answer {
     /// Answer no
     #[arg(long)]
     pub no: bool,
-    /// Why; it stands in the journal and the report
+    /// Reason, recorded in the journal and the report
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -118,10 +118,10 @@ pub struct Answer {
 pub struct Extend {
     /// The run
     pub name: String,
-    /// By how long, for example 30m
+    /// Additional time, for example 30m
     #[arg(value_parser = super::duration, value_name = "DURATION")]
     pub by: SignedDuration,
-    /// Why; it stands in the journal and the report
+    /// Reason, recorded in the journal and the report
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -129,11 +129,11 @@ pub struct Extend {
 /// How far a drill goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DrillKind {
-    /// Recover a copy that can reach nothing outside itself
+    /// Recover an isolated copy
     #[default]
     #[value(name = "Isolated")]
     Isolated,
-    /// Compile, check and predict; touch nothing
+    /// Compile, check and predict, without changing anything
     #[value(name = "Tabletop")]
     Tabletop,
 }
@@ -152,19 +152,19 @@ impl From<DrillKind> for DrillType {
 pub struct DrillRun {
     /// The plan
     pub plan: String,
-    /// How far it goes
+    /// Type of the drill
     #[arg(long = "type", value_enum, default_value = "Isolated", ignore_case = true, value_name = "TYPE")]
     pub kind: DrillKind,
-    /// Where; the plan's standby when absent
+    /// Target site; default: the plan's standby
     #[arg(long, value_name = "SITE")]
     pub site: Option<String>,
-    /// Use no data newer than this, for example "2026-11-20 00:00"
+    /// Latest recovery point to use, for example "2026-11-20 00:00"
     #[arg(long, value_name = "TIME")]
     pub not_after: Option<String>,
-    /// What is imagined to have happened
+    /// Scenario of the exercise
     #[arg(long, value_name = "TEXT")]
     pub scenario: Option<String>,
-    /// Keep the copy standing this long for people to look at, for example 1h
+    /// Keep the copy this long for inspection, for example 1h
     #[arg(long, value_parser = super::duration, value_name = "DURATION")]
     pub keep_for: Option<SignedDuration>,
 }
@@ -172,7 +172,7 @@ pub struct DrillRun {
 /// `p861 drill list`
 #[derive(Clone, Debug, Args)]
 pub struct DrillList {
-    /// Only of this plan
+    /// Only drills of this plan
     pub plan: Option<String>,
 }
 
@@ -181,13 +181,13 @@ pub struct DrillList {
 pub struct BackupNow {
     /// The application
     pub application: String,
-    /// Where to; the policy's, or the district's only one, when absent
+    /// Repository; default: the policy's, or the only one of the district
     #[arg(long, value_name = "REPOSITORY")]
     pub repository: Option<String>,
-    /// Why it is taken
+    /// Reason for the backup
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Keep it at least until then, for example 2027-01-31
+    /// Keep it at least until this time, for example 2027-01-31
     #[arg(long, value_name = "TIME")]
     pub keep_until: Option<String>,
 }
@@ -195,9 +195,9 @@ pub struct BackupNow {
 /// `p861 backup list`
 #[derive(Clone, Debug, Args)]
 pub struct BackupList {
-    /// Only of this application
+    /// Only backups of this application
     pub application: Option<String>,
-    /// All of them
+    /// List all of them
     #[arg(long)]
     pub all: bool,
 }
@@ -205,17 +205,17 @@ pub struct BackupList {
 /// What is done about objects that are there and different.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Conflict {
-    /// Write nothing
+    /// Refuse the restore
     #[default]
     #[value(name = "Refuse")]
     Refuse,
-    /// Leave them
+    /// Leave them unchanged
     #[value(name = "Skip")]
     Skip,
-    /// Apply over them
+    /// Update them
     #[value(name = "Merge")]
     Merge,
-    /// Delete and create
+    /// Delete and recreate them
     #[value(name = "Replace")]
     Replace,
 }
@@ -231,24 +231,24 @@ impl From<Conflict> for ConflictPolicy {
     }
 }
 
-/// What is restored, and where to.
+/// Selection and target of a restore.
 #[derive(Clone, Debug, Args)]
 pub struct RestoreWhat {
     /// The backup
     pub backup: String,
-    /// The site; the application's active one when absent
+    /// Target site; default: the application's active site
     #[arg(long, value_name = "SITE")]
     pub site: Option<String>,
-    /// Into another namespace: FROM=TO; may be repeated
+    /// Restore into another namespace: FROM=TO; may be repeated
     #[arg(long, value_name = "FROM=TO", value_parser = mapping)]
     pub map: Vec<Mapping>,
-    /// Only files: a claim, or CLAIM:/PATH; may be repeated
+    /// Restore only files: a claim, or CLAIM:/PATH; may be repeated
     #[arg(long, value_name = "CLAIM[:/PATH]", value_parser = files)]
     pub files: Vec<FileSelection>,
-    /// Put the files under this path of their volume, beside what is there
+    /// Put the files under this path of their volume, beside the existing files
     #[arg(long, value_name = "PATH", requires = "files", value_parser = absolute)]
     pub prefix: Option<String>,
-    /// What is done about objects that are there and different
+    /// What to do with existing objects that differ
     #[arg(long, value_enum, default_value = "Refuse", ignore_case = true, value_name = "POLICY")]
     pub conflict: Conflict,
 }
@@ -294,7 +294,7 @@ impl RestoreWhat {
 pub struct RestorePreview {
     #[command(flatten)]
     pub what: RestoreWhat,
-    /// Name every object that the operator lists, also those that would only be created
+    /// List every object that the operator reports, including those that would only be created
     #[arg(long)]
     pub list: bool,
 }
@@ -304,10 +304,10 @@ pub struct RestorePreview {
 pub struct RestoreRun {
     #[command(flatten)]
     pub what: RestoreWhat,
-    /// Do not ask; needs --backup
+    /// Do not ask for confirmation; needs --backup
     #[arg(long, requires = "belief")]
     pub yes: bool,
-    /// With --yes: the backup's name again, as you believe it to be
+    /// With --yes: the name of the backup, again
     #[arg(long = "backup", id = "belief", value_name = "NAME")]
     pub belief: Option<String>,
 }

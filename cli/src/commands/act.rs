@@ -1,5 +1,5 @@
 //! Verbs that act on a run: `watch pause resume abort retry skip answer`, and a drill's `cleanup extend`. An action is appended to the run's spec; the
-//! operator reads it, and what it did is in the journal.
+//! operator reads it and records the outcome in the journal.
 
 use super::Context;
 use crate::{
@@ -23,7 +23,7 @@ use tokio::{
 /// The operator reads an action within this time, or something is wrong with it.
 const READ_WITHIN: Duration = Duration::from_secs(20);
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Result<ExitStatus> {
     match verb {
         RunVerb::Watch(name) => watch::<K>(&context.hub, context.printer, context.global, &name.name).await,
@@ -146,7 +146,7 @@ pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunActi
                 Some(Seen::Refused(failure)) => return Err(failure),
                 Some(Seen::Gone) | None => return Err(Failure::new(ExitStatus::Bad, text::run_gone(K::NOUN, name))),
             },
-            // What was asked for stands in the run and will be read; only this process stops waiting for it.
+            // The request is recorded in the run and will be read; only this process stops waiting for it.
             _ = interrupt.recv() => {
                 context.printer.remark(&text::left(K::NOUN, name, &back));
                 return Ok(ExitStatus::Interrupted);

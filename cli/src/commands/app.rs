@@ -18,7 +18,7 @@ use crate::{
 use kube::ResourceExt as _;
 use p861_crds::{Application, District, Site};
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     match command {
@@ -33,7 +33,7 @@ pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<Exit
             let read = hub.get_here::<Application>(&name.name).await?;
             let conditions = read.object.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
             print_object(printer, &read, |application| page(application, &hub.clock, printer.language, hub.place()))?;
-            // What nobody has looked at is not good.
+            // An object without conditions does not count as good.
             Ok(ExitStatus::judged(!conditions.is_empty() && !conditions.iter().any(page::is_bad)))
         }
     }

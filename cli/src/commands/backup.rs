@@ -27,7 +27,7 @@ use std::{
 /// How many of the newest of each application are listed.
 const NEWEST: usize = 2;
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &BackupCommand) -> Result<ExitStatus> {
     match command {
         BackupCommand::Now(what) => now(context, what).await,
@@ -63,7 +63,7 @@ async fn list(context: &Context<'_>, what: &BackupList) -> Result<ExitStatus> {
     let fields = what.application.as_ref().map(|name| format!("spec.applicationRef.name={name}")).unwrap_or_default();
     let mut backups = hub.list_here::<Backup>(&fields).await?;
     if let Some(application) = what.application.as_ref().filter(|_| backups.is_empty()) {
-        // No backup of a name that nobody has is no answer.
+        // An empty list for an unknown application would be misleading: report the unknown name.
         hub.get_here::<Application>(application).await?;
     }
     let all = backups.items.len();
@@ -106,7 +106,7 @@ fn worth_showing(sorted: &[Backup]) -> Vec<Backup> {
     shown
 }
 
-/// How far a backup is proven. What was proven once counts for nothing when it is damaged now.
+/// Verification level of a backup. A damaged backup has none, whatever it reached before.
 fn verified(status: &BackupStatus, language: Language) -> Line {
     match (condition(&status.conditions, "Verified").filter(|verified| is_bad(verified)), &status.verification) {
         (Some(bad), _) if bad.reason == "Damaged" => Line::toned(Tone::Bad, reason_of(bad, language)),
@@ -197,7 +197,7 @@ impl Watched for Backup {
     }
 }
 
-/// What is in a backup: `1 stream, 1 volume, 1.8 GiB`.
+/// Content of a backup: `1 stream, 1 volume, 1.8 GiB`.
 pub fn contents_and_size(status: &BackupStatus, language: Language) -> String {
     let contents = status.contents.as_ref().map(|contents| text::data_parts(contents).pick(language).to_owned());
     [contents, status.size.as_ref().map(|s| size(&s.total))].into_iter().flatten().collect::<Vec<_>>().join(", ")

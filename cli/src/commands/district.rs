@@ -16,7 +16,7 @@ use crate::{
 use kube::ResourceExt as _;
 use p861_crds::{District, platform::district::SiteRole};
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &DistrictCommand) -> Result<ExitStatus> {
     let printer = context.printer;
     match command {

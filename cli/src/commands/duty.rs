@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 /// The operator reads an action within this time, or something is wrong with it.
 const READ_WITHIN: Duration = Duration::from_secs(20);
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &DutyCommand) -> Result<ExitStatus> {
     match command {
         DutyCommand::Now(what) => {
@@ -59,7 +59,7 @@ async fn the_roster(context: &Context<'_>, name: Option<&String>) -> Result<Read
     }
 }
 
-/// Level by level: who, until when, what to know.
+/// For each level: who, until when, and notes.
 fn now(roster: &DutyRoster, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let clock = clock.at(Timestamp::now());
     let status = roster.status.clone().unwrap_or_default();

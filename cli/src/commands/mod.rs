@@ -35,7 +35,7 @@ use crate::{
     text,
 };
 
-/// What a command that talks to the hub has at hand.
+/// Context of a command that talks to the hub.
 pub struct Context<'a> {
     /// The hub, and the district that is meant.
     pub hub: Hub,
@@ -45,7 +45,7 @@ pub struct Context<'a> {
     pub global: &'a crate::args::Global,
 }
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
     match &cli.command {
         Command::Completions { shell } => return Ok(completions::print(*shell, printer)),

@@ -1,4 +1,4 @@
-//! What needs a person: conditions that are bad, objects that nobody looked at, runs that wait, an operator that is silent. Pure.
+//! Open problems: bad conditions, unchecked objects, waiting runs, an operator that does not renew its lease. Pure.
 
 use super::{
     list::full_name,
@@ -32,11 +32,11 @@ pub struct Need {
     pub name: String,
     /// The condition, or what it is instead.
     pub condition: String,
-    /// What is said, in the reader's language.
+    /// Message, in the reader's language.
     pub said: String,
     /// The same in English, for programs.
     pub message: String,
-    /// What to type.
+    /// Command to type.
     pub command: Option<String>,
     /// Whether something is wrong, rather than waiting.
     pub bad: bool,
@@ -83,7 +83,7 @@ pub struct Telling<'a> {
     pub operator_namespace: &'a str,
 }
 
-/// What needs a person, the most general first.
+/// Open problems, the most general first.
 pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
     let mut list = List { telling, needs: Vec::new() };
     list.operator(objects.heartbeat);
@@ -147,7 +147,7 @@ impl List<'_> {
         }
         let mut told: Vec<&str> = Vec::new();
         for condition in kinds.iter().filter_map(|kind| page::condition(conditions, kind)).filter(|condition| is_bad(condition)) {
-            // The same trouble under two names is one trouble, and what points at another condition says nothing itself.
+            // Report a problem once even if two conditions show it, and skip conditions that only refer to another one.
             if !told.contains(&condition.message.as_str()) && !condition.message.starts_with("see ") {
                 self.condition(object, condition);
                 told.push(&condition.message);
@@ -163,7 +163,7 @@ impl List<'_> {
         self.add(full_name::<K>(&name), K::NOUN, &name, &condition.type_, &said, command, true);
     }
 
-    /// A ticket needs somebody while nobody has it, while it waits for agreement or for hands, and when it is late.
+    /// A ticket is an open problem while it is unacknowledged, waits for approvals or manual work, or is overdue.
     fn ticket(&mut self, ticket: &MaintenanceTicket) {
         let (name, status) = (ticket.name_any(), ticket.status.clone().unwrap_or_default());
         let phase = status.phase.unwrap_or_default();
@@ -191,7 +191,7 @@ impl List<'_> {
         }
     }
 
-    /// A run that goes on without anybody needs nobody.
+    /// A run that makes progress is not an open problem.
     fn run<K: Run>(&mut self, run: &K) {
         let (name, noun) = (run.name_any(), K::NOUN);
         match run.phase() {
@@ -292,7 +292,7 @@ mod tests {
             told(&Objects { drills: vec![waits, paused, drill("r", json!({"phase": "Running"}))], ..Objects::default() }),
             [
                 ("drill d WaitingForPerson".into(), "announce: Called?".into(), Some("p861 drill answer d announce --yes -d shinan".into())),
-                ("drill p Paused".into(), "paused: nothing new is started".into(), Some("p861 drill resume p -d shinan".into())),
+                ("drill p Paused".into(), "paused: no new steps are started".into(), Some("p861 drill resume p -d shinan".into())),
             ]
         );
     }
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(
             told(&Objects { tickets: vec![incident, change, working, closed], ..Objects::default() }),
             [
-                ("ticket inc Open".into(), "nobody has it yet".into(), Some("p861 ticket ack inc -d shinan".into())),
+                ("ticket inc Open".into(), "not acknowledged yet".into(), Some("p861 ticket ack inc -d shinan".into())),
                 ("ticket chg Approved".into(), "waits for 1 approval".into(), Some("p861 ticket approve chg -d shinan".into())),
                 ("ticket wrk WaitingForPerson".into(), "Empty.".into(), Some("p861 ticket done wrk -d shinan".into())),
             ]

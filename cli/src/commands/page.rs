@@ -1,4 +1,4 @@
-//! What pages have in common: a title, facts, conditions.
+//! Common parts of pages: title, facts, conditions.
 
 use crate::{
     args,
@@ -105,9 +105,9 @@ pub struct Reader<'a> {
     pub name: &'a str,
 }
 
-/// What a condition says, and the command that mends it if its message ends with one.
+/// Text of a condition, and the command that fixes it if its message ends with one.
 ///
-/// In Chinese the reason's text stands first, and the message, which is English, behind it.
+/// In Chinese, the reason's text comes first, followed by the English message.
 pub fn says(condition: &Condition, reader: &Reader<'_>) -> (String, Option<String>) {
     let language = reader.language;
     let (message, command) = split_command(&condition.message, reader.name);

@@ -31,7 +31,7 @@ pub fn steps_map(plan: &str) -> String {
     format!("{plan}-steps")
 }
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &PlanCommand) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     match command {
@@ -112,7 +112,7 @@ async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     let plan = hub.get_here::<RecoveryPlan>(&what.name).await?.object;
     let status = plan.status.clone().unwrap_or_default();
-    // What was checked must be what stands there now.
+    // The checked plan must be the current one.
     if status.observed_generation.is_none_or(|seen| plan.metadata.generation.is_some_and(|now| seen < now)) {
         return Err(Failure::refused(text::not_checked(&what.name, &hub.operator_namespace)));
     }

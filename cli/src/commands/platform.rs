@@ -1,4 +1,4 @@
-//! `p861 platform …`: what the district stands on, what is missing, and what runs short when.
+//! `p861 platform …`: state, gaps and forecast of a district's platform.
 
 use super::{
     Context,
@@ -25,7 +25,7 @@ use p861_crds::{
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &PlatformCommand) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     let read = the_platform(hub).await?;
@@ -61,7 +61,7 @@ async fn item_names(hub: &Hub, language: Language) -> BTreeMap<String, String> {
     }
 }
 
-/// One line: what it carries, what runs, which layer is short, which far above.
+/// One line: running and supportable applications, the weakest layer, oversized layers.
 pub fn summary(status: &PlatformStatus, language: Language) -> String {
     let balance = status.balance.clone().unwrap_or_default();
     let excess: Vec<String> =
@@ -254,7 +254,7 @@ mod tests {
                 "Storage       Weak   17        laoshan-dr  repository 15.3 of 20Ti, reserve 25%            add 4Ti",
                 "BaseSoftware  Weak   -         both        envoy-gateway: 1.6.0 installed, 1.6.1 declared  p861 ticket open upgrade envoy-gateway",
                 "Servers       Ready  42",
-                "Network       Ready  62                    lopsided: more than 3 × Storage                 spend on Storage first",
+                "Network       Ready  62                    oversized: more than 3 × Storage                strengthen Storage first",
             ]
         );
         let words: Vec<Vec<String>> = text(Language::Zh).iter().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn one_line_says_what_is_carried_and_which_plank_is_short() {
-        assert_eq!(summary(&status(), Language::En), "12 applications run, 17 supportable; shortest plank Storage; lopsided: Network (62)");
+        assert_eq!(summary(&status(), Language::En), "12 applications run, 17 supportable; weakest layer Storage; oversized: Network (62)");
         assert_eq!(summary(&status(), Language::Zh), "运行 12 个应用，可支撑 17 个；短板：存储；一枝独秀：网络（62）");
     }
 }

@@ -12,9 +12,9 @@ use std::fmt::Write as _;
 const HEAD: &str = "\
 # p861, command by command
 
-Generated from cli/src/args by: make generate. `p861 COMMAND --help` says the same, in Chinese with `--lang zh`; every command also works as `kubectl p861 …`.
+Generated from cli/src/args by: make generate. `p861 COMMAND --help` prints the same text, in Chinese with `--lang zh`. Every command also works as `kubectl p861 …`.
 
-`p861 <noun> <verb> [NAME]`. Answers go to stdout, everything about them to stderr; an error is one line that says what happened, to which object, and what to type next.
+`p861 <noun> <verb> [NAME]`. Results go to stdout, messages to stderr. An error is one line that says what happened, to which object, and what to type next.
 ";
 
 /// Prints the page. It is English, as the other references are.
@@ -60,7 +60,7 @@ fn usage(command: &Command) -> String {
     command.clone().render_usage().to_string().trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether an argument stands under the head of its own that those of every command have.
+/// Whether an argument belongs to the options of every command.
 fn is_general(argument: &Arg) -> bool {
     argument.get_help_heading().is_some()
 }

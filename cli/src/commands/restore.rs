@@ -26,7 +26,7 @@ use p861_crds::{
 };
 use serde::Deserialize;
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     match command {
@@ -112,7 +112,7 @@ async fn run(context: &Context<'_>, what: &RestoreRun) -> Result<ExitStatus> {
     started(context, &created, &text::restore_announced(name)).await
 }
 
-/// What will happen, before it is asked for.
+/// Describes the restore before asking for confirmation.
 fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, hub: &Hub, language: Language) -> Vec<Line> {
     let (name, status) = (backup.name_any(), backup.status.clone().unwrap_or_default());
     let active = application.status.as_ref().and_then(|status| status.active_site.clone());
@@ -349,7 +349,7 @@ mod tests {
                 "change   1 object                       -",
                 "same     5 objects                      -",
                 "data     1 streams, 1 volumes, 1.8 GiB",
-                "In the way: 1 refused, 2 there and different, and the conflict policy is Refuse: nothing would be written",
+                "Blocked by: 1 refused, 2 exist and differ, and the conflict policy is Refuse: nothing would be written",
                 "To do it: p861 restore run approval-1 --site laoshan-dr -d shinan",
             ]
         );

@@ -16,7 +16,7 @@ use crate::{
 use kube::ResourceExt as _;
 use p861_crds::{Site, platform::site::Capacity};
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &SiteCommand) -> Result<ExitStatus> {
     let printer = context.printer;
     match command {

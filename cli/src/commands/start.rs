@@ -1,4 +1,4 @@
-//! What follows when a run was created: it is named, and watched unless nobody wants to wait.
+//! After creating a run: prints its name, and watches it unless `--no-wait` is given.
 
 use super::{Context, list::full_name};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     text::{self, Bilingual},
 };
 
-/// Says what was started, in the form that was asked for, and watches it.
+/// Prints the started run in the requested format, and watches it.
 pub async fn started<K: Watched>(context: &Context<'_>, run: &K, words: &Bilingual) -> Result<ExitStatus> {
     let (name, printer) = (kube::ResourceExt::name_any(run), context.printer);
     match printer.output {

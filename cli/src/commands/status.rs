@@ -23,7 +23,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let (hub, printer, language) = (&context.hub, context.printer, context.printer.language);
     let wanted: Vec<String> = hub.district.iter().flat_map(|district| &district.spec.sites).map(|site| site.site_ref.name.clone()).collect();
     let mut sites = read(printer, hub.list::<Site>(None, "").await?);
-    // Who is at home stands first, as the District lists them.
+    // The primary site comes first, as in the District.
     let place = |site: &Site| wanted.iter().position(|name| *name == site.name_any());
     let mut chosen: Vec<Site> = sites.items.iter().filter(|site| wanted.is_empty() || place(site).is_some()).cloned().collect();
     chosen.sort_by_key(|site| place(site));

@@ -16,7 +16,7 @@ use crate::{
 use kube::ResourceExt as _;
 use p861_crds::{MaintenanceWindow, Time};
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &WindowCommand) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     match command {

@@ -1,4 +1,4 @@
-//! Databases, known by their images, and how their data is dumped and read back.
+//! Databases known by their images, with their dump and restore commands.
 
 use super::Workload;
 use k8s_openapi::api::core::v1::Container;

@@ -1,4 +1,4 @@
-//! The Application that follows from what was found, and its manifest.
+//! Drafts an Application and its manifest from the findings.
 
 use super::{Found, Workload, data::database};
 use kube::ResourceExt as _;
@@ -25,7 +25,7 @@ pub fn draft(found: &Found, name: &str, hub_namespace: &str, namespace: &str) ->
     let tiers: Vec<Value> =
         found.tiers.iter().zip(&names).map(|(tier, name)| json!({"name": name, "workloadRefs": of(tier).iter().map(reference).collect::<Vec<_>>()})).collect();
     let databases: Vec<_> = found.workloads.iter().filter_map(database).collect();
-    // What travels as a stream is not saved as files too: files under a running database are no copy of it.
+    // Data that is dumped as a stream is not saved as files, too: files of a running database are not consistent.
     let skipped: BTreeSet<&String> = databases.iter().flat_map(|database| &database.workload().claims).collect();
     let volumes: Vec<Value> = skipped.into_iter().map(|claim| json!({"claim": claim, "method": "Skip"})).collect();
     let streams: Vec<Value> = databases.iter().map(super::data::Database::stream).collect();
@@ -149,7 +149,7 @@ mod tests {
             String::from_utf8(output.stdout).expect("text")
         };
         command("write", "one");
-        // Whoever opened the file before has the old time, whole, to its end: nothing is written into it.
+        // Readers that have the old file open still read the old time completely: the file is replaced, not modified.
         let mut open = std::fs::File::open(folder.path().join(".p861-marker")).expect("the marker");
         command("write", "two");
         assert_eq!((std::io::read_to_string(&mut open).expect("read"), command("read", "")), ("one".into(), "two".into()));

@@ -24,7 +24,7 @@ struct Workload {
     template: PodTemplateSpec,
     /// Names or patterns of the claims that its pods use.
     claims: Vec<String>,
-    /// What it says to its containers about others.
+    /// References to other workloads in its containers' environment.
     words: Vec<order::Words>,
 }
 
@@ -35,7 +35,7 @@ struct Claim {
     size: Option<String>,
 }
 
-/// What was found.
+/// Findings.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     workloads: Vec<Workload>,

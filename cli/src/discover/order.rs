@@ -1,4 +1,4 @@
-//! Who starts before whom, by who names whose Service.
+//! Start order, from references to Services.
 
 use super::Workload;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodTemplateSpec, Service};

@@ -1,4 +1,4 @@
-//! What was found, for a person.
+//! Findings, as text.
 
 use super::{Found, data::database, draft::tier_names, order::Words};
 use crate::{
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// More addresses than these are only counted.
 const MOST_OUTSIDE: usize = 6;
 
-/// What was found, a line each.
+/// Findings, one per line.
 pub fn remarks(found: &Found, language: Language) -> Vec<Line> {
     let line = |tone: Tone, mark: &str, head: Word, said: String| {
         let head = head.pick(language);
@@ -76,7 +76,7 @@ fn outside(found: &Found) -> Vec<(String, String)> {
     seen.into_iter().map(|(address, place)| (place, address)).collect()
 }
 
-/// Hosts and ports only: what else stands in a URL may be a password.
+/// Hosts and ports only: the rest of a URL may contain a password.
 fn addresses(words: &Words, services: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
     // A file names many things, such as licences and schemas; there an address counts only as number and port.
@@ -110,9 +110,9 @@ mod tests {
             lines,
             [
                 "✓ workloads   Deployment/web, api, StatefulSet/db",
-                "✓ order       db → api → web, from who calls whose Service",
+                "✓ order       db → api → web, from calls between Services",
                 "✓ data        PostgreSQL 16: stream db-db, its volume skipped; attachments 20Gi (files)",
-                "! outside     LDAP_URL names 10.20.3.7:636: unreachable in a drill unless isolation.allowEgress has it",
+                "! outside     LDAP_URL refers to 10.20.3.7:636: unreachable in a drill unless isolation.allowEgress allows it",
                 "? yours       names, department, criticality, marker: marked TODO",
             ]
         );

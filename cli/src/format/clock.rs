@@ -1,4 +1,4 @@
-//! Times as people of a district read them: in its time zone, with ages from now.
+//! Times in the district's time zone, and ages relative to now.
 
 use crate::text::{Language, Word};
 use jiff::{SignedDuration, Timestamp, Zoned, civil, tz::TimeZone};

@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// What a piece of text tells, beyond its words. Without colour nothing is lost: marks and words say the same.
+/// Meaning of a piece of text, shown as colour. Colour adds no information: marks and words say the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
     /// Nothing.

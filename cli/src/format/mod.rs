@@ -1,4 +1,4 @@
-//! From facts to lines of text: times, sizes, tables. Nothing here knows a terminal or the hub.
+//! Formatting of times, sizes and tables, independent of terminal and hub.
 
 mod clock;
 mod line;

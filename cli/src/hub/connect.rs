@@ -30,7 +30,7 @@ async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Resul
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map(bounded).map_err(|error| Failure::usage(text::bad_kubeconfig(&told(&error))))
 }
 
-/// What is wrong with a kubeconfig. A YAML error shows the lines around it, and those may hold a token: only the place is told.
+/// Error of a kubeconfig. A YAML error quotes the surrounding lines, which may contain a token: report only the position.
 fn told(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(error) => match error.location() {

@@ -1,4 +1,4 @@
-//! What an API server's refusal or silence means for the person who asked.
+//! Translates errors of the API server into messages for people.
 
 use super::Hub;
 use crate::{
@@ -18,7 +18,7 @@ pub fn root_cause(error: &kube::Error) -> String {
     if text.is_empty() { error.to_string() } else { text }
 }
 
-/// Whether the API server said that the object is there already.
+/// Whether the API server reported that the object already exists.
 pub fn is_taken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
 }

@@ -18,7 +18,7 @@ const WATCH: u32 = 25;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What following an object shows.
+/// Events of following an object.
 #[derive(Clone, Debug)]
 pub enum Seen<K> {
     /// The object, as it is now; also when nothing changed.
@@ -82,7 +82,7 @@ impl<K: Kind> Follower<K> {
         }
     }
 
-    /// Watches until the watch ends, for whatever reason. False if nobody listens any more.
+    /// Watches until the watch ends, for any reason. False if the receiver is closed.
     async fn watch(&self, version: &str) -> bool {
         let params = WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(WATCH);
         let Ok(events) = self.api.watch(&params, version).await else {

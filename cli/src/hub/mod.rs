@@ -1,4 +1,4 @@
-//! The hub as a person reaches it: through a kubeconfig, with that person's rights.
+//! Access to the hub through the person's kubeconfig, with that person's permissions.
 
 mod connect;
 mod explain;
@@ -38,7 +38,7 @@ pub struct Hub {
     pub clock: Clock,
     /// Where the operator runs.
     pub operator_namespace: String,
-    /// What is worth saying before anything else.
+    /// Warnings to print first.
     pub remarks: Vec<Bilingual>,
     /// The options that lead here again.
     place: String,
@@ -88,7 +88,7 @@ impl Hub {
         let zone = &district.spec.time_zone;
         match TimeZone::get(zone) {
             Ok(zone) => self.clock = Clock::in_zone(zone),
-            // A slip in a District must keep nobody from its drills.
+            // An invalid District must not prevent access to its drills.
             Err(_) => self.remarks.push(text::unknown_zone(&district.name_any(), zone)),
         }
         self.district = Some(district);

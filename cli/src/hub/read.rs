@@ -1,4 +1,4 @@
-//! Reading objects. One that an older version left unreadable is reported and hides no other.
+//! Reads objects. An unreadable object of another version is reported, and does not hide the others.
 
 use super::Hub;
 use crate::{

@@ -33,7 +33,7 @@ pub trait Run: Kind + Serialize {
     fn completion(&self) -> Option<&Time>;
     /// Where its journal is.
     fn journal(&self) -> Option<&str>;
-    /// What people asked of it, and how much of that was read.
+    /// Requests from people, and how many the operator has read.
     fn actions(&self) -> (usize, usize);
     /// States who asks for it.
     fn ask_as(&mut self, person: String);

@@ -1,4 +1,4 @@
-//! Amounts that are said as `1.3 GiB of 1.8 GiB` or `143 of 145`, as bars.
+//! Progress bars from texts such as `1.3 GiB of 1.8 GiB` or `143 of 145`.
 
 use p861_core::quantity::{Quantity, human_bytes};
 

@@ -1,4 +1,4 @@
-//! What keys mean while a run is watched. Pure: keys and the run go in, what to do comes out.
+//! Keys of the live view. Pure: from a key and the run to an action.
 
 use super::{Snapshot, screen::Key};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
 
-/// What is to be done after a key.
+/// Action after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// Draw again.
@@ -35,12 +35,12 @@ struct Question {
 #[derive(Clone, Debug, Default)]
 pub struct Console {
     question: Option<Question>,
-    /// Ctrl-C was pressed, and it is asked what is meant.
+    /// Ctrl-C was pressed: asking whether to leave or abort.
     leaving: bool,
     chosen: usize,
     /// Whether the log is shown instead of the tree.
     pub log: bool,
-    /// What became of the last key.
+    /// Result of the last key.
     pub message: Option<(Tone, Bilingual)>,
 }
 
@@ -264,7 +264,7 @@ mod tests {
         let seen = seen(vec![step("a", RunPhase::Running)]);
         let mut console = Console::default();
         assert_eq!(console.press(Key::Interrupt, &seen), Intent::Nothing);
-        assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("goes on")), "it says what leaving means");
+        assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("continues")), "it says what leaving means");
         assert_eq!(console.press(Key::Interrupt, &seen), Intent::Interrupt);
 
         let mut console = Console::default();

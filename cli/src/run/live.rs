@@ -97,7 +97,7 @@ fn act<K: Watched>(hub: &Hub, name: &str, action: RunAction, answers: mpsc::Unbo
             Ok(_) => (Tone::Good, text::action_asked(kind, step.as_deref())),
             Err(failure) => (Tone::Bad, failure.text),
         };
-        // The view may be closed by now: then there is nobody to tell, and the run's status tells.
+        // If the view is closed by now, the run's status still shows it.
         let _ = answers.send(answer);
     });
 }

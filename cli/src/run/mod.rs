@@ -37,7 +37,7 @@ pub struct Snapshot {
     pub start: Option<Timestamp>,
     /// When it ended.
     pub completion: Option<Timestamp>,
-    /// How many steps stand where.
+    /// Number of steps by state.
     pub steps: StepCounts,
     /// Steps under way; at most 16.
     pub current: Vec<CurrentStep>,
@@ -53,7 +53,7 @@ pub struct Snapshot {
     pub notes: BTreeMap<String, String>,
 }
 
-/// What a step that waits for a person asks: its question, or what has failed.
+/// Question of a step that waits for a person: its own, or its failure.
 pub fn question(step: &CurrentStep, language: Language) -> String {
     let says = || text::operator_says(&step.message).pick(language).to_owned();
     step.prompt.as_ref().map_or_else(says, |prompt| prompt.in_language(language.key()).to_owned())
@@ -94,7 +94,7 @@ impl Snapshot {
         self.start.map_or(SignedDuration::ZERO, |start| self.completion.unwrap_or(now).duration_since(start)).max(SignedDuration::ZERO)
     }
 
-    /// How long it will still take: what the run itself says, else what was expected.
+    /// Remaining time: from the run's progress, otherwise from the prediction.
     pub fn left(&self, now: Timestamp) -> Option<SignedDuration> {
         let stated = self.progress.as_ref().and_then(|progress| progress.estimated_completion_time.as_ref()).map(|time| time.0.duration_since(now));
         stated.or_else(|| self.predicted.map(|predicted| predicted - self.elapsed(now))).filter(|left| *left > SignedDuration::ZERO)

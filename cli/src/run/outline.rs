@@ -1,4 +1,4 @@
-//! The steps that a run is made of, where they are known beforehand. A status lists only those under way.
+//! All steps of a run, if known in advance. A status lists only running ones.
 
 use crate::{error::Result, hub::Hub};
 use jiff::SignedDuration;

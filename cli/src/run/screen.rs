@@ -1,4 +1,4 @@
-//! The terminal while a run is watched. Whatever happens, it is given back as it was.
+//! The terminal of the live view. It is always restored.
 
 use crate::{
     error::{Failure, Result},
@@ -21,12 +21,12 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// How the view stands on the terminal.
+/// Placement of the view on the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stand {
-    /// It has the whole terminal; what was there comes back afterwards.
+    /// Full screen; the previous content is restored afterwards.
     Whole,
-    /// It stands below what was printed before, and its last state stays.
+    /// Inline, below earlier output; its last state remains.
     Below,
 }
 

@@ -1,4 +1,4 @@
-//! What happened to a run's steps, as far as changing statuses tell. A status lists the steps under way; the story remembers those before and after.
+//! History of a run's steps, collected from status changes. A status lists only running steps; the story remembers the others.
 
 use super::{Outline, Snapshot};
 use jiff::{SignedDuration, Timestamp};

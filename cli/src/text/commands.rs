@@ -62,27 +62,24 @@ pub fn no_windows(namespace: &str) -> Bilingual {
 pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bilingual {
     let (on, home) = (site.map(|site| format!(" on {site}")).unwrap_or_default(), home.unwrap_or("the primary"));
     both(
-        format!("Isolated drill of {plan}{on}. Nothing of {home} is touched; backups go on; everything made is removed."),
-        format!("{plan} 的隔离演练{}。不触动 {home}；备份照常；所建资源全部清除。", site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()),
+        format!("Isolated drill of {plan}{on}. {home} is not touched, backups continue, and everything created is removed."),
+        format!("{plan} 的隔离演练{}。不影响 {home}；备份照常进行；结束后清除全部新建资源。", site.map(|site| format!("，在 {site} 进行")).unwrap_or_default()),
     )
 }
 
 /// What a tabletop drill will do.
 pub fn tabletop_announced(plan: &str) -> Bilingual {
-    both(
-        format!("Tabletop drill of {plan}: compiled, checked, predicted; nothing is touched."),
-        format!("{plan} 的桌面演练：编译、检查、预测；不触动任何资源。"),
-    )
+    both(format!("Tabletop drill of {plan}: compiles, checks and predicts; changes nothing."), format!("{plan} 的桌面演练：编译、检查、预测；不改动任何资源。"))
 }
 
 /// What a backup will do.
 pub fn backup_announced(application: &str) -> Bilingual {
-    both(format!("Backup of {application}. It keeps running."), format!("备份 {application}，应用照常运行。"))
+    both(format!("Backup of {application}. The application keeps running."), format!("备份 {application}，应用照常运行。"))
 }
 
 /// Asks for a name in full.
 pub fn type_to_go_on(name: &str) -> Bilingual {
-    both(format!("Type {name} to go on, anything else to stop:"), format!("输入 {name} 继续，输入其他内容停止："))
+    both(format!("Type {name} to continue, anything else to stop:"), format!("输入 {name} 继续，输入其他内容停止："))
 }
 
 /// What a tabletop drill expects.
@@ -151,21 +148,21 @@ pub fn no_profiles() -> Bilingual {
 
 /// The operator has not looked yet.
 pub fn platform_not_judged(name: &str) -> Bilingual {
-    both(format!("platform {name} has not been judged yet: wait for the operator"), format!("平台 {name} 尚未评定：请等待 operator"))
+    both(format!("platform {name} has not been assessed yet: wait for the operator"), format!("平台 {name} 尚未评定：请等待 operator"))
 }
 
 /// What the platform carries, in one line.
 pub fn platform_summary(running: i64, supportable: Option<i64>, shortest: Option<&str>, excess: &[String]) -> Bilingual {
     let (mut en, mut zh) = match supportable {
         Some(number) => (format!("{running} applications run, {number} supportable"), format!("运行 {running} 个应用，可支撑 {number} 个")),
-        None => (format!("{running} applications run, how many are supportable is not known"), format!("运行 {running} 个应用，可支撑数未知")),
+        None => (format!("{running} applications run, number supportable unknown"), format!("运行 {running} 个应用，可支撑数未知")),
     };
     if let Some(shortest) = shortest {
-        let _ = write!(en, "; shortest plank {shortest}");
+        let _ = write!(en, "; weakest layer {shortest}");
         let _ = write!(zh, "；短板：{shortest}");
     }
     if !excess.is_empty() {
-        let _ = write!(en, "; lopsided: {}", excess.join(", "));
+        let _ = write!(en, "; oversized: {}", excess.join(", "));
         let _ = write!(zh, "；一枝独秀：{}", excess.join("、").replace(" (", "（").replace(')', "）"));
     }
     both(en, zh)
@@ -173,12 +170,12 @@ pub fn platform_summary(running: i64, supportable: Option<i64>, shortest: Option
 
 /// A layer far above the shortest.
 pub fn lopsided(shortest: &str) -> Bilingual {
-    both(format!("lopsided: more than 3 × {shortest}"), format!("一枝独秀：超过{shortest}的 3 倍"))
+    both(format!("oversized: more than 3 × {shortest}"), format!("一枝独秀：超过{shortest}的 3 倍"))
 }
 
 /// What to do about a layer far above the shortest.
 pub fn spend_first(shortest: &str) -> Bilingual {
-    both(format!("spend on {shortest} first"), format!("先补{shortest}"))
+    both(format!("strengthen {shortest} first"), format!("先补{shortest}"))
 }
 
 /// Under the table of gaps.
@@ -194,7 +191,7 @@ pub fn gaps_foot(missing: &[String], provisional: usize, short: Option<(&str, St
     }
     if let Some((layer, day)) = short {
         let _ = write!(en, " {layer} runs short {day} at today's growth.");
-        let _ = write!(zh, "按目前增长，{layer}将于 {day} 不足。");
+        let _ = write!(zh, "按目前的增长，{layer}将于 {day} 不足。");
     }
     both(en, zh)
 }
@@ -206,5 +203,5 @@ pub fn forecast_basis(days: i32) -> Bilingual {
 
 /// Nothing is counted.
 pub fn nothing_to_forecast() -> Bilingual {
-    both("Nothing is counted yet: a forecast needs a profile, and capacities in the Platform", "尚无可预测的数据：需要规范，并在 Platform 中声明容量")
+    both("Nothing to forecast yet: it needs a profile, and capacities in the Platform", "尚无可预测的数据：需要规范，并在 Platform 中声明容量")
 }

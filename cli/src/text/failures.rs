@@ -46,7 +46,7 @@ pub fn to_know_oneself() -> Bilingual {
 
 /// 401.
 pub fn not_known(address: &str) -> Bilingual {
-    both(format!("{address} does not know you: renew the credentials in your kubeconfig"), format!("{address} 不认识您：请更新 kubeconfig 中的凭据"))
+    both(format!("{address} did not accept your credentials: renew them in your kubeconfig"), format!("{address} 未接受您的凭据：请在 kubeconfig 中更新"))
 }
 
 /// 403.
@@ -60,7 +60,7 @@ pub fn not_allowed(what: &Bilingual, message: &str) -> Bilingual {
 /// 404 of a kind.
 pub fn kinds_missing(address: &str) -> Bilingual {
     both(
-        format!("{address} has no kinds of platform861.io: install chart p861-crds, or choose the hub's context with --context"),
+        format!("{address} does not serve platform861.io: install chart p861-crds, or choose the hub's context with --context"),
         format!("{address} 没有 platform861.io 的资源类型：请安装 p861-crds，或用 --context 选择管理中心"),
     )
 }
@@ -82,18 +82,18 @@ pub fn not_accepted(what: &Bilingual, message: &str) -> Bilingual {
 
 /// No credentials could be had.
 pub fn no_credentials(why: &str) -> Bilingual {
-    both(format!("your kubeconfig's credentials could not be had: {why}"), format!("无法取得 kubeconfig 中的凭据：{why}"))
+    both(format!("cannot load the credentials of your kubeconfig: {why}"), format!("无法取得 kubeconfig 中的凭据：{why}"))
 }
 
 /// An answer that is not understood.
 pub fn not_understood(what: &Bilingual, why: &str) -> Bilingual {
-    both(format!("the hub's answer was not understood when asked to {}: {why}", what.en), format!("{}时无法理解管理中心的回答：{why}", what.zh))
+    both(format!("cannot read the hub's answer to a request to {}: {why}", what.en), format!("{}时无法理解管理中心的回答：{why}", what.zh))
 }
 
 /// A kubeconfig that can't be used.
 pub fn bad_kubeconfig(why: &str) -> Bilingual {
     both(
-        format!("the kubeconfig can't be used: {why}; see KUBECONFIG, --kubeconfig and --context"),
+        format!("the kubeconfig is unusable: {why}; see KUBECONFIG, --kubeconfig and --context"),
         format!("kubeconfig 无法使用：{why}；请检查 KUBECONFIG、--kubeconfig 和 --context"),
     )
 }
@@ -105,17 +105,17 @@ pub fn no_kubeconfig(why: &str) -> Bilingual {
 
 /// The hub can't be reached.
 pub fn hub_unreachable(address: &str, why: &str) -> Bilingual {
-    both(format!("{address} can't be reached: {why}"), format!("无法连接 {address}：{why}"))
+    both(format!("{address} is unreachable: {why}"), format!("无法连接 {address}：{why}"))
 }
 
 /// The hub's silence, on a line.
 pub fn hub_silent_line(failure: &Bilingual) -> Bilingual {
-    both(format!("{}; the run goes on, this view waits", failure.en), format!("{}；任务继续进行，界面等待中", failure.zh))
+    both(format!("{}; the run continues, this view waits", failure.en), format!("{}；任务继续进行，界面等待中", failure.zh))
 }
 
 /// The hub's silence, in a view.
 pub fn hub_silent(passed: &str, why: &str) -> Bilingual {
-    both(format!("no news for {passed}: {why}; the run goes on"), format!("{passed} 没有消息：{why}；任务继续进行"))
+    both(format!("no answer for {passed}: {why}; the run continues"), format!("{passed} 没有消息：{why}；任务继续进行"))
 }
 
 /// The hub is back.
@@ -125,12 +125,12 @@ pub fn hub_answers_again() -> Bilingual {
 
 /// An object of another version.
 pub fn unreadable(noun: &str, name: &str, why: &str) -> Bilingual {
-    both(format!("{noun} {name} can't be read by this version of p861: {why}"), format!("此版本的 p861 无法读取 {noun} {name}：{why}"))
+    both(format!("{noun} {name} is unreadable for this version of p861: {why}"), format!("此版本的 p861 无法读取 {noun} {name}：{why}"))
 }
 
 /// Something could not be written as JSON or YAML.
 pub fn unwritable(why: &str) -> Bilingual {
-    both(format!("the answer can't be written: {why}"), format!("无法写出结果：{why}"))
+    both(format!("cannot write the output: {why}"), format!("无法写出结果：{why}"))
 }
 
 /// A name that nobody has, and the command that lists the names that there are.
@@ -149,7 +149,7 @@ pub fn no_such_district(name: &str, names: &[String]) -> Bilingual {
 pub fn no_district_meant(namespace: &str, names: &[String]) -> Bilingual {
     let (en, zh) = known_districts(names);
     both(
-        format!("namespace {namespace} of the kubeconfig is no district's: add -d DISTRICT; {en}"),
+        format!("namespace {namespace} of the kubeconfig belongs to no district: add -d DISTRICT; {en}"),
         format!("kubeconfig 的命名空间 {namespace} 不属于任何区：请加上 -d 区；{zh}"),
     )
 }
@@ -158,7 +158,7 @@ fn known_districts(names: &[String]) -> (String, String) {
     if names.is_empty() {
         return ("there are none yet: kubectl apply a District".into(), "尚无任何区：请创建 District".into());
     }
-    (format!("there are: {}", names.join(", ")), format!("现有：{}", names.join("、")))
+    (format!("available: {}", names.join(", ")), format!("现有：{}", names.join("、")))
 }
 
 /// A time zone that nobody knows.
@@ -171,7 +171,7 @@ pub fn unknown_zone(district: &str, zone: &str) -> Bilingual {
 
 /// `-d` needs the list of districts.
 pub fn name_the_namespace(failure: &Bilingual) -> Bilingual {
-    both(format!("{}; -n NAMESPACE works without that", failure.en), format!("{}；使用 -n 命名空间 则无需此权限", failure.zh))
+    both(format!("{}; -n NAMESPACE does not need this permission", failure.en), format!("{}；使用 -n 命名空间 则无需此权限", failure.zh))
 }
 
 /// A district that may not be read.
@@ -182,7 +182,7 @@ pub fn zone_unreadable(namespace: &str) -> Bilingual {
 /// A site without a kubeconfig.
 pub fn site_without_access(name: &str) -> Bilingual {
     both(
-        format!("site {name} states no access: correct spec.access of Site {name}, or use --site-context or --site-kubeconfig"),
+        format!("site {name} declares no access: correct spec.access of Site {name}, or use --site-context or --site-kubeconfig"),
         format!("站点 {name} 未声明接入方式：请更正 Site {name} 的 spec.access，或使用 --site-context 或 --site-kubeconfig"),
     )
 }
@@ -195,7 +195,7 @@ pub fn site_secret_missing(name: &str, namespace: &str, secret: &str) -> Bilingu
 /// A site's Secret that may not be read.
 pub fn site_secret_forbidden(name: &str, namespace: &str, secret: &str) -> Bilingual {
     both(
-        format!("you may not read Secret {namespace}/{secret} of site {name}: use --site-context or --site-kubeconfig with your own rights there"),
+        format!("you may not read Secret {namespace}/{secret} of site {name}: use --site-context or --site-kubeconfig with your own permissions there"),
         format!("您无权读取站点 {name} 的 Secret {namespace}/{secret}：请用 --site-context 或 --site-kubeconfig"),
     )
 }
@@ -224,7 +224,7 @@ pub fn run_gone(noun: &str, name: &str) -> Bilingual {
 /// No step waits.
 pub fn no_step_waits(noun: &str, name: &str, place: &str) -> Bilingual {
     both(
-        format!("no step of {noun} {name} waits for that: p861 {noun} show {name}{place}"),
+        format!("no step of {noun} {name} is waiting for that: p861 {noun} show {name}{place}"),
         format!("{noun} {name} 没有等待此操作的步骤：p861 {noun} show {name}{place}"),
     )
 }
@@ -236,7 +236,7 @@ pub fn which_step(noun: &str, name: &str, steps: &[&str]) -> Bilingual {
 
 /// An action that would change nothing.
 pub fn already_so(noun: &str, name: &str, phase: RunPhase) -> Bilingual {
-    both(format!("{noun} {name} is {phase} already"), format!("{noun} {name} 已处于 {phase}"))
+    both(format!("{noun} {name} is already {phase}"), format!("{noun} {name} 已处于 {phase}"))
 }
 
 /// Resume of a run that goes on.
@@ -255,14 +255,14 @@ pub fn answer_instead(noun: &str, name: &str, step: &str, place: &str) -> Biling
 /// A drill without a copy that stands.
 pub fn keeps_nothing(name: &str, place: &str) -> Bilingual {
     both(
-        format!("drill {name} keeps no copy standing (it was started without --keep-for): p861 drill abort {name}{place} ends it early"),
+        format!("drill {name} keeps no copy (it was started without --keep-for): p861 drill abort {name}{place} ends it early"),
         format!("演练 {name} 不保留副本（启动时未指定 --keep-for）：p861 drill abort {name}{place} 可提前结束"),
     )
 }
 
 /// A reason must be given.
 pub fn reason_missing(kind: ActionKind) -> Bilingual {
-    both(format!("{kind:?} needs --reason: it stands in the journal and the report"), format!("{kind:?} 需要 --reason：它会写入日志和报告"))
+    both(format!("{kind:?} needs --reason: it is recorded in the journal and the report"), format!("{kind:?} 需要 --reason：它会写入运行记录和报告"))
 }
 
 /// The terminal does not do as it is told.
@@ -272,12 +272,12 @@ pub fn terminal_trouble(why: &str) -> Bilingual {
 
 /// The program can't start.
 pub fn cannot_start(why: &str) -> Bilingual {
-    both(format!("p861 can't start: {why}"), format!("p861 无法启动：{why}"))
+    both(format!("p861 cannot start: {why}"), format!("p861 无法启动：{why}"))
 }
 
 /// A file can't be written.
 pub fn cannot_write(path: &str, why: &str) -> Bilingual {
-    both(format!("{path} can't be written: {why}"), format!("无法写入 {path}：{why}"))
+    both(format!("cannot write {path}: {why}"), format!("无法写入 {path}：{why}"))
 }
 
 /// A minute with too many runs.
@@ -292,7 +292,7 @@ pub fn html_is_for_reports() -> Bilingual {
 
 /// Forms of a report.
 pub fn report_forms() -> Bilingual {
-    both("a report has no such form: add -o html or -o json", "报告没有此形式：请使用 -o html 或 -o json")
+    both("there is no report in this format: add -o html or -o json", "报告没有此格式：请使用 -o html 或 -o json")
 }
 
 /// A report that is not there.
@@ -319,7 +319,7 @@ pub fn report_changed(name: &str, stated: &str, found: &str) -> Bilingual {
 /// A time that is none.
 pub fn not_a_time(option: &str, text: &str) -> Bilingual {
     both(
-        format!("{option}: {text:?} is no time: write 2026-11-20 00:00 or 2026-11-20T00:00:00+08:00"),
+        format!("{option}: {text:?} is not a time: write 2026-11-20 00:00 or 2026-11-20T00:00:00+08:00"),
         format!("{option}：{text:?} 不是时间：请写作 2026-11-20 00:00 或 2026-11-20T00:00:00+08:00"),
     )
 }
@@ -327,8 +327,8 @@ pub fn not_a_time(option: &str, text: &str) -> Bilingual {
 /// A question without anybody to ask.
 pub fn needs_asking(what: &str, options: &str) -> Bilingual {
     both(
-        format!("{what} changes live things and there is no terminal to ask: add {options}"),
-        format!("{what} 会改变在用的数据，而没有终端可以询问：请加上 {options}"),
+        format!("{what} changes live data and there is no terminal for confirmation: add {options}"),
+        format!("{what} 会改变在用的数据，而没有可供确认的终端：请加上 {options}"),
     )
 }
 
@@ -353,7 +353,7 @@ pub fn nothing_discovered(namespace: &str, site: &str) -> Bilingual {
 /// A namespace that the district may not touch.
 pub fn not_allotted(namespace: &str, district: &str) -> Bilingual {
     both(
-        format!("namespace {namespace} is not district {district}'s: allow it in spec.siteNamespaces of District {district} first"),
+        format!("namespace {namespace} does not belong to district {district}: allow it in spec.siteNamespaces of District {district} first"),
         format!("命名空间 {namespace} 不属于区 {district}：请先在 District {district} 的 spec.siteNamespaces 中允许"),
     )
 }

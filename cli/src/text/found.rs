@@ -9,13 +9,13 @@ pub fn discover_next(file: &str) -> Bilingual {
 
 /// Where the order comes from.
 pub fn from_services(order: &str) -> Bilingual {
-    both(format!("{order}, from who calls whose Service"), format!("{order}，依据 Service 的调用关系"))
+    both(format!("{order}, from calls between Services"), format!("{order}，依据 Service 的调用关系"))
 }
 
 /// An address that a drill's copy can't reach.
 pub fn names_outside(place: &str, address: &str) -> Bilingual {
     both(
-        format!("{place} names {address}: unreachable in a drill unless isolation.allowEgress has it"),
+        format!("{place} refers to {address}: unreachable in a drill unless isolation.allowEgress allows it"),
         format!("{place} 指向 {address}：演练中不可达，除非 isolation.allowEgress 允许"),
     )
 }
@@ -44,5 +44,5 @@ pub fn found_files(claim: &str, size: Option<&str>) -> Bilingual {
 
 /// No data was found.
 pub fn no_data() -> Bilingual {
-    both("none: no claim, no database that is known by its image", "无：没有存储卷声明，也没有可识别的数据库镜像")
+    both("none: no claim, and no database with a known image", "无：没有存储卷声明，也没有可识别的数据库镜像")
 }

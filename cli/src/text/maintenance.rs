@@ -55,7 +55,7 @@ pub fn ticket_action(action: TicketActionKind) -> Word {
         TicketActionKind::Plan => Word { en: "planned", zh: "方案" },
         TicketActionKind::Start => Word { en: "started", zh: "开始" },
         TicketActionKind::Done => Word { en: "done", zh: "完毕" },
-        TicketActionKind::RollBack => Word { en: "taken back", zh: "回退" },
+        TicketActionKind::RollBack => Word { en: "rolled back", zh: "回退" },
         TicketActionKind::Resolve => Word { en: "resolved", zh: "解决" },
         TicketActionKind::Suspend => Word { en: "suspended", zh: "挂起" },
         TicketActionKind::Resume => Word { en: "resumed", zh: "恢复" },
@@ -86,7 +86,7 @@ pub fn ticket_opened(name: &str, show: &str) -> Bilingual {
 /// An action was sent and nobody waits.
 pub fn ticket_action_sent(action: TicketActionKind, name: &str) -> Bilingual {
     both(
-        format!("{action} was asked for; the operator reads it: p861 ticket show {name}"),
+        format!("{action} was requested; the operator will read it: p861 ticket show {name}"),
         format!("已请求{}：p861 ticket show {name}", ticket_action(action).zh),
     )
 }
@@ -95,7 +95,7 @@ pub fn ticket_action_sent(action: TicketActionKind, name: &str) -> Bilingual {
 pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPhase) -> Bilingual {
     if action == TicketActionKind::RollBack && phase == TicketPhase::InProgress {
         return both(
-            format!("Ticket {name}: what was done is being taken back: p861 ticket show {name}"),
+            format!("Ticket {name}: completed steps are being rolled back: p861 ticket show {name}"),
             format!("工单 {name}：正在回退已做的步骤：p861 ticket show {name}"),
         );
     }
@@ -117,7 +117,7 @@ pub fn ask_ticket_reason(action: TicketActionKind) -> Bilingual {
 
 /// A reason must be given.
 pub fn ticket_reason_missing(action: TicketActionKind) -> Bilingual {
-    both(format!("{action} needs --reason: it stands in the ticket"), format!("{}需要 --reason：它会写入工单", ticket_action(action).zh))
+    both(format!("{action} needs --reason: it is recorded in the ticket"), format!("{}需要 --reason：它会写入工单", ticket_action(action).zh))
 }
 
 /// `--from` is no run.
@@ -128,14 +128,14 @@ pub fn not_an_origin(from: &str) -> Bilingual {
 /// Options of a change on an incident.
 pub fn only_of_a_change() -> Bilingual {
     both(
-        "--plan, --rollback, --window, --no-backup and --no-silence are a change's: add --change normal",
+        "--plan, --rollback, --window, --no-backup and --no-silence are only for changes: add --change normal",
         "--plan、--rollback、--window、--no-backup 和 --no-silence 仅用于变更：请加 --change normal",
     )
 }
 
 /// Two words where one title was meant.
 pub fn one_title(title: &str, rest: &str) -> Bilingual {
-    both(format!("the title is one word on the command line: write \"{title} {rest}\""), format!("标题须作为一个参数：请写作 \"{title} {rest}\""))
+    both(format!("quote the title: \"{title} {rest}\""), format!("标题须作为一个参数：请写作 \"{title} {rest}\""))
 }
 
 /// The Platform has no such component.
@@ -171,9 +171,9 @@ pub fn approving(title: &str, plan: Option<&str>, digest: &str) -> Bilingual {
 /// An approval counts.
 pub fn approval_counted(name: &str, rejected: bool, said: &str) -> Bilingual {
     if rejected {
-        both(format!("Ticket {name}: your no is counted"), format!("工单 {name}：否决有效"))
+        both(format!("Ticket {name}: your rejection counts"), format!("工单 {name}：否决有效"))
     } else {
-        both(format!("Ticket {name}: your approval is counted, {said}"), format!("工单 {name}：批准有效，{said}"))
+        both(format!("Ticket {name}: your approval counts, {said}"), format!("工单 {name}：批准有效，{said}"))
     }
 }
 
@@ -205,7 +205,7 @@ pub fn nobody() -> Word {
 /// The duty was given.
 pub fn duty_given(roster: &str) -> Bilingual {
     both(
-        format!("Handed over; until it is taken with p861 duty take, both of you are called (roster {roster})"),
+        format!("Handed over; until the other person types p861 duty take, both of you are called (roster {roster})"),
         format!("已交班；对方执行 p861 duty take 之前，双方都会被呼叫（值班表 {roster}）"),
     )
 }
@@ -213,7 +213,7 @@ pub fn duty_given(roster: &str) -> Bilingual {
 /// The duty was taken.
 pub fn duty_taken(roster: &str, note: Option<&str>) -> Bilingual {
     let (en, zh) = note.map(|note| (format!(". Note: {note}"), format!("。交接事项：{note}"))).unwrap_or_default();
-    both(format!("The duty is yours (roster {roster}){en}"), format!("已接班（值班表 {roster}）{zh}"))
+    both(format!("You are on duty (roster {roster}){en}"), format!("已接班（值班表 {roster}）{zh}"))
 }
 
 /// Somebody who is not on the roster.
@@ -227,9 +227,9 @@ pub fn not_on_roster(person: &str, roster: &str) -> Bilingual {
 /// The word for where a message stands.
 pub fn notification_state(state: NotificationState, late: bool) -> Word {
     match (state, late) {
-        (NotificationState::Pending, _) => Word { en: "waiting", zh: "待送达" },
+        (NotificationState::Pending, _) => Word { en: "pending", zh: "待送达" },
         (NotificationState::Delivered, false) => Word { en: "delivered", zh: "已送达" },
         (NotificationState::Delivered, true) => Word { en: "delivered late", zh: "迟到送达" },
-        (NotificationState::Dropped, _) => Word { en: "not needed any more", zh: "已不需要" },
+        (NotificationState::Dropped, _) => Word { en: "no longer needed", zh: "已不需要" },
     }
 }

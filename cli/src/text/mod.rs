@@ -28,15 +28,15 @@ use crate::exit::ExitStatus;
 
 /// What each exit code means, the same for every command.
 pub const EXIT_CODES: [(ExitStatus, &str); 9] = [
-    (ExitStatus::Good, "done, and good"),
+    (ExitStatus::Good, "success"),
     (ExitStatus::Unexpected, "an unexpected error"),
     (ExitStatus::Usage, "wrong usage; nothing was sent"),
     (ExitStatus::Refused, "refused; nothing was changed"),
-    (ExitStatus::Bad, "done, and bad: a check, a run or an objective failed, or something needs a person"),
-    (ExitStatus::Person, "a person is waited for (without a terminal, or with `--no-wait`)"),
+    (ExitStatus::Bad, "completed with a bad result: a check, a run or an objective failed, or there is an open problem"),
+    (ExitStatus::Person, "a person must answer (without a terminal, or with `--no-wait`)"),
     (ExitStatus::Unreachable, "the hub, a bucket or a site cannot be reached"),
-    (ExitStatus::Timeout, "`--timeout` has passed, or the operator has not read an action within 20 s; the run goes on"),
-    (ExitStatus::Interrupted, "Ctrl-C; the run goes on"),
+    (ExitStatus::Timeout, "`--timeout` has passed, or the operator has not read an action within 20 s; the run continues"),
+    (ExitStatus::Interrupted, "Ctrl-C; the run continues"),
 ];
 
 /// A language that people read.

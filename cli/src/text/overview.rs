@@ -83,12 +83,12 @@ pub fn nothing_needed() -> Word {
 
 /// An object without any condition.
 pub fn never_looked_at() -> Bilingual {
-    both("the operator has not looked at it yet", "operator 尚未检查")
+    both("the operator has not checked it yet", "operator 尚未检查")
 }
 
 /// An incident that nobody has acknowledged.
 pub fn nobody_has_it() -> Bilingual {
-    both("nobody has it yet", "尚无人响应")
+    both("not acknowledged yet", "尚无人响应")
 }
 
 /// A change that too few people have agreed to.
@@ -99,20 +99,20 @@ pub fn waits_for_approvals(missing: i32) -> Bilingual {
 
 /// A run that was paused.
 pub fn is_paused() -> Bilingual {
-    both("paused: nothing new is started", "已暂停：不再开始新的步骤")
+    both("paused: no new steps are started", "已暂停：不再开始新的步骤")
 }
 
 /// An operator that does not renew its lease.
 pub fn operator_silent(since: &str, age: impl Fn(Language) -> String) -> Bilingual {
     both(
-        format!("the operator has not renewed its lease since {since} ({} ago): nothing here is newer", age(Language::En)),
-        format!("operator 自 {since}（{}前）起未续租约：以上信息不会更新", age(Language::Zh)),
+        format!("the operator has not renewed its lease since {since} ({} ago): this page may be outdated", age(Language::En)),
+        format!("operator 自 {since}（{}前）起未续租约：以上信息可能已过时", age(Language::Zh)),
     )
 }
 
 /// An operator that was never there.
 pub fn operator_never() -> Bilingual {
-    both("no operator holds the lease: nothing is looked at", "没有 operator 持有租约：无人检查")
+    both("no operator holds the lease: nothing is reconciled", "没有 operator 持有租约：所有对象均未被处理")
 }
 
 /// `hub on laoshan-dr`.

@@ -66,10 +66,10 @@ pub fn preview_in_the_way(change: i64, refused: i64, policy: ConflictPolicy) -> 
         zh.push(format!("{refused} 个被拒绝"));
     }
     if change > 0 && policy == ConflictPolicy::Refuse {
-        en.push(format!("{change} there and different, and the conflict policy is Refuse: nothing would be written"));
+        en.push(format!("{change} exist and differ, and the conflict policy is Refuse: nothing would be written"));
         zh.push(format!("{change} 个已存在且不同，而冲突策略为 Refuse：不会写入任何内容"));
     }
-    both(format!("In the way: {}", en.join(", ")), format!("阻碍：{}", zh.join("，")))
+    both(format!("Blocked by: {}", en.join(", ")), format!("阻碍：{}", zh.join("，")))
 }
 
 /// The command of a preview.
@@ -79,31 +79,30 @@ pub fn to_do_it(command: &str) -> Bilingual {
 
 /// The head of what is asked before a restore.
 pub fn restore_head(backup: &str) -> Bilingual {
-    both(format!("RESTORE of {backup}: it changes what runs there now"), format!("恢复 {backup}：将改变现有运行内容"))
+    both(format!("RESTORE of {backup}: it changes the running applications"), format!("恢复 {backup}：将改变现有运行内容"))
 }
 
 /// What becomes of objects that are there and different.
 pub fn conflict(policy: ConflictPolicy) -> Word {
     match policy {
-        ConflictPolicy::Refuse => Word {
-            en: "Refuse: if one is there and different, nothing is written",
-            zh: "Refuse：若有已存在且不同的对象，则不写入任何内容",
-        },
-        ConflictPolicy::Skip => Word { en: "Skip: those that are there stay as they are", zh: "Skip：已存在的对象保持不变" },
-        ConflictPolicy::Merge => Word { en: "Merge: those that are there are changed to what the backup has", zh: "Merge：已存在的对象按备份更改" },
-        ConflictPolicy::Replace => Word { en: "Replace: those that are there are deleted and made anew", zh: "Replace：已存在的对象删除后重建" },
+        ConflictPolicy::Refuse => {
+            Word { en: "Refuse: if one exists and differs, nothing is written", zh: "Refuse：若有已存在且不同的对象，则不写入任何内容" }
+        }
+        ConflictPolicy::Skip => Word { en: "Skip: existing ones stay unchanged", zh: "Skip：已存在的对象保持不变" },
+        ConflictPolicy::Merge => Word { en: "Merge: existing ones are updated from the backup", zh: "Merge：已存在的对象按备份更改" },
+        ConflictPolicy::Replace => Word { en: "Replace: existing ones are deleted and recreated", zh: "Replace：已存在的对象删除后重建" },
     }
 }
 
 /// What becomes of data.
 pub fn volumes_over() -> Bilingual {
-    both("volumes and databases of the backup are written over what is there", "备份中的卷和数据库将覆盖现有数据")
+    both("volumes and databases of the backup overwrite existing data", "备份中的卷和数据库将覆盖现有数据")
 }
 
 /// Where files go.
 pub fn files_into(files: &str, prefix: Option<&str>) -> Bilingual {
     match prefix {
         Some(prefix) => both(format!("{files}, under {prefix} of the volume"), format!("{files}，放到卷的 {prefix} 之下")),
-        None => both(format!("{files}, over what is there"), format!("{files}，覆盖现有文件")),
+        None => both(format!("{files}, overwriting existing files"), format!("{files}，覆盖现有文件")),
     }
 }

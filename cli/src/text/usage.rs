@@ -39,7 +39,7 @@ fn what(error: &Error) -> Bilingual {
         ErrorKind::MissingSubcommand => both("a command is missing", "缺少命令"),
         ErrorKind::MissingRequiredArgument => both(format!("{argument} is missing"), format!("缺少 {argument}")),
         ErrorKind::InvalidValue if given.is_empty() => both(format!("{argument} is given without a value"), format!("{argument} 没有给出值")),
-        ErrorKind::InvalidValue => both(format!("{argument}: {given} is none of its values"), format!("{argument}：{given} 不是可用的值")),
+        ErrorKind::InvalidValue => both(format!("{argument}: {given} is not a valid value"), format!("{argument}：{given} 不是可用的值")),
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             let said = in_chinese(&argument, &given).unwrap_or_else(|| why.clone());
@@ -79,7 +79,7 @@ fn instead(error: &Error, meant: &Command) -> (String, String) {
         ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand => Some(verbs()).filter(|verbs| !verbs.is_empty()),
         _ => None,
     };
-    there.map_or_else(Default::default, |there| (format!(", there are {there}"), format!("，可用的有 {there}")))
+    there.map_or_else(Default::default, |there| (format!("; available: {there}"), format!("，可用的有 {there}")))
 }
 
 fn text_of(value: Option<&ContextValue>) -> Option<String> {
@@ -118,7 +118,7 @@ mod tests {
             ),
             (
                 vec!["p861", "drill", "run", "core", "--type", "Live"],
-                "--type <TYPE>: Live is none of its values, there are Isolated, Tabletop: type p861 drill run [OPTIONS] <PLAN>; more: p861 drill run --help",
+                "--type <TYPE>: Live is not a valid value; available: Isolated, Tabletop: type p861 drill run [OPTIONS] <PLAN>; more: p861 drill run --help",
             ),
             (vec!["p861", "drill", "list", "a", "b"], "b is one word too many: type p861 drill list [OPTIONS] [PLAN]; more: p861 drill list --help"),
             (
@@ -139,13 +139,13 @@ mod tests {
     #[test]
     fn an_unknown_noun_is_answered_with_those_that_there_are() {
         let told = told(&["p861", "zzz"]);
-        assert!(told.en.starts_with("there is no command zzz, there are status, site, district, "), "{}", told.en);
+        assert!(told.en.starts_with("there is no command zzz; available: status, site, district, "), "{}", told.en);
     }
 
     #[test]
     fn a_place_without_a_command_is_answered_with_the_commands() {
         let told = told(&["p861", "-d", "shinan"]);
-        assert!(told.en.starts_with("a command is missing, there are status, site, "), "{}", told.en);
+        assert!(told.en.starts_with("a command is missing; available: status, site, "), "{}", told.en);
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub fn waits_for(what: &str) -> Bilingual {
 
 /// The last step.
 pub fn clean_up_always() -> Bilingual {
-    both("always, also if this terminal closes", "总会执行，即使关闭此终端")
+    both("always runs, even if this terminal closes", "总会执行，即使关闭此终端")
 }
 
 /// Steps that don't fit.
@@ -105,42 +105,42 @@ pub fn more_to_come(number: usize) -> Bilingual {
 
 /// Actions that wait for the operator.
 pub fn actions_unread(number: usize) -> Bilingual {
-    both(format!("{number} asked, not yet read by the operator"), format!("{number} 项请求待处理"))
+    both(format!("{number} requested, not read by the operator yet"), format!("{number} 项请求待处理"))
 }
 
 /// The key that leaves.
 pub fn key_quit(noun: &str) -> Bilingual {
-    both(format!("q leave (the {noun} goes on)"), "q 离开（任务继续）")
+    both(format!("q leave (the {noun} continues)"), "q 离开（任务继续）")
 }
 
 /// After Ctrl-C.
 pub fn ask_leaving(noun: &str) -> Bilingual {
-    both(format!("Leave? The {noun} goes on.  Ctrl-C, q leave  a abort  any other key stay"), "离开？任务会继续进行。  Ctrl-C、q 离开  a 中止  其他键 留下")
+    both(format!("Leave? The {noun} continues.  Ctrl-C, q leave  a abort  any other key stay"), "离开？任务会继续进行。  Ctrl-C、q 离开  a 中止  其他键 留下")
 }
 
 /// A key without anything to act on.
 pub fn nothing_to_retry() -> Bilingual {
-    both("the marked step waits for no retry", "所选步骤无需重试")
+    both("the selected step needs no retry", "所选步骤无需重试")
 }
 
 /// A key without anything to act on.
 pub fn nothing_to_skip() -> Bilingual {
-    both("no step is marked", "未选择步骤")
+    both("no step is selected", "未选择步骤")
 }
 
 /// A key without anything to act on.
 pub fn nothing_to_answer() -> Bilingual {
-    both("the marked step asks nothing", "所选步骤没有提问")
+    both("the selected step asks no question", "所选步骤没有提问")
 }
 
 /// A question was left.
 pub fn nothing_was_asked() -> Bilingual {
-    both("nothing was asked for", "未提交任何请求")
+    both("nothing was requested", "未提交任何请求")
 }
 
 /// A reason must be typed.
 pub fn reason_needed() -> Bilingual {
-    both("a reason is needed: it stands in the journal and the report", "需要填写原因：它会写入日志和报告")
+    both("a reason is needed: it is recorded in the journal and the report", "需要填写原因：它会写入运行记录和报告")
 }
 
 /// Asks why.
@@ -158,7 +158,7 @@ pub fn asking_the_hub() -> Bilingual {
 /// An action was sent.
 pub fn action_asked(kind: ActionKind, step: Option<&str>) -> Bilingual {
     let step = step.map(|step| format!(" {step}")).unwrap_or_default();
-    both(format!("{kind:?}{step} was asked for"), format!("已请求 {kind:?}{step}"))
+    both(format!("{kind:?}{step} was requested"), format!("已请求 {kind:?}{step}"))
 }
 
 /// An action was read.
@@ -169,7 +169,7 @@ pub fn action_read(noun: &str, name: &str, phase: RunPhase, back: &str) -> Bilin
 /// An action was not read.
 pub fn action_unread(noun: &str, name: &str, seconds: u64, namespace: &str, back: &str) -> Bilingual {
     both(
-        format!("the operator has not read it after {seconds} s; it stands in {noun} {name} and will be read: kubectl -n {namespace} get pods, {back}"),
+        format!("the operator has not read it after {seconds} s; it is recorded in {noun} {name} and will be read: kubectl -n {namespace} get pods, {back}"),
         format!("{seconds} 秒后 operator 仍未读取；请求已写入 {noun} {name}，将会被处理：kubectl -n {namespace} get pods，{back}"),
     )
 }
@@ -181,12 +181,12 @@ pub fn started(noun: &str, name: &str, watch: &str) -> Bilingual {
 
 /// The view was left.
 pub fn left(noun: &str, name: &str, back: &str) -> Bilingual {
-    both(format!("{noun} {name} goes on: {back}"), format!("{noun} {name} 继续进行：{back}"))
+    both(format!("{noun} {name} continues: {back}"), format!("{noun} {name} 继续进行：{back}"))
 }
 
 /// `--timeout` has passed.
 pub fn timed_out(noun: &str, name: &str, back: &str) -> Bilingual {
-    both(format!("--timeout has passed; {noun} {name} goes on: {back}"), format!("已到 --timeout；{noun} {name} 继续进行：{back}"))
+    both(format!("--timeout has passed; {noun} {name} continues: {back}"), format!("已到 --timeout；{noun} {name} 继续进行：{back}"))
 }
 
 /// A person is waited for.

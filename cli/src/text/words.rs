@@ -109,7 +109,7 @@ words! {
     F_FROM: "from", "来自";
     F_DUE: "due", "期限";
     F_PLAN_OF_CHANGE: "how", "方案";
-    F_ROLLBACK: "how back", "回退";
+    F_ROLLBACK: "rollback", "回退";
     F_DIGEST: "digest", "摘要";
     F_ALERT: "alert", "告警";
     F_NODE: "node", "节点";
@@ -117,7 +117,7 @@ words! {
     F_STEP: "step", "当前步骤";
     F_BACKUP_TAKEN: "backup taken", "已做备份";
     F_SILENCE: "silence", "告警静默";
-    F_TOLD: "told", "通知";
+    F_TOLD: "notified", "通知";
     OPEN: "OPEN", "开放";
     OPENS: "OPENS", "下次开放";
     CLOSES: "CLOSES", "关闭";
@@ -130,7 +130,7 @@ words! {
     F_FREEZE: "freeze", "冻结";
     F_TIME_ZONE: "time zone", "时区";
     WHOLE_PLAN: "plan", "预案";
-    WRITER: "WRITER", "唯一写入";
+    WRITER: "WRITER", "写入站点";
     D_DATA: "data", "数据";
     D_ORDER: "order", "次序";
     D_OUTSIDE: "outside", "外部";
@@ -212,7 +212,7 @@ words! {
     PROVIDED_BY: "PROVIDED BY", "提供者";
     PROVISIONAL: "PROVISIONAL", "待考";
     REMEDY: "REMEDY", "措施";
-    SHORT: "RUNS SHORT", "短缺之日";
+    SHORT: "RUNS SHORT", "预计短缺";
     SOURCE: "SOURCE", "来源";
     SUPPORTS: "SUPPORTS", "可支撑";
 }
@@ -326,8 +326,8 @@ pub fn step_word(key: &str) -> Option<Word> {
         "seal" => Word { en: "seal", zh: "封存" },
         "hold" => Word { en: "hold", zh: "保留" },
         "files" => Word { en: "files", zh: "文件" },
-        "quiesce" => Word { en: "quiesce", zh: "静默" },
-        "resume" => Word { en: "resume", zh: "恢复运行" },
+        "quiesce" => Word { en: "quiesce", zh: "暂停写入" },
+        "resume" => Word { en: "resume", zh: "恢复写入" },
         "clean-up" => Word { en: "clean up", zh: "清理" },
         _ => return None,
     })

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A person's word: agreement to start, a statement of fact, a signature. It can't be changed; deleting it takes it back.
+/// A person's approval of a start, statement of a fact, or signature. It is immutable; deleting it withdraws it.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -25,24 +25,24 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self == oldSelf").message("an approval can't be changed: delete it to take it back, and make another"),
-    validation = Rule::new("(self.purpose == 'AffirmSiteOff') == has(self.siteRef) && (self.purpose != 'Start' || has(self.digest))").message("Start needs the digest of what was shown, AffirmSiteOff the site (and nothing else has one)")
+    validation = Rule::new("self == oldSelf").message("an approval can't be changed: delete it to withdraw it, and create another"),
+    validation = Rule::new("(self.purpose == 'AffirmSiteOff') == has(self.siteRef) && (self.purpose != 'Start' || has(self.digest))").message("Start needs the digest of the plan that was shown, and only AffirmSiteOff has a siteRef, which it needs")
 )]
 pub struct ApprovalSpec {
-    /// What it is about.
+    /// Subject of the approval.
     pub subject_ref: SubjectReference,
-    /// What is said of it.
+    /// Purpose of the approval.
     pub purpose: Purpose,
-    /// Digest of the plan that was shown. If it compiles to something else, the approval doesn't count.
+    /// Digest of the plan that was shown. If the plan compiles differently, the approval does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub digest: Option<String>,
-    /// AffirmSiteOff: the site.
+    /// AffirmSiteOff: the site that is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_ref: Option<ObjectReference>,
     /// Approved or Rejected.
     pub decision: ApprovalDecision,
-    /// Who says it. Filled in by admission.
+    /// Approver. Admission fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub approver: Option<String>,
@@ -50,7 +50,7 @@ pub struct ApprovalSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// It counts for this long, or until work has begun.
+    /// How long it counts; it also counts once the work has started.
     #[serde(default = "default_valid_for")]
     pub valid_for: Duration,
 }
@@ -59,7 +59,7 @@ fn default_valid_for() -> Duration {
     "24h".into()
 }
 
-/// What an approval is about.
+/// Subject of an approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectReference {
     /// Its kind.
@@ -67,49 +67,49 @@ pub struct SubjectReference {
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its UID: another object of the same name is another subject.
+    /// Its UID. An object with the same name but another UID is not the subject.
     #[schemars(length(min = 1, max = 64))]
     pub uid: String,
 }
 
-/// Kinds that are approved.
+/// Kinds that can be approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum SubjectKind {
-    /// A drill: signed off.
+    /// A drill, for its sign-off.
     Drill,
     /// A change.
     MaintenanceTicket,
 }
 
-/// What is said.
+/// Purpose of an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Purpose {
-    /// It may start.
+    /// The run or change may start.
     Start,
     /// The old site is off.
     AffirmSiteOff,
-    /// What is lost is accepted.
+    /// The loss of data is accepted.
     AcceptDataLoss,
-    /// What is on the old site may go.
+    /// The data on the old site may be discarded.
     DiscardOldData,
-    /// It was looked at and is accepted.
+    /// The result was reviewed and accepted.
     SignOff,
 }
 
-/// Yes or no.
+/// Decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalDecision {
-    /// Agreed.
+    /// Approved.
     Approved,
-    /// Refused.
+    /// Rejected.
     Rejected,
 }
 
-/// Whether it counts.
+/// State of the approval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ApprovalStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Counted.

@@ -6,38 +6,38 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What will be changed, and how.
+/// A change and how to perform it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// Standard (approved once for all), Normal, or Emergency (needs no window).
     pub class: ChangeClass,
-    /// The window; any that is for its class when absent.
+    /// Maintenance window; when absent, any window for the change's class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ref: Option<ObjectReference>,
     /// The work.
     pub work: Work,
-    /// How long it is expected to take. It doesn't start where its window closes sooner. Without it: as long as its steps take at least, by the last backups of
-    /// what it affects and by what it watches.
+    /// Expected duration. The change does not start if its window closes sooner. Default: the minimum duration of
+    /// its steps, computed from the last backups of the affected applications and from the observation periods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_duration: Option<Duration>,
-    /// What is backed up before it.
+    /// Backup before the work.
     #[serde(default)]
     pub backup: ChangeBackup,
-    /// What is silent in Alertmanager exactly as long as it goes on.
+    /// Alerts to silence during the work.
     #[serde(default)]
     pub silence: ChangeSilence,
-    /// It doesn't start while one of these fires on what it affects.
+    /// The change does not start while one of these alerts fires on an affected object.
     #[serde(default = "default_blocking_alerts")]
     #[schemars(length(max = 8))]
     pub blocking_alerts: Vec<BlockingAlert>,
-    /// How it is done, in words. Without it, work of people waits for the action Plan.
+    /// Description of the work. Without it, manual work waits for the action Plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<LocalizedText>,
-    /// What if it goes wrong.
+    /// What to do on failure.
     #[serde(default)]
     pub rollback: Rollback,
-    /// Where it was rehearsed.
+    /// The rehearsal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<Rehearsal>,
 }
@@ -46,23 +46,23 @@ fn default_blocking_alerts() -> Vec<BlockingAlert> {
     vec![BlockingAlert { severity: "critical".into() }]
 }
 
-/// Whether a backup is taken first.
+/// Backup before a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ChangeBackup {
-    /// Of every application that it affects.
+    /// Back up every affected application.
     #[default]
     Affected,
-    /// None.
+    /// No backup.
     Skip,
 }
 
-/// What is silent meanwhile.
+/// Alerts to silence during a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ChangeSilence {
-    /// Alerts of the applications and sites that it affects.
+    /// Silence the alerts of affected applications and sites.
     #[default]
     Affected,
-    /// Nothing.
+    /// Silence nothing.
     None,
 }
 
@@ -70,41 +70,41 @@ pub enum ChangeSilence {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.upgradeComponent), has(self.drainNode), has(self.manual)].filter(w, w).size() == 1").message("say what the work is: one of upgradeComponent: {component, version}, drainNode: {siteRef, nodeName} and, for what people do, manual: {}")
+    validation = Rule::new("[has(self.upgradeComponent), has(self.drainNode), has(self.manual)].filter(w, w).size() == 1").message("name the work: one of upgradeComponent: {component, version}, drainNode: {siteRef, nodeName} and, for work of people, manual: {}")
 )]
 pub struct Work {
-    /// A component of the Platform is brought to its declared version, site after site.
+    /// Upgrades a component of the Platform to its declared version, site by site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade_component: Option<UpgradeComponent>,
-    /// A node is emptied for work on it, and takes pods again afterwards.
+    /// Drains a node for maintenance, and uncordons it afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_node: Option<DrainNode>,
-    /// People do it; they say Start and Done.
+    /// Manual work: people report Start and Done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<Manual>,
 }
 
 impl Work {
-    /// Whether the operator does it, or else people.
+    /// Whether the operator performs the work, rather than people.
     pub fn by_operator(&self) -> bool {
         self.manual.is_none()
     }
 }
 
-/// A component that is installed or upgraded from its bundle: on the standby site first, which is watched, then on the primary.
+/// Installs or upgrades a component from its bundle: on the standby site first, then, after an observation period, on the primary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeComponent {
-    /// The component of the district's Platform.
+    /// Component of the district's Platform.
     #[schemars(length(min = 1, max = 40))]
     pub component: String,
-    /// The version: the one that the Platform declares. If it declares another one by then, nothing is done.
+    /// Version; must be the one that the Platform declares. If the Platform declares another one at the start, nothing is done.
     #[schemars(length(min = 1, max = 63))]
     pub version: String,
-    /// How long it may take on a site until it is healthy.
+    /// Maximum time until it is healthy on a site.
     #[serde(default = "default_healthy_within")]
     pub healthy_within: Duration,
-    /// How long it must stay healthy on a site before the next one follows.
+    /// How long it must stay healthy on a site before the next site follows.
     #[serde(default = "default_watch_for")]
     pub watch_for: Duration,
 }
@@ -117,16 +117,16 @@ fn default_watch_for() -> Duration {
     "10m".into()
 }
 
-/// A node that is emptied. When it is empty the ticket waits for the action Done: what is done to the node is people's.
+/// Drains a node. The ticket then waits for the action Done, while people work on the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainNode {
-    /// Its site.
+    /// Site of the node.
     pub site_ref: ObjectReference,
     /// The node.
     #[schemars(length(min = 1, max = 253))]
     pub node_name: String,
-    /// How long its pods may take to leave. Disruption budgets are respected; what is not gone then ends the work, and the node takes pods again.
+    /// Maximum time to drain the node. Disruption budgets are respected. If pods remain after that time, the change fails and the node is uncordoned.
     #[serde(default = "default_drain_deadline")]
     pub deadline: Duration,
 }
@@ -135,11 +135,11 @@ fn default_drain_deadline() -> Duration {
     "30m".into()
 }
 
-/// Work of people.
+/// Manual work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Manual {}
 
-/// Alerts that keep a change from starting.
+/// Alerts that prevent a change from starting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockingAlert {
     /// Their label `severity`.
@@ -147,26 +147,26 @@ pub struct BlockingAlert {
     pub severity: String,
 }
 
-/// What if it goes wrong.
+/// What to do on failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rollback {
-    /// Whether it can be taken back, and who decides.
+    /// Whether it can be rolled back, and who decides.
     #[serde(default)]
     pub policy: RollbackPolicy,
-    /// How, in words.
+    /// Description of the rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<LocalizedText>,
 }
 
-/// Whether a change can be taken back.
+/// Whether a change can be rolled back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RollbackPolicy {
-    /// At the first failure.
+    /// Roll back automatically at the first failure.
     #[default]
     OnFailure,
-    /// When a person says so.
+    /// Roll back when a person requests it.
     Manual,
-    /// Only forward.
+    /// No rollback.
     Impossible,
 }
 

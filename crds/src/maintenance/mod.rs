@@ -1,4 +1,4 @@
-//! Room *maintenance*: what changes when, who agreed, who is on duty.
+//! Feature area *maintenance*: what changes when, who agreed, who is on duty.
 
 pub mod approval;
 pub mod change;

@@ -10,7 +10,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something went wrong, or something will be changed: who does what about it, until when, with whose agreement.
+/// An incident or a change: who handles it, by when, and with whose approval.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -33,50 +33,50 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("(self.type == 'Change') == has(self.change) && (self.type == 'Incident') == has(self.incident)").message("a Change has change: {…} and an Incident has incident: {…}"),
-    validation = Rule::new("self.type == oldSelf.type && self.title == oldSelf.title && self.impact == oldSelf.impact && self.urgency == oldSelf.urgency && self.affects == oldSelf.affects && has(self.incident) == has(oldSelf.incident) && (!has(self.incident) || self.incident == oldSelf.incident) && has(self.change) == has(oldSelf.change) && (!has(self.change) || self.change == oldSelf.change) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.dueTime) == has(oldSelf.dueTime) && (!has(self.dueTime) || self.dueTime == oldSelf.dueTime) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a ticket can't be changed, only spec.actions appended: add a Note, or open another ticket")
+    validation = Rule::new("(self.type == 'Change') == has(self.change) && (self.type == 'Incident') == has(self.incident)").message("a Change needs change: {…} and an Incident needs incident: {…}"),
+    validation = Rule::new("self.type == oldSelf.type && self.title == oldSelf.title && self.impact == oldSelf.impact && self.urgency == oldSelf.urgency && self.affects == oldSelf.affects && has(self.incident) == has(oldSelf.incident) && (!has(self.incident) || self.incident == oldSelf.incident) && has(self.change) == has(oldSelf.change) && (!has(self.change) || self.change == oldSelf.change) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.dueTime) == has(oldSelf.dueTime) && (!has(self.dueTime) || self.dueTime == oldSelf.dueTime) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a ticket can't be changed except by appending to spec.actions: add a Note, or open another ticket")
 )]
 pub struct MaintenanceTicketSpec {
     /// Incident or Change.
     pub r#type: TicketType,
-    /// What it is about, in a line.
+    /// Title.
     pub title: LocalizedText,
-    /// How much is hurt: now by an incident, or if a change goes wrong.
+    /// Impact of the incident, or of a failed change.
     pub impact: Grade,
-    /// How soon something must be done.
+    /// Urgency.
     pub urgency: Grade,
-    /// What it is about, by name.
+    /// Affected objects, by name.
     #[serde(default)]
     pub affects: Affected,
-    /// Incident: what was seen.
+    /// Incident: details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<Incident>,
-    /// Change: what will be done.
+    /// Change: details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
-    /// The run that it came out of.
+    /// The run that caused the ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Origin>,
-    /// Until when it shall be done, where that is not the roster's clocks'.
+    /// Due time, if different from the roster's time limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_time: Option<Time>,
-    /// Who opened it. Filled in by admission.
+    /// Requester. Admission fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub requested_by: Option<String>,
-    /// What people did about it; append only.
+    /// Actions of people; append only.
     #[serde(default)]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
     pub actions: Vec<TicketAction>,
 }
 
-/// What a ticket is.
+/// Type of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum TicketType {
-    /// Something went wrong.
+    /// An incident.
     Incident,
-    /// Something will be changed.
+    /// A change.
     Change,
 }
 
@@ -91,10 +91,10 @@ pub enum Grade {
     Low,
 }
 
-/// How soon: by impact and urgency.
+/// Priority, from impact and urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Priority {
-    /// At once.
+    /// Immediately.
     P1,
     /// Today.
     P2,
@@ -118,17 +118,17 @@ pub struct Affected {
     pub site_refs: Vec<ObjectReference>,
 }
 
-/// What an incident came out of.
+/// Origin and effect of an incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Incident {
-    /// Who or what noticed it; a person if absent.
+    /// Source of the incident; a person if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<IncidentSource>,
-    /// When the trouble began, which is not when the ticket was opened.
+    /// When the incident began, as opposed to when the ticket was opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// What users have of it.
+    /// Effect on users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_state: Option<ServiceState>,
     /// Name of the runbook.
@@ -140,11 +140,11 @@ pub struct Incident {
     pub level: Option<IncidentLevel>,
 }
 
-/// What noticed an incident.
+/// Source of an incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct IncidentSource {
-    /// An Alertmanager. Only the operator may say so.
+    /// An Alertmanager. Only the operator may set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<AlertmanagerSource>,
 }
@@ -153,21 +153,21 @@ pub struct IncidentSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertmanagerSource {
-    /// The site whose Alertmanager it was.
+    /// The site of the Alertmanager.
     pub site_ref: ObjectReference,
-    /// Alertmanager's name of the group.
+    /// Alertmanager's key of the group.
     #[schemars(length(min = 1, max = 4096))]
     pub group_key: String,
 }
 
-/// What users have of a service.
+/// Effect on users of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceState {
-    /// It works.
+    /// The service works.
     Working,
-    /// It works badly.
+    /// The service is degraded.
     Degraded,
-    /// It doesn't work.
+    /// The service is down.
     Down,
 }
 
@@ -184,7 +184,7 @@ pub enum IncidentLevel {
     IV,
 }
 
-/// The run that a ticket came out of.
+/// The run that caused a ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// Its kind, for example Drill.
@@ -195,32 +195,32 @@ pub struct Origin {
     pub name: String,
 }
 
-/// What people may do about a ticket.
+/// Actions on a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum TicketActionKind {
-    /// I have it.
+    /// Acknowledge the ticket.
     Acknowledge,
-    /// Somebody else shall have it.
+    /// Assign it to somebody.
     Assign,
-    /// Something to remember.
+    /// Add a note.
     Note,
-    /// Change: how it is done.
+    /// Change: describe the work.
     Plan,
-    /// Work begins.
+    /// Work has started.
     Start,
-    /// Work is done; what follows is looking whether it was good.
+    /// Work is done; the checks follow.
     Done,
-    /// Change: it was taken back.
+    /// Change: rolled back.
     RollBack,
-    /// It is over.
+    /// Resolved.
     Resolve,
-    /// Nothing happens for now; the clock Resolve stands still.
+    /// Suspend the ticket; the Resolve deadline is paused.
     Suspend,
-    /// It goes on.
+    /// Continue after Suspend.
     Resume,
-    /// It was not over.
+    /// Reopen it.
     Reopen,
-    /// It will not be done.
+    /// Cancelled.
     Cancel,
 }
 
@@ -235,44 +235,44 @@ impl std::fmt::Display for TicketActionKind {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!(self.action in ['RollBack', 'Cancel']) || (has(self.reason) && size(self.reason) > 0)").message("RollBack and Cancel need a reason: add reason: \"why\""),
-    validation = Rule::new("(self.action == 'Assign') == has(self.assignee)").message("Assign names who shall have it: add assignee: \"name\""),
-    validation = Rule::new("!(self.action in ['Note', 'Plan']) || (has(self.note) && size(self.note) > 0)").message("Note and Plan say something: add note: \"text\""),
-    validation = Rule::new("self.action == 'Resolve' || !has(self.resolution)").message("only Resolve has a resolution"),
-    validation = Rule::new("self.action == 'Note' || !has(self.reported)").message("only a Note says that it was reported")
+    validation = Rule::new("(self.action == 'Assign') == has(self.assignee)").message("Assign needs an assignee: add assignee: \"name\""),
+    validation = Rule::new("!(self.action in ['Note', 'Plan']) || (has(self.note) && size(self.note) > 0)").message("Note and Plan need a text: add note: \"text\""),
+    validation = Rule::new("self.action == 'Resolve' || !has(self.resolution)").message("only Resolve may have a resolution"),
+    validation = Rule::new("self.action == 'Note' || !has(self.reported)").message("only a Note may set reported")
 )]
 pub struct TicketAction {
-    /// What was done.
+    /// The action.
     pub action: TicketActionKind,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// Note, Plan: the text. On others something to remember.
+    /// Note, Plan: the text. Other actions: an optional note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub note: Option<String>,
-    /// Note: the incident was reported upwards, which the clock Report asks for.
+    /// Note: the incident was reported to the authority; this meets the Report deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<bool>,
-    /// Assign: to whom.
+    /// Assign: the new assignee.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub assignee: Option<String>,
-    /// Resolve: what came of it; Done when absent.
+    /// Resolve: the resolution; Done when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// Who did it. Filled in by admission.
+    /// Author. Admission fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub by: Option<String>,
-    /// The person who did it by the link of a message. Only the operator may say so.
+    /// The person who used the link in a message. Only the operator may set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub on_behalf_of: Option<String>,
 }
 
 impl TicketAction {
-    /// The person who did it.
+    /// The person who performed the action.
     pub fn person(&self) -> &str {
         self.on_behalf_of.as_deref().or(self.by.as_deref()).unwrap_or_default()
     }

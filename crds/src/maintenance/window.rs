@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When changes may be made in a district, and when not. One in the operator's namespace holds for every district.
+/// When changes are allowed in a district. A window in the operator's namespace applies to every district.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -24,26 +24,26 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.recurrences) || has(self.dates) || has(self.freezes)").message("give recurrences or dates when it is open, or freezes when nothing may change")
+    validation = Rule::new("has(self.recurrences) || has(self.dates) || has(self.freezes)").message("give recurrences or dates for when it is open, or freezes for when it is not")
 )]
 pub struct MaintenanceWindowSpec {
-    /// IANA time zone of its schedules; the district's when absent, Asia/Shanghai for a city-wide window.
+    /// IANA time zone of its schedules; the district's when absent, Asia/Shanghai for a hub-wide window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
-    /// Which changes it is for. Emergency changes need no window.
+    /// Classes of changes that it allows. Emergency changes need no window.
     #[serde(default = "default_classes")]
     #[schemars(length(min = 1, max = 3))]
     pub change_classes: Vec<ChangeClass>,
-    /// When it opens, again and again.
+    /// Recurring openings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub recurrences: Vec<Recurrence>,
-    /// When it is open once.
+    /// Single openings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub dates: Vec<OpenDate>,
-    /// When nothing may change. Stronger than every window of the district, whoever's window it is.
+    /// Freezes: no change may start. A freeze overrides every window of the district.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub freezes: Vec<Freeze>,
@@ -53,14 +53,14 @@ fn default_classes() -> Vec<ChangeClass> {
     vec![ChangeClass::Standard, ChangeClass::Normal]
 }
 
-/// How a change came to be.
+/// Class of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ChangeClass {
-    /// Approved once for all: well known, small risk.
+    /// Pre-approved: well known and low risk.
     Standard,
-    /// Planned and approved one by one.
+    /// Planned and approved individually.
     Normal,
-    /// It can't wait for a window.
+    /// Cannot wait for a window.
     Emergency,
 }
 
@@ -70,43 +70,43 @@ impl std::fmt::Display for ChangeClass {
     }
 }
 
-/// Opens by a schedule.
+/// A recurring opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recurrence {
     /// Five cron fields, in the window's time zone.
     #[schemars(regex(pattern = r"^[^ ]+( [^ ]+){4}$"), length(max = 128))]
     pub schedule: String,
-    /// How long it stays open: elapsed time, also where clocks are put forward or back meanwhile.
+    /// How long it stays open: elapsed time, independent of daylight saving changes.
     pub duration: Duration,
 }
 
-/// Open once.
+/// A single opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.startTime < self.endTime").message("startTime is before endTime"))]
+#[x_kube(validation = Rule::new("self.startTime < self.endTime").message("startTime must be before endTime"))]
 pub struct OpenDate {
-    /// From then on.
+    /// Start.
     pub start_time: Time,
-    /// Until then, exclusive.
+    /// End, exclusive.
     pub end_time: Time,
 }
 
-/// Nothing may change.
+/// A freeze.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.startTime < self.endTime").message("startTime is before endTime"))]
+#[x_kube(validation = Rule::new("self.startTime < self.endTime").message("startTime must be before endTime"))]
 pub struct Freeze {
     /// Its name.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// From then on.
+    /// Start.
     pub start_time: Time,
-    /// Until then, exclusive.
+    /// End, exclusive.
     pub end_time: Time,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<LocalizedText>,
-    /// Changes that may be made all the same.
+    /// Classes of changes that are still allowed.
     #[serde(default = "default_except")]
     #[schemars(length(max = 3))]
     pub except: Vec<ChangeClass>,
@@ -116,17 +116,17 @@ fn default_except() -> Vec<ChangeClass> {
     vec![ChangeClass::Emergency]
 }
 
-/// When it opens next.
+/// Next opening.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MaintenanceWindowStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// When it opens next; absent while it is open, or if it never opens again.
+    /// Next opening; absent while the window is open, or if it never opens again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_open_time: Option<Time>,
-    /// When it closes after that; absent if no end is in sight.
+    /// Next closing; absent if no end is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_close_time: Option<Time>,
     /// Open.

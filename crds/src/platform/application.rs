@@ -38,34 +38,34 @@ pub struct ApplicationSpec {
     /// Department of the district that owns it.
     #[schemars(length(min = 1, max = 63))]
     pub department: String,
-    /// Built once for all departments, or one department's own.
+    /// Shared by all departments, or specific to one department.
     #[serde(default)]
     pub sharing: Sharing,
-    /// Item of the profile that it provides.
+    /// Item of the profile that it implements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub profile_item: Option<String>,
-    /// What its objectives are where it states none.
+    /// Determines the default objectives.
     #[serde(default)]
     pub criticality: Criticality,
-    /// Objectives over the criticality's.
+    /// Objectives that override those of the criticality.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objectives: Option<ApplicationObjectives>,
-    /// Namespaces on the site; the first is meant wherever a field names none.
+    /// Namespaces on the site. Fields without a namespace mean the first.
     #[schemars(length(min = 1, max = 16), inner(regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(max = 63)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Vec<String>,
-    /// Started in this order, each when the one before is ready. What is not listed starts last.
+    /// Start order: a tier starts when the one before it is ready. Workloads in no tier start last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tiers: Vec<Tier>,
-    /// Data that is dumped by a command and restored into the running container.
+    /// Data that a command dumps, and another command restores into the running container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub streams: Vec<Stream>,
-    /// How claims are saved; claims that no entry matches are saved as files.
+    /// How to save claims. Claims that match no entry are saved as files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub volumes: Vec<VolumeRule>,
@@ -73,48 +73,48 @@ pub struct ApplicationSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub exclude: Vec<ObjectSelector>,
-    /// Commands around a backup.
+    /// Commands to run before and after a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
-    /// Proves the recovery point by data.
+    /// Proves the recovery point from the data itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<Marker>,
-    /// What must hold for the application to be called healthy, or recovered.
+    /// Checks that must pass for the application to count as healthy or recovered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub checks: Vec<Check>,
-    /// Names under which people reach it.
+    /// DNS names through which users reach it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub entrypoints: Vec<Entrypoint>,
-    /// How a copy in a drill or verification differs.
+    /// How a copy in a drill or verification differs from the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
-    /// The backup policy; the one with `defaultFor` its criticality when absent.
+    /// Backup policy; when absent, the one whose `defaultFor` lists its criticality.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_policy_ref: Option<ObjectReference>,
 }
 
-/// Built once for all, or one department's own.
+/// Shared by all departments, or specific to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Sharing {
-    /// Built once, given to every department.
+    /// Built once for all departments.
     Common,
-    /// One department's own.
+    /// Specific to one department.
     #[default]
     Specific,
 }
 
-/// How much depends on it.
+/// How important it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Criticality {
-    /// RTO 30m, RPO 15m where nothing else is said.
+    /// Default RTO 30m, RPO 15m.
     Critical,
-    /// RTO 4h, RPO 4h.
+    /// Default RTO 4h, RPO 4h.
     Important,
-    /// RTO 24h, RPO 24h.
+    /// Default RTO 24h, RPO 24h.
     #[default]
     Ordinary,
 }
@@ -123,10 +123,10 @@ pub enum Criticality {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ApplicationObjectives {
-    /// Longest time from the declared start until it serves again.
+    /// Maximum time from the declared start until it is in service again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rto: Option<Duration>,
-    /// Longest stretch of data that may be lost.
+    /// Maximum age of lost data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rpo: Option<Duration>,
     /// Level of GB/T 20988, 1 to 6.
@@ -139,7 +139,7 @@ pub struct ApplicationObjectives {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tier {
-    /// Name, unique in the application.
+    /// Name, unique within the application.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Its workloads.
@@ -147,14 +147,14 @@ pub struct Tier {
     pub workload_refs: Vec<WorkloadReference>,
 }
 
-/// Data that is dumped by a command on standard output and restored by one on standard input.
+/// Data that a command dumps to standard output, and another restores from standard input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stream {
-    /// Name, unique in the application.
+    /// Name, unique within the application.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// The workload; one ready pod of it is used.
+    /// The workload; the operator uses one of its ready pods.
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,30 +167,30 @@ pub struct Stream {
     pub restore: Vec<String>,
 }
 
-/// How a claim is saved.
+/// How to save a claim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum VolumeMethod {
-    /// A volume snapshot is taken and read.
+    /// Takes a volume snapshot and reads that.
     Snapshot,
-    /// The files are read where they are.
+    /// Reads the files in the mounted volume.
     #[default]
     Files,
-    /// Not saved; comes back empty.
+    /// Not saved; empty after a restore.
     Skip,
 }
 
-/// Method for the claims that a name or pattern matches.
+/// Method for the claims whose name matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeRule {
-    /// Claim name; `*` stands for any characters.
+    /// Claim name; `*` matches any characters.
     #[schemars(length(min = 1, max = 253))]
     pub claim: String,
-    /// How it is saved.
+    /// Method.
     #[serde(default)]
     pub method: VolumeMethod,
 }
 
-/// Names an object or all of a kind.
+/// Selects one object, or all objects of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectSelector {
     /// API group; the core group when absent.
@@ -199,20 +199,20 @@ pub struct ObjectSelector {
     /// Kind.
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
-    /// Name; all of the kind when absent.
+    /// Name; all objects of the kind when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// Commands around a backup. Resume also runs when the backup fails, when its mover dies, and at the deadline.
+/// Commands to run before and after a backup. `resume` also runs when the backup fails, when its mover dies, and at the deadline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hooks {
-    /// Longest time between quiesce and resume.
+    /// Maximum time between `quiesce` and `resume`.
     #[serde(default = "default_hook_deadline")]
     pub deadline: Duration,
-    /// Makes the application hold still.
+    /// Pauses the application's writes.
     pub quiesce: ContainerCommand,
-    /// Lets it go on.
+    /// Resumes the application's writes.
     pub resume: ContainerCommand,
 }
 
@@ -220,24 +220,24 @@ fn default_hook_deadline() -> Duration {
     "60s".into()
 }
 
-/// A time is written into the data once a period; read in the recovered copy, it proves the recovery point.
+/// A time written into the data once per period. Read back from the recovered copy, it proves the recovery point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.write.exists(w, w.contains('$(MARKER)'))").message("write must contain $(MARKER), which is replaced by the time to write"))]
 pub struct Marker {
-    /// The workload; one ready pod of it is used.
+    /// The workload; the operator uses one of its ready pods.
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// How often it is written.
+    /// How often to write it.
     #[serde(default = "default_marker_period")]
     pub period: Duration,
-    /// Writes `$(MARKER)`, an RFC 3339 time, into the data. A backup may be taken at that very moment: a database's transaction is whole then, a file must be
-    /// written beside and renamed.
+    /// Writes `$(MARKER)`, an RFC 3339 time, into the data. A backup may read the data at any moment, so write atomically: in a database transaction, or into a new
+    /// file that is then renamed.
     #[schemars(length(min = 1, max = 64), inner(length(max = 4096)))]
     pub write: Vec<String>,
-    /// Prints the newest time written.
+    /// Prints the newest written time.
     #[schemars(length(min = 1, max = 64))]
     pub read: Vec<String>,
 }
@@ -246,11 +246,11 @@ fn default_marker_period() -> Duration {
     "1m".into()
 }
 
-/// A name under which people reach the application.
+/// A DNS name through which users reach the application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Entrypoint {
-    /// Name, unique in the application.
+    /// Name, unique within the application.
     #[schemars(length(min = 1, max = 40))]
     pub name: String,
     /// DNS name.
@@ -260,10 +260,10 @@ pub struct Entrypoint {
     /// Its port.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
-    /// The platform's gateway.
+    /// Gateway, by its name in the Platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
-    /// Path that must answer.
+    /// HTTP path that must answer.
     #[serde(default = "super::check::default_path")]
     pub path: String,
 }
@@ -271,10 +271,10 @@ pub struct Entrypoint {
 /// Whether CronJobs of a copy run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CronJobsInCopy {
-    /// They are suspended.
+    /// Suspended.
     #[default]
     Suspend,
-    /// They run.
+    /// Running.
     Run,
 }
 
@@ -282,11 +282,11 @@ pub enum CronJobsInCopy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Isolation {
-    /// Networks (CIDR) that the copy may reach.
+    /// Networks (CIDR) that the copy may connect to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub allow_egress: Vec<String>,
-    /// CronJobs of the copy.
+    /// What happens to the copy's CronJobs.
     pub cron_jobs: CronJobsInCopy,
 }
 
@@ -296,11 +296,11 @@ pub struct Isolation {
 pub struct BackupSummary {
     /// The Backup.
     pub name: String,
-    /// What was written up to here is in it.
+    /// Recovery point: the backup contains all data written before this time.
     pub recovery_point_time: Time,
 }
 
-/// The newest backup known good at a level.
+/// The newest backup that reached a verification level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedBackup {
@@ -308,7 +308,7 @@ pub struct VerifiedBackup {
     pub level: super::super::protection::backup::VerificationLevel,
     /// The Backup.
     pub backup: String,
-    /// When it was proven.
+    /// When it reached the level.
     pub verified_time: Time,
 }
 
@@ -318,7 +318,7 @@ pub struct VerifiedBackup {
 pub struct DrillSummary {
     /// The Drill.
     pub name: String,
-    /// When it ended.
+    /// End time.
     pub completion_time: Time,
     /// Measured RTO.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,14 +331,14 @@ pub struct DrillSummary {
     pub rpo_proof: Option<super::super::recovery::drill::RpoProof>,
 }
 
-/// What is known of the application.
+/// Observed state of the application.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ApplicationStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where it runs.
+    /// The site where it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_site: Option<String>,
     /// Objectives in force.
@@ -347,14 +347,14 @@ pub struct ApplicationStatus {
     /// Backup policy in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_policy: Option<String>,
-    /// The newest backup that succeeded.
+    /// The newest successful backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<BackupSummary>,
-    /// The newest backup known good at each level.
+    /// The newest backup of each verification level.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["level"]))]
     pub verified: Vec<VerifiedBackup>,
-    /// The plan that it is in.
+    /// The plan that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_plan: Option<String>,
     /// The newest drill.

@@ -5,17 +5,17 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One thing that must hold.
+/// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("[has(self.http), has(self.tcp), has(self.exec), has(self.condition)].exists_one(x, x)").message("give exactly one of http, tcp, exec and condition"))]
 pub struct Check {
-    /// Name, unique in the application.
+    /// Name, unique within the application.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// A page answers.
+    /// An HTTP request is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpCheck>,
-    /// A port accepts.
+    /// A TCP port accepts connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpCheck>,
     /// A command succeeds.
@@ -24,13 +24,13 @@ pub struct Check {
     /// A workload's condition is True.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<ConditionCheck>,
-    /// How often it is tried.
+    /// How often to run the check.
     #[serde(default = "default_check_period")]
     pub period: Duration,
-    /// In a run: how long it may take to hold.
+    /// In a run: maximum time until it must pass.
     #[serde(default = "default_check_deadline")]
     pub deadline: Duration,
-    /// In ordinary times: so many failures in a row make it fail.
+    /// Outside runs: consecutive failures before it counts as failed.
     #[serde(default = "default_check_failures")]
     #[schemars(range(min = 1, max = 100))]
     pub failures: i32,
@@ -48,7 +48,7 @@ fn default_check_failures() -> i32 {
     3
 }
 
-/// A page of a Service answers.
+/// A Service answers an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCheck {
@@ -57,10 +57,10 @@ pub struct HttpCheck {
     /// Its port.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
-    /// Path, with query.
+    /// Path with query.
     #[serde(default = "default_path")]
     pub path: String,
-    /// What counts as an answer.
+    /// What counts as a valid answer.
     #[serde(default)]
     pub expect: HttpExpectation,
 }
@@ -69,7 +69,7 @@ pub(super) fn default_path() -> String {
     "/".into()
 }
 
-/// What counts as an answer.
+/// What counts as a valid answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HttpExpectation {
@@ -87,7 +87,7 @@ impl Default for HttpExpectation {
     }
 }
 
-/// A port of a Service accepts.
+/// A Service accepts TCP connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TcpCheck {
@@ -102,7 +102,7 @@ pub struct TcpCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecCheck {
-    /// The workload; one ready pod of it is used.
+    /// The workload; the operator uses one of its ready pods.
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,12 +110,12 @@ pub struct ExecCheck {
     /// The command and its arguments.
     #[schemars(length(min = 1, max = 64))]
     pub command: Vec<String>,
-    /// What it must print; exit code 0 alone when absent.
+    /// Required output; exit code 0 is enough when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<OutputExpectation>,
 }
 
-/// What a command must print.
+/// Required output of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputExpectation {
     /// Regular expression that the output must contain.
@@ -128,7 +128,7 @@ pub struct OutputExpectation {
 pub struct ConditionCheck {
     /// The workload.
     pub workload_ref: WorkloadReference,
-    /// The condition's type, for example Available; or RolledOut: all pods that are wanted are ready and of the newest template.
+    /// The condition's type, for example Available; or RolledOut: all desired pods are ready and match the newest template.
     pub r#type: String,
 }
 

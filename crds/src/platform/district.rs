@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A district of the city.
+/// A district of a city.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.sites.filter(s, s.role == 'Primary').size() == 1").message("name exactly one site with role: Primary"),
-    validation = Rule::new("self.sites.all(s, self.sites.filter(t, t.siteRef.name == s.siteRef.name).size() == 1)").message("each site stands in sites once"),
-    validation = Rule::new("self.code == oldSelf.code").message("code can't be changed: make a new District"),
-    validation = Rule::new("has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)").message("namespace can't be changed: make a new District")
+    validation = Rule::new("self.sites.all(s, self.sites.filter(t, t.siteRef.name == s.siteRef.name).size() == 1)").message("name each site only once"),
+    validation = Rule::new("self.code == oldSelf.code").message("code can't be changed: create a new District"),
+    validation = Rule::new("has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)").message("namespace can't be changed: create a new District")
 )]
 pub struct DistrictSpec {
     /// Division code (GB/T 2260), for example 370202.
@@ -37,7 +37,7 @@ pub struct DistrictSpec {
     /// The city.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub city: Option<LocalizedText>,
-    /// Namespace on the hub; the district's name when absent. Created, never deleted.
+    /// Namespace on the hub; the district's name when absent. The operator creates it and never deletes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
@@ -45,17 +45,17 @@ pub struct DistrictSpec {
     #[serde(default = "default_time_zone")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: String,
-    /// What it is measured against.
+    /// The profile that the district is measured against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_ref: Option<ObjectReference>,
-    /// Where things are at home. Who is active now is a plan's epoch.
+    /// The district's sites and their normal roles. The currently active site is determined by a plan's epoch, not here.
     #[schemars(length(min = 1, max = 32))]
     pub sites: Vec<DistrictSite>,
     /// Departments that put applications on the platform.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub departments: Vec<Department>,
-    /// Who may do what.
+    /// Who has which role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub role_bindings: Vec<RoleBinding>,
@@ -68,14 +68,14 @@ fn default_time_zone() -> String {
     "Asia/Shanghai".into()
 }
 
-/// A site's part in a district.
+/// A site's role in a district.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SiteRole {
-    /// Where applications run at home.
+    /// Where applications normally run.
     Primary,
-    /// Where they are recovered.
+    /// Where applications are recovered.
     Standby,
-    /// A small, far site.
+    /// A small remote site.
     Edge,
 }
 
@@ -85,7 +85,7 @@ pub enum SiteRole {
 pub struct DistrictSite {
     /// The Site.
     pub site_ref: ObjectReference,
-    /// Its part.
+    /// Its role.
     pub role: SiteRole,
 }
 
@@ -103,27 +103,27 @@ pub struct Department {
 /// The five roles of a district.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Role {
-    /// Reads.
+    /// May read.
     Viewer,
-    /// Declares platforms, applications, backups.
+    /// May declare platforms, applications and backups.
     Engineer,
-    /// Approves.
+    /// May approve.
     Approver,
-    /// Runs drills and failovers.
+    /// May run drills and failovers.
     Commander,
-    /// Reads everything, evidence included.
+    /// May read everything, including who has which role.
     Auditor,
 }
 
-/// People of a role.
+/// The members of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoleBinding {
     /// The role.
     pub role: Role,
-    /// Groups that have it.
+    /// Groups with this role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// Users that have it.
+    /// Users with this role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
 }
@@ -132,19 +132,19 @@ pub struct RoleBinding {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SiteNamespaces {
-    /// Prefixes; `<district>-` when neither list is given.
+    /// Name prefixes; `<district>-` when neither list is given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<String>,
-    /// Whole names.
+    /// Full names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
 
-/// What was made for the district.
+/// Observed state of the district.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DistrictStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Its namespace on the hub.

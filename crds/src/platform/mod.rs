@@ -1,4 +1,4 @@
-//! Room *platform*: what runs where, and what it stands on.
+//! Feature area *platform*: sites, districts, profiles, platforms, applications.
 
 pub mod application;
 pub mod check;

@@ -5,15 +5,15 @@ use crate::common::{Duration, ObjectReference, Quantity};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is closed off from what.
+/// What is isolated from what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Isolation {
-    /// Departments are closed to each other; inside one, all is open.
+    /// Departments are isolated from each other; traffic within a department is allowed.
     #[default]
     Department,
-    /// The district is closed to others; inside it, all is open.
+    /// The district is isolated from others; traffic within the district is allowed.
     District,
-    /// Nothing is closed.
+    /// No isolation.
     None,
 }
 
@@ -21,24 +21,24 @@ pub enum Isolation {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkLayer {
-    /// What is closed off. Closing is about what comes in: a pod may open connections outwards.
+    /// Isolation of incoming traffic. Outgoing connections are not restricted.
     pub isolation: Isolation,
-    /// Flows that are allowed beside.
+    /// Additional allowed flows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub allow: Vec<AllowedFlow>,
-    /// What a gateway's name is on each site. Gateways reach into every namespace of the district.
+    /// Gateways, with their names on each site. Gateways may reach every namespace of the district.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub gateways: Vec<Gateway>,
-    /// Lines that the applications share. The narrowest counts.
+    /// Network links that the applications share. The slowest determines the layer's capacity.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub uplinks: Vec<Uplink>,
-    /// What must be reachable, and how fast.
+    /// Connections that must work, and their maximum latency.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -48,12 +48,12 @@ pub struct NetworkLayer {
 /// One allowed flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AllowedFlow {
-    /// Name, part of the NetworkPolicy's.
+    /// Name, used in the name of the NetworkPolicy.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Who opens the connection.
+    /// Source of the connection.
     pub from: FlowEnd,
-    /// Who is reached.
+    /// Destination of the connection.
     pub to: FlowEnd,
     /// Ports; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -67,7 +67,7 @@ pub struct FlowEnd {
     /// The department.
     #[schemars(length(min = 1, max = 63))]
     pub department: String,
-    /// Only this namespace of it.
+    /// Limits it to this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
@@ -96,26 +96,26 @@ pub enum Protocol {
     SCTP,
 }
 
-/// Whom a gateway faces.
+/// The network that a gateway serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Exposure {
-    /// The government's own network.
+    /// The government intranet.
     Intranet,
-    /// The public.
+    /// The government extranet, open to the public.
     Extranet,
     /// The site itself.
     Internal,
 }
 
-/// A gateway by the name that applications use.
+/// A gateway, by the name that Applications use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gateway {
     /// Name that Applications use in `entrypoints[].gateway`.
     #[schemars(length(min = 1, max = 40))]
     pub name: String,
-    /// Whom it faces.
+    /// The network that it serves.
     pub exposure: Exposure,
-    /// What it is on each site.
+    /// Its name on each site.
     #[schemars(length(min = 1, max = 32))]
     pub sites: Vec<GatewaySite>,
 }
@@ -128,13 +128,13 @@ pub struct GatewaySite {
     pub site_ref: ObjectReference,
     /// The Gateway (gateway.networking.k8s.io).
     pub gateway_ref: NamespacedReference,
-    /// Addresses that names lead to.
+    /// Addresses for its DNS names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     pub addresses: Vec<String>,
 }
 
-/// A line.
+/// A network link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Uplink {
@@ -145,21 +145,21 @@ pub struct Uplink {
     pub capacity_bits_per_second: Quantity,
 }
 
-/// Something that must be reachable from a site.
+/// A connection that must work from a site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Probe {
     /// Name.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Where it is tried from.
+    /// The site that opens the connection.
     pub from_site_ref: ObjectReference,
-    /// What is tried.
+    /// The target.
     pub tcp: ProbeTarget,
-    /// How often.
+    /// How often to try.
     #[serde(default = "default_probe_period")]
     pub period: Duration,
-    /// The longest that connecting may take; any time within 5s when absent.
+    /// Maximum connection time; 5s when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_latency: Option<Duration>,
 }
@@ -168,10 +168,10 @@ fn default_probe_period() -> Duration {
     "30s".into()
 }
 
-/// A TCP port somewhere.
+/// A TCP endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeTarget {
-    /// Name or address.
+    /// DNS name or IP address.
     #[schemars(length(min = 1, max = 253))]
     pub host: String,
     /// Port.

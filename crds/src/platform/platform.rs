@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The platform of a district: one object, with the district's name, in its namespace.
+/// The platform of a district: one object with the district's name, in the district's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "platform861.io",
@@ -28,13 +28,13 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct PlatformSpec {
-    /// Isolation, gateways, lines.
+    /// Isolation, gateways, links.
     pub network: NetworkLayer,
     /// Nodes, reserve, quotas.
     pub servers: ServersLayer,
     /// Classes, capacity, repositories.
     pub storage: StorageLayer,
-    /// Pod security, certificates, what is forbidden.
+    /// Pod security, certificates, forbidden features.
     pub security: SecurityLayer,
     /// Components of the catalogue.
     pub base_software: BaseSoftwareLayer,
@@ -60,15 +60,15 @@ pub struct ServersLayer {
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pools: Vec<NodePool>,
-    /// Kept free of what the nodes offer, in percent.
+    /// Share of node capacity to keep free, in percent.
     #[schemars(range(min = 0, max = 90))]
     pub reserve_percent: i32,
-    /// A department's total over all its namespaces on a site.
+    /// Quota of a department, over all its namespaces on a site.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["department"]))]
     pub quotas: Vec<ServersQuota>,
-    /// Priority classes that every site has.
+    /// Priority classes to create on every site.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -92,7 +92,7 @@ pub struct NodePool {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub node_selector: BTreeMap<String, String>,
-    /// How many must be ready where.
+    /// Minimum number of ready nodes on each site.
     #[schemars(length(min = 1, max = 32))]
     pub sites: Vec<PoolSite>,
 }
@@ -103,19 +103,19 @@ pub struct NodePool {
 pub struct PoolSite {
     /// The Site.
     pub site_ref: ObjectReference,
-    /// Nodes that must be ready.
+    /// Minimum number of ready nodes.
     #[schemars(range(min = 0, max = 10000))]
     pub min_ready_nodes: i32,
 }
 
-/// What a department may use of the servers, on each site.
+/// Server quota of a department, on each site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.hard.all(k, !k.contains('storage') && !k.startsWith('persistentvolumeclaims'))").message("quotas on claims and storage stand in storage.quotas"))]
+#[x_kube(validation = Rule::new("self.hard.all(k, !k.contains('storage') && !k.startsWith('persistentvolumeclaims'))").message("put quotas on claims and storage into storage.quotas"))]
 pub struct ServersQuota {
     /// The department.
     #[schemars(length(min = 1, max = 63))]
     pub department: String,
-    /// Limits in the words of ResourceQuota, for example `requests.cpu: "40"`.
+    /// Limits as in a ResourceQuota, for example `requests.cpu: "40"`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub hard: BTreeMap<String, Quantity>,
 }
@@ -126,7 +126,7 @@ pub struct PriorityClass {
     /// Name.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Higher goes first.
+    /// Pods with a higher value are scheduled first.
     #[schemars(range(min = -1_000_000_000, max = 1_000_000_000))]
     pub value: i32,
 }
@@ -135,20 +135,20 @@ pub struct PriorityClass {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageLayer {
-    /// What a class's name is on each site.
+    /// Storage classes, with their names on each site.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub classes: Vec<StorageClass>,
-    /// Kept free of each class and repository, in percent.
+    /// Share of each class and repository to keep free, in percent.
     #[schemars(range(min = 0, max = 90))]
     pub reserve_percent: i32,
-    /// A department's total over all its namespaces on a site.
+    /// Quota of a department, over all its namespaces on a site.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["department"]))]
     pub quotas: Vec<StorageQuota>,
-    /// Repositories whose capacity counts.
+    /// Repositories whose capacity counts for this layer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub repository_refs: Vec<ObjectReference>,
@@ -160,13 +160,13 @@ impl Default for StorageLayer {
     }
 }
 
-/// A storage class by the name that the district uses.
+/// A storage class, by the name that the district uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StorageClass {
     /// Name.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// What it is on each site.
+    /// Its name on each site.
     #[schemars(length(min = 1, max = 32))]
     pub sites: Vec<StorageClassSite>,
 }
@@ -184,19 +184,19 @@ pub struct StorageClassSite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub volume_snapshot_class_name: Option<String>,
-    /// How much it can hold; not counted when absent.
+    /// Capacity; not counted when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Quantity>,
 }
 
-/// What a department may use of the storage, on each site.
+/// Storage quota of a department, on each site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.hard.all(k, k.contains('storage') || k.startsWith('persistentvolumeclaims'))").message("storage.quotas are about claims and storage; all others stand in servers.quotas"))]
+#[x_kube(validation = Rule::new("self.hard.all(k, k.contains('storage') || k.startsWith('persistentvolumeclaims'))").message("storage.quotas is only for claims and storage: put other quotas into servers.quotas"))]
 pub struct StorageQuota {
     /// The department.
     #[schemars(length(min = 1, max = 63))]
     pub department: String,
-    /// Limits in the words of ResourceQuota, for example `requests.storage: 8Ti`.
+    /// Limits as in a ResourceQuota, for example `requests.storage: 8Ti`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub hard: BTreeMap<String, Quantity>,
 }
@@ -204,17 +204,17 @@ pub struct StorageQuota {
 /// A level of the Pod Security Standards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PodSecurity {
-    /// Nothing is refused.
+    /// No restrictions.
     Privileged,
-    /// Known escalations are refused.
+    /// Rejects known privilege escalations.
     #[default]
     Baseline,
-    /// Only hardened pods.
+    /// Admits only hardened pods.
     Restricted,
 }
 
 impl PodSecurity {
-    /// As the namespace's label has it.
+    /// The value of the namespace's label.
     pub fn word(self) -> &'static str {
         match self {
             Self::Privileged => "privileged",
@@ -224,7 +224,7 @@ impl PodSecurity {
     }
 }
 
-/// What the district's namespaces may not contain.
+/// Features forbidden in the district's namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Forbidden {
     /// Images without a tag or with the tag latest.
@@ -245,22 +245,22 @@ pub struct SecurityLayer {
     pub pod_security: PodSecurity,
     /// Certificates of gateways, ingresses and API servers.
     pub certificates: Certificates,
-    /// What is refused at admission.
+    /// Features that admission rejects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub forbidden: Vec<Forbidden>,
-    /// ValidatingAdmissionPolicies that every site must have, and have bound.
+    /// ValidatingAdmissionPolicies that must exist on every site and have a binding.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub admission_policies: Vec<ObjectReference>,
 }
 
-/// When an expiring certificate is told.
+/// When to report an expiring certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Certificates {
-    /// So long before it expires.
+    /// Time before the expiry.
     pub warn_before: Duration,
 }
 

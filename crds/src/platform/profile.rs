@@ -26,22 +26,22 @@ use serde::{Deserialize, Serialize};
 pub struct PlatformProfileSpec {
     /// Names for people.
     pub names: LocalizedText,
-    /// Edition of the composition.
+    /// Edition of the list of items.
     #[schemars(length(min = 1, max = 32))]
     pub edition: String,
-    /// Where the composition was read, and what the source leaves open.
+    /// Source of the list of items, and open questions in it.
     #[schemars(length(min = 1, max = 1024))]
     pub source: String,
-    /// The composition: platforms, centres, directory.
+    /// The items of the profile: platforms, centres, directory.
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
     pub items: Vec<ProfileItem>,
-    /// One application as a unit of capacity. A layer without a row is judged and not counted.
+    /// Demand of one standard application, the unit of capacity. A layer without a row is judged, but its capacity is not counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["layer", "resource"]))]
     pub standard_application: Vec<StandardDemand>,
-    /// What an Application's criticality means where it states no objectives of its own.
+    /// Default objectives for each criticality.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -49,7 +49,7 @@ pub struct PlatformProfileSpec {
     /// The standard of disaster recovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_levels: Option<RecoveryLevels>,
-    /// What a period is scored by.
+    /// Indicators for scoring a period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scorecard: Option<ScorecardTable>,
 }
@@ -57,13 +57,13 @@ pub struct PlatformProfileSpec {
 /// The five layers of a district's platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Layer {
-    /// Isolation, gateways, lines.
+    /// Isolation, gateways, links.
     Network,
     /// Nodes, reserve, quotas.
     Servers,
     /// Classes, claims, repositories.
     Storage,
-    /// Pod security, certificates, what is forbidden.
+    /// Pod security, certificates, forbidden features.
     Security,
     /// Components of the catalogue.
     BaseSoftware,
@@ -80,7 +80,7 @@ impl std::fmt::Display for Layer {
     }
 }
 
-/// Which part of the composition an item belongs to.
+/// The group of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ItemGroup {
     /// One of the platforms.
@@ -100,39 +100,39 @@ pub enum ProvidedBy {
     Application,
 }
 
-/// Whether a source names the item.
+/// Whether a source confirms the item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Standing {
-    /// A source names it.
+    /// A source names the item.
     #[default]
     Confirmed,
-    /// Assumed: shown with a mark, and left out of every score.
+    /// Assumed: shown with a mark, and not scored.
     Provisional,
 }
 
-/// One platform, centre or directory of the composition.
+/// One item: a platform, a centre, or the directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.providedBy != 'Layers' || (has(self.layers) && self.layers.size() > 0)").message("an item that is provided by layers names them: layers: [Network]"))]
+#[x_kube(validation = Rule::new("self.providedBy != 'Layers' || (has(self.layers) && self.layers.size() > 0)").message("an item with providedBy: Layers must name them, for example layers: [Network]"))]
 pub struct ProfileItem {
     /// Name used in Applications' `profileItem`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub key: String,
-    /// Part of the composition.
+    /// Group.
     pub group: ItemGroup,
     /// Names for people.
     pub names: LocalizedText,
-    /// Layers that it stands on. One that the layers themselves provide is no better than the weakest of them.
+    /// Layers that it depends on. An item with `providedBy: Layers` is as good as the weakest of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub layers: Vec<Layer>,
     /// What provides it.
     pub provided_by: ProvidedBy,
-    /// Whether a source names it.
+    /// Whether a source confirms it.
     #[serde(default)]
     pub standing: Standing,
-    /// Where the item was read, if not where the profile was.
+    /// Source of the item, if different from the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub source: Option<String>,
@@ -140,13 +140,13 @@ pub struct ProfileItem {
 
 /// How much of a resource one standard application needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("quantity(self.quantity).isGreaterThan(quantity('0'))").message("a demand of nothing can't be divided by: give a quantity above 0, or leave the row out"))]
+#[x_kube(validation = Rule::new("quantity(self.quantity).isGreaterThan(quantity('0'))").message("quantity must be greater than 0: to leave the layer uncounted, remove the row"))]
 pub struct StandardDemand {
-    /// The layer that serves it.
+    /// The layer that provides the resource.
     pub layer: Layer,
-    /// What is needed.
+    /// The resource.
     pub resource: DemandResource,
-    /// How much.
+    /// Amount.
     pub quantity: Quantity,
 }
 
@@ -188,9 +188,9 @@ impl DemandResource {
 pub struct CriticalityObjectives {
     /// The criticality.
     pub name: Criticality,
-    /// Time to recover.
+    /// Maximum time to recover.
     pub rto: Duration,
-    /// Data that may be lost.
+    /// Maximum age of lost data.
     pub rpo: Duration,
     /// Level of recovery.
     #[schemars(range(min = 1, max = 6))]
@@ -206,14 +206,14 @@ pub struct RecoveryLevels {
     /// Its edition.
     #[schemars(length(min = 1, max = 32))]
     pub edition: String,
-    /// Where the figures were read.
+    /// Source of the figures.
     #[schemars(length(min = 1, max = 1024))]
     pub source: String,
     /// The levels.
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["level"]))]
     pub levels: Vec<RecoveryLevel>,
-    /// Facts that the operator knows how to establish. A level that is not listed asks what the one below asks.
+    /// Facts that the operator can establish. A level without an entry requires the same as the level below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["element", "level"]))]
@@ -228,23 +228,23 @@ pub struct RecoveryLevel {
     pub level: i32,
     /// Its name.
     pub names: LocalizedText,
-    /// Time to recover.
+    /// Maximum time to recover.
     pub rto: LevelBound,
-    /// Data that may be lost.
+    /// Maximum age of lost data.
     pub rpo: LevelBound,
 }
 
-/// A bound: as the standard writes it, and what is compared.
+/// A limit: the wording of the standard, and the value for comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LevelBound {
-    /// The standard's own words.
+    /// Wording of the standard.
     #[schemars(length(min = 1, max = 128))]
     pub text: String,
-    /// What is compared; no bound when absent.
+    /// Limit for comparison; no limit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Duration>,
-    /// Who set `max`, where the standard gives no number.
+    /// Who set `max`, if the standard gives no number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub max_source: Option<String>,
@@ -283,14 +283,14 @@ pub struct ElementRequirement {
     pub requires: Vec<String>,
 }
 
-/// What a period is scored by.
+/// Indicators for scoring a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.indicators.map(i, i.weight).sum() == 100").message("the weights of the indicators sum to 100"))]
+#[x_kube(validation = Rule::new("self.indicators.map(i, i.weight).sum() == 100").message("the weights of the indicators must sum to 100"))]
 pub struct ScorecardTable {
     /// Edition of the table.
     #[schemars(length(min = 1, max = 32))]
     pub edition: String,
-    /// Where it was read.
+    /// Source of the table.
     #[schemars(length(min = 1, max = 1024))]
     pub source: String,
     /// The indicators; their weights sum to 100.
@@ -314,38 +314,38 @@ pub struct Indicator {
     /// Name, unique in the table.
     #[schemars(length(min = 1, max = 63))]
     pub key: String,
-    /// What it is about.
+    /// Dimension of the indicator.
     #[schemars(length(min = 1, max = 63))]
     pub dimension: String,
     /// Names for people.
     pub names: LocalizedText,
-    /// Its part of 100.
+    /// Weight out of 100.
     #[schemars(range(min = 0, max = 100))]
     pub weight: i32,
-    /// The value at which it scores in full: a decimal number.
+    /// Value for the full score: a decimal number.
     #[schemars(regex(pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$"))]
     pub target: String,
     /// Its unit.
     pub unit: IndicatorUnit,
 }
 
-/// How many items of each standing there are.
+/// Number of items, by standing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ItemCounts {
     /// All items.
     pub total: i32,
-    /// Those that a source names, and that are scored.
+    /// Confirmed items, which are scored.
     pub scored: i32,
-    /// Those that are shown and not scored.
+    /// Provisional items, which are not scored.
     pub provisional: i32,
 }
 
-/// What was seen of the profile.
+/// Observed state of the profile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PlatformProfileStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Its items.

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How to reach a cluster, and which others burn together with it.
+/// A Kubernetes cluster: how to reach it, and its failure domain.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -27,12 +27,12 @@ pub struct SiteSpec {
     /// Names for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<LocalizedText>,
-    /// Sites, buckets and servers with the same word here burn together.
+    /// Failure domain: sites, buckets and servers with the same value are expected to fail together.
     #[schemars(length(min = 1, max = 63))]
     pub failure_domain: String,
-    /// How the cluster is reached.
+    /// How to reach the cluster.
     pub access: SiteAccess,
-    /// Where its alerts and metrics are.
+    /// The site's own Prometheus and Alertmanager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
 }
@@ -42,10 +42,10 @@ pub struct SiteSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.inCluster) != has(self.kubeconfig)").message("give exactly one of access.inCluster: {} and access.kubeconfig"))]
 pub struct SiteAccess {
-    /// The hub runs in this site.
+    /// The hub runs in this cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_cluster: Option<InCluster>,
-    /// A kubeconfig leads there.
+    /// Reach the cluster with a kubeconfig.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<KubeconfigAccess>,
 }
@@ -60,7 +60,7 @@ pub struct InCluster {}
 pub struct KubeconfigAccess {
     /// The Secret.
     pub secret_ref: ObjectReference,
-    /// The context in it; the current one when absent.
+    /// Context in the kubeconfig; the current one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
 }
@@ -71,7 +71,7 @@ pub struct Monitoring {
     /// Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Endpoint>,
-    /// Alertmanager: changes silence alerts there, and what a ticket has as firing is looked for there.
+    /// Alertmanager. Changes silence alerts there, and the operator checks there whether a ticket's alerts still fire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<Endpoint>,
 }
@@ -97,7 +97,7 @@ pub struct NodeCounts {
     pub ready: i32,
 }
 
-/// What the nodes offer, or what their pods ask for.
+/// Resources that nodes offer, or that pods request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
     /// Cores.
@@ -108,14 +108,14 @@ pub struct Capacity {
     pub pods: Quantity,
 }
 
-/// What was seen of the cluster.
+/// Observed state of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SiteStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// UID of kube-system, learnt at the first contact; another cluster behind the same kubeconfig is refused.
+    /// UID of kube-system, recorded at first contact. The operator refuses a different cluster behind the same kubeconfig.
     #[serde(rename = "clusterUID", skip_serializing_if = "Option::is_none")]
     pub cluster_uid: Option<String>,
     /// The API server's version.
@@ -127,10 +127,10 @@ pub struct SiteStatus {
     /// Nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeCounts>,
-    /// What the ready nodes offer.
+    /// Allocatable resources of the ready nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allocatable: Option<Capacity>,
-    /// What the pods on them ask for.
+    /// Resources requested by the pods on them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested: Option<Capacity>,
     /// Ready, Reachable, AgentConnected.

@@ -11,7 +11,7 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BaseSoftwareLayer {
-    /// Registries that images come from, and where each site pulls them.
+    /// Image registries, and the mirror that each site pulls from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -26,10 +26,10 @@ pub struct BaseSoftwareLayer {
 /// A registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Registry {
-    /// Its name in images.
+    /// Its host name in image references.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Where each site pulls from.
+    /// The mirror of each site.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub mirrors: Vec<RegistryMirror>,
@@ -41,12 +41,12 @@ pub struct Registry {
 pub struct RegistryMirror {
     /// The Site.
     pub site_ref: ObjectReference,
-    /// Host, with port and path if it has them.
+    /// Host, with optional port and path.
     #[schemars(length(min = 1, max = 253))]
     pub endpoint: String,
 }
 
-/// A component of the catalogue. The version is the target: a raised one is installed by a MaintenanceTicket.
+/// A component of the catalogue. A MaintenanceTicket installs a new version; changing the version here does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.bundle) != has(self.helmRelease)").message("give exactly one of bundle and helmRelease"))]
@@ -54,16 +54,16 @@ pub struct Component {
     /// Name.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Version that is wanted.
+    /// Desired version.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-+._A-Za-z0-9]*[A-Za-z0-9])?$"))]
     pub version: String,
-    /// Manifests that we apply.
+    /// Manifests that the operator applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Bundle>,
-    /// A Flux HelmRelease on each site, which installs it; we watch.
+    /// A Flux HelmRelease on each site that installs the component. The operator only watches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm_release: Option<NamespacedReference>,
-    /// What must hold for it to be called healthy.
+    /// Checks that must pass for the component to count as healthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -75,10 +75,10 @@ pub struct Component {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.oci) != has(self.configMapRef)").message("give exactly one of bundle.oci and bundle.configMapRef"))]
 pub struct Bundle {
-    /// An image of manifests, by digest.
+    /// An OCI image with manifests, by digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci: Option<OciBundle>,
-    /// A ConfigMap of the district's namespace on the hub, whose values are YAML manifests.
+    /// A ConfigMap in the district's namespace on the hub; its values are YAML manifests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_ref: Option<ObjectReference>,
 }
@@ -93,20 +93,20 @@ impl fmt::Display for Bundle {
     }
 }
 
-/// Manifests in a registry, as Flux, ORAS or an image builder puts them there. The registry is asked by https.
+/// Manifests in a registry, pushed by Flux, ORAS or an image builder. The operator uses https.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OciBundle {
-    /// Image without tag.
+    /// Image reference without tag.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
     /// Digest of its manifest.
     #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub digest: String,
-    /// Secret of the type kubernetes.io/dockerconfigjson in the district's namespace on the hub, for a registry that asks who it is.
+    /// Secret of type kubernetes.io/dockerconfigjson in the district's namespace on the hub, for a registry that requires authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_secret_ref: Option<ObjectReference>,
-    /// Secret there whose key ca.crt has the certificates of the registry's authority, besides the system's own.
+    /// Secret in the same namespace; its key ca.crt has CA certificates for the registry, in addition to the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<ObjectReference>,
 }

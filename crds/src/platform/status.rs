@@ -5,17 +5,17 @@ use crate::common::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How something stands.
+/// State of a layer, component or item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum State {
     /// As declared.
     #[default]
     Ready,
-    /// There, and not as it should be.
+    /// Present, but degraded.
     Weak,
-    /// Not there.
+    /// Missing.
     Missing,
-    /// Nobody looked: the profile's item is provisional.
+    /// Not assessed, because the profile's item is provisional.
     NotAssessed,
 }
 
@@ -25,60 +25,60 @@ impl std::fmt::Display for State {
     }
 }
 
-/// A site's part of a layer.
+/// State of a layer on one site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteState {
     /// The Site.
     pub site: String,
-    /// How the layer stands there.
+    /// State of the layer on the site.
     pub state: State,
 }
 
-/// One thing that is not as declared, and what to do about it.
+/// One deviation from the declaration, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
-    /// The Site; every site of the district when absent.
+    /// The Site; all sites of the district when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// Key of the texts in zh and en.
+    /// Reason: the key for the texts in zh and en.
     pub reason: String,
-    /// What is so.
+    /// Description.
     pub message: String,
-    /// What to do.
+    /// Remedy.
     pub remedy: String,
 }
 
-/// One layer.
+/// State of one layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LayerStatus {
     /// The layer.
     pub layer: Layer,
-    /// How it stands: as its worst site.
+    /// State: that of the worst site.
     pub state: State,
-    /// Standard applications that it can carry; absent where the profile has no demand for it, or a site could not be seen.
+    /// Number of standard applications that it supports; absent if the profile has no demand for it, or a site could not be observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supportable: Option<i64>,
-    /// Site by site.
+    /// State on each site.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["site"]))]
     pub sites: Vec<SiteState>,
-    /// What is not as declared; at most 32.
+    /// Deviations from the declaration; at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
 }
 
-/// One item of the profile.
+/// State of one item of the profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemStatus {
     /// Its key.
     pub key: String,
-    /// How it stands.
+    /// State.
     pub state: State,
-    /// Key of the texts in zh and en.
+    /// Reason: the key for the texts in zh and en.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What is so.
+    /// Description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Applications that provide it.
@@ -86,54 +86,54 @@ pub struct ItemStatus {
     pub provided_by: Vec<String>,
 }
 
-/// How a forecast was made.
+/// Method of a forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ForecastMethod {
-    /// A straight line through the recorded days, by least squares.
+    /// A straight line fitted to the recorded days by least squares.
     Linear,
 }
 
-/// What a forecast rests on.
+/// Basis of a forecast.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForecastBasis {
-    /// How it was made.
+    /// Method.
     pub method: ForecastMethod,
     /// Days between the first and the last record.
     pub days: i32,
 }
 
-/// When a layer runs short.
+/// Forecast of when a layer runs short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Forecast {
     /// The layer.
     pub layer: Layer,
-    /// When it is into its reserve, at the growth of the recorded days; absent if that is not to be expected, or not known.
+    /// When it will start to use its reserve, at the growth rate of the recorded days; absent if not expected or not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_time: Option<Time>,
-    /// What it rests on.
+    /// Basis.
     pub basis: ForecastBasis,
-    /// What to do, or why nothing can be said.
+    /// What to do, or why no forecast is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
-/// How the layers compare.
+/// Comparison of the layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Balance {
-    /// Standard applications that the platform can carry: what its shortest layer can.
+    /// Number of standard applications that the platform supports: the minimum over its layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supportable: Option<i64>,
-    /// Applications that run.
+    /// Number of running applications.
     pub running: i64,
-    /// The shortest layer.
+    /// The weakest layer (短板): the one that supports the fewest applications.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shortest_layer: Option<Layer>,
-    /// Layers that can carry more than three times as much as the shortest.
+    /// Layers that support more than three times as many applications as the weakest (一枝独秀).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excess_layers: Vec<Layer>,
-    /// When which layer runs short.
+    /// Forecast for each layer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["layer"]))]
     pub forecast: Vec<Forecast>,
@@ -144,10 +144,10 @@ pub struct Balance {
 pub struct ComponentSite {
     /// The Site.
     pub site: String,
-    /// The version that was seen there; absent if none is installed.
+    /// Installed version; absent if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed: Option<String>,
-    /// How it stands there.
+    /// State on the site.
     pub state: State,
 }
 
@@ -156,34 +156,34 @@ pub struct ComponentSite {
 pub struct ComponentStatus {
     /// Its name.
     pub name: String,
-    /// Version that is declared.
+    /// Declared version.
     pub version: String,
-    /// Site by site.
+    /// State on each site.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["site"]))]
     pub sites: Vec<ComponentSite>,
 }
 
-/// How the platform stands.
+/// Observed state of the platform.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PlatformStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Layer by layer.
+    /// State of each layer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["layer"]))]
     pub layers: Vec<LayerStatus>,
-    /// Item by item of the profile.
+    /// State of each item of the profile.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
     pub items: Vec<ItemStatus>,
-    /// Component by component, as seen on the sites.
+    /// State of each component, as observed on the sites.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub components: Vec<ComponentStatus>,
-    /// How the layers compare.
+    /// Comparison of the layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
     /// Ready, one per layer, Balanced.

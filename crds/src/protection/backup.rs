@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Creating one takes a backup now. The same name never runs twice.
+/// A backup. Creating the object starts it; the same name never runs twice.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -29,32 +29,32 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.applicationRef == oldSelf.applicationRef && has(self.repositoryRef) == has(oldSelf.repositoryRef) && (!has(self.repositoryRef) || self.repositoryRef == oldSelf.repositoryRef) && has(self.policyRef) == has(oldSelf.policyRef) && (!has(self.policyRef) || self.policyRef == oldSelf.policyRef) && self.deadline == oldSelf.deadline && has(self.reason) == has(oldSelf.reason) && (!has(self.reason) || self.reason == oldSelf.reason) && has(self.keepUntilTime) == has(oldSelf.keepUntilTime) && (!has(self.keepUntilTime) || self.keepUntilTime == oldSelf.keepUntilTime) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a run can't be changed, only spec.actions appended: create another Backup")
+    validation = Rule::new("self.applicationRef == oldSelf.applicationRef && has(self.repositoryRef) == has(oldSelf.repositoryRef) && (!has(self.repositoryRef) || self.repositoryRef == oldSelf.repositoryRef) && has(self.policyRef) == has(oldSelf.policyRef) && (!has(self.policyRef) || self.policyRef == oldSelf.policyRef) && self.deadline == oldSelf.deadline && has(self.reason) == has(oldSelf.reason) && (!has(self.reason) || self.reason == oldSelf.reason) && has(self.keepUntilTime) == has(oldSelf.keepUntilTime) && (!has(self.keepUntilTime) || self.keepUntilTime == oldSelf.keepUntilTime) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a run can't be changed except by appending to spec.actions: create another Backup")
 )]
 pub struct BackupSpec {
-    /// What is saved.
+    /// The Application to back up.
     pub application_ref: ObjectReference,
-    /// Where to; the policy's, or the namespace's only one, when absent.
+    /// The repository; when absent, the policy's, or the only one in the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_ref: Option<ObjectReference>,
     /// The policy whose retention applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_ref: Option<ObjectReference>,
-    /// Given up after this long.
+    /// Time limit.
     #[serde(default = "default_deadline")]
     pub deadline: Duration,
-    /// Why it was taken.
+    /// Reason for the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// Kept at least until then.
+    /// Minimum retention: keep it at least until this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_until_time: Option<Time>,
-    /// Who asked for it. Filled in by admission.
+    /// Requester. Admission fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub requested_by: Option<String>,
-    /// What people ask of the run; append only.
+    /// Requests from people; append only.
     #[serde(default)]
     #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
@@ -65,18 +65,18 @@ fn default_deadline() -> Duration {
     "6h".into()
 }
 
-/// How far a backup was proven.
+/// Verification level of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum VerificationLevel {
-    /// The repository holds every byte of it.
+    /// The repository contains all its data.
     Stored,
-    /// It was restored into an isolated namespace.
+    /// It was restored into isolated namespaces.
     Restored,
     /// The application's own checks passed there.
     Probed,
 }
 
-/// Level reached, and when.
+/// Verification level, and when it was reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
@@ -86,16 +86,16 @@ pub struct Verification {
     pub verified_time: Time,
 }
 
-/// Whether the data is as the application would have it.
+/// Consistency of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Consistency {
-    /// Dumped or quiesced.
+    /// The data was dumped, or the application was quiesced.
     Application,
-    /// As if the power had failed.
+    /// As after a power failure.
     Crash,
 }
 
-/// What is in a backup.
+/// Content of a backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackupContents {
@@ -115,72 +115,72 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// How large a backup is.
+/// Size of a backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackupSize {
-    /// Restored size.
+    /// Size when restored.
     pub total: Quantity,
-    /// What it added to the repository.
+    /// Bytes added to the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Quantity>,
 }
 
-/// What became of the backup.
+/// State of the backup.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackupStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many of `spec.actions` were read.
+    /// Number of entries in `spec.actions` that the operator has read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_actions: Option<i32>,
-    /// Where it stands.
+    /// Phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<RunPhase>,
-    /// When it started.
+    /// Start time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When it ended.
+    /// End time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// The site whose data it is.
+    /// The site where the data was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// The repository that it is in.
+    /// The repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// The policy in force.
+    /// Effective backup policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
     /// restic's snapshot id.
     #[serde(rename = "snapshotID", skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<String>,
-    /// What was written up to here is in it.
+    /// Recovery point: the backup contains all data written before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_point_time: Option<Time>,
-    /// Dumped or quiesced, or as after a power cut.
+    /// Consistency: Application if dumped or quiesced, otherwise Crash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// What is in it.
+    /// Content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<BackupContents>,
-    /// How large it is.
+    /// Size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<BackupSize>,
-    /// How far it was proven.
+    /// Verification level.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
-    /// How far it is.
+    /// Progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<RunProgress>,
-    /// Its steps.
+    /// Number of steps by state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<StepCounts>,
-    /// At most 16 steps under way.
+    /// Running steps, at most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub current_steps: Vec<CurrentStep>,
-    /// Its journal.
+    /// Location of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalReference>,
     /// Succeeded, Verified.

@@ -1,4 +1,4 @@
-//! Room *protection*: is there a copy, is it proven, how old.
+//! Feature area *protection*: repositories, backups, restores.
 
 pub mod backup;
 pub mod repository;

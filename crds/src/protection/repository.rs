@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A place for backups.
+/// A repository for backups.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.s3) != has(self.folder)").message("give exactly one of s3 and folder"))]
 pub struct BackupRepositorySpec {
-    /// Where it stands, in the words of Site.
+    /// Failure domain, as in Site.
     #[schemars(length(min = 1, max = 63))]
     pub failure_domain: String,
     /// A bucket.
@@ -39,10 +39,10 @@ pub struct BackupRepositorySpec {
     pub folder: Option<FolderLocation>,
     /// The key.
     pub encryption: Encryption,
-    /// How much it may hold.
+    /// Maximum size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Quantity>,
-    /// How much may go on at once.
+    /// Concurrency limits.
     #[serde(default)]
     pub limits: RepositoryLimits,
 }
@@ -64,7 +64,7 @@ pub struct S3Location {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 512))]
     pub prefix: String,
-    /// How the bucket stands in the URL.
+    /// How URLs name the bucket.
     #[serde(default)]
     pub addressing: Addressing,
     /// Secret with keys accessKeyID and secretAccessKey.
@@ -78,7 +78,7 @@ fn default_region() -> String {
     "us-east-1".into()
 }
 
-/// How a bucket stands in the URL.
+/// How URLs name a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Addressing {
     /// `https://host/bucket`.
@@ -88,7 +88,7 @@ pub enum Addressing {
     VirtualHost,
 }
 
-/// A folder: a claim mounted by movers, or a path of the machine where they run.
+/// A folder: a claim that movers mount, or a path on the machine where they run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.claimName) != has(self.path)").message("give exactly one of folder.claimName and folder.path"))]
@@ -106,15 +106,15 @@ pub struct FolderLocation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Encryption {
-    /// Secret with key `password`. Created if absent; losing it loses the data.
+    /// Secret with the key `password`. The operator creates it if absent. Without the password the data is lost.
     pub key_secret_ref: ObjectReference,
 }
 
-/// How much may go on at once.
+/// Concurrency limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RepositoryLimits {
-    /// Movers at a time.
+    /// Maximum number of movers at a time.
     #[schemars(range(min = 1, max = 256))]
     pub movers: i32,
 }
@@ -125,23 +125,23 @@ impl Default for RepositoryLimits {
     }
 }
 
-/// What was seen of the repository.
+/// Observed state of the repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackupRepositoryStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// restic's own id; another one at the same address is refused.
+    /// restic's repository id. The operator refuses a different repository at the same address.
     #[serde(rename = "repositoryID", skip_serializing_if = "Option::is_none")]
     pub repository_id: Option<String>,
-    /// Bytes stored.
+    /// Stored bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used: Option<Quantity>,
-    /// Snapshots in it.
+    /// Number of snapshots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots: Option<i32>,
-    /// When its structure was last checked.
+    /// Time of the last structure check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_check_time: Option<Time>,
     /// Ready, Checked, OffSite.

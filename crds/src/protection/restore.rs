@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Creating one starts it. A preview never turns into a restore.
+/// A restore, or a preview of one. Creating the object starts it. A preview never turns into a restore.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -27,31 +27,31 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.source == oldSelf.source && self.mode == oldSelf.mode && self.target == oldSelf.target && self.select == oldSelf.select && self.conflictPolicy == oldSelf.conflictPolicy && self.deadline == oldSelf.deadline && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a run can't be changed, only spec.actions appended: create another Restore")
+    validation = Rule::new("self.source == oldSelf.source && self.mode == oldSelf.mode && self.target == oldSelf.target && self.select == oldSelf.select && self.conflictPolicy == oldSelf.conflictPolicy && self.deadline == oldSelf.deadline && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a run can't be changed except by appending to spec.actions: create another Restore")
 )]
 pub struct RestoreSpec {
-    /// What is restored.
+    /// Source of the restore.
     pub source: RestoreSource,
-    /// Do it, or only say what would be done.
+    /// Restore, or only preview.
     #[serde(default)]
     pub mode: RestoreMode,
-    /// Where to.
+    /// Target of the restore.
     #[serde(default)]
     pub target: RestoreTarget,
-    /// What of it.
+    /// Selection; everything when absent.
     #[serde(default)]
     pub select: RestoreSelection,
-    /// What is done about objects that are there and different.
+    /// What to do with existing objects that differ.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// Given up after this long.
+    /// Time limit.
     #[serde(default = "default_deadline")]
     pub deadline: Duration,
-    /// Who asked for it. Filled in by admission.
+    /// Requester. Admission fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub requested_by: Option<String>,
-    /// What people ask of the run; append only.
+    /// Requests from people; append only.
     #[serde(default)]
     #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
@@ -67,19 +67,19 @@ fn default_deadline() -> Duration {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.backupRef), has(self.applicationRef), has(self.snapshot)].exists_one(x, x)").message("give exactly one of source.backupRef, source.applicationRef and source.snapshot"),
-    validation = Rule::new("!has(self.notAfterTime) || has(self.applicationRef)").message("notAfterTime goes with source.applicationRef")
+    validation = Rule::new("!has(self.notAfterTime) || has(self.applicationRef)").message("notAfterTime needs source.applicationRef")
 )]
 pub struct RestoreSource {
     /// A Backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_ref: Option<ObjectReference>,
-    /// The newest sound backup of an Application.
+    /// The newest undamaged backup of an Application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application_ref: Option<ObjectReference>,
-    /// No newer than this.
+    /// Latest allowed recovery point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after_time: Option<Time>,
-    /// A snapshot that no Backup object names.
+    /// A snapshot without a Backup object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotReference>,
 }
@@ -90,58 +90,58 @@ pub struct RestoreSource {
 pub struct SnapshotReference {
     /// The repository.
     pub repository_ref: ObjectReference,
-    /// restic's id, whole or its first characters.
+    /// restic's snapshot id, or its first characters.
     #[schemars(regex(pattern = "^[0-9a-f]{8,64}$"))]
     pub id: String,
 }
 
-/// Do it, or only say what would be done.
+/// Restore, or only preview.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RestoreMode {
-    /// Do it.
+    /// Restore.
     #[default]
     Execute,
-    /// Print create, change, same and refused; write nothing.
+    /// Report objects to create, change, leave the same, and those refused; write nothing.
     Preview,
 }
 
-/// Where a restore goes.
+/// Target of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RestoreTarget {
     /// The site; the application's active one when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site_ref: Option<ObjectReference>,
-    /// Other namespaces.
+    /// Mapping of namespaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub namespace_mappings: Vec<Mapping>,
-    /// Other storage classes.
+    /// Mapping of storage classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub storage_class_mappings: Vec<Mapping>,
-    /// Other registries.
+    /// Mapping of image registries.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub image_mappings: Vec<Mapping>,
-    /// Files go under this path of their volume.
+    /// Put files under this path of their volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^/"), length(max = 1024))]
     pub path_prefix: Option<String>,
 }
 
-/// One name for another.
+/// Mapping of one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mapping {
-    /// As it is in the backup.
+    /// Name in the backup.
     #[schemars(length(min = 1, max = 253))]
     pub from: String,
-    /// As it shall be.
+    /// Name in the target.
     #[schemars(length(min = 1, max = 253))]
     pub to: String,
 }
 
-/// What of a backup is restored; everything when empty.
+/// Selection from a backup; everything when empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RestoreSelection {
@@ -153,7 +153,7 @@ pub struct RestoreSelection {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub resources: Vec<ResourceSelector>,
-    /// Files only.
+    /// Files to restore, and nothing else.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub files: Vec<FileSelection>,
@@ -174,57 +174,57 @@ pub struct ResourceSelector {
 pub struct FileSelection {
     /// The claim.
     pub claim: String,
-    /// Paths in it; all when empty.
+    /// Paths in the claim; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub paths: Vec<String>,
 }
 
-/// What is done about objects that are there and different.
+/// What to do with existing objects that differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConflictPolicy {
-    /// Write nothing.
+    /// Refuse the restore; write nothing.
     #[default]
     Refuse,
-    /// Leave them.
+    /// Leave them unchanged.
     Skip,
-    /// Server-side apply over them.
+    /// Update them with server-side apply.
     Merge,
-    /// Delete and create.
+    /// Delete and recreate them.
     Replace,
 }
 
-/// What a restore changes.
+/// Number of objects by outcome of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RestoreChanges {
-    /// Not there.
+    /// Does not exist.
     pub create: i64,
-    /// There and different.
+    /// Exists and differs.
     pub change: i64,
-    /// There and equal.
+    /// Exists and is the same.
     pub same: i64,
     /// Refused by admission.
     pub refused: i64,
 }
 
-/// What became of the restore.
+/// State of the restore.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RestoreStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many of `spec.actions` were read.
+    /// Number of entries in `spec.actions` that the operator has read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_actions: Option<i32>,
-    /// Where it stands.
+    /// Phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<RunPhase>,
-    /// When it started.
+    /// Start time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When it ended.
+    /// End time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
     /// The Backup.
@@ -233,31 +233,31 @@ pub struct RestoreStatus {
     /// restic's snapshot id.
     #[serde(rename = "snapshotID", skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<String>,
-    /// The repository that it is in.
+    /// The repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// What was written up to here comes back.
+    /// Recovery point: all data written before this time is restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_point_time: Option<Time>,
-    /// The site restored to.
+    /// Target site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// What it changes, or would.
+    /// Changes made, or previewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<RestoreChanges>,
-    /// How large it is.
+    /// Size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<BackupSize>,
-    /// How far it is.
+    /// Progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<RunProgress>,
-    /// Its steps.
+    /// Number of steps by state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<StepCounts>,
-    /// At most 16 steps under way.
+    /// Running steps, at most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub current_steps: Vec<CurrentStep>,
-    /// Its journal.
+    /// Location of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalReference>,
     /// Succeeded.

@@ -9,7 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Creating one starts the drill.
+/// A drill of a recovery plan. Creating the object starts it.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "platform861.io",
@@ -34,41 +34,41 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.type != 'Live' || has(self.fromEpoch)").message("a Live drill moves the application: add fromEpoch: <EPOCH of kubectl get recoveryplans>"),
-    validation = Rule::new("self.planRef == oldSelf.planRef && self.type == oldSelf.type && has(self.siteRef) == has(oldSelf.siteRef) && (!has(self.siteRef) || self.siteRef == oldSelf.siteRef) && self.recoveryPoint == oldSelf.recoveryPoint && has(self.scenario) == has(oldSelf.scenario) && (!has(self.scenario) || self.scenario == oldSelf.scenario) && has(self.participants) == has(oldSelf.participants) && (!has(self.participants) || self.participants == oldSelf.participants) && self.keepFor == oldSelf.keepFor && self.deadline == oldSelf.deadline && has(self.fromEpoch) == has(oldSelf.fromEpoch) && (!has(self.fromEpoch) || self.fromEpoch == oldSelf.fromEpoch) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a run can't be changed, only spec.actions appended: create another Drill")
+    validation = Rule::new("self.planRef == oldSelf.planRef && self.type == oldSelf.type && has(self.siteRef) == has(oldSelf.siteRef) && (!has(self.siteRef) || self.siteRef == oldSelf.siteRef) && self.recoveryPoint == oldSelf.recoveryPoint && has(self.scenario) == has(oldSelf.scenario) && (!has(self.scenario) || self.scenario == oldSelf.scenario) && has(self.participants) == has(oldSelf.participants) && (!has(self.participants) || self.participants == oldSelf.participants) && self.keepFor == oldSelf.keepFor && self.deadline == oldSelf.deadline && has(self.fromEpoch) == has(oldSelf.fromEpoch) && (!has(self.fromEpoch) || self.fromEpoch == oldSelf.fromEpoch) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)").message("a run can't be changed except by appending to spec.actions: create another Drill")
 )]
 pub struct DrillSpec {
-    /// The plan that is rehearsed.
+    /// The plan to drill.
     pub plan_ref: ObjectReference,
-    /// How far it goes.
+    /// Type of drill.
     pub r#type: DrillType,
-    /// The site; the plan's standby when absent.
+    /// Target site; the plan's standby when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_ref: Option<ObjectReference>,
-    /// Which data.
+    /// Which recovery point to use.
     #[serde(default)]
     pub recovery_point: RecoveryPoint,
-    /// What is imagined to have happened.
+    /// Scenario of the exercise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<LocalizedText>,
-    /// Who takes part.
+    /// Participants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub participants: Vec<Participant>,
-    /// The copy is left standing this long for people to look at.
+    /// Keep the copy for this long, for inspection.
     #[serde(default = "default_keep_for")]
     pub keep_for: Duration,
-    /// Given up, and cleaned up, after this long.
+    /// Time limit; clean-up starts after it.
     #[serde(default = "default_deadline")]
     pub deadline: Duration,
-    /// Live: the epoch that it moves from.
+    /// Live: the current epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub from_epoch: Option<i64>,
-    /// Who asked for it. Filled in by admission.
+    /// Requester. Admission fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub requested_by: Option<String>,
-    /// What people ask of the run; append only.
+    /// Requests from people; append only.
     #[serde(default)]
     #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
@@ -83,30 +83,30 @@ fn default_deadline() -> Duration {
     "4h".into()
 }
 
-/// How far a drill goes.
+/// Type of drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DrillType {
-    /// Compiles, checks and predicts; touches nothing.
+    /// Compiles, checks and predicts; changes nothing.
     Tabletop,
-    /// Recovers a copy that can reach nothing outside itself.
+    /// Recovers an isolated copy.
     Isolated,
-    /// A planned failover, and the way back.
+    /// A planned failover and the failback.
     Live,
 }
 
-/// Which data: the newest, or the newest before a time.
+/// Recovery point: the newest, or the newest before a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RecoveryPoint {
-    /// No newer than this.
+    /// Latest allowed recovery point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_after_time: Option<Time>,
 }
 
-/// A person's part in a drill.
+/// A participant of a drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Participant {
-    /// The part.
+    /// Role in the drill.
     #[schemars(length(min = 1, max = 63))]
     pub role: String,
     /// The person.
@@ -114,14 +114,14 @@ pub struct Participant {
     pub person: String,
 }
 
-/// What came of a drill.
+/// Result of a drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DrillResult {
     /// Every check passed, every objective was met.
     Passed,
     /// A check or an objective failed.
     Failed,
-    /// Aborted, or a step never ran.
+    /// Aborted, refused, or with steps that did not run.
     Incomplete,
 }
 
@@ -134,20 +134,20 @@ impl std::fmt::Display for DrillResult {
 /// How an RPO was proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RpoProof {
-    /// The newest marker was read in the recovered application.
+    /// By the newest marker, read from the recovered application.
     Marker,
-    /// By the backup's own time.
+    /// By the backup's recovery point.
     Assumed,
 }
 
-/// Measured times.
+/// Measured RTO and RPO.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Measured {
-    /// From the start until the last check passed.
+    /// RTO: from the start until the last check passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rto: Option<Duration>,
-    /// From the start back to the recovery point.
+    /// RPO: from the recovery point to the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rpo: Option<Duration>,
 }
@@ -156,13 +156,13 @@ pub struct Measured {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CheckCounts {
-    /// Passed.
+    /// Passed checks.
     pub passed: i32,
-    /// All.
+    /// All checks.
     pub total: i32,
 }
 
-/// What was measured of one application.
+/// Measurements of one application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DrilledApplication {
@@ -177,7 +177,7 @@ pub struct DrilledApplication {
     /// Its objectives.
     #[serde(default)]
     pub objectives: ApplicationObjectives,
-    /// What was measured.
+    /// Measurements.
     #[serde(default)]
     pub measured: Measured,
     /// How the RPO was proven.
@@ -188,86 +188,86 @@ pub struct DrilledApplication {
     pub checks: CheckCounts,
 }
 
-/// The bubble.
+/// The isolated copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IsolationStatus {
-    /// Short id in its names.
+    /// Short id in the names of its namespaces.
     pub id: String,
     /// Its namespaces on the target site.
     pub namespaces: Vec<String>,
 }
 
-/// Where the report is.
+/// Location of the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportReference {
-    /// The page.
+    /// HTML report.
     pub html: String,
-    /// The data.
+    /// JSON report.
     pub json: String,
-    /// sha256 of the data.
+    /// sha256 of the JSON report.
     pub digest: String,
 }
 
-/// What became of the drill.
+/// State of the drill.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DrillStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many of `spec.actions` were read.
+    /// Number of entries in `spec.actions` that the operator has read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_actions: Option<i32>,
-    /// Where it stands.
+    /// Phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<RunPhase>,
-    /// What came of it.
+    /// Result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<DrillResult>,
-    /// When it started.
+    /// Start time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When it ended.
+    /// End time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Where the applications run.
+    /// Site where the applications run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_site: Option<String>,
-    /// Where they are recovered.
+    /// Where applications are recovered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_site: Option<String>,
     /// Digest of the compiled plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_digest: Option<String>,
-    /// The bubble.
+    /// The isolated copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<IsolationStatus>,
     /// Objectives of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objectives: Option<PlanObjectives>,
-    /// How long it was expected to take.
+    /// Predicted RTO.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
-    /// How long it took.
+    /// Measured RTO.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
-    /// Its applications.
+    /// Results by application.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub applications: Vec<DrilledApplication>,
-    /// How far it is.
+    /// Progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<RunProgress>,
-    /// Its steps.
+    /// Number of steps by state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<StepCounts>,
-    /// At most 16 steps under way.
+    /// Running steps, at most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub current_steps: Vec<CurrentStep>,
-    /// Its journal.
+    /// Location of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalReference>,
-    /// Its report.
+    /// The report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportReference>,
     /// Succeeded, ObjectivesMet, CleanedUp.

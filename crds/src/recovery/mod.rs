@@ -1,4 +1,4 @@
-//! Room *recovery*: can we move, how long does it take, who may write.
+//! Feature area *recovery*: recovery plans and drills.
 
 pub mod drill;
 pub mod plan;

@@ -28,74 +28,74 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.sites) == has(oldSelf.sites) && (!has(self.sites) || self.sites == oldSelf.sites)").message("sites can't be changed: who is active is the plan's epoch, moved by a Failover")
+    validation = Rule::new("has(self.sites) == has(oldSelf.sites) && (!has(self.sites) || self.sites == oldSelf.sites)").message("sites can't be changed: the active site is the plan's epoch, which a Failover moves")
 )]
 pub struct RecoveryPlanSpec {
     /// Names for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<LocalizedText>,
-    /// Where journal and reports are kept: the plan must be readable without the hub.
+    /// Repository for journal and reports, so that the plan can be read without the hub.
     pub repository_ref: ObjectReference,
-    /// The district's primary and standby when absent.
+    /// Sites; the district's primary and standby when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sites: Option<PlanSites>,
-    /// How the standby is kept.
+    /// How the standby is kept up to date.
     #[serde(default)]
     pub standby: StandbyMode,
-    /// Objectives of the whole plan; each application keeps its own besides.
+    /// Objectives of the whole plan, in addition to those of each application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objectives: Option<PlanObjectives>,
-    /// Data is brought for all at once; starting and checking go group by group.
+    /// Groups of applications. Data is restored for all at once; starting and checking go group by group.
     #[schemars(length(min = 1, max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub groups: Vec<Group>,
-    /// Questions and commands between the steps.
+    /// Extra steps: questions and commands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub steps: Vec<ExtraStep>,
 }
 
-/// Where a plan's applications run at home, and where they are recovered.
+/// Where a plan's applications normally run, and where they are recovered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanSites {
-    /// Home.
+    /// Primary site.
     pub home_site_ref: ObjectReference,
     /// Standby sites.
     #[schemars(length(min = 1, max = 8))]
     pub standby_site_refs: Vec<ObjectReference>,
 }
 
-/// How the standby is kept.
+/// How the standby is kept up to date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum StandbyMode {
-    /// Restored when needed.
+    /// Restored only when needed.
     #[default]
     Cold,
-    /// Each backup is restored ahead.
+    /// Each backup is restored in advance.
     Warm,
-    /// The database follows.
+    /// The database is replicated.
     Replica,
 }
 
 /// Objectives of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanObjectives {
-    /// Longest time until everything serves again.
+    /// Maximum time until everything is in service again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rto: Option<Duration>,
 }
 
-/// What a run does when a step of the group fails for good.
+/// What a run does when a step of the group has failed after all retries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FailurePolicy {
-    /// A person is asked.
+    /// Ask a person.
     #[default]
     Prompt,
     /// The run goes on.
     Continue,
-    /// The run is undone, before its point of no return.
+    /// Abort and undo, before the point of no return.
     Abort,
 }
 
@@ -103,20 +103,20 @@ pub enum FailurePolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
-    /// Name, unique in the plan.
+    /// Name, unique within the plan.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Groups before it; the one above when absent, none when [].
+    /// Groups that must be ready first; the previous group when absent, none when [].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub after: Option<Vec<String>>,
     /// Its applications.
     #[schemars(length(min = 1, max = 64))]
     pub members: Vec<Member>,
-    /// A step is given up after this long.
+    /// Time limit of each step.
     #[serde(default = "default_group_deadline")]
     pub deadline: Duration,
-    /// What happens when a step fails for good.
+    /// What happens when a step has failed after all retries.
     #[serde(default)]
     pub on_failure: FailurePolicy,
 }
@@ -133,7 +133,7 @@ pub struct Member {
     pub application_ref: ObjectReference,
 }
 
-/// What happens when nobody answers.
+/// What happens without an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnTimeout {
     /// The run goes on.
@@ -149,10 +149,10 @@ pub enum OnTimeout {
 pub struct PromptStep {
     /// The question.
     pub text: LocalizedText,
-    /// Waits this long.
+    /// How long to wait for an answer.
     #[serde(default = "default_prompt_timeout")]
     pub timeout: Duration,
-    /// What happens then.
+    /// What happens without an answer.
     #[serde(default)]
     pub on_timeout: OnTimeout,
 }
@@ -167,12 +167,12 @@ fn default_prompt_timeout() -> Duration {
 pub struct ExecStep {
     /// The Application.
     pub application_ref: ObjectReference,
-    /// Where and what.
+    /// The container and the command.
     #[serde(flatten)]
     pub command: ContainerCommand,
 }
 
-/// Kinds of run that an extra step is part of.
+/// Kinds of run that include an extra step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RunKind {
     /// Failovers.
@@ -183,7 +183,7 @@ pub enum RunKind {
     IsolatedDrill,
 }
 
-/// A question or command between a run's own steps.
+/// An extra step: a question or a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -191,18 +191,18 @@ pub enum RunKind {
     validation = Rule::new("has(self.before) != has(self.after)").message("give exactly one of before and after, for example after: Start/public")
 )]
 pub struct ExtraStep {
-    /// Name, unique in the plan.
+    /// Name, unique within the plan.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Before this stage.
+    /// Run it before this stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^(Quiesce|Stop|FinalSync|Fence|Promote|Start|Start/[a-z0-9]([-a-z0-9]*[a-z0-9])?|Check|Traffic|Reprotect)$"))]
     pub before: Option<String>,
-    /// After this stage.
+    /// Run it after this stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^(Quiesce|Stop|FinalSync|Fence|Promote|Start|Start/[a-z0-9]([-a-z0-9]*[a-z0-9])?|Check|Traffic|Reprotect)$"))]
     pub after: Option<String>,
-    /// Runs that it is part of; all when empty.
+    /// Runs that include it; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub runs: Vec<RunKind>,
@@ -212,14 +212,14 @@ pub struct ExtraStep {
     /// A command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecStep>,
-    /// An attempt is given up after this long.
+    /// Time limit of one attempt.
     #[serde(default = "default_step_deadline")]
     pub deadline: Duration,
-    /// Attempts after the first.
+    /// Number of retries.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub retries: i32,
-    /// What happens when it fails for good.
+    /// What happens when it has failed after all retries.
     #[serde(default)]
     pub on_failure: FailurePolicy,
 }
@@ -228,7 +228,7 @@ fn default_step_deadline() -> Duration {
     "5m".into()
 }
 
-/// What a prediction rests on.
+/// Basis of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PredictionBasis {
     /// Measured drills.
@@ -237,24 +237,24 @@ pub enum PredictionBasis {
     Estimate,
 }
 
-/// How long a run is expected to take.
+/// Prediction of a run's duration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Prediction {
     /// Expected RTO.
     pub rto: Duration,
-    /// What it rests on.
+    /// Basis.
     pub basis: PredictionBasis,
-    /// How many drills.
+    /// Number of drills.
     #[serde(default)]
     pub samples: i32,
 }
 
-/// Outcome of one preflight check.
+/// Result of one preflight check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PreflightResult {
-    /// Good.
+    /// The check passed.
     Pass,
-    /// Bad.
+    /// The check failed.
     Fail,
 }
 
@@ -263,20 +263,20 @@ pub enum PreflightResult {
 pub struct PreflightCheck {
     /// Its name, for example StandbyCapacity.
     pub name: String,
-    /// Its outcome.
+    /// Result.
     pub result: PreflightResult,
-    /// What was seen.
+    /// Observation.
     pub message: String,
-    /// The command that mends it.
+    /// Command that fixes the problem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
-/// The preflight checks; rewritten when a result changes.
+/// Preflight checks; updated when a result changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Preflight {
-    /// When a result last changed.
+    /// Time of the last change of a result.
     pub changed_time: Time,
     /// The checks.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -294,18 +294,18 @@ pub struct LastDrill {
     pub r#type: Option<DrillType>,
     /// Its result.
     pub result: DrillResult,
-    /// When it ended.
+    /// End time.
     pub completion_time: Time,
 }
 
-/// What is known of the plan.
+/// Observed state of the plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RecoveryPlanStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Who may write: counted up by each failover.
+    /// Epoch; each failover increases it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
     /// The site that holds the epoch.
@@ -314,7 +314,7 @@ pub struct RecoveryPlanStatus {
     /// Digest of the compiled plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_digest: Option<String>,
-    /// Its steps.
+    /// Number of steps by state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<StepCounts>,
     /// How long it is expected to take.
@@ -326,7 +326,7 @@ pub struct RecoveryPlanStatus {
     /// The newest drill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<LastDrill>,
-    /// The run that is under way.
+    /// The running run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_run: Option<String>,
     /// Ready, ReadyToFailover, Drilled.

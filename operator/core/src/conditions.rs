@@ -1,4 +1,4 @@
-//! Conditions: set so that `lastTransitionTime` moves only when the status does.
+//! Conditions. `lastTransitionTime` changes only when the status changes.
 
 use jiff::Timestamp;
 use p861_crds::{Condition, Time};
@@ -12,7 +12,7 @@ pub struct Verdict {
     pub status: Option<bool>,
     /// Key of the texts in zh and en.
     pub reason: String,
-    /// English, for people: what is so, and what to do.
+    /// English text for people: the state, and what to do about it.
     pub message: String,
 }
 

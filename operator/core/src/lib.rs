@@ -1,9 +1,9 @@
-//! Every decision of Platform 861, as pure functions: what was observed and the time go in, what to do comes out.
+//! Every decision of Platform 861, as pure functions from the observed state and the time to the actions to take.
 //!
-//! Nothing here reads a clock, a file, the network or the environment, so everything here can be tested by telling it what it sees.
+//! Nothing here reads a clock, a file, the network or the environment, so tests need only data.
 //!
-//! Rooms: `platform` judges what a district stands on; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` says what of a plan is due; `objects` knows Kubernetes objects as
-//! data; `maintenance` says when something may change, who is on duty and where a ticket stands; `evidence` writes reports.
+//! Modules: `platform` assesses a district's platform; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` decides which steps are due; `objects`
+//! transforms Kubernetes objects; `maintenance` decides about windows, duty and tickets; `evidence` generates reports.
 
 pub mod conditions;
 pub mod engine;

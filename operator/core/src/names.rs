@@ -1,4 +1,4 @@
-//! Names that are derived, so that doing a thing twice finds what the first time made.
+//! Derived names: performing an effect twice finds the objects of the first time.
 
 use sha2::{Digest as _, Sha256};
 
@@ -25,7 +25,7 @@ pub fn drill_id(uid: &str) -> String {
     short_digest(&["drill", uid], 5)
 }
 
-/// The namespace of a bubble that stands for `namespace`.
+/// The namespace of a drill's copy that corresponds to `namespace`.
 pub fn bubble_namespace(namespace: &str, drill_id: &str) -> String {
     format!("{namespace}--drill-{drill_id}")
 }

@@ -1,4 +1,4 @@
-//! The engine's way to the store: restic's file layout over keys.
+//! Adapter from rustic to the object store: restic's file layout as keys.
 
 use crate::{AsyncStore, RepositoryAccess, StoreError, VaultError, budget::Budget, folders::FolderPacks};
 use bytes::{Bytes, BytesMut};

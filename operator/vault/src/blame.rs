@@ -1,4 +1,4 @@
-//! Which file of the repository is to blame. The engine says that something can't be read or decrypted; people need to know which object it is.
+//! Finds the damaged file of a repository. rustic reports only that something is unreadable; people need the name of the object.
 
 use crate::{
     Repository, VaultError,
@@ -8,7 +8,7 @@ use crate::{
 use rustic_core::{FileType, Id, ReadBackend as _, RusticError};
 use sha2::{Digest as _, Sha256};
 
-/// So much of a pack is held at a time while its digest is taken, by each of the threads.
+/// Size of the buffer, per thread, for hashing a pack.
 const PIECE: u64 = 8 << 20;
 /// Packs that are digested at the same time.
 const DIGESTS: usize = 4;

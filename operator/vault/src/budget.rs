@@ -1,12 +1,12 @@
-//! How many bytes of packs are in memory at a time. The engine restores with twenty threads, each with a piece of a pack, which may be a whole one.
+//! Limits the memory for packs. rustic restores with twenty threads, each holding a piece of a pack or a whole pack.
 
 use bytes::Bytes;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Bytes that may be lent at a time, unless a single piece is larger.
+/// Maximum number of bytes in use at a time, unless a single piece is larger.
 const MOST: usize = 48 << 20;
 
-/// Lends room for pieces; who asks for more than is left waits.
+/// A semaphore for bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Budget(Arc<Lent>);
 
@@ -16,13 +16,13 @@ struct Lent {
     returned: Condvar,
 }
 
-/// Room for a piece, which is given back when this is dropped.
+/// A permit for the bytes of a piece, released on drop.
 pub(crate) struct Room {
     budget: Budget,
     bytes: usize,
 }
 
-/// A piece and its room: both go at once.
+/// A piece with its permit: both are dropped together.
 struct Piece {
     body: Vec<u8>,
     _room: Room,
@@ -35,7 +35,7 @@ impl AsRef<[u8]> for Piece {
 }
 
 impl Budget {
-    /// Waits for room. Who has room must not ask for more before giving it back.
+    /// Blocks until `bytes` fit. A caller must release its permit before acquiring another, or it deadlocks.
     pub(crate) fn room(&self, bytes: usize) -> Room {
         let mut lent = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         while *lent > 0 && *lent + bytes > MOST {
@@ -47,7 +47,7 @@ impl Budget {
 }
 
 impl Room {
-    /// Bytes that keep the room until the last of them is dropped.
+    /// Bytes that hold their permit until the last reference is dropped.
     pub(crate) fn hold(self, body: Vec<u8>) -> Bytes {
         Bytes::from_owner(Piece { body, _room: self })
     }
@@ -82,7 +82,7 @@ mod tests {
             drop(part);
             waits.recv_timeout(Duration::from_secs(10)).unwrap();
         });
-        // One that is larger than everything gets its room when no other has any.
+        // A piece larger than the budget gets its permit when nothing else is in use.
         drop(budget.room(10 * MOST));
     }
 }

@@ -1,9 +1,9 @@
-//! What can go wrong with a repository.
+//! Errors of a repository.
 
 use crate::StoreError;
 use rustic_core::RusticError;
 
-/// What went wrong with a repository.
+/// An error of a repository.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The store refused or can't be reached.
@@ -107,7 +107,7 @@ impl VaultError {
         }
     }
 
-    /// A store's error while something was read that must be there: what is missing then is damage.
+    /// Maps a store's error while reading a required object: a missing object means damage.
     pub(crate) fn while_reading(store: StoreError, needed_by: &str) -> Self {
         if store.is_not_found() && !store.key().is_empty() {
             Self::Damaged { object: store.key().to_owned(), what: format!("{}; {needed_by} needs it", store.what()) }

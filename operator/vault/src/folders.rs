@@ -1,4 +1,4 @@
-//! The packs that hold folders, kept while they are walked.
+//! Cache of tree packs while folders are walked.
 
 use crate::StoreError;
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! What a file is besides its content: kind, owner, mode, time, attributes. The engine only warns when it can't read or restore these.
+//! File metadata: type, owner, mode, times, attributes. rustic only warns if it cannot read or restore these.
 
 use aws_smithy_types::base64;
 use rustic_core::repofile::{Metadata, Node, NodeType};
@@ -92,7 +92,7 @@ pub(crate) fn restore_root(place: &Path, node: &Node) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether what stands at a path is of the kind that the backup has there, so that it can be completed rather than replaced.
+/// Whether the existing file has the same type as in the backup, so that it can be updated instead of replaced.
 pub(crate) fn same_kind(there: &std::fs::Metadata, path: &Path, node: &Node) -> bool {
     let kind = there.file_type();
     match &node.node_type {

@@ -1,4 +1,4 @@
-//! The same work for many things, a few at a time: a store far away answers slowly, but many at once.
+//! Bounded parallelism: a remote store has high latency but serves many requests at once.
 
 use crate::VaultError;
 use std::sync::{

@@ -1,4 +1,4 @@
-//! Parts: what one mover writes. A part is a snapshot of its own, under the path that it has in the sealed one, until it is sealed.
+//! Parts: the output of one mover. Until sealing, a part is a separate snapshot, with the same path as in the sealed one.
 
 use crate::{
     Repository, VaultError,
@@ -81,7 +81,7 @@ pub(crate) fn part_tag(part: &str) -> String {
 
 /// Marks a part that was read but not yet judged.
 const DRAFT: &str = "p861-draft";
-/// A stream up to this many bytes is held in memory until its length is known.
+/// Streams up to this many bytes are buffered in memory until their length is known.
 const SHORT: u64 = 4 << 20;
 /// More warnings than this are counted, not listed.
 const MOST_WARNINGS: usize = 10;
@@ -91,7 +91,7 @@ fn tags(list: &[String]) -> Result<StringList, VaultError> {
 }
 
 impl Repository {
-    /// Stores a folder as a part. What can't be read fails it, with its path.
+    /// Stores a folder as a part. Fails on an unreadable file, with its path.
     pub fn write_folder(&self, spec: &PartSpec<'_>, source: &Path, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
         if let Some(stored) = self.stored_part(spec)? {
             return Ok(stored);

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What was read of a stream.
+/// Result of reading a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamResult {
     /// Bytes.
@@ -21,10 +21,10 @@ pub struct StreamResult {
     pub sha256: String,
 }
 
-/// How often progress is told.
+/// Interval between progress reports.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Counts and digests what passes, and tells how far it is. It tells it from within: the writer may belong to one thread only.
+/// Counts and hashes written bytes and reports progress. It reports from within `write`, because the writer may not be `Send`.
 struct Meter<'a> {
     inner: &'a mut dyn Write,
     on_progress: OnProgress<'a>,

@@ -1,4 +1,4 @@
-//! Opening and making a repository.
+//! Opens and initialises repositories.
 
 use crate::{RepositoryAccess, StoreError, VaultError, backend::Store};
 use rustic_core::{
@@ -19,13 +19,13 @@ pub struct Repository {
     access: RepositoryAccess,
     id: String,
     key: OnceLock<MasterKey>,
-    /// What was read of the snapshots already.
+    /// Cache of snapshots.
     pub(crate) snapshots: Mutex<BTreeMap<SnapshotId, SnapshotFile>>,
 }
 
 impl fmt::Debug for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the password nor the key that it leads to is ever printed.
+        // Never print the password or the derived key.
         f.debug_struct("Repository").field("location", &self.access.location).field("id", &self.id).finish_non_exhaustive()
     }
 }
@@ -33,7 +33,7 @@ impl fmt::Debug for Repository {
 /// Size of a pack that holds files. The engine keeps the type of sizes to itself, but reads it.
 const PACK: &str = "16MiB";
 
-/// How long two may be at making a repository at once.
+/// How long to wait for a concurrent initialisation to finish.
 const SETTLES: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(250);
 const LEAST_ATTEMPTS: u32 = 4;
@@ -51,7 +51,7 @@ impl Repository {
         })
     }
 
-    /// Opens a repository, or makes it where there is none.
+    /// Opens a repository, or initialises it if there is none.
     pub fn open_or_init(access: &RepositoryAccess) -> Result<Self, VaultError> {
         let store = Store::open(access)?;
         if let Ok(repository) = Self::open_in(store.clone(), access)? {

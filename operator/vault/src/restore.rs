@@ -15,7 +15,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-/// What was restored of a folder.
+/// Result of restoring a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoreResult {
     /// Files.
@@ -24,7 +24,7 @@ pub struct RestoreResult {
     pub bytes: u64,
 }
 
-/// A path in the backup, and what is there.
+/// A path in the backup, and its node.
 type Entry = Result<(PathBuf, Node), VaultError>;
 
 fn refused(path: &Path, error: &io::Error) -> VaultError {
@@ -63,7 +63,7 @@ impl Repository {
         })?;
         let is_file = node.is_file();
         let listed = self.engine("list files", repository.ls(node, &LsOptions::default()))?;
-        // Walked again each time rather than held: a volume may have millions of files.
+        // Walk the tree again instead of keeping it in memory: a volume may have millions of files.
         let entries = || listed.clone().map(|entry| self.engine("list files", entry));
         let at = |path: &Path| if is_file { place.to_owned() } else { place.join(path) };
         let RestoreResult { files, bytes } = clear_the_way(entries(), at)?;
@@ -83,7 +83,7 @@ impl Repository {
                 Ok(result) => self.engine("restore files", result)?,
                 Err(panic) => return Err(self.broken_off(repository, entries(), place, panic.downcast_ref::<String>().map_or("", String::as_str))),
             }
-            // Read back: what the engine only warned about must not pass for restored.
+            // Read the files back: rustic only warns about some errors, which must fail the restore.
             let again = self.engine("compare with the backup", repository.prepare_restore(&options, listed.clone(), &destination, true))?;
             if again.restore_size > 0 {
                 return Err(VaultError::Other {

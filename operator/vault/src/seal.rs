@@ -1,4 +1,4 @@
-//! Sealing: the parts of a run become one snapshot.
+//! Sealing: merges the parts of a run into one snapshot.
 
 use crate::{PartSpec, Repository, VaultError, parts::run_tag, snapshots::SEALED};
 use jiff::Timestamp;

@@ -90,7 +90,7 @@ impl Repository {
         }
     }
 
-    /// Removes what a run stored and never sealed. Gives how many parts that were.
+    /// Removes the unsealed parts of a run. Returns their number.
     pub fn forget_unsealed(&self, run: &str) -> Result<usize, VaultError> {
         let run = run_tag(run);
         let of_run = |snapshot: &&SnapshotFile| snapshot.tags.contains(&run) && !snapshot.tags.contains(SEALED);

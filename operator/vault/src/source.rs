@@ -1,4 +1,4 @@
-//! Sources that fail loudly. The engine only warns about what it can't read; here every such file is remembered, and fails the part.
+//! Sources that fail on unreadable files. rustic only warns about them; here each one is recorded and fails the part.
 
 use crate::{
     OnProgress, Progress,
@@ -118,7 +118,7 @@ impl ReadSource for FolderSource {
             }
             Err(error) => {
                 let text = error.display_log();
-                // What vanished between being listed and being looked at was deleted by the application.
+                // A file that vanished between listing and reading was deleted by the application.
                 if text.contains("No such file or directory") {
                     witness.warn(format!("vanished: {text}"));
                     return None;
@@ -157,7 +157,7 @@ pub(crate) struct FileOpen {
     witness: Arc<Witness>,
 }
 
-/// What tells that a file was written meanwhile.
+/// Attributes that show whether a file was modified while it was read.
 fn version(file: &File) -> Option<(u64, i64, i64)> {
     file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }
@@ -239,7 +239,7 @@ impl StreamSource {
     }
 }
 
-/// What a stream turned out to be.
+/// Length and digest of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct StreamState {
     pub(crate) witness: Witness,

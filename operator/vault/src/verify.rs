@@ -1,4 +1,4 @@
-//! Is everything there that a snapshot needs, and is it what was written.
+//! Verifies that everything a snapshot needs exists and is unmodified.
 
 use crate::{
     Repository, VaultError,
@@ -54,7 +54,7 @@ pub(crate) struct Need {
     file: PathBuf,
 }
 
-/// What a snapshot needs, as far as it was walked.
+/// Blobs that a snapshot needs, collected while walking it.
 #[derive(Default)]
 struct Needs {
     blobs: AtomicU64,

@@ -69,7 +69,7 @@ fn perform(name: &str, report: &Report) -> Result<String> {
     let plank = platform(&stage, report)?;
     let (change, came_to) = change(&stage, report)?;
     let mut lines = summary(&stage, &backups, &drill, &page, compared)?;
-    lines.push_str(&format!("Platform: shortest plank {plank}.\nChange {change}: {came_to}.\nAlert {ALERT} ({trouble}): ticket {ticket}, acknowledged, closed when the drill passed.\n"));
+    lines.push_str(&format!("Platform: weakest layer {plank}.\nChange {change}: {came_to}.\nAlert {ALERT} ({trouble}): ticket {ticket}, acknowledged, closed when the drill passed.\n"));
     Ok(lines)
 }
 

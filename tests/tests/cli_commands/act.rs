@@ -11,11 +11,11 @@ async fn abort_appends_an_action_with_its_reason_and_the_name_of_who_asked() {
     let hub = Hub::of("aborts").await;
     hub.drill("d", "Running", json!([running("isolate", "under way")])).await;
     let silent = hub.p861(&["drill", "abort", "d"]);
-    assert_eq!((silent.code, silent.err.as_str()), (2, "error: Abort needs --reason: it stands in the journal and the report\n"));
+    assert_eq!((silent.code, silent.err.as_str()), (2, "error: Abort needs --reason: it is recorded in the journal and the report\n"));
     assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "nothing was sent");
 
     let said = hub.p861(&["drill", "abort", "d", "--reason", "wrong day", "--no-wait"]);
-    assert_eq!((said.code, said.err.as_str()), (0, "Abort was asked for\n"));
+    assert_eq!((said.code, said.err.as_str()), (0, "Abort was requested\n"));
     let action = json!({"action": "Abort", "reason": "wrong day", "by": "administrator"});
     assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([action]));
 
@@ -32,24 +32,24 @@ async fn an_action_is_waited_for_until_the_operator_has_read_it() {
     hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == 1)).await;
     hub.write("Drill", "d", json!({"observedActions": 1, "phase": "Paused"})).await;
     let said = waits.end();
-    assert_eq!((said.code, said.err.as_str()), (0, "Pause was asked for\nthe operator has read it; drill d is Paused: p861 drill watch d -d reads\n"));
+    assert_eq!((said.code, said.err.as_str()), (0, "Pause was requested\nthe operator has read it; drill d is Paused: p861 drill watch d -d reads\n"));
 
     let unread = hub.p861(&["drill", "resume", "d", "--timeout", "1s"]);
     assert_eq!(unread.code, 7);
     assert!(
         unread.err.contains(
-            "! the operator has not read it after 1 s; it stands in drill d and will be read: kubectl -n p861-system get pods, p861 drill watch d -d reads"
+            "! the operator has not read it after 1 s; it is recorded in drill d and will be read: kubectl -n p861-system get pods, p861 drill watch d -d reads"
         ),
         "{}",
         unread.err
     );
 
     let waits = Running::start(hub.command(&["drill", "abort", "d", "--reason", "enough", "--timeout", "60s"]));
-    waits.until("Abort was asked for");
+    waits.until("Abort was requested");
     hub.wait("the action stands there", "Drill", "d", |drill| drill["spec"]["actions"].as_array().is_some_and(|actions| actions.len() == 3)).await;
     waits.interrupt();
     let left = waits.end();
-    assert_eq!((left.code, left.err.as_str()), (130, "Abort was asked for\ndrill d goes on: p861 drill watch d -d reads\n"));
+    assert_eq!((left.code, left.err.as_str()), (130, "Abort was requested\ndrill d continues: p861 drill watch d -d reads\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,11 +57,11 @@ async fn the_step_that_waits_is_found_and_several_must_be_named() {
     let hub = Hub::of("answers").await;
     hub.drill("d", "WaitingForPerson", json!([asking("d", "announce"), failed("d", "check/approval/login-page")])).await;
     let said = hub.p861(&["drill", "answer", "d", "--no-wait"]);
-    assert_eq!((said.code, said.err.as_str()), (0, "Answer announce was asked for\n"));
+    assert_eq!((said.code, said.err.as_str()), (0, "Answer announce was requested\n"));
     let said = hub.p861(&["drill", "answer", "d", "announce", "--no", "--reason", "nobody picked up", "--no-wait"]);
     assert_eq!(said.code, 0, "{said:?}");
     let said = hub.p861(&["drill", "retry", "d", "--no-wait"]);
-    assert_eq!((said.code, said.err.as_str()), (0, "Retry check/approval/login-page was asked for\n"));
+    assert_eq!((said.code, said.err.as_str()), (0, "Retry check/approval/login-page was requested\n"));
     let by = "administrator";
     assert_eq!(
         hub.get("Drill", "d").await["spec"]["actions"],
@@ -77,7 +77,7 @@ async fn the_step_that_waits_is_found_and_several_must_be_named() {
     assert_eq!((question.code, question.err.as_str()), (3, "error: step announce asks a question: p861 drill answer d announce -d answers\n"));
     hub.drill("busy", "Running", json!([running("isolate", "under way")])).await;
     let none = hub.p861(&["drill", "answer", "busy"]);
-    assert_eq!((none.code, none.err.as_str()), (3, "error: no step of drill busy waits for that: p861 drill show busy -d answers\n"));
+    assert_eq!((none.code, none.err.as_str()), (3, "error: no step of drill busy is waiting for that: p861 drill show busy -d answers\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,14 +90,8 @@ async fn what_would_have_no_effect_is_refused_and_not_sent() {
         ("abort ended --reason x", "error: drill ended has ended (Succeeded): p861 drill show ended -d effects\n"),
         ("resume goes-on", "error: drill goes-on is not paused: it is Running\n"),
         ("pause paused", "error: drill paused is Paused already\n"),
-        (
-            "cleanup goes-on",
-            "error: drill goes-on keeps no copy standing (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n",
-        ),
-        (
-            "extend goes-on 1h",
-            "error: drill goes-on keeps no copy standing (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n",
-        ),
+        ("cleanup goes-on", "error: drill goes-on keeps no copy (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n"),
+        ("extend goes-on 1h", "error: drill goes-on keeps no copy (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n"),
         ("abort nobody --reason x", "error: there is no drill nobody in namespace effects: p861 drill list -d effects\n"),
     ] {
         let arguments: Vec<&str> = std::iter::once("drill").chain(words.split(' ')).collect();

@@ -57,9 +57,9 @@ async fn what_is_found_is_an_application_that_the_hub_takes_once_the_todos_are_d
         found.err.lines().collect::<Vec<_>>(),
         [
             "✓ workloads   StatefulSet/postgres, Deployment/approval-server, approval-web",
-            "✓ order       postgres → approval-server → approval-web, from who calls whose Service",
+            "✓ order       postgres → approval-server → approval-web, from calls between Services",
             "✓ data        PostgreSQL 16: stream postgres-db, its volume skipped; attachments 20Gi (files)",
-            "! outside     LDAP_URL names 10.20.3.7:636: unreachable in a drill unless isolation.allowEgress has it",
+            "! outside     LDAP_URL refers to 10.20.3.7:636: unreachable in a drill unless isolation.allowEgress allows it",
             "? yours       names, department, criticality, marker: marked TODO",
             "Next: edit approval.yaml (marked TODO), then kubectl apply -f approval.yaml",
         ]

@@ -69,15 +69,15 @@ async fn a_district_where_all_is_well_needs_nobody_and_one_that_nobody_looks_at_
     // Where no operator renews its lease, what was good is only old.
     let silent = hub.p861(&["status", "--operator-namespace", "default"]);
     assert_eq!(silent.code, 4);
-    assert!(silent.out.contains("✗ operator p861-operator  Alive: no operator holds the lease: nothing is looked at"), "{}", silent.out);
+    assert!(silent.out.contains("✗ operator p861-operator  Alive: no operator holds the lease: nothing is reconciled"), "{}", silent.out);
 
     hub.declare("Application", "fresh", json!({"department": "approval-bureau", "namespaces": ["well-fresh"]})).await;
     let fresh = hub.p861(&["status"]);
     assert_eq!(fresh.code, 4);
-    assert!(fresh.out.contains("! app fresh  Ready: the operator has not looked at it yet  kubectl -n p861-system get pods"), "{}", fresh.out);
+    assert!(fresh.out.contains("! app fresh  Ready: the operator has not checked it yet  kubectl -n p861-system get pods"), "{}", fresh.out);
     assert!(fresh.out.contains("1 of 2 Protected, 1 Recoverable; oldest recovery point 3h; 1 without a backup"), "{}", fresh.out);
     let page = hub.p861(&["app", "status", "fresh"]);
-    assert_eq!((page.code, page.lines().last()), (4, Some(&"! the operator has not looked at it yet")));
+    assert_eq!((page.code, page.lines().last()), (4, Some(&"! the operator has not checked it yet")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,7 +250,7 @@ async fn the_district_is_the_option_or_the_kubeconfigs_namespace_and_never_a_gue
     let nowhere = at("kube-system", &["app", "list"]);
     assert_eq!((nowhere.code, nowhere.out.as_str()), (2, ""));
     assert!(
-        nowhere.err.starts_with("error: namespace kube-system of the kubeconfig is no district's: add -d DISTRICT; there are: ")
+        nowhere.err.starts_with("error: namespace kube-system of the kubeconfig belongs to no district: add -d DISTRICT; available: ")
             && nowhere.err.contains("placed"),
         "{}",
         nowhere.err
@@ -279,7 +279,7 @@ async fn who_may_read_a_namespace_only_works_in_it_and_is_told_what_is_missing()
     assert!(takes.err.contains("you may not create backup approval-") && takes.err.contains("spec.roleBindings"), "{}", takes.err);
     let by_district = of_viewer(&["-d", "narrow", "app", "list"]);
     assert_eq!(by_district.code, 3);
-    assert!(by_district.err.ends_with("; -n NAMESPACE works without that\n"), "{}", by_district.err);
+    assert!(by_district.err.ends_with("; -n NAMESPACE does not need this permission\n"), "{}", by_district.err);
     let unknown = hub.with_kubeconfig(&hub.kubeconfig("kubeconfig-unknown", |text| text.replace("lone-administrator", "nobody")), &["site", "list"]);
     assert_eq!(unknown.code, 3);
     assert!(unknown.err.contains("does not know you: renew the credentials") && !unknown.err.contains("nobody"), "{}", unknown.err);

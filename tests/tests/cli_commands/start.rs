@@ -15,7 +15,7 @@ async fn a_backup_is_created_under_a_name_of_its_own_by_who_asked() {
     let hub = Hub::of("takes").await;
     hub.application("approval", 12, proven()).await;
     let said = hub.p861(&["backup", "now", "approval", "--reason", "before the upgrade", "--keep-until", "2027-01-31", "--no-wait"]);
-    assert_eq!((said.code, said.out.as_str()), (0, "Backup of approval. It keeps running.\n"));
+    assert_eq!((said.code, said.out.as_str()), (0, "Backup of approval. The application keeps running.\n"));
     let name = hub.names("Backup").await.remove(0);
     assert!(name.starts_with("approval-20") && name.len() == "approval-20261124-0800".len(), "{name}");
     assert_eq!(said.err, format!("backup {name} was started: p861 backup watch {name} -d takes\n"));
@@ -63,7 +63,7 @@ async fn a_drill_says_what_it_will_do_and_is_created_as_it_was_typed() {
     let said = hub.p861(&["drill", "run", "core", "--no-wait"]);
     assert_eq!(
         (said.code, said.out.as_str()),
-        (0, "Isolated drill of core on laoshan-dr. Nothing of xinxi-dasha is touched; backups go on; everything made is removed.\n")
+        (0, "Isolated drill of core on laoshan-dr. xinxi-dasha is not touched, backups continue, and everything created is removed.\n")
     );
     let before = hub.names("Drill").await;
     let typed = [
@@ -110,7 +110,7 @@ async fn a_restore_without_a_terminal_needs_the_backup_by_name_twice() {
     let unasked = hub.p861(&["restore", "run", "approval-1"]);
     assert_eq!(
         (unasked.code, unasked.err.as_str()),
-        (3, "error: p861 restore run changes live things and there is no terminal to ask: add --yes --backup approval-1\n")
+        (3, "error: p861 restore run changes live data and there is no terminal for confirmation: add --yes --backup approval-1\n")
     );
     let other = hub.p861(&["restore", "run", "approval-1", "--yes", "--backup", "approval-2"]);
     assert_eq!((other.code, other.err.as_str()), (3, "error: --backup approval-2 is not approval-1: nothing was done\n"));
@@ -175,7 +175,7 @@ async fn a_preview_names_what_is_in_the_way_and_the_command_that_does_it() {
             "refused  Ingress                      approval-old     networking.k8s.io/v1beta1 is not served",
             "same     5 objects                    -",
             "data     1 stream, 1 volume, 1.8 GiB",
-            "In the way: 1 refused, 1 there and different, and the conflict policy is Refuse: nothing would be written",
+            "Blocked by: 1 refused, 1 exist and differ, and the conflict policy is Refuse: nothing would be written",
             "To do it: p861 restore run approval-1 --site laoshan-dr -d previews",
         ]
     );

@@ -111,7 +111,7 @@ async fn an_object_that_this_version_cannot_read_hides_no_other() {
     let said = hub.p861(&["restore", "list"]);
     assert_eq!(said.code, 0);
     assert!(said.out.contains("approval-1-look") && !said.out.contains("later-version"), "{}", said.out);
-    assert!(said.err.starts_with("! restore later-version can't be read by this version of p861: "), "{}", said.err);
+    assert!(said.err.starts_with("! restore later-version is unreadable for this version of p861: "), "{}", said.err);
     let list = hub.p861(&["restore", "list", "-o", "json"]).json();
     assert_eq!(list["items"].as_array().map(Vec::len), Some(2), "programs get it as it is");
     let show = hub.p861(&["restore", "show", "later-version"]);

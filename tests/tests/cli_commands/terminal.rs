@@ -31,13 +31,13 @@ async fn a_restore_asks_for_the_backups_name_in_full() {
     hub.backup("approval-1", "approval", 5, "Probed").await;
     for wrong in ["yes\n", "approval\n", "\n"] {
         let mut asks = hub.at_terminal(&["restore", "run", "approval-1", "--conflict", "Merge"]);
-        asks.until("Type approval-1 to go on, anything else to stop: ");
+        asks.until("Type approval-1 to continue, anything else to stop: ");
         asks.press(wrong);
         let said = asks.end();
         assert_eq!(said.code, 3, "{wrong:?}: {said:?}");
         assert!(said.out.contains("approval-1 was not typed: nothing was done"), "{said:?}");
         assert!(
-            said.out.contains("RESTORE of approval-1") && said.out.contains("Merge: those that are there are changed to what the backup has"),
+            said.out.contains("RESTORE of approval-1") && said.out.contains("Merge: existing ones are updated from the backup"),
             "what will happen is said first: {said:?}"
         );
     }
@@ -89,13 +89,13 @@ async fn the_view_shows_each_step_what_it_waits_for_and_how_long_it_took_before(
         "check login-page",
         "waits for approval stream approval-db",
         "· clean up",
-        "always, also if this terminal closes",
+        "always runs, even if this terminal closes",
         "about ",
-        "q leave (the drill goes on)",
+        "q leave (the drill continues)",
     ] {
         assert!(shown.contains(words), "{words:?} is not shown:\n{shown}");
     }
-    assert!(shown.trim_end().ends_with("drill d goes on: p861 drill watch d -d views"), "{shown}");
+    assert!(shown.trim_end().ends_with("drill d continues: p861 drill watch d -d views"), "{shown}");
     assert!(said.out.contains("\u{1b}[?1049l") && said.out.contains("\u{1b}[?25h"), "the terminal is given back");
     assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "looking asks nothing");
 }
@@ -108,17 +108,17 @@ async fn ctrl_c_in_the_view_asks_whether_the_view_or_the_run_is_meant() {
     let mut view = hub.at_terminal(&["drill", "watch", "d"]);
     view.until("q leave");
     view.press(CTRL_C);
-    view.until("Leave? The drill goes on.");
+    view.until("Leave? The drill continues.");
     view.press(CTRL_C);
     let said = view.end();
     assert_eq!(said.code, 130, "{said:?}");
-    assert!(plain(&said.out).trim_end().ends_with("drill d goes on: p861 drill watch d -d leaves"), "{said:?}");
+    assert!(plain(&said.out).trim_end().ends_with("drill d continues: p861 drill watch d -d leaves"), "{said:?}");
     assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "the run was left alone");
 
     let mut view = hub.at_terminal(&["drill", "watch", "d"]);
     view.until("q leave");
     view.press(CTRL_C);
-    view.until("Leave? The drill goes on.");
+    view.until("Leave? The drill continues.");
     view.press("a");
     view.until("Abort: why?");
     view.press("wrong day\r");

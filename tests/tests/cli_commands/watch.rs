@@ -106,7 +106,7 @@ async fn after_the_timeout_the_run_goes_on_and_it_is_said_how_to_come_back() {
     let hub = Hub::of("timeouts").await;
     hub.drill("d", "Running", json!([running("isolate", "under way")])).await;
     let said = hub.p861(&["drill", "watch", "d", "--timeout", "1s"]);
-    assert_eq!((said.code, said.err.as_str()), (7, "--timeout has passed; drill d goes on: p861 drill watch d -d timeouts\n"));
+    assert_eq!((said.code, said.err.as_str()), (7, "--timeout has passed; drill d continues: p861 drill watch d -d timeouts\n"));
     assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "nothing was asked of it");
     let now = hub.p861(&["drill", "watch", "d", "--no-wait"]);
     assert_eq!(now.code, 0);
@@ -146,7 +146,7 @@ async fn ctrl_c_leaves_the_run_alone_and_says_how_to_come_back() {
     watch.until("started   isolate");
     watch.interrupt();
     let said = watch.end();
-    assert_eq!((said.code, said.err.as_str()), (130, "drill d goes on: p861 drill watch d -d interrupts\n"));
+    assert_eq!((said.code, said.err.as_str()), (130, "drill d continues: p861 drill watch d -d interrupts\n"));
     assert_eq!(hub.get("Drill", "d").await["spec"]["actions"], json!([]), "nothing was asked of it");
 }
 

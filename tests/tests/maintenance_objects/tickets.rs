@@ -168,7 +168,7 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
     let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--digest", "ffff", "--lang", "en"]);
     assert!(code == 3 && said.contains("nothing was done"), "{said}");
     let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--reason", "discussed", "--lang", "en"]);
-    assert!(code == 0 && said.contains("one by one") && said.contains("your approval is counted, 1 of 1"), "{said}");
+    assert!(code == 0 && said.contains("one by one") && said.contains("your approval counts, 1 of 1"), "{said}");
     stage.wait("it is approved", "MaintenanceTicket", &name, |seen| is(seen, "Approved", "True", "EnoughApprovals")).await;
     let approvals =
         api(&stage.client, "Approval", DISTRICT).list(&kube::api::ListParams::default().fields(&format!("spec.subjectRef.name={name}"))).await.expect("a list");

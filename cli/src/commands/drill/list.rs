@@ -26,7 +26,7 @@ pub async fn list(context: &Context<'_>, what: &DrillList) -> Result<ExitStatus>
     let (hub, printer) = (&context.hub, context.printer);
     let mut drills = hub.list_here::<Drill>(&fields).await?;
     if let Some(plan) = what.plan.as_ref().filter(|_| drills.is_empty()) {
-        // No drill of a name that nobody has is no answer.
+        // An empty list for an unknown plan would be misleading: report the unknown name.
         hub.get_here::<RecoveryPlan>(plan).await?;
     }
     drills.sort_by_key(|drill| (std::cmp::Reverse(drill.metadata.creation_timestamp.as_ref().map(|time| time.0)), drill.name_any()));

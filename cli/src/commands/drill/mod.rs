@@ -18,7 +18,7 @@ use p861_crds::{
     common::{ActionKind, RunAction},
 };
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &DrillCommand) -> Result<ExitStatus> {
     match command {
         DrillCommand::Run(what) => run::run(context, what).await,

@@ -1,4 +1,4 @@
-//! What is shown of a drill, and the page at its end.
+//! View of a drill, and its page at the end.
 
 use super::{
     super::page::{self, Reader, condition, is_bad},

@@ -36,7 +36,7 @@ pub fn needed_reason(context: &Context<'_>, reason: Option<String>, kind: Ticket
 /// Appends the action and waits until the operator has read it, and done or refused it.
 pub async fn send(context: &Context<'_>, name: &str, mut action: TicketAction) -> Result<ExitStatus> {
     let (hub, kind) = (&context.hub, action.action);
-    // A name that nobody has is told before anything is sent.
+    // Report an unknown name before sending anything.
     hub.get_here::<MaintenanceTicket>(name).await?;
     action.by = Some(hub.identity().await?);
     let ticket: MaintenanceTicket = append(hub, name, &action).await?;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 /// The operator counts an approval within this time, or something is wrong with it.
 const COUNTED_WITHIN: Duration = Duration::from_secs(20);
 
-/// Approves what is planned now, and waits until it is counted.
+/// Approves the current plan, and waits until the approval counts.
 pub async fn approve(context: &Context<'_>, what: &TicketApprove) -> Result<ExitStatus> {
     let (hub, printer, name) = (&context.hub, context.printer, &what.name);
     let ticket = hub.get_here::<MaintenanceTicket>(name).await?.object;

@@ -12,7 +12,7 @@ use p861_crds::{
     maintenance::ticket::{TicketAction, TicketActionKind, TicketPhase},
 };
 
-/// Does what was typed.
+/// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &TicketCommand) -> Result<ExitStatus> {
     use TicketActionKind::{Acknowledge, Assign, Cancel, Done, Note, Plan, Reopen, Resolve, Resume, RollBack, Start, Suspend};
     let (hub, printer) = (&context.hub, context.printer);

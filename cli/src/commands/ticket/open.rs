@@ -68,7 +68,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     };
     let upgrade_component = upgrade(context, what).await?;
     let manual = (drain_node.is_none() && upgrade_component.is_none()).then_some(Manual {});
-    // An upgrade is a change, whether that is said or not.
+    // An upgrade is always a change.
     let class = what.change.or(upgrade_component.as_ref().map(|_| ClassWord::Normal));
     if class.is_none()
         && (what.plan.is_some() || what.rollback.is_some() || what.window.is_some() || what.expected.is_some() || what.no_backup || what.no_silence)

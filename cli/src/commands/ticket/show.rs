@@ -16,7 +16,7 @@ use p861_crds::{
     maintenance::ticket::{AlertState, ClockState, TicketPhase},
 };
 
-/// What is due next, and when: `resolve 3h47m`, or the time at which a change starts.
+/// The next deadline: `resolve 3h47m`, or the start time of a change.
 fn due(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Option<Line> {
     let status = ticket.status.as_ref()?;
     if status.phase.is_some_and(TicketPhase::is_end) {
@@ -71,7 +71,7 @@ pub fn list(tickets: &[MaintenanceTicket], clock: &Clock, wide: bool, language: 
     table.lines()
 }
 
-/// What is in the way, if anything is. Of Blocked, True is the bad value.
+/// Blockers, if any. For the condition Blocked, True is the bad value.
 fn trouble(conditions: &[Condition]) -> Option<&Condition> {
     let blocked = page::condition(conditions, "Blocked").filter(|condition| condition.status == "True");
     let others = ["Approved", "WithinClocks", "Succeeded"].iter().filter_map(|kind| page::condition(conditions, kind));

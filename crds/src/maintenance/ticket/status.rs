@@ -5,31 +5,31 @@ use crate::common::{Condition, CurrentStep, JournalReference, RunPhase, RunProgr
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a ticket stands, for people. Programs read conditions.
+/// Phase of a ticket, for people. Programs should read the conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum TicketPhase {
-    /// Nobody has it yet.
+    /// Not acknowledged yet.
     #[default]
     Open,
-    /// Somebody has it.
+    /// Acknowledged.
     Acknowledged,
-    /// Change: it is known how it is done.
+    /// Change: the plan exists.
     Planned,
-    /// Change: enough people agreed.
+    /// Change: approved.
     Approved,
-    /// Change: it is known when.
+    /// Change: scheduled.
     Scheduled,
-    /// Work is under way.
+    /// Work is in progress.
     InProgress,
-    /// Work is done; was it good?
+    /// Work is done; checks are running.
     Verifying,
-    /// Over.
+    /// Closed.
     Closed,
-    /// Nothing happens for now.
+    /// Suspended.
     Suspended,
-    /// Change: it was taken back.
+    /// Change: rolled back.
     RolledBack,
-    /// It will not be done.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -49,7 +49,7 @@ impl TicketPhase {
         Self::Cancelled,
     ];
 
-    /// Whether the ticket has ended, unless somebody reopens it.
+    /// Whether the ticket has ended. (It can still be reopened.)
     pub fn is_end(self) -> bool {
         matches!(self, Self::Closed | Self::RolledBack | Self::Cancelled)
     }
@@ -61,30 +61,30 @@ impl std::fmt::Display for TicketPhase {
     }
 }
 
-/// What came of a ticket.
+/// Resolution of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Resolution {
-    /// As wanted.
+    /// Done.
     Done,
-    /// Taken back.
+    /// Rolled back.
     RolledBack,
-    /// Not done.
+    /// Cancelled.
     Cancelled,
-    /// Another ticket has it.
+    /// Duplicate of another ticket.
     Duplicate,
-    /// It could not be seen again.
+    /// Not reproducible.
     NotReproducible,
 }
 
-/// A silence in an Alertmanager. It is extended while the work goes on, ends with it, and by itself soon after if nobody extends it.
+/// A silence in an Alertmanager. The operator extends it during the work and ends it afterwards; if the operator fails, it expires soon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Silence {
-    /// The site whose Alertmanager it is in.
+    /// The site of the Alertmanager.
     pub site: String,
-    /// Alertmanager's name of it.
+    /// Alertmanager's id.
     pub id: String,
-    /// When it ends if nobody extends it.
+    /// When it expires unless extended.
     pub end_time: Time,
 }
 
@@ -92,7 +92,7 @@ pub struct Silence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TicketAlert {
-    /// Alertmanager's name of it.
+    /// Alertmanager's id.
     pub fingerprint: String,
     /// Its name.
     pub alert_name: String,
@@ -101,12 +101,12 @@ pub struct TicketAlert {
     pub severity: Option<String>,
     /// Whether it fires.
     pub state: AlertState,
-    /// Since when.
+    /// Start time.
     pub start_time: Time,
-    /// Until when.
+    /// End time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Time>,
-    /// The Site whose Alertmanager told of it first.
+    /// The Site whose Alertmanager reported it first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posted_by: Option<String>,
 }
@@ -114,79 +114,79 @@ pub struct TicketAlert {
 /// Whether an alert fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum AlertState {
-    /// It fires.
+    /// Firing.
     Firing,
-    /// It doesn't any more.
+    /// Resolved.
     Resolved,
 }
 
-/// A time within which something must be done.
+/// A deadline of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TicketClock {
     /// Acknowledge, Resolve or Report.
     pub name: ClockName,
-    /// Where it stands.
+    /// State.
     pub state: ClockState,
-    /// Until when.
+    /// Due time.
     pub due_time: Time,
     /// When it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met_time: Option<Time>,
 }
 
-/// What must be done in time.
+/// Kind of deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ClockName {
-    /// Somebody has it.
+    /// Acknowledged.
     Acknowledge,
-    /// It is over.
+    /// Resolved.
     Resolve,
-    /// It was reported upwards.
+    /// Reported to the authority.
     Report,
 }
 
-/// Where a clock stands.
+/// State of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ClockState {
-    /// There is time left.
+    /// Running.
     Running,
-    /// It was done in time.
+    /// Met.
     Met,
-    /// The time is over, and it was not done.
+    /// Overdue.
     Overdue,
-    /// It was done too late.
+    /// Met too late.
     MetLate,
-    /// The ticket is suspended.
+    /// Paused: the ticket is suspended.
     Paused,
-    /// Nobody waits for it any more.
+    /// No longer needed.
     Stopped,
 }
 
-/// Who is called next.
+/// State of the escalation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Escalation {
-    /// The level of the roster that was called last.
+    /// The level of the roster called last.
     pub level: String,
-    /// The one after it.
+    /// The next level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_level: Option<String>,
-    /// When that one is called.
+    /// When the next level is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_time: Option<Time>,
-    /// Whether it goes on.
+    /// State.
     pub state: EscalationState,
 }
 
-/// Whether an escalation goes on.
+/// State of an escalation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum EscalationState {
-    /// The next level is called in time.
+    /// The next level will be called.
     Running,
-    /// Somebody has the ticket, or it is over.
+    /// Stopped: the ticket is acknowledged or closed.
     Stopped,
-    /// There is nobody above.
+    /// There is no further level.
     Exhausted,
 }
 
@@ -194,28 +194,28 @@ pub enum EscalationState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TicketNotification {
-    /// To whom.
+    /// Recipient.
     pub person: String,
-    /// By which channel of the roster.
+    /// Channel of the roster.
     pub channel: String,
-    /// Because of which level.
+    /// Level that caused the message.
     pub level: String,
-    /// Where it stands.
+    /// State.
     pub state: NotificationState,
-    /// Since when it stands there.
+    /// Since when it has been in this state.
     pub time: Time,
-    /// When it was to be sent.
+    /// Scheduled time.
     pub due_time: Time,
-    /// How often it was tried.
+    /// Number of attempts.
     #[serde(default)]
     pub attempts: i32,
-    /// When it is tried next.
+    /// Time of the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_time: Option<Time>,
-    /// It was delivered late, and said so.
+    /// Whether it was delivered late, which the message says.
     #[serde(default, skip_serializing_if = "is_false")]
     pub late: bool,
-    /// Why the last attempt failed.
+    /// Error of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -225,125 +225,125 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// Where a message stands.
+/// State of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum NotificationState {
-    /// It is kept, and tried again.
+    /// Pending: it will be retried.
     Pending,
-    /// The receiver has it.
+    /// Delivered.
     Delivered,
-    /// Nobody waits for it any more.
+    /// No longer needed.
     Dropped,
 }
 
-/// How many people agreed.
+/// State of the approvals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApprovalCounts {
-    /// So many must.
+    /// Required number.
     pub required: i32,
-    /// So many did.
+    /// Number received.
     pub given: i32,
-    /// Who.
+    /// Approvers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
 }
 
-/// An action that was not possible when it was read.
+/// An action that was not possible when the operator read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedAction {
-    /// Which of `spec.actions`, the first being 0.
+    /// Index in `spec.actions`, starting at 0.
     pub index: i32,
-    /// What was asked.
+    /// The requested action.
     pub action: TicketActionKind,
-    /// Why it was not possible, and what to do.
+    /// Why it was not possible, and what to do instead.
     pub why: String,
 }
 
-/// Where a ticket stands.
+/// State of the ticket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MaintenanceTicketStatus {
-    /// Generation that this status speaks of.
+    /// Generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many of `spec.actions` were read.
+    /// Number of entries in `spec.actions` that the operator has read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_actions: Option<i32>,
-    /// Where it stands.
+    /// Phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<TicketPhase>,
-    /// The phase before it was suspended.
+    /// Phase before it was suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended_phase: Option<TicketPhase>,
-    /// Since when it is suspended.
+    /// Time of the suspension.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended_time: Option<Time>,
-    /// What came of it.
+    /// Result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// By impact and urgency.
+    /// Priority, from impact and urgency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// Who has it.
+    /// Assignee.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignee: Option<String>,
-    /// Change: digest of what will be done. An approval that names another doesn't count.
+    /// Change: digest of the compiled work. Approvals with another digest do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_digest: Option<String>,
-    /// Change: who agreed.
+    /// Change: approvals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals: Option<ApprovalCounts>,
-    /// Change: when it may start.
+    /// Change: earliest start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_time: Option<Time>,
-    /// When work began.
+    /// Start of the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When it ended.
+    /// End time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Change: where the steps of its work stand.
+    /// Change: phase of the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_phase: Option<RunPhase>,
-    /// Change: the first of `spec.actions` that is said to the work's steps, the first being 0.
+    /// Change: index of the first entry of `spec.actions` that belongs to the current work, starting at 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_first_action: Option<i32>,
-    /// Change: its steps in numbers.
+    /// Change: number of steps by state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<StepCounts>,
-    /// Change: steps under way; at most 16.
+    /// Change: running steps, at most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub current_steps: Vec<CurrentStep>,
-    /// Change: how far it is.
+    /// Change: progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<RunProgress>,
-    /// Change: where its journal is.
+    /// Change: location of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalReference>,
-    /// Change: the Backups that were taken before it.
+    /// Change: Backups taken before the work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backups: Vec<String>,
-    /// Change: silences that stand while it goes on.
+    /// Change: silences during the work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silences: Vec<Silence>,
     /// Incident: its alerts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["fingerprint"]))]
     pub alerts: Vec<TicketAlert>,
-    /// Its clocks.
+    /// Deadlines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub clocks: Vec<TicketClock>,
-    /// Who is called next.
+    /// State of the escalation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Escalation>,
-    /// Who was told.
+    /// Messages to people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["person", "channel"]))]
     pub notifications: Vec<TicketNotification>,
-    /// Actions that were not possible; the newest 16.
+    /// Rejected actions, the newest 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused_actions: Vec<RefusedAction>,
     /// Succeeded, Approved, Blocked, WithinClocks.

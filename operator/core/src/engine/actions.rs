@@ -1,4 +1,4 @@
-//! What people ask of a run, and when it is refused. Each refusal says what to do instead.
+//! Requests from people to a run, and when they are refused. Each refusal says what to do instead.
 
 use jiff::SignedDuration;
 use p861_crds::common::{ActionKind, RunAction};

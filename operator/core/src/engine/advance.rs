@@ -1,4 +1,4 @@
-//! What is to be done now: pure, total, and the same from any prefix of the journal.
+//! Decides what to do now. Pure and total; resumes from any prefix of the journal.
 
 use jiff::Timestamp;
 use p861_crds::common::RunPhase;
@@ -34,7 +34,7 @@ impl Advance {
     }
 }
 
-/// What is to be done now, by plan and journal alone.
+/// Decides what to do now, from plan and journal alone.
 ///
 /// Commands that write to the journal come until they stand there; so an orchestrator writes [`Advance::entries`], asks again, and does what remains to
 /// the world. [`super::settle`] does the first part.
@@ -47,7 +47,7 @@ pub fn advance<A: Serialize>(plan: &Plan<A>, journal: &Journal, now: Timestamp) 
 
 pub(super) fn advance_run<A>(run: &Run<'_, A>, now: Timestamp) -> Advance {
     let phase = phase(run);
-    // Nothing is done for a run that nobody has claimed (its journal is empty), or that is over.
+    // Do nothing for an unclaimed run (empty journal) or a finished one.
     if run.finished.is_some() || run.start.is_none() {
         return Advance { commands: Vec::new(), phase, next: None };
     }

@@ -1,4 +1,4 @@
-//! One step's way through the journal: a state machine over its records, without the plan.
+//! The state machine of one step over its journal records, independent of the plan.
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What can happen to a run, and the record of it.
+//! Events of a run, and journal records.
 
 use jiff::Timestamp;
 use p861_crds::common::RunAction;
@@ -20,12 +20,12 @@ fn cap(text: &mut String) {
     }
 }
 
-/// How a failure is to be taken.
+/// Category of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureClass {
-    /// It may go away: the step is tried again while it has attempts.
+    /// Transient: retried while attempts remain.
     Transient,
-    /// It stays: trying again without a person is useless.
+    /// Permanent: a retry needs a person.
     Permanent,
     /// It was stopped on purpose, because the run ends early or a person skips the step.
     Cancelled,
@@ -36,7 +36,7 @@ pub enum FailureClass {
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// How it is to be taken.
+    /// Category.
     pub class: FailureClass,
     /// A reason of the API, in CamelCase, for example `MoverLost`; the key of the texts for people.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! The journal: what happened to a run, in order. It is the only truth about the run; a status is a summary of it.
+//! The journal of a run: its ordered records and only source of truth. A status is a summary of it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{
     step::StepId,
 };
 
-/// Why a record cannot stand where it is. In each case the journal is as it was before.
+/// Why the journal rejects a record. The journal is unchanged in each case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
     /// Records are missing, or one comes twice.
@@ -218,7 +218,7 @@ impl Journal {
         let (sequence, event) = (record.sequence, record.event.name());
         let (last, current) = (self.sequence(), self.token());
         if record.token < current {
-            // Before the sequence: a loser's record is both stale and in a place that is taken, and must learn that it has lost.
+            // Check the token before the sequence: a record of an executor that lost the run is stale and out of sequence, and the error must say that it lost.
             return Err(JournalError::StaleToken { sequence, event, current, seen: record.token });
         }
         let follows = if sequence <= self.head.through { sequence > last } else { sequence == last.saturating_add(1) };

@@ -1,5 +1,5 @@
-//! A run as plan and journal together tell it: the journal's records are read one after the other, and people's actions take effect in the moment in
-//! which they stand there. Nothing here knows what time it is.
+//! The state of a run, replayed from plan and journal. Actions of people take effect at their position in the journal.
+//! Independent of the current time.
 
 use std::collections::BTreeSet;
 
@@ -236,8 +236,8 @@ impl<A> Run<'_, A> {
             && self.point_of_no_return == other.point_of_no_return
     }
 
-    /// Decides, after each record, whether the run ends early. The first cause stays. `failed`: the record says that something failed, or else no
-    /// failure can have become fatal (the point of no return leaves doubt by such a record, too).
+    /// Called after each record: decides whether the run ends early, and keeps the first cause. `failed` is true if the record reports a failure; only then may a
+    /// step have become fatal.
     fn judge(&mut self, failed: bool) {
         match self.commitment() {
             Commitment::InDoubt => {}

@@ -1,4 +1,4 @@
-//! Where the steps of a run stand: what is ready, what has ended, what is left to undo, and when something is due.
+//! Queries on the steps of a run: which are ready, finished or still to undo, and when the next deadline is due.
 
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::LocalizedText;

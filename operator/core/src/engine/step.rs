@@ -1,4 +1,4 @@
-//! A step: one action with what undoes it, what it waits for, how long it may take and what its failure means.
+//! A step: an action with its undo, dependencies, deadline, and the consequence of a failure.
 
 use std::fmt;
 

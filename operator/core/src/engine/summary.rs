@@ -1,4 +1,4 @@
-//! What people see of a run: a summary for the status, a time line for the report.
+//! Summary of a run for its status, and timeline for its report.
 
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::{LocalizedText, RunPhase, StepCounts};

@@ -1,4 +1,4 @@
-//! Room *evidence*: what is proven, to whom.
+//! Feature area *evidence*: reports.
 
 mod html;
 mod path;

@@ -1,4 +1,4 @@
-//! What a drill's times say: which steps decided the RTO, and what did not go as planned.
+//! Analysis of a drill's timeline: the critical path, and deviations from the plan.
 
 use super::report::{DrillReport, StepOutcome, StepReport};
 use std::collections::{HashMap, HashSet};
@@ -24,7 +24,7 @@ pub fn critical_path(report: &DrillReport) -> Vec<&str> {
     path
 }
 
-/// Steps that did not go as planned: not done, or not at the first attempt. What merely follows from another's failure is left out.
+/// Steps that failed or needed retries. Steps that were only skipped because of another failure are left out.
 pub fn deviations(report: &DrillReport) -> Vec<&StepReport> {
     report
         .steps

@@ -1,4 +1,4 @@
-//! The report of a drill: everything an auditor asks, as data. The page is made from it and from nothing else.
+//! The report of a drill as data. The HTML page is generated only from this.
 //!
 //! The JSON form is stable: a field may be added, never renamed or given another meaning. Times are RFC 3339 in UTC, durations GEP-2257 in whole milliseconds.
 
@@ -36,7 +36,7 @@ pub enum ReportError {
     },
 }
 
-/// What a drill was, did and proved.
+/// The report of a drill.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrillReport {
@@ -56,7 +56,7 @@ pub struct DrillReport {
     pub plan: Named,
     /// Digest of the compiled steps: what was approved is what ran.
     pub plan_digest: String,
-    /// What was imagined to have happened.
+    /// Scenario of the exercise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<LocalizedText>,
     /// Who asked for it.
@@ -203,7 +203,7 @@ pub struct BackupReport {
     /// restic's id.
     #[serde(rename = "snapshotID")]
     pub snapshot_id: String,
-    /// What was written up to here is in it.
+    /// Recovery point: it contains all data written before this time.
     pub recovery_point_time: Timestamp,
     /// How far it was proven before the drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,8 @@
-//! What Alertmanager posts, and which ticket it belongs to.
+//! Posts from Alertmanager, and the tickets that their alerts belong to.
 //!
-//! One incident per group of alerts. A group finds its ticket by Alertmanager's name of the group, or by an alert that both have; what fires of a site that
-//! can't be reached joins the ticket of that site. Posts come again, late and out of order: a ticket is opened once per group and beginning, and an alert
-//! that has ended doesn't begin again at the same moment.
+//! One incident per group of alerts. A group finds its ticket by Alertmanager's group key, or by a common alert; alerts of an unreachable site join the ticket of
+//! that site. Posts may be repeated, late and out of order: each group and start time opens one ticket, and a resolved alert does not fire again with the same start
+//! time.
 
 use crate::conditions::shorten;
 use jiff::{Timestamp, tz::TimeZone};
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MOST: usize = 1_000;
 /// Alerts that speak of tickets themselves: a ticket about a late ticket would be late too.
 const OF_TICKETS: [&str; 1] = ["P861TicketOverdue"];
-/// The alert whose ticket takes in what else fires of its site.
+/// Alert whose ticket collects all other alerts of the same site.
 const SITE_LOST: &str = "P861SiteUnreachable";
 
 /// Why a post is not taken.
@@ -164,7 +164,7 @@ pub enum Place {
     None,
 }
 
-/// Where an alert belongs: to the district that it names, else to every district of the site that it names, else to the city.
+/// Namespace of an alert's ticket: that of the district in its labels, else of every district of the site in its labels, else the hub-wide one.
 pub fn place(alert: &Alert, districts: &[District]) -> Place {
     if OF_TICKETS.contains(&alert.name.as_str()) {
         return Place::None;

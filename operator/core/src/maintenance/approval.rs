@@ -1,7 +1,7 @@
-//! Whose word counts.
+//! Which approvals count.
 //!
-//! A person has one voice on a subject and purpose: the newest valid one. The one who asked for a thing can't agree to it. A word is bound to what was
-//! shown, and holds for a time; once work has begun, what counted at that moment counts for ever.
+//! Each person has one vote per subject and purpose: the newest valid approval. Requesters cannot approve their own requests. An approval is bound to the digest
+//! that was shown, and expires; approvals that counted when the work started count for ever.
 
 use crate::{conditions::Verdict, time::parse_duration};
 use jiff::{SignedDuration, Timestamp};
@@ -80,14 +80,14 @@ impl Void {
     }
 }
 
-/// What the words on a subject come to.
+/// Tally of the approvals of a subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Who agrees, sorted.
     pub given: Vec<String>,
     /// Who says no, sorted.
     pub rejected: Vec<String>,
-    /// What became of each word, by name: counted or why not.
+    /// Result for each approval, by name: counted, or the reason why not.
     pub words: BTreeMap<String, Result<ApprovalDecision, Void>>,
     /// When a word that counts expires next.
     pub expires: Option<Timestamp>,
@@ -143,7 +143,7 @@ fn judge(subject: Option<&Subject>, word: &Given<'_>, now: Timestamp) -> Result<
     if word.spec.purpose == Purpose::Start && (subject.digest.is_none() || subject.digest != word.spec.digest) {
         return Err(Void::DigestDiffers);
     }
-    // What is signed off after the end never expires; what shall start does.
+    // A sign-off after the end never expires; an approval to start does.
     if word.spec.purpose == Purpose::SignOff {
         return Ok(());
     }
@@ -156,7 +156,7 @@ fn judge(subject: Option<&Subject>, word: &Given<'_>, now: Timestamp) -> Result<
     Ok(())
 }
 
-/// What an approval says of itself.
+/// Conditions of an approval.
 pub fn verdict(result: Result<ApprovalDecision, Void>, tally: &Tally, required: usize) -> Verdict {
     match result {
         Ok(ApprovalDecision::Approved) => {

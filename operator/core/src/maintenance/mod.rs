@@ -1,4 +1,4 @@
-//! Room *maintenance*: when may something change, who agreed, who is on duty, what became of it.
+//! Feature area *maintenance*: windows, approvals, duty rosters, tickets.
 
 pub mod alerts;
 pub mod approval;

@@ -1,7 +1,6 @@
-//! Who is told of an incident, by which channel, when it is tried again, and what the message says.
+//! Notifications of an incident: recipients, channels, retries, and text.
 //!
-//! A person is told once by each channel. What can't be delivered is kept and tried again, and says that it is late; when somebody has the ticket, nobody
-//! waits for it any more.
+//! Each person gets one message per channel. Failed deliveries are retried and marked late; they are dropped once the ticket is acknowledged.
 
 use super::ticket::clocks::Level;
 use crate::time::after;
@@ -17,13 +16,13 @@ use p861_crds::{
 use sha2::Sha256;
 use std::fmt::Write as _;
 
-/// What is delivered later than this after it was due is late.
+/// A message delivered later than this after its due time is marked late.
 const LATE: SignedDuration = SignedDuration::from_mins(2);
 /// How long after a failed attempt the next one follows.
 const WAITS: [i64; 6] = [5, 15, 30, 60, 120, 300];
 
-/// Adds those who are to be told now: everybody on duty in the levels that were called. `channels` are the roster's. Whoever is not on duty there any more, because
-/// he left the roster or has handed over, is not waited for; if he comes back before anybody has the ticket, he is told again.
+/// Adds messages to everybody on duty on the called levels. `channels` are the roster's. Pending messages to people who are no longer on duty there are dropped; if
+/// they return before the ticket is acknowledged, they are notified again.
 pub fn call(notifications: &mut Vec<TicketNotification>, current: &[OnDuty], levels: &[Level], called_last: &str, channels: &[String], now: Timestamp) {
     let last = levels.iter().position(|level| level.name == called_last).unwrap_or(0);
     relieve(notifications, current, now);
@@ -57,7 +56,7 @@ pub fn call(notifications: &mut Vec<TicketNotification>, current: &[OnDuty], lev
     }
 }
 
-/// What waits for somebody of a level where others are on duty by now is dropped. Where nobody is, he may still be the best there is.
+/// Drops pending messages to people who are no longer on duty on the level, unless nobody else is on duty there.
 fn relieve(notifications: &mut [TicketNotification], current: &[OnDuty], now: Timestamp) {
     for notification in notifications.iter_mut().filter(|notification| notification.state == NotificationState::Pending) {
         let people = || current.iter().flat_map(|duty| [duty.person.as_ref(), duty.also.as_ref()]).flatten();
@@ -71,7 +70,7 @@ fn relieve(notifications: &mut [TicketNotification], current: &[OnDuty], now: Ti
     }
 }
 
-/// Somebody has the ticket, or it is over: what was not delivered yet is not delivered any more.
+/// Drops pending messages once the ticket is acknowledged or closed.
 pub fn drop_pending(notifications: &mut [TicketNotification], now: Timestamp) {
     for notification in notifications.iter_mut().filter(|notification| notification.state == NotificationState::Pending) {
         notification.state = NotificationState::Dropped;
@@ -80,7 +79,7 @@ pub fn drop_pending(notifications: &mut [TicketNotification], now: Timestamp) {
     }
 }
 
-/// What came of an attempt.
+/// Outcome of an attempt to deliver a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// To whom.
@@ -93,7 +92,7 @@ pub struct Outcome {
     pub result: Result<(), String>,
 }
 
-/// Notes what came of an attempt. An attempt of which something was noted already is not noted twice.
+/// Records the outcome of an attempt, at most once.
 pub fn settle(notifications: &mut [TicketNotification], outcome: &Outcome) {
     let found = notifications
         .iter_mut()
@@ -187,7 +186,7 @@ pub fn test_message(roster: &str, now: Timestamp, zone: &TimeZone) -> MessageTex
     let day = now.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string();
     MessageText {
         subject: format!("[测试 TEST] {roster} {day}"),
-        body: format!("这是值班表 {roster} 的每日试呼，无需处理。\nThis is the daily test message of roster {roster}. Nothing needs to be done.\n"),
+        body: format!("这是值班表 {roster} 的每日测试消息，无需处理。\nThis is the daily test message of roster {roster}. Nothing needs to be done.\n"),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Who is on duty at any instant.
 //!
-//! A level's rotations are asked in their order; the first that holds at an instant decides. A shift belongs to the day on which it begins, so the night
-//! shift of a day ends on the next. Turns are counted in days from `startDate` in the roster's time zone. Overrides are applied last and once.
+//! The first active rotation of a level decides. A shift belongs to the day on which it starts, so a night shift ends on the next day. Turns are counted in days from `startDate` in the roster's time zone. Overrides are applied last and once.
 
 use crate::{
     conditions::Verdict,
@@ -22,9 +21,9 @@ use super::{ticket::clocks::Level, window};
 
 /// So far ahead gaps are looked for.
 pub const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// So many changes of duty are looked at before it is said that there is no end in sight.
+/// Maximum number of changes of duty to examine before assuming that there is no end.
 const HORIZON: usize = 4_000;
-/// Who takes over may do so this long before the shift begins.
+/// A person may take over this long before the shift begins.
 const EARLY: SignedDuration = SignedDuration::from_hours(2);
 
 /// A roster that can't be understood.
@@ -43,7 +42,7 @@ pub enum RosterError {
         /// What is wrong, and what to write.
         what: String,
     },
-    /// A name that stands nowhere.
+    /// A name that is not defined anywhere.
     #[error("{place} names {person}, who is not in spec.people: add them, or correct the name")]
     Stranger {
         /// Where.
@@ -280,7 +279,7 @@ impl Roster {
         (!taken && Some(before.as_str()) != person).then_some(before)
     }
 
-    /// What becomes of the newest hand-over when somebody gives or takes the duty.
+    /// Updates the newest hand-over when somebody gives or takes the duty.
     ///
     /// # Errors
     /// If the person is not on the roster.

@@ -11,11 +11,11 @@ use croner::{Cron, parser::CronParser};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, Recurrence};
 
-/// The zone of schedules where nobody names one.
+/// Default time zone of schedules.
 pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
-/// The longest that one occurrence may last: what is open for longer is no window.
+/// Maximum length of one occurrence.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 31);
-/// So many changes of state are looked at before a window is said to have no end, or never to open.
+/// Maximum number of state changes to examine before a window counts as never closing or never opening.
 const HORIZON: usize = 2_000;
 
 /// So many openings are looked at for one that is long enough: more than a year of nightly ones.
@@ -153,7 +153,7 @@ impl Window {
             if (moment.state == State::Open) == open {
                 return Some(at);
             }
-            // A moment that ends where it began would stand still for ever.
+            // Guard against an endless loop: each interval must advance.
             at = moment.until.filter(|until| *until > at)?;
         }
         None
@@ -225,7 +225,7 @@ impl Opening {
     }
 }
 
-/// What the window says of itself.
+/// Conditions of the window.
 pub fn verdict(opening: &Opening, zone: &TimeZone) -> Verdict {
     let local = |time: Timestamp| time.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
     let opens = match (opening.next_open_time, opening.next_close_time) {

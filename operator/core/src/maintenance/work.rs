@@ -1,4 +1,4 @@
-//! The steps of a change: backup and silence before it, its work, the applications' checks after it, and silence ended whatever happens.
+//! Compiles the steps of a change: backup, silence, the work, checks; the silence always ends.
 
 use crate::{
     engine::{OnFailure, Outcome, Plan, Prompt, Retry, RunResult, RunSummary, Step, StepId, WaitsFor},
@@ -53,7 +53,7 @@ pub struct WorkFacts<'a> {
     pub ticket: &'a str,
     /// Its namespace on the hub.
     pub namespace: &'a str,
-    /// The district; none if the ticket is the city's.
+    /// The district; none for a hub-wide ticket.
     pub district: Option<&'a str>,
     /// What was asked.
     pub spec: &'a MaintenanceTicketSpec,
@@ -203,7 +203,7 @@ fn upgrade_component(
         for (namespace, check) in &checks {
             let id = StepId::of(&["work", site, "healthy", &check.name])?;
             let action = Action::Check { site: site.clone(), namespace: namespace.clone(), check: check.clone() };
-            // The effect itself gives up at the check's deadline, with what it saw last; the engine's deadline is only behind it.
+            // The effect fails at the check's deadline with the last observation; the engine's later deadline is only a safety net.
             steps.push(Step::new(id.clone(), action, within + SignedDuration::from_secs(30)).after([install.clone()]).on_failure(on_failure(change)));
             healthy.push(id);
         }
@@ -285,7 +285,7 @@ fn checks(facts: &WorkFacts<'_>, change: &Change, done: &StepId, steps: &mut Vec
             let workload = check.exec.as_ref().map(|exec| &exec.workload_ref).or(check.condition.as_ref().map(|condition| &condition.workload_ref));
             let namespace = workload.and_then(|workload| workload.namespace.clone()).unwrap_or_else(|| first.clone());
             let action = Action::Check { site: application.site.into(), namespace, check: check.clone() };
-            // The effect itself gives up at the check's deadline, with what it saw last; the engine's deadline is only behind it.
+            // The effect fails at the check's deadline with the last observation; the engine's later deadline is only a safety net.
             let deadline = parse_duration(&check.deadline.0)? + SignedDuration::from_secs(30);
             steps.push(Step::new(StepId::of(&["check", application.name, &check.name])?, action, deadline).after([done.clone()]).on_failure(failed));
         }

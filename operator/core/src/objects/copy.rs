@@ -1,4 +1,4 @@
-//! How an object of a backup is written somewhere else.
+//! Transformation of a backed-up object for another namespace or site.
 
 use super::{group, kind, namespace, text};
 use crate::runs::CopyRules;
@@ -14,7 +14,7 @@ pub const REPLICAS_ANNOTATION: &str = "platform861.io/replicas";
 /// Label that no node has: keeps a stopped DaemonSet from running.
 pub const NOT_STARTED: &str = "platform861.io/not-started";
 
-/// What becomes of an object.
+/// Result of the transformation of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prepared {
     /// It is written like this.
@@ -69,7 +69,7 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
     Prepared::Write(object)
 }
 
-/// What in a bubble would claim a name, a port, a right or a way out that belongs to the world outside.
+/// Whether an object in an isolated copy would take a name, port, permission or route that belongs to the outside.
 fn left_out_of_a_bubble(object: &Value) -> Option<&'static str> {
     match (group(object), kind(object)) {
         ("networking.k8s.io", "NetworkPolicy") => Some("the bubble has its own policy; another could open it"),

@@ -1,4 +1,4 @@
-//! The order in which kinds are written: what others need comes first; equal ranks go at the same time.
+//! The order in which kinds are written: dependencies first; equal ranks in parallel.
 
 use super::{group, kind};
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub fn rank(object: &Value) -> u8 {
         ("rbac.authorization.k8s.io", _) => 4,
         ("", "ConfigMap" | "Secret" | "Service" | "PersistentVolumeClaim") | ("networking.k8s.io" | "policy", _) => 5,
         ("apps" | "batch" | "autoscaling", _) | ("", "Pod" | "ReplicationController") => 7,
-        // Custom resources: after what they may refer to, before nothing that we know of.
+        // Custom resources and unknown kinds: after the built-in kinds they may reference.
         _ => 6,
     }
 }

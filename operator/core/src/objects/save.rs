@@ -1,4 +1,4 @@
-//! What of a cluster's objects goes into a backup.
+//! Selection of objects for a backup.
 
 use super::{group, kind, metadata, name, text};
 use p861_crds::{names::ROLE_LABEL, platform::application::ObjectSelector};
@@ -58,7 +58,7 @@ pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> Verdict {
         .get("ownerReferences")
         .and_then(Value::as_array)
         .is_some_and(|owners| owners.iter().any(|owner| owner.get("controller") == Some(&Value::Bool(true))));
-    // A claim of a StatefulSet may have its set as owner (persistentVolumeClaimRetentionPolicy), but it is what the data hangs on.
+    // A StatefulSet may own its claims (persistentVolumeClaimRetentionPolicy), but they hold the data, so they are kept.
     if controlled && kind(&object) != "PersistentVolumeClaim" {
         return Verdict::Leave("made by its owner");
     }
@@ -85,7 +85,7 @@ fn finished(job: &Value) -> bool {
     conditions.is_some_and(|conditions| conditions.iter().any(|c| matches!(text(c, "/type"), "Complete" | "Failed") && text(c, "/status") == "True"))
 }
 
-/// Removes what the server wrote.
+/// Removes the fields that the server sets.
 fn strip(object: &mut Value) {
     if let Some(map) = object.as_object_mut() {
         map.remove("status");

@@ -1,14 +1,14 @@
-//! How the layers compare: the shortest plank (短板) holds the water, and a plank far above it (一枝独秀) holds nothing.
+//! Comparison of the layers: the weakest layer (短板) limits the platform; capacity far above it (一枝独秀) is wasted.
 
 use p861_crds::platform::{
     profile::Layer,
     status::{Balance, LayerStatus},
 };
 
-/// A layer that carries more than this many times what the shortest does is excess.
+/// A layer that supports more than this many times as many applications as the weakest is oversized.
 pub const EXCESS_FACTOR: i64 = 3;
 
-/// Compares the layers that can be counted. The platform carries what its shortest layer does; a layer of the profile that could not be counted now leaves
+/// Compares the layers that can be counted. The platform supports what its weakest layer does; a layer of the profile that could not be counted now leaves
 /// the whole unknown, since it may be the shortest.
 pub fn weigh(layers: &[LayerStatus], uncounted: &[Layer], running: i64) -> Balance {
     let counted: Vec<(Layer, i64)> = layers.iter().filter_map(|layer| Some((layer.layer, layer.supportable?))).collect();

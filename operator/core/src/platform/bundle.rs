@@ -1,4 +1,4 @@
-//! A component's bundle: manifests as people wrote them, read, bounded and checked before anything is approved or applied.
+//! A component's bundle: parses, limits and validates manifests before they are approved or applied.
 
 pub mod image;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A bundle has at most so many bytes, so that what was installed before fits beside it where both are kept.
+/// Maximum size of a bundle in bytes: the ConfigMap that stores it must also hold the previously installed one.
 pub const MOST_BYTES: usize = 700 * 1024;
 /// It has at most so many objects.
 pub const MOST_OBJECTS: usize = 200;
@@ -56,7 +56,7 @@ pub enum BundleError {
     /// A document is no object.
     #[error("{0}: a document has no apiVersion, kind or metadata.name")]
     NoObject(String),
-    /// What is to be labelled has labels or annotations that are none.
+    /// The object's labels or annotations are malformed.
     #[error("{0}: its metadata.labels and metadata.annotations are maps of texts, or absent")]
     Labels(String),
     /// A kind that a bundle must not hold.

@@ -4,7 +4,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-/// Why a text or bytes hold no certificate.
+/// Error for bytes that are not a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// There is no PEM block of a certificate.

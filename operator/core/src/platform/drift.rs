@@ -1,4 +1,4 @@
-//! Whether an object is still what was applied. A server adds defaults and writes quantities in its own way; that is no drift.
+//! Drift detection: compares an object with what was applied. Defaults and normalised quantities are not drift.
 
 use crate::{
     objects::{kind, name, namespace},
@@ -27,11 +27,11 @@ const SHARED_LISTS: [&str; 15] = [
     "topologySpreadConstraints",
 ];
 
-/// What differs again after it was put back so often is another hand's steady work: it is left for so long, and people are told.
+/// After this many corrections somebody else is changing the field on purpose: report it, and correct it only at this interval.
 const OFTEN: u32 = 3;
 const LONG: SignedDuration = SignedDuration::from_mins(10);
 
-/// What was put back, how often, and since when.
+/// Corrected drift: the object, the number of corrections, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correction {
     what: Vec<String>,
@@ -39,15 +39,14 @@ pub struct Correction {
     since: Timestamp,
 }
 
-/// What to remember when what has drifted is put back now. None: the same was put back often enough, it is left for a while.
+/// The record to keep when drift is corrected now. None: it was corrected too often, so leave it for a while.
 pub fn correct(before: Option<&Correction>, drifted: &[String], now: Timestamp) -> Option<Correction> {
     let again = before.filter(|before| before.what == drifted && (SignedDuration::ZERO..LONG).contains(&now.duration_since(before.since)));
     let (times, since) = again.map_or((0, now), |before| (before.times, before.since));
     (times < OFTEN).then(|| Correction { what: drifted.to_vec(), times: times + 1, since })
 }
 
-/// Whether something that was applied is not so any more in what is there. `bundle` is what it was applied with: a number of replicas that one of its
-/// autoscalers moves is nobody's drift.
+/// Whether an object differs from what was applied. `bundle` is the whole applied bundle: a replica count that one of its autoscalers changes is not drift.
 pub fn differs(applied: &Value, there: &Value, bundle: &[Value]) -> bool {
     let mut applied = applied.clone();
     if let Some(map) = applied.as_object_mut() {
@@ -85,7 +84,7 @@ fn holds(field: &str, wanted: &Value, there: &Value) -> bool {
     }
 }
 
-/// What a server need not keep: null, false, nought, and texts, maps and lists of nothing.
+/// Values that a server may drop: null, false, zero, and empty strings, maps and lists.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -173,7 +172,7 @@ mod tests {
     }
 
     proptest! {
-        /// What was applied is never drift by itself: setting right comes to an end.
+        /// An applied object never counts as drifted, so that correction terminates.
         #[test]
         fn nothing_differs_from_itself(value in any_value()) {
             prop_assert!(!differs(&value, &value, &[]));

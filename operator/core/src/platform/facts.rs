@@ -1,4 +1,4 @@
-//! What was seen of a district's platform, without any judgement.
+//! Observed facts of a district's platform.
 
 use jiff::Timestamp;
 use p861_crds::platform::{district::SiteRole, profile::Layer};
@@ -65,7 +65,7 @@ pub struct Sight {
     pub quotas: Vec<QuotaFacts>,
     /// Components of the base software, by name; one that isn't installed is absent.
     pub components: BTreeMap<String, ComponentFacts>,
-    /// What ought to be there and could not be put there.
+    /// Objects that could not be applied.
     pub refused: Vec<Refused>,
 }
 
@@ -110,7 +110,7 @@ pub struct GatewayFacts {
     pub message: String,
 }
 
-/// What the last try of a probe gave.
+/// Result of the last run of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeFacts {
     /// A connection was made.
@@ -163,7 +163,7 @@ pub struct ComponentFacts {
     pub installed: String,
     /// Health checks that don't hold, in words.
     pub failing: Vec<String>,
-    /// What the engine that installs it says is wrong.
+    /// Error reported by the engine that installs it.
     pub trouble: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Ahead of demand, moderately (适度超前): when a layer runs into its reserve, from what was recorded, day by day.
+//! Forecast (适度超前): when a layer starts to use its reserve, extrapolated from daily records.
 
 use super::{layers::say, supply::Supply};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 pub const LEAST_DAYS: i64 = 14;
 /// Records that a line is drawn through, at least.
 pub const LEAST_SAMPLES: usize = 8;
-/// Nothing is said of what lies further ahead: no line holds so long.
+/// Maximum forecast: a linear trend is not valid for longer.
 const HORIZON_DAYS: f64 = 5.0 * 365.0;
-/// What is bought is to last so long.
+/// How long added capacity should last.
 const AHEAD_DAYS: f64 = 365.0;
 /// Records that are kept.
 pub const MOST_SAMPLES: usize = 400;
@@ -107,7 +107,7 @@ fn fit(points: &[(f64, f64)]) -> Option<Line> {
     (spread > 0.0).then(|| Line { at_zero: mean_y - together / spread * mean_x, per_day: together / spread })
 }
 
-/// What can be said of one resource.
+/// Forecast of one resource.
 enum Outlook {
     /// Too few records.
     TooShort { days: i64 },
@@ -148,7 +148,7 @@ fn same(row: &Row, supply: &Supply) -> bool {
     row.layer == supply.layer && row.resource == supply.resource && row.site == supply.site && (supply.site.is_some() || row.what == supply.what)
 }
 
-/// What can be said of every layer that something is counted of: its scarcest resource speaks.
+/// Forecast of every layer with counted resources, from its scarcest resource.
 pub fn forecast(supplies: &[Supply], history: &[Sample], zone: &TimeZone) -> Vec<Forecast> {
     let basis = |days: i64| ForecastBasis { method: ForecastMethod::Linear, days: i32::try_from(days).unwrap_or(i32::MAX) };
     Layer::ALL

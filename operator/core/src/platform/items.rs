@@ -1,4 +1,4 @@
-//! Items of the profile: which are there, which lack (缺则补之). Provisional ones are shown and never scored.
+//! Items of the profile: present or missing (缺则补之). Provisional items are shown but never scored.
 
 use super::facts::ApplicationFacts;
 use p861_crds::{

@@ -1,4 +1,4 @@
-//! The judgement: facts in, a status that explains itself out.
+//! Assessment of a platform: from facts to a status with reasons and remedies.
 
 use super::{
     balance,

@@ -1,4 +1,4 @@
-//! What of each layer is not as declared: where, why, and what to do about it.
+//! Gaps of each layer: site, reason, and remedy.
 
 use super::{
     facts::{CertificateFacts, Facts, ProbeFacts, Sight, SiteFacts},
@@ -53,7 +53,7 @@ pub fn findings(spec: &PlatformSpec, facts: &Facts, supplies: &[Supply], now: Ti
                         .map(|refused| finding(refused.layer, State::Weak, Some(&site.name), &refused.reason, &refused.message, &refused.remedy)),
                 );
             }
-            // Nobody knows how a layer stands on a site that can't be seen, and that is not well.
+            // The state of a layer on an unreachable site is unknown, which counts as Weak.
             Err(unseen) => found.extend(
                 Layer::ALL.map(|layer| finding(layer, State::Weak, Some(&site.name), &unseen.reason, &unseen.message, format!("p861 site show {}", site.name))),
             ),
@@ -76,7 +76,7 @@ pub fn findings(spec: &PlatformSpec, facts: &Facts, supplies: &[Supply], now: Ti
     everywhere(found, facts)
 }
 
-/// Probes that begin on no site of the district: nobody would ever try them.
+/// Probes from a site outside the district, which would never run.
 fn begin_nowhere(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
     let sites: Vec<&str> = facts.sites.iter().map(|site| site.name.as_str()).collect();
     for probe in spec.network.probes.iter().filter(|probe| !sites.contains(&probe.from_site_ref.name.as_str())) {
@@ -242,7 +242,7 @@ pub fn say(resource: DemandResource, amount: i64) -> String {
 
 fn reserve_used(supply: &Supply) -> Finding {
     let used = supply.used.unwrap_or_default();
-    // So much must be added that what is used fits beside the reserve.
+    // Capacity to add so that the used amount fits beside the reserve.
     let kept = i128::from(100 - supply.reserve_percent.clamp(0, 99));
     let wanted = i64::try_from((i128::from(used) * 100 + kept - 1) / kept).unwrap_or(i64::MAX);
     let add = say(supply.resource, wanted.saturating_sub(supply.capacity));
@@ -372,7 +372,7 @@ fn differing(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
     }
 }
 
-/// What is found on every site is said once.
+/// Merges gaps that exist on every site.
 fn everywhere(found: Vec<Finding>, facts: &Facts) -> Vec<Finding> {
     let sites: BTreeSet<&str> = facts.sites.iter().map(|site| site.name.as_str()).collect();
     let same = |a: &Finding, b: &Finding| a.layer == b.layer && a.state == b.state && a.gap.reason == b.gap.reason && a.gap.message == b.gap.message;

@@ -1,7 +1,7 @@
-//! Room *platform*: what a district's platform ought to be on its sites, how it stands, and what it can carry.
+//! Feature area *platform*: desired state, observed state, and capacity of a district's platform.
 //!
-//! `facts` is what was seen, `desired` what ought to be there, `layers` what is not as declared; `balance` compares the layers (短板, 一枝独秀), `forecast` looks
-//! ahead (适度超前), `judge` puts it together into a status that explains itself.
+//! `facts`: observed state; `desired`: objects to apply; `layers`: gaps; `balance`: comparison of the layers (短板, 一枝独秀); `forecast`: shortages ahead (适度超前);
+//! `judge`: combines them into a status.
 
 pub mod balance;
 pub mod bundle;

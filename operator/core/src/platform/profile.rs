@@ -1,4 +1,4 @@
-//! A profile: whether it hangs together, beyond what the API server can check.
+//! Validation of profiles beyond what the API server can check.
 
 use crate::{conditions::Verdict, time::parse_duration};
 use p861_crds::{

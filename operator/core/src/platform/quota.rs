@@ -1,4 +1,4 @@
-//! A department's quota, divided over its namespaces: Kubernetes knows quotas of namespaces only.
+//! Divides a department's quota over its namespaces, since Kubernetes has quotas per namespace only.
 
 use super::supply::amount;
 use crate::quantity::Quantity;
@@ -26,8 +26,8 @@ pub fn write(resource: &str, amount: i64) -> String {
     }
 }
 
-/// Divides `total` over namespaces that use so much now: each keeps what it uses, what is free is divided evenly, and no more is granted than there is.
-/// Where more is used than there is, each is held at what it uses: nothing running is touched, and nothing more can start.
+/// Divides `total` over namespaces by current use: each keeps its use, and the free rest is divided evenly. The sum never exceeds `total`.
+/// If the use exceeds `total`, each namespace is limited to its current use: running pods stay, and no new ones can start.
 pub fn divide(total: i64, used: &[i64]) -> Vec<i64> {
     let used: Vec<i64> = used.iter().map(|used| (*used).max(0)).collect();
     let sum = used.iter().fold(0_i64, |sum, used| sum.saturating_add(*used));

@@ -1,4 +1,4 @@
-//! What a layer has of each resource, and how many standard applications that carries.
+//! Capacity of each layer, and the number of standard applications that it supports.
 
 use super::facts::{Amounts, Facts, Sight};
 use crate::quantity::Quantity;
@@ -82,7 +82,7 @@ pub fn supplies(spec: &PlatformSpec, facts: &Facts, running: i64, demand: &[Stan
     let line = demand.iter().find(|row| row.resource == DemandResource::BitsPerSecond).and_then(|row| amount(row.resource, &row.quantity.0));
     for uplink in &spec.network.uplinks {
         let capacity = amount(DemandResource::BitsPerSecond, &uplink.capacity_bits_per_second.0).unwrap_or_default();
-        // Nobody measures the lines: what the running applications are counted with is the best that is known.
+        // Link usage is not measured: estimate it from the running applications.
         let used = line.map(|line| line.saturating_mul(running));
         all.push(Supply {
             layer: Layer::Network,

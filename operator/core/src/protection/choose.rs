@@ -1,4 +1,4 @@
-//! Which backup is offered: the newest sound one. A damaged one never is.
+//! Selection of a backup: the newest undamaged one.
 
 use crate::engine::{Outcome, StepTimeline};
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ pub struct RecoveryPoint {
     pub backup: String,
     /// restic's id.
     pub snapshot: String,
-    /// What was written up to here is in it.
+    /// Recovery point: it contains all data written before this time.
     pub time: Timestamp,
     /// Repository that it is in.
     pub repository: String,

@@ -1,4 +1,4 @@
-//! Room *protection*: which steps a backup and a restore have, and which backup is offered.
+//! Feature area *protection*: the steps of backups and restores, and the selection of a backup.
 
 pub mod backup;
 pub mod choose;

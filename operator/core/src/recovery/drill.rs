@@ -1,4 +1,4 @@
-//! The steps of a drill. An isolated drill is the recovery itself, into a bubble.
+//! Compiles the steps of a drill. An isolated drill is the recovery itself, into isolated namespaces.
 
 use crate::{
     engine::{OnFailure, Plan, Prompt, Retry, Step, StepId},
@@ -293,7 +293,7 @@ impl Compiler<'_> {
             let namespace =
                 check.exec.as_ref().map(|e| &e.workload_ref).or(check.condition.as_ref().map(|c| &c.workload_ref)).and_then(|w| w.namespace.as_ref());
             let action = Action::Check { site: site.clone(), namespace: in_bubble(namespace), check: check.clone() };
-            // The effect itself gives up at the check's deadline, with what it saw last; the engine's deadline is only behind it.
+            // The effect fails at the check's deadline with the last observation; the engine's later deadline is only a safety net.
             let deadline = parse_duration(&check.deadline.0)? + SignedDuration::from_secs(30);
             made.push(Step::new(id.clone(), action, deadline).after(ready.clone()).on_failure(OnFailure::Continue));
             ends.push(id);

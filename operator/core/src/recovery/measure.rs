@@ -1,4 +1,4 @@
-//! What a drill measured: RTO from the start until the last check, RPO from the start back to what the recovered data says.
+//! Measurements of a drill: RTO from the start until the last check; RPO from the recovery point in the recovered data to the start.
 
 use crate::{
     engine::{Event, Journal},

@@ -1,4 +1,4 @@
-//! Room *recovery*: the steps of a drill, and what they measured.
+//! Feature area *recovery*: the steps of a drill, and its measurements.
 
 pub mod conclude;
 pub mod drill;

@@ -1,4 +1,4 @@
-//! One effect, as the compiler states it and the operator performs it.
+//! Actions: the effects that a compiler can put into a step and the executor performs.
 
 use super::task::MoverTask;
 use jiff::{SignedDuration, Timestamp};
@@ -46,7 +46,7 @@ pub struct PreflightSubject {
     pub level: Option<VerificationLevel>,
 }
 
-/// One effect. Each is idempotent: performed again after a crash it finds what it did before.
+/// One effect. Each is idempotent: performed again after a crash, it finds its earlier result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Action {
@@ -133,7 +133,7 @@ pub enum Action {
         /// The Backup's name.
         backup: String,
     },
-    /// An Alertmanager holds still about what a change touches, for as long as it goes on.
+    /// Silences alerts about affected objects in an Alertmanager during a change.
     Silence {
         /// The site whose Alertmanager it is.
         site: String,
@@ -155,7 +155,7 @@ pub enum Action {
         site: String,
         /// The node.
         node: String,
-        /// The district whose ticket it is; none if it is the city's.
+        /// The district of the ticket; none for a hub-wide ticket.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         district: Option<String>,
     },
@@ -184,7 +184,7 @@ pub enum Action {
         /// The node.
         node: String,
     },
-    /// A component's bundle is applied on a site, and what only the bundle before it had is removed. Kept is what was there before.
+    /// Applies a component's bundle on a site and removes objects that only the previous bundle had. The previous bundle is kept for a rollback.
     InstallComponent {
         /// The site.
         site: String,
@@ -197,7 +197,7 @@ pub enum Action {
         /// Digest of the bundle that was agreed to. Another one is not applied.
         digest: String,
     },
-    /// What was there before that version is applied again, and what only that version had is removed.
+    /// Rolls back: applies the previous bundle again and removes objects that only this version had.
     RevertComponent {
         /// The site.
         site: String,

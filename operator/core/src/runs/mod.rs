@@ -1,4 +1,4 @@
-//! What runs are made of: the actions that a step can be, shared by Backup, Restore, Drill and a ticket's work, so that a drill is the recovery.
+//! The actions of runs, shared by Backup, Restore, Drill and the work of a change, so that a drill runs the same steps as a recovery.
 
 mod action;
 mod class;

@@ -1,4 +1,4 @@
-//! What a mover is told to do. It is written into its Job, so it holds no secret.
+//! Tasks of movers. A task is part of the Job's spec, so it must not contain secrets.
 
 use p861_crds::{
     WorkloadReference,
@@ -40,7 +40,7 @@ pub struct CopyRules {
     /// Other registries: a prefix of an image name for another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Mapping>,
-    /// The copy stands in a bubble: what would claim names, ports or rights outside is left out.
+    /// The copy is isolated: objects that would take names, ports or permissions outside are left out.
     pub isolated: bool,
     /// Workloads wait at zero replicas until they are started.
     pub stopped: bool,
@@ -52,10 +52,10 @@ pub struct CopyRules {
     pub labels: BTreeMap<String, String>,
 }
 
-/// What is done about objects that are there.
+/// What to do with existing objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConflictHandling {
-    /// Nothing is there that isn't ours: a bubble.
+    /// Target namespaces are the drill's own; conflicts cannot occur.
     Own,
     /// As the Restore says.
     Policy(ConflictPolicy),
@@ -121,7 +121,7 @@ pub enum MoverTask {
         /// If there are any, no other workloads are written: those of the selected tiers, each with its namespace.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         workloads: Vec<WorkloadReference>,
-        /// What is done about objects that are there.
+        /// What to do with existing objects.
         conflict: ConflictHandling,
         /// Say what would be done, write nothing.
         #[serde(default)]

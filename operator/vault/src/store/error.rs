@@ -1,6 +1,6 @@
-//! What a store refuses, in words that say what to do.
+//! Errors of a store, with messages that say what to do.
 
-/// What kind of refusal it was.
+/// Category of the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Unreachable,

@@ -27,7 +27,7 @@ pub enum Location {
         bucket: String,
         /// Path in the bucket, without a slash at its ends; may be empty.
         prefix: String,
-        /// The bucket stands in the host name instead of the path.
+        /// The bucket is part of the host name instead of the path.
         virtual_host: bool,
         /// Certificate authority (PEM) of the endpoint.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Everything that is needed to open a repository. Its JSON is what a mover is given.
+/// Everything needed to open a repository. A mover gets it as JSON.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RepositoryAccess {

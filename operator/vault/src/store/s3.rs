@@ -19,7 +19,7 @@ use bytes::Bytes;
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// One request may take this long, besides what its body takes.
+/// Time limit of one request, not counting the transfer of its body.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A line that carries fewer bytes per second than this counts as broken. One that carries nothing at all is found out sooner, by the SDK's own watch.
 const SLOWEST: u64 = 64 << 10;
@@ -158,7 +158,7 @@ impl S3 {
     }
 }
 
-/// What S3 said. The SDK's own text may hold the request; only code and message are taken.
+/// The error of S3. Takes only code and message, because the SDK's text may contain the request.
 fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> (Refusal, String) {
     let status = error.raw_response().map(|response| response.status().as_u16());
     let code = error.code().unwrap_or_default();

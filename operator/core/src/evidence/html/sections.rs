@@ -1,4 +1,4 @@
-//! The sections of the page, in the order in which an auditor asks.
+//! The sections of the page, in the order of an auditor's questions.
 
 use maud::{Markup, html};
 
@@ -15,13 +15,13 @@ fn section(heading: &Words, body: Markup) -> Markup {
     html! { section { h2 { (heading) } (body) } }
 }
 
-/// What came of it, in sentences.
+/// The result, in sentences.
 pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
     let (start, end) = (clock.full(report.start_time), clock.full(report.completion_time));
     let (plan, from, to) = (words::name(&report.plan), words::name(&report.from_site), words::name(&report.target_site));
     let (kind, result) = (words::drill_type(report.drill_type), words::result(report.result));
     let what = t(
-        format!("{start} 至 {end}，对恢复计划“{}”进行{}，目标是将“{}”上的应用在“{}”恢复，结论为{}。", plan.zh, kind.zh, from.zh, to.zh, result.zh),
+        format!("{start} 至 {end}，对恢复预案“{}”进行{}，目标是将“{}”上的应用在“{}”恢复，结论为{}。", plan.zh, kind.zh, from.zh, to.zh, result.zh),
         format!(
             "From {start} to {end} the {} drill of the plan “{}” set out to recover the applications of {} on {}. It {}.",
             kind.en.to_lowercase(),
@@ -33,7 +33,7 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
     );
     let what = if report.drill_type == DrillType::Tabletop {
         t(
-            format!("{start}，对恢复计划“{}”进行桌面推演：编排全部步骤并预检，未触动任何系统，结论为{}。", plan.zh, result.zh),
+            format!("{start}，对恢复预案“{}”进行桌面推演：编排全部步骤并预检，未触动任何系统，结论为{}。", plan.zh, result.zh),
             format!("At {start} the plan “{}” was compiled and checked on paper; nothing was touched. It {}.", plan.en, verdict_en(report.result)),
         )
     } else {
@@ -50,7 +50,7 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
         html! {
             p { (what) }
             @if let Some(isolated) = &isolated { p { (isolated) } }
-            // Of a drill that passed it would say once more, in the operator's words, what the sentence above says.
+            // Left out for a passed drill: it would repeat the sentence above.
             @if report.result != DrillResult::Passed {
                 p.reason { span.tag { (shown(&report.reason)) } " " (shown(&report.message)) }
             }
@@ -76,7 +76,7 @@ fn verdict_en(result: DrillResult) -> &'static str {
     }
 }
 
-/// Who, what, when, where.
+/// Particulars of the drill.
 pub(super) fn particulars(report: &DrillReport, clock: Clock) -> Markup {
     let site = |named: &crate::evidence::report::Named| html! { (words::name(named)) " " code { (shown(&named.name)) } };
     section(
@@ -84,8 +84,8 @@ pub(super) fn particulars(report: &DrillReport, clock: Clock) -> Markup {
         html! {
             dl.facts {
                 dt { (t("演练编号", "Drill")) } dd { code { (shown(&report.drill)) } }
-                dt { (t("辖区", "District")) } dd { (site(&report.district)) }
-                dt { (t("恢复计划", "Plan")) } dd { (site(&report.plan)) }
+                dt { (t("区", "District")) } dd { (site(&report.district)) }
+                dt { (t("恢复预案", "Plan")) } dd { (site(&report.plan)) }
                 dt { (t("方式", "Type")) } dd { (words::drill_type(report.drill_type)) }
                 @if let Some(scenario) = &report.scenario { dt { (t("情景", "Scenario")) } dd { (t(scenario.in_language("zh"), scenario.in_language("en"))) } }
                 dt { (t("主用站点", "From site")) } dd { (site(&report.from_site)) }
@@ -128,7 +128,7 @@ pub(super) fn objectives(report: &DrillReport) -> Markup {
                             td { (words::proof(application.rpo_proof)) }
                         }
                     }
-                    tr.total { td { strong { (t("整个计划", "Whole plan")) } } td { (bar(report.rto)) } td {} td {} }
+                    tr.total { td { strong { (t("整个预案", "Whole plan")) } } td { (bar(report.rto)) } td {} td {} }
                 }
             }
         },
@@ -198,7 +198,7 @@ pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
     )
 }
 
-/// What was not ordinary, and what people did about it.
+/// Deviations, and interventions by people.
 pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
     let deviations = path::deviations(report);
     section(
@@ -243,7 +243,7 @@ pub(super) fn deviations(report: &DrillReport, clock: Clock) -> Markup {
     )
 }
 
-/// What became of the copy.
+/// Clean-up of the copy.
 pub(super) fn clean_up(report: &DrillReport) -> Markup {
     let clean_up = &report.clean_up;
     section(
@@ -257,7 +257,7 @@ pub(super) fn clean_up(report: &DrillReport) -> Markup {
     )
 }
 
-/// What makes the report checkable.
+/// Digests and versions for verifying the report.
 pub(super) fn proof(report: &DrillReport, clock: Clock, digest: Option<&str>) -> Markup {
     section(
         &t("九、版本与核验", "9. Versions and verification"),
@@ -265,7 +265,7 @@ pub(super) fn proof(report: &DrillReport, clock: Clock, digest: Option<&str>) ->
             dl.facts {
                 @for version in &report.versions { dt { (shown(&version.name)) } dd { code { (shown(&version.version)) } } }
                 dt { (t("步骤编排摘要", "Digest of the steps")) } dd { code.long { (shown(&report.plan_digest)) } }
-                @if let Some(journal) = &report.journal { dt { (t("日志位置", "Journal")) } dd { code.long { (shown(journal)) } } }
+                @if let Some(journal) = &report.journal { dt { (t("运行记录位置", "Journal")) } dd { code.long { (shown(journal)) } } }
                 @if let Some(digest) = digest { dt { (t("本报告数据摘要", "Digest of this report's data")) } dd { code.long { (digest) } } }
                 dt { (t("报告生成时间", "Report made")) } dd { (clock.full(report.generated_time)) " " small { (clock.name()) } }
             }

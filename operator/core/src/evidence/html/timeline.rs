@@ -172,7 +172,7 @@ fn below(rows: usize) -> f64 {
     AXIS + ROW * f64::from(u32::try_from(rows).unwrap_or(u32::MAX))
 }
 
-/// What stands beside a bar: how long it took, and what was not ordinary.
+/// The label beside a bar: duration and deviations.
 fn note(step: &StepReport, duration: Option<SignedDuration>) -> Words {
     let base = duration.map_or_else(|| words::outcome(StepOutcome::Open), took);
     let tries = |words: Words| {

@@ -207,7 +207,7 @@ pub(super) fn role(role: &str) -> Words {
     }
 }
 
-/// What a step does, said for people. The application is not repeated: steps stand under it.
+/// Description of a step for people, without the application, which is the heading above.
 pub(super) fn step(id: &str) -> Words {
     let parts: Vec<&str> = id.split('/').collect();
     match parts.as_slice() {

@@ -1,4 +1,4 @@
-//! What keeps a change from starting.
+//! Blockers of a change.
 
 use crate::{
     maintenance::window::{Opening, Window, freeze_at},
@@ -56,7 +56,7 @@ pub struct Block {
     pub message: String,
 }
 
-/// What the windows say to a change.
+/// State of the maintenance windows for a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Whether a window that is for it is open, and when that changes; none if there is no such window.
@@ -144,7 +144,7 @@ pub struct Neighbours<'a> {
     pub applications: &'a [Application],
 }
 
-/// What of the district is in the way of a change, beside windows.
+/// Blockers of a change other than windows.
 pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Neighbours<'_>) -> Vec<Block> {
     let affected: BTreeSet<&str> = affects.application_refs.iter().map(|application| application.name.as_str()).collect();
     let sites: BTreeSet<&str> = affects.site_refs.iter().map(|site| site.name.as_str()).collect();
@@ -203,7 +203,7 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
     found
 }
 
-/// The change under way, if any, that keeps a drill of these applications on this site from starting: a drill measures what stands still.
+/// The running change, if any, that blocks a drill of these applications on this site: a drill needs a stable state.
 pub fn change_under_way<'a>(tickets: &'a [MaintenanceTicket], applications: &[&str], site: &str) -> Option<&'a MaintenanceTicket> {
     // One that is suspended in the middle of its steps is under way all the same.
     let works = |ticket: &&MaintenanceTicket| {

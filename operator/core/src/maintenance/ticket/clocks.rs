@@ -1,4 +1,4 @@
-//! How soon: priority, clocks, escalation.
+//! Priority, deadlines and escalation.
 
 use crate::time::{after, parse_duration};
 use jiff::{SignedDuration, Timestamp};
@@ -64,7 +64,7 @@ pub fn wind(limits: &Limits, from: Timestamp) -> Vec<TicketClock> {
     clocks
 }
 
-/// What a clock waited for was done.
+/// Meets a deadline.
 pub fn meet(clocks: &mut [TicketClock], name: ClockName, now: Timestamp) {
     for clock in clocks.iter_mut().filter(|clock| clock.name == name && clock.met_time.is_none()) {
         match clock.state {
@@ -84,14 +84,14 @@ pub fn stop(clocks: &mut [TicketClock], name: ClockName) {
     }
 }
 
-/// The ticket is suspended: nobody can be late with resolving it.
+/// Suspends the ticket: pauses its Resolve deadline.
 pub fn pause(clocks: &mut [TicketClock]) {
     for clock in clocks.iter_mut().filter(|clock| clock.name == ClockName::Resolve && matches!(clock.state, ClockState::Running | ClockState::Overdue)) {
         clock.state = ClockState::Paused;
     }
 }
 
-/// The ticket goes on: what was paused gets the time back.
+/// Continues the ticket: extends paused deadlines by the time of the suspension.
 pub fn go_on(clocks: &mut [TicketClock], paused: SignedDuration) {
     for clock in clocks.iter_mut().filter(|clock| clock.state == ClockState::Paused) {
         clock.state = ClockState::Running;
@@ -138,7 +138,7 @@ pub fn escalate(escalation: &mut Escalation, levels: &[Level], now: Timestamp) -
     let mut now_called = Vec::new();
     while escalation.state == EscalationState::Running {
         let Some(due) = escalation.next_time.as_ref().map(|time| time.0).filter(|due| *due <= now) else { break };
-        // The roster was changed meanwhile, and the level is gone: there is nobody to call.
+        // The roster no longer has the level, so there is nobody to call.
         let Some(index) = escalation.next_level.as_deref().and_then(|name| order.get(name)) else {
             escalation.state = EscalationState::Exhausted;
             break;

@@ -1,4 +1,4 @@
-//! One pass over a ticket: what people did since the last one, what the world did, and what follows.
+//! One reconcile of a ticket: applies new actions of people and observed events, and decides what follows.
 
 use super::{
     block::Block,
@@ -22,7 +22,7 @@ use p861_crds::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// So many refused actions stand in the status.
+/// Maximum number of refused actions in the status.
 const REFUSED: usize = 16;
 
 /// One change that people are told about, as an Event.
@@ -36,14 +36,14 @@ pub struct Happened {
     pub warning: bool,
 }
 
-/// What follows.
+/// Result of the decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// The status, without conditions.
     pub status: MaintenanceTicketStatus,
     /// The conditions.
     pub verdicts: Vec<Verdict>,
-    /// What people are told.
+    /// Events to publish.
     pub happened: Vec<Happened>,
     /// When to look again even if nothing changes.
     pub next: Option<Timestamp>,
@@ -57,8 +57,8 @@ pub fn required_approvals(class: ChangeClass) -> usize {
     }
 }
 
-/// The digest of what a change will do: of the change itself, of what it affects, of what was said with the action Plan among the first `observed` actions,
-/// and of the steps of its `work`. None while nobody has said how it is done, or while its steps can't be compiled.
+/// The digest of a change: of its spec, its affected objects, the texts of Plan actions among the first `observed` actions, and the compiled steps of its `work`.
+/// None while the work is not described, or its steps cannot be compiled.
 pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&Work>) -> Option<String> {
     let change = spec.change.as_ref()?;
     let steps = work.map(|work| work.steps.as_deref());
@@ -83,7 +83,7 @@ pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStat
     plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), takes: SignedDuration::ZERO, run: None })) == status.plan_digest
 }
 
-/// What is decided so far.
+/// The decision under construction.
 pub(super) struct Pass<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) status: MaintenanceTicketStatus,
@@ -232,7 +232,7 @@ impl Pass<'_> {
             TicketActionKind::Assign => self.status.assignee.clone_from(&action.assignee),
             TicketActionKind::Note if action.reported == Some(true) => clocks::meet(&mut self.status.clocks, ClockName::Report, self.now),
             TicketActionKind::Resolve => self.status.resolution = Some(action.resolution.unwrap_or(Resolution::Done)),
-            // Who works on it has it.
+            // The person who works on it is the assignee.
             TicketActionKind::Start if self.status.assignee.is_none() => self.status.assignee = Some(action.person().to_owned()),
             TicketActionKind::Note
             | TicketActionKind::Plan
@@ -267,7 +267,7 @@ impl Pass<'_> {
                 (self.status.completion_time, self.status.start_time, self.status.resolution, self.status.scheduled_time) = (None, None, None, None);
                 (self.status.work_phase, self.status.work_first_action, self.status.steps, self.status.journal) = (None, None, None, None);
                 self.wind(now);
-                // Who was told of the first time is told again.
+                // Notify again everybody who was notified the first time.
                 self.status.notifications.clear();
             }
             TicketPhase::InProgress => {
@@ -311,7 +311,7 @@ impl Pass<'_> {
         } else {
             clocks::meet(&mut self.status.clocks, ClockName::Resolve, self.now);
         }
-        // What went away before anybody took it was in time, or was not.
+        // The alert resolved before acknowledgement: stop the clock at its present value; a missed deadline stays missed.
         clocks::stop(&mut self.status.clocks, ClockName::Acknowledge);
         clocks::stop(&mut self.status.clocks, ClockName::Report);
         self.stop_escalation();
@@ -414,7 +414,7 @@ impl Pass<'_> {
         self.status.escalation = Some(escalation);
     }
 
-    /// Who is on duty is told while nobody has the ticket, and nobody any more when somebody has.
+    /// Notifies the people on duty until the ticket is acknowledged.
     fn notify(&mut self) {
         match (&self.status.escalation, self.phase()) {
             (Some(escalation), TicketPhase::Open) => {

@@ -1,4 +1,4 @@
-//! What a decision on a ticket follows from.
+//! Input of the decision on a ticket.
 
 use super::{
     block::{Access, Block},
@@ -12,7 +12,7 @@ use p861_crds::{
     maintenance::roster::{OnDuty, PriorityClock},
 };
 
-/// What was observed of a ticket and around it.
+/// Observed state of a ticket and its surroundings.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     /// What was asked.
@@ -39,7 +39,7 @@ pub struct Facts<'a> {
     pub work: Option<Work>,
 }
 
-/// What a change's steps are, and what came of them so far.
+/// Compiled steps of a change, and their state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
     /// Digest of the steps, or why there are none. Once they have begun, of those that were begun.
@@ -50,7 +50,7 @@ pub struct Work {
     pub run: Option<WorkRun>,
 }
 
-/// Where a change's steps stand.
+/// State of a change's steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkRun {
     /// Their phase.

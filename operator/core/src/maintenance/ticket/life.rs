@@ -1,4 +1,4 @@
-//! The life of a ticket: one total function over (phase, event).
+//! The state machine of a ticket: one total function over (phase, event).
 
 use p861_crds::maintenance::ticket::{TicketActionKind, TicketPhase, TicketType};
 

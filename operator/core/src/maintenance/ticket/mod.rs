@@ -1,4 +1,4 @@
-//! A ticket: its life, its clocks, what is in its way, and what follows from all that.
+//! Tickets: state machine, deadlines, blockers, and decisions.
 
 pub mod block;
 pub mod clocks;

@@ -1,4 +1,4 @@
-//! What a ticket's conditions say.
+//! Conditions of a ticket.
 
 use super::decide::{Pass, required_approvals};
 use crate::{conditions::Verdict, time::human_duration};

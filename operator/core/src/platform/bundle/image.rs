@@ -16,7 +16,7 @@ pub const MOST_LAYERS: usize = 32;
 pub const MOST_SENT: usize = 2 * 1024 * 1024;
 /// A layer has at most so many bytes when it is unpacked: what is no manifest is not kept, but must be read past.
 const MOST_UNPACKED: u64 = 8 * 1024 * 1024;
-/// The first bytes of what gzip has packed.
+/// Magic bytes of gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A layer of an image.

@@ -1,4 +1,4 @@
-//! What is refused in the district's namespaces, by ValidatingAdmissionPolicy: no webhook that could be down.
+//! ValidatingAdmissionPolicies of the district's namespaces. Unlike a webhook, they cannot be down.
 
 use super::{Document, Owner};
 use p861_crds::{
@@ -12,7 +12,7 @@ use p861_crds::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Kinds that hold a pod template. An update that leaves the template alone is nobody's business, so that a policy that came later stops no controller.
+/// Kinds with a pod template. Updates that do not change the template are admitted, so that a new policy does not block controllers.
 const TEMPLATES: &str =
     "has(object.spec.template) ? object.spec.template.spec : has(object.spec.jobTemplate) ? object.spec.jobTemplate.spec.template.spec : object.spec";
 
@@ -79,7 +79,7 @@ fn policy(owner: Owner<'_>, about: &str, rules: &Value, variables: &Value, valid
     ]
 }
 
-/// Expressions that must hold of a pod, with what is said when one doesn't.
+/// CEL expressions that a pod must satisfy, with the message for a violation.
 fn pod_rules(spec: &PlatformSpec, owner: Owner<'_>) -> Vec<(String, &'static str)> {
     let mut rules = Vec::new();
     if spec.security.forbidden.contains(&Forbidden::LatestTag) {

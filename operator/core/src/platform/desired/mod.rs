@@ -1,4 +1,4 @@
-//! What ought to be on a site: documents, ready to be applied. The same declaration always gives the same documents.
+//! Desired objects of a site, ready to be applied. The same declaration always gives the same objects.
 
 mod admission;
 mod network;
@@ -22,7 +22,7 @@ pub struct Place {
     pub department: String,
 }
 
-/// Who declares, and for which site.
+/// The declaring district, and the site.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// The district.

@@ -1,4 +1,4 @@
-//! Isolation by NetworkPolicy. What comes in is closed; what goes out is closed where it arrives.
+//! Isolation by NetworkPolicy: restricts incoming traffic only. Outgoing traffic is restricted at its destination.
 
 use super::{Document, Owner, Place};
 use p861_crds::{
@@ -51,7 +51,7 @@ pub fn network_policies(spec: &PlatformSpec, owner: Owner<'_>, places: &[Place])
     all
 }
 
-/// Who may always come in. A drill's copies carry the district's label too: they are closed off on their own side, and kept out here as well.
+/// Sources that are always allowed. A drill's copies also carry the district's label: their own policies isolate them, and these policies exclude them, too.
 fn inside(isolation: Isolation, owner: Owner<'_>, place: &Place) -> Value {
     let mut labels = json!({DISTRICT_LABEL: owner.district});
     if isolation == Isolation::Department {
