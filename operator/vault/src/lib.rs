@@ -10,6 +10,7 @@ mod blame;
 mod budget;
 mod error;
 mod folders;
+mod lease;
 mod metadata;
 mod parallel;
 mod parts;
@@ -23,6 +24,7 @@ mod store;
 mod verify;
 
 pub use error::VaultError;
+pub use lease::{Lease, LeaseError, LeaseKind, Leases};
 pub use parts::{OnProgress, PartResult, PartSpec, Progress};
 pub use read::StreamResult;
 pub use repository::Repository;

@@ -7,7 +7,7 @@ use crate::support::{
     seaweed::{Seaweed, bucket, runtime, slow_line, store, through, until_read},
     spec,
 };
-use p861_vault::{AsyncStore, Credentials, Location, PartSpec, Repository, RepositoryAccess, VaultError};
+use p861_vault::{AsyncStore, Credentials, LeaseError, LeaseKind, Leases, Location, PartSpec, Repository, RepositoryAccess, VaultError};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs,
@@ -261,4 +261,37 @@ fn of_eight_who_create_an_object_exactly_one_wins_and_no_increment_of_eight_is_l
         race_for_creation(&clients, 5).await;
         race_for_increments(&clients, 10).await;
     });
+}
+
+#[test]
+fn leases_exclude_each_other_and_stock_restic_does_not_mind_their_record() {
+    const TTL: Duration = Duration::from_secs(30);
+    let server = Seaweed::shared();
+    let access = server.access();
+    Repository::open_or_init(&access).unwrap();
+    runtime().block_on(async {
+        let mut racers = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let mut leases = Leases::new(store(&access));
+            racers.spawn(async move { leases.acquire(LeaseKind::Exclusive, &format!("prune {number}"), TTL).await });
+        }
+        let (had, refused): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!(had.len(), 1, "{had:?}");
+        assert!(refused.iter().all(|result| matches!(result, Err(LeaseError::Held { by, .. }) if by.starts_with("prune"))), "{refused:?}");
+        let mut leases = Leases::new(store(&access));
+        let mut prune = had.into_iter().next().unwrap().unwrap();
+        leases.renew(&mut prune).await.unwrap();
+        leases.release(prune).await.unwrap();
+        let mut movers = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let mut leases = Leases::new(store(&access));
+            movers.spawn(async move { leases.acquire(LeaseKind::Shared, &format!("backup {number}"), TTL).await });
+        }
+        let movers = movers.join_all().await;
+        assert!(movers.iter().all(|lease| lease.as_ref().is_ok_and(p861_vault::Lease::is_held)), "{movers:?}");
+    });
+    let keys = server.credentials();
+    let url = format!("s3:{}/{}/districts/shinan", server.endpoint(), bucket(&access));
+    let restic = Restic::new(&url, "correct horse", &[("AWS_ACCESS_KEY_ID", &keys.access_key_id), ("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key)]);
+    restic.run(&["check", "--read-data"]);
 }

@@ -1,13 +1,19 @@
 //! The actions of runs, shared by Backup, Restore, Drill and the work of a change, so that a drill runs the same steps as a recovery.
+//!
+//! Before a run begins, `admission` says what it may run beside. Before each of its effects, `scope` says whether its district may touch that.
 
 mod action;
+mod admission;
 mod class;
 mod conclusion;
 #[cfg(test)]
 pub mod played;
+mod scope;
 mod task;
 
 pub use action::{Action, Bubble, PreflightSubject};
+pub use admission::{Admission, Contested, Limits, RepositoryUse, Request, RunRef, Running, SiteNamespace, WaitReason, Why, admit, admit_in_turn, conflict};
 pub use class::{RunClass, UnknownClass};
 pub use conclusion::{BackupFinding, Conclusion, RunOutcome};
+pub use scope::{Allotment, HubObject, OutOfScope, Scope, Touched};
 pub use task::{ConflictHandling, CopyRules, MoverTask, SealFacts};

@@ -26,7 +26,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    pub(super) fn new(refusal: Refusal, place: &str, key: &str, what: impl Into<String>) -> Self {
+    pub(crate) fn new(refusal: Refusal, place: &str, key: &str, what: impl Into<String>) -> Self {
         Self { refusal, place: place.to_owned(), key: key.to_owned(), what: what.into() }
     }
 

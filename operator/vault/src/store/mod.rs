@@ -4,6 +4,8 @@ mod error;
 mod folder;
 mod s3;
 
+#[cfg(test)]
+pub(crate) use error::Refusal;
 pub use error::StoreError;
 
 use bytes::Bytes;

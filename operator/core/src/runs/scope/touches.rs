@@ -1,0 +1,190 @@
+//! What each action touches. Every field of every action is named here, so that a new one can't be forgotten.
+
+use crate::runs::{
+    action::{Action, Bubble, PreflightSubject},
+    task::{CopyRules, MoverTask, SealFacts},
+};
+use p861_crds::{
+    WorkloadReference,
+    platform::{
+        check::Check,
+        platform::{Bundle, OciBundle},
+    },
+};
+use std::collections::BTreeMap;
+
+/// An object on the hub that an action names, always in its run's namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubObject<'a> {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// Everything that an action touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched<'a> {
+    /// Sites.
+    pub sites: Vec<&'a str>,
+    /// Namespaces on these sites that it reads, writes or runs something in.
+    pub namespaces: Vec<&'a str>,
+    /// Namespaces that references to workloads name themselves, each after the namespace in which the action looks for the workload.
+    pub workloads: Vec<(&'a str, &'a str)>,
+    /// Namespaces as a backup names them: where its data came from.
+    pub sources: Vec<&'a str>,
+    /// Isolated copies that it makes or removes: original, copy, the drill's id.
+    pub copies: Vec<(&'a str, &'a str, &'a str)>,
+    /// Nodes of these sites.
+    pub nodes: Vec<&'a str>,
+    /// Its mover gets the credentials of the run's repository.
+    pub uses_repository: bool,
+    /// BackupRepositories that it names.
+    pub repositories: Vec<&'a str>,
+    /// Objects on the hub that it reads or makes.
+    pub hub: Vec<HubObject<'a>>,
+    /// Hub namespaces in whose name it acts.
+    pub owners: Vec<&'a str>,
+    /// It acts in the name of the city.
+    pub as_city: bool,
+    /// Labels of the alerts that it silences.
+    pub silences: Vec<&'a BTreeMap<String, String>>,
+}
+
+impl<'a> Touched<'a> {
+    fn at(site: &'a str) -> Self {
+        Self { sites: vec![site], ..Self::default() }
+    }
+
+    fn within(site: &'a str, namespaces: impl IntoIterator<Item = &'a String>) -> Self {
+        Self { namespaces: namespaces.into_iter().map(String::as_str).collect(), ..Self::at(site) }
+    }
+
+    fn on_node(site: &'a str, node: &'a str) -> Self {
+        Self { nodes: vec![node], ..Self::at(site) }
+    }
+
+    /// A workload that is looked for in `namespace`.
+    fn workload(&mut self, namespace: &'a str, workload: &'a WorkloadReference) {
+        let WorkloadReference { kind: _, name: _, namespace: named } = workload;
+        self.workloads.extend(named.as_deref().map(|named| (namespace, named)));
+    }
+
+    fn check(&mut self, namespace: &'a str, check: &'a Check) {
+        let Check { name: _, http: _, tcp: _, exec, condition, period: _, deadline: _, failures: _ } = check;
+        for workload in exec.iter().map(|exec| &exec.workload_ref).chain(condition.iter().map(|condition| &condition.workload_ref)) {
+            self.workload(namespace, workload);
+        }
+    }
+
+    fn bubble(mut self, bubble: &'a Bubble) -> Self {
+        let Bubble { id, namespaces, allow_egress: _ } = bubble;
+        self.copies.extend(namespaces.iter().map(|(original, copy)| (original.as_str(), copy.as_str(), id.as_str())));
+        self
+    }
+
+    /// An owner is spelled `<hub namespace>/<name>`.
+    fn owner(mut self, owner: &'a str) -> Self {
+        self.owners.push(owner.split_once('/').map_or(owner, |(namespace, _)| namespace));
+        self
+    }
+
+    fn hub(mut self, kind: &'static str, name: &'a str) -> Self {
+        self.hub.push(HubObject { kind, name });
+        self
+    }
+
+    fn task(&mut self, task: &'a MoverTask) {
+        match task {
+            MoverTask::BackupObjects { namespaces, exclude: _, parent: _ } => self.namespaces.extend(namespaces.iter().map(String::as_str)),
+            MoverTask::BackupVolume { part: _, parent: _ }
+            | MoverTask::VerifyStored { snapshot: _ }
+            | MoverTask::RestoreVolume { snapshot: _, part: _, paths: _, path_prefix: _ } => {}
+            MoverTask::BackupStream { part: _, namespace, workload_ref, container: _, dump: _ }
+            | MoverTask::RestoreStream { snapshot: _, part: _, namespace, workload_ref, container: _, restore: _ } => {
+                self.namespaces.push(namespace);
+                self.workload(namespace, workload_ref);
+            }
+            MoverTask::Seal { facts } => {
+                let SealFacts { backup, application, district, site, namespaces, parts: _, consistent: _ } = facts;
+                self.sites.push(site);
+                self.namespaces.extend(namespaces.iter().map(String::as_str));
+                self.owners.push(district);
+                self.hub.extend([HubObject { kind: "Backup", name: backup }, HubObject { kind: "Application", name: application }]);
+            }
+            MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, conflict: _, preview: _ } => {
+                let CopyRules { namespaces, storage_classes: _, images: _, isolated: _, stopped: _, cron_jobs: _, labels: _ } = rules;
+                self.namespaces.extend(namespaces.values().map(String::as_str));
+                self.sources.extend(namespaces.keys().map(String::as_str));
+                self.sources.extend(workloads.iter().filter_map(|workload| workload.namespace.as_deref()));
+            }
+        }
+    }
+}
+
+impl Action {
+    /// Everything that the action touches, as far as it stands in the action. The effect itself must keep to it.
+    pub fn touches(&self) -> Touched<'_> {
+        match self {
+            Self::Move { site, namespace, claim: _, namespaces, task } => {
+                let mut touched = Touched { uses_repository: true, ..Touched::within(site, namespaces.iter().chain([namespace])) };
+                touched.task(task);
+                touched
+            }
+            Self::Execute { site, namespace, command } => {
+                let mut touched = Touched::within(site, [namespace]);
+                touched.workload(namespace, &command.workload_ref);
+                touched
+            }
+            Self::Preflight { site, subjects } => subjects.iter().fold(Touched::at(site), |mut touched, subject| {
+                let PreflightSubject { application, backup, repository, snapshot: _, time: _, level: _ } = subject;
+                touched.repositories.push(repository);
+                touched.hub("Application", application).hub("Backup", backup)
+            }),
+            Self::Isolate { site, bubble } | Self::RemoveBubble { site, bubble } => Touched::at(site).bubble(bubble),
+            Self::Start { site, workloads } => {
+                let mut touched = Touched::within(site, workloads.keys());
+                for (namespace, workload) in workloads.iter().flat_map(|(namespace, all)| all.iter().map(move |workload| (namespace, workload))) {
+                    touched.workload(namespace, workload);
+                }
+                touched
+            }
+            Self::Check { site, namespace, check } => {
+                let mut touched = Touched::within(site, [namespace]);
+                touched.check(namespace, check);
+                touched
+            }
+            Self::ReadMarker { site, namespace, marker } => {
+                let mut touched = Touched::within(site, [namespace]);
+                touched.workload(namespace, &marker.workload_ref);
+                touched
+            }
+            Self::RemoveMovers { site, namespaces } => Touched::within(site, namespaces),
+            Self::TakeBackup { application, backup } => Touched::default().hub("Application", application).hub("Backup", backup),
+            Self::Silence { site, owner, labels } => Touched { silences: labels.iter().collect(), ..Touched::at(site).owner(owner) },
+            Self::EndSilence { site, owner } => Touched::at(site).owner(owner),
+            Self::InspectNode { site, node, district } => {
+                Touched { as_city: district.is_none(), owners: district.iter().map(String::as_str).collect(), ..Touched::on_node(site, node) }
+            }
+            Self::Cordon { site, node, owner } | Self::Uncordon { site, node, owner } => Touched::on_node(site, node).owner(owner),
+            Self::Drain { site, node } => Touched::on_node(site, node),
+            Self::InstallComponent { site, component: _, version: _, bundle, digest: _ } => {
+                let Bundle { oci, config_map_ref } = bundle;
+                let mut touched = config_map_ref.iter().fold(Touched::at(site), |touched, map| touched.hub("ConfigMap", &map.name));
+                if let Some(OciBundle { image: _, digest: _, pull_secret_ref, ca_secret_ref }) = oci {
+                    touched = pull_secret_ref.iter().chain(ca_secret_ref).fold(touched, |touched, secret| touched.hub("Secret", &secret.name));
+                }
+                touched
+            }
+            Self::RevertComponent { site, component: _, version: _ } | Self::EndInstallation { site, component: _ } => Touched::at(site),
+            Self::Watch { site, checks, duration: _ } => {
+                let mut touched = Touched::within(site, checks.iter().map(|(namespace, _)| namespace));
+                for (namespace, check) in checks {
+                    touched.check(namespace, check);
+                }
+                touched
+            }
+            Self::Ask {} => Touched::default(),
+        }
+    }
+}
