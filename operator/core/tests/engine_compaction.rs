@@ -1,10 +1,6 @@
 //! A compacted journal says what the whole one said, and a run may fail for a year without filling it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
-
-mod engine_world;
-
-use engine_world::{
+use crate::engine_world::{
     Behaviour, Fuse, Orchestrator, Store, TestPlan, action,
     check::check,
     draft::draft,

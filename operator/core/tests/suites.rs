@@ -1,6 +1,7 @@
 //! The suites of core: the engine, maintenance, and what comes from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test stops where it is wrong")]
 
+mod engine_compaction;
 mod engine_journal;
 mod engine_people;
 mod engine_plan;
