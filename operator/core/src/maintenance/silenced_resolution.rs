@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     MaintenanceTicket, Time,
-    maintenance::ticket::{AlertState, TicketAlert, TicketType},
+    maintenance::ticket::{AlertState, TicketAlert, TicketPhase, TicketType},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,9 @@ pub struct FiringAlert {
 
 /// The firing alerts of an open incident. Alerts without `postedBy`, which older posts lack, are left out.
 pub fn firing_alerts(ticket: &MaintenanceTicket) -> Vec<FiringAlert> {
-    let Some(status) = ticket.status.as_ref().filter(|status| !status.phase.is_some_and(|phase| phase.is_end())) else { return Vec::new() };
+    let Some(status) = ticket.status.as_ref().filter(|status| !status.phase.is_some_and(TicketPhase::is_end)) else {
+        return Vec::new();
+    };
     if ticket.spec.r#type != TicketType::Incident {
         return Vec::new();
     }
