@@ -58,7 +58,7 @@ async fn an_answer_is_bounded_in_bytes_and_a_long_refusal_is_cut() {
 async fn a_redirect_is_not_followed() {
     let visits = Arc::new(AtomicUsize::new(0));
     let counted = visits.clone();
-    let elsewhere = serve(Router::new().fallback(any(move || async move { counted.fetch_add(1, Ordering::SeqCst) }.to_string()))).await;
+    let elsewhere = serve(Router::new().fallback(any(move || async move { counted.fetch_add(1, Ordering::SeqCst).to_string() }))).await;
     for code in [301, 302, 307, 308] {
         let (status, target) = (StatusCode::from_u16(code).unwrap(), elsewhere.to_string());
         let url = serve(Router::new().route("/", any(move || async move { (status, [(LOCATION, target)]).into_response() }))).await;
