@@ -17,17 +17,23 @@ awk '
   FNR == 1 { begun = now }
   /Running .*\(target/ {
     program = $0; sub(/.*deps\//, "", program); sub(/-[0-9a-f]+\)$/, "", program)
-    units = $0 ~ /Running unittests/; last = now
+    units = $0 ~ /Running unittests/; last = now; split("", of_run)
   }
   /Doc-tests/ { program = "doc-tests of " $2; units = 1; last = now }
   /^test .* \.\.\. (ok|FAILED)/ {
     suite = program
     if (!units && $2 ~ /::/) { suite = $2; sub(/::.*/, "", suite) }
     if (!(suite in seen)) { seen[suite] = 1; order[++n] = suite }
-    if ($0 ~ /\.\.\. ok/) { passed[suite]++; listed_p++ } else { failed[suite]++; listed_f++ }
-    seconds[suite] += now - last; last = now
+    if ($0 ~ /\.\.\. ok/) { passed[suite]++ } else { failed[suite]++ }; listed++
+    seconds[suite] += now - last; of_run[suite] += now - last; last = now
   }
-  /^test result:/ { p += $4; f += $6 }
+  # What ran beside others was printed at once, at its end: its own word on how long it took counts, if all of it was one suite.
+  /^test result:/ {
+    p += $4; f += $6
+    suites = 0; for (one in of_run) suites++
+    if (suites == 1 && match($0, /finished in [0-9.]+/)) seconds[one] += substr($0, RSTART + 12, RLENGTH - 12) - of_run[one]
+    split("", of_run)
+  }
   # What failed is said again at the end, with its first words: some see no more than the end.
   /^test .* \.\.\. FAILED/ { name = $0; sub(/^test /, "", name); sub(/ \.\.\. FAILED.*/, "", name); lost[++l] = suite ": " name }
   /^error(\[E[0-9]+\])?:/ && !/targets? failed|test failed, to rerun/ { lost[++l] = $0 }
@@ -43,7 +49,8 @@ awk '
       for (i = 1; i <= l; i++) print "  " lost[i]
     }
     printf "%d passed, %d failed in %d min %d s\n", p, f, (now - begun) / 60, (now - begun) % 60
-    if (listed_p != p || listed_f != f) { printf "error: %d results were printed, and %d were counted\n", listed_p + listed_f, p + f; exit 1 }
+    # With one thread and --nocapture a result stands on a line of its own, without its name.
+    if (listed != p + f) printf "(%d of them stand in no suite above: their results were printed without their names)\n", p + f - listed
     if (p == 0) exit 1
   }' "$log" || status=1
 exit "$status"

@@ -7,41 +7,69 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, api::PostParams};
 use kube_lease_manager::LeaseManagerBuilder;
 use p861_runs::{
-    error::{Result, Tried as _},
+    error::{self, Tried as _},
     leadership::Leadership,
 };
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long a lease lasts after its renewal.
-pub const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// How long before its end it is renewed.
-const GRACE: u64 = 5;
-/// How often it is read.
-const READ_EVERY: Duration = Duration::from_secs(2);
+/// A lease shorter than this can't be renewed in time: its margins are shares of it, and a renewal takes its time on a busy API server.
+const SHORTEST_LEASE_SECONDS: u64 = 3;
+const LONGEST_LEASE_SECONDS: u64 = 600;
 /// Name of the lease, in the operator's namespace.
 pub const LEASE_NAME: &str = "p861-operator";
 
+/// How long a lease lasts, and the margins that follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTimes {
+    seconds: u64,
+}
+
+impl LeaseTimes {
+    /// From the length in seconds, as a command line has it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let seconds = text.parse().ok().filter(|seconds| (SHORTEST_LEASE_SECONDS..=LONGEST_LEASE_SECONDS).contains(seconds));
+        let seconds = seconds.ok_or_else(|| format!("write whole seconds from {SHORTEST_LEASE_SECONDS} to {LONGEST_LEASE_SECONDS}, for example 15"))?;
+        Ok(Self { seconds })
+    }
+
+    /// How long the lease lasts after its renewal.
+    fn duration(self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// How long before its end it is renewed, in seconds: a third of it.
+    fn grace_seconds(self) -> u64 {
+        (self.seconds / 3).max(1)
+    }
+
+    /// How often it is read. A renewal counts from the reading before it: what that costs must stay well below the grace.
+    fn read_every(self) -> Duration {
+        self.duration() * 2 / 15
+    }
+}
+
 /// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end. Where the lease can't be had, for want of
 /// a right or of an answer, it is asked for again: a process that stands and says that it doesn't lead tells more than one that comes and goes.
-pub async fn compete(client: Client, namespace: &str, identity: &str, leadership: Leadership) -> Result<watch::Receiver<bool>> {
+pub async fn compete(client: Client, namespace: &str, identity: &str, times: LeaseTimes, leadership: Leadership) -> error::Result<watch::Receiver<bool>> {
+    let read_every = times.read_every();
     let manager = loop {
         let lease = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
             .with_namespace(namespace)
             .with_identity(identity)
-            .with_duration(LEASE_DURATION.as_secs())
-            .with_grace(GRACE);
+            .with_duration(times.seconds)
+            .with_grace(times.grace_seconds());
         match lease.build().await {
             Ok(manager) => break manager,
             Err(error) => tracing::warn!("lease {namespace}/{LEASE_NAME} can't be had, and without it nothing is done: {error}"),
         }
-        tokio::time::sleep(READ_EVERY).await;
+        tokio::time::sleep(read_every).await;
     };
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     // Read before anything is asked for: the first renewal that is another than this one is certainly younger. Without it the first reading would tell nothing of
     // when: a container that was started again has the name of the one before, and may find its lease.
     let sent = Instant::now();
-    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(READ_EVERY * 2, leases.get_opt(LEASE_NAME)).await {
+    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(read_every * 2, leases.get_opt(LEASE_NAME)).await {
         Ok(Ok(lease)) => (Some(sent), lease.and_then(|lease| lease.spec?.renew_time)),
         _ => (None, None),
     };
@@ -51,7 +79,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
     tokio::spawn(async move {
         loop {
             let sent = Instant::now();
-            let lease = tokio::time::timeout(READ_EVERY * 2, leases.get(LEASE_NAME)).await;
+            let lease = tokio::time::timeout(read_every * 2, leases.get(LEASE_NAME)).await;
             if let Ok(Ok(lease)) = lease {
                 let spec = lease.spec.unwrap_or_default();
                 let ours = spec.holder_identity.as_deref() == Some(identity.as_str());
@@ -59,7 +87,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
                     leadership.set(None);
                 } else if spec.renew_time != last_renewal {
                     if let Some(sent_before) = sent_before {
-                        leadership.set(Some(sent_before + LEASE_DURATION));
+                        leadership.set(Some(sent_before + times.duration()));
                     }
                     last_renewal = spec.renew_time;
                 }
@@ -71,8 +99,8 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(if leads { READ_EVERY } else { READ_EVERY / 4 }) => {}
-                changed = held.changed() => if changed.is_err() { tokio::time::sleep(READ_EVERY).await },
+                () = tokio::time::sleep(if leads { read_every } else { read_every / 4 }) => {}
+                changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_every).await },
             }
         }
     });
@@ -80,7 +108,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, leadership
 }
 
 /// Gives the lease up, so that another replica needn't wait for its end.
-pub async fn release(client: Client, namespace: &str, identity: &str) -> Result<()> {
+pub async fn release(client: Client, namespace: &str, identity: &str) -> error::Result<()> {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     let lease = leases.get(LEASE_NAME).await.tried(|| format!("read lease {LEASE_NAME}"))?;
     if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(identity) {
@@ -94,4 +122,20 @@ pub async fn release(client: Client, namespace: &str, identity: &str) -> Result<
     }
     leases.replace(LEASE_NAME, &PostParams::default(), &freed).await.tried(|| format!("release lease {LEASE_NAME}"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margins_of_a_lease_are_shares_of_it() {
+        for (text, grace, read_every) in [("15", 5, 2_000), ("6", 2, 800), ("3", 1, 400)] {
+            let times = LeaseTimes::parse(text).unwrap();
+            assert_eq!((times.grace_seconds(), times.read_every()), (grace, Duration::from_millis(read_every)), "{text}");
+        }
+        for text in ["2", "601", "15s", ""] {
+            assert!(LeaseTimes::parse(text).unwrap_err().contains("3 to 600"), "{text}");
+        }
+    }
 }

@@ -85,6 +85,9 @@ struct RunArguments {
     /// Base URL under which recipients' devices reach this server, used for links in messages; without it messages have no links.
     #[arg(long, env = "P861_PUBLIC_URL")]
     public_url: Option<String>,
+    /// How long the lease lasts, in seconds: tests of a leader's death needn't wait for a quarter of a minute.
+    #[arg(long, env = "P861_LEASE_SECONDS", default_value = "15", value_parser = leader::LeaseTimes::parse, hide = true)]
+    lease_duration: leader::LeaseTimes,
 }
 
 #[tokio::main]
@@ -156,7 +159,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let competes = async {
         wait_for_kinds(&client).await;
         ready.store(true, Ordering::Relaxed);
-        leader::compete(client.clone(), &arguments.namespace, &arguments.identity, leadership.clone()).await
+        leader::compete(client.clone(), &arguments.namespace, &arguments.identity, arguments.lease_duration, leadership.clone()).await
     };
     let mut leads = tokio::select! {
         leads = competes => leads?,

@@ -28,7 +28,7 @@ struct Operator(Child);
 impl Operator {
     fn start(server: &Lone, identity: &str) -> Self {
         let mut command = Command::new(program("p861-operator").expect("the operator is built"));
-        command.args(["run", "--identity", identity, "--image", "none", "--listen", "127.0.0.1:0", "--namespace", "p861-system"]);
+        command.args(["run", "--identity", identity, "--image", "none", "--listen", "127.0.0.1:0", "--namespace", "p861-system", "--lease-duration", "6"]);
         command.env("KUBECONFIG", server.kubeconfig()).stdin(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("the operator starts"))
     }

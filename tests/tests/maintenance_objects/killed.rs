@@ -22,6 +22,8 @@ use std::{
 const FURTHER: Duration = Duration::from_secs(120);
 /// A change of so few steps has no more records than this.
 const MOST_RECORDS: usize = 60;
+/// It lives for moments only, and could not renew a short lease; each kill takes the lease away with it.
+const LEASE_SECONDS: &str = "15";
 /// How long the operator lives before it is looked at.
 const MOMENT: Duration = Duration::from_millis(4);
 /// Kills that are wanted for eight steps; a slow machine lets more happen between two of them, and needs more changes.
@@ -121,7 +123,7 @@ async fn disturbed(server: &Lone, client: &Client, name: &str) -> usize {
     api(client, "MaintenanceTicket", DISTRICT).create(&PostParams::default(), &object("MaintenanceTicket", DISTRICT, name, spec)).await.expect("created");
     let (mut kills, mut known, mut approved, mut answered) = (0, 0, false, false);
     while !over(&ticket(client, name).await) {
-        let operator = Operator::start_waiting(server, "127.0.0.1:0");
+        let operator = Operator::start_with_lease(server, "127.0.0.1:0", LEASE_SECONDS);
         let since = Instant::now();
         loop {
             // It lives from moment to moment, so that it gets no further than a step or two before it is looked at.
@@ -151,7 +153,7 @@ async fn disturbed(server: &Lone, client: &Client, name: &str) -> usize {
         kills += 1;
     }
     // One more sees to what the last one left.
-    let operator = Operator::start_waiting(server, "127.0.0.1:0");
+    let operator = Operator::start_with_lease(server, "127.0.0.1:0", LEASE_SECONDS);
     let since = Instant::now();
     loop {
         let seen = ticket(client, name).await;

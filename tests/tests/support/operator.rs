@@ -23,6 +23,8 @@ use tempfile::TempDir;
 pub const ACCOUNT: &str = "system:serviceaccount:p861-system:p861-operator";
 /// The image that its movers would run.
 const IMAGE: &str = "registry.example/p861-operator:0.1.0";
+/// How long its lease lasts: the next one after a kill waits for its end. Shorter, a busy machine would lose it.
+const LEASE_SECONDS: &str = "6";
 /// How long an operator may take until it leads: the lease of one that was killed must run out first.
 const LEADS: Duration = Duration::from_secs(90);
 /// What the operator notices, it notices within this, on a machine that has much else to do.
@@ -55,6 +57,11 @@ impl Operator {
 
     /// Starts one that listens at this address, whether it leads or not.
     pub fn start_waiting(server: &Lone, address: &str) -> Self {
+        Self::start_with_lease(server, address, LEASE_SECONDS)
+    }
+
+    /// The same with a lease of its own length, for one that is stopped now and then and renews late.
+    pub fn start_with_lease(server: &Lone, address: &str, lease_seconds: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let kubeconfig = fs::read_to_string(server.kubeconfig()).expect("a kubeconfig");
         let groups = "[system:serviceaccounts, \"system:serviceaccounts:p861-system\", system:authenticated]";
@@ -63,8 +70,22 @@ impl Operator {
         fs::write(folder.path().join("kubeconfig"), acting).expect("written");
         let identity = format!("operator-{}", folder.path().file_name().unwrap_or_default().to_string_lossy().trim_matches('.').to_lowercase());
         let public = format!("http://{address}");
-        let arguments =
-            ["run", "--namespace", "p861-system", "--image", IMAGE, "--listen", address, "--identity", &identity, "--public-url", &public].map(str::to_owned);
+        let arguments = [
+            "run",
+            "--namespace",
+            "p861-system",
+            "--image",
+            IMAGE,
+            "--listen",
+            address,
+            "--identity",
+            &identity,
+            "--public-url",
+            &public,
+            "--lease-duration",
+            lease_seconds,
+        ]
+        .map(str::to_owned);
         let (stop, stopped) = mpsc::channel();
         let (started, ready) = mpsc::channel();
         let (path, program) = (folder.path().to_owned(), program("p861-operator"));
