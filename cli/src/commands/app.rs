@@ -16,6 +16,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
+use p861_core::platform::district::is_allotted;
 use p861_crds::{Application, District, Site};
 
 /// Runs the command.
@@ -124,14 +125,4 @@ async fn discover(context: &Context<'_>, what: &Discover) -> Result<ExitStatus> 
     }
     printer.remark(&text::discover_next(&format!("{name}.yaml")));
     Ok(ExitStatus::Good)
-}
-
-/// Whether the district may touch a namespace of a site.
-fn is_allotted(district: &District, namespace: &str) -> bool {
-    match &district.spec.site_namespaces {
-        Some(allotted) if !allotted.names.is_empty() || !allotted.prefixes.is_empty() => {
-            allotted.names.iter().any(|name| name == namespace) || allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str()))
-        }
-        _ => namespace.starts_with(&format!("{}-", district.name_any())),
-    }
 }

@@ -44,17 +44,6 @@ where
     Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
 }
 
-/// Whether a namespace of a site is the district's.
-pub fn is_allotted(district: &District, namespace: &str) -> bool {
-    let name = district.metadata.name.as_deref().unwrap_or_default();
-    match &district.spec.site_namespaces {
-        Some(allotted) if !allotted.prefixes.is_empty() || !allotted.names.is_empty() => {
-            allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str())) || allotted.names.iter().any(|n| n == namespace)
-        }
-        _ => namespace.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')),
-    }
-}
-
 /// Whether a node's Ready condition is True.
 pub fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());

@@ -1,20 +1,19 @@
 //! Application: is it found, healthy, protected, recoverable; and its marker, written once a period.
 
-use super::{active_site, known_district, plan::members, refuse_foreign_namespaces};
+use super::{known_district, plan::members, refuse_foreign_namespaces, site_of};
 use crate::{context::Context, drive::Drive, metrics::Metrics};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use p861_core::{
     conditions::{self, Verdict},
-    protection::choose,
+    platform::district::plan_of,
+    protection::{choose, standing},
     recovery::objectives,
-    time::{human_duration, parse_duration},
+    time::parse_duration,
 };
 use p861_crds::{
-    Application, ApplicationStatus, Backup, RecoveryPlan, Time,
-    common::RunPhase,
-    platform::application::{BackupSummary, Marker, VerifiedBackup},
-    protection::backup::VerificationLevel,
+    Application, Backup, RecoveryPlan, Time,
+    platform::application::{BackupSummary, Marker},
 };
 use p861_runs::status::apply_status;
 use p861_runs::{
@@ -35,9 +34,6 @@ use std::{
 const PERIOD: Duration = Duration::from_secs(30);
 /// A marker command may take this long.
 const MARKER_LIMIT: Duration = Duration::from_secs(20);
-/// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
-const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
-
 /// The controller. It remembers when each application's marker was written; a restart only writes one more.
 #[derive(Default)]
 pub struct ApplicationDriver {
@@ -61,7 +57,9 @@ impl Drive for ApplicationDriver {
         status.objectives = Some(objectives::in_force(&application.spec));
         let mut verdicts = Vec::new();
         let mut next = PERIOD;
-        match resolve(context, &application, &namespace).await {
+        let of_application = |plan: &RecoveryPlan| members(plan).any(|member| member == name).then(|| plan.clone());
+        let plans = context.known.pick(Some(&namespace), of_application).await?;
+        match resolve(context, &application, &namespace, &plans).await {
             Ok(found) => {
                 status.active_site = Some(found.site);
                 verdicts.push(Verdict::good("Ready", "Resolved", found.said));
@@ -77,17 +75,22 @@ impl Drive for ApplicationDriver {
         }
         let own = |backup: &Backup| (backup.spec.application_ref.name == name).then(|| backup.clone());
         let backups = context.known.pick(Some(&namespace), own).await?;
-        verdicts.push(protected(&name, &backups, &mut status, now));
-        verdicts.push(recoverable(&name, &backups, &mut status, now));
-        let of_application = |plan: &RecoveryPlan| members(plan).any(|member| member == name).then(|| plan.clone());
-        let plans = context.known.pick(Some(&namespace), of_application).await?;
-        let plan = plans.iter().min_by_key(|plan| plan.name_any());
+        let newest = choose::newest_sound(&name, &backups, None);
+        if let Ok(point) = &newest {
+            status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
+        }
+        let rpo = objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())).ok().flatten();
+        verdicts.push(standing::protected(&name, &newest, rpo, now));
+        status.verified = standing::verified(&name, &backups);
+        let recoverable = standing::recoverable(&name, &status.verified, now);
+        let plan = plan_of(&name, &plans);
         status.recovery_plan = plan.map(ResourceExt::name_any);
-        verdicts.push(ready_to_failover(plan, &verdicts));
+        let ready = standing::ready_to_failover(plan, &recoverable);
+        verdicts.extend([recoverable, ready]);
         if let Some(last) = &status.last_backup {
             context.metrics.backup_last_success.with_label_values(&[&namespace, &name]).set(last.recovery_point_time.0.as_duration().as_secs_f64());
         }
-        if let Ok(Some(rpo)) = objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())) {
+        if let Some(rpo) = rpo {
             context.metrics.rpo_objective.with_label_values(&[&namespace, &name]).set(rpo.as_secs_f64());
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, application.metadata.generation, now);
@@ -106,7 +109,7 @@ struct Found {
 }
 
 /// Finds what the application names, on its site.
-async fn resolve(context: &Context, application: &Application, namespace: &str) -> Result<Found> {
+async fn resolve(context: &Context, application: &Application, namespace: &str, plans: &[RecoveryPlan]) -> Result<Found> {
     let district = known_district(context, namespace).await?;
     refuse_foreign_namespaces(&district, application)?;
     if !district.spec.departments.is_empty() && !district.spec.departments.iter().any(|department| department.name == application.spec.department) {
@@ -126,7 +129,7 @@ async fn resolve(context: &Context, application: &Application, namespace: &str) 
     if let Some((other, taken)) = context.known.pick(Some(namespace), taken).await?.into_iter().min() {
         return Err(Error::invalid("NamespaceTaken", format!("namespace {taken} belongs to application {other}: a namespace is in one application")));
     }
-    let site = active_site(&district)?;
+    let site = site_of(&application.name_any(), plans, &district)?;
     let client = context.sites.client(&site).await?;
     let view = context.sites.view(&site, RECENT).await?;
     let mut found = find(&view, &site, application);
@@ -210,60 +213,5 @@ impl ApplicationDriver {
             Err(error) => tracing::warn!(application = application.name_any(), "marker.write failed: {error}"),
         }
         Duration::try_from(period).unwrap_or(PERIOD)
-    }
-}
-
-fn protected(name: &str, backups: &[Backup], status: &mut ApplicationStatus, now: Timestamp) -> Verdict {
-    match choose::newest_sound(name, backups, None) {
-        Err(error) => Verdict::bad("Protected", "NoBackupYet", error.to_string()),
-        Ok(point) => {
-            status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
-            let age = now.duration_since(point.time);
-            match objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())) {
-                Ok(Some(rpo)) if age > rpo => Verdict::bad(
-                    "Protected",
-                    "BackupOverdue",
-                    format!("the newest backup is older than the RPO of {}: p861 backup now {name}", human_duration(rpo)),
-                ),
-                _ => Verdict::good("Protected", "BackedUp", format!("repository {}", point.repository)),
-            }
-        }
-    }
-}
-
-/// The newest backup known good at each level, and whether a probe is recent enough.
-fn recoverable(name: &str, backups: &[Backup], status: &mut ApplicationStatus, now: Timestamp) -> Verdict {
-    let levels = [VerificationLevel::Stored, VerificationLevel::Restored, VerificationLevel::Probed];
-    let of_application = || backups.iter().filter(|b| b.spec.application_ref.name == name && !choose::is_damaged(b));
-    status.verified = levels
-        .into_iter()
-        .filter_map(|level| {
-            let reached = of_application().filter(|b| b.status.as_ref().is_some_and(|s| s.phase == Some(RunPhase::Succeeded)));
-            let verified = reached.filter_map(|b| Some((b, b.status.as_ref()?.verification.as_ref()?))).filter(|(_, v)| v.level >= level);
-            let (backup, verification) = verified.max_by_key(|(_, v)| v.verified_time.0)?;
-            Some(VerifiedBackup { level, backup: backup.name_any(), verified_time: verification.verified_time.clone() })
-        })
-        .collect();
-    match status.verified.iter().find(|verified| verified.level == VerificationLevel::Probed) {
-        None => Verdict::bad("Recoverable", "NeverVerified", format!("no backup of {name} was ever restored and probed: run a drill of its plan")),
-        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => Verdict::bad(
-            "Recoverable",
-            "VerificationTooOld",
-            format!("last Probed {}, allowed {}: run a drill of its plan", probed.verified_time.0.strftime("%Y-%m-%d"), human_duration(PROOF_MAX_AGE)),
-        ),
-        Some(probed) => Verdict::good("Recoverable", "Proven", format!("{} was restored and probed", probed.backup)),
-    }
-}
-
-fn ready_to_failover(plan: Option<&RecoveryPlan>, verdicts: &[Verdict]) -> Verdict {
-    let Some(plan) = plan else { return Verdict::bad("ReadyToFailover", "NoPlan", "no RecoveryPlan names this application") };
-    if verdicts.iter().any(|verdict| verdict.kind == "Recoverable" && !verdict.holds()) {
-        return Verdict::bad("ReadyToFailover", "NotRecoverable", "see Recoverable");
-    }
-    let ready = plan.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, "ReadyToFailover"));
-    if ready {
-        Verdict::good("ReadyToFailover", "PlanReady", format!("plan {}", plan.name_any()))
-    } else {
-        Verdict::bad("ReadyToFailover", "PlanNotReady", format!("p861 plan check {}", plan.name_any()))
     }
 }

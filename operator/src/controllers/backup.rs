@@ -152,7 +152,7 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let application: Application = named(&context.hub.client, &namespace, name).await?;
     let district = district_of(&context.hub.client, &namespace).await?;
     refuse_foreign_namespaces(&district, &application)?;
-    let site = active_site(&district)?;
+    let site = active_site(context, &district, name).await?;
     let claims = claims(&context.sites.client(&site).await?, &site, &application).await?;
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);

@@ -19,9 +19,11 @@ pub mod window;
 
 use crate::context::Context;
 use kube::ResourceExt as _;
+use p861_core::platform::district as sites;
+pub use p861_core::platform::district::is_allotted;
 use p861_crds::{Application, District, RecoveryPlan};
 use p861_runs::error::{Error, Result};
-pub use p861_runs::hub::{all, district_of, is_allotted, named};
+pub use p861_runs::hub::{all, district_of, named};
 
 /// The same as the hub is known. One that isn't known yet is asked for: a district and what is in it may come in one breath.
 pub async fn known_district(context: &Context, namespace: &str) -> Result<District> {
@@ -32,43 +34,37 @@ pub async fn known_district(context: &Context, namespace: &str) -> Result<Distri
     }
 }
 
-/// The site where an application runs: home, since failovers come with a later release.
-pub fn active_site(district: &District) -> Result<String> {
-    let primary = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Primary);
-    primary
-        .map(|site| site.site_ref.name.clone())
-        .ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Primary", district.hub_namespace())))
+/// The site where an application runs.
+///
+/// # Errors
+/// If the plans can't be read, or no site is stated.
+pub async fn active_site(context: &Context, district: &District, application: &str) -> Result<String> {
+    let plans: Vec<RecoveryPlan> = all(&context.hub.client, district.hub_namespace()).await?;
+    site_of(application, &plans, district)
 }
 
-/// Home and standby of a plan.
+/// The site where an application runs, by the plans of its namespace.
+///
+/// # Errors
+/// If no site is stated.
+pub fn site_of(application: &str, plans: &[RecoveryPlan], district: &District) -> Result<String> {
+    let site = sites::site_of_application(application, plans, district);
+    site.map(str::to_owned).map_err(|error| Error::invalid(error.reason(), error.to_string()))
+}
+
+/// Where a plan's applications run, and where they would be recovered.
+///
+/// # Errors
+/// If a site is stated neither by the plan nor by the district.
 pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(String, String)> {
-    if let Some(sites) = &plan.spec.sites {
-        let standby = sites.standby_site_refs.first().map(|site| site.name.clone());
-        let standby = standby.ok_or_else(|| Error::invalid("SiteMissing", "spec.sites.standbySiteRefs is empty: name a site"))?;
-        return Ok((sites.home_site_ref.name.clone(), standby));
-    }
-    let standby = district.spec.sites.iter().find(|site| site.role == p861_crds::platform::district::SiteRole::Standby);
-    let standby = standby
-        .ok_or_else(|| Error::invalid("SiteMissing", format!("district {} has no site with role Standby: add one to spec.sites", district.hub_namespace())))?;
-    Ok((active_site(district)?, standby.site_ref.name.clone()))
+    let sites = sites::sites_of_plan(plan.status.as_ref(), &plan.spec, district);
+    sites.map(|sites| (sites.active.to_owned(), sites.target.to_owned())).map_err(|error| Error::invalid(error.reason(), error.to_string()))
 }
 
-/// Refuses an application that reaches beyond its district: by a namespace that is not the district's, or by a command in a namespace that is not its own.
+/// Refuses an application that reaches beyond its district or its own namespaces.
+///
+/// # Errors
+/// `NamespaceNotAllotted`, with the namespace.
 pub fn refuse_foreign_namespaces(district: &District, application: &Application) -> Result<()> {
-    let (name, spec) = (application.name_any(), &application.spec);
-    if let Some(foreign) = spec.namespaces.iter().find(|namespace| !is_allotted(district, namespace)) {
-        let owner = district.name_any();
-        let message = format!(
-            "application {name}: namespace {foreign} is not the district's: it must begin with {owner}- or stand in spec.siteNamespaces of District {owner}"
-        );
-        return Err(Error::invalid("NamespaceNotAllotted", message));
-    }
-    let foreign = spec.workload_refs().filter_map(|workload| workload.namespace.as_ref()).find(|namespace| !spec.namespaces.contains(namespace));
-    match foreign {
-        Some(foreign) => Err(Error::invalid(
-            "NamespaceNotAllotted",
-            format!("application {name}: a workloadRef names namespace {foreign}, which is not in spec.namespaces: add it there, if it is the district's"),
-        )),
-        None => Ok(()),
-    }
+    sites::refuse_foreign_namespaces(district, &application.name_any(), &application.spec).map_err(|error| Error::invalid(error.reason(), error.to_string()))
 }

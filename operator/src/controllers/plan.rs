@@ -15,9 +15,10 @@ use p861_core::{
     recovery::{
         conclude,
         drill::{self as compiler, DrillFacts},
+        standing,
     },
     runs::Action,
-    time::{human_duration, parse_duration, print_duration, whole_seconds},
+    time::print_duration,
 };
 use p861_crds::{
     Application, Backup, Drill, RecoveryPlan, RecoveryPlanStatus, Time,
@@ -25,8 +26,8 @@ use p861_crds::{
     names::FIELD_MANAGER,
     protection::backup::VerificationLevel,
     recovery::{
-        drill::{DrillResult, DrillType},
-        plan::{LastDrill, Prediction, PredictionBasis, Preflight, PreflightCheck, PreflightResult},
+        drill::DrillType,
+        plan::{Preflight, PreflightCheck, PreflightResult},
     },
 };
 use p861_runs::status::apply_status;
@@ -39,8 +40,6 @@ use std::{sync::Arc, time::Duration};
 
 /// How often a plan is looked at.
 const PERIOD: Duration = Duration::from_secs(30);
-/// A plan not drilled for longer is overdue.
-const DRILL_MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 31);
 
 /// The controller.
 pub struct PlanDriver;
@@ -65,7 +64,9 @@ impl Drive for PlanDriver {
         let of_plan: Vec<&Drill> = drills.iter().filter(|drill| drill.spec.plan_ref.name == plan.name_any()).collect();
         status.current_run =
             of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
-        let mut verdicts = vec![drilled(&of_plan, &mut status, now)];
+        let last_drill = standing::last_drill(&of_plan);
+        let mut verdicts = vec![standing::drilled(last_drill.as_ref(), now)];
+        status.last_drill = last_drill.or(status.last_drill);
         // Also after a restart of the operator, which forgets what it told.
         let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| conclude::proves(&drill.spec, status)));
         match ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
@@ -76,7 +77,7 @@ impl Drive for PlanDriver {
                 context.metrics.drill_last_completion.with_label_values(&[&namespace, &plan.name_any()]).set(since.as_second() as f64);
             }
         }
-        predict(&of_plan, &mut status);
+        status.prediction = standing::predict(&of_plan).or(status.prediction);
         match compile(context, &plan).await {
             Ok((compiled, standby)) => {
                 status.active_site = Some(standby.0.clone());
@@ -99,7 +100,7 @@ impl Drive for PlanDriver {
 
 /// Names of the plan's applications.
 pub fn members(plan: &RecoveryPlan) -> impl Iterator<Item = &str> {
-    plan.spec.groups.iter().flat_map(|group| &group.members).map(|member| member.application_ref.name.as_str())
+    standing::members(&plan.spec)
 }
 
 /// The steps of an isolated drill of the plan today; and home and standby.
@@ -206,41 +207,4 @@ async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status
         status.preflight = Some(Preflight { changed_time: Time(now), checks });
     }
     Ok(verdict)
-}
-
-/// The newest drill that ended.
-fn drilled(drills: &[&Drill], status: &mut RecoveryPlanStatus, now: Timestamp) -> Verdict {
-    let ended = drills.iter().filter(|drill| drill.spec.r#type == DrillType::Isolated).filter_map(|drill| {
-        let s = drill.status.as_ref()?;
-        Some((drill.name_any(), s.result?, s.completion_time.clone()?))
-    });
-    let Some((name, result, completion_time)) = ended.max_by_key(|(_, _, time)| time.0) else {
-        return Verdict::bad("Drilled", "NeverDrilled", "no isolated drill of this plan has ended: p861 drill run");
-    };
-    let age = now.duration_since(completion_time.0);
-    status.last_drill = Some(LastDrill { name: name.clone(), r#type: Some(DrillType::Isolated), result, completion_time });
-    match result {
-        DrillResult::Passed if age > DRILL_MAX_AGE => {
-            Verdict::bad("Drilled", "DrillOverdue", format!("{name} is older than {}", human_duration(DRILL_MAX_AGE)))
-        }
-        DrillResult::Passed => Verdict::good("Drilled", "DrillPassed", name),
-        DrillResult::Failed | DrillResult::Incomplete => Verdict::bad("Drilled", "DrillFailed", format!("{name}: p861 drill report {name}")),
-    }
-}
-
-/// The median RTO of the newest drills that measured one.
-fn predict(drills: &[&Drill], status: &mut RecoveryPlanStatus) {
-    let mut measured: Vec<(Timestamp, SignedDuration)> = drills
-        .iter()
-        .filter_map(|drill| {
-            let s = drill.status.as_ref()?;
-            Some((s.completion_time.as_ref()?.0, parse_duration(&s.measured.as_ref()?.rto.as_ref()?.0).ok()?))
-        })
-        .collect();
-    measured.sort();
-    let mut newest: Vec<SignedDuration> = measured.iter().rev().take(5).map(|(_, rto)| *rto).collect();
-    newest.sort();
-    let Some(median) = newest.get(newest.len() / 2) else { return };
-    let rto = print_duration(whole_seconds(*median)).unwrap_or_default();
-    status.prediction = Some(Prediction { rto: rto.into(), basis: PredictionBasis::Drills, samples: i32::try_from(newest.len()).unwrap_or(i32::MAX) });
 }

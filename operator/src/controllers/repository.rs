@@ -1,22 +1,23 @@
 //! BackupRepository: can it be opened, is it still the same, does it stand elsewhere.
 
-use super::{active_site, all, district_of};
+use super::{all, district_of};
 use crate::{context::Context, drive::Drive, metrics::Metrics};
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 use p861_core::{
     conditions::{self, Verdict},
-    protection::choose,
+    platform::district,
+    protection::standing,
     quantity::print_bytes,
 };
-use p861_crds::{Backup, BackupRepository, Site, common::Quantity};
+use p861_crds::{Application, Backup, BackupRepository, RecoveryPlan, Site, common::Quantity};
 use p861_runs::status::{apply_status, event_type, publish_event};
 use p861_runs::{
     error::{Error, Result, Tried as _},
     repository,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -60,7 +61,7 @@ impl Drive for RepositoryDriver {
         }
         verdicts.push(off_site(context, &namespace, &repository).await);
         let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
-        let checked = checked(&name, &backups);
+        let checked = standing::checked(&name, &backups);
         let damaged = checked.reason == "Damaged" && !status.conditions.iter().any(|before| before.type_ == "Checked" && before.reason == "Damaged");
         if damaged {
             publish_event(&context.hub, repository.as_ref(), event_type(true), "RepositoryDamaged", &checked.message).await;
@@ -72,23 +73,6 @@ impl Drive for RepositoryDriver {
         status.conditions = conditions::apply(&status.conditions, &verdicts, repository.metadata.generation, now);
         apply_status(&context.hub, repository.as_ref(), repository.status.as_ref(), &status).await?;
         Ok(if opened.is_ok() { PERIOD } else { PERIOD / 6 })
-    }
-}
-
-/// What the verifications of its backups found: each walks what its backup needs, a drill reads every byte of it.
-fn checked(name: &str, backups: &[Backup]) -> Verdict {
-    let here: Vec<&Backup> = backups.iter().filter(|backup| backup.status.as_ref().is_some_and(|status| status.repository.as_deref() == Some(name))).collect();
-    let damaged: Vec<&Backup> = here.iter().copied().filter(|backup| choose::is_damaged(backup)).collect();
-    if let Some(first) = damaged.first() {
-        let conditions = first.status.iter().flat_map(|status| &status.conditions);
-        let what = conditions.filter(|condition| condition.type_ == "Verified").map(|condition| condition.message.as_str()).next().unwrap_or_default();
-        let names: Vec<String> = damaged.iter().map(|backup| backup.name_any()).collect();
-        return Verdict::bad("Checked", "Damaged", format!("repository {name}: backups {} can't be used; {what}", names.join(", ")));
-    }
-    let newest = here.iter().filter_map(|backup| backup.status.as_ref()?.verification.as_ref()).map(|verification| verification.verified_time.0).max();
-    match newest {
-        Some(time) => Verdict::good("Checked", "BackupsVerified", format!("no backup in it was found damaged; the last verification was at {time:.0}")),
-        None => Verdict::unknown("Checked", "NotYet", "no backup in it was verified yet"),
     }
 }
 
@@ -114,18 +98,24 @@ impl RepositoryDriver {
 
 /// A repository that burns together with the applications that it protects protects nothing.
 async fn off_site(context: &Context, namespace: &str, repository: &BackupRepository) -> Verdict {
-    let domain = async {
-        let district = district_of(&context.hub.client, namespace).await?;
-        let site = active_site(&district)?;
-        let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&site).await.tried(|| format!("read site {site}"))?;
-        site.map(|site| site.spec.failure_domain).ok_or_else(|| Error::invalid("SiteMissing", "the district's primary site doesn't exist"))
-    };
-    let own = &repository.spec.failure_domain;
-    match domain.await {
-        Ok(domain) if domain == *own => {
-            Verdict::bad("OffSite", "SameFailureDomain", format!("repository and applications both stand in {own}: use a bucket elsewhere"))
-        }
-        Ok(domain) => Verdict::good("OffSite", "OtherFailureDomain", format!("{own}; its applications run in {domain}")),
+    match domains(context, namespace).await {
+        Ok(domains) => standing::off_site(&repository.spec.failure_domain, &domains),
         Err(error) => Verdict::unknown("OffSite", error.reason(), error.to_string()),
     }
+}
+
+/// The failure domains in which the namespace's applications run.
+async fn domains(context: &Context, namespace: &str) -> Result<BTreeSet<String>> {
+    let district = district_of(&context.hub.client, namespace).await?;
+    let applications: Vec<Application> = all(&context.hub.client, namespace).await?;
+    let plans: Vec<RecoveryPlan> = all(&context.hub.client, namespace).await?;
+    let names = applications.iter().map(ResourceExt::name_any);
+    let sites = district::active_sites(names, &plans, &district).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
+    let mut domains = BTreeSet::new();
+    for name in sites {
+        let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.tried(|| format!("read site {name}"))?;
+        let site = site.ok_or_else(|| Error::invalid("SiteMissing", format!("site {name}, where applications run, doesn't exist: kubectl get sites")))?;
+        domains.insert(site.spec.failure_domain);
+    }
+    Ok(domains)
 }

@@ -168,7 +168,7 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let district = district_of(&context.hub.client, &namespace).await?;
     let site = match &object.spec.target.site_ref {
         Some(site) => site.name.clone(),
-        None => active_site(&district)?,
+        None => active_site(context, &district, &application.name_any()).await?,
     };
     let parts = repository::parts_of(&context.hub, &namespace, point).await?;
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();

@@ -8,7 +8,8 @@ use crate::{
     hub::{Hub, create_run},
     text::{self, Bilingual, Language},
 };
-use p861_crds::{District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time, platform::district::SiteRole, recovery::drill::RecoveryPoint};
+use p861_core::platform::district::{active_site, sites_of_plan};
+use p861_crds::{District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time, recovery::drill::RecoveryPoint};
 
 /// Starts a drill and watches it.
 pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {
@@ -57,18 +58,16 @@ fn localized(text: String, language: Language) -> LocalizedText {
     }
 }
 
-/// A plan's home and its standby: its own, or the district's.
+/// Where a plan's applications run, and where they would be recovered, as far as plan and district say.
 pub fn sites(plan: &RecoveryPlan, district: Option<&District>) -> (Option<String>, Option<String>) {
-    let active = plan.status.as_ref().and_then(|status| status.active_site.clone());
-    let of = |role: SiteRole| district.and_then(|district| district.spec.sites.iter().find(|site| site.role == role)).map(|site| site.site_ref.name.clone());
-    let (home, standby) = match &plan.spec.sites {
-        Some(sites) => (Some(sites.home_site_ref.name.clone()), sites.standby_site_refs.first().map(|site| site.name.clone())),
-        None => (of(SiteRole::Primary), of(SiteRole::Standby)),
-    };
-    // After a failover the plan is active on its standby: then home is where it would go.
-    match active {
-        Some(active) if Some(&active) == standby.as_ref() => (Some(active), home),
-        Some(active) => (Some(active), standby),
-        None => (home, standby),
+    let known = district.and_then(|district| sites_of_plan(plan.status.as_ref(), &plan.spec, district).ok());
+    match (known, &plan.spec.sites) {
+        (Some(sites), _) => (Some(sites.active.to_owned()), Some(sites.target.to_owned())),
+        (None, stated) => {
+            let home = stated.as_ref().map(|sites| sites.home_site_ref.name.clone());
+            let of_district = district.and_then(|district| active_site(plan.status.as_ref(), Some(&plan.spec), district).ok().map(str::to_owned));
+            let active = plan.status.as_ref().and_then(|status| status.active_site.clone());
+            (of_district.or(active).or(home), stated.as_ref().and_then(|sites| sites.standby_site_refs.first()).map(|site| site.name.clone()))
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod balance;
 pub mod bundle;
 pub mod certificate;
 pub mod desired;
+pub mod district;
 pub mod drift;
 pub mod facts;
 pub mod forecast;
@@ -15,6 +16,7 @@ pub mod judge;
 pub mod layers;
 pub mod profile;
 pub mod quota;
+pub mod site;
 pub mod supply;
 
 #[cfg(test)]

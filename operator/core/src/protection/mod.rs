@@ -5,3 +5,4 @@ pub mod choose;
 pub mod claims;
 pub mod conclude;
 pub mod restore;
+pub mod standing;

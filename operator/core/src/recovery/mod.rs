@@ -4,3 +4,4 @@ pub mod conclude;
 pub mod drill;
 pub mod measure;
 pub mod objectives;
+pub mod standing;

@@ -62,7 +62,8 @@ pub fn play(plan: Plan<Action>, actions: &[RunAction], end_of: impl Fn(&str) -> 
                 let record = journal.stamp(entry, token, now);
                 journal.push(record).expect("an action");
             }
-        } else if entries.is_empty() && due.next.is_none_or(|next| next > start().checked_add(SignedDuration::from_hours(1)).expect("a time")) {
+        } else if entries.is_empty() && !due.commands.is_empty() {
+            // Open steps alone are left.
             break;
         }
         for entry in entries {

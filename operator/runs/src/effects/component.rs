@@ -14,7 +14,7 @@ use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _, is_not_found},
-    hub::{district_of, is_allotted},
+    hub::district_of,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -27,6 +27,7 @@ use p861_core::{
     names,
     platform::{
         bundle::{self, label, left_behind, resource, stamped},
+        district::is_allotted,
         drift::Correction,
     },
 };

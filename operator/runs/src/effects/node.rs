@@ -4,7 +4,7 @@ use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Result, Tried as _, is_not_found},
-    hub::{districts, is_allotted},
+    hub::districts,
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -12,7 +12,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{EvictParams, ListParams, Patch, PatchParams},
 };
-use p861_core::engine::Failure;
+use p861_core::{engine::Failure, platform::district::is_allotted};
 use p861_crds::{
     District,
     names::{CORDON_ANNOTATION, FIELD_MANAGER},

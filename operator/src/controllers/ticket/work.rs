@@ -219,7 +219,8 @@ async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) 
         let found: Application = named(&context.hub.client, &namespace, &reference.name).await?;
         let home = district.as_ref().ok_or_else(|| of_district("the change affects applications"))?;
         let last_backup = last_backup(context, &namespace, &reference.name).await?;
-        applications.push((found, active_site(home)?, last_backup));
+        let site = active_site(context, home, &reference.name).await?;
+        applications.push((found, site, last_backup));
     }
     let sites = sites_for(context, district.as_ref()).await?;
     if let Some(drain) = &change.work.drain_node

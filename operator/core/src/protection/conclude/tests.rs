@@ -14,28 +14,35 @@ use jiff::SignedDuration;
 use p861_crds::{ApplicationSpec, RestoreSpec, common::ActionKind};
 use serde_json::json;
 
-const STREAM: &str = r#"[{"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}]"#;
+/// A dumped database beside volumes that nothing quiesces.
+const STREAM: &str =
+    r#"{"streams": [{"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}]}"#;
+/// Volumes that hooks quiesce.
+const HOOKS: &str = r#"{"hooks": {"quiesce": {"workloadRef": {"kind": "Deployment", "name": "cms"}, "command": ["stop"]},
+    "resume": {"workloadRef": {"kind": "Deployment", "name": "cms"}, "command": ["go"]}}}"#;
 
-fn application(streams: &str) -> ApplicationSpec {
-    let streams: Value = serde_json::from_str(streams).expect("streams");
-    serde_json::from_value(json!({"department": "d", "namespaces": ["shinan-portal"], "streams": streams})).expect("a spec")
+fn application(data: &str) -> ApplicationSpec {
+    let mut spec: Value = serde_json::from_str(data).expect("the data");
+    spec["department"] = json!("d");
+    spec["namespaces"] = json!(["shinan-portal"]);
+    serde_json::from_value(spec).expect("a spec")
 }
 
 fn claims() -> Vec<Claim> {
     ["files", "uploads"].map(|name| Claim { namespace: "shinan-portal".into(), name: name.into() }).to_vec()
 }
 
-fn backed_up(streams: &str, end_of: impl Fn(&str) -> End) -> Played {
-    backed_up_until(streams, &[], end_of)
+fn backed_up(data: &str, end_of: impl Fn(&str) -> End) -> Played {
+    backed_up_until(data, &[], end_of)
 }
 
-fn backed_up_until(streams: &str, actions: &[p861_crds::common::RunAction], end_of: impl Fn(&str) -> End) -> Played {
+fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of: impl Fn(&str) -> End) -> Played {
     let facts = BackupFacts {
         backup: "b",
         application: "portal",
         district: "shinan",
         site: "home",
-        spec: &application(streams),
+        spec: &application(data),
         claims: &claims(),
         parent: None,
         deadline: SignedDuration::from_hours(6),
@@ -88,11 +95,11 @@ fn each_end_of_a_backup_has_its_conditions() {
 
 #[test]
 fn a_sealed_backup_says_what_is_in_it() {
-    for (streams, expected, message) in [
-        (STREAM, (Consistency::Application, 2, 1), "143 objects, 2 volumes, 1 streams"),
-        ("[]", (Consistency::Crash, 2, 0), "143 objects, 2 volumes, 0 streams"),
+    for (data, expected, message) in [
+        (STREAM, (Consistency::Crash, 2, 1), "143 objects, 2 volumes, 1 streams"),
+        (HOOKS, (Consistency::Application, 2, 0), "143 objects, 2 volumes, 0 streams"),
     ] {
-        let concluded = backup(&BackupStatus::default(), &backed_up(streams, works).outcome());
+        let concluded = backup(&BackupStatus::default(), &backed_up(data, works).outcome());
         let status = concluded.status;
         let contents = status.contents.expect("contents");
         assert_eq!((status.consistency.expect("a consistency"), contents.volumes, contents.streams), expected);
@@ -143,7 +150,7 @@ fn each_end_of_a_restore_has_its_condition() {
         (
             "objects are refused",
             restored(RestoreMode::Execute, but("objects", End::Failed(Failure::refused("Conflicts", "3 objects differ")))),
-            (Some(false), "Conflicts", "step objects was refused: 3 objects differ"),
+            (Some(false), "Conflicts", "step objects failed: 3 objects differ"),
             None,
         ),
         (

@@ -89,12 +89,12 @@ fn a_missed_objective_is_named_by_its_own_reason() {
     for (case, plan_rto, one, two, reason, message) in [
         ("all met", Some(long), asks(long, long), asks(long, long), "WithinObjectives", "every application within its RTO and RPO"),
         ("no plan objective", None, asks(long, long), asks(long, long), "WithinObjectives", "every application within its RTO and RPO"),
-        ("an application's RTO", Some(long), asks(short, long), asks(long, long), "RTOExceeded", "one: RTO 1m of 1s"),
+        ("an application's RTO", Some(long), asks(short, long), asks(long, long), "RTOExceeded", "one: RTO 1m10s of 1s"),
         ("an application's RPO", Some(long), asks(long, long), asks(long, short), "RPOExceeded", "two: RPO 10m of 1s"),
-        ("one application's both", Some(long), asks(short, short), asks(long, long), "RTOAndRPOExceeded", "one: RTO 1m of 1s, RPO 10m of 1s"),
-        ("one's RTO, two's RPO", Some(long), asks(short, long), asks(long, short), "RTOAndRPOExceeded", "one: RTO 1m of 1s; two: RPO 10m of 1s"),
-        ("the plan's RTO", Some(short), asks(long, long), asks(long, long), "RTOExceeded", "plan: RTO 1m of 1s"),
-        ("the plan's RTO and an RPO", Some(short), asks(long, short), asks(long, long), "RTOAndRPOExceeded", "plan: RTO 1m of 1s; one: RPO 10m of 1s"),
+        ("one application's both", Some(long), asks(short, short), asks(long, long), "RTOAndRPOExceeded", "one: RTO 1m10s of 1s, RPO 10m of 1s"),
+        ("one's RTO, two's RPO", Some(long), asks(short, long), asks(long, short), "RTOAndRPOExceeded", "one: RTO 1m10s of 1s; two: RPO 10m of 1s"),
+        ("the plan's RTO", Some(short), asks(long, long), asks(long, long), "RTOExceeded", "plan: RTO 1m10s of 1s"),
+        ("the plan's RTO and an RPO", Some(short), asks(long, short), asks(long, long), "RTOAndRPOExceeded", "plan: RTO 1m10s of 1s; one: RPO 10m of 1s"),
     ] {
         let (plan, applications) = (plan_spec(plan_rto), applications(&json!({"one": one, "two": two})));
         let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
@@ -172,7 +172,7 @@ fn a_drill_proves_of_each_backup_what_became_of_its_application() {
         assert_eq!(found, expected, "{case}");
     }
     let first = &usual(works).findings[0];
-    assert_eq!(first.verdict.message, "restored and probed by drill d1; RTO 1m");
+    assert_eq!(first.verdict.message, "restored and probed by drill d1; RTO 1m10s");
     let ended = first.level.as_ref().map(|level| level.verified_time.0);
     assert!(ended.is_some_and(|time| time > start()), "proven when the drill ended, whenever that is written");
 }
@@ -182,7 +182,7 @@ fn a_drill_shows_what_it_measured_and_a_running_one_no_rpo_that_may_change() {
     let status = usual(works).status;
     assert_eq!(status.target_site.as_deref(), Some("standby"));
     assert_eq!(status.isolation.map(|isolation| isolation.namespaces.len()), Some(2));
-    assert_eq!(status.measured.and_then(|measured| measured.rto).map(|rto| rto.0), Some("1m".into()));
+    assert_eq!(status.measured.and_then(|measured| measured.rto).map(|rto| rto.0), Some("1m10s".into()));
     let one = &status.applications[0];
     assert_eq!((one.measured.rpo.as_ref().map(|rpo| rpo.0.as_str()), one.checks.passed, one.checks.total), (Some("10m"), 1, 1));
 

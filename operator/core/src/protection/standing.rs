@@ -1,0 +1,212 @@
+//! How an application is protected, and what a repository's backups say of it.
+
+use super::choose::{self, NoRecoveryPoint, RecoveryPoint};
+use crate::{
+    conditions::{self, Verdict},
+    time::human_duration,
+};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::{Backup, RecoveryPlan, common::RunPhase, platform::application::VerifiedBackup, protection::backup::VerificationLevel};
+use std::collections::BTreeSet;
+
+/// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
+pub const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
+
+/// Protected: whether the newest sound backup is within the RPO.
+pub fn protected(application: &str, newest: &Result<RecoveryPoint, NoRecoveryPoint>, rpo: Option<SignedDuration>, now: Timestamp) -> Verdict {
+    match (newest, rpo) {
+        (Err(error), _) => Verdict::bad("Protected", "NoBackupYet", error.to_string()),
+        (Ok(point), Some(rpo)) if now.duration_since(point.time) > rpo => Verdict::bad(
+            "Protected",
+            "BackupOverdue",
+            format!("the newest backup is older than the RPO of {}: p861 backup now {application}", human_duration(rpo)),
+        ),
+        (Ok(point), _) => Verdict::good("Protected", "BackedUp", format!("repository {}", point.repository)),
+    }
+}
+
+/// The newest sound backup proven to each level, the lowest level first.
+pub fn verified(application: &str, backups: &[Backup]) -> Vec<VerifiedBackup> {
+    let sound = |backup: &&Backup| backup.spec.application_ref.name == application && !choose::is_damaged(backup);
+    let proven = |backup: &Backup| {
+        let status = backup.status.as_ref().filter(|status| status.phase == Some(RunPhase::Succeeded))?;
+        Some((backup.metadata.name.clone()?, status.verification.clone()?))
+    };
+    let newest = |level: VerificationLevel| {
+        let reached = backups.iter().filter(sound).filter_map(proven).filter(|(_, proof)| proof.level >= level);
+        let (backup, proof) = reached.max_by_key(|(_, proof)| proof.verified_time.0)?;
+        Some(VerifiedBackup { level, backup, verified_time: proof.verified_time })
+    };
+    [VerificationLevel::Stored, VerificationLevel::Restored, VerificationLevel::Probed].into_iter().filter_map(newest).collect()
+}
+
+/// Recoverable: whether a backup was restored and probed, and not too long ago.
+pub fn recoverable(application: &str, verified: &[VerifiedBackup], now: Timestamp) -> Verdict {
+    match verified.iter().find(|verified| verified.level == VerificationLevel::Probed) {
+        None => Verdict::bad("Recoverable", "NeverVerified", format!("no backup of {application} was ever restored and probed: run a drill of its plan")),
+        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => Verdict::bad(
+            "Recoverable",
+            "VerificationTooOld",
+            format!("last Probed {}, allowed {}: run a drill of its plan", probed.verified_time.0.strftime("%Y-%m-%d"), human_duration(PROOF_MAX_AGE)),
+        ),
+        Some(probed) => Verdict::good("Recoverable", "Proven", format!("{} was restored and probed", probed.backup)),
+    }
+}
+
+/// ReadyToFailover of an application: it is recoverable, and its plan is ready.
+pub fn ready_to_failover(plan: Option<&RecoveryPlan>, recoverable: &Verdict) -> Verdict {
+    let Some(plan) = plan else { return Verdict::bad("ReadyToFailover", "NoPlan", "no RecoveryPlan names this application") };
+    if !recoverable.holds() {
+        return Verdict::bad("ReadyToFailover", "NotRecoverable", "see Recoverable");
+    }
+    let name = plan.metadata.name.as_deref().unwrap_or_default();
+    if plan.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, "ReadyToFailover")) {
+        Verdict::good("ReadyToFailover", "PlanReady", format!("plan {name}"))
+    } else {
+        Verdict::bad("ReadyToFailover", "PlanNotReady", format!("p861 plan check {name}"))
+    }
+}
+
+/// Checked, of a repository: what the verifications of its backups found. Each walks what its backup needs; a drill reads every byte of it.
+pub fn checked(repository: &str, backups: &[Backup]) -> Verdict {
+    let is_here = |backup: &&Backup| backup.status.as_ref().is_some_and(|status| status.repository.as_deref() == Some(repository));
+    let damaged: Vec<&Backup> = backups.iter().filter(is_here).filter(|backup| choose::is_damaged(backup)).collect();
+    if let Some(first) = damaged.first() {
+        let conditions = first.status.iter().flat_map(|status| &status.conditions);
+        let what = conditions.filter(|condition| condition.type_ == "Verified").map(|condition| condition.message.as_str()).next().unwrap_or_default();
+        let names: Vec<&str> = damaged.iter().filter_map(|backup| backup.metadata.name.as_deref()).collect();
+        return Verdict::bad("Checked", "Damaged", format!("repository {repository}: backups {} can't be used; {what}", names.join(", ")));
+    }
+    let proofs = backups.iter().filter(is_here).filter_map(|backup| backup.status.as_ref()?.verification.as_ref());
+    match proofs.map(|proof| proof.verified_time.0).max() {
+        Some(time) => Verdict::good("Checked", "BackupsVerified", format!("no backup in it was found damaged; the last verification was at {time:.0}")),
+        None => Verdict::unknown("Checked", "NotYet", "no backup in it was verified yet"),
+    }
+}
+
+/// OffSite, of a repository: whether it stands in none of the failure domains in which its applications run.
+pub fn off_site(own: &str, domains: &BTreeSet<String>) -> Verdict {
+    if domains.contains(own) {
+        return Verdict::bad("OffSite", "SameFailureDomain", format!("repository and applications both stand in {own}: use a bucket elsewhere"));
+    }
+    let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
+    Verdict::good("OffSite", "OtherFailureDomain", format!("{own}; its applications run in {}", domains.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn now() -> Timestamp {
+        "2026-11-15T00:00:00Z".parse().expect("a time")
+    }
+
+    fn hours_ago(hours: i64) -> Timestamp {
+        now() - SignedDuration::from_hours(hours)
+    }
+
+    /// A backup of application `a` in repository `r`, proven to a level so many hours ago.
+    fn backup(name: &str, proof: Option<(&str, i64)>, damaged: bool) -> Backup {
+        let time = hours_ago(1).to_string();
+        let mut status = json!({"phase": "Succeeded", "snapshotID": name, "recoveryPointTime": time, "repository": "r"});
+        if let Some((level, hours)) = proof {
+            status["verification"] = json!({"level": level, "verifiedTime": hours_ago(hours).to_string()});
+        }
+        if damaged {
+            status["conditions"] =
+                json!([{"type": "Verified", "status": "False", "reason": "Damaged", "message": "a pack is gone", "lastTransitionTime": time}]);
+        }
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": name},
+            "spec": {"applicationRef": {"name": "a"}}, "status": status}))
+        .expect("a backup")
+    }
+
+    #[test]
+    fn an_application_is_protected_by_a_backup_within_its_rpo() {
+        let point = |hours| Ok(RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: hours_ago(hours), repository: "r".into(), level: None });
+        let four_hours = Some(SignedDuration::from_hours(4));
+        for (case, newest, rpo, expected) in [
+            ("no backup", Err(NoRecoveryPoint::None("a".into())), four_hours, (false, "NoBackupYet")),
+            ("all damaged", Err(NoRecoveryPoint::AllDamaged("a".into())), four_hours, (false, "NoBackupYet")),
+            ("within", point(3), four_hours, (true, "BackedUp")),
+            ("exactly", point(4), four_hours, (true, "BackedUp")),
+            ("too old", point(5), four_hours, (false, "BackupOverdue")),
+            ("no RPO", point(999), None, (true, "BackedUp")),
+        ] {
+            let verdict = protected("a", &newest, rpo, now());
+            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn an_application_is_recoverable_only_if_a_sound_backup_was_probed_in_the_last_week() {
+        for (case, backups, expected) in [
+            ("no backup", vec![], (false, "NeverVerified")),
+            ("stored", vec![backup("b", Some(("Stored", 1)), false)], (false, "NeverVerified")),
+            ("restored", vec![backup("b", Some(("Restored", 1)), false)], (false, "NeverVerified")),
+            ("probed", vec![backup("b", Some(("Probed", 1)), false)], (true, "Proven")),
+            ("probed a week ago", vec![backup("b", Some(("Probed", 168)), false)], (true, "Proven")),
+            ("probed longer ago", vec![backup("b", Some(("Probed", 169)), false)], (false, "VerificationTooOld")),
+            ("probed, then found damaged", vec![backup("b", Some(("Probed", 1)), true)], (false, "NeverVerified")),
+            ("a newer one only stored", vec![backup("b", Some(("Probed", 30)), false), backup("c", Some(("Stored", 1)), false)], (true, "Proven")),
+        ] {
+            let verdict = recoverable("a", &verified("a", &backups), now());
+            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_higher_level_counts_for_the_lower_ones() {
+        let found = verified("a", &[backup("old", Some(("Probed", 30)), false), backup("new", Some(("Stored", 1)), false)]);
+        let found: Vec<_> = found.iter().map(|it| (it.level, it.backup.as_str())).collect();
+        assert_eq!(found, [(VerificationLevel::Stored, "new"), (VerificationLevel::Restored, "old"), (VerificationLevel::Probed, "old")]);
+    }
+
+    #[test]
+    fn an_application_is_ready_to_fail_over_if_it_and_its_plan_are() {
+        let plan = |ready: &str| -> RecoveryPlan {
+            let conditions: Value =
+                json!([{"type": "ReadyToFailover", "status": ready, "reason": "R", "message": "", "lastTransitionTime": now().to_string()}]);
+            serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "RecoveryPlan", "metadata": {"name": "p"},
+                "spec": {"repositoryRef": {"name": "r"}, "groups": []}, "status": {"conditions": conditions}}))
+            .expect("a plan")
+        };
+        let (yes, no) = (Verdict::good("Recoverable", "Proven", ""), Verdict::bad("Recoverable", "NeverVerified", ""));
+        for (plan, recoverable, expected) in [
+            (None, &yes, (false, "NoPlan")),
+            (Some(plan("True")), &no, (false, "NotRecoverable")),
+            (Some(plan("False")), &yes, (false, "PlanNotReady")),
+            (Some(plan("Unknown")), &yes, (false, "PlanNotReady")),
+            (Some(plan("True")), &yes, (true, "PlanReady")),
+        ] {
+            let verdict = ready_to_failover(plan.as_ref(), recoverable);
+            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn a_repository_is_off_site_if_no_application_runs_in_its_failure_domain() {
+        for (domains, expected) in [(vec!["city"], (true, "OtherFailureDomain")), (vec!["city", "hill"], (false, "SameFailureDomain"))] {
+            let domains = domains.into_iter().map(str::to_owned).collect();
+            let verdict = off_site("hill", &domains);
+            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{domains:?}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_checked_by_the_verifications_of_its_own_backups() {
+        for (case, repository, backups, expected) in [
+            ("none", "r", vec![], (None, "NotYet")),
+            ("not verified", "r", vec![backup("b", None, false)], (None, "NotYet")),
+            ("verified", "r", vec![backup("b", Some(("Stored", 1)), false)], (Some(true), "BackupsVerified")),
+            ("one damaged", "r", vec![backup("b", Some(("Stored", 1)), false), backup("c", Some(("Stored", 1)), true)], (Some(false), "Damaged")),
+            ("another repository's", "other", vec![backup("c", None, true)], (None, "NotYet")),
+        ] {
+            let verdict = checked(repository, &backups);
+            assert_eq!((verdict.status, verdict.reason.as_str()), expected, "{case}");
+        }
+        let two = checked("r", &[backup("b", None, true), backup("c", None, true)]);
+        assert_eq!(two.message, "repository r: backups b, c can't be used; a pack is gone");
+    }
+}

@@ -1,0 +1,141 @@
+//! How a recovery plan stands: when it was drilled, and how long a recovery is expected to take.
+
+use crate::{
+    conditions::Verdict,
+    time::{human_duration, parse_duration, print_duration, whole_seconds},
+};
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::{
+    Drill, RecoveryPlanSpec,
+    recovery::{
+        drill::{DrillResult, DrillType},
+        plan::{LastDrill, Prediction, PredictionBasis},
+    },
+};
+
+/// A plan not drilled for longer is overdue.
+pub const DRILL_MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 31);
+/// A prediction is the median of so many of the newest drills.
+const MAX_SAMPLES: usize = 5;
+
+/// Names of a plan's applications.
+pub fn members(plan: &RecoveryPlanSpec) -> impl Iterator<Item = &str> {
+    plan.groups.iter().flat_map(|group| &group.members).map(|member| member.application_ref.name.as_str())
+}
+
+/// The newest isolated drill that has ended. `drills` are those of one plan.
+pub fn last_drill(drills: &[&Drill]) -> Option<LastDrill> {
+    let ended = drills.iter().filter(|drill| drill.spec.r#type == DrillType::Isolated).filter_map(|drill| {
+        let status = drill.status.as_ref()?;
+        Some(LastDrill {
+            name: drill.metadata.name.clone()?,
+            r#type: Some(DrillType::Isolated),
+            result: status.result?,
+            completion_time: status.completion_time.clone()?,
+        })
+    });
+    ended.max_by_key(|last| last.completion_time.0)
+}
+
+/// Drilled: whether the newest drill passed, and not too long ago.
+pub fn drilled(last: Option<&LastDrill>, now: Timestamp) -> Verdict {
+    let Some(LastDrill { name, result, completion_time, .. }) = last else {
+        return Verdict::bad("Drilled", "NeverDrilled", "no isolated drill of this plan has ended: p861 drill run");
+    };
+    match result {
+        DrillResult::Passed if now.duration_since(completion_time.0) > DRILL_MAX_AGE => {
+            Verdict::bad("Drilled", "DrillOverdue", format!("{name} is older than {}", human_duration(DRILL_MAX_AGE)))
+        }
+        DrillResult::Passed => Verdict::good("Drilled", "DrillPassed", name.clone()),
+        DrillResult::Failed | DrillResult::Incomplete => Verdict::bad("Drilled", "DrillFailed", format!("{name}: p861 drill report {name}")),
+    }
+}
+
+/// The median RTO of the newest drills that measured one; none if none did.
+pub fn predict(drills: &[&Drill]) -> Option<Prediction> {
+    let measured = drills.iter().filter_map(|drill| {
+        let status = drill.status.as_ref()?;
+        Some((status.completion_time.as_ref()?.0, parse_duration(&status.measured.as_ref()?.rto.as_ref()?.0).ok()?))
+    });
+    let mut measured: Vec<(Timestamp, SignedDuration)> = measured.collect();
+    measured.sort();
+    let mut newest: Vec<SignedDuration> = measured.iter().rev().take(MAX_SAMPLES).map(|(_, rto)| *rto).collect();
+    newest.sort();
+    let median = newest.get(newest.len() / 2)?;
+    let rto = print_duration(whole_seconds(*median)).unwrap_or_default();
+    Some(Prediction { rto: rto.into(), basis: PredictionBasis::Drills, samples: i32::try_from(newest.len()).unwrap_or(i32::MAX) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        "2026-11-15T00:00:00Z".parse().expect("a time")
+    }
+
+    fn drill(name: &str, drill_type: &str, days_ago: i64, result: Option<&str>, rto: Option<&str>) -> Drill {
+        let ended = now() - SignedDuration::from_hours(24 * days_ago);
+        let mut status = json!({});
+        if let Some(result) = result {
+            status = json!({"result": result, "completionTime": ended.to_string()});
+        }
+        if let Some(rto) = rto {
+            status["measured"] = json!({"rto": rto});
+        }
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Drill", "metadata": {"name": name},
+            "spec": {"planRef": {"name": "p"}, "type": drill_type}, "status": status}))
+        .expect("a drill")
+    }
+
+    #[test]
+    fn a_plan_is_drilled_if_its_newest_isolated_drill_passed_in_the_last_month() {
+        let passed = || drill("good", "Isolated", 9, Some("Passed"), None);
+        for (case, drills, expected) in [
+            ("none", vec![], (false, "NeverDrilled")),
+            ("on paper only", vec![drill("paper", "Tabletop", 1, Some("Passed"), None)], (false, "NeverDrilled")),
+            ("under way", vec![drill("now", "Isolated", 0, None, None)], (false, "NeverDrilled")),
+            ("passed", vec![passed()], (true, "DrillPassed")),
+            ("passed 31 days ago", vec![drill("then", "Isolated", 31, Some("Passed"), None)], (true, "DrillPassed")),
+            ("passed 32 days ago", vec![drill("then", "Isolated", 32, Some("Passed"), None)], (false, "DrillOverdue")),
+            ("failed since", vec![passed(), drill("bad", "Isolated", 1, Some("Failed"), None)], (false, "DrillFailed")),
+            ("aborted since", vec![drill("cut", "Isolated", 1, Some("Incomplete"), None), passed()], (false, "DrillFailed")),
+            ("passed since", vec![drill("bad", "Isolated", 10, Some("Failed"), None), passed()], (true, "DrillPassed")),
+        ] {
+            let drills: Vec<&Drill> = drills.iter().collect();
+            let verdict = drilled(last_drill(&drills).as_ref(), now());
+            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_prediction_is_the_median_of_the_five_newest_measured_drills() {
+        let measured = |days: i64, rto: &str| drill("d", "Isolated", days, Some("Passed"), Some(rto));
+        for (case, drills, expected) in [
+            ("none", vec![], None),
+            ("none measured", vec![drill("d", "Isolated", 1, Some("Failed"), None)], None),
+            ("one", vec![measured(1, "5m")], Some(("5m", 1))),
+            ("two: the slower", vec![measured(1, "5m"), measured(2, "7m")], Some(("7m", 2))),
+            ("three", vec![measured(1, "9m"), measured(2, "1m"), measured(3, "5m")], Some(("5m", 3))),
+            (
+                "the old ones don't count",
+                vec![
+                    measured(1, "5m"),
+                    measured(2, "5m"),
+                    measured(3, "5m"),
+                    measured(4, "6m"),
+                    measured(5, "6m"),
+                    measured(6, "1m"),
+                    measured(7, "1m"),
+                    measured(8, "1m"),
+                ],
+                Some(("5m", 5)),
+            ),
+        ] {
+            let drills: Vec<&Drill> = drills.iter().collect();
+            let prediction = predict(&drills);
+            assert_eq!(prediction.as_ref().map(|it| (it.rto.0.as_str(), it.samples)), expected, "{case}");
+        }
+    }
+}
