@@ -8,7 +8,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use p861_core::{
-    engine::{Event, Outcome, SkipCause, StepTimeline},
+    engine::{Event, Outcome, SkipCause, StepId, StepTimeline},
     evidence::{
         DrillReport, Language, publish,
         report::{
@@ -17,7 +17,7 @@ use p861_core::{
         },
     },
     recovery::objectives,
-    runs::{Action, PreflightSubject},
+    runs::{Action, PreflightSubject, StepKey},
     time::parse_duration,
 };
 use p861_crds::{Application, Drill, DrillStatus, RecoveryPlan, Site, names::FIELD_MANAGER, recovery::drill::ReportReference};
@@ -101,11 +101,12 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
         Ok(Named { name, names: found.and_then(|site| site.spec.names) })
     };
     let offset = jiff::tz::TimeZone::get(&district.spec.time_zone).map_or(480, |zone| zone.to_offset(start).seconds() / 60);
-    let timeline = |id: &str| summary.timeline.iter().find(|step| step.id.as_str() == id);
+    let timeline = |id: &StepId| summary.timeline.iter().find(|step| step.id == *id);
+    let of = |key: StepKey| summary.timeline.iter().find(|step| step.id == key);
     let subjects = subjects_of(pass);
-    let application_reports = subjects.iter().filter_map(|subject| application_report(subject, status, applications, &timeline)).collect();
+    let application_reports = subjects.iter().filter_map(|subject| application_report(subject, status, applications, &of)).collect();
     let isolation = status.isolation.clone().unwrap_or_default().namespaces;
-    let clean_up = timeline("clean-up");
+    let clean_up = of(StepKey::CleanUp);
     let complete = clean_up.is_none_or(|step| step.outcome == Outcome::Done);
     let objective = objectives::duration(plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref())).ok().flatten();
     let measured = status.measured.as_ref().and_then(|m| parse_duration(&m.rto.as_ref()?.0).ok());
@@ -142,7 +143,7 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
             .plan
             .steps()
             .iter()
-            .filter_map(|step| Some(step_report(timeline(step.id.as_str())?, step.dependencies().map(ToString::to_string).collect(), step.finally)))
+            .filter_map(|step| Some(step_report(timeline(&step.id)?, step.dependencies().map(ToString::to_string).collect(), step.finally)))
             .collect(),
         actions: actions(pass),
         clean_up: CleanUpReport {
@@ -166,7 +167,7 @@ fn application_report<'a>(
     subject: &PreflightSubject,
     status: &DrillStatus,
     applications: &[Application],
-    timeline: &impl Fn(&str) -> Option<&'a StepTimeline>,
+    timeline: &impl Fn(StepKey) -> Option<&'a StepTimeline>,
 ) -> Option<ApplicationReport> {
     let application = applications.iter().find(|application| application.name_any() == subject.application)?;
     let measured = status.applications.iter().find(|a| a.name == subject.application);
@@ -174,7 +175,7 @@ fn application_report<'a>(
     let stated = objectives::in_force(&application.spec);
     let name = &subject.application;
     let checks = application.spec.checks.iter().map(|check| {
-        let step = timeline(&format!("check/{name}/{}", check.name));
+        let step = timeline(StepKey::check(name, &check.name));
         let outcome = match step.map(|step| step.outcome) {
             Some(Outcome::Done) => CheckOutcome::Passed,
             Some(Outcome::Failed) => CheckOutcome::Failed,
@@ -184,7 +185,7 @@ fn application_report<'a>(
         let evidence = seen.or_else(|| step.and_then(|step| step.failure.as_ref()).map(|failure| failure.message.clone())).unwrap_or_default();
         CheckReport { name: check.name.clone(), outcome, started: step.and_then(|s| s.started), ended: step.and_then(|s| s.ended), evidence }
     });
-    let marker = timeline(&format!("marker/{name}")).and_then(|step| step.evidence.get("marker")?.as_str()?.parse().ok());
+    let marker = timeline(StepKey::marker(name)).and_then(|step| step.evidence.get("marker")?.as_str()?.parse().ok());
     Some(ApplicationReport {
         application: Named { name: name.clone(), names: application.spec.names.clone() },
         department: Some(application.spec.department.clone()),

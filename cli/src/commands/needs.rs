@@ -309,7 +309,7 @@ mod tests {
         let asks =
             json!({"phase": "Planned", "approvals": {"required": 1, "given": 0}, "conditions": [condition("Approved", "False", "ApprovalsMissing", "0 of 1")]});
         let change: MaintenanceTicket = object("MaintenanceTicket", "chg", of_change.clone(), asks);
-        let hands = json!({"phase": "InProgress", "currentSteps": [{"id": "work/hands", "phase": "WaitingForPerson", "attempt": 0, "message": "0 of 1 answered", "prompt": {"en": "Empty."}, "remedy": "p861 ticket done wrk"}]});
+        let hands = json!({"phase": "InProgress", "currentSteps": [{"id": "manual", "phase": "WaitingForPerson", "attempt": 0, "message": "0 of 1 answered", "prompt": {"en": "Empty."}, "remedy": "p861 ticket done wrk"}]});
         let working: MaintenanceTicket = object("MaintenanceTicket", "wrk", of_change.clone(), hands);
         let closed: MaintenanceTicket = object(
             "MaintenanceTicket",

@@ -5,6 +5,7 @@ use crate::{
     format::{Line, Tone},
     text::{self, Bilingual, Language},
 };
+use p861_core::runs::StepKey;
 use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
 
 /// Action after a key.
@@ -184,7 +185,7 @@ impl Console {
             if self.selected(seen).is_some_and(asks) {
                 keys.push(text::KEY_ANSWER);
             }
-            if seen.noun == "drill" && seen.current.iter().any(|step| step.id == "hold") {
+            if seen.noun == "drill" && seen.current.iter().any(|step| step.id.parse() == Ok(StepKey::Hold)) {
                 keys.push(text::KEY_CLEAN_UP);
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::{error::Result, hub::Hub};
 use jiff::SignedDuration;
+use p861_core::runs::StepKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +61,7 @@ impl Outline {
     /// clean-up, which waits for nothing but the end, comes last.
     pub fn waves(&self) -> Vec<Vec<&str>> {
         let mut waves: Vec<Vec<&str>> = Vec::new();
-        let (last, steps): (Vec<&OutlineStep>, Vec<&OutlineStep>) = self.0.iter().partition(|step| step.id == "clean-up");
+        let (last, steps): (Vec<&OutlineStep>, Vec<&OutlineStep>) = self.0.iter().partition(|step| step.id.parse() == Ok(StepKey::CleanUp));
         let mut placed: BTreeSet<&str> = BTreeSet::new();
         while placed.len() < steps.len() {
             let open = || steps.iter().filter(|step| !placed.contains(step.id.as_str()));
@@ -124,8 +125,9 @@ mod tests {
 
     #[test]
     fn the_plan_beside_a_journal_is_an_outline_too() {
-        let outline = Outline::parse(r#"{"steps":[{"id":"objects","action":{"x":1}},{"id":"seal","after":["objects"]}],"limits":{}}"#).expect("an outline");
-        assert_eq!(outline.0.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), ["objects", "seal"]);
+        let outline = Outline::parse(r#"{"steps":[{"id":"save/a/objects","action":{"x":1}},{"id":"seal/a","after":["save/a/objects"]}],"limits":{}}"#)
+            .expect("an outline");
+        assert_eq!(outline.0.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), ["save/a/objects", "seal/a"]);
         assert_eq!(Outline::parse("nonsense"), None);
     }
 }

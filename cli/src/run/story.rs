@@ -217,10 +217,14 @@ mod tests {
 
     #[test]
     fn steps_too_quick_to_be_seen_are_done_when_one_after_them_starts() {
-        let outline = Outline::parse(r#"[{"id":"preflight"},{"id":"isolate","after":["preflight"]},{"id":"objects","after":["isolate"]},{"id":"clean-up"}]"#)
-            .expect("an outline");
+        let outline =
+            Outline::parse(r#"[{"id":"preflight"},{"id":"isolate","after":["preflight"]},{"id":"restore/a/objects","after":["isolate"]},{"id":"clean-up"}]"#)
+                .expect("an outline");
         let mut story = Story::new(outline);
-        assert_eq!(brief(&story.update(at(5), &seen(2, 0, vec![step("objects", 1, 4)]))), ["Running", "Done preflight -", "Done isolate -", "start objects 1"]);
+        assert_eq!(
+            brief(&story.update(at(5), &seen(2, 0, vec![step("restore/a/objects", 1, 4)]))),
+            ["Running", "Done preflight -", "Done isolate -", "start restore/a/objects 1"]
+        );
         let end = Snapshot { phase: RunPhase::Succeeded, ..seen(4, 0, vec![]) };
         assert_eq!(brief(&story.update(at(9), &end)), ["Done objects 5", "Done clean-up -", "Succeeded"]);
     }

@@ -6,6 +6,7 @@ use crate::{
     text::{self, Language},
 };
 use jiff::{SignedDuration, Timestamp};
+use p861_core::runs::{Part, StepKey};
 use p861_crds::common::{CurrentStep, RunPhase};
 
 /// Column where a step's message begins.
@@ -43,20 +44,45 @@ enum About {
     Now,
 }
 
-/// A step's place in the tree: the application that it is part of, and how it is called there.
+/// A step's place in the tree: the application that it is part of, if the run has several, and how it is called there.
 fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
-    let parts: Vec<&str> = id.split('/').collect();
     let word = |key: &str| text::step_word(key).map_or(key.to_owned(), |word| word.pick(language).to_owned());
-    let named = |key: &str, rest: &[&str]| format!("{} {}", word(key), rest.join("/"));
-    match (noun, parts.as_slice()) {
-        ("drill", ["restore", application, "objects"]) => (Some((*application).to_owned()), word("objects")),
-        ("drill", ["restore", application, key, rest @ ..]) if !rest.is_empty() => (Some((*application).to_owned()), named(key, rest)),
-        ("drill", [key @ ("verify" | "marker"), application]) => (Some((*application).to_owned()), word(key)),
-        ("drill", [key @ ("start" | "check"), application, rest @ ..]) if !rest.is_empty() => (Some((*application).to_owned()), named(key, rest)),
-        (_, [single]) => (None, word(single)),
-        (_, [key, rest @ ..]) => (None, named(key, rest)),
-        (_, []) => (None, id.to_owned()),
-    }
+    let named = |key: &str, name: &str| format!("{} {name}", word(key));
+    let Ok(key) = id.parse::<StepKey>() else { return (None, id.to_owned()) };
+    let application = key.application().filter(|_| noun == "drill").map(str::to_owned);
+    let label = match &key {
+        StepKey::Save { part, .. } | StepKey::Restore { part, .. } => match part {
+            Part::Objects => word("objects"),
+            Part::Volume(claim) => named("volume", claim),
+            Part::Stream(stream) => named("stream", stream),
+        },
+        StepKey::Quiesce { .. } => word("quiesce"),
+        StepKey::Resume { .. } => word("resume"),
+        StepKey::Seal { .. } => word("seal"),
+        StepKey::Verify { .. } => word("verify"),
+        StepKey::Marker { .. } => word("marker"),
+        StepKey::Start { tier: Some(tier), .. } => named("start", tier),
+        StepKey::Start { tier: None, .. } => named("start", &word("rest")),
+        StepKey::Check { check, .. } => named("check", check),
+        StepKey::Extra { name } => name.clone(),
+        StepKey::Preflight
+        | StepKey::Isolate
+        | StepKey::Hold
+        | StepKey::Manual
+        | StepKey::CleanUp
+        | StepKey::Backup { .. }
+        | StepKey::Silence { .. }
+        | StepKey::EndSilence { .. }
+        | StepKey::Inspect { .. }
+        | StepKey::Cordon { .. }
+        | StepKey::Drain { .. }
+        | StepKey::Uncordon { .. }
+        | StepKey::Install { .. }
+        | StepKey::Health { .. }
+        | StepKey::Watch { .. }
+        | StepKey::EndInstall { .. } => id.split_once('/').map_or_else(|| word(id), |(verb, rest)| named(verb, rest)),
+    };
+    (application, label)
 }
 
 /// How a step is called in one line, for example `portal volume site-files`.
@@ -254,7 +280,7 @@ impl Tree<'_> {
     }
 
     fn waits_for(&self, id: &str) -> String {
-        if id == "clean-up" {
+        if id.parse() == Ok(StepKey::CleanUp) {
             return text::clean_up_always().pick(self.language).to_owned();
         }
         let open: Vec<String> = self.story.open_before(id).into_iter().map(|before| label(self.seen.noun, before, self.language)).collect();

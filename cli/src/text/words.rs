@@ -309,13 +309,12 @@ pub fn mode(mode: RestoreMode) -> Word {
     }
 }
 
-/// Words of step ids: `restore/approval/volume/attachments`.
+/// Words of step ids: the verbs, and what they act on. See [`p861_core::runs::StepKey`].
 pub fn step_word(key: &str) -> Option<Word> {
     Some(match key {
         "preflight" => Word { en: "preflight", zh: "预检" },
         "isolate" => Word { en: "isolate", zh: "隔离" },
         "verify" => Word { en: "verify", zh: "校验" },
-        "restore" => Word { en: "restore", zh: "恢复" },
         "objects" => Word { en: "objects", zh: "对象" },
         "volume" => Word { en: "volume", zh: "卷" },
         "stream" => Word { en: "stream", zh: "数据流" },
@@ -325,10 +324,21 @@ pub fn step_word(key: &str) -> Option<Word> {
         "marker" => Word { en: "marker", zh: "标记" },
         "seal" => Word { en: "seal", zh: "封存" },
         "hold" => Word { en: "hold", zh: "保留" },
-        "files" => Word { en: "files", zh: "文件" },
         "quiesce" => Word { en: "quiesce", zh: "暂停写入" },
         "resume" => Word { en: "resume", zh: "恢复写入" },
         "clean-up" => Word { en: "clean up", zh: "清理" },
+        "manual" => Word { en: "manual work", zh: "人工作业" },
+        "backup" => Word { en: "backup", zh: "备份" },
+        "silence" => Word { en: "silence", zh: "屏蔽告警" },
+        "end-silence" => Word { en: "end silence", zh: "恢复告警" },
+        "inspect" => Word { en: "inspect", zh: "查看节点" },
+        "cordon" => Word { en: "cordon", zh: "封锁节点" },
+        "drain" => Word { en: "drain", zh: "排空节点" },
+        "uncordon" => Word { en: "uncordon", zh: "解除封锁" },
+        "install" => Word { en: "install", zh: "安装" },
+        "health" => Word { en: "health", zh: "健康检查" },
+        "watch" => Word { en: "watch", zh: "观察" },
+        "end-install" => Word { en: "end install", zh: "结束安装" },
         _ => return None,
     })
 }

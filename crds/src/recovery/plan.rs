@@ -174,7 +174,7 @@ pub struct ExecStep {
 
 /// Kinds of run that include an extra step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RunKind {
+pub enum StepScope {
     /// Failovers.
     Failover,
     /// Live drills.
@@ -205,7 +205,7 @@ pub struct ExtraStep {
     /// Runs that include it; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
-    pub runs: Vec<RunKind>,
+    pub runs: Vec<StepScope>,
     /// A question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptStep>,

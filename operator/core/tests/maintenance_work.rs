@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use p861_core::{
     engine::{OnFailure, Plan},
-    maintenance::work::{self, Affected, ComponentOf, HANDS_STEP, WorkFacts},
+    maintenance::work::{self, Affected, ComponentOf, WorkFacts},
     platform::bundle,
     runs::Action,
 };
@@ -76,19 +76,19 @@ fn a_drain_backs_up_and_silences_first_waits_for_hands_and_looks_afterwards() {
             "backup/portal",
             "silence/a",
             "silence/b",
-            "work/inspect",
-            "work/cordon",
-            "work/drain",
-            HANDS_STEP,
-            "work/uncordon",
+            "inspect/a/n1",
+            "cordon/a/n1",
+            "drain/a/n1",
+            "manual",
+            "uncordon/a/n1",
             "check/portal/c0",
-            "unsilence/a",
-            "unsilence/b"
+            "end-silence/a",
+            "end-silence/b"
         ]
     );
-    let cordon = plan.steps().iter().find(|step| step.id.as_str() == "work/cordon").expect("a cordon");
+    let cordon = plan.steps().iter().find(|step| step.id.as_str() == "cordon/a/n1").expect("a cordon");
     let before: Vec<&str> = cordon.dependencies().map(|id| id.as_str()).collect();
-    assert_eq!(before, ["backup/portal", "silence/a", "silence/b", "work/inspect"], "nothing is touched before it is backed up and looked at");
+    assert_eq!(before, ["backup/portal", "silence/a", "silence/b", "inspect/a/n1"], "nothing is touched before it is backed up and looked at");
 }
 
 #[test]
@@ -97,18 +97,18 @@ fn an_upgrade_is_watched_on_the_standby_before_the_primary_is_touched_and_taken_
     assert_eq!(
         ids(&plan),
         [
-            "work/standby/install",
-            "work/standby/healthy/deployment-redis",
-            "work/standby/watch",
-            "work/primary/install",
-            "work/primary/healthy/deployment-redis",
-            "work/primary/watch",
-            "work/standby/end",
-            "work/primary/end"
+            "install/standby/redis",
+            "health/standby/redis/deployment-redis",
+            "watch/standby/redis",
+            "install/primary/redis",
+            "health/primary/redis/deployment-redis",
+            "watch/primary/redis",
+            "end-install/standby/redis",
+            "end-install/primary/redis"
         ]
     );
     let before: Vec<&str> = plan.steps()[3].dependencies().map(|id| id.as_str()).collect();
-    assert_eq!(before, ["work/standby/watch"]);
+    assert_eq!(before, ["watch/standby/redis"]);
     let installs = || plan.steps().iter().filter(|step| step.id.as_str().ends_with("/install"));
     assert!(installs().all(|step| matches!(&step.undo, Some(Action::RevertComponent { version, .. }) if version == "7.2.6")));
     assert!(upgrade_of("7.2.6", "Impossible").expect("compiles").steps().iter().all(|step| step.undo.is_none()));
@@ -136,7 +136,7 @@ fn a_version_that_is_not_declared_any_more_is_not_installed() {
 #[test]
 fn hands_are_asked_for_and_what_they_break_only_people_take_back() {
     let plan = compiled(&ticket(json!({"manual": {}}), "OnFailure", "Skip", "None"), &application(2), &["a"]);
-    assert_eq!(ids(&plan), [HANDS_STEP, "check/portal/c0", "check/portal/c1"]);
+    assert_eq!(ids(&plan), ["manual", "check/portal/c0", "check/portal/c1"]);
     assert!(plan.steps()[0].needs_person.is_some());
     assert!(plan.steps().iter().skip(1).all(|step| step.on_failure == OnFailure::Continue));
 }
@@ -182,7 +182,7 @@ fn done_answers_rollback_aborts_and_what_the_ticket_refused_says_nothing() {
     let heard = work::actions(&all, 1, 4, &[1], None);
     let kinds: Vec<_> = heard.iter().map(|action| (action.action, action.step.as_deref())).collect();
     assert_eq!(kinds, [(ActionKind::Retry, None), (ActionKind::Abort, None)]);
-    assert_eq!(work::actions(&all, 1, 2, &[], None)[0].step.as_deref(), Some(HANDS_STEP));
+    assert_eq!(work::actions(&all, 1, 2, &[], None)[0].step.as_deref(), Some("manual"));
     assert_eq!(work::actions(&all, 1, 1, &[], None), [], "what the ticket has not heard yet its steps have not either");
 }
 

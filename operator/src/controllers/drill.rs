@@ -11,8 +11,9 @@ use p861_core::{
     names,
     protection::{backup::Claim, choose, choose::RecoveryPoint, claims::claim_of},
     recovery::{
+        bring_up::Subject,
         conclude::{self, DrillConclusionFacts},
-        drill::{self as compiler, DrillFacts, Subject},
+        drill::{self as compiler, DrillFacts},
     },
     runs::{Action, Conclusion, RunClass, RunOutcome},
     time::parse_duration,

@@ -17,7 +17,8 @@ use p861_core::{
         conclude::{self, RestoreConclusionFacts},
         restore::{self, RestoreFacts},
     },
-    runs::{Action, Conclusion, RunClass, RunOutcome},
+    recovery::bring_up::Subject,
+    runs::{Action, Conclusion, Part, RunClass, RunOutcome, StepKey},
     time::parse_duration,
 };
 use p861_crds::{
@@ -46,6 +47,7 @@ impl From<Context> for RestoreRun {
 
 /// What a restore is compiled from.
 pub struct Target {
+    name: String,
     application: ApplicationSpec,
     site: String,
     claims: Vec<Claim>,
@@ -119,9 +121,10 @@ fn begun(status: &RestoreStatus) -> Option<RecoveryPoint> {
     Some(RecoveryPoint { backup, snapshot, repository, time: status.recovery_point_time.as_ref()?.0, level: None })
 }
 
-fn restore_facts<'a>(object: &'a Restore, point: &'a RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { application, site, claims, deadline } = target;
-    RestoreFacts { spec: &object.spec, application, site, point, claims, deadline: *deadline }
+fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
+    let Target { name, application, site, claims, deadline } = target;
+    let subject = Subject { name, spec: application, point: point.clone(), claims: claims.clone() };
+    RestoreFacts { spec: &object.spec, subject, site, deadline: *deadline }
 }
 
 /// The backup that is restored, and the application that it is of. A damaged one is refused by name, with the newest sound one.
@@ -174,7 +177,7 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let claims = parts.unwrap_or_default().iter().filter_map(|part| claim_of(part, &first)).collect();
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid("Invalid", format!("spec.deadline: {error}")))?;
-    let target = Target { application: application.spec, site, claims, deadline };
+    let target = Target { name: application.name_any(), application: application.spec, site, claims, deadline };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(
@@ -203,7 +206,7 @@ async fn store_preview(context: &Context, object: &Restore, pass: &Pass) -> Resu
         .summary
         .timeline
         .iter()
-        .find(|step| step.id.as_str() == "objects")
+        .find(|step| matches!(StepKey::of(&step.id), Some(StepKey::Restore { part: Part::Objects, .. })))
         .and_then(|step| step.evidence.get("listed").cloned())
         .unwrap_or_else(|| json!([]));
     let name = format!("{}-preview", object.name_any());

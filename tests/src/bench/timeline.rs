@@ -3,7 +3,7 @@
 use super::failed;
 use jiff::Timestamp;
 use p861_core::engine::{Journal, Outcome, Plan, StepId, summary};
-use p861_core::runs::Action;
+use p861_core::runs::{Action, Part, StepKey};
 use p861_testbed::bed::{BedError, Result};
 use std::time::Duration;
 
@@ -72,9 +72,10 @@ impl Timeline {
         Ok(Self { claimed, finished, steps })
     }
 
-    /// A step.
-    pub fn step(&self, id: &str) -> Result<&StepTime> {
-        self.steps.iter().find(|step| step.id == id).ok_or_else(|| BedError::Refused(format!("the run has no step {id}")))
+    /// The step that saves or restores objects.
+    pub fn of_objects(&self) -> Result<&StepTime> {
+        let is = |id: &str| matches!(id.parse(), Ok(StepKey::Save { part: Part::Objects, .. } | StepKey::Restore { part: Part::Objects, .. }));
+        self.steps.iter().find(|step| is(&step.id)).ok_or_else(|| BedError::Refused("the run has no step of objects".into()))
     }
 
     /// The steps that the end waited for, the first first: from the last to end back, each time to the one that was waited for longest.
@@ -106,9 +107,10 @@ mod tests {
 
     #[test]
     fn the_critical_path_goes_back_over_what_was_waited_for_longest() {
-        let steps = vec![step("objects", 1, 9, &[]), step("volume", 1, 4, &[]), step("seal", 9, 12, &[0, 1]), step("clean-up", 12, 13, &[0, 1, 2])];
+        let steps =
+            vec![step("save/a/objects", 1, 9, &[]), step("save/a/volume/b", 1, 4, &[]), step("seal/a", 9, 12, &[0, 1]), step("clean-up", 12, 13, &[0, 1, 2])];
         let timeline = Timeline { claimed: steps[0].intent, finished: steps[3].done, steps };
         let path: Vec<&str> = timeline.critical_path().iter().map(|step| step.id.as_str()).collect();
-        assert_eq!(path, ["objects", "seal", "clean-up"]);
+        assert_eq!(path, ["save/a/objects", "seal/a", "clean-up"]);
     }
 }

@@ -246,7 +246,7 @@ impl Bench {
 
     fn object_figures(&self, run: &Value, asked: jiff::Timestamp, timeline: &Timeline, objects: u64) -> Result<ObjectFigures> {
         let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
-        let step = timeline.step("objects")?;
+        let step = timeline.of_objects()?;
         let (mut movers, mut mover_seconds) = (Vec::new(), 0.0);
         for (other, task) in timeline.steps.iter().filter_map(|step| Some((step, step.task.as_ref()?))) {
             let seen = self.watch.mover(uid, task)?;

@@ -40,7 +40,7 @@ async fn a_backup_is_watched_to_its_end() {
     hub.application("approval", 12, proven()).await;
     let watch = Running::start(hub.command(&["backup", "now", "approval"]));
     let name = hub.wait_for_new("Backup", &[]).await;
-    hub.write("Backup", &name, json!({"phase": "Running", "startTime": "2026-11-24T00:00:00Z", "steps": {"total": 3, "done": 1}, "currentSteps": [running("stream/approval-db", "under way")]})).await;
+    hub.write("Backup", &name, json!({"phase": "Running", "startTime": "2026-11-24T00:00:00Z", "steps": {"total": 3, "done": 1}, "currentSteps": [running("save/approval/stream/approval-db", "under way")]})).await;
     watch.until("started   stream approval-db");
     hub.backup(&name, "approval", 0, "Stored").await;
     let said = watch.end();

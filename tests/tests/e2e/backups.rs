@@ -95,11 +95,11 @@ pub fn volume_folder(_stage: &Stage, site: &p861_testbed::bed::Site, volume: &st
 
 fn a_killed_mover_is_started_again(stage: &Stage) -> Result<()> {
     stage.create("Backup", "mover-killed", json!({"applicationRef": {"name": "portal"}, "reason": "a test"}))?;
-    kill_mover(stage.primary()?, "shinan-portal", "volume/site-files", BACKUP)?;
+    kill_mover(stage.primary()?, "shinan-portal", "save/portal/volume/site-files", BACKUP)?;
     let backup = stage.wait_end(BACKUP, "backup", "mover-killed")?;
     demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
     let records = journal(stage, "backup", "mover-killed")?;
-    let of_volume: Vec<&Value> = records.iter().filter(|record| record["step"] == "volume/site-files").collect();
+    let of_volume: Vec<&Value> = records.iter().filter(|record| record["step"] == "save/portal/volume/site-files").collect();
     let lost = of_volume.iter().any(|record| record["event"]["type"] == "Failed" && record["event"]["reason"] == "MoverLost" && record["attempt"] == 1);
     let done = of_volume.iter().any(|record| record["event"]["type"] == "Done" && record["attempt"] == 2);
     demand(lost && done, || format!("the journal of the step: {of_volume:?}"))?;

@@ -214,8 +214,8 @@ fn aborted_at_any_step(stage: &Stage) -> Result<()> {
     let places: [&[&str]; 5] = [
         &["isolate", "verify/"],
         &["restore/approval/objects", "restore/portal/objects"],
-        &["restore/approval/volume/", "start/approval/data"],
-        &["restore/approval/stream/", "start/approval/server"],
+        &["restore/approval/volume/", "start/approval/tier/data"],
+        &["restore/approval/stream/", "start/approval/tier/server"],
         &["check/", "marker/", "start/portal/", "clean-up"],
     ];
     for (number, begins) in places.iter().enumerate() {

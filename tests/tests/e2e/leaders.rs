@@ -20,11 +20,11 @@ pub const SCENES: &[Scene] = &[
     ("a leader that is asked to end hands over at once", asked_to_end),
 ];
 
-/// What kind of step it is: the first word of its id, and for restores what is restored.
+/// What kind of step it is: the first word of its id, and for data which part of it.
 fn phase_of(id: &str) -> String {
     let parts: Vec<&str> = id.split('/').collect();
     match parts.as_slice() {
-        ["restore", _, what, ..] => format!("restore {what}"),
+        [verb @ ("save" | "restore"), _, part, ..] => format!("{verb} {part}"),
         [first, ..] => (*first).to_owned(),
         [] => String::new(),
     }
@@ -70,7 +70,7 @@ fn each_once(records: &[Value]) -> Result<()> {
 fn a_backup_outlives_its_leaders(stage: &Stage) -> Result<()> {
     stage.create("Backup", "leaderless", json!({"applicationRef": {"name": "approval"}}))?;
     let killed = kill_in_each_phase(stage, "backup", "leaderless", BACKUP * 2)?;
-    for phase in ["objects", "seal", "verify"] {
+    for phase in ["save objects", "seal", "verify"] {
         demand(killed.contains(phase), || format!("no leader was killed during {phase}, only during {killed:?}"))?;
     }
     let backup = stage.object("backup", "leaderless")?;

@@ -101,7 +101,7 @@ fn a_node_is_emptied(stage: &Stage) -> Result<()> {
     let own = stage.say(&["ticket", "approve", &ticket, "--reason", "fine"])?;
     demand(own.code != 0, || format!("who asked can't agree: {}", own.all()))?;
     stage.approve(&ticket)?;
-    step_waits(stage, &ticket, "work/hands")?;
+    step_waits(stage, &ticket, "manual")?;
     // A drill of what is being changed would measure nothing that holds tomorrow.
     start_drill(stage, "amid-a-change", json!({}))?;
     let refused = stage.wait_end(STEP, "drill", "amid-a-change")?;
@@ -132,8 +132,8 @@ fn a_node_is_emptied(stage: &Stage) -> Result<()> {
     demand(!cordoned(primary)? && silences(stage, &ticket)?.is_empty(), || "something outlives the work".to_owned())?;
     rests(stage, &ticket)?;
     let records = journal(stage, "maintenanceticket", &ticket)?;
-    for step in ["backup/portal", "work/cordon", "work/hands", "work/uncordon"] {
-        let done = records.iter().filter(|record| record["step"] == step && record["event"]["type"] == "Done").count();
+    for step in ["backup/portal", "cordon/", "manual", "uncordon/"] {
+        let done = records.iter().filter(|record| record["step"].as_str().is_some_and(|id| id.starts_with(step)) && record["event"]["type"] == "Done").count();
         demand(done == 1, || format!("step {step} was done {done} times: {records:?}"))?;
     }
     settled(stage)
@@ -236,9 +236,9 @@ fn a_component_is_upgraded(stage: &Stage) -> Result<()> {
         .iter()
         .filter(|record| record["event"]["type"] == "Done")
         .filter_map(|record| record["step"].as_str())
-        .filter(|step| step.ends_with("/install") || step.ends_with("/watch"))
+        .filter(|step| step.starts_with("install/") || step.starts_with("watch/"))
         .collect();
-    demand(order == ["work/laoshan-dr/install", "work/laoshan-dr/watch", "work/xinxi-dasha/install", "work/xinxi-dasha/watch"], || {
+    demand(order == ["install/laoshan-dr/notice", "watch/laoshan-dr/notice", "install/xinxi-dasha/notice", "watch/xinxi-dasha/notice"], || {
         format!("the order of the sites: {order:?}")
     })?;
     for site in [primary, standby] {

@@ -244,7 +244,7 @@ fn a_missing_file_is_found(stage: &Stage) -> Result<()> {
     demand(said.code == 4 && said.all().contains(&packs[0]), || format!("a backup that can't be restored must not end as good: {}", said.all()))?;
     known?;
     let verify = journal(stage, "backup", &second)?;
-    demand(verify.iter().any(|record| record["step"] == "verify" && record["event"]["reason"] == "Damaged"), || format!("the journal: {verify:?}"))?;
+    demand(verify.iter().any(|record| record["step"] == "verify/portal" && record["event"]["reason"] == "Damaged"), || format!("the journal: {verify:?}"))?;
     stage.delete("backup", &second)?;
     stage.delete("backup", &first)?;
     nothing_left(stage)

@@ -142,7 +142,7 @@ async fn disturbed(server: &Lone, client: &Client, name: &str) -> usize {
                 approved = true;
             }
             let mut steps = seen.data["status"]["currentSteps"].as_array().into_iter().flatten();
-            if !answered && steps.any(|step| step["id"] == "work/hands" && step["phase"] == "WaitingForPerson") {
+            if !answered && steps.any(|step| step["id"] == "manual" && step["phase"] == "WaitingForPerson") {
                 done(client, name).await;
                 answered = true;
             }
@@ -175,7 +175,16 @@ async fn is_done_once(client: &Client, name: &str) {
         *done.entry(record["step"].as_str().expect("a step").to_owned()).or_default() += 1;
     }
     assert!(done.values().all(|times| *times == 1), "{done:?}");
-    for step in ["backup/forms", "silence/here", "work/cordon", "work/drain", "work/hands", "work/uncordon", "unsilence/here"] {
+    for step in [
+        "backup/forms",
+        "silence/here",
+        "inspect/there/node-1",
+        "cordon/there/node-1",
+        "drain/there/node-1",
+        "manual",
+        "uncordon/there/node-1",
+        "end-silence/here",
+    ] {
         assert!(done.contains_key(step), "{step} was not done: {done:?}");
     }
     let backups = api(client, "Backup", DISTRICT).list(&ListParams::default()).await.expect("backups").items;

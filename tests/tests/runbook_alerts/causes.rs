@@ -219,7 +219,7 @@ async fn silent_for_ever(night: &mut Night) {
         })
         .await;
     night.p861(DISTRICT, &["ticket", "start", "cabling"]);
-    until_step(night, "work/hands").await;
+    until_step(night, "manual").await;
     alertmanager(night, "http://127.0.0.1:9").await;
     night.p861(DISTRICT, &["ticket", "done", "cabling"]);
 }

@@ -13,6 +13,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
+use p861_core::runs::StepKey;
 use p861_crds::{
     Drill, RecoveryPlan,
     common::RunPhase,
@@ -224,7 +225,7 @@ fn longest(told: &Told, language: Language) -> Vec<String> {
     let mut took: Vec<(SignedDuration, &str)> = told
         .steps
         .iter()
-        .filter(|step| !step.clean_up && step.id != "hold")
+        .filter(|step| !step.clean_up && step.id.parse() != Ok(StepKey::Hold))
         .filter_map(|step| Some((step.ended?.duration_since(step.started?), step.id.as_str())))
         .collect();
     took.sort_by_key(|(took, id)| (std::cmp::Reverse(*took), *id));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::SignedDuration;
-use p861_crds::LocalizedText;
+use p861_crds::{LocalizedText, recovery::plan};
 use serde::{Deserialize, Serialize};
 
 use crate::time::gep2257;
@@ -152,6 +152,16 @@ pub enum OnFailure {
     Prompt,
 }
 
+impl From<plan::FailurePolicy> for OnFailure {
+    fn from(policy: plan::FailurePolicy) -> Self {
+        match policy {
+            plan::FailurePolicy::Prompt => Self::Prompt,
+            plan::FailurePolicy::Continue => Self::Continue,
+            plan::FailurePolicy::Abort => Self::Abort,
+        }
+    }
+}
+
 /// What happens when nobody answers a prompt in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnTimeout {
@@ -161,6 +171,15 @@ pub enum OnTimeout {
     Skip,
     /// The step fails, and its `on_failure` holds.
     Fail,
+}
+
+impl From<plan::OnTimeout> for OnTimeout {
+    fn from(on_timeout: plan::OnTimeout) -> Self {
+        match on_timeout {
+            plan::OnTimeout::Continue => Self::Continue,
+            plan::OnTimeout::Fail => Self::Fail,
+        }
+    }
 }
 
 /// A question that a step asks before it starts.

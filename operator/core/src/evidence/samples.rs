@@ -92,10 +92,10 @@ pub fn passed() -> DrillReport {
         step("verify/approval", &["isolate"], (10.0, 30.0), (9.1, 26.0)),
         step("restore/approval/objects", &["verify/approval"], (30.0, 34.0), (26.2, 28.4)),
         step("restore/approval/volume/attachments", &["restore/approval/objects"], (34.0, 150.0), (28.6, 139.0)),
-        step("start/approval/data", &["restore/approval/objects", "restore/approval/volume/attachments"], (150.0, 180.0), (139.1, 163.0)),
-        step("restore/approval/stream/approval-db", &["start/approval/data"], (180.0, 300.0), (163.2, 254.0)),
-        step("start/approval/server", &["restore/approval/stream/approval-db", "start/approval/data"], (300.0, 330.0), (254.2, 309.0)),
-        step("start/approval/rest", &["start/approval/server"], (330.0, 350.0), (309.1, 340.6)),
+        step("start/approval/tier/data", &["restore/approval/objects", "restore/approval/volume/attachments"], (150.0, 180.0), (139.1, 163.0)),
+        step("restore/approval/stream/approval-db", &["start/approval/tier/data"], (180.0, 300.0), (163.2, 254.0)),
+        step("start/approval/tier/server", &["restore/approval/stream/approval-db", "start/approval/tier/data"], (300.0, 330.0), (254.2, 309.0)),
+        step("start/approval/rest", &["start/approval/tier/server"], (330.0, 350.0), (309.1, 340.6)),
         step("marker/approval", &["start/approval/rest"], (350.0, 352.0), (340.8, 342.0)),
         step("check/approval/login-page", &["start/approval/rest"], (350.0, 356.0), (341.0, 343.2)),
         step("check/approval/balance", &["start/approval/rest"], (350.0, 360.0), (341.0, 348.0)),
@@ -103,8 +103,13 @@ pub fn passed() -> DrillReport {
         step("verify/portal", &["isolate"], (10.0, 50.0), (9.2, 44.0)),
         step("restore/portal/objects", &["verify/portal"], (50.0, 54.0), (44.1, 46.9)),
         step("restore/portal/volume/site-files", &["restore/portal/objects"], (54.0, 290.0), (47.1, 481.0)),
-        step("start/portal/site", &["restore/portal/volume/site-files", "check/approval/balance", "check/approval/login-page"], (360.0, 390.0), (481.2, 509.0)),
-        step("start/portal/rest", &["start/portal/site"], (390.0, 400.0), (509.1, 514.8)),
+        step(
+            "start/portal/tier/site",
+            &["restore/portal/volume/site-files", "check/approval/balance", "check/approval/login-page"],
+            (360.0, 390.0),
+            (481.2, 509.0),
+        ),
+        step("start/portal/rest", &["start/portal/tier/site"], (390.0, 400.0), (509.1, 514.8)),
         step("marker/portal", &["start/portal/rest"], (400.0, 402.0), (515.0, 515.7)),
         step("check/portal/front-page", &["start/portal/rest"], (400.0, 408.0), (515.0, 521.0)),
         step("check/portal/search", &["start/portal/rest"], (400.0, 404.0), (515.0, 516.5)),
@@ -188,7 +193,7 @@ pub fn failed() -> DrillReport {
                 step.attempts = 1;
                 step.message = Some(message.into());
             }
-            "start/portal/site" | "start/portal/rest" | "marker/portal" | "check/portal/front-page" | "check/portal/search" => {
+            "start/portal/tier/site" | "start/portal/rest" | "marker/portal" | "check/portal/front-page" | "check/portal/search" => {
                 (step.started, step.ended, step.attempts, step.outcome) = (None, None, 0, StepOutcome::NotReached);
             }
             "clean-up" => (step.started, step.ended) = (Some(at(482.0)), Some(at(628.0))),

@@ -101,7 +101,7 @@ fn the_critical_path_goes_back_through_what_each_step_waited_for_longest() {
         "verify/portal",
         "restore/portal/objects",
         "restore/portal/volume/site-files",
-        "start/portal/site",
+        "start/portal/tier/site",
         "start/portal/rest",
         "check/portal/front-page",
     ];

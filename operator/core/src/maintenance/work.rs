@@ -5,8 +5,8 @@ use crate::{
     maintenance::ticket::{Asks, WorkRun},
     names,
     platform::bundle::{self, Bundle},
-    protection::backup::CompileError,
-    runs::Action,
+    recovery::bring_up::{CHECK_MARGIN, namespace_of},
+    runs::{Action, CompileError, StepKey},
     time::parse_duration,
 };
 use jiff::SignedDuration;
@@ -30,8 +30,6 @@ const BACKUP: SignedDuration = SignedDuration::from_hours(6);
 const SHORT: SignedDuration = SignedDuration::from_mins(2);
 /// Work of people may take this long.
 const HANDS: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// The step in which people work, and which the action Done answers.
-pub const HANDS_STEP: &str = "work/hands";
 
 /// An application that a change affects.
 #[derive(Clone, Debug)]
@@ -88,7 +86,7 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let mut ready = Vec::new();
     if change.backup == ChangeBackup::Affected {
         for application in facts.applications {
-            let id = StepId::of(&["backup", application.name])?;
+            let id = StepKey::backup(application.name).id()?;
             let action = Action::TakeBackup { application: application.name.into(), backup: backup_name(application.name, facts.ticket, facts.spec) };
             steps.push(Step::new(id.clone(), action, BACKUP).estimate(application.last_backup));
             ready.push(id);
@@ -98,7 +96,7 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let mut quiet = Vec::new();
     if !labels.is_empty() {
         for site in facts.alertmanagers {
-            let id = StepId::of(&["silence", site])?;
+            let id = StepKey::silence(site).id()?;
             let action = Action::Silence { site: site.clone(), owner: owner(facts), labels: labels.clone() };
             quiet.push(Step::new(id, action, SHORT).after(ready.clone()).retry(Retry::times(3)));
         }
@@ -115,12 +113,12 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     if let (Some(upgrade), Some(component)) = (&change.work.upgrade_component, &facts.component) {
         for site in component.sites {
             let action = Action::EndInstallation { site: site.clone(), component: upgrade.component.clone() };
-            steps.push(Step::new(StepId::of(&["work", site, "end"])?, action, SHORT).finally());
+            steps.push(Step::new(StepKey::end_install(site, &upgrade.component).id()?, action, SHORT).finally());
         }
     }
     for site in facts.alertmanagers.iter().filter(|_| !labels.is_empty()) {
         let action = Action::EndSilence { site: site.clone(), owner: owner(facts) };
-        steps.push(Step::new(StepId::of(&["unsilence", site])?, action, SHORT).finally());
+        steps.push(Step::new(StepKey::end_silence(site).id()?, action, SHORT).finally());
     }
     Ok(Plan::new(steps)?)
 }
@@ -184,7 +182,7 @@ fn upgrade_component(
     let within = parse_duration(&upgrade.healthy_within.0)?;
     let mut before = ready.to_vec();
     for site in component.sites {
-        let install = StepId::of(&["work", site, "install"])?;
+        let install = StepKey::install(site, &upgrade.component).id()?;
         let action = Action::InstallComponent {
             site: site.clone(),
             component: upgrade.component.clone(),
@@ -201,13 +199,12 @@ fn upgrade_component(
         let checks = health(component, &upgrade.healthy_within.0);
         let mut healthy = vec![install.clone()];
         for (namespace, check) in &checks {
-            let id = StepId::of(&["work", site, "healthy", &check.name])?;
+            let id = StepKey::health(site, &upgrade.component, &check.name).id()?;
             let action = Action::Check { site: site.clone(), namespace: namespace.clone(), check: check.clone() };
-            // The effect fails at the check's deadline with the last observation; the engine's later deadline is only a safety net.
-            steps.push(Step::new(id.clone(), action, within + SignedDuration::from_secs(30)).after([install.clone()]).on_failure(on_failure(change)));
+            steps.push(Step::new(id.clone(), action, within + CHECK_MARGIN).after([install.clone()]).on_failure(on_failure(change)));
             healthy.push(id);
         }
-        let watch = StepId::of(&["work", site, "watch"])?;
+        let watch = StepKey::watch(site, &upgrade.component).id()?;
         let duration = parse_duration(&upgrade.watch_for.0)?;
         let action = Action::Watch { site: site.clone(), checks, duration };
         steps.push(Step::new(watch.clone(), action, duration + SHORT).estimate(Some(duration)).after(healthy).on_failure(on_failure(change)));
@@ -244,29 +241,29 @@ fn health(component: &ComponentOf<'_>, within: &str) -> Vec<(String, Check)> {
 
 fn drain_node(facts: &WorkFacts<'_>, change: &Change, drain: &DrainNode, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
     let (site, node) = (drain.site_ref.name.clone(), drain.node_name.clone());
-    let inspect = StepId::new("work/inspect")?;
+    let inspect = StepKey::inspect(&site, &node).id()?;
     let look = Action::InspectNode { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned) };
     steps.push(Step::new(inspect.clone(), look, SHORT).retry(Retry::times(3)));
-    let cordon = StepId::new("work/cordon")?;
+    let cordon = StepKey::cordon(&site, &node).id()?;
     let closed = Action::Cordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
     let open = Action::Uncordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
     steps.push(Step::new(cordon.clone(), closed, SHORT).after(ready.to_vec()).after([inspect]).retry(Retry::times(3)).undo(open.clone()));
-    let empty = StepId::new("work/drain")?;
+    let empty = StepKey::drain(&site, &node).id()?;
     let leave = Action::Drain { site: site.clone(), node: node.clone() };
     steps.push(Step::new(empty.clone(), leave, parse_duration(&drain.deadline.0)?).after([cordon]).on_failure(on_failure(change)));
-    let hands = StepId::new(HANDS_STEP)?;
+    let hands = StepKey::Manual.id()?;
     let text = change.plan.clone().unwrap_or_else(|| LocalizedText {
         zh: Some(format!("节点 {node} 已排空。完成作业后执行：p861 ticket done {}", facts.ticket)),
         en: Some(format!("Node {node} is empty. When the work on it is done: p861 ticket done {}", facts.ticket)),
     });
     steps.push(Step::new(hands.clone(), Action::Ask {}, HANDS).after([empty]).needs_person(Prompt::new(text)));
-    let back = StepId::new("work/uncordon")?;
+    let back = StepKey::uncordon(&site, &node).id()?;
     steps.push(Step::new(back.clone(), open, SHORT).after([hands]).retry(Retry::times(5)));
     Ok(back)
 }
 
 fn hands(facts: &WorkFacts<'_>, change: &Change, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
-    let id = StepId::new(HANDS_STEP)?;
+    let id = StepKey::Manual.id()?;
     let text = change.plan.clone().unwrap_or_else(|| LocalizedText {
         zh: Some(format!("完成作业后执行：p861 ticket done {}", facts.ticket)),
         en: Some(format!("When the work is done: p861 ticket done {}", facts.ticket)),
@@ -282,12 +279,10 @@ fn checks(facts: &WorkFacts<'_>, change: &Change, done: &StepId, steps: &mut Vec
         let first =
             application.spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {}: spec.namespaces is empty", application.name)))?;
         for check in &application.spec.checks {
-            let workload = check.exec.as_ref().map(|exec| &exec.workload_ref).or(check.condition.as_ref().map(|condition| &condition.workload_ref));
-            let namespace = workload.and_then(|workload| workload.namespace.clone()).unwrap_or_else(|| first.clone());
+            let namespace = namespace_of(check).unwrap_or(first).clone();
             let action = Action::Check { site: application.site.into(), namespace, check: check.clone() };
-            // The effect fails at the check's deadline with the last observation; the engine's later deadline is only a safety net.
-            let deadline = parse_duration(&check.deadline.0)? + SignedDuration::from_secs(30);
-            steps.push(Step::new(StepId::of(&["check", application.name, &check.name])?, action, deadline).after([done.clone()]).on_failure(failed));
+            let deadline = parse_duration(&check.deadline.0)? + CHECK_MARGIN;
+            steps.push(Step::new(StepKey::check(application.name, &check.name).id()?, action, deadline).after([done.clone()]).on_failure(failed));
         }
     }
     Ok(())
@@ -299,8 +294,8 @@ pub fn actions(said: &[TicketAction], first: usize, observed: usize, refused: &[
     heard
         .filter_map(|(index, action)| {
             let (kind, step) = match action.action {
-                TicketActionKind::Done => (ActionKind::Answer, Some(HANDS_STEP)),
-                TicketActionKind::Start => (ActionKind::Retry, failed_step),
+                TicketActionKind::Done => (ActionKind::Answer, Some(StepKey::Manual.to_string())),
+                TicketActionKind::Start => (ActionKind::Retry, failed_step.map(str::to_owned)),
                 TicketActionKind::RollBack => (ActionKind::Abort, None),
                 TicketActionKind::Suspend => (ActionKind::Pause, None),
                 TicketActionKind::Resume => (ActionKind::Resume, None),
@@ -314,7 +309,7 @@ pub fn actions(said: &[TicketAction], first: usize, observed: usize, refused: &[
             };
             let asked = RunAction {
                 action: kind,
-                step: step.map(str::to_owned),
+                step,
                 reason: action.reason.clone().or_else(|| action.note.clone()),
                 answer: (kind == ActionKind::Answer).then(|| "yes".to_owned()),
                 duration: None,
@@ -338,8 +333,12 @@ pub fn standing(summary: &RunSummary) -> WorkRun {
     let said = match &summary.result {
         None => ("Running".to_owned(), format!("{} of {} steps", summary.counts.done, summary.counts.total)),
         Some((RunResult::Succeeded, ..)) => {
-            let checks: Vec<bool> =
-                summary.timeline.iter().filter(|step| step.id.as_str().starts_with("check/")).map(|step| step.outcome == Outcome::Done).collect();
+            let checks: Vec<bool> = summary
+                .timeline
+                .iter()
+                .filter(|step| matches!(StepKey::of(&step.id), Some(StepKey::Check { .. })))
+                .map(|step| step.outcome == Outcome::Done)
+                .collect();
             let passed = checks.iter().filter(|passed| **passed).count();
             let of_checks = if checks.is_empty() { String::new() } else { format!("; {passed} of {} application checks pass", checks.len()) };
             ("Done".to_owned(), format!("{} of {} steps{of_checks}", summary.counts.done, summary.counts.total))

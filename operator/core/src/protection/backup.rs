@@ -1,10 +1,10 @@
 //! The steps of a backup.
 
 use crate::{
-    engine::{OnFailure, Plan, PlanError, Retry, Step, StepId, StepIdError},
+    engine::{OnFailure, Plan, Retry, Step, StepId},
     names,
-    runs::{Action, MoverTask, SealFacts},
-    time::{DurationError, parse_duration},
+    runs::{Action, CompileError, MoverTask, SealFacts, StepKey},
+    time::parse_duration,
 };
 use jiff::SignedDuration;
 use p861_crds::{ApplicationSpec, platform::application::VolumeMethod};
@@ -37,23 +37,6 @@ pub struct BackupFacts<'a> {
     pub parent: Option<&'a str>,
     /// How long the backup may take in all.
     pub deadline: SignedDuration,
-}
-
-/// A backup can't be compiled.
-#[derive(Debug, thiserror::Error)]
-pub enum CompileError {
-    /// The steps contradict each other.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// A name can't be part of a step's id.
-    #[error(transparent)]
-    Step(#[from] StepIdError),
-    /// A duration of the spec can't be read.
-    #[error(transparent)]
-    Duration(#[from] DurationError),
-    /// There is nothing to save.
-    #[error("{0}")]
-    Invalid(String),
 }
 
 /// How a claim is saved: by the first rule that matches its name.
@@ -93,7 +76,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
                 namespace: command.workload_ref.namespace.clone().unwrap_or_else(|| first.clone()),
                 command: command.clone(),
             };
-            let id = StepId::new("quiesce")?;
+            let id = StepKey::quiesce(facts.application).id()?;
             let deadline = parse_duration(&hooks.deadline.0)?;
             steps.push(Step::new(id.clone(), execute(&hooks.quiesce), deadline).undo(execute(&hooks.resume)));
             Some((id, execute(&hooks.resume), deadline))
@@ -112,7 +95,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     };
 
     let objects = MoverTask::BackupObjects { namespaces: spec.namespaces.clone(), exclude: spec.exclude.clone(), parent: parent() };
-    add(StepId::new("objects")?, "objects".into(), first, None, objects);
+    add(StepKey::save_objects(facts.application).id()?, "objects".into(), first, None, objects);
     for stream in &spec.streams {
         let part = format!("streams/{}", stream.name);
         let namespace = stream.workload_ref.namespace.clone().unwrap_or_else(|| first.clone());
@@ -123,22 +106,22 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
             container: stream.container.clone(),
             dump: stream.dump.clone(),
         };
-        add(StepId::of(&["stream", &stream.name])?, part, &namespace, None, task);
+        add(StepKey::save_stream(facts.application, &stream.name).id()?, part, &namespace, None, task);
     }
     for claim in facts.claims.iter().filter(|claim| volume_method(spec, &claim.name) != VolumeMethod::Skip) {
         let part = names::volume_part(first, &claim.namespace, &claim.name);
-        let id = StepId::of(&["volume", part.strip_prefix("volumes/").unwrap_or(&part)])?;
+        let id = StepKey::save_volume(facts.application, &part).id()?;
         let task = MoverTask::BackupVolume { part: part.clone(), parent: parent() };
         add(id, part, &claim.namespace, Some(claim.name.clone()), task);
     }
 
     let mut before_seal = data.clone();
     if let Some((_, resume, deadline)) = quiesce {
-        let id = StepId::new("resume")?;
+        let id = StepKey::resume(facts.application).id()?;
         steps.push(Step::new(id.clone(), resume, deadline).after(data.clone()).retry(Retry::times(5)));
         before_seal.push(id);
     }
-    let seal = StepId::new("seal")?;
+    let seal = StepKey::seal(facts.application).id()?;
     let facts_of_seal = SealFacts {
         backup: facts.backup.into(),
         application: facts.application.into(),
@@ -150,7 +133,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     };
     let mover = |task: MoverTask| Action::Move { site: facts.site.into(), namespace: first.clone(), claim: None, namespaces: spec.namespaces.clone(), task };
     steps.push(Step::new(seal.clone(), mover(MoverTask::Seal { facts: facts_of_seal }), facts.deadline).after(before_seal).retry(Retry::times(3)));
-    let verify = StepId::new("verify")?;
+    let verify = StepKey::verify(facts.application).id()?;
     steps.push(
         Step::new(verify, mover(MoverTask::VerifyStored { snapshot: None }), facts.deadline)
             .after([seal])
@@ -158,7 +141,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
             .on_failure(OnFailure::Continue),
     );
     let clean_up = Action::RemoveMovers { site: facts.site.into(), namespaces: spec.namespaces.clone() };
-    steps.push(Step::new(StepId::new("clean-up")?, clean_up, SignedDuration::from_mins(2)).finally());
+    steps.push(Step::new(StepKey::CleanUp.id()?, clean_up, SignedDuration::from_mins(2)).finally());
     Ok(Plan::new(steps)?)
 }
 
@@ -193,7 +176,10 @@ mod tests {
             "streams": [{"name": "approval-db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}]}));
         let claims = ["data-postgres-0", "attachments"].map(|name| Claim { namespace: "shinan-approval".into(), name: name.into() });
         let plan = compile(&facts(&spec, &claims)).expect("compiles");
-        assert_eq!(ids(&plan), ["objects", "stream/approval-db", "volume/attachments", "seal", "verify", "clean-up"]);
+        assert_eq!(
+            ids(&plan),
+            ["save/approval/objects", "save/approval/stream/approval-db", "save/approval/volume/attachments", "seal/approval", "verify/approval", "clean-up"]
+        );
     }
 
     #[test]
@@ -201,7 +187,7 @@ mod tests {
         let hook = |word: &str| serde_json::json!({"workloadRef": {"kind": "Deployment", "name": "cms"}, "command": ["cms", word]});
         let spec = spec(serde_json::json!({"department": "d", "namespaces": ["n"], "hooks": {"quiesce": hook("stop"), "resume": hook("go")}}));
         let plan = compile(&facts(&spec, &[])).expect("compiles");
-        assert_eq!(ids(&plan), ["quiesce", "objects", "resume", "seal", "verify", "clean-up"]);
+        assert_eq!(ids(&plan), ["quiesce/approval", "save/approval/objects", "resume/approval", "seal/approval", "verify/approval", "clean-up"]);
         let quiesce = &plan.steps()[0];
         assert!(matches!(&quiesce.undo, Some(Action::Execute { command, .. }) if command.command == ["cms", "go"]), "a failed backup resumes too");
     }

@@ -1,6 +1,9 @@
 //! Selection of a backup: the newest undamaged one.
 
-use crate::engine::{Outcome, StepTimeline};
+use crate::{
+    engine::{Outcome, StepTimeline},
+    runs::StepKey,
+};
 use jiff::Timestamp;
 use p861_crds::{Backup, common::RunPhase, protection::backup::VerificationLevel};
 
@@ -46,8 +49,11 @@ pub fn is_damaged(backup: &Backup) -> bool {
 }
 
 /// What the steps that used a backup found wrong with its data, if anything.
-pub fn damage_in<'a>(timeline: impl IntoIterator<Item = &'a StepTimeline>, of_backup: impl Fn(&str) -> bool) -> Option<String> {
-    let failures = timeline.into_iter().filter(|step| step.outcome != Outcome::Done && of_backup(step.id.as_str())).filter_map(|step| step.failure.as_ref());
+pub fn damage_in<'a>(timeline: impl IntoIterator<Item = &'a StepTimeline>, of_backup: impl Fn(&StepKey) -> bool) -> Option<String> {
+    let failures = timeline
+        .into_iter()
+        .filter(|step| step.outcome != Outcome::Done && StepKey::of(&step.id).as_ref().is_some_and(&of_backup))
+        .filter_map(|step| step.failure.as_ref());
     failures.filter(|failure| failure.reason == "Damaged").map(|failure| failure.message.clone()).next()
 }
 
@@ -137,13 +143,13 @@ mod tests {
             evidence: serde_json::Value::Null,
         };
         let timeline = [
-            step("restore/other/a", Outcome::Failed, "Damaged"),
-            step("restore/a/x", Outcome::Done, "Damaged"),
-            step("restore/a/y", Outcome::Failed, "Refused"),
+            step("restore/other/volume/a", Outcome::Failed, "Damaged"),
+            step("restore/a/volume/x", Outcome::Done, "Damaged"),
+            step("restore/a/volume/y", Outcome::Failed, "Refused"),
         ];
-        let of_a = |id: &str| id.starts_with("restore/a/");
+        let of_a = |key: &StepKey| key.reads_backup_of("a");
         assert_eq!(damage_in(&timeline, of_a), None, "another backup's, one that a retry mended, and another failure");
-        let met = [&timeline[..], &[step("restore/a/z", Outcome::Failed, "Damaged")]].concat();
+        let met = [&timeline[..], &[step("restore/a/volume/z", Outcome::Failed, "Damaged")]].concat();
         assert_eq!(damage_in(&met, of_a).as_deref(), Some("Damaged at restore/a/z"));
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     conditions::Verdict,
     engine::{Outcome, RunResult, StepTimeline},
     quantity,
-    runs::{Action, BackupFinding, Conclusion, MoverTask, RunOutcome, SealFacts},
+    runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey},
 };
 use p861_crds::{
     BackupStatus, RestoreStatus, Time,
@@ -21,10 +21,10 @@ use serde_json::Value;
 pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
     let mut status = before.clone();
     status.site = run.site().map(str::to_owned);
-    if let Some(seal) = run.done("seal") {
+    if let Some(seal) = run.done(|key| matches!(key, StepKey::Seal { .. })) {
         fill_seal(&mut status, seal, seal_facts(run));
     }
-    let verify = run.step("verify");
+    let verify = run.step(|key| matches!(key, StepKey::Verify { .. }));
     if let Some(verified_time) = verify.filter(|step| step.outcome == Outcome::Done).and_then(|step| step.ended) {
         status.verification = Some(Verification { level: VerificationLevel::Stored, verified_time: Time(verified_time) });
     }
@@ -92,7 +92,8 @@ pub struct RestoreConclusionFacts<'a> {
 pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conclusion<RestoreStatus> {
     let mut status = facts.before.clone();
     status.site = run.site().map(str::to_owned);
-    if let Some(changes) = run.done("objects").and_then(|step| step.evidence.get("changes")) {
+    let objects = run.done(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
+    if let Some(changes) = objects.and_then(|step| step.evidence.get("changes")) {
         status.changes = serde_json::from_value::<RestoreChanges>(changes.clone()).ok();
     }
     let verdicts = vec![restore_succeeded(facts.mode, &status, run)];

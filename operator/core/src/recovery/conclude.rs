@@ -8,7 +8,7 @@ use crate::{
     conditions::Verdict,
     engine::{Outcome, RunResult},
     protection::choose,
-    runs::{Action, BackupFinding, Conclusion, RunOutcome},
+    runs::{Action, BackupFinding, Conclusion, RunOutcome, StepKey},
     time::{human_duration, print_duration, whole_seconds},
 };
 use jiff::SignedDuration;
@@ -219,7 +219,7 @@ fn succeeded(isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) 
 /// Whether anything that the drill made stands.
 fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> Verdict {
     let namespaces = status.isolation.as_ref().map_or(0, |isolation| isolation.namespaces.len());
-    let Some(step) = run.step("clean-up") else {
+    let Some(step) = run.step(|key| *key == StepKey::CleanUp) else {
         return Verdict::good("CleanedUp", "NothingMade", "nothing was made");
     };
     if step.outcome == Outcome::Done {
@@ -234,8 +234,7 @@ fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> Verdict {
 /// What an ended drill proves, good or bad, of each backup that it used. An application that neither was recovered nor met damage proves nothing.
 fn findings(drill: &str, status: &DrillStatus, run: &RunOutcome<'_>) -> Vec<BackupFinding> {
     let of_run = run.subjects().iter().filter_map(|subject| {
-        let (verify, restore) = (format!("verify/{}", subject.application), format!("restore/{}/", subject.application));
-        let damage = choose::damage_in(&run.summary.timeline, |step| step == verify || step.starts_with(&restore));
+        let damage = choose::damage_in(&run.summary.timeline, |key| key.reads_backup_of(&subject.application));
         let (verdict, level) = match damage {
             Some(message) => (Verdict::bad("Verified", "Damaged", message), None),
             None => {

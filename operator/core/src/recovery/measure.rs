@@ -3,6 +3,7 @@
 use crate::{
     engine::{Event, Journal},
     recovery::objectives,
+    runs::StepKey,
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{ApplicationSpec, recovery::drill::RpoProof};
@@ -30,18 +31,17 @@ pub struct Measurement {
 ///
 /// `start` is the drill's start, `recovery_point` the time of the backup used: RPO is Assumed from it where no marker was read.
 pub fn measure(name: &str, spec: &ApplicationSpec, journal: &Journal, start: Timestamp, recovery_point: Timestamp) -> Measurement {
-    let done = |step: &str| {
-        journal.records().iter().rev().find(|record| record.step.as_ref().is_some_and(|id| id.as_str() == step) && matches!(record.event, Event::Done))
-    };
+    let done =
+        |step: StepKey| journal.records().iter().rev().find(|record| record.step.as_ref().is_some_and(|id| *id == step) && matches!(record.event, Event::Done));
     let ends: Vec<Option<Timestamp>> = if spec.checks.is_empty() {
-        vec![done(&format!("start/{name}/rest")).map(|record| record.at)]
+        vec![done(StepKey::start_rest(name)).map(|record| record.at)]
     } else {
-        spec.checks.iter().map(|check| done(&format!("check/{name}/{}", check.name)).map(|record| record.at)).collect()
+        spec.checks.iter().map(|check| done(StepKey::check(name, &check.name)).map(|record| record.at)).collect()
     };
     let passed = ends.iter().flatten().count();
     let last = if passed == ends.len() { ends.iter().flatten().max().copied() } else { None };
     let rto = last.map(|end| end.duration_since(start));
-    let marker = done(&format!("marker/{name}")).and_then(|record| record.evidence.get("marker")?.as_str()?.parse::<Timestamp>().ok());
+    let marker = done(StepKey::marker(name)).and_then(|record| record.evidence.get("marker")?.as_str()?.parse::<Timestamp>().ok());
     let (rpo, proof) = match marker {
         Some(marker) => (start.duration_since(marker), RpoProof::Marker),
         None => (start.duration_since(recovery_point), RpoProof::Assumed),

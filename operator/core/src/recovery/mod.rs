@@ -1,5 +1,6 @@
-//! Feature area *recovery*: the steps of a drill, and its measurements.
+//! Feature area *recovery*: how an application is brought up from a backup, the steps of a drill, and its measurements.
 
+pub mod bring_up;
 pub mod conclude;
 pub mod drill;
 pub mod measure;

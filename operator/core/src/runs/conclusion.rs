@@ -1,6 +1,6 @@
 //! What a run of any kind is concluded from, and what a conclusion holds.
 
-use super::{Action, PreflightSubject};
+use super::{Action, PreflightSubject, StepKey};
 use crate::{
     conditions::Verdict,
     engine::{Journal, Outcome, Plan, RunSummary, StepTimeline},
@@ -33,14 +33,14 @@ impl<'a> RunOutcome<'a> {
         subjects.unwrap_or_default()
     }
 
-    /// The time line of a step.
-    pub fn step(&self, id: &str) -> Option<&'a StepTimeline> {
-        self.summary.timeline.iter().find(|step| step.id.as_str() == id)
+    /// The time line of the first step of such a key.
+    pub fn step(&self, is: impl Fn(&StepKey) -> bool) -> Option<&'a StepTimeline> {
+        self.summary.timeline.iter().find(|step| StepKey::of(&step.id).as_ref().is_some_and(&is))
     }
 
-    /// The time line of a step that is done.
-    pub fn done(&self, id: &str) -> Option<&'a StepTimeline> {
-        self.step(id).filter(|step| step.outcome == Outcome::Done)
+    /// The same, if that step is done.
+    pub fn done(&self, is: impl Fn(&StepKey) -> bool) -> Option<&'a StepTimeline> {
+        self.step(is).filter(|step| step.outcome == Outcome::Done)
     }
 
     /// The steps under way, for the message of a run that has not ended.

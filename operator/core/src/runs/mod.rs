@@ -6,14 +6,18 @@ mod action;
 mod admission;
 mod class;
 mod conclusion;
+mod error;
 #[cfg(test)]
 pub mod played;
 mod scope;
+mod step_key;
 mod task;
 
 pub use action::{Action, Bubble, PreflightSubject};
 pub use admission::{Admission, Contested, Limits, RepositoryUse, Request, RunRef, Running, SiteNamespace, WaitReason, Why, admit, admit_in_turn, conflict};
 pub use class::{RunClass, UnknownClass};
 pub use conclusion::{BackupFinding, Conclusion, RunOutcome};
+pub use error::CompileError;
 pub use scope::{Allotment, HubObject, OutOfScope, Scope, Touched};
+pub use step_key::{Part, StepKey, StepKeyError};
 pub use task::{ConflictHandling, CopyRules, MoverTask, SealFacts};

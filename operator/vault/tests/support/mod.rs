@@ -25,7 +25,7 @@ pub fn spec<'a>(run: &'a str, part: &'a str) -> PartSpec<'a> {
 }
 
 pub fn seal(repository: &Repository, run: &str, parts: &[&str], sha256: Option<&str>) -> Sealed {
-    let inventory = json!({"parts": {"stream/db": {"part": "streams/db", "sha256": sha256}}});
+    let inventory = json!({"parts": {"save/a/stream/db": {"part": "streams/db", "sha256": sha256}}});
     repository
         .seal(&SealSpec {
             run: run.into(),

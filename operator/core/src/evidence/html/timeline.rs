@@ -25,7 +25,7 @@ const MOST_ROWS: usize = 36;
 pub(super) fn timeline(report: &DrillReport) -> Markup {
     let path: HashSet<&str> = critical_path(report).into_iter().collect();
     let scale = Scale::of(report);
-    let mut groups: Vec<(Group<'_>, Vec<&StepReport>)> = Vec::new();
+    let mut groups: Vec<(Group, Vec<&StepReport>)> = Vec::new();
     for step in &report.steps {
         let group = match words::application_of(&step.id) {
             Some(application) => Group::Application(application),
@@ -59,10 +59,10 @@ pub(super) fn timeline(report: &DrillReport) -> Markup {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Group<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Group {
     Before,
-    Application(&'a str),
+    Application(String),
     After,
 }
 
@@ -98,13 +98,13 @@ impl Scale {
     }
 }
 
-fn drawing(report: &DrillReport, scale: &Scale, path: &HashSet<&str>, group: Option<&Group<'_>>, steps: &[&StepReport], first: bool) -> Markup {
+fn drawing(report: &DrillReport, scale: &Scale, path: &HashSet<&str>, group: Option<&Group>, steps: &[&StepReport], first: bool) -> Markup {
     let height = below(steps.len()) + 4.0;
     let title = group.map(|group| match group {
         Group::Before => t("准备", "Preparation"),
         Group::Application(name) => {
             let known = report.applications.iter().find(|application| application.application.name == **name);
-            known.map_or_else(|| same(*name), |application| words::name(&application.application))
+            known.map_or_else(|| same(name.as_str()), |application| words::name(&application.application))
         }
         Group::After => t("收尾", "Afterwards"),
     });

@@ -13,7 +13,10 @@ use p861_crds::{
 use serde_json::Value;
 
 use super::super::report::{CheckOutcome, Named, StepOutcome};
-use crate::time::whole_seconds;
+use crate::{
+    runs::{Part, StepKey},
+    time::whole_seconds,
+};
 
 /// A text in both languages; the page shows one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,31 +212,27 @@ pub(super) fn role(role: &str) -> Words {
 
 /// Description of a step for people, without the application, which is the heading above.
 pub(super) fn step(id: &str) -> Words {
-    let parts: Vec<&str> = id.split('/').collect();
-    match parts.as_slice() {
-        ["preflight"] => t("预检", "preflight"),
-        ["isolate"] => t("建立隔离环境", "make the isolated environment"),
-        ["hold"] => t("保留副本", "hold the copy"),
-        ["clean-up"] => t("清理", "clean up"),
-        ["verify", _] => t("校验备份", "verify the backup"),
-        ["restore", _, "objects"] => t("恢复对象", "restore objects"),
-        ["restore", _, "volume", claim @ ..] => t(format!("恢复卷 {}", claim.join("/")), format!("restore volume {}", claim.join("/"))),
-        ["restore", _, "stream", stream @ ..] => t(format!("恢复数据流 {}", stream.join("/")), format!("restore stream {}", stream.join("/"))),
-        ["start", _, "rest"] => t("启动其余工作负载", "start the rest"),
-        ["start", _, tier] => t(format!("启动 {tier}"), format!("start {tier}")),
-        ["marker", _] => t("读取数据标记", "read the marker"),
-        ["check", _, check @ ..] => t(format!("检查 {}", check.join("/")), format!("check {}", check.join("/"))),
+    let Ok(key) = id.parse() else { return same(id) };
+    match key {
+        StepKey::Preflight => t("预检", "preflight"),
+        StepKey::Isolate => t("建立隔离环境", "make the isolated environment"),
+        StepKey::Hold => t("保留副本", "hold the copy"),
+        StepKey::CleanUp => t("清理", "clean up"),
+        StepKey::Verify { .. } => t("校验备份", "verify the backup"),
+        StepKey::Restore { part: Part::Objects, .. } => t("恢复对象", "restore objects"),
+        StepKey::Restore { part: Part::Volume(claim), .. } => t(format!("恢复卷 {claim}"), format!("restore volume {claim}")),
+        StepKey::Restore { part: Part::Stream(stream), .. } => t(format!("恢复数据流 {stream}"), format!("restore stream {stream}")),
+        StepKey::Start { tier: None, .. } => t("启动其余工作负载", "start the rest"),
+        StepKey::Start { tier: Some(tier), .. } => t(format!("启动 {tier}"), format!("start {tier}")),
+        StepKey::Marker { .. } => t("读取数据标记", "read the marker"),
+        StepKey::Check { check, .. } => t(format!("检查 {check}"), format!("check {check}")),
         _ => same(id),
     }
 }
 
 /// The application that a step is about, if it is about one.
-pub(super) fn application_of(id: &str) -> Option<&str> {
-    let mut parts = id.split('/');
-    match parts.next() {
-        Some("verify" | "restore" | "start" | "marker" | "check") => parts.next(),
-        _ => None,
-    }
+pub(super) fn application_of(id: &str) -> Option<String> {
+    id.parse::<StepKey>().ok()?.application().map(str::to_owned)
 }
 
 /// Evidence as text: `key: value`, one a line.

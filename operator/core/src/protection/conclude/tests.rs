@@ -8,6 +8,7 @@ use crate::{
         choose::RecoveryPoint,
         restore::{self as restore_plan, RestoreFacts},
     },
+    recovery::bring_up::Subject,
     runs::played::{End, Played, asked, play, start},
 };
 use jiff::SignedDuration;
@@ -52,7 +53,7 @@ fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of:
 
 fn works(step: &str) -> End {
     End::Done(match step {
-        "seal" => json!({"snapshot": "0a1b2c3d", "recoveryPointTime": "2026-11-15T00:59:00Z", "objects": 143, "bytes": 1024, "added": 512}),
+        "seal/portal" => json!({"snapshot": "0a1b2c3d", "recoveryPointTime": "2026-11-15T00:59:00Z", "objects": 143, "bytes": 1024, "added": 512}),
         _ => json!({}),
     })
 }
@@ -76,16 +77,16 @@ fn each_end_of_a_backup_has_its_conditions() {
     let verified = ("Verified", Some(true), "Stored");
     for (case, run, expected) in [
         ("all works", backed_up(STREAM, works), vec![verified, ("Succeeded", Some(true), "Complete")]),
-        ("a volume fails", backed_up(STREAM, but("volume/files", fails("ReadErrors"))), vec![("Succeeded", Some(false), "ReadErrors")]),
-        ("the seal fails", backed_up(STREAM, but("seal", fails("RepositoryRefused"))), vec![("Succeeded", Some(false), "RepositoryRefused")]),
+        ("a volume fails", backed_up(STREAM, but("save/portal/volume/files", fails("ReadErrors"))), vec![("Succeeded", Some(false), "ReadErrors")]),
+        ("the seal fails", backed_up(STREAM, but("seal/portal", fails("RepositoryRefused"))), vec![("Succeeded", Some(false), "RepositoryRefused")]),
         (
             "the verification fails",
-            backed_up(STREAM, but("verify", fails("Damaged"))),
+            backed_up(STREAM, but("verify/portal", fails("Damaged"))),
             vec![("Verified", Some(false), "Damaged"), ("Succeeded", Some(false), "Damaged")],
         ),
-        ("a volume is under way", backed_up(STREAM, but("volume/files", End::Open)), vec![("Succeeded", None, "Running")]),
-        ("the verification is under way", backed_up(STREAM, but("verify", End::Open)), vec![("Succeeded", None, "Running")]),
-        ("it is aborted", backed_up_until(STREAM, &abort, but("volume/files", End::Open)), vec![("Succeeded", Some(false), "Aborted")]),
+        ("a volume is under way", backed_up(STREAM, but("save/portal/volume/files", End::Open)), vec![("Succeeded", None, "Running")]),
+        ("the verification is under way", backed_up(STREAM, but("verify/portal", End::Open)), vec![("Succeeded", None, "Running")]),
+        ("it is aborted", backed_up_until(STREAM, &abort, but("save/portal/volume/files", End::Open)), vec![("Succeeded", Some(false), "Aborted")]),
     ] {
         let concluded = backup(&BackupStatus::default(), &run.outcome());
         assert_eq!(told(&concluded.verdicts), expected, "{case}");
@@ -114,29 +115,24 @@ fn a_sealed_backup_says_what_is_in_it() {
 
 #[test]
 fn an_unsealed_backup_has_no_snapshot_to_offer() {
-    let status = backup(&BackupStatus::default(), &backed_up(STREAM, but("volume/files", fails("ReadErrors"))).outcome()).status;
+    let status = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/volume/files", fails("ReadErrors"))).outcome()).status;
     assert_eq!((status.snapshot_id, status.recovery_point_time, status.contents, status.verification), (None, None, None, None));
 }
 
 fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
     let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
-    let facts = RestoreFacts {
-        spec: &spec,
-        application: &application(STREAM),
-        site: "home",
-        point: &point,
-        claims: &claims(),
-        deadline: SignedDuration::from_hours(6),
-    };
+    let application = application(STREAM);
+    let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
+    let facts = RestoreFacts { spec: &spec, subject, site: "home", deadline: SignedDuration::from_hours(6) };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
 }
 
 fn brings(step: &str) -> End {
     End::Done(match step {
-        "objects" => json!({"changes": {"create": 137, "change": 1, "same": 5, "refused": 2}}),
-        step if step.starts_with("files/") => json!({"files": 20}),
+        "restore/portal/objects" => json!({"changes": {"create": 137, "change": 1, "same": 5, "refused": 2}}),
+        step if step.starts_with("restore/portal/volume/") => json!({"files": 20}),
         _ => json!({}),
     })
 }
@@ -149,17 +145,17 @@ fn each_end_of_a_restore_has_its_condition() {
         ("a preview", restored(RestoreMode::Preview, brings), (Some(true), "Previewed", "would create 137, change 1; 5 same, 2 refused"), None),
         (
             "objects are refused",
-            restored(RestoreMode::Execute, but("objects", End::Failed(Failure::refused("Conflicts", "3 objects differ")))),
-            (Some(false), "Conflicts", "step objects failed: 3 objects differ"),
+            restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused("Conflicts", "3 objects differ")))),
+            (Some(false), "Conflicts", "step restore/portal/objects was refused: 3 objects differ"),
             None,
         ),
         (
             "the data is damaged",
-            restored(RestoreMode::Execute, but("objects", fails("Damaged"))),
-            (Some(false), "Damaged", "step objects failed: Damaged happened"),
+            restored(RestoreMode::Execute, but("restore/portal/objects", fails("Damaged"))),
+            (Some(false), "Damaged", "step restore/portal/objects failed: Damaged happened"),
             Some("b"),
         ),
-        ("objects are under way", restored(RestoreMode::Execute, but("objects", End::Open)), (None, "Running", "objects"), None),
+        ("objects are under way", restored(RestoreMode::Execute, but("restore/portal/objects", End::Open)), (None, "Running", "restore/portal/objects"), None),
     ] {
         let verdict = &concluded.verdicts[0];
         assert_eq!((verdict.status, verdict.reason.as_str(), verdict.message.as_str()), expected, "{case}");

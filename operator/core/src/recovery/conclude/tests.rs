@@ -4,7 +4,10 @@ use super::*;
 use crate::{
     engine::Failure,
     protection::choose::RecoveryPoint,
-    recovery::drill::{self as compiler, DrillFacts, Subject as DrillSubject},
+    recovery::{
+        bring_up::Subject as DrillSubject,
+        drill::{self as compiler, DrillFacts},
+    },
     runs::played::{End, Played, asked, play, start},
 };
 use p861_crds::common::{ActionKind, RunAction};

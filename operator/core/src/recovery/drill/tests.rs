@@ -1,7 +1,9 @@
 //! What follows from a plan.
 
 use super::*;
+use crate::protection::{backup::Claim, choose::RecoveryPoint};
 use jiff::Timestamp;
+use p861_crds::ApplicationSpec;
 
 fn application(namespace: &str) -> ApplicationSpec {
     serde_json::from_value(serde_json::json!({
@@ -56,14 +58,14 @@ fn data_is_brought_for_all_at_once_and_starting_goes_group_by_group() {
     let plan = compiled(two_groups(), 0);
     assert_eq!(waits(&plan, "restore/two/objects"), ["verify/two"]);
     assert_eq!(waits(&plan, "verify/two"), ["isolate"]);
-    assert_eq!(waits(&plan, "start/two/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
+    assert_eq!(waits(&plan, "start/two/tier/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
 }
 
 #[test]
 fn the_next_tier_waits_for_the_stream_that_the_tier_before_is_fed() {
     let plan = compiled(two_groups(), 0);
-    assert_eq!(waits(&plan, "restore/one/stream/db"), ["start/one/data"]);
-    assert_eq!(waits(&plan, "start/one/web"), ["restore/one/stream/db", "start/one/data"]);
+    assert_eq!(waits(&plan, "restore/one/stream/db"), ["start/one/tier/data"]);
+    assert_eq!(waits(&plan, "start/one/tier/web"), ["restore/one/stream/db", "start/one/tier/data"]);
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn clean_up_is_last_and_runs_however_it_ends() {
     let plan = compiled(two_groups(), 60);
     let last = plan.steps().iter().find(|s| s.finally).expect("clean-up");
     assert!(matches!(last.action, Action::RemoveBubble { .. }));
-    assert!(plan.steps().iter().any(|s| s.id.as_str() == "hold"));
+    assert!(plan.steps().iter().any(|s| s.id == StepKey::Hold));
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn a_group_after_one_that_is_not_above_it_is_refused() {
 fn a_persons_step_before_start_holds_back_every_start_and_nothing_else() {
     let ask = serde_json::json!([{"name": "announce", "before": "Start", "prompt": {"text": {"en": "Announced?"}}}]);
     let plan = with_steps(two_groups(), ask, 0).expect("compiles");
-    assert!(waits(&plan, "start/one/data").contains(&"announce".to_owned()));
+    assert!(waits(&plan, "start/one/tier/data").contains(&"announce".to_owned()));
     assert!(!waits(&plan, "restore/one/objects").contains(&"announce".to_owned()), "data is brought meanwhile");
     assert_eq!(waits(&plan, "announce"), ["isolate"]);
 }
@@ -133,4 +135,13 @@ fn a_step_that_would_never_come_is_a_mistake() {
     // One for failovers is no mistake in a plan that is also drilled.
     let plan = step(serde_json::json!({"before": "Traffic"})).expect("compiles");
     assert!(plan.steps().iter().all(|step| step.id.as_str() != "look"));
+}
+
+#[test]
+fn a_step_of_the_plan_may_not_be_called_like_one_of_the_drill() {
+    for name in ["hold", "isolate", "clean-up"] {
+        let step = serde_json::json!([{"name": name, "before": "Start", "prompt": {"text": {"en": "Good?"}}}]);
+        let error = with_steps(two_groups(), step, 0).expect_err("refused").to_string();
+        assert!(error.contains(name) && error.contains("another step"), "{error}");
+    }
 }

@@ -1,0 +1,298 @@
+//! The steps that bring one application up from a backup: shared by a restore, a drill and a failover, which differ only in where, when and how much.
+
+use crate::{
+    engine::{OnFailure, Retry, Step, StepId},
+    names,
+    protection::{
+        backup::{Claim, volume_method},
+        choose::RecoveryPoint,
+    },
+    runs::{Action, CompileError, ConflictHandling, CopyRules, MoverTask, StepKey},
+    time::parse_duration,
+};
+use jiff::SignedDuration;
+use p861_crds::{
+    ApplicationSpec, WorkloadReference,
+    platform::application::{Check, Stream, Tier, VolumeMethod},
+    protection::restore::{FileSelection, RestoreSelection},
+};
+use std::collections::BTreeMap;
+
+/// How long one reading of a marker may take.
+const MARKER_DEADLINE: SignedDuration = SignedDuration::from_mins(2);
+/// The engine waits this much longer than a check's own deadline: the check gives up first, and says what it saw last.
+pub const CHECK_MARGIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// One application, with the backup that it is brought up from.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// The Application's name.
+    pub name: &'a str,
+    /// The Application.
+    pub spec: &'a ApplicationSpec,
+    /// The backup.
+    pub point: RecoveryPoint,
+    /// Claims in the backup.
+    pub claims: Vec<Claim>,
+}
+
+/// Where the application is brought up.
+#[derive(Clone, Debug)]
+pub struct Target<'a> {
+    /// The site.
+    pub site: &'a str,
+    /// How objects differ from those in the backup, with the labels that they get. The namespace mapping in it holds for volumes, workloads and checks too.
+    pub rules: CopyRules,
+    /// What is done about objects that exist already.
+    pub conflict: ConflictHandling,
+}
+
+/// Steps of the run that must be done first.
+#[derive(Clone, Debug, Default)]
+pub struct Gates {
+    /// Before the first step of the application: anything that its movers need, for example the namespaces of a drill.
+    pub data: Vec<StepId>,
+    /// Before any workload starts, besides the application's own data: for example the groups before it, or a point of no return.
+    pub start: Vec<StepId>,
+}
+
+/// Which objects are restored.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectParts {
+    /// Which kinds; all when empty.
+    pub select: RestoreSelection,
+    /// Which workloads; all when empty. Each with its namespace.
+    pub workloads: Vec<WorkloadReference>,
+    /// Say what would be done, and write nothing.
+    pub preview: bool,
+}
+
+/// Which volumes are restored.
+#[derive(Clone, Debug, Default)]
+pub struct VolumeParts {
+    /// Which files of which claims. When empty: all of every claim that the application doesn't skip.
+    pub files: Vec<FileSelection>,
+    /// Files go under this path of their volume.
+    pub path_prefix: Option<String>,
+}
+
+/// How much of the application is brought up. The backup is verified in any case.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// Its objects.
+    pub objects: Option<ObjectParts>,
+    /// Its volumes.
+    pub volumes: Option<VolumeParts>,
+    /// Its workloads are started tier by tier, and fed their streams.
+    pub start: bool,
+    /// What proves it is read: its marker and its checks. Needs `start`.
+    pub proofs: bool,
+}
+
+impl Parts {
+    /// The whole application, with its proofs.
+    pub fn all() -> Self {
+        Self { objects: Some(ObjectParts::default()), volumes: Some(VolumeParts::default()), start: true, proofs: true }
+    }
+}
+
+/// Everything that the steps follow from.
+#[derive(Clone, Debug)]
+pub struct BringUp<'a> {
+    /// The application and its backup.
+    pub subject: &'a Subject<'a>,
+    /// Where to.
+    pub target: Target<'a>,
+    /// What must be done first.
+    pub gates: Gates,
+    /// How much of it.
+    pub parts: Parts,
+    /// What a failed restore or start means for the run. A damaged backup aborts it; a failed marker or check never does.
+    pub on_failure: OnFailure,
+    /// How long one attempt of a restore or start may take.
+    pub deadline: SignedDuration,
+}
+
+/// A piece of a plan.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// Its steps, in an order in which they can be done.
+    pub steps: Vec<Step<Action>>,
+    /// The steps that end it: what comes after the application waits for these.
+    pub ends: Vec<StepId>,
+}
+
+/// Compiles the steps of one application: verify → objects → volumes side by side → for each tier start, then its streams → start of the rest, then the
+/// streams of no tier → marker and checks side by side.
+///
+/// # Errors
+/// [`CompileError`] if the application has no namespaces, a name can't be part of a step's id, or a check's deadline is no duration.
+pub fn bring_up(request: &BringUp<'_>) -> Result<Fragment, CompileError> {
+    let mut compiler = Compiler::new(request)?;
+    let verified = compiler.verify()?;
+    let objects = compiler.objects(&verified)?;
+    let mut ends = compiler.volumes(objects)?;
+    if request.parts.start {
+        ends.extend(request.gates.start.iter().cloned());
+        ends = compiler.start(ends)?;
+        if request.parts.proofs {
+            ends = compiler.proofs(ends)?;
+        }
+    }
+    Ok(Fragment { steps: compiler.steps, ends })
+}
+
+struct Compiler<'a> {
+    request: &'a BringUp<'a>,
+    spec: &'a ApplicationSpec,
+    /// The namespace in the backup of whatever names none.
+    first: &'a String,
+    steps: Vec<Step<Action>>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(request: &'a BringUp<'a>) -> Result<Self, CompileError> {
+        let Subject { name, spec, .. } = request.subject;
+        let first = spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {name}: spec.namespaces is empty")))?;
+        Ok(Self { request, spec, first, steps: Vec::new() })
+    }
+
+    /// The namespace written to for one in the backup.
+    fn target(&self, namespace: Option<&String>) -> String {
+        self.request.target.rules.namespaces.get(namespace.unwrap_or(self.first)).cloned().unwrap_or_default()
+    }
+
+    /// The namespace written to, and the workload without its namespace in the backup.
+    fn workload(&self, workload: &WorkloadReference) -> (String, WorkloadReference) {
+        (self.target(workload.namespace.as_ref()), WorkloadReference { namespace: None, ..workload.clone() })
+    }
+
+    fn site(&self) -> String {
+        self.request.target.site.to_owned()
+    }
+
+    fn snapshot(&self) -> String {
+        self.request.subject.point.snapshot.clone()
+    }
+
+    fn mover(&self, namespace: String, claim: Option<String>, task: MoverTask) -> Action {
+        let namespaces = self.spec.namespaces.iter().map(|namespace| self.target(Some(namespace))).collect();
+        Action::Move { site: self.site(), namespace, claim, namespaces, task }
+    }
+
+    /// Adds a step that fails as the request says.
+    fn add(&mut self, id: StepId, action: Action, after: &[StepId], attempts: u32) -> StepId {
+        let step = Step::new(id.clone(), action, self.request.deadline).on_failure(self.request.on_failure);
+        self.steps.push(step.after(after.to_vec()).retry(Retry::times(attempts)));
+        id
+    }
+
+    /// A damaged backup is found before anything is built on it.
+    fn verify(&mut self) -> Result<StepId, CompileError> {
+        let id = StepKey::verify(self.request.subject.name).id()?;
+        let action = self.mover(self.target(None), None, MoverTask::VerifyStored { snapshot: Some(self.snapshot()) });
+        let step = Step::new(id.clone(), action, self.request.deadline).on_failure(OnFailure::Abort);
+        self.steps.push(step.after(self.request.gates.data.clone()).retry(Retry::times(2)));
+        Ok(id)
+    }
+
+    /// Returns what the volumes wait for.
+    fn objects(&mut self, verified: &StepId) -> Result<StepId, CompileError> {
+        let Some(ObjectParts { select, workloads, preview }) = self.request.parts.objects.clone() else { return Ok(verified.clone()) };
+        let target = &self.request.target;
+        let task = MoverTask::RestoreObjects { snapshot: self.snapshot(), rules: target.rules.clone(), select, workloads, conflict: target.conflict, preview };
+        let id = StepKey::restore_objects(self.request.subject.name).id()?;
+        let action = self.mover(self.target(None), None, task);
+        Ok(self.add(id, action, std::slice::from_ref(verified), 3))
+    }
+
+    /// Returns all data so far.
+    fn volumes(&mut self, objects: StepId) -> Result<Vec<StepId>, CompileError> {
+        let mut data = vec![objects.clone()];
+        let Some(VolumeParts { files, path_prefix }) = &self.request.parts.volumes else { return Ok(data) };
+        for claim in &self.request.subject.claims {
+            let selected = files.iter().find(|file| file.claim == claim.name);
+            if if files.is_empty() { volume_method(self.spec, &claim.name) == VolumeMethod::Skip } else { selected.is_none() } {
+                continue;
+            }
+            let part = names::volume_part(self.first, &claim.namespace, &claim.name);
+            let id = StepKey::restore_volume(self.request.subject.name, &part).id()?;
+            let paths = selected.map(|file| file.paths.clone()).unwrap_or_default();
+            let task = MoverTask::RestoreVolume { snapshot: self.snapshot(), part, paths, path_prefix: path_prefix.clone() };
+            let action = self.mover(self.target(Some(&claim.namespace)), Some(claim.name.clone()), task);
+            data.push(self.add(id, action, std::slice::from_ref(&objects), 3));
+        }
+        Ok(data)
+    }
+
+    /// Tier by tier, then what no tier lists. A stream is fed once the tier of its workload has started, and the next tier waits for it.
+    fn start(&mut self, mut gate: Vec<StepId>) -> Result<Vec<StepId>, CompileError> {
+        let mut streams: Vec<&Stream> = self.spec.streams.iter().collect();
+        for tier in &self.spec.tiers {
+            let started = self.tier(tier, &gate)?;
+            let (now, later): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| tier.workload_refs.contains(&stream.workload_ref));
+            streams = later;
+            gate = self.streams(&now, started)?;
+        }
+        // An empty list means all that still stand still.
+        let workloads = self.spec.namespaces.iter().map(|namespace| (self.target(Some(namespace)), Vec::new())).collect();
+        let id = StepKey::start_rest(self.request.subject.name).id()?;
+        let rest = self.add(id, Action::Start { site: self.site(), workloads }, &gate, 2);
+        self.streams(&streams, rest)
+    }
+
+    fn tier(&mut self, tier: &Tier, gate: &[StepId]) -> Result<StepId, CompileError> {
+        let mut workloads: BTreeMap<String, Vec<WorkloadReference>> = BTreeMap::new();
+        for (namespace, workload) in tier.workload_refs.iter().map(|workload| self.workload(workload)) {
+            workloads.entry(namespace).or_default().push(workload);
+        }
+        let id = StepKey::start_tier(self.request.subject.name, &tier.name).id()?;
+        Ok(self.add(id, Action::Start { site: self.site(), workloads }, gate, 2))
+    }
+
+    /// Streams go into running containers. Returns what the next tier waits for.
+    fn streams(&mut self, streams: &[&Stream], started: StepId) -> Result<Vec<StepId>, CompileError> {
+        let mut fed = vec![started.clone()];
+        for stream in streams {
+            let (namespace, workload_ref) = self.workload(&stream.workload_ref);
+            let task = MoverTask::RestoreStream {
+                snapshot: self.snapshot(),
+                part: format!("streams/{}", stream.name),
+                namespace: namespace.clone(),
+                workload_ref,
+                container: stream.container.clone(),
+                restore: stream.restore.clone(),
+            };
+            let id = StepKey::restore_stream(self.request.subject.name, &stream.name).id()?;
+            let action = self.mover(namespace, None, task);
+            fed.push(self.add(id, action, std::slice::from_ref(&started), 2));
+        }
+        Ok(fed)
+    }
+
+    /// The marker and the checks, side by side; without any, what they would have waited for.
+    fn proofs(&mut self, ready: Vec<StepId>) -> Result<Vec<StepId>, CompileError> {
+        let (name, mut ends) = (self.request.subject.name, Vec::new());
+        if let Some(marker) = &self.spec.marker {
+            let id = StepKey::marker(name).id()?;
+            let action = Action::ReadMarker { site: self.site(), namespace: self.target(marker.workload_ref.namespace.as_ref()), marker: marker.clone() };
+            let step = Step::new(id.clone(), action, MARKER_DEADLINE).after(ready.clone()).retry(Retry::times(3));
+            self.steps.push(step.on_failure(OnFailure::Continue));
+            ends.push(id);
+        }
+        for check in &self.spec.checks {
+            let id = StepKey::check(name, &check.name).id()?;
+            let action = Action::Check { site: self.site(), namespace: self.target(namespace_of(check)), check: check.clone() };
+            let step = Step::new(id.clone(), action, parse_duration(&check.deadline.0)? + CHECK_MARGIN).after(ready.clone());
+            self.steps.push(step.on_failure(OnFailure::Continue));
+            ends.push(id);
+        }
+        Ok(if ends.is_empty() { ready } else { ends })
+    }
+}
+
+/// The namespace that a check names, if it names one.
+pub fn namespace_of(check: &Check) -> Option<&String> {
+    let workload = check.exec.as_ref().map(|exec| &exec.workload_ref).or(check.condition.as_ref().map(|condition| &condition.workload_ref));
+    workload.and_then(|workload| workload.namespace.as_ref())
+}
