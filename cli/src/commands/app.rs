@@ -17,7 +17,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_core::platform::district::is_allotted;
-use p861_crds::{Application, District, Site};
+use p861_crds::{Application, Site};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<ExitStatus> {

@@ -9,7 +9,10 @@ use crate::{
         choose::RecoveryPoint,
         restore::{self, RestoreFacts},
     },
-    recovery::drill::{self, DrillFacts, Subject},
+    recovery::{
+        bring_up::Subject,
+        drill::{self, DrillFacts},
+    },
     runs::{Bubble, ConflictHandling, CopyRules, MoverTask, PreflightSubject, SealFacts},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -73,7 +76,8 @@ fn of_backup() -> Plan<Action> {
 
 fn of_restore(spec: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), application());
-    let facts = RestoreFacts { spec: &spec, application: &application, site: "west", point: &point(), claims: &claims(), deadline: DEADLINE };
+    let subject = Subject { name: "approval", spec: &application, point: point(), claims: claims() };
+    let facts = RestoreFacts { spec: &spec, subject, site: "west", deadline: DEADLINE };
     restore::compile(&facts).expect("compiles")
 }
 
