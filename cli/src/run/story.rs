@@ -226,7 +226,7 @@ mod tests {
             ["Running", "Done preflight -", "Done isolate -", "start restore/a/objects 1"]
         );
         let end = Snapshot { phase: RunPhase::Succeeded, ..seen(4, 0, vec![]) };
-        assert_eq!(brief(&story.update(at(9), &end)), ["Done objects 5", "Done clean-up -", "Succeeded"]);
+        assert_eq!(brief(&story.update(at(9), &end)), ["Done restore/a/objects 5", "Done clean-up -", "Succeeded"]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Desk {
                 self.0.push(ticket);
             }
             Intake::Join { name, alerts } => {
-                self.0.iter_mut().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)).unwrap().status.as_mut().unwrap().alerts = alerts
+                self.0.iter_mut().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)).unwrap().status.as_mut().unwrap().alerts = alerts;
             }
             Intake::Known => {}
         }

@@ -87,8 +87,8 @@ fn a_drain_backs_up_and_silences_first_waits_for_hands_and_looks_afterwards() {
         ]
     );
     let cordon = plan.steps().iter().find(|step| step.id.as_str() == "cordon/a/n1").expect("a cordon");
-    let before: Vec<&str> = cordon.dependencies().map(|id| id.as_str()).collect();
-    assert_eq!(before, ["backup/portal", "silence/a", "silence/b", "inspect/a/n1"], "nothing is touched before it is backed up and looked at");
+    let before: Vec<&str> = cordon.dependencies().map(p861_core::engine::StepId::as_str).collect();
+    assert_eq!(before, ["backup/portal", "inspect/a/n1", "silence/a", "silence/b"], "nothing is touched before it is backed up and looked at");
 }
 
 #[test]
@@ -97,18 +97,18 @@ fn an_upgrade_is_watched_on_the_standby_before_the_primary_is_touched_and_taken_
     assert_eq!(
         ids(&plan),
         [
-            "install/standby/redis",
-            "health/standby/redis/deployment-redis",
-            "watch/standby/redis",
-            "install/primary/redis",
-            "health/primary/redis/deployment-redis",
-            "watch/primary/redis",
-            "end-install/standby/redis",
-            "end-install/primary/redis"
+            "install/standby/cache",
+            "health/standby/cache/deployment-redis",
+            "watch/standby/cache",
+            "install/primary/cache",
+            "health/primary/cache/deployment-redis",
+            "watch/primary/cache",
+            "end-install/standby/cache",
+            "end-install/primary/cache"
         ]
     );
-    let before: Vec<&str> = plan.steps()[3].dependencies().map(|id| id.as_str()).collect();
-    assert_eq!(before, ["watch/standby/redis"]);
+    let before: Vec<&str> = plan.steps()[3].dependencies().map(p861_core::engine::StepId::as_str).collect();
+    assert_eq!(before, ["watch/standby/cache"]);
     let installs = || plan.steps().iter().filter(|step| step.id.as_str().ends_with("/install"));
     assert!(installs().all(|step| matches!(&step.undo, Some(Action::RevertComponent { version, .. }) if version == "7.2.6")));
     assert!(upgrade_of("7.2.6", "Impossible").expect("compiles").steps().iter().all(|step| step.undo.is_none()));

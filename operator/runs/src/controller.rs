@@ -23,9 +23,9 @@ use std::time::Duration;
 /// How often a run with effects under way is looked at.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How often an ended run is looked at: its object may be deleted.
-pub const ENDED_INTERVAL: Duration = Duration::from_secs(600);
+pub const ENDED_INTERVAL: Duration = Duration::from_mins(10);
 /// How often a run whose journal is gone is looked at.
-const LOST_JOURNAL_INTERVAL: Duration = Duration::from_secs(60);
+const LOST_JOURNAL_INTERVAL: Duration = Duration::from_mins(1);
 /// The longest time until a run that waits is looked at again.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The shortest.

@@ -89,7 +89,7 @@ mod tests {
             assert!(!sent(&leadership, method, pods).await);
         }
         assert!(!sent(&leadership, Method::GET, exec).await);
-        leadership.lead_for(Duration::from_secs(60));
+        leadership.lead_for(Duration::from_mins(1));
         assert!(sent(&leadership, Method::PATCH, pods).await);
         assert!(sent(&leadership, Method::GET, exec).await);
         leadership.lead_for(Duration::ZERO);

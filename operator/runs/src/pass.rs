@@ -236,12 +236,11 @@ async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed:
     };
     let key = |stops: bool| TaskKey { run: run.uid.clone(), step: step.clone(), attempt, direction, stops };
     let (effects, action) = (executor.effects.clone(), action.clone());
-    let ended = match cancel {
-        None => executor.tasks.poll(key(false), PATIENCE, || async move { effects.perform(&step_context, &action).await }).await,
-        Some(_) => {
-            executor.tasks.stop(&key(false)).await;
-            executor.tasks.poll(key(true), PATIENCE, || async move { effects.cancel(&step_context, &action).await }).await
-        }
+    let ended = if cancel.is_none() {
+        executor.tasks.poll(key(false), PATIENCE, || async move { effects.perform(&step_context, &action).await }).await
+    } else {
+        executor.tasks.stop(&key(false)).await;
+        executor.tasks.poll(key(true), PATIENCE, || async move { effects.cancel(&step_context, &action).await }).await
     };
     // One that goes on says what it said last.
     let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.notes.get(step).cloned().unwrap_or_else(|| json!({"message": "under way"}))));

@@ -73,7 +73,7 @@ mod tests {
     }
 
     const PATIENCE: Duration = Duration::from_millis(20);
-    const PLENTY: Duration = Duration::from_secs(60);
+    const PLENTY: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_slow_effect_is_begun_once_and_its_outcome_is_taken_by_a_later_pass() {

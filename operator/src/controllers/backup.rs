@@ -61,16 +61,15 @@ impl RunKind for BackupRun {
     async fn locate(&self, backup: &Backup) -> Result<Readiness<RunPlace>> {
         let namespace = backup.namespace().unwrap_or_default();
         let status = backup.status.as_ref();
-        let repository = match status.and_then(|status| status.repository.clone()) {
-            Some(begun) => begun,
-            None => {
-                let repository = repository_of(&self.context, backup).await?;
-                if !was_looked_at(&repository) {
-                    let message = format!("repository {} was not opened yet: p861 -d {namespace} status says why, if it lasts", repository.name_any());
-                    return Ok(Readiness::Wait { reason: "RepositoryUnopened", message, again: REPOSITORY_INTERVAL });
-                }
-                repository.name_any()
+        let repository = if let Some(begun) = status.and_then(|status| status.repository.clone()) {
+            begun
+        } else {
+            let repository = repository_of(&self.context, backup).await?;
+            if !was_looked_at(&repository) {
+                let message = format!("repository {} was not opened yet: p861 -d {namespace} status says why, if it lasts", repository.name_any());
+                return Ok(Readiness::Wait { reason: "RepositoryUnopened", message, again: REPOSITORY_INTERVAL });
             }
+            repository.name_any()
         };
         let journal = journal_on_hub(&self.context.hub, backup, format!("{}-backup-journal", backup.name_any()))?;
         Ok(Readiness::Ready(RunPlace { repository, journal }))

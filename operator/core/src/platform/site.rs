@@ -73,7 +73,7 @@ fn supported(seen: &SiteSeen, ready: usize) -> Verdict {
 fn allocatable(nodes: &[NodeSeen]) -> Capacity {
     let sum = |at: usize| -> u64 {
         let values = nodes.iter().filter(|node| node.ready).filter_map(|node| node.allocatable[at].as_deref());
-        let thousandths: i128 = values.filter_map(|text| quantity::Quantity::parse(text).ok()).map(|amount| amount.thousandths()).sum();
+        let thousandths: i128 = values.filter_map(|text| quantity::Quantity::parse(text).ok()).map(super::super::quantity::Quantity::thousandths).sum();
         u64::try_from(thousandths / 1000).unwrap_or(0)
     };
     Capacity { cpu: Quantity(sum(0).to_string()), memory: Quantity(quantity::print_bytes(sum(1))), pods: Quantity(sum(2).to_string()) }
@@ -117,7 +117,7 @@ mod tests {
     fn only_ready_nodes_offer_anything() {
         let (status, _) = decide("home", &SiteStatus::default(), &seen("a", "v1.36.3"));
         let offered = status.allocatable.map(|capacity| [capacity.cpu.0, capacity.memory.0, capacity.pods.0]);
-        assert_eq!(offered, Some(["7", "2Gi", "220"].map(str::to_owned)));
+        assert_eq!(offered, Some(["7", "2048Mi", "220"].map(str::to_owned)));
         assert_eq!(status.nodes.map(|nodes| (nodes.ready, nodes.total)), Some((2, 3)));
     }
 }

@@ -150,6 +150,6 @@ mod tests {
         let of_a = |key: &StepKey| key.reads_backup_of("a");
         assert_eq!(damage_in(&timeline, of_a), None, "another backup's, one that a retry mended, and another failure");
         let met = [&timeline[..], &[step("restore/a/volume/z", Outcome::Failed, "Damaged")]].concat();
-        assert_eq!(damage_in(&met, of_a).as_deref(), Some("Damaged at restore/a/z"));
+        assert_eq!(damage_in(&met, of_a).as_deref(), Some("Damaged at restore/a/volume/z"));
     }
 }

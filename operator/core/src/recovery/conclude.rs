@@ -235,14 +235,13 @@ fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> Verdict {
 fn findings(drill: &str, status: &DrillStatus, run: &RunOutcome<'_>) -> Vec<BackupFinding> {
     let of_run = run.subjects().iter().filter_map(|subject| {
         let damage = choose::damage_in(&run.summary.timeline, |key| key.reads_backup_of(&subject.application));
-        let (verdict, level) = match damage {
-            Some(message) => (Verdict::bad("Verified", "Damaged", message), None),
-            None => {
-                let measured = status.applications.iter().find(|application| application.name == subject.application)?;
-                let rto = measured.measured.rto.as_ref().filter(|_| measured.checks.passed == measured.checks.total)?;
-                let proof = Verification { level: VerificationLevel::Probed, verified_time: Time(run.summary.completion?) };
-                (Verdict::good("Verified", "Probed", format!("restored and probed by drill {drill}; RTO {rto}")), Some(proof))
-            }
+        let (verdict, level) = if let Some(message) = damage {
+            (Verdict::bad("Verified", "Damaged", message), None)
+        } else {
+            let measured = status.applications.iter().find(|application| application.name == subject.application)?;
+            let rto = measured.measured.rto.as_ref().filter(|_| measured.checks.passed == measured.checks.total)?;
+            let proof = Verification { level: VerificationLevel::Probed, verified_time: Time(run.summary.completion?) };
+            (Verdict::good("Verified", "Probed", format!("restored and probed by drill {drill}; RTO {rto}")), Some(proof))
         };
         Some(BackupFinding { backup: subject.backup.clone(), verdict, level })
     });

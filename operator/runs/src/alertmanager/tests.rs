@@ -18,7 +18,7 @@ async fn answering(code: u16, body: &str) -> (Alertmanager, Arc<Mutex<Vec<String
 
 fn alertmanager(url: &str, token: &str, limits: Limits) -> Alertmanager {
     let leadership = Leadership::none();
-    leadership.lead_for(Duration::from_secs(60));
+    leadership.lead_for(Duration::from_mins(1));
     Alertmanager::new("here", url, &BTreeMap::from([("token".to_owned(), token.to_owned())]), limits, leadership).unwrap()
 }
 

@@ -126,7 +126,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     if left.is_empty() && volumes_left == 0 {
         return Ok(EffectOutcome::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "left": 0})));
     }
-    let stuck = left.iter().filter_map(why_stuck).next().map_or_else(String::new, |why| format!(": {why}"));
+    let stuck = left.iter().find_map(why_stuck).map_or_else(String::new, |why| format!(": {why}"));
     Ok(EffectOutcome::Running(json!({"message": format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())})))
 }
 

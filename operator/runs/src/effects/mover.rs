@@ -158,19 +158,18 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
 
 /// What a mover left in its termination message. One that left nothing was killed.
 fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> EffectOutcome {
-    match message.and_then(|text| serde_json::from_str::<Outcome>(text).ok()) {
-        Some(outcome) => answered(outcome),
-        None => {
-            let why = match reason {
-                Some("OOMKilled") => format!("it needed more than {MEMORY_LIMIT} of memory"),
-                Some(reason) => format!("{reason}, exit code {exit_code}"),
-                None => format!("exit code {exit_code}"),
-            };
-            EffectOutcome::Failed(
-                Failure::transient("MoverLost", format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
-                Value::Null,
-            )
-        }
+    if let Some(outcome) = message.and_then(|text| serde_json::from_str::<Outcome>(text).ok()) {
+        answered(outcome)
+    } else {
+        let why = match reason {
+            Some("OOMKilled") => format!("it needed more than {MEMORY_LIMIT} of memory"),
+            Some(reason) => format!("{reason}, exit code {exit_code}"),
+            None => format!("exit code {exit_code}"),
+        };
+        EffectOutcome::Failed(
+            Failure::transient("MoverLost", format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
+            Value::Null,
+        )
     }
 }
 

@@ -137,7 +137,7 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
 /// Carries the steps on. Their fields are written into `status`, which is not recorded yet.
 pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mut MaintenanceTicketStatus, now: Timestamp) -> Result<Progress> {
     // It ended without ever having had steps.
-    if status.journal.is_none() && status.phase.is_some_and(|phase| phase.is_end()) {
+    if status.journal.is_none() && status.phase.is_some_and(p861_crds::maintenance::ticket::TicketPhase::is_end) {
         return Ok(Progress { work: begun(None), run: None });
     }
     // Its steps could not be begun: the ticket says why.
@@ -279,7 +279,7 @@ async fn last_backup(context: &Context, namespace: &str, application: &str) -> R
 /// A component as the Platform declares it, where its manifests are, its manifests, and the sites that it goes to, the primary last.
 async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<Upgraded> {
     let (namespace, name) = (district.hub_namespace(), &upgrade.component);
-    let platform: Platform = named(&context.hub.client, &namespace, &district.name_any()).await?;
+    let platform: Platform = named(&context.hub.client, namespace, &district.name_any()).await?;
     let declared = platform.spec.base_software.components.into_iter().find(|component| component.name == *name);
     let declared = declared.ok_or_else(|| {
         Error::invalid("ComponentMissing", format!("Platform {} declares no component {name}: add it to spec.baseSoftware.components", district.name_any()))
@@ -287,7 +287,7 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
     let Some(source) = declared.bundle.clone() else {
         return Err(Error::invalid("BundleUnsupported", format!("component {name} has no bundle: what a HelmRelease installs is upgraded there")));
     };
-    let bundle = effects::component::bundle_of(&context.runs, &namespace, &source, |space| is_allotted(district, space)).await?;
+    let bundle = effects::component::bundle_of(&context.runs, namespace, &source, |space| is_allotted(district, space)).await?;
     let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();
     sites.sort_by_key(|site| site.role == SiteRole::Primary);
     let sites = sites.into_iter().map(|site| site.site_ref.name.clone()).collect();

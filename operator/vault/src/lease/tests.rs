@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_mins(1);
 /// Longer than an observer waits.
 const LONG: Duration = Duration::from_secs(70);
 
@@ -330,28 +330,22 @@ fn every_course(kinds: &[LeaseKind], bounds: Bounds, mutant: Mutant) -> Result<u
 const CALM: Bounds = Bounds { faults: 0, ticks: 0, tick: LONG, split: false, renews: false };
 
 #[test]
-fn two_clients_never_hold_what_excludes_the_other_in_any_interleaving_with_one_fault_and_passing_time() {
-    let (late, fault, both) = (Bounds { ticks: 2, renews: true, ..CALM }, Bounds { faults: 1, ..CALM }, Bounds { faults: 1, ticks: 1, ..CALM });
-    let split = Bounds { ticks: 1, split: true, ..CALM };
-    for (kinds, bounds) in [
-        ([Exclusive, Exclusive], late),
-        ([Exclusive, Exclusive], both),
-        ([Exclusive, Exclusive], split),
-        ([Shared, Exclusive], late),
-        ([Shared, Exclusive], fault),
-        ([Exclusive, Shared], late),
-    ] {
-        let began = std::time::Instant::now();
-        let courses = every_course(&kinds, bounds, Mutant::None).unwrap_or_else(|what| panic!("{kinds:?} {bounds:?}: {what}"));
-        println!("{kinds:?} {bounds:?}: {courses} courses in {:?}", began.elapsed());
+fn two_clients_never_hold_what_excludes_the_other_in_any_interleaving() {
+    let (fault, split) = (Bounds { faults: 1, ..CALM }, Bounds { ticks: 1, split: true, ..CALM });
+    for (kinds, bounds) in [([Exclusive, Exclusive], split), ([Shared, Exclusive], fault)] {
+        every_course(&kinds, bounds, Mutant::None).unwrap_or_else(|what| panic!("{kinds:?} {bounds:?}: {what}"));
     }
 }
 
 #[test]
-fn three_clients_never_hold_what_excludes_another_in_any_interleaving() {
+#[ignore = "two minutes: make soak"]
+fn any_interleaving_with_faults_and_passing_time_and_of_three_clients_is_safe() {
+    let (late, both) = (Bounds { ticks: 2, renews: true, ..CALM }, Bounds { faults: 1, ticks: 1, ..CALM });
+    for (kinds, bounds) in [([Exclusive, Exclusive], late), ([Exclusive, Exclusive], both), ([Shared, Exclusive], late), ([Exclusive, Shared], late)] {
+        every_course(&kinds, bounds, Mutant::None).unwrap_or_else(|what| panic!("{kinds:?} {bounds:?}: {what}"));
+    }
     for kinds in [[Exclusive, Exclusive, Exclusive], [Shared, Shared, Exclusive]] {
-        let courses = every_course(&kinds, CALM, Mutant::None).unwrap_or_else(|what| panic!("{kinds:?}: {what}"));
-        println!("{kinds:?}: {courses} courses");
+        every_course(&kinds, CALM, Mutant::None).unwrap_or_else(|what| panic!("{kinds:?}: {what}"));
     }
 }
 
