@@ -2,7 +2,7 @@
 
 use p861_core::{
     engine::{Journal, Plan, StepId},
-    runs::Action,
+    runs::{Action, Scope},
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub struct RunIdentity {
     pub uid: String,
     /// Repository whose credentials its movers get.
     pub repository: String,
+    /// What its actions may touch. Checked before every effect.
+    pub scope: Scope,
 }
 
 /// A run that this process has claimed.

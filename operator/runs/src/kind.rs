@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use p861_core::{
     conditions::Verdict,
     engine::Plan,
-    runs::{Action, Conclusion, RunClass, RunOutcome},
+    runs::{Action, Conclusion, RunClass, RunOutcome, Scope},
 };
 use p861_crds::{RunObject, common::RunAction};
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub struct RunPlace {
     pub repository: String,
     /// The journal.
     pub journal: JournalStore,
+    /// What the run's actions may touch.
+    pub scope: Scope,
 }
 
 /// A kind of run: what it reads, how it compiles, and what follows from where it stands. `compile` and `conclude` are pure.
@@ -60,6 +62,7 @@ pub trait RunKind: Send + Sync + 'static {
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
             repository: place.repository.clone(),
+            scope: place.scope.clone(),
         }
     }
 

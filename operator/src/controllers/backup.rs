@@ -1,6 +1,6 @@
 //! Backup: one run of the backup plan.
 
-use super::{active_site, all, district_of, named, refuse_foreign_namespaces};
+use super::{active_site, all, district_of, named, refuse_foreign_namespaces, run::scope_of};
 use crate::context::Context;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
@@ -72,7 +72,8 @@ impl RunKind for BackupRun {
             repository.name_any()
         };
         let journal = journal_on_hub(&self.context.hub, backup, format!("{}-backup-journal", backup.name_any()))?;
-        Ok(Readiness::Ready(RunPlace { repository, journal }))
+        let scope = scope_of(&self.context, &namespace, &repository).await?;
+        Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
     }
 
     async fn gather(&self, backup: &Backup, place: &RunPlace, begun: bool) -> Result<Facts> {

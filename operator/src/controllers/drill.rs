@@ -1,6 +1,6 @@
 //! Drill: one run of a plan into isolated namespaces, measured and reported.
 
-use super::{all, backup::claims, district_of, named, plan, plan_sites};
+use super::{all, backup::claims, district_of, named, plan, plan_sites, run::scope_of};
 use crate::{context::Context, reports};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -71,7 +71,8 @@ impl RunKind for DrillRun {
         let store = repository::open_store(hub, &namespace, &repository).await?;
         let prefix = format!("journal/{}/{}", plan.name_any(), drill.uid().unwrap_or_default());
         let location = repository::location_of(hub, &namespace, &repository, &prefix).await?;
-        Ok(Readiness::Ready(RunPlace { repository, journal: JournalStore::Bucket { store, prefix, location } }))
+        let scope = scope_of(&self.context, &namespace, &repository).await?.isolated(&names::drill_id(&drill.uid().unwrap_or_default()));
+        Ok(Readiness::Ready(RunPlace { repository, journal: JournalStore::Bucket { store, prefix, location }, scope }))
     }
 
     async fn gather(&self, drill: &Drill, _: &RunPlace, begun: bool) -> Result<Facts> {

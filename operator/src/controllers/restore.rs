@@ -1,6 +1,6 @@
 //! Restore: one run of the restore plan, or its preview.
 
-use super::{active_site, all, district_of, is_allotted, named};
+use super::{active_site, all, district_of, is_allotted, named, run::scope_of};
 use crate::context::Context;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -72,7 +72,8 @@ impl RunKind for RestoreRun {
             None => source(&self.context, object).await?.0.repository,
         };
         let journal = journal_on_hub(&self.context.hub, object, format!("{}-restore-journal", object.name_any()))?;
-        Ok(Readiness::Ready(RunPlace { repository, journal }))
+        let scope = scope_of(&self.context, &object.namespace().unwrap_or_default(), &repository).await?;
+        Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
     }
 
     async fn gather(&self, object: &Restore, place: &RunPlace, has_begun: bool) -> Result<Facts> {

@@ -1,7 +1,11 @@
 //! The controllers of Backup, Restore and Drill: one for all kinds of runs.
 
+use super::known_district;
 use crate::{context::Context, drive::Drive};
 use jiff::Timestamp;
+use kube::ResourceExt as _;
+use p861_core::runs::{Allotment, Scope};
+use p861_crds::Site;
 use p861_runs::{RunKind, controller::reconcile, error::Result};
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
@@ -21,4 +25,20 @@ impl<K: RunKind + From<Context>> Drive for RunDriver<K> {
     async fn pass(&self, context: &Context, object: Arc<K::Object>, now: Timestamp) -> Result<Duration> {
         reconcile(&context.runs, &K::from(context.clone()), object.as_ref(), now).await
     }
+}
+
+/// What the runs of a namespace on the hub may touch: the sites, namespaces and repository of its district. Runs in the operator's own namespace are hub-wide.
+///
+/// # Errors
+/// `DistrictMissing` if the namespace belongs to no District.
+pub async fn scope_of(context: &Context, namespace: &str, repository: &str) -> Result<Scope> {
+    let scope = if namespace == context.hub.namespace {
+        let sites = context.known.pick(None, |site: &Site| Some(site.name_any())).await?;
+        Scope::of_city(namespace, sites)
+    } else {
+        let district = known_district(context, namespace).await?;
+        let sites: Vec<String> = district.spec.sites.iter().map(|site| site.site_ref.name.clone()).collect();
+        Scope::of_district(namespace, sites, Allotment::of(&district))
+    };
+    Ok(if repository.is_empty() { scope } else { scope.with_repository(repository) })
 }

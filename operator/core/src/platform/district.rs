@@ -1,6 +1,6 @@
 //! Where a district's applications run, and which namespaces of its sites are its own.
 
-use crate::recovery::standing::members;
+use crate::{recovery::standing::members, runs::Allotment};
 use p861_crds::{
     ApplicationSpec, District, RecoveryPlan, RecoveryPlanSpec, RecoveryPlanStatus,
     platform::district::{DistrictSite, SiteRole},
@@ -111,13 +111,7 @@ pub fn sites_of_plan<'a>(status: Option<&'a RecoveryPlanStatus>, spec: &'a Recov
 
 /// Whether a namespace of a site is the district's.
 pub fn is_allotted(district: &District, namespace: &str) -> bool {
-    let name = district.metadata.name.as_deref().unwrap_or_default();
-    match &district.spec.site_namespaces {
-        Some(allotted) if !allotted.prefixes.is_empty() || !allotted.names.is_empty() => {
-            allotted.prefixes.iter().any(|prefix| namespace.starts_with(prefix.as_str())) || allotted.names.iter().any(|n| n == namespace)
-        }
-        _ => namespace.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')),
-    }
+    Allotment::of(district).holds(namespace)
 }
 
 /// An application reaches beyond its district or beyond its own namespaces.

@@ -74,12 +74,20 @@ pub trait Effects: Clone + Send + Sync + 'static {
 }
 
 impl Effects for RunContext {
+    /// The one gate: whoever compiled or stored the plan, an action of it touches what is its run's, or nothing happens.
     async fn perform(&self, step: &StepContext, action: &Action) -> EffectOutcome {
-        perform(self, step, action).await
+        match step.run.scope.permits(action) {
+            Ok(()) => perform(self, step, action).await,
+            Err(refused) => EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()), Value::Null),
+        }
     }
 
     async fn cancel(&self, step: &StepContext, action: &Action) -> EffectOutcome {
-        cancel(self, step, action).await
+        match step.run.scope.permits(action) {
+            Ok(()) => cancel(self, step, action).await,
+            // It was never performed.
+            Err(_) => EffectOutcome::Stopped,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A change's steps: compiled while they wait, begun when the ticket says so, carried on until they have ended, whatever becomes of the ticket.
 
-use super::super::{active_site, is_allotted, named};
+use super::super::{active_site, is_allotted, named, run::scope_of};
 use crate::context::Context;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -66,6 +66,7 @@ impl RunKind for ChangeRun {
             name: ticket.name_any(),
             uid: format!("{}-{}", ticket.uid().unwrap_or_default(), life(ticket)),
             repository: place.repository.clone(),
+            scope: place.scope.clone(),
         }
     }
 
@@ -75,7 +76,8 @@ impl RunKind for ChangeRun {
 
     async fn locate(&self, ticket: &MaintenanceTicket) -> Result<Readiness<RunPlace>> {
         let journal = journal_on_hub(&self.context.hub, ticket, format!("{}-journal-{}", ticket.name_any(), life(ticket)))?;
-        Ok(Readiness::Ready(RunPlace { repository: String::new(), journal }))
+        let scope = scope_of(&self.context, &ticket.namespace().unwrap_or_default(), "").await?;
+        Ok(Readiness::Ready(RunPlace { repository: String::new(), journal, scope }))
     }
 
     async fn gather(&self, ticket: &MaintenanceTicket, _: &RunPlace, begun: bool) -> Result<Option<Facts>> {
