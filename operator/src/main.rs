@@ -20,7 +20,7 @@ use known::Known;
 use kube::{Api, Client, Config, api::ListParams};
 use maintenance::{alerts, links, resolution};
 use metrics::Metrics;
-use p861_runs::{ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, sites};
+use p861_runs::{Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, sites};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -212,6 +212,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
             movers: MoverSettings { image: arguments.image, image_pull_policy: arguments.image_pull_policy, children: movers::child::Children::default() },
             components: ComponentState::default(),
             cache: RunCache::default(),
+            admissions: Admissions::default(),
             tasks: EffectTasks::default(),
             metrics: metrics.runs.clone(),
         },
@@ -220,6 +221,10 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         metrics,
         messaging: Messaging { heartbeats, keys, public_url },
     };
+    let mut begun = controllers::run::begun::<p861_crds::Backup>(&context.hub.client).await?;
+    begun.extend(controllers::run::begun::<p861_crds::Restore>(&context.hub.client).await?);
+    begun.extend(controllers::run::begun::<p861_crds::Drill>(&context.hub.client).await?);
+    context.runs.admissions.expect(begun);
     tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
     tokio::spawn(resolution::watch(context.clone()));
     let controllers = futures::future::join_all(waiting.into_iter().map(|start| start(context.clone())));

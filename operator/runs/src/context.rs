@@ -1,6 +1,7 @@
 //! What the executor of runs works with.
 
 use crate::{
+    admissions::Admissions,
     cache::RunCache,
     effects::component::{BundleCache, ComponentLocks},
     leadership::Leadership,
@@ -57,6 +58,8 @@ pub struct RunContext {
     pub components: ComponentState,
     /// Runs that this process has claimed.
     pub cache: RunCache,
+    /// What may begin beside what runs.
+    pub admissions: Admissions,
     /// Effects under way.
     pub tasks: EffectTasks,
     /// Metrics.

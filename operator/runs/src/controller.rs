@@ -1,6 +1,7 @@
 //! The one controller of all kinds of runs: finalizer, refusal, claim, passes, status, findings, Events, metrics.
 
 use crate::{
+    admissions::Answer,
     cache::RunIdentity,
     context::{Hub, RunContext},
     error::{Category, Error, Result, Tried as _},
@@ -11,19 +12,24 @@ use crate::{
     view::view,
 };
 use jiff::Timestamp;
-use kube::{Api, Resource, runtime::events::EventType};
+use kube::{Api, Resource, ResourceExt as _, runtime::events::EventType};
 use p861_core::{
     conditions::{self, Verdict},
     engine::Event,
     runs::BackupFinding,
 };
-use p861_crds::{Backup, RunObject, RunStatus, Time, common::RunPhase};
+use p861_crds::{
+    Backup, RunObject, RunStatus, Time,
+    common::{ActionKind, RunAction, RunPhase},
+};
 use std::time::Duration;
 
 /// How often a run with effects under way is looked at.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How often an ended run is looked at: its object may be deleted.
 pub const ENDED_INTERVAL: Duration = Duration::from_mins(10);
+/// How soon a run that waits for others asks again.
+const ADMISSION_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a run whose journal is gone is looked at.
 const LOST_JOURNAL_INTERVAL: Duration = Duration::from_mins(1);
 /// The longest time until a run that waits is looked at again.
@@ -66,11 +72,15 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
     let status = object.run_status().cloned().unwrap_or_default();
     let deleted = object.meta().deletion_timestamp.is_some();
     if status.phase().is_some_and(RunPhase::is_end) || (deleted && !finalizer::is_held(object)) {
+        context.admissions.end(&object.uid().unwrap_or_default());
         finalizer::hold(&context.hub, object, false).await?;
         return Ok(ENDED_INTERVAL);
     }
     match carry_on(context, kind, object, &status, now).await {
         Ok(Carried::On { status, pass, run }) => record(context, object, &status, &pass, &run, now).await,
+        Ok(Carried::Waits { .. }) if object.actions().iter().any(|action| action.action == ActionKind::Abort) => {
+            refuse::<K>(context, object, &Error::invalid("Aborted", "aborted before it began: nothing was done"), now).await
+        }
         Ok(Carried::Waits { reason, message, again }) => explain_wait(&context.hub, object, reason, message, now).await.map(|()| again),
         // A person who deletes the object has seen to what the run touched.
         Ok(Carried::JournalMissing { .. }) if deleted => finalizer::hold(&context.hub, object, false).await.map(|()| ENDED_INTERVAL),
@@ -109,14 +119,27 @@ pub async fn carry_on<K: RunKind>(
         return Ok(Carried::JournalMissing { message });
     }
     let facts = kind.gather(object, &place, !matches!(stored, Stored::Nothing)).await?;
+    let ended_before = before.phase().is_some_and(RunPhase::is_end);
+    if let Some(request) = K::request(object, &place, &facts).filter(|_| !ended_before) {
+        match stored {
+            Stored::Nothing => {
+                if let Answer::Wait { reason, message } = context.admissions.ask(request) {
+                    return Ok(Carried::Waits { reason, message, again: ADMISSION_INTERVAL });
+                }
+            }
+            _ => context.admissions.take_up(request),
+        }
+    }
     let stored = match stored {
         Stored::Nothing => Stored::New(Box::new(K::compile(object, &facts)?)),
         stored => stored,
     };
     // Held before the first record: what the run makes is removed before its object goes.
-    let ended_before = before.phase().is_some_and(RunPhase::is_end);
     finalizer::hold(&context.hub, object, !ended_before).await?;
-    let actions = finalizer::actions(object, &kind.actions(object));
+    let mut actions = finalizer::actions(object, &kind.actions(object));
+    if let Some(reason) = context.admissions.aborted(&run.uid) {
+        actions.push(RunAction { action: ActionKind::Abort, step: None, reason: Some(reason), answer: None, duration: None, by: None });
+    }
     let pass = pass::pass(&executor, &run, &place.journal, &actions, stored).await?;
     let generation = object.meta().generation;
     let mut status = before.clone();
@@ -153,6 +176,7 @@ where
         context.metrics.runs_failed.with_label_values(&[run.namespace.as_str(), run.kind]).inc();
     }
     pass::forget(&context.executor(), run);
+    context.admissions.end(&run.uid);
     finalizer::hold(&context.hub, object, false).await?;
     Ok(None)
 }
@@ -176,6 +200,7 @@ async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Er
     status.set_conditions(conditions::apply(status.conditions(), &verdicts, generation, now));
     apply_status(&context.hub, object, object.run_status(), &status).await?;
     publish_event(&context.hub, object, EventType::Warning, "RunFinished", &error.to_string()).await;
+    context.admissions.end(&object.uid().unwrap_or_default());
     finalizer::hold(&context.hub, object, false).await?;
     Ok(ENDED_INTERVAL)
 }

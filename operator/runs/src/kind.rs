@@ -7,11 +7,12 @@ use crate::{
     journal::JournalStore,
     pass::Pass,
 };
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
     conditions::Verdict,
     engine::Plan,
-    runs::{Action, Conclusion, RunClass, RunOutcome, Scope},
+    runs::{Action, Conclusion, RepositoryUse, Request, RunClass, RunOutcome, RunRef, Scope},
 };
 use p861_crds::{RunObject, common::RunAction};
 use std::time::Duration;
@@ -77,6 +78,11 @@ pub trait RunKind: Send + Sync + 'static {
     /// Reads what `compile` (before the run has begun) and `conclude` need. Reads only.
     fn gather(&self, object: &Self::Object, place: &RunPlace, begun: bool) -> impl Future<Output = Result<Self::Facts>> + Send;
 
+    /// What the run uses, for admission; none if it may run beside everything. Called before it begins, and again when a process takes it up.
+    fn request(_object: &Self::Object, _place: &RunPlace, _facts: &Self::Facts) -> Option<Request> {
+        None
+    }
+
     /// Compiles the plan.
     ///
     /// # Errors
@@ -106,6 +112,13 @@ pub trait RunKind: Send + Sync + 'static {
     fn refuse(_status: &mut <Self::Object as RunObject>::Status) -> Vec<Verdict> {
         Vec::new()
     }
+}
+
+/// A request for the run of an object that uses its repository beside others, and nothing else yet.
+pub fn request_of<K: RunObject>(object: &K, class: RunClass, place: &RunPlace) -> Request {
+    let run = RunRef { class, namespace: object.namespace().unwrap_or_default(), name: object.name_any(), uid: object.uid().unwrap_or_default() };
+    let created = object.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    Request { repository: Some((place.repository.clone(), RepositoryUse::Shared)), ..Request::new(run, created) }
 }
 
 /// A journal on the hub: a ConfigMap of that name, owned by the run's object.

@@ -19,6 +19,7 @@ pub mod sites;
 pub mod status;
 pub mod tls;
 
+mod admissions;
 mod cache;
 mod executor;
 mod journal;
@@ -26,6 +27,7 @@ mod pass;
 mod tasks;
 mod view;
 
+pub use admissions::Admissions;
 pub use cache::{RunCache, RunIdentity};
 pub use context::{ComponentState, Hub, MoverSettings, RunContext};
 pub use effects::{EffectOutcome, Effects, StepContext};

@@ -11,14 +11,14 @@ use p861_core::{
         backup::{self, BackupFacts, Claim},
         choose, claims, conclude,
     },
-    runs::{Action, Conclusion, RunClass, RunOutcome},
+    runs::{Action, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
 };
 use p861_crds::{Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, common::RunPhase};
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace,
     error::{Error, Result, Tried as _},
-    kind::journal_on_hub,
+    kind::{journal_on_hub, request_of},
     repository,
 };
 use std::{collections::HashMap, time::Duration};
@@ -79,6 +79,15 @@ impl RunKind for BackupRun {
     async fn gather(&self, backup: &Backup, place: &RunPlace, begun: bool) -> Result<Facts> {
         let source = if begun { None } else { Some(source(&self.context, backup).await?) };
         Ok(Facts { repository: place.repository.clone(), source })
+    }
+
+    fn request(backup: &Backup, place: &RunPlace, facts: &Facts) -> Option<Request> {
+        let site = facts.source.as_ref().map(|source| source.site.clone()).or_else(|| backup.status.as_ref()?.site.clone());
+        Some(Request {
+            applications: [backup.spec.application_ref.name.clone()].into(),
+            sites: site.into_iter().collect(),
+            ..request_of(backup, Self::CLASS, place)
+        })
     }
 
     fn compile(backup: &Backup, facts: &Facts) -> Result<Plan<Action>> {

@@ -15,7 +15,7 @@ use p861_core::{
         conclude::{self, DrillConclusionFacts},
         drill::{self as compiler, DrillFacts},
     },
-    runs::{Action, Conclusion, RunClass, RunOutcome},
+    runs::{Action, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
 };
 use p861_crds::{
@@ -25,6 +25,7 @@ use p861_crds::{
 use p861_runs::{
     JournalStore, Pass, Readiness, RunKind, RunPlace,
     error::{Error, Result},
+    kind::request_of,
     repository,
 };
 use std::collections::BTreeMap;
@@ -88,6 +89,20 @@ impl RunKind for DrillRun {
             (false, Err(error)) => return Err(error),
         };
         Ok(Facts { plan, applications, home, rehearsal })
+    }
+
+    fn request(drill: &Drill, place: &RunPlace, facts: &Facts) -> Option<Request> {
+        // A tabletop drill only reads.
+        if drill.spec.r#type == DrillType::Tabletop {
+            return None;
+        }
+        let site = facts.rehearsal.as_ref().map(|rehearsal| rehearsal.site.clone()).or_else(|| drill.status.as_ref()?.target_site.clone());
+        Some(Request {
+            plan: Some(facts.plan.name_any()),
+            applications: plan::members(&facts.plan).map(ToOwned::to_owned).collect(),
+            sites: site.into_iter().collect(),
+            ..request_of(drill, Self::CLASS, place)
+        })
     }
 
     fn compile(drill: &Drill, facts: &Facts) -> Result<Plan<Action>> {

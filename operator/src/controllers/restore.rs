@@ -18,7 +18,7 @@ use p861_core::{
         restore::{self, RestoreFacts},
     },
     recovery::bring_up::Subject,
-    runs::{Action, Conclusion, Part, RunClass, RunOutcome, StepKey},
+    runs::{Action, Conclusion, Part, Request, RunClass, RunOutcome, StepKey},
     time::parse_duration,
 };
 use p861_crds::{
@@ -29,7 +29,7 @@ use p861_crds::{
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace,
     error::{Error, Result, Tried as _},
-    kind::journal_on_hub,
+    kind::{journal_on_hub, request_of},
     repository,
 };
 use serde_json::json;
@@ -57,6 +57,8 @@ pub struct Target {
 /// What a restore gathers.
 pub struct Facts {
     point: RecoveryPoint,
+    /// Name of the Application, as far as it is known.
+    application: Option<String>,
     /// None once the run has begun.
     target: Option<Target>,
 }
@@ -79,17 +81,34 @@ impl RunKind for RestoreRun {
     async fn gather(&self, object: &Restore, place: &RunPlace, has_begun: bool) -> Result<Facts> {
         // A run that has begun needs neither its backup's object nor its application's: it goes by its plan.
         if let Some(point) = object.status.as_ref().and_then(begun) {
-            return Ok(Facts { point, target: None });
+            let application = application_of(&self.context, object, &point).await?;
+            return Ok(Facts { point, application, target: None });
         }
         let (point, application) = source(&self.context, object).await?;
+        let name = Some(application.name_any());
         if has_begun {
-            return Ok(Facts { point, target: None });
+            return Ok(Facts { point, application: name, target: None });
         }
         if point.repository != place.repository {
             return Err(Error::transient("Superseded", "another backup became the newest meanwhile: it is looked for again"));
         }
         let target = Some(target(&self.context, object, &point, application).await?);
-        Ok(Facts { point, target })
+        Ok(Facts { point, application: name, target })
+    }
+
+    fn request(object: &Restore, place: &RunPlace, facts: &Facts) -> Option<Request> {
+        let spec = &object.spec;
+        let request = request_of(object, Self::CLASS, place);
+        if spec.mode == RestoreMode::Preview {
+            return Some(request);
+        }
+        let site = facts.target.as_ref().map(|target| target.site.clone()).or_else(|| object.status.as_ref()?.site.clone());
+        Some(Request {
+            applications: facts.application.iter().cloned().collect(),
+            sites: site.into_iter().collect(),
+            writes_in_place: spec.target.namespace_mappings.is_empty() && spec.target.site_ref.is_none(),
+            ..request
+        })
     }
 
     fn compile(object: &Restore, facts: &Facts) -> Result<Plan<Action>> {
@@ -113,6 +132,15 @@ impl RunKind for RestoreRun {
         }
         Ok(())
     }
+}
+
+/// The application of a run that has begun, as far as its source still says it.
+async fn application_of(context: &Context, object: &Restore, point: &RecoveryPoint) -> Result<Option<String>> {
+    if let Some(application) = &object.spec.source.application_ref {
+        return Ok(Some(application.name.clone()));
+    }
+    let of_point = |backup: &Backup| (backup.name_any() == point.backup).then(|| backup.spec.application_ref.name.clone());
+    Ok(context.known.pick(object.namespace().as_deref(), of_point).await?.into_iter().next())
 }
 
 /// The backup that a run which has begun restores.

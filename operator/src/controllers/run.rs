@@ -3,10 +3,14 @@
 use super::known_district;
 use crate::{context::Context, drive::Drive};
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::{Api, Client, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::runs::{Allotment, Scope};
-use p861_crds::Site;
-use p861_runs::{RunKind, controller::reconcile, error::Result};
+use p861_crds::{RunObject, RunStatus as _, Site, common::RunPhase};
+use p861_runs::{
+    RunKind,
+    controller::reconcile,
+    error::{Result, Tried as _},
+};
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 /// Controller of a kind of run whose object is nothing but a run.
@@ -41,4 +45,15 @@ pub async fn scope_of(context: &Context, namespace: &str, repository: &str) -> R
         Scope::of_district(namespace, sites, Allotment::of(&district))
     };
     Ok(if repository.is_empty() { scope } else { scope.with_repository(repository) })
+}
+
+/// Names to admission the runs of a kind that have begun and not ended: nothing new begins before they are taken up again.
+///
+/// # Errors
+/// If they can't be listed.
+pub async fn begun<K: RunObject>(client: &Client) -> Result<Vec<String>> {
+    let runs: Api<DeserializeGuard<K>> = Api::all(client.clone());
+    let list = runs.list(&ListParams::default()).await.tried(|| format!("list {}", K::plural(&())))?;
+    let goes_on = |run: &K| run.run_status().is_some_and(|status| status.has_begun() && !status.phase().is_some_and(RunPhase::is_end));
+    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).filter(goes_on).filter_map(|run| run.uid()).collect())
 }
