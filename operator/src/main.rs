@@ -20,7 +20,9 @@ use known::Known;
 use kube::{Api, Client, Config, api::ListParams};
 use maintenance::{alerts, links, resolution};
 use metrics::Metrics;
-use p861_runs::{Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, sites};
+use p861_runs::{
+    Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, repository::StoreCache, sites,
+};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -201,7 +203,13 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         prepare(&guarded, &mut known, controllers::approval::ApprovalDriver),
         prepare(&guarded, &mut known, controllers::roster::RosterDriver::default()),
     ];
-    let hub = Hub { client: guarded.clone(), leadership: leadership.clone(), namespace: arguments.namespace.clone(), identity: arguments.identity.clone() };
+    let hub = Hub {
+        client: guarded.clone(),
+        leadership: leadership.clone(),
+        namespace: arguments.namespace.clone(),
+        identity: arguments.identity.clone(),
+        stores: StoreCache::default(),
+    };
     let sites = sites::Sites::new(guarded, &arguments.namespace, leadership.clone());
     let public_url = arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty());
     let context = Context {

@@ -7,6 +7,7 @@ use crate::{
     leadership::Leadership,
     metrics::RunMetrics,
     movers::child::Children,
+    repository::StoreCache,
     sites::Sites,
     tasks::EffectTasks,
 };
@@ -23,6 +24,8 @@ pub struct Hub {
     pub namespace: String,
     /// Name of this replica.
     pub identity: String,
+    /// Stores of repositories that were opened lately.
+    pub stores: StoreCache,
 }
 
 /// How movers are started.

@@ -18,7 +18,13 @@ use p861_core::{
 };
 use p861_crds::{BackupRepository, protection::repository::Addressing};
 use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, VaultError};
-use std::{collections::BTreeMap, path::PathBuf};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The repository's key. It is made if it is absent: a key that a person would have to think of is a key that is weak.
 async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> Result<String> {
@@ -81,11 +87,34 @@ pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> 
     serde_json::to_string(&access).map_err(|_| Error::Internal("the repository's access can't be written".into()))
 }
 
-/// The repository's store, for journals and reports.
+/// The stores of repositories, by namespace and name, with when they were opened.
+type OpenStores = HashMap<(String, String), (Instant, AsyncStore)>;
+
+/// Stores that were opened lately. Passes ask for them twice a second; credentials that were changed are used within [`STORE_TTL`].
+#[derive(Clone, Default)]
+pub struct StoreCache(Arc<Mutex<OpenStores>>);
+
+/// How long an open store is used.
+const STORE_TTL: Duration = Duration::from_secs(10);
+
+/// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in [`STORE_TTL`].
+///
+/// # Errors
+/// If the repository or a Secret of it is missing, or names no usable store.
 pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<AsyncStore> {
+    let key = (namespace.to_owned(), repository.to_owned());
+    if let Some((opened, store)) = hub.stores.0.lock().get(&key)
+        && opened.elapsed() < STORE_TTL
+    {
+        return Ok(store.clone());
+    }
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
-    AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))
+    let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))?;
+    let mut stores = hub.stores.0.lock();
+    stores.retain(|_, (opened, _)| opened.elapsed() < STORE_TTL);
+    stores.insert(key, (Instant::now(), store.clone()));
+    Ok(store)
 }
 
 /// Bytes that a repository holds.

@@ -15,7 +15,7 @@ use crate::{
 };
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Node, Pod, Secret, ServiceAccount},
+    core::v1::{Pod, Secret, ServiceAccount},
     rbac::v1::RoleBinding,
 };
 use kube::{
@@ -57,7 +57,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &P
     if let Some(standing) = context.movers.children.standing(&name)? {
         return Ok(of_child(&name, standing));
     }
-    if !has_kubelet(&client, place.site).await? {
+    if !context.sites.has_nodes(place.site).await? {
         return start_child(context, step_context, place, task, &name).await;
     }
     let Some(job) = jobs.get_opt(&name).await.tried(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
@@ -99,12 +99,6 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &P
     let last = pods.logs(&pod.name_any(), &parameters).await.unwrap_or_default();
     let note = serde_json::from_str::<Value>(last.trim()).ok().and_then(|line| line.get("progress").cloned());
     Ok(EffectOutcome::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
-}
-
-/// Whether there is anything that could run a Job.
-async fn has_kubelet(client: &Client, site: &str) -> Result<bool> {
-    let nodes: Api<Node> = Api::all(client.clone());
-    Ok(!nodes.list_metadata(&ListParams::default().limit(1)).await.tried(|| format!("look for nodes of {site}"))?.items.is_empty())
 }
 
 async fn start_child(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {

@@ -10,7 +10,7 @@ use crate::{
     leadership::Leadership,
     secrets,
 };
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::ListParams,
@@ -30,6 +30,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// What a Site and its Secret say is believed for so long.
 const BELIEVED: Duration = Duration::from_secs(5);
+/// How long a site that had nodes is believed to have some.
+const NODES_TTL: Duration = Duration::from_secs(60);
 /// Objects that a page of a list holds.
 const PAGE: u32 = 500;
 
@@ -43,6 +45,7 @@ pub struct Sites {
     addresses: Arc<Mutex<HashMap<String, http::Uri>>>,
     believed: Arc<Mutex<HashMap<String, (Instant, Client)>>>,
     views: Views,
+    nodes: Arc<Mutex<HashMap<String, (Instant, bool)>>>,
 }
 
 impl Sites {
@@ -56,6 +59,7 @@ impl Sites {
             addresses: Arc::default(),
             believed: Arc::default(),
             views: Views::default(),
+            nodes: Arc::default(),
         }
     }
 
@@ -109,6 +113,21 @@ impl Sites {
         let client = guard::client(config, &self.leadership).map_err(|_| self.wrong(site, "can't be used: check its certificates"))?;
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
         Ok((client, true))
+    }
+
+    /// Whether the site has a node that could run a Job. Asked at most every [`NODES_TTL`] of a site that has one.
+    ///
+    /// # Errors
+    /// If the site can't be reached.
+    pub async fn has_nodes(&self, name: &str) -> Result<bool> {
+        let seen = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        if let Some((_, true)) = seen.filter(|(since, _)| since.elapsed() < NODES_TTL) {
+            return Ok(true);
+        }
+        let nodes: Api<Node> = Api::all(self.client(name).await?);
+        let some = !nodes.list_metadata(&ListParams::default().limit(1)).await.tried(|| format!("look for nodes of {name}"))?.items.is_empty();
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (Instant::now(), some));
+        Ok(some)
     }
 
     /// The kubeconfig that leads to a site, and nowhere else; none if it is the hub itself.
