@@ -67,6 +67,8 @@ fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
         StepKey::Extra { name } => name.clone(),
         StepKey::Preflight
         | StepKey::Isolate
+        | StepKey::Prepare
+        | StepKey::RemoveNamespaces
         | StepKey::Hold
         | StepKey::Manual
         | StepKey::CleanUp

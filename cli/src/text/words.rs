@@ -323,6 +323,8 @@ pub fn step_word(key: &str) -> Option<Word> {
         "check" => Word { en: "check", zh: "检查" },
         "marker" => Word { en: "marker", zh: "标记" },
         "seal" => Word { en: "seal", zh: "封存" },
+        "prepare" => Word { en: "make namespaces", zh: "建立命名空间" },
+        "remove-namespaces" => Word { en: "remove namespaces", zh: "移除命名空间" },
         "hold" => Word { en: "hold", zh: "保留" },
         "quiesce" => Word { en: "quiesce", zh: "暂停写入" },
         "resume" => Word { en: "resume", zh: "恢复写入" },

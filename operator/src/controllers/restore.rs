@@ -3,7 +3,7 @@
 use super::{active_site, all, district_of, is_allotted, named, run::scope_of};
 use crate::context::Context;
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams},
@@ -21,11 +21,7 @@ use p861_core::{
     runs::{Action, Conclusion, Part, Request, RunClass, RunOutcome, StepKey},
     time::parse_duration,
 };
-use p861_crds::{
-    Application, ApplicationSpec, Backup, Restore, RestoreStatus, Time,
-    names::{DISTRICT_LABEL, FIELD_MANAGER},
-    protection::restore::RestoreMode,
-};
+use p861_crds::{Application, ApplicationSpec, Backup, Restore, RestoreStatus, Time, names::FIELD_MANAGER, protection::restore::RestoreMode};
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace,
     error::{Error, Result, Tried as _},
@@ -49,6 +45,7 @@ impl From<Context> for RestoreRun {
 pub struct Target {
     name: String,
     application: ApplicationSpec,
+    district: String,
     site: String,
     claims: Vec<Claim>,
     deadline: SignedDuration,
@@ -151,9 +148,9 @@ fn begun(status: &RestoreStatus) -> Option<RecoveryPoint> {
 }
 
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, site, claims, deadline } = target;
+    let Target { name, application, district, site, claims, deadline } = target;
     let subject = Subject { name, spec: application, point: point.clone(), claims: claims.clone() };
-    RestoreFacts { spec: &object.spec, subject, site, deadline: *deadline }
+    RestoreFacts { spec: &object.spec, subject, district, site, deadline: *deadline }
 }
 
 /// The backup that is restored, and the application that it is of. A damaged one is refused by name, with the newest sound one.
@@ -206,25 +203,13 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let claims = parts.unwrap_or_default().iter().filter_map(|part| claim_of(part, &first)).collect();
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid("Invalid", format!("spec.deadline: {error}")))?;
-    let target = Target { name: application.name_any(), application: application.spec, site, claims, deadline };
+    let target = Target { name: application.name_any(), application: application.spec, district: district.name_any(), site, claims, deadline };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(
             "NamespaceNotAllotted",
             format!("namespace {foreign} is not the district's: see spec.siteNamespaces of District {}", district.name_any()),
         ));
-    }
-    // The movers run in the target namespaces, so those are made before the first step; an existing one is left as it is.
-    let namespaces: Api<Namespace> = Api::all(context.sites.client(&target.site).await?);
-    for name in targets.values() {
-        if namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {}", target.site))?.is_none() {
-            context.hub.leadership.ensure()?;
-            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district.name_any()}}});
-            namespaces
-                .patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
-                .await
-                .tried(|| format!("make namespace {name} on {}", target.site))?;
-        }
     }
     Ok(target)
 }

@@ -1,7 +1,7 @@
 //! The steps of a restore.
 
 use crate::{
-    engine::{OnFailure, Plan, Step},
+    engine::{OnFailure, Plan, Retry, Step},
     recovery::bring_up::{BringUp, Gates, ObjectParts, Parts, Subject, Target, VolumeParts, bring_up},
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
@@ -19,6 +19,8 @@ pub struct RestoreFacts<'a> {
     pub spec: &'a RestoreSpec,
     /// The Application and the backup.
     pub subject: Subject<'a>,
+    /// Name of the District.
+    pub district: &'a str,
     /// The site restored to.
     pub site: &'a str,
     /// How long the restore may take in all.
@@ -52,17 +54,27 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
         cron_jobs: CronJobsInCopy::Run,
         labels: BTreeMap::new(),
     };
-    let mut steps = bring_up(&BringUp {
+    let preview = spec.mode == RestoreMode::Preview;
+    let prepare = StepKey::Prepare.id()?;
+    let make = Action::MakeNamespaces { site: facts.site.into(), namespaces: targets.clone(), district: facts.district.into(), temporary: preview };
+    let mut steps = vec![Step::new(prepare.clone(), make, CLEAN_UP_DEADLINE).retry(Retry::times(3)).on_failure(OnFailure::Abort)];
+    let fragment = bring_up(&BringUp {
         subject: &facts.subject,
         target: Target { site: facts.site, rules, conflict: ConflictHandling::Policy(spec.conflict_policy) },
-        gates: Gates::default(),
+        gates: Gates { data: vec![prepare], ..Gates::default() },
         parts: parts(facts)?,
         on_failure: OnFailure::Abort,
         deadline: facts.deadline,
-    })?
-    .steps;
-    let clean_up = Action::RemoveMovers { site: facts.site.into(), namespaces: targets };
-    steps.push(Step::new(StepKey::CleanUp.id()?, clean_up, CLEAN_UP_DEADLINE).finally());
+    })?;
+    steps.extend(fragment.steps);
+    let clean_up = StepKey::CleanUp.id()?;
+    let remove_movers = Action::RemoveMovers { site: facts.site.into(), namespaces: targets.clone() };
+    steps.push(Step::new(clean_up.clone(), remove_movers, CLEAN_UP_DEADLINE).finally());
+    // A preview leaves nothing behind: its movers needed the namespaces that it would write to.
+    if preview {
+        let remove = Action::RemoveNamespaces { site: facts.site.into(), namespaces: targets };
+        steps.push(Step::new(StepKey::RemoveNamespaces.id()?, remove, CLEAN_UP_DEADLINE).after([clean_up]).finally());
+    }
     Ok(Plan::new(steps)?)
 }
 
@@ -126,8 +138,8 @@ mod tests {
         let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
         let claims = ["data-0", "files"].map(|name| Claim { namespace: "n".into(), name: name.into() }).to_vec();
         let subject = Subject { name: "a", spec: &application, point, claims };
-        let plan = compile(&RestoreFacts { spec: &spec, subject, site: "s", deadline: SignedDuration::from_hours(1) })?;
-        Ok(plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up").collect())
+        let plan = compile(&RestoreFacts { spec: &spec, subject, district: "d", site: "s", deadline: SignedDuration::from_hours(1) })?;
+        Ok(plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect())
     }
 
     #[test]
@@ -135,7 +147,7 @@ mod tests {
         let whole = ["restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest"];
         for (spec, expected) in [
             (json!({}), &whole[..]),
-            (json!({"mode": "Preview"}), &whole[..1]),
+            (json!({"mode": "Preview"}), &["restore/a/objects", "remove-namespaces"][..]),
             (json!({"select": {"tiers": ["data"]}}), &whole[..1]),
             (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[..1]),
             // Files are taken from a claim that the application skips, too: an older backup may have it.

@@ -223,6 +223,24 @@ pub enum Action {
         #[serde(with = "crate::time::gep2257")]
         duration: SignedDuration,
     },
+    /// Namespaces are made where they are missing; those that exist stay as they are.
+    MakeNamespaces {
+        /// The site.
+        site: String,
+        /// The namespaces.
+        namespaces: Vec<String>,
+        /// Name of the District whose they are.
+        district: String,
+        /// Those that are made belong to the run alone, which removes them.
+        temporary: bool,
+    },
+    /// The namespaces that the run made for itself are removed, with everything in them.
+    RemoveNamespaces {
+        /// The site.
+        site: String,
+        /// The namespaces; those that the run has not made stay.
+        namespaces: Vec<String>,
+    },
     /// Nothing: the step is its question.
     Ask {},
 }
@@ -251,6 +269,8 @@ impl Action {
             Self::RevertComponent { .. } => "revertComponent",
             Self::EndInstallation { .. } => "endInstallation",
             Self::Watch { .. } => "watch",
+            Self::MakeNamespaces { .. } => "makeNamespaces",
+            Self::RemoveNamespaces { .. } => "removeNamespaces",
             Self::Ask {} => "ask",
         }
     }
@@ -276,6 +296,8 @@ impl Action {
             | Self::InstallComponent { site, .. }
             | Self::RevertComponent { site, .. }
             | Self::EndInstallation { site, .. }
+            | Self::MakeNamespaces { site, .. }
+            | Self::RemoveNamespaces { site, .. }
             | Self::Watch { site, .. } => Some(site),
             Self::TakeBackup { .. } | Self::Ask {} => None,
         }

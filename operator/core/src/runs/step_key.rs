@@ -20,6 +20,10 @@ pub enum StepKey {
     Preflight,
     /// `isolate`: the namespaces of a drill are made and closed.
     Isolate,
+    /// `prepare`: the namespaces that a restore writes to are made where they are missing.
+    Prepare,
+    /// `remove-namespaces`: those that a preview needed are removed again.
+    RemoveNamespaces,
     /// `hold`: the result of a drill is kept for people to look at.
     Hold,
     /// `manual`: people work, and say when they are done.
@@ -349,6 +353,8 @@ impl StepKey {
             | Self::Backup { application } => Some(application),
             Self::Preflight
             | Self::Isolate
+            | Self::Prepare
+            | Self::RemoveNamespaces
             | Self::Hold
             | Self::Manual
             | Self::CleanUp

@@ -5,6 +5,7 @@ mod bubble;
 pub mod check;
 pub mod component;
 mod mover;
+mod namespaces;
 mod node;
 mod preflight;
 pub mod silence;
@@ -118,6 +119,10 @@ async fn perform(context: &RunContext, step_context: &StepContext, action: &Acti
         Action::RevertComponent { site, component, version } => component::revert(context, step_context, site, component, version).await,
         Action::EndInstallation { site, component } => component::end(context, step_context, site, component).await,
         Action::Watch { site, checks, duration } => check::watch(context, step_context, site, checks, *duration).await,
+        Action::MakeNamespaces { site, namespaces, district, temporary } => {
+            namespaces::make(context, step_context, site, namespaces, district, *temporary).await
+        }
+        Action::RemoveNamespaces { site, namespaces } => namespaces::remove(context, step_context, site, namespaces).await,
         Action::Ask {} => Ok(EffectOutcome::Done(Value::Null)),
     };
     result.unwrap_or_else(|error| failed(&error))

@@ -216,6 +216,8 @@ pub(super) fn step(id: &str) -> Words {
     match key {
         StepKey::Preflight => t("预检", "preflight"),
         StepKey::Isolate => t("建立隔离环境", "make the isolated environment"),
+        StepKey::Prepare => t("建立命名空间", "make the namespaces"),
+        StepKey::RemoveNamespaces => t("移除命名空间", "remove the namespaces"),
         StepKey::Hold => t("保留副本", "hold the copy"),
         StepKey::CleanUp => t("清理", "clean up"),
         StepKey::Verify { .. } => t("校验备份", "verify the backup"),

@@ -124,7 +124,7 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
     let application = application(STREAM);
     let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
-    let facts = RestoreFacts { spec: &spec, subject, site: "home", deadline: SignedDuration::from_hours(6) };
+    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: "home", deadline: SignedDuration::from_hours(6) };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
 }

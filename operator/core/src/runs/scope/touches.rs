@@ -159,7 +159,9 @@ impl Action {
                 touched.workload(namespace, &marker.workload_ref);
                 touched
             }
-            Self::RemoveMovers { site, namespaces } => Touched::within(site, namespaces),
+            Self::RemoveMovers { site, namespaces }
+            | Self::MakeNamespaces { site, namespaces, district: _, temporary: _ }
+            | Self::RemoveNamespaces { site, namespaces } => Touched::within(site, namespaces),
             Self::TakeBackup { application, backup } => Touched::default().hub("Application", application).hub("Backup", backup),
             Self::Silence { site, owner, labels } => Touched { silences: labels.iter().collect(), ..Touched::at(site).owner(owner) },
             Self::EndSilence { site, owner } => Touched::at(site).owner(owner),

@@ -8,6 +8,8 @@ fn keys(first: &str, second: &str, third: &str) -> Vec<StepKey> {
     vec![
         StepKey::Preflight,
         StepKey::Isolate,
+        StepKey::Prepare,
+        StepKey::RemoveNamespaces,
         StepKey::Hold,
         StepKey::Manual,
         StepKey::CleanUp,

@@ -8,6 +8,8 @@ impl fmt::Display for StepKey {
         match self {
             Self::Preflight => f.write_str("preflight"),
             Self::Isolate => f.write_str("isolate"),
+            Self::Prepare => f.write_str("prepare"),
+            Self::RemoveNamespaces => f.write_str("remove-namespaces"),
             Self::Hold => f.write_str("hold"),
             Self::Manual => f.write_str("manual"),
             Self::CleanUp => f.write_str("clean-up"),
@@ -68,6 +70,8 @@ impl FromStr for StepKey {
         Ok(match *words {
             ["preflight"] => Self::Preflight,
             ["isolate"] => Self::Isolate,
+            ["prepare"] => Self::Prepare,
+            ["remove-namespaces"] => Self::RemoveNamespaces,
             ["hold"] => Self::Hold,
             ["manual"] => Self::Manual,
             ["clean-up"] => Self::CleanUp,

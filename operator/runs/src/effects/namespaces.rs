@@ -1,0 +1,74 @@
+//! Namespaces that a restore writes to.
+
+use super::{EffectOutcome, StepContext};
+use crate::{
+    context::RunContext,
+    error::{Result, Tried as _, is_conflict, is_not_found},
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use p861_core::engine::Failure;
+use p861_crds::names::{DISTRICT_LABEL, RUN_LABEL};
+use serde_json::{Value, json};
+
+/// Makes those that are missing. One that exists stays as it is; one that is being deleted is waited for, and made anew.
+pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, names: &[String], district: &str, temporary: bool) -> Result<EffectOutcome> {
+    let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
+    let run = &step_context.run;
+    let mut made = Vec::new();
+    for name in names {
+        match namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))? {
+            Some(existing) if existing.metadata.deletion_timestamp.is_some() => {
+                return Ok(EffectOutcome::Running(json!({"message": format!("namespace {name} on {site} is being deleted")})));
+            }
+            Some(_) => continue,
+            None => {}
+        }
+        let mut labels = json!({DISTRICT_LABEL: district});
+        if temporary {
+            labels[RUN_LABEL] = json!(run.uid);
+        }
+        let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        let namespace: Namespace =
+            serde_json::from_value(document).map_err(|error| crate::error::Error::Internal(format!("a Namespace can't be written: {error}")))?;
+        match namespaces.create(&PostParams::default(), &namespace).await {
+            Ok(_) => made.push(name),
+            // Somebody else was quicker: it is theirs.
+            Err(error) if is_conflict(&error) => {}
+            Err(error) => return Err(error).tried(|| format!("make namespace {name} on {site}")),
+        }
+    }
+    Ok(EffectOutcome::Done(json!({"made": made})))
+}
+
+/// Removes those that the run has made for itself, and waits until they are gone.
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, names: &[String]) -> Result<EffectOutcome> {
+    let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
+    let mut left = Vec::new();
+    for name in names {
+        let Some(namespace) = namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))? else { continue };
+        if namespace.labels().get(RUN_LABEL) != Some(&step_context.run.uid) {
+            continue;
+        }
+        left.push(name.as_str());
+        // With its UID: another namespace of that name is another's.
+        let this = DeleteParams { preconditions: Some(Preconditions { uid: namespace.uid(), resource_version: None }), ..DeleteParams::default() };
+        match namespaces.delete(name, &this).await {
+            Ok(_) => {}
+            Err(error) if is_not_found(&error) || is_conflict(&error) => {}
+            Err(error) => return Err(error).tried(|| format!("delete namespace {name} on {site}")),
+        }
+    }
+    if left.is_empty() {
+        return Ok(EffectOutcome::Done(json!({"left": 0})));
+    }
+    if step_context.left().is_negative() {
+        let message =
+            format!("namespaces {} on {site} are still being deleted: kubectl get namespace {} -o yaml says what holds them", left.join(", "), left.join(" "));
+        return Ok(EffectOutcome::Failed(Failure::transient("CleanUpFailed", message), Value::Null));
+    }
+    Ok(EffectOutcome::Running(json!({"message": format!("{} namespaces are being removed", left.len())})))
+}
