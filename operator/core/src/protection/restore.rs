@@ -152,7 +152,7 @@ mod tests {
             (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[..1]),
             // Files are taken from a claim that the application skips, too: an older backup may have it.
             (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["restore/a/volume/data-0"][..]),
-            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &whole[..0]),
+            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),
         ] {
             assert_eq!(compiled(&spec).expect("compiles"), expected, "{spec}");
         }
