@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub start: Option<Timestamp>,
     /// When it ended.
     pub completion: Option<Timestamp>,
+    /// What a run that has not begun waits for.
+    pub waits_for: Option<String>,
     /// Number of steps by state.
     pub steps: StepCounts,
     /// Steps under way; at most 16.
@@ -59,6 +61,12 @@ pub fn question(step: &CurrentStep, language: Language) -> String {
     step.prompt.as_ref().map_or_else(says, |prompt| prompt.in_language(language.key()).to_owned())
 }
 
+/// The message of the condition `Succeeded` of a run that has not begun.
+fn waits_for<K: Run>(run: &K) -> Option<String> {
+    let condition = run.conditions().iter().find(|condition| condition.type_ == "Succeeded" && condition.status == "Unknown");
+    condition.filter(|_| run.start().is_none()).map(|condition| condition.message.clone())
+}
+
 impl Snapshot {
     /// What every kind of run has. `target`, `predicted` and `notes` are the kind's own.
     pub fn of<K: Run>(run: &K) -> Self {
@@ -69,6 +77,7 @@ impl Snapshot {
             phase: run.phase(),
             start: run.start().map(|time| time.0),
             completion: run.completion().map(|time| time.0),
+            waits_for: waits_for(run),
             steps: run.steps(),
             current: run.current_steps().to_vec(),
             progress: run.progress().cloned(),

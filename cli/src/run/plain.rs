@@ -30,6 +30,7 @@ fn line(change: &Change, seen: &Snapshot, clock: &Clock, language: Language, pla
             let counts = if seen.steps.total > 0 { format!(" · {}", text::step_counts(&seen.steps).pick(language)) } else { String::new() };
             written(at, text::VERB_PHASE, format!("{}{counts}", text::phase(*phase).pick(language)))
         }
+        Change::Waits(message) => written(clock.now, text::VERB_WAITS, text::operator_says(message).pick(language).to_owned()),
         Change::Started(step) if step.attempt > 1 => written(
             started(step, clock),
             text::VERB_AGAIN,

@@ -45,6 +45,8 @@ pub struct Known {
 pub enum Change {
     /// The run is in another phase.
     Phase(RunPhase),
+    /// The run has not begun, and waits for something else than before.
+    Waits(String),
     /// A step was started, or is tried again.
     Started(Box<CurrentStep>),
     /// A step waits for a person.
@@ -92,6 +94,8 @@ impl Story {
         // The end is told after the ends of the steps.
         let (before, after) = if seen.phase.is_end() { (None, phase) } else { (phase, None) };
         changes.extend(before);
+        let waited_for = self.last.as_ref().and_then(|last| last.waits_for.as_ref());
+        changes.extend(seen.waits_for.clone().filter(|now| waited_for != Some(now)).map(Change::Waits));
         let ended = self.vanished(seen);
         let how = self.how(seen, ended.len());
         for id in ended {
@@ -198,11 +202,22 @@ mod tests {
             .iter()
             .map(|change| match change {
                 Change::Phase(phase) => format!("{phase}"),
+                Change::Waits(message) => format!("waits {message}"),
                 Change::Started(step) => format!("start {} {}", step.id, step.attempt),
                 Change::Asked(step) => format!("ask {}", step.id),
                 Change::Ended(id, how, took) => format!("{how:?} {id} {}", took.map_or("-".into(), |took| took.as_secs().to_string())),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_run_that_has_not_begun_says_for_what_it_waits_once_for_each_reason() {
+        let mut story = Story::new(Outline::default());
+        let waits = |message: &str| Snapshot { phase: RunPhase::Pending, waits_for: Some(message.into()), ..Snapshot::default() };
+        assert_eq!(brief(&story.update(at(1), &waits("for backup a"))), ["Pending", "waits for backup a"]);
+        assert!(story.update(at(2), &waits("for backup a")).is_empty());
+        assert_eq!(brief(&story.update(at(3), &waits("for backup b"))), ["waits for backup b"]);
+        assert_eq!(brief(&story.update(at(4), &seen(0, 0, vec![]))), ["Running"]);
     }
 
     #[test]

@@ -151,6 +151,9 @@ impl Tree<'_> {
         if steps.total > 0 {
             line = line.tone(Tone::Dim, format!(" · {}", text::step_counts(steps).pick(self.language)));
         }
+        if let Some(message) = &self.seen.waits_for {
+            line = line.tone(Tone::Warn, format!(" · {}", text::operator_says(message).pick(self.language)));
+        }
         if self.seen.unread_actions > 0 {
             line = line.tone(Tone::Warn, format!(" · {}", text::actions_unread(self.seen.unread_actions).pick(self.language)));
         }

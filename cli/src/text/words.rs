@@ -190,6 +190,7 @@ words! {
     VERB_PHASE: "phase", "阶段";
     VERB_SKIPPED: "skipped", "跳过";
     VERB_STARTED: "started", "开始";
+    VERB_WAITS: "waits", "等待";
     SITES: "SITES", "站点";
     PROTECTION: "PROTECTION", "保护";
     RECOVERY: "RECOVERY", "恢复";
