@@ -100,8 +100,12 @@ pub async fn pass<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: 
         None => Err(Error::Internal("a claimed run is missing".into())),
     };
     // After any error the journal is read again: what is stored is the truth.
-    if result.is_err() {
+    if let Err(error) = &result {
         *slot = None;
+        // The run is another's: what goes on here of it must not go on beside the other.
+        if matches!(error, Error::RunLost(_)) {
+            executor.tasks.forget(&run.uid);
+        }
     }
     result
 }
