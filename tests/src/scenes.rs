@@ -18,7 +18,9 @@ pub type Scene = (&'static str, fn(&Stage) -> Result<()>);
 pub fn play(name: &str, scenes: &[Scene]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
-        scenes.iter().for_each(|(scene, _)| println!("{scene}: test"));
+        for (scene, _) in scenes {
+            println!("{scene}: test");
+        }
         return ExitCode::SUCCESS;
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with('-')).cloned().unwrap_or_default();

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// How long anything may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 const OBJECTS: usize = 300;
 
 /// An operator out of the cluster; it is killed when it goes out of use.

@@ -2,13 +2,13 @@
 
 use crate::support::{
     lone::lone,
-    operator::{api, apply, condition, operator, until},
+    operator::{Operator, api, apply, condition, operator, until},
     text,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Secret};
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -23,6 +23,19 @@ fn quotas(client: &Client, namespace: &str) -> Api<DynamicObject> {
 
 fn platforms(client: &Client, district: &str) -> Api<DynamicObject> {
     api(client, "platform861.io", "Platform", "platforms", Some(district))
+}
+
+fn priority_classes(client: &Client) -> Api<DynamicObject> {
+    api(client, "scheduling.k8s.io", "PriorityClass", "priorityclasses", None)
+}
+
+fn namespaces(client: &Client) -> Api<Namespace> {
+    Api::all(client.clone())
+}
+
+async fn policy_names(client: &Client, namespace: &str) -> Result<Vec<String>, String> {
+    let list = policies(client, namespace).list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+    Ok(list.items.iter().map(kube::ResourceExt::name_any).collect())
 }
 
 async fn node(client: &Client, name: &str, ready: bool) {
@@ -156,9 +169,23 @@ async fn a_platform_is_kept_judged_and_set_right_and_nothing_else_is_touched() {
     }
     storage_class(&client, "shinan-block").await;
     district(&client, "shinan").await;
-    // Somebody's own objects, one of them under a name that we would use.
+    somebodys_own(&client).await;
+    platform(&client, "shinan", declared("shinan")).await;
+    let operator = operator(&server);
+    is_kept(&client, &operator).await;
+    is_judged(&client, &operator).await;
+    what_is_handed_over_is_ours(&client, &operator).await;
+    drift_is_set_right(&client, &operator).await;
+    gaps_are_said(&client, &operator).await;
+    history_has_one_record(&client).await;
+    what_is_not_declared_any_more_is_removed(&client, &operator).await;
+    clean_up(&client, "shinan").await;
+}
+
+/// Somebody's own objects, one of them under a name that we would use.
+async fn somebodys_own(client: &Client) {
     apply(
-        &client,
+        client,
         "
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -172,29 +199,28 @@ spec: {hard: {pods: \"3\"}}
 ",
     )
     .await;
-    platform(&client, "shinan", declared("shinan")).await;
-    let operator = operator(&server);
+}
 
-    // Kept: isolation, the allowed flow, quotas, the priority class, the policies, the namespaces' labels.
-    until(&operator, "the policies of shinan-tax", async || {
-        let list = policies(&client, "shinan-tax").list(&Default::default()).await.map_err(|error| error.to_string())?;
-        let names: Vec<String> = list.items.iter().map(kube::ResourceExt::name_any).collect();
+/// Isolation, the allowed flow, quotas, the priority class, the policies, the namespaces' labels.
+async fn is_kept(client: &Client, operator: &Operator) {
+    until(operator, "the policies of shinan-tax", async || {
+        let names = policy_names(client, "shinan-tax").await?;
         if names == ["own", "p861-allow-approval-to-tax", "p861-default-deny", "p861-inside"] { Ok(()) } else { Err(names.join(", ")) }
     })
     .await;
     let quota =
-        until(&operator, "the quota of shinan-tax", async || quotas(&client, "shinan-tax").get("p861-servers").await.map_err(|error| error.to_string())).await;
+        until(operator, "the quota of shinan-tax", async || quotas(client, "shinan-tax").get("p861-servers").await.map_err(|error| error.to_string())).await;
     assert_eq!(quota.data["spec"]["hard"], json!({"pods": "5", "requests.memory": "4Gi"}), "half of the department's, which has two namespaces");
-    let labels: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-    let tax = labels.get("shinan-tax").await.expect("the namespace");
+    let tax = namespaces(client).get("shinan-tax").await.expect("the namespace");
     assert_eq!(tax.labels().get("platform861.io/department").map(String::as_str), Some("tax-office"));
     assert_eq!(tax.labels().get("pod-security.kubernetes.io/enforce").map(String::as_str), Some("baseline"));
-    let classes = api(&client, "scheduling.k8s.io", "PriorityClass", "priorityclasses", None);
-    until(&operator, "the priority class", async || classes.get("shinan-critical").await.map_err(|error| error.to_string())).await;
+    until(operator, "the priority class", async || priority_classes(client).get("shinan-critical").await.map_err(|error| error.to_string())).await;
+}
 
-    // Judged: two nodes, one application's worth of each resource, what lacks is said.
-    let seen = until(&operator, "the Platform is judged", async || {
-        let seen = platforms(&client, "shinan").get("shinan").await.map_err(|error| error.to_string())?;
+/// Two nodes, one application's worth of each resource, what lacks is said.
+async fn is_judged(client: &Client, operator: &Operator) {
+    let seen = until(operator, "the Platform is judged", async || {
+        let seen = platforms(client, "shinan").get("shinan").await.map_err(|error| error.to_string())?;
         let notes = seen.data["status"].to_string();
         if seen.data["status"]["balance"]["supportable"] == 6 && notes.contains("NotOurs") && seen.data["status"]["balance"]["running"] == 2 {
             Ok(seen)
@@ -217,29 +243,33 @@ spec: {hard: {pods: \"3\"}}
         (&item("portal")["state"], &item("knowledge")["state"], &item("centre-3")["state"]),
         (&json!("Ready"), &json!("Missing"), &json!("NotAssessed"))
     );
+}
 
-    // Somebody's own quota is as it was, and is ours as soon as he hands it over.
-    let own = quotas(&client, "shinan-forms").get("p861-servers").await.expect("his quota");
+/// Somebody's own quota is as it was, and is ours as soon as he hands it over.
+async fn what_is_handed_over_is_ours(client: &Client, operator: &Operator) {
+    let own = quotas(client, "shinan-forms").get("p861-servers").await.expect("his quota");
     assert_eq!(own.data["spec"]["hard"], json!({"pods": "3"}));
     let handed = json!({"metadata": {"labels": {"platform861.io/platform": "shinan"}}});
-    quotas(&client, "shinan-forms").patch("p861-servers", &PatchParams::default(), &Patch::Merge(handed)).await.expect("handed over");
-    until(&operator, "the quota that was handed over", async || {
-        let quota = quotas(&client, "shinan-forms").get("p861-servers").await.map_err(|error| error.to_string())?;
+    quotas(client, "shinan-forms").patch("p861-servers", &PatchParams::default(), &Patch::Merge(handed)).await.expect("handed over");
+    until(operator, "the quota that was handed over", async || {
+        let quota = quotas(client, "shinan-forms").get("p861-servers").await.map_err(|error| error.to_string())?;
         if quota.data["spec"]["hard"] == json!({"pods": "5", "requests.memory": "4Gi"}) { Ok(()) } else { Err(quota.data["spec"].to_string()) }
     })
     .await;
+}
 
-    // Drift: opened, deleted, unlabelled. All is set right within a minute.
+/// Opened, deleted, unlabelled: all is set right within a minute.
+async fn drift_is_set_right(client: &Client, operator: &Operator) {
     let since = Instant::now();
     let open = json!({"spec": {"ingress": [{}], "egress": [{}], "policyTypes": ["Ingress", "Egress"]}});
-    policies(&client, "shinan-tax").patch("p861-default-deny", &PatchParams::default(), &Patch::Merge(open)).await.expect("opened");
-    policies(&client, "shinan-approval").delete("p861-inside", &DeleteParams::default()).await.expect("deleted");
+    policies(client, "shinan-tax").patch("p861-default-deny", &PatchParams::default(), &Patch::Merge(open)).await.expect("opened");
+    policies(client, "shinan-approval").delete("p861-inside", &DeleteParams::default()).await.expect("deleted");
     let gone = json!({"metadata": {"labels": {"platform861.io/department": null, "pod-security.kubernetes.io/enforce": "privileged"}}});
-    labels.patch("shinan-approval", &PatchParams::default(), &Patch::Merge(gone)).await.expect("unlabelled");
-    until(&operator, "what had drifted is set right", async || {
-        let deny = policies(&client, "shinan-tax").get("p861-default-deny").await.map_err(|error| error.to_string())?;
-        policies(&client, "shinan-approval").get("p861-inside").await.map_err(|error| error.to_string())?;
-        let namespace = labels.get("shinan-approval").await.map_err(|error| error.to_string())?;
+    namespaces(client).patch("shinan-approval", &PatchParams::default(), &Patch::Merge(gone)).await.expect("unlabelled");
+    until(operator, "what had drifted is set right", async || {
+        let deny = policies(client, "shinan-tax").get("p861-default-deny").await.map_err(|error| error.to_string())?;
+        policies(client, "shinan-approval").get("p861-inside").await.map_err(|error| error.to_string())?;
+        let namespace = namespaces(client).get("shinan-approval").await.map_err(|error| error.to_string())?;
         let closed =
             deny.data["spec"]["policyTypes"] == json!(["Ingress"]) && deny.data["spec"].get("ingress").is_none() && deny.data["spec"].get("egress").is_none();
         let labelled = namespace.labels().get("platform861.io/department").is_some_and(|department| department == "approval-bureau")
@@ -247,15 +277,17 @@ spec: {hard: {pods: \"3\"}}
         if closed && labelled { Ok(()) } else { Err(format!("{} {:?}", deny.data["spec"], namespace.labels())) }
     })
     .await;
-    assert!(since.elapsed() < Duration::from_secs(60), "within a minute, not {:?}", since.elapsed());
-    let own = policies(&client, "shinan-tax").get("own").await.expect("somebody's own policy");
+    assert!(since.elapsed() < Duration::from_mins(1), "within a minute, not {:?}", since.elapsed());
+    let own = policies(client, "shinan-tax").get("own").await.expect("somebody's own policy");
     assert_eq!(own.data["spec"]["policyTypes"], json!(["Egress"]));
+}
 
-    // A node that goes, a class that goes: said with site and remedy, and less is supportable.
-    node(&client, "node-b", false).await;
-    api(&client, "storage.k8s.io", "StorageClass", "storageclasses", None).delete("shinan-block", &DeleteParams::default()).await.expect("deleted");
-    until(&operator, "the gaps are said", async || {
-        let seen = platforms(&client, "shinan").get("shinan").await.map_err(|error| error.to_string())?;
+/// A node that goes, a class that goes: said with site and remedy, and less is supportable.
+async fn gaps_are_said(client: &Client, operator: &Operator) {
+    node(client, "node-b", false).await;
+    api(client, "storage.k8s.io", "StorageClass", "storageclasses", None).delete("shinan-block", &DeleteParams::default()).await.expect("deleted");
+    until(operator, "the gaps are said", async || {
+        let seen = platforms(client, "shinan").get("shinan").await.map_err(|error| error.to_string())?;
         let said = seen.data["status"]["layers"].to_string();
         let all = ["pool general: 1 nodes ready, 2 wanted", "StorageClass shinan-block, which doesn't exist"].iter().all(|words| said.contains(words));
         if all && seen.data["status"]["balance"]["supportable"] == 3 && condition(&seen, "Ready")["reason"] == "LayerMissing" {
@@ -265,21 +297,24 @@ spec: {hard: {pods: \"3\"}}
         }
     })
     .await;
+}
 
-    // The history has one record of today, in an object that goes with the Platform.
+/// One record of today, in an object that goes with the Platform.
+async fn history_has_one_record(client: &Client) {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "shinan");
     let history = maps.get("shinan-platform-history").await.expect("the history");
     let samples: Value = serde_json::from_str(&history.data.clone().unwrap_or_default()["samples.json"]).expect("JSON");
     assert_eq!(samples.as_array().map(Vec::len), Some(1), "{samples}");
     assert_eq!(history.owner_references()[0].kind, "Platform");
+}
 
-    // What is not declared any more is removed; somebody's own stays.
-    platform(&client, "shinan", json!({"network": {"isolation": "None"}, "servers": {}, "storage": {}, "security": {}})).await;
-    until(&operator, "what is not declared any more is gone", async || {
-        let list = policies(&client, "shinan-tax").list(&Default::default()).await.map_err(|error| error.to_string())?;
-        let names: Vec<String> = list.items.iter().map(kube::ResourceExt::name_any).collect();
-        let quota = quotas(&client, "shinan-forms").get_opt("p861-servers").await.map_err(|error| error.to_string())?;
-        let class = classes.get_opt("shinan-critical").await.map_err(|error| error.to_string())?;
+/// What is not declared any more goes; somebody's own stays.
+async fn what_is_not_declared_any_more_is_removed(client: &Client, operator: &Operator) {
+    platform(client, "shinan", json!({"network": {"isolation": "None"}, "servers": {}, "storage": {}, "security": {}})).await;
+    until(operator, "what is not declared any more is gone", async || {
+        let names = policy_names(client, "shinan-tax").await?;
+        let quota = quotas(client, "shinan-forms").get_opt("p861-servers").await.map_err(|error| error.to_string())?;
+        let class = priority_classes(client).get_opt("shinan-critical").await.map_err(|error| error.to_string())?;
         if names == ["own"] && quota.is_none() && class.is_none() {
             Ok(())
         } else {
@@ -287,7 +322,6 @@ spec: {hard: {pods: \"3\"}}
         }
     })
     .await;
-    clean_up(&client, "shinan").await;
 }
 
 async fn clean_up(client: &Client, district: &str) {

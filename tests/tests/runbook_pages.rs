@@ -128,13 +128,13 @@ impl Desk {
     /// A roster, and an incident that nobody has acknowledged and whose message is not delivered yet.
     fn people(&self) {
         self.server.apply(
-            r#"{apiVersion: platform861.io/v1alpha1, kind: DutyRoster, metadata: {name: shinan, namespace: shinan},
+            r"{apiVersion: platform861.io/v1alpha1, kind: DutyRoster, metadata: {name: shinan, namespace: shinan},
                 spec: {timeZone: Asia/Shanghai, people: [{name: duty-engineer-a}, {name: shift-leader-a}],
-                  levels: [{name: duty, escalateAfter: 10m, rotations: [{name: always, people: [duty-engineer-a]}]}, {name: leader, rotations: [{name: always, people: [shift-leader-a]}]}]}}"#,
+                  levels: [{name: duty, escalateAfter: 10m, rotations: [{name: always, people: [duty-engineer-a]}]}, {name: leader, rotations: [{name: always, people: [shift-leader-a]}]}]}}",
         );
         self.server.apply(
-            r#"{apiVersion: platform861.io/v1alpha1, kind: MaintenanceTicket, metadata: {name: inc-1, namespace: shinan},
-                spec: {type: Incident, title: {zh: 站点失联, en: Site unreachable}, impact: High, urgency: High, incident: {}, requestedBy: administrator}}"#,
+            r"{apiVersion: platform861.io/v1alpha1, kind: MaintenanceTicket, metadata: {name: inc-1, namespace: shinan},
+                spec: {type: Incident, title: {zh: 站点失联, en: Site unreachable}, impact: High, urgency: High, incident: {}, requestedBy: administrator}}",
         );
         let condition =
             |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "message": "", "lastTransitionTime": NOW});
@@ -174,9 +174,9 @@ impl Desk {
         let history = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shinan-platform-history", "namespace": "shinan"}, "data": {"samples.json": "[]"}});
         self.server.apply(&history.to_string());
         self.server.apply(
-            r#"{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: certificates.cert-manager.io},
+            r"{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: certificates.cert-manager.io},
                 spec: {group: cert-manager.io, scope: Namespaced, names: {kind: Certificate, plural: certificates, singular: certificate, listKind: CertificateList},
-                  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}"#,
+                  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}",
         );
         self.server.kubectl(&["wait", "--for=condition=Established", "crd/certificates.cert-manager.io", "--timeout=60s"]).expect("the kind is served");
     }

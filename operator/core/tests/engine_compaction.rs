@@ -95,7 +95,7 @@ struct Longest {
     plan: TestPlan,
     journal: Journal,
     written: u64,
-    longest: usize,
+    most_bytes: usize,
 }
 
 impl Longest {
@@ -105,7 +105,7 @@ impl Longest {
         if let Some(shorter) = self.journal.compacted(&self.plan, MIN_RECORDS_SAVED) {
             self.journal = shorter;
         }
-        self.longest = self.longest.max(self.journal.to_lines().unwrap().len());
+        self.most_bytes = self.most_bytes.max(self.journal.to_lines().unwrap().len());
     }
 }
 
@@ -115,7 +115,7 @@ fn a_year_of_a_dead_site_stays_small_and_ends_when_the_site_returns() {
     let mut steps = drill();
     steps.push(step("remove/movers").finally());
     let plan: TestPlan = Plan::new(steps).unwrap();
-    let mut run = Longest { journal: Journal::new(), plan, written: 0, longest: 0 };
+    let mut run = Longest { journal: Journal::new(), plan, written: 0, most_bytes: 0 };
     let year = SignedDuration::from_hours(365 * 24);
     let (mut now, mut token, mut claimed) = (start(), 0, Timestamp::MIN);
     let mut waits = SignedDuration::ZERO;
@@ -154,7 +154,7 @@ fn a_year_of_a_dead_site_stays_small_and_ends_when_the_site_returns() {
     }
     assert!(waits > SignedDuration::from_mins(55) && waits <= LONGEST_CLEAN_UP_WAIT, "the longest wait was {waits:?}");
     assert!(run.written > 17_000, "only {} records were written: the test tests nothing", run.written);
-    assert!(run.longest < 64 * 1024, "the journal grew to {} bytes", run.longest);
+    assert!(run.most_bytes < 64 * 1024, "the journal grew to {} bytes", run.most_bytes);
     assert!(matches!(run.journal.records().last().unwrap().event, Event::Finished { result: RunResult::Failed, .. }));
     assert!(run.journal.token() > 360);
     let undo = run.journal.records().iter().find(|record| matches!(record.event, Event::FailedRepeatedly { direction: Direction::Undo, .. })).unwrap();

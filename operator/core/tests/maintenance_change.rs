@@ -18,14 +18,14 @@ fn drain() -> World {
     change.work = serde_json::from_value(json!({"drainNode": {"siteRef": {"name": "a"}, "nodeName": "n1"}})).unwrap();
     change.plan = None;
     let mut world = World::of(spec);
-    world.opening = open_now();
+    world.opening = Some(open_now());
     world.tally.given = vec!["b".into()];
     world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None });
     world
 }
 
-fn run(phase: RunPhase, asks: Option<Asks>) -> Option<Work> {
-    Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(WorkRun { phase, asks, said: ("Running".into(), "2 of 5 steps".into()) }) })
+fn run(phase: RunPhase, asks: Option<Asks>) -> Work {
+    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(WorkRun { phase, asks, said: ("Running".into(), "2 of 5 steps".into()) }) }
 }
 
 #[test]
@@ -39,11 +39,11 @@ fn work_of_the_operator_begins_by_itself_hears_done_when_it_asks_and_closes_the_
     world.pass(1);
     assert_eq!(world.phase(), TicketPhase::InProgress);
     assert_eq!(world.status.work_first_action, Some(0));
-    world.work = run(RunPhase::Running, None);
+    world.work = Some(run(RunPhase::Running, None));
     world.act(2, action(TicketActionKind::Done, "li"));
     assert!(world.refused().contains("the operator does this work"), "{}", world.refused());
     assert_eq!(world.status.plan_digest, agreed, "what was begun stays what was agreed to");
-    world.work = run(RunPhase::WaitingForPerson, Some(Asks::Done));
+    world.work = Some(run(RunPhase::WaitingForPerson, Some(Asks::Done)));
     world.act(3, action(TicketActionKind::Done, "li"));
     assert_eq!((world.phase(), world.status.refused_actions.len()), (TicketPhase::InProgress, 1));
     world.opening = Some(Opening { open: false, frozen_by: None, next_open_time: None, next_close_time: None });
@@ -53,7 +53,7 @@ fn work_of_the_operator_begins_by_itself_hears_done_when_it_asks_and_closes_the_
         (TicketPhase::InProgress, (Some(true), "OutsideWindow".into())),
         "a window that closes stops nothing, and is told"
     );
-    world.work = run(RunPhase::Succeeded, None);
+    world.work = Some(run(RunPhase::Succeeded, None));
     let ended = world.pass(5);
     assert_eq!((world.phase(), verdict(&ended, "Succeeded")), (TicketPhase::Closed, (Some(true), "Done".into())));
 }
@@ -79,10 +79,10 @@ fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_a
 fn a_rollback_waits_for_the_steps_to_be_taken_back() {
     let mut world = drain();
     world.pass(0);
-    world.work = run(RunPhase::WaitingForPerson, Some(Asks::Done));
+    world.work = Some(run(RunPhase::WaitingForPerson, Some(Asks::Done)));
     world.act(1, action(TicketActionKind::RollBack, "li"));
     assert_eq!((world.phase(), world.status.refused_actions.len()), (TicketPhase::InProgress, 0), "the node is still closed");
-    world.work = run(RunPhase::Aborted, None);
+    world.work = Some(run(RunPhase::Aborted, None));
     let ended = world.pass(2);
     assert_eq!((world.phase(), verdict(&ended, "Succeeded")), (TicketPhase::RolledBack, (Some(false), "RolledBack".into())));
     assert_eq!(world.status.resolution, Some(Resolution::RolledBack));
@@ -108,17 +108,17 @@ fn steps_that_can_t_be_compiled_can_t_be_agreed_to() {
 #[test]
 fn a_change_that_people_made_is_resolved_when_its_checks_are_over() {
     let mut world = World::of(change("Standard"));
-    world.opening = open_now();
+    world.opening = Some(open_now());
     world.pass(0);
     world.act(1, action(TicketActionKind::Start, "li"));
     assert_eq!(world.status.work_first_action, Some(1), "the start itself says nothing to the steps");
-    world.work = run(RunPhase::WaitingForPerson, Some(Asks::Done));
+    world.work = Some(run(RunPhase::WaitingForPerson, Some(Asks::Done)));
     world.act(2, action(TicketActionKind::Done, "li"));
     assert_eq!(world.phase(), TicketPhase::Verifying);
-    world.work = run(RunPhase::Running, None);
+    world.work = Some(run(RunPhase::Running, None));
     world.act(3, action(TicketActionKind::Resolve, "li"));
     assert!(world.refused().contains("checks"), "{}", world.refused());
-    world.work = run(RunPhase::Succeeded, None);
+    world.work = Some(run(RunPhase::Succeeded, None));
     world.act(4, action(TicketActionKind::Resolve, "li"));
     assert_eq!(world.phase(), TicketPhase::Closed);
 }

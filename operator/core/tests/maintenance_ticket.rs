@@ -162,7 +162,7 @@ fn a_change_waits_for_agreement_then_for_its_window_and_starts_only_with_nothing
     assert_eq!((world.phase(), world.status.scheduled_time.clone(), scheduled.next), (TicketPhase::Scheduled, Some(Time(after(60))), Some(after(60))));
     world.act(3, action(TicketActionKind::Start, "a"));
     assert!(world.refused().starts_with("OutsideWindow: the window opens"), "{}", world.refused());
-    world.opening = open_now();
+    world.opening = Some(open_now());
     world.obstacles =
         vec![Block { reason: BlockReason::BackupRunning, message: "backup x".into() }, Block { reason: BlockReason::DrillRunning, message: "drill y".into() }];
     world.act(61, action(TicketActionKind::Start, "a"));
@@ -188,7 +188,7 @@ fn what_the_classes_of_change_need_differs() {
         ("Emergency", None, true, TicketPhase::Scheduled, "Clear"),
     ] {
         let mut world = World::of(change(class));
-        world.opening = open_now();
+        world.opening = Some(open_now());
         world.freeze = freeze.map(str::to_owned);
         if given {
             world.tally.given = vec!["b".into()];
@@ -206,7 +206,7 @@ fn what_the_classes_of_change_need_differs() {
 #[test]
 fn another_plan_is_another_digest_and_one_no_holds_everything_up() {
     let mut world = World::of(change("Normal"));
-    world.opening = open_now();
+    world.opening = Some(open_now());
     world.tally.given = vec!["b".into()];
     world.pass(0);
     let before = world.status.plan_digest.clone().unwrap();
@@ -230,7 +230,7 @@ fn without_a_word_on_how_it_is_done_there_is_nothing_to_agree_to() {
     spec.change.as_mut().unwrap().plan = None;
     assert_eq!(plan_digest(&spec, 0, None), None);
     let mut world = World::of(spec);
-    world.opening = open_now();
+    world.opening = Some(open_now());
     let decision = world.pass(0);
     assert_eq!((world.phase(), verdict(&decision, "Approved").1), (TicketPhase::Open, "NoPlan".into()));
     let mut plan = action(TicketActionKind::Plan, "a");
@@ -269,7 +269,7 @@ proptest! {
         for (index, (kind, wait)) in actions.into_iter().enumerate() {
             now += wait;
             world.tally.given = if agreed[index] { vec!["b".into()] } else { vec![] };
-            world.opening = if open[index] { open_now() } else { None };
+            world.opening = open[index].then(open_now);
             // What was agreed to is known before the action is read, as in the operator.
             world.pass(now);
             let before = world.phase();
@@ -287,7 +287,7 @@ proptest! {
     #[test]
     fn a_pass_that_nothing_happened_before_changes_nothing(incidents in any::<bool>(), actions in actions(), fires in any::<bool>()) {
         let mut world = World::of(if incidents { incident() } else { change("Standard") });
-        world.opening = open_now();
+        world.opening = Some(open_now());
         if fires && incidents {
             world.status.alerts = vec![TicketAlert { fingerprint: "a".into(), alert_name: "A".into(), severity: None, state: AlertState::Firing, start_time: Time(after(0)), end_time: None, posted_by: None }];
         }

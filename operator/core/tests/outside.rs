@@ -203,7 +203,7 @@ proptest! {
 
 #[test]
 fn what_grows_when_it_is_read_is_refused_soon() {
-    let laughs: String = (1..40).map(|level| format!("l{level}: &l{level} [{}]\n", format!("*l{}, ", level - 1).repeat(9))).collect();
+    let laughs = (1..40).map(|level| format!("l{level}: &l{level} [{}]\n", format!("*l{}, ", level - 1).repeat(9))).collect::<Vec<_>>().concat();
     let deep = |open: &str| open.repeat(50_000);
     for text in [format!("l0: &l0 [lol]\n{laughs}"), deep("["), deep("{a: "), deep("- "), format!("a: {}", deep("["))] {
         let since = Instant::now();

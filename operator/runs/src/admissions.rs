@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How long new runs wait for the runs of before to be taken up again. One that can't be, for example because its plan is gone, must not hold up everything.
-const TAKE_UP_TIMEOUT: Duration = Duration::from_secs(60);
+const TAKE_UP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Admission of runs. Clones share one state.
 #[derive(Clone, Default)]

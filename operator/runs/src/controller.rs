@@ -46,7 +46,7 @@ pub enum Carried<S> {
         /// What the pass did.
         pass: Box<Pass>,
         /// Who it is.
-        run: RunIdentity,
+        run: Box<RunIdentity>,
     },
     /// It can't begin yet.
     Waits {
@@ -152,7 +152,7 @@ pub async fn carry_on<K: RunKind>(
         record_findings(&context.hub, &run.namespace, concluded.findings, now).await?;
         kind.finish(object, &facts, &mut status, &pass).await?;
     }
-    Ok(Carried::On { status: Box::new(status), pass: Box::new(pass), run })
+    Ok(Carried::On { status: Box::new(status), pass: Box::new(pass), run: Box::new(run) })
 }
 
 async fn record<K: RunObject>(context: &RunContext, object: &K, status: &K::Status, pass: &Pass, run: &RunIdentity, now: Timestamp) -> Result<Duration> {

@@ -69,13 +69,12 @@ impl Drive for PlanDriver {
         status.last_drill = last_drill.or(status.last_drill);
         // Also after a restart of the operator, which forgets what it told.
         let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| conclude::proves(&drill.spec, status)));
-        match ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
-            Some(newest) => drill::gauge(context, &namespace, &plan.name_any(), newest),
+        if let Some(newest) = ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
+            drill::gauge(context, &namespace, &plan.name_any(), newest);
+        } else {
             // A plan that was never drilled is overdue one day, too: its time runs from its creation.
-            None => {
-                let since = plan.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
-                context.metrics.drill_last_completion.with_label_values(&[&namespace, &plan.name_any()]).set(since.as_second() as f64);
-            }
+            let since = plan.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+            context.metrics.drill_last_completion.with_label_values(&[&namespace, &plan.name_any()]).set(since.as_duration().as_secs_f64());
         }
         status.prediction = standing::predict(&of_plan).or(status.prediction);
         match compile(context, &plan).await {

@@ -10,7 +10,7 @@ use p861_tests::stage::{APPROVER, Stage};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The alert whose ticket is shown.
 const ALERT: &str = "P861DrillFailed";
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
     match (result, ended) {
         (Ok(lines), Ok(())) => {
-            say(&format!("\n{}The demo took {}.", lines, seconds(start.elapsed())));
+            say(&format!("\n{}\nThe demo took {}.", lines.join("\n"), seconds(start.elapsed())));
             if keep {
                 say(&look_round(&name, &report));
             }
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn perform(name: &str, report: &Report) -> Result<String> {
+/// Plays the demo. Returns the lines that sum it up.
+fn perform(name: &str, report: &Report) -> Result<Vec<String>> {
     if bed::Place::find(name)?.is_some() {
         report.line("An earlier demo's sites are still up; they are taken down first.");
         bed::down(name, report)?;
@@ -69,7 +70,11 @@ fn perform(name: &str, report: &Report) -> Result<String> {
     let plank = platform(&stage, report)?;
     let (change, came_to) = change(&stage, report)?;
     let mut lines = summary(&stage, &backups, &drill, &page, compared)?;
-    lines.push_str(&format!("Platform: weakest layer {plank}.\nChange {change}: {came_to}.\nAlert {ALERT} ({trouble}): ticket {ticket}, acknowledged, closed when the drill passed.\n"));
+    lines.extend([
+        format!("Platform: weakest layer {plank}."),
+        format!("Change {change}: {came_to}."),
+        format!("Alert {ALERT} ({trouble}): ticket {ticket}, acknowledged, closed when the drill passed."),
+    ]);
     Ok(lines)
 }
 
@@ -153,14 +158,14 @@ fn read_back(stage: &Stage) -> Result<usize> {
     compare_portal(stage, &snapshot, &folder)
 }
 
-fn summary(stage: &Stage, backups: &[(&str, std::time::Duration)], drill: &Value, page: &PathBuf, compared: usize) -> Result<String> {
-    let mut lines = String::new();
+fn summary(stage: &Stage, backups: &[(&str, Duration)], drill: &Value, page: &Path, compared: usize) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
     for (application, took) in backups {
         let text = output(stage, &["backup", "list", application, "-o", "json"])?;
         let list: Value = serde_json::from_slice(&text).map_err(|error| BedError::Refused(format!("p861 backup list: {error}")))?;
         let status = &list["items"][0]["status"];
-        lines.push_str(&format!(
-            "Backup of {application}: {} in {}, verified {}.\n",
+        lines.push(format!(
+            "Backup of {application}: {} in {}, verified {}.",
             status["size"]["total"].as_str().unwrap_or("?"),
             seconds(*took),
             status["verification"]["level"].as_str().unwrap_or("?")
@@ -168,16 +173,16 @@ fn summary(stage: &Stage, backups: &[(&str, std::time::Duration)], drill: &Value
     }
     let status = &drill["status"];
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    lines.push_str(&format!(
-        "Drill {}: {}, {} of {} steps.\n",
+    lines.push(format!(
+        "Drill {}: {}, {} of {} steps.",
         text(&drill["metadata"]["name"]),
         text(&status["result"]),
         status["steps"]["done"],
         status["steps"]["total"]
     ));
     for application in status["applications"].as_array().into_iter().flatten() {
-        lines.push_str(&format!(
-            "  {}: RTO {} of {}, RPO {} of {} ({}), checks {} of {}.\n",
+        lines.push(format!(
+            "  {}: RTO {} of {}, RPO {} of {} ({}), checks {} of {}.",
             text(&application["name"]),
             text(&application["measured"]["rto"]),
             text(&application["objectives"]["rto"]),
@@ -188,8 +193,8 @@ fn summary(stage: &Stage, backups: &[(&str, std::time::Duration)], drill: &Value
             application["checks"]["total"]
         ));
     }
-    lines.push_str(&format!("Stock restic lists, checks and restores the repository; {compared} files of the portal are what they are in its pod.\n"));
-    lines.push_str(&format!("Report: {}\n", page.display()));
+    lines.push(format!("Stock restic lists, checks and restores the repository; {compared} files of the portal are what they are in its pod."));
+    lines.push(format!("Report: {}", page.display()));
     Ok(lines)
 }
 

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// How long one operator may take until its change is one record further.
-const FURTHER: Duration = Duration::from_secs(120);
+const FURTHER: Duration = Duration::from_mins(2);
 /// A change of so few steps has no more records than this.
 const MOST_RECORDS: usize = 60;
 /// It lives for moments only, and could not renew a short lease; each kill takes the lease away with it.

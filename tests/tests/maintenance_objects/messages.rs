@@ -133,15 +133,8 @@ fn notification<'a>(seen: &'a Value, person: &str, channel: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_link() {
-    // A server of its own: another roster would be called too.
-    let server = Arc::new(Lone::start_with_charts());
-    let client = server.client(None).await;
-    namespace(&client, DISTRICT).await;
-    let stage = Stage { shared: Arc::new(Shared { operator: Operator::start(&server), server }), client };
-    let (hook, got) = receiver().await;
-    let mail_port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+/// A roster of two levels whose people are reached by a webhook and by a mail server. Returns once it is covered.
+async fn duty(stage: &Stage, hook: &str, mail_port: u16) {
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(stage.client.clone(), DISTRICT);
     for (name, data) in [
         ("duty-webhook", json!({"url": format!("http://{hook}/call?key=hidden")})),
@@ -163,6 +156,18 @@ async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_
     });
     stage.create("DutyRoster", "roster", roster).await;
     stage.wait("the roster is covered", "DutyRoster", "roster", |seen| is(seen, "Ready", "True", "Covered")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_link() {
+    // A server of its own: another roster would be called too.
+    let server = Arc::new(Lone::start_with_charts());
+    let client = server.client(None).await;
+    namespace(&client, DISTRICT).await;
+    let stage = Stage { shared: Arc::new(Shared { operator: Operator::start(&server), server }), client };
+    let (hook, got) = receiver().await;
+    let mail_port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    duty(&stage, &hook, mail_port).await;
     let (code, said) = stage.p861(&["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
     let name = name_in(&said);

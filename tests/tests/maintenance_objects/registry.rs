@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long the operator may take to notice something.
-const NOTICED: Duration = Duration::from_secs(120);
+const NOTICED: Duration = Duration::from_mins(2);
 const SPACE: &str = "shinan-tools";
 const PLACES: &str = r#"
 {apiVersion: platform861.io/v1alpha1, kind: Site, metadata: {name: here}, spec: {failureDomain: here, access: {inCluster: {}}}}

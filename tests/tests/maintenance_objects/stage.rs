@@ -18,7 +18,7 @@ use std::{
 };
 
 /// How long the operator may take to notice something.
-pub const NOTICED: Duration = Duration::from_secs(180);
+pub const NOTICED: Duration = Duration::from_mins(3);
 pub const DISTRICT: &str = "shinan";
 
 /// A server with an operator that leads.

@@ -1,7 +1,7 @@
 //! Incidents and changes, from the first word to the last; windows and approvals.
 
-use super::stage::{COLLEAGUE, DISTRICT, ENGINEER, LEADER, NOTICED, OTHER_LEADER, Person, WINDOWS, api, condition, is, name_in, object, refusal, stage};
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use super::stage::{COLLEAGUE, DISTRICT, ENGINEER, LEADER, NOTICED, OTHER_LEADER, Person, Stage, WINDOWS, api, condition, is, name_in, object, refusal, stage};
+use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
@@ -131,21 +131,7 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
     assert!(said.contains("approvals"), "an engineer makes no approvals: {said}");
     let said = refusal(create(LEADER, "forged", approval(json!({"approver": "shift-leader-b"}))).await);
     assert!(said.contains("write approver: shift-leader-a"), "{said}");
-    let granted = json!({"metadata": {"name": "makes-approvals"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "makes-approvals"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "shinan-engineers"}]});
-    let roles: Api<k8s_openapi::api::rbac::v1::ClusterRole> = Api::all(stage.client.clone());
-    let role = json!({"metadata": {"name": "makes-approvals"}, "rules": [{"apiGroups": ["platform861.io"], "resources": ["approvals"], "verbs": ["create"]}]});
-    roles.create(&PostParams::default(), &serde_json::from_value(role).expect("a role")).await.expect("a role");
-    let bindings: Api<RoleBinding> = Api::namespaced(stage.client.clone(), DISTRICT);
-    bindings.create(&PostParams::default(), &serde_json::from_value(granted).expect("a binding")).await.expect("a binding");
-    let since = Instant::now();
-    let said = loop {
-        let said = refusal(create(COLLEAGUE, "without-verb", approval(json!({}))).await);
-        // RBAC takes a moment to know of the binding.
-        if said.contains("may not approve maintenancetickets") || since.elapsed() > NOTICED {
-            break said;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let said = said_to_who_may_make_approvals_only(&stage, || create(COLLEAGUE, "without-verb", approval(json!({})))).await;
     assert!(said.contains("duty-engineer-b may not approve maintenancetickets"), "making an Approval is not the right to approve: {said}");
 
     // The operator: not the requester's, not another plan, not another object of the same name.
@@ -200,6 +186,25 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
         assert!(code == 0 && said.contains(phase), "{verb}: {said}");
     }
     stage.delete("MaintenanceWindow", "later").await;
+}
+
+/// Gives the engineers the right to make Approvals, which is not the right to approve. Returns how one of them is refused who tries.
+async fn said_to_who_may_make_approvals_only<F: Future<Output = kube::Result<DynamicObject>>>(stage: &Stage, tries: impl Fn() -> F) -> String {
+    let roles: Api<ClusterRole> = Api::all(stage.client.clone());
+    let role = json!({"metadata": {"name": "makes-approvals"}, "rules": [{"apiGroups": ["platform861.io"], "resources": ["approvals"], "verbs": ["create"]}]});
+    roles.create(&PostParams::default(), &serde_json::from_value(role).expect("a role")).await.expect("a role");
+    let granted = json!({"metadata": {"name": "makes-approvals"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "makes-approvals"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "shinan-engineers"}]});
+    let bindings: Api<RoleBinding> = Api::namespaced(stage.client.clone(), DISTRICT);
+    bindings.create(&PostParams::default(), &serde_json::from_value(granted).expect("a binding")).await.expect("a binding");
+    let since = Instant::now();
+    loop {
+        let said = refusal(tries().await);
+        // RBAC takes a moment to know of the binding.
+        if said.contains("may not approve maintenancetickets") || since.elapsed() > NOTICED {
+            return said;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn planned_object(value: &Value) -> DynamicObject {

@@ -8,7 +8,7 @@ use crate::support::{
 };
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use p861_core::platform::forecast::{Row, Sample};
 use p861_crds::platform::profile::{DemandResource, Layer};
 use p861_testbed::services::http;
@@ -37,7 +37,7 @@ pub fn all() -> Vec<Cause> {
     let cause = |alert, happens: Act, mitigated: Act| Cause { alert, happens, mitigated };
     vec![
         cause("P861CleanUpFailed", |n| silent_for_ever(n).boxed_local(), |n| alertmanager_back(n).boxed_local()),
-        cause("P861AlertsNotArriving", |n| heartbeat(n).boxed_local(), |n| heartbeat_mended(n).boxed_local()),
+        cause("P861AlertsNotArriving", |n| heartbeat(n).boxed_local(), |n| async move { heartbeat_mended(n) }.boxed_local()),
         cause("P861DutyUncovered", |n| gap_in_duty(n).boxed_local(), |n| gap_filled(n).boxed_local()),
         cause("P861SiteUnreachable", |n| far_refuses(n).boxed_local(), |n| far_mended(n).boxed_local()),
         cause("P861SiteNodesNotReady", |n| node_goes(n).boxed_local(), |n| node_comes(n).boxed_local()),
@@ -46,9 +46,9 @@ pub fn all() -> Vec<Cause> {
         // The restore of what is damaged fails.
         cause("P861RunFailed", follows, follows),
         cause("P861BackupFailed", |n| volume(n).boxed_local(), |n| volume_gone(n).boxed_local()),
-        cause("P861BackupOverdue", |n| late(n).boxed_local(), |n| in_time(n).boxed_local()),
+        cause("P861BackupOverdue", |n| late(n).boxed_local(), |n| async move { in_time(n) }.boxed_local()),
         // The plan's only drill is of long ago.
-        cause("P861DrillOverdue", follows, |n| drilled(n).boxed_local()),
+        cause("P861DrillOverdue", follows, |n| async move { drilled(n) }.boxed_local()),
         cause("P861PlatformLayerMissing", |n| platform(n).boxed_local(), |n| class_made(n).boxed_local()),
         cause("P861CertificateExpiring", |n| certificate(n, 5).boxed_local(), |n| certificate(n, 90).boxed_local()),
         // Its layer is weak because of the certificate.
@@ -56,8 +56,8 @@ pub fn all() -> Vec<Cause> {
         cause("P861PlatformFull", follows, |n| strengthened(n).boxed_local()),
         cause("P861PlatformRunsShort", follows, follows),
         cause("P861InvalidObject", |n| older_object(n).boxed_local(), |n| older_object_gone(n).boxed_local()),
-        cause("P861ReconcileErrors", |n| rights_taken(n).boxed_local(), |n| rights_back(n).boxed_local()),
-        cause("P861AlertPostsRefused", |n| stranger(n).boxed_local(), follows),
+        cause("P861ReconcileErrors", |n| rights_taken(n).boxed_local(), |n| async move { rights_back(n) }.boxed_local()),
+        cause("P861AlertPostsRefused", |n| async move { stranger(n) }.boxed_local(), follows),
         // Late, because what can't be delivered is tried less and less often.
         cause("P861MessagesUndelivered", |n| messages(n).boxed_local(), |n| messages_mended(n).boxed_local()),
         cause("P861PeopleUnreachable", follows, |n| people_tested(n).boxed_local()),
@@ -71,7 +71,7 @@ pub fn last() -> Vec<Cause> {
         // The drill that was due has failed: its site has no nodes. That a drill that passes ends it is seen where there are some, in the suite e2e.
         Cause { alert: DRILL_FAILED, happens: |n| drill_failed(n).boxed_local(), mitigated: follows },
         Cause { alert: "P861OperatorDown", happens: |n| operator_ends(n).boxed_local(), mitigated: follows },
-        Cause { alert: "P861NoLeader", happens: |n| no_leader(n).boxed_local(), mitigated: |n| lease_allowed(n).boxed_local() },
+        Cause { alert: "P861NoLeader", happens: |n| async move { no_leader(n) }.boxed_local(), mitigated: |n| async move { lease_allowed(n) }.boxed_local() },
     ]
 }
 
@@ -99,7 +99,7 @@ async fn heartbeat(night: &mut Night) {
     night.merge("DutyRoster", "dutyrosters", "a-day", json!({"spec": {"heartbeat": {"alertName": "Watchdog", "maxSilence": "20s"}}})).await;
 }
 
-async fn heartbeat_mended(night: &mut Night) {
+fn heartbeat_mended(night: &Night) {
     night.monitors.rules("watchdog.yaml", "groups: [{name: heartbeat, rules: [{alert: Watchdog, expr: vector(1)}]}]\n");
 }
 
@@ -191,7 +191,7 @@ async fn late(night: &mut Night) {
     night.declare("Application", "late", spec).await;
 }
 
-async fn in_time(night: &mut Night) {
+fn in_time(night: &Night) {
     night.p861(DISTRICT, &["backup", "now", "late", "--repository", "cellar"]);
 }
 
@@ -243,7 +243,7 @@ async fn alertmanager_back(night: &mut Night) {
 }
 
 /// The drill that is due. It is honest about a site without nodes.
-async fn drilled(night: &mut Night) {
+fn drilled(night: &Night) {
     let said = night.p861_ending(DISTRICT, &["drill", "run", "core"], 4);
     assert!(said.contains("has no ready node"), "{said}");
 }
@@ -335,7 +335,7 @@ async fn older_object(night: &mut Night) {
     night
         .until("the old object is let in", async |night: &Night| {
             let object = serde_json::from_value(older.clone()).expect("an object");
-            night.ours("Backup", "backups").create(&Default::default(), &object).await.map(drop).map_err(|error| error.to_string())
+            night.ours("Backup", "backups").create(&PostParams::default(), &object).await.map(drop).map_err(|error| error.to_string())
         })
         .await;
     let chart = root().join("charts/p861-crds/templates/backups.yaml");
@@ -366,12 +366,12 @@ fn without_approvals(mut rule: Value) -> Value {
     rule
 }
 
-async fn rights_back(night: &mut Night) {
+fn rights_back(night: &Night) {
     night.hub.helm(&["upgrade", "p861", "p861", "--reuse-values", "--force-conflicts"]).expect("the chart puts the rights back");
 }
 
 /// Somebody tries the door.
-async fn stranger(night: &mut Night) {
+fn stranger(night: &Night) {
     let address = night.address.parse().expect("an address");
     let headers = [("Authorization", "Bearer guessed"), ("Content-Type", "application/json")];
     let answer = http::request(address, "POST", "/alertmanager/here", &headers, b"{}").expect("an answer");
@@ -417,13 +417,13 @@ async fn operator_ends(night: &mut Night) {
 }
 
 /// Another is started that may not have the lease: somebody took the right away.
-async fn no_leader(night: &mut Night) {
+fn no_leader(night: &mut Night) {
     night.hub.kubectl(&["delete", "rolebinding", "p861-operator", "--namespace", SYSTEM]).expect("deleted");
     night.operator = Some(Operator::start_waiting(&night.hub, &night.address));
 }
 
-async fn lease_allowed(night: &mut Night) {
-    rights_back(night).await;
+fn lease_allowed(night: &Night) {
+    rights_back(night);
     night.operator.as_ref().expect("it runs").wait_leads();
 }
 

@@ -235,8 +235,8 @@ fn free_ports() -> [u16; 3] {
 fn free_port() -> TcpListener {
     use std::hash::{BuildHasher as _, Hasher as _};
     let mut random = std::iter::repeat_with(|| std::hash::RandomState::new().build_hasher().finish() % 20_000);
-    let ports = random.by_ref().take(1000).filter_map(|offset| u16::try_from(10_000 + offset).ok());
-    ports.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).next().expect("a free port")
+    let mut ports = random.by_ref().take(1000).filter_map(|offset| u16::try_from(10_000 + offset).ok());
+    ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).expect("a free port")
 }
 
 fn processes(folder: &Path, etcd: u16, peer: u16, api: u16) -> Vec<Child> {

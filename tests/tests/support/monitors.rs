@@ -17,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long either may take until it is ready.
-const READY: Duration = Duration::from_secs(120);
+const READY: Duration = Duration::from_mins(2);
 /// How often Alertmanager repeats what still fires: a heartbeat must be heard again and again.
 const REPEATED: &str = "5s";
 

@@ -20,7 +20,7 @@ const USER: &str = "robot";
 const PASSWORD: &str = "opens-the-registry";
 const HASH: &str = "$2y$05$9PKjU/ktACjjHwljwrvgpOJGzaZZi2HWQW5B8ewBabRcsOw1/FJya";
 /// How long it may take until it answers.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// A registry, running. It ends when this is let go.
 pub struct Registry {

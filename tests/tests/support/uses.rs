@@ -2,12 +2,11 @@
 //!
 //! A call that this can't make out is an error, not a gap: whoever writes one in another form teaches it here.
 
-use super::root;
+mod source;
+
 use regex::Regex;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use source::{Source, calls, sources};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose rights they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,8 +106,11 @@ fn by_name(text: &str) -> Vec<String> {
 /// How a function says of which object it writes: what is applied with the UID of one that is gone is refused, and nothing is made.
 const OF_THIS_OBJECT: &str = r#""uid": object.uid()"#;
 
-/// The rights that one call needs, as (verb, subresource); with the text of its function until the call.
-fn verbs(method: &str, arguments: &str, before: &str, place: &str) -> Vec<(&'static str, &'static str)> {
+/// A right on a resource: verb and subresource.
+type Right = (&'static str, &'static str);
+
+/// The rights that one call needs; with the text of its function until the call.
+fn verbs(method: &str, arguments: &str, before: &str, place: &str) -> Vec<Right> {
     match method {
         "get" | "get_opt" | "get_metadata" | "get_metadata_opt" => vec![("get", "")],
         "list" | "list_metadata" => vec![("list", "")],
@@ -136,123 +138,48 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
     match (file, function) {
         ("leader.rs", _) => vec![Actor::Lease],
         (
-            "drive.rs" | "main.rs" | "controllers/mod.rs" | "hub.rs" | "status.rs" | "controller.rs" | "repository.rs" | "secrets.rs" | "journal.rs"
-            | "finalizer.rs",
+            "alertmanager.rs"
+            | "alerts.rs"
+            | "controller.rs"
+            | "controllers/mod.rs"
+            | "controllers/platform/history.rs"
+            | "controllers/window.rs"
+            | "drive.rs"
+            | "effects/backup.rs"
+            | "finalizer.rs"
+            | "hub.rs"
+            | "journal.rs"
+            | "links.rs"
+            | "main.rs"
+            | "notify.rs"
+            | "repository.rs"
+            | "secrets.rs"
+            | "status.rs",
             _,
-        ) => vec![Actor::Hub],
-        ("alerts.rs" | "links.rs" | "notify.rs" | "controllers/window.rs" | "controllers/platform/history.rs", _) => vec![Actor::Hub],
+        )
+        | ("effects/component.rs", "read" | "keep" | "files") => vec![Actor::Hub],
         // People get their roles on the hub and on the sites alike.
         ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
         ("movers/save.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
         ("movers/restore.rs", _) => vec![Actor::Restore],
         (mover, _) if mover.starts_with("movers/") => panic!("{mover}: whose rights are these?"),
-        ("effects/component.rs", "read" | "keep" | "files") => vec![Actor::Hub],
         ("effects/component.rs", "write") => vec![Actor::Installer],
-        ("effects/backup.rs" | "alertmanager.rs", _) => vec![Actor::Hub],
         ("sites/pods.rs", "workload" | "ready_pod") => vec![Actor::Site, Actor::Backup],
         _ => vec![Actor::Site],
     }
 }
 
-struct Source {
-    file: String,
-    text: String,
-    functions: Vec<(usize, String)>,
+/// What each function does with an Api that it is given.
+type Given = BTreeMap<String, Vec<Right>>;
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a pattern")
 }
 
-impl Source {
-    fn line(&self, at: usize) -> usize {
-        self.text[..at].lines().count()
-    }
-
-    /// The function around a place, where it begins and where it ends.
-    fn around(&self, at: usize) -> (&str, usize, usize) {
-        let next = self.functions.partition_point(|(start, _)| *start <= at);
-        let (start, name) = next.checked_sub(1).map_or((0, ""), |index| (self.functions[index].0, self.functions[index].1.as_str()));
-        (name, start, self.functions.get(next).map_or(self.text.len(), |(start, _)| *start))
-    }
-
-    /// The function around a place, and where it ends.
-    fn function(&self, at: usize) -> (&str, usize) {
-        let (name, _, end) = self.around(at);
-        (name, end)
-    }
-
-    /// What stands between the bracket at `open` and the one that closes it.
-    fn inside(&self, open: usize) -> &str {
-        let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-        for (offset, character) in self.text[open..].char_indices() {
-            match character {
-                '"' if !escaped => quoted = !quoted,
-                '(' if !quoted => depth += 1,
-                ')' if !quoted => depth -= 1,
-                _ => {}
-            }
-            escaped = character == '\\' && !escaped;
-            if depth == 0 {
-                return &self.text[open + 1..open + offset];
-            }
-        }
-        panic!("{}:{}: a bracket is not closed", self.file, self.line(open))
-    }
-
-    /// What a call needs whose bracket opens there.
-    fn needed(&self, method: &str, open: usize) -> Vec<(&'static str, &'static str)> {
-        let (_, start, _) = self.around(open);
-        verbs(method, self.inside(open), &self.text[start..open], &self.file)
-    }
-}
-
-/// The calls on a variable: the method, and where its bracket opens. A field of the same name is another thing.
-fn calls<'a>(text: &'a str, variable: &str) -> Vec<(&'a str, usize)> {
-    let pattern = Regex::new(&format!(r"(^|[^.\w]){variable}\s*\.(\w+)\(")).expect("a pattern");
-    pattern.captures_iter(text).map(|call| (call.get(2).expect("a method").as_str(), call.get(0).expect("all").end() - 1)).collect()
-}
-
-fn sources() -> Vec<Source> {
-    fn walk(folder: &Path, base: &Path, heads: &Regex, found: &mut Vec<Source>) {
-        for entry in std::fs::read_dir(folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                walk(&path, base, heads, found);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let whole = std::fs::read_to_string(&path).expect("a source");
-                let text = whole.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
-                let functions = heads.captures_iter(&text).map(|head| (head.get(0).expect("all").start(), head[1].to_owned())).collect();
-                found.push(Source { file: path.strip_prefix(base).expect("inside").to_string_lossy().into_owned(), text, functions });
-            }
-        }
-    }
-    let heads = Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))?\s+)?(?:async\s+)?fn\s+(\w+)").expect("a pattern");
-    let mut found = Vec::new();
-    for base in ["operator/src", "operator/runs/src"].map(|base| root().join(base)) {
-        walk(&base, &base, &heads, &mut found);
-    }
-    found
-}
-
-/// Reads the source.
-pub fn uses() -> Uses {
-    let mut found = Uses::new();
-    let mut add = |actor: Actor, verb: &str, resource: &str, place: String| {
-        found.entry(actor).or_default().entry(format!("{verb} {resource}")).or_insert(place);
-    };
-    let pattern = |text: &str| Regex::new(text).expect("a pattern");
-    let constructor = pattern(r"\bApi(?:::<[^>]+>)?::(?:all|all_with|namespaced|namespaced_with|default_namespaced)\(");
-    let bound = pattern(r"let\s+(\w+):\s*Api<(.+?)>\s*=\s*(Api::\w+\(|match\b)");
-    let made = pattern(r"let\s+(\w+)\s*=\s*Api::<([^>]+)>::\w+\([^;]*\);");
-    let direct = pattern(r"\bApi::<([^>]+)>::\w+\(");
-    let inferred = pattern(r"let\s+\w+:\s*(?:Option<)?(\w+)>?\s*=\s*(Api::\w+)\(");
-    let returned = pattern(r"let Some\((\w+)\) = api_of\(");
-    let maker = pattern(r"fn (\w+)\([^)]*\) -> Api<(\w+)>");
-    let lent = pattern(r"\b(\w+)\(&$");
+fn given(sources: &[Source]) -> Given {
     let parameter = pattern(r"(\w+):\s*&Api<");
-    let method = pattern(r"^\s*\.(\w+)\(");
-    let sources = sources();
-
-    // What a function does with an Api that it is given.
-    let mut given: BTreeMap<String, Vec<(&'static str, &'static str)>> = BTreeMap::new();
-    for source in &sources {
+    let mut given = Given::new();
+    for source in sources {
         for taken in parameter.captures_iter(&source.text) {
             let (function, end) = source.function(taken.get(0).expect("all").start());
             let from = taken.get(0).expect("all").end();
@@ -261,83 +188,178 @@ pub fn uses() -> Uses {
             }
         }
     }
-    for source in &sources {
-        let (file, text) = (source.file.as_str(), source.text.as_str());
-        let mut understood = BTreeSet::new();
-        let mut note = |kind: &str, at: usize, made_with: &str, needed: &[(&str, &str)]| {
-            let (function, start, end) = source.around(at);
-            for actor in actors(file, function, made_with) {
-                for resource in resources(kind, file, &[made_with, &text[start..end], text]) {
-                    for (verb, sub) in needed {
-                        add(actor, verb, &format!("{resource}{sub}"), format!("{file}:{}", source.line(at)));
-                    }
+    given
+}
+
+/// The forms in which the source makes an Api and uses it.
+struct Forms {
+    constructor: Regex,
+    bound: Regex,
+    made: Regex,
+    direct: Regex,
+    inferred: Regex,
+    returned: Regex,
+    maker: Regex,
+    lent: Regex,
+    method: Regex,
+}
+
+impl Forms {
+    fn new() -> Self {
+        Self {
+            constructor: pattern(r"\bApi(?:::<[^>]+>)?::(?:all|all_with|namespaced|namespaced_with|default_namespaced)\("),
+            bound: pattern(r"let\s+(\w+):\s*Api<(.+?)>\s*=\s*(Api::\w+\(|match\b)"),
+            made: pattern(r"let\s+(\w+)\s*=\s*Api::<([^>]+)>::\w+\([^;]*\);"),
+            direct: pattern(r"\bApi::<([^>]+)>::\w+\("),
+            inferred: pattern(r"let\s+\w+:\s*(?:Option<)?(\w+)>?\s*=\s*(Api::\w+)\("),
+            returned: pattern(r"let Some\((\w+)\) = api_of\("),
+            maker: pattern(r"fn (\w+)\([^)]*\) -> Api<(\w+)>"),
+            lent: pattern(r"\b(\w+)\(&$"),
+            method: pattern(r"^\s*\.(\w+)\("),
+        }
+    }
+}
+
+/// One file while it is read.
+struct Reading<'a> {
+    source: &'a Source,
+    forms: &'a Forms,
+    given: &'a Given,
+    /// The functions of the file that make an Api, and of which kind.
+    makers: Vec<(String, String)>,
+    /// Where the Apis are made that are accounted for.
+    understood: BTreeSet<usize>,
+    found: &'a mut Uses,
+}
+
+impl<'a> Reading<'a> {
+    fn of(source: &'a Source, forms: &'a Forms, given: &'a Given, found: &'a mut Uses) -> Self {
+        let makers = forms.maker.captures_iter(&source.text).map(|made| (made[1].to_owned(), made[2].to_owned())).collect();
+        Self { source, forms, given, makers, understood: BTreeSet::new(), found }
+    }
+
+    fn note(&mut self, kind: &str, at: usize, made_with: &str, needed: &[Right]) {
+        let Source { file, text, .. } = self.source;
+        let (function, start, end) = self.source.around(at);
+        for actor in actors(file, function, made_with) {
+            for resource in resources(kind, file, &[made_with, &text[start..end], text]) {
+                for (verb, sub) in needed {
+                    add(self.found, actor, verb, &format!("{resource}{sub}"), format!("{file}:{}", self.source.line(at)));
                 }
             }
-        };
-        // A variable, and every call on it in its function, also by functions that it is handed to.
-        let variables = bound.captures_iter(text).chain(made.captures_iter(text));
-        let variables = variables.map(|found| (found[1].to_owned(), found[2].to_owned(), found.get(0).expect("all").start()));
-        let variables =
-            variables.chain(returned.captures_iter(text).map(|found| (found[1].to_owned(), "DynamicObject".to_owned(), found.get(0).expect("all").start())));
-        // The same, of a function of the file that makes an Api.
-        let makers: Vec<(String, String)> = maker.captures_iter(text).map(|made| (made[1].to_owned(), made[2].to_owned())).collect();
-        let from_maker = makers.iter().flat_map(|(name, kind)| {
+        }
+    }
+
+    /// What a function does with an Api that it is handed.
+    fn handed(&self, function: &str) -> &'a [Right] {
+        self.given.get(function).unwrap_or_else(|| panic!("{}: what does {function} do with an Api?", self.source.file))
+    }
+
+    /// The variables that hold an Api: name, kind, and where the statement begins.
+    fn variables(&self) -> Vec<(String, String, usize)> {
+        let (forms, text) = (self.forms, self.source.text.as_str());
+        let bound = forms.bound.captures_iter(text).chain(forms.made.captures_iter(text));
+        let bound = bound.map(|found| (found[1].to_owned(), found[2].to_owned(), found.get(0).expect("all").start()));
+        let returned = forms.returned.captures_iter(text);
+        let returned = returned.map(|found| (found[1].to_owned(), "DynamicObject".to_owned(), found.get(0).expect("all").start()));
+        // From a function of the file that makes an Api.
+        let from_maker = self.makers.iter().flat_map(|(name, kind)| {
             let taken = pattern(&format!(r"let\s+(\w+)\s*=\s*(?:self\.)?{name}\([^;]*\);"));
             taken.captures_iter(text).map(|found| (found[1].to_owned(), kind.clone(), found.get(0).expect("all").start())).collect::<Vec<_>>()
         });
-        let variables = variables.chain(from_maker);
-        for (name, kind, start) in variables {
+        bound.chain(returned).chain(from_maker).collect()
+    }
+
+    /// Every call on a variable in its function, also by functions that it is handed to.
+    fn through_variables(&mut self) {
+        let text = self.source.text.as_str();
+        for (name, kind, start) in self.variables() {
             let from = start + text[start..].find(';').expect("a statement ends");
             let made_with = &text[start..from];
-            understood.extend(constructor.find_iter(made_with).map(|found| start + found.start()));
-            let (_, end) = source.function(start);
+            self.understood.extend(self.forms.constructor.find_iter(made_with).map(|found| start + found.start()));
+            let (_, end) = self.source.function(start);
             // Until the name is given to something else; what that is made of may still be the Api.
             let renamed = pattern(&format!(r"let\s+(?:mut\s+)?{name}\b[^;]*;")).find(&text[from..end]);
             let end = renamed.map_or(end, |again| from + again.end());
             for (method, open) in calls(&text[from..end], &name) {
-                note(&kind, from + open, made_with, &source.needed(method, from + open));
+                self.note(&kind, from + open, made_with, &self.source.needed(method, from + open));
             }
             for call in pattern(&format!(r"\b(\w+)\((?:\w+, )?&{name}\s*[,)]")).captures_iter(&text[from..end]) {
-                let needed = given.get(&call[1]).unwrap_or_else(|| panic!("{file}: what does {} do with an Api?", &call[1]));
-                note(&kind, from + call.get(0).expect("all").start(), made_with, needed);
+                self.note(&kind, from + call.get(0).expect("all").start(), made_with, self.handed(&call[1]));
             }
         }
-        // An Api that is used at once.
-        for found in direct.captures_iter(text).chain(inferred.captures_iter(text)) {
+    }
+
+    /// Every Api that is used at once.
+    fn directly(&mut self) {
+        let (forms, source, text) = (self.forms, self.source, self.source.text.as_str());
+        for found in forms.direct.captures_iter(text).chain(forms.inferred.captures_iter(text)) {
             let all = found.get(0).expect("all");
             let (open, start) = (all.end() - 1, found.get(2).map_or(all.start(), |constructor| constructor.start()));
             let made_with = source.inside(open);
-            if understood.contains(&start) {
+            if !self.understood.insert(start) {
                 continue;
             }
             let after = open + made_with.len() + 2;
-            understood.insert(start);
-            if let Some(to) = lent.captures(&text[..start]) {
-                let needed = given.get(&to[1]).unwrap_or_else(|| panic!("{file}: what does {} do with an Api?", &to[1]));
-                note(&found[1], start, made_with, needed);
+            if let Some(to) = forms.lent.captures(&text[..start]) {
+                self.note(&found[1], start, made_with, self.handed(&to[1]));
                 continue;
             }
-            let call = method.captures(&text[after..]).unwrap_or_else(|| panic!("{file}:{}: what is done with this Api?", source.line(start)));
-            note(&found[1], start, made_with, &source.needed(&call[1], after + call.get(0).expect("all").end() - 1));
+            let call = forms.method.captures(&text[after..]);
+            let call = call.unwrap_or_else(|| panic!("{}:{}: what is done with this Api?", source.file, source.line(start)));
+            self.note(&found[1], start, made_with, &source.needed(&call[1], after + call.get(0).expect("all").end() - 1));
         }
-        for (name, kind) in &makers {
+    }
+
+    /// Every call on what a function of the file makes.
+    fn through_makers(&mut self) {
+        let (forms, source, text) = (self.forms, self.source, self.source.text.as_str());
+        for (name, kind) in self.makers.clone() {
             for found in pattern(&format!(r"\b{name}\(")).find_iter(text).filter(|found| !text[..found.start()].ends_with("fn ")) {
                 let made_with = source.inside(found.end() - 1);
                 let after = found.end() + made_with.len() + 1;
                 // Without a call it is given to a variable, which was seen to.
-                if let Some(call) = method.captures(&text[after..]) {
-                    note(kind, found.start(), "", &source.needed(&call[1], after + call.get(0).expect("all").end() - 1));
+                if let Some(call) = forms.method.captures(&text[after..]) {
+                    self.note(&kind, found.start(), "", &source.needed(&call[1], after + call.get(0).expect("all").end() - 1));
                 }
             }
         }
-        for found in constructor.find_iter(text) {
-            let function = source.function(found.start()).0;
-            let handed =
-                text[..found.start()].ends_with("apply_status_with(&context.hub, &") || function == "api_of" || makers.iter().any(|(name, _)| name == function);
-            assert!(handed || understood.contains(&found.start()), "{file}:{}: an Api that this test does not understand", source.line(found.start()));
+    }
+
+    /// Stops at an Api that none of the above has accounted for.
+    fn leaves_nothing(&self) {
+        let Source { file, text, .. } = self.source;
+        for found in self.forms.constructor.find_iter(text) {
+            let function = self.source.function(found.start()).0;
+            let handed = text[..found.start()].ends_with("apply_status_with(&context.hub, &")
+                || function == "api_of"
+                || self.makers.iter().any(|(name, _)| name == function);
+            assert!(
+                handed || self.understood.contains(&found.start()),
+                "{file}:{}: an Api that this test does not understand",
+                self.source.line(found.start())
+            );
         }
     }
-    without_api(&sources, &mut add);
+}
+
+fn add(found: &mut Uses, actor: Actor, verb: &str, resource: &str, place: String) {
+    found.entry(actor).or_default().entry(format!("{verb} {resource}")).or_insert(place);
+}
+
+/// Reads the source.
+pub fn uses() -> Uses {
+    let (forms, sources) = (Forms::new(), sources());
+    let given = given(&sources);
+    let mut found = Uses::new();
+    for source in &sources {
+        let mut reading = Reading::of(source, &forms, &given, &mut found);
+        reading.through_variables();
+        reading.directly();
+        reading.through_makers();
+        reading.leaves_nothing();
+    }
+    without_api(&sources, &mut |actor, verb, resource, place| add(&mut found, actor, verb, resource, place));
     found
 }
 

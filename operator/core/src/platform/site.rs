@@ -87,21 +87,21 @@ mod tests {
         NodeSeen { ready, allocatable: ["3500m", "1Gi", "110"].map(|text| Some(text.to_owned())) }
     }
 
-    fn seen(uid: &str, version: &str) -> Result<SiteSeen, SiteUnseen> {
-        Ok(SiteSeen { uid: uid.into(), version: version.into(), nodes: vec![node(true), node(true), node(false)] })
+    fn seen(uid: &str, version: &str) -> SiteSeen {
+        SiteSeen { uid: uid.into(), version: version.into(), nodes: vec![node(true), node(true), node(false)] }
     }
 
     #[test]
     fn a_site_is_ready_if_it_answers_is_the_same_cluster_and_new_enough() {
         let silent = Err(SiteUnseen { reason: "Unreachable".into(), message: "no answer".into() });
         for (case, pinned, seen, reachable, ready) in [
-            ("first seen", None, seen("a", "v1.36.3"), "Answers", "AsDeclared"),
-            ("seen again", Some("a"), seen("a", "v1.36.3"), "Answers", "AsDeclared"),
-            ("the oldest", Some("a"), seen("a", "v1.33.0"), "Answers", "AsDeclared"),
-            ("a provider's version", Some("a"), seen("a", "1.34+"), "Answers", "AsDeclared"),
-            ("an unreadable version", Some("a"), seen("a", "main"), "Answers", "AsDeclared"),
-            ("too old", Some("a"), seen("a", "v1.32.9"), "Answers", "VersionUnsupported"),
-            ("another cluster", Some("a"), seen("b", "v1.36.3"), "ClusterChanged", "ClusterChanged"),
+            ("first seen", None, Ok(seen("a", "v1.36.3")), "Answers", "AsDeclared"),
+            ("seen again", Some("a"), Ok(seen("a", "v1.36.3")), "Answers", "AsDeclared"),
+            ("the oldest", Some("a"), Ok(seen("a", "v1.33.0")), "Answers", "AsDeclared"),
+            ("a provider's version", Some("a"), Ok(seen("a", "1.34+")), "Answers", "AsDeclared"),
+            ("an unreadable version", Some("a"), Ok(seen("a", "main")), "Answers", "AsDeclared"),
+            ("too old", Some("a"), Ok(seen("a", "v1.32.9")), "Answers", "VersionUnsupported"),
+            ("another cluster", Some("a"), Ok(seen("b", "v1.36.3")), "ClusterChanged", "ClusterChanged"),
             ("silent", Some("a"), silent, "Unreachable", "Unreachable"),
         ] {
             let before = SiteStatus { cluster_uid: pinned.map(str::to_owned), ..SiteStatus::default() };
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_ready_nodes_offer_anything() {
-        let (status, _) = decide("home", &SiteStatus::default(), &seen("a", "v1.36.3"));
+        let (status, _) = decide("home", &SiteStatus::default(), &Ok(seen("a", "v1.36.3")));
         let offered = status.allocatable.map(|capacity| [capacity.cpu.0, capacity.memory.0, capacity.pods.0]);
         assert_eq!(offered, Some(["7", "2048Mi", "220"].map(str::to_owned)));
         assert_eq!(status.nodes.map(|nodes| (nodes.ready, nodes.total)), Some((2, 3)));

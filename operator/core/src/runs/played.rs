@@ -1,6 +1,6 @@
 //! For tests: a compiled run played to a point by a script that says how each step ends.
 
-#![allow(clippy::expect_used, missing_docs, reason = "a test stops where it is wrong")]
+#![allow(clippy::expect_used, clippy::missing_panics_doc, missing_docs, reason = "a test stops where it is wrong")]
 
 use super::{Action, RunOutcome};
 use crate::engine::{Command, Direction, Entry, Failure, Journal, Plan, RunSummary, StepId, settle, summary};

@@ -95,7 +95,7 @@ impl Story {
 #[track_caller]
 pub fn assert_told(story: Story, expected: &str) {
     let told = story.told();
-    let expected: String = expected.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).map(|line| format!("{line}\n")).collect();
+    let expected: String = expected.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).flat_map(|line| [line, "\n"]).collect();
     assert!(told == expected, "told:\n{told}\nexpected:\n{expected}");
 }
 

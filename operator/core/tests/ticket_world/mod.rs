@@ -131,6 +131,6 @@ pub fn verdict(decision: &Decision, kind: &str) -> (Option<bool>, String) {
     (found.status, found.reason.clone())
 }
 
-pub fn open_now() -> Option<Opening> {
-    Some(Opening { open: true, frozen_by: None, next_open_time: None, next_close_time: None })
+pub fn open_now() -> Opening {
+    Opening { open: true, frozen_by: None, next_open_time: None, next_close_time: None }
 }

@@ -31,7 +31,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// What a Site and its Secret say is believed for so long.
 const BELIEVED: Duration = Duration::from_secs(5);
 /// How long a site that had nodes is believed to have some.
-const NODES_TTL: Duration = Duration::from_secs(60);
+const NODES_TTL: Duration = Duration::from_mins(1);
 /// Objects that a page of a list holds.
 const PAGE: u32 = 500;
 

@@ -115,7 +115,7 @@ pub struct Progress {
     /// For the ticket's decision.
     pub work: Work,
     /// The run, once it has begun and until its end was recorded.
-    pub run: Option<(RunIdentity, Box<Pass>)>,
+    pub run: Option<(Box<RunIdentity>, Box<Pass>)>,
 }
 
 /// Compiles the steps while they wait; nothing is done.

@@ -34,19 +34,22 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, script: Vec<(String,
     got
 }
 
-fn script(parts: &[&[(&str, &str)]]) -> Vec<(String, String)> {
+/// What the client says, by its beginning, and what the server answers.
+type Dialog<'a> = &'a [(&'a str, &'a str)];
+
+fn script(parts: &[Dialog<'_>]) -> Vec<(String, String)> {
     parts.iter().copied().flatten().map(|(wanted, answer)| ((*wanted).to_owned(), (*answer).to_owned())).collect()
 }
 
 /// Serves one connection in the clear.
-async fn plain(parts: &[&[(&str, &str)]]) -> (u16, JoinHandle<String>) {
+async fn plain(parts: &[Dialog<'_>]) -> (u16, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, script) = (listener.local_addr().unwrap().port(), script(parts));
     (port, tokio::spawn(async move { speak(listener.accept().await.unwrap().0, script).await }))
 }
 
 /// Serves one connection over TLS: from the first byte, or after a script in the clear.
-async fn secured(acceptor: TlsAcceptor, clear: Option<&[(&'static str, &'static str)]>, parts: &[&[(&str, &str)]]) -> (u16, JoinHandle<String>) {
+async fn secured(acceptor: TlsAcceptor, clear: Option<&[(&'static str, &'static str)]>, parts: &[Dialog<'_>]) -> (u16, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, script, clear) = (listener.local_addr().unwrap().port(), script(parts), clear.map(<[_]>::to_vec));
     let served = tokio::spawn(async move {
@@ -141,7 +144,7 @@ async fn bytes_put_behind_the_answer_to_starttls_break_the_handshake() {
 #[tokio::test]
 async fn a_user_logs_in_over_tls_by_the_way_that_the_server_offers() {
     let (pem, acceptor) = test_server("localhost");
-    let ways: [(&str, &[(&str, &str)]); 2] = [
+    let ways: [(&str, Dialog<'_>); 2] = [
         ("250 AUTH PLAIN LOGIN\r\n", &[("AUTH PLAIN AHVzZXIAc2VjcmV0", "235 in\r\n")]),
         ("250 AUTH LOGIN\r\n", &[("AUTH LOGIN", "334 VXNlcm5hbWU6\r\n"), ("dXNlcg==", "334 UGFzc3dvcmQ6\r\n"), ("c2VjcmV0", "235 in\r\n")]),
     ];
@@ -151,7 +154,7 @@ async fn a_user_logs_in_over_tls_by_the_way_that_the_server_offers() {
         assert_eq!(send(&with_password, &mail()).await, Ok(()), "{offer}");
         assert!(served.await.unwrap().contains("Subject: x"));
     }
-    let refusals: [(&str, &[(&str, &str)], &str); 2] =
+    let refusals: [(&str, Dialog<'_>, &str); 2] =
         [("250 AUTH PLAIN\r\n", &[("AUTH", "535 bad\r\n")], "check username and password"), ("250 me\r\n", &[], "authentication")];
     for (offer, dialog, wanted) in refusals {
         let (port, _served) = secured(acceptor.clone(), None, &[&[GREETING, ("EHLO", offer)], dialog]).await;

@@ -88,12 +88,9 @@ fn application(a: &Request, b: &Request) -> Option<Contested> {
     use Effect::{Changes, Copies, Moves, Overwrites, Proves, Saves};
     let name = common_application(a, b)?;
     let excluded = match (effect(a), effect(b)) {
-        (Copies, _) | (_, Copies) => false,
-        (Moves, _) | (_, Moves) => true,
-        (Overwrites | Changes | Saves, Overwrites | Changes | Saves) => true,
-        (Changes | Proves, Proves) | (Proves, Changes) => true,
-        // An isolated copy is made of finished snapshots.
-        (Overwrites | Saves, Proves) | (Proves, Overwrites | Saves) => false,
+        // A copy is made elsewhere, of finished snapshots; so is the isolated one that is measured or proven.
+        (Copies, _) | (_, Copies) | (Overwrites | Saves, Proves) | (Proves, Overwrites | Saves) => false,
+        (Moves, _) | (_, Moves) | (Overwrites | Changes | Saves, Overwrites | Changes | Saves) | (Changes | Proves, Proves) | (Proves, Changes) => true,
     };
     excluded.then(|| Contested::Application(name.clone()))
 }

@@ -16,7 +16,7 @@ use crate::{
     runs::{Bubble, ConflictHandling, CopyRules, MoverTask, PreflightSubject, SealFacts},
 };
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::{ApplicationSpec, MaintenanceTicketSpec, RecoveryPlanSpec, RestoreSpec, recovery::drill::DrillType};
+use p861_crds::{ApplicationSpec, MaintenanceTicketSpec, RecoveryPlanSpec, RestoreSpec, protection::restore::RestoreSelection, recovery::drill::DrillType};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
@@ -273,7 +273,7 @@ fn task() -> impl Strategy<Value = MoverTask> {
     let objects = (prop::collection::btree_map(select(&NAMESPACES[..]), select(&NAMESPACES[..]), 0..2), reference()).prop_map(|(namespaces, workload)| {
         let namespaces = namespaces.into_iter().map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
         let rules = CopyRules { namespaces, ..read(json!({"namespaces": {}, "isolated": false, "stopped": false})) };
-        let (select, workloads) = (Default::default(), vec![read(workload)]);
+        let (select, workloads) = (RestoreSelection::default(), vec![read(workload)]);
         MoverTask::RestoreObjects { snapshot: "s".into(), rules, select, workloads, conflict: ConflictHandling::Own, preview: false }
     });
     prop_oneof![
