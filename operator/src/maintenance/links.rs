@@ -83,12 +83,13 @@ impl Keys {
     /// Makes the Secret, or reads the one that another replica has made meanwhile.
     async fn make_token(&self) -> Result<BTreeMap<String, String>> {
         self.leadership.ensure()?;
-        let made = BTreeMap::from([("token".to_owned(), secrets::random_hex()?)]);
+        let made = BTreeMap::from([("token".to_owned(), p861_runs::secrets::random_hex()?)]);
         let metadata = ObjectMeta { name: Some(TOKEN_SECRET.into()), ..ObjectMeta::default() };
         let secret = Secret { metadata, string_data: Some(made.clone()), ..Secret::default() };
-        match Api::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        match secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(made),
-            Err(error) if is_conflict(&error) => secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
+            Err(error) if is_conflict(&error) => p861_runs::secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
             Err(error) => Err(error).tried(|| format!("make Secret {TOKEN_SECRET}")),
         }
     }

@@ -89,7 +89,7 @@ async fn what_would_have_no_effect_is_refused_and_not_sent() {
     for (words, expected) in [
         ("abort ended --reason x", "error: drill ended has ended (Succeeded): p861 drill show ended -d effects\n"),
         ("resume goes-on", "error: drill goes-on is not paused: it is Running\n"),
-        ("pause paused", "error: drill paused is Paused already\n"),
+        ("pause paused", "error: drill paused is already Paused\n"),
         ("cleanup goes-on", "error: drill goes-on keeps no copy (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n"),
         ("extend goes-on 1h", "error: drill goes-on keeps no copy (it was started without --keep-for): p861 drill abort goes-on -d effects ends it early\n"),
         ("abort nobody --reason x", "error: there is no drill nobody in namespace effects: p861 drill list -d effects\n"),

@@ -258,7 +258,7 @@ async fn the_district_is_the_option_or_the_kubeconfigs_namespace_and_never_a_gue
     assert_eq!(at("kube-system", &["site", "list"]).code, 0, "sites are no district's");
     let unknown = at("placed", &["-d", "jimo", "app", "list"]);
     assert_eq!(unknown.code, 3);
-    assert!(unknown.err.starts_with("error: there is no district jimo; there are: "), "{}", unknown.err);
+    assert!(unknown.err.starts_with("error: there is no district jimo; available: "), "{}", unknown.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +282,7 @@ async fn who_may_read_a_namespace_only_works_in_it_and_is_told_what_is_missing()
     assert!(by_district.err.ends_with("; -n NAMESPACE does not need this permission\n"), "{}", by_district.err);
     let unknown = hub.with_kubeconfig(&hub.kubeconfig("kubeconfig-unknown", |text| text.replace("lone-administrator", "nobody")), &["site", "list"]);
     assert_eq!(unknown.code, 3);
-    assert!(unknown.err.contains("does not know you: renew the credentials") && !unknown.err.contains("nobody"), "{}", unknown.err);
+    assert!(unknown.err.contains("did not accept your credentials: renew them") && !unknown.err.contains("nobody"), "{}", unknown.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
