@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// A lease shorter than this can't be renewed in time: its margins are shares of it, and a renewal takes its time on a busy API server.
-const SHORTEST_LEASE_SECONDS: u64 = 3;
-const LONGEST_LEASE_SECONDS: u64 = 600;
+const MIN_LEASE_SECONDS: u64 = 3;
+const MAX_LEASE_SECONDS: u64 = 600;
 /// Name of the lease, in the operator's namespace.
 pub const LEASE_NAME: &str = "p861-operator";
 
@@ -28,8 +28,8 @@ pub struct LeaseTimes {
 impl LeaseTimes {
     /// From the length in seconds, as a command line has it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let seconds = text.parse().ok().filter(|seconds| (SHORTEST_LEASE_SECONDS..=LONGEST_LEASE_SECONDS).contains(seconds));
-        let seconds = seconds.ok_or_else(|| format!("write whole seconds from {SHORTEST_LEASE_SECONDS} to {LONGEST_LEASE_SECONDS}, for example 15"))?;
+        let seconds = text.parse().ok().filter(|seconds| (MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS).contains(seconds));
+        let seconds = seconds.ok_or_else(|| format!("write whole seconds from {MIN_LEASE_SECONDS} to {MAX_LEASE_SECONDS}, for example 15"))?;
         Ok(Self { seconds })
     }
 
@@ -44,7 +44,7 @@ impl LeaseTimes {
     }
 
     /// How often it is read. A renewal counts from the reading before it: what that costs must stay well below the grace.
-    fn read_every(self) -> Duration {
+    fn read_interval(self) -> Duration {
         self.duration() * 2 / 15
     }
 }
@@ -52,7 +52,7 @@ impl LeaseTimes {
 /// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end. Where the lease can't be had, for want of
 /// a right or of an answer, it is asked for again: a process that stands and says that it doesn't lead tells more than one that comes and goes.
 pub async fn compete(client: Client, namespace: &str, identity: &str, times: LeaseTimes, leadership: Leadership) -> error::Result<watch::Receiver<bool>> {
-    let read_every = times.read_every();
+    let read_interval = times.read_interval();
     let manager = loop {
         let lease = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
             .with_namespace(namespace)
@@ -63,13 +63,13 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
             Ok(manager) => break manager,
             Err(error) => tracing::warn!("lease {namespace}/{LEASE_NAME} can't be had, and without it nothing is done: {error}"),
         }
-        tokio::time::sleep(read_every).await;
+        tokio::time::sleep(read_interval).await;
     };
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     // Read before anything is asked for: the first renewal that is another than this one is certainly younger. Without it the first reading would tell nothing of
     // when: a container that was started again has the name of the one before, and may find its lease.
     let sent = Instant::now();
-    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(read_every * 2, leases.get_opt(LEASE_NAME)).await {
+    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(read_interval * 2, leases.get_opt(LEASE_NAME)).await {
         Ok(Ok(lease)) => (Some(sent), lease.and_then(|lease| lease.spec?.renew_time)),
         _ => (None, None),
     };
@@ -79,7 +79,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
     tokio::spawn(async move {
         loop {
             let sent = Instant::now();
-            let lease = tokio::time::timeout(read_every * 2, leases.get(LEASE_NAME)).await;
+            let lease = tokio::time::timeout(read_interval * 2, leases.get(LEASE_NAME)).await;
             if let Ok(Ok(lease)) = lease {
                 let spec = lease.spec.unwrap_or_default();
                 let ours = spec.holder_identity.as_deref() == Some(identity.as_str());
@@ -99,8 +99,8 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(if leads { read_every } else { read_every / 4 }) => {}
-                changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_every).await },
+                () = tokio::time::sleep(if leads { read_interval } else { read_interval / 4 }) => {}
+                changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_interval).await },
             }
         }
     });
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn the_margins_of_a_lease_are_shares_of_it() {
-        for (text, grace, read_every) in [("15", 5, 2_000), ("6", 2, 800), ("3", 1, 400)] {
+        for (text, grace, read_interval) in [("15", 5, 2_000), ("6", 2, 800), ("3", 1, 400)] {
             let times = LeaseTimes::parse(text).unwrap();
-            assert_eq!((times.grace_seconds(), times.read_every()), (grace, Duration::from_millis(read_every)), "{text}");
+            assert_eq!((times.grace_seconds(), times.read_interval()), (grace, Duration::from_millis(read_interval)), "{text}");
         }
         for text in ["2", "601", "15s", ""] {
             assert!(LeaseTimes::parse(text).unwrap_err().contains("3 to 600"), "{text}");

@@ -4,25 +4,25 @@
 
 mod context;
 mod controllers;
-mod drive;
-mod known;
+mod hub_cache;
 mod leader;
 mod maintenance;
 mod metrics;
 mod prober;
+mod reconciler;
 mod reports;
 mod server;
 
 use clap::{Parser, Subcommand};
 use context::{Context, Messaging};
-use drive::{Waiting, prepare};
-use known::Known;
+use hub_cache::HubCache;
 use kube::{Api, Client, Config, api::ListParams};
 use maintenance::{alerts, links, resolution};
 use metrics::Metrics;
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, repository::StoreCache, sites,
 };
+use reconciler::{PendingController, register};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -185,23 +185,23 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
             tokio::time::sleep(Duration::from_secs(10)).await;
         }
     });
-    let mut known = Known::default();
+    let mut cache = HubCache::default();
     let probes = Arc::new(controllers::platform::probes::Probes::default());
-    let waiting: [Waiting; 14] = [
-        prepare(&guarded, &mut known, controllers::site::SiteDriver),
-        prepare(&guarded, &mut known, controllers::district::DistrictDriver),
-        prepare(&guarded, &mut known, controllers::profile::ProfileDriver),
-        prepare(&guarded, &mut known, controllers::platform::PlatformDriver::new(probes.clone())),
-        prepare(&guarded, &mut known, controllers::application::ApplicationDriver::default()),
-        prepare(&guarded, &mut known, controllers::repository::RepositoryDriver::default()),
-        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::backup::BackupRun>::default()),
-        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::restore::RestoreRun>::default()),
-        prepare(&guarded, &mut known, controllers::plan::PlanDriver),
-        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::drill::DrillRun>::default()),
-        prepare(&guarded, &mut known, controllers::window::WindowDriver),
-        prepare(&guarded, &mut known, controllers::ticket::TicketDriver::default()),
-        prepare(&guarded, &mut known, controllers::approval::ApprovalDriver),
-        prepare(&guarded, &mut known, controllers::roster::RosterDriver::default()),
+    let pending: [PendingController; 14] = [
+        register(&guarded, &mut cache, controllers::site::SiteReconciler),
+        register(&guarded, &mut cache, controllers::district::DistrictReconciler),
+        register(&guarded, &mut cache, controllers::profile::ProfileReconciler),
+        register(&guarded, &mut cache, controllers::platform::PlatformReconciler::new(probes.clone())),
+        register(&guarded, &mut cache, controllers::application::ApplicationReconciler::default()),
+        register(&guarded, &mut cache, controllers::repository::RepositoryReconciler::default()),
+        register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::backup::BackupRun>::default()),
+        register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::restore::RestoreRun>::default()),
+        register(&guarded, &mut cache, controllers::plan::PlanReconciler),
+        register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::drill::DrillRun>::default()),
+        register(&guarded, &mut cache, controllers::window::WindowReconciler),
+        register(&guarded, &mut cache, controllers::ticket::TicketReconciler::default()),
+        register(&guarded, &mut cache, controllers::approval::ApprovalReconciler),
+        register(&guarded, &mut cache, controllers::roster::RosterReconciler::default()),
     ];
     let hub = Hub {
         client: guarded.clone(),
@@ -213,7 +213,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let sites = sites::Sites::new(guarded, &arguments.namespace, leadership.clone());
     let public_url = arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty());
     let context = Context {
-        known,
+        cache,
         runs: RunContext {
             hub: hub.clone(),
             sites: sites.clone(),
@@ -235,7 +235,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     context.runs.admissions.expect(begun);
     tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
     tokio::spawn(resolution::watch(context.clone()));
-    let controllers = futures::future::join_all(waiting.into_iter().map(|start| start(context.clone())));
+    let controllers = futures::future::join_all(pending.into_iter().map(|start| start(context.clone())));
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),
         // What is under way is found again by the next leader; acting on without the lease is not an option.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// Connecting may take this long.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What came of it, as `connect` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +19,10 @@ pub enum Connected {
 /// Connects, by TCP.
 pub async fn connect(host: &str, port: u16) -> Connected {
     let since = Instant::now();
-    match tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect((host, port))).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => Connected::Millis(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),
         Ok(Err(error)) => Connected::Failed(error.to_string()),
-        Err(_) => Connected::Failed(format!("no answer within {PATIENCE:?}")),
+        Err(_) => Connected::Failed(format!("no answer within {CONNECT_TIMEOUT:?}")),
     }
 }
 

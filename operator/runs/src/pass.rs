@@ -59,7 +59,7 @@ impl Pass {
 /// More rounds than this in one pass is a mistake; the rest waits for the next pass.
 const MAX_ROUNDS: usize = 64;
 /// How long a pass waits for an effect before it leaves it to a later pass.
-const PATIENCE: Duration = Duration::from_millis(250);
+const EFFECT_WAIT: Duration = Duration::from_millis(250);
 
 /// What is stored of a run before a pass.
 #[derive(Clone, Debug)]
@@ -241,10 +241,10 @@ async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed:
     let key = |stops: bool| TaskKey { run: run.uid.clone(), step: step.clone(), attempt, direction, stops };
     let (effects, action) = (executor.effects.clone(), action.clone());
     let ended = if cancel.is_none() {
-        executor.tasks.poll(key(false), PATIENCE, || async move { effects.perform(&step_context, &action).await }).await
+        executor.tasks.poll(key(false), EFFECT_WAIT, || async move { effects.perform(&step_context, &action).await }).await
     } else {
         executor.tasks.stop(&key(false)).await;
-        executor.tasks.poll(key(true), PATIENCE, || async move { effects.cancel(&step_context, &action).await }).await
+        executor.tasks.poll(key(true), EFFECT_WAIT, || async move { effects.cancel(&step_context, &action).await }).await
     };
     // One that goes on says what it said last.
     let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.notes.get(step).cloned().unwrap_or_else(|| json!({"message": "under way"}))));

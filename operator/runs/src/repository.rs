@@ -137,7 +137,7 @@ pub async fn location_of(hub: &Hub, namespace: &str, repository: &str, key: &str
 
 /// What a look into a repository saw.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct RepositoryState {
     /// restic's id.
     pub id: String,
     /// Snapshots in it.
@@ -145,7 +145,7 @@ pub struct Look {
 }
 
 /// Opens a repository, makes it if it is new, and proves that it can be written and that conditional writes hold.
-pub async fn open_and_look(hub: &Hub, repository: &BackupRepository, pinned: Option<String>) -> Result<Look> {
+pub async fn open_and_inspect(hub: &Hub, repository: &BackupRepository, pinned: Option<String>) -> Result<RepositoryState> {
     hub.leadership.ensure()?;
     let mut access = access(hub, repository, true).await?;
     access.id.clone_from(&pinned);
@@ -155,7 +155,7 @@ pub async fn open_and_look(hub: &Hub, repository: &BackupRepository, pinned: Opt
     let opened = tokio::task::spawn_blocking(move || {
         // A repository that was there and is not any more is no new one.
         let repository = if pinned.is_some() { Repository::open(&access)? } else { Repository::open_or_init(&access)? };
-        Ok::<_, VaultError>(Look { id: repository.id(), snapshots: repository.snapshots()?.len() })
+        Ok::<_, VaultError>(RepositoryState { id: repository.id(), snapshots: repository.snapshots()?.len() })
     });
     opened.await.map_err(|error| Error::Internal(format!("opening the repository: {error}")))?.map_err(|error| vault_error("open the repository", &error))
 }

@@ -72,8 +72,8 @@ mod tests {
         TaskKey { run: "uid".into(), step: StepId::new("start").expect("a step"), attempt: 1, direction: Direction::Forward, stops }
     }
 
-    const PATIENCE: Duration = Duration::from_millis(20);
-    const PLENTY: Duration = Duration::from_mins(1);
+    const SHORT_WAIT: Duration = Duration::from_millis(20);
+    const LONG_WAIT: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_slow_effect_is_begun_once_and_its_outcome_is_taken_by_a_later_pass() {
@@ -90,10 +90,10 @@ mod tests {
                 EffectOutcome::Done(Value::Null)
             }
         };
-        assert!(tasks.poll(key(false), PATIENCE, slow).await.is_none());
-        assert!(tasks.poll(key(false), PATIENCE, slow).await.is_none());
+        assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());
+        assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());
         finish.send(()).expect("the effect waits");
-        assert!(matches!(tasks.poll(key(false), PLENTY, slow).await, Some(EffectOutcome::Done(_))));
+        assert!(matches!(tasks.poll(key(false), LONG_WAIT, slow).await, Some(EffectOutcome::Done(_))));
         assert_eq!(*begun.lock(), 1);
     }
 
@@ -105,7 +105,7 @@ mod tests {
             let _alive = alive;
             std::future::pending::<EffectOutcome>().await
         };
-        assert!(tasks.poll(key(false), PATIENCE, slow).await.is_none());
+        assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());
         tasks.stop(&key(false)).await;
         assert!(ended.await.is_err(), "what the effect held is dropped: nothing of it goes on");
     }
@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn an_effect_that_panics_is_a_failure_and_ends_nothing_else() {
         let tasks = EffectTasks::default();
-        let outcome = tasks.poll(key(false), PLENTY, || async { panic!("a mistake of ours") }).await;
+        let outcome = tasks.poll(key(false), LONG_WAIT, || async { panic!("a mistake of ours") }).await;
         assert!(matches!(outcome, Some(EffectOutcome::Failed(failure, _)) if failure.reason == "InternalError"));
     }
 }

@@ -15,13 +15,13 @@ use p861_crds::{
 };
 use p861_runs::{
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
-    sites::view::RECENT,
+    sites::view::VIEW_TTL,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Value of [`ROLE_LABEL`]: with it a binding is left out of backups, so that a copy of an application lets nobody in.
-const ACCESS: &str = "access";
+const ACCESS_ROLE: &str = "access";
 
 /// Who has which role; a role that the District names twice has everybody of both.
 fn people(district: &District) -> BTreeMap<Role, Vec<Value>> {
@@ -64,7 +64,7 @@ pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
 
 async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &str) -> Result<()> {
     let client = context.sites.client(site).await?;
-    let view = context.sites.view(site, RECENT).await?;
+    let view = context.sites.view(site, VIEW_TTL).await?;
     // A drill's copy holds live data: it is for the drill, and not for everybody who may look at the original.
     let ours = view.namespaces.iter().filter(|(name, labels)| is_allotted(district, name) && !labels.contains_key(DRILL_LABEL));
     let ours = ours.map(|(name, _)| name.clone()).collect();
@@ -94,13 +94,13 @@ async fn bind(
             let known = there.remove(&(namespace.clone(), name.clone()));
             let alike = |binding: &RoleBinding| {
                 serde_json::to_value(&binding.subjects).is_ok_and(|found| found == json!(subjects))
-                    && binding.labels().get(ROLE_LABEL).is_some_and(|label| label == ACCESS)
+                    && binding.labels().get(ROLE_LABEL).is_some_and(|label| label == ACCESS_ROLE)
             };
             if known.as_ref().is_some_and(alike) {
                 continue;
             }
             let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": {"name": name, "labels": {DISTRICT_LABEL: owner, ROLE_LABEL: ACCESS}},
+                "metadata": {"name": name, "labels": {DISTRICT_LABEL: owner, ROLE_LABEL: ACCESS_ROLE}},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": subjects});
             let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
             if known.is_none() && bindings.get_opt(&name).await.tried(|| format!("read role binding {name} in {namespace}"))?.is_some() {

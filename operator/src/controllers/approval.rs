@@ -4,7 +4,7 @@ use super::{
     ticket::{subject as ticket_subject, words},
     window::until,
 };
-use crate::{context::Context, drive::Drive};
+use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::{
@@ -17,19 +17,19 @@ use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
 
 /// How often an approval is looked at, at most: what it is about may change or go.
-const PERIOD: Duration = Duration::from_secs(15);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The controller.
-pub struct ApprovalDriver;
+pub struct ApprovalReconciler;
 
-impl Drive for ApprovalDriver {
+impl Reconciler for ApprovalReconciler {
     type Kind = Approval;
     const CONDITION: &'static str = "Counted";
 
-    async fn pass(&self, context: &Context, approval: Arc<Approval>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, approval: Arc<Approval>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (approval.name_any(), approval.namespace().unwrap_or_default());
         let subject = subject_of(context, &namespace, &approval).await?;
-        let approvals: Vec<Approval> = context.known.of(&namespace).await?;
+        let approvals: Vec<Approval> = context.cache.list(&namespace).await?;
         let tally = count(subject.as_ref(), approval.spec.purpose, &words(&approvals, &approval.spec.subject_ref.uid), now);
         // It may be younger than the list.
         let Some(result) = tally.words.get(&name).copied() else { return Ok(Duration::from_millis(500)) };
@@ -42,7 +42,7 @@ impl Drive for ApprovalDriver {
         if !verdict.holds() && counted_before.is_none_or(|(_, reason)| reason != verdict.reason) {
             publish_event(&context.hub, approval.as_ref(), event_type(true), "ApprovalRefused", &format!("{}: {}", verdict.reason, verdict.message)).await;
         }
-        Ok(until(tally.expires, now).min(PERIOD))
+        Ok(until(tally.expires, now).min(RECONCILE_INTERVAL))
     }
 }
 

@@ -1,7 +1,7 @@
 //! RecoveryPlan: does it compile, is its standby ready, was it drilled.
 
 use super::{all, district_of, drill, plan_sites};
-use crate::{context::Context, drive::Drive, metrics::Metrics};
+use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::{
@@ -39,16 +39,16 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 /// How often a plan is looked at.
-const PERIOD: Duration = Duration::from_secs(30);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The controller.
-pub struct PlanDriver;
+pub struct PlanReconciler;
 
-impl Drive for PlanDriver {
+impl Reconciler for PlanReconciler {
     type Kind = RecoveryPlan;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.drill_last_completion.remove_label_values(&[namespace, name]);
         let _ = metrics.drill_rto.remove_label_values(&[namespace, name]);
         for result in conclude::RESULTS {
@@ -56,7 +56,7 @@ impl Drive for PlanDriver {
         }
     }
 
-    async fn pass(&self, context: &Context, plan: Arc<RecoveryPlan>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, plan: Arc<RecoveryPlan>, now: Timestamp) -> Result<Duration> {
         let namespace = plan.namespace().unwrap_or_default();
         let mut status = plan.status.clone().unwrap_or_default();
         status.observed_generation = plan.metadata.generation;
@@ -93,7 +93,7 @@ impl Drive for PlanDriver {
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, plan.metadata.generation, now);
         apply_status(&context.hub, plan.as_ref(), plan.status.as_ref(), &status).await?;
-        Ok(PERIOD)
+        Ok(RECONCILE_INTERVAL)
     }
 }
 

@@ -66,7 +66,7 @@ impl RunKind for RestoreRun {
     const CLASS: RunClass = RunClass::Restore;
 
     async fn locate(&self, object: &Restore) -> Result<Readiness<RunPlace>> {
-        let repository = match object.status.as_ref().and_then(begun) {
+        let repository = match object.status.as_ref().and_then(stored_recovery_point) {
             Some(point) => point.repository,
             None => source(&self.context, object).await?.0.repository,
         };
@@ -77,7 +77,7 @@ impl RunKind for RestoreRun {
 
     async fn gather(&self, object: &Restore, place: &RunPlace, has_begun: bool) -> Result<Facts> {
         // A run that has begun needs neither its backup's object nor its application's: it goes by its plan.
-        if let Some(point) = object.status.as_ref().and_then(begun) {
+        if let Some(point) = object.status.as_ref().and_then(stored_recovery_point) {
             let application = application_of(&self.context, object, &point).await?;
             return Ok(Facts { point, application, target: None });
         }
@@ -137,11 +137,11 @@ async fn application_of(context: &Context, object: &Restore, point: &RecoveryPoi
         return Ok(Some(application.name.clone()));
     }
     let of_point = |backup: &Backup| (backup.name_any() == point.backup).then(|| backup.spec.application_ref.name.clone());
-    Ok(context.known.pick(object.namespace().as_deref(), of_point).await?.into_iter().next())
+    Ok(context.cache.filter_map(object.namespace().as_deref(), of_point).await?.into_iter().next())
 }
 
 /// The backup that a run which has begun restores.
-fn begun(status: &RestoreStatus) -> Option<RecoveryPoint> {
+fn stored_recovery_point(status: &RestoreStatus) -> Option<RecoveryPoint> {
     status.journal.as_ref()?;
     let (backup, snapshot, repository) = (status.backup.clone()?, status.snapshot_id.clone()?, status.repository.clone()?);
     Some(RecoveryPoint { backup, snapshot, repository, time: status.recovery_point_time.as_ref()?.0, level: None })

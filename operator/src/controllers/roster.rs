@@ -1,14 +1,14 @@
 //! DutyRoster: who is on duty, and was the duty handed over.
 
 use super::{
-    known_district,
+    cached_district,
     window::{until, zone_of},
 };
 use crate::{
     context::Context,
-    drive::Drive,
     maintenance::notify::{Message, deliver},
     metrics::Metrics,
+    reconciler::Reconciler,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -35,25 +35,25 @@ use std::{
 };
 
 /// How often a roster is looked at, at most.
-const PERIOD: Duration = Duration::from_secs(30);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The controller. It remembers what came of test messages until that is recorded.
 #[derive(Default)]
-pub struct RosterDriver {
+pub struct RosterReconciler {
     tested: Arc<Mutex<HashMap<String, Vec<String>>>>,
 }
 
-impl Drive for RosterDriver {
+impl Reconciler for RosterReconciler {
     type Kind = DutyRoster;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.duty_covered.remove_label_values(&[namespace, name]);
         let _ = metrics.alerts_arrive.remove_label_values(&[namespace, name]);
         let _ = metrics.people_reachable.remove_label_values(&[namespace, name]);
     }
 
-    async fn pass(&self, context: &Context, object: Arc<DutyRoster>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, object: Arc<DutyRoster>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let mut status = object.status.clone().unwrap_or_default();
         status.observed_generation = object.metadata.generation;
@@ -95,11 +95,11 @@ impl Drive for RosterDriver {
         for (reason, note, warning) in told {
             publish_event(&context.hub, object.as_ref(), event_type(warning), reason, &note).await;
         }
-        Ok(until(next, now).min(PERIOD))
+        Ok(until(next, now).min(RECONCILE_INTERVAL))
     }
 }
 
-impl RosterDriver {
+impl RosterReconciler {
     /// Records what came of a test, or that one is due: then what is to be sent, and to how many.
     async fn test(&self, context: &Context, object: &DutyRoster, status: &mut DutyRosterStatus, now: Timestamp) -> Result<Option<(MessageText, i32)>> {
         let uid = object.uid().unwrap_or_default();
@@ -160,10 +160,10 @@ impl RosterDriver {
 async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<Verdict>> {
     let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
     let watched = |site: &Site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some());
-    let mut with_alerts = context.known.pick(None, |site: &Site| watched(site).then(|| site.name_any())).await?;
+    let mut with_alerts = context.cache.filter_map(None, |site: &Site| watched(site).then(|| site.name_any())).await?;
     with_alerts.sort();
     let with_alerts = with_alerts.into_iter();
-    let names: Vec<String> = match known_district(context, namespace).await {
+    let names: Vec<String> = match cached_district(context, namespace).await {
         Ok(district) => with_alerts.filter(|name| district.spec.sites.iter().any(|site| site.site_ref.name == *name)).collect(),
         // The city's roster hears every site.
         Err(_) if namespace == context.hub.namespace => with_alerts.collect(),
@@ -215,7 +215,7 @@ pub struct CalledLevels {
 /// The roster that holds in a namespace: its own, the first by name, or the city's.
 pub async fn roster_for(context: &Context, namespace: &str) -> Result<Option<CalledLevels>> {
     for place in [namespace, context.hub.namespace.as_str()] {
-        let found = context.known.of::<DutyRoster>(place).await?.into_iter().min_by_key(DutyRoster::name_any);
+        let found = context.cache.list::<DutyRoster>(place).await?.into_iter().min_by_key(DutyRoster::name_any);
         if let Some(roster) = found {
             // A roster that can't be understood says so itself; its levels and clocks hold all the same.
             let hand_over = roster.status.as_ref().and_then(|status| status.last_hand_over.as_ref());

@@ -1,6 +1,6 @@
 //! Site: is it reachable, is it still the same cluster, what does it offer.
 
-use crate::{context::Context, drive::Drive, metrics::Metrics};
+use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
@@ -17,12 +17,12 @@ use p861_runs::{
 use std::{sync::Arc, time::Duration};
 
 /// How often a site is looked at.
-const PERIOD: Duration = Duration::from_secs(20);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(20);
 /// A site that doesn't answer within this is unreachable.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The controller.
-pub struct SiteDriver;
+pub struct SiteReconciler;
 
 async fn observe(client: &Client) -> Result<SiteSeen> {
     let uid = cluster_uid(client).await?;
@@ -31,22 +31,22 @@ async fn observe(client: &Client) -> Result<SiteSeen> {
     Ok(SiteSeen { uid, version, nodes: nodes.iter().map(node_seen).collect() })
 }
 
-impl Drive for SiteDriver {
+impl Reconciler for SiteReconciler {
     type Kind = Site;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, _namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, _namespace: &str, name: &str) {
         for metric in [&metrics.site_reachable, &metrics.site_nodes_ready, &metrics.site_nodes_total] {
             let _ = metric.remove_label_values(&[name]);
         }
     }
 
-    async fn pass(&self, context: &Context, site: Arc<Site>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, site: Arc<Site>, now: Timestamp) -> Result<Duration> {
         let name = site.name_any();
         let seen = match context.sites.connect(&site).await {
-            Ok((client, _)) => match tokio::time::timeout(PATIENCE, observe(&client)).await {
+            Ok((client, _)) => match tokio::time::timeout(SITE_TIMEOUT, observe(&client)).await {
                 Ok(seen) => seen,
-                Err(_) => Err(p861_runs::error::Error::transient("Unreachable", format!("the API server of {name} doesn't answer within {PATIENCE:?}"))),
+                Err(_) => Err(p861_runs::error::Error::transient("Unreachable", format!("the API server of {name} doesn't answer within {SITE_TIMEOUT:?}"))),
             },
             Err(error) => Err(error),
         };
@@ -61,7 +61,7 @@ impl Drive for SiteDriver {
         status.observed_generation = site.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &verdicts, site.metadata.generation, now);
         apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
-        Ok(if ready { PERIOD } else { PERIOD / 4 })
+        Ok(if ready { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 4 })
     }
 }
 

@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     context::Context,
-    drive::Drive,
-    known::Look,
+    hub_cache::ReadFrom,
     maintenance::{
         links::seal_of,
         notify::{Message, deliver},
     },
     metrics::Metrics,
+    reconciler::Reconciler,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -44,16 +44,16 @@ use std::{
 };
 
 /// How often a change that waits for something is looked at, at most.
-const WAITS: Duration = Duration::from_secs(10);
+const WAITING_CHANGE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often an open ticket is looked at, at most.
-const PERIOD: Duration = Duration::from_mins(1);
+const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 /// How often one that has ended is.
-const ENDED: Duration = Duration::from_hours(1);
+const ENDED_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The controller. It remembers where each ticket stands, for the metrics.
 #[derive(Default)]
-pub struct TicketDriver {
-    standing: Mutex<HashMap<(String, String), Standing>>,
+pub struct TicketReconciler {
+    standing: Mutex<HashMap<(String, String), TicketSeries>>,
     messages: Arc<Mutex<HashMap<Address, Option<Outcome>>>>,
 }
 
@@ -62,37 +62,37 @@ type Address = (String, String, String);
 
 /// What the metrics tell of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Standing {
+struct TicketSeries {
     kind: TicketType,
     priority: String,
     overdue: Vec<String>,
     undelivered: usize,
 }
 
-impl Drive for TicketDriver {
+impl Reconciler for TicketReconciler {
     type Kind = MaintenanceTicket;
     const CONDITION: &'static str = "Succeeded";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
-        self.tell(metrics, namespace, name, None);
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        self.update_metrics(metrics, namespace, name, None);
     }
 
-    async fn pass(&self, context: &Context, ticket: Arc<MaintenanceTicket>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, ticket: Arc<MaintenanceTicket>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
         let mut before = ticket.status.clone().unwrap_or_default();
         if ticket.metadata.deletion_timestamp.is_some() && !finalizer::is_held(ticket.as_ref()) {
-            return Ok(ENDED);
+            return Ok(ENDED_INTERVAL);
         }
         let looked = match &ticket.spec.change {
             Some(_) if before.start_time.is_some() => Some(work::carry_on(context, &ticket, &mut before, now).await?),
             Some(change) => Some(work::preview(context, &ticket, change, &before).await?),
             None => None,
         };
-        let settled = self.settle(&ticket, &mut before.notifications);
+        let settled = self.collect_delivery_results(&ticket, &mut before.notifications);
         let roster = roster_for(context, &namespace).await?;
         let levels = roster.as_ref().map(|roster| roster.levels.clone()).unwrap_or_default();
         let (tally, access, obstacles) = match &ticket.spec.change {
-            Some(change) => around(context, &ticket, change, looked.as_ref().map(|looked| &looked.work), Look::Held, now).await?,
+            Some(change) => around(context, &ticket, change, looked.as_ref().map(|looked| &looked.work), ReadFrom::Cache, now).await?,
             None => (Tally::default(), nowhere(), Vec::new()),
         };
         let mut facts = Facts {
@@ -111,7 +111,7 @@ impl Drive for TicketDriver {
         let mut decision = decide(&facts, now);
         // Starting is irreversible: read from the API server, not from the cache.
         if let (Some(change), true) = (&ticket.spec.change, before.start_time.is_none() && decision.status.start_time.is_some()) {
-            (facts.tally, facts.access, facts.obstacles) = around(context, &ticket, change, facts.work.as_ref(), Look::Asked, now).await?;
+            (facts.tally, facts.access, facts.obstacles) = around(context, &ticket, change, facts.work.as_ref(), ReadFrom::ApiServer, now).await?;
             decision = decide(&facts, now);
         }
         let mut status = decision.status;
@@ -128,7 +128,7 @@ impl Drive for TicketDriver {
             publish_event(&context.hub, ticket.as_ref(), event_type(happened.warning), happened.reason, &happened.note).await;
         }
         let phase = status.phase.unwrap_or_default();
-        self.tell(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| standing(&ticket, &status)));
+        self.update_metrics(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| series_of(&ticket, &status)));
         let steps = match looked.and_then(|looked| looked.run) {
             Some((run, pass)) => work::publish(context, &ticket, &run, &pass, now).await?,
             None => None,
@@ -137,18 +137,18 @@ impl Drive for TicketDriver {
             return Ok(until(decision.next, now).min(steps));
         }
         let at_most = match (phase.is_end(), ticket.spec.r#type) {
-            (true, _) => return Ok(ENDED),
-            (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITS,
-            (false, TicketType::Change | TicketType::Incident) => PERIOD,
+            (true, _) => return Ok(ENDED_INTERVAL),
+            (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITING_CHANGE_INTERVAL,
+            (false, TicketType::Change | TicketType::Incident) => RECONCILE_INTERVAL,
         };
         let under_way = self.messages.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
         Ok(until(decision.next, now).min(if under_way { Duration::from_secs(1) } else { at_most }))
     }
 }
 
-impl TicketDriver {
+impl TicketReconciler {
     /// Notes what came of messages since the last pass. Returns which, to be forgotten when that is recorded.
-    fn settle(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
+    fn collect_delivery_results(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = messages.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
         ours.filter_map(|(address, outcome)| {
@@ -196,7 +196,7 @@ impl TicketDriver {
     }
 
     /// Tells where a ticket stands, or that it has ended or is gone.
-    fn tell(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<Standing>) {
+    fn update_metrics(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<TicketSeries>) {
         let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), name.to_owned());
         let before = match standing.clone() {
@@ -245,10 +245,10 @@ async fn send_message(
     deliver(&context.hub.client, &roster.namespace, &roster.spec, &notification.channel, &message).await
 }
 
-fn standing(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Standing {
+fn series_of(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> TicketSeries {
     let overdue = status.clocks.iter().filter(|clock| clock.state == ClockState::Overdue).map(|clock| format!("{:?}", clock.name)).collect();
     let undelivered = status.notifications.iter().filter(|known| known.state == NotificationState::Pending && known.attempts > 0).count();
-    Standing { kind: ticket.spec.r#type, undelivered, priority: status.priority.map_or_else(String::new, |priority| format!("{priority:?}")), overdue }
+    TicketSeries { kind: ticket.spec.r#type, undelivered, priority: status.priority.map_or_else(String::new, |priority| format!("{priority:?}")), overdue }
 }
 
 /// An incident needs no window.
@@ -262,16 +262,16 @@ async fn around(
     ticket: &MaintenanceTicket,
     change: &Change,
     work: Option<&Work>,
-    look: Look,
+    source: ReadFrom,
     now: Timestamp,
 ) -> Result<(Tally, Access, Vec<block::Block>)> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
-    let approvals: Vec<Approval> = look.of(context, &namespace).await?;
+    let approvals: Vec<Approval> = source.list(context, &namespace).await?;
     let begun = ticket.status.as_ref().filter(|status| status.start_time.is_some()).and_then(|status| status.plan_digest.clone());
     let digest = begun.or_else(|| plan_digest(&ticket.spec, ticket.spec.actions.len(), work));
     let tally = count(Some(&subject(ticket, digest)), Purpose::Start, &words(&approvals, &ticket.uid().unwrap_or_default()), now);
     let default_zone = zone_of(context, &namespace).await?;
-    let windows = windows_for(context, look, &namespace).await?;
+    let windows = windows_for(context, source, &namespace).await?;
     let freezes = freezes_of(&windows);
     // A window that can't be understood says so itself, and opens nothing.
     let fitting = windows.iter().filter(|window| change.window_ref.as_ref().is_none_or(|wanted| window.name_any() == wanted.name));
@@ -284,11 +284,11 @@ async fn around(
         &ticket.spec.affects,
         change,
         &block::Neighbours {
-            drills: &look.of(context, &namespace).await?,
-            plans: &look.of(context, &namespace).await?,
-            backups: &look.of(context, &namespace).await?,
-            tickets: &look.of(context, &namespace).await?,
-            applications: &look.of(context, &namespace).await?,
+            drills: &source.list(context, &namespace).await?,
+            plans: &source.list(context, &namespace).await?,
+            backups: &source.list(context, &namespace).await?,
+            tickets: &source.list(context, &namespace).await?,
+            applications: &source.list(context, &namespace).await?,
         },
     );
     Ok((tally, access, obstacles))

@@ -86,7 +86,7 @@ impl Keys {
         let made = BTreeMap::from([("token".to_owned(), secrets::random_hex()?)]);
         let metadata = ObjectMeta { name: Some(TOKEN_SECRET.into()), ..ObjectMeta::default() };
         let secret = Secret { metadata, string_data: Some(made.clone()), ..Secret::default() };
-        match Api::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await {
+        match Api::<Secret>::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(made),
             Err(error) if is_conflict(&error) => secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
             Err(error) => Err(error).tried(|| format!("make Secret {TOKEN_SECRET}")),

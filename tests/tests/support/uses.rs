@@ -59,7 +59,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         // A run's finalizer.
         "K" if file == "finalizer.rs" => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
         "K" | "Kind" => return ours(),
-        "DynamicObject" if file == "drive.rs" => return ours(),
+        "DynamicObject" if file == "reconciler.rs" => return ours(),
         "DynamicObject" if file.starts_with("movers/") => "*",
         "DynamicObject" if file.starts_with("effects/component") => {
             let full = |(group, _, _, plural): (&str, &str, &str, &str)| if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
@@ -144,7 +144,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
             | "controllers/mod.rs"
             | "controllers/platform/history.rs"
             | "controllers/window.rs"
-            | "drive.rs"
+            | "reconciler.rs"
             | "effects/backup.rs"
             | "finalizer.rs"
             | "hub.rs"
@@ -157,7 +157,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
             | "status.rs",
             _,
         )
-        | ("effects/component.rs", "read" | "keep" | "files") => vec![Actor::Hub],
+        | ("effects/component.rs", "read" | "store" | "files") => vec![Actor::Hub],
         // People get their roles on the hub and on the sites alike.
         ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
         ("movers/save.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
@@ -379,7 +379,7 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
                 perform(format!("{}:{}", source.file, source.line(at)));
             }
         };
-        each("Controller::new(Api::<DeserializeGuard<D::Kind>>::all", &mut |place| {
+        each("Controller::new(Api::<DeserializeGuard<R::Kind>>::all", &mut |place| {
             for (_, plural) in OURS {
                 all(Actor::Hub, &["list", "watch"], &format!("{plural}.{GROUP}"), &place);
             }
@@ -400,7 +400,7 @@ fn without_api(sources: &[Source], add: &mut impl FnMut(Actor, &str, &str, Strin
         }
     }
     for (words, times) in [
-        ("Controller::new(Api::<DeserializeGuard<D::Kind>>::all", 1),
+        ("Controller::new(Api::<DeserializeGuard<R::Kind>>::all", 1),
         ("Recorder::new(", 1),
         ("LeaseManagerBuilder::new(", 1),
         ("client.request_text(", 1),

@@ -7,7 +7,7 @@ mod drift;
 mod registry;
 mod rights;
 
-pub use drift::keep;
+pub use drift::correct_drift;
 pub use registry::BundleCache;
 
 use super::{EffectOutcome, StepContext};
@@ -33,7 +33,7 @@ use p861_core::{
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
 use p861_crds::platform::platform::Bundle;
-use rights::{take_what_is_left, with_right};
+use rights::{remove_leftover_rights, with_right};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -41,7 +41,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-const RECORD: &str = "installed.json";
+const RECORD_KEY: &str = "installed.json";
 
 /// What is installed of a component on a site.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,11 +77,11 @@ impl ComponentLocks {
         !self.without_right.lock().unwrap_or_else(PoisonError::into_inner).contains(record)
     }
 
-    fn gets_right(&self, record: &str) {
+    fn note_right(&self, record: &str) {
         self.without_right.lock().unwrap_or_else(PoisonError::into_inner).remove(record);
     }
 
-    fn has_no_right(&self, record: &str) {
+    fn note_no_right(&self, record: &str) {
         self.without_right.lock().unwrap_or_else(PoisonError::into_inner).insert(record.to_owned());
     }
 }
@@ -105,14 +105,14 @@ impl Record {
         let name = format!("{}-{which}", self.name);
         let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
         let Some(map) = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))? else { return Ok(Installed::default()) };
-        let text = map.data.unwrap_or_default().remove(RECORD).unwrap_or_default();
+        let text = map.data.unwrap_or_default().remove(RECORD_KEY).unwrap_or_default();
         serde_json::from_str(&text).map_err(|error| Error::invalid("RecordDamaged", format!("ConfigMap {name} can't be read: {error}")))
     }
 
-    async fn keep(&self, which: &str, installed: &Installed) -> Result<()> {
+    async fn store(&self, which: &str, installed: &Installed) -> Result<()> {
         let name = format!("{}-{which}", self.name);
         let text = serde_json::to_string(installed).map_err(|error| Error::Internal(format!("what is installed can't be written: {error}")))?;
-        let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": self.labels}, "data": {RECORD: text}});
+        let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": self.labels}, "data": {RECORD_KEY: text}});
         let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
         maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}")).map(drop)
     }
@@ -156,9 +156,9 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
             let message = format!("bundle {} of {} is not the one that was agreed to: open another change", wanted.bundle, wanted.component);
             return Ok(EffectOutcome::Failed(Failure::permanent("BundleChanged", message), json!({"digest": read.digest, "agreed": wanted.digest})));
         }
-        record.keep("before", &now).await?;
+        record.store("before", &now).await?;
         let target = Installed { version: wanted.version.into(), digest: read.digest, complete: false, objects: read.objects };
-        record.keep("now", &target).await?;
+        record.store("now", &target).await?;
         target
     };
     let before = record.read("before").await?;
@@ -169,8 +169,8 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
 pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, component: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
-    let left = take_what_is_left(&context.sites.client(site).await?, site, component).await?;
-    context.components.locks.has_no_right(&record.name);
+    let left = remove_leftover_rights(&context.sites.client(site).await?, site, component).await?;
+    context.components.locks.note_no_right(&record.name);
     Ok(EffectOutcome::Done(json!({"left": left})))
 }
 
@@ -201,17 +201,17 @@ async fn put(
     put_with_right(context, record, &client, site, &district, &wanted, other).await?;
     let (version, objects) = (wanted.version.clone(), wanted.objects.len());
     // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
-    record.keep("now", &Installed { complete: true, ..wanted }).await?;
+    record.store("now", &Installed { complete: true, ..wanted }).await?;
     Ok(EffectOutcome::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
 }
 
 /// Writes with the right to do so, which does not outlive it.
 async fn put_with_right(context: &RunContext, record: &Record, client: &Client, site: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
     let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
-    context.components.locks.gets_right(&record.name);
+    context.components.locks.note_right(&record.name);
     let component = &record.component;
     with_right(client, site, &spaces, district, component, || write(client, site, component, district, wanted, other)).await?;
-    context.components.locks.has_no_right(&record.name);
+    context.components.locks.note_no_right(&record.name);
     Ok(())
 }
 

@@ -63,7 +63,7 @@ impl StepContext {
 }
 
 /// Reading a marker may take this long.
-const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+const MARKER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Effects of actions, as the executor asks for them. Performed again, an effect finds what it did.
 pub trait Effects: Clone + Send + Sync + 'static {
@@ -96,7 +96,7 @@ impl Effects for RunContext {
 async fn perform(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
     let result = match action {
         Action::Move { site, namespace, claim, namespaces, task } => {
-            mover::perform(context, step_context, &mover::Place { site, namespace, claim: claim.as_deref(), namespaces }, task).await
+            mover::perform(context, step_context, &mover::MoverPlace { site, namespace, claim: claim.as_deref(), namespaces }, task).await
         }
         Action::Execute { site, namespace, command } => execute(context, step_context, site, namespace, command).await,
         Action::Preflight { site, subjects } => preflight::perform(context, step_context, site, subjects).await,
@@ -177,7 +177,7 @@ async fn execute(
 /// Reads the newest marker. What is not a time is a failure that says what was read.
 async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, LONGEST_REQUEST).await?;
+    let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, MARKER_READ_TIMEOUT).await?;
     if !output.success {
         return Ok(EffectOutcome::Failed(
             Failure::transient("MarkerUnreadable", format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())),

@@ -8,8 +8,8 @@ use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
     movers::{
-        Outcome,
-        child::{self, Order, Standing},
+        MoverOutcome,
+        child::{self, ChildSpec, ChildState},
     },
     repository::repository_secret,
 };
@@ -29,11 +29,11 @@ use serde_json::{Value, json};
 /// Value of the role label on movers' pods.
 pub const LABEL_VALUE_MOVER: &str = "mover";
 /// A mover's memory, at most. Measured peaks stand in docs/FIGURES.md.
-const MEMORY_LIMIT: &str = "1Gi";
+const MOVER_MEMORY_LIMIT: &str = "1Gi";
 
 /// Where a mover runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct MoverPlace<'a> {
     /// The site.
     pub site: &'a str,
     /// The Job's namespace.
@@ -50,12 +50,12 @@ pub fn run_name(uid: &str) -> String {
 }
 
 /// Starts the mover, or looks at it.
-pub async fn perform(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask) -> Result<EffectOutcome> {
+pub async fn perform(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(place.site).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
-    if let Some(standing) = context.movers.children.standing(&name)? {
-        return Ok(of_child(&name, standing));
+    if let Some(state) = context.movers.children.poll(&name)? {
+        return Ok(outcome_of_child(&name, state));
     }
     if !context.sites.has_nodes(place.site).await? {
         return start_child(context, step_context, place, task, &name).await;
@@ -101,7 +101,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &P
     Ok(EffectOutcome::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
 }
 
-async fn start_child(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
+async fn start_child(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
     if let Some(claim) = place.claim {
         return Err(Error::invalid(
             "NoNode",
@@ -110,22 +110,22 @@ async fn start_child(context: &RunContext, step_context: &StepContext, place: &P
     }
     let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
-    context.movers.children.start(&step_context.run.uid, name, &Order { environment: environment(step_context, task)?, access, kubeconfig })?;
+    context.movers.children.start(&step_context.run.uid, name, &ChildSpec { environment: environment(step_context, task)?, access, kubeconfig })?;
     Ok(EffectOutcome::Running(json!({"message": "its mover starts"})))
 }
 
-fn of_child(name: &str, standing: Standing) -> EffectOutcome {
-    match standing {
-        Standing::Running(note) => EffectOutcome::Running(note),
-        Standing::Answered(outcome) => answered(outcome),
-        Standing::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), Value::Null),
+fn outcome_of_child(name: &str, state: ChildState) -> EffectOutcome {
+    match state {
+        ChildState::Running(note) => EffectOutcome::Running(note),
+        ChildState::Answered(outcome) => answered(outcome),
+        ChildState::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), Value::Null),
     }
 }
 
-fn answered(outcome: Outcome) -> EffectOutcome {
+fn answered(outcome: MoverOutcome) -> EffectOutcome {
     match outcome {
-        Outcome::Done { evidence } => EffectOutcome::Done(evidence),
-        Outcome::Failed { reason, message, permanent } => {
+        MoverOutcome::Done { evidence } => EffectOutcome::Done(evidence),
+        MoverOutcome::Failed { reason, message, permanent } => {
             let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
             EffectOutcome::Failed(failure, Value::Null)
         }
@@ -152,11 +152,11 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
 
 /// What a mover left in its termination message. One that left nothing was killed.
 fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> EffectOutcome {
-    if let Some(outcome) = message.and_then(|text| serde_json::from_str::<Outcome>(text).ok()) {
+    if let Some(outcome) = message.and_then(|text| serde_json::from_str::<MoverOutcome>(text).ok()) {
         answered(outcome)
     } else {
         let why = match reason {
-            Some("OOMKilled") => format!("it needed more than {MEMORY_LIMIT} of memory"),
+            Some("OOMKilled") => format!("it needed more than {MOVER_MEMORY_LIMIT} of memory"),
             Some(reason) => format!("{reason}, exit code {exit_code}"),
             None => format!("exit code {exit_code}"),
         };
@@ -168,7 +168,7 @@ fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str
 }
 
 /// A claim that only one node may use is read where it is in use.
-async fn node_of_claim(client: &Client, place: &Place<'_>) -> Result<Option<String>> {
+async fn node_of_claim(client: &Client, place: &MoverPlace<'_>) -> Result<Option<String>> {
     let Some(claim) = place.claim else { return Ok(None) };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let list = pods.list(&ListParams::default()).await.tried(|| format!("list the pods of {}", place.namespace))?;
@@ -180,7 +180,7 @@ async fn node_of_claim(client: &Client, place: &Place<'_>) -> Result<Option<Stri
 }
 
 /// Makes what the mover needs: rights first, so that it never runs without them.
-async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &Place<'_>, task: &MoverTask) -> Result<()> {
+async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<()> {
     let name = run_name(&step_context.run.uid);
     let labels = json!({RUN_LABEL: step_context.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
     let force = PatchParams::apply(FIELD_MANAGER).force();
@@ -211,7 +211,7 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
     Ok(())
 }
 
-fn job(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
+fn job(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
     let run = &step_context.run;
     let told: Vec<Value> = environment(step_context, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. });
@@ -247,7 +247,7 @@ fn job(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task
                         "name": "mover", "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
                         "env": told,
                         "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
-                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MEMORY_LIMIT}},
+                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MOVER_MEMORY_LIMIT}},
                         "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": capabilities}, "seccompProfile": {"type": "RuntimeDefault"}},
                     }],
                 },
@@ -292,7 +292,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     let client = context.sites.client(site).await?;
     let name = run_name(&step_context.run.uid);
     let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", step_context.run.uid));
-    for child in context.movers.children.of_run(&step_context.run.uid) {
+    for child in context.movers.children.names_of_run(&step_context.run.uid) {
         context.movers.children.stop(&child).await?;
     }
     let mut left = 0;

@@ -21,9 +21,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Before its deadline a drain gives up by itself, so that it can say which pods stay and why.
-const MARGIN: SignedDuration = SignedDuration::from_secs(15);
+const DRAIN_REPORT_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 /// So many pods are named in a message.
-const NAMED: usize = 3;
+const MAX_NAMED_PODS: usize = 3;
 
 /// Looks whether the node is there and everything on it can go and come back elsewhere. Nothing is changed.
 pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
@@ -122,7 +122,7 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
         (false, _) => format!("{going} pods leave; held back: {}", listed(&held)),
     };
     let evidence = json!({"message": message, "held": held});
-    if step_context.left() < MARGIN {
+    if step_context.left() < DRAIN_REPORT_MARGIN {
         let why = format!("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A");
         return Ok(EffectOutcome::Failed(Failure::permanent("DrainBlocked", why), evidence));
     }
@@ -157,7 +157,7 @@ fn named(pod: &Pod) -> String {
 }
 
 fn listed(names: &[String]) -> String {
-    let more = names.len().saturating_sub(NAMED);
-    let first = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(MAX_NAMED_PODS);
+    let first = names.iter().take(MAX_NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
     if more == 0 { first } else { format!("{first} and {more} more") }
 }

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A silence that nobody extends ends after this time.
-const STANDS: SignedDuration = SignedDuration::from_mins(5);
+const SILENCE_DURATION: SignedDuration = SignedDuration::from_mins(5);
 /// It is extended when less than this is left of it.
-const EXTENDED_AT: SignedDuration = SignedDuration::from_mins(3);
+const SILENCE_RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(3);
 
 /// Makes the silences, or finds those that were made before a crash.
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<EffectOutcome> {
@@ -32,7 +32,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
 
 /// Lets a silence of each of these labels stand for a while from now: one that stands is extended, one that ran out meanwhile is made anew.
 async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[BTreeMap<String, String>], now: Timestamp) -> Result<Vec<Silence>> {
-    let (standing, end) = (alertmanager.silences(owner).await?, now + STANDS);
+    let (standing, end) = (alertmanager.silences(owner).await?, now + SILENCE_DURATION);
     let mut silences = Vec::new();
     for wanted in labels {
         let id = match standing.iter().find(|silence| silence.is_for(wanted)) {
@@ -69,7 +69,7 @@ pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> 
     let mut all = Vec::new();
     for (site, owner, labels) in made {
         let known: Vec<Silence> = before.iter().filter(|silence| silence.site == *site).cloned().collect();
-        if !known.is_empty() && known.iter().all(|silence| silence.end_time.0.duration_since(now) > EXTENDED_AT) {
+        if !known.is_empty() && known.iter().all(|silence| silence.end_time.0.duration_since(now) > SILENCE_RENEWAL_MARGIN) {
             all.extend(known);
             continue;
         }

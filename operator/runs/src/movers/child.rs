@@ -3,7 +3,7 @@
 //! A child does the same work from the same image with the same task; it dies with the operator, and the next leader starts it again. It can mount nothing, so
 //! volumes are out of its reach.
 
-use super::Outcome;
+use super::MoverOutcome;
 use crate::error::{Error, Result};
 use p861_core::engine::Failure;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use tokio::{
 
 /// What a child is told.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct ChildSpec {
     /// Environment, without anything secret.
     pub environment: Vec<(&'static str, String)>,
     /// The repository's access, as in the Secret of a Job.
@@ -33,11 +33,11 @@ pub struct Order {
 
 /// Where a child stands.
 #[derive(Clone, Debug)]
-pub enum Standing {
+pub enum ChildState {
     /// It runs; what it says of itself.
     Running(Value),
     /// It has answered.
-    Answered(Outcome),
+    Answered(MoverOutcome),
     /// It ended without an answer.
     Lost(String),
 }
@@ -59,30 +59,30 @@ impl Children {
     }
 
     /// Where the child of this name stands; none if this process has none.
-    pub fn standing(&self, name: &str) -> Result<Option<Standing>> {
+    pub fn poll(&self, name: &str) -> Result<Option<ChildState>> {
         self.with(|children| {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
             let ended = running.child.try_wait().map_err(|error| Error::Internal(format!("look at mover {name}: {error}")))?;
             let Some(status) = ended else {
-                return Ok(Some(Standing::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
+                return Ok(Some(ChildState::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
             };
             let answer = std::fs::read_to_string(running.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok());
             // Its answer goes into the journal now; asked again, it would be started again, and find what it did.
             children.remove(name);
-            Ok(Some(answer.map_or_else(|| Standing::Lost(status.to_string()), Standing::Answered)))
+            Ok(Some(answer.map_or_else(|| ChildState::Lost(status.to_string()), ChildState::Answered)))
         })
     }
 
     /// Starts a child. Secrets go into files that only this user can read, never on a command line or into the environment.
-    pub fn start(&self, run: &str, name: &str, order: &Order) -> Result<()> {
+    pub fn start(&self, run: &str, name: &str, spec: &ChildSpec) -> Result<()> {
         let failed = |error: std::io::Error| Error::transient("MoverLost", format!("mover {name} can't be started as a child process: {error}"));
         let folder = tempfile::Builder::new().prefix("p861-mover-").tempdir().map_err(failed)?;
         let path = |file: &str| folder.path().join(file);
-        write_private(&path("repository.json"), &order.access).map_err(failed)?;
+        write_private(&path("repository.json"), &spec.access).map_err(failed)?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
-        command.arg("mover").envs(order.environment.iter().cloned());
+        command.arg("mover").envs(spec.environment.iter().cloned());
         command.env("P861_ACCESS_FILE", path("repository.json")).env("P861_ANSWER_FILE", path("answer.json")).env("P861_SCRATCH", path("scratch"));
-        if let Some(kubeconfig) = &order.kubeconfig {
+        if let Some(kubeconfig) = &spec.kubeconfig {
             write_private(&path("kubeconfig"), kubeconfig).map_err(failed)?;
             command.env("KUBECONFIG", path("kubeconfig"));
         }
@@ -110,7 +110,7 @@ impl Children {
     }
 
     /// The names of a run's children.
-    pub fn of_run(&self, run: &str) -> Vec<String> {
+    pub fn names_of_run(&self, run: &str) -> Vec<String> {
         self.with(|children| children.iter().filter(|(_, running)| running.run == run).map(|(name, _)| name.clone()).collect())
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 /// What a mover leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
-pub enum Outcome {
+pub enum MoverOutcome {
     /// It did it.
     Done {
         /// What proves it.

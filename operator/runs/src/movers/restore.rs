@@ -29,9 +29,9 @@ use std::{
 };
 
 /// Writes at a time during a restore.
-const WRITES: usize = 16;
+const MAX_PARALLEL_WRITES: usize = 16;
 /// Differences that a preview or a refusal lists by name.
-const MOST_LISTED: usize = 200;
+const MAX_LISTED_DIFFERENCES: usize = 200;
 
 /// Which objects of a snapshot are restored.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    fn takes(&self, object: &Value) -> bool {
+    fn includes(&self, object: &Value) -> bool {
         let (kind, group) = (objects::kind(object), objects::group(object));
         let resources = &self.select.resources;
         let of_kind = resources.is_empty() || resources.iter().any(|wanted| wanted.kind == kind && wanted.group.as_deref().unwrap_or_default() == group);
@@ -76,7 +76,7 @@ impl Tally {
         counter.fetch_add(1, Ordering::Relaxed);
         if action == "change" || action == "refused" {
             let mut listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if listed.len() < MOST_LISTED {
+            if listed.len() < MAX_LISTED_DIFFERENCES {
                 listed.push(json!({"action": action, "kind": objects::kind(object), "namespace": objects::namespace(object), "name": objects::name(object), "why": p861_core::conditions::shorten(why, 300)}));
             }
         }
@@ -103,8 +103,8 @@ pub async fn restore(
     let look_first = preview || conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
     if look_first {
         for objects in ranks.values() {
-            let looks = stream::iter(objects).map(|object| look(client, &kinds, object, &tally, preview));
-            looks.buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+            let looks = stream::iter(objects).map(|object| compare(client, &kinds, object, &tally, preview));
+            looks.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
         }
     }
     let listed = std::mem::take(&mut *tally.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -131,7 +131,7 @@ pub async fn restore(
             on_progress(Progress { items_done, items_total: Some(total), bytes_done: 0, bytes_total: None });
             Ok::<(), WorkError>(())
         });
-        writes.buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+        writes.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
     }
     Ok(json!({"objects": total, "changes": counts(&tally), "leftOut": left}))
 }
@@ -157,7 +157,7 @@ async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, choi
             let broken = |error: &dyn std::fmt::Display| WorkError::stated("Damaged", format!("objects/{path}, line {}: {error}", number + 1), true);
             let line = line.map_err(|error| broken(&error))?;
             let object: Value = serde_json::from_str(&line).map_err(|error| broken(&error))?;
-            if !choice.takes(&object) {
+            if !choice.includes(&object) {
                 *left.entry("not selected".into()).or_default() += 1;
                 continue;
             }
@@ -196,7 +196,7 @@ fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
 }
 
 /// Says what writing the object would do.
-async fn look(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry_run: bool) -> Result<(), WorkError> {
+async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry_run: bool) -> Result<(), WorkError> {
     let (kind, name) = (objects::kind(object), objects::name(object));
     let Some(api) = api_of(client, kinds, object) else {
         tally.note("refused", object, &format!("{} {kind} is not served here", object["apiVersion"].as_str().unwrap_or_default()));

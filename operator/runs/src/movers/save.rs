@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Objects of one page of a list.
-const PAGE: u32 = 500;
+const PAGE_SIZE: u32 = 500;
 
 /// What was saved.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,7 +84,7 @@ async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exc
     let (mut count, mut bytes, mut token) = (0_u64, 0_u64, None);
     let mut lines: Vec<(String, String)> = Vec::new();
     loop {
-        let parameters = ListParams { limit: Some(PAGE), continue_token: token.take(), ..ListParams::default() };
+        let parameters = ListParams { limit: Some(PAGE_SIZE), continue_token: token.take(), ..ListParams::default() };
         let list = match api.list(&parameters).await {
             Ok(list) => list,
             // Listed by discovery but not served (an aggregated API whose server is down is an error, a kind without the method is not).

@@ -29,11 +29,11 @@ use view::Views;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// What a Site and its Secret say is believed for so long.
-const BELIEVED: Duration = Duration::from_secs(5);
+const SITE_CLIENT_TTL: Duration = Duration::from_secs(5);
 /// How long a site that had nodes is believed to have some.
 const NODES_TTL: Duration = Duration::from_mins(1);
 /// Objects that a page of a list holds.
-const PAGE: u32 = 500;
+const PAGE_SIZE: u32 = 500;
 
 /// The clients of all sites, made when first asked for and again when the kubeconfig changes.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl Sites {
     /// The client of a site, whose cluster must be the one that was seen first.
     pub async fn client(&self, name: &str) -> Result<Client> {
         let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        if let Some((_, client)) = believed.filter(|(since, _)| since.elapsed() < BELIEVED) {
+        if let Some((_, client)) = believed.filter(|(since, _)| since.elapsed() < SITE_CLIENT_TTL) {
             return Ok(client);
         }
         let sites: Api<Site> = Api::all(self.hub.clone());
@@ -171,17 +171,17 @@ impl Sites {
 }
 
 /// Every object of a list, page by page.
-pub async fn everything<K>(api: &Api<K>, what: impl Fn() -> String) -> Result<Vec<K>>
+pub async fn list_all<K>(api: &Api<K>, what: impl Fn() -> String) -> Result<Vec<K>>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let mut all = Vec::new();
-    let mut parameters = ListParams::default().limit(PAGE);
+    let mut parameters = ListParams::default().limit(PAGE_SIZE);
     loop {
         let page = api.list(&parameters).await.tried(|| format!("list {}", what()))?;
         all.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = ListParams::default().limit(PAGE).continue_token(&token),
+            Some(token) => parameters = ListParams::default().limit(PAGE_SIZE).continue_token(&token),
             None => return Ok(all),
         }
     }

@@ -21,9 +21,9 @@ use tokio::io::AsyncReadExt as _;
 pub struct Output {
     /// Whether it exited with 0.
     pub success: bool,
-    /// Standard output, at most [`MOST_OUTPUT`] bytes.
+    /// Standard output, at most [`MAX_OUTPUT_BYTES`] bytes.
     pub stdout: String,
-    /// Standard error, at most [`MOST_OUTPUT`] bytes.
+    /// Standard error, at most [`MAX_OUTPUT_BYTES`] bytes.
     pub stderr: String,
     /// How it ended, in the API server's words.
     pub message: String,
@@ -38,7 +38,7 @@ impl Output {
 }
 
 /// More output than this is read but not kept.
-pub const MOST_OUTPUT: u64 = 64 * 1024;
+pub const MAX_OUTPUT_BYTES: u64 = 64 * 1024;
 
 /// A workload's pod selector and how many pods it wants and has ready.
 #[derive(Clone, Debug)]
@@ -212,7 +212,7 @@ async fn read_bounded(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> Stri
     let Some(mut stream) = stream else { return String::new() };
     let mut kept = Vec::new();
     // An error here ends the output; how the command ended is told by its status.
-    let _ = (&mut stream).take(MOST_OUTPUT).read_to_end(&mut kept).await;
+    let _ = (&mut stream).take(MAX_OUTPUT_BYTES).read_to_end(&mut kept).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&kept).into_owned()
 }

@@ -1,7 +1,7 @@
 //! What the applications of a site stand on, read in one go for all of them: namespaces, claims and workloads. Two thousand applications would ask for them one
 //! by one otherwise, twice a minute.
 
-use super::{Sites, everything, pods::WorkloadState};
+use super::{Sites, list_all, pods::WorkloadState};
 use crate::error::{Category, Error, Result};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, StatefulSet},
@@ -16,11 +16,11 @@ use std::{
 };
 
 /// A view that is older than this is not shown.
-pub const RECENT: Duration = Duration::from_secs(25);
-/// What is missing, or in a bad way, is looked for again in a view that is no older than this.
-pub const FRESH: Duration = Duration::from_secs(2);
-/// A site that doesn't show everything within this can't be seen.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const VIEW_TTL: Duration = Duration::from_secs(25);
+/// What is missing, or in a bad way, is last for again in a view that is no older than this.
+pub const VIEW_RECHECK_TTL: Duration = Duration::from_secs(2);
+/// A site that does not show everything within this time counts as unreachable.
+const VIEW_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A site, as it was a moment ago.
 #[derive(Debug)]
@@ -46,28 +46,28 @@ impl View {
 /// The last view of each site, or why there was none. Whoever comes while it is being read waits for it.
 #[derive(Clone, Default)]
 pub struct Views {
-    sites: Arc<Mutex<HashMap<String, SharedLook>>>,
+    sites: Arc<Mutex<HashMap<String, SharedView>>>,
 }
 
 /// The last look at a site; one pass at a time takes it.
-type SharedLook = Arc<tokio::sync::Mutex<Option<Looked>>>;
+type SharedView = Arc<tokio::sync::Mutex<Option<ViewResult>>>;
 
-struct Looked {
+struct ViewResult {
     at: Instant,
     seen: std::result::Result<Arc<View>, (&'static str, String, Category)>,
 }
 
 impl Sites {
-    /// A view of a site that is no older than `age`. That it can't be seen is remembered for [`RECENT`]: its applications don't wait for it one after another.
+    /// A view of a site that is no older than `age`. That it can't be seen is remembered for [`VIEW_TTL`]: its applications don't wait for it one after another.
     pub async fn view(&self, site: &str, age: Duration) -> Result<Arc<View>> {
         let place = self.views.sites.lock().unwrap_or_else(PoisonError::into_inner).entry(site.to_owned()).or_default().clone();
         let mut last = place.lock().await;
-        let known = last.as_ref().filter(|looked| looked.at.elapsed() < if looked.seen.is_ok() { age } else { RECENT });
-        if known.is_none() {
-            let seen = look(self, site).await.map(Arc::new).map_err(|error| (error.reason(), error.to_string(), error.category()));
-            *last = Some(Looked { at: Instant::now(), seen });
+        let fresh = last.as_ref().filter(|last| last.at.elapsed() < if last.seen.is_ok() { age } else { VIEW_TTL });
+        if fresh.is_none() {
+            let seen = read_with_timeout(self, site).await.map(Arc::new).map_err(|error| (error.reason(), error.to_string(), error.category()));
+            *last = Some(ViewResult { at: Instant::now(), seen });
         }
-        match last.as_ref().map(|looked| &looked.seen) {
+        match last.as_ref().map(|last| &last.seen) {
             Some(Ok(view)) => Ok(view.clone()),
             Some(Err((reason, message, category))) => Err(Error::Stated { reason, message: message.clone(), category: *category }),
             None => Err(Error::Internal(format!("site {site} was not looked at"))),
@@ -75,28 +75,28 @@ impl Sites {
     }
 }
 
-async fn look(sites: &Sites, site: &str) -> Result<View> {
+async fn read_with_timeout(sites: &Sites, site: &str) -> Result<View> {
     let client = sites.client(site).await?;
-    let read = tokio::time::timeout(PATIENCE, read(&client, site)).await;
-    read.unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not show its workloads within {PATIENCE:?}"))))
+    let read = tokio::time::timeout(VIEW_TIMEOUT, read(&client, site)).await;
+    read.unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not show its workloads within {VIEW_TIMEOUT:?}"))))
 }
 
 async fn read(client: &Client, site: &str) -> Result<View> {
-    let namespaces = everything(&Api::<Namespace>::all(client.clone()), || format!("the namespaces of {site}")).await?;
+    let namespaces = list_all(&Api::<Namespace>::all(client.clone()), || format!("the namespaces of {site}")).await?;
     let mut view = View { namespaces: BTreeMap::new(), claims: HashMap::new(), workloads: HashMap::new() };
     let staying = namespaces.into_iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none());
     view.namespaces.extend(staying.map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())));
-    for claim in everything(&Api::<PersistentVolumeClaim>::all(client.clone()), || format!("the claims of {site}")).await? {
+    for claim in list_all(&Api::<PersistentVolumeClaim>::all(client.clone()), || format!("the claims of {site}")).await? {
         view.claims.entry(claim.namespace().unwrap_or_default()).or_default().push(claim.name_any());
     }
     let mut add = |kind, namespace: Option<String>, name: String, state| view.workloads.insert((kind, namespace.unwrap_or_default(), name), state);
-    for found in everything(&Api::<Deployment>::all(client.clone()), || format!("the Deployments of {site}")).await? {
+    for found in list_all(&Api::<Deployment>::all(client.clone()), || format!("the Deployments of {site}")).await? {
         add(WorkloadKind::Deployment, found.namespace(), found.name_any(), found.into());
     }
-    for found in everything(&Api::<StatefulSet>::all(client.clone()), || format!("the StatefulSets of {site}")).await? {
+    for found in list_all(&Api::<StatefulSet>::all(client.clone()), || format!("the StatefulSets of {site}")).await? {
         add(WorkloadKind::StatefulSet, found.namespace(), found.name_any(), found.into());
     }
-    for found in everything(&Api::<DaemonSet>::all(client.clone()), || format!("the DaemonSets of {site}")).await? {
+    for found in list_all(&Api::<DaemonSet>::all(client.clone()), || format!("the DaemonSets of {site}")).await? {
         add(WorkloadKind::DaemonSet, found.namespace(), found.name_any(), found.into());
     }
     Ok(view)

@@ -20,12 +20,12 @@ use std::{
 };
 
 /// How long what was read is believed.
-const BELIEVED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+const EXPIRY_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// And what ends so soon, or could not be read: somebody may be renewing it just now.
-const SOON: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
-const BELIEVED_SOON: jiff::SignedDuration = jiff::SignedDuration::from_secs(45);
+const EXPIRING_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
+const EXPIRING_TTL: jiff::SignedDuration = jiff::SignedDuration::from_secs(45);
 /// How long an API server may take to show its certificate.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When a certificate ends, or why that is not known.
 type Expiry = std::result::Result<Timestamp, String>;
@@ -37,25 +37,25 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    fn known(&self, key: &str, now: Timestamp) -> Option<Expiry> {
+    fn cached(&self, key: &str, now: Timestamp) -> Option<Expiry> {
         let read = self.read.lock();
-        let lasts = |expires: &Expiry| expires.as_ref().is_ok_and(|end| end.duration_since(now) > SOON);
+        let lasts = |expires: &Expiry| expires.as_ref().is_ok_and(|end| end.duration_since(now) > EXPIRING_WITHIN);
         let (at, expires) = read.get(key)?;
-        (now.duration_since(*at) < if lasts(expires) { BELIEVED } else { BELIEVED_SOON }).then(|| expires.clone())
+        (now.duration_since(*at) < if lasts(expires) { EXPIRY_TTL } else { EXPIRING_TTL }).then(|| expires.clone())
     }
 
     fn learn(&self, key: String, now: Timestamp, expires: &Expiry) {
         let mut read = self.read.lock();
         // What nobody asks about any more is forgotten.
-        read.retain(|_, (at, _)| now.duration_since(*at) < BELIEVED * 4);
+        read.retain(|_, (at, _)| now.duration_since(*at) < EXPIRY_TTL * 4);
         read.insert(key, (now, expires.clone()));
     }
 
     /// The certificate of a TLS Secret.
-    pub async fn of_secret(&self, client: &Client, site: &str, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
+    pub async fn read_tls_secret(&self, client: &Client, site: &str, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
         let key = format!("{site}/{namespace}/{name}");
-        let expires = if let Some(known) = self.known(&key, now) {
-            known
+        let expires = if let Some(cached) = self.cached(&key, now) {
+            cached
         } else {
             let read = read_secret(client, namespace, name).await;
             self.learn(key, now, &read);
@@ -65,10 +65,10 @@ impl Certificates {
     }
 
     /// The certificate of a site's API server.
-    pub async fn of_api_server(&self, context: &Context, site: &str, now: Timestamp) -> CertificateFacts {
+    pub async fn read_api_server(&self, context: &Context, site: &str, now: Timestamp) -> CertificateFacts {
         let key = format!("{site} API server");
-        let expires = if let Some(known) = self.known(&key, now) {
-            known
+        let expires = if let Some(cached) = self.cached(&key, now) {
+            cached
         } else {
             let read = shown_by(context, site).await.map_err(|error| error.to_string());
             self.learn(key, now, &read);
@@ -102,8 +102,8 @@ async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
 
 fn handshake(host: &str, port: u16) -> Expiry {
     let address = (host, port).to_socket_addrs().map_err(|error| error.to_string())?.next().ok_or("the name has no address")?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| error.to_string())?;
-    stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(|error| error.to_string())?;
+    let mut stream = TcpStream::connect_timeout(&address, HANDSHAKE_TIMEOUT).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).and_then(|()| stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))).map_err(|error| error.to_string())?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
     let config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(NoVerification)).with_no_client_auth();
     let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())?;

@@ -11,7 +11,7 @@ use p861_crds::{
     platform::platform::{Component, NamespacedReference},
 };
 use p861_runs::{
-    effects::component::{installed, keep},
+    effects::component::{correct_drift, installed},
     error::{Error, Result, Tried as _},
     sites::pods,
 };
@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What is seen of a component; none if it is not installed.
-pub async fn see(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
+pub async fn observe(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
     let (seen, first) = match &component.helm_release {
         Some(release) => (helm_release(client, site, release).await?, release.namespace.clone()),
         None => from_bundle(context, district, client, site, component).await?,
@@ -46,7 +46,7 @@ pub async fn see(context: &Context, district: &District, client: &Client, site: 
 async fn from_bundle(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<(Option<ComponentFacts>, String)> {
     let namespace = district.hub_namespace();
     // What can't be put right is said; it is seen all the same.
-    let kept = match keep(&context.runs, namespace, &district.name_any(), client, site, &component.name).await {
+    let kept = match correct_drift(&context.runs, namespace, &district.name_any(), client, site, &component.name).await {
         Err(Error::LeaseLost) => return Err(Error::LeaseLost),
         Err(error) => Some(format!("what was changed could not be put back: {error}")),
         Ok(stubborn) if stubborn.is_empty() => None,

@@ -15,7 +15,7 @@ use p861_runs::error::{Error, Result, Tried as _};
 use serde_json::json;
 
 /// The key of the records.
-const KEY: &str = "samples.json";
+const SAMPLES_KEY: &str = "samples.json";
 
 fn name_of(platform: &Platform) -> String {
     format!("{}-platform-history", platform.name_any())
@@ -29,7 +29,7 @@ fn maps(context: &Context, platform: &Platform) -> Api<ConfigMap> {
 pub async fn read(context: &Context, platform: &Platform) -> Result<Vec<Sample>> {
     let name = name_of(platform);
     let map = maps(context, platform).get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
-    let Some(text) = map.and_then(|map| map.data?.remove(KEY)) else { return Ok(Vec::new()) };
+    let Some(text) = map.and_then(|map| map.data?.remove(SAMPLES_KEY)) else { return Ok(Vec::new()) };
     serde_json::from_str(&text).map_err(|error| {
         Error::invalid("HistoryUnreadable", format!("ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded"))
     })
@@ -44,13 +44,13 @@ pub async fn record(context: &Context, platform: &Platform, history: &[Sample], 
     let maps = maps(context, platform);
     // One that is there already, put back by a person perhaps, is only added to: to become its owner later is refused by some clusters.
     if !history.is_empty() {
-        let patch = json!({"data": {KEY: text}});
+        let patch = json!({"data": {SAMPLES_KEY: text}});
         maps.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write ConfigMap {name}"))?;
         return Ok(());
     }
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "labels": {PLATFORM_LABEL: platform.name_any()}, "ownerReferences": [platform.controller_owner_ref(&())]},
-        "data": {KEY: text}});
+        "data": {SAMPLES_KEY: text}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }

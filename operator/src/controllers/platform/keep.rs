@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Kinds that are kept, and removed when they are not wanted any more.
-const KINDS: [(&str, &str, &str, &str); 5] = [
+const MANAGED_KINDS: [(&str, &str, &str, &str); 5] = [
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     ("", "v1", "ResourceQuota", "resourcequotas"),
     ("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses"),
@@ -51,14 +51,14 @@ fn key(object: &Value) -> Key {
 impl Keeper<'_> {
     /// Everything of ours on the site becomes what the documents say. What the site refuses is returned, and holds up nothing else. `quotas` are ours of the
     /// kind ResourceQuota, as they were just listed.
-    pub async fn keep(
+    pub async fn apply(
         &self,
         documents: &[Document],
         namespaces: &BTreeMap<String, BTreeMap<String, String>>,
         quotas: Vec<DynamicObject>,
     ) -> Result<Vec<Refused>> {
         let (mut refused, mut quotas) = (Vec::new(), Some(quotas));
-        for (group, version, kind, plural) in KINDS {
+        for (group, version, kind, plural) in MANAGED_KINDS {
             let resource = resource(group, version, kind, plural);
             let wanted: BTreeMap<Key, &Document> =
                 documents.iter().filter(|document| document.object["kind"] == kind).map(|document| (key(&document.object), document)).collect();
@@ -69,7 +69,7 @@ impl Keeper<'_> {
             let mut there: BTreeMap<Key, DynamicObject> =
                 listed.into_iter().map(|object| ((object.namespace().unwrap_or_default(), object.name_any()), object)).collect();
             for (key, document) in wanted {
-                if let Err(error) = self.one(&resource, &key, document, there.remove(&key)).await {
+                if let Err(error) = self.apply_one(&resource, &key, document, there.remove(&key)).await {
                     if matches!(error, Error::LeaseLost) {
                         return Err(error);
                     }
@@ -87,7 +87,7 @@ impl Keeper<'_> {
         if namespace.is_empty() { Api::all_with(self.client.clone(), resource) } else { Api::namespaced_with(self.client.clone(), namespace, resource) }
     }
 
-    async fn one(&self, resource: &ApiResource, key: &Key, document: &Document, there: Option<DynamicObject>) -> Result<()> {
+    async fn apply_one(&self, resource: &ApiResource, key: &Key, document: &Document, there: Option<DynamicObject>) -> Result<()> {
         let (namespace, name) = key;
         let api = self.api(resource, namespace);
         let what = || format!("keep {} {name} on {}", resource.kind, self.site);
@@ -138,7 +138,7 @@ impl Keeper<'_> {
             Err(error) if is_conflict(&error) => return Ok(()),
             result => drop(result.tried(what)?),
         }
-        self.corrected(&resource.kind);
+        self.count_correction(&resource.kind);
         tracing::info!(site = self.site, kind = resource.kind, namespace, name, "set right");
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Keeper<'_> {
         }
     }
 
-    fn corrected(&self, kind: &str) {
+    fn count_correction(&self, kind: &str) {
         self.context.runs.metrics.platform_corrections.with_label_values(&[self.district.hub_namespace(), self.site, kind]).inc();
     }
 
@@ -178,7 +178,7 @@ impl Keeper<'_> {
             }
             self.context.hub.leadership.ensure()?;
             match api.patch(&name, &parameters, &Patch::Apply(&document.object)).await.tried(|| format!("label namespace {name} on {}", self.site)) {
-                Ok(_) if before.is_some_and(|before| before.contains_key(PLATFORM_LABEL)) => self.corrected("Namespace"),
+                Ok(_) if before.is_some_and(|before| before.contains_key(PLATFORM_LABEL)) => self.count_correction("Namespace"),
                 Ok(_) => {}
                 Err(error) => refused.push(refusal(document, "Namespace", &(String::new(), name), &error)),
             }

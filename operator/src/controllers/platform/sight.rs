@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A look at a site.
-pub struct Look<'a> {
+pub struct SiteObserver<'a> {
     /// What every controller has at hand.
     pub context: &'a Context,
     /// The site's client.
@@ -40,9 +40,9 @@ pub struct Look<'a> {
     pub probes: &'a Probes,
 }
 
-impl Look<'_> {
+impl SiteObserver<'_> {
     /// Puts right what has drifted, and sees how the site stands.
-    pub async fn keep_and_see(&self, places: &[Place], now: Timestamp) -> Result<Sight> {
+    pub async fn enforce_and_observe(&self, places: &[Place], now: Timestamp) -> Result<Sight> {
         let (spec, inventory) = (&self.platform.spec, self.inventory);
         let keeper = Keeper { context: self.context, client: self.client, site: self.site, district: self.district };
         let district = self.district.name_any();
@@ -59,7 +59,7 @@ impl Look<'_> {
         // Labels first: policies select by them, and nobody is to be closed out of his own department for a moment.
         let namespaces = self.namespaces(&here).await?;
         let mut refused = keeper.namespaces(&labels, &namespaces).await?;
-        refused.extend(keeper.keep(&documents, &namespaces, there).await?);
+        refused.extend(keeper.apply(&documents, &namespaces, there).await?);
         let (gateways, gateway_secrets) = self.gateways().await?;
         Ok(Sight {
             nodes: inventory.nodes.clone(),
@@ -67,7 +67,7 @@ impl Look<'_> {
             snapshot_classes: inventory.snapshot_classes.clone(),
             claims: inventory.claims.clone(),
             gateways,
-            probes: self.probes.of_site(&district, spec, self.site),
+            probes: self.probes.facts_for_site(&district, spec, self.site),
             certificates: self.certificates(&here, gateway_secrets, now).await,
             admission_policies: inventory.admission_policies.clone(),
             quotas: quota_facts,
@@ -95,7 +95,7 @@ impl Look<'_> {
     async fn components(&self) -> Result<BTreeMap<String, ComponentFacts>> {
         let mut all = BTreeMap::new();
         for component in &self.platform.spec.base_software.components {
-            if let Some(facts) = components::see(self.context, self.district, self.client, self.site, component).await? {
+            if let Some(facts) = components::observe(self.context, self.district, self.client, self.site, component).await? {
                 all.insert(component.name.clone(), facts);
             }
         }
@@ -129,9 +129,9 @@ impl Look<'_> {
         for place in here {
             secrets.extend(self.inventory.tls_secrets.get(&place.namespace).into_iter().flatten().map(|name| (place.namespace.clone(), name.clone())));
         }
-        let mut all = vec![self.certificates.of_api_server(self.context, self.site, now).await];
+        let mut all = vec![self.certificates.read_api_server(self.context, self.site, now).await];
         for (namespace, name) in secrets {
-            all.push(self.certificates.of_secret(self.client, self.site, &namespace, &name, now).await);
+            all.push(self.certificates.read_tls_secret(self.client, self.site, &namespace, &name, now).await);
         }
         all
     }

@@ -31,17 +31,17 @@ use std::{
 };
 
 /// A registry that does not take a connection within this isn't there.
-const CONNECTS: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An image of manifests is small: it is all here within this, or the registry is in trouble.
-const ARRIVES: Duration = Duration::from_secs(20);
+const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 /// A registry that was away is not asked again for so long: whoever waits for it shall not hold up others.
-const AWAY: Duration = Duration::from_secs(30);
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// So many bundles are kept in memory.
-const KEPT: usize = 64;
+const MAX_CACHED_BUNDLES: usize = 64;
 /// What has another digest than its name.
-const DAMAGED: &str = "it is damaged in the registry: what it sends has another digest";
+const DIGEST_MISMATCH: &str = "it is damaged in the registry: what it sends has another digest";
 /// Where tools write a layer's file name.
-const TITLE: &str = "org.opencontainers.image.title";
+const TITLE_ANNOTATION: &str = "org.opencontainers.image.title";
 
 /// The manifests of a bundle, by file.
 type Files = BTreeMap<String, String>;
@@ -68,7 +68,7 @@ impl BundleCache {
             return Ok(files.as_ref().clone());
         }
         let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some((_, reason, message)) = away.filter(|(at, ..)| at.elapsed() < AWAY) {
+        if let Some((_, reason, message)) = away.filter(|(at, ..)| at.elapsed() < RETRY_AFTER) {
             return Err(Error::transient(reason, message));
         }
         match read(context, namespace, bundle).await {
@@ -89,7 +89,7 @@ impl BundleCache {
 /// Keeps it with the others; when there are too many, instead of them.
 fn remember<T>(kept: &Mutex<HashMap<Key, T>>, key: Key, value: T) {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() >= KEPT {
+    if kept.len() >= MAX_CACHED_BUNDLES {
         kept.clear();
     }
     kept.insert(key, value);
@@ -101,14 +101,15 @@ async fn read(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Resu
         named.parse().map_err(|error| Error::invalid("BundleRefused", format!("bundle {named}: {error}: write registry/path, without tag")))?;
     let who = identity(context, namespace, bundle, image.registry()).await?;
     let client = client(context, namespace, bundle).await?;
-    let layers = tokio::time::timeout(ARRIVES, layers(&client, &image, &who, &bundle.digest)).await;
-    let late = || Err(Error::transient("RegistryUnreachable", format!("bundle {named}: its registry did not send it within {ARRIVES:?}")));
+    let layers = tokio::time::timeout(PULL_TIMEOUT, layers(&client, &image, &who, &bundle.digest)).await;
+    let late = || Err(Error::transient("RegistryUnreachable", format!("bundle {named}: its registry did not send it within {PULL_TIMEOUT:?}")));
     let layers = layers.unwrap_or_else(|_| late())?;
     image::files(&layers).map_err(|error| refused(&image, &error))
 }
 
 async fn client(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Client> {
-    let mut config = ClientConfig { connect_timeout: Some(CONNECTS), read_timeout: Some(ARRIVES), platform_resolver: None, ..ClientConfig::default() };
+    let mut config =
+        ClientConfig { connect_timeout: Some(CONNECT_TIMEOUT), read_timeout: Some(PULL_TIMEOUT), platform_resolver: None, ..ClientConfig::default() };
     if let Some(secret) = &bundle.ca_secret_ref {
         let pem = secrets::read(&context.hub, namespace, &secret.name, &["ca.crt"]).await?.remove(0);
         config.extra_root_certificates = vec![Certificate { encoding: CertificateEncoding::Pem, data: pem.into_bytes() }];
@@ -166,7 +167,7 @@ fn host(key: &str) -> &str {
 async fn layers(client: &Client, image: &Reference, who: &RegistryAuth, digest: &str) -> Result<Vec<Layer>> {
     let (manifest, found) = client.pull_manifest(image, who).await.map_err(|error| failed(image, error))?;
     if found != *digest {
-        return Err(refused(image, &DAMAGED));
+        return Err(refused(image, &DIGEST_MISMATCH));
     }
     let OciManifest::Image(manifest) = manifest else {
         return Err(refused(image, &"it is an index of images: write the digest of one image's manifest"));
@@ -197,9 +198,9 @@ async fn layer(client: &Client, image: &Reference, descriptor: &OciDescriptor, r
         bytes.extend_from_slice(&part);
     }
     if descriptor.digest != format!("sha256:{}", hex::encode(Sha256::digest(&bytes))) {
-        return Err(refused(image, &DAMAGED));
+        return Err(refused(image, &DIGEST_MISMATCH));
     }
-    let title = descriptor.annotations.as_ref().and_then(|annotations| annotations.get(TITLE)).cloned();
+    let title = descriptor.annotations.as_ref().and_then(|annotations| annotations.get(TITLE_ANNOTATION)).cloned();
     Ok(Layer { media_type: descriptor.media_type.clone(), title, bytes })
 }
 
@@ -231,8 +232,8 @@ fn failed(image: &Reference, error: OciDistributionError) -> Error {
             }
         }
         OciDistributionError::ServerError { code, .. } => ("RegistryUnreachable", Category::Transient, format!("the registry answers {code}")),
-        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
-        OciDistributionError::IoError(error) if damaged(&error) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
+        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, DIGEST_MISMATCH.to_owned()),
+        OciDistributionError::IoError(error) if damaged(&error) => ("BundleRefused", Category::Invalid, DIGEST_MISMATCH.to_owned()),
         // Inside of it is the transport's own error, with the URL that it was led to.
         OciDistributionError::IoError(error) => ("RegistryUnreachable", Category::Transient, format!("what it sends broke off: {}", error.kind())),
         OciDistributionError::RequestError(error) => ("RegistryUnreachable", Category::Transient, whole(&error.without_url())),
