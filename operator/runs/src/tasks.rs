@@ -1,4 +1,4 @@
-//! Effects under way. An effect runs as a task of its own, so that a slow one neither holds a pass nor hides a person's Abort.
+//! Effects in progress. Each effect runs in its own task, so that a slow one neither blocks a pass nor delays a person's Abort.
 
 use crate::effects::EffectOutcome;
 use p861_core::engine::{Direction, Failure, StepId};
@@ -19,12 +19,12 @@ pub(crate) struct TaskKey {
     pub(crate) stops: bool,
 }
 
-/// The effects under way in this process. What is lost with the process is performed again: effects are idempotent.
+/// Effects in progress in this process. If the process dies, the next one performs them again: effects are idempotent.
 #[derive(Clone, Default)]
 pub struct EffectTasks(Arc<Mutex<HashMap<TaskKey, JoinHandle<EffectOutcome>>>>);
 
 impl EffectTasks {
-    /// Starts the effect unless it is under way, and waits for it at most so long. None if it goes on: ask again.
+    /// Starts the effect unless it is in progress, and waits for it at most `patience`. None if it is still running: poll again.
     pub(crate) async fn poll<F>(&self, key: TaskKey, patience: Duration, start: impl FnOnce() -> F) -> Option<EffectOutcome>
     where
         F: Future<Output = EffectOutcome> + Send + 'static,
@@ -38,12 +38,12 @@ impl EffectTasks {
         None
     }
 
-    /// Stops the task of an attempt and waits until it has stopped. What it had sent to a server may still happen.
+    /// Stops the task of an attempt and waits until it has stopped. Requests that it had sent may still take effect.
     pub(crate) async fn stop(&self, key: &TaskKey) {
         let known = self.0.lock().remove(key);
         if let Some(task) = known {
             task.abort();
-            // It was aborted, or ended just before: both are fine.
+            // Either aborted or finished just before; both count as stopped.
             drop(task.await);
         }
     }

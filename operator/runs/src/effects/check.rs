@@ -1,4 +1,4 @@
-//! Checks of a recovered application. A check holds, or says at its deadline what it saw last.
+//! Checks of a recovered application. A check passes, or fails at its deadline with its last observation.
 
 use super::{EffectOutcome, StepContext};
 use crate::{
@@ -18,15 +18,15 @@ use regex::Regex;
 use serde_json::json;
 use std::time::Duration;
 
-/// One try may take this long.
+/// Time limit for one try of a check.
 const CHECK_TRY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What one try of a check saw.
+/// Result of one try of a check.
 #[derive(Clone, Debug)]
 pub struct CheckResult {
-    /// Whether the check holds.
+    /// Whether the check passes.
     pub holds: bool,
-    /// What was seen, for people.
+    /// Observation, shown to people.
     pub what: String,
 }
 
@@ -44,13 +44,13 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
         Err(Error::invalid("Invalid", format!("check {} says nothing to check: give http, tcp, exec or condition", check.name)))
     };
     match result {
-        // What can't be asked yet is a check that doesn't hold yet.
+        // While an application starts, its check often can't be tried at all: that is not a failure.
         Err(error) if error.category() == crate::error::Category::Transient => Ok(CheckResult { holds: false, what: error.to_string() }),
         other => other,
     }
 }
 
-/// Tries the check on every pass until it holds or its own deadline has passed.
+/// Tries the check once per pass until it passes or its own deadline is over.
 pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str, check: &Check) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let seen = try_once(&client, namespace, check).await?;
@@ -66,7 +66,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     Ok(EffectOutcome::Running(evidence))
 }
 
-/// Looks in every pass whether all checks hold, until they have held for so long.
+/// Tries all checks once per pass until they have passed for `duration`.
 pub async fn watch(
     context: &RunContext,
     step_context: &StepContext,
@@ -98,7 +98,7 @@ fn excerpt(text: &str) -> String {
     p861_core::conditions::shorten(text.trim(), 300)
 }
 
-/// A page, fetched through the site's API server, which reaches into a closed namespace where the hub can't.
+/// Fetches a page through the site's API server, since the hub can't connect into an isolated namespace.
 async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Result<CheckResult> {
     let path = if check.path.starts_with('/') { check.path.clone() } else { format!("/{}", check.path) };
     let address = format!("{}:{}{path}", check.service_name, check.port);
@@ -126,7 +126,7 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     Ok(CheckResult { holds: alike && matches, what })
 }
 
-/// A port: a ready address behind the Service accepts a connection that the API server forwards.
+/// Connects to a ready pod behind the Service, forwarded by the API server.
 async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result<CheckResult> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let address = format!("{}:{}", check.service_name, check.port);
@@ -152,7 +152,7 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
         let mut forward = pods_api.portforward(&name, &[target]).await.tried(|| format!("tcp {address}"))?;
         let failed = forward.take_error(target);
         let stream = forward.take_stream(target);
-        // The connection is made when the first byte could be sent; a refusal arrives on the error channel.
+        // The API server reports a refused connection on the error channel, shortly after the stream opens.
         let refused = match failed {
             Some(failed) => tokio::time::timeout(Duration::from_millis(700), failed).await.ok().flatten(),
             None => None,
@@ -174,7 +174,7 @@ async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Resu
     if !output.success {
         return Ok(CheckResult { holds: false, what: format!("{name} in {}: {}: {}", check.workload_ref, output.message, output.excerpt()) });
     }
-    // The end of the last line is no part of what was printed: with it, a pattern that ends in $ would never match.
+    // Without trimming, a pattern that ends in $ would never match.
     let printed = output.stdout.trim_end_matches(['\r', '\n']);
     let matches = check.expect.as_ref().map(|expect| pattern(&expect.pattern)).transpose()?.is_none_or(|regex| regex.is_match(printed));
     let what = if matches {
@@ -195,7 +195,7 @@ async fn condition_check(client: &Client, namespace: &str, check: &ConditionChec
     Ok(condition_result(pods::workload(client, namespace, workload).await?.as_ref(), namespace, check))
 }
 
-/// What a check of a condition sees of its workload; none if that doesn't exist.
+/// Result of a condition check; `state` is None if the workload doesn't exist.
 pub fn condition_result(state: Option<&WorkloadState>, namespace: &str, check: &ConditionCheck) -> CheckResult {
     let workload = &check.workload_ref;
     let Some(state) = state else { return CheckResult { holds: false, what: format!("{workload} doesn't exist in {namespace}") } };

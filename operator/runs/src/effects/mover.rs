@@ -28,10 +28,10 @@ use serde_json::{Value, json};
 
 /// Value of the role label on movers' pods.
 pub const LABEL_VALUE_MOVER: &str = "mover";
-/// A mover's memory, at most. Measured peaks stand in docs/FIGURES.md.
+/// Memory limit of a mover. docs/FIGURES.md lists measured peaks.
 const MOVER_MEMORY_LIMIT: &str = "1Gi";
 
-/// Where a mover runs.
+/// Place where a mover runs.
 #[derive(Clone, Copy, Debug)]
 pub struct MoverPlace<'a> {
     /// The site.
@@ -49,7 +49,7 @@ pub fn run_name(uid: &str) -> String {
     format!("p861-run-{}", names::short_digest(&["run", uid], 8))
 }
 
-/// Starts the mover, or looks at it.
+/// Starts the mover, or polls a running one.
 pub async fn perform(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(place.site).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
@@ -82,7 +82,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
     }
     let status = job.status.unwrap_or_default();
     if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
-        // The Job ended and its pod with the result is gone: whatever it did is done again.
+        // The Job ended, but its pod with the result is gone: a new attempt finds or repeats its work.
         let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
         return Ok(EffectOutcome::Failed(
             Failure::transient("MoverLost", format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
@@ -132,7 +132,7 @@ fn answered(outcome: MoverOutcome) -> EffectOutcome {
     }
 }
 
-/// What a mover is told by its environment: nothing secret.
+/// Environment of a mover. Must not contain secrets.
 fn environment(step_context: &StepContext, task: &MoverTask) -> Result<Vec<(&'static str, String)>> {
     let unwritten = |what: &str, error: serde_json::Error| Error::Internal(format!("the mover's {what} can't be written: {error}"));
     Ok(vec![
@@ -150,7 +150,7 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
     Some((terminated.exit_code, terminated.message.clone(), terminated.reason.clone()))
 }
 
-/// What a mover left in its termination message. One that left nothing was killed.
+/// Converts a mover's termination message. A mover without one was killed.
 fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> EffectOutcome {
     if let Some(outcome) = message.and_then(|text| serde_json::from_str::<MoverOutcome>(text).ok()) {
         answered(outcome)
@@ -167,7 +167,7 @@ fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str
     }
 }
 
-/// A claim that only one node may use is read where it is in use.
+/// Node on which the claim is in use: a ReadWriteOnce claim can only be mounted there.
 async fn node_of_claim(client: &Client, place: &MoverPlace<'_>) -> Result<Option<String>> {
     let Some(claim) = place.claim else { return Ok(None) };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
@@ -179,7 +179,7 @@ async fn node_of_claim(client: &Client, place: &MoverPlace<'_>) -> Result<Option
     Ok(list.items.iter().filter(uses).filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| pod.spec.as_ref()?.node_name.clone()))
 }
 
-/// Makes what the mover needs: rights first, so that it never runs without them.
+/// Creates the mover's Secret, ServiceAccount and RoleBindings, before its Job exists, so that it never runs without them.
 async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<()> {
     let name = run_name(&step_context.run.uid);
     let labels = json!({RUN_LABEL: step_context.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
@@ -222,8 +222,8 @@ fn job(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>,
         volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": false}}));
         mounts.push(json!({"name": "data", "mountPath": "/data", "readOnly": reads_only}));
     }
-    // Files of any owner are read (DAC_OVERRIDE over a mount that is read-only: DAC_READ_SEARCH is not among what Pod Security Baseline allows), or written
-    // back with owner, mode, times and attributes; nothing else of root's powers is kept.
+    // A backup must read files of any owner: DAC_OVERRIDE on a read-only mount, since Pod Security Baseline doesn't allow DAC_READ_SEARCH. A restore must write
+    // owner, mode, times and attributes. All other capabilities are dropped.
     let capabilities: &[&str] = match task {
         MoverTask::BackupVolume { .. } => &["DAC_OVERRIDE"],
         MoverTask::RestoreVolume { .. } => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "MKNOD"],
@@ -257,7 +257,7 @@ fn job(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>,
     serde_json::from_value(document).map_err(|error| Error::Internal(format!("the mover's Job can't be written: {error}")))
 }
 
-/// Deletes the attempt's Job and waits until its pods are gone: only then has it certainly stopped.
+/// Deletes the attempt's Job. Reports Stopped only when its pods have ended, since until then the mover may still write.
 pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
@@ -287,7 +287,7 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
     }
 }
 
-/// Removes everything that the run's movers were given, and waits until it is gone.
+/// Removes Jobs, Secrets, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone.
 pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, namespaces: &[String]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = run_name(&step_context.run.uid);

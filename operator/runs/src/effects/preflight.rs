@@ -1,4 +1,4 @@
-//! The look at the standby before anything is made.
+//! Checks of the standby before a run creates anything.
 
 use super::{EffectOutcome, StepContext};
 use crate::{
@@ -11,14 +11,14 @@ use kube::{Api, ResourceExt, api::ListParams};
 use p861_core::{engine::Failure, runs::PreflightSubject};
 use serde_json::json;
 
-/// One thing that was looked at.
+/// Result of one check.
 struct PreflightCheck {
     name: &'static str,
     problem: Option<String>,
     seen: String,
 }
 
-/// Looks at everything and reports all problems at once.
+/// Performs all checks and reports all problems at once, so that a person can fix them together.
 pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, subjects: &[PreflightSubject]) -> Result<EffectOutcome> {
     let mut checks = Vec::new();
     let client = match context.sites.client(site).await {

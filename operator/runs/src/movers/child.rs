@@ -1,7 +1,6 @@
-//! Movers as child processes, for sites that have no kubelet to run a Job: an API server with its etcd and nothing else.
+//! Movers as child processes, for sites without a kubelet that could run a Job (only an API server with its etcd).
 //!
-//! A child does the same work from the same image with the same task; it dies with the operator, and the next leader starts it again. It can mount nothing, so
-//! volumes are out of its reach.
+//! A child runs the same program with the same task as a Job. It dies with the operator, and the next leader starts it again. It can't mount volumes.
 
 use super::MoverOutcome;
 use crate::error::{Error, Result};
@@ -20,7 +19,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// What a child is told.
+/// Input of a child process.
 #[derive(Clone, Debug)]
 pub struct ChildSpec {
     /// Environment, without anything secret.
@@ -31,10 +30,10 @@ pub struct ChildSpec {
     pub kubeconfig: Option<String>,
 }
 
-/// Where a child stands.
+/// State of a child process.
 #[derive(Clone, Debug)]
 pub enum ChildState {
-    /// It runs; what it says of itself.
+    /// It runs; with its last progress note.
     Running(Value),
     /// It has answered.
     Answered(MoverOutcome),
@@ -58,7 +57,7 @@ impl Children {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Where the child of this name stands; none if this process has none.
+    /// State of the child of this name; none if this process has none. A child that has ended is forgotten by this call.
     pub fn poll(&self, name: &str) -> Result<Option<ChildState>> {
         self.with(|children| {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
@@ -67,7 +66,7 @@ impl Children {
                 return Ok(Some(ChildState::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
             };
             let answer = std::fs::read_to_string(running.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok());
-            // Its answer goes into the journal now; asked again, it would be started again, and find what it did.
+            // The answer goes into the journal next. If the process dies before, the child is started again and finds its earlier work.
             children.remove(name);
             Ok(Some(answer.map_or_else(|| ChildState::Lost(status.to_string()), ChildState::Answered)))
         })
@@ -115,7 +114,7 @@ impl Children {
     }
 }
 
-/// A child that ended without an answer was killed: it is started again.
+/// Failure of a child that ended without an answer, that is, was killed. Transient: it is started again.
 pub fn lost(name: &str, status: &str) -> Failure {
     Failure::transient("MoverLost", format!("mover {name}, a child process of the operator, was killed: {status}"))
 }

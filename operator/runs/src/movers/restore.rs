@@ -1,4 +1,4 @@
-//! Objects of a snapshot on their way to a site: looked at, shown, or written rank by rank.
+//! Restores the objects of a snapshot to a site, rank by rank, or previews the restore.
 
 use super::{
     save::namespaced_kinds,
@@ -28,7 +28,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Writes at a time during a restore.
+/// Concurrent writes during a restore.
 const MAX_PARALLEL_WRITES: usize = 16;
 /// Differences that a preview or a refusal lists by name.
 const MAX_LISTED_DIFFERENCES: usize = 200;
@@ -55,7 +55,7 @@ impl Choice {
     }
 }
 
-/// What was, or would be, done to objects.
+/// Counts of objects by action, done or previewed.
 #[derive(Default)]
 struct Tally {
     create: AtomicU64,
@@ -99,7 +99,7 @@ pub async fn restore(
     let kinds = kinds_by_group(client).await?;
     let total: u64 = ranks.values().map(|objects| objects.len() as u64).sum();
     let tally = Tally::default();
-    // Refuse means: nothing at all is written if anything is there and different. So everything is looked at first.
+    // Refuse must write nothing if any object differs, so all objects are compared before the first write.
     let look_first = preview || conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
     if look_first {
         for objects in ranks.values() {
@@ -138,7 +138,7 @@ pub async fn restore(
 
 type Ranks = BTreeMap<u8, Vec<Value>>;
 
-/// Reads and prepares the objects of a snapshot. What is left out is counted by its reason.
+/// Reads and prepares the objects of a snapshot, and counts the skipped ones by reason.
 async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, choice: Choice) -> Result<(Ranks, BTreeMap<String, u64>), WorkError> {
     let texts = blocking(move || {
         let repository = Repository::open(&access)?;
@@ -186,7 +186,7 @@ fn parse(object: &Value) -> Result<DynamicObject, WorkError> {
         .map_err(|error| WorkError::stated("Damaged", format!("{} {}: {error}", objects::kind(object), objects::name(object)), true))
 }
 
-/// The object with the version that this API server prefers, where the backup's is not served any more.
+/// Converts the object's apiVersion to the one that this API server prefers, if the backup's is no longer served.
 fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(resource) = kinds.get(&(objects::group(&object).to_owned(), objects::kind(&object).to_owned())) {
@@ -195,7 +195,7 @@ fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
     object
 }
 
-/// Says what writing the object would do.
+/// Records what writing the object would change.
 async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry_run: bool) -> Result<(), WorkError> {
     let (kind, name) = (objects::kind(object), objects::name(object));
     let Some(api) = api_of(client, kinds, object) else {
@@ -208,7 +208,7 @@ async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, 
         let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
         match api.patch(name, &parameters, &Patch::Apply(parse(object)?)).await {
             Ok(applied) => Some(applied),
-            // In a namespace that isn't there yet, nothing can be tried.
+            // The namespace doesn't exist yet, so a dry run is impossible.
             Err(kube::Error::Api(status)) if status.code == 404 => None,
             Err(kube::Error::Api(status)) => {
                 tally.note("refused", object, &status.message);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::io::Read;
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, sync::mpsc, task::JoinHandle};
 
-/// How many pieces may wait between an async stream and its blocking reader or writer.
+/// Chunks buffered between an async stream and its blocking reader or writer.
 const CHANNEL_CAPACITY: usize = 16;
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -34,7 +34,8 @@ impl Read for ChannelReader {
     }
 }
 
-/// Starts a command and gives its standard output to a blocking reader. The reader ends with an error unless the command exits with 0.
+/// Starts a command and returns a blocking reader of its standard output. Unless the command exits with 0, the reader ends with an error, so that a broken dump
+/// is never taken for a complete one.
 pub async fn out_of(
     client: &Client,
     namespace: &str,

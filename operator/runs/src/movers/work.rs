@@ -1,4 +1,4 @@
-//! What a mover does, in its own process. It can be killed at any moment: what it did is found or done again by the next attempt.
+//! The work of a mover, in its own process. It can be killed at any moment: the next attempt finds or repeats its work.
 
 use super::{MoverOutcome, restore, save, streams};
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ const DATA_PATH: &str = "/data";
 const ACCESS_PATH: &str = "/var/run/p861/repository.json";
 /// Where objects are gathered before they are stored.
 const SCRATCH_PATH: &str = "/tmp/objects";
-/// Where the answer goes; the kubelet reads at most 4096 bytes of it.
+/// File of the answer; the kubelet reads at most 4096 bytes of it.
 const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
 const MAX_MESSAGE_CHARS: usize = 1500;
 
@@ -40,7 +40,7 @@ pub enum WorkError {
         reason: &'static str,
         /// What happened.
         message: String,
-        /// Whether trying again is useless.
+        /// Whether retrying is useless.
         permanent: bool,
     },
 }
@@ -61,7 +61,7 @@ impl WorkError {
     }
 }
 
-/// Does the task of this process's environment and leaves the answer. Returns whether it did it.
+/// Performs the task in this process's environment and writes the answer. Returns whether it succeeded.
 pub async fn run() -> bool {
     // A child process must not outlive the operator that started it; a Job's container ends with its pod.
     if std::env::var_os("P861_ANSWER_FILE").is_some()
@@ -146,7 +146,7 @@ async fn work() -> Result<Value, WorkError> {
                 repository.write_stream(&spec(&run, &part, None), reader, &|progress| printer.print(&progress))
             })
             .await;
-            // The command's own end says more than the broken stream that it left.
+            // The command's exit explains more than the broken stream.
             ended.await.map_err(|_| WorkError::stated("ConnectionLost", "the dump's end was not heard of", false))??;
             Ok(evidence_of(&result?))
         }
@@ -222,7 +222,7 @@ fn evidence_of(result: &PartResult) -> Value {
     evidence
 }
 
-/// The recovery point is when the first part began to be read: everything written before is in it.
+/// The recovery point is the time at which reading of the first part began: everything written before is in the backup.
 fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, inputs: &BTreeMap<String, Value>) -> Result<Value, VaultError> {
     let started = inputs.values().filter_map(|input| input.get("startedAt")?.as_str()?.parse::<Timestamp>().ok());
     let time = started.min().unwrap_or_else(Timestamp::now);

@@ -1,5 +1,4 @@
-//! What the applications of a site stand on, read in one go for all of them: namespaces, claims and workloads. Two thousand applications would ask for them one
-//! by one otherwise, twice a minute.
+//! Namespaces, claims and workloads of a site, read at once for all applications. Otherwise two thousand applications would each request theirs twice a minute.
 
 use super::{Sites, list_all, pods::WorkloadState};
 use crate::error::{Category, Error, Result};
@@ -15,41 +14,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A view that is older than this is not shown.
+/// Largest age of a view, and how long a failure to read one is remembered.
 pub const VIEW_TTL: Duration = Duration::from_secs(25);
-/// What is missing, or in a bad way, is last for again in a view that is no older than this.
+/// Largest age of a view on which an object is reported as missing or unhealthy.
 pub const VIEW_RECHECK_TTL: Duration = Duration::from_secs(2);
-/// A site that does not show everything within this time counts as unreachable.
+/// Time limit for reading a view; after it the site counts as unreachable.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A site, as it was a moment ago.
+/// Snapshot of a site.
 #[derive(Debug)]
 pub struct View {
-    /// Namespaces that are not on their way out, with their labels.
+    /// Labels of namespaces that are not being deleted.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     claims: HashMap<String, Vec<String>>,
     workloads: HashMap<(WorkloadKind, String, String), WorkloadState>,
 }
 
 impl View {
-    /// The names of a namespace's claims. None: there is no such namespace.
+    /// The names of a namespace's claims; None if the namespace doesn't exist.
     pub fn claims(&self, namespace: &str) -> Option<Vec<String>> {
         self.namespaces.contains_key(namespace).then(|| self.claims.get(namespace).cloned().unwrap_or_default())
     }
 
-    /// A workload. None: it doesn't exist.
+    /// A workload; None if it doesn't exist.
     pub fn workload(&self, namespace: &str, reference: &WorkloadReference) -> Option<&WorkloadState> {
         self.workloads.get(&(reference.kind, namespace.to_owned(), reference.name.clone()))
     }
 }
 
-/// The last view of each site, or why there was none. Whoever comes while it is being read waits for it.
+/// The last view of each site, or the error of reading it. Concurrent callers wait for the one that reads.
 #[derive(Clone, Default)]
 pub struct Views {
     sites: Arc<Mutex<HashMap<String, SharedView>>>,
 }
 
-/// The last look at a site; one pass at a time takes it.
+/// The last result of a site, behind a lock: one caller reads at a time.
 type SharedView = Arc<tokio::sync::Mutex<Option<ViewResult>>>;
 
 struct ViewResult {
@@ -58,7 +57,11 @@ struct ViewResult {
 }
 
 impl Sites {
-    /// A view of a site that is no older than `age`. That it can't be seen is remembered for [`VIEW_TTL`]: its applications don't wait for it one after another.
+    /// A view of a site that is no older than `age`. A failure is remembered for [`VIEW_TTL`], so that applications don't wait for a dead site one after
+    /// another.
+    ///
+    /// # Errors
+    /// `Unreachable` if the site doesn't answer within 30 seconds; otherwise the API server's error.
     pub async fn view(&self, site: &str, age: Duration) -> Result<Arc<View>> {
         let place = self.views.sites.lock().unwrap_or_else(PoisonError::into_inner).entry(site.to_owned()).or_default().clone();
         let mut last = place.lock().await;

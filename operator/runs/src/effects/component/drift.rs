@@ -1,5 +1,5 @@
-//! What is installed of a component stays as its bundle had it: what was changed or removed by another hand is put back, at the version that is installed and not
-//! at the one that is declared.
+//! Drift correction of components: objects that somebody changed or removed are restored to the *installed* version, not to the declared one, which only a
+//! change may install.
 
 use super::{ComponentLocks, Record, put_with_right, resource_of, rights::remove_leftover_rights};
 use crate::{
@@ -19,12 +19,15 @@ use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_L
 use serde_json::Value;
 use std::sync::PoisonError;
 
-/// Puts back what differs from the bundle that is installed. Returns what is changed again and again by another hand.
+/// Restores objects that differ from the installed bundle. Returns objects that somebody keeps changing, which are left alone for a while.
+///
+/// # Errors
+/// If the record or the site can't be read or written.
 pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str, client: &Client, site: &str, component: &str) -> Result<Vec<String>> {
     let record = Record::of(&context.hub.client, namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let installed = record.read("now").await?;
-    // One that is just being installed, or was left half way, is its change's.
+    // An incomplete installation belongs to its change.
     if !installed.complete {
         return Ok(Vec::new());
     }
@@ -36,7 +39,7 @@ pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str
             drifted.push(label(object));
         }
     }
-    // A right that a crash, or a pass that was given up, has left is taken back before anything else. Nobody else has one: it is our turn.
+    // Revoke rights that a crash or a cancelled pass left over. Safe, since we hold the lock.
     if context.components.locks.may_have_right(&record.name) {
         remove_leftover_rights(client, site, component).await?;
         context.components.locks.note_no_right(&record.name);
@@ -54,7 +57,7 @@ pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str
 }
 
 impl ComponentLocks {
-    /// Whether what has drifted is to be put back now; if it is, that is remembered.
+    /// Whether to correct this drift now. Remembers the correction, to recognise one that repeats.
     fn corrects(&self, record: &str, drifted: &[String]) -> bool {
         let mut corrections = self.corrections.lock().unwrap_or_else(PoisonError::into_inner);
         let next = correct(corrections.get(record), drifted, Timestamp::now());
