@@ -1,4 +1,4 @@
-//! What controllers work with, split by use.
+//! Shared dependencies of controllers, grouped by use.
 
 use crate::{
     hub_cache::HubCache,

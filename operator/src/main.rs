@@ -1,6 +1,6 @@
 //! The operator of Platform 861, and its movers, in one image.
 //!
-//! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
+//! `p861-operator run` is the operator; its Jobs run `p861-operator mover`. With two replicas of the operator, one acts and the other stands by.
 
 mod context;
 mod controllers;
@@ -141,7 +141,7 @@ async fn main() -> ExitCode {
 #[expect(clippy::too_many_lines, reason = "a start is read from top to bottom")]
 async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::infer().await?;
-    // For the lease itself, and for reading before there is one; everything else goes through the gate.
+    // Only for the lease itself and for reads before it is held; all other requests go through the guard.
     let client = Client::try_from(config.clone())?;
     let (leadership, metrics) = (Leadership::none(), Metrics::new()?);
     let ready = Arc::new(AtomicBool::new(false));
@@ -177,7 +177,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     tracing::info!(identity = arguments.identity, "leads");
     let guarded = guard::client(config, &leadership)?;
     heartbeats.listen_from(jiff::Timestamp::now());
-    // Who sets up an Alertmanager finds its token before the first alert.
+    // Creates the token now, so that a person can configure an Alertmanager before the first alert.
     let of_alerts = keys.clone();
     tokio::spawn(async move {
         while let Err(error) = of_alerts.token().await {
@@ -238,24 +238,24 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let controllers = futures::future::join_all(pending.into_iter().map(|start| start(context.clone())));
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),
-        // What is under way is found again by the next leader; acting on without the lease is not an option.
+        // The next leader finds the work in progress; continuing without the lease could write twice.
         lost = leads.wait_for(|leads| !*leads) => { lost?; Err("the lease was lost; the process ends".into()) }
         _ = terminate.recv() => give_over(client, &arguments.namespace, &arguments.identity, &leadership).await,
         _ = interrupt.recv() => give_over(client, &arguments.namespace, &arguments.identity, &leadership).await,
     }
 }
 
-/// Ends on request: what is under way stands in the journals, and the lease is free for the other replica at once.
+/// Shuts down: work in progress is in the journals, and the lease is released so that the other replica takes over at once.
 async fn give_over(client: Client, namespace: &str, identity: &str, leadership: &Leadership) -> Result<(), Box<dyn std::error::Error>> {
     leadership.resign();
     tracing::info!("ends on request");
-    // Writes that were sent before may still be on their way; the other replica must not start before they have arrived.
+    // Requests already sent may still be in transit; the other replica must not start before they have arrived.
     tokio::time::sleep(Duration::from_millis(500)).await;
     leader::release(client, namespace, identity).await?;
     Ok(())
 }
 
-/// Waits until the hub's API server answers and has our kinds.
+/// Waits until the hub's API server answers and serves our kinds.
 async fn wait_for_kinds(client: &Client) {
     loop {
         let drills: Api<p861_crds::Drill> = Api::all(client.clone());

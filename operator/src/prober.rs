@@ -1,18 +1,19 @@
-//! A connection that is tried from where this program runs: by the operator on its own site, and by its prober on another, in which the operator runs `connect`.
+//! TCP connection tests from the site where this program runs: in the operator on its own site, elsewhere in a prober pod, in which the operator runs
+//! `connect`.
 
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// Connecting may take this long.
+/// Time limit for connecting.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What came of it, as `connect` prints it.
+/// Result, as `connect` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Connected {
-    /// It was made, after so many milliseconds.
+    /// Connected, after this many milliseconds.
     Millis(u64),
-    /// It was not.
+    /// Not connected; with the reason.
     Failed(String),
 }
 
@@ -26,7 +27,7 @@ pub async fn connect(host: &str, port: u16) -> Connected {
     }
 }
 
-/// Does nothing until it is told to end: a pod to run `connect` in.
+/// Sleeps until it is terminated, so that a pod exists to run `connect` in.
 pub async fn stand() -> std::io::Result<()> {
     let mut ends = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     ends.recv().await;

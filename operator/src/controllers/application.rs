@@ -1,4 +1,4 @@
-//! Application: is it found, healthy, protected, recoverable; and its marker, written once a period.
+//! Application: whether it is found, healthy, protected and recoverable. Also writes its marker once per period.
 
 use super::{cached_district, plan::members, refuse_foreign_namespaces, site_of};
 use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
@@ -30,11 +30,11 @@ use std::{
     time::Duration,
 };
 
-/// How often an application is looked at, at most.
+/// Longest time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
-/// A marker command may take this long.
+/// Time limit for the command that writes a marker.
 const MARKER_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
-/// The controller. It remembers when each application's marker was written; a restart only writes one more.
+/// The controller. Remembers in memory when each marker was written; a restart only causes one extra write.
 #[derive(Default)]
 pub struct ApplicationReconciler {
     markers: Mutex<HashMap<String, Timestamp>>,
@@ -45,7 +45,7 @@ impl Reconciler for ApplicationReconciler {
     const CONDITION: &'static str = "Ready";
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
-        // A label that was never set can't be removed, which is as good.
+        // Fails if the series doesn't exist, which is fine.
         let _ = metrics.backup_last_success.remove_label_values(&[namespace, name]);
         let _ = metrics.rpo_objective.remove_label_values(&[namespace, name]);
     }
@@ -99,16 +99,16 @@ impl Reconciler for ApplicationReconciler {
     }
 }
 
-/// What an application names, as it was found.
+/// State of the objects that an application names.
 struct Found {
     site: String,
     client: Client,
     said: String,
-    /// What its checks of conditions saw, by name.
+    /// Results of its condition checks, by name.
     conditions: BTreeMap<String, CheckResult>,
 }
 
-/// Finds what the application names, on its site.
+/// Finds the application's objects on its site.
 async fn resolve(context: &Context, application: &Application, namespace: &str, plans: &[RecoveryPlan]) -> Result<Found> {
     let district = cached_district(context, namespace).await?;
     refuse_foreign_namespaces(&district, application)?;
@@ -119,7 +119,7 @@ async fn resolve(context: &Context, application: &Application, namespace: &str, 
             format!("department {} is not of district {}: it has {}", application.spec.department, district.name_any(), known.join(", ")),
         ));
     }
-    // Two applications that share a namespace would each save and restore the other's objects: the older has it.
+    // Two applications in one namespace would save and restore each other's objects, so only the older may have it.
     let age = |a: &Application| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.name_any());
     let taken = |other: &Application| {
         let theirs = || other.uid() != application.uid() && age(other) < age(application);
@@ -133,7 +133,7 @@ async fn resolve(context: &Context, application: &Application, namespace: &str, 
     let client = context.sites.client(&site).await?;
     let view = context.sites.view(&site, VIEW_TTL).await?;
     let mut found = find(&view, &site, application);
-    // Nothing is called missing, and nobody ill, by an old picture.
+    // Confirm with a fresh view before reporting anything as missing or unhealthy.
     if found.as_ref().map_or(true, |(_, conditions)| conditions.values().any(|seen| !seen.holds)) {
         found = find(&*context.sites.view(&site, VIEW_RECHECK_TTL).await?, &site, application);
     }
@@ -141,7 +141,7 @@ async fn resolve(context: &Context, application: &Application, namespace: &str, 
     Ok(Found { site, client, said, conditions })
 }
 
-/// What the application names, in a view of its site; and what its checks of conditions see there.
+/// Finds the application's objects in a view of its site, and evaluates its condition checks.
 fn find(view: &View, site: &str, application: &Application) -> Result<(String, BTreeMap<String, CheckResult>)> {
     let spec = &application.spec;
     let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
@@ -163,7 +163,7 @@ fn find(view: &View, site: &str, application: &Application) -> Result<(String, B
     Ok((found, conditions.collect()))
 }
 
-/// Tries every check once; those of conditions were seen already.
+/// Tries every check once; condition checks are already evaluated.
 async fn healthy(client: &Client, application: &Application, mut conditions: BTreeMap<String, CheckResult>) -> Verdict {
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let mut failing = Vec::new();
@@ -188,7 +188,7 @@ async fn healthy(client: &Client, application: &Application, mut conditions: BTr
 }
 
 impl ApplicationReconciler {
-    /// Writes the marker if its period has passed. Returns when the next is due.
+    /// Writes the marker if its period has passed. Returns the time until the next one.
     async fn write_marker(&self, context: &Context, client: &Client, application: &Application, marker: &Marker, now: Timestamp) -> Duration {
         let period = parse_duration(&marker.period.0).unwrap_or(SignedDuration::from_mins(1)).max(SignedDuration::from_secs(1));
         let uid = application.uid().unwrap_or_default();
@@ -199,7 +199,7 @@ impl ApplicationReconciler {
         }
         let first = application.spec.namespaces.first().cloned().unwrap_or_default();
         let namespace = marker.workload_ref.namespace.as_ref().unwrap_or(&first);
-        // Whole milliseconds: finer than any objective, and every database can keep it.
+        // Milliseconds: finer than any objective, and every database can store them.
         let text = format!("{now:.3}");
         let command: Vec<String> = marker.write.iter().map(|word| word.replace("$(MARKER)", &text)).collect();
         if context.hub.leadership.ensure().is_err() {

@@ -1,4 +1,4 @@
-//! Approval: does it count.
+//! Approval: whether it counts.
 
 use super::{
     ticket::{subject as ticket_subject, words},
@@ -16,7 +16,7 @@ use p861_runs::error::{Result, Tried as _};
 use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
 
-/// How often an approval is looked at, at most: what it is about may change or go.
+/// Longest time between reconciles: the approved object may change or be deleted.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The controller.
@@ -31,7 +31,7 @@ impl Reconciler for ApprovalReconciler {
         let subject = subject_of(context, &namespace, &approval).await?;
         let approvals: Vec<Approval> = context.cache.list(&namespace).await?;
         let tally = count(subject.as_ref(), approval.spec.purpose, &words(&approvals, &approval.spec.subject_ref.uid), now);
-        // It may be younger than the list.
+        // The approval may be younger than the cached list.
         let Some(result) = tally.words.get(&name).copied() else { return Ok(Duration::from_millis(500)) };
         let verdict = verdict(result, &tally, subject.as_ref().map_or(0, |subject| subject.required));
         let mut status = approval.status.clone().unwrap_or_default();
@@ -46,7 +46,7 @@ impl Reconciler for ApprovalReconciler {
     }
 }
 
-/// What it is about, if that is still there.
+/// The approved object; none if it doesn't exist any more.
 async fn subject_of(context: &Context, namespace: &str, approval: &Approval) -> Result<Option<Subject>> {
     let about = &approval.spec.subject_ref;
     match about.kind {

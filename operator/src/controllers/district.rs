@@ -1,4 +1,4 @@
-//! District: its namespace on the hub, its people's roles there and on its sites, and whether its sites and profile are there.
+//! District: its namespace on the hub, its people's roles there and on its sites, and whether its sites and profile exist.
 
 use super::access;
 use crate::{context::Context, reconciler::Reconciler};
@@ -20,7 +20,7 @@ use p861_runs::status::apply_status_with;
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-/// How often a district is looked at.
+/// Time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The controller.
@@ -66,7 +66,7 @@ async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> 
     Ok(())
 }
 
-/// Two districts of one code could not be told apart in any report: the older has it.
+/// Refuses a code that an older district has: reports could not distinguish the two.
 async fn code_taken(context: &Context, district: &District) -> Result<Option<Verdict>> {
     let age = |district: &District| (district.metadata.creation_timestamp.as_ref().map(|time| time.0), district.name_any());
     let same = |other: &District| (other.spec.code == district.spec.code && age(other) < age(district)).then(|| other.name_any());
@@ -78,7 +78,7 @@ async fn code_taken(context: &Context, district: &District) -> Result<Option<Ver
     }))
 }
 
-/// A district that names a profile which isn't there, or is not in order, can't be measured.
+/// Reports a profile that is missing or invalid: the district can't be assessed against it.
 async fn profile_missing(context: &Context, district: &District) -> Result<Option<Verdict>> {
     let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
     let name = &reference.name;
@@ -93,7 +93,7 @@ async fn profile_missing(context: &Context, district: &District) -> Result<Optio
     })
 }
 
-/// Whether its sites are there and don't burn together.
+/// Whether its sites exist and have different failure domains.
 async fn sites(context: &Context, district: &District) -> Result<Verdict> {
     let sites = Api::<Site>::all(context.hub.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
     let find = |name: &str| sites.iter().find(|site| site.name_any() == name);

@@ -1,4 +1,4 @@
-//! PlatformProfile: does it hang together, and who is measured against it.
+//! PlatformProfile: whether it is consistent, and which districts use it.
 
 use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use p861_runs::error::{Result, Tried as _};
 use p861_runs::status::apply_status_with;
 use std::{sync::Arc, time::Duration};
 
-/// How often a profile is looked at: it changes only when it is applied again, but districts come and go.
+/// Time between reconciles. A profile seldom changes, but districts come and go.
 const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The controller.

@@ -1,4 +1,4 @@
-//! BackupRepository: can it be opened, is it still the same, does it stand elsewhere.
+//! BackupRepository: whether it can be opened, is still the same repository, and is off-site.
 
 use super::{all, district_of};
 use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
@@ -22,13 +22,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a repository is looked at.
+/// Time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How often it is measured: every object of it is listed for that.
+/// Time between measurements of its size, which list every object.
 const MEASURE_INTERVAL: Duration = Duration::from_hours(1);
 
-/// The controller. It remembers when each repository was measured; a restart only measures once more.
+/// The controller. Remembers in memory when each repository was measured; a restart only causes one extra measurement.
 #[derive(Default)]
 pub struct RepositoryReconciler {
     measured: Mutex<HashMap<String, Instant>>,
@@ -77,7 +77,7 @@ impl Reconciler for RepositoryReconciler {
 }
 
 impl RepositoryReconciler {
-    /// Bytes stored, if it is time to measure. What can't be measured now keeps its last number and is tried again in the next pass.
+    /// Measures the stored bytes if it is time. On failure the last value stays and the next reconcile tries again.
     async fn measure(&self, context: &Context, namespace: &str, name: &str, id: &str) -> Option<u64> {
         let due = self.measured.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL);
         if !due {
@@ -96,7 +96,7 @@ impl RepositoryReconciler {
     }
 }
 
-/// A repository that burns together with the applications that it protects protects nothing.
+/// Whether the repository is in another failure domain than the applications that it protects.
 async fn off_site(context: &Context, namespace: &str, repository: &BackupRepository) -> Verdict {
     match domains(context, namespace).await {
         Ok(domains) => standing::off_site(&repository.spec.failure_domain, &domains),

@@ -13,7 +13,7 @@ use p861_runs::{
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-/// Controller of a kind of run whose object is nothing but a run.
+/// Controller of a kind of run whose object is only a run.
 pub struct RunReconciler<K>(PhantomData<fn() -> K>);
 
 impl<K> Default for RunReconciler<K> {
@@ -31,7 +31,7 @@ impl<K: RunKind + From<Context>> Reconciler for RunReconciler<K> {
     }
 }
 
-/// What the runs of a namespace on the hub may touch: the sites, namespaces and repository of its district. Runs in the operator's own namespace are hub-wide.
+/// Scope of a namespace's runs: the sites, namespaces and repository of its district. Runs in the operator's own namespace are hub-wide.
 ///
 /// # Errors
 /// `DistrictMissing` if the namespace belongs to no District.
@@ -47,7 +47,7 @@ pub async fn scope_of(context: &Context, namespace: &str, repository: &str) -> R
     Ok(if repository.is_empty() { scope } else { scope.with_repository(repository) })
 }
 
-/// Names to admission the runs of a kind that have begun and not ended: nothing new begins before they are taken up again.
+/// UIDs of runs of a kind that have begun and not ended. Admission lets no new run begin before they are resumed.
 ///
 /// # Errors
 /// If they can't be listed.

@@ -1,4 +1,4 @@
-//! Site: is it reachable, is it still the same cluster, what does it offer.
+//! Site: whether it is reachable and still the same cluster, and its capacity.
 
 use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::Timestamp;
@@ -16,9 +16,9 @@ use p861_runs::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// How often a site is looked at.
+/// Time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(20);
-/// A site that doesn't answer within this is unreachable.
+/// Time limit for reading a site; after it the site counts as unreachable.
 const SITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The controller.
@@ -65,7 +65,7 @@ impl Reconciler for SiteReconciler {
     }
 }
 
-/// A node, as core judges it.
+/// Converts a node for core.
 fn node_seen(node: &Node) -> NodeSeen {
     let offered = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
     let allocatable = ["cpu", "memory", "pods"].map(|resource| offered?.get(resource).map(|quantity| quantity.0.clone()));

@@ -1,4 +1,4 @@
-//! MaintenanceTicket: what people and the world did about it, and what follows.
+//! MaintenanceTicket: observes people's actions, alerts and the work of a change, and decides the next state.
 
 mod work;
 
@@ -43,14 +43,14 @@ use std::{
     time::Duration,
 };
 
-/// How often a change that waits for something is looked at, at most.
+/// Longest time between reconciles of a waiting change.
 const WAITING_CHANGE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often an open ticket is looked at, at most.
+/// Longest time between reconciles of an open ticket.
 const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
-/// How often one that has ended is.
+/// Time between reconciles of an ended ticket.
 const ENDED_INTERVAL: Duration = Duration::from_hours(1);
 
-/// The controller. It remembers where each ticket stands, for the metrics.
+/// The controller. Remembers each ticket's metric labels, and messages in delivery.
 #[derive(Default)]
 pub struct TicketReconciler {
     standing: Mutex<HashMap<(String, String), TicketSeries>>,
@@ -60,7 +60,7 @@ pub struct TicketReconciler {
 /// Ticket's UID, person and channel.
 type Address = (String, String, String);
 
-/// What the metrics tell of a ticket.
+/// Metric labels and values of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct TicketSeries {
     kind: TicketType,
@@ -147,7 +147,7 @@ impl Reconciler for TicketReconciler {
 }
 
 impl TicketReconciler {
-    /// Notes what came of messages since the last pass. Returns which, to be forgotten when that is recorded.
+    /// Copies delivery results into the notifications. Returns their addresses, to be forgotten once the status is written.
     fn collect_delivery_results(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = messages.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
@@ -165,7 +165,7 @@ impl TicketReconciler {
         }
     }
 
-    /// Sends what is due, beside the passes. It stands in the status as pending, so that what this process can't finish the next one sends.
+    /// Sends due messages in tasks of their own. The status has them as pending, so that the next leader sends the ones that this process doesn't finish.
     fn send(&self, context: &Context, ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, roster: CalledLevels, now: Timestamp) {
         let roster = Arc::new(roster);
         let current = MaintenanceTicket { status: Some(status.clone()), ..ticket.clone() };
@@ -195,7 +195,7 @@ impl TicketReconciler {
         }
     }
 
-    /// Tells where a ticket stands, or that it has ended or is gone.
+    /// Updates the metrics for a ticket; None if it has ended or was deleted.
     fn update_metrics(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<TicketSeries>) {
         let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), name.to_owned());
@@ -208,7 +208,7 @@ impl TicketReconciler {
         }
         let undelivered: usize = all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing.undelivered).sum();
         metrics.messages_undelivered.with_label_values(&[namespace]).set(i64::try_from(undelivered).unwrap_or(i64::MAX));
-        // Only the series that this ticket is in, or was in, can have changed.
+        // Only series with the ticket's present or former labels can have changed.
         for touched in [before, standing].into_iter().flatten() {
             let of_district = || all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing);
             let same = of_district().filter(|other| other.kind == touched.kind && other.priority == touched.priority).count();
@@ -221,7 +221,7 @@ impl TicketReconciler {
     }
 }
 
-/// Writes and delivers one message.
+/// Composes and delivers one message.
 async fn send_message(
     context: &Context,
     ticket: &MaintenanceTicket,
@@ -256,7 +256,7 @@ fn nowhere() -> Access {
     Access { opening: None, fits: None, takes: SignedDuration::ZERO, freeze: None, zone: jiff::tz::TimeZone::UTC }
 }
 
-/// What is around a change: who agreed, the windows, what is in its way.
+/// Reads the surroundings of a change: approvals, windows and obstacles.
 async fn around(
     context: &Context,
     ticket: &MaintenanceTicket,
@@ -273,7 +273,7 @@ async fn around(
     let default_zone = zone_of(context, &namespace).await?;
     let windows = windows_for(context, source, &namespace).await?;
     let freezes = freezes_of(&windows);
-    // A window that can't be understood says so itself, and opens nothing.
+    // An invalid window never opens, and reports that on its own status.
     let fitting = windows.iter().filter(|window| change.window_ref.as_ref().is_none_or(|wanted| window.name_any() == wanted.name));
     let parsed: Vec<Window> =
         fitting.filter_map(|window| Window::parse(&window.spec, &default_zone).ok()).filter(|window| window.classes.contains(&change.class)).collect();
@@ -294,7 +294,7 @@ async fn around(
     Ok((tally, access, obstacles))
 }
 
-/// A ticket as what is approved, by the digest of what it will do.
+/// A ticket as the subject of approvals, with the digest of its steps.
 pub fn subject(ticket: &MaintenanceTicket, digest: Option<String>) -> Subject {
     Subject {
         uid: ticket.uid().unwrap_or_default(),
@@ -305,7 +305,7 @@ pub fn subject(ticket: &MaintenanceTicket, digest: Option<String>) -> Subject {
     }
 }
 
-/// The words on a subject.
+/// The approvals of a subject.
 pub fn words<'a>(approvals: &'a [Approval], uid: &str) -> Vec<Given<'a>> {
     let of_subject = approvals.iter().filter(|approval| approval.spec.subject_ref.uid == uid);
     of_subject

@@ -1,4 +1,4 @@
-//! MaintenanceWindow: is it open, and when does that change.
+//! MaintenanceWindow: whether it is open, and when that changes.
 
 use crate::{context::Context, hub_cache::ReadFrom, metrics::Metrics, reconciler::Reconciler};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use p861_runs::error::Result;
 use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
 
-/// How often a window is looked at, at most: another window's freeze holds for it too.
+/// Longest time between reconciles, since another window's freeze applies to it, too.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The controller.
@@ -62,13 +62,13 @@ impl Reconciler for WindowReconciler {
     }
 }
 
-/// From now until then, at least half a second: what is due is looked at after it came.
+/// Time until `then`, at least half a second, so that the next reconcile comes after it.
 pub fn until(then: Option<Timestamp>, now: Timestamp) -> Duration {
     let wait = then.and_then(|then| Duration::try_from(then.duration_since(now)).ok()).unwrap_or(Duration::from_hours(1));
     wait.max(Duration::from_millis(500))
 }
 
-/// The windows that hold for a namespace: its own, and those of the operator's.
+/// The windows that apply to a namespace: its own and the hub-wide ones.
 pub async fn windows_for(context: &Context, source: ReadFrom, namespace: &str) -> Result<Vec<MaintenanceWindow>> {
     let mut windows = source.list::<MaintenanceWindow>(context, namespace).await?;
     if namespace != context.hub.namespace {
@@ -82,7 +82,7 @@ pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
     windows.iter().flat_map(|window| window.spec.freezes.clone()).collect()
 }
 
-/// The time zone of a namespace's schedules: its district's, or the default for what is the city's.
+/// The time zone of a namespace's schedules: its district's, or the default for the operator's namespace.
 pub async fn zone_of(context: &Context, namespace: &str) -> Result<String> {
     let zone = |district: &District| (district.hub_namespace() == namespace).then(|| district.spec.time_zone.clone());
     let known = context.cache.filter_map(None, zone).await?;

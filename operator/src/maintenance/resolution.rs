@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// How often the Alertmanagers are asked.
+/// Time between polls of the Alertmanagers.
 const POLL_INTERVAL: Duration = Duration::from_secs(20);
 
 /// A ticket with firing alerts.
@@ -26,7 +26,7 @@ struct OpenTicket {
     firing: Vec<FiringAlert>,
 }
 
-/// Asks the Alertmanagers until the process ends; only while it leads.
+/// Polls the Alertmanagers until the process ends; only while it leads.
 pub async fn watch(context: Context) {
     let mut absent = AbsentAlerts::default();
     loop {
@@ -88,7 +88,7 @@ async fn resolve_alerts(context: &Context, open: &OpenTicket, gone: &[FiringAler
     let ticket = tickets.get(name).await.tried(|| format!("read ticket {namespace}/{name}"))?;
     let mut status = ticket.status.clone().unwrap_or_default();
     status.alerts = resolve(&status.alerts, gone, Timestamp::now());
-    // A write that conflicts is tried again in the next period.
+    // After a conflict the next poll tries again.
     if apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, &ticket, ticket.status.as_ref(), &status).await? {
         tracing::info!(ticket = name, namespace, alerts = gone.len(), "silenced alerts have resolved");
     }

@@ -1,4 +1,4 @@
-//! When certificates end: those of gateways and ingresses, out of their TLS Secrets, and the API server's own, as it shows it. Only the public half is looked at.
+//! Expiry of certificates: those of gateways and ingresses from their TLS Secrets, and the API server's own from a handshake. Private keys are not read.
 
 use crate::context::Context;
 use jiff::Timestamp;
@@ -19,18 +19,18 @@ use std::{
     time::Duration,
 };
 
-/// How long what was read is believed.
+/// How long an expiry is cached.
 const EXPIRY_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
-/// And what ends so soon, or could not be read: somebody may be renewing it just now.
+/// A certificate that ends within this time, or could not be read, is cached only for [`EXPIRING_TTL`]: somebody may be renewing it.
 const EXPIRING_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
 const EXPIRING_TTL: jiff::SignedDuration = jiff::SignedDuration::from_secs(45);
-/// How long an API server may take to show its certificate.
+/// Time limit for the TLS handshake with an API server.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When a certificate ends, or why that is not known.
+/// Expiry of a certificate, or why it is unknown.
 type Expiry = std::result::Result<Timestamp, String>;
 
-/// What was read, and when.
+/// Cache of expiries, with the time of reading.
 #[derive(Default)]
 pub struct Certificates {
     read: Mutex<HashMap<String, (Timestamp, Expiry)>>,
@@ -46,7 +46,7 @@ impl Certificates {
 
     fn learn(&self, key: String, now: Timestamp, expires: &Expiry) {
         let mut read = self.read.lock();
-        // What nobody asks about any more is forgotten.
+        // Evicts certificates that are no longer read.
         read.retain(|_, (at, _)| now.duration_since(*at) < EXPIRY_TTL * 4);
         read.insert(key, (now, expires.clone()));
     }
@@ -90,7 +90,7 @@ async fn read_secret(client: &Client, namespace: &str, name: &str) -> Expiry {
     certificate::end_of_pem(&text.0).map_err(|error| format!("tls.crt: {error}"))
 }
 
-/// Asks the API server for its certificate, as anybody may who connects to it.
+/// Reads the API server's certificate from a TLS handshake, which needs no permission.
 async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
     let address = context.sites.address(site).await?;
     let host = address.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -1,4 +1,4 @@
-//! What was used, day by day, in a ConfigMap that the Platform owns: a forecast has nothing else to stand on.
+//! Daily samples of usage in a ConfigMap that the Platform owns, the only input of the forecast.
 
 use crate::context::Context;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -25,7 +25,7 @@ fn maps(context: &Context, platform: &Platform) -> Api<ConfigMap> {
     Api::namespaced(context.hub.client.clone(), &platform.namespace().unwrap_or_default())
 }
 
-/// The records. What can't be read is not thrown away: an error says which object to look at.
+/// Reads the samples. An unreadable ConfigMap is an error, not an empty history, so that it isn't overwritten.
 pub async fn read(context: &Context, platform: &Platform) -> Result<Vec<Sample>> {
     let name = name_of(platform);
     let map = maps(context, platform).get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
@@ -35,14 +35,14 @@ pub async fn read(context: &Context, platform: &Platform) -> Result<Vec<Sample>>
     })
 }
 
-/// Adds today's record, if there is none yet.
+/// Adds today's sample unless it exists.
 pub async fn record(context: &Context, platform: &Platform, history: &[Sample], next: Sample) -> Result<()> {
     let Some(all) = extend(history, next) else { return Ok(()) };
     let name = name_of(platform);
     let text = serde_json::to_string(&all).map_err(|error| Error::Internal(error.to_string()))?;
     context.hub.leadership.ensure()?;
     let maps = maps(context, platform);
-    // One that is there already, put back by a person perhaps, is only added to: to become its owner later is refused by some clusters.
+    // An existing ConfigMap (perhaps restored by a person) is only extended: some clusters refuse to set an owner later.
     if !history.is_empty() {
         let patch = json!({"data": {SAMPLES_KEY: text}});
         maps.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write ConfigMap {name}"))?;

@@ -1,4 +1,4 @@
-//! What a site has, read once a minute for all districts on it: nodes and pods are many, and no district's own.
+//! Inventory of a site, read once a minute for all its districts, since nodes and pods are many and shared.
 
 use k8s_openapi::{
     api::{
@@ -25,18 +25,18 @@ use p861_runs::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a site has.
+/// Inventory of a site.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    /// Nodes with what their pods ask for.
+    /// Nodes with the requests of their pods.
     pub nodes: Vec<NodeFacts>,
     /// Names of StorageClasses.
     pub storage_classes: BTreeSet<String>,
     /// Names of VolumeSnapshotClasses; none if the kind isn't served.
     pub snapshot_classes: Option<BTreeSet<String>>,
-    /// Bytes that claims ask for, by StorageClass.
+    /// Bytes requested by claims, by StorageClass.
     pub claims: BTreeMap<String, i64>,
-    /// What each namespace uses, in the words of ResourceQuota.
+    /// Usage by namespace and ResourceQuota resource name.
     pub usage: BTreeMap<String, BTreeMap<String, i64>>,
     /// Namespaces with their labels.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
@@ -143,7 +143,7 @@ fn node_facts(node: &Node, asked: &BTreeMap<String, Amounts>) -> NodeFacts {
     }
 }
 
-/// What a pod asks for, as the scheduler counts it: its containers together, or its hungriest init container if that is more.
+/// A pod's requests or limits as the scheduler counts them: the sum of its containers, or its largest init container if that is more.
 fn pod_amount(pod: &Pod, resource: &str, limits: bool) -> i64 {
     let of = |map: Option<&BTreeMap<String, Quantity>>| {
         map.and_then(|map| map.get(resource)).and_then(|quantity| quota::read(resource, &quantity.0)).unwrap_or_default()

@@ -1,9 +1,9 @@
-//! Platform: keeps the five layers of a district on its sites, and says how they stand.
+//! Platform: enforces the five layers of a district on its sites, and assesses them.
 //!
-//! 1. `inventory`: what each site has, read once a minute for all districts on it.
-//! 2. `p861_core::platform::desired`: what ought to be there; `keep` puts it there.
-//! 3. `sight`: what the layers are judged by.
-//! 4. `p861_core::platform::judge`: the judgement, recorded in the status; `history` remembers a day's record.
+//! 1. `inventory`: state of each site, read once a minute for all districts on it.
+//! 2. `p861_core::platform::desired`: the desired objects; `keep` applies them.
+//! 3. `sight`: observations for the assessment.
+//! 4. `p861_core::platform::judge`: the assessment, written to the status; `history` stores a sample per day.
 
 mod certificates;
 mod components;
@@ -42,16 +42,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a platform is looked at: what drifts is set right within a minute.
+/// Time between reconciles; drift is corrected within a minute.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(45);
-/// How soon again while a probe has not been tried.
+/// Time until the next reconcile while a probe has no result yet.
 const UNTRIED_PROBE_INTERVAL: Duration = Duration::from_secs(6);
-/// How old an inventory may be.
+/// Largest age of an inventory.
 const INVENTORY_TTL: Duration = Duration::from_secs(45);
-/// A site that doesn't show what it has within this can't be seen.
+/// Time limit for reading an inventory.
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The controller, and what it remembers between passes. After a restart it looks again.
+/// The controller and its caches, which are filled again after a restart.
 #[derive(Default)]
 pub struct PlatformReconciler {
     inventories: Mutex<HashMap<String, (Instant, Arc<Inventory>)>>,
@@ -116,13 +116,13 @@ impl Reconciler for PlatformReconciler {
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, platform.metadata.generation, now);
         apply_status(&context.hub, platform.as_ref(), platform.status.as_ref(), &status).await?;
-        // One that nobody has tried yet is told of in a moment.
+        // A new probe gets its first result soon.
         Ok(if self.probes.all_tried(&platform.name_any(), &platform.spec) { RECONCILE_INTERVAL } else { UNTRIED_PROBE_INTERVAL })
     }
 }
 
 impl PlatformReconciler {
-    /// Keeps what ought to be on every site, and sees how it stands.
+    /// Enforces the desired objects on every site, and observes its state.
     async fn observe(&self, context: &Context, platform: &Platform, namespace: &str, now: Timestamp) -> Result<(District, Option<PlatformProfileSpec>, Facts)> {
         let district = cached_district(context, namespace).await?;
         if platform.name_any() != district.name_any() {
@@ -144,7 +144,7 @@ impl PlatformReconciler {
             let seen = self.site(context, platform, &district, name, &places, now).await;
             let sight = match seen {
                 Ok(sight) => Ok(sight),
-                // Without the lease nothing may be written any more, not even that.
+                // Without the lease not even the status may be written.
                 Err(Error::LeaseLost) => return Err(Error::LeaseLost),
                 Err(error) => Err(Unseen { reason: error.reason().into(), message: error.to_string() }),
             };
@@ -180,7 +180,7 @@ impl PlatformReconciler {
             .unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not answer everything within {limit:?}"))))
     }
 
-    /// What a site has; read again when it is too old. Districts on one site share it.
+    /// The inventory of a site, shared by its districts and read again after [`INVENTORY_TTL`].
     async fn inventory(&self, client: &Client, site: &str) -> Result<Arc<Inventory>> {
         let known = self.inventories.lock().unwrap_or_else(PoisonError::into_inner).get(site).cloned();
         if let Some((_, inventory)) = known.filter(|(at, _)| at.elapsed() < INVENTORY_TTL) {
@@ -195,11 +195,11 @@ impl PlatformReconciler {
     }
 }
 
-/// The namespaces that the district's applications have, each with its department. One that isn't the district's is left alone; its Application says so.
+/// Namespaces of the district's applications, each with its department. A namespace of another district is skipped; the Application reports it.
 fn places(district: &District, applications: &[Application]) -> Vec<Place> {
     let mut taken = BTreeSet::new();
     let mut all: Vec<&Application> = applications.iter().filter(|application| refuse_foreign_namespaces(district, application).is_ok()).collect();
-    // Two applications that name one namespace: the older has it, as everywhere.
+    // If two applications name one namespace, the older has it, as everywhere.
     all.sort_by_key(|application| (application.metadata.creation_timestamp.as_ref().map(|time| time.0), application.name_any()));
     let mut places: Vec<Place> = all
         .into_iter()
@@ -248,7 +248,7 @@ async fn repositories(context: &Context, platform: &Platform, namespace: &str) -
     Ok(platform.spec.storage.repository_refs.iter().map(|reference| one(&reference.name)).collect())
 }
 
-/// What Prometheus is told.
+/// Sets the metrics of a district's platform.
 fn update_metrics(metrics: &Metrics, district: &str, facts: &Facts, judgement: &Judgement) {
     metrics.platform_running.with_label_values(&[district]).set(judgement.balance.running);
     for layer in &judgement.layers {

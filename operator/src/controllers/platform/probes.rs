@@ -1,4 +1,4 @@
-//! Reachability and latency: a TCP connection, as often as the probe says. On its own site the operator tries it itself; on another the site's prober does.
+//! Network probes: TCP connections at the probe's interval, made by the operator on its own site and by the prober pod on other sites.
 
 use crate::{
     context::Context,
@@ -24,15 +24,15 @@ use std::{
 };
 use tokio::time::MissedTickBehavior;
 
-/// So many tries in a row must fail before it is said: one lost packet is nobody's gap.
+/// Consecutive failures before a probe is reported as failing, so that one lost packet is ignored.
 const FAILURES_BEFORE_REPORT: u32 = 2;
 /// The prober's pod.
 const PROBER_SELECTOR: &str = "app.kubernetes.io/name=p861,app.kubernetes.io/component=prober";
-/// What the way to a prober may take, beside the connection itself.
+/// Time allowed for exec into the prober pod, in addition to the connection.
 const EXEC_OVERHEAD: Duration = Duration::from_secs(10);
-/// How often it is seen which probes are due: none is tried more often than that.
+/// Time between checks for due probes, and so the shortest interval of a probe.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
-/// So many of a site are tried at once.
+/// Concurrent tries per site.
 const MAX_PARALLEL_TRIES: usize = 16;
 
 /// A probe's last try.
@@ -55,7 +55,7 @@ pub async fn watch(context: Context, probes: Arc<Probes>) {
     rounds(DUE_CHECK_INTERVAL, || due(context, probes), |due| round(context, probes, due)).await;
 }
 
-/// Does what is due, each `tick`, one round at a time for each site: one that is slow holds up its own only.
+/// Runs a round per site every `tick`, one at a time for each site, so that a slow site doesn't delay others.
 async fn rounds<T, D, R>(tick: Duration, due: impl Fn() -> D, round: impl Fn(T) -> R)
 where
     D: Future<Output = BTreeMap<String, T>>,
@@ -78,7 +78,7 @@ where
     }
 }
 
-/// The probes that are due, by the site where they begin.
+/// Due probes by source site.
 async fn due(context: &Context, probes: &Probes) -> BTreeMap<String, Vec<(String, Probe)>> {
     let mut by_site: BTreeMap<String, Vec<(String, Probe)>> = BTreeMap::new();
     if !context.hub.leadership.holds() {
@@ -114,7 +114,7 @@ async fn round(context: &Context, probes: &Probes, due: Vec<(String, Probe)>) {
     stream::iter(tries).buffer_unordered(MAX_PARALLEL_TRIES).collect::<()>().await;
 }
 
-/// Tries a probe where it begins.
+/// Tries a probe from its source site.
 async fn try_from_there(context: &Context, probe: &Probe) -> Result<Connected> {
     let (site, host, port) = (&probe.from_site_ref.name, &probe.tcp.host, u16::try_from(probe.tcp.port).unwrap_or(0));
     let stands = |found: &Site| (found.name_any() == *site).then(|| found.spec.access.in_cluster.is_some());
@@ -124,13 +124,13 @@ async fn try_from_there(context: &Context, probe: &Probe) -> Result<Connected> {
     connect_there(&context.sites.client(site).await?, &context.hub.namespace, host, port).await
 }
 
-/// A probe with all that it tries: one that is changed is another.
+/// Key of a probe with its parameters, so that an edited probe starts without results.
 fn key(platform: &str, probe: &Probe) -> String {
     format!("{platform}/{} from {} to {}:{}", probe.name, probe.from_site_ref.name, probe.tcp.host, probe.tcp.port)
 }
 
 impl Probes {
-    /// Results of the probes that begin on a site. One that was not tried yet has none.
+    /// Results of the probes from a site, without those that were not tried yet.
     pub fn facts_for_site(&self, platform: &str, spec: &PlatformSpec, site: &str) -> BTreeMap<String, ProbeFacts> {
         let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let of_site = spec.network.probes.iter().filter(|probe| probe.from_site_ref.name == site);
@@ -144,7 +144,7 @@ impl Probes {
     fn is_due(&self, key: &str, probe: &Probe, now: Timestamp) -> bool {
         let period = parse_duration(&probe.period.0).unwrap_or(SignedDuration::from_secs(30));
         let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was put back makes nothing wait.
+        // Probe at once if the clock went backwards.
         tried.get(key).is_none_or(|last| now.duration_since(last.at) >= period || now < last.at)
     }
 
@@ -158,7 +158,7 @@ impl Probes {
         let result = match result {
             Ok(Connected::Millis(millis)) => ProbeFacts::Connected { millis },
             Ok(Connected::Failed(message)) => ProbeFacts::Failed { message },
-            // The line may be as good as ever; nobody was there to try it.
+            // The prober is missing, which says nothing about the connection.
             Err(error) => ProbeFacts::Unmeasured { message: error.to_string() },
         };
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
@@ -173,7 +173,7 @@ impl Probes {
     }
 }
 
-/// Has the site's prober connect.
+/// Runs `connect` in the site's prober pod.
 async fn connect_there(client: &Client, namespace: &str, host: &str, port: u16) -> Result<Connected> {
     let probers: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.tried(|| "look for the site's prober".to_owned())?;

@@ -1,4 +1,4 @@
-//! One site: what ought to be there is put there, and what the layers are judged by is seen.
+//! One site: enforces the desired objects and observes the state that the layers are assessed by.
 
 use super::{
     certificates::Certificates,
@@ -20,9 +20,9 @@ use p861_runs::error::{Result, Tried as _};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A look at a site.
+/// Enforces and observes a district's platform on one site.
 pub struct SiteObserver<'a> {
-    /// What every controller has at hand.
+    /// Shared by all controllers.
     pub context: &'a Context,
     /// The site's client.
     pub client: &'a Client,
@@ -32,7 +32,7 @@ pub struct SiteObserver<'a> {
     pub district: &'a District,
     /// The Platform.
     pub platform: &'a Platform,
-    /// What the site has.
+    /// The site's inventory.
     pub inventory: &'a Inventory,
     /// Certificates that were read.
     pub certificates: &'a Certificates,
@@ -41,13 +41,13 @@ pub struct SiteObserver<'a> {
 }
 
 impl SiteObserver<'_> {
-    /// Puts right what has drifted, and sees how the site stands.
+    /// Corrects drift, then observes the site.
     pub async fn enforce_and_observe(&self, places: &[Place], now: Timestamp) -> Result<Sight> {
         let (spec, inventory) = (&self.platform.spec, self.inventory);
         let keeper = Keeper { context: self.context, client: self.client, site: self.site, district: self.district };
         let district = self.district.name_any();
         let owner = Owner { district: &district, site: self.site, image: &self.context.runs.movers.image };
-        // A namespace of an application need not be on every site: on a standby it comes with a recovery.
+        // On a standby an application's namespace may be missing until a recovery creates it.
         let here: Vec<Place> = places.iter().filter(|place| inventory.namespaces.contains_key(&place.namespace)).cloned().collect();
         let there = keeper.quotas().await?;
         let (quotas, quota_facts) = quotas::divide(spec, owner, &here, &inventory.usage, &keep::counted(&there));
@@ -56,7 +56,7 @@ impl SiteObserver<'_> {
         documents.extend(desired::priority_classes(spec, owner));
         documents.extend(desired::admission(spec, owner));
         let labels: Vec<Document> = here.iter().map(|place| desired::namespace_labels(spec, owner, place)).collect();
-        // Labels first: policies select by them, and nobody is to be closed out of his own department for a moment.
+        // Labels before policies: policies select by label, and must not cut off a department's own namespaces, not even briefly.
         let namespaces = self.namespaces(&here).await?;
         let mut refused = keeper.namespaces(&labels, &namespaces).await?;
         refused.extend(keeper.apply(&documents, &namespaces, there).await?);
@@ -76,7 +76,7 @@ impl SiteObserver<'_> {
         })
     }
 
-    /// Labels of the district's namespaces as they are now, and of the others as they were a minute ago: drift is set right at once where it matters.
+    /// Labels of namespaces: fresh for the district's own, so that drift is corrected at once, and from the inventory for all others.
     async fn namespaces(&self, here: &[Place]) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
         let mut namespaces = self.inventory.namespaces.clone();
         let selector = kube::api::ListParams::default().labels(&format!("{}={}", p861_crds::names::DISTRICT_LABEL, self.district.name_any()));
@@ -85,7 +85,7 @@ impl SiteObserver<'_> {
         let now: BTreeMap<String, BTreeMap<String, String>> =
             labelled.into_iter().map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())).collect();
         for place in here {
-            // One that lost our label is as good as never labelled.
+            // A namespace that lost our label isn't in the list; treat it as unlabelled.
             namespaces.insert(place.namespace.clone(), now.get(&place.namespace).cloned().unwrap_or_default());
         }
         namespaces.extend(now);
@@ -102,14 +102,14 @@ impl SiteObserver<'_> {
         Ok(all)
     }
 
-    /// The gateways that the Platform names here, and the Secrets of their certificates.
+    /// The Platform's gateways on this site, and the Secrets of their certificates.
     async fn gateways(&self) -> Result<(BTreeMap<String, GatewayFacts>, BTreeSet<(String, String)>)> {
         let resource = resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways");
         let (mut facts, mut secrets) = (BTreeMap::new(), BTreeSet::new());
         for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| at.site_ref.name == self.site) {
             let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-            // A site without Gateway API answers the same as one without the Gateway, and lacks the same.
+            // A site without Gateway API answers 404, too, which means the same: no gateway.
             let Some(gateway) = api.get_opt(name).await.tried(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
             let conditions = gateway.data.pointer("/status/conditions").and_then(Value::as_array);
             let programmed = conditions.into_iter().flatten().find(|condition| condition["type"] == "Programmed");
