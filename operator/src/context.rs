@@ -1,7 +1,7 @@
-//! What controllers work with, split by use.
+//! Shared dependencies of controllers, grouped by use.
 
 use crate::{
-    known::Known,
+    hub_cache::HubCache,
     maintenance::{alerts::Heartbeats, links::Keys},
     metrics::Metrics,
 };
@@ -24,7 +24,7 @@ pub struct Context {
     /// The hub.
     pub hub: Hub,
     /// Cache of the hub's objects.
-    pub known: Known,
+    pub cache: HubCache,
     /// The sites.
     pub sites: Sites,
     /// The executor of runs.

@@ -1,7 +1,7 @@
-//! Who acts: one replica at a time, and only while its lease is certainly unexpired.
+//! Leader election: one replica acts at a time, and only while its lease is certainly unexpired.
 //!
-//! The lease is kept by `kube-lease-manager`, which goes by wall clocks. Beside it this module keeps a deadline on the monotonic clock: a renewal that
-//! appeared between two readings counts from when the *earlier* reading was sent, so a slow answer or a clock that jumps only shortens our time.
+//! `kube-lease-manager` maintains the lease by wall clocks. This module adds a deadline on the monotonic clock: a renewal that appears between two readings
+//! counts from when the *earlier* reading was sent, so a slow answer or a clock jump can only shorten our time.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, api::PostParams};
@@ -13,13 +13,13 @@ use p861_runs::{
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// A lease shorter than this can't be renewed in time: its margins are shares of it, and a renewal takes its time on a busy API server.
-const SHORTEST_LEASE_SECONDS: u64 = 3;
-const LONGEST_LEASE_SECONDS: u64 = 600;
+/// A shorter lease can't be renewed in time on a busy API server: its margins are fractions of its length.
+const MIN_LEASE_SECONDS: u64 = 3;
+const MAX_LEASE_SECONDS: u64 = 600;
 /// Name of the lease, in the operator's namespace.
 pub const LEASE_NAME: &str = "p861-operator";
 
-/// How long a lease lasts, and the margins that follow from it.
+/// Length of the lease, and the margins derived from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTimes {
     seconds: u64,
@@ -28,8 +28,8 @@ pub struct LeaseTimes {
 impl LeaseTimes {
     /// From the length in seconds, as a command line has it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let seconds = text.parse().ok().filter(|seconds| (SHORTEST_LEASE_SECONDS..=LONGEST_LEASE_SECONDS).contains(seconds));
-        let seconds = seconds.ok_or_else(|| format!("write whole seconds from {SHORTEST_LEASE_SECONDS} to {LONGEST_LEASE_SECONDS}, for example 15"))?;
+        let seconds = text.parse().ok().filter(|seconds| (MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS).contains(seconds));
+        let seconds = seconds.ok_or_else(|| format!("write whole seconds from {MIN_LEASE_SECONDS} to {MAX_LEASE_SECONDS}, for example 15"))?;
         Ok(Self { seconds })
     }
 
@@ -38,21 +38,21 @@ impl LeaseTimes {
         Duration::from_secs(self.seconds)
     }
 
-    /// How long before its end it is renewed, in seconds: a third of it.
+    /// Seconds before its end at which the lease is renewed: a third of its length.
     fn grace_seconds(self) -> u64 {
         (self.seconds / 3).max(1)
     }
 
-    /// How often it is read. A renewal counts from the reading before it: what that costs must stay well below the grace.
-    fn read_every(self) -> Duration {
+    /// Time between readings. A renewal counts from the reading before it, so this must stay well below the grace.
+    fn read_interval(self) -> Duration {
         self.duration() * 2 / 15
     }
 }
 
-/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end. Where the lease can't be had, for want of
-/// a right or of an answer, it is asked for again: a process that stands and says that it doesn't lead tells more than one that comes and goes.
+/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end. Errors, such as a missing
+/// permission, are retried: a running process that reports that it doesn't lead is easier to diagnose than one in a crash loop.
 pub async fn compete(client: Client, namespace: &str, identity: &str, times: LeaseTimes, leadership: Leadership) -> error::Result<watch::Receiver<bool>> {
-    let read_every = times.read_every();
+    let read_interval = times.read_interval();
     let manager = loop {
         let lease = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
             .with_namespace(namespace)
@@ -63,13 +63,13 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
             Ok(manager) => break manager,
             Err(error) => tracing::warn!("lease {namespace}/{LEASE_NAME} can't be had, and without it nothing is done: {error}"),
         }
-        tokio::time::sleep(read_every).await;
+        tokio::time::sleep(read_interval).await;
     };
     let leases: Api<Lease> = Api::namespaced(client, namespace);
-    // Read before anything is asked for: the first renewal that is another than this one is certainly younger. Without it the first reading would tell nothing of
-    // when: a container that was started again has the name of the one before, and may find its lease.
+    // Read before competing: a renewal that differs from this one is certainly younger. Without it the first reading would have no known age, since a restarted
+    // container has the same name as before and may find its own old lease.
     let sent = Instant::now();
-    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(read_every * 2, leases.get_opt(LEASE_NAME)).await {
+    let (mut sent_before, mut last_renewal) = match tokio::time::timeout(read_interval * 2, leases.get_opt(LEASE_NAME)).await {
         Ok(Ok(lease)) => (Some(sent), lease.and_then(|lease| lease.spec?.renew_time)),
         _ => (None, None),
     };
@@ -79,7 +79,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
     tokio::spawn(async move {
         loop {
             let sent = Instant::now();
-            let lease = tokio::time::timeout(read_every * 2, leases.get(LEASE_NAME)).await;
+            let lease = tokio::time::timeout(read_interval * 2, leases.get(LEASE_NAME)).await;
             if let Ok(Ok(lease)) = lease {
                 let spec = lease.spec.unwrap_or_default();
                 let ours = spec.holder_identity.as_deref() == Some(identity.as_str());
@@ -99,15 +99,15 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(if leads { read_every } else { read_every / 4 }) => {}
-                changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_every).await },
+                () = tokio::time::sleep(if leads { read_interval } else { read_interval / 4 }) => {}
+                changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_interval).await },
             }
         }
     });
     Ok(receiver)
 }
 
-/// Gives the lease up, so that another replica needn't wait for its end.
+/// Releases the lease, so that another replica needn't wait until it expires.
 pub async fn release(client: Client, namespace: &str, identity: &str) -> error::Result<()> {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     let lease = leases.get(LEASE_NAME).await.tried(|| format!("read lease {LEASE_NAME}"))?;
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn the_margins_of_a_lease_are_shares_of_it() {
-        for (text, grace, read_every) in [("15", 5, 2_000), ("6", 2, 800), ("3", 1, 400)] {
+        for (text, grace, read_interval) in [("15", 5, 2_000), ("6", 2, 800), ("3", 1, 400)] {
             let times = LeaseTimes::parse(text).unwrap();
-            assert_eq!((times.grace_seconds(), times.read_every()), (grace, Duration::from_millis(read_every)), "{text}");
+            assert_eq!((times.grace_seconds(), times.read_interval()), (grace, Duration::from_millis(read_interval)), "{text}");
         }
         for text in ["2", "601", "15s", ""] {
             assert!(LeaseTimes::parse(text).unwrap_err().contains("3 to 600"), "{text}");

@@ -1,28 +1,28 @@
 //! The operator of Platform 861, and its movers, in one image.
 //!
-//! `p861-operator run` is the operator; `p861-operator mover` is what its Jobs run. Two replicas of the first may run: one acts, the other waits.
+//! `p861-operator run` is the operator; its Jobs run `p861-operator mover`. With two replicas of the operator, one acts and the other stands by.
 
 mod context;
 mod controllers;
-mod drive;
-mod known;
+mod hub_cache;
 mod leader;
 mod maintenance;
 mod metrics;
 mod prober;
+mod reconciler;
 mod reports;
 mod server;
 
 use clap::{Parser, Subcommand};
 use context::{Context, Messaging};
-use drive::{Waiting, prepare};
-use known::Known;
+use hub_cache::HubCache;
 use kube::{Api, Client, Config, api::ListParams};
 use maintenance::{alerts, links, resolution};
 use metrics::Metrics;
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, repository::StoreCache, sites,
 };
+use reconciler::{PendingController, register};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -141,7 +141,7 @@ async fn main() -> ExitCode {
 #[expect(clippy::too_many_lines, reason = "a start is read from top to bottom")]
 async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::infer().await?;
-    // For the lease itself, and for reading before there is one; everything else goes through the gate.
+    // Only for the lease itself and for reads before it is held; all other requests go through the guard.
     let client = Client::try_from(config.clone())?;
     let (leadership, metrics) = (Leadership::none(), Metrics::new()?);
     let ready = Arc::new(AtomicBool::new(false));
@@ -177,7 +177,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     tracing::info!(identity = arguments.identity, "leads");
     let guarded = guard::client(config, &leadership)?;
     heartbeats.listen_from(jiff::Timestamp::now());
-    // Who sets up an Alertmanager finds its token before the first alert.
+    // Creates the token now, so that a person can configure an Alertmanager before the first alert.
     let of_alerts = keys.clone();
     tokio::spawn(async move {
         while let Err(error) = of_alerts.token().await {
@@ -185,23 +185,23 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
             tokio::time::sleep(Duration::from_secs(10)).await;
         }
     });
-    let mut known = Known::default();
+    let mut cache = HubCache::default();
     let probes = Arc::new(controllers::platform::probes::Probes::default());
-    let waiting: [Waiting; 14] = [
-        prepare(&guarded, &mut known, controllers::site::SiteDriver),
-        prepare(&guarded, &mut known, controllers::district::DistrictDriver),
-        prepare(&guarded, &mut known, controllers::profile::ProfileDriver),
-        prepare(&guarded, &mut known, controllers::platform::PlatformDriver::new(probes.clone())),
-        prepare(&guarded, &mut known, controllers::application::ApplicationDriver::default()),
-        prepare(&guarded, &mut known, controllers::repository::RepositoryDriver::default()),
-        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::backup::BackupRun>::default()),
-        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::restore::RestoreRun>::default()),
-        prepare(&guarded, &mut known, controllers::plan::PlanDriver),
-        prepare(&guarded, &mut known, controllers::run::RunDriver::<controllers::drill::DrillRun>::default()),
-        prepare(&guarded, &mut known, controllers::window::WindowDriver),
-        prepare(&guarded, &mut known, controllers::ticket::TicketDriver::default()),
-        prepare(&guarded, &mut known, controllers::approval::ApprovalDriver),
-        prepare(&guarded, &mut known, controllers::roster::RosterDriver::default()),
+    let pending: [PendingController; 14] = [
+        register(&guarded, &mut cache, controllers::site::SiteReconciler),
+        register(&guarded, &mut cache, controllers::district::DistrictReconciler),
+        register(&guarded, &mut cache, controllers::profile::ProfileReconciler),
+        register(&guarded, &mut cache, controllers::platform::PlatformReconciler::new(probes.clone())),
+        register(&guarded, &mut cache, controllers::application::ApplicationReconciler::default()),
+        register(&guarded, &mut cache, controllers::repository::RepositoryReconciler::default()),
+        register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::backup::BackupRun>::default()),
+        register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::restore::RestoreRun>::default()),
+        register(&guarded, &mut cache, controllers::plan::PlanReconciler),
+        register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::drill::DrillRun>::default()),
+        register(&guarded, &mut cache, controllers::window::WindowReconciler),
+        register(&guarded, &mut cache, controllers::ticket::TicketReconciler::default()),
+        register(&guarded, &mut cache, controllers::approval::ApprovalReconciler),
+        register(&guarded, &mut cache, controllers::roster::RosterReconciler::default()),
     ];
     let hub = Hub {
         client: guarded.clone(),
@@ -213,7 +213,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let sites = sites::Sites::new(guarded, &arguments.namespace, leadership.clone());
     let public_url = arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty());
     let context = Context {
-        known,
+        cache,
         runs: RunContext {
             hub: hub.clone(),
             sites: sites.clone(),
@@ -235,27 +235,27 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     context.runs.admissions.expect(begun);
     tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
     tokio::spawn(resolution::watch(context.clone()));
-    let controllers = futures::future::join_all(waiting.into_iter().map(|start| start(context.clone())));
+    let controllers = futures::future::join_all(pending.into_iter().map(|start| start(context.clone())));
     tokio::select! {
         ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),
-        // What is under way is found again by the next leader; acting on without the lease is not an option.
+        // The next leader finds the work in progress; continuing without the lease could write twice.
         lost = leads.wait_for(|leads| !*leads) => { lost?; Err("the lease was lost; the process ends".into()) }
         _ = terminate.recv() => give_over(client, &arguments.namespace, &arguments.identity, &leadership).await,
         _ = interrupt.recv() => give_over(client, &arguments.namespace, &arguments.identity, &leadership).await,
     }
 }
 
-/// Ends on request: what is under way stands in the journals, and the lease is free for the other replica at once.
+/// Shuts down: work in progress is in the journals, and the lease is released so that the other replica takes over at once.
 async fn give_over(client: Client, namespace: &str, identity: &str, leadership: &Leadership) -> Result<(), Box<dyn std::error::Error>> {
     leadership.resign();
     tracing::info!("ends on request");
-    // Writes that were sent before may still be on their way; the other replica must not start before they have arrived.
+    // Requests already sent may still be in transit; the other replica must not start before they have arrived.
     tokio::time::sleep(Duration::from_millis(500)).await;
     leader::release(client, namespace, identity).await?;
     Ok(())
 }
 
-/// Waits until the hub's API server answers and has our kinds.
+/// Waits until the hub's API server answers and serves our kinds.
 async fn wait_for_kinds(client: &Client) {
     loop {
         let drills: Api<p861_crds::Drill> = Api::all(client.clone());

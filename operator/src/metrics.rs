@@ -1,4 +1,4 @@
-//! What Prometheus reads. The list with meanings is docs/METRICS.md.
+//! Prometheus metrics. docs/METRICS.md lists their meanings.
 
 use p861_runs::RunMetrics;
 use prometheus::{Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};

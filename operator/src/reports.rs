@@ -38,7 +38,7 @@ pub fn subjects_of(pass: &Pass) -> Vec<PreflightSubject> {
     subjects.unwrap_or_default()
 }
 
-/// How long each step took in the plan's newest drill: the estimates of the next.
+/// Durations of the steps of the plan's newest drill, used as estimates for the next.
 pub async fn durations(context: &Context, namespace: &str, plan: &RecoveryPlan) -> BTreeMap<String, SignedDuration> {
     let Some(last) = plan.status.as_ref().and_then(|status| status.last_drill.as_ref()) else { return BTreeMap::new() };
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), namespace);
@@ -54,7 +54,7 @@ pub async fn durations(context: &Context, namespace: &str, plan: &RecoveryPlan) 
         .collect()
 }
 
-/// Makes the report and stores it: create-only in the repository, and in a ConfigMap that the Drill owns. Doing it twice changes nothing.
+/// Creates the report and stores it, create-only in the repository and in a ConfigMap owned by the Drill. Idempotent.
 pub async fn write(
     context: &Context,
     drill: &Drill,
@@ -68,7 +68,7 @@ pub async fn write(
     let published = publish(&report, Language::Zh).map_err(|error| Error::Internal(error.to_string()))?;
     let repository = &plan.spec.repository_ref.name;
     let store = repository::open_store(&context.hub, &namespace, repository).await?;
-    // The UID keeps a drill of the same name, on a hub that was rebuilt, from being taken for this one.
+    // The UID distinguishes drills of the same name on a rebuilt hub.
     let key = |ending: &str| format!("reports/{name}-{}.{ending}", drill.uid().unwrap_or_default());
     let mut locations = Vec::new();
     for (ending, text) in [("html", &published.html), ("json", &published.json)] {
@@ -158,7 +158,7 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
         },
         journal: status.journal.as_ref().map(|journal| journal.location.clone()),
         versions: vec![Version { name: "p861-operator".into(), version: env!("CARGO_PKG_VERSION").into() }],
-        // The end of the run, not of the writing: writing it again gives the same bytes.
+        // The end of the run, not the present time, so that writing the report again gives the same bytes.
         generated_time: end,
     })
 }

@@ -1,4 +1,4 @@
-//! Health and metrics over HTTP, and what comes from outside: alerts, and people who follow a link.
+//! HTTP server: health, metrics, alerts from Alertmanager, and links in messages.
 
 use crate::metrics::Metrics;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// What the probes ask.
+/// State behind the health endpoints.
 #[derive(Clone, Debug)]
 pub struct Health {
     /// The hub's API server was reached and the kinds are there.
@@ -19,7 +19,7 @@ pub struct Health {
     pub metrics: Metrics,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics` and what else comes from outside until the process ends.
+/// Serves `/healthz`, `/readyz`, `/metrics` and the `outside` routes until the process ends.
 pub async fn serve(listener: tokio::net::TcpListener, health: Health, outside: Router) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

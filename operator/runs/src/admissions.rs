@@ -1,4 +1,4 @@
-//! What runs in this process, and what may begin beside it. The rules are [`p861_core::runs::admit`]'s; this is the one lock under which they are asked.
+//! Running runs, and admission of new ones. [`p861_core::runs::admit`] has the rules; this module applies them under one lock.
 
 use p861_core::runs::{Admission, Limits, Request, Running, admit};
 use parking_lot::Mutex;
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long new runs wait for the runs of before to be taken up again. One that can't be, for example because its plan is gone, must not hold up everything.
+/// How long new runs wait for a former leader's runs to be resumed. A run that can't be, for example because its plan is gone, must not block all others.
 const TAKE_UP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Admission of runs. Clones share one state.
@@ -21,7 +21,7 @@ struct State {
     running: BTreeMap<String, Running>,
     /// Runs that were told to abort, with the reason, by UID.
     aborted: BTreeMap<String, String>,
-    /// UIDs of runs that began before this process led and were not taken up yet, and until when they are waited for.
+    /// UIDs of runs of a former leader that are not resumed yet, and the time until which new runs wait for them.
     expected: Option<(HashSet<String>, Instant)>,
 }
 
@@ -40,7 +40,7 @@ pub enum Answer {
 }
 
 impl Admissions {
-    /// Names the runs that have begun before: nothing new begins until each is taken up again, or has ended.
+    /// Sets the UIDs of runs that began under a former leader: no new run begins until each is resumed or has ended.
     pub fn expect(&self, runs: impl IntoIterator<Item = String>) {
         let mut state = self.0.lock();
         let runs: HashSet<String> = runs.into_iter().filter(|uid| !state.running.contains_key(uid)).collect();
@@ -72,7 +72,7 @@ impl Admissions {
         Answer::Begin
     }
 
-    /// Takes up a run that has begun: it counts as running.
+    /// Resumes a run that has begun; it counts as running.
     pub(crate) fn take_up(&self, request: Request) {
         let mut state = self.0.lock();
         state.take_off(&request.run.uid);
@@ -84,7 +84,7 @@ impl Admissions {
         self.0.lock().aborted.get(uid).cloned()
     }
 
-    /// The run has ended, or has nothing to do with admission.
+    /// Removes a run that has ended or needs no admission.
     pub(crate) fn end(&self, uid: &str) {
         let mut state = self.0.lock();
         state.take_off(uid);

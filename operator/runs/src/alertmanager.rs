@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// An Alertmanager answers within this time, or is unreachable. A list of ten thousand alerts has about 10 MiB.
+/// Limits of a request. A list of ten thousand alerts has about 10 MiB.
 const LIMITS: Limits = Limits { time: Duration::from_secs(10), body_bytes: 32 << 20 };
 /// The author of our silences, as Alertmanager's own page shows it.
 const CREATED_BY: &str = "p861";
@@ -49,7 +49,7 @@ pub struct ActiveSilence {
 
 #[derive(Deserialize)]
 struct ServerStatus {
-    /// The moment when it started, in spite of the name.
+    /// Start time, despite its name in the API.
     uptime: Timestamp,
 }
 
@@ -76,19 +76,22 @@ struct Matcher {
 }
 
 impl ActiveSilence {
-    /// The labels of the alerts that it is for.
+    /// Labels of the alerts that it matches.
     pub fn labels(&self) -> BTreeMap<String, String> {
         self.matchers.iter().map(|matcher| (matcher.name.clone(), matcher.value.clone())).collect()
     }
 
-    /// Whether it is for alerts with exactly these labels.
+    /// Whether it matches alerts with exactly these labels.
     pub fn is_for(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels() == *labels
     }
 }
 
 impl Alertmanager {
-    /// The one of a site; None if the Site names none. Its credentials are read in the operator's `namespace`: `token`, and `ca.crt` for https.
+    /// The Alertmanager of a site; None if the Site has none. Its credentials are read in the operator's `namespace`: `token`, and `ca.crt` for https.
+    ///
+    /// # Errors
+    /// If the Secret is missing or the URL is unusable.
     pub async fn of(hub: &Client, leadership: &Leadership, namespace: &str, site: &Site) -> Result<Option<Self>> {
         let Some(endpoint) = site.spec.monitoring.as_ref().and_then(|monitoring| monitoring.alertmanager.as_ref()) else { return Ok(None) };
         let name = site.metadata.name.clone().unwrap_or_default();
@@ -116,13 +119,13 @@ impl Alertmanager {
         Ok(Self { client, leadership, site: site.to_owned(), base, headers })
     }
 
-    /// Since when it runs.
+    /// When it was started.
     pub async fn started(&self) -> Result<Timestamp> {
         let status: ServerStatus = self.read("status", "read the status").await?;
         Ok(status.uptime)
     }
 
-    /// The fingerprints of the alerts that it has, whether they are silenced or not.
+    /// Fingerprints of its alerts, silenced or not.
     pub async fn alerts(&self) -> Result<BTreeSet<String>> {
         let alerts: Vec<HeldAlert> = self.read("alerts", "list the alerts").await?;
         Ok(alerts.into_iter().map(|alert| alert.fingerprint).collect())
@@ -140,7 +143,7 @@ impl Alertmanager {
         self.put(owner, labels, None, start, end).await
     }
 
-    /// Lets a silence last until `end`. It keeps its id as long as it keeps its beginning.
+    /// Extends a silence until `end`. Alertmanager keeps its id only if its start is unchanged.
     pub async fn extend(&self, owner: &str, silence: &ActiveSilence, end: Timestamp) -> Result<String> {
         self.put(owner, &silence.labels(), Some(&silence.id), silence.starts_at, end).await
     }
@@ -158,7 +161,7 @@ impl Alertmanager {
         Ok(made.id)
     }
 
-    /// Ends a silence. One that is gone needs no more.
+    /// Ends a silence. A missing one is not an error.
     pub async fn end(&self, id: &str) -> Result<()> {
         self.leadership.ensure()?;
         match self.ask(Method::DELETE, &format!("silence/{id}"), Vec::new()).await {
@@ -186,7 +189,7 @@ impl Alertmanager {
         format!("the Alertmanager of site {}", self.site)
     }
 
-    /// An answer of Alertmanager in the operator's terms: 401 and 403 blame the credentials, other 4xx the request, all else may pass.
+    /// Converts an error: 401 and 403 blame the credentials, other 4xx the request; all others are transient.
     fn failed(&self, what: &str, error: &HttpError) -> Error {
         let (reason, category, hint) = match error {
             HttpError::Unreachable(_) | HttpError::TooSlow(_) => ("Unreachable", Category::Transient, ""),

@@ -1,4 +1,4 @@
-//! Runs that this process has claimed. Everything here is lost with the process and read again from the journals.
+//! Runs that this process has claimed. Only a cache: after a restart everything is read again from the journals.
 
 use p861_core::{
     engine::{Journal, Plan, StepId},
@@ -24,7 +24,7 @@ pub struct RunIdentity {
     pub uid: String,
     /// Repository whose credentials its movers get.
     pub repository: String,
-    /// What its actions may touch. Checked before every effect.
+    /// Sites, namespaces and repository that its actions may touch. Checked before every effect.
     pub scope: Scope,
 }
 
@@ -46,7 +46,7 @@ pub struct RunCache {
 
 type FailingCleanUps = HashMap<(String, &'static str), HashSet<String>>;
 
-/// One pass at a time works on a run.
+/// Lock that admits one pass at a time to a run.
 pub(crate) type Slot = Arc<tokio::sync::Mutex<Option<ClaimedRun>>>;
 
 impl RunCache {

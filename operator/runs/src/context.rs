@@ -48,7 +48,7 @@ pub struct ComponentState {
     pub bundles: BundleCache,
 }
 
-/// Everything that a run's effects need, beside the run itself.
+/// Shared dependencies of all runs' effects.
 #[derive(Clone)]
 pub struct RunContext {
     /// The hub.
@@ -61,7 +61,7 @@ pub struct RunContext {
     pub components: ComponentState,
     /// Runs that this process has claimed.
     pub cache: RunCache,
-    /// What may begin beside what runs.
+    /// Admission of new runs beside the running ones.
     pub admissions: Admissions,
     /// Effects under way.
     pub tasks: EffectTasks,

@@ -1,4 +1,4 @@
-//! The one controller of all kinds of runs: finalizer, refusal, claim, passes, status, findings, Events, metrics.
+//! The controller that all kinds of runs share: finalizer, refusal, claim, passes, status, findings, Events, metrics.
 
 use crate::{
     admissions::Answer,
@@ -24,28 +24,28 @@ use p861_crds::{
 };
 use std::time::Duration;
 
-/// How often a run with effects under way is looked at.
+/// Time between passes while effects are in progress.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How often an ended run is looked at: its object may be deleted.
+/// Time between reconciles of an ended run, whose object may be deleted.
 pub const ENDED_INTERVAL: Duration = Duration::from_mins(10);
-/// How soon a run that waits for others asks again.
+/// Time between admission requests of a run that waits for others.
 const ADMISSION_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a run whose journal is gone is looked at.
+/// Time between reconciles of a run whose journal is missing.
 const LOST_JOURNAL_INTERVAL: Duration = Duration::from_mins(1);
-/// The longest time until a run that waits is looked at again.
+/// Longest time between passes of a run without effects in progress.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// The shortest.
+/// Shortest time between passes of a run without effects in progress.
 const MIN_WAIT: Duration = Duration::from_millis(100);
 
-/// Where a run stands after a pass.
+/// Result of carrying a run on by one pass.
 pub enum Carried<S> {
-    /// It went on.
+    /// The run made a pass.
     On {
         /// Its status, not written yet.
         status: Box<S>,
         /// What the pass did.
         pass: Box<Pass>,
-        /// Who it is.
+        /// Identity of the run.
         run: Box<RunIdentity>,
     },
     /// It can't begin yet.
@@ -54,20 +54,20 @@ pub enum Carried<S> {
         reason: &'static str,
         /// For what, and what to do if it lasts.
         message: String,
-        /// When to look again.
+        /// Time until the next attempt.
         again: Duration,
     },
-    /// It began, and its journal is gone: what it did can't be known, so nothing is done and nothing taken back.
+    /// The run began, but its journal is missing. Its effects are unknown, so nothing is done and nothing is undone.
     JournalMissing {
-        /// For people: where the journal was, and what to do.
+        /// Where the journal was, and what to do; shown to people.
         message: String,
     },
 }
 
-/// One pass over a run's object, for the kinds whose object is nothing but a run. Returns when to look again.
+/// Reconciles a run's object, for kinds whose object is only a run. Returns the time until the next reconcile.
 ///
 /// # Errors
-/// What could not be read or written, with its category. The next pass begins at the journal again.
+/// The failed read or write, with its category. The next pass starts from the stored journal.
 pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::Object, now: Timestamp) -> Result<Duration> {
     let status = object.run_status().cloned().unwrap_or_default();
     let deleted = object.meta().deletion_timestamp.is_some();
@@ -82,7 +82,7 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
             refuse::<K>(context, object, &Error::invalid("Aborted", "aborted before it began: nothing was done"), now).await
         }
         Ok(Carried::Waits { reason, message, again }) => explain_wait(&context.hub, object, reason, message, now).await.map(|()| again),
-        // A person who deletes the object has seen to what the run touched.
+        // Deleting the object confirms that a person has cleaned up after the run.
         Ok(Carried::JournalMissing { .. }) if deleted => finalizer::hold(&context.hub, object, false).await.map(|()| ENDED_INTERVAL),
         Ok(Carried::JournalMissing { message }) => {
             explain_wait(&context.hub, object, "JournalMissing", message, now).await?;
@@ -93,10 +93,10 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
     }
 }
 
-/// Carries a run on as far as it goes now, and concludes. The status is returned, not written. `before` is the status as it stands.
+/// Makes one pass over a run and concludes. Returns the new status without writing it; `before` is the present status.
 ///
 /// # Errors
-/// Of category Invalid if the run can't begin as it is; otherwise what could not be read or written.
+/// Of category Invalid if the run can't begin as specified; otherwise the failed read or write.
 pub async fn carry_on<K: RunKind>(
     context: &RunContext,
     kind: &K,
@@ -134,7 +134,7 @@ pub async fn carry_on<K: RunKind>(
         Stored::Nothing => Stored::New(Box::new(K::compile(object, &facts)?)),
         stored => stored,
     };
-    // Held before the first record: what the run makes is removed before its object goes.
+    // The finalizer is set before the first record: the run must clean up before its object is gone.
     finalizer::hold(&context.hub, object, !ended_before).await?;
     let mut actions = finalizer::actions(object, &kind.actions(object));
     if let Some(reason) = context.admissions.aborted(&run.uid) {
@@ -160,7 +160,8 @@ async fn record<K: RunObject>(context: &RunContext, object: &K, status: &K::Stat
     Ok(publish(context, object, run, pass, now).await?.unwrap_or(ENDED_INTERVAL))
 }
 
-/// After the status is written: Events of the pass, and the end of a run that has ended. Returns when to look again; none once it has ended.
+/// Call after the status is written: publishes the Events of the pass and releases a run that has ended. Returns the time until the next pass; none once it has
+/// ended.
 ///
 /// # Errors
 /// If the finalizer can't be written.
@@ -181,7 +182,7 @@ where
     Ok(None)
 }
 
-/// Says on the object for what it waits.
+/// Writes the reason for waiting to the object's condition.
 async fn explain_wait<K: RunObject>(hub: &Hub, object: &K, reason: &str, message: String, now: Timestamp) -> Result<()> {
     let mut status = object.run_status().cloned().unwrap_or_default();
     let verdict = Verdict::unknown("Succeeded", reason, message);
@@ -189,7 +190,7 @@ async fn explain_wait<K: RunObject>(hub: &Hub, object: &K, reason: &str, message
     apply_status(hub, object, object.run_status(), &status).await
 }
 
-/// Refuses a run that has not begun: the object says why, and nothing was done.
+/// Refuses a run that has not begun, with the reason in its status. No effect was performed.
 async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Error, now: Timestamp) -> Result<Duration> {
     let generation = object.meta().generation;
     let mut status = object.run_status().cloned().unwrap_or_default();
@@ -205,7 +206,7 @@ async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Er
     Ok(ENDED_INTERVAL)
 }
 
-/// Writes on Backups what a run found out about them. A Backup that is gone needs no finding.
+/// Writes a run's findings about Backups to their status. A deleted Backup is skipped.
 async fn record_findings(hub: &Hub, namespace: &str, findings: Vec<BackupFinding>, now: Timestamp) -> Result<()> {
     let backups: Api<Backup> = Api::namespaced(hub.client.clone(), namespace);
     for finding in findings {
@@ -237,7 +238,7 @@ async fn publish_records<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, p
     }
 }
 
-/// When a run is looked at again: soon while effects are under way, otherwise by the engine's clock.
+/// Time until the next pass: short while effects are in progress, otherwise by the engine's clock.
 fn next_look(pass: &Pass, now: Timestamp) -> Duration {
     if pass.in_flight {
         return POLL_INTERVAL;

@@ -1,22 +1,22 @@
-//! What went wrong, with a stable category that decides when it is tried again.
+//! Errors, each with a stable category that decides when to retry.
 
 use std::time::Duration;
 
-/// How an error is to be taken.
+/// Category of an error; decides when to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
-    /// It may go away by itself.
+    /// May go away by itself; retried soon.
     Transient,
-    /// A server said no; trying soon again is useless.
+    /// A server refused; retrying soon is useless.
     Refused,
-    /// What a person wrote is wrong; trying again without a change is useless.
+    /// A spec or Secret is wrong; retrying is useless until somebody changes it.
     Invalid,
     /// A person must decide.
     NeedsPerson,
 }
 
 impl Category {
-    /// As metrics spell it.
+    /// Label value in metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Transient => "transient",
@@ -26,7 +26,7 @@ impl Category {
         }
     }
 
-    /// When it is tried again.
+    /// Time until the next attempt.
     pub fn requeue(self) -> Duration {
         match self {
             Self::Transient => Duration::from_secs(5),
@@ -42,41 +42,41 @@ pub enum Error {
     /// The API server of the hub or of a site.
     #[error("{what}: {source}")]
     Kube {
-        /// What was tried.
+        /// The attempted operation.
         what: String,
-        /// What it said.
+        /// The client's error.
         #[source]
         source: Box<kube::Error>,
     },
     /// The repository.
     #[error("{what}: {message}")]
     Vault {
-        /// What was tried.
+        /// The attempted operation.
         what: String,
-        /// What it said, and what to do.
+        /// What happened, and what to do.
         message: String,
         /// Reason of the API, for example AccessDenied.
         reason: &'static str,
-        /// How it is to be taken.
+        /// Its category.
         category: Category,
     },
-    /// Something that a person wrote, or that is not there.
+    /// A wrong spec, a missing object, or a state that doesn't hold yet.
     #[error("{message}")]
     Stated {
         /// Reason of the API.
         reason: &'static str,
         /// What happened, to which object, what to do.
         message: String,
-        /// How it is to be taken.
+        /// Its category.
         category: Category,
     },
-    /// This process is not the leader any more.
+    /// This process no longer holds the lease.
     #[error("the leader's lease has expired: nothing is written any more")]
     LeaseLost,
-    /// Another orchestrator has taken the run.
+    /// Another orchestrator has claimed the run.
     #[error("the run belongs to another orchestrator: {0}")]
     RunLost(String),
-    /// A mistake of ours, reported instead of hidden.
+    /// A bug in this program, reported instead of a panic.
     #[error("{0}")]
     Internal(String),
 }
@@ -87,7 +87,7 @@ impl Error {
         Self::Stated { reason, message: message.into(), category: Category::Invalid }
     }
 
-    /// Something isn't so yet.
+    /// A state doesn't hold yet.
     pub fn transient(reason: &'static str, message: impl Into<String>) -> Self {
         Self::Stated { reason, message: message.into(), category: Category::Transient }
     }
@@ -105,7 +105,7 @@ impl Error {
         }
     }
 
-    /// Its reason, as conditions have it.
+    /// Its reason, in CamelCase, as used in conditions.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Kube { source, .. } => match source.as_ref() {
@@ -122,12 +122,15 @@ impl Error {
     }
 }
 
-/// The result of something that may go wrong in the operator.
+/// Result with the executor's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Says what was tried when the API server refuses.
+/// Adds the attempted operation to an error of the API server.
 pub trait Tried<T> {
-    /// Adds what was tried.
+    /// Adds the attempted operation, for example "list the pods of x".
+    ///
+    /// # Errors
+    /// The same error, with the operation in its message.
     fn tried(self, what: impl FnOnce() -> String) -> Result<T>;
 }
 
@@ -137,12 +140,12 @@ impl<T> Tried<T> for std::result::Result<T, kube::Error> {
     }
 }
 
-/// Whether the API server said that the object isn't there.
+/// Whether the API server answered that the object doesn't exist (404).
 pub fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-/// Whether the API server said that the object is there already, or was changed by someone else.
+/// Whether the API server answered that the object already exists or was changed meanwhile (409).
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }

@@ -1,8 +1,8 @@
-//! What carries runs on: effects, and what this process knows of the runs that it has claimed.
+//! The executor: effects, and in-memory state of the runs that this process has claimed.
 
 use crate::{cache::RunCache, context::RunContext, effects::Effects, leadership::Leadership, metrics::RunMetrics, tasks::EffectTasks};
 
-/// The executor of runs over some effects: those on real sites, or simulated ones.
+/// Executes runs with effects on real sites, or with simulated ones in tests.
 #[derive(Clone)]
 pub struct Executor<E> {
     /// The effects.

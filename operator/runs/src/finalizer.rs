@@ -1,4 +1,4 @@
-//! A run's object stays until what the run made is gone: deleting it while it runs is asking for its end.
+//! Finalizer of a run's object: it stays until the run has cleaned up. Deleting the object of a running run aborts it.
 
 use crate::{
     context::Hub,
@@ -17,12 +17,15 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
 
-/// Whether the run may have made something.
+/// Whether the object has the finalizer, that is, the run may have created something.
 pub fn is_held<K: Resource>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == CLEANUP_FINALIZER)
 }
 
-/// Holds the object until nothing of the run stands any more, or lets it go. An object that is being deleted takes no new finalizer.
+/// Sets or removes the finalizer. An object that is being deleted gets none: the API server would refuse it.
+///
+/// # Errors
+/// If this process doesn't lead, or the API server refuses.
 pub async fn hold<K>(hub: &Hub, object: &K, held: bool) -> Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
@@ -33,7 +36,7 @@ where
     hub.leadership.ensure()?;
     let name = object.name_any();
     let finalizers: &[&str] = if held { &[CLEANUP_FINALIZER] } else { &[] };
-    // Applied under a name of its own, so that only our entry of the list is ours. With its UID: an object that is gone is not made anew.
+    // A field manager of its own owns only our entry of the list. The UID keeps the apply from recreating a deleted object.
     let patch = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid(), "finalizers": finalizers}});
     let api: Api<K> = Api::namespaced(hub.client.clone(), &object.namespace().unwrap_or_default());
     match api.patch(&name, &PatchParams::apply(CLEANUP_FINALIZER).force(), &Patch::Apply(patch)).await {
@@ -43,7 +46,7 @@ where
     }
 }
 
-/// What people asked of the run; whoever deletes its object asks for its end.
+/// Actions that people requested; deleting the object counts as Abort.
 pub fn actions<K: Resource>(object: &K, asked: &[RunAction]) -> Vec<RunAction> {
     let mut actions = asked.to_vec();
     if object.meta().deletion_timestamp.is_some() && !actions.iter().any(|action| action.action == ActionKind::Abort) {

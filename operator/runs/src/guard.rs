@@ -1,6 +1,7 @@
-//! The last gate before a cluster: what changes something is sent only while this process holds the lease.
+//! HTTP layer in front of each cluster: a request that changes something is sent only while this process holds the lease.
 //!
-//! Controllers ask before they act; this asks again for each request, so that a pass that hangs between two writes can't go on after its lease has expired.
+//! Controllers check the lease before they act. This checks it again for each request, so that a pass that hangs between two writes can't continue after its
+//! lease has expired.
 
 use crate::leadership::Leadership;
 use http::{Method, Request};
@@ -12,9 +13,12 @@ use std::{
 };
 use tower::{BoxError, Layer, Service};
 
-/// A client whose writes are refused unless this process leads.
+/// A client that refuses writes unless this process leads.
+///
+/// # Errors
+/// If the configuration can't be used.
 pub fn client(mut config: Config, leadership: &Leadership) -> Result<Client, kube::Error> {
-    // What is tried again, and when, is the engine's and the controllers' to say: an eviction that a disruption budget refuses would hold a pass for a minute.
+    // Engine and controllers decide when to retry. The client's own retries would block a pass for a minute on an eviction that a disruption budget refuses.
     config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.with_layer(&WhileLeading(leadership.clone())).build())
 }
@@ -38,7 +42,7 @@ struct Guarded<S> {
     leadership: Leadership,
 }
 
-/// A command in a container is asked for by GET, and changes things all the same.
+/// `exec` is a GET request, but counts as a write.
 fn changes_something<B>(request: &Request<B>) -> bool {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     !reads || request.uri().path().ends_with("/exec")

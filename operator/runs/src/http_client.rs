@@ -8,10 +8,10 @@ use p861_core::conditions::shorten;
 use reqwest::Url;
 use std::{fmt, time::Duration};
 
-/// At most this much of a refusal is kept for the message.
+/// Characters of a refusal that are kept for the message.
 const MAX_REFUSAL_CHARS: usize = 256;
 
-/// What a server may cost.
+/// Limits of time and size for a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// From the name lookup to the last byte of the answer.
@@ -66,7 +66,7 @@ impl HttpClient {
     /// A client that trusts the authorities in `ca` (PEM), or those of the machine.
     ///
     /// # Errors
-    /// What is wrong with `ca`, in words that follow its name.
+    /// The fault of `ca`, as a phrase that follows its name in a message.
     pub fn new(ca: Option<&str>, limits: Limits) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(ca)?)

@@ -6,14 +6,20 @@ use kube::{Api, Client, Resource, api::ListParams};
 use p861_crds::District;
 use std::fmt::Debug;
 
-/// All districts that can be read.
+/// All districts that deserialize.
+///
+/// # Errors
+/// If the API server can't be read.
 pub async fn districts(client: &Client) -> Result<Vec<District>> {
     let districts: Api<kube::core::DeserializeGuard<District>> = Api::all(client.clone());
     let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
     Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
 }
 
-/// The district whose namespace on the hub this is.
+/// The district whose hub namespace is `namespace`.
+///
+/// # Errors
+/// `DistrictMissing` if there is none.
 pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
     districts(client)
         .await?
@@ -22,7 +28,10 @@ pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
         .ok_or_else(|| Error::invalid("DistrictMissing", format!("namespace {namespace} belongs to no District: kubectl get districts")))
 }
 
-/// An object of the namespace, with an error that says what to do if it isn't there.
+/// An object by name.
+///
+/// # Errors
+/// If it doesn't exist, with a message that says what to do.
 pub async fn named<K>(client: &Client, namespace: &str, name: &str) -> Result<K>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
@@ -34,7 +43,10 @@ where
     })
 }
 
-/// All objects of a kind in a namespace that can be read. One that can't be read is reported on its own status and doesn't count here.
+/// All objects of a kind in a namespace that deserialize; the others are left out and reported on their own status. One list request.
+///
+/// # Errors
+/// If the API server can't be read.
 pub async fn all<K>(client: &Client, namespace: &str) -> Result<Vec<K>>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,

@@ -1,7 +1,7 @@
-//! Where a run's plan and journal are kept: an owned ConfigMap on the hub, or the plan's repository, which outlives the hub.
+//! Stores of a run's plan and journal: an owned ConfigMap on the hub, or the plan's repository, which survives the loss of the hub.
 //!
-//! Both have one operation that matters: append after exactly what was read. A ConfigMap is replaced by resourceVersion; in a bucket each batch of records
-//! is an object named by its first sequence number and created only if absent. Both are compacted as they grow (docs/ENGINE.md).
+//! The essential operation is a conditional append after exactly the records read. A ConfigMap is replaced by resourceVersion; in a bucket each batch of
+//! records is an object named by its first sequence number and created only if absent. Both are compacted as they grow (docs/ENGINE.md).
 
 mod bucket;
 mod format;
@@ -19,7 +19,7 @@ use p861_core::{
 };
 use p861_vault::AsyncStore;
 
-/// A record was refused: someone else has written.
+/// Why records were not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another orchestrator has appended.
@@ -50,13 +50,13 @@ pub enum JournalStore {
         store: AsyncStore,
         /// Prefix of the run, without a slash at the end.
         prefix: String,
-        /// How people name the place.
+        /// Location, as shown to people.
         location: String,
     },
 }
 
 impl JournalStore {
-    /// How people name the place.
+    /// Location, as shown to people.
     pub fn location(&self) -> String {
         match self {
             Self::ConfigMap { namespace, name, .. } => format!("configmap:{namespace}/{name}"),
@@ -67,7 +67,7 @@ impl JournalStore {
     /// Stores the plan unless one is there already, and returns the one that is there.
     ///
     /// # Errors
-    /// `JournalFull` if the plan is too large for a ConfigMap; otherwise what hub or repository say.
+    /// `JournalFull` if the plan is too large for a ConfigMap; otherwise the hub's or the repository's error.
     pub async fn begin(&self, plan: &Plan<Action>) -> Result<Plan<Action>> {
         let text = format::plan_text(plan)?;
         match self {
@@ -95,10 +95,10 @@ impl JournalStore {
             .ok_or_else(|| Error::transient("JournalMissing", format!("the journal {} was written and is not there", self.location())))
     }
 
-    /// Plan and journal as they are stored; none if the run was never begun.
+    /// Reads plan and journal; none if the run was never begun. In a bucket this costs one list and one read per batch since the last compaction.
     ///
     /// # Errors
-    /// `JournalDamaged` if they can't be read; otherwise what hub or repository say.
+    /// `JournalDamaged` if they can't be parsed; otherwise the hub's or the repository's error.
     pub async fn load(&self) -> Result<Option<(Plan<Action>, Journal)>> {
         let (plan, lines) = match self {
             Self::ConfigMap { client, namespace, name, .. } => {
@@ -133,7 +133,7 @@ impl JournalStore {
     /// Appends records, all or none, after exactly the records before them.
     ///
     /// # Errors
-    /// [`StoreError::Overtaken`] if other records stand there.
+    /// [`StoreError::Overtaken`] if another orchestrator has written in between.
     pub async fn append(&self, records: &[Record]) -> std::result::Result<(), StoreError> {
         let Some(first) = records.first() else { return Ok(()) };
         match self {
@@ -145,11 +145,11 @@ impl JournalStore {
         }
     }
 
-    /// Shortens what is stored, if that saves enough, and returns the shorter journal. `journal` must be what is stored; whoever else has written since then
-    /// loses nothing.
+    /// Compacts the stored journal if that saves enough, and returns the shorter one. `journal` must be as stored; records that another process has written
+    /// since are not lost.
     ///
     /// # Errors
-    /// [`StoreError::Overtaken`] if other records stand there.
+    /// [`StoreError::Overtaken`] if another orchestrator has written in between.
     pub async fn compact(&self, plan: &Plan<Action>, journal: &Journal) -> std::result::Result<Option<Journal>, StoreError> {
         let Some(shorter) = journal.compacted(plan, MIN_RECORDS_SAVED) else { return Ok(None) };
         match self {
@@ -159,7 +159,7 @@ impl JournalStore {
             }
             Self::Bucket { store, prefix, .. } => {
                 bucket::write_compacted(store, prefix, &shorter).await?;
-                // What is left is deleted after the next compaction; nobody reads it.
+                // Leftovers are never read, and the next compaction deletes them.
                 if let Err(error) = bucket::delete_superseded(store, prefix).await {
                     tracing::warn!("the journal {} is compacted, but what it stands for can't be deleted: {error}", self.location());
                 }

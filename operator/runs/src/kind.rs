@@ -1,4 +1,4 @@
-//! What a kind of run states of itself. Everything else about a run is [`crate::controller`]'s.
+//! Interface of a kind of run. Everything that all kinds share is in [`crate::controller`].
 
 use crate::{
     cache::RunIdentity,
@@ -17,18 +17,18 @@ use p861_core::{
 use p861_crds::{RunObject, common::RunAction};
 use std::time::Duration;
 
-/// Whether a run can begin, or go on.
+/// Whether a run can begin or continue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness<T> {
-    /// It can.
+    /// It can; with the value that it needs.
     Ready(T),
-    /// Not yet. The object says so in its condition `Succeeded`.
+    /// Not yet. The object's condition `Succeeded` gives reason and message.
     Wait {
         /// Reason of the condition.
         reason: &'static str,
-        /// For people: for what, and what to do if it lasts.
+        /// What it waits for, and what to do if the wait lasts; shown to people.
         message: String,
-        /// When to look again.
+        /// Time until the next attempt.
         again: Duration,
     },
 }
@@ -44,18 +44,18 @@ pub struct RunPlace {
     pub scope: Scope,
 }
 
-/// A kind of run: what it reads, how it compiles, and what follows from where it stands. `compile` and `conclude` are pure.
+/// A kind of run: what it reads, the plan that it compiles, and the status that it concludes. `compile` and `conclude` are pure.
 ///
-/// An error of category Invalid from `locate`, `gather` or `compile` refuses a run that has not begun. A run that has begun goes by its stored plan.
+/// An Invalid error from `locate`, `gather` or `compile` refuses a run that has not begun. A run that has begun follows its stored plan.
 pub trait RunKind: Send + Sync + 'static {
     /// Its object on the hub.
     type Object: RunObject;
-    /// What it gathers.
+    /// Observed state that `compile` and `conclude` depend on.
     type Facts: Send + Sync;
     /// Its class: precedence, names, metrics.
     const CLASS: RunClass;
 
-    /// Who the run is, for its movers, labels and journal.
+    /// Identity of the run in its movers, labels and journal.
     fn identity(object: &Self::Object, place: &RunPlace) -> RunIdentity {
         RunIdentity {
             kind: Self::CLASS.kind(),
@@ -67,15 +67,22 @@ pub trait RunKind: Send + Sync + 'static {
         }
     }
 
-    /// What people asked of the run.
+    /// Actions that people requested, oldest first.
     fn actions(&self, object: &Self::Object) -> Vec<RunAction> {
         object.actions().to_vec()
     }
 
-    /// Finds the run's repository and journal. Reads only.
+    /// Finds the run's repository and journal. Called in every pass; must not write.
+    ///
+    /// # Errors
+    /// Of category Invalid: the run is refused with it. Others are retried.
     fn locate(&self, object: &Self::Object) -> impl Future<Output = Result<Readiness<RunPlace>>> + Send;
 
-    /// Reads what `compile` (before the run has begun) and `conclude` need. Reads only.
+    /// Reads the state that `compile` (only before the run has begun) and `conclude` need. Called in every pass, so a run that has begun should read little;
+    /// must not write.
+    ///
+    /// # Errors
+    /// Of category Invalid: the run is refused with it. Others are retried.
     fn gather(&self, object: &Self::Object, place: &RunPlace, begun: bool) -> impl Future<Output = Result<Self::Facts>> + Send;
 
     /// What the run uses, for admission; none if it may run beside everything. Called before it begins, and again when a process takes it up.
@@ -89,7 +96,7 @@ pub trait RunKind: Send + Sync + 'static {
     /// Of category Invalid: the run is refused with it.
     fn compile(object: &Self::Object, facts: &Self::Facts) -> Result<Plan<Action>>;
 
-    /// What follows from where the run stands. `before` has the fields that follow from the journal alone.
+    /// Derives status, conditions and findings from the run's progress. `before` already has the fields that follow from the journal alone.
     fn conclude(
         object: &Self::Object,
         facts: &Self::Facts,
@@ -97,7 +104,7 @@ pub trait RunKind: Send + Sync + 'static {
         run: &RunOutcome<'_>,
     ) -> Conclusion<<Self::Object as RunObject>::Status>;
 
-    /// What a run that ended leaves behind beside its status: reports, metrics. Called once more after a crash before the status was written.
+    /// Publishes results other than the status when the run ends: reports, metrics. Must be idempotent: a crash before the status is written repeats it.
     fn finish(
         &self,
         _object: &Self::Object,
@@ -108,7 +115,7 @@ pub trait RunKind: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// More that a refused run's status says.
+    /// Additional fields and conditions of a refused run's status.
     fn refuse(_status: &mut <Self::Object as RunObject>::Status) -> Vec<Verdict> {
         Vec::new()
     }
@@ -124,7 +131,7 @@ pub fn request_of<K: RunObject>(object: &K, class: RunClass, place: &RunPlace) -
 /// A journal on the hub: a ConfigMap of that name, owned by the run's object.
 ///
 /// # Errors
-/// If the object has no UID, which no object of an API server lacks.
+/// If the object has no UID, that is, was not read from an API server.
 pub fn journal_on_hub<K: RunObject>(hub: &Hub, object: &K, name: String) -> Result<JournalStore> {
     let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal(format!("{} {} has no UID", K::kind(&()), object.name_any())))?;
     Ok(JournalStore::ConfigMap { client: hub.client.clone(), namespace: object.namespace().unwrap_or_default(), name, owner })

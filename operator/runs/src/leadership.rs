@@ -13,12 +13,15 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// Of a process that does not lead.
+    /// Leadership of a process that does not lead.
     pub fn none() -> Self {
         Self { until: Arc::new(Mutex::new(None)) }
     }
 
-    /// An error unless the lease is certainly unexpired now. Called before every write.
+    /// Checks that the lease is certainly unexpired. Call before every write. No request.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`].
     pub fn ensure(&self) -> Result<()> {
         if self.holds() { Ok(()) } else { Err(Error::LeaseLost) }
     }
@@ -39,7 +42,7 @@ impl Leadership {
         self.set(Some(Instant::now() + duration));
     }
 
-    /// Sets until when this process may act; none ends its right at once.
+    /// Sets the time until which this process may act; none ends it at once.
     pub fn set(&self, until: Option<Instant>) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }

@@ -1,4 +1,4 @@
-//! The executor of runs: journal, engine and effects. The operator links it; so can a site's agent and the command line.
+//! The executor of runs: journal, engine and effects. A library, so that the operator, a site's agent and the command line can all execute runs.
 
 pub mod alertmanager;
 pub mod context;

@@ -1,4 +1,4 @@
-//! One pass over a run: people's actions, due records, effects, outcomes, again, until nothing more is due now.
+//! One pass over a run: repeats actions of people, due records, effects and outcomes until nothing more is due.
 
 use crate::{
     cache::{ClaimedRun, RunIdentity},
@@ -23,29 +23,29 @@ fn report_clean_up<E: Effects>(executor: &Executor<E>, run: &RunIdentity, failin
     executor.metrics.cleanup_failing.with_label_values(&[run.namespace.as_str(), run.kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
-/// Forgets an ended run.
+/// Drops the in-memory state of an ended run and stops its tasks.
 pub fn forget<E: Effects>(executor: &Executor<E>, run: &RunIdentity) {
     report_clean_up(executor, run, false);
     executor.cache.remove(&run.uid);
     executor.tasks.forget(&run.uid);
 }
 
-/// What a pass found.
+/// Result of a pass.
 #[derive(Clone, Debug)]
 pub struct Pass {
-    /// The plan that the run goes by.
+    /// The run's stored plan.
     pub plan: Plan<Action>,
     /// Its journal.
     pub journal: Journal,
-    /// Where it stands.
+    /// Progress, as the engine sums it up.
     pub summary: RunSummary,
-    /// What running steps say of themselves.
+    /// Progress notes of running steps.
     pub notes: BTreeMap<StepId, Value>,
     /// Records that this pass has written.
     pub records: Vec<Record>,
-    /// When to look again by the engine's own clock.
+    /// Next time at which the engine has something to do.
     pub next: Option<Timestamp>,
-    /// Whether an effect is under way.
+    /// Whether an effect is in progress.
     pub in_flight: bool,
 }
 
@@ -56,12 +56,12 @@ impl Pass {
     }
 }
 
-/// More rounds than this in one pass is a mistake; the rest waits for the next pass.
+/// Bounds a pass if the engine never settles; the rest waits for the next pass.
 const MAX_ROUNDS: usize = 64;
 /// How long a pass waits for an effect before it leaves it to a later pass.
-const PATIENCE: Duration = Duration::from_millis(250);
+const EFFECT_WAIT: Duration = Duration::from_millis(250);
 
-/// What is stored of a run before a pass.
+/// Stored state of a run before a pass.
 #[derive(Clone, Debug)]
 pub enum Stored {
     /// This process has claimed it.
@@ -88,7 +88,7 @@ pub async fn load<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: 
 /// Does everything that is due now. A run that has begun goes on with the plan that it began with.
 ///
 /// # Errors
-/// If the journal can't be written, for example because another orchestrator has claimed the run. Failures of effects are no errors: they are in the journal.
+/// If the journal can't be written, for example because another orchestrator has claimed the run. A failed effect is not an error: it is in the journal.
 pub async fn pass<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], stored: Stored) -> Result<Pass> {
     let slot = executor.cache.slot(&run.uid);
     let mut slot = slot.lock().await;
@@ -99,7 +99,7 @@ pub async fn pass<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: 
         Some(claimed) => rounds(executor, run, store, actions, claimed).await,
         None => Err(Error::Internal("a claimed run is missing".into())),
     };
-    // After any error the journal is read again: what is stored is the truth.
+    // The store is the truth: after any error the next pass reads the journal again.
     if let Err(error) = &result {
         *slot = None;
         // The run is another's: what goes on here of it must not go on beside the other.
@@ -142,13 +142,13 @@ fn lost(error: StoreError) -> Error {
     }
 }
 
-/// Shortens the journal, here and where it is stored, if that is worth it.
+/// Compacts the journal in memory and in its store, if that saves enough.
 async fn compact(store: &JournalStore, claimed: &mut ClaimedRun) -> Result<()> {
     match store.compact(&claimed.plan, &claimed.journal).await {
         Ok(Some(shorter)) => claimed.journal = shorter,
         Ok(None) => {}
         Err(error @ StoreError::Overtaken(_)) => return Err(lost(error)),
-        // The records are stored, and the journal says the same whether it was shortened or not: the next record tries again.
+        // Harmless: the records are stored, and the next record tries to compact again.
         Err(StoreError::Other(error)) => tracing::warn!("the journal {} was not compacted: {error}", store.location()),
     }
     Ok(())
@@ -164,7 +164,7 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
             break;
         }
         let now = Timestamp::now();
-        // One write holds the outcomes of the round before, people's new actions and everything that is due after them.
+        // One write for the last round's outcomes, new actions of people and the records due after them: each write is a request.
         let mut journal = claimed.journal.clone();
         let mut records = Vec::new();
         let copied = journal.uncopied(actions);
@@ -209,7 +209,7 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
     })
 }
 
-/// Brings one command about. Returns what to record, if it has ended, or what it says of itself, if not.
+/// Performs one command. Returns the record to append if it ended, or its progress note if not.
 async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed: &ClaimedRun, command: &Command) -> (Option<Entry>, Option<(StepId, Value)>) {
     let (step, attempt, direction, cancel) = match command {
         Command::Perform { step, attempt } => (step, *attempt, Direction::Forward, None),
@@ -241,12 +241,12 @@ async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed:
     let key = |stops: bool| TaskKey { run: run.uid.clone(), step: step.clone(), attempt, direction, stops };
     let (effects, action) = (executor.effects.clone(), action.clone());
     let ended = if cancel.is_none() {
-        executor.tasks.poll(key(false), PATIENCE, || async move { effects.perform(&step_context, &action).await }).await
+        executor.tasks.poll(key(false), EFFECT_WAIT, || async move { effects.perform(&step_context, &action).await }).await
     } else {
         executor.tasks.stop(&key(false)).await;
-        executor.tasks.poll(key(true), PATIENCE, || async move { effects.cancel(&step_context, &action).await }).await
+        executor.tasks.poll(key(true), EFFECT_WAIT, || async move { effects.cancel(&step_context, &action).await }).await
     };
-    // One that goes on says what it said last.
+    // An effect that is still running keeps its last note.
     let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.notes.get(step).cloned().unwrap_or_else(|| json!({"message": "under way"}))));
     let failed = |failure: Failure, evidence: Value| match direction {
         Direction::Forward => Entry::failed(step.clone(), attempt, failure, evidence),
@@ -266,7 +266,7 @@ async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed:
     }
 }
 
-/// What a step that had to be stopped said last: the evidence of its failure.
+/// Last note of a step that had to be stopped, kept as evidence of its failure.
 fn last_note(claimed: &ClaimedRun, step: &StepId) -> Value {
     claimed.notes.get(step).cloned().unwrap_or(Value::Null)
 }

@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The repository's key. It is made if it is absent: a key that a person would have to think of is a key that is weak.
+/// The repository's key, generated if the Secret is absent: keys that people invent are weak.
 async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> Result<String> {
     let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), namespace);
     if secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?.is_none() && may_create {
@@ -45,7 +45,7 @@ async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> R
     Ok(secrets::read(hub, namespace, name, &["password"]).await?.remove(0))
 }
 
-/// Everything that is needed to open a repository. Its JSON is what a mover's Secret holds; it is never logged.
+/// Location, credentials and key of a repository. Its JSON is the content of a mover's Secret; it is never logged.
 async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> Result<RepositoryAccess> {
     let namespace = repository.namespace().unwrap_or_default();
     let spec = &repository.spec;
@@ -80,7 +80,10 @@ async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> R
     Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
 }
 
-/// What a mover's Secret holds.
+/// Content of a mover's Secret, as JSON. Never log it.
+///
+/// # Errors
+/// If the repository or one of its Secrets is missing.
 pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> Result<String> {
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
@@ -90,17 +93,17 @@ pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> 
 /// The stores of repositories, by namespace and name, with when they were opened.
 type OpenStores = HashMap<(String, String), (Instant, AsyncStore)>;
 
-/// Stores that were opened lately. Passes ask for them twice a second; credentials that were changed are used within [`STORE_TTL`].
+/// Recently opened stores, since passes ask for them twice a second. Changed credentials are used after at most [`STORE_TTL`].
 #[derive(Clone, Default)]
 pub struct StoreCache(Arc<Mutex<OpenStores>>);
 
-/// How long an open store is used.
+/// How long an open store is reused.
 const STORE_TTL: Duration = Duration::from_secs(10);
 
 /// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in [`STORE_TTL`].
 ///
 /// # Errors
-/// If the repository or a Secret of it is missing, or names no usable store.
+/// If the repository or one of its Secrets is missing, or the store's settings are unusable.
 pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<AsyncStore> {
     let key = (namespace.to_owned(), repository.to_owned());
     if let Some((opened, store)) = hub.stores.0.lock().get(&key)
@@ -117,14 +120,20 @@ pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<
     Ok(store)
 }
 
-/// Bytes that a repository holds.
+/// Bytes stored in a repository. Lists every object of it.
+///
+/// # Errors
+/// If the store can't be opened or listed.
 pub async fn bytes_stored(hub: &Hub, namespace: &str, repository: &str) -> Result<u64> {
     let store = open_store(hub, namespace, repository).await?;
     let objects = store.list_with_size("").await.map_err(|error| vault("measure the repository", &error))?;
     Ok(objects.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size)))
 }
 
-/// How people name an object of a repository.
+/// Location of an object of a repository, as shown to people.
+///
+/// # Errors
+/// If the repository doesn't exist.
 pub async fn location_of(hub: &Hub, namespace: &str, repository: &str, key: &str) -> Result<String> {
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let spec = &repository.spec;
@@ -135,17 +144,21 @@ pub async fn location_of(hub: &Hub, namespace: &str, repository: &str, key: &str
     })
 }
 
-/// What a look into a repository saw.
+/// State of a repository that was opened.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct RepositoryState {
     /// restic's id.
     pub id: String,
     /// Snapshots in it.
     pub snapshots: usize,
 }
 
-/// Opens a repository, makes it if it is new, and proves that it can be written and that conditional writes hold.
-pub async fn open_and_look(hub: &Hub, repository: &BackupRepository, pinned: Option<String>) -> Result<Look> {
+/// Opens a repository, initialises it if it is new, and proves that it is writable and honours conditional writes. `pinned` is the id that it had before: a
+/// repository with another id is an error.
+///
+/// # Errors
+/// If the repository can't be opened or written, or its store ignores conditional writes.
+pub async fn open_and_inspect(hub: &Hub, repository: &BackupRepository, pinned: Option<String>) -> Result<RepositoryState> {
     hub.leadership.ensure()?;
     let mut access = access(hub, repository, true).await?;
     access.id.clone_from(&pinned);
@@ -153,14 +166,17 @@ pub async fn open_and_look(hub: &Hub, repository: &BackupRepository, pinned: Opt
     store.ensure_bucket().await.map_err(|error| vault("reach the bucket", &error))?;
     prove_conditional_writes(&store, &hub.identity).await?;
     let opened = tokio::task::spawn_blocking(move || {
-        // A repository that was there and is not any more is no new one.
+        // A known repository that disappeared must not be replaced by an empty one.
         let repository = if pinned.is_some() { Repository::open(&access)? } else { Repository::open_or_init(&access)? };
-        Ok::<_, VaultError>(Look { id: repository.id(), snapshots: repository.snapshots()?.len() })
+        Ok::<_, VaultError>(RepositoryState { id: repository.id(), snapshots: repository.snapshots()?.len() })
     });
     opened.await.map_err(|error| Error::Internal(format!("opening the repository: {error}")))?.map_err(|error| vault_error("open the repository", &error))
 }
 
-/// Removes what a backup that failed has stored and not sealed: nobody will ever look for it.
+/// Deletes the unsealed data of a failed backup, which no restore can use. Returns the number of parts removed.
+///
+/// # Errors
+/// If the repository can't be opened or written.
 pub async fn forget_unsealed(hub: &Hub, namespace: &str, repository: &str, run: &str) -> Result<usize> {
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
@@ -172,7 +188,7 @@ pub async fn forget_unsealed(hub: &Hub, namespace: &str, repository: &str, run: 
         .map_err(|error| vault_error("forget the parts of a failed backup", &error))
 }
 
-/// A journal in a store that ignores conditions could be written by two. Each look uses an object of its own.
+/// Fails on a store that ignores conditional writes: two orchestrators could write the same journal. Each proof uses a new object.
 async fn prove_conditional_writes(store: &AsyncStore, identity: &str) -> Result<()> {
     let key = format!("probe/{identity}-{}", jiff::Timestamp::now().as_nanosecond());
     let what = "write a probe object";
@@ -193,7 +209,7 @@ async fn prove_conditional_writes(store: &AsyncStore, identity: &str) -> Result<
     })
 }
 
-/// An error of the repository, in the operator's terms.
+/// Converts an error of the repository.
 pub fn vault_error(what: &str, error: &VaultError) -> Error {
     Error::Vault {
         what: what.into(),
@@ -203,7 +219,10 @@ pub fn vault_error(what: &str, error: &VaultError) -> Error {
     }
 }
 
-/// The parts of a backup, from its journal; none if that is gone.
+/// The parts of a backup, from its journal; none if the journal is gone.
+///
+/// # Errors
+/// If the repository can't be read.
 pub async fn parts_of(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Result<Option<Vec<String>>> {
     let maps: Api<ConfigMap> = Api::namespaced(hub.client.clone(), namespace);
     let name = format!("{}-backup-journal", point.backup);
@@ -217,7 +236,7 @@ pub async fn parts_of(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Resu
     }))
 }
 
-/// An error of the repository's store, in the operator's terms.
+/// Converts an error of the repository's store.
 pub fn vault(what: &str, error: &p861_vault::StoreError) -> Error {
     Error::Vault {
         what: what.into(),

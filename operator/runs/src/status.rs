@@ -19,7 +19,7 @@ use std::fmt::Debug;
 /// The longest note of an Event, in characters.
 const MAX_NOTE_LENGTH: usize = 1000;
 
-/// Applies a namespaced object's status, if it differs from the one before.
+/// Applies a namespaced object's status if it differs from `before`.
 ///
 /// # Errors
 /// If this process doesn't lead, or the API server refuses.
@@ -32,7 +32,7 @@ where
     apply_status_with(hub, &api, object, before, after).await
 }
 
-/// Applies an object's status with the object's own `Api`, whatever its scope.
+/// Like [`apply_status`], with the given `Api`, for cluster-scoped objects.
 ///
 /// # Errors
 /// If this process doesn't lead, or the API server refuses.
@@ -53,8 +53,8 @@ where
     Ok(())
 }
 
-/// Applies a status that was made from exactly this version of the object. Returns false, and writes nothing, if the object has changed since. For kinds whose
-/// status has more than one writer, or counts what was read.
+/// Applies a status only if the object is still at the version that the status was computed from; otherwise returns false and writes nothing. For kinds whose
+/// status has several writers, or counts actions that were read.
 ///
 /// # Errors
 /// If this process doesn't lead, or the API server refuses.
@@ -78,7 +78,7 @@ where
     }
 }
 
-/// Publishes an Event on the object. An Event that can't be written stops nothing: the journal and the status have all of it.
+/// Publishes an Event on the object. Failures are only logged: journal and status have the same information.
 pub async fn publish_event<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, type_: EventType, reason: &str, note: &str) {
     let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: Some(hub.identity.clone()) };
     let recorder = Recorder::new(hub.client.clone(), reporter);
@@ -88,7 +88,7 @@ pub async fn publish_event<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K,
     }
 }
 
-/// The type of an Event.
+/// `Warning` or `Normal`.
 pub fn event_type(warning: bool) -> EventType {
     if warning { EventType::Warning } else { EventType::Normal }
 }

@@ -1,4 +1,4 @@
-//! Effects under way. An effect runs as a task of its own, so that a slow one neither holds a pass nor hides a person's Abort.
+//! Effects in progress. Each effect runs in its own task, so that a slow one neither blocks a pass nor delays a person's Abort.
 
 use crate::effects::EffectOutcome;
 use p861_core::engine::{Direction, Failure, StepId};
@@ -19,12 +19,12 @@ pub(crate) struct TaskKey {
     pub(crate) stops: bool,
 }
 
-/// The effects under way in this process. What is lost with the process is performed again: effects are idempotent.
+/// Effects in progress in this process. If the process dies, the next one performs them again: effects are idempotent.
 #[derive(Clone, Default)]
 pub struct EffectTasks(Arc<Mutex<HashMap<TaskKey, JoinHandle<EffectOutcome>>>>);
 
 impl EffectTasks {
-    /// Starts the effect unless it is under way, and waits for it at most so long. None if it goes on: ask again.
+    /// Starts the effect unless it is in progress, and waits for it at most `patience`. None if it is still running: poll again.
     pub(crate) async fn poll<F>(&self, key: TaskKey, patience: Duration, start: impl FnOnce() -> F) -> Option<EffectOutcome>
     where
         F: Future<Output = EffectOutcome> + Send + 'static,
@@ -38,12 +38,12 @@ impl EffectTasks {
         None
     }
 
-    /// Stops the task of an attempt and waits until it has stopped. What it had sent to a server may still happen.
+    /// Stops the task of an attempt and waits until it has stopped. Requests that it had sent may still take effect.
     pub(crate) async fn stop(&self, key: &TaskKey) {
         let known = self.0.lock().remove(key);
         if let Some(task) = known {
             task.abort();
-            // It was aborted, or ended just before: both are fine.
+            // Either aborted or finished just before; both count as stopped.
             drop(task.await);
         }
     }
@@ -72,8 +72,8 @@ mod tests {
         TaskKey { run: "uid".into(), step: StepId::new("start").expect("a step"), attempt: 1, direction: Direction::Forward, stops }
     }
 
-    const PATIENCE: Duration = Duration::from_millis(20);
-    const PLENTY: Duration = Duration::from_mins(1);
+    const SHORT_WAIT: Duration = Duration::from_millis(20);
+    const LONG_WAIT: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_slow_effect_is_begun_once_and_its_outcome_is_taken_by_a_later_pass() {
@@ -90,10 +90,10 @@ mod tests {
                 EffectOutcome::Done(Value::Null)
             }
         };
-        assert!(tasks.poll(key(false), PATIENCE, slow).await.is_none());
-        assert!(tasks.poll(key(false), PATIENCE, slow).await.is_none());
+        assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());
+        assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());
         finish.send(()).expect("the effect waits");
-        assert!(matches!(tasks.poll(key(false), PLENTY, slow).await, Some(EffectOutcome::Done(_))));
+        assert!(matches!(tasks.poll(key(false), LONG_WAIT, slow).await, Some(EffectOutcome::Done(_))));
         assert_eq!(*begun.lock(), 1);
     }
 
@@ -105,7 +105,7 @@ mod tests {
             let _alive = alive;
             std::future::pending::<EffectOutcome>().await
         };
-        assert!(tasks.poll(key(false), PATIENCE, slow).await.is_none());
+        assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());
         tasks.stop(&key(false)).await;
         assert!(ended.await.is_err(), "what the effect held is dropped: nothing of it goes on");
     }
@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn an_effect_that_panics_is_a_failure_and_ends_nothing_else() {
         let tasks = EffectTasks::default();
-        let outcome = tasks.poll(key(false), PLENTY, || async { panic!("a mistake of ours") }).await;
+        let outcome = tasks.poll(key(false), LONG_WAIT, || async { panic!("a mistake of ours") }).await;
         assert!(matches!(outcome, Some(EffectOutcome::Failed(failure, _)) if failure.reason == "InternalError"));
     }
 }

@@ -1,4 +1,4 @@
-//! How the operator's own connections to mail servers, webhooks and Alertmanagers check who answers.
+//! TLS verification for connections to mail servers, webhooks and Alertmanagers.
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -12,7 +12,7 @@ pub fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// The authorities that the machine trusts. They are read once: an image doesn't change.
+/// Certificate authorities of the machine, read once: the image doesn't change.
 fn system_roots() -> &'static RootCertStore {
     static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
     ROOTS.get_or_init(|| {
@@ -25,7 +25,7 @@ fn system_roots() -> &'static RootCertStore {
 /// A client that trusts the authorities in `ca` (PEM), or those of the machine if there is none.
 ///
 /// # Errors
-/// What is wrong with `ca`, in words that follow its name.
+/// The fault of `ca`, as a phrase that follows its name in a message.
 pub fn client_config(ca: Option<&str>) -> Result<ClientConfig, String> {
     let roots = match ca {
         None => system_roots().clone(),

@@ -8,7 +8,7 @@ use p861_crds::{
 };
 use serde_json::Value;
 
-/// Makes it. Remedies are commands of `p861` for that class.
+/// Builds the status fields of a run. Remedies are commands of `p861` for that class.
 pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView {
     let summary = &pass.summary;
     let noun = class.noun();
@@ -82,7 +82,7 @@ fn describe(note: &Value) -> String {
     }
 }
 
-/// Sums up what running movers say; the percent counts steps, since sizes of what hasn't started aren't known.
+/// Sums up the progress of running movers. The percentage counts steps, since the size of data that isn't read yet is unknown.
 fn progress(pass: &Pass) -> Option<RunProgress> {
     let counts = &pass.summary.counts;
     if pass.summary.phase.is_end() || counts.total == 0 {

@@ -1,4 +1,4 @@
-//! Who may do what: a district's people get the roles of the chart, in the district's own namespaces and nowhere else, on the hub and on its sites.
+//! RBAC for a district's people: binds the chart's roles in the district's own namespaces, on the hub and on its sites.
 
 use super::is_allotted;
 use crate::context::Context;
@@ -15,15 +15,15 @@ use p861_crds::{
 };
 use p861_runs::{
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
-    sites::view::RECENT,
+    sites::view::VIEW_TTL,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Value of [`ROLE_LABEL`]: with it a binding is left out of backups, so that a copy of an application lets nobody in.
-const ACCESS: &str = "access";
+/// Value of [`ROLE_LABEL`] that excludes a binding from backups, so that a copy of an application grants no access.
+const ACCESS_ROLE: &str = "access";
 
-/// Who has which role; a role that the District names twice has everybody of both.
+/// Subjects by role. A role that the District lists twice has the subjects of both entries.
 fn people(district: &District) -> BTreeMap<Role, Vec<Value>> {
     let subject = |kind: &str, name: &String| json!({"kind": kind, "apiGroup": "rbac.authorization.k8s.io", "name": name});
     let mut people: BTreeMap<Role, Vec<Value>> = BTreeMap::new();
@@ -43,7 +43,7 @@ fn word(role: Role) -> String {
     format!("{role:?}").to_lowercase()
 }
 
-/// Binds the roles everywhere. A site that can't be reached leaves the others bound, and is said.
+/// Binds the roles everywhere. An unreachable site is reported and doesn't affect the others.
 pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
     let people = people(district);
     let hub: BTreeSet<String> = [district.hub_namespace().to_owned()].into();
@@ -64,14 +64,14 @@ pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
 
 async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &str) -> Result<()> {
     let client = context.sites.client(site).await?;
-    let view = context.sites.view(site, RECENT).await?;
-    // A drill's copy holds live data: it is for the drill, and not for everybody who may look at the original.
+    let view = context.sites.view(site, VIEW_TTL).await?;
+    // A drill's copy has live data: access to the original must not grant access to the copy.
     let ours = view.namespaces.iter().filter(|(name, labels)| is_allotted(district, name) && !labels.contains_key(DRILL_LABEL));
     let ours = ours.map(|(name, _)| name.clone()).collect();
     bind(context, &client, district, people, "p861-site-role", &ours).await
 }
 
-/// Every namespace gets a binding for each role that has people, and loses those of ours that it should not have.
+/// Creates a binding per namespace for each role with subjects, and deletes our other bindings.
 async fn bind(
     context: &Context,
     client: &Client,
@@ -94,13 +94,13 @@ async fn bind(
             let known = there.remove(&(namespace.clone(), name.clone()));
             let alike = |binding: &RoleBinding| {
                 serde_json::to_value(&binding.subjects).is_ok_and(|found| found == json!(subjects))
-                    && binding.labels().get(ROLE_LABEL).is_some_and(|label| label == ACCESS)
+                    && binding.labels().get(ROLE_LABEL).is_some_and(|label| label == ACCESS_ROLE)
             };
             if known.as_ref().is_some_and(alike) {
                 continue;
             }
             let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": {"name": name, "labels": {DISTRICT_LABEL: owner, ROLE_LABEL: ACCESS}},
+                "metadata": {"name": name, "labels": {DISTRICT_LABEL: owner, ROLE_LABEL: ACCESS_ROLE}},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": subjects});
             let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
             if known.is_none() && bindings.get_opt(&name).await.tried(|| format!("read role binding {name} in {namespace}"))?.is_some() {
@@ -111,7 +111,7 @@ async fn bind(
             }
             context.hub.leadership.ensure()?;
             match bindings.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await {
-                // The namespace is gone since it was seen.
+                // The namespace was deleted meanwhile.
                 Err(error) if is_not_found(&error) => {}
                 result => drop(result.tried(|| format!("bind role {} in {namespace}", word(*role)))?),
             }

@@ -1,7 +1,7 @@
-//! Application: is it found, healthy, protected, recoverable; and its marker, written once a period.
+//! Application: whether it is found, healthy, protected and recoverable. Also writes its marker once per period.
 
-use super::{known_district, plan::members, refuse_foreign_namespaces, site_of};
-use crate::{context::Context, drive::Drive, metrics::Metrics};
+use super::{cached_district, plan::members, refuse_foreign_namespaces, site_of};
+use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use p861_core::{
@@ -17,11 +17,11 @@ use p861_crds::{
 };
 use p861_runs::status::apply_status;
 use p861_runs::{
-    effects::check::{self, Seen},
+    effects::check::{self, CheckResult},
     error::{Error, Result},
     sites::{
         pods,
-        view::{FRESH, RECENT, View},
+        view::{VIEW_RECHECK_TTL, VIEW_TTL, View},
     },
 };
 use std::{
@@ -30,35 +30,35 @@ use std::{
     time::Duration,
 };
 
-/// How often an application is looked at, at most.
-const PERIOD: Duration = Duration::from_secs(30);
-/// A marker command may take this long.
-const MARKER_LIMIT: Duration = Duration::from_secs(20);
-/// The controller. It remembers when each application's marker was written; a restart only writes one more.
+/// Longest time between reconciles.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
+/// Time limit for the command that writes a marker.
+const MARKER_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The controller. Remembers in memory when each marker was written; a restart only causes one extra write.
 #[derive(Default)]
-pub struct ApplicationDriver {
+pub struct ApplicationReconciler {
     markers: Mutex<HashMap<String, Timestamp>>,
 }
 
-impl Drive for ApplicationDriver {
+impl Reconciler for ApplicationReconciler {
     type Kind = Application;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
-        // A label that was never set can't be removed, which is as good.
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        // Fails if the series doesn't exist, which is fine.
         let _ = metrics.backup_last_success.remove_label_values(&[namespace, name]);
         let _ = metrics.rpo_objective.remove_label_values(&[namespace, name]);
     }
 
-    async fn pass(&self, context: &Context, application: Arc<Application>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, application: Arc<Application>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (application.name_any(), application.namespace().unwrap_or_default());
         let mut status = application.status.clone().unwrap_or_default();
         status.observed_generation = application.metadata.generation;
         status.objectives = Some(objectives::in_force(&application.spec));
         let mut verdicts = Vec::new();
-        let mut next = PERIOD;
+        let mut next = RECONCILE_INTERVAL;
         let of_application = |plan: &RecoveryPlan| members(plan).any(|member| member == name).then(|| plan.clone());
-        let plans = context.known.pick(Some(&namespace), of_application).await?;
+        let plans = context.cache.filter_map(Some(&namespace), of_application).await?;
         match resolve(context, &application, &namespace, &plans).await {
             Ok(found) => {
                 status.active_site = Some(found.site);
@@ -74,7 +74,7 @@ impl Drive for ApplicationDriver {
             }
         }
         let own = |backup: &Backup| (backup.spec.application_ref.name == name).then(|| backup.clone());
-        let backups = context.known.pick(Some(&namespace), own).await?;
+        let backups = context.cache.filter_map(Some(&namespace), own).await?;
         let newest = choose::newest_sound(&name, &backups, None);
         if let Ok(point) = &newest {
             status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
@@ -99,18 +99,18 @@ impl Drive for ApplicationDriver {
     }
 }
 
-/// What an application names, as it was found.
+/// State of the objects that an application names.
 struct Found {
     site: String,
     client: Client,
     said: String,
-    /// What its checks of conditions saw, by name.
-    conditions: BTreeMap<String, Seen>,
+    /// Results of its condition checks, by name.
+    conditions: BTreeMap<String, CheckResult>,
 }
 
-/// Finds what the application names, on its site.
+/// Finds the application's objects on its site.
 async fn resolve(context: &Context, application: &Application, namespace: &str, plans: &[RecoveryPlan]) -> Result<Found> {
-    let district = known_district(context, namespace).await?;
+    let district = cached_district(context, namespace).await?;
     refuse_foreign_namespaces(&district, application)?;
     if !district.spec.departments.is_empty() && !district.spec.departments.iter().any(|department| department.name == application.spec.department) {
         let known: Vec<&str> = district.spec.departments.iter().map(|d| d.name.as_str()).collect();
@@ -119,30 +119,30 @@ async fn resolve(context: &Context, application: &Application, namespace: &str, 
             format!("department {} is not of district {}: it has {}", application.spec.department, district.name_any(), known.join(", ")),
         ));
     }
-    // Two applications that share a namespace would each save and restore the other's objects: the older has it.
+    // Two applications in one namespace would save and restore each other's objects, so only the older may have it.
     let age = |a: &Application| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.name_any());
     let taken = |other: &Application| {
         let theirs = || other.uid() != application.uid() && age(other) < age(application);
         let taken = other.spec.namespaces.iter().find(|taken| application.spec.namespaces.contains(taken))?;
         theirs().then(|| (other.name_any(), taken.clone()))
     };
-    if let Some((other, taken)) = context.known.pick(Some(namespace), taken).await?.into_iter().min() {
+    if let Some((other, taken)) = context.cache.filter_map(Some(namespace), taken).await?.into_iter().min() {
         return Err(Error::invalid("NamespaceTaken", format!("namespace {taken} belongs to application {other}: a namespace is in one application")));
     }
     let site = site_of(&application.name_any(), plans, &district)?;
     let client = context.sites.client(&site).await?;
-    let view = context.sites.view(&site, RECENT).await?;
+    let view = context.sites.view(&site, VIEW_TTL).await?;
     let mut found = find(&view, &site, application);
-    // Nothing is called missing, and nobody ill, by an old picture.
+    // Confirm with a fresh view before reporting anything as missing or unhealthy.
     if found.as_ref().map_or(true, |(_, conditions)| conditions.values().any(|seen| !seen.holds)) {
-        found = find(&*context.sites.view(&site, FRESH).await?, &site, application);
+        found = find(&*context.sites.view(&site, VIEW_RECHECK_TTL).await?, &site, application);
     }
     let (said, conditions) = found?;
     Ok(Found { site, client, said, conditions })
 }
 
-/// What the application names, in a view of its site; and what its checks of conditions see there.
-fn find(view: &View, site: &str, application: &Application) -> Result<(String, BTreeMap<String, Seen>)> {
+/// Finds the application's objects in a view of its site, and evaluates its condition checks.
+fn find(view: &View, site: &str, application: &Application) -> Result<(String, BTreeMap<String, CheckResult>)> {
     let spec = &application.spec;
     let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
     let claims = super::backup::own_claims(site, application, |namespace| view.claims(namespace))?;
@@ -158,13 +158,13 @@ fn find(view: &View, site: &str, application: &Application) -> Result<(String, B
     let conditions = spec.checks.iter().filter_map(|check| {
         let condition = check.condition.as_ref()?;
         let namespace = condition.workload_ref.namespace.as_deref().unwrap_or(first);
-        Some((check.name.clone(), check::of_workload(view.workload(namespace, &condition.workload_ref), namespace, condition)))
+        Some((check.name.clone(), check::condition_result(view.workload(namespace, &condition.workload_ref), namespace, condition)))
     });
     Ok((found, conditions.collect()))
 }
 
-/// Tries every check once; those of conditions were seen already.
-async fn healthy(client: &Client, application: &Application, mut conditions: BTreeMap<String, Seen>) -> Verdict {
+/// Tries every check once; condition checks are already evaluated.
+async fn healthy(client: &Client, application: &Application, mut conditions: BTreeMap<String, CheckResult>) -> Verdict {
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let mut failing = Vec::new();
     for check in &application.spec.checks {
@@ -187,31 +187,31 @@ async fn healthy(client: &Client, application: &Application, mut conditions: BTr
     }
 }
 
-impl ApplicationDriver {
-    /// Writes the marker if its period has passed. Returns when the next is due.
+impl ApplicationReconciler {
+    /// Writes the marker if its period has passed. Returns the time until the next one.
     async fn write_marker(&self, context: &Context, client: &Client, application: &Application, marker: &Marker, now: Timestamp) -> Duration {
         let period = parse_duration(&marker.period.0).unwrap_or(SignedDuration::from_mins(1)).max(SignedDuration::from_secs(1));
         let uid = application.uid().unwrap_or_default();
         let last = self.markers.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).copied();
         let due = last.map_or(SignedDuration::ZERO, |last| period - now.duration_since(last));
         if due > SignedDuration::from_millis(500) {
-            return Duration::try_from(due).unwrap_or(PERIOD);
+            return Duration::try_from(due).unwrap_or(RECONCILE_INTERVAL);
         }
         let first = application.spec.namespaces.first().cloned().unwrap_or_default();
         let namespace = marker.workload_ref.namespace.as_ref().unwrap_or(&first);
-        // Whole milliseconds: finer than any objective, and every database can keep it.
+        // Milliseconds: finer than any objective, and every database can store them.
         let text = format!("{now:.3}");
         let command: Vec<String> = marker.write.iter().map(|word| word.replace("$(MARKER)", &text)).collect();
         if context.hub.leadership.ensure().is_err() {
-            return PERIOD;
+            return RECONCILE_INTERVAL;
         }
-        match pods::execute(client, namespace, &marker.workload_ref, marker.container.as_deref(), &command, MARKER_LIMIT).await {
+        match pods::execute(client, namespace, &marker.workload_ref, marker.container.as_deref(), &command, MARKER_WRITE_TIMEOUT).await {
             Ok(output) if output.success => {
                 self.markers.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, now);
             }
             Ok(output) => tracing::warn!(application = application.name_any(), "marker.write failed: {}", output.excerpt()),
             Err(error) => tracing::warn!(application = application.name_any(), "marker.write failed: {error}"),
         }
-        Duration::try_from(period).unwrap_or(PERIOD)
+        Duration::try_from(period).unwrap_or(RECONCILE_INTERVAL)
     }
 }

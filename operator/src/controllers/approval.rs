@@ -1,10 +1,10 @@
-//! Approval: does it count.
+//! Approval: whether it counts.
 
 use super::{
     ticket::{subject as ticket_subject, words},
     window::until,
 };
-use crate::{context::Context, drive::Drive};
+use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::{
@@ -16,22 +16,22 @@ use p861_runs::error::{Result, Tried as _};
 use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
 
-/// How often an approval is looked at, at most: what it is about may change or go.
-const PERIOD: Duration = Duration::from_secs(15);
+/// Longest time between reconciles: the approved object may change or be deleted.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The controller.
-pub struct ApprovalDriver;
+pub struct ApprovalReconciler;
 
-impl Drive for ApprovalDriver {
+impl Reconciler for ApprovalReconciler {
     type Kind = Approval;
     const CONDITION: &'static str = "Counted";
 
-    async fn pass(&self, context: &Context, approval: Arc<Approval>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, approval: Arc<Approval>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (approval.name_any(), approval.namespace().unwrap_or_default());
         let subject = subject_of(context, &namespace, &approval).await?;
-        let approvals: Vec<Approval> = context.known.of(&namespace).await?;
+        let approvals: Vec<Approval> = context.cache.list(&namespace).await?;
         let tally = count(subject.as_ref(), approval.spec.purpose, &words(&approvals, &approval.spec.subject_ref.uid), now);
-        // It may be younger than the list.
+        // The approval may be younger than the cached list.
         let Some(result) = tally.words.get(&name).copied() else { return Ok(Duration::from_millis(500)) };
         let verdict = verdict(result, &tally, subject.as_ref().map_or(0, |subject| subject.required));
         let mut status = approval.status.clone().unwrap_or_default();
@@ -42,11 +42,11 @@ impl Drive for ApprovalDriver {
         if !verdict.holds() && counted_before.is_none_or(|(_, reason)| reason != verdict.reason) {
             publish_event(&context.hub, approval.as_ref(), event_type(true), "ApprovalRefused", &format!("{}: {}", verdict.reason, verdict.message)).await;
         }
-        Ok(until(tally.expires, now).min(PERIOD))
+        Ok(until(tally.expires, now).min(RECONCILE_INTERVAL))
     }
 }
 
-/// What it is about, if that is still there.
+/// The approved object; none if it doesn't exist any more.
 async fn subject_of(context: &Context, namespace: &str, approval: &Approval) -> Result<Option<Subject>> {
     let about = &approval.spec.subject_ref;
     match about.kind {

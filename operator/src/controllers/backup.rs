@@ -23,7 +23,7 @@ use p861_runs::{
 };
 use std::{collections::HashMap, time::Duration};
 
-/// How soon it is looked again whether the repository was opened.
+/// Time until the repository's status is checked again.
 const REPOSITORY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Backups.
@@ -37,7 +37,7 @@ impl From<Context> for BackupRun {
     }
 }
 
-/// What a backup is compiled from.
+/// Input of the compiler.
 pub struct Source {
     application: ApplicationSpec,
     site: String,
@@ -46,7 +46,7 @@ pub struct Source {
     deadline: SignedDuration,
 }
 
-/// What a backup gathers.
+/// State that a backup depends on.
 pub struct Facts {
     repository: String,
     /// None once the run has begun.
@@ -122,14 +122,14 @@ impl RunKind for BackupRun {
         if status.phase != Some(RunPhase::Succeeded)
             && let Err(error) = repository::forget_unsealed(&self.context.hub, &namespace, &facts.repository, &uid).await
         {
-            // They cost room in the repository and nothing else.
+            // Not fatal: leftovers only cost space in the repository.
             tracing::warn!(backup = backup.name_any(), "what it stored before it failed stays in the repository: {error}");
         }
         Ok(())
     }
 }
 
-/// The repository: stated, or the namespace's only one.
+/// The repository that the Backup names, or the namespace's only one.
 async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepository> {
     let namespace = backup.namespace().unwrap_or_default();
     if let Some(reference) = &backup.spec.repository_ref {
@@ -149,12 +149,12 @@ async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepos
     }
 }
 
-/// Whether its controller has said yet how it stands: one that was just declared is opened in a moment, and nobody should fail for that moment.
+/// Whether its controller has reported its state. A repository that was just declared is opened in a moment, so a backup waits instead of failing.
 fn was_looked_at(repository: &BackupRepository) -> bool {
     repository.status.iter().flat_map(|status| &status.conditions).any(|condition| condition.type_ == "Ready" && condition.status != "Unknown")
 }
 
-/// Looks at the application and its namespaces.
+/// Reads the application and its namespaces.
 async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let namespace = backup.namespace().unwrap_or_default();
     let name = &backup.spec.application_ref.name;
@@ -169,7 +169,7 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     Ok(Source { application: application.spec, site, claims, parent, deadline })
 }
 
-/// The claims of an application, in order of name. A namespace that doesn't exist is an error, not an empty backup.
+/// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.
 pub async fn claims(client: &Client, site: &str, application: &Application) -> Result<Vec<Claim>> {
     let mut there = HashMap::new();
     for namespace in &application.spec.namespaces {
@@ -185,7 +185,7 @@ pub async fn claims(client: &Client, site: &str, application: &Application) -> R
     own_claims(site, application, |namespace| there.get(namespace).cloned())
 }
 
-/// The same, by what each namespace is said to have; none if it doesn't exist.
+/// Like [`claims`], with a function that returns the claims of a namespace; none if it doesn't exist.
 pub fn own_claims(site: &str, application: &Application, of: impl Fn(&str) -> Option<Vec<String>>) -> Result<Vec<Claim>> {
     claims::own_claims(site, &application.name_any(), &application.spec, of).map_err(|error| Error::invalid(error.reason(), error.to_string()))
 }

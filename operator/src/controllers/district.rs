@@ -1,7 +1,7 @@
-//! District: its namespace on the hub, its people's roles there and on its sites, and whether its sites and profile are there.
+//! District: its namespace on the hub, its people's roles there and on its sites, and whether its sites and profile exist.
 
 use super::access;
-use crate::{context::Context, drive::Drive};
+use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -20,17 +20,17 @@ use p861_runs::status::apply_status_with;
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-/// How often a district is looked at.
-const PERIOD: Duration = Duration::from_mins(1);
+/// Time between reconciles.
+const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The controller.
-pub struct DistrictDriver;
+pub struct DistrictReconciler;
 
-impl Drive for DistrictDriver {
+impl Reconciler for DistrictReconciler {
     type Kind = District;
     const CONDITION: &'static str = "Ready";
 
-    async fn pass(&self, context: &Context, district: Arc<District>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, district: Arc<District>, now: Timestamp) -> Result<Duration> {
         let name = district.name_any();
         let namespace = district.hub_namespace().to_owned();
         let mut verdicts = Vec::new();
@@ -52,7 +52,7 @@ impl Drive for DistrictDriver {
         status.namespace = Some(namespace);
         status.conditions = conditions::apply(&status.conditions, &verdicts, district.metadata.generation, now);
         apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), district.as_ref(), district.status.as_ref(), &status).await?;
-        Ok(if conditions::is_true(&status.conditions, "Ready") { PERIOD } else { PERIOD / 12 })
+        Ok(if conditions::is_true(&status.conditions, "Ready") { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 12 })
     }
 }
 
@@ -66,11 +66,11 @@ async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> 
     Ok(())
 }
 
-/// Two districts of one code could not be told apart in any report: the older has it.
+/// Refuses a code that an older district has: reports could not distinguish the two.
 async fn code_taken(context: &Context, district: &District) -> Result<Option<Verdict>> {
     let age = |district: &District| (district.metadata.creation_timestamp.as_ref().map(|time| time.0), district.name_any());
     let same = |other: &District| (other.spec.code == district.spec.code && age(other) < age(district)).then(|| other.name_any());
-    let older = context.known.pick(None, same).await?.into_iter().min();
+    let older = context.cache.filter_map(None, same).await?.into_iter().min();
     Ok(older.map(|older| {
         let message =
             format!("code {} is district {older}'s: a code can't be changed, so delete this District and declare it with its own", district.spec.code);
@@ -78,7 +78,7 @@ async fn code_taken(context: &Context, district: &District) -> Result<Option<Ver
     }))
 }
 
-/// A district that names a profile which isn't there, or is not in order, can't be measured.
+/// Reports a profile that is missing or invalid: the district can't be assessed against it.
 async fn profile_missing(context: &Context, district: &District) -> Result<Option<Verdict>> {
     let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
     let name = &reference.name;
@@ -93,7 +93,7 @@ async fn profile_missing(context: &Context, district: &District) -> Result<Optio
     })
 }
 
-/// Whether its sites are there and don't burn together.
+/// Whether its sites exist and have different failure domains.
 async fn sites(context: &Context, district: &District) -> Result<Verdict> {
     let sites = Api::<Site>::all(context.hub.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
     let find = |name: &str| sites.iter().find(|site| site.name_any() == name);

@@ -41,17 +41,17 @@ impl From<Context> for DrillRun {
     }
 }
 
-/// What a drill is compiled from.
+/// Input of the compiler.
 pub struct Rehearsal {
     site: String,
     points: Vec<(String, RecoveryPoint, Vec<Claim>)>,
     keep_for: SignedDuration,
     deadline: SignedDuration,
-    /// How long each step took last time, by its id.
+    /// Duration of each step in the last drill, by step id.
     estimates: BTreeMap<String, SignedDuration>,
 }
 
-/// What a drill gathers.
+/// State that a drill depends on.
 pub struct Facts {
     plan: RecoveryPlan,
     applications: Vec<Application>,
@@ -173,7 +173,7 @@ async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applic
     Ok(Rehearsal { site, points, keep_for, deadline, estimates })
 }
 
-/// The applications of a plan with what is recovered of each.
+/// The applications of a plan, each with the recovery point and claims to restore.
 pub fn subjects_of<'a>(applications: &'a [Application], points: &[(String, RecoveryPoint, Vec<Claim>)]) -> Vec<Subject<'a>> {
     let of_point = points.iter().filter_map(|(name, point, claims)| {
         let application = applications.iter().find(|application| application.metadata.name.as_ref() == Some(name))?;
@@ -182,7 +182,7 @@ pub fn subjects_of<'a>(applications: &'a [Application], points: &[(String, Recov
     of_point.collect()
 }
 
-/// The plan's applications, each with the newest sound backup and the claims that the backup has.
+/// The plan's applications, each with its newest sound backup and the claims in it.
 pub async fn points(
     context: &Context,
     plan: &RecoveryPlan,
@@ -205,7 +205,7 @@ pub async fn points(
         let first = application.spec.namespaces.first().cloned().unwrap_or_default();
         let claims = match parts {
             Some(parts) => parts.iter().filter_map(|part| claim_of(part, &first)).collect(),
-            // A backup whose journal is gone: what stands at home says which claims there are.
+            // The backup's journal is gone: take the claims of the running application.
             None => claims(&context.sites.client(home).await?, home, application).await?,
         };
         points.push((name.to_owned(), point, claims));
@@ -213,7 +213,7 @@ pub async fn points(
     Ok(points)
 }
 
-/// Tells Prometheus of a plan's newest drill that proves something.
+/// Sets the metrics of a plan's newest drill that proves recovery.
 pub fn gauge(context: &Context, namespace: &str, plan: &str, status: &DrillStatus) {
     let metrics = &context.metrics;
     if let Some(end) = &status.completion_time {

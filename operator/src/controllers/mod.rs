@@ -25,9 +25,9 @@ use p861_crds::{Application, District, RecoveryPlan};
 use p861_runs::error::{Error, Result};
 pub use p861_runs::hub::{all, district_of, named};
 
-/// The same as the hub is known. One that isn't known yet is asked for: a district and what is in it may come in one breath.
-pub async fn known_district(context: &Context, namespace: &str) -> Result<District> {
-    let known = context.known.pick(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?;
+/// The district of a namespace, from the cache; from the API server if it isn't cached yet, since a district and its objects are often created together.
+pub async fn cached_district(context: &Context, namespace: &str) -> Result<District> {
+    let known = context.cache.filter_map(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?;
     match known.into_iter().next() {
         Some(district) => Ok(district),
         None => district_of(&context.hub.client, namespace).await,

@@ -1,7 +1,7 @@
-//! RecoveryPlan: does it compile, is its standby ready, was it drilled.
+//! RecoveryPlan: whether it compiles, its standby is ready, and it was drilled.
 
 use super::{all, district_of, drill, plan_sites};
-use crate::{context::Context, drive::Drive, metrics::Metrics};
+use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::{
@@ -38,17 +38,17 @@ use p861_runs::{
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-/// How often a plan is looked at.
-const PERIOD: Duration = Duration::from_secs(30);
+/// Time between reconciles.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The controller.
-pub struct PlanDriver;
+pub struct PlanReconciler;
 
-impl Drive for PlanDriver {
+impl Reconciler for PlanReconciler {
     type Kind = RecoveryPlan;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.drill_last_completion.remove_label_values(&[namespace, name]);
         let _ = metrics.drill_rto.remove_label_values(&[namespace, name]);
         for result in conclude::RESULTS {
@@ -56,7 +56,7 @@ impl Drive for PlanDriver {
         }
     }
 
-    async fn pass(&self, context: &Context, plan: Arc<RecoveryPlan>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, plan: Arc<RecoveryPlan>, now: Timestamp) -> Result<Duration> {
         let namespace = plan.namespace().unwrap_or_default();
         let mut status = plan.status.clone().unwrap_or_default();
         status.observed_generation = plan.metadata.generation;
@@ -67,12 +67,12 @@ impl Drive for PlanDriver {
         let last_drill = standing::last_drill(&of_plan);
         let mut verdicts = vec![standing::drilled(last_drill.as_ref(), now)];
         status.last_drill = last_drill.or(status.last_drill);
-        // Also after a restart of the operator, which forgets what it told.
+        // Also sets the metrics after a restart, which loses them.
         let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| conclude::proves(&drill.spec, status)));
         if let Some(newest) = ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
             drill::gauge(context, &namespace, &plan.name_any(), newest);
         } else {
-            // A plan that was never drilled is overdue one day, too: its time runs from its creation.
+            // A plan that was never drilled becomes overdue, too, counted from its creation.
             let since = plan.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
             context.metrics.drill_last_completion.with_label_values(&[&namespace, &plan.name_any()]).set(since.as_duration().as_secs_f64());
         }
@@ -93,7 +93,7 @@ impl Drive for PlanDriver {
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, plan.metadata.generation, now);
         apply_status(&context.hub, plan.as_ref(), plan.status.as_ref(), &status).await?;
-        Ok(PERIOD)
+        Ok(RECONCILE_INTERVAL)
     }
 }
 
@@ -102,7 +102,7 @@ pub fn members(plan: &RecoveryPlan) -> impl Iterator<Item = &str> {
     standing::members(&plan.spec)
 }
 
-/// The steps of an isolated drill of the plan today; and home and standby.
+/// Compiles an isolated drill of the plan as of now. Also returns the active and the standby site.
 async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>, (String, String))> {
     let namespace = plan.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
@@ -128,7 +128,7 @@ async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>
     Ok((compiled, sites))
 }
 
-/// Keeps the compiled steps where `p861 plan check --steps` reads them.
+/// Stores the compiled steps for `p861 plan check --steps`.
 async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Action>) -> Result<()> {
     let namespace = plan.namespace().unwrap_or_default();
     let name = format!("{}-steps", plan.name_any());
@@ -149,7 +149,7 @@ async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Act
     Ok(())
 }
 
-/// Looks at what a recovery would need, now. The status is rewritten only when a result changes.
+/// Checks the prerequisites of a recovery. The status is rewritten only if a result changes.
 async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status: &mut RecoveryPlanStatus, now: Timestamp) -> Result<Verdict> {
     let namespace = plan.namespace().unwrap_or_default();
     let check = |name: &str, outcome: std::result::Result<String, (String, Option<String>)>| match outcome {

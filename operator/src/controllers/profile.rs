@@ -1,6 +1,6 @@
-//! PlatformProfile: does it hang together, and who is measured against it.
+//! PlatformProfile: whether it is consistent, and which districts use it.
 
-use crate::{context::Context, drive::Drive};
+use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::{conditions, platform::profile};
@@ -9,17 +9,17 @@ use p861_runs::error::{Result, Tried as _};
 use p861_runs::status::apply_status_with;
 use std::{sync::Arc, time::Duration};
 
-/// How often a profile is looked at: it changes only when it is applied again, but districts come and go.
-const PERIOD: Duration = Duration::from_mins(1);
+/// Time between reconciles. A profile seldom changes, but districts come and go.
+const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The controller.
-pub struct ProfileDriver;
+pub struct ProfileReconciler;
 
-impl Drive for ProfileDriver {
+impl Reconciler for ProfileReconciler {
     type Kind = PlatformProfile;
     const CONDITION: &'static str = "Ready";
 
-    async fn pass(&self, context: &Context, object: Arc<PlatformProfile>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, object: Arc<PlatformProfile>, now: Timestamp) -> Result<Duration> {
         let name = object.name_any();
         let districts =
             Api::<DeserializeGuard<District>>::all(context.hub.client.clone()).list(&ListParams::default()).await.tried(|| "list the districts".into())?;
@@ -37,6 +37,6 @@ impl Drive for ProfileDriver {
         status.districts = measured;
         status.conditions = conditions::apply(&status.conditions, &[profile::judge(&object.spec)], object.metadata.generation, now);
         apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), object.as_ref(), object.status.as_ref(), &status).await?;
-        Ok(PERIOD)
+        Ok(RECONCILE_INTERVAL)
     }
 }

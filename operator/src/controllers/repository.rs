@@ -1,7 +1,7 @@
-//! BackupRepository: can it be opened, is it still the same, does it stand elsewhere.
+//! BackupRepository: whether it can be opened, is still the same repository, and is off-site.
 
 use super::{all, district_of};
-use crate::{context::Context, drive::Drive, metrics::Metrics};
+use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use p861_core::{
@@ -22,31 +22,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a repository is looked at.
-const PERIOD: Duration = Duration::from_mins(1);
+/// Time between reconciles.
+const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How often it is measured: every object of it is listed for that.
-const MEASURED: Duration = Duration::from_hours(1);
+/// Time between measurements of its size, which list every object.
+const MEASURE_INTERVAL: Duration = Duration::from_hours(1);
 
-/// The controller. It remembers when each repository was measured; a restart only measures once more.
+/// The controller. Remembers in memory when each repository was measured; a restart only causes one extra measurement.
 #[derive(Default)]
-pub struct RepositoryDriver {
+pub struct RepositoryReconciler {
     measured: Mutex<HashMap<String, Instant>>,
 }
 
-impl Drive for RepositoryDriver {
+impl Reconciler for RepositoryReconciler {
     type Kind = BackupRepository;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.repository_ready.remove_label_values(&[namespace, name]);
         let _ = metrics.repository_damaged.remove_label_values(&[namespace, name]);
     }
 
-    async fn pass(&self, context: &Context, repository: Arc<BackupRepository>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, repository: Arc<BackupRepository>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (repository.name_any(), repository.namespace().unwrap_or_default());
         let mut status = repository.status.clone().unwrap_or_default();
-        let opened = repository::open_and_look(&context.hub, &repository, status.repository_id.clone()).await;
+        let opened = repository::open_and_inspect(&context.hub, &repository, status.repository_id.clone()).await;
         let mut verdicts = Vec::new();
         match &opened {
             Ok(look) => {
@@ -72,14 +72,14 @@ impl Drive for RepositoryDriver {
         status.observed_generation = repository.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &verdicts, repository.metadata.generation, now);
         apply_status(&context.hub, repository.as_ref(), repository.status.as_ref(), &status).await?;
-        Ok(if opened.is_ok() { PERIOD } else { PERIOD / 6 })
+        Ok(if opened.is_ok() { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 6 })
     }
 }
 
-impl RepositoryDriver {
-    /// Bytes stored, if it is time to measure. What can't be measured now keeps its last number and is tried again in the next pass.
+impl RepositoryReconciler {
+    /// Measures the stored bytes if it is time. On failure the last value stays and the next reconcile tries again.
     async fn measure(&self, context: &Context, namespace: &str, name: &str, id: &str) -> Option<u64> {
-        let due = self.measured.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_none_or(|at| at.elapsed() >= MEASURED);
+        let due = self.measured.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL);
         if !due {
             return None;
         }
@@ -96,7 +96,7 @@ impl RepositoryDriver {
     }
 }
 
-/// A repository that burns together with the applications that it protects protects nothing.
+/// Whether the repository is in another failure domain than the applications that it protects.
 async fn off_site(context: &Context, namespace: &str, repository: &BackupRepository) -> Verdict {
     match domains(context, namespace).await {
         Ok(domains) => standing::off_site(&repository.spec.failure_domain, &domains),

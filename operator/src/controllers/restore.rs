@@ -41,7 +41,7 @@ impl From<Context> for RestoreRun {
     }
 }
 
-/// What a restore is compiled from.
+/// Input of the compiler.
 pub struct Target {
     name: String,
     application: ApplicationSpec,
@@ -51,7 +51,7 @@ pub struct Target {
     deadline: SignedDuration,
 }
 
-/// What a restore gathers.
+/// State that a restore depends on.
 pub struct Facts {
     point: RecoveryPoint,
     /// Name of the Application, as far as it is known.
@@ -66,7 +66,7 @@ impl RunKind for RestoreRun {
     const CLASS: RunClass = RunClass::Restore;
 
     async fn locate(&self, object: &Restore) -> Result<Readiness<RunPlace>> {
-        let repository = match object.status.as_ref().and_then(begun) {
+        let repository = match object.status.as_ref().and_then(stored_recovery_point) {
             Some(point) => point.repository,
             None => source(&self.context, object).await?.0.repository,
         };
@@ -76,8 +76,8 @@ impl RunKind for RestoreRun {
     }
 
     async fn gather(&self, object: &Restore, place: &RunPlace, has_begun: bool) -> Result<Facts> {
-        // A run that has begun needs neither its backup's object nor its application's: it goes by its plan.
-        if let Some(point) = object.status.as_ref().and_then(begun) {
+        // A run that has begun follows its stored plan; its Backup and Application may have been deleted.
+        if let Some(point) = object.status.as_ref().and_then(stored_recovery_point) {
             let application = application_of(&self.context, object, &point).await?;
             return Ok(Facts { point, application, target: None });
         }
@@ -131,17 +131,17 @@ impl RunKind for RestoreRun {
     }
 }
 
-/// The application of a run that has begun, as far as its source still says it.
+/// The application of a run that has begun; none if its source doesn't name one any more.
 async fn application_of(context: &Context, object: &Restore, point: &RecoveryPoint) -> Result<Option<String>> {
     if let Some(application) = &object.spec.source.application_ref {
         return Ok(Some(application.name.clone()));
     }
     let of_point = |backup: &Backup| (backup.name_any() == point.backup).then(|| backup.spec.application_ref.name.clone());
-    Ok(context.known.pick(object.namespace().as_deref(), of_point).await?.into_iter().next())
+    Ok(context.cache.filter_map(object.namespace().as_deref(), of_point).await?.into_iter().next())
 }
 
-/// The backup that a run which has begun restores.
-fn begun(status: &RestoreStatus) -> Option<RecoveryPoint> {
+/// The recovery point of a run that has begun, from its status.
+fn stored_recovery_point(status: &RestoreStatus) -> Option<RecoveryPoint> {
     status.journal.as_ref()?;
     let (backup, snapshot, repository) = (status.backup.clone()?, status.snapshot_id.clone()?, status.repository.clone()?);
     Some(RecoveryPoint { backup, snapshot, repository, time: status.recovery_point_time.as_ref()?.0, level: None })
@@ -153,7 +153,7 @@ fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Tar
     RestoreFacts { spec: &object.spec, subject, district, site, deadline: *deadline }
 }
 
-/// The backup that is restored, and the application that it is of. A damaged one is refused by name, with the newest sound one.
+/// The backup to restore, and its application. A damaged backup is refused, with the newest sound one in the message.
 async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, Application)> {
     let namespace = object.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
@@ -191,7 +191,7 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
     Ok((point, named(&context.hub.client, &namespace, &application).await?))
 }
 
-/// Where the backup goes, and what is in it.
+/// Destination of the restore and content of the backup.
 async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, application: Application) -> Result<Target> {
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
@@ -214,7 +214,7 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     Ok(target)
 }
 
-/// What a preview found by name, for `p861 restore preview --list`.
+/// Stores a preview's results by name for `p861 restore preview --list`.
 async fn store_preview(context: &Context, object: &Restore, pass: &Pass) -> Result<()> {
     let listed = pass
         .summary

@@ -1,14 +1,14 @@
-//! DutyRoster: who is on duty, and was the duty handed over.
+//! DutyRoster: who is on duty, and whether the duty was handed over.
 
 use super::{
-    known_district,
+    cached_district,
     window::{until, zone_of},
 };
 use crate::{
     context::Context,
-    drive::Drive,
     maintenance::notify::{Message, deliver},
     metrics::Metrics,
+    reconciler::Reconciler,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -34,26 +34,26 @@ use std::{
     time::Duration,
 };
 
-/// How often a roster is looked at, at most.
-const PERIOD: Duration = Duration::from_secs(30);
+/// Longest time between reconciles.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The controller. It remembers what came of test messages until that is recorded.
+/// The controller. Remembers results of test messages until they are in the status.
 #[derive(Default)]
-pub struct RosterDriver {
+pub struct RosterReconciler {
     tested: Arc<Mutex<HashMap<String, Vec<String>>>>,
 }
 
-impl Drive for RosterDriver {
+impl Reconciler for RosterReconciler {
     type Kind = DutyRoster;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.duty_covered.remove_label_values(&[namespace, name]);
         let _ = metrics.alerts_arrive.remove_label_values(&[namespace, name]);
         let _ = metrics.people_reachable.remove_label_values(&[namespace, name]);
     }
 
-    async fn pass(&self, context: &Context, object: Arc<DutyRoster>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, object: Arc<DutyRoster>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let mut status = object.status.clone().unwrap_or_default();
         status.observed_generation = object.metadata.generation;
@@ -88,19 +88,19 @@ impl Drive for RosterDriver {
         if !apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
-        // Recorded as due before the first is sent: a test is sent once, also if this process dies now.
+        // Recorded before the first message is sent, so that a crash doesn't send a test twice.
         if let Some((message, total)) = testing {
             self.send_tests(context, &object, message, total);
         }
         for (reason, note, warning) in told {
             publish_event(&context.hub, object.as_ref(), event_type(warning), reason, &note).await;
         }
-        Ok(until(next, now).min(PERIOD))
+        Ok(until(next, now).min(RECONCILE_INTERVAL))
     }
 }
 
-impl RosterDriver {
-    /// Records what came of a test, or that one is due: then what is to be sent, and to how many.
+impl RosterReconciler {
+    /// Records the results of a test. If a test is due, returns its message and number of deliveries.
     async fn test(&self, context: &Context, object: &DutyRoster, status: &mut DutyRosterStatus, now: Timestamp) -> Result<Option<(MessageText, i32)>> {
         let uid = object.uid().unwrap_or_default();
         let outcome = self.tested.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
@@ -135,7 +135,7 @@ impl RosterDriver {
         Ok(Some((test_message(&object.name_any(), due, &zone), total)))
     }
 
-    /// Sends a test to everybody by every channel, beside the passes.
+    /// Sends a test to everybody by every channel, in tasks of their own.
     fn send_tests(&self, context: &Context, object: &DutyRoster, text: MessageText, total: i32) {
         let (client, tested, roster) = (context.hub.client.clone(), self.tested.clone(), object.clone());
         tracing::info!(roster = roster.name_any(), total, "sends the test message");
@@ -156,16 +156,16 @@ impl RosterDriver {
     }
 }
 
-/// Whether the heartbeat of every site that has an Alertmanager is heard. None: nothing is known yet, and what was said before stays.
+/// Whether heartbeats arrive from every site with an Alertmanager. None: not known yet, keep the condition.
 async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<Verdict>> {
     let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
     let watched = |site: &Site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some());
-    let mut with_alerts = context.known.pick(None, |site: &Site| watched(site).then(|| site.name_any())).await?;
+    let mut with_alerts = context.cache.filter_map(None, |site: &Site| watched(site).then(|| site.name_any())).await?;
     with_alerts.sort();
     let with_alerts = with_alerts.into_iter();
-    let names: Vec<String> = match known_district(context, namespace).await {
+    let names: Vec<String> = match cached_district(context, namespace).await {
         Ok(district) => with_alerts.filter(|name| district.spec.sites.iter().any(|site| site.site_ref.name == *name)).collect(),
-        // The city's roster hears every site.
+        // The hub-wide roster covers every site.
         Err(_) if namespace == context.hub.namespace => with_alerts.collect(),
         Err(error) => return Err(error),
     };
@@ -198,26 +198,26 @@ fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterSta
     status.observed_actions = i32::try_from(object.spec.actions.len()).ok();
 }
 
-/// What tickets need of a roster.
+/// The parts of a roster that tickets need.
 pub struct CalledLevels {
-    /// Its levels, in the order in which they are called.
+    /// Its levels, in order of escalation.
     pub levels: Vec<Level>,
     /// Who is on duty now.
     pub current: Vec<OnDuty>,
     /// Its channels.
     pub channels: Vec<String>,
-    /// Where it stands: its Secrets are there.
+    /// Its namespace, which has its Secrets.
     pub namespace: String,
-    /// The whole of it.
+    /// Its whole spec.
     pub spec: DutyRosterSpec,
 }
 
-/// The roster that holds in a namespace: its own, the first by name, or the city's.
+/// The roster of a namespace: its own (the first by name), or the hub-wide one.
 pub async fn roster_for(context: &Context, namespace: &str) -> Result<Option<CalledLevels>> {
     for place in [namespace, context.hub.namespace.as_str()] {
-        let found = context.known.of::<DutyRoster>(place).await?.into_iter().min_by_key(DutyRoster::name_any);
+        let found = context.cache.list::<DutyRoster>(place).await?.into_iter().min_by_key(DutyRoster::name_any);
         if let Some(roster) = found {
-            // A roster that can't be understood says so itself; its levels and clocks hold all the same.
+            // An invalid rotation is reported on the roster itself; levels and clocks are still usable.
             let hand_over = roster.status.as_ref().and_then(|status| status.last_hand_over.as_ref());
             let parsed = Roster::parse(&roster.spec, &zone_of(context, namespace).await?);
             return Ok(Some(CalledLevels {

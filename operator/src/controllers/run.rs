@@ -1,7 +1,7 @@
 //! The controllers of Backup, Restore and Drill: one for all kinds of runs.
 
-use super::known_district;
-use crate::{context::Context, drive::Drive};
+use super::cached_district;
+use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::runs::{Allotment, Scope};
@@ -13,41 +13,41 @@ use p861_runs::{
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-/// Controller of a kind of run whose object is nothing but a run.
-pub struct RunDriver<K>(PhantomData<fn() -> K>);
+/// Controller of a kind of run whose object is only a run.
+pub struct RunReconciler<K>(PhantomData<fn() -> K>);
 
-impl<K> Default for RunDriver<K> {
+impl<K> Default for RunReconciler<K> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<K: RunKind + From<Context>> Drive for RunDriver<K> {
+impl<K: RunKind + From<Context>> Reconciler for RunReconciler<K> {
     type Kind = K::Object;
     const CONDITION: &'static str = "Succeeded";
 
-    async fn pass(&self, context: &Context, object: Arc<K::Object>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, object: Arc<K::Object>, now: Timestamp) -> Result<Duration> {
         reconcile(&context.runs, &K::from(context.clone()), object.as_ref(), now).await
     }
 }
 
-/// What the runs of a namespace on the hub may touch: the sites, namespaces and repository of its district. Runs in the operator's own namespace are hub-wide.
+/// Scope of a namespace's runs: the sites, namespaces and repository of its district. Runs in the operator's own namespace are hub-wide.
 ///
 /// # Errors
 /// `DistrictMissing` if the namespace belongs to no District.
 pub async fn scope_of(context: &Context, namespace: &str, repository: &str) -> Result<Scope> {
     let scope = if namespace == context.hub.namespace {
-        let sites = context.known.pick(None, |site: &Site| Some(site.name_any())).await?;
+        let sites = context.cache.filter_map(None, |site: &Site| Some(site.name_any())).await?;
         Scope::of_city(namespace, sites)
     } else {
-        let district = known_district(context, namespace).await?;
+        let district = cached_district(context, namespace).await?;
         let sites: Vec<String> = district.spec.sites.iter().map(|site| site.site_ref.name.clone()).collect();
         Scope::of_district(namespace, sites, Allotment::of(&district))
     };
     Ok(if repository.is_empty() { scope } else { scope.with_repository(repository) })
 }
 
-/// Names to admission the runs of a kind that have begun and not ended: nothing new begins before they are taken up again.
+/// UIDs of runs of a kind that have begun and not ended. Admission lets no new run begin before they are resumed.
 ///
 /// # Errors
 /// If they can't be listed.

@@ -1,6 +1,6 @@
-//! Site: is it reachable, is it still the same cluster, what does it offer.
+//! Site: whether it is reachable and still the same cluster, and its capacity.
 
-use crate::{context::Context, drive::Drive, metrics::Metrics};
+use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
@@ -16,13 +16,13 @@ use p861_runs::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// How often a site is looked at.
-const PERIOD: Duration = Duration::from_secs(20);
-/// A site that doesn't answer within this is unreachable.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time between reconciles.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(20);
+/// Time limit for reading a site; after it the site counts as unreachable.
+const SITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The controller.
-pub struct SiteDriver;
+pub struct SiteReconciler;
 
 async fn observe(client: &Client) -> Result<SiteSeen> {
     let uid = cluster_uid(client).await?;
@@ -31,22 +31,22 @@ async fn observe(client: &Client) -> Result<SiteSeen> {
     Ok(SiteSeen { uid, version, nodes: nodes.iter().map(node_seen).collect() })
 }
 
-impl Drive for SiteDriver {
+impl Reconciler for SiteReconciler {
     type Kind = Site;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, _namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, _namespace: &str, name: &str) {
         for metric in [&metrics.site_reachable, &metrics.site_nodes_ready, &metrics.site_nodes_total] {
             let _ = metric.remove_label_values(&[name]);
         }
     }
 
-    async fn pass(&self, context: &Context, site: Arc<Site>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, site: Arc<Site>, now: Timestamp) -> Result<Duration> {
         let name = site.name_any();
         let seen = match context.sites.connect(&site).await {
-            Ok((client, _)) => match tokio::time::timeout(PATIENCE, observe(&client)).await {
+            Ok((client, _)) => match tokio::time::timeout(SITE_TIMEOUT, observe(&client)).await {
                 Ok(seen) => seen,
-                Err(_) => Err(p861_runs::error::Error::transient("Unreachable", format!("the API server of {name} doesn't answer within {PATIENCE:?}"))),
+                Err(_) => Err(p861_runs::error::Error::transient("Unreachable", format!("the API server of {name} doesn't answer within {SITE_TIMEOUT:?}"))),
             },
             Err(error) => Err(error),
         };
@@ -61,11 +61,11 @@ impl Drive for SiteDriver {
         status.observed_generation = site.metadata.generation;
         status.conditions = conditions::apply(&status.conditions, &verdicts, site.metadata.generation, now);
         apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
-        Ok(if ready { PERIOD } else { PERIOD / 4 })
+        Ok(if ready { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 4 })
     }
 }
 
-/// A node, as core judges it.
+/// Converts a node for core.
 fn node_seen(node: &Node) -> NodeSeen {
     let offered = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
     let allocatable = ["cpu", "memory", "pods"].map(|resource| offered?.get(resource).map(|quantity| quantity.0.clone()));

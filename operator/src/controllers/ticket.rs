@@ -1,4 +1,4 @@
-//! MaintenanceTicket: what people and the world did about it, and what follows.
+//! MaintenanceTicket: observes people's actions, alerts and the work of a change, and decides the next state.
 
 mod work;
 
@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     context::Context,
-    drive::Drive,
-    known::Look,
+    hub_cache::ReadFrom,
     maintenance::{
         links::seal_of,
         notify::{Message, deliver},
     },
     metrics::Metrics,
+    reconciler::Reconciler,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -43,56 +43,56 @@ use std::{
     time::Duration,
 };
 
-/// How often a change that waits for something is looked at, at most.
-const WAITS: Duration = Duration::from_secs(10);
-/// How often an open ticket is looked at, at most.
-const PERIOD: Duration = Duration::from_mins(1);
-/// How often one that has ended is.
-const ENDED: Duration = Duration::from_hours(1);
+/// Longest time between reconciles of a waiting change.
+const WAITING_CHANGE_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest time between reconciles of an open ticket.
+const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
+/// Time between reconciles of an ended ticket.
+const ENDED_INTERVAL: Duration = Duration::from_hours(1);
 
-/// The controller. It remembers where each ticket stands, for the metrics.
+/// The controller. Remembers each ticket's metric labels, and messages in delivery.
 #[derive(Default)]
-pub struct TicketDriver {
-    standing: Mutex<HashMap<(String, String), Standing>>,
+pub struct TicketReconciler {
+    standing: Mutex<HashMap<(String, String), TicketSeries>>,
     messages: Arc<Mutex<HashMap<Address, Option<Outcome>>>>,
 }
 
 /// Ticket's UID, person and channel.
 type Address = (String, String, String);
 
-/// What the metrics tell of a ticket.
+/// Metric labels and values of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Standing {
+struct TicketSeries {
     kind: TicketType,
     priority: String,
     overdue: Vec<String>,
     undelivered: usize,
 }
 
-impl Drive for TicketDriver {
+impl Reconciler for TicketReconciler {
     type Kind = MaintenanceTicket;
     const CONDITION: &'static str = "Succeeded";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
-        self.tell(metrics, namespace, name, None);
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
+        self.update_metrics(metrics, namespace, name, None);
     }
 
-    async fn pass(&self, context: &Context, ticket: Arc<MaintenanceTicket>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, ticket: Arc<MaintenanceTicket>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
         let mut before = ticket.status.clone().unwrap_or_default();
         if ticket.metadata.deletion_timestamp.is_some() && !finalizer::is_held(ticket.as_ref()) {
-            return Ok(ENDED);
+            return Ok(ENDED_INTERVAL);
         }
         let looked = match &ticket.spec.change {
             Some(_) if before.start_time.is_some() => Some(work::carry_on(context, &ticket, &mut before, now).await?),
             Some(change) => Some(work::preview(context, &ticket, change, &before).await?),
             None => None,
         };
-        let settled = self.settle(&ticket, &mut before.notifications);
+        let settled = self.collect_delivery_results(&ticket, &mut before.notifications);
         let roster = roster_for(context, &namespace).await?;
         let levels = roster.as_ref().map(|roster| roster.levels.clone()).unwrap_or_default();
         let (tally, access, obstacles) = match &ticket.spec.change {
-            Some(change) => around(context, &ticket, change, looked.as_ref().map(|looked| &looked.work), Look::Held, now).await?,
+            Some(change) => around(context, &ticket, change, looked.as_ref().map(|looked| &looked.work), ReadFrom::Cache, now).await?,
             None => (Tally::default(), nowhere(), Vec::new()),
         };
         let mut facts = Facts {
@@ -111,7 +111,7 @@ impl Drive for TicketDriver {
         let mut decision = decide(&facts, now);
         // Starting is irreversible: read from the API server, not from the cache.
         if let (Some(change), true) = (&ticket.spec.change, before.start_time.is_none() && decision.status.start_time.is_some()) {
-            (facts.tally, facts.access, facts.obstacles) = around(context, &ticket, change, facts.work.as_ref(), Look::Asked, now).await?;
+            (facts.tally, facts.access, facts.obstacles) = around(context, &ticket, change, facts.work.as_ref(), ReadFrom::ApiServer, now).await?;
             decision = decide(&facts, now);
         }
         let mut status = decision.status;
@@ -128,7 +128,7 @@ impl Drive for TicketDriver {
             publish_event(&context.hub, ticket.as_ref(), event_type(happened.warning), happened.reason, &happened.note).await;
         }
         let phase = status.phase.unwrap_or_default();
-        self.tell(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| standing(&ticket, &status)));
+        self.update_metrics(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| series_of(&ticket, &status)));
         let steps = match looked.and_then(|looked| looked.run) {
             Some((run, pass)) => work::publish(context, &ticket, &run, &pass, now).await?,
             None => None,
@@ -137,18 +137,18 @@ impl Drive for TicketDriver {
             return Ok(until(decision.next, now).min(steps));
         }
         let at_most = match (phase.is_end(), ticket.spec.r#type) {
-            (true, _) => return Ok(ENDED),
-            (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITS,
-            (false, TicketType::Change | TicketType::Incident) => PERIOD,
+            (true, _) => return Ok(ENDED_INTERVAL),
+            (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITING_CHANGE_INTERVAL,
+            (false, TicketType::Change | TicketType::Incident) => RECONCILE_INTERVAL,
         };
         let under_way = self.messages.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
         Ok(until(decision.next, now).min(if under_way { Duration::from_secs(1) } else { at_most }))
     }
 }
 
-impl TicketDriver {
-    /// Notes what came of messages since the last pass. Returns which, to be forgotten when that is recorded.
-    fn settle(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
+impl TicketReconciler {
+    /// Copies delivery results into the notifications. Returns their addresses, to be forgotten once the status is written.
+    fn collect_delivery_results(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = messages.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
         ours.filter_map(|(address, outcome)| {
@@ -165,7 +165,7 @@ impl TicketDriver {
         }
     }
 
-    /// Sends what is due, beside the passes. It stands in the status as pending, so that what this process can't finish the next one sends.
+    /// Sends due messages in tasks of their own. The status has them as pending, so that the next leader sends the ones that this process doesn't finish.
     fn send(&self, context: &Context, ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, roster: CalledLevels, now: Timestamp) {
         let roster = Arc::new(roster);
         let current = MaintenanceTicket { status: Some(status.clone()), ..ticket.clone() };
@@ -195,8 +195,8 @@ impl TicketDriver {
         }
     }
 
-    /// Tells where a ticket stands, or that it has ended or is gone.
-    fn tell(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<Standing>) {
+    /// Updates the metrics for a ticket; None if it has ended or was deleted.
+    fn update_metrics(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<TicketSeries>) {
         let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), name.to_owned());
         let before = match standing.clone() {
@@ -208,7 +208,7 @@ impl TicketDriver {
         }
         let undelivered: usize = all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing.undelivered).sum();
         metrics.messages_undelivered.with_label_values(&[namespace]).set(i64::try_from(undelivered).unwrap_or(i64::MAX));
-        // Only the series that this ticket is in, or was in, can have changed.
+        // Only series with the ticket's present or former labels can have changed.
         for touched in [before, standing].into_iter().flatten() {
             let of_district = || all.iter().filter(|((district, _), _)| district == namespace).map(|(_, standing)| standing);
             let same = of_district().filter(|other| other.kind == touched.kind && other.priority == touched.priority).count();
@@ -221,7 +221,7 @@ impl TicketDriver {
     }
 }
 
-/// Writes and delivers one message.
+/// Composes and delivers one message.
 async fn send_message(
     context: &Context,
     ticket: &MaintenanceTicket,
@@ -245,10 +245,10 @@ async fn send_message(
     deliver(&context.hub.client, &roster.namespace, &roster.spec, &notification.channel, &message).await
 }
 
-fn standing(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Standing {
+fn series_of(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> TicketSeries {
     let overdue = status.clocks.iter().filter(|clock| clock.state == ClockState::Overdue).map(|clock| format!("{:?}", clock.name)).collect();
     let undelivered = status.notifications.iter().filter(|known| known.state == NotificationState::Pending && known.attempts > 0).count();
-    Standing { kind: ticket.spec.r#type, undelivered, priority: status.priority.map_or_else(String::new, |priority| format!("{priority:?}")), overdue }
+    TicketSeries { kind: ticket.spec.r#type, undelivered, priority: status.priority.map_or_else(String::new, |priority| format!("{priority:?}")), overdue }
 }
 
 /// An incident needs no window.
@@ -256,24 +256,24 @@ fn nowhere() -> Access {
     Access { opening: None, fits: None, takes: SignedDuration::ZERO, freeze: None, zone: jiff::tz::TimeZone::UTC }
 }
 
-/// What is around a change: who agreed, the windows, what is in its way.
+/// Reads the surroundings of a change: approvals, windows and obstacles.
 async fn around(
     context: &Context,
     ticket: &MaintenanceTicket,
     change: &Change,
     work: Option<&Work>,
-    look: Look,
+    source: ReadFrom,
     now: Timestamp,
 ) -> Result<(Tally, Access, Vec<block::Block>)> {
     let (name, namespace) = (ticket.name_any(), ticket.namespace().unwrap_or_default());
-    let approvals: Vec<Approval> = look.of(context, &namespace).await?;
+    let approvals: Vec<Approval> = source.list(context, &namespace).await?;
     let begun = ticket.status.as_ref().filter(|status| status.start_time.is_some()).and_then(|status| status.plan_digest.clone());
     let digest = begun.or_else(|| plan_digest(&ticket.spec, ticket.spec.actions.len(), work));
     let tally = count(Some(&subject(ticket, digest)), Purpose::Start, &words(&approvals, &ticket.uid().unwrap_or_default()), now);
     let default_zone = zone_of(context, &namespace).await?;
-    let windows = windows_for(context, look, &namespace).await?;
+    let windows = windows_for(context, source, &namespace).await?;
     let freezes = freezes_of(&windows);
-    // A window that can't be understood says so itself, and opens nothing.
+    // An invalid window never opens, and reports that on its own status.
     let fitting = windows.iter().filter(|window| change.window_ref.as_ref().is_none_or(|wanted| window.name_any() == wanted.name));
     let parsed: Vec<Window> =
         fitting.filter_map(|window| Window::parse(&window.spec, &default_zone).ok()).filter(|window| window.classes.contains(&change.class)).collect();
@@ -284,17 +284,17 @@ async fn around(
         &ticket.spec.affects,
         change,
         &block::Neighbours {
-            drills: &look.of(context, &namespace).await?,
-            plans: &look.of(context, &namespace).await?,
-            backups: &look.of(context, &namespace).await?,
-            tickets: &look.of(context, &namespace).await?,
-            applications: &look.of(context, &namespace).await?,
+            drills: &source.list(context, &namespace).await?,
+            plans: &source.list(context, &namespace).await?,
+            backups: &source.list(context, &namespace).await?,
+            tickets: &source.list(context, &namespace).await?,
+            applications: &source.list(context, &namespace).await?,
         },
     );
     Ok((tally, access, obstacles))
 }
 
-/// A ticket as what is approved, by the digest of what it will do.
+/// A ticket as the subject of approvals, with the digest of its steps.
 pub fn subject(ticket: &MaintenanceTicket, digest: Option<String>) -> Subject {
     Subject {
         uid: ticket.uid().unwrap_or_default(),
@@ -305,7 +305,7 @@ pub fn subject(ticket: &MaintenanceTicket, digest: Option<String>) -> Subject {
     }
 }
 
-/// The words on a subject.
+/// The approvals of a subject.
 pub fn words<'a>(approvals: &'a [Approval], uid: &str) -> Vec<Given<'a>> {
     let of_subject = approvals.iter().filter(|approval| approval.spec.subject_ref.uid == uid);
     of_subject

@@ -1,6 +1,6 @@
-//! MaintenanceWindow: is it open, and when does that change.
+//! MaintenanceWindow: whether it is open, and when that changes.
 
-use crate::{context::Context, drive::Drive, known::Look, metrics::Metrics};
+use crate::{context::Context, hub_cache::ReadFrom, metrics::Metrics, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
@@ -12,25 +12,25 @@ use p861_runs::error::Result;
 use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
 
-/// How often a window is looked at, at most: another window's freeze holds for it too.
-const PERIOD: Duration = Duration::from_secs(30);
+/// Longest time between reconciles, since another window's freeze applies to it, too.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The controller.
-pub struct WindowDriver;
+pub struct WindowReconciler;
 
-impl Drive for WindowDriver {
+impl Reconciler for WindowReconciler {
     type Kind = MaintenanceWindow;
     const CONDITION: &'static str = "Open";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.window_open.remove_label_values(&[namespace, name]);
     }
 
-    async fn pass(&self, context: &Context, object: Arc<MaintenanceWindow>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, object: Arc<MaintenanceWindow>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let mut status = object.status.clone().unwrap_or_default();
         status.observed_generation = object.metadata.generation;
-        let windows = windows_for(context, Look::Held, &namespace).await?;
+        let windows = windows_for(context, ReadFrom::Cache, &namespace).await?;
         let freezes = freezes_of(&windows);
         let (verdict, next) = match Window::parse(&object.spec, &zone_of(context, &namespace).await?) {
             Ok(parsed) => {
@@ -58,21 +58,21 @@ impl Drive for WindowDriver {
                 publish_event(&context.hub, object.as_ref(), event_type(false), reason, &verdict.message).await;
             }
         }
-        Ok(until(next, now).min(PERIOD))
+        Ok(until(next, now).min(RECONCILE_INTERVAL))
     }
 }
 
-/// From now until then, at least half a second: what is due is looked at after it came.
+/// Time until `then`, at least half a second, so that the next reconcile comes after it.
 pub fn until(then: Option<Timestamp>, now: Timestamp) -> Duration {
     let wait = then.and_then(|then| Duration::try_from(then.duration_since(now)).ok()).unwrap_or(Duration::from_hours(1));
     wait.max(Duration::from_millis(500))
 }
 
-/// The windows that hold for a namespace: its own, and those of the operator's.
-pub async fn windows_for(context: &Context, look: Look, namespace: &str) -> Result<Vec<MaintenanceWindow>> {
-    let mut windows = look.of::<MaintenanceWindow>(context, namespace).await?;
+/// The windows that apply to a namespace: its own and the hub-wide ones.
+pub async fn windows_for(context: &Context, source: ReadFrom, namespace: &str) -> Result<Vec<MaintenanceWindow>> {
+    let mut windows = source.list::<MaintenanceWindow>(context, namespace).await?;
     if namespace != context.hub.namespace {
-        windows.extend(look.of::<MaintenanceWindow>(context, &context.hub.namespace).await?);
+        windows.extend(source.list::<MaintenanceWindow>(context, &context.hub.namespace).await?);
     }
     Ok(windows)
 }
@@ -82,9 +82,9 @@ pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
     windows.iter().flat_map(|window| window.spec.freezes.clone()).collect()
 }
 
-/// The time zone of a namespace's schedules: its district's, or the default for what is the city's.
+/// The time zone of a namespace's schedules: its district's, or the default for the operator's namespace.
 pub async fn zone_of(context: &Context, namespace: &str) -> Result<String> {
     let zone = |district: &District| (district.hub_namespace() == namespace).then(|| district.spec.time_zone.clone());
-    let known = context.known.pick(None, zone).await?;
+    let known = context.cache.filter_map(None, zone).await?;
     Ok(known.into_iter().next().unwrap_or_else(|| window::DEFAULT_ZONE.to_owned()))
 }

@@ -1,7 +1,7 @@
-//! What Alertmanager posts becomes tickets: `POST /alertmanager/<site>` with the bearer token of Secret `p861-alerts`.
+//! Turns posts of Alertmanager into tickets: `POST /alertmanager/<site>` with the bearer token of Secret `p861-alerts`.
 //!
-//! The answer is 200 only when everything is stored, so that Alertmanager's own retries carry a post over a restart, to the replica that leads, or over an
-//! API server that is away. Doing a post twice does nothing twice.
+//! The answer is 200 only when everything is stored. Otherwise Alertmanager retries, which bridges a restart, a change of leader and an unreachable API server.
+//! Posts are idempotent.
 
 use super::links::{Keys, TOKEN_SECRET, own_name};
 use crate::metrics::Metrics;
@@ -36,11 +36,11 @@ use std::{
     time::Duration,
 };
 
-/// A post may be this large; Alertmanager's largest are a tenth of it.
+/// Largest post; Alertmanager's largest are a tenth of it.
 const MAX_POST_BYTES: usize = 4 << 20;
-/// A post must have arrived within this time.
+/// Time limit for receiving a post.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a write is tried that conflicts with another writer's.
+/// Attempts of a write that conflicts with another writer's.
 const MAX_WRITE_ATTEMPTS: usize = 8;
 
 /// When each site's heartbeat was last heard. Kept in memory: a heartbeat per minute is not worth an API write.
@@ -51,12 +51,12 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// Called when this process becomes the leader: only the leader gets posts, so silence counts from then on.
+    /// Call when this process becomes the leader: only the leader gets posts, so missing heartbeats count from then on.
     pub fn listen_from(&self, now: Timestamp) {
         *self.since.lock() = now;
     }
 
-    /// When a site's alert was last posted, and true; if never, since when this process listens, and false.
+    /// Time of the last post of a site's alert, and true; if there was none, the time since which this process listens, and false.
     pub fn last(&self, site: &str, alert: &str) -> (Timestamp, bool) {
         let since = *self.since.lock();
         let last = self.last.lock();
@@ -83,7 +83,7 @@ pub struct AlertReceiver {
     pub heartbeats: Heartbeats,
     /// The token.
     pub keys: Keys,
-    /// Two posts at once would both open the same ticket, and one would fail.
+    /// Serialises posts: two concurrent ones would both open the same ticket, and one would fail.
     one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -120,7 +120,7 @@ async fn receive(State(receiver): State<AlertReceiver>, Path(site): Path<String>
         Err(error) => return receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     };
     let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")).unwrap_or_default();
-    // Digests are compared, so that the time it takes tells nothing of the token.
+    // Comparing digests makes the comparison's time independent of the token.
     if Sha256::digest(given.trim_ascii()) != Sha256::digest(&token) {
         return receiver.answer("unauthorized", StatusCode::UNAUTHORIZED, format!("give the token of Secret {TOKEN_SECRET} as bearer token"));
     }
@@ -150,7 +150,7 @@ async fn receive(State(receiver): State<AlertReceiver>, Path(site): Path<String>
         ),
         Ok(StoredPost { tickets, .. }) => receiver.answer("accepted", StatusCode::OK, format!("{} alerts, tickets: {}", post.alerts.len(), tickets.join(", "))),
         Err(error) if error.reason() == "SiteMissing" => receiver.answer("unknownSite", StatusCode::NOT_FOUND, error.to_string()),
-        // Alertmanager tries again what failed with 5xx.
+        // Alertmanager retries after 5xx.
         Err(error) => receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
 }
@@ -161,7 +161,7 @@ struct StoredPost {
     unknown: BTreeSet<String>,
 }
 
-/// Stores a post. Alerts of a district that doesn't exist are left out and reported; the rest is stored all the same.
+/// Stores a post. Alerts of a missing district are skipped and reported; the others are stored.
 async fn store_post(receiver: &AlertReceiver, site: &str, post: &Post) -> Result<StoredPost> {
     let _turn = receiver.one_at_a_time.lock().await;
     let sites: Api<Site> = Api::all(receiver.client.clone());
@@ -208,7 +208,7 @@ async fn heartbeat_names(receiver: &AlertReceiver) -> Result<BTreeSet<String>> {
     Ok(rosters.items.into_iter().filter_map(|guard| guard.0.ok()?.spec.heartbeat).map(|heartbeat| heartbeat.alert_name).collect())
 }
 
-/// Stores the alerts of a namespace. Returns the ticket that has them; None if it had them already.
+/// Stores the alerts of a namespace. Returns their ticket; None if it had them already.
 async fn store_alerts(receiver: &AlertReceiver, namespace: &str, site: &str, group_key: &str, alerts: &[Alert], zone: &TimeZone) -> Result<Option<String>> {
     let api: Api<MaintenanceTicket> = Api::namespaced(receiver.client.clone(), namespace);
     for _ in 0..MAX_WRITE_ATTEMPTS {
@@ -219,7 +219,7 @@ async fn store_alerts(receiver: &AlertReceiver, namespace: &str, site: &str, gro
             Intake::Known => return Ok(None),
             Intake::Open { name, mut spec, alerts } => {
                 receiver.leadership.ensure()?;
-                // Where the cluster doesn't fill it in, admission wants to read it.
+                // Admission requires it on clusters that don't fill it in.
                 spec.requested_by = Some(own_name(&receiver.client).await?);
                 match api.create(&PostParams::default(), &MaintenanceTicket::new(&name, *spec)).await {
                     Ok(ticket) => (ticket, alerts),

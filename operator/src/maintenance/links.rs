@@ -1,7 +1,7 @@
-//! The link of a message: whoever opens it on their telephone says *I have it*, once, without a kubeconfig.
+//! Acknowledgement links in messages: a person on duty takes a ticket from a phone, without a kubeconfig.
 //!
-//! Opening it only shows what would be done, since mail programs open links by themselves; the button does it. The link is sealed for one ticket, as it was
-//! opened then, and one person.
+//! Opening a link only shows a page, since mail programs open links by themselves; its button acknowledges. A link is sealed for one ticket, its present
+//! opening, and one person.
 
 use axum::{
     Router,
@@ -40,7 +40,7 @@ const MIN_TOKEN_BYTES: usize = 16;
 /// How long a token is used before the Secret is read again.
 const TOKEN_CACHE_TIME: Duration = Duration::from_secs(10);
 
-/// The token of Secret `p861-alerts`: Alertmanager shows it, and links are sealed with it.
+/// The token of Secret `p861-alerts`: Alertmanager authenticates with it, and links are sealed with it.
 #[derive(Clone)]
 pub struct Keys {
     client: Client,
@@ -60,7 +60,7 @@ impl Keys {
         Self { client, namespace: namespace.to_owned(), leadership, cached: Arc::default() }
     }
 
-    /// The token, from the Secret; made at random if there is none.
+    /// The token from the Secret, generated if there is none.
     pub async fn token(&self) -> Result<Vec<u8>> {
         if let Some(CachedToken { read, token }) = self.cached.lock().as_ref()
             && read.elapsed() < TOKEN_CACHE_TIME
@@ -80,16 +80,15 @@ impl Keys {
         Ok(token)
     }
 
-    /// Makes the Secret, or reads the one that another replica has made meanwhile.
+    /// Creates the Secret, or reads the one that another replica has created meanwhile.
     async fn make_token(&self) -> Result<BTreeMap<String, String>> {
         self.leadership.ensure()?;
-        let made = BTreeMap::from([("token".to_owned(), p861_runs::secrets::random_hex()?)]);
+        let made = BTreeMap::from([("token".to_owned(), secrets::random_hex()?)]);
         let metadata = ObjectMeta { name: Some(TOKEN_SECRET.into()), ..ObjectMeta::default() };
         let secret = Secret { metadata, string_data: Some(made.clone()), ..Secret::default() };
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        match secrets.create(&PostParams::default(), &secret).await {
+        match Api::<Secret>::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(made),
-            Err(error) if is_conflict(&error) => p861_runs::secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
+            Err(error) if is_conflict(&error) => secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
             Err(error) => Err(error).tried(|| format!("make Secret {TOKEN_SECRET}")),
         }
     }
@@ -141,7 +140,7 @@ impl Links {
             Err(error) => return Err(error).tried(|| format!("read ticket {}", named.ticket)),
         };
         let Some(right) = seal_of(&self.keys.token().await?, &found, &named.person) else { return Ok(None) };
-        // Both are digests under a key: how long the comparison takes tells nothing that could be used.
+        // Both are keyed digests, so the comparison's time reveals nothing useful.
         Ok((right == named.seal).then_some(found))
     }
 }
@@ -179,7 +178,7 @@ async fn acknowledge(State(links): State<Links>, Path(named): Path<Named>) -> (S
                 on_behalf_of: Some(named.person.clone()),
             };
             links.leadership.ensure()?;
-            // Tested against the actions that were read: two who press at once are one acknowledgement.
+            // The patch tests the actions that were read, so that two concurrent clicks give one acknowledgement.
             let patch = serde_json::from_value(serde_json::json!([
                 {"op": "test", "path": "/spec/actions", "value": ticket.spec.actions},
                 {"op": "add", "path": "/spec/actions/-", "value": action},
@@ -189,7 +188,7 @@ async fn acknowledge(State(links): State<Links>, Path(named): Path<Named>) -> (S
             let patched = tickets.patch(&named.ticket, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
             return match patched {
                 Ok(ticket) => Ok(Some(ticket)),
-                // Somebody was quicker, if it was that.
+                // Perhaps somebody else acknowledged first.
                 Err(error) => match links.ticket(&named).await? {
                     Some(ticket) if taken(&ticket).is_some() => Ok(Some(ticket)),
                     Some(_) | None => Err(error).tried(|| format!("acknowledge ticket {}", named.ticket)),
@@ -205,7 +204,7 @@ async fn acknowledge(State(links): State<Links>, Path(named): Path<Named>) -> (S
     }
 }
 
-/// Who has it already; also one whose word was not read yet.
+/// Who has acknowledged the ticket, including an acknowledgement that the controller hasn't read yet.
 fn taken(ticket: &MaintenanceTicket) -> Option<String> {
     let status = ticket.status.as_ref();
     let read = usize::try_from(status.and_then(|status| status.observed_actions).unwrap_or_default()).unwrap_or_default();

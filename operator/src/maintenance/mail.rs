@@ -39,15 +39,15 @@ const CLIENT_NAME: &str = "p861";
 /// A server's answers to one mail, TLS included, are at most this many bytes. Real ones are a hundredth of it.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
-/// Where a mail is handed over, and how.
+/// Mail server and how to connect to it.
 pub struct Server<'a> {
     /// Its name, which its certificate must have.
     pub host: &'a str,
     /// Its port.
     pub port: u16,
-    /// How the connection is kept private.
+    /// TLS mode.
     pub security: SmtpSecurity,
-    /// Authorities of one's own (PEM); the machine's if absent.
+    /// Private certificate authorities (PEM); the machine's if absent.
     pub ca: Option<&'a str>,
     /// Username and password.
     pub credentials: Option<(&'a str, &'a str)>,
@@ -56,7 +56,7 @@ pub struct Server<'a> {
 /// A message as a mail in plain text. Its subject may hold anything: control characters become spaces, the rest is encoded.
 ///
 /// # Errors
-/// Which of the addresses is none. [`mail_address`] is stricter than lettre: no quotes, no comments, nothing that could end a line of SMTP.
+/// Names the invalid address. [`mail_address`] is stricter than lettre: no quotes, no comments, nothing that could end a line of SMTP.
 pub fn compose(from: &str, to: &str, message: &Message<'_>, now: Timestamp) -> Result<Mail, String> {
     let mailbox = |whose: &str, address: &str| {
         let address = mail_address(address).and_then(|address| address.parse::<Address>().ok());
@@ -81,10 +81,10 @@ pub fn compose(from: &str, to: &str, message: &Message<'_>, now: Timestamp) -> R
         .map_err(|error| format!("the mail can't be written: {error}"))
 }
 
-/// Hands one mail over.
+/// Sends one mail.
 ///
 /// # Errors
-/// What the server said, or why it was not reached; never a password.
+/// The server's answer, or why it is unreachable. Never contains a password.
 pub async fn send(server: &Server<'_>, mail: &Mail) -> Result<(), String> {
     if server.credentials.is_some() && server.security == SmtpSecurity::None {
         return Err("a password is not sent without TLS: set security to Tls or StartTls".into());
@@ -97,7 +97,7 @@ pub async fn send(server: &Server<'_>, mail: &Mail) -> Result<(), String> {
     };
     let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &name).await.map_err(words)?;
     if server.security == SmtpSecurity::StartTls {
-        // A man in the middle can strip the offer: without it nothing is sent.
+        // Fail if STARTTLS is missing: a man in the middle can strip the offer.
         if !connection.can_starttls() {
             return Err("the server offers no STARTTLS: set security to Tls, or turn STARTTLS on there".into());
         }
@@ -108,7 +108,7 @@ pub async fn send(server: &Server<'_>, mail: &Mail) -> Result<(), String> {
         connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(words)?;
     }
     connection.send(mail.envelope(), &mail.formatted()).await.map_err(words)?;
-    // The server has the mail: how it says good-bye doesn't matter.
+    // The server has accepted the mail; an error on closing doesn't matter.
     let _ = connection.quit().await;
     Ok(())
 }
@@ -131,7 +131,7 @@ fn starttls_parameters(server: &Server<'_>) -> Result<TlsParameters, String> {
     parameters.build().map_err(words)
 }
 
-/// What went wrong, and for a refusal what to do.
+/// Error message; for a refusal with what to do.
 fn words(error: lettre::transport::smtp::Error) -> String {
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {
@@ -147,8 +147,8 @@ fn words(error: lettre::transport::smtp::Error) -> String {
 
 /// Gives lettre one line at a time, and [`MAX_ANSWER_BYTES`] at most.
 ///
-/// lettre reads into a buffer that it keeps when STARTTLS turns the stream into TLS, so bytes that somebody put behind the answer to STARTTLS would be taken for
-/// words of the server under TLS (CVE-2011-0411). Line by line the buffer is empty then, and such bytes break the handshake.
+/// lettre reads into a buffer that it keeps when STARTTLS turns the stream into TLS, so bytes that somebody put behind the answer to STARTTLS would be taken
+/// for words of the server under TLS (CVE-2011-0411). Line by line the buffer is empty then, and such bytes break the handshake.
 struct LineStream<S> {
     stream: BufReader<S>,
     left_bytes: usize,

@@ -14,12 +14,12 @@ use p861_runs::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// A receiver must have taken a message within this time.
+/// Time limit for delivering a message.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A message to one person.
 pub struct Message<'a> {
-    /// The same for the same message, so that a receiver knows one that comes twice.
+    /// Stable per message, so that a receiver can recognise duplicates.
     pub id: String,
     /// To whom, by the name on the roster.
     pub person: &'a str,
@@ -29,7 +29,7 @@ pub struct Message<'a> {
     pub ticket: Option<&'a str>,
 }
 
-/// Delivers a message by a channel of the roster. The error says why not, without any secret.
+/// Delivers a message by a channel of the roster. The error never contains a secret.
 pub async fn deliver(client: &Client, namespace: &str, roster: &DutyRosterSpec, channel: &str, message: &Message<'_>) -> std::result::Result<(), String> {
     match tokio::time::timeout(DELIVERY_TIMEOUT, by_channel(client, namespace, roster, channel, message)).await {
         Ok(result) => result.map_err(|error| error.to_string()),

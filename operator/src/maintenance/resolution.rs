@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 
-/// How often the Alertmanagers are asked.
-const PERIOD: Duration = Duration::from_secs(20);
+/// Time between polls of the Alertmanagers.
+const POLL_INTERVAL: Duration = Duration::from_secs(20);
 
 /// A ticket with firing alerts.
 struct OpenTicket {
@@ -26,11 +26,11 @@ struct OpenTicket {
     firing: Vec<FiringAlert>,
 }
 
-/// Asks the Alertmanagers until the process ends; only while it leads.
+/// Polls the Alertmanagers until the process ends; only while it leads.
 pub async fn watch(context: Context) {
     let mut absent = AbsentAlerts::default();
     loop {
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         if !context.hub.leadership.holds() {
             continue;
         }
@@ -45,7 +45,7 @@ async fn check_tickets(context: &Context, absent: &mut AbsentAlerts) -> Result<(
         let firing = firing_alerts(ticket);
         (!firing.is_empty()).then_some(OpenTicket { namespace: ticket.namespace()?, name: ticket.name_any(), uid: ticket.uid()?, firing })
     };
-    let open = context.known.pick(None, open).await?;
+    let open = context.cache.filter_map(None, open).await?;
     absent.retain(&open.iter().map(|ticket| ticket.uid.clone()).collect());
     if open.is_empty() {
         return Ok(());
@@ -63,7 +63,7 @@ async fn check_tickets(context: &Context, absent: &mut AbsentAlerts) -> Result<(
 /// The fingerprints that each site's Alertmanager has, silenced or not. Sites whose Alertmanager does not answer or has just started are left out.
 async fn present_alerts(context: &Context) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut present = BTreeMap::new();
-    for site in context.known.pick(None, |site: &Site| site.spec.monitoring.as_ref()?.alertmanager.as_ref().map(|_| site.clone())).await? {
+    for site in context.cache.filter_map(None, |site: &Site| site.spec.monitoring.as_ref()?.alertmanager.as_ref().map(|_| site.clone())).await? {
         let name = site.name_any();
         match alerts_of(context, &site).await {
             Ok(Some(alerts)) => drop(present.insert(name, alerts)),
@@ -88,7 +88,7 @@ async fn resolve_alerts(context: &Context, open: &OpenTicket, gone: &[FiringAler
     let ticket = tickets.get(name).await.tried(|| format!("read ticket {namespace}/{name}"))?;
     let mut status = ticket.status.clone().unwrap_or_default();
     status.alerts = resolve(&status.alerts, gone, Timestamp::now());
-    // A write that conflicts is tried again in the next period.
+    // After a conflict the next poll tries again.
     if apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, &ticket, ticket.status.as_ref(), &status).await? {
         tracing::info!(ticket = name, namespace, alerts = gone.len(), "silenced alerts have resolved");
     }

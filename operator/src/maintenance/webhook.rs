@@ -9,7 +9,7 @@ use p861_runs::{
 use reqwest::Url;
 use std::collections::BTreeMap;
 
-/// What a webhook answers is of no use but for the message of a refusal.
+/// Largest answer; it is only used for the message of a refusal.
 const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// Posts a message. `keys` are those of Secret `secret`: `url`, and `ca.crt` for an authority of one's own. `phone` is the person's number, if there is one.

@@ -14,7 +14,7 @@ use p861_crds::{
 };
 use serde_json::{Value, json};
 
-/// Makes the Backup, if it isn't there yet, and waits for its end.
+/// Creates the Backup unless it exists, and waits for its end.
 pub async fn take(context: &RunContext, step_context: &StepContext, application: &str, name: &str) -> Result<EffectOutcome> {
     let (namespace, ticket) = (&step_context.run.namespace, &step_context.run.name);
     let backups: Api<Backup> = Api::namespaced(context.hub.client.clone(), namespace);

@@ -1,4 +1,4 @@
-//! A drill's bubble: namespaces that can reach nothing but each other, and that are gone afterwards.
+//! A drill's bubble: isolated namespaces that can only reach each other, and are removed afterwards.
 
 use super::{EffectOutcome, StepContext, mover::LABEL_VALUE_MOVER};
 use crate::{
@@ -17,7 +17,7 @@ use p861_core::runs::Bubble;
 use p861_crds::names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL};
 use serde_json::{Value, json};
 
-/// Makes the namespaces and closes them, before anything is put in.
+/// Creates the namespaces and isolates them before anything runs in them.
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, bubble: &Bubble) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -38,7 +38,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
         }
         let labels = json!({
             RUN_LABEL: step_context.run.uid, DRILL_LABEL: bubble.id, DISTRICT_LABEL: step_context.run.namespace,
-            // Copies of applications need what the originals were given; what they may not do is leave the bubble.
+            // Copies need the same privileges as the originals; the network policies isolate them.
             "pod-security.kubernetes.io/enforce": "privileged",
         });
         apply(&namespaces, name, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})).await?;
@@ -51,13 +51,13 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
     Ok(EffectOutcome::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "policies": "default deny"})))
 }
 
-/// The cluster's DNS: the one thing outside that a pod may ask.
+/// The cluster's DNS, the only destination outside that pods may reach.
 struct Resolver {
     addresses: Vec<String>,
     ports: Vec<Value>,
 }
 
-/// Reads where the cluster's DNS listens. A policy is applied to what a packet carries behind the Service, so its pods' own ports are allowed too.
+/// Reads the addresses of the cluster's DNS. Network policies see the packet after the Service's translation, so the pods' own ports are needed, too.
 async fn resolver(client: &Client) -> Result<Resolver> {
     let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
     let list = services.list(&ListParams::default().labels("k8s-app=kube-dns")).await.tried(|| "list the DNS service".into())?;
@@ -100,7 +100,7 @@ where
     Ok(())
 }
 
-/// Removes the namespaces and waits until they, and the volumes that were bound in them, are gone.
+/// Deletes the namespaces and waits until they and their bound volumes are gone.
 pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, bubble: &Bubble) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -114,7 +114,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
             .or_else(|error| if crate::error::is_not_found(&error) { Ok(()) } else { Err(error) })
             .tried(|| format!("delete namespace {} on {site}", namespace.name_any()))?;
     }
-    // Volumes are removed by their provisioner after their claims: without this, "nothing left" would be said too early.
+    // The provisioner deletes volumes after their claims; without this wait, "nothing left" would be reported too early.
     let volumes: Api<PersistentVolume> = Api::all(client);
     let bound = volumes.list(&ListParams::default()).await.tried(|| format!("list the volumes of {site}"))?.items;
     let of_bubble = |volume: &&PersistentVolume| {
@@ -130,7 +130,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     Ok(EffectOutcome::Running(json!({"message": format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())})))
 }
 
-/// What a namespace that doesn't go says of itself.
+/// Why a namespace is still terminating, from its conditions.
 fn why_stuck(namespace: &Namespace) -> Option<String> {
     let conditions = namespace.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().filter(|c| c.status == "True" && c.type_ != "NamespaceDeletionDiscoveryFailure").find_map(|c| c.message.clone())

@@ -1,4 +1,4 @@
-//! Checks of a recovered application. A check holds, or says at its deadline what it saw last.
+//! Checks of a recovered application. A check passes, or fails at its deadline with its last observation.
 
 use super::{EffectOutcome, StepContext};
 use crate::{
@@ -18,20 +18,20 @@ use regex::Regex;
 use serde_json::json;
 use std::time::Duration;
 
-/// One try may take this long.
-const ONE_TRY: Duration = Duration::from_secs(15);
+/// Time limit for one try of a check.
+const CHECK_TRY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What one try of a check saw.
+/// Result of one try of a check.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    /// Whether the check holds.
+pub struct CheckResult {
+    /// Whether the check passes.
     pub holds: bool,
-    /// What was seen, for people.
+    /// Observation, shown to people.
     pub what: String,
 }
 
 /// Tries a check once.
-pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result<Seen> {
+pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result<CheckResult> {
     let result = if let Some(http) = &check.http {
         http_check(client, namespace, http).await
     } else if let Some(tcp) = &check.tcp {
@@ -44,13 +44,13 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
         Err(Error::invalid("Invalid", format!("check {} says nothing to check: give http, tcp, exec or condition", check.name)))
     };
     match result {
-        // What can't be asked yet is a check that doesn't hold yet.
-        Err(error) if error.category() == crate::error::Category::Transient => Ok(Seen { holds: false, what: error.to_string() }),
+        // While an application starts, its check often can't be tried at all: that is not a failure.
+        Err(error) if error.category() == crate::error::Category::Transient => Ok(CheckResult { holds: false, what: error.to_string() }),
         other => other,
     }
 }
 
-/// Tries the check on every pass until it holds or its own deadline has passed.
+/// Tries the check once per pass until it passes or its own deadline is over.
 pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str, check: &Check) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let seen = try_once(&client, namespace, check).await?;
@@ -66,7 +66,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     Ok(EffectOutcome::Running(evidence))
 }
 
-/// Looks in every pass whether all checks hold, until they have held for so long.
+/// Tries all checks once per pass until they have passed for `duration`.
 pub async fn watch(
     context: &RunContext,
     step_context: &StepContext,
@@ -98,18 +98,18 @@ fn excerpt(text: &str) -> String {
     p861_core::conditions::shorten(text.trim(), 300)
 }
 
-/// A page, fetched through the site's API server, which reaches into a closed namespace where the hub can't.
-async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Result<Seen> {
+/// Fetches a page through the site's API server, since the hub can't connect into an isolated namespace.
+async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Result<CheckResult> {
     let path = if check.path.starts_with('/') { check.path.clone() } else { format!("/{}", check.path) };
     let address = format!("{}:{}{path}", check.service_name, check.port);
     let uri = format!("/api/v1/namespaces/{namespace}/services/http:{}:{}/proxy{path}", check.service_name, check.port);
     let request =
         http::Request::get(uri).body(Vec::new()).map_err(|error| Error::invalid("Invalid", format!("http {address}: the path can't be asked for: {error}")))?;
-    let (status, body) = match tokio::time::timeout(ONE_TRY, client.request_text(request)).await {
+    let (status, body) = match tokio::time::timeout(CHECK_TRY_TIMEOUT, client.request_text(request)).await {
         Ok(Ok(body)) => (200, body),
         Ok(Err(kube::Error::Api(status))) => (i32::from(status.code), status.message.clone()),
         Ok(Err(error)) => return Err(error).tried(|| format!("http {address}")),
-        Err(_) => return Ok(Seen { holds: false, what: format!("http {address}: no answer within {ONE_TRY:?}") }),
+        Err(_) => return Ok(CheckResult { holds: false, what: format!("http {address}: no answer within {CHECK_TRY_TIMEOUT:?}") }),
     };
     let expected = check.expect.status;
     let alike = if (200..300).contains(&expected) { status == 200 } else { status == expected };
@@ -123,15 +123,15 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
         ),
         (false, _) => format!("http {address}: {status} instead of {expected}: {}", excerpt(&body)),
     };
-    Ok(Seen { holds: alike && matches, what })
+    Ok(CheckResult { holds: alike && matches, what })
 }
 
-/// A port: a ready address behind the Service accepts a connection that the API server forwards.
-async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result<Seen> {
+/// Connects to a ready pod behind the Service, forwarded by the API server.
+async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result<CheckResult> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let address = format!("{}:{}", check.service_name, check.port);
     let Some(service) = services.get_opt(&check.service_name).await.tried(|| format!("tcp {address}"))? else {
-        return Ok(Seen { holds: false, what: format!("tcp {address}: the Service doesn't exist") });
+        return Ok(CheckResult { holds: false, what: format!("tcp {address}: the Service doesn't exist") });
     };
     let spec = service.spec.unwrap_or_default();
     let Some(port) = spec.ports.iter().flatten().find(|port| port.port == check.port) else {
@@ -145,14 +145,14 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
     let pods_api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
     let list = pods_api.list(&kube::api::ListParams::default().labels(&selector)).await.tried(|| format!("tcp {address}"))?;
     let Some(pod) = list.items.iter().find(|pod| pods::is_ready(pod)) else {
-        return Ok(Seen { holds: false, what: format!("tcp {address}: no ready pod behind it") });
+        return Ok(CheckResult { holds: false, what: format!("tcp {address}: no ready pod behind it") });
     };
     let name = pod.metadata.name.clone().unwrap_or_default();
     let connect = async {
         let mut forward = pods_api.portforward(&name, &[target]).await.tried(|| format!("tcp {address}"))?;
         let failed = forward.take_error(target);
         let stream = forward.take_stream(target);
-        // The connection is made when the first byte could be sent; a refusal arrives on the error channel.
+        // The API server reports a refused connection on the error channel, shortly after the stream opens.
         let refused = match failed {
             Some(failed) => tokio::time::timeout(Duration::from_millis(700), failed).await.ok().flatten(),
             None => None,
@@ -160,21 +160,21 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
         drop(stream);
         Ok::<_, Error>(refused)
     };
-    match tokio::time::timeout(ONE_TRY, connect).await {
-        Ok(Ok(None)) => Ok(Seen { holds: true, what: format!("tcp {address}: accepts") }),
-        Ok(Ok(Some(refused))) => Ok(Seen { holds: false, what: format!("tcp {address}: {}", excerpt(&refused)) }),
+    match tokio::time::timeout(CHECK_TRY_TIMEOUT, connect).await {
+        Ok(Ok(None)) => Ok(CheckResult { holds: true, what: format!("tcp {address}: accepts") }),
+        Ok(Ok(Some(refused))) => Ok(CheckResult { holds: false, what: format!("tcp {address}: {}", excerpt(&refused)) }),
         Ok(Err(error)) => Err(error),
-        Err(_) => Ok(Seen { holds: false, what: format!("tcp {address}: no connection within {ONE_TRY:?}") }),
+        Err(_) => Ok(CheckResult { holds: false, what: format!("tcp {address}: no connection within {CHECK_TRY_TIMEOUT:?}") }),
     }
 }
 
-async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Result<Seen> {
-    let output = pods::execute(client, namespace, &check.workload_ref, check.container.as_deref(), &check.command, ONE_TRY).await?;
+async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Result<CheckResult> {
+    let output = pods::execute(client, namespace, &check.workload_ref, check.container.as_deref(), &check.command, CHECK_TRY_TIMEOUT).await?;
     let name = check.command.first().map(String::as_str).unwrap_or_default();
     if !output.success {
-        return Ok(Seen { holds: false, what: format!("{name} in {}: {}: {}", check.workload_ref, output.message, output.excerpt()) });
+        return Ok(CheckResult { holds: false, what: format!("{name} in {}: {}: {}", check.workload_ref, output.message, output.excerpt()) });
     }
-    // The end of the last line is no part of what was printed: with it, a pattern that ends in $ would never match.
+    // Without trimming, a pattern that ends in $ would never match.
     let printed = output.stdout.trim_end_matches(['\r', '\n']);
     let matches = check.expect.as_ref().map(|expect| pattern(&expect.pattern)).transpose()?.is_none_or(|regex| regex.is_match(printed));
     let what = if matches {
@@ -187,19 +187,19 @@ async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Resu
             check.expect.as_ref().map(|e| e.pattern.as_str()).unwrap_or_default()
         )
     };
-    Ok(Seen { holds: matches, what })
+    Ok(CheckResult { holds: matches, what })
 }
 
-async fn condition_check(client: &Client, namespace: &str, check: &ConditionCheck) -> Result<Seen> {
+async fn condition_check(client: &Client, namespace: &str, check: &ConditionCheck) -> Result<CheckResult> {
     let workload = &check.workload_ref;
-    Ok(of_workload(pods::workload(client, namespace, workload).await?.as_ref(), namespace, check))
+    Ok(condition_result(pods::workload(client, namespace, workload).await?.as_ref(), namespace, check))
 }
 
-/// What a check of a condition sees of its workload; none if that doesn't exist.
-pub fn of_workload(state: Option<&WorkloadState>, namespace: &str, check: &ConditionCheck) -> Seen {
+/// Result of a condition check; `state` is None if the workload doesn't exist.
+pub fn condition_result(state: Option<&WorkloadState>, namespace: &str, check: &ConditionCheck) -> CheckResult {
     let workload = &check.workload_ref;
-    let Some(state) = state else { return Seen { holds: false, what: format!("{workload} doesn't exist in {namespace}") } };
+    let Some(state) = state else { return CheckResult { holds: false, what: format!("{workload} doesn't exist in {namespace}") } };
     let holds = state.conditions.contains(&check.r#type);
     let word = if holds { "is" } else { "is not" };
-    Seen { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) }
+    CheckResult { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) }
 }

@@ -1,13 +1,13 @@
-//! A component of the base software is installed from its bundle, or what was there before it is put back.
+//! Installs a component of the base software from its bundle, or reverts it to the version before.
 //!
-//! What is installed on a site is kept on the hub in two ConfigMaps: `…-now`, written before anything is applied, and `…-before`, so that it can be put back
-//! without whoever made it. The right to write into the component's namespaces is given for the time of the step, and taken away with it.
+//! Two ConfigMaps on the hub record the installed objects per site: `…-now`, written before anything is applied, and `…-before`, from which a revert works even
+//! if the old bundle is gone. The operator has the right to write into the component's namespaces only for the duration of the step.
 
 mod drift;
 mod registry;
 mod rights;
 
-pub use drift::keep;
+pub use drift::correct_drift;
 pub use registry::BundleCache;
 
 use super::{EffectOutcome, StepContext};
@@ -33,7 +33,7 @@ use p861_core::{
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
 use p861_crds::platform::platform::Bundle;
-use rights::{take_what_is_left, with_right};
+use rights::{remove_leftover_rights, with_right};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -41,12 +41,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-const RECORD: &str = "installed.json";
+const RECORD_KEY: &str = "installed.json";
 
-/// What is installed of a component on a site.
+/// Installed objects of a component on a site.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Installed {
-    /// Its version; empty if nothing is.
+    /// Its version; empty if it is not installed.
     pub version: String,
     /// Digest of its bundle.
     pub digest: String,
@@ -56,37 +56,37 @@ pub struct Installed {
     pub objects: Vec<Value>,
 }
 
-/// Who writes a component on a site, one after the other: a step of a change, or whoever sets right what has drifted.
+/// Locks, one per component and site: a step of a change and drift correction must not write at the same time.
 #[derive(Clone, Default)]
 pub struct ComponentLocks {
     turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     corrections: Arc<Mutex<HashMap<String, Correction>>>,
-    /// Components on sites where the right to write is known to be nobody's.
+    /// Components on sites where certainly no write right is left over.
     without_right: Arc<Mutex<HashSet<String>>>,
 }
 
 impl ComponentLocks {
-    /// Waits for its turn, and has it until the guard is dropped.
+    /// Takes the component's lock, which is held until the guard is dropped.
     async fn turn(&self, record: &str) -> tokio::sync::OwnedMutexGuard<()> {
         let place = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(record.to_owned()).or_default().clone();
         place.lock_owned().await
     }
 
-    /// Whether a right may have been left: by a process before this one, or by a pass that was given up in the middle.
+    /// Whether a write right may be left over from a former process or a cancelled pass.
     fn may_have_right(&self, record: &str) -> bool {
         !self.without_right.lock().unwrap_or_else(PoisonError::into_inner).contains(record)
     }
 
-    fn gets_right(&self, record: &str) {
+    fn note_right(&self, record: &str) {
         self.without_right.lock().unwrap_or_else(PoisonError::into_inner).remove(record);
     }
 
-    fn has_no_right(&self, record: &str) {
+    fn note_no_right(&self, record: &str) {
         self.without_right.lock().unwrap_or_else(PoisonError::into_inner).insert(record.to_owned());
     }
 }
 
-/// Where it is kept.
+/// The two ConfigMaps of a component on a site.
 struct Record {
     hub: Client,
     namespace: String,
@@ -105,25 +105,28 @@ impl Record {
         let name = format!("{}-{which}", self.name);
         let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
         let Some(map) = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))? else { return Ok(Installed::default()) };
-        let text = map.data.unwrap_or_default().remove(RECORD).unwrap_or_default();
+        let text = map.data.unwrap_or_default().remove(RECORD_KEY).unwrap_or_default();
         serde_json::from_str(&text).map_err(|error| Error::invalid("RecordDamaged", format!("ConfigMap {name} can't be read: {error}")))
     }
 
-    async fn keep(&self, which: &str, installed: &Installed) -> Result<()> {
+    async fn store(&self, which: &str, installed: &Installed) -> Result<()> {
         let name = format!("{}-{which}", self.name);
         let text = serde_json::to_string(installed).map_err(|error| Error::Internal(format!("what is installed can't be written: {error}")))?;
-        let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": self.labels}, "data": {RECORD: text}});
+        let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": self.labels}, "data": {RECORD_KEY: text}});
         let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
         maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}")).map(drop)
     }
 }
 
-/// What is installed of a component on a site, as far as we put it there.
+/// Reads the record of a component on a site. Objects that somebody else installed are not in it.
+///
+/// # Errors
+/// `RecordDamaged` if it can't be parsed; otherwise the hub's error.
 pub async fn installed(hub: &Client, namespace: &str, component: &str, site: &str) -> Result<Installed> {
     Record::of(hub, namespace, component, site).read("now").await
 }
 
-/// What is to be installed.
+/// Component to install.
 pub struct Wanted<'a> {
     /// The component.
     pub component: &'a str,
@@ -131,11 +134,11 @@ pub struct Wanted<'a> {
     pub version: &'a str,
     /// Where its manifests are.
     pub bundle: &'a Bundle,
-    /// The digest that was agreed to.
+    /// The approved digest.
     pub digest: &'a str,
 }
 
-/// Installs it. What was there before is kept first.
+/// Installs a component, after recording the version before for a revert.
 pub async fn install(context: &RunContext, step_context: &StepContext, site: &str, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
     let namespace = &step_context.run.namespace;
     let record = Record::of(&context.hub.client, namespace, wanted.component, site);
@@ -156,25 +159,25 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
             let message = format!("bundle {} of {} is not the one that was agreed to: open another change", wanted.bundle, wanted.component);
             return Ok(EffectOutcome::Failed(Failure::permanent("BundleChanged", message), json!({"digest": read.digest, "agreed": wanted.digest})));
         }
-        record.keep("before", &now).await?;
+        record.store("before", &now).await?;
         let target = Installed { version: wanted.version.into(), digest: read.digest, complete: false, objects: read.objects };
-        record.keep("now", &target).await?;
+        record.store("now", &target).await?;
         target
     };
     let before = record.read("before").await?;
     put(context, step_context, site, wanted.component, &record, &before.objects, target).await
 }
 
-/// The end of a change: takes back the right to write, wherever it was left. Whoever is just putting something right keeps his until he has done so.
+/// Ends a change: revokes leftover write rights. Waits for the lock, so that it doesn't revoke the right of a drift correction in progress.
 pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, component: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
-    let left = take_what_is_left(&context.sites.client(site).await?, site, component).await?;
-    context.components.locks.has_no_right(&record.name);
+    let left = remove_leftover_rights(&context.sites.client(site).await?, site, component).await?;
+    context.components.locks.note_no_right(&record.name);
     Ok(EffectOutcome::Done(json!({"left": left})))
 }
 
-/// Puts back what was there before `version`; where nothing was, nothing remains. Nothing was done where that version was never begun.
+/// Reverts to the version before `version`, or removes the component if there was none. Does nothing if `version` was never begun.
 pub async fn revert(context: &RunContext, step_context: &StepContext, site: &str, component: &str, version: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
@@ -186,7 +189,7 @@ pub async fn revert(context: &RunContext, step_context: &StepContext, site: &str
     put(context, step_context, site, component, &record, &left, Installed { complete: false, ..before }).await
 }
 
-/// Applies what is wanted, removes what only `other` had, and notes that it is complete.
+/// Applies the wanted objects, deletes those that only `other` had, and records completion.
 async fn put(
     context: &RunContext,
     step_context: &StepContext,
@@ -200,18 +203,18 @@ async fn put(
     let district = district_of(&context.hub.client, &step_context.run.namespace).await?.name_any();
     put_with_right(context, record, &client, site, &district, &wanted, other).await?;
     let (version, objects) = (wanted.version.clone(), wanted.objects.len());
-    // Only what is complete is ever called installed; of a version that was taken back nothing is left to be reverted again.
-    record.keep("now", &Installed { complete: true, ..wanted }).await?;
+    // Recorded last: an incomplete installation must not count as installed.
+    record.store("now", &Installed { complete: true, ..wanted }).await?;
     Ok(EffectOutcome::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
 }
 
-/// Writes with the right to do so, which does not outlive it.
+/// Writes with a temporary right, which is revoked afterwards.
 async fn put_with_right(context: &RunContext, record: &Record, client: &Client, site: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
     let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
-    context.components.locks.gets_right(&record.name);
+    context.components.locks.note_right(&record.name);
     let component = &record.component;
     with_right(client, site, &spaces, district, component, || write(client, site, component, district, wanted, other)).await?;
-    context.components.locks.has_no_right(&record.name);
+    context.components.locks.note_no_right(&record.name);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The effects of steps. Each is idempotent by run, step and attempt, and looks before it acts: performed again, it finds what it did.
+//! The effects of steps. Each is idempotent per run, step and attempt: it checks the world before it acts, so that a repeated call finds the earlier result.
 
 mod backup;
 mod bubble;
@@ -25,16 +25,16 @@ use p861_core::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-/// What became of an effect in this pass.
+/// Result of performing an effect once.
 #[derive(Clone, Debug)]
 pub enum EffectOutcome {
-    /// It has happened; what proves it.
+    /// It is done; with its evidence.
     Done(Value),
-    /// It has failed.
+    /// It has failed; with its evidence.
     Failed(Failure, Value),
-    /// It was stopped, and certainly isn't happening any more.
+    /// It was stopped, and certainly has no further effect.
     Stopped,
-    /// It is under way; what it says of itself.
+    /// It is in progress; with a progress note.
     Running(Value),
 }
 
@@ -56,21 +56,21 @@ pub struct StepContext {
 }
 
 impl StepContext {
-    /// What is left of the attempt's time.
+    /// Time until the attempt's deadline; negative after it.
     pub fn left(&self) -> SignedDuration {
         self.deadline - Timestamp::now().duration_since(self.started)
     }
 }
 
-/// Reading a marker may take this long.
-const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+/// Time limit for the command that reads a marker.
+const MARKER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Effects of actions, as the executor asks for them. Performed again, an effect finds what it did.
+/// Effects of actions, as the executor calls them. Must be idempotent per run, step and attempt.
 pub trait Effects: Clone + Send + Sync + 'static {
-    /// Performs the action, or goes on with it.
+    /// Performs the action, or continues it.
     fn perform(&self, step: &StepContext, action: &Action) -> impl Future<Output = EffectOutcome> + Send;
 
-    /// Stops an action that may be under way. [`EffectOutcome::Stopped`] is said only once nothing of it happens any more.
+    /// Stops an action that may be in progress. Returns [`EffectOutcome::Stopped`] only once it certainly has no further effect.
     fn cancel(&self, step: &StepContext, action: &Action) -> impl Future<Output = EffectOutcome> + Send;
 }
 
@@ -92,11 +92,11 @@ impl Effects for RunContext {
     }
 }
 
-/// Performs an action, or goes on with it.
+/// Performs an action, or continues it.
 async fn perform(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
     let result = match action {
         Action::Move { site, namespace, claim, namespaces, task } => {
-            mover::perform(context, step_context, &mover::Place { site, namespace, claim: claim.as_deref(), namespaces }, task).await
+            mover::perform(context, step_context, &mover::MoverPlace { site, namespace, claim: claim.as_deref(), namespaces }, task).await
         }
         Action::Execute { site, namespace, command } => execute(context, step_context, site, namespace, command).await,
         Action::Preflight { site, subjects } => preflight::perform(context, step_context, site, subjects).await,
@@ -132,10 +132,10 @@ async fn perform(context: &RunContext, step_context: &StepContext, action: &Acti
 async fn cancel(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
     let result = match action {
         Action::Move { site, namespace, .. } => mover::cancel(context, step_context, site, namespace).await,
-        // Everything else ends with the pass that performs it.
+        // Other actions end with their task.
         _ => Ok(EffectOutcome::Stopped),
     };
-    // What can't be stopped now is tried again: an effect is not called stopped before it is.
+    // Retried: reporting Stopped too early would let an undo run beside the effect.
     result.unwrap_or_else(|error| EffectOutcome::Running(json!({"message": format!("being stopped: {error}")})))
 }
 
@@ -174,10 +174,10 @@ async fn execute(
     Ok(EffectOutcome::Failed(Failure::transient("CommandFailed", message), evidence))
 }
 
-/// Reads the newest marker. What is not a time is a failure that says what was read.
+/// Reads the newest marker. Output that is not a time is a failure that quotes it.
 async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, LONGEST_REQUEST).await?;
+    let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, MARKER_READ_TIMEOUT).await?;
     if !output.success {
         return Ok(EffectOutcome::Failed(
             Failure::transient("MarkerUnreadable", format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())),

@@ -8,8 +8,8 @@ use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
     movers::{
-        Outcome,
-        child::{self, Order, Standing},
+        MoverOutcome,
+        child::{self, ChildSpec, ChildState},
     },
     repository::repository_secret,
 };
@@ -28,12 +28,12 @@ use serde_json::{Value, json};
 
 /// Value of the role label on movers' pods.
 pub const LABEL_VALUE_MOVER: &str = "mover";
-/// A mover's memory, at most. Measured peaks stand in docs/FIGURES.md.
-const MEMORY_LIMIT: &str = "1Gi";
+/// Memory limit of a mover. docs/FIGURES.md lists measured peaks.
+const MOVER_MEMORY_LIMIT: &str = "1Gi";
 
-/// Where a mover runs.
+/// Place where a mover runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct MoverPlace<'a> {
     /// The site.
     pub site: &'a str,
     /// The Job's namespace.
@@ -49,13 +49,13 @@ pub fn run_name(uid: &str) -> String {
     format!("p861-run-{}", names::short_digest(&["run", uid], 8))
 }
 
-/// Starts the mover, or looks at it.
-pub async fn perform(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask) -> Result<EffectOutcome> {
+/// Starts the mover, or polls a running one.
+pub async fn perform(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(place.site).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
-    if let Some(standing) = context.movers.children.standing(&name)? {
-        return Ok(of_child(&name, standing));
+    if let Some(state) = context.movers.children.poll(&name)? {
+        return Ok(outcome_of_child(&name, state));
     }
     if !context.sites.has_nodes(place.site).await? {
         return start_child(context, step_context, place, task, &name).await;
@@ -82,7 +82,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &P
     }
     let status = job.status.unwrap_or_default();
     if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
-        // The Job ended and its pod with the result is gone: whatever it did is done again.
+        // The Job ended, but its pod with the result is gone: a new attempt finds or repeats its work.
         let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
         return Ok(EffectOutcome::Failed(
             Failure::transient("MoverLost", format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
@@ -101,7 +101,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &P
     Ok(EffectOutcome::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
 }
 
-async fn start_child(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
+async fn start_child(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
     if let Some(claim) = place.claim {
         return Err(Error::invalid(
             "NoNode",
@@ -110,29 +110,29 @@ async fn start_child(context: &RunContext, step_context: &StepContext, place: &P
     }
     let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
-    context.movers.children.start(&step_context.run.uid, name, &Order { environment: environment(step_context, task)?, access, kubeconfig })?;
+    context.movers.children.start(&step_context.run.uid, name, &ChildSpec { environment: environment(step_context, task)?, access, kubeconfig })?;
     Ok(EffectOutcome::Running(json!({"message": "its mover starts"})))
 }
 
-fn of_child(name: &str, standing: Standing) -> EffectOutcome {
-    match standing {
-        Standing::Running(note) => EffectOutcome::Running(note),
-        Standing::Answered(outcome) => answered(outcome),
-        Standing::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), Value::Null),
+fn outcome_of_child(name: &str, state: ChildState) -> EffectOutcome {
+    match state {
+        ChildState::Running(note) => EffectOutcome::Running(note),
+        ChildState::Answered(outcome) => answered(outcome),
+        ChildState::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), Value::Null),
     }
 }
 
-fn answered(outcome: Outcome) -> EffectOutcome {
+fn answered(outcome: MoverOutcome) -> EffectOutcome {
     match outcome {
-        Outcome::Done { evidence } => EffectOutcome::Done(evidence),
-        Outcome::Failed { reason, message, permanent } => {
+        MoverOutcome::Done { evidence } => EffectOutcome::Done(evidence),
+        MoverOutcome::Failed { reason, message, permanent } => {
             let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
             EffectOutcome::Failed(failure, Value::Null)
         }
     }
 }
 
-/// What a mover is told by its environment: nothing secret.
+/// Environment of a mover. Must not contain secrets.
 fn environment(step_context: &StepContext, task: &MoverTask) -> Result<Vec<(&'static str, String)>> {
     let unwritten = |what: &str, error: serde_json::Error| Error::Internal(format!("the mover's {what} can't be written: {error}"));
     Ok(vec![
@@ -150,13 +150,13 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
     Some((terminated.exit_code, terminated.message.clone(), terminated.reason.clone()))
 }
 
-/// What a mover left in its termination message. One that left nothing was killed.
+/// Converts a mover's termination message. A mover without one was killed.
 fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> EffectOutcome {
-    if let Some(outcome) = message.and_then(|text| serde_json::from_str::<Outcome>(text).ok()) {
+    if let Some(outcome) = message.and_then(|text| serde_json::from_str::<MoverOutcome>(text).ok()) {
         answered(outcome)
     } else {
         let why = match reason {
-            Some("OOMKilled") => format!("it needed more than {MEMORY_LIMIT} of memory"),
+            Some("OOMKilled") => format!("it needed more than {MOVER_MEMORY_LIMIT} of memory"),
             Some(reason) => format!("{reason}, exit code {exit_code}"),
             None => format!("exit code {exit_code}"),
         };
@@ -167,8 +167,8 @@ fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str
     }
 }
 
-/// A claim that only one node may use is read where it is in use.
-async fn node_of_claim(client: &Client, place: &Place<'_>) -> Result<Option<String>> {
+/// Node on which the claim is in use: a ReadWriteOnce claim can only be mounted there.
+async fn node_of_claim(client: &Client, place: &MoverPlace<'_>) -> Result<Option<String>> {
     let Some(claim) = place.claim else { return Ok(None) };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let list = pods.list(&ListParams::default()).await.tried(|| format!("list the pods of {}", place.namespace))?;
@@ -179,8 +179,8 @@ async fn node_of_claim(client: &Client, place: &Place<'_>) -> Result<Option<Stri
     Ok(list.items.iter().filter(uses).filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| pod.spec.as_ref()?.node_name.clone()))
 }
 
-/// Makes what the mover needs: rights first, so that it never runs without them.
-async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &Place<'_>, task: &MoverTask) -> Result<()> {
+/// Creates the mover's Secret, ServiceAccount and RoleBindings, before its Job exists, so that it never runs without them.
+async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<()> {
     let name = run_name(&step_context.run.uid);
     let labels = json!({RUN_LABEL: step_context.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
     let force = PatchParams::apply(FIELD_MANAGER).force();
@@ -211,7 +211,7 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
     Ok(())
 }
 
-fn job(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
+fn job(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
     let run = &step_context.run;
     let told: Vec<Value> = environment(step_context, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. });
@@ -222,8 +222,8 @@ fn job(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task
         volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": false}}));
         mounts.push(json!({"name": "data", "mountPath": "/data", "readOnly": reads_only}));
     }
-    // Files of any owner are read (DAC_OVERRIDE over a mount that is read-only: DAC_READ_SEARCH is not among what Pod Security Baseline allows), or written
-    // back with owner, mode, times and attributes; nothing else of root's powers is kept.
+    // A backup must read files of any owner: DAC_OVERRIDE on a read-only mount, since Pod Security Baseline doesn't allow DAC_READ_SEARCH. A restore must write
+    // owner, mode, times and attributes. All other capabilities are dropped.
     let capabilities: &[&str] = match task {
         MoverTask::BackupVolume { .. } => &["DAC_OVERRIDE"],
         MoverTask::RestoreVolume { .. } => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "MKNOD"],
@@ -247,7 +247,7 @@ fn job(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task
                         "name": "mover", "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
                         "env": told,
                         "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
-                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MEMORY_LIMIT}},
+                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MOVER_MEMORY_LIMIT}},
                         "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": capabilities}, "seccompProfile": {"type": "RuntimeDefault"}},
                     }],
                 },
@@ -257,7 +257,7 @@ fn job(context: &RunContext, step_context: &StepContext, place: &Place<'_>, task
     serde_json::from_value(document).map_err(|error| Error::Internal(format!("the mover's Job can't be written: {error}")))
 }
 
-/// Deletes the attempt's Job and waits until its pods are gone: only then has it certainly stopped.
+/// Deletes the attempt's Job. Reports Stopped only when its pods have ended, since until then the mover may still write.
 pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
@@ -287,12 +287,12 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
     }
 }
 
-/// Removes everything that the run's movers were given, and waits until it is gone.
+/// Removes Jobs, Secrets, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone.
 pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, namespaces: &[String]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = run_name(&step_context.run.uid);
     let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", step_context.run.uid));
-    for child in context.movers.children.of_run(&step_context.run.uid) {
+    for child in context.movers.children.names_of_run(&step_context.run.uid) {
         context.movers.children.stop(&child).await?;
     }
     let mut left = 0;

@@ -1,4 +1,4 @@
-//! A node that is emptied for work on it, and takes pods again.
+//! Cordons and drains a node for manual work, and uncordons it afterwards.
 
 use super::{EffectOutcome, StepContext};
 use crate::{
@@ -20,12 +20,12 @@ use p861_crds::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Before its deadline a drain gives up by itself, so that it can say which pods stay and why.
-const MARGIN: SignedDuration = SignedDuration::from_secs(15);
-/// So many pods are named in a message.
-const NAMED: usize = 3;
+/// A drain fails this long before its deadline, so that it can report which pods stay and why.
+const DRAIN_REPORT_MARGIN: SignedDuration = SignedDuration::from_secs(15);
+/// Pods named in a message.
+const MAX_NAMED_PODS: usize = 3;
 
-/// Looks whether the node is there and everything on it can go and come back elsewhere. Nothing is changed.
+/// Checks that the node exists and that its pods can run elsewhere. Changes nothing.
 pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
@@ -53,7 +53,7 @@ pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Opt
     Ok(EffectOutcome::Done(json!({"pods": pods.len(), "cordoned": cordoned, "message": format!("{} pods will leave", pods.len())})))
 }
 
-/// Cordons it in the name of `owner`. One that is cordoned already, and not by us, stays its owner's.
+/// Cordons the node for `owner`. A node that somebody else has cordoned stays theirs.
 pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let found = nodes.get(node).await.tried(|| format!("read node {node} on {site}"))?;
@@ -66,7 +66,7 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
         }
         (true, None) => Ok(EffectOutcome::Done(json!({"cordonedBy": "somebody else", "message": "it was cordoned before, and stays so afterwards"}))),
         (_, _) => {
-            // With its version: of two tickets that reach for one node, one finds the other's name there.
+            // With its resourceVersion, so that only one of two concurrent tickets gets the node.
             let patch =
                 json!({"metadata": {"resourceVersion": found.resource_version(), "annotations": {CORDON_ANNOTATION: owner}}, "spec": {"unschedulable": true}});
             nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("cordon node {node} on {site}"))?;
@@ -75,7 +75,7 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
     }
 }
 
-/// Lets it take pods again, if the cordon is `owner`'s. A node that is gone needs no more.
+/// Uncordons the node if the cordon is `owner`'s. A deleted node counts as done.
 pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let Some(found) = nodes.get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
@@ -92,7 +92,7 @@ pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str)
     Ok(EffectOutcome::Done(json!({"message": format!("node {node} takes pods again")})))
 }
 
-/// Asks every pod that is still there to leave; the API server refuses what a disruption budget does not allow yet.
+/// Evicts all remaining pods. The API server refuses evictions that a disruption budget doesn't allow yet; they are retried.
 pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str, node: &str) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let pods = leaving(&client, site, node).await?;
@@ -108,7 +108,7 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
             Ok(_) => going += 1,
             Err(error) if is_not_found(&error) => {}
             Err(kube::Error::Api(status)) if status.code == 429 => held.push(format!("{} ({})", named(pod), status.message.trim_end_matches('.'))),
-            // A pod of a namespace that is being deleted goes anyway.
+            // The pod's namespace is being deleted, and the pod with it.
             Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("being terminated") => going += 1,
             Err(error) => return Err(error).tried(|| format!("evict {} from node {node} on {site}", named(pod))),
         }
@@ -122,15 +122,14 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
         (false, _) => format!("{going} pods leave; held back: {}", listed(&held)),
     };
     let evidence = json!({"message": message, "held": held});
-    if step_context.left() < MARGIN {
+    if step_context.left() < DRAIN_REPORT_MARGIN {
         let why = format!("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A");
         return Ok(EffectOutcome::Failed(Failure::permanent("DrainBlocked", why), evidence));
     }
     Ok(EffectOutcome::Running(evidence))
 }
 
-/// The pods that a drain moves: not those of the node itself, not those of DaemonSets, not those that have ended, and not those that tolerate a cordoned node: they
-/// would be back at once.
+/// The pods that a drain moves. Not static pods, DaemonSet pods and ended pods, nor pods that tolerate a cordoned node, which would come back at once.
 async fn leaving(client: &Client, site: &str, node: &str) -> Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::all(client.clone());
     let all = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await.tried(|| format!("list the pods of node {node} on {site}"))?;
@@ -157,7 +156,7 @@ fn named(pod: &Pod) -> String {
 }
 
 fn listed(names: &[String]) -> String {
-    let more = names.len().saturating_sub(NAMED);
-    let first = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(MAX_NAMED_PODS);
+    let first = names.iter().take(MAX_NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
     if more == 0 { first } else { format!("{first} and {more} more") }
 }

@@ -1,4 +1,4 @@
-//! The look at the standby before anything is made.
+//! Checks of the standby before a run creates anything.
 
 use super::{EffectOutcome, StepContext};
 use crate::{
@@ -11,16 +11,16 @@ use kube::{Api, ResourceExt, api::ListParams};
 use p861_core::{engine::Failure, runs::PreflightSubject};
 use serde_json::json;
 
-/// One thing that was looked at.
-struct Look {
+/// Result of one check.
+struct PreflightCheck {
     name: &'static str,
     problem: Option<String>,
     seen: String,
 }
 
-/// Looks at everything and reports all problems at once.
+/// Performs all checks and reports all problems at once, so that a person can fix them together.
 pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, subjects: &[PreflightSubject]) -> Result<EffectOutcome> {
-    let mut looks = Vec::new();
+    let mut checks = Vec::new();
     let client = match context.sites.client(site).await {
         Ok(client) => client,
         Err(error) => {
@@ -33,7 +33,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     let nodes: Api<Node> = Api::all(client.clone());
     let nodes = nodes.list(&ListParams::default()).await.tried(|| format!("list the nodes of {site}"))?.items;
     let ready = nodes.iter().filter(|node| crate::hub::is_ready(node)).count();
-    looks.push(Look {
+    checks.push(PreflightCheck {
         name: "StandbyReachable",
         problem: (ready == 0).then(|| format!("{site} has no ready node")),
         seen: format!("{site}: {ready} of {} nodes ready", nodes.len()),
@@ -42,7 +42,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     let classes: Api<StorageClass> = Api::all(client);
     let classes: Vec<String> =
         classes.list(&ListParams::default()).await.tried(|| format!("list the storage classes of {site}"))?.items.iter().map(ResourceExt::name_any).collect();
-    looks.push(Look {
+    checks.push(PreflightCheck {
         name: "StorageClasses",
         problem: classes.is_empty().then(|| format!("{site} has no storage class: claims would wait for ever")),
         seen: classes.join(", "),
@@ -53,19 +53,19 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
         Ok(store) => store.list("snapshots/").await.map(|list| list.len()).map_err(|error| crate::repository::vault("open the repository", &error)),
         Err(error) => Err(error),
     };
-    looks.push(match key {
-        Ok(count) => Look { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {count} snapshots", run.repository) },
-        Err(error) => Look { name: "KeyAccess", problem: Some(error.to_string()), seen: error.to_string() },
+    checks.push(match key {
+        Ok(count) => PreflightCheck { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {count} snapshots", run.repository) },
+        Err(error) => PreflightCheck { name: "KeyAccess", problem: Some(error.to_string()), seen: error.to_string() },
     });
-    looks.push(Look {
+    checks.push(PreflightCheck {
         name: "RecoverableData",
         problem: None,
         seen: subjects.iter().map(|s| format!("{} from {}", s.application, s.backup)).collect::<Vec<_>>().join(", "),
     });
 
-    let problems: Vec<String> = looks.iter().filter_map(|look| look.problem.as_ref().map(|problem| format!("{}: {problem}", look.name))).collect();
-    let checks: Vec<_> = looks.iter().map(|look| json!({"name": look.name, "passed": look.problem.is_none(), "seen": look.seen})).collect();
-    let evidence = json!({"checks": checks, "message": format!("{} checks", looks.len())});
+    let problems: Vec<String> = checks.iter().filter_map(|check| check.problem.as_ref().map(|problem| format!("{}: {problem}", check.name))).collect();
+    let listed: Vec<_> = checks.iter().map(|check| json!({"name": check.name, "passed": check.problem.is_none(), "seen": check.seen})).collect();
+    let evidence = json!({"checks": listed, "message": format!("{} checks", checks.len())});
     if problems.is_empty() {
         return Ok(EffectOutcome::Done(evidence));
     }

@@ -1,4 +1,4 @@
-//! Silences that stand exactly as long as a change goes on. Each ends by itself soon after the last time that it was extended, whoever dies meanwhile.
+//! Silences for the duration of a change. Each is short and extended again and again, so that it ends by itself if the operator dies.
 
 use super::{EffectOutcome, StepContext};
 use crate::{
@@ -13,12 +13,12 @@ use p861_crds::{Site, Time, maintenance::ticket::Silence};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A silence that nobody extends ends after this time.
-const STANDS: SignedDuration = SignedDuration::from_mins(5);
-/// It is extended when less than this is left of it.
-const EXTENDED_AT: SignedDuration = SignedDuration::from_mins(3);
+/// How long a silence lasts unless it is extended.
+const SILENCE_DURATION: SignedDuration = SignedDuration::from_mins(5);
+/// A silence is extended when it has less than this left.
+const SILENCE_RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(3);
 
-/// Makes the silences, or finds those that were made before a crash.
+/// Creates the silences, or finds those that were created before a crash.
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<EffectOutcome> {
     let alertmanager = match of(context, site).await {
         Ok(Some(alertmanager)) => alertmanager,
@@ -30,9 +30,9 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
     Ok(EffectOutcome::Done(json!({"silences": ids, "message": format!("{} silences", ids.len())})))
 }
 
-/// Lets a silence of each of these labels stand for a while from now: one that stands is extended, one that ran out meanwhile is made anew.
+/// Extends the silence of each set of labels, or creates it if it is missing or has expired.
 async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[BTreeMap<String, String>], now: Timestamp) -> Result<Vec<Silence>> {
-    let (standing, end) = (alertmanager.silences(owner).await?, now + STANDS);
+    let (standing, end) = (alertmanager.silences(owner).await?, now + SILENCE_DURATION);
     let mut silences = Vec::new();
     for wanted in labels {
         let id = match standing.iter().find(|silence| silence.is_for(wanted)) {
@@ -44,13 +44,13 @@ async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[B
     Ok(silences)
 }
 
-/// What to do if it can't be: the person who asked for the change may do without.
+/// Adds to the error that the requester may do without the silence.
 fn hint(step_context: &StepContext, error: &Error) -> Error {
     let message = format!("{error}; mend it, or open the change {} anew with silence: None", step_context.run.name);
     Error::transient("AlertmanagerUnreachable", message)
 }
 
-/// Ends what stands.
+/// Ends all silences of the owner.
 pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<EffectOutcome> {
     let Some(alertmanager) = of(context, site).await? else { return Ok(EffectOutcome::Done(json!({"message": "no Alertmanager any more"}))) };
     let standing = alertmanager.silences(owner).await?;
@@ -63,13 +63,13 @@ pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<Effect
 /// A silence that a change has made: site, owner, labels.
 pub type Made = (String, String, Vec<BTreeMap<String, String>>);
 
-/// Keeps up what a change that goes on has made, and says what stands. An Alertmanager that can't be asked now is asked in the next pass.
+/// Extends the silences of a running change and returns them. An unreachable Alertmanager is asked again in the next pass.
 pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> Vec<Silence> {
     let now = Timestamp::now();
     let mut all = Vec::new();
     for (site, owner, labels) in made {
         let known: Vec<Silence> = before.iter().filter(|silence| silence.site == *site).cloned().collect();
-        if !known.is_empty() && known.iter().all(|silence| silence.end_time.0.duration_since(now) > EXTENDED_AT) {
+        if !known.is_empty() && known.iter().all(|silence| silence.end_time.0.duration_since(now) > SILENCE_RENEWAL_MARGIN) {
             all.extend(known);
             continue;
         }

@@ -16,7 +16,7 @@ use p861_crds::{WorkloadKind, WorkloadReference, names::FIELD_MANAGER};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Gives each workload the replicas that it had and waits until all its pods are ready. An empty list of a namespace means all that still stand still.
+/// Scales each workload to its original replicas and waits until all pods are ready. An empty list for a namespace means all that are still at zero.
 pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let (mut waiting, mut ready) = (Vec::new(), Vec::new());
@@ -59,7 +59,7 @@ async fn raise(client: &Client, namespace: &str, workload: &WorkloadReference) -
             let Some(replicas) = objects::stopped_replicas(&value) else { return Ok(Raised::Before) };
             let patch: fn(i64) -> Value = $patch;
             let mut patch = patch(replicas.parse().unwrap_or(1));
-            // With the annotation gone, a later pass leaves the workload as it finds it.
+            // Removing the annotation makes this happen once: a later pass must not undo a person's scaling.
             patch["metadata"] = json!({"annotations": {objects::REPLICAS_ANNOTATION: null}});
             api.patch(&workload.name, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() }, &Patch::Merge(patch)).await.tried(|| format!("start {workload} in {namespace}"))?;
             Ok(Raised::Now)
@@ -105,7 +105,7 @@ pub fn reason(pod: &k8s_openapi::api::core::v1::Pod) -> Option<String> {
         Some(format!("{reason}: {}", waiting.message.as_deref().unwrap_or(&container.image)))
     });
     let unscheduled = status.conditions.iter().flatten().filter(|c| c.type_ == "PodScheduled" && c.status == "False").filter_map(|c| c.message.clone());
-    // What is said last: a start that nothing refuses may still hang in its preparation.
+    // Checked last: an init container that hangs is reported only if nothing else explains the wait.
     let preparing = status.init_container_statuses.iter().flatten().filter(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
     let preparing = preparing.map(|container| format!("its init container {} still runs", container.name));
     waiting.chain(unscheduled).chain(preparing).next()

@@ -1,9 +1,9 @@
-//! A journal in a repository: `plan.json`, `records/<first sequence>.jsonl` for each batch of records, and `compacted/<last sequence>.jsonl`, which stands for all
-//! batches up to that record. Every object is created only if absent and never changed.
+//! A journal in a repository: `plan.json`, `records/<first sequence>.jsonl` for each batch of records, and `compacted/<last sequence>.jsonl`, which stands for
+//! all batches up to that record. Every object is created only if absent and never changed.
 //!
-//! Why no write of an executor that lost the run is ever taken for good, although batches are deleted: a batch is deleted only after a compacted object that
-//! covers it was created, and the newest compacted object is never deleted. So whoever finds the name of its batch free because the batch there was deleted
-//! finds that compacted object when it looks *after* its own write. [`append`] looks.
+//! Why an executor that lost the run never succeeds in appending, although batches are deleted: a batch is deleted only after a compacted object that covers it
+//! was created, and the newest compacted object is never deleted. A late executor may find its batch's name free because the batch there was deleted, but then
+//! it finds that compacted object when it lists *after* its own write. [`append`] does.
 //!
 //! Why a reader misses nothing: it lists the compacted objects, reads, and lists them again. If the newest is still the same, nothing after it was deleted
 //! meanwhile.
@@ -17,9 +17,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use p861_core::engine::{Journal, Record};
 use p861_vault::AsyncStore;
 
-/// How many batches are read at once.
+/// Batches that are read at once.
 const PARALLEL_READS: usize = 16;
-/// How often a reader begins again because the journal was compacted while it read.
+/// Attempts of a reader whose journal is compacted while it reads.
 const MAX_READS: u32 = 5;
 
 fn batch(prefix: &str, first: u64) -> String {
@@ -91,21 +91,21 @@ pub async fn append(store: &AsyncStore, prefix: &str, first: u64, records: &[Rec
     let key = batch(prefix, first);
     match store.put_if_absent(&key, text.clone().into_bytes()).await {
         Ok(_) => {}
-        // Our own write may have arrived although its answer was lost: what is there decides.
+        // Our own write may have arrived although its answer was lost: compare the content.
         Err(error) if error.is_already_exists() => match store.get(&key).await {
             Ok(bytes) if bytes == text.as_bytes() => {}
             _ => return Err(StoreError::Overtaken(first)),
         },
         Err(error) => return Err(StoreError::Other(vault("append to the journal", &error))),
     }
-    // The name may have been free only because what stood there was compacted. Nobody reads what we wrote then; it goes with the next compaction.
+    // The name may be free only because its batch was compacted. Our batch is then never read, and the next compaction deletes it.
     if newest(store, prefix).await? >= first {
         return Err(StoreError::Overtaken(first));
     }
     Ok(())
 }
 
-/// Creates the compacted object. One that is there already was made of the same records, and says the same.
+/// Creates the compacted object. An existing one was made from the same records and has the same content.
 pub async fn write_compacted(store: &AsyncStore, prefix: &str, journal: &Journal) -> Result<()> {
     let text = format::journal_text(journal)?;
     match store.put_if_absent(&compacted(prefix, journal.head().through), text.into_bytes()).await {
@@ -115,7 +115,7 @@ pub async fn write_compacted(store: &AsyncStore, prefix: &str, journal: &Journal
     }
 }
 
-/// Deletes what the newest compacted object stands for. What a crash leaves, the next call deletes.
+/// Deletes the objects that the newest compacted object replaces. After a crash the next call deletes the rest.
 pub async fn delete_superseded(store: &AsyncStore, prefix: &str) -> Result<()> {
     let mut compactions = sequences(store, &format!("{prefix}/compacted/")).await?;
     let Some(through) = compactions.pop() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! How plan and journal are written down. Pure.
+//! Stored format of plan and journal. Pure.
 
 use crate::error::{Category, Error, Result};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -16,11 +16,11 @@ pub const FORMAT: u32 = 1;
 pub const PLAN: &str = "plan.json";
 /// The key of the records.
 pub const RECORDS: &str = "journal.jsonl";
-/// A longer text stands in a ConfigMap as gzip, under its key and `.gz`.
+/// Longer texts are stored in a ConfigMap as gzip, under the key with `.gz` appended.
 const MAX_PLAIN_BYTES: usize = 96 * 1024;
-/// The API server refuses a ConfigMap with more than 1 MiB of data; the rest is for its metadata.
+/// The API server refuses a ConfigMap of more than 1 MiB; this leaves room for metadata.
 const MAX_MAP_BYTES: usize = 1_000 * 1024;
-/// More than this never comes out of a ConfigMap that we wrote.
+/// Bounds decompression: no ConfigMap that we wrote unpacks to more.
 const MAX_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
 
 #[derive(Serialize)]

@@ -1,9 +1,8 @@
-//! Movers as child processes, for sites that have no kubelet to run a Job: an API server with its etcd and nothing else.
+//! Movers as child processes, for sites without a kubelet that could run a Job (only an API server with its etcd).
 //!
-//! A child does the same work from the same image with the same task; it dies with the operator, and the next leader starts it again. It can mount nothing, so
-//! volumes are out of its reach.
+//! A child runs the same program with the same task as a Job. It dies with the operator, and the next leader starts it again. It can't mount volumes.
 
-use super::Outcome;
+use super::MoverOutcome;
 use crate::error::{Error, Result};
 use p861_core::engine::Failure;
 use serde_json::{Value, json};
@@ -20,9 +19,9 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// What a child is told.
+/// Input of a child process.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct ChildSpec {
     /// Environment, without anything secret.
     pub environment: Vec<(&'static str, String)>,
     /// The repository's access, as in the Secret of a Job.
@@ -31,13 +30,13 @@ pub struct Order {
     pub kubeconfig: Option<String>,
 }
 
-/// Where a child stands.
+/// State of a child process.
 #[derive(Clone, Debug)]
-pub enum Standing {
-    /// It runs; what it says of itself.
+pub enum ChildState {
+    /// It runs; with its last progress note.
     Running(Value),
     /// It has answered.
-    Answered(Outcome),
+    Answered(MoverOutcome),
     /// It ended without an answer.
     Lost(String),
 }
@@ -58,31 +57,31 @@ impl Children {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Where the child of this name stands; none if this process has none.
-    pub fn standing(&self, name: &str) -> Result<Option<Standing>> {
+    /// State of the child of this name; none if this process has none. A child that has ended is forgotten by this call.
+    pub fn poll(&self, name: &str) -> Result<Option<ChildState>> {
         self.with(|children| {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
             let ended = running.child.try_wait().map_err(|error| Error::Internal(format!("look at mover {name}: {error}")))?;
             let Some(status) = ended else {
-                return Ok(Some(Standing::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
+                return Ok(Some(ChildState::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
             };
             let answer = std::fs::read_to_string(running.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok());
-            // Its answer goes into the journal now; asked again, it would be started again, and find what it did.
+            // The answer goes into the journal next. If the process dies before, the child is started again and finds its earlier work.
             children.remove(name);
-            Ok(Some(answer.map_or_else(|| Standing::Lost(status.to_string()), Standing::Answered)))
+            Ok(Some(answer.map_or_else(|| ChildState::Lost(status.to_string()), ChildState::Answered)))
         })
     }
 
     /// Starts a child. Secrets go into files that only this user can read, never on a command line or into the environment.
-    pub fn start(&self, run: &str, name: &str, order: &Order) -> Result<()> {
+    pub fn start(&self, run: &str, name: &str, spec: &ChildSpec) -> Result<()> {
         let failed = |error: std::io::Error| Error::transient("MoverLost", format!("mover {name} can't be started as a child process: {error}"));
         let folder = tempfile::Builder::new().prefix("p861-mover-").tempdir().map_err(failed)?;
         let path = |file: &str| folder.path().join(file);
-        write_private(&path("repository.json"), &order.access).map_err(failed)?;
+        write_private(&path("repository.json"), &spec.access).map_err(failed)?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
-        command.arg("mover").envs(order.environment.iter().cloned());
+        command.arg("mover").envs(spec.environment.iter().cloned());
         command.env("P861_ACCESS_FILE", path("repository.json")).env("P861_ANSWER_FILE", path("answer.json")).env("P861_SCRATCH", path("scratch"));
-        if let Some(kubeconfig) = &order.kubeconfig {
+        if let Some(kubeconfig) = &spec.kubeconfig {
             write_private(&path("kubeconfig"), kubeconfig).map_err(failed)?;
             command.env("KUBECONFIG", path("kubeconfig"));
         }
@@ -110,12 +109,12 @@ impl Children {
     }
 
     /// The names of a run's children.
-    pub fn of_run(&self, run: &str) -> Vec<String> {
+    pub fn names_of_run(&self, run: &str) -> Vec<String> {
         self.with(|children| children.iter().filter(|(_, running)| running.run == run).map(|(name, _)| name.clone()).collect())
     }
 }
 
-/// A child that ended without an answer was killed: it is started again.
+/// Failure of a child that ended without an answer, that is, was killed. Transient: it is started again.
 pub fn lost(name: &str, status: &str) -> Failure {
     Failure::transient("MoverLost", format!("mover {name}, a child process of the operator, was killed: {status}"))
 }

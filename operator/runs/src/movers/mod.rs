@@ -1,7 +1,7 @@
-//! Movers: what they are told, what they answer, and (in [`work`]) what they do.
+//! Movers: their inputs, their results, and (in [`work`]) their work.
 //!
-//! A mover is the operator's own image in a Job, or its own program as a child process where there is no kubelet. It gets its task and the evidence of the steps before it as environment, the repository's access as a mounted
-//! Secret; it answers with its termination message, and prints its progress as lines of JSON.
+//! A mover is the operator's own image in a Job, or its own program as a child process where there is no kubelet. It gets its task and the evidence of earlier
+//! steps as environment, and the repository's access as a mounted Secret. It answers with its termination message and prints progress as lines of JSON.
 
 pub mod child;
 pub mod restore;
@@ -12,22 +12,22 @@ pub mod work;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a mover leaves behind.
+/// Result of a mover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
-pub enum Outcome {
-    /// It did it.
+pub enum MoverOutcome {
+    /// The task is done.
     Done {
-        /// What proves it.
+        /// Evidence for the journal.
         evidence: Value,
     },
-    /// It could not.
+    /// The task failed.
     Failed {
         /// Reason of the API.
         reason: String,
         /// What happened, to which object, what to do.
         message: String,
-        /// Whether trying again is useless.
+        /// Whether retrying is useless.
         permanent: bool,
     },
 }

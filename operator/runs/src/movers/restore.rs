@@ -1,4 +1,4 @@
-//! Objects of a snapshot on their way to a site: looked at, shown, or written rank by rank.
+//! Restores the objects of a snapshot to a site, rank by rank, or previews the restore.
 
 use super::{
     save::namespaced_kinds,
@@ -28,10 +28,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Writes at a time during a restore.
-const WRITES: usize = 16;
+/// Concurrent writes during a restore.
+const MAX_PARALLEL_WRITES: usize = 16;
 /// Differences that a preview or a refusal lists by name.
-const MOST_LISTED: usize = 200;
+const MAX_LISTED_DIFFERENCES: usize = 200;
 
 /// Which objects of a snapshot are restored.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    fn takes(&self, object: &Value) -> bool {
+    fn includes(&self, object: &Value) -> bool {
         let (kind, group) = (objects::kind(object), objects::group(object));
         let resources = &self.select.resources;
         let of_kind = resources.is_empty() || resources.iter().any(|wanted| wanted.kind == kind && wanted.group.as_deref().unwrap_or_default() == group);
@@ -55,7 +55,7 @@ impl Choice {
     }
 }
 
-/// What was, or would be, done to objects.
+/// Counts of objects by action, done or previewed.
 #[derive(Default)]
 struct Tally {
     create: AtomicU64,
@@ -76,7 +76,7 @@ impl Tally {
         counter.fetch_add(1, Ordering::Relaxed);
         if action == "change" || action == "refused" {
             let mut listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if listed.len() < MOST_LISTED {
+            if listed.len() < MAX_LISTED_DIFFERENCES {
                 listed.push(json!({"action": action, "kind": objects::kind(object), "namespace": objects::namespace(object), "name": objects::name(object), "why": p861_core::conditions::shorten(why, 300)}));
             }
         }
@@ -99,12 +99,12 @@ pub async fn restore(
     let kinds = kinds_by_group(client).await?;
     let total: u64 = ranks.values().map(|objects| objects.len() as u64).sum();
     let tally = Tally::default();
-    // Refuse means: nothing at all is written if anything is there and different. So everything is looked at first.
+    // Refuse must write nothing if any object differs, so all objects are compared before the first write.
     let look_first = preview || conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
     if look_first {
         for objects in ranks.values() {
-            let looks = stream::iter(objects).map(|object| look(client, &kinds, object, &tally, preview));
-            looks.buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+            let looks = stream::iter(objects).map(|object| compare(client, &kinds, object, &tally, preview));
+            looks.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
         }
     }
     let listed = std::mem::take(&mut *tally.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -131,14 +131,14 @@ pub async fn restore(
             on_progress(Progress { items_done, items_total: Some(total), bytes_done: 0, bytes_total: None });
             Ok::<(), WorkError>(())
         });
-        writes.buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+        writes.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
     }
     Ok(json!({"objects": total, "changes": counts(&tally), "leftOut": left}))
 }
 
 type Ranks = BTreeMap<u8, Vec<Value>>;
 
-/// Reads and prepares the objects of a snapshot. What is left out is counted by its reason.
+/// Reads and prepares the objects of a snapshot, and counts the skipped ones by reason.
 async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, choice: Choice) -> Result<(Ranks, BTreeMap<String, u64>), WorkError> {
     let texts = blocking(move || {
         let repository = Repository::open(&access)?;
@@ -157,7 +157,7 @@ async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, choi
             let broken = |error: &dyn std::fmt::Display| WorkError::stated("Damaged", format!("objects/{path}, line {}: {error}", number + 1), true);
             let line = line.map_err(|error| broken(&error))?;
             let object: Value = serde_json::from_str(&line).map_err(|error| broken(&error))?;
-            if !choice.takes(&object) {
+            if !choice.includes(&object) {
                 *left.entry("not selected".into()).or_default() += 1;
                 continue;
             }
@@ -186,7 +186,7 @@ fn parse(object: &Value) -> Result<DynamicObject, WorkError> {
         .map_err(|error| WorkError::stated("Damaged", format!("{} {}: {error}", objects::kind(object), objects::name(object)), true))
 }
 
-/// The object with the version that this API server prefers, where the backup's is not served any more.
+/// Converts the object's apiVersion to the one that this API server prefers, if the backup's is no longer served.
 fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(resource) = kinds.get(&(objects::group(&object).to_owned(), objects::kind(&object).to_owned())) {
@@ -195,8 +195,8 @@ fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
     object
 }
 
-/// Says what writing the object would do.
-async fn look(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry_run: bool) -> Result<(), WorkError> {
+/// Records what writing the object would change.
+async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry_run: bool) -> Result<(), WorkError> {
     let (kind, name) = (objects::kind(object), objects::name(object));
     let Some(api) = api_of(client, kinds, object) else {
         tally.note("refused", object, &format!("{} {kind} is not served here", object["apiVersion"].as_str().unwrap_or_default()));
@@ -208,7 +208,7 @@ async fn look(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry
         let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
         match api.patch(name, &parameters, &Patch::Apply(parse(object)?)).await {
             Ok(applied) => Some(applied),
-            // In a namespace that isn't there yet, nothing can be tried.
+            // The namespace doesn't exist yet, so a dry run is impossible.
             Err(kube::Error::Api(status)) if status.code == 404 => None,
             Err(kube::Error::Api(status)) => {
                 tally.note("refused", object, &status.message);

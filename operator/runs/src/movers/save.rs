@@ -1,4 +1,4 @@
-//! Objects of a site on their way to the repository: listed page by page, one line each.
+//! Saves the objects of a site: listed page by page, one line per object.
 
 use super::work::WorkError;
 use crate::error::Tried as _;
@@ -16,8 +16,8 @@ use std::{
     path::Path,
 };
 
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
+/// Objects per page of a list.
+const PAGE_SIZE: u32 = 500;
 
 /// What was saved.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +37,7 @@ pub async fn save(
     on_progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Saved, WorkError> {
     let kinds = namespaced_kinds(client).await?;
-    // A mover that was killed and started in the same place begins anew.
+    // Left over if the mover was killed and restarted in the same folder.
     let _ = std::fs::remove_dir_all(folder);
     let mut saved = Saved::default();
     let mut bytes = 0;
@@ -84,12 +84,12 @@ async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exc
     let (mut count, mut bytes, mut token) = (0_u64, 0_u64, None);
     let mut lines: Vec<(String, String)> = Vec::new();
     loop {
-        let parameters = ListParams { limit: Some(PAGE), continue_token: token.take(), ..ListParams::default() };
+        let parameters = ListParams { limit: Some(PAGE_SIZE), continue_token: token.take(), ..ListParams::default() };
         let list = match api.list(&parameters).await {
             Ok(list) => list,
-            // Listed by discovery but not served (an aggregated API whose server is down is an error, a kind without the method is not).
+            // In discovery but without a list method. (An aggregated API whose server is down answers 503, which stays an error.)
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => return Ok((0, 0)),
-            // The page's snapshot is gone: the kind is listed anew.
+            // The continue token has expired: list the kind again.
             Err(kube::Error::Api(status)) if status.code == 410 => {
                 lines.clear();
                 (count, bytes) = (0, 0);
@@ -107,7 +107,7 @@ async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exc
                 lines.push((name, value.to_string()));
             }
         }
-        // Pages come in order of name, so sorting within what is held is sorting the whole.
+        // Pages arrive sorted by name, so sorting each page sorts the whole.
         lines.sort();
         for (_, line) in lines.drain(..) {
             let out = match &mut file {

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use std::io::Read;
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, sync::mpsc, task::JoinHandle};
 
-/// How many pieces may wait between an async stream and its blocking reader or writer.
-const PIECES: usize = 16;
-const PIECE: usize = 64 * 1024;
+/// Chunks buffered between an async stream and its blocking reader or writer.
+const CHANNEL_CAPACITY: usize = 16;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The reading end of a channel, for code that blocks.
 struct ChannelReader {
@@ -34,7 +34,8 @@ impl Read for ChannelReader {
     }
 }
 
-/// Starts a command and gives its standard output to a blocking reader. The reader ends with an error unless the command exits with 0.
+/// Starts a command and returns a blocking reader of its standard output. Unless the command exits with 0, the reader ends with an error, so that a broken dump
+/// is never taken for a complete one.
 pub async fn out_of(
     client: &Client,
     namespace: &str,
@@ -45,12 +46,12 @@ pub async fn out_of(
     let pod = pods::ready_pod(client, namespace, workload).await?;
     let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
     let program = command.first().cloned().unwrap_or_default();
-    let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true).max_stdout_buf_size(PIECE * 4);
+    let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true).max_stdout_buf_size(CHUNK_BYTES * 4);
     if let Some(container) = container {
         parameters = parameters.container(container);
     }
     let mut process = api.exec(&pod, command, &parameters).await.tried(|| format!("run {program} in {namespace}/{pod}"))?;
-    let (sender, pieces) = mpsc::channel(PIECES);
+    let (sender, pieces) = mpsc::channel(CHANNEL_CAPACITY);
     let pump = tokio::spawn(async move {
         let status = process.take_status();
         let stdout = process.stdout();
@@ -58,13 +59,13 @@ pub async fn out_of(
         let said = tokio::spawn(async move {
             let mut text = Vec::new();
             if let Some(stderr) = stderr {
-                let _ = stderr.take(pods::MOST_OUTPUT).read_to_end(&mut text).await;
+                let _ = stderr.take(pods::MAX_OUTPUT_BYTES).read_to_end(&mut text).await;
             }
             String::from_utf8_lossy(&text).into_owned()
         });
         let mut broken = None;
         if let Some(mut stdout) = stdout {
-            let mut buffer = vec![0; PIECE];
+            let mut buffer = vec![0; CHUNK_BYTES];
             loop {
                 match stdout.read(&mut buffer).await {
                     Ok(0) => break,
@@ -110,7 +111,7 @@ struct ChannelWriter(mpsc::Sender<Vec<u8>>);
 
 impl std::io::Write for ChannelWriter {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        let piece = &buffer[..buffer.len().min(PIECE)];
+        let piece = &buffer[..buffer.len().min(CHUNK_BYTES)];
         self.0.blocking_send(piece.to_vec()).map_err(|_| std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the command took no more of it"))?;
         Ok(piece.len())
     }
@@ -141,7 +142,7 @@ pub async fn into(
     }
     let mut process = api.exec(&pod, command, &parameters).await.tried(|| format!("run {program} in {namespace}/{pod}"))?;
     let status = process.take_status();
-    let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(PIECES);
+    let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(CHANNEL_CAPACITY);
     let mut stdin = process.stdin().ok_or_else(|| WorkError::stated("ConnectionLost", format!("{program} in {pod} has no standard input"), false))?;
     let (snapshot, part) = (snapshot.to_owned(), part.to_owned());
     let feed = blocking(move || {
@@ -163,7 +164,7 @@ pub async fn into(
     let drain = |stream: Option<Box<dyn tokio::io::AsyncRead + Unpin + Send>>| async move {
         let mut text = Vec::new();
         if let Some(mut stream) = stream {
-            let _ = (&mut stream).take(pods::MOST_OUTPUT).read_to_end(&mut text).await;
+            let _ = (&mut stream).take(pods::MAX_OUTPUT_BYTES).read_to_end(&mut text).await;
             let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         }
         String::from_utf8_lossy(&text).into_owned()

@@ -1,6 +1,6 @@
-//! What a mover does, in its own process. It can be killed at any moment: what it did is found or done again by the next attempt.
+//! The work of a mover, in its own process. It can be killed at any moment: the next attempt finds or repeats its work.
 
-use super::{Outcome, restore, save, streams};
+use super::{MoverOutcome, restore, save, streams};
 use jiff::Timestamp;
 use kube::Client;
 use p861_core::runs::{MoverTask, SealFacts};
@@ -15,14 +15,14 @@ use std::{
 };
 
 /// Where the claim is mounted.
-const DATA: &str = "/data";
+const DATA_PATH: &str = "/data";
 /// Where the repository's access is mounted.
-const ACCESS: &str = "/var/run/p861/repository.json";
+const ACCESS_PATH: &str = "/var/run/p861/repository.json";
 /// Where objects are gathered before they are stored.
-const SCRATCH: &str = "/tmp/objects";
-/// Where the answer goes; the kubelet reads at most 4096 bytes of it.
-const TERMINATION_MESSAGE: &str = "/dev/termination-log";
-const LONGEST_MESSAGE: usize = 1500;
+const SCRATCH_PATH: &str = "/tmp/objects";
+/// File of the answer; the kubelet reads at most 4096 bytes of it.
+const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
+const MAX_MESSAGE_CHARS: usize = 1500;
 
 /// A mover's failure.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum WorkError {
         reason: &'static str,
         /// What happened.
         message: String,
-        /// Whether trying again is useless.
+        /// Whether retrying is useless.
         permanent: bool,
     },
 }
@@ -51,17 +51,17 @@ impl WorkError {
         Self::Stated { reason, message: message.into(), permanent }
     }
 
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> MoverOutcome {
         let (reason, permanent) = match self {
             Self::Vault(error) => (error.reason(), !error.is_transient()),
             Self::Operator(error) => (error.reason(), error.category() != crate::error::Category::Transient),
             Self::Stated { reason, permanent, .. } => (*reason, *permanent),
         };
-        Outcome::Failed { reason: reason.into(), message: p861_core::conditions::shorten(&self.to_string(), LONGEST_MESSAGE), permanent }
+        MoverOutcome::Failed { reason: reason.into(), message: p861_core::conditions::shorten(&self.to_string(), MAX_MESSAGE_CHARS), permanent }
     }
 }
 
-/// Does the task of this process's environment and leaves the answer. Returns whether it did it.
+/// Performs the task in this process's environment and writes the answer. Returns whether it succeeded.
 pub async fn run() -> bool {
     // A child process must not outlive the operator that started it; a Job's container ends with its pod.
     if std::env::var_os("P861_ANSWER_FILE").is_some()
@@ -70,15 +70,15 @@ pub async fn run() -> bool {
         tracing::warn!("this process will not end with the operator: {error}");
     }
     let outcome = match work().await {
-        Ok(evidence) => Outcome::Done { evidence },
+        Ok(evidence) => MoverOutcome::Done { evidence },
         Err(error) => {
             tracing::error!("{error}");
             error.outcome()
         }
     };
-    let done = matches!(outcome, Outcome::Done { .. });
+    let done = matches!(outcome, MoverOutcome::Done { .. });
     let text = serde_json::to_string(&outcome).unwrap_or_default();
-    let place = place("P861_ANSWER_FILE", TERMINATION_MESSAGE);
+    let place = place("P861_ANSWER_FILE", TERMINATION_MESSAGE_PATH);
     if let Err(error) = std::fs::write(&place, text) {
         // Without an answer the attempt counts as lost and is made again.
         tracing::error!("can't write {}: {error}", place.display());
@@ -121,13 +121,13 @@ async fn work() -> Result<Value, WorkError> {
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
     let inputs: BTreeMap<String, Value> = serde_json::from_str(&variable("P861_INPUTS")?).map_err(|_| bad("P861_INPUTS"))?;
     let run = variable("P861_RUN")?;
-    let file = place("P861_ACCESS_FILE", ACCESS);
+    let file = place("P861_ACCESS_FILE", ACCESS_PATH);
     let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated("SecretMissing", format!("{}: {error}", file.display()), false))?;
     let access: RepositoryAccess = serde_json::from_str(&text).map_err(|_| bad("the repository's access"))?;
     match task {
         MoverTask::BackupObjects { namespaces, exclude, parent } => {
             let client = client().await?;
-            let folder = place("P861_SCRATCH", SCRATCH);
+            let folder = place("P861_SCRATCH", SCRATCH_PATH);
             let printer = Printer::new();
             let saved = save::save(&client, &namespaces, &exclude, &folder, &|progress| printer.print(&progress)).await?;
             let result = part(access, run, "objects".into(), parent, folder).await?;
@@ -136,7 +136,7 @@ async fn work() -> Result<Value, WorkError> {
             evidence["resources"] = json!(saved.resources);
             Ok(evidence)
         }
-        MoverTask::BackupVolume { part: name, parent } => Ok(evidence_of(&part(access, run, name, parent, DATA.into()).await?)),
+        MoverTask::BackupVolume { part: name, parent } => Ok(evidence_of(&part(access, run, name, parent, DATA_PATH.into()).await?)),
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
             let client = client().await?;
             let (reader, ended) = streams::out_of(&client, &namespace, &workload_ref, container.as_deref(), &dump).await?;
@@ -146,7 +146,7 @@ async fn work() -> Result<Value, WorkError> {
                 repository.write_stream(&spec(&run, &part, None), reader, &|progress| printer.print(&progress))
             })
             .await;
-            // The command's own end says more than the broken stream that it left.
+            // The command's exit explains more than the broken stream.
             ended.await.map_err(|_| WorkError::stated("ConnectionLost", "the dump's end was not heard of", false))??;
             Ok(evidence_of(&result?))
         }
@@ -172,7 +172,7 @@ async fn work() -> Result<Value, WorkError> {
             blocking(move || {
                 let repository = Repository::open(&access)?;
                 let printer = Printer::new();
-                let destination = Path::new(DATA).join(path_prefix.as_deref().unwrap_or_default().trim_start_matches('/'));
+                let destination = Path::new(DATA_PATH).join(path_prefix.as_deref().unwrap_or_default().trim_start_matches('/'));
                 let result = repository.restore_folder(&snapshot, &part, &destination, &paths, &|progress| printer.print(&progress))?;
                 Ok(json!({"files": result.files, "bytes": result.bytes}))
             })
@@ -222,7 +222,7 @@ fn evidence_of(result: &PartResult) -> Value {
     evidence
 }
 
-/// The recovery point is when the first part began to be read: everything written before is in it.
+/// The recovery point is the time at which reading of the first part began: everything written before is in the backup.
 fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, inputs: &BTreeMap<String, Value>) -> Result<Value, VaultError> {
     let started = inputs.values().filter_map(|input| input.get("startedAt")?.as_str()?.parse::<Timestamp>().ok());
     let time = started.min().unwrap_or_else(Timestamp::now);

@@ -1,9 +1,8 @@
-//! Kubeconfigs, as people put them into Secrets: everything stands in them, and nothing in them makes the operator run a command or send a file of its own.
+//! Kubeconfigs from Secrets. They must be self-contained, and must not make the operator run a command or read a local file.
 
 use kube::config::Kubeconfig;
 
-/// What of one is meant: the context of this name, or its own current one, and nothing else. What is wrong is said in words that hold nothing of it: it is a
-/// secret.
+/// Reduces a kubeconfig to one context: the one of this name, or its current one. The error never quotes the kubeconfig, which is a secret.
 pub fn meant(text: &str, context: Option<&str>) -> Result<String, &'static str> {
     let mut kubeconfig = Kubeconfig::from_yaml(text).map_err(|_| "is not a kubeconfig")?;
     keep_only(&mut kubeconfig, context);
@@ -19,7 +18,7 @@ pub fn meant(text: &str, context: Option<&str>) -> Result<String, &'static str> 
     serde_json::to_string(&kubeconfig).map_err(|_| "is not a kubeconfig")
 }
 
-/// Of two of one name the first counts, as for every client.
+/// Of two entries with one name the first counts, as in client-go.
 fn keep_only(kubeconfig: &mut Kubeconfig, context: Option<&str>) {
     let name = context.map(str::to_owned).or_else(|| kubeconfig.current_context.take());
     kubeconfig.contexts.retain(|context| Some(&context.name) == name.as_ref());

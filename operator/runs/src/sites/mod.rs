@@ -1,4 +1,4 @@
-//! Clients of the sites: the hub's own cluster, or what a kubeconfig in a Secret leads to.
+//! Clients of the sites: the hub's own cluster, or the cluster of a kubeconfig in a Secret.
 
 mod kubeconfig;
 pub mod pods;
@@ -25,17 +25,17 @@ use std::{
 };
 use view::Views;
 
-/// How long an API server may take to take a connection, and to answer.
+/// Time limits for connecting to an API server, and for its answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
-/// What a Site and its Secret say is believed for so long.
-const BELIEVED: Duration = Duration::from_secs(5);
-/// How long a site that had nodes is believed to have some.
+/// How long a client is reused before its Site and Secret are read again.
+const SITE_CLIENT_TTL: Duration = Duration::from_secs(5);
+/// How long a site that had nodes is assumed to have some.
 const NODES_TTL: Duration = Duration::from_mins(1);
-/// Objects that a page of a list holds.
-const PAGE: u32 = 500;
+/// Objects per page of a list.
+const PAGE_SIZE: u32 = 500;
 
-/// The clients of all sites, made when first asked for and again when the kubeconfig changes.
+/// Clients of all sites, created on first use and again when the kubeconfig changes.
 #[derive(Clone)]
 pub struct Sites {
     hub: Client,
@@ -63,10 +63,13 @@ impl Sites {
         }
     }
 
-    /// The client of a site, whose cluster must be the one that was seen first.
+    /// The client of a site. Reads Site and Secret at most once in 5 seconds.
+    ///
+    /// # Errors
+    /// If the Site or its Secret is missing or unusable, or the cluster is not the one that the Site had at first.
     pub async fn client(&self, name: &str) -> Result<Client> {
         let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        if let Some((_, client)) = believed.filter(|(since, _)| since.elapsed() < BELIEVED) {
+        if let Some((_, client)) = believed.filter(|(since, _)| since.elapsed() < SITE_CLIENT_TTL) {
             return Ok(client);
         }
         let sites: Api<Site> = Api::all(self.hub.clone());
@@ -91,7 +94,10 @@ impl Sites {
         Ok(client)
     }
 
-    /// A client by what the Site says now, and whether it is a new one. The cluster behind it is not checked.
+    /// A client for the Site as it is now, and whether it is a new one. Doesn't check the cluster's identity.
+    ///
+    /// # Errors
+    /// If the kubeconfig is missing or unusable.
     pub async fn connect(&self, site: &Site) -> Result<(Client, bool)> {
         let name = site.name_any();
         let Some(text) = self.kubeconfig_of(site).await? else {
@@ -103,7 +109,7 @@ impl Sites {
         {
             return Ok((client.clone(), false));
         }
-        // The parser's words could hold a piece of the kubeconfig, which is a secret.
+        // The parser's message could quote the kubeconfig, which is a secret.
         let unusable = || self.wrong(site, "has no usable context, cluster or user");
         let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| unusable())?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|_| unusable())?;
@@ -130,7 +136,10 @@ impl Sites {
         Ok(some)
     }
 
-    /// The kubeconfig that leads to a site, and nowhere else; none if it is the hub itself.
+    /// The kubeconfig of a site, with this context only; none if the site is the hub's cluster.
+    ///
+    /// # Errors
+    /// If the Site or its Secret is missing or unusable.
     pub async fn kubeconfig(&self, name: &str) -> Result<Option<String>> {
         let sites: Api<Site> = Api::all(self.hub.clone());
         self.kubeconfig_of(&sites.get(name).await.tried(|| format!("read site {name}"))?).await
@@ -154,7 +163,10 @@ impl Sites {
         Error::invalid("CredentialsRefused", format!("site {}: the kubeconfig in Secret {}/{secret} {what}", site.name_any(), self.namespace))
     }
 
-    /// Where a site's API server is.
+    /// URL of a site's API server.
+    ///
+    /// # Errors
+    /// If the Site or its Secret is missing or unusable.
     pub async fn address(&self, name: &str) -> Result<http::Uri> {
         let site: Site = Api::all(self.hub.clone()).get(name).await.tried(|| format!("read site {name}"))?;
         if site.spec.access.kubeconfig.is_some() {
@@ -170,24 +182,30 @@ impl Sites {
     }
 }
 
-/// Every object of a list, page by page.
-pub async fn everything<K>(api: &Api<K>, what: impl Fn() -> String) -> Result<Vec<K>>
+/// Lists all objects, in pages of 500.
+///
+/// # Errors
+/// If a page can't be read.
+pub async fn list_all<K>(api: &Api<K>, what: impl Fn() -> String) -> Result<Vec<K>>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let mut all = Vec::new();
-    let mut parameters = ListParams::default().limit(PAGE);
+    let mut parameters = ListParams::default().limit(PAGE_SIZE);
     loop {
         let page = api.list(&parameters).await.tried(|| format!("list {}", what()))?;
         all.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = ListParams::default().limit(PAGE).continue_token(&token),
+            Some(token) => parameters = ListParams::default().limit(PAGE_SIZE).continue_token(&token),
             None => return Ok(all),
         }
     }
 }
 
-/// The UID of kube-system: what a cluster is known by.
+/// The UID of namespace kube-system, which identifies a cluster.
+///
+/// # Errors
+/// If the API server can't be read.
 pub async fn cluster_uid(client: &Client) -> Result<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = namespaces.get("kube-system").await.tried(|| "read namespace kube-system".into())?;

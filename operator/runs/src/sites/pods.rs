@@ -16,16 +16,16 @@ use p861_crds::{WorkloadKind, WorkloadReference};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
-/// What a command in a container printed, and how it ended.
+/// Output and exit of a command in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// Whether it exited with 0.
     pub success: bool,
-    /// Standard output, at most [`MOST_OUTPUT`] bytes.
+    /// Standard output, at most [`MAX_OUTPUT_BYTES`] bytes.
     pub stdout: String,
-    /// Standard error, at most [`MOST_OUTPUT`] bytes.
+    /// Standard error, at most [`MAX_OUTPUT_BYTES`] bytes.
     pub stderr: String,
-    /// How it ended, in the API server's words.
+    /// How it ended, from the API server.
     pub message: String,
 }
 
@@ -37,8 +37,8 @@ impl Output {
     }
 }
 
-/// More output than this is read but not kept.
-pub const MOST_OUTPUT: u64 = 64 * 1024;
+/// Output beyond this is read and discarded.
+pub const MAX_OUTPUT_BYTES: u64 = 64 * 1024;
 
 /// A workload's pod selector and how many pods it wants and has ready.
 #[derive(Clone, Debug)]
@@ -69,7 +69,10 @@ fn selector_text(selector: &LabelSelector) -> String {
     parts.join(",")
 }
 
-/// The annotations of a workload. `Ok(None)`: it doesn't exist.
+/// The annotations of a workload; None if it doesn't exist.
+///
+/// # Errors
+/// If the API server can't be read.
 pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<std::collections::BTreeMap<String, String>>> {
     let (client, name) = (client.clone(), &workload.name);
     let found = match workload.kind {
@@ -84,7 +87,10 @@ pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadRe
     Ok(found.tried(|| format!("read {workload} in {namespace}"))?.map(|metadata| metadata.annotations.unwrap_or_default()))
 }
 
-/// Looks at a workload. `Ok(None)`: it doesn't exist.
+/// Reads a workload's state; None if it doesn't exist.
+///
+/// # Errors
+/// If the API server can't be read.
 pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<WorkloadState>> {
     let (client, name) = (client.clone(), &workload.name);
     let found = match workload.kind {
@@ -122,7 +128,7 @@ impl From<Deployment> for WorkloadState {
     }
 }
 
-/// Those that have no conditions of their own: what one asks for is whether all pods are ready.
+/// Conditions of kinds that have none of their own: Available if all pods are ready.
 fn all_ready(ready: i32, wanted: i32) -> Vec<String> {
     if ready >= wanted { vec!["Available".into(), "Ready".into()] } else { Vec::new() }
 }
@@ -147,7 +153,7 @@ impl From<DaemonSet> for WorkloadState {
     }
 }
 
-/// Whether a pod is ready and not on its way out.
+/// Whether a pod is ready and not being deleted.
 pub fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
         && pod
@@ -157,7 +163,10 @@ pub fn is_ready(pod: &Pod) -> bool {
             .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
-/// The name of one ready pod of a workload: the first by name, so that each attempt takes the same.
+/// The first ready pod of a workload by name, so that every attempt takes the same.
+///
+/// # Errors
+/// If the workload has no ready pod.
 pub async fn ready_pod(client: &Client, namespace: &str, reference: &WorkloadReference) -> Result<String> {
     let Some(state) = workload(client, namespace, reference).await? else {
         return Err(Error::invalid("WorkloadMissing", format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
@@ -172,7 +181,10 @@ pub async fn ready_pod(client: &Client, namespace: &str, reference: &WorkloadRef
         .ok_or_else(|| Error::transient("WorkloadNotReady", format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted)))
 }
 
-/// Runs a command in a ready pod of a workload and waits for its end, at most `limit`.
+/// Runs a command in a ready pod of a workload and waits for its exit, at most `limit`. Standard output and error are cut at [`MAX_OUTPUT_BYTES`].
+///
+/// # Errors
+/// If there is no ready pod, or the command can't be started or doesn't end in time. A non-zero exit is not an error.
 pub async fn execute(
     client: &Client,
     namespace: &str,
@@ -185,7 +197,10 @@ pub async fn execute(
     execute_in(client, namespace, &pod, container, command, limit).await
 }
 
-/// Runs a command in a pod and waits for its end, at most `limit`.
+/// Like [`execute`], in a given pod.
+///
+/// # Errors
+/// If the command can't be started or doesn't end in time.
 pub async fn execute_in(client: &Client, namespace: &str, pod: &str, container: Option<&str>, command: &[String], limit: Duration) -> Result<Output> {
     let what = || format!("run {:?} in pod {namespace}/{pod}", command.first().map(String::as_str).unwrap_or_default());
     let run = async {
@@ -211,8 +226,8 @@ pub async fn execute_in(client: &Client, namespace: &str, pod: &str, container: 
 async fn read_bounded(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut kept = Vec::new();
-    // An error here ends the output; how the command ended is told by its status.
-    let _ = (&mut stream).take(MOST_OUTPUT).read_to_end(&mut kept).await;
+    // An error only ends the output; the command's status arrives on another channel.
+    let _ = (&mut stream).take(MAX_OUTPUT_BYTES).read_to_end(&mut kept).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&kept).into_owned()
 }

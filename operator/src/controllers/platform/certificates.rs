@@ -1,4 +1,4 @@
-//! When certificates end: those of gateways and ingresses, out of their TLS Secrets, and the API server's own, as it shows it. Only the public half is looked at.
+//! Expiry of certificates: those of gateways and ingresses from their TLS Secrets, and the API server's own from a handshake. Private keys are not read.
 
 use crate::context::Context;
 use jiff::Timestamp;
@@ -19,43 +19,43 @@ use std::{
     time::Duration,
 };
 
-/// How long what was read is believed.
-const BELIEVED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
-/// And what ends so soon, or could not be read: somebody may be renewing it just now.
-const SOON: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
-const BELIEVED_SOON: jiff::SignedDuration = jiff::SignedDuration::from_secs(45);
-/// How long an API server may take to show its certificate.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an expiry is cached.
+const EXPIRY_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+/// A certificate that ends within this time, or could not be read, is cached only for [`EXPIRING_TTL`]: somebody may be renewing it.
+const EXPIRING_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
+const EXPIRING_TTL: jiff::SignedDuration = jiff::SignedDuration::from_secs(45);
+/// Time limit for the TLS handshake with an API server.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When a certificate ends, or why that is not known.
+/// Expiry of a certificate, or why it is unknown.
 type Expiry = std::result::Result<Timestamp, String>;
 
-/// What was read, and when.
+/// Cache of expiries, with the time of reading.
 #[derive(Default)]
 pub struct Certificates {
     read: Mutex<HashMap<String, (Timestamp, Expiry)>>,
 }
 
 impl Certificates {
-    fn known(&self, key: &str, now: Timestamp) -> Option<Expiry> {
+    fn cached(&self, key: &str, now: Timestamp) -> Option<Expiry> {
         let read = self.read.lock();
-        let lasts = |expires: &Expiry| expires.as_ref().is_ok_and(|end| end.duration_since(now) > SOON);
+        let lasts = |expires: &Expiry| expires.as_ref().is_ok_and(|end| end.duration_since(now) > EXPIRING_WITHIN);
         let (at, expires) = read.get(key)?;
-        (now.duration_since(*at) < if lasts(expires) { BELIEVED } else { BELIEVED_SOON }).then(|| expires.clone())
+        (now.duration_since(*at) < if lasts(expires) { EXPIRY_TTL } else { EXPIRING_TTL }).then(|| expires.clone())
     }
 
     fn learn(&self, key: String, now: Timestamp, expires: &Expiry) {
         let mut read = self.read.lock();
-        // What nobody asks about any more is forgotten.
-        read.retain(|_, (at, _)| now.duration_since(*at) < BELIEVED * 4);
+        // Evicts certificates that are no longer read.
+        read.retain(|_, (at, _)| now.duration_since(*at) < EXPIRY_TTL * 4);
         read.insert(key, (now, expires.clone()));
     }
 
     /// The certificate of a TLS Secret.
-    pub async fn of_secret(&self, client: &Client, site: &str, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
+    pub async fn read_tls_secret(&self, client: &Client, site: &str, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
         let key = format!("{site}/{namespace}/{name}");
-        let expires = if let Some(known) = self.known(&key, now) {
-            known
+        let expires = if let Some(cached) = self.cached(&key, now) {
+            cached
         } else {
             let read = read_secret(client, namespace, name).await;
             self.learn(key, now, &read);
@@ -65,10 +65,10 @@ impl Certificates {
     }
 
     /// The certificate of a site's API server.
-    pub async fn of_api_server(&self, context: &Context, site: &str, now: Timestamp) -> CertificateFacts {
+    pub async fn read_api_server(&self, context: &Context, site: &str, now: Timestamp) -> CertificateFacts {
         let key = format!("{site} API server");
-        let expires = if let Some(known) = self.known(&key, now) {
-            known
+        let expires = if let Some(cached) = self.cached(&key, now) {
+            cached
         } else {
             let read = shown_by(context, site).await.map_err(|error| error.to_string());
             self.learn(key, now, &read);
@@ -90,7 +90,7 @@ async fn read_secret(client: &Client, namespace: &str, name: &str) -> Expiry {
     certificate::end_of_pem(&text.0).map_err(|error| format!("tls.crt: {error}"))
 }
 
-/// Asks the API server for its certificate, as anybody may who connects to it.
+/// Reads the API server's certificate from a TLS handshake, which needs no permission.
 async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
     let address = context.sites.address(site).await?;
     let host = address.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
@@ -102,8 +102,8 @@ async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
 
 fn handshake(host: &str, port: u16) -> Expiry {
     let address = (host, port).to_socket_addrs().map_err(|error| error.to_string())?.next().ok_or("the name has no address")?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| error.to_string())?;
-    stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(|error| error.to_string())?;
+    let mut stream = TcpStream::connect_timeout(&address, HANDSHAKE_TIMEOUT).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).and_then(|()| stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))).map_err(|error| error.to_string())?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
     let config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(NoVerification)).with_no_client_auth();
     let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())?;

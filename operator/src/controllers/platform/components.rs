@@ -1,5 +1,5 @@
-//! Components of the base software, as they are on a site: the version that is there, and whether it is well. What is installed is kept as it was installed; to
-//! install another version is the work of a ticket.
+//! Components of the base software on a site: installed version and health. Drift from the installed version is corrected here; only a ticket installs another
+//! version.
 
 use super::inventory::resource;
 use crate::context::Context;
@@ -11,15 +11,15 @@ use p861_crds::{
     platform::platform::{Component, NamespacedReference},
 };
 use p861_runs::{
-    effects::component::{installed, keep},
+    effects::component::{correct_drift, installed},
     error::{Error, Result, Tried as _},
     sites::pods,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What is seen of a component; none if it is not installed.
-pub async fn see(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
+/// Observes a component; none if it is not installed.
+pub async fn observe(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
     let (seen, first) = match &component.helm_release {
         Some(release) => (helm_release(client, site, release).await?, release.namespace.clone()),
         None => from_bundle(context, district, client, site, component).await?,
@@ -41,12 +41,12 @@ pub async fn see(context: &Context, district: &District, client: &Client, site: 
     Ok(Some(facts))
 }
 
-/// What we installed from a bundle, by the version that stands on its workloads: what was removed or changed behind our back is seen. With it the bundle's first
-/// namespace.
+/// Observes a component that was installed from a bundle, by the version annotation on its workloads, which reveals changes made by others. Also returns the
+/// bundle's first namespace.
 async fn from_bundle(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<(Option<ComponentFacts>, String)> {
     let namespace = district.hub_namespace();
-    // What can't be put right is said; it is seen all the same.
-    let kept = match keep(&context.runs, namespace, &district.name_any(), client, site, &component.name).await {
+    // Drift that can't be corrected is reported, and doesn't prevent the observation.
+    let kept = match correct_drift(&context.runs, namespace, &district.name_any(), client, site, &component.name).await {
         Err(Error::LeaseLost) => return Err(Error::LeaseLost),
         Err(error) => Some(format!("what was changed could not be put back: {error}")),
         Ok(stubborn) if stubborn.is_empty() => None,
@@ -73,22 +73,22 @@ async fn from_bundle(context: &Context, district: &District, client: &Client, si
     } else {
         kept.or_else(|| (!record.complete).then(|| format!("{} was not applied to its end", record.version)))
     };
-    // All of it gone is not installed, whatever we remember.
+    // If all workloads are gone, it is not installed, whatever the record says.
     let installed = versions.pop_last();
     Ok((installed.map(|installed| ComponentFacts { installed, failing: Vec::new(), trouble }), first))
 }
 
-/// A Flux HelmRelease: the version of the chart that was installed last, as Flux recorded it, and not the one that was asked for.
+/// Observes a Flux HelmRelease: the chart version that Flux last installed, not the requested one.
 async fn helm_release(client: &Client, site: &str, reference: &NamespacedReference) -> Result<Option<ComponentFacts>> {
     let (name, namespace) = (&reference.name, &reference.namespace);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases"));
-    // A site without Flux answers the same as one without the release, and lacks the same.
+    // A site without Flux answers 404, too, which means the same: not installed.
     let Some(release) = api.get_opt(name).await.tried(|| format!("read HelmRelease {namespace}/{name} on {site}"))? else { return Ok(None) };
     Ok(read(&release.data))
 }
 
 fn read(release: &Value) -> Option<ComponentFacts> {
-    // The newest first; an attempt that failed is in it too, and is not what runs.
+    // Newest first. Failed attempts are in the history, too, but don't run.
     let history = release.pointer("/status/history").and_then(Value::as_array)?;
     let deployed = history.iter().find(|entry| matches!(entry["status"].as_str(), Some("deployed" | "superseded")))?;
     let installed = deployed["chartVersion"].as_str()?.to_owned();

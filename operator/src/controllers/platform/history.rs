@@ -1,4 +1,4 @@
-//! What was used, day by day, in a ConfigMap that the Platform owns: a forecast has nothing else to stand on.
+//! Daily samples of usage in a ConfigMap that the Platform owns, the only input of the forecast.
 
 use crate::context::Context;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -15,7 +15,7 @@ use p861_runs::error::{Error, Result, Tried as _};
 use serde_json::json;
 
 /// The key of the records.
-const KEY: &str = "samples.json";
+const SAMPLES_KEY: &str = "samples.json";
 
 fn name_of(platform: &Platform) -> String {
     format!("{}-platform-history", platform.name_any())
@@ -25,32 +25,32 @@ fn maps(context: &Context, platform: &Platform) -> Api<ConfigMap> {
     Api::namespaced(context.hub.client.clone(), &platform.namespace().unwrap_or_default())
 }
 
-/// The records. What can't be read is not thrown away: an error says which object to look at.
+/// Reads the samples. An unreadable ConfigMap is an error, not an empty history, so that it isn't overwritten.
 pub async fn read(context: &Context, platform: &Platform) -> Result<Vec<Sample>> {
     let name = name_of(platform);
     let map = maps(context, platform).get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
-    let Some(text) = map.and_then(|map| map.data?.remove(KEY)) else { return Ok(Vec::new()) };
+    let Some(text) = map.and_then(|map| map.data?.remove(SAMPLES_KEY)) else { return Ok(Vec::new()) };
     serde_json::from_str(&text).map_err(|error| {
         Error::invalid("HistoryUnreadable", format!("ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded"))
     })
 }
 
-/// Adds today's record, if there is none yet.
+/// Adds today's sample unless it exists.
 pub async fn record(context: &Context, platform: &Platform, history: &[Sample], next: Sample) -> Result<()> {
     let Some(all) = extend(history, next) else { return Ok(()) };
     let name = name_of(platform);
     let text = serde_json::to_string(&all).map_err(|error| Error::Internal(error.to_string()))?;
     context.hub.leadership.ensure()?;
     let maps = maps(context, platform);
-    // One that is there already, put back by a person perhaps, is only added to: to become its owner later is refused by some clusters.
+    // An existing ConfigMap (perhaps restored by a person) is only extended: some clusters refuse to set an owner later.
     if !history.is_empty() {
-        let patch = json!({"data": {KEY: text}});
+        let patch = json!({"data": {SAMPLES_KEY: text}});
         maps.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write ConfigMap {name}"))?;
         return Ok(());
     }
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "labels": {PLATFORM_LABEL: platform.name_any()}, "ownerReferences": [platform.controller_owner_ref(&())]},
-        "data": {KEY: text}});
+        "data": {SAMPLES_KEY: text}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }

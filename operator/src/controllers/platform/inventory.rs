@@ -1,4 +1,4 @@
-//! What a site has, read once a minute for all districts on it: nodes and pods are many, and no district's own.
+//! Inventory of a site, read once a minute for all its districts, since nodes and pods are many and shared.
 
 use k8s_openapi::{
     api::{
@@ -21,22 +21,22 @@ use p861_core::platform::{
 use p861_runs::{
     error::{Result, Tried as _},
     hub::is_ready,
-    sites::everything,
+    sites::list_all,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a site has.
+/// Inventory of a site.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    /// Nodes with what their pods ask for.
+    /// Nodes with the requests of their pods.
     pub nodes: Vec<NodeFacts>,
     /// Names of StorageClasses.
     pub storage_classes: BTreeSet<String>,
     /// Names of VolumeSnapshotClasses; none if the kind isn't served.
     pub snapshot_classes: Option<BTreeSet<String>>,
-    /// Bytes that claims ask for, by StorageClass.
+    /// Bytes requested by claims, by StorageClass.
     pub claims: BTreeMap<String, i64>,
-    /// What each namespace uses, in the words of ResourceQuota.
+    /// Usage by namespace and ResourceQuota resource name.
     pub usage: BTreeMap<String, BTreeMap<String, i64>>,
     /// Namespaces with their labels.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
@@ -63,12 +63,12 @@ pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Ve
 /// Reads everything.
 pub async fn read(client: &Client) -> Result<Inventory> {
     let mut inventory = Inventory::default();
-    let nodes = everything(&Api::<Node>::all(client.clone()), || "the nodes".into()).await?;
-    let pods = everything(&Api::<Pod>::all(client.clone()), || "the pods".into()).await?;
-    let claims = everything(&Api::<PersistentVolumeClaim>::all(client.clone()), || "the claims".into()).await?;
-    let classes = everything(&Api::<StorageClass>::all(client.clone()), || "the storage classes".into()).await?;
-    let namespaces = everything(&Api::<Namespace>::all(client.clone()), || "the namespaces".into()).await?;
-    let ingresses = everything(&Api::<Ingress>::all(client.clone()), || "the ingresses".into()).await?;
+    let nodes = list_all(&Api::<Node>::all(client.clone()), || "the nodes".into()).await?;
+    let pods = list_all(&Api::<Pod>::all(client.clone()), || "the pods".into()).await?;
+    let claims = list_all(&Api::<PersistentVolumeClaim>::all(client.clone()), || "the claims".into()).await?;
+    let classes = list_all(&Api::<StorageClass>::all(client.clone()), || "the storage classes".into()).await?;
+    let namespaces = list_all(&Api::<Namespace>::all(client.clone()), || "the namespaces".into()).await?;
+    let ingresses = list_all(&Api::<Ingress>::all(client.clone()), || "the ingresses".into()).await?;
     let mut asked: BTreeMap<String, Amounts> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| is_alive(pod)) {
         let requests = |resource: &str| pod_amount(pod, resource, false);
@@ -122,8 +122,8 @@ pub async fn read(client: &Client) -> Result<Inventory> {
 }
 
 async fn admission_policies(client: &Client) -> Result<BTreeMap<String, bool>> {
-    let policies = everything(&Api::<ValidatingAdmissionPolicy>::all(client.clone()), || "the admission policies".into()).await?;
-    let bindings = everything(&Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()), || "the admission policies' bindings".into()).await?;
+    let policies = list_all(&Api::<ValidatingAdmissionPolicy>::all(client.clone()), || "the admission policies".into()).await?;
+    let bindings = list_all(&Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()), || "the admission policies' bindings".into()).await?;
     let bound: BTreeSet<&str> = bindings.iter().map(|binding| binding.spec.policy_name.as_str()).collect();
     Ok(policies.iter().map(|policy| (policy.name_any(), bound.contains(policy.name_any().as_str()))).collect())
 }
@@ -143,7 +143,7 @@ fn node_facts(node: &Node, asked: &BTreeMap<String, Amounts>) -> NodeFacts {
     }
 }
 
-/// What a pod asks for, as the scheduler counts it: its containers together, or its hungriest init container if that is more.
+/// A pod's requests or limits as the scheduler counts them: the sum of its containers, or its largest init container if that is more.
 fn pod_amount(pod: &Pod, resource: &str, limits: bool) -> i64 {
     let of = |map: Option<&BTreeMap<String, Quantity>>| {
         map.and_then(|map| map.get(resource)).and_then(|quantity| quota::read(resource, &quantity.0)).unwrap_or_default()

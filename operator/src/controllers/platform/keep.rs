@@ -1,5 +1,4 @@
-//! Keeps what ought to be on a site: made if it is absent, set right if it has drifted, removed if it is not wanted any more. What does not carry our label is
-//! never touched.
+//! Enforces the desired objects on a site: creates missing ones, corrects drift, deletes unwanted ones. Objects without our label are never touched.
 
 use super::inventory::resource;
 use crate::{context::Context, controllers::is_allotted};
@@ -20,8 +19,8 @@ use p861_runs::error::{Error, Result, Tried as _, is_conflict, is_not_found};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Kinds that are kept, and removed when they are not wanted any more.
-const KINDS: [(&str, &str, &str, &str); 5] = [
+/// Kinds that are enforced, and deleted when no longer desired.
+const MANAGED_KINDS: [(&str, &str, &str, &str); 5] = [
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     ("", "v1", "ResourceQuota", "resourcequotas"),
     ("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses"),
@@ -29,9 +28,9 @@ const KINDS: [(&str, &str, &str, &str); 5] = [
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
 ];
 
-/// A site, and whose things are kept there.
+/// Applies a district's desired objects on a site.
 pub struct Keeper<'a> {
-    /// What every controller has at hand.
+    /// Shared by all controllers.
     pub context: &'a Context,
     /// The site's client.
     pub client: &'a Client,
@@ -49,16 +48,16 @@ fn key(object: &Value) -> Key {
 }
 
 impl Keeper<'_> {
-    /// Everything of ours on the site becomes what the documents say. What the site refuses is returned, and holds up nothing else. `quotas` are ours of the
-    /// kind ResourceQuota, as they were just listed.
-    pub async fn keep(
+    /// Makes our objects on the site match the documents. Refused objects are returned and don't block the others. `quotas` are our ResourceQuotas, just
+    /// listed.
+    pub async fn apply(
         &self,
         documents: &[Document],
         namespaces: &BTreeMap<String, BTreeMap<String, String>>,
         quotas: Vec<DynamicObject>,
     ) -> Result<Vec<Refused>> {
         let (mut refused, mut quotas) = (Vec::new(), Some(quotas));
-        for (group, version, kind, plural) in KINDS {
+        for (group, version, kind, plural) in MANAGED_KINDS {
             let resource = resource(group, version, kind, plural);
             let wanted: BTreeMap<Key, &Document> =
                 documents.iter().filter(|document| document.object["kind"] == kind).map(|document| (key(&document.object), document)).collect();
@@ -69,7 +68,7 @@ impl Keeper<'_> {
             let mut there: BTreeMap<Key, DynamicObject> =
                 listed.into_iter().map(|object| ((object.namespace().unwrap_or_default(), object.name_any()), object)).collect();
             for (key, document) in wanted {
-                if let Err(error) = self.one(&resource, &key, document, there.remove(&key)).await {
+                if let Err(error) = self.apply_one(&resource, &key, document, there.remove(&key)).await {
                     if matches!(error, Error::LeaseLost) {
                         return Err(error);
                     }
@@ -87,7 +86,7 @@ impl Keeper<'_> {
         if namespace.is_empty() { Api::all_with(self.client.clone(), resource) } else { Api::namespaced_with(self.client.clone(), namespace, resource) }
     }
 
-    async fn one(&self, resource: &ApiResource, key: &Key, document: &Document, there: Option<DynamicObject>) -> Result<()> {
+    async fn apply_one(&self, resource: &ApiResource, key: &Key, document: &Document, there: Option<DynamicObject>) -> Result<()> {
         let (namespace, name) = key;
         let api = self.api(resource, namespace);
         let what = || format!("keep {} {name} on {}", resource.kind, self.site);
@@ -100,7 +99,7 @@ impl Keeper<'_> {
             self.context.hub.leadership.ensure()?;
             let object: DynamicObject = serde_json::from_value(document.object.clone()).map_err(internal)?;
             return match api.create(&PostParams::default(), &object).await {
-                // Somebody was quicker: the next pass sees what it is.
+                // Created by somebody else meanwhile; the next reconcile looks at it.
                 Err(error) if is_conflict(&error) => Ok(()),
                 result => result.map(drop).tried(what),
             };
@@ -109,7 +108,7 @@ impl Keeper<'_> {
         let as_wanted =
             ["spec", "value"].iter().all(|field| same(document.object.get(field).unwrap_or(&Value::Null), there.data.get(field).unwrap_or(&Value::Null)));
         if owner.as_deref() != Some(self.district.name_any().as_str()) {
-            // A site's own object that two districts declare alike is nobody's quarrel.
+            // A cluster-scoped object declared identically by two districts is not a conflict.
             if owner.is_some() && namespace.is_empty() && as_wanted {
                 return Ok(());
             }
@@ -133,17 +132,17 @@ impl Keeper<'_> {
             serde_json::from_value(document.object.pointer("/metadata/labels").cloned().unwrap_or_default()).map_err(internal)?;
         there.labels_mut().extend(labels);
         there.metadata.managed_fields = None;
-        // The whole object, at the version that was seen: what somebody added to the spec goes, and what he changed meanwhile is seen in the next pass.
+        // Replace at the version that was read: additions to the spec are removed, and a concurrent change is a conflict for the next reconcile.
         match api.replace(name, &PostParams::default(), &there).await {
             Err(error) if is_conflict(&error) => return Ok(()),
             result => drop(result.tried(what)?),
         }
-        self.corrected(&resource.kind);
+        self.count_correction(&resource.kind);
         tracing::info!(site = self.site, kind = resource.kind, namespace, name, "set right");
         Ok(())
     }
 
-    /// Removes an object of ours that nobody wants any more, unless it is in a namespace that is not the district's, or in a drill's copy.
+    /// Deletes an object of ours that is no longer desired, except in other districts' namespaces and in a drill's copy.
     async fn remove(&self, resource: &ApiResource, key: &Key, object: &DynamicObject, namespaces: &BTreeMap<String, BTreeMap<String, String>>) -> Result<()> {
         let (namespace, name) = key;
         let in_copy = namespaces.get(namespace).is_some_and(|labels| labels.contains_key(DRILL_LABEL));
@@ -160,11 +159,11 @@ impl Keeper<'_> {
         }
     }
 
-    fn corrected(&self, kind: &str) {
+    fn count_correction(&self, kind: &str) {
         self.context.runs.metrics.platform_corrections.with_label_values(&[self.district.hub_namespace(), self.site, kind]).inc();
     }
 
-    /// Labels of namespaces. Ours alone are written, and taken back from namespaces that are no application's any more.
+    /// Applies our labels to namespaces, and removes them from namespaces that no application has any more. Other labels are left alone.
     pub async fn namespaces(&self, wanted: &[Document], seen: &BTreeMap<String, BTreeMap<String, String>>) -> Result<Vec<Refused>> {
         let api = Api::<k8s_openapi::api::core::v1::Namespace>::all(self.client.clone());
         let parameters = PatchParams::apply(PLATFORM_MANAGER).force();
@@ -178,7 +177,7 @@ impl Keeper<'_> {
             }
             self.context.hub.leadership.ensure()?;
             match api.patch(&name, &parameters, &Patch::Apply(&document.object)).await.tried(|| format!("label namespace {name} on {}", self.site)) {
-                Ok(_) if before.is_some_and(|before| before.contains_key(PLATFORM_LABEL)) => self.corrected("Namespace"),
+                Ok(_) if before.is_some_and(|before| before.contains_key(PLATFORM_LABEL)) => self.count_correction("Namespace"),
                 Ok(_) => {}
                 Err(error) => refused.push(refusal(document, "Namespace", &(String::new(), name), &error)),
             }
@@ -195,20 +194,20 @@ impl Keeper<'_> {
         Ok(refused)
     }
 
-    /// What of a kind on the site carries our label.
+    /// Objects of a kind with our label.
     async fn ours(&self, resource: &ApiResource) -> Result<Vec<DynamicObject>> {
         let ours = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
         let listed = Api::<DynamicObject>::all_with(self.client.clone(), resource).list(&ours).await;
         Ok(listed.tried(|| format!("list {} on {}", resource.plural, self.site))?.items)
     }
 
-    /// The quotas of ours that are there.
+    /// Our ResourceQuotas on the site.
     pub async fn quotas(&self) -> Result<Vec<DynamicObject>> {
         self.ours(&resource("", "v1", "ResourceQuota", "resourcequotas")).await
     }
 }
 
-/// What the API server itself counts against quotas, by namespace.
+/// The API server's own count of quota usage, by namespace.
 pub fn counted(quotas: &[DynamicObject]) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut usage: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for quota in quotas {
@@ -229,7 +228,7 @@ fn refusal(document: &Document, kind: &str, key: &Key, error: &Error) -> Refused
     Refused { layer: document.layer, reason: error.reason().into(), message: format!("{kind} {name}{place}: {error}"), remedy }
 }
 
-/// Whether two values say the same: absent, null and empty are alike, and so are quantities that are written differently.
+/// Whether two values are equivalent: absent, null and empty are equal, and quantities are compared by value.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(x), Value::Object(y)) => {

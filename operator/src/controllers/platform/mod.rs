@@ -1,9 +1,9 @@
-//! Platform: keeps the five layers of a district on its sites, and says how they stand.
+//! Platform: enforces the five layers of a district on its sites, and assesses them.
 //!
-//! 1. `inventory`: what each site has, read once a minute for all districts on it.
-//! 2. `p861_core::platform::desired`: what ought to be there; `keep` puts it there.
-//! 3. `sight`: what the layers are judged by.
-//! 4. `p861_core::platform::judge`: the judgement, recorded in the status; `history` remembers a day's record.
+//! 1. `inventory`: state of each site, read once a minute for all districts on it.
+//! 2. `p861_core::platform::desired`: the desired objects; `keep` applies them.
+//! 3. `sight`: observations for the assessment.
+//! 4. `p861_core::platform::judge`: the assessment, written to the status; `history` stores a sample per day.
 
 mod certificates;
 mod components;
@@ -14,8 +14,8 @@ pub mod probes;
 mod quotas;
 mod sight;
 
-use super::{known_district, refuse_foreign_namespaces};
-use crate::{context::Context, drive::Drive, metrics::Metrics};
+use super::{cached_district, refuse_foreign_namespaces};
+use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use inventory::Inventory;
 use jiff::{Timestamp, tz::TimeZone};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
@@ -42,35 +42,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a platform is looked at: what drifts is set right within a minute.
-const PERIOD: Duration = Duration::from_secs(45);
-/// How soon again while a probe has not been tried.
-const UNTRIED: Duration = Duration::from_secs(6);
-/// How old an inventory may be.
-const INVENTORY_AGE: Duration = Duration::from_secs(45);
-/// A site that doesn't show what it has within this can't be seen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between reconciles; drift is corrected within a minute.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(45);
+/// Time until the next reconcile while a probe has no result yet.
+const UNTRIED_PROBE_INTERVAL: Duration = Duration::from_secs(6);
+/// Largest age of an inventory.
+const INVENTORY_TTL: Duration = Duration::from_secs(45);
+/// Time limit for reading an inventory.
+const INVENTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The controller, and what it remembers between passes. After a restart it looks again.
+/// The controller and its caches, which are filled again after a restart.
 #[derive(Default)]
-pub struct PlatformDriver {
+pub struct PlatformReconciler {
     inventories: Mutex<HashMap<String, (Instant, Arc<Inventory>)>>,
     certificates: certificates::Certificates,
     probes: Arc<Probes>,
 }
 
-impl PlatformDriver {
+impl PlatformReconciler {
     /// The controller, with the probes that [`probes::watch`] tries.
     pub fn new(probes: Arc<Probes>) -> Self {
         Self { probes, ..Self::default() }
     }
 }
 
-impl Drive for PlatformDriver {
+impl Reconciler for PlatformReconciler {
     type Kind = Platform;
     const CONDITION: &'static str = "Ready";
 
-    fn gone(&self, metrics: &Metrics, namespace: &str, _name: &str) {
+    fn on_deleted(&self, metrics: &Metrics, namespace: &str, _name: &str) {
         for layer in Layer::ALL.map(|layer| layer.to_string()) {
             let _ = metrics.platform_layer_state.remove_label_values(&[namespace, &layer]);
             let _ = metrics.platform_supportable.remove_label_values(&[namespace, &layer]);
@@ -79,7 +79,7 @@ impl Drive for PlatformDriver {
         let _ = metrics.platform_running.remove_label_values(&[namespace]);
     }
 
-    async fn pass(&self, context: &Context, platform: Arc<Platform>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, platform: Arc<Platform>, now: Timestamp) -> Result<Duration> {
         let namespace = platform.namespace().unwrap_or_default();
         let mut status = platform.status.clone().unwrap_or_default();
         status.observed_generation = platform.metadata.generation;
@@ -91,7 +91,7 @@ impl Drive for PlatformDriver {
                 let history = history::read(context, &platform).await?;
                 let judgement = judge(&platform.spec, profile.as_ref(), &facts, &history, &zone, now);
                 history::record(context, &platform, &history, forecast::sample(&judgement.supplies, judgement.balance.running, now)).await?;
-                tell(&context.metrics, &namespace, &facts, &judgement);
+                update_metrics(&context.metrics, &namespace, &facts, &judgement);
                 Ok(judgement)
             }
             Err(error) if matches!(error, Error::Stated { .. }) => Err(error),
@@ -116,15 +116,15 @@ impl Drive for PlatformDriver {
         }
         status.conditions = conditions::apply(&status.conditions, &verdicts, platform.metadata.generation, now);
         apply_status(&context.hub, platform.as_ref(), platform.status.as_ref(), &status).await?;
-        // One that nobody has tried yet is told of in a moment.
-        Ok(if self.probes.all_tried(&platform.name_any(), &platform.spec) { PERIOD } else { UNTRIED })
+        // A new probe gets its first result soon.
+        Ok(if self.probes.all_tried(&platform.name_any(), &platform.spec) { RECONCILE_INTERVAL } else { UNTRIED_PROBE_INTERVAL })
     }
 }
 
-impl PlatformDriver {
-    /// Keeps what ought to be on every site, and sees how it stands.
+impl PlatformReconciler {
+    /// Enforces the desired objects on every site, and observes its state.
     async fn observe(&self, context: &Context, platform: &Platform, namespace: &str, now: Timestamp) -> Result<(District, Option<PlatformProfileSpec>, Facts)> {
-        let district = known_district(context, namespace).await?;
+        let district = cached_district(context, namespace).await?;
         if platform.name_any() != district.name_any() {
             return Err(Error::invalid(
                 "Invalid",
@@ -132,7 +132,7 @@ impl PlatformDriver {
             ));
         }
         let profile = profile_of(context, &district).await?;
-        let applications: Vec<Application> = context.known.of(namespace).await?;
+        let applications: Vec<Application> = context.cache.list(namespace).await?;
         let places = places(&district, &applications);
         let mut facts = Facts {
             applications: applications.iter().map(application_facts).collect(),
@@ -144,7 +144,7 @@ impl PlatformDriver {
             let seen = self.site(context, platform, &district, name, &places, now).await;
             let sight = match seen {
                 Ok(sight) => Ok(sight),
-                // Without the lease nothing may be written any more, not even that.
+                // Without the lease not even the status may be written.
                 Err(Error::LeaseLost) => return Err(Error::LeaseLost),
                 Err(error) => Err(Unseen { reason: error.reason().into(), message: error.to_string() }),
             };
@@ -164,33 +164,42 @@ impl PlatformDriver {
     ) -> Result<p861_core::platform::facts::Sight> {
         let client = context.sites.client(site).await?;
         let inventory = self.inventory(&client, site).await?;
-        let look =
-            sight::Look { context, client: &client, site, district, platform, inventory: &inventory, certificates: &self.certificates, probes: &self.probes };
-        let limit = PATIENCE * 2;
-        tokio::time::timeout(limit, look.keep_and_see(places, now))
+        let observer = sight::SiteObserver {
+            context,
+            client: &client,
+            site,
+            district,
+            platform,
+            inventory: &inventory,
+            certificates: &self.certificates,
+            probes: &self.probes,
+        };
+        let limit = INVENTORY_TIMEOUT * 2;
+        tokio::time::timeout(limit, observer.enforce_and_observe(places, now))
             .await
             .unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not answer everything within {limit:?}"))))
     }
 
-    /// What a site has; read again when it is too old. Districts on one site share it.
+    /// The inventory of a site, shared by its districts and read again after [`INVENTORY_TTL`].
     async fn inventory(&self, client: &Client, site: &str) -> Result<Arc<Inventory>> {
         let known = self.inventories.lock().unwrap_or_else(PoisonError::into_inner).get(site).cloned();
-        if let Some((_, inventory)) = known.filter(|(at, _)| at.elapsed() < INVENTORY_AGE) {
+        if let Some((_, inventory)) = known.filter(|(at, _)| at.elapsed() < INVENTORY_TTL) {
             return Ok(inventory);
         }
-        let read = tokio::time::timeout(PATIENCE, inventory::read(client)).await;
-        let read =
-            Arc::new(read.unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not show what it has within {PATIENCE:?}"))))?);
+        let read = tokio::time::timeout(INVENTORY_TIMEOUT, inventory::read(client)).await;
+        let read = Arc::new(
+            read.unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not show what it has within {INVENTORY_TIMEOUT:?}"))))?,
+        );
         self.inventories.lock().unwrap_or_else(PoisonError::into_inner).insert(site.to_owned(), (Instant::now(), read.clone()));
         Ok(read)
     }
 }
 
-/// The namespaces that the district's applications have, each with its department. One that isn't the district's is left alone; its Application says so.
+/// Namespaces of the district's applications, each with its department. A namespace of another district is skipped; the Application reports it.
 fn places(district: &District, applications: &[Application]) -> Vec<Place> {
     let mut taken = BTreeSet::new();
     let mut all: Vec<&Application> = applications.iter().filter(|application| refuse_foreign_namespaces(district, application).is_ok()).collect();
-    // Two applications that name one namespace: the older has it, as everywhere.
+    // If two applications name one namespace, the older has it, as everywhere.
     all.sort_by_key(|application| (application.metadata.creation_timestamp.as_ref().map(|time| time.0), application.name_any()));
     let mut places: Vec<Place> = all
         .into_iter()
@@ -221,7 +230,7 @@ async fn profile_of(context: &Context, district: &District) -> Result<Option<Pla
 }
 
 async fn repositories(context: &Context, platform: &Platform, namespace: &str) -> Result<Vec<RepositoryFacts>> {
-    let there: Vec<BackupRepository> = context.known.of(namespace).await?;
+    let there: Vec<BackupRepository> = context.cache.list(namespace).await?;
     let bytes = |text: &p861_crds::common::Quantity| quota::read("requests.storage", &text.0);
     let one = |name: &String| {
         let Some(found) = there.iter().find(|repository| repository.name_any() == *name) else {
@@ -239,8 +248,8 @@ async fn repositories(context: &Context, platform: &Platform, namespace: &str) -
     Ok(platform.spec.storage.repository_refs.iter().map(|reference| one(&reference.name)).collect())
 }
 
-/// What Prometheus is told.
-fn tell(metrics: &Metrics, district: &str, facts: &Facts, judgement: &Judgement) {
+/// Sets the metrics of a district's platform.
+fn update_metrics(metrics: &Metrics, district: &str, facts: &Facts, judgement: &Judgement) {
     metrics.platform_running.with_label_values(&[district]).set(judgement.balance.running);
     for layer in &judgement.layers {
         let labels = [district, &layer.layer.to_string()];

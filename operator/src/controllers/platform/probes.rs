@@ -1,8 +1,8 @@
-//! Reachability and latency: a TCP connection, as often as the probe says. On its own site the operator tries it itself; on another the site's prober does.
+//! Network probes: TCP connections at the probe's interval, made by the operator on its own site and by the prober pod on other sites.
 
 use crate::{
     context::Context,
-    prober::{Connected, PATIENCE, connect},
+    prober::{CONNECT_TIMEOUT, Connected, connect},
 };
 use futures::{
     FutureExt as _, StreamExt as _,
@@ -24,16 +24,16 @@ use std::{
 };
 use tokio::time::MissedTickBehavior;
 
-/// So many tries in a row must fail before it is said: one lost packet is nobody's gap.
-const FAILURES: u32 = 2;
+/// Consecutive failures before a probe is reported as failing, so that one lost packet is ignored.
+const FAILURES_BEFORE_REPORT: u32 = 2;
 /// The prober's pod.
-const PROBER: &str = "app.kubernetes.io/name=p861,app.kubernetes.io/component=prober";
-/// What the way to a prober may take, beside the connection itself.
-const WAY: Duration = Duration::from_secs(10);
-/// How often it is seen which probes are due: none is tried more often than that.
-const TICK: Duration = Duration::from_secs(2);
-/// So many of a site are tried at once.
-const AT_ONCE: usize = 16;
+const PROBER_SELECTOR: &str = "app.kubernetes.io/name=p861,app.kubernetes.io/component=prober";
+/// Time allowed for exec into the prober pod, in addition to the connection.
+const EXEC_OVERHEAD: Duration = Duration::from_secs(10);
+/// Time between checks for due probes, and so the shortest interval of a probe.
+const DUE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// Concurrent tries per site.
+const MAX_PARALLEL_TRIES: usize = 16;
 
 /// A probe's last try.
 #[derive(Clone, Debug)]
@@ -52,10 +52,10 @@ pub struct Probes {
 /// Tries the probes of all Platforms when they are due, until the process ends.
 pub async fn watch(context: Context, probes: Arc<Probes>) {
     let (context, probes) = (&context, &*probes);
-    rounds(TICK, || due(context, probes), |due| round(context, probes, due)).await;
+    rounds(DUE_CHECK_INTERVAL, || due(context, probes), |due| round(context, probes, due)).await;
 }
 
-/// Does what is due, each `tick`, one round at a time for each site: one that is slow holds up its own only.
+/// Runs a round per site every `tick`, one at a time for each site, so that a slow site doesn't delay others.
 async fn rounds<T, D, R>(tick: Duration, due: impl Fn() -> D, round: impl Fn(T) -> R)
 where
     D: Future<Output = BTreeMap<String, T>>,
@@ -78,13 +78,13 @@ where
     }
 }
 
-/// The probes that are due, by the site where they begin.
+/// Due probes by source site.
 async fn due(context: &Context, probes: &Probes) -> BTreeMap<String, Vec<(String, Probe)>> {
     let mut by_site: BTreeMap<String, Vec<(String, Probe)>> = BTreeMap::new();
     if !context.hub.leadership.holds() {
         return by_site;
     }
-    let all = context.known.pick(None, |platform: &Platform| {
+    let all = context.cache.filter_map(None, |platform: &Platform| {
         let name = platform.name_any();
         Some(platform.spec.network.probes.iter().map(move |probe| (key(&name, probe), probe.clone())).collect::<Vec<_>>())
     });
@@ -102,31 +102,36 @@ async fn due(context: &Context, probes: &Probes) -> BTreeMap<String, Vec<(String
 async fn round(context: &Context, probes: &Probes, due: Vec<(String, Probe)>) {
     let tries = due.into_iter().map(async |(key, probe)| {
         let now = Timestamp::now();
-        let result = tokio::time::timeout(PATIENCE + WAY, try_from_there(context, &probe)).await;
-        let late = || Err(Error::transient("Unreachable", format!("site {} did not let it be tried within {:?}", probe.from_site_ref.name, PATIENCE + WAY)));
-        probes.note(&key, result.unwrap_or_else(|_| late()), now);
+        let result = tokio::time::timeout(CONNECT_TIMEOUT + EXEC_OVERHEAD, try_from_there(context, &probe)).await;
+        let late = || {
+            Err(Error::transient(
+                "Unreachable",
+                format!("site {} did not let it be tried within {:?}", probe.from_site_ref.name, CONNECT_TIMEOUT + EXEC_OVERHEAD),
+            ))
+        };
+        probes.record_result(&key, result.unwrap_or_else(|_| late()), now);
     });
-    stream::iter(tries).buffer_unordered(AT_ONCE).collect::<()>().await;
+    stream::iter(tries).buffer_unordered(MAX_PARALLEL_TRIES).collect::<()>().await;
 }
 
-/// Tries a probe where it begins.
+/// Tries a probe from its source site.
 async fn try_from_there(context: &Context, probe: &Probe) -> Result<Connected> {
     let (site, host, port) = (&probe.from_site_ref.name, &probe.tcp.host, u16::try_from(probe.tcp.port).unwrap_or(0));
     let stands = |found: &Site| (found.name_any() == *site).then(|| found.spec.access.in_cluster.is_some());
-    if context.known.pick(None, stands).await?.contains(&true) {
+    if context.cache.filter_map(None, stands).await?.contains(&true) {
         return Ok(connect(host, port).await);
     }
     connect_there(&context.sites.client(site).await?, &context.hub.namespace, host, port).await
 }
 
-/// A probe with all that it tries: one that is changed is another.
+/// Key of a probe with its parameters, so that an edited probe starts without results.
 fn key(platform: &str, probe: &Probe) -> String {
     format!("{platform}/{} from {} to {}:{}", probe.name, probe.from_site_ref.name, probe.tcp.host, probe.tcp.port)
 }
 
 impl Probes {
-    /// Results of the probes that begin on a site. One that was not tried yet has none.
-    pub fn of_site(&self, platform: &str, spec: &PlatformSpec, site: &str) -> BTreeMap<String, ProbeFacts> {
+    /// Results of the probes from a site, without those that were not tried yet.
+    pub fn facts_for_site(&self, platform: &str, spec: &PlatformSpec, site: &str) -> BTreeMap<String, ProbeFacts> {
         let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let of_site = spec.network.probes.iter().filter(|probe| probe.from_site_ref.name == site);
         of_site.filter_map(|probe| Some((probe.name.clone(), tried.get(&key(platform, probe))?.result.clone()))).collect()
@@ -139,7 +144,7 @@ impl Probes {
     fn is_due(&self, key: &str, probe: &Probe, now: Timestamp) -> bool {
         let period = parse_duration(&probe.period.0).unwrap_or(SignedDuration::from_secs(30));
         let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was put back makes nothing wait.
+        // Probe at once if the clock went backwards.
         tried.get(key).is_none_or(|last| now.duration_since(last.at) >= period || now < last.at)
     }
 
@@ -149,11 +154,11 @@ impl Probes {
         spec.network.probes.iter().all(|probe| tried.contains_key(&key(platform, probe)))
     }
 
-    fn note(&self, key: &str, result: Result<Connected>, now: Timestamp) {
+    fn record_result(&self, key: &str, result: Result<Connected>, now: Timestamp) {
         let result = match result {
             Ok(Connected::Millis(millis)) => ProbeFacts::Connected { millis },
             Ok(Connected::Failed(message)) => ProbeFacts::Failed { message },
-            // The line may be as good as ever; nobody was there to try it.
+            // The prober is missing, which says nothing about the connection.
             Err(error) => ProbeFacts::Unmeasured { message: error.to_string() },
         };
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,23 +166,23 @@ impl Probes {
         let failed = !matches!(result, ProbeFacts::Connected { .. });
         let failures = if failed { last.map_or(0, |last| last.failures) + 1 } else { 0 };
         let believed = match last {
-            Some(last) if failed && failures < FAILURES => last.result.clone(),
+            Some(last) if failed && failures < FAILURES_BEFORE_REPORT => last.result.clone(),
             _ => result,
         };
         tried.insert(key.to_owned(), Tried { at: now, failures, result: believed });
     }
 }
 
-/// Has the site's prober connect.
+/// Runs `connect` in the site's prober pod.
 async fn connect_there(client: &Client, namespace: &str, host: &str, port: u16) -> Result<Connected> {
     let probers: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let listed = probers.list(&ListParams::default().labels(PROBER)).await.tried(|| "look for the site's prober".to_owned())?;
+    let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.tried(|| "look for the site's prober".to_owned())?;
     let ready = listed.items.iter().filter(|pod| pods::is_ready(pod)).map(kube::ResourceExt::name_any).min();
     let prober = ready.ok_or_else(|| {
         Error::transient("ProberMissing", format!("no prober is ready in namespace {namespace} of the site: upgrade chart p861 there, with site.prober=true"))
     })?;
     let command = ["p861-operator", "connect", host, &port.to_string()].map(str::to_owned);
-    let output = pods::execute_in(client, namespace, &prober, None, &command, PATIENCE + WAY).await?;
+    let output = pods::execute_in(client, namespace, &prober, None, &command, CONNECT_TIMEOUT + EXEC_OVERHEAD).await?;
     serde_json::from_str(output.stdout.trim())
         .map_err(|_| Error::transient("ProberFailed", format!("the site's prober {prober} gave no answer: {} {}", output.message, output.stderr.trim())))
 }
@@ -224,11 +229,11 @@ mod tests {
             let one = &spec.network.probes[0];
             let key = key("shinan", one);
             if probes.is_due(&key, one, at(second)) {
-                probes.note(&key, Ok(connect("127.0.0.1", address.port()).await), at(second));
+                probes.record_result(&key, Ok(connect("127.0.0.1", address.port()).await), at(second));
             }
-            probes.of_site("shinan", &spec, "here").remove("one").expect("a result")
+            probes.facts_for_site("shinan", &spec, "here").remove("one").expect("a result")
         };
-        assert!(probes.of_site("shinan", &spec, "here").is_empty(), "not tried yet");
+        assert!(probes.facts_for_site("shinan", &spec, "here").is_empty(), "not tried yet");
         assert!(matches!(tried(0).await, ProbeFacts::Connected { .. }));
         drop(listener);
         assert!(matches!(tried(5).await, ProbeFacts::Connected { .. }), "not due yet");
@@ -236,12 +241,12 @@ mod tests {
         assert!(matches!(tried(20).await, ProbeFacts::Failed { .. }), "two failures");
         let _listener = TcpListener::bind(address).await.expect("the same port");
         assert!(matches!(tried(30).await, ProbeFacts::Connected { .. }));
-        assert!(probes.of_site("shinan", &spec, "there").is_empty());
+        assert!(probes.facts_for_site("shinan", &spec, "there").is_empty());
         assert!(probes.is_due(&key("shinan", &spec.network.probes[0]), &spec.network.probes[0], at(1)), "the clock was put back");
         let mut moved = probe(address.port());
         moved.network.probes[0].tcp.port = 1;
         assert!(probes.all_tried("shinan", &spec) && !probes.all_tried("shinan", &moved), "one that is changed is another");
         probes.forget_all_but(HashSet::new());
-        assert!(probes.of_site("shinan", &spec, "here").is_empty(), "its Platform is gone");
+        assert!(probes.facts_for_site("shinan", &spec, "here").is_empty(), "its Platform is gone");
     }
 }

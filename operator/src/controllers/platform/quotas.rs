@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// What each namespace uses, in a resource's unit.
 pub type Usage = BTreeMap<String, BTreeMap<String, i64>>;
 
-/// The quotas of every namespace, and how departments stand to theirs. `counted` is what the API server counts of resources that we don't.
+/// ResourceQuotas of all namespaces, and usage against the departments' quotas. `counted` is the API server's count, for resources that we don't count.
 pub fn divide(
     spec: &PlatformSpec,
     owner: Owner<'_>,

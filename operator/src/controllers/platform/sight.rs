@@ -1,4 +1,4 @@
-//! One site: what ought to be there is put there, and what the layers are judged by is seen.
+//! One site: enforces the desired objects and observes the state that the layers are assessed by.
 
 use super::{
     certificates::Certificates,
@@ -20,9 +20,9 @@ use p861_runs::error::{Result, Tried as _};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A look at a site.
-pub struct Look<'a> {
-    /// What every controller has at hand.
+/// Enforces and observes a district's platform on one site.
+pub struct SiteObserver<'a> {
+    /// Shared by all controllers.
     pub context: &'a Context,
     /// The site's client.
     pub client: &'a Client,
@@ -32,7 +32,7 @@ pub struct Look<'a> {
     pub district: &'a District,
     /// The Platform.
     pub platform: &'a Platform,
-    /// What the site has.
+    /// The site's inventory.
     pub inventory: &'a Inventory,
     /// Certificates that were read.
     pub certificates: &'a Certificates,
@@ -40,14 +40,14 @@ pub struct Look<'a> {
     pub probes: &'a Probes,
 }
 
-impl Look<'_> {
-    /// Puts right what has drifted, and sees how the site stands.
-    pub async fn keep_and_see(&self, places: &[Place], now: Timestamp) -> Result<Sight> {
+impl SiteObserver<'_> {
+    /// Corrects drift, then observes the site.
+    pub async fn enforce_and_observe(&self, places: &[Place], now: Timestamp) -> Result<Sight> {
         let (spec, inventory) = (&self.platform.spec, self.inventory);
         let keeper = Keeper { context: self.context, client: self.client, site: self.site, district: self.district };
         let district = self.district.name_any();
         let owner = Owner { district: &district, site: self.site, image: &self.context.runs.movers.image };
-        // A namespace of an application need not be on every site: on a standby it comes with a recovery.
+        // On a standby an application's namespace may be missing until a recovery creates it.
         let here: Vec<Place> = places.iter().filter(|place| inventory.namespaces.contains_key(&place.namespace)).cloned().collect();
         let there = keeper.quotas().await?;
         let (quotas, quota_facts) = quotas::divide(spec, owner, &here, &inventory.usage, &keep::counted(&there));
@@ -56,10 +56,10 @@ impl Look<'_> {
         documents.extend(desired::priority_classes(spec, owner));
         documents.extend(desired::admission(spec, owner));
         let labels: Vec<Document> = here.iter().map(|place| desired::namespace_labels(spec, owner, place)).collect();
-        // Labels first: policies select by them, and nobody is to be closed out of his own department for a moment.
+        // Labels before policies: policies select by label, and must not cut off a department's own namespaces, not even briefly.
         let namespaces = self.namespaces(&here).await?;
         let mut refused = keeper.namespaces(&labels, &namespaces).await?;
-        refused.extend(keeper.keep(&documents, &namespaces, there).await?);
+        refused.extend(keeper.apply(&documents, &namespaces, there).await?);
         let (gateways, gateway_secrets) = self.gateways().await?;
         Ok(Sight {
             nodes: inventory.nodes.clone(),
@@ -67,7 +67,7 @@ impl Look<'_> {
             snapshot_classes: inventory.snapshot_classes.clone(),
             claims: inventory.claims.clone(),
             gateways,
-            probes: self.probes.of_site(&district, spec, self.site),
+            probes: self.probes.facts_for_site(&district, spec, self.site),
             certificates: self.certificates(&here, gateway_secrets, now).await,
             admission_policies: inventory.admission_policies.clone(),
             quotas: quota_facts,
@@ -76,7 +76,7 @@ impl Look<'_> {
         })
     }
 
-    /// Labels of the district's namespaces as they are now, and of the others as they were a minute ago: drift is set right at once where it matters.
+    /// Labels of namespaces: fresh for the district's own, so that drift is corrected at once, and from the inventory for all others.
     async fn namespaces(&self, here: &[Place]) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
         let mut namespaces = self.inventory.namespaces.clone();
         let selector = kube::api::ListParams::default().labels(&format!("{}={}", p861_crds::names::DISTRICT_LABEL, self.district.name_any()));
@@ -85,7 +85,7 @@ impl Look<'_> {
         let now: BTreeMap<String, BTreeMap<String, String>> =
             labelled.into_iter().map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())).collect();
         for place in here {
-            // One that lost our label is as good as never labelled.
+            // A namespace that lost our label isn't in the list; treat it as unlabelled.
             namespaces.insert(place.namespace.clone(), now.get(&place.namespace).cloned().unwrap_or_default());
         }
         namespaces.extend(now);
@@ -95,21 +95,21 @@ impl Look<'_> {
     async fn components(&self) -> Result<BTreeMap<String, ComponentFacts>> {
         let mut all = BTreeMap::new();
         for component in &self.platform.spec.base_software.components {
-            if let Some(facts) = components::see(self.context, self.district, self.client, self.site, component).await? {
+            if let Some(facts) = components::observe(self.context, self.district, self.client, self.site, component).await? {
                 all.insert(component.name.clone(), facts);
             }
         }
         Ok(all)
     }
 
-    /// The gateways that the Platform names here, and the Secrets of their certificates.
+    /// The Platform's gateways on this site, and the Secrets of their certificates.
     async fn gateways(&self) -> Result<(BTreeMap<String, GatewayFacts>, BTreeSet<(String, String)>)> {
         let resource = resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways");
         let (mut facts, mut secrets) = (BTreeMap::new(), BTreeSet::new());
         for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| at.site_ref.name == self.site) {
             let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-            // A site without Gateway API answers the same as one without the Gateway, and lacks the same.
+            // A site without Gateway API answers 404, too, which means the same: no gateway.
             let Some(gateway) = api.get_opt(name).await.tried(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
             let conditions = gateway.data.pointer("/status/conditions").and_then(Value::as_array);
             let programmed = conditions.into_iter().flatten().find(|condition| condition["type"] == "Programmed");
@@ -129,9 +129,9 @@ impl Look<'_> {
         for place in here {
             secrets.extend(self.inventory.tls_secrets.get(&place.namespace).into_iter().flatten().map(|name| (place.namespace.clone(), name.clone())));
         }
-        let mut all = vec![self.certificates.of_api_server(self.context, self.site, now).await];
+        let mut all = vec![self.certificates.read_api_server(self.context, self.site, now).await];
         for (namespace, name) in secrets {
-            all.push(self.certificates.of_secret(self.client, self.site, &namespace, &name, now).await);
+            all.push(self.certificates.read_tls_secret(self.client, self.site, &namespace, &name, now).await);
         }
         all
     }

@@ -1,4 +1,4 @@
-//! A change's steps: compiled while they wait, begun when the ticket says so, carried on until they have ended, whatever becomes of the ticket.
+//! The steps of a change: compiled while the ticket waits, begun when the ticket allows it, then carried on until they end, whatever becomes of the ticket.
 
 use super::super::{active_site, is_allotted, named, run::scope_of};
 use crate::context::Context;
@@ -40,10 +40,10 @@ pub struct ChangeRun {
 /// An application that the change affects, the site where it runs, and how long its last backup took.
 type AffectedApplication = (Application, String, Option<SignedDuration>);
 
-/// A component to be upgraded: as it is declared, where its manifests are, its manifests, and its sites, the primary last.
+/// A component to upgrade: its declaration, the source of its manifests, its manifests, and its sites with the primary last.
 type Upgraded = (Component, BundleSource, Bundle, Vec<String>);
 
-/// What the work of a ticket is compiled from.
+/// Input of the compiler.
 pub struct Facts {
     district: Option<String>,
     applications: Vec<AffectedApplication>,
@@ -64,18 +64,18 @@ impl RunKind for ChangeRun {
             kind: Self::CLASS.kind(),
             namespace: ticket.namespace().unwrap_or_default(),
             name: ticket.name_any(),
-            uid: format!("{}-{}", ticket.uid().unwrap_or_default(), life(ticket)),
+            uid: format!("{}-{}", ticket.uid().unwrap_or_default(), started_second(ticket)),
             repository: place.repository.clone(),
             scope: place.scope.clone(),
         }
     }
 
     fn actions(&self, ticket: &MaintenanceTicket) -> Vec<RunAction> {
-        ticket.status.as_ref().map(|status| said(ticket, status)).unwrap_or_default()
+        ticket.status.as_ref().map(|status| run_actions(ticket, status)).unwrap_or_default()
     }
 
     async fn locate(&self, ticket: &MaintenanceTicket) -> Result<Readiness<RunPlace>> {
-        let journal = journal_on_hub(&self.context.hub, ticket, format!("{}-journal-{}", ticket.name_any(), life(ticket)))?;
+        let journal = journal_on_hub(&self.context.hub, ticket, format!("{}-journal-{}", ticket.name_any(), started_second(ticket)))?;
         let scope = scope_of(&self.context, &ticket.namespace().unwrap_or_default(), "").await?;
         Ok(Readiness::Ready(RunPlace { repository: String::new(), journal, scope }))
     }
@@ -87,7 +87,7 @@ impl RunKind for ChangeRun {
         }
     }
 
-    /// What was agreed to is what runs: the steps as they are compiled now have the digest of when the work was let begin.
+    /// Refuses steps whose digest differs from the approved one.
     fn compile(ticket: &MaintenanceTicket, facts: &Option<Facts>) -> Result<Plan<Action>> {
         let facts = facts.as_ref().ok_or_else(|| Error::Internal("a change that has begun is compiled again".into()))?;
         let plan = compile(ticket, facts)?;
@@ -100,17 +100,17 @@ impl RunKind for ChangeRun {
 
     fn conclude(_: &MaintenanceTicket, _: &Option<Facts>, before: &MaintenanceTicketStatus, run: &RunOutcome<'_>) -> Conclusion<MaintenanceTicketStatus> {
         let mut status = before.clone();
-        status.backups = done(run, |action| if let Action::TakeBackup { backup, .. } = action { Some(backup.clone()) } else { None });
+        status.backups = of_done_steps(run, |action| if let Action::TakeBackup { backup, .. } = action { Some(backup.clone()) } else { None });
         Conclusion { status, verdicts: Vec::new(), findings: Vec::new() }
     }
 }
 
-/// When the ticket's present work began, in seconds: it tells one work of the ticket from the next.
-fn life(ticket: &MaintenanceTicket) -> i64 {
+/// Start of the ticket's present work as Unix time in seconds. Distinguishes the runs of a reopened ticket.
+fn started_second(ticket: &MaintenanceTicket) -> i64 {
     ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map_or(0, |time| time.0.as_second())
 }
 
-/// What became of a change's steps.
+/// Progress of a change's steps.
 pub struct Progress {
     /// For the ticket's decision.
     pub work: Work,
@@ -118,7 +118,7 @@ pub struct Progress {
     pub run: Option<(Box<RunIdentity>, Box<Pass>)>,
 }
 
-/// Compiles the steps while they wait; nothing is done.
+/// Compiles the steps of a waiting change, without effects.
 pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Progress> {
     let compiled = gather(context, ticket, change).await.and_then(|facts| {
         let plan = compile(ticket, &facts)?;
@@ -127,7 +127,7 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
     });
     let (steps, takes) = match compiled {
         Ok((digest, takes)) => (Ok(digest), takes),
-        // If a registry is unreachable, the digest compiled earlier stays agreed to; the error is told only if nothing was compiled yet.
+        // If a registry is unreachable, the digest approved earlier stays valid; the error is reported only if nothing was compiled yet.
         Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || status.plan_digest.is_none() => {
             (Err(error.to_string()), SignedDuration::ZERO)
         }
@@ -136,11 +136,11 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
     Ok(Progress { work: Work { steps, takes, run: None }, run: None })
 }
 
-/// Carries the steps on. Their fields are written into `status`, which is not recorded yet.
+/// Makes one pass over the steps and updates their fields in `status`, which the caller writes.
 pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mut MaintenanceTicketStatus, now: Timestamp) -> Result<Progress> {
-    // It ended without ever having had steps.
+    // The ticket ended before its steps began.
     if status.journal.is_none() && status.phase.is_some_and(p861_crds::maintenance::ticket::TicketPhase::is_end) {
-        return Ok(Progress { work: begun(None), run: None });
+        return Ok(Progress { work: work_of(None), run: None });
     }
     // Its steps could not be begun: the ticket says why.
     if status.journal.is_none() && status.work_phase.is_some() {
@@ -166,44 +166,41 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mu
     };
     *status = *concluded;
     let phase = pass.summary.phase;
-    let quiet: Vec<silence::Made> =
-        done(
-            &pass.outcome(),
-            |action| {
-                if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None }
-            },
-        );
+    let quiet: Vec<silence::Made> = of_done_steps(&pass.outcome(), |action| {
+        if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None }
+    });
     let silent = !phase.is_end() && phase != RunPhase::CleaningUp;
     status.silences = if silent { silence::extend(&context.runs, &quiet, &status.silences).await } else { Vec::new() };
-    let work = begun(Some(work::standing(&pass.summary)));
+    let work = work_of(Some(work::standing(&pass.summary)));
     if over {
         p861_runs::forget(&context.runs.executor(), &run);
     }
     Ok(Progress { work, run: (!over).then_some((run, pass)) })
 }
 
-fn begun(run: Option<WorkRun>) -> Work {
+fn work_of(run: Option<WorkRun>) -> Work {
     Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run }
 }
 
 /// Steps that are refused: none of them runs.
 fn refused(reason: &str, message: String) -> Progress {
-    Progress { work: begun(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason.to_owned(), message) })), run: None }
+    Progress { work: work_of(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason.to_owned(), message) })), run: None }
 }
 
-/// After the ticket is recorded: Events of the pass, and the end of steps that have ended. Returns when to look again; none once they have ended.
+/// Call after the ticket's status is written: publishes Events and releases steps that have ended. Returns the time until the next pass; none once they have
+/// ended.
 pub async fn publish(context: &Context, ticket: &MaintenanceTicket, run: &RunIdentity, pass: &Pass, now: Timestamp) -> Result<Option<Duration>> {
     controller::publish(&context.runs, ticket, run, pass, now).await
 }
 
-/// What of the steps is done.
-fn done<T>(run: &RunOutcome<'_>, of: impl Fn(&Action) -> Option<T>) -> Vec<T> {
+/// Maps the actions of all steps that are done.
+fn of_done_steps<T>(run: &RunOutcome<'_>, of: impl Fn(&Action) -> Option<T>) -> Vec<T> {
     let is_done = |id: &p861_core::engine::StepId| run.summary.timeline.iter().any(|step| step.id == *id && step.outcome == Outcome::Done);
     run.plan.steps().iter().filter(|step| is_done(&step.id)).filter_map(|step| of(&step.action)).collect()
 }
 
-/// What people said since the work began and the ticket has heard.
-fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<RunAction> {
+/// Actions for the run: those that people added since the work began and the ticket has accepted.
+fn run_actions(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<RunAction> {
     let whole = |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
     let Some(first) = status.work_first_action else { return Vec::new() };
     let refused: Vec<usize> = status.refused_actions.iter().filter_map(|refused| usize::try_from(refused.index).ok()).collect();
@@ -213,7 +210,7 @@ fn said(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus) -> Vec<Run
 
 async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) -> Result<Facts> {
     let namespace = ticket.namespace().unwrap_or_default();
-    let district = context.known.pick(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?.pop();
+    let district = context.cache.filter_map(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?.pop();
     let of_district =
         |what: &str| Error::invalid("DistrictMissing", format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
     let mut applications = Vec::new();
@@ -268,17 +265,17 @@ fn compile(ticket: &MaintenanceTicket, facts: &Facts) -> Result<Plan<Action>> {
     work::compile(&of_ticket).map_err(|error| Error::invalid("Invalid", error.to_string()))
 }
 
-/// How long the last backup of an application took.
+/// Duration of the last backup of an application.
 async fn last_backup(context: &Context, namespace: &str, application: &str) -> Result<Option<SignedDuration>> {
     let took = |backup: &Backup| {
         let status = backup.status.as_ref().filter(|status| backup.spec.application_ref.name == application && status.phase == Some(RunPhase::Succeeded))?;
         let (began, ended) = (status.start_time.as_ref()?.0, status.completion_time.as_ref()?.0);
         Some((ended, ended.duration_since(began)))
     };
-    Ok(context.known.pick(Some(namespace), took).await?.into_iter().max_by_key(|(ended, _)| *ended).map(|(_, took)| took))
+    Ok(context.cache.filter_map(Some(namespace), took).await?.into_iter().max_by_key(|(ended, _)| *ended).map(|(_, took)| took))
 }
 
-/// A component as the Platform declares it, where its manifests are, its manifests, and the sites that it goes to, the primary last.
+/// Reads a component's declaration and manifests, and its sites with the primary last.
 async fn component_of(context: &Context, district: &District, upgrade: &UpgradeComponent) -> Result<Upgraded> {
     let (namespace, name) = (district.hub_namespace(), &upgrade.component);
     let platform: Platform = named(&context.hub.client, namespace, &district.name_any()).await?;
@@ -296,9 +293,9 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
     Ok((declared, source, bundle, sites))
 }
 
-/// The district's sites as it lists them; for a ticket of the city, all of them.
+/// The district's sites in its order; all sites for a hub-wide ticket.
 async fn sites_for(context: &Context, district: Option<&District>) -> Result<Vec<Site>> {
-    let mut all = context.known.pick(None, |site: &Site| Some(site.clone())).await?;
+    let mut all = context.cache.filter_map(None, |site: &Site| Some(site.clone())).await?;
     all.sort_by_key(ResourceExt::name_any);
     Ok(match district {
         Some(district) => district.spec.sites.iter().filter_map(|site| all.iter().find(|known| known.name_any() == site.site_ref.name).cloned()).collect(),

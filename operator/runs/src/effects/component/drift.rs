@@ -1,7 +1,7 @@
-//! What is installed of a component stays as its bundle had it: what was changed or removed by another hand is put back, at the version that is installed and not
-//! at the one that is declared.
+//! Drift correction of components: objects that somebody changed or removed are restored to the *installed* version, not to the declared one, which only a
+//! change may install.
 
-use super::{ComponentLocks, Record, put_with_right, resource_of, rights::take_what_is_left};
+use super::{ComponentLocks, Record, put_with_right, resource_of, rights::remove_leftover_rights};
 use crate::{
     context::RunContext,
     error::{Result, Tried as _},
@@ -19,27 +19,30 @@ use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_L
 use serde_json::Value;
 use std::sync::PoisonError;
 
-/// Puts back what differs from the bundle that is installed. Returns what is changed again and again by another hand.
-pub async fn keep(context: &RunContext, namespace: &str, district: &str, client: &Client, site: &str, component: &str) -> Result<Vec<String>> {
+/// Restores objects that differ from the installed bundle. Returns objects that somebody keeps changing, which are left alone for a while.
+///
+/// # Errors
+/// If the record or the site can't be read or written.
+pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str, client: &Client, site: &str, component: &str) -> Result<Vec<String>> {
     let record = Record::of(&context.hub.client, namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let installed = record.read("now").await?;
-    // One that is just being installed, or was left half way, is its change's.
+    // An incomplete installation belongs to its change.
     if !installed.complete {
         return Ok(Vec::new());
     }
     let mut drifted = Vec::new();
     for object in &installed.objects {
         let ours = stamped(object, &[(COMPONENT_LABEL, component), (DISTRICT_LABEL, district)], &[(COMPONENT_VERSION_ANNOTATION, &installed.version)]);
-        let found = seen(client, site, object).await?;
+        let found = read_object(client, site, object).await?;
         if found.is_none_or(|found| differs(&ours, &found, &installed.objects)) {
             drifted.push(label(object));
         }
     }
-    // A right that a crash, or a pass that was given up, has left is taken back before anything else. Nobody else has one: it is our turn.
+    // Revoke rights that a crash or a cancelled pass left over. Safe, since we hold the lock.
     if context.components.locks.may_have_right(&record.name) {
-        take_what_is_left(client, site, component).await?;
-        context.components.locks.has_no_right(&record.name);
+        remove_leftover_rights(client, site, component).await?;
+        context.components.locks.note_no_right(&record.name);
     }
     if drifted.is_empty() || !context.components.locks.corrects(&record.name, &drifted) {
         return Ok(drifted);
@@ -54,7 +57,7 @@ pub async fn keep(context: &RunContext, namespace: &str, district: &str, client:
 }
 
 impl ComponentLocks {
-    /// Whether what has drifted is to be put back now; if it is, that is remembered.
+    /// Whether to correct this drift now. Remembers the correction, to recognise one that repeats.
     fn corrects(&self, record: &str, drifted: &[String]) -> bool {
         let mut corrections = self.corrections.lock().unwrap_or_else(PoisonError::into_inner);
         let next = correct(corrections.get(record), drifted, Timestamp::now());
@@ -62,7 +65,7 @@ impl ComponentLocks {
     }
 }
 
-async fn seen(client: &Client, site: &str, object: &Value) -> Result<Option<Value>> {
+async fn read_object(client: &Client, site: &str, object: &Value) -> Result<Option<Value>> {
     let looked: Api<DynamicObject> = Api::namespaced_with(client.clone(), objects::namespace(object), &resource_of(object)?);
     let found = looked.get_opt(objects::name(object)).await.tried(|| format!("read {} on {site}", label(object)))?;
     Ok(found.and_then(|found| serde_json::to_value(found).ok()))

@@ -1,4 +1,4 @@
-//! Bundles that are kept in a registry, by the digest of their manifest: what was agreed to can't be exchanged there.
+//! Bundles in a registry, addressed by the digest of their manifest, so that an approved bundle can't be replaced.
 
 use crate::{
     context::RunContext,
@@ -30,29 +30,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A registry that does not take a connection within this isn't there.
-const CONNECTS: Duration = Duration::from_secs(5);
-/// An image of manifests is small: it is all here within this, or the registry is in trouble.
-const ARRIVES: Duration = Duration::from_secs(20);
-/// A registry that was away is not asked again for so long: whoever waits for it shall not hold up others.
-const AWAY: Duration = Duration::from_secs(30);
-/// So many bundles are kept in memory.
-const KEPT: usize = 64;
-/// What has another digest than its name.
-const DAMAGED: &str = "it is damaged in the registry: what it sends has another digest";
-/// Where tools write a layer's file name.
-const TITLE: &str = "org.opencontainers.image.title";
+/// Time limit for connecting to a registry.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for pulling an image; manifests are small.
+const PULL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an unreachable registry is not asked again, so that waiting for it doesn't block others.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Bundles kept in memory.
+const MAX_CACHED_BUNDLES: usize = 64;
+/// Error for a blob whose content does not match the digest it was requested by.
+const DIGEST_MISMATCH: &str = "it is damaged in the registry: what it sends has another digest";
+/// Annotation with a layer's file name.
+const TITLE_ANNOTATION: &str = "org.opencontainers.image.title";
 
 /// The manifests of a bundle, by file.
 type Files = BTreeMap<String, String>;
 
-/// What was asked for, by whom: a bundle that one district may read is not another's for that.
+/// Namespace and bundle: a bundle that one district's credentials can read must not be served to another.
 type Key = (String, OciBundle);
 
-/// When a bundle was not had, the reason, and a message.
+/// Time, reason and message of a failed pull.
 type Away = (Instant, &'static str, String);
 
-/// Bundles that were read. What has a digest never changes, so that a waiting change doesn't ask the registry again and again.
+/// Cache of bundles. Content addressed by digest never changes, so waiting changes need not ask the registry again.
 #[derive(Clone, Default)]
 pub struct BundleCache {
     kept: Arc<Mutex<HashMap<Key, Arc<Files>>>>,
@@ -68,7 +68,7 @@ impl BundleCache {
             return Ok(files.as_ref().clone());
         }
         let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some((_, reason, message)) = away.filter(|(at, ..)| at.elapsed() < AWAY) {
+        if let Some((_, reason, message)) = away.filter(|(at, ..)| at.elapsed() < RETRY_AFTER) {
             return Err(Error::transient(reason, message));
         }
         match read(context, namespace, bundle).await {
@@ -86,10 +86,10 @@ impl BundleCache {
     }
 }
 
-/// Keeps it with the others; when there are too many, instead of them.
+/// Adds an entry; a full map is cleared first.
 fn remember<T>(kept: &Mutex<HashMap<Key, T>>, key: Key, value: T) {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() >= KEPT {
+    if kept.len() >= MAX_CACHED_BUNDLES {
         kept.clear();
     }
     kept.insert(key, value);
@@ -101,14 +101,15 @@ async fn read(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Resu
         named.parse().map_err(|error| Error::invalid("BundleRefused", format!("bundle {named}: {error}: write registry/path, without tag")))?;
     let who = identity(context, namespace, bundle, image.registry()).await?;
     let client = client(context, namespace, bundle).await?;
-    let layers = tokio::time::timeout(ARRIVES, layers(&client, &image, &who, &bundle.digest)).await;
-    let late = || Err(Error::transient("RegistryUnreachable", format!("bundle {named}: its registry did not send it within {ARRIVES:?}")));
+    let layers = tokio::time::timeout(PULL_TIMEOUT, layers(&client, &image, &who, &bundle.digest)).await;
+    let late = || Err(Error::transient("RegistryUnreachable", format!("bundle {named}: its registry did not send it within {PULL_TIMEOUT:?}")));
     let layers = layers.unwrap_or_else(|_| late())?;
     image::files(&layers).map_err(|error| refused(&image, &error))
 }
 
 async fn client(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Client> {
-    let mut config = ClientConfig { connect_timeout: Some(CONNECTS), read_timeout: Some(ARRIVES), platform_resolver: None, ..ClientConfig::default() };
+    let mut config =
+        ClientConfig { connect_timeout: Some(CONNECT_TIMEOUT), read_timeout: Some(PULL_TIMEOUT), platform_resolver: None, ..ClientConfig::default() };
     if let Some(secret) = &bundle.ca_secret_ref {
         let pem = secrets::read(&context.hub, namespace, &secret.name, &["ca.crt"]).await?.remove(0);
         config.extra_root_certificates = vec![Certificate { encoding: CertificateEncoding::Pem, data: pem.into_bytes() }];
@@ -116,7 +117,7 @@ async fn client(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Re
     Client::try_from(config).map_err(|error| Error::invalid("EndpointInvalid", format!("bundle {}: no connection can be made: {error}", bundle.image)))
 }
 
-/// What a Secret of the type kubernetes.io/dockerconfigjson holds.
+/// Content of a Secret of type kubernetes.io/dockerconfigjson.
 #[derive(Deserialize)]
 struct DockerConfig {
     #[serde(default)]
@@ -155,7 +156,7 @@ fn who(text: &str, registry: &str) -> Option<RegistryAuth> {
     config.auths.iter().find(|(key, _)| host(key) == host(registry))?.1.basic()
 }
 
-/// The host of a key; of Docker Hub, which goes by several names, the one that `docker login` writes.
+/// The host of a key. Docker Hub has several names; this returns the one that `docker login` writes.
 fn host(key: &str) -> &str {
     match key.trim_start_matches("https://").trim_start_matches("http://").split('/').next().unwrap_or_default() {
         "docker.io" | "registry-1.docker.io" => "index.docker.io",
@@ -166,7 +167,7 @@ fn host(key: &str) -> &str {
 async fn layers(client: &Client, image: &Reference, who: &RegistryAuth, digest: &str) -> Result<Vec<Layer>> {
     let (manifest, found) = client.pull_manifest(image, who).await.map_err(|error| failed(image, error))?;
     if found != *digest {
-        return Err(refused(image, &DAMAGED));
+        return Err(refused(image, &DIGEST_MISMATCH));
     }
     let OciManifest::Image(manifest) = manifest else {
         return Err(refused(image, &"it is an index of images: write the digest of one image's manifest"));
@@ -185,7 +186,7 @@ async fn layers(client: &Client, image: &Reference, who: &RegistryAuth, digest: 
     Ok(layers)
 }
 
-/// Reads a layer of at most `room` bytes, whatever the manifest says of its size.
+/// Reads a layer of at most `room` bytes. The size in the manifest is not trusted.
 async fn layer(client: &Client, image: &Reference, descriptor: &OciDescriptor, room: usize) -> Result<Layer> {
     let mut stream = client.pull_blob_stream(image, descriptor).await.map_err(|error| failed(image, error))?;
     let mut bytes = Vec::new();
@@ -197,9 +198,9 @@ async fn layer(client: &Client, image: &Reference, descriptor: &OciDescriptor, r
         bytes.extend_from_slice(&part);
     }
     if descriptor.digest != format!("sha256:{}", hex::encode(Sha256::digest(&bytes))) {
-        return Err(refused(image, &DAMAGED));
+        return Err(refused(image, &DIGEST_MISMATCH));
     }
-    let title = descriptor.annotations.as_ref().and_then(|annotations| annotations.get(TITLE)).cloned();
+    let title = descriptor.annotations.as_ref().and_then(|annotations| annotations.get(TITLE_ANNOTATION)).cloned();
     Ok(Layer { media_type: descriptor.media_type.clone(), title, bytes })
 }
 
@@ -207,7 +208,7 @@ fn refused(image: &Reference, why: &dyn std::fmt::Display) -> Error {
     Error::invalid("BundleRefused", format!("bundle {image}: {why}"))
 }
 
-/// What a registry's answer means. Its own words are left out: people of the district read this, and a URL may have a signature in it.
+/// Converts an error of a registry. Its own message is left out: the district's people read this, and a URL may contain a signature.
 fn failed(image: &Reference, error: OciDistributionError) -> Error {
     const REFUSES: &str = "the registry refuses: see bundle.oci.pullSecretRef";
     const HAS_NONE: &str = "the registry has no such image";
@@ -231,9 +232,9 @@ fn failed(image: &Reference, error: OciDistributionError) -> Error {
             }
         }
         OciDistributionError::ServerError { code, .. } => ("RegistryUnreachable", Category::Transient, format!("the registry answers {code}")),
-        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
-        OciDistributionError::IoError(error) if damaged(&error) => ("BundleRefused", Category::Invalid, DAMAGED.to_owned()),
-        // Inside of it is the transport's own error, with the URL that it was led to.
+        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, DIGEST_MISMATCH.to_owned()),
+        OciDistributionError::IoError(error) if damaged(&error) => ("BundleRefused", Category::Invalid, DIGEST_MISMATCH.to_owned()),
+        // The inner transport error would show the URL of a redirect.
         OciDistributionError::IoError(error) => ("RegistryUnreachable", Category::Transient, format!("what it sends broke off: {}", error.kind())),
         OciDistributionError::RequestError(error) => ("RegistryUnreachable", Category::Transient, whole(&error.without_url())),
         other => ("RegistryUnreachable", Category::Transient, whole(&other)),
@@ -241,7 +242,7 @@ fn failed(image: &Reference, error: OciDistributionError) -> Error {
     Error::Stated { reason, message: format!("bundle {image}: {}", shorten(&what, 256)), category }
 }
 
-/// An error with what caused it: a client's own words are only that it could not send.
+/// An error with its chain of causes: the outermost message of a client only says that it could not send.
 fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

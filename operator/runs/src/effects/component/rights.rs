@@ -1,4 +1,4 @@
-//! The right to write a component's objects: given in its namespaces for the time of an installation, and taken away with it.
+//! Temporary right to write a component's objects in its namespaces, for the duration of an installation.
 
 use crate::error::{Error, Result, Tried as _, is_not_found};
 use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Namespace, rbac::v1::RoleBinding};
@@ -10,14 +10,14 @@ use p861_crds::names::{DISTRICT_LABEL, FIELD_MANAGER};
 use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
 
-/// The role that is given for the time of the step.
-const INSTALLER: &str = "p861-site-installer";
-/// A right that was just given may not be known at once: so often, so long apart, is it asked for.
-const ASKED: usize = 20;
-const BETWEEN: Duration = Duration::from_millis(250);
+/// ClusterRole that is bound for the duration of the step.
+const INSTALLER_ROLE: &str = "p861-site-installer";
+/// Attempts to see a new right, [`RIGHT_CHECK_INTERVAL`] apart: the authorizer learns of it with a delay.
+const RIGHT_CHECK_ATTEMPTS: usize = 20;
+const RIGHT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Runs something with the right to write a component's objects in these namespaces, which are made if they aren't there. However it ends, the right does not
-/// outlive it; what a crash leaves of it, the end of a change takes away, or the next look at the component.
+/// Calls `act` with the right to write a component's objects in these namespaces, which are created if missing. The right is revoked however it ends. After a
+/// crash, the end of the change or the next drift check revokes it.
 pub async fn with_right<F: Future<Output = Result<()>>>(
     client: &Client,
     site: &str,
@@ -30,27 +30,27 @@ pub async fn with_right<F: Future<Output = Result<()>>>(
     let binding = binding(component);
     let mut result = give_right(client, site, spaces, &binding).await;
     if result.is_ok() {
-        for _ in 0..ASKED {
+        for _ in 0..RIGHT_CHECK_ATTEMPTS {
             result = act().await;
             let unknown_yet = matches!(&result, Err(Error::Kube { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403));
             if !unknown_yet {
                 break;
             }
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(RIGHT_CHECK_INTERVAL).await;
         }
     }
-    take_right(client, site, spaces, &binding).await?;
+    remove_right(client, site, spaces, &binding).await?;
     result
 }
 
-/// Takes back the right wherever it was left. Returns the namespaces where it was.
-pub async fn take_what_is_left(client: &Client, site: &str, component: &str) -> Result<BTreeSet<String>> {
+/// Revokes leftover rights. Returns the namespaces that had one.
+pub async fn remove_leftover_rights(client: &Client, site: &str, component: &str) -> Result<BTreeSet<String>> {
     let name = binding(component);
     let bindings: Api<RoleBinding> = Api::all(client.clone());
     let left =
         bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.tried(|| format!("list what is bound as {name} on {site}"))?;
     let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).collect();
-    take_right(client, site, &spaces, &name).await?;
+    remove_right(client, site, &spaces, &name).await?;
     Ok(spaces)
 }
 
@@ -58,7 +58,7 @@ fn binding(component: &str) -> String {
     format!("p861-install-{component}")
 }
 
-/// The district's namespaces that aren't there yet.
+/// Creates missing namespaces of the district.
 async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in spaces {
@@ -73,7 +73,7 @@ async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, distr
     Ok(())
 }
 
-/// Gives this client's own account the right to write there.
+/// Binds the role to this client's own account.
 async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
     let review: SelfSubjectReview =
         Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| format!("ask {site} who we are"))?;
@@ -85,21 +85,21 @@ async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, bind
     for space in spaces {
         let document = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": INSTALLER}, "subjects": [subject],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": INSTALLER_ROLE}, "subjects": [subject],
         });
         let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), space);
         bindings
             .patch(binding, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
             .await
-            .tried(|| format!("bind {INSTALLER} in {space} on {site}"))?;
+            .tried(|| format!("bind {INSTALLER_ROLE} in {space} on {site}"))?;
     }
     Ok(())
 }
 
-async fn take_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
+async fn remove_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
     for space in spaces {
         match Api::<RoleBinding>::namespaced(client.clone(), space).delete(binding, &DeleteParams::default()).await {
-            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("unbind {INSTALLER} in {space} on {site}")),
+            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("unbind {INSTALLER_ROLE} in {space} on {site}")),
             _ => {}
         }
     }
