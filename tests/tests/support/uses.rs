@@ -143,6 +143,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
             | "controller.rs"
             | "controllers/mod.rs"
             | "controllers/platform/history.rs"
+            | "controllers/run.rs"
             | "controllers/window.rs"
             | "reconciler.rs"
             | "effects/backup.rs"
