@@ -3,8 +3,11 @@
 use crate::error::{Error, Result};
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// Longer than any process runs.
+const LONGER_THAN_ANY_PROCESS: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Whether this process may act.
 #[derive(Clone, Debug)]
@@ -16,6 +19,11 @@ impl Leadership {
     /// Leadership of a process that does not lead.
     pub fn none() -> Self {
         Self { until: Arc::new(Mutex::new(None)) }
+    }
+
+    /// Of a process that needs no lease, because nobody competes with it for a hub: `p861` without a hub, and tests. It leads until it resigns.
+    pub fn without_lease() -> Self {
+        Self { until: Arc::new(Mutex::new(Instant::now().checked_add(LONGER_THAN_ANY_PROCESS))) }
     }
 
     /// Checks that the lease is certainly unexpired. Call before every write. No request.
@@ -38,7 +46,7 @@ impl Leadership {
 
     /// Leads for this long from now.
     #[cfg(test)]
-    pub(crate) fn lead_for(&self, duration: std::time::Duration) {
+    pub(crate) fn lead_for(&self, duration: Duration) {
         self.set(Some(Instant::now() + duration));
     }
 

@@ -16,7 +16,10 @@ use p861_core::{
 };
 use p861_crds::common::RunAction;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 fn report_clean_up<E: Effects>(executor: &Executor<E>, run: &RunIdentity, failing: bool) {
     let count = executor.cache.set_clean_up_failing(run, failing);
@@ -92,22 +95,31 @@ pub async fn load<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: 
 pub async fn pass<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], stored: Stored) -> Result<Pass> {
     let slot = executor.cache.slot(&run.uid);
     let mut slot = slot.lock().await;
-    if slot.is_none() {
-        *slot = Some(claim(executor, store, stored).await?);
-    }
-    let result = match slot.as_mut() {
-        Some(claimed) => rounds(executor, run, store, actions, claimed).await,
-        None => Err(Error::Internal("a claimed run is missing".into())),
-    };
-    // The store is the truth: after any error the next pass reads the journal again.
+    let result = claimed_pass(executor, run, store, actions, stored, &mut slot).await;
     if let Err(error) = &result {
+        // After any error the journal is read again: what is stored is the truth.
         *slot = None;
-        // The run is another's: what goes on here of it must not go on beside the other.
-        if matches!(error, Error::RunLost(_)) {
+        // Who may not write may not act either. After other errors effects go on: a later pass takes their outcomes.
+        if matches!(error, Error::RunLost(_) | Error::LeaseLost) {
             executor.tasks.forget(&run.uid);
         }
     }
     result
+}
+
+async fn claimed_pass<E: Effects>(
+    executor: &Executor<E>,
+    run: &RunIdentity,
+    store: &JournalStore,
+    actions: &[RunAction],
+    stored: Stored,
+    slot: &mut Option<ClaimedRun>,
+) -> Result<Pass> {
+    let claimed = match slot {
+        Some(claimed) => claimed,
+        None => slot.insert(claim(executor, store, stored).await?),
+    };
+    rounds(executor, run, store, actions, claimed).await
 }
 
 async fn claim<E: Effects>(executor: &Executor<E>, store: &JournalStore, stored: Stored) -> Result<ClaimedRun> {
@@ -158,6 +170,8 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
     let mut written = Vec::new();
     let mut outcomes: Vec<Entry> = Vec::new();
     let (mut next, mut in_flight) = (None, false);
+    // Effects that a round of this pass has waited for already: others that end meanwhile make rounds, and each would wait again.
+    let mut slow = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
         if claimed.journal.is_finished() {
             in_flight = false;
@@ -187,10 +201,11 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
             break;
         }
         executor.leadership.ensure()?;
-        let effects = join_all(due.commands.iter().map(|command| perform(executor, run, claimed, command))).await;
+        let effects = join_all(due.commands.iter().map(|command| perform(executor, run, claimed, command, &slow))).await;
         let (entries, notes): (Vec<_>, Vec<_>) = effects.into_iter().unzip();
         outcomes.extend(entries.into_iter().flatten());
         claimed.notes = notes.into_iter().flatten().collect();
+        slow.extend(claimed.notes.keys().cloned());
         in_flight = !claimed.notes.is_empty();
         if outcomes.is_empty() {
             break;
@@ -210,7 +225,13 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
 }
 
 /// Performs one command. Returns the record to append if it ended, or its progress note if not.
-async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed: &ClaimedRun, command: &Command) -> (Option<Entry>, Option<(StepId, Value)>) {
+async fn perform<E: Effects>(
+    executor: &Executor<E>,
+    run: &RunIdentity,
+    claimed: &ClaimedRun,
+    command: &Command,
+    slow: &BTreeSet<StepId>,
+) -> (Option<Entry>, Option<(StepId, Value)>) {
     let (step, attempt, direction, cancel) = match command {
         Command::Perform { step, attempt } => (step, *attempt, Direction::Forward, None),
         Command::PerformUndo { step, attempt } => (step, *attempt, Direction::Undo, None),
@@ -240,11 +261,12 @@ async fn perform<E: Effects>(executor: &Executor<E>, run: &RunIdentity, claimed:
     };
     let key = |stops: bool| TaskKey { run: run.uid.clone(), step: step.clone(), attempt, direction, stops };
     let (effects, action) = (executor.effects.clone(), action.clone());
+    let patience = if slow.contains(step) { Duration::ZERO } else { EFFECT_WAIT };
     let ended = if cancel.is_none() {
-        executor.tasks.poll(key(false), EFFECT_WAIT, || async move { effects.perform(&step_context, &action).await }).await
+        executor.tasks.poll(key(false), patience, || async move { effects.perform(&step_context, &action).await }).await
     } else {
         executor.tasks.stop(&key(false)).await;
-        executor.tasks.poll(key(true), EFFECT_WAIT, || async move { effects.cancel(&step_context, &action).await }).await
+        executor.tasks.poll(key(true), patience, || async move { effects.cancel(&step_context, &action).await }).await
     };
     // An effect that is still running keeps its last note.
     let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.notes.get(step).cloned().unwrap_or_else(|| json!({"message": "under way"}))));

@@ -1,0 +1,106 @@
+//! A step fails for good, and the run does what the step's policy says.
+
+use super::{
+    bed::{Bed, Case, Process, alone, at_every_step},
+    world::{Fault, Moment},
+};
+use p861_core::{
+    engine::{Event, OnFailure, Plan, StepId, WaitsFor},
+    runs::Action,
+};
+use p861_crds::common::{ActionKind, RunPhase};
+use p861_runs::Pass;
+use std::collections::BTreeSet;
+
+/// The step, and everything that comes after it.
+fn behind(plan: &Plan<Action>, step: &StepId) -> BTreeSet<StepId> {
+    let mut all = BTreeSet::from([step.clone()]);
+    for later in plan.steps() {
+        if later.after.iter().any(|before| all.contains(before)) {
+            all.insert(later.id.clone());
+        }
+    }
+    all
+}
+
+fn has_failed(pass: &Pass, step: &StepId) -> bool {
+    pass.journal.records().iter().any(|record| record.step.as_ref() == Some(step) && matches!(record.event, Event::Failed(_) | Event::UndoFailed(_)))
+}
+
+#[test]
+fn a_step_that_fails_for_good_ends_the_run_as_its_policy_says() {
+    at_every_step(&[()], |case, bed| {
+        let process = bed.process();
+        bed.world.plant(&case.step.id, false, process.number, Fault::Fails);
+        alone(async {
+            if case.step.finally {
+                clean_up_is_tried_again(case, bed, &process).await;
+                return;
+            }
+            match case.step.on_failure {
+                OnFailure::Abort => aborts(case, bed, &process).await,
+                OnFailure::Continue => goes_on(case, bed, &process).await,
+                OnFailure::Prompt => asks(case, bed, &process).await,
+            }
+        });
+    });
+}
+
+async fn aborts(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
+    let end = bed.until_end(process).await.unwrap();
+    bed.check(&end, RunPhase::Failed);
+    bed.check_undone();
+    for later in behind(case.plan, &case.step.id).iter().filter(|id| **id != case.step.id) {
+        assert!(!bed.world.was_asked(later), "{later} was asked for");
+    }
+    assert_eq!(end.summary.failure.map(|failure| failure.step), Some(case.step.id.clone()));
+}
+
+async fn goes_on(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
+    let end = bed.until_end(process).await.unwrap();
+    bed.check(&end, RunPhase::Failed);
+    let lost = behind(case.plan, &case.step.id);
+    for step in case.plan.steps() {
+        assert_eq!(bed.world.has(&step.id, false), !lost.contains(&step.id), "{} has happened", step.id);
+    }
+}
+
+async fn asks(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
+    let decides = |waits: &WaitsFor| matches!(waits, WaitsFor::Decision);
+    let pass = bed.until(process, |pass| pass.summary.current.iter().any(|step| step.id == case.step.id && decides(&step.waits_for))).await.unwrap();
+    assert_eq!(pass.summary.phase, RunPhase::WaitingForPerson);
+    all_after_a_retry(case, bed, process).await;
+}
+
+async fn clean_up_is_tried_again(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
+    let pass = bed.until(process, |pass| has_failed(pass, &case.step.id)).await.unwrap();
+    assert_eq!(pass.summary.phase, RunPhase::CleaningUp);
+    all_after_a_retry(case, bed, process).await;
+}
+
+async fn all_after_a_retry(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
+    bed.say(ActionKind::Retry, Some(&case.step.id));
+    let end = bed.until_end(process).await.unwrap();
+    bed.check(&end, RunPhase::Succeeded);
+    assert!(case.plan.steps().iter().all(|step| bed.world.has(&step.id, false)), "every step has happened");
+}
+
+#[test]
+fn an_undo_that_fails_is_tried_again_before_anything_is_cleaned_up() {
+    at_every_step(&[()], |case, bed| {
+        if case.step.undo.is_none() {
+            return;
+        }
+        let process = bed.process();
+        bed.world.plant(&case.step.id, true, process.number, Fault::Fails);
+        alone(async {
+            bed.aborted_at(&process, &bed.last(), Moment::During).await;
+            bed.until(&process, |pass| has_failed(pass, &case.step.id)).await.unwrap();
+            assert!(case.plan.steps().iter().filter(|step| step.finally).all(|step| !bed.world.was_asked(&step.id)), "clean-up came too early");
+            bed.say(ActionKind::Retry, Some(&case.step.id));
+            let end = bed.until_end(&process).await.unwrap();
+            bed.check(&end, RunPhase::Aborted);
+            bed.check_undone();
+        });
+    });
+}

@@ -1,0 +1,130 @@
+//! Plans as the compilers make them of sample specs.
+
+use jiff::{SignedDuration, Timestamp};
+use p861_core::{
+    engine::Plan,
+    maintenance::work::{self, Affected, ComponentOf, WorkFacts},
+    platform::bundle::Bundle,
+    protection::{
+        backup::{self, BackupFacts, Claim},
+        choose::RecoveryPoint,
+        restore::{self, RestoreFacts},
+    },
+    recovery::{
+        bring_up::Subject,
+        drill::{self, DrillFacts},
+    },
+    runs::{Action, Allotment, Scope},
+};
+use p861_crds::{ApplicationSpec, District, MaintenanceTicketSpec, RecoveryPlanSpec, RestoreSpec, recovery::drill::DrillType};
+use serde_json::{Value, json};
+
+const DEADLINE: SignedDuration = SignedDuration::from_hours(6);
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("a valid object")
+}
+
+/// An application of two namespaces, with hooks, tiers, a stream, a marker and checks.
+fn approval() -> ApplicationSpec {
+    let web = json!({"kind": "Deployment", "name": "web"});
+    let database = json!({"kind": "StatefulSet", "name": "postgres", "namespace": "shinan-data"});
+    read(json!({
+        "department": "d", "namespaces": ["shinan-approval", "shinan-data"],
+        "tiers": [{"name": "data", "workloadRefs": [database]}, {"name": "web", "workloadRefs": [web]}],
+        "streams": [{"name": "db", "workloadRef": database, "dump": ["pg_dump"], "restore": ["pg_restore"]}],
+        "hooks": {"quiesce": {"workloadRef": database, "command": ["freeze"]}, "resume": {"workloadRef": database, "command": ["thaw"]}},
+        "marker": {"workloadRef": database, "write": ["psql", "$(MARKER)"], "read": ["psql"]},
+        "checks": [{"name": "login", "tcp": {"serviceName": "web", "port": 80}}, {"name": "query", "exec": {"workloadRef": database, "command": ["psql"]}}]
+    }))
+}
+
+/// A small one.
+fn portal() -> ApplicationSpec {
+    read(json!({"department": "d", "namespaces": ["shinan-portal"], "checks": [{"name": "page", "tcp": {"serviceName": "web", "port": 80}}]}))
+}
+
+fn claims() -> Vec<Claim> {
+    [("shinan-approval", "files"), ("shinan-data", "data-postgres-0")].map(|(namespace, name)| Claim { namespace: namespace.into(), name: name.into() }).into()
+}
+
+fn point(backup: &str) -> RecoveryPoint {
+    RecoveryPoint { backup: backup.into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None }
+}
+
+fn of_backup() -> Plan<Action> {
+    let (spec, claims) = (approval(), claims());
+    let facts = BackupFacts {
+        backup: "nightly-1",
+        application: "approval",
+        district: "shinan",
+        site: "west",
+        spec: &spec,
+        claims: &claims,
+        parent: None,
+        deadline: DEADLINE,
+    };
+    backup::compile(&facts).expect("compiles")
+}
+
+fn of_restore(mode: &str) -> Plan<Action> {
+    let (spec, application): (RestoreSpec, _) = (read(json!({"source": {"applicationRef": {"name": "approval"}}, "mode": mode})), approval());
+    let subject = Subject { name: "approval", spec: &application, point: point("nightly-1"), claims: claims() };
+    restore::compile(&RestoreFacts { spec: &spec, subject, district: "shinan", site: "west", deadline: DEADLINE }).expect("compiles")
+}
+
+/// Two groups whose failures mean different things, a step of the plan's own whose failure asks a person, and a copy that is left standing.
+fn of_drill() -> Plan<Action> {
+    let warm = json!({"applicationRef": {"name": "approval"}, "workloadRef": {"kind": "StatefulSet", "name": "postgres", "namespace": "shinan-data"}, "command": ["warm"]});
+    let plan: RecoveryPlanSpec = read(json!({
+        "repositoryRef": {"name": "main"},
+        "groups": [{"name": "base", "onFailure": "Abort", "members": [{"applicationRef": {"name": "approval"}}]},
+            {"name": "front", "onFailure": "Continue", "members": [{"applicationRef": {"name": "portal"}}]}],
+        "steps": [{"name": "warm", "after": "Start/base", "exec": warm, "onFailure": "Prompt"}]
+    }));
+    let (approval, portal) = (approval(), portal());
+    let subjects = [
+        Subject { name: "approval", spec: &approval, point: point("nightly-1"), claims: claims() },
+        Subject { name: "portal", spec: &portal, point: point("nightly-2"), claims: Vec::new() },
+    ];
+    let keep_for = SignedDuration::from_hours(1);
+    drill::compile(&DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: "east", plan: &plan, subjects: &subjects, keep_for }).expect("compiles")
+}
+
+fn of_change(change: Value) -> Plan<Action> {
+    let affects = json!({"applicationRefs": [{"name": "approval"}], "siteRefs": [{"name": "west"}]});
+    let spec: MaintenanceTicketSpec =
+        read(json!({"type": "Change", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "affects": affects, "change": change}));
+    let application = approval();
+    let affected = [Affected { name: "approval", spec: &application, site: "west", last_backup: None }];
+    let declared = read(json!({"name": "cache", "version": "2.0.0", "bundle": {"configMapRef": {"name": "cache-2"}},
+        "health": [{"name": "up", "condition": {"workloadRef": {"kind": "Deployment", "name": "cache", "namespace": "shinan-cache"}, "type": "Available"}}]}));
+    let bundle = Bundle { digest: "sha256:1".into(), objects: Vec::new() };
+    let source = read(json!({"configMapRef": {"name": "cache-2"}}));
+    let sites = ["east".to_owned(), "west".to_owned()];
+    let component = Some(ComponentOf { declared: &declared, source: &source, bundle: &bundle, sites: &sites });
+    let facts =
+        WorkFacts { ticket: "chg-1", namespace: "shinan", district: Some("shinan"), spec: &spec, applications: &affected, alertmanagers: &sites, component };
+    work::compile(&facts).expect("compiles")
+}
+
+/// What the run of a plan may touch.
+pub fn scope(plan: &str) -> Scope {
+    let district: District = read(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"},
+        "spec": {"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "west"}, "role": "Primary"}]}}));
+    let scope = Scope::of_district("shinan", ["west", "east"], Allotment::of(&district)).with_repository("main");
+    if plan == "drill" { scope.isolated("k7m2q") } else { scope }
+}
+
+/// Every plan, by name.
+pub fn plans() -> Vec<(&'static str, Plan<Action>)> {
+    let rollback = json!({"policy": "OnFailure"});
+    vec![
+        ("backup", of_backup()),
+        ("restore", of_restore("Execute")),
+        ("preview", of_restore("Preview")),
+        ("drill", of_drill()),
+        ("drain", of_change(json!({"class": "Standard", "rollback": rollback, "work": {"drainNode": {"siteRef": {"name": "west"}, "nodeName": "west-1"}}}))),
+        ("upgrade", of_change(json!({"class": "Normal", "rollback": rollback, "work": {"upgradeComponent": {"component": "cache", "version": "2.0.0"}}}))),
+    ]
+}
