@@ -7,7 +7,10 @@ MARK := $(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
 DEMO := demo-$(MARK)
 BIN := target/debug
 
-.PHONY: help demo clean-demo test bench scale soak fuzz generate setup build lint lint-selftest audit
+# The builds that `make release` packs: release; or debug, which is quicker and serves to try the files out.
+PROFILE := release
+
+.PHONY: help demo clean-demo test bench scale soak fuzz generate release setup build lint lint-selftest audit
 
 help:
 	@echo 'make demo          two sites, two applications, one measured drill (KEEP=1 leaves the sites up)'
@@ -18,6 +21,7 @@ help:
 	@echo 'make soak          the whole night: every alert fires by its cause, becomes a ticket, and ends as its runbook says (about twelve minutes)'
 	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'
 	@echo 'make generate      write the CRDs and the references of API and command line'
+	@echo 'make release       write what users install into dist/: image, charts, p861, bill of materials, checksums (PROFILE=debug; URL=https://… for krew)'
 	@echo 'make lint          format, clippy, unused dependencies, licences; make lint-selftest sees it refuse a fault of each sort'
 	@echo 'make audit         advisories against what Cargo.lock pins (fetches their database from GitHub)'
 
@@ -62,6 +66,13 @@ generate: build
 	@$(BIN)/crdgen charts/p861-crds/templates
 	@$(BIN)/crdgen --docs docs/API.md
 	@$(BIN)/p861 reference > docs/CLI.md
+
+# No registry is needed. Building with the profile release takes about ten minutes the first time.
+release: setup
+	@echo 'Building p861, p861-operator, and the test bed, which packs them …'
+	@cargo build --quiet --workspace --bin testbed
+	@cargo build --quiet --workspace $(if $(filter release,$(PROFILE)),--release )--bin p861 --bin p861-operator
+	@$(BIN)/testbed release --programs target/$(PROFILE) --to dist $(if $(URL),--url '$(URL)')
 
 lint:
 	@tests/setup.sh lint

@@ -3,5 +3,6 @@
 pub mod bed;
 pub mod components;
 pub mod images;
+pub mod release;
 pub mod report;
 pub mod services;

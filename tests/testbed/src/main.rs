@@ -1,10 +1,12 @@
-//! `testbed up | status | env | down`: two real Kubernetes sites on this machine, to look round in.
+//! `testbed up | status | env | down`: two real Kubernetes sites on this machine, to look round in. `testbed release`: the files that users install.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use p861_testbed::bed::{self, Bed, BedError, Options, Place};
+use p861_testbed::release;
 use p861_testbed::report::Report;
 
 /// Two real Kubernetes sites on this machine, with S3, Prometheus and Alertmanager beside them
@@ -37,6 +39,18 @@ enum Command {
     Down,
     /// List the beds of this machine
     List,
+    /// Write the files that users install; `make release` calls it
+    Release {
+        /// The folder with the programs p861 and p861-operator
+        #[arg(long, value_name = "FOLDER", default_value = "target/release")]
+        programs: PathBuf,
+        /// The folder to write; an earlier release in it is replaced
+        #[arg(long, value_name = "FOLDER", default_value = "dist")]
+        to: PathBuf,
+        /// Where the files will be published, for the krew manifest; default: the folder itself
+        #[arg(long)]
+        url: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -51,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the person asked for")]
-fn perform(arguments: &Arguments) -> Result<ExitCode, BedError> {
+fn perform(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let (name, report) = (&arguments.name, Report::stderr());
     match &arguments.command {
         Command::Up { rules, sites } => {
@@ -60,7 +74,7 @@ fn perform(arguments: &Arguments) -> Result<ExitCode, BedError> {
                 Ok(bed) => report.line(&format!("Bed {name} is up in {}. eval \"$(testbed --name {name} env)\" to use it.", bed.folder().display())),
                 Err(error) => {
                     report.line(&format!("What there is of it stays, to be looked at; testbed --name {name} down removes it."));
-                    return Err(error);
+                    return Err(error.into());
                 }
             }
         }
@@ -84,6 +98,10 @@ fn perform(arguments: &Arguments) -> Result<ExitCode, BedError> {
             println!("# contexts: {}", bed.sites().iter().map(|site| site.name.as_str()).collect::<Vec<_>>().join(", "));
         }
         Command::Down => bed::down(name, &report)?,
+        Command::Release { programs, to, url } => {
+            release::make(&release::Options { programs: programs.clone(), folder: to.clone(), url: url.clone() }, &report)?;
+            report.line(&format!("{} holds the release: docs/INSTALL.md says what to do with it.", to.display()));
+        }
         Command::List => Place::all().iter().for_each(|place| println!("{:<24} {}", place.name, place.folder().display())),
     }
     Ok(ExitCode::SUCCESS)

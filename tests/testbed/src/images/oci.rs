@@ -136,7 +136,7 @@ pub fn digest(path: &Path) -> Result<String, OciError> {
 }
 
 /// Go's name, which OCI uses, for the architecture of this program and so of what it makes.
-fn architecture() -> &'static str {
+pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_mins(30);
 const RELEASE: &str = "bookworm";
 
 /// Every file's time of last change, in seconds: what is made twice is the same twice.
-const EPOCH: &str = "1700000000";
+pub const EPOCH_SECONDS: &str = "1700000000";
 
 /// What no image needs: documents, translations, and what only an installation uses.
 const EXCLUDED: [&str; 9] = [
@@ -71,7 +71,7 @@ impl Rootfs {
     pub fn key(&self) -> String {
         let modes: Vec<[u8; 4]> = self.files.iter().map(|(_, mode, _)| mode.to_le_bytes()).collect();
         let files = self.files.iter().zip(&modes).flat_map(|((path, _, text), mode)| [path.as_bytes(), mode.as_slice(), text.as_bytes()]);
-        let lists = [self.packages, self.excluded, self.scripts, &EXCLUDED, &[RELEASE, EPOCH]];
+        let lists = [self.packages, self.excluded, self.scripts, &EXCLUDED, &[RELEASE, EPOCH_SECONDS]];
         // The lists' lengths come first, so that a word does not move from one list to the next unseen.
         let lengths = lists.map(|list| list.len().to_le_bytes());
         let words = lists.into_iter().flatten().map(|word| word.as_bytes());
@@ -87,7 +87,7 @@ pub fn build(mmdebstrap: &Path, recipe: &Rootfs, layer: &Path) -> Result<(), Roo
         write(&files.join(path.trim_start_matches('/')), *mode, text)?;
     }
     let mut command = Command::new(mmdebstrap);
-    command.env("SOURCE_DATE_EPOCH", EPOCH).args(["--variant=extract", "--quiet", "--skip=output/dev,cleanup/run"]);
+    command.env("SOURCE_DATE_EPOCH", EPOCH_SECONDS).args(["--variant=extract", "--quiet", "--skip=output/dev,cleanup/run"]);
     command.arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr");
     command.arg(format!("--include={}", recipe.packages.join(",")));
     for path in EXCLUDED.iter().chain(recipe.excluded) {

@@ -47,7 +47,8 @@ exec sleep infinity
 "#;
 
 impl Site {
-    pub(super) fn containerd_socket(&self) -> PathBuf {
+    /// Where its node's containerd answers.
+    pub fn containerd_socket(&self) -> PathBuf {
         self.folder.join("containerd.sock")
     }
 
