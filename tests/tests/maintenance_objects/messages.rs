@@ -195,7 +195,7 @@ async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_
     assert_eq!(taken.len(), 2, "one each: {taken:?}");
     for (mail, address) in taken.iter().zip(["a@qingdao.example", "chief@qingdao.example"]) {
         let (recipient, text) = mail.split_once('\n').expect("a recipient");
-        assert!(recipient == format!("RCPT TO:<{address}>") && text.contains(&format!("To: {address}\n")) && text.contains("Subject: =?utf-8?"), "{mail}");
+        assert!(recipient == format!("RCPT TO:<{address}>") && text.contains(&format!("To: {address}\n")) && text.contains("Subject: [P1] =?utf-8?"), "{mail}");
     }
 
     // Once each, with a link of one's own.
