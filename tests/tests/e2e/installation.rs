@@ -116,7 +116,8 @@ fn node_programs(stage: &Stage, folder: &Path) -> Result<PathBuf> {
     let programs = folder.join("node");
     create(&programs)?;
     let ctr = stage.bed.components.ctr.display();
-    let nodes: String = stage.bed.sites().iter().map(|site| format!("{ctr} --address '{}' \"$@\"\n", site.containerd_socket().display())).collect();
+    let nodes: String =
+        stage.bed.sites().iter().map(|site| format!("{ctr} --address '{}' \"$@\"", site.containerd_socket().display())).collect::<Vec<_>>().join("\n");
     write(&programs.join("ctr"), &format!("#!/bin/sh\nset -e\n{nodes}"), 0o755)?;
     Ok(programs)
 }
