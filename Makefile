@@ -18,7 +18,7 @@ help:
 	@echo 'make test          every suite, with a closing count'
 	@echo 'make bench         figures: throughput and memory at 30,000 objects'
 	@echo 'make scale         12 districts, 2,000 applications, 300 nodes: how soon it settles, what it costs to look on'
-	@echo 'make soak          the whole night: every alert fires by its cause, becomes a ticket, and ends as its runbook says (about twelve minutes)'
+	@echo 'make soak          the whole night: every alert fires by its cause, becomes a ticket, and ends as its runbook says; and every interleaving of the leases (about fourteen minutes)'
 	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'
 	@echo 'make generate      write the CRDs and the references of API and command line'
 	@echo 'make release       write what users install into dist/: image, charts, p861, bill of materials, checksums (PROFILE=debug; URL=https://… for krew)'
@@ -57,6 +57,7 @@ scale: build
 # Every alert by its real cause, to its ticket, to its end.
 soak: build
 	@cargo test --quiet --workspace --test suites -- --ignored runbook_alerts::every_alert --nocapture
+	@cargo test --quiet --workspace --lib -- --ignored lease::
 
 # What it finds is kept beside the test, and tried first ever after.
 fuzz: build

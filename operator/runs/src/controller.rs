@@ -135,7 +135,13 @@ pub async fn carry_on<K: RunKind>(
         stored => stored,
     };
     // The finalizer is set before the first record: the run must clean up before its object is gone.
-    finalizer::hold(&context.hub, object, !ended_before).await?;
+    if let Err(error) = finalizer::hold(&context.hub, object, !ended_before).await {
+        // An object that was deleted meanwhile never comes back: admitted and not begun, it would hold up others for good.
+        if matches!(stored, Stored::New(_)) {
+            context.admissions.end(&run.uid);
+        }
+        return Err(error);
+    }
     let mut actions = finalizer::actions(object, &kind.actions(object));
     if let Some(reason) = context.admissions.aborted(&run.uid) {
         actions.push(RunAction { action: ActionKind::Abort, step: None, reason: Some(reason), answer: None, duration: None, by: None });
