@@ -327,7 +327,7 @@ fn an_unreadable_file_fails_the_part_and_is_named() {
         let output = Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
             .arg(&copy)
-            .args(["--exact", "an_unreadable_file_fails_the_part_and_is_named"])
+            .args(["--exact", std::thread::current().name().unwrap()])
             .current_dir("/")
             .output()
             .unwrap();

@@ -156,7 +156,8 @@ fn a_server_that_is_down_for_20_seconds_delays_a_backup_and_a_restore_and_harms_
 fn a_server_that_stays_away_ends_a_backup_with_an_error_that_names_it() {
     // Patience is a setting of the process, so this test runs itself again with little of it.
     if std::env::var_os("P861_S3_PATIENCE").is_none() {
-        let arguments = ["--exact", "a_server_that_stays_away_ends_a_backup_with_an_error_that_names_it"];
+        let thread = std::thread::current();
+        let arguments = ["--exact", thread.name().unwrap()];
         let output = Command::new(std::env::current_exe().unwrap()).args(arguments).env("P861_S3_PATIENCE", "3").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -269,22 +270,24 @@ fn leases_exclude_each_other_and_stock_restic_does_not_mind_their_record() {
     let server = Seaweed::shared();
     let access = server.access();
     Repository::open_or_init(&access).unwrap();
+    let [racing, moving] = [(); 2].map(|()| (0..4).map(|_| store(&access)).collect::<Vec<_>>());
+    let pruning = store(&access);
     runtime().block_on(async {
         let mut racers = tokio::task::JoinSet::new();
-        for number in 0..4 {
-            let mut leases = Leases::new(store(&access));
+        for (number, store) in racing.into_iter().enumerate() {
+            let mut leases = Leases::new(store);
             racers.spawn(async move { leases.acquire(LeaseKind::Exclusive, &format!("prune {number}"), TTL).await });
         }
         let (had, refused): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);
         assert_eq!(had.len(), 1, "{had:?}");
         assert!(refused.iter().all(|result| matches!(result, Err(LeaseError::Held { by, .. }) if by.starts_with("prune"))), "{refused:?}");
-        let mut leases = Leases::new(store(&access));
+        let mut leases = Leases::new(pruning);
         let mut prune = had.into_iter().next().unwrap().unwrap();
         leases.renew(&mut prune).await.unwrap();
         leases.release(prune).await.unwrap();
         let mut movers = tokio::task::JoinSet::new();
-        for number in 0..4 {
-            let mut leases = Leases::new(store(&access));
+        for (number, store) in moving.into_iter().enumerate() {
+            let mut leases = Leases::new(store);
             movers.spawn(async move { leases.acquire(LeaseKind::Shared, &format!("backup {number}"), TTL).await });
         }
         let movers = movers.join_all().await;
