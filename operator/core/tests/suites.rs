@@ -9,7 +9,6 @@ mod engine_properties;
 mod engine_stories;
 mod engine_summary;
 mod engine_world;
-mod failover_sketch;
 mod maintenance_alerts;
 mod maintenance_change;
 mod maintenance_people;

@@ -188,17 +188,34 @@ impl Bed {
         assert_eq!(self.world.active(process.number), 0, "effects outlived their process");
     }
 
-    /// The last step before clean-up.
+    /// The last step that can be aborted: before the point of no return, or else before clean-up.
     pub fn last(&self) -> StepId {
-        self.world.plan.steps().iter().rfind(|step| !step.finally).unwrap().id.clone()
+        let steps = || self.world.plan.steps().iter();
+        let before_return = steps().find(|step| step.point_of_no_return).and_then(|point| point.after.last().cloned());
+        before_return.unwrap_or_else(|| steps().rfind(|step| !step.finally).unwrap().id.clone())
     }
 
-    /// The process comes to where a step's effect stops, and a person aborts the run there.
-    pub async fn aborted_at(&self, process: &Process, step: &StepId, moment: Moment) {
+    /// Whether there is only forward: the point of no return is done, or under way.
+    pub fn is_committed(&self) -> bool {
+        let point = self.world.plan.steps().iter().find(|step| step.point_of_no_return);
+        point.is_some_and(|point| self.world.disk.records().iter().any(|record| record.step.as_ref() == Some(&point.id)))
+    }
+
+    /// The process comes to where a step's effect stops, and a person aborts the run there. Returns whether that was in time.
+    pub async fn aborted_at(&self, process: &Process, step: &StepId, moment: Moment) -> bool {
         self.world.plant(step, false, process.number, Fault::Stops(moment));
         self.until(process, |pass| self.world.hangs(pass)).await.unwrap();
         self.world.reached.notified().await;
         self.say(ActionKind::Abort, None);
+        !self.is_committed() && self.world.plan.step(step).is_some_and(|step| !step.finally)
+    }
+
+    /// An abort that came too late is refused, and the run goes on.
+    pub async fn goes_on(&self, process: &Process) {
+        self.world.release();
+        let end = self.until_end(process).await.unwrap();
+        assert_eq!(end.summary.refused_actions.len(), 1, "the abort is refused");
+        self.check(&end, RunPhase::Succeeded);
     }
 
     /// Another process carries the run to its end.
@@ -207,22 +224,23 @@ impl Bed {
         alone(self.until_end(&process)).expect("the run goes on")
     }
 
-    /// The run has ended so; every promise was kept. Nothing is left but what a successful change installs.
+    /// The run has ended so; every promise was kept. Nothing is left but what a successful change installs, and what a failover has stopped for good.
     pub fn check(&self, pass: &Pass, phase: RunPhase) {
         assert_eq!(pass.summary.phase, phase, "{:?}", pass.summary.result);
         self.world.check();
-        let mut left = self.world.left();
-        if phase == RunPhase::Succeeded {
-            left.retain(|thing| !thing.starts_with("version "));
-        }
+        let (mut left, moved) = (self.world.left(), self.is_committed());
+        left.retain(|thing| !(phase == RunPhase::Succeeded && thing.starts_with("version ") || moved && thing.starts_with("frozen ")));
         assert_eq!(left, Vec::<String>::new(), "left after the end");
     }
 
-    /// What was done, or begun, and can be undone, was undone: in the reverse order, each once.
+    /// What was done, or begun, and can be undone, was undone, each once. (The world sees to it that nothing is undone before what came after it.)
     pub fn check_undone(&self) {
-        let steps = self.world.plan.steps().iter().rev();
-        let expected: Vec<StepId> = steps.filter(|step| step.undo.is_some() && self.world.was_asked(&step.id)).map(|step| step.id.clone()).collect();
-        assert_eq!(self.world.undone(), expected, "undone");
+        let steps = self.world.plan.steps().iter();
+        let mut expected: Vec<StepId> = steps.filter(|step| step.undo.is_some() && self.world.was_asked(&step.id)).map(|step| step.id.clone()).collect();
+        let mut undone = self.world.undone();
+        expected.sort();
+        undone.sort();
+        assert_eq!(undone, expected, "undone");
         for step in self.world.plan.steps().iter().filter(|step| step.finally) {
             assert!(self.world.has(&step.id, false), "the clean-up {} was not done", step.id);
         }

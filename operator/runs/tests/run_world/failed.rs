@@ -46,8 +46,15 @@ fn a_step_that_fails_for_good_ends_the_run_as_its_policy_says() {
     });
 }
 
+/// After the point of no return a person is asked instead.
 async fn aborts(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
-    let end = bed.until_end(process).await.unwrap();
+    let end = bed.until(process, |pass| pass.summary.phase.is_end() || is_asked(pass, &case.step.id)).await.unwrap();
+    if !end.summary.phase.is_end() {
+        let point = case.plan.steps().iter().find(|step| step.point_of_no_return).expect("a point of no return");
+        assert!(bed.world.has(&point.id, false), "there was a way back");
+        all_after_a_retry(case, bed, process).await;
+        return;
+    }
     bed.check(&end, RunPhase::Failed);
     bed.check_undone();
     for later in behind(case.plan, &case.step.id).iter().filter(|id| **id != case.step.id) {
@@ -65,9 +72,13 @@ async fn goes_on(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
     }
 }
 
+/// Whether a person is asked what to do about a step that failed.
+fn is_asked(pass: &Pass, step: &StepId) -> bool {
+    pass.summary.current.iter().any(|current| current.id == *step && matches!(current.waits_for, WaitsFor::Decision))
+}
+
 async fn asks(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
-    let decides = |waits: &WaitsFor| matches!(waits, WaitsFor::Decision);
-    let pass = bed.until(process, |pass| pass.summary.current.iter().any(|step| step.id == case.step.id && decides(&step.waits_for))).await.unwrap();
+    let pass = bed.until(process, |pass| is_asked(pass, &case.step.id)).await.unwrap();
     assert_eq!(pass.summary.phase, RunPhase::WaitingForPerson);
     all_after_a_retry(case, bed, process).await;
 }

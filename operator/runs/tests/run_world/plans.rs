@@ -124,6 +124,7 @@ pub fn plans() -> Vec<(&'static str, Plan<Action>)> {
         ("restore", of_restore("Execute")),
         ("preview", of_restore("Preview")),
         ("drill", of_drill()),
+        ("failover", crate::failover::failover()),
         ("drain", of_change(json!({"class": "Standard", "rollback": rollback, "work": {"drainNode": {"siteRef": {"name": "west"}, "nodeName": "west-1"}}}))),
         ("upgrade", of_change(json!({"class": "Normal", "rollback": rollback, "work": {"upgradeComponent": {"component": "cache", "version": "2.0.0"}}}))),
     ]

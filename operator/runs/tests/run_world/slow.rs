@@ -31,8 +31,16 @@ fn an_effect_that_never_ends_holds_no_pass_and_an_abort_is_heard_meanwhile() {
                 return;
             }
             bed.say(ActionKind::Abort, None);
+            if bed.is_committed() {
+                bed.goes_on(&process).await;
+                return;
+            }
             for _ in 0..case.variant {
                 let pass = bounded().await;
+                // A pass looks again whenever another step has been undone.
+                if !bed.world.is_stubborn() {
+                    break;
+                }
                 assert_eq!((pass.summary.phase, pass.in_flight), (RunPhase::Aborting, true), "it is not stopped before it says so");
             }
             let end = bed.until_end(&process).await.unwrap();

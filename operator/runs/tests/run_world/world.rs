@@ -178,6 +178,11 @@ impl World {
         self.state.lock().stubborn = times;
     }
 
+    /// Whether something that is cancelled will be said to be under way still.
+    pub fn is_stubborn(&self) -> bool {
+        self.state.lock().stubborn > 0
+    }
+
     /// How many effects run in a process.
     pub fn active(&self, process: u32) -> usize {
         self.state.lock().active.iter().filter(|(_, other)| *other == process).count()

@@ -1,92 +1,43 @@
-//! A sketch of a failover: what it adds to `bring_up` is the way to its point of no return. Its plan keeps every rule of the engine.
+//! A sketch of a failover: a kind of run that adds to all that runs share no more than what it reads, compiles and concludes. Its plan keeps every rule of the engine.
+
+mod kind;
+mod object;
 
 use crate::engine_world::{self, Behaviour, Fuse, Orchestrator, Store, TestPlan, World, action, check::check, lines, run, run_with, seconds};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use kind::{Facts, FailoverRun};
+use object::{Failover, FailoverSpec};
 use p861_core::{
-    engine::{Event, OnFailure, Plan, Record, Retry, RunResult, Step, StepId},
-    protection::{backup::Claim, choose::RecoveryPoint},
-    recovery::bring_up::{BringUp, Gates, Parts, Subject, Target, bring_up},
-    runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
+    engine::{Event, Plan, Record, RunResult, Step},
+    protection::choose::RecoveryPoint,
+    runs::Action,
 };
-use p861_crds::{ApplicationSpec, common::ActionKind, platform::application::CronJobsInCopy, protection::restore::ConflictPolicy};
+use p861_crds::{
+    ApplicationSpec,
+    common::{ActionKind, ObjectReference},
+};
+use p861_runs::RunKind as _;
 use serde_json::json;
-use std::collections::BTreeMap;
-
-const STANDBY: &str = "laoshan-dr";
-const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-
-/// Steps whose effects don't exist yet are questions that nobody is asked.
-fn step(id: StepId) -> Step<Action> {
-    Step::new(id, Action::Ask {}, MINUTE).retry(Retry::times(2))
-}
-
-/// preflight → quiesce and stop everywhere → the new epoch → group by group start and checks → traffic; data flows to the standby from the beginning.
-fn compile(groups: &[Vec<Subject<'_>>]) -> Result<Plan<Action>, CompileError> {
-    let preflight = StepKey::Preflight.id()?;
-    let mut steps = vec![step(preflight.clone())];
-    let mut stopped = Vec::new();
-    for subject in groups.iter().flatten() {
-        let (quiesce, stop) = (StepKey::quiesce(subject.name).id()?, StepId::of(&["stop", subject.name])?);
-        steps.push(step(quiesce.clone()).after([preflight.clone()]).undo(Action::Ask {}));
-        steps.push(step(stop.clone()).after([quiesce]).undo(Action::Ask {}));
-        stopped.push(stop);
-    }
-    let epoch = StepId::new("promote")?;
-    steps.push(step(epoch.clone()).after(stopped).point_of_no_return());
-    let mut gate = vec![epoch];
-    for group in groups {
-        let mut ends = Vec::new();
-        for subject in group {
-            let fragment = bring_up(&BringUp {
-                subject,
-                target: Target { site: STANDBY, rules: rules(subject.spec), conflict: ConflictHandling::Policy(ConflictPolicy::Replace) },
-                gates: Gates { data: vec![preflight.clone()], start: gate.clone() },
-                parts: Parts::all(),
-                on_failure: OnFailure::Prompt,
-                deadline: SignedDuration::from_mins(30),
-            })?;
-            steps.extend(fragment.steps);
-            ends.extend(fragment.ends);
-        }
-        gate = ends;
-    }
-    steps.push(step(StepId::new("traffic")?).after(gate));
-    let namespaces = groups.iter().flatten().flat_map(|subject| subject.spec.namespaces.clone()).collect();
-    steps.push(Step::new(StepKey::CleanUp.id()?, Action::RemoveMovers { site: STANDBY.into(), namespaces }, MINUTE).finally());
-    Ok(Plan::new(steps)?)
-}
-
-fn rules(spec: &ApplicationSpec) -> CopyRules {
-    CopyRules {
-        namespaces: spec.namespaces.iter().map(|namespace| (namespace.clone(), namespace.clone())).collect(),
-        storage_classes: Vec::new(),
-        images: Vec::new(),
-        isolated: false,
-        stopped: true,
-        cron_jobs: CronJobsInCopy::Run,
-        labels: BTreeMap::new(),
-    }
-}
 
 fn application(namespace: &str) -> ApplicationSpec {
+    let hook = |word: &str| json!({"workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "command": [word]});
     serde_json::from_value(json!({
         "department": "d", "namespaces": [namespace],
         "tiers": [{"name": "data", "workloadRefs": [{"kind": "StatefulSet", "name": "postgres"}]}, {"name": "web", "workloadRefs": [{"kind": "Deployment", "name": "web"}]}],
         "streams": [{"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}],
+        "hooks": {"quiesce": hook("freeze"), "resume": hook("thaw")},
         "checks": [{"name": "login", "tcp": {"serviceName": "web", "port": 80}}]
     }))
     .unwrap()
 }
 
-fn failover() -> Plan<Action> {
-    let specs = ["shinan-identity", "shinan-approval"].map(application);
-    let subject = |name: &'static str, at: usize| Subject {
-        name,
-        spec: &specs[at],
-        point: RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: Timestamp::UNIX_EPOCH, repository: "r".into(), level: None },
-        claims: vec![Claim { namespace: specs[at].namespaces[0].clone(), name: "files".into() }],
-    };
-    compile(&[vec![subject("identity", 0)], vec![subject("approval", 1)]]).unwrap()
+/// Two groups of one application each.
+pub fn failover() -> Plan<Action> {
+    let point = RecoveryPoint { backup: "b".into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None };
+    let group = |name: &str| vec![(name.to_owned(), application(&format!("shinan-{name}")), point.clone(), vec!["volumes/files".to_owned()])];
+    let facts = Facts { from: "west".into(), to: "east".into(), groups: vec![group("identity"), group("approval")] };
+    let object = Failover::new("move", FailoverSpec { plan_ref: ObjectReference::new("core"), actions: Vec::new() });
+    FailoverRun::compile(&object, &facts).expect("compiles")
 }
 
 /// The plan as the small world performs it: effects are words, and none takes longer than a few seconds.
