@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every suite. The part of the night of alerts that is played here (tests/tests/runbook_alerts.rs; all of it: make soak) is mostly waiting: it goes on beside the
-# others, and what it said is shown at the end.
+# Every suite. Those that need test beds, API servers or an S3 server mostly wait, so they go on beside each other and beside all others; what they said is shown
+# when those before them have ended. The part of the night of alerts that is played here is one of them (tests/tests/runbook_alerts.rs; all of it: make soak).
 # However this ends, by Ctrl-C too, its processes, test beds and files go.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -25,21 +25,51 @@ trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Longer than any of them takes on a busy machine.
+LIMIT=40m
+
+# Each line with the time at which it came: tests/count.sh reads it.
+stamp() {
+  while IFS= read -r line || [ -n "$line" ]; do printf '@%s %s\n' "${EPOCHREALTIME/,/.}" "$line"; done
+}
+
+# beside NAME FOLDER PROGRAM ARGUMENT… starts a test program in its package's folder.
+declare -A beside
+beside() {
+  local name=$1 folder=$2 source program path
+  source=$(sed -n "s|^ *Executable \(.*\) (.*/$3-[0-9a-f]*)\$|\1|p" "$place/built")
+  program=$(sed -n "s|^ *Executable .* (\(.*/$3-[0-9a-f]*\))\$|\1|p" "$place/built")
+  [ -x "$program" ] || { echo "error: the test program $3 was not built" >&2; exit 1; }
+  path=$(realpath "$program")
+  (
+    set -o pipefail
+    cd "$folder" || exit
+    { echo "     Running $source ($program)"; exec setpriv --pdeathsig TERM -- timeout "$LIMIT" "$path" "${@:4}"; } 2>&1 | stamp >"$place/$name"
+  ) &
+  beside[$name]=$!
+}
+
+# Shows what a program says and has said, until it ends.
+follow() {
+  local status
+  echo
+  tail -n +1 -f --pid="${beside[$1]}" "$place/$1"
+  wait "${beside[$1]}"
+  status=$?
+  if ((status == 124)); then echo "error: $1 had not ended after $LIMIT"; fi
+  ((status == 0)) || failed=1
+}
+
 cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
-night=$(sed -n 's/.*Executable tests\/suites.rs (\(.*\/suites-.*\)).*/\1/p' "$place/built")
-[ -x "$night" ] || { echo 'error: the test program suites was not built' >&2; exit 1; }
+beside e2e tests e2e
+beside suites tests suites
+beside night tests suites --ignored --nocapture runbook_alerts::one_alert
+beside vault operator/vault vault_suites
 
-(cd tests && exec setpriv --pdeathsig TERM -- timeout 30m "$(realpath "../$night")" --ignored --nocapture runbook_alerts::one_alert) >"$place/night" 2>&1 &
-beside=$!
-cargo test --workspace --no-fail-fast
-status=$?
-
-echo
-echo 'What the night of alerts said, which went on beside the other suites:'
-wait "$beside"
-night_status=$?
-echo "     Running tests/suites.rs ($night)"
-cat "$place/night"
-if ((night_status == 124)); then echo 'error: the night of alerts had not ended after half an hour'; fi
-((night_status == 0)) || status=1
-exit "$status"
+failed=0
+quick=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -vE ' (e2e|suites|vault_suites)$')
+# shellcheck disable=SC2086
+cargo test --workspace --no-fail-fast --lib --bins $quick || failed=1
+cargo test --workspace --no-fail-fast --doc || failed=1
+for name in night vault e2e suites; do follow "$name"; done
+exit "$failed"

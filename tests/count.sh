@@ -5,16 +5,21 @@
 set -uo pipefail
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# Every line goes on at once, and with its time to the log.
+# Every line goes on at once, and with its time to the log. What ran beside others is shown later: its lines have their time with them.
 "$@" 2>&1 | while IFS= read -r line || [ -n "$line" ]; do
+  time=${EPOCHREALTIME/,/.}
+  if [[ $line =~ ^@([0-9]+\.[0-9]+)\ (.*)$ ]]; then
+    time=${BASH_REMATCH[1]} line=${BASH_REMATCH[2]}
+  fi
   printf '%s\n' "$line"
-  printf '%s %s\n' "${EPOCHREALTIME/,/.}" "$line" >&3
+  printf '%s %s\n' "$time" "$line" >&3
 done 3>"$log"
 status=${PIPESTATUS[0]}
 echo
 awk '
   { now = $1; sub(/^[0-9.]+ /, "") }
   FNR == 1 { begun = now }
+  now > ended { ended = now }
   /Running .*\(target/ {
     program = $0; sub(/.*deps\//, "", program); sub(/-[0-9a-f]+\)$/, "", program)
     units = $0 ~ /Running unittests/; last = now; split("", of_run)
@@ -48,7 +53,7 @@ awk '
       print "\nFailed:"
       for (i = 1; i <= l; i++) print "  " lost[i]
     }
-    printf "%d passed, %d failed in %d min %d s\n", p, f, (now - begun) / 60, (now - begun) % 60
+    printf "%d passed, %d failed in %d min %d s\n", p, f, (ended - begun) / 60, (ended - begun) % 60
     # With one thread and --nocapture a result stands on a line of its own, without its name.
     if (listed != p + f) printf "(%d of them stand in no suite above: their results were printed without their names)\n", p + f - listed
     if (p == 0) exit 1

@@ -1,79 +1,116 @@
-//! Scenes: tests that share one stage, played one after the other. The stage is taken down however they end.
+//! Scenes: tests that share a stage. Those of a lane are played one after the other, lanes side by side, each on a stage of its own. Stages are taken down
+//! however their scenes end.
 
 use crate::stage::Stage;
 use p861_testbed::bed::{self, BedError, Result};
 use p861_testbed::report::{Report, seconds};
+use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 /// A scene: its name, which is a sentence, and what it does.
 pub type Scene = (&'static str, fn(&Stage) -> Result<()>);
 
+/// A scene that failed, or what failed around it, and why.
+type Failed = (String, String);
+
 /// Plays the scenes whose names contain the first argument, as the standard test harness would print them.
 ///
-/// `--list` and unknown options of the harness do nothing. With `P861_KEEP=1` the stage stays after a failure. With `P861_STAGE=NAME` they are played on a stage
-/// that is up already (`p861-stage up`), which stays.
+/// `--list` and unknown options of the harness do nothing. With `P861_KEEP=1` a stage stays after a failure. With `P861_STAGE=NAME` all lanes are played one after
+/// the other on a stage that is up already (`p861-stage up`), which stays.
 #[expect(clippy::print_stdout, reason = "it is what a test harness does")]
-pub fn play(name: &str, scenes: &[Scene]) -> ExitCode {
+pub fn play(name: &str, lanes: &[Vec<Scene>]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let all = || lanes.iter().flatten();
     if arguments.iter().any(|argument| argument == "--list") {
-        for (scene, _) in scenes {
-            println!("{scene}: test");
-        }
+        all().for_each(|(scene, _)| println!("{scene}: test"));
         return ExitCode::SUCCESS;
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with('-')).cloned().unwrap_or_default();
-    let chosen: Vec<&Scene> = scenes.iter().filter(|(scene, _)| scene.contains(&filter)).collect();
-    println!("\nrunning {} tests", chosen.len());
-    if chosen.is_empty() {
-        println!("\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; {} filtered out; finished in 0.00s\n", scenes.len());
-        return ExitCode::SUCCESS;
-    }
-    let (start, report) = (Instant::now(), Report::stderr());
-    let standing = std::env::var("P861_STAGE").ok();
-    let name = standing.clone().unwrap_or_else(|| format!("{name}-{}", std::process::id()));
-    let mut failed: Vec<(&str, String)> = Vec::new();
-    let stage = match &standing {
-        Some(name) => Stage::find(name, &report)
-            .and_then(|stage| stage.ok_or_else(|| BedError::Refused(format!("there is no stage {name}: P861_TESTBED={name} p861-stage up")))),
-        None => Stage::up(&name, &report),
+    let of_lane = |lane: &Vec<Scene>| lane.iter().copied().filter(|(scene, _)| scene.contains(&filter)).collect::<Vec<Scene>>();
+    let chosen: Vec<Vec<Scene>> = lanes.iter().map(of_lane).filter(|lane| !lane.is_empty()).collect();
+    let count = chosen.iter().map(Vec::len).sum::<usize>();
+    println!("\nrunning {count} tests");
+    let start = Instant::now();
+    let failed = match std::env::var("P861_STAGE") {
+        Ok(standing) => on_standing_stage(&standing, &chosen.concat()),
+        Err(_) => side_by_side(name, &chosen),
     };
-    match stage {
-        Ok(stage) => {
-            for (scene, act) in &chosen {
-                let begun = Instant::now();
-                let outcome = catch_unwind(AssertUnwindSafe(|| act(&stage))).unwrap_or_else(|_| Err(BedError::Refused("it panicked, see above".to_owned())));
-                let word = if outcome.is_ok() { "ok" } else { "FAILED" };
-                println!("test {scene} ... {word} ({})", seconds(begun.elapsed()));
-                if let Err(error) = outcome {
-                    println!("---- {scene}\n{error}\n{}", stage.operator_log());
-                    failed.push((scene, error.to_string()));
-                }
-            }
-        }
-        Err(error) => {
-            println!("the stage could not be set up: {error}");
-            failed.extend(chosen.iter().map(|(scene, _)| (*scene, "no stage".to_owned())));
-        }
-    }
-    let keep = standing.is_some() || !failed.is_empty() && std::env::var("P861_KEEP").is_ok_and(|value| value == "1");
-    if !keep && let Err(error) = bed::down(&name, &report) {
-        println!("the stage could not be taken down: {error}");
-        failed.push(("taking the stage down", error.to_string()));
-    }
     let word = if failed.is_empty() { "ok" } else { "FAILED" };
     for (scene, error) in &failed {
         println!("failed: {scene}: {}", error.lines().next().unwrap_or_default());
     }
     println!(
         "\ntest result: {word}. {} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
-        chosen.len().saturating_sub(failed.len()),
+        count.saturating_sub(failed.len()),
         failed.len(),
-        scenes.len() - chosen.len(),
+        all().count() - count,
         start.elapsed().as_secs_f64()
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn side_by_side(name: &str, lanes: &[Vec<Scene>]) -> Vec<Failed> {
+    // Two that come up at once take as long as one after the other, and the first would play nothing meanwhile.
+    let turn = Mutex::new(());
+    thread::scope(|scope| {
+        let lane = |at: usize, scenes| {
+            let (name, turn) = (format!("{name}-{}-{}", std::process::id(), at + 1), &turn);
+            scope.spawn(move || on_own_stage(&name, scenes, turn))
+        };
+        let playing: Vec<_> = lanes.iter().enumerate().map(|(at, scenes)| lane(at, scenes)).collect();
+        playing.into_iter().flat_map(|lane| lane.join().unwrap_or_else(|_| vec![("a lane".to_owned(), "it panicked, see above".to_owned())])).collect()
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "it is what a test harness does")]
+fn on_own_stage(name: &str, scenes: &[Scene], turn: &Mutex<()>) -> Vec<Failed> {
+    let report = Report::stderr();
+    let coming = turn.lock();
+    let stage = Stage::up(name, &report);
+    drop(coming);
+    let mut failed = match stage {
+        Ok(stage) => play_on(&stage, scenes),
+        Err(error) => {
+            println!("the stage {name} could not be set up: {error}");
+            scenes.iter().map(|(scene, _)| ((*scene).to_owned(), "no stage".to_owned())).collect()
+        }
+    };
+    let keep = !failed.is_empty() && std::env::var("P861_KEEP").is_ok_and(|value| value == "1");
+    if !keep && let Err(error) = bed::down(name, &report) {
+        println!("the stage {name} could not be taken down: {error}");
+        failed.push(("taking a stage down".to_owned(), error.to_string()));
+    }
+    failed
+}
+
+fn on_standing_stage(name: &str, scenes: &[Scene]) -> Vec<Failed> {
+    match Stage::find(name, &Report::stderr()) {
+        Ok(Some(stage)) => play_on(&stage, scenes),
+        Ok(None) => vec![("the stage".to_owned(), format!("there is no stage {name}: P861_TESTBED={name} p861-stage up"))],
+        Err(error) => vec![("the stage".to_owned(), error.to_string())],
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what a test harness does")]
+fn play_on(stage: &Stage, scenes: &[Scene]) -> Vec<Failed> {
+    let mut failed = Vec::new();
+    for (scene, act) in scenes {
+        let begun = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(stage))).unwrap_or_else(|_| Err(BedError::Refused("it panicked, see above".to_owned())));
+        let took = seconds(begun.elapsed());
+        match outcome {
+            Ok(()) => println!("test {scene} ... ok ({took})"),
+            // At once, so that what another lane says comes before or after it.
+            Err(error) => {
+                println!("test {scene} ... FAILED ({took})\n---- {scene}\n{error}\n{}", stage.operator_log());
+                failed.push(((*scene).to_owned(), error.to_string()));
+            }
+        }
+    }
+    failed
 }
 
 /// Fails a scene unless something holds.

@@ -1,4 +1,5 @@
-//! The product on two real sites: what it promises, and the bad days it must survive. The scenes share one stage and are played in this order.
+//! The product on two real sites: what it promises, and the bad days it must survive. The scenes of a lane share a stage and are played in this order, the lanes
+//! side by side.
 
 mod backups;
 mod drills;
@@ -13,25 +14,20 @@ mod stores;
 mod telling;
 mod wrong;
 
-use p861_tests::scenes::{Scene, play};
+use p861_tests::scenes::play;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let all: Vec<Scene> = [
+    let data = [
         backups::SCENES,
         odd_files::SCENES,
         restores::SCENES,
         wrong::SCENES,
-        drills::SCENES,
-        isolation::SCENES,
-        leaders::SCENES,
         stores::SCENES,
-        maintenance::SCENES,
-        pages::SCENES,
-        telling::SCENES,
+        telling::OF_DATA,
         // The last: it takes the operator away.
         installation::SCENES,
-    ]
-    .concat();
-    play("e2e", &all)
+    ];
+    let people = [drills::SCENES, isolation::SCENES, leaders::SCENES, maintenance::SCENES, pages::SCENES, telling::SCENES];
+    play("e2e", &[data.concat(), people.concat()])
 }

@@ -1,5 +1,4 @@
-//! Sketch of the kind of run that a failover is: everything that it adds to what all runs share. What its actions do is the only thing left out; each is a
-//! question that nobody is asked.
+//! Sketch of the kind of run that a failover is: all that it adds to what runs share. Effects that don't exist yet are questions that nobody is asked.
 
 use super::object::Failover;
 use jiff::SignedDuration;
@@ -30,11 +29,14 @@ pub struct FailoverRun {
     pub hub: Hub,
 }
 
-/// What a failover follows from: the sites, and each group's applications with the backups that they are brought up from.
+/// Applications, each with the backup that it is brought up from and the parts of that.
+pub type Group = Vec<(String, ApplicationSpec, choose::RecoveryPoint, Vec<String>)>;
+
+/// What a failover follows from.
 pub struct Facts {
     pub from: String,
     pub to: String,
-    pub groups: Vec<Vec<(String, ApplicationSpec, choose::RecoveryPoint, Vec<String>)>>,
+    pub groups: Vec<Group>,
 }
 
 impl RunKind for FailoverRun {
@@ -87,10 +89,8 @@ impl RunKind for FailoverRun {
 
     fn conclude(_: &Failover, _: &Facts, before: &DrillStatus, run: &RunOutcome<'_>) -> Conclusion<DrillStatus> {
         let promoted = run.summary.timeline.iter().any(|step| step.id.as_str() == "promote" && step.outcome == Outcome::Done);
-        let committed = match promoted {
-            true => Verdict::good("Committed", "EpochAdvanced", "it goes forward only"),
-            false => Verdict::bad("Committed", "NotYet", "it can be aborted"),
-        };
+        let there = Verdict::good("Committed", "EpochAdvanced", "it goes forward only");
+        let committed = if promoted { there } else { Verdict::bad("Committed", "NotYet", "it can be aborted") };
         let succeeded = match &run.summary.result {
             None => Verdict::unknown("Succeeded", "Running", run.current_steps()),
             Some((RunResult::Succeeded, ..)) => Verdict::good("Succeeded", "Complete", ""),
@@ -144,6 +144,6 @@ fn compile(facts: &Facts) -> std::result::Result<Plan<Action>, CompileError> {
 
 fn rules(spec: &ApplicationSpec) -> CopyRules {
     let namespaces = spec.namespaces.iter().map(|namespace| (namespace.clone(), namespace.clone())).collect();
-    let cron_jobs = CronJobsInCopy::Run;
-    CopyRules { namespaces, storage_classes: Vec::new(), images: Vec::new(), isolated: false, stopped: true, cron_jobs, labels: BTreeMap::new() }
+    let (cron_jobs, labels) = (CronJobsInCopy::Run, BTreeMap::new());
+    CopyRules { namespaces, storage_classes: Vec::new(), images: Vec::new(), isolated: false, stopped: true, cron_jobs, labels }
 }
