@@ -7,12 +7,13 @@ use crate::{
     text::{self, Bilingual, Language},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
 use kube::{
     Api, ResourceExt as _,
     api::ListParams,
     core::{ApiResource, DynamicObject},
 };
+use p861_core::runs::packed;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -195,11 +196,11 @@ impl Hub {
         self.get(Some(&namespace), name).await
     }
 
-    /// The keys of a ConfigMap of the district; none if it is not there.
+    /// The keys of a ConfigMap of the district, packed ones unpacked; none if it is not there.
     pub async fn config_map(&self, name: &str) -> Result<Option<BTreeMap<String, String>>> {
-        let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let found = maps.get_opt(name).await.map_err(|error| self.explain(&error, &text::to_read("configmap", name)))?;
-        Ok(found.map(|map| map.data.unwrap_or_default()))
+        Ok(found.map(texts))
     }
 
     /// When the operator last renewed its lease, and how long that holds. None if the person may not read it.
@@ -214,5 +215,31 @@ impl Hub {
             Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
             Err(error) => Err(self.explain(&error, &text::to_read("lease", LEASE))),
         }
+    }
+}
+
+/// The texts of a ConfigMap by key. A key that can't be unpacked is left out: nothing that was written by the operator.
+fn texts(map: ConfigMap) -> BTreeMap<String, String> {
+    let packed = map.binary_data.into_iter().flatten();
+    let unpacked = packed.filter_map(|(key, bytes)| Some((key.strip_suffix(packed::SUFFIX)?.to_owned(), packed::unpack(&bytes.0).ok()?)));
+    map.data.into_iter().flatten().chain(unpacked).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::ByteString;
+
+    #[test]
+    fn a_long_plan_is_read_from_where_it_is_packed() {
+        let (plan, bytes) = ("{}".to_owned(), packed::pack("a long plan").expect("packed"));
+        let map = ConfigMap {
+            data: Some([("journal.jsonl".to_owned(), plan)].into()),
+            binary_data: Some([("plan.json.gz".to_owned(), ByteString(bytes)), ("other.gz".to_owned(), ByteString(b"no gzip".to_vec()))].into()),
+            ..ConfigMap::default()
+        };
+        let texts = texts(map);
+        assert_eq!(texts.get("plan.json").map(String::as_str), Some("a long plan"));
+        assert_eq!(texts.len(), 2);
     }
 }

@@ -7,6 +7,8 @@ mod admission;
 mod class;
 mod conclusion;
 mod error;
+pub mod packed;
+
 #[cfg(test)]
 pub mod played;
 mod scope;

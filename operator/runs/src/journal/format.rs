@@ -1,14 +1,12 @@
 //! Stored format of plan and journal. Pure.
 
 use crate::error::{Category, Error, Result};
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
 use p861_core::{
     engine::{Journal, Plan, Record},
-    runs::Action,
+    runs::{Action, packed},
 };
 use serde::{Deserialize, Serialize};
-use std::io::{Read as _, Write as _};
 
 /// The version of the stored format, in the plan. A reader refuses a newer one.
 pub const FORMAT: u32 = 1;
@@ -20,8 +18,6 @@ pub const RECORDS: &str = "journal.jsonl";
 const MAX_PLAIN_BYTES: usize = 96 * 1024;
 /// The API server refuses a ConfigMap of more than 1 MiB; this leaves room for metadata.
 const MAX_MAP_BYTES: usize = 1_000 * 1024;
-/// Bounds decompression: no ConfigMap that we wrote unpacks to more.
-const MAX_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
 
 #[derive(Serialize)]
 struct Stored<'a> {
@@ -76,10 +72,9 @@ pub fn last_sequence(lines: &str) -> u64 {
 
 /// The text under a key of a ConfigMap, whether plain or packed; none if neither is there.
 pub fn text_of(map: &ConfigMap, key: &str) -> std::result::Result<Option<String>, String> {
-    if let Some(ByteString(packed)) = map.binary_data.as_ref().and_then(|data| data.get(&format!("{key}.gz"))) {
-        let mut text = String::new();
-        GzDecoder::new(packed.as_slice()).take(MAX_UNPACKED_BYTES).read_to_string(&mut text).map_err(|error| format!("{key}.gz can't be unpacked: {error}"))?;
-        return Ok(Some(text));
+    let packed_key = format!("{key}{}", packed::SUFFIX);
+    if let Some(ByteString(bytes)) = map.binary_data.as_ref().and_then(|data| data.get(&packed_key)) {
+        return packed::unpack(bytes).map(Some).map_err(|error| format!("{packed_key} can't be unpacked: {error}"));
     }
     Ok(map.data.as_ref().and_then(|data| data.get(key)).cloned())
 }
@@ -89,16 +84,15 @@ pub fn text_of(map: &ConfigMap, key: &str) -> std::result::Result<Option<String>
 /// # Errors
 /// `JournalFull` if the ConfigMap would be more than the API server takes; it is then half changed and must not be stored.
 pub fn put_text(map: &mut ConfigMap, key: &str, text: String) -> Result<()> {
-    let packed_key = format!("{key}.gz");
+    let packed_key = format!("{key}{}", packed::SUFFIX);
     let (data, binary) = (map.data.get_or_insert_default(), map.binary_data.get_or_insert_default());
     data.remove(key);
     binary.remove(&packed_key);
     if text.len() <= MAX_PLAIN_BYTES {
         data.insert(key.to_owned(), text);
     } else {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        let packed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-        binary.insert(packed_key, ByteString(packed.map_err(|error| Error::Internal(format!("{key} can't be packed: {error}")))?));
+        let bytes = packed::pack(&text).map_err(|error| Error::Internal(format!("{key} can't be packed: {error}")))?;
+        binary.insert(packed_key, ByteString(bytes));
     }
     let size = data.values().map(String::len).sum::<usize>() + binary.values().map(|value| value.0.len()).sum::<usize>();
     if binary.is_empty() {
