@@ -316,3 +316,39 @@ pub struct JournalReference {
     /// The executor's fencing token.
     pub token: i64,
 }
+
+/// Equality of a type with its text, both ways round.
+macro_rules! compares_with_text {
+    ($type:ty) => {
+        impl PartialEq<str> for $type {
+            fn eq(&self, text: &str) -> bool {
+                self.as_str() == text
+            }
+        }
+
+        impl PartialEq<&str> for $type {
+            fn eq(&self, text: &&str) -> bool {
+                self.as_str() == *text
+            }
+        }
+
+        impl PartialEq<$type> for str {
+            fn eq(&self, value: &$type) -> bool {
+                self == value.as_str()
+            }
+        }
+
+        impl PartialEq<$type> for &str {
+            fn eq(&self, value: &$type) -> bool {
+                *self == value.as_str()
+            }
+        }
+
+        impl PartialEq<$type> for String {
+            fn eq(&self, value: &$type) -> bool {
+                self.as_str() == value.as_str()
+            }
+        }
+    };
+}
+pub(crate) use compares_with_text;

@@ -6,16 +6,19 @@
 #![expect(clippy::duplicated_attributes, reason = "two printer columns may have the same type")]
 
 pub mod common;
+pub mod condition;
 pub mod generate;
 pub mod maintenance;
 pub mod names;
 pub mod platform;
 pub mod protection;
+pub mod reason;
 pub mod recovery;
 pub mod reference;
 pub mod run;
 
 pub use common::{Condition, Duration, LocalizedText, ObjectReference, WorkloadKind, WorkloadReference};
+pub use condition::ConditionType;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub use maintenance::{
     approval::{Approval, ApprovalSpec, ApprovalStatus},
@@ -36,6 +39,7 @@ pub use protection::{
     repository::{BackupRepository, BackupRepositorySpec, BackupRepositoryStatus},
     restore::{Restore, RestoreSpec, RestoreStatus},
 };
+pub use reason::Reason;
 pub use recovery::{
     drill::{Drill, DrillSpec, DrillStatus},
     plan::{RecoveryPlan, RecoveryPlanSpec, RecoveryPlanStatus},

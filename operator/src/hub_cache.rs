@@ -10,6 +10,7 @@ use kube::{
     core::DeserializeGuard,
     runtime::reflector::{Lookup, Store},
 };
+use p861_crds::Reason;
 use p861_runs::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::{
@@ -75,7 +76,7 @@ impl HubCache {
         // The first list takes moments unless the API server refuses it; the kind's own controller reports that.
         let listed = tokio::time::timeout(FIRST_LIST_TIMEOUT, cached.store.wait_until_ready()).await;
         if !matches!(listed, Ok(Ok(()))) {
-            return Err(Error::transient("NotListedYet", format!("the objects of kind {kind} have not been listed yet")));
+            return Err(Error::transient(Reason::NotListedYet, format!("the objects of kind {kind} have not been listed yet")));
         }
         let index = cached.by_namespace();
         let chosen = index.iter().filter(|(key, _)| namespace.is_none_or(|namespace| *key == namespace));

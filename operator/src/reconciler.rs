@@ -16,8 +16,8 @@ use kube::{
         watcher,
     },
 };
-use p861_core::conditions::{self, Verdict};
-use p861_crds::Condition;
+use p861_core::conditions::{self, ConditionUpdate};
+use p861_crds::{Condition, ConditionType, Reason};
 use p861_runs::error::{Error, Result, Tried as _};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -35,7 +35,7 @@ pub trait Reconciler: Send + Sync + 'static {
     /// The kind that it reconciles.
     type Kind: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static;
     /// The object's main condition: `Ready`, or `Succeeded` on runs.
-    const CONDITION: &'static str;
+    const CONDITION: ConditionType;
 
     /// Observes, decides, performs and records. Returns the time until the next reconcile, in case nothing changes before.
     fn reconcile(&self, context: &Context, object: Arc<Self::Kind>, now: Timestamp) -> impl Future<Output = Result<Duration>> + Send;
@@ -121,7 +121,7 @@ fn on_error<R: Reconciler>(guard: Arc<DeserializeGuard<R::Kind>>, error: &Error,
     let kind = R::Kind::kind(&()).into_owned();
     let category = error.category();
     shared.context.metrics.reconcile_errors.with_label_values(&[kind.as_str(), category.word()]).inc();
-    tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, reason = error.reason(), category = category.word(), "{error}");
+    tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, reason = error.reason().as_str(), category = category.word(), "{error}");
     Action::requeue(category.requeue())
 }
 
@@ -140,7 +140,7 @@ async fn report_invalid<R: Reconciler>(context: &Context, guard: &DeserializeGua
     let place = serde_path_to_error::deserialize::<_, R::Kind>(whole).err().map(|error| format!("{}: ", error.path())).unwrap_or_default();
     let message = format!("this object can't be read by this version of the operator: {place}{error}. Correct the field, or delete the object");
     let before: Vec<Condition> = current.data.pointer("/status/conditions").and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default();
-    let after = conditions::apply(&before, &[Verdict::bad(R::CONDITION, "Invalid", message.clone())], guard.meta().generation, Timestamp::now());
+    let after = conditions::apply(&before, &[ConditionUpdate::bad(R::CONDITION, Reason::Invalid, message.clone())], guard.meta().generation, Timestamp::now());
     if after == before {
         return Ok(());
     }

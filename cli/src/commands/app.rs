@@ -17,7 +17,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_core::platform::district::is_allotted;
-use p861_crds::{Application, Site};
+use p861_crds::{Application, ConditionType, Site};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<ExitStatus> {
@@ -52,10 +52,10 @@ fn table(applications: &[Application], wide: bool, clock: &Clock, language: Lang
             Line::of(application.name_any()),
             Line::of(&application.spec.department),
             cell(status.active_site.as_ref()),
-            truth(&status.conditions, "Healthy", language),
-            truth(&status.conditions, "Protected", language),
-            truth(&status.conditions, "Recoverable", language),
-            truth(&status.conditions, "ReadyToFailover", language),
+            truth(&status.conditions, ConditionType::Healthy, language),
+            truth(&status.conditions, ConditionType::Protected, language),
+            truth(&status.conditions, ConditionType::Recoverable, language),
+            truth(&status.conditions, ConditionType::ReadyToFailover, language),
             cell(status.last_backup.as_ref().map(|last| clock.age(last.recovery_point_time.0, language))),
         ];
         if wide {

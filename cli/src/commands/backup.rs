@@ -18,7 +18,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::{Application, Backup, BackupSpec, BackupStatus, ObjectReference, Time, common::RunPhase};
+use p861_crds::{Application, Backup, BackupSpec, BackupStatus, ConditionType, ObjectReference, Reason, Time, common::RunPhase};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -108,8 +108,8 @@ fn worth_showing(sorted: &[Backup]) -> Vec<Backup> {
 
 /// Verification level of a backup. A damaged backup has none, whatever it reached before.
 fn verified(status: &BackupStatus, language: Language) -> Line {
-    match (condition(&status.conditions, "Verified").filter(|verified| is_bad(verified)), &status.verification) {
-        (Some(bad), _) if bad.reason == "Damaged" => Line::toned(Tone::Bad, reason_of(bad, language)),
+    match (condition(&status.conditions, ConditionType::Verified).filter(|verified| is_bad(verified)), &status.verification) {
+        (Some(bad), _) if bad.reason == Reason::Damaged => Line::toned(Tone::Bad, reason_of(bad, language)),
         (_, Some(verification)) => Line::toned(Tone::Good, format!("{:?}", verification.level)),
         (Some(bad), None) => Line::toned(Tone::Bad, reason_of(bad, language)),
         (None, None) => dash(),
@@ -139,7 +139,7 @@ fn table(backups: &[Backup], alone: bool, wide: bool, clock: &Clock, language: L
             verified(&status, language),
         ]);
         if wide {
-            let reason = condition(&status.conditions, "Succeeded").map(|succeeded| succeeded.reason.clone());
+            let reason = condition(&status.conditions, ConditionType::Succeeded).map(|succeeded| succeeded.reason.clone());
             row.extend([cell(status.site.as_ref()), cell(status.snapshot_id.as_ref().map(|id| id.chars().take(12).collect::<String>())), cell(reason)]);
         }
         table.row(row);

@@ -14,7 +14,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::{District, platform::district::SiteRole};
+use p861_crds::{ConditionType, District, platform::district::SiteRole};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &DistrictCommand) -> Result<ExitStatus> {
@@ -46,7 +46,7 @@ fn list(districts: &[District], wide: bool, language: Language) -> Vec<Line> {
             cell(Some(of(SiteRole::Primary)).filter(|sites| !sites.is_empty())),
             cell(Some(of(SiteRole::Standby)).filter(|sites| !sites.is_empty())),
             cell(district.spec.profile_ref.as_ref().map(|profile| &profile.name)),
-            truth(conditions, "Ready", language),
+            truth(conditions, ConditionType::Ready, language),
         ];
         if wide {
             row.extend([Line::of(district.hub_namespace()), Line::of(&district.spec.time_zone)]);

@@ -13,7 +13,8 @@ use crate::{
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use p861_crds::{
-    Application, Backup, BackupRepository, Condition, District, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore, Site,
+    Application, Backup, BackupRepository, Condition, ConditionType, District, Drill, DutyRoster, MaintenanceTicket, Platform, Reason, RecoveryPlan, Restore,
+    Site,
     common::RunPhase,
     maintenance::ticket::{TicketPhase, TicketType},
 };
@@ -94,17 +95,17 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
             }
         };
     }
-    declared!(objects.district.iter(), &["Ready", "AccessApplied"]);
-    declared!(&objects.sites, &["Ready", "Reachable"]);
-    declared!(&objects.platforms, &["Ready", "Balanced"]);
-    declared!(&objects.repositories, &["Ready", "Checked", "OffSite"]);
-    declared!(&objects.applications, &["Ready", "Healthy", "Protected", "Recoverable"]);
-    declared!(&objects.plans, &["Ready", "ReadyToFailover", "Drilled"]);
-    declared!(&objects.rosters, &["Ready", "AlertsArrive", "PeopleReachable"]);
+    declared!(objects.district.iter(), &[ConditionType::Ready, ConditionType::AccessApplied]);
+    declared!(&objects.sites, &[ConditionType::Ready, ConditionType::Reachable]);
+    declared!(&objects.platforms, &[ConditionType::Ready, ConditionType::Balanced]);
+    declared!(&objects.repositories, &[ConditionType::Ready, ConditionType::Checked, ConditionType::OffSite]);
+    declared!(&objects.applications, &[ConditionType::Ready, ConditionType::Healthy, ConditionType::Protected, ConditionType::Recoverable]);
+    declared!(&objects.plans, &[ConditionType::Ready, ConditionType::ReadyToFailover, ConditionType::Drilled]);
+    declared!(&objects.rosters, &[ConditionType::Ready, ConditionType::AlertsArrive, ConditionType::PeopleReachable]);
     objects.tickets.iter().for_each(|ticket| list.ticket(ticket));
     for backup in &objects.backups {
         list.run(backup);
-        let damaged = page::condition(backup.conditions(), "Verified").filter(|verified| is_bad(verified) && verified.reason == "Damaged");
+        let damaged = page::condition(backup.conditions(), ConditionType::Verified).filter(|verified| is_bad(verified) && verified.reason == Reason::Damaged);
         if let Some(condition) = damaged {
             list.condition(backup, condition);
         }
@@ -112,8 +113,8 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
     objects.restores.iter().for_each(|restore| list.run(restore));
     for drill in &objects.drills {
         list.run(drill);
-        let left =
-            page::condition(drill.conditions(), "CleanedUp").filter(|cleaned| is_bad(cleaned) && (drill.phase().is_end() || cleaned.reason == "CleanUpFailed"));
+        let left = page::condition(drill.conditions(), ConditionType::CleanedUp)
+            .filter(|cleaned| is_bad(cleaned) && (drill.phase().is_end() || cleaned.reason == Reason::CleanUpFailed));
         if let Some(condition) = left {
             list.condition(drill, condition);
         }
@@ -140,13 +141,13 @@ impl List<'_> {
         self.add("deployment.apps/p861-operator".into(), "operator", "p861-operator", "Alive", &since, Some(command), true);
     }
 
-    fn declared<K: Kind>(&mut self, object: &K, conditions: &[Condition], kinds: &[&str]) {
+    fn declared<K: Kind>(&mut self, object: &K, conditions: &[Condition], kinds: &[ConditionType]) {
         if conditions.is_empty() {
             let command = format!("kubectl -n {} get pods", self.telling.operator_namespace);
             self.add(full_name::<K>(&object.name_any()), K::NOUN, &object.name_any(), "Ready", &text::never_looked_at(), Some(command), false);
         }
         let mut told: Vec<&str> = Vec::new();
-        for condition in kinds.iter().filter_map(|kind| page::condition(conditions, kind)).filter(|condition| is_bad(condition)) {
+        for condition in kinds.iter().filter_map(|kind| page::condition(conditions, *kind)).filter(|condition| is_bad(condition)) {
             // Report a problem once even if two conditions show it, and skip conditions that only refer to another one.
             if !told.contains(&condition.message.as_str()) && !condition.message.starts_with("see ") {
                 self.condition(object, condition);
@@ -171,13 +172,13 @@ impl List<'_> {
             return;
         }
         let object = || full_name::<MaintenanceTicket>(&name);
-        if let Some(late) = page::condition(&status.conditions, "WithinClocks").filter(|condition| is_bad(condition)) {
+        if let Some(late) = page::condition(&status.conditions, ConditionType::WithinClocks).filter(|condition| is_bad(condition)) {
             self.condition(ticket, late);
         } else if phase == TicketPhase::Open && ticket.spec.r#type == TicketType::Incident {
             self.add(object(), "ticket", &name, "Open", &text::nobody_has_it(), Some(format!("p861 ticket ack {name}")), false);
         }
-        match page::condition(&status.conditions, "Approved").filter(|condition| is_bad(condition)) {
-            Some(condition) if condition.reason == "ApprovalsMissing" => {
+        match page::condition(&status.conditions, ConditionType::Approved).filter(|condition| is_bad(condition)) {
+            Some(condition) if condition.reason == Reason::ApprovalsMissing => {
                 let counts = status.approvals.clone().unwrap_or_default();
                 let said = text::waits_for_approvals(counts.required - counts.given);
                 self.add(object(), "ticket", &name, "Approved", &said, Some(format!("p861 ticket approve {name}")), false);

@@ -7,7 +7,7 @@ use crate::{
     text::{self, Language, Word},
 };
 use p861_core::quantity;
-use p861_crds::{Condition, LocalizedText, common::Quantity};
+use p861_crds::{Condition, ConditionType, LocalizedText, Reason, common::Quantity};
 
 /// Facts of an object, a line each.
 pub struct Facts {
@@ -44,7 +44,7 @@ impl Facts {
 }
 
 /// The condition of a type.
-pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+pub fn condition(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
@@ -54,7 +54,7 @@ pub fn is_bad(condition: &Condition) -> bool {
 }
 
 /// A condition's status as a cell: True, False, Unknown, or - if there is none.
-pub fn truth(conditions: &[Condition], kind: &str, language: Language) -> Line {
+pub fn truth(conditions: &[Condition], kind: ConditionType, language: Language) -> Line {
     match condition(conditions, kind).map(|condition| condition.status.as_str()) {
         Some("True") => Line::toned(Tone::Good, text::TRUE.pick(language)),
         Some("False") => Line::toned(Tone::Bad, text::FALSE.pick(language)),
@@ -86,7 +86,7 @@ pub fn both_names(names: Option<&LocalizedText>, name: &str, language: Language)
 
 /// The text of a condition's reason; the reason itself where there is none.
 pub fn reason_of(condition: &Condition, language: Language) -> String {
-    text::reason(&condition.reason).map_or_else(|| condition.reason.clone(), |word| word.pick(language).to_owned())
+    text::reason(&Reason::from_text(&condition.reason)).map_or_else(|| condition.reason.clone(), |word| word.pick(language).to_owned())
 }
 
 /// A quantity as people read sizes; as it is written if it is none.
@@ -112,7 +112,7 @@ pub fn says(condition: &Condition, reader: &Reader<'_>) -> (String, Option<Strin
     let language = reader.language;
     let (message, command) = split_command(&condition.message, reader.name);
     let command = command.map(|command| typed(&command, reader.place));
-    let said = match (language, text::reason(&condition.reason)) {
+    let said = match (language, text::reason(&Reason::from_text(&condition.reason))) {
         (Language::Zh, Some(word)) if message.is_empty() => word.pick(language).to_owned(),
         (Language::Zh, Some(word)) => format!("{}（{message}）", word.pick(language)),
         (Language::En, Some(word)) if message.is_empty() => word.pick(language).to_owned(),

@@ -18,7 +18,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    RecoveryPlan,
+    ConditionType, RecoveryPlan,
     recovery::plan::{PreflightCheck, PreflightResult},
 };
 use serde_json::json;
@@ -60,14 +60,14 @@ fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
             Line::of(plan.name_any()),
             cell(status.active_site.as_ref()),
             cell(status.epoch.map(|epoch| epoch.to_string())),
-            truth(&status.conditions, "ReadyToFailover", language),
-            truth(&status.conditions, "Drilled", language),
+            truth(&status.conditions, ConditionType::ReadyToFailover, language),
+            truth(&status.conditions, ConditionType::Drilled, language),
             cell(status.prediction.as_ref().map(|p| &p.rto.0)),
             cell(plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| &rto.0)),
             cell(status.current_run.as_ref()),
         ];
         if wide {
-            row.extend([cell(status.last_drill.as_ref().map(|last| &last.name)), truth(&status.conditions, "SingleWriter", language)]);
+            row.extend([cell(status.last_drill.as_ref().map(|last| &last.name)), truth(&status.conditions, ConditionType::SingleWriter, language)]);
         }
         table.row(row);
     }
@@ -116,7 +116,7 @@ async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
     if status.observed_generation.is_none_or(|seen| plan.metadata.generation.is_some_and(|now| seen < now)) {
         return Err(Failure::refused(text::not_checked(&what.name, &hub.operator_namespace)));
     }
-    let broken = page::condition(&status.conditions, "Ready").filter(|ready| page::is_bad(ready));
+    let broken = page::condition(&status.conditions, ConditionType::Ready).filter(|ready| page::is_bad(ready));
     let checks = status.preflight.as_ref().map(|preflight| preflight.checks.clone()).unwrap_or_default();
     if broken.is_none() && checks.is_empty() {
         return Err(Failure::refused(text::not_checked(&what.name, &hub.operator_namespace)));

@@ -16,7 +16,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    Platform, PlatformProfile, PlatformStatus,
+    ConditionType, Platform, PlatformProfile, PlatformStatus,
     platform::{
         profile::Layer,
         status::{Gap, LayerStatus, State},
@@ -37,7 +37,7 @@ pub async fn perform(context: &Context<'_>, command: &PlatformCommand) -> Result
         PlatformCommand::Status => {
             let names = item_names(hub, printer.language).await;
             print_object(printer, &read, |platform| page(platform, &status, &names, printer.language))?;
-            let ready = status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            let ready = status.conditions.iter().any(|condition| condition.type_ == ConditionType::Ready && condition.status == "True");
             Ok(ExitStatus::judged(ready))
         }
         PlatformCommand::Gaps => gaps(hub, printer, &read.object, &status).await,

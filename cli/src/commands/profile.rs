@@ -14,7 +14,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::PlatformProfile;
+use p861_crds::{ConditionType, PlatformProfile};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &ProfileCommand) -> Result<ExitStatus> {
@@ -42,7 +42,7 @@ fn list(profiles: &[PlatformProfile], wide: bool, language: Language) -> Vec<Lin
             Line::of(&profile.spec.edition),
             Line::of(profile.spec.items.len().to_string()),
             cell(status.items.as_ref().map(|items| items.provisional.to_string())),
-            truth(&status.conditions, "Ready", language),
+            truth(&status.conditions, ConditionType::Ready, language),
             cell(Some(status.districts.join(", ")).filter(|names| !names.is_empty())),
         ];
         if wide {

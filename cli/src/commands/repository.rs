@@ -14,7 +14,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::BackupRepository;
+use p861_crds::{BackupRepository, ConditionType};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &RepositoryCommand) -> Result<ExitStatus> {
@@ -56,10 +56,10 @@ fn list(repositories: &[BackupRepository], wide: bool, language: Language) -> Ve
         let conditions = &status.conditions;
         let mut row = vec![
             Line::of(repository.name_any()),
-            truth(conditions, "Ready", language),
-            truth(conditions, "Checked", language),
-            truth(conditions, "OffSite", language),
-            truth(conditions, "EscrowProven", language),
+            truth(conditions, ConditionType::Ready, language),
+            truth(conditions, ConditionType::Checked, language),
+            truth(conditions, ConditionType::OffSite, language),
+            truth(conditions, ConditionType::EscrowProven, language),
             cell(status.used.as_ref().map(size)),
             cell(repository.spec.capacity.as_ref().map(size)),
         ];

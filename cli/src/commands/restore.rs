@@ -20,7 +20,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    Application, Backup, ObjectReference, Restore, RestoreSpec,
+    Application, Backup, ConditionType, ObjectReference, Restore, RestoreSpec,
     common::RunPhase,
     protection::restore::{ConflictPolicy, RestoreMode, RestoreSelection, RestoreSource, RestoreTarget},
 };
@@ -160,7 +160,7 @@ fn table(restores: &[Restore], wide: bool, clock: &Clock, language: Language) ->
             cell(status.start_time.as_ref().map(|time| clock.minute(time.0))),
         ];
         if wide {
-            row.extend([cell(status.site.as_ref()), cell(condition(&status.conditions, "Succeeded").map(|succeeded| &succeeded.reason))]);
+            row.extend([cell(status.site.as_ref()), cell(condition(&status.conditions, ConditionType::Succeeded).map(|succeeded| &succeeded.reason))]);
         }
         table.row(row);
     }

@@ -14,7 +14,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::{Site, platform::site::Capacity};
+use p861_crds::{ConditionType, Site, platform::site::Capacity};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &SiteCommand) -> Result<ExitStatus> {
@@ -43,7 +43,7 @@ fn list(sites: &[Site], wide: bool, language: Language) -> Vec<Line> {
         let status = site.status.clone().unwrap_or_default();
         let mut row = vec![
             Line::of(site.name_any()),
-            truth(&status.conditions, "Ready", language),
+            truth(&status.conditions, ConditionType::Ready, language),
             cell(status.kubernetes_version),
             status.nodes.map_or_else(dash, |nodes| Line::of(format!("{}/{}", nodes.ready, nodes.total))),
             cell(status.agent_version),

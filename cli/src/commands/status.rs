@@ -15,7 +15,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_crds::{Application, Backup, BackupRepository, Condition, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore, Site};
+use p861_crds::{Application, Backup, BackupRepository, Condition, ConditionType, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore, Site};
 use serde_json::json;
 
 /// Prints the page.
@@ -131,7 +131,7 @@ fn to_do(needs: &[Need], language: Language) -> Vec<Line> {
 }
 
 /// Whether a condition holds.
-fn holds(conditions: Option<&Vec<Condition>>, kind: &str) -> bool {
+fn holds(conditions: Option<&Vec<Condition>>, kind: ConditionType) -> bool {
     conditions.and_then(|conditions| page::condition(conditions, kind)).is_some_and(|condition| condition.status == "True")
 }
 
@@ -144,7 +144,7 @@ fn site_line(site: &Site, objects: &Objects, language: Language) -> String {
         .flat_map(|district| &district.spec.sites)
         .find(|known| known.site_ref.name == name)
         .map(|known| text::role(known.role).pick(language));
-    let ready = match page::condition(&status.conditions, "Ready") {
+    let ready = match page::condition(&status.conditions, ConditionType::Ready) {
         Some(condition) if condition.status == "True" => text::READY_NOW.pick(language).to_owned(),
         Some(condition) => page::reason_of(condition, language),
         None => text::UNKNOWN.pick(language).to_owned(),
@@ -158,17 +158,17 @@ fn site_line(site: &Site, objects: &Objects, language: Language) -> String {
 
 /// `12 of 12 Protected, 11 Recoverable; oldest recovery point 32m`.
 fn protection(applications: &[Application], clock: &Clock, language: Language) -> Line {
-    let count = |kind: &str| applications.iter().filter(|application| holds(application.status.as_ref().map(|status| &status.conditions), kind)).count();
+    let count = |kind| applications.iter().filter(|application| holds(application.status.as_ref().map(|status| &status.conditions), kind)).count();
     let points: Vec<Timestamp> =
         applications.iter().filter_map(|application| application.status.as_ref()?.last_backup.as_ref()).map(|last| last.recovery_point_time.0).collect();
     let oldest = points.iter().min().map(|oldest| clock.age(*oldest, language));
     let bare = applications.len() - points.len();
-    Line::of(text::protection(applications.len(), count("Protected"), count("Recoverable"), oldest.as_deref(), bare).pick(language))
+    Line::of(text::protection(applications.len(), count(ConditionType::Protected), count(ConditionType::Recoverable), oldest.as_deref(), bare).pick(language))
 }
 
 /// `0 of 1 plans ready; shinan-core drilled 9d ago (passed), predicted 9m40s of 30m`; a line for each further plan.
 fn recovery(plans: &[RecoveryPlan], clock: &Clock, language: Language) -> Vec<Line> {
-    let ready = plans.iter().filter(|plan| holds(plan.status.as_ref().map(|status| &status.conditions), "ReadyToFailover")).count();
+    let ready = plans.iter().filter(|plan| holds(plan.status.as_ref().map(|status| &status.conditions), ConditionType::ReadyToFailover)).count();
     let mut lines = Vec::new();
     let head = text::plans_ready(ready, plans.len()).pick(language).to_owned();
     for plan in plans {

@@ -14,7 +14,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_crds::{MaintenanceWindow, Time};
+use p861_crds::{ConditionType, MaintenanceWindow, Time};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &WindowCommand) -> Result<ExitStatus> {
@@ -53,13 +53,13 @@ fn list(windows: &[MaintenanceWindow], clock: &Clock, wide: bool, language: Lang
         let status = window.status.clone().unwrap_or_default();
         let mut row = vec![
             Line::of(window.name_any()),
-            truth(&status.conditions, "Open", language),
+            truth(&status.conditions, ConditionType::Open, language),
             moment(status.next_open_time.as_ref(), clock),
             moment(status.next_close_time.as_ref(), clock),
         ];
         if wide {
-            let said =
-                page::condition(&status.conditions, "Open").map(|condition| page::says(condition, &Reader { language, place, name: &window.name_any() }).0);
+            let said = page::condition(&status.conditions, ConditionType::Open)
+                .map(|condition| page::says(condition, &Reader { language, place, name: &window.name_any() }).0);
             row.extend([Line::of(classes(window)), page::cell(said)]);
         }
         table.row(row);

@@ -21,7 +21,10 @@ use crate::{
     text::{self, Language},
 };
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::common::{CurrentStep, RunPhase, RunProgress, StepCounts};
+use p861_crds::{
+    ConditionType,
+    common::{CurrentStep, RunPhase, RunProgress, StepCounts},
+};
 use std::collections::BTreeMap;
 
 /// A run as the views need it, of whatever kind.
@@ -63,7 +66,7 @@ pub fn question(step: &CurrentStep, language: Language) -> String {
 
 /// The message of the condition `Succeeded` of a run that has not begun.
 fn waits_for<K: Run>(run: &K) -> Option<String> {
-    let condition = run.conditions().iter().find(|condition| condition.type_ == "Succeeded" && condition.status == "Unknown");
+    let condition = run.conditions().iter().find(|condition| condition.type_ == ConditionType::Succeeded && condition.status == "Unknown");
     condition.filter(|_| run.start().is_none()).map(|condition| condition.message.clone())
 }
 

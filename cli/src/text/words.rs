@@ -2,6 +2,7 @@
 
 use super::Word;
 use p861_crds::{
+    ConditionType,
     common::RunPhase,
     platform::{district::SiteRole, profile::Layer, status::State},
     protection::restore::RestoreMode,
@@ -346,30 +347,46 @@ pub fn step_word(key: &str) -> Option<Word> {
     })
 }
 
-/// The word for a condition, where it differs from its type.
+/// The word for a condition, or for a state that is shown like one.
 pub fn condition(kind: &str) -> Option<Word> {
-    Some(match kind {
-        "Ready" => Word { en: "Ready", zh: "就绪" },
-        "Reachable" => Word { en: "Reachable", zh: "可达" },
-        "Healthy" => Word { en: "Healthy", zh: "健康" },
-        "Protected" => Word { en: "Protected", zh: "已保护" },
-        "Recoverable" => Word { en: "Recoverable", zh: "可恢复" },
-        "ReadyToFailover" => Word { en: "ReadyToFailover", zh: "可切换" },
-        "Drilled" => Word { en: "Drilled", zh: "已演练" },
-        "Succeeded" => Word { en: "Succeeded", zh: "成功" },
-        "ObjectivesMet" => Word { en: "ObjectivesMet", zh: "达标" },
-        "CleanedUp" => Word { en: "CleanedUp", zh: "已清理" },
-        "Verified" => Word { en: "Verified", zh: "已验证" },
-        "Open" => Word { en: "Open", zh: "开放" },
-        "Approved" => Word { en: "Approved", zh: "已批准" },
-        "Blocked" => Word { en: "Unblocked", zh: "无阻碍" },
-        "WithinClocks" => Word { en: "WithinClocks", zh: "未超时" },
-        "Counted" => Word { en: "Counted", zh: "有效" },
-        "PeopleReachable" => Word { en: "PeopleReachable", zh: "人员可达" },
-        "AlertsArrive" => Word { en: "AlertsArrive", zh: "告警通路" },
-        "OffSite" => Word { en: "OffSite", zh: "异地" },
-        "Checked" => Word { en: "Checked", zh: "已检查" },
-        "AccessApplied" => Word { en: "AccessApplied", zh: "权限已应用" },
+    Some(match kind.parse() {
+        Ok(ConditionType::Ready) => Word { en: "Ready", zh: "就绪" },
+        Ok(ConditionType::Reachable) => Word { en: "Reachable", zh: "可达" },
+        Ok(ConditionType::Healthy) => Word { en: "Healthy", zh: "健康" },
+        Ok(ConditionType::Protected) => Word { en: "Protected", zh: "已保护" },
+        Ok(ConditionType::Recoverable) => Word { en: "Recoverable", zh: "可恢复" },
+        Ok(ConditionType::ReadyToFailover) => Word { en: "ReadyToFailover", zh: "可切换" },
+        Ok(ConditionType::Drilled) => Word { en: "Drilled", zh: "已演练" },
+        Ok(ConditionType::Succeeded) => Word { en: "Succeeded", zh: "成功" },
+        Ok(ConditionType::ObjectivesMet) => Word { en: "ObjectivesMet", zh: "达标" },
+        Ok(ConditionType::CleanedUp) => Word { en: "CleanedUp", zh: "已清理" },
+        Ok(ConditionType::Verified) => Word { en: "Verified", zh: "已验证" },
+        Ok(ConditionType::Open) => Word { en: "Open", zh: "开放" },
+        Ok(ConditionType::Approved) => Word { en: "Approved", zh: "已批准" },
+        Ok(ConditionType::Blocked) => Word { en: "Unblocked", zh: "无阻碍" },
+        Ok(ConditionType::WithinClocks) => Word { en: "WithinClocks", zh: "未超时" },
+        Ok(ConditionType::Counted) => Word { en: "Counted", zh: "有效" },
+        Ok(ConditionType::PeopleReachable) => Word { en: "PeopleReachable", zh: "人员可达" },
+        Ok(ConditionType::AlertsArrive) => Word { en: "AlertsArrive", zh: "告警通路" },
+        Ok(ConditionType::OffSite) => Word { en: "OffSite", zh: "异地" },
+        Ok(ConditionType::Checked) => Word { en: "Checked", zh: "已检查" },
+        Ok(ConditionType::AccessApplied) => Word { en: "AccessApplied", zh: "权限已应用" },
+        Ok(ConditionType::Balanced) => Word { en: "Balanced", zh: "均衡" },
+        Ok(ConditionType::BaseSoftwareReady) => Word { en: "BaseSoftwareReady", zh: "基础软件就绪" },
+        Ok(ConditionType::Committed) => Word { en: "Committed", zh: "已提交" },
+        Ok(ConditionType::EscrowProven) => Word { en: "EscrowProven", zh: "托管密钥已验证" },
+        Ok(ConditionType::NetworkReady) => Word { en: "NetworkReady", zh: "网络就绪" },
+        Ok(ConditionType::SecurityReady) => Word { en: "SecurityReady", zh: "安全就绪" },
+        Ok(ConditionType::ServersReady) => Word { en: "ServersReady", zh: "服务器就绪" },
+        Ok(ConditionType::SingleWriter) => Word { en: "SingleWriter", zh: "单一写入" },
+        Ok(ConditionType::StorageReady) => Word { en: "StorageReady", zh: "存储就绪" },
+        Err(_) => return other_state(kind),
+    })
+}
+
+/// The word for a state that is shown like a condition and is none.
+fn other_state(state: &str) -> Option<Word> {
+    Some(match state {
         "Alive" => Word { en: "Alive", zh: "存活" },
         "Paused" => Word { en: "Paused", zh: "已暂停" },
         "WaitingForPerson" => Word { en: "WaitingForPerson", zh: "等待人工" },

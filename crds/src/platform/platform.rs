@@ -3,7 +3,10 @@
 pub use super::{network::*, software::*};
 
 use super::{profile::Layer, status::PlatformStatus};
-use crate::common::{Duration, ObjectReference, Quantity};
+use crate::{
+    common::{Duration, ObjectReference, Quantity},
+    condition::ConditionType,
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -272,13 +275,13 @@ impl Default for Certificates {
 
 impl PlatformSpec {
     /// The type of a layer's condition.
-    pub fn condition_of(layer: Layer) -> &'static str {
+    pub fn condition_of(layer: Layer) -> ConditionType {
         match layer {
-            Layer::Network => "NetworkReady",
-            Layer::Servers => "ServersReady",
-            Layer::Storage => "StorageReady",
-            Layer::Security => "SecurityReady",
-            Layer::BaseSoftware => "BaseSoftwareReady",
+            Layer::Network => ConditionType::NetworkReady,
+            Layer::Servers => ConditionType::ServersReady,
+            Layer::Storage => ConditionType::StorageReady,
+            Layer::Security => ConditionType::SecurityReady,
+            Layer::BaseSoftware => ConditionType::BaseSoftwareReady,
         }
     }
 }

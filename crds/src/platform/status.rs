@@ -1,7 +1,10 @@
 //! What a Platform's status says: per layer, per site, per item of the profile, and how the layers compare.
 
 use super::profile::Layer;
-use crate::common::{Condition, Time};
+use crate::{
+    common::{Condition, Time},
+    reason::Reason,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +44,8 @@ pub struct Gap {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
     /// Reason: the key for the texts in zh and en.
-    pub reason: String,
+    #[schemars(with = "String")]
+    pub reason: Reason,
     /// Description.
     pub message: String,
     /// Remedy.
@@ -77,7 +81,8 @@ pub struct ItemStatus {
     pub state: State,
     /// Reason: the key for the texts in zh and en.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub reason: Option<Reason>,
     /// Description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

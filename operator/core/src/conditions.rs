@@ -1,35 +1,35 @@
 //! Conditions. `lastTransitionTime` changes only when the status changes.
 
 use jiff::Timestamp;
-use p861_crds::{Condition, Time};
+use p861_crds::{Condition, ConditionType, Reason, Time};
 
 /// One condition as a decision states it, before times are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Its type, for example `Ready`.
-    pub kind: &'static str,
+pub struct ConditionUpdate {
+    /// Its type.
+    pub kind: ConditionType,
     /// True, False, or unknown.
     pub status: Option<bool>,
-    /// Key of the texts in zh and en.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// English text for people: the state, and what to do about it.
     pub message: String,
 }
 
-impl Verdict {
+impl ConditionUpdate {
     /// Holds.
-    pub fn good(kind: &'static str, reason: &str, message: impl Into<String>) -> Self {
-        Self { kind, status: Some(true), reason: reason.into(), message: message.into() }
+    pub fn good(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, status: Some(true), reason, message: message.into() }
     }
 
     /// Doesn't hold.
-    pub fn bad(kind: &'static str, reason: &str, message: impl Into<String>) -> Self {
-        Self { kind, status: Some(false), reason: reason.into(), message: message.into() }
+    pub fn bad(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, status: Some(false), reason, message: message.into() }
     }
 
     /// Not known, or not yet.
-    pub fn unknown(kind: &'static str, reason: &str, message: impl Into<String>) -> Self {
-        Self { kind, status: None, reason: reason.into(), message: message.into() }
+    pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, status: None, reason, message: message.into() }
     }
 
     /// Whether it holds.
@@ -38,25 +38,25 @@ impl Verdict {
     }
 }
 
-/// The conditions that follow from `before` and the verdicts: types that no verdict names stay as they are, times move only with the status.
-pub fn apply(before: &[Condition], verdicts: &[Verdict], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+/// The conditions that follow from `before` and the updates: types that no update names stay as they are, times move only with the status.
+pub fn apply(before: &[Condition], updates: &[ConditionUpdate], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let mut after: Vec<Condition> = before.to_vec();
-    for verdict in verdicts {
-        let status = match verdict.status {
+    for update in updates {
+        let status = match update.status {
             Some(true) => "True",
             Some(false) => "False",
             None => "Unknown",
         };
-        let old = after.iter().position(|condition| condition.type_ == verdict.kind);
+        let old = after.iter().position(|condition| condition.type_ == update.kind);
         let since = match old {
             Some(index) if after[index].status == status => after[index].last_transition_time.clone(),
             _ => Time(now),
         };
         let condition = Condition {
-            type_: verdict.kind.into(),
+            type_: update.kind.to_string(),
             status: status.into(),
-            reason: verdict.reason.clone(),
-            message: shorten(&verdict.message, 1024),
+            reason: update.reason.to_string(),
+            message: shorten(&update.message, 1024),
             observed_generation: generation,
             last_transition_time: since,
         };
@@ -69,7 +69,7 @@ pub fn apply(before: &[Condition], verdicts: &[Verdict], generation: Option<i64>
 }
 
 /// Whether the condition of that type is True.
-pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
+pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
     conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
@@ -93,19 +93,19 @@ mod tests {
 
     #[test]
     fn the_time_moves_only_when_the_status_does() {
-        let first = apply(&[], &[Verdict::bad("Ready", "Unreachable", "no answer")], Some(1), at(10));
-        let same = apply(&first, &[Verdict::bad("Ready", "CredentialsRefused", "401")], Some(2), at(20));
+        let first = apply(&[], &[ConditionUpdate::bad(ConditionType::Ready, Reason::Unreachable, "no answer")], Some(1), at(10));
+        let same = apply(&first, &[ConditionUpdate::bad(ConditionType::Ready, Reason::CredentialsRefused, "401")], Some(2), at(20));
         assert_eq!(same[0].last_transition_time, Time(at(10)));
         assert_eq!(same[0].reason, "CredentialsRefused");
-        let turned = apply(&same, &[Verdict::good("Ready", "AsDeclared", "answers")], Some(2), at(30));
+        let turned = apply(&same, &[ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, "answers")], Some(2), at(30));
         assert_eq!(turned[0].last_transition_time, Time(at(30)));
         assert_eq!(turned.len(), 1);
     }
 
     #[test]
     fn a_type_that_nobody_speaks_of_stays() {
-        let before = apply(&[], &[Verdict::good("Reachable", "Answers", "6 ms")], Some(1), at(10));
-        let after = apply(&before, &[Verdict::good("Ready", "AsDeclared", "")], Some(1), at(11));
-        assert!(is_true(&after, "Reachable") && is_true(&after, "Ready"));
+        let before = apply(&[], &[ConditionUpdate::good(ConditionType::Reachable, Reason::Answers, "6 ms")], Some(1), at(10));
+        let after = apply(&before, &[ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, "")], Some(1), at(11));
+        assert!(is_true(&after, ConditionType::Reachable) && is_true(&after, ConditionType::Ready));
     }
 }

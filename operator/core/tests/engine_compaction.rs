@@ -12,7 +12,7 @@ use p861_core::engine::{
     Command, Direction, Entry, Event, Failure, Head, Journal, JournalError, LONGEST_CLEAN_UP_WAIT, MAX_TEXT_CHARS, MIN_RECORDS_SAVED, Plan, Record, RunResult,
     RunSummary, WaitsFor, advance, settle, summary,
 };
-use p861_crds::common::ActionKind;
+use p861_crds::{Reason, common::ActionKind};
 use proptest::prelude::*;
 
 fn told(records: &[Record]) -> Vec<(Option<String>, u32, Event, Timestamp)> {
@@ -131,10 +131,10 @@ fn a_year_of_a_dead_site_stays_small_and_ends_when_the_site_returns() {
         let dead = now.duration_since(start()) < year;
         for command in &pass.commands {
             let fails = |direction, step: &str| dead && (direction == Direction::Undo || step == "start" || step.starts_with("remove"));
-            let failure = || Failure::transient("Unreachable", "x".repeat(100_000));
+            let failure = || Failure::transient(Reason::Unreachable, "x".repeat(100_000));
             let entry = match command {
                 Command::Perform { step, attempt } if step.as_str() == "start" && fails(Direction::Forward, "start") => {
-                    Entry::failed(step.clone(), *attempt, Failure::permanent("Unreachable", "no"), serde_json::Value::Null)
+                    Entry::failed(step.clone(), *attempt, Failure::permanent(Reason::Unreachable, "no"), serde_json::Value::Null)
                 }
                 Command::Perform { step, attempt } if fails(Direction::Forward, step.as_str()) => {
                     Entry::failed(step.clone(), *attempt, failure(), serde_json::json!({ "last": "word" }))
@@ -174,7 +174,7 @@ fn failing(failures: u32) -> (TestPlan, Journal, Timestamp) {
     put(&mut journal, Entry::done(id("work"), 1, serde_json::Value::Null), now);
     for attempt in 1..=failures {
         put(&mut journal, Entry::of(id("remove"), attempt, Event::Intent), now);
-        let failure = Failure::transient("Unreachable", format!("attempt {attempt}"));
+        let failure = Failure::transient(Reason::Unreachable, format!("attempt {attempt}"));
         put(&mut journal, Entry::failed(id("remove"), attempt, failure, serde_json::Value::Null), now + seconds(1));
         now = advance(&plan, &journal, now + seconds(1)).unwrap().next.unwrap();
     }
@@ -229,7 +229,7 @@ fn a_clean_up_that_waits_an_hour_says_when_it_tries_again_and_a_retry_starts_it_
     let pass = settle(&plan, &mut journal, 1, now).unwrap();
     assert_eq!(pass.commands, [Command::Perform { step: id("remove"), attempt: 41 }]);
     // If it fails again, the waits begin again with the shortest.
-    let failure = Entry::failed(id("remove"), 41, Failure::transient("Unreachable", "no"), serde_json::Value::Null);
+    let failure = Entry::failed(id("remove"), 41, Failure::transient(Reason::Unreachable, "no"), serde_json::Value::Null);
     journal.push(journal.stamp(failure, 1, now + seconds(1))).unwrap();
     assert_eq!(advance(&plan, &journal, now + seconds(1)).unwrap().next, Some(now + seconds(2)));
 }

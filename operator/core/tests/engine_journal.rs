@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use p861_core::engine::{
     AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, Plan, Record, ReplayError, RunResult, SkipCause, Step, StepId, advance, summary,
 };
-use p861_crds::common::{ActionKind, RunAction};
+use p861_crds::{
+    Reason,
+    common::{ActionKind, RunAction},
+};
 
 fn id(text: &str) -> StepId {
     StepId::new(text).unwrap()
@@ -34,11 +37,11 @@ fn push(journal: &mut Journal, attempt: u32, event: Event) -> Result<(), Journal
 }
 
 fn failed() -> Event {
-    Event::Failed(Failure::transient("Unavailable", "503"))
+    Event::Failed(Failure::transient(Reason::from_text("Unavailable"), "503"))
 }
 
 fn undo_failed() -> Event {
-    Event::UndoFailed(Failure::transient("Unavailable", "503"))
+    Event::UndoFailed(Failure::transient(Reason::from_text("Unavailable"), "503"))
 }
 
 fn not_reached() -> Event {
@@ -108,7 +111,7 @@ fn each_event_may_follow_only_where_it_makes_sense() {
 fn a_record_in_the_wrong_place_is_refused_and_the_message_says_what_was_seen() {
     let good = journal(&[(1, Event::Intent)]);
     let next = good.stamp(Entry::done(id("a"), 1, serde_json::Value::Null), 1, at(2));
-    let finish = Event::Finished { result: RunResult::Succeeded, reason: "Complete".to_owned(), message: String::new() };
+    let finish = Event::Finished { result: RunResult::Succeeded, reason: Reason::Complete, message: String::new() };
     let cases: Vec<(Record, &str)> = vec![
         (Record { sequence: 5, ..next.clone() }, "record 5 (Done) follows record 2; 3 was expected: records are missing, read the journal again"),
         (Record { sequence: 2, ..next.clone() }, "record 2 (Done) follows record 2; 3 was expected: another orchestrator has written, read the journal again"),
@@ -178,7 +181,7 @@ fn each_action_of_a_person_is_copied_once() {
 fn on_paper_a_record_is_one_line_that_stays_the_same() {
     let mut journal = journal(&[(0, Event::Asked { kind: AskKind::Prompt }), (0, Event::Answered { answer: Answer::TimedOut }), (1, Event::Intent)]);
     let evidence = serde_json::json!({"bytes": 12, "text": "line\nbreak"});
-    journal.push(journal.stamp(Entry::failed(id("a"), 1, Failure::permanent("Broken", "it is broken"), evidence), 1, at(2))).unwrap();
+    journal.push(journal.stamp(Entry::failed(id("a"), 1, Failure::permanent(Reason::from_text("Broken"), "it is broken"), evidence), 1, at(2))).unwrap();
     for event in [not_reached(), skipped(), Event::UndoIntent, undo_failed(), Event::UndoIntent, Event::Undone] {
         let attempt = match &event {
             Event::UndoIntent | Event::Undone | Event::UndoFailed(_) => {
@@ -192,7 +195,7 @@ fn on_paper_a_record_is_one_line_that_stays_the_same() {
     push(&mut journal, 0, Event::Action { index: 0, action: action(ActionKind::Abort) }).unwrap();
     push(&mut journal, 0, Event::ActionRefused { index: 0, message: "too late".to_owned() }).unwrap();
     push(&mut journal, 0, Event::AbortRequested { cause: AbortCause::Superseded, reason: "failover".to_owned() }).unwrap();
-    push(&mut journal, 0, Event::Finished { result: RunResult::Aborted, reason: "Superseded".to_owned(), message: "failover".to_owned() }).unwrap();
+    push(&mut journal, 0, Event::Finished { result: RunResult::Aborted, reason: Reason::Superseded, message: "failover".to_owned() }).unwrap();
     let text: Vec<String> = journal.records().iter().map(|record| serde_json::to_string(record).unwrap()).collect();
     insta::assert_snapshot!(text.join("\n"), @r#"
     {"sequence":1,"token":1,"event":{"type":"Claimed","plan":"sha256:x"},"at":"2026-11-15T01:00:00Z","by":"operator-0"}

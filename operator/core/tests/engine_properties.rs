@@ -6,7 +6,10 @@ use crate::engine_world::{
 use p861_core::engine::{
     AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, OnFailure, Record, ReplayError, RunResult, SkipCause, advance, settle, summary,
 };
-use p861_crds::common::{ActionKind, RunAction, RunPhase};
+use p861_crds::{
+    Reason,
+    common::{ActionKind, RunAction, RunPhase},
+};
 use proptest::prelude::*;
 
 /// What happened, without who wrote it.
@@ -285,11 +288,11 @@ proptest! {
             let entry = match kind {
                 0 | 1 => of(Event::Intent),
                 2 => of(Event::Done),
-                3 => of(Event::Failed(Failure::transient("Odd", "odd"))),
-                4 => of(Event::Failed(Failure::permanent("Odd", "odd"))),
+                3 => of(Event::Failed(Failure::transient(Reason::from_text("Odd"), "odd"))),
+                4 => of(Event::Failed(Failure::permanent(Reason::from_text("Odd"), "odd"))),
                 5 => of(Event::UndoIntent),
                 6 => of(Event::Undone),
-                7 => of(Event::UndoFailed(Failure::transient("Odd", "odd"))),
+                7 => of(Event::UndoFailed(Failure::transient(Reason::from_text("Odd"), "odd"))),
                 8 => of(Event::Skipped { cause: SkipCause::Person { reason: "odd".to_owned() } }),
                 9 if known && plan.steps().iter().any(|step| step.id.as_str() == name && step.needs_person.is_some()) => of(Event::Asked { kind: AskKind::Prompt }),
                 9 => of(Event::Asked { kind: AskKind::Failure }),

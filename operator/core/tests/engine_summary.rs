@@ -8,7 +8,7 @@ use crate::engine_world::{
     story::{Story, drill, step, text},
 };
 use p861_core::engine::{Journal, Limits, OnTimeout, Outcome, Prompt, WaitsFor, settle};
-use p861_crds::common::RunPhase;
+use p861_crds::{Reason, common::RunPhase};
 
 #[test]
 fn a_finished_run_wants_nothing_and_an_unclaimed_one_neither() {
@@ -87,7 +87,7 @@ fn the_summary_tells_of_failures_that_decide_and_of_clean_up_that_does_not_end()
         [Outcome::Undone, Outcome::Undone, Outcome::Done, Outcome::Undone, Outcome::NotRun, Outcome::Done]
     );
     assert!(end.clean_up_trouble.is_empty() && end.current.is_empty());
-    assert_eq!(end.result.map(|(_, reason, message)| (reason, message)), Some(("Broken".to_owned(), "step start failed: it is broken".to_owned())));
+    assert_eq!(end.result.map(|(_, reason, message)| (reason, message)), Some((Reason::from_text("Broken"), "step start failed: it is broken".to_owned())));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The work of a change, as its ticket follows it: agreed to, begun by itself, asked for, taken back.
 
-use crate::ticket_world::{World, action, change, open_now, verdict};
+use crate::ticket_world::{World, action, change, condition, open_now};
 use jiff::SignedDuration;
 use p861_core::maintenance::{
     ticket::{Asks, Block, BlockReason, Work, WorkRun, still_agreed},
     window::Opening,
 };
 use p861_crds::{
+    Reason,
     common::RunPhase,
     maintenance::ticket::{Resolution, TicketActionKind, TicketPhase},
 };
@@ -25,7 +26,7 @@ fn drain() -> World {
 }
 
 fn run(phase: RunPhase, asks: Option<Asks>) -> Work {
-    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(WorkRun { phase, asks, said: ("Running".into(), "2 of 5 steps".into()) }) }
+    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(WorkRun { phase, asks, said: (Reason::Running, "2 of 5 steps".into()) }) }
 }
 
 #[test]
@@ -49,13 +50,13 @@ fn work_of_the_operator_begins_by_itself_hears_done_when_it_asks_and_closes_the_
     world.opening = Some(Opening { open: false, frozen_by: None, next_open_time: None, next_close_time: None });
     let closed = world.pass(4);
     assert_eq!(
-        (world.phase(), verdict(&closed, "Blocked")),
+        (world.phase(), condition(&closed, "Blocked")),
         (TicketPhase::InProgress, (Some(true), "OutsideWindow".into())),
         "a window that closes stops nothing, and is told"
     );
     world.work = Some(run(RunPhase::Succeeded, None));
     let ended = world.pass(5);
-    assert_eq!((world.phase(), verdict(&ended, "Succeeded")), (TicketPhase::Closed, (Some(true), "Done".into())));
+    assert_eq!((world.phase(), condition(&ended, "Succeeded")), (TicketPhase::Closed, (Some(true), "Done".into())));
 }
 
 #[test]
@@ -69,10 +70,10 @@ fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_a
     world.act(2, action(TicketActionKind::Note, "li"));
     assert!(still_agreed(&world.spec, &world.status, "sha256:1"), "what is said after the start is no other plan");
     assert!(!still_agreed(&world.spec, &world.status, "sha256:2"));
-    let refused = WorkRun { phase: RunPhase::Refused, asks: None, said: ("PlanChanged".into(), "it is another".into()) };
+    let refused = WorkRun { phase: RunPhase::Refused, asks: None, said: (Reason::PlanChanged, "it is another".into()) };
     world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused) });
     let ended = world.pass(3);
-    assert_eq!((world.phase(), verdict(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
+    assert_eq!((world.phase(), condition(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn a_rollback_waits_for_the_steps_to_be_taken_back() {
     assert_eq!((world.phase(), world.status.refused_actions.len()), (TicketPhase::InProgress, 0), "the node is still closed");
     world.work = Some(run(RunPhase::Aborted, None));
     let ended = world.pass(2);
-    assert_eq!((world.phase(), verdict(&ended, "Succeeded")), (TicketPhase::RolledBack, (Some(false), "RolledBack".into())));
+    assert_eq!((world.phase(), condition(&ended, "Succeeded")), (TicketPhase::RolledBack, (Some(false), "RolledBack".into())));
     assert_eq!(world.status.resolution, Some(Resolution::RolledBack));
 }
 
@@ -93,7 +94,7 @@ fn steps_that_can_t_be_compiled_can_t_be_agreed_to() {
     let mut world = drain();
     world.work = Some(Work { steps: Err("site a isn't there".into()), takes: SignedDuration::ZERO, run: None });
     let decision = world.pass(0);
-    assert_eq!((world.phase(), verdict(&decision, "Approved").1), (TicketPhase::Open, "NotCompiled".into()));
+    assert_eq!((world.phase(), condition(&decision, "Approved").1), (TicketPhase::Open, "NotCompiled".into()));
     assert_eq!(world.status.plan_digest, None);
     world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None });
     world.pass(1);

@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use p861_core::maintenance::{
     approval::{Given, Subject, Void, count},
-    roster::{Duty, Heard, Roster, heartbeat_verdict},
+    roster::{Duty, Heard, Roster, heartbeat_condition},
     window::DEFAULT_ZONE,
 };
 use p861_crds::{
-    DutyRosterSpec,
+    DutyRosterSpec, Reason,
     maintenance::{
         approval::{ApprovalDecision, ApprovalSpec, Purpose},
         roster::{DutyActionKind, HandOver, Heartbeat},
@@ -162,7 +162,7 @@ fn the_examples_roster_says_who_and_until_when() {
         assert_eq!(roster.who("duty", time(at)), covered(who), "{at}");
     }
     assert_eq!(roster.who("duty", time("2026-11-22T12:00:00Z")), Duty::Uncovered, "before the first shift");
-    assert_eq!(roster.verdict(now).reason, "Covered");
+    assert_eq!(roster.condition(now).reason, "Covered");
 }
 
 #[test]
@@ -178,9 +178,9 @@ fn who_stands_in_is_on_duty_for_exactly_that_time() {
 fn a_gap_is_found_and_said_with_its_moment() {
     let mut spec = shinan();
     spec["levels"][0]["rotations"][1]["start"] = "21:00".into();
-    let verdict = roster(spec).verdict(time("2026-11-24T00:00:00Z"));
+    let update = roster(spec).condition(time("2026-11-24T00:00:00Z"));
     assert_eq!(
-        (verdict.reason.as_str(), verdict.message.as_str()),
+        (update.reason.as_str(), update.message.as_str()),
         ("Uncovered", "nobody is on duty in level duty from Tue 2026-11-24 20:00: complete its rotations")
     );
 }
@@ -271,11 +271,11 @@ fn silence_is_told_from_a_beginning_and_from_a_heart_that_beats() {
     let heartbeat = Heartbeat { alert_name: "Watchdog".into(), max_silence: "5m".into() };
     let now = time("2026-11-24T00:10:00Z");
     let site = |name: &str, last: &str, heard| Heard { site: name.into(), last: time(last), heard };
-    let reason = |sites: &[Heard]| heartbeat_verdict(&heartbeat, sites, now).map(|verdict| (verdict.reason, verdict.status));
+    let reason = |sites: &[Heard]| heartbeat_condition(&heartbeat, sites, now).map(|update| (update.reason, update.status));
     let (fresh, old) = ("2026-11-24T00:08:00Z", "2026-11-24T00:04:59Z");
-    assert_eq!(reason(&[site("a", fresh, true), site("b", fresh, true)]), Some(("HeartbeatSeen".into(), Some(true))));
+    assert_eq!(reason(&[site("a", fresh, true), site("b", fresh, true)]), Some((Reason::HeartbeatSeen, Some(true))));
     assert_eq!(reason(&[site("a", fresh, true), site("b", fresh, false)]), None, "it has just begun to listen");
-    assert_eq!(reason(&[site("a", fresh, true), site("b", old, false)]), Some(("HeartbeatMissing".into(), Some(false))));
-    assert_eq!(reason(&[site("a", old, true)]), Some(("HeartbeatMissing".into(), Some(false))));
-    assert_eq!(reason(&[]), Some(("NoAlertmanager".into(), None)));
+    assert_eq!(reason(&[site("a", fresh, true), site("b", old, false)]), Some((Reason::HeartbeatMissing, Some(false))));
+    assert_eq!(reason(&[site("a", old, true)]), Some((Reason::HeartbeatMissing, Some(false))));
+    assert_eq!(reason(&[]), Some((Reason::NoAlertmanager, None)));
 }

@@ -1,6 +1,6 @@
 //! A ticket's life, as tables, stories and properties.
 
-use crate::ticket_world::{World, action, after, change, incident, open_now, ticket, verdict};
+use crate::ticket_world::{World, action, after, change, condition, incident, open_now, ticket};
 use p861_core::maintenance::{
     ticket::{
         Block, BlockReason, change_under_way, clocks,
@@ -97,7 +97,7 @@ fn an_incident_is_acknowledged_in_time_noted_reported_and_closed_when_its_alerts
         (world.phase(), world.status.assignee.as_deref(), world.clock(ClockName::Acknowledge)),
         (TicketPhase::Acknowledged, Some("duty-engineer-b"), ClockState::Met)
     );
-    assert_eq!(verdict(&acknowledged, "WithinClocks"), (Some(true), "InTime".into()));
+    assert_eq!(condition(&acknowledged, "WithinClocks"), (Some(true), "InTime".into()));
     assert_eq!(world.status.escalation.as_ref().unwrap().state, EscalationState::Stopped);
     let mut note = action(TicketActionKind::Note, "duty-engineer-b");
     (note.note, note.reported) = (Some("reported to the city".into()), Some(true));
@@ -108,7 +108,7 @@ fn an_incident_is_acknowledged_in_time_noted_reported_and_closed_when_its_alerts
     world.status.alerts[0].state = AlertState::Resolved;
     let closed = world.pass(40);
     assert_eq!((world.phase(), world.status.resolution, world.clock(ClockName::Resolve)), (TicketPhase::Closed, Some(Resolution::Done), ClockState::Met));
-    assert_eq!(verdict(&closed, "Succeeded"), (Some(true), "Done".into()));
+    assert_eq!(condition(&closed, "Succeeded"), (Some(true), "Done".into()));
     assert_eq!(world.pass(50).happened, [], "what ended is told once");
 }
 
@@ -118,8 +118,8 @@ fn nobody_acknowledges_so_level_after_level_is_called_and_the_clocks_run_out() {
     world.pass(0);
     assert_eq!(world.pass(9).happened, []);
     let leader = world.pass(10);
-    assert_eq!(leader.happened.iter().map(|happened| happened.reason).collect::<Vec<_>>(), ["Escalated"]);
-    assert_eq!(verdict(&leader, "WithinClocks"), (Some(false), "AcknowledgeOverdue".into()));
+    assert_eq!(leader.happened.iter().map(|happened| happened.reason.as_str()).collect::<Vec<_>>(), ["Escalated"]);
+    assert_eq!(condition(&leader, "WithinClocks"), (Some(false), "AcknowledgeOverdue".into()));
     // The operator was away: what is due is caught up with at once, and no level is left out.
     let both = world.pass(300);
     assert_eq!(both.happened.len(), 1, "{:?}", both.happened);
@@ -151,12 +151,12 @@ fn a_change_waits_for_agreement_then_for_its_window_and_starts_only_with_nothing
     let mut world = World::of(change("Normal"));
     let missing = world.pass(0);
     assert_eq!(world.phase(), TicketPhase::Planned);
-    assert_eq!(verdict(&missing, "Approved"), (Some(false), "ApprovalsMissing".into()));
-    assert_eq!(verdict(&missing, "Blocked"), (Some(true), "OutsideWindow".into()));
+    assert_eq!(condition(&missing, "Approved"), (Some(false), "ApprovalsMissing".into()));
+    assert_eq!(condition(&missing, "Blocked"), (Some(true), "OutsideWindow".into()));
     assert!(world.status.clocks.is_empty() && world.status.escalation.is_none(), "nobody is woken for a change");
     world.tally.given = vec!["shift-leader-a".into()];
     let approved = world.pass(1);
-    assert_eq!((world.phase(), verdict(&approved, "Approved")), (TicketPhase::Approved, (Some(true), "EnoughApprovals".into())));
+    assert_eq!((world.phase(), condition(&approved, "Approved")), (TicketPhase::Approved, (Some(true), "EnoughApprovals".into())));
     world.opening = Some(Opening { open: false, frozen_by: None, next_open_time: Some(after(60)), next_close_time: Some(after(420)) });
     let scheduled = world.pass(2);
     assert_eq!((world.phase(), world.status.scheduled_time.clone(), scheduled.next), (TicketPhase::Scheduled, Some(Time(after(60))), Some(after(60))));
@@ -173,10 +173,10 @@ fn a_change_waits_for_agreement_then_for_its_window_and_starts_only_with_nothing
     // The window closes in the middle: it is said, and a person decides.
     world.opening = Some(Opening { open: false, frozen_by: None, next_open_time: Some(after(9_000)), next_close_time: None });
     let closed = world.pass(500);
-    assert_eq!((world.phase(), verdict(&closed, "Blocked")), (TicketPhase::InProgress, (Some(true), "OutsideWindow".into())));
+    assert_eq!((world.phase(), condition(&closed, "Blocked")), (TicketPhase::InProgress, (Some(true), "OutsideWindow".into())));
     world.act(501, action(TicketActionKind::Done, "a"));
     let end = world.act(510, action(TicketActionKind::Resolve, "a"));
-    assert_eq!((world.phase(), verdict(&end, "Blocked")), (TicketPhase::Closed, (Some(false), "Finished".into())));
+    assert_eq!((world.phase(), condition(&end, "Blocked")), (TicketPhase::Closed, (Some(false), "Finished".into())));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn what_the_classes_of_change_need_differs() {
             world.tally.given = vec!["b".into()];
         }
         let decision = world.pass(0);
-        assert_eq!((world.phase(), verdict(&decision, "Blocked").1.as_str()), (phase, blocked), "{class} {freeze:?}");
+        assert_eq!((world.phase(), condition(&decision, "Blocked").1.as_str()), (phase, blocked), "{class} {freeze:?}");
     }
     let mut emergency = World::of(change("Emergency"));
     emergency.tally.given = vec!["b".into()];
@@ -221,7 +221,7 @@ fn another_plan_is_another_digest_and_one_no_holds_everything_up() {
     world.tally.given = vec!["b".into()];
     world.tally.rejected = vec!["c".into()];
     let rejected = world.pass(2);
-    assert_eq!((world.phase(), verdict(&rejected, "Approved").1), (TicketPhase::Planned, "Rejected".into()));
+    assert_eq!((world.phase(), condition(&rejected, "Approved").1), (TicketPhase::Planned, "Rejected".into()));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn without_a_word_on_how_it_is_done_there_is_nothing_to_agree_to() {
     let mut world = World::of(spec);
     world.opening = Some(open_now());
     let decision = world.pass(0);
-    assert_eq!((world.phase(), verdict(&decision, "Approved").1), (TicketPhase::Open, "NoPlan".into()));
+    assert_eq!((world.phase(), condition(&decision, "Approved").1), (TicketPhase::Open, "NoPlan".into()));
     let mut plan = action(TicketActionKind::Plan, "a");
     plan.note = Some("one by one".into());
     world.act(1, plan);

@@ -4,6 +4,7 @@ use crate::ticket_world::{World, action, after, incident};
 use jiff::tz::TimeZone;
 use p861_core::maintenance::notify::{self, Outcome};
 use p861_crds::{
+    Reason,
     maintenance::roster::OnDuty,
     maintenance::ticket::{NotificationState, Priority, TicketActionKind, TicketNotification, TicketPhase},
 };
@@ -121,7 +122,7 @@ proptest! {
         (world.current, world.channels) = (on_duty(), vec!["message".into()]);
         let mut escalated = std::collections::BTreeMap::<String, usize>::new();
         for minute in minutes {
-            for happened in world.pass(minute).happened.into_iter().filter(|happened| happened.reason == "Escalated") {
+            for happened in world.pass(minute).happened.into_iter().filter(|happened| happened.reason == Reason::Escalated) {
                 *escalated.entry(happened.note).or_default() += 1;
             }
             prop_assert_eq!(world.phase(), TicketPhase::Open);

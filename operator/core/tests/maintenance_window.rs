@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_core::maintenance::{
     ticket::Access,
-    window::{DEFAULT_ZONE, Opening, Window, verdict},
+    window::{DEFAULT_ZONE, Opening, Window, condition},
 };
 use p861_crds::{
-    Duration, Time,
+    Duration, Reason, Time,
     maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, OpenDate, Recurrence},
 };
 use proptest::prelude::*;
@@ -196,13 +196,13 @@ fn what_can_not_be_understood_is_refused_with_what_to_write() {
 fn a_window_says_when_it_opens_in_its_own_time_zone() {
     let saturday = window(DEFAULT_ZONE, &[("0 22 * * 6", "6h")]);
     let says = |freezes: &[Freeze], at: &str| {
-        let verdict = verdict(&saturday.over_all(freezes, time(at)), &saturday.zone);
-        (verdict.reason, verdict.message)
+        let update = condition(&saturday.over_all(freezes, time(at)), &saturday.zone);
+        (update.reason, update.message)
     };
-    assert_eq!(says(&[], "2026-11-24T00:00:00Z"), ("BetweenOccurrences".into(), "opens Sat 2026-11-28 22:00 for 6h".into()));
-    assert_eq!(says(&[], "2026-11-28T15:00:00Z"), ("Open".into(), "until Sun 2026-11-29 04:00".into()));
+    assert_eq!(says(&[], "2026-11-24T00:00:00Z"), (Reason::BetweenOccurrences, "opens Sat 2026-11-28 22:00 for 6h".into()));
+    assert_eq!(says(&[], "2026-11-28T15:00:00Z"), (Reason::Open, "until Sun 2026-11-29 04:00".into()));
     let visit = [freeze("visit", "2026-11-23T00:00:00Z", "2026-11-28T16:00:00Z")];
-    assert_eq!(says(&visit, "2026-11-24T00:00:00Z"), ("Frozen".into(), "freeze visit is in force; opens Sun 2026-11-29 00:00 for 4h".into()));
+    assert_eq!(says(&visit, "2026-11-24T00:00:00Z"), (Reason::Frozen, "freeze visit is in force; opens Sun 2026-11-29 00:00 for 4h".into()));
 }
 
 prop_compose! {

@@ -1,6 +1,7 @@
 //! Running runs, and admission of new ones. [`p861_core::runs::admit`] has the rules; this module applies them under one lock.
 
 use p861_core::runs::{Admission, Limits, Request, Running, admit};
+use p861_crds::Reason;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashSet},
@@ -33,7 +34,7 @@ pub enum Answer {
     /// It waits.
     Wait {
         /// Reason of its condition.
-        reason: &'static str,
+        reason: Reason,
         /// For people of its district.
         message: String,
     },
@@ -54,13 +55,13 @@ impl Admissions {
             && !expected.is_empty()
             && Instant::now() < *until
         {
-            return Answer::Wait { reason: "NotYet", message: "waits until the runs that began before are taken up again: seconds".into() };
+            return Answer::Wait { reason: Reason::NotYet, message: "waits until the runs that began before are taken up again: seconds".into() };
         }
         let running: Vec<Running> = state.running.values().cloned().collect();
         let aborted = match admit(&request, &running, &Limits::default()) {
             Admission::Admit => Vec::new(),
             Admission::Preempt(aborted) => aborted,
-            Admission::Wait(why) => return Answer::Wait { reason: why.reason.word(), message: why.message },
+            Admission::Wait(why) => return Answer::Wait { reason: why.reason.into(), message: why.message },
         };
         for other in aborted {
             state.aborted.insert(other.uid.clone(), format!("{} goes first", request.run));
@@ -111,7 +112,7 @@ mod tests {
         Request { applications: ["approval".to_owned()].into(), writes_in_place: class == RunClass::Restore, ..Request::new(run, jiff::Timestamp::UNIX_EPOCH) }
     }
 
-    fn reason(answer: Answer) -> Option<&'static str> {
+    fn reason(answer: Answer) -> Option<Reason> {
         match answer {
             Answer::Begin => None,
             Answer::Wait { reason, .. } => Some(reason),
@@ -122,7 +123,7 @@ mod tests {
     fn two_backups_of_one_application_run_one_after_the_other() {
         let admissions = Admissions::default();
         assert_eq!(reason(admissions.ask(request(RunClass::Backup, "a"))), None);
-        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "b"))), Some("ApplicationBusy"));
+        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "b"))), Some(Reason::ApplicationBusy));
         assert_eq!(reason(admissions.ask(request(RunClass::Backup, "a"))), None, "a run that begins is asked for again after a crash");
         admissions.end("a");
         assert_eq!(reason(admissions.ask(request(RunClass::Backup, "b"))), None);
@@ -143,10 +144,10 @@ mod tests {
     fn nothing_begins_before_the_runs_of_before_are_taken_up() {
         let admissions = Admissions::default();
         admissions.expect(["old".to_owned(), "gone".to_owned()]);
-        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some("NotYet"));
+        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some(Reason::NotYet));
         admissions.take_up(request(RunClass::Backup, "old"));
-        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some("NotYet"));
+        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some(Reason::NotYet));
         admissions.end("gone");
-        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some("ApplicationBusy"), "the old one runs");
+        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "new"))), Some(Reason::ApplicationBusy), "the old one runs");
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use jiff::Timestamp;
 use kube::Client;
-use p861_crds::Site;
+use p861_crds::{Reason, Site};
 use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -104,7 +104,7 @@ impl Alertmanager {
 
     /// `keys` may have `token` and `ca.crt`.
     fn new(site: &str, url: &str, keys: &BTreeMap<String, String>, limits: Limits, leadership: Leadership) -> Result<Self> {
-        let invalid = |what: &str| Error::invalid("EndpointInvalid", format!("site {site}: spec.monitoring.alertmanager {what}"));
+        let invalid = |what: &str| Error::invalid(Reason::EndpointInvalid, format!("site {site}: spec.monitoring.alertmanager {what}"));
         let base = Url::parse(&format!("{}/", url.trim_end_matches('/'))).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
         let base = base.ok_or_else(|| invalid("has a url that can't be used: write http://host:9093"))?;
         let client = HttpClient::new(keys.get("ca.crt").map(String::as_str), limits);
@@ -176,7 +176,7 @@ impl Alertmanager {
     }
 
     fn parse<T: DeserializeOwned>(&self, what: &str, text: &str) -> Result<T> {
-        let unreadable = |error| Error::transient("AlertmanagerUnreadable", format!("{what}: the answer of {} can't be read: {error}", self.name()));
+        let unreadable = |error| Error::transient(Reason::AlertmanagerUnreadable, format!("{what}: the answer of {} can't be read: {error}", self.name()));
         serde_json::from_str(text).map_err(unreadable)
     }
 
@@ -192,14 +192,14 @@ impl Alertmanager {
     /// Converts an error: 401 and 403 blame the credentials, other 4xx the request; all others are transient.
     fn failed(&self, what: &str, error: &HttpError) -> Error {
         let (reason, category, hint) = match error {
-            HttpError::Unreachable(_) | HttpError::TooSlow(_) => ("Unreachable", Category::Transient, ""),
-            HttpError::TooLong(_) => ("AlertmanagerUnreadable", Category::Transient, ""),
+            HttpError::Unreachable(_) | HttpError::TooSlow(_) => (Reason::Unreachable, Category::Transient, ""),
+            HttpError::TooLong(_) => (Reason::AlertmanagerUnreadable, Category::Transient, ""),
             HttpError::Refused { status, .. } => match status.as_u16() {
-                401 | 403 => ("CredentialsRefused", Category::Refused, ": check the token in the Secret of spec.monitoring.alertmanager"),
-                408 | 429 => ("AlertmanagerRefused", Category::Transient, ""),
-                300..=399 => ("EndpointInvalid", Category::Invalid, ""),
-                400..=499 => ("AlertmanagerRefused", Category::Refused, ""),
-                _ => ("AlertmanagerRefused", Category::Transient, ""),
+                401 | 403 => (Reason::CredentialsRefused, Category::Refused, ": check the token in the Secret of spec.monitoring.alertmanager"),
+                408 | 429 => (Reason::AlertmanagerRefused, Category::Transient, ""),
+                300..=399 => (Reason::EndpointInvalid, Category::Invalid, ""),
+                400..=499 => (Reason::AlertmanagerRefused, Category::Refused, ""),
+                _ => (Reason::AlertmanagerRefused, Category::Transient, ""),
             },
         };
         Error::Stated { reason, message: format!("{what}: {} {error}{hint}", self.name()), category }

@@ -14,12 +14,12 @@ use crate::{
 use jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt as _, runtime::events::EventType};
 use p861_core::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     engine::Event,
     runs::BackupFinding,
 };
 use p861_crds::{
-    Backup, RunObject, RunStatus, Time,
+    Backup, ConditionType, Reason, RunObject, RunStatus, Time,
     common::{ActionKind, RunAction, RunPhase},
 };
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub enum Carried<S> {
     /// It can't begin yet.
     Waits {
         /// Reason of its condition.
-        reason: &'static str,
+        reason: Reason,
         /// For what, and what to do if it lasts.
         message: String,
         /// Time until the next attempt.
@@ -79,13 +79,13 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
     match carry_on(context, kind, object, &status, now).await {
         Ok(Carried::On { status, pass, run }) => record(context, object, &status, &pass, &run, now).await,
         Ok(Carried::Waits { .. }) if object.actions().iter().any(|action| action.action == ActionKind::Abort) => {
-            refuse::<K>(context, object, &Error::invalid("Aborted", "aborted before it began: nothing was done"), now).await
+            refuse::<K>(context, object, &Error::invalid(Reason::Aborted, "aborted before it began: nothing was done"), now).await
         }
         Ok(Carried::Waits { reason, message, again }) => explain_wait(&context.hub, object, reason, message, now).await.map(|()| again),
         // Deleting the object confirms that a person has cleaned up after the run.
         Ok(Carried::JournalMissing { .. }) if deleted => finalizer::hold(&context.hub, object, false).await.map(|()| ENDED_INTERVAL),
         Ok(Carried::JournalMissing { message }) => {
-            explain_wait(&context.hub, object, "JournalMissing", message, now).await?;
+            explain_wait(&context.hub, object, Reason::JournalMissing, message, now).await?;
             Ok(LOST_JOURNAL_INTERVAL)
         }
         Err(error) if error.category() == Category::Invalid && !status.has_begun() => refuse::<K>(context, object, &error, now).await,
@@ -153,7 +153,7 @@ pub async fn carry_on<K: RunKind>(
     status.set_view(&view(&pass, &place.journal.location(), K::CLASS, &run.name));
     let concluded = K::conclude(object, &facts, &status, &pass.outcome());
     let mut status = concluded.status;
-    status.set_conditions(conditions::apply(status.conditions(), &concluded.verdicts, generation, now));
+    status.set_conditions(conditions::apply(status.conditions(), &concluded.updates, generation, now));
     if pass.summary.phase.is_end() && !ended_before {
         record_findings(&context.hub, &run.namespace, concluded.findings, now).await?;
         kind.finish(object, &facts, &mut status, &pass).await?;
@@ -189,10 +189,10 @@ where
 }
 
 /// Writes the reason for waiting to the object's condition.
-async fn explain_wait<K: RunObject>(hub: &Hub, object: &K, reason: &str, message: String, now: Timestamp) -> Result<()> {
+async fn explain_wait<K: RunObject>(hub: &Hub, object: &K, reason: Reason, message: String, now: Timestamp) -> Result<()> {
     let mut status = object.run_status().cloned().unwrap_or_default();
-    let verdict = Verdict::unknown("Succeeded", reason, message);
-    status.set_conditions(conditions::apply(status.conditions(), &[verdict], object.meta().generation, now));
+    let update = ConditionUpdate::unknown(ConditionType::Succeeded, reason, message);
+    status.set_conditions(conditions::apply(status.conditions(), &[update], object.meta().generation, now));
     apply_status(hub, object, object.run_status(), &status).await
 }
 
@@ -202,11 +202,11 @@ async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Er
     let mut status = object.run_status().cloned().unwrap_or_default();
     status.set_observed_generation(generation);
     status.set_refused(Time(now));
-    let mut verdicts = vec![Verdict::bad("Succeeded", error.reason(), error.to_string())];
-    verdicts.extend(K::refuse(&mut status));
-    status.set_conditions(conditions::apply(status.conditions(), &verdicts, generation, now));
+    let mut updates = vec![ConditionUpdate::bad(ConditionType::Succeeded, error.reason(), error.to_string())];
+    updates.extend(K::refuse(&mut status));
+    status.set_conditions(conditions::apply(status.conditions(), &updates, generation, now));
     apply_status(&context.hub, object, object.run_status(), &status).await?;
-    publish_event(&context.hub, object, EventType::Warning, "RunFinished", &error.to_string()).await;
+    publish_event(&context.hub, object, EventType::Warning, Reason::RunFinished, &error.to_string()).await;
     context.admissions.end(&object.uid().unwrap_or_default());
     finalizer::hold(&context.hub, object, false).await?;
     Ok(ENDED_INTERVAL)
@@ -221,7 +221,7 @@ async fn record_findings(hub: &Hub, namespace: &str, findings: Vec<BackupFinding
         if finding.level.is_some() {
             status.verification = finding.level;
         }
-        status.conditions = conditions::apply(&status.conditions, &[finding.verdict], used.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, &[finding.update], used.metadata.generation, now);
         apply_status(hub, &used, used.status.as_ref(), &status).await?;
     }
     Ok(())
@@ -232,12 +232,12 @@ async fn publish_records<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, p
     for record in &pass.records {
         let step = record.step.as_ref().map(ToString::to_string).unwrap_or_default();
         let (type_, reason, note) = match &record.event {
-            Event::Claimed { .. } if record.sequence == 1 => (EventType::Normal, "RunStarted", format!("{} steps", pass.plan.steps().len())),
-            Event::Failed(failure) => (EventType::Warning, "StepFailed", format!("{step}: {}", failure.message)),
-            Event::UndoFailed(failure) => (EventType::Warning, "CleanUpFailed", format!("{step}: {}", failure.message)),
-            Event::Skipped { .. } => (EventType::Warning, "StepSkipped", step),
-            Event::Asked { .. } => (EventType::Warning, "WaitingForPerson", step),
-            Event::Finished { reason, message, .. } => (EventType::Normal, "RunFinished", format!("{reason}: {message}")),
+            Event::Claimed { .. } if record.sequence == 1 => (EventType::Normal, Reason::RunStarted, format!("{} steps", pass.plan.steps().len())),
+            Event::Failed(failure) => (EventType::Warning, Reason::StepFailed, format!("{step}: {}", failure.message)),
+            Event::UndoFailed(failure) => (EventType::Warning, Reason::CleanUpFailed, format!("{step}: {}", failure.message)),
+            Event::Skipped { .. } => (EventType::Warning, Reason::StepSkipped, step),
+            Event::Asked { .. } => (EventType::Warning, Reason::WaitingForPerson, step),
+            Event::Finished { reason, message, .. } => (EventType::Normal, Reason::RunFinished, format!("{reason}: {message}")),
             _ => continue,
         };
         publish_event(hub, object, type_, reason, &note).await;

@@ -1,5 +1,6 @@
 //! Errors, each with a stable category that decides when to retry.
 
+use p861_crds::Reason;
 use std::time::Duration;
 
 /// Category of an error; decides when to retry.
@@ -56,7 +57,7 @@ pub enum Error {
         /// What happened, and what to do.
         message: String,
         /// Reason of the API, for example AccessDenied.
-        reason: &'static str,
+        reason: Reason,
         /// Its category.
         category: Category,
     },
@@ -64,7 +65,7 @@ pub enum Error {
     #[error("{message}")]
     Stated {
         /// Reason of the API.
-        reason: &'static str,
+        reason: Reason,
         /// What happened, to which object, what to do.
         message: String,
         /// Its category.
@@ -83,12 +84,12 @@ pub enum Error {
 
 impl Error {
     /// An object or a spec is wrong.
-    pub fn invalid(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn invalid(reason: Reason, message: impl Into<String>) -> Self {
         Self::Stated { reason, message: message.into(), category: Category::Invalid }
     }
 
     /// A state doesn't hold yet.
-    pub fn transient(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn transient(reason: Reason, message: impl Into<String>) -> Self {
         Self::Stated { reason, message: message.into(), category: Category::Transient }
     }
 
@@ -105,19 +106,19 @@ impl Error {
         }
     }
 
-    /// Its reason, in CamelCase, as used in conditions.
-    pub fn reason(&self) -> &'static str {
+    /// Its reason, as conditions and failures have it.
+    pub fn reason(&self) -> Reason {
         match self {
             Self::Kube { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) if matches!(status.code, 401 | 403) => "CredentialsRefused",
-                kube::Error::Api(status) if status.code == 422 => "RefusedByAdmission",
-                kube::Error::Api(_) => "ApiError",
-                _ => "Unreachable",
+                kube::Error::Api(status) if matches!(status.code, 401 | 403) => Reason::CredentialsRefused,
+                kube::Error::Api(status) if status.code == 422 => Reason::RefusedByAdmission,
+                kube::Error::Api(_) => Reason::ApiError,
+                _ => Reason::Unreachable,
             },
-            Self::Vault { reason, .. } | Self::Stated { reason, .. } => reason,
-            Self::LeaseLost => "LeaseLost",
-            Self::RunLost(_) => "Superseded",
-            Self::Internal(_) => "InternalError",
+            Self::Vault { reason, .. } | Self::Stated { reason, .. } => reason.clone(),
+            Self::LeaseLost => Reason::LeaseLost,
+            Self::RunLost(_) => Reason::Superseded,
+            Self::Internal(_) => Reason::InternalError,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, Tried as _};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, Resource, api::ListParams};
-use p861_crds::District;
+use p861_crds::{ConditionType, District, Reason};
 use std::fmt::Debug;
 
 /// All districts that deserialize.
@@ -25,7 +25,7 @@ pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
         .await?
         .into_iter()
         .find(|district| district.hub_namespace() == namespace)
-        .ok_or_else(|| Error::invalid("DistrictMissing", format!("namespace {namespace} belongs to no District: kubectl get districts")))
+        .ok_or_else(|| Error::invalid(Reason::DistrictMissing, format!("namespace {namespace} belongs to no District: kubectl get districts")))
 }
 
 /// An object by name.
@@ -39,7 +39,7 @@ where
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let kind = K::kind(&());
     api.get_opt(name).await.tried(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
-        Error::invalid("NotFound", format!("{kind} {name} doesn't exist in namespace {namespace}: kubectl get {} -n {namespace}", K::plural(&())))
+        Error::invalid(Reason::NotFound, format!("{kind} {name} doesn't exist in namespace {namespace}: kubectl get {} -n {namespace}", K::plural(&())))
     })
 }
 
@@ -59,5 +59,5 @@ where
 /// Whether a node's Ready condition is True.
 pub fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+    conditions.is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == ConditionType::Ready && condition.status == "True"))
 }

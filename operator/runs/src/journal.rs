@@ -17,6 +17,7 @@ use p861_core::{
     engine::{Journal, MIN_RECORDS_SAVED, Plan, Record},
     runs::Action,
 };
+use p861_crds::Reason;
 use p861_vault::AsyncStore;
 
 /// Why records were not appended.
@@ -92,7 +93,7 @@ impl JournalStore {
         self.load()
             .await?
             .map(|(plan, _)| plan)
-            .ok_or_else(|| Error::transient("JournalMissing", format!("the journal {} was written and is not there", self.location())))
+            .ok_or_else(|| Error::transient(Reason::JournalMissing, format!("the journal {} was written and is not there", self.location())))
     }
 
     /// Reads plan and journal; none if the run was never begun. In a bucket this costs one list and one read per batch since the last compaction.
@@ -127,7 +128,11 @@ impl JournalStore {
     }
 
     fn broken(&self, what: &str) -> Error {
-        Error::Stated { reason: "JournalDamaged", message: format!("the journal {}: {what}", self.location()), category: crate::error::Category::NeedsPerson }
+        Error::Stated {
+            reason: Reason::JournalDamaged,
+            message: format!("the journal {}: {what}", self.location()),
+            category: crate::error::Category::NeedsPerson,
+        }
     }
 
     /// Appends records, all or none, after exactly the records before them.
@@ -184,7 +189,7 @@ async fn replace_records(
 ) -> std::result::Result<(), StoreError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let mut map = maps.get(name).await.tried(|| format!("read the journal {namespace}/{name}"))?;
-    let damaged = |what: String| Error::Stated { reason: "JournalDamaged", message: what, category: crate::error::Category::NeedsPerson };
+    let damaged = |what: String| Error::Stated { reason: Reason::JournalDamaged, message: what, category: crate::error::Category::NeedsPerson };
     let stored = format::text_of(&map, RECORDS).map_err(damaged)?.unwrap_or_default();
     let seen = format::last_sequence(&stored);
     if seen != last {

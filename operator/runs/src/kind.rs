@@ -10,11 +10,11 @@ use crate::{
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     engine::Plan,
     runs::{Action, Conclusion, RepositoryUse, Request, RunClass, RunOutcome, RunRef, Scope},
 };
-use p861_crds::{RunObject, common::RunAction};
+use p861_crds::{Reason, RunObject, common::RunAction};
 use std::time::Duration;
 
 /// Whether a run can begin or continue.
@@ -25,7 +25,7 @@ pub enum Readiness<T> {
     /// Not yet. The object's condition `Succeeded` gives reason and message.
     Wait {
         /// Reason of the condition.
-        reason: &'static str,
+        reason: Reason,
         /// What it waits for, and what to do if the wait lasts; shown to people.
         message: String,
         /// Time until the next attempt.
@@ -116,7 +116,7 @@ pub trait RunKind: Send + Sync + 'static {
     }
 
     /// Additional fields and conditions of a refused run's status.
-    fn refuse(_status: &mut <Self::Object as RunObject>::Status) -> Vec<Verdict> {
+    fn refuse(_status: &mut <Self::Object as RunObject>::Status) -> Vec<ConditionUpdate> {
         Vec::new()
     }
 }

@@ -14,7 +14,7 @@ use p861_core::{
     engine::{Command, Direction, Entry, Event, Failure, Journal, Plan, Record, RunSummary, StepId, settle, summary},
     runs::{Action, RunOutcome},
 };
-use p861_crds::common::RunAction;
+use p861_crds::{Reason, common::RunAction};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -127,7 +127,7 @@ async fn claim<E: Effects>(executor: &Executor<E>, store: &JournalStore, stored:
     let (plan, mut journal) = match stored {
         Stored::Found(found) => *found,
         Stored::New(plan) => (store.begin(&plan).await?, Journal::new()),
-        Stored::Claimed | Stored::Nothing => return Err(Error::transient("JournalMissing", "the run was claimed before; its journal is read again")),
+        Stored::Claimed | Stored::Nothing => return Err(Error::transient(Reason::JournalMissing, "the run was claimed before; its journal is read again")),
     };
     let mut token = journal.token();
     if !journal.is_finished() {

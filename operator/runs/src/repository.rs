@@ -16,7 +16,7 @@ use p861_core::{
     protection::choose::RecoveryPoint,
     runs::{Action, MoverTask},
 };
-use p861_crds::{BackupRepository, protection::repository::Addressing};
+use p861_crds::{BackupRepository, Reason, protection::repository::Addressing};
 use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, VaultError};
 use parking_lot::Mutex;
 use std::{
@@ -71,10 +71,10 @@ async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> R
             let path = folder
                 .path
                 .as_ref()
-                .ok_or_else(|| Error::invalid("Unsupported", "folder.claimName is not supported by this release: use folder.path or s3"))?;
+                .ok_or_else(|| Error::invalid(Reason::Unsupported, "folder.claimName is not supported by this release: use folder.path or s3"))?;
             (Location::Folder { path: PathBuf::from(path) }, None)
         }
-        (None, None) => return Err(Error::invalid("Invalid", "give exactly one of s3 and folder")),
+        (None, None) => return Err(Error::invalid(Reason::Invalid, "give exactly one of s3 and folder")),
     };
     let password = password(hub, &namespace, &spec.encryption.key_secret_ref.name, may_create).await?;
     Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
@@ -201,7 +201,7 @@ async fn prove_conditional_writes(store: &AsyncStore, identity: &str) -> Result<
         return Ok(());
     }
     Err(Error::Stated {
-        reason: "ConditionalWriteMissing",
+        reason: Reason::ConditionalWriteMissing,
         message:
             "the store took a second write of an object that was to be written only if absent: journals need a store with conditional writes (If-None-Match)"
                 .into(),
@@ -209,12 +209,17 @@ async fn prove_conditional_writes(store: &AsyncStore, identity: &str) -> Result<
     })
 }
 
+/// The reason that a text of the vault stands for: that crate knows none of the product's kinds.
+pub fn reason_of_vault(text: &'static str) -> Reason {
+    Reason::from_text(text)
+}
+
 /// Converts an error of the repository.
 pub fn vault_error(what: &str, error: &VaultError) -> Error {
     Error::Vault {
         what: what.into(),
         message: error.to_string(),
-        reason: error.reason(),
+        reason: reason_of_vault(error.reason()),
         category: if error.is_transient() { Category::Transient } else { Category::Refused },
     }
 }
@@ -241,7 +246,20 @@ pub fn vault(what: &str, error: &p861_vault::StoreError) -> Error {
     Error::Vault {
         what: what.into(),
         message: error.to_string(),
-        reason: error.reason(),
+        reason: reason_of_vault(error.reason()),
         category: if error.is_transient() { crate::error::Category::Transient } else { crate::error::Category::Refused },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason_of_vault;
+    use p861_crds::Reason;
+
+    #[test]
+    fn every_reason_of_the_vault_is_a_reason_of_the_product() {
+        for text in p861_vault::REASONS {
+            assert!(Reason::ALL.contains(&reason_of_vault(text)), "{text}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use p861_crds::Reason;
 use std::collections::BTreeMap;
 
 /// The values of a Secret by key, without trailing line ends (editors add them); None if it doesn't exist. Values that are not UTF-8 are left out.
@@ -26,7 +27,7 @@ pub async fn texts(client: &Client, namespace: &str, name: &str) -> Result<Optio
 /// # Errors
 /// If it doesn't exist, with a message that says which keys it needs.
 pub async fn required(client: &Client, namespace: &str, name: &str, keys: &str) -> Result<BTreeMap<String, String>> {
-    let missing = || Error::invalid("SecretMissing", format!("Secret {name} doesn't exist in namespace {namespace}: create it with the keys {keys}"));
+    let missing = || Error::invalid(Reason::SecretMissing, format!("Secret {name} doesn't exist in namespace {namespace}: create it with the keys {keys}"));
     texts(client, namespace, name).await?.ok_or_else(missing)
 }
 
@@ -36,7 +37,7 @@ pub async fn required(client: &Client, namespace: &str, name: &str, keys: &str) 
 /// If the Secret or a key is missing; the message has names only, never values.
 pub async fn read(hub: &Hub, namespace: &str, name: &str, keys: &[&str]) -> Result<Vec<String>> {
     let mut found = required(&hub.client, namespace, name, &keys.join(", ")).await?;
-    let missing = |key: &str| Error::invalid("SecretMissing", format!("Secret {namespace}/{name} has no text under the key {key}"));
+    let missing = |key: &str| Error::invalid(Reason::SecretMissing, format!("Secret {namespace}/{name} has no text under the key {key}"));
     keys.iter().map(|key| found.remove(*key).ok_or_else(|| missing(key))).collect()
 }
 

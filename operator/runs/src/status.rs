@@ -12,7 +12,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use p861_core::conditions;
-use p861_crds::names::FIELD_MANAGER;
+use p861_crds::{Reason, names::FIELD_MANAGER};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
@@ -79,12 +79,13 @@ where
 }
 
 /// Publishes an Event on the object. Failures are only logged: journal and status have the same information.
-pub async fn publish_event<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, type_: EventType, reason: &str, note: &str) {
+pub async fn publish_event<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, type_: EventType, reason: Reason, note: &str) {
     let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: Some(hub.identity.clone()) };
     let recorder = Recorder::new(hub.client.clone(), reporter);
-    let event = Event { type_, reason: reason.into(), note: Some(conditions::shorten(note, MAX_NOTE_LENGTH)), action: reason.into(), secondary: None };
+    let event =
+        Event { type_, reason: reason.to_string(), note: Some(conditions::shorten(note, MAX_NOTE_LENGTH)), action: reason.to_string(), secondary: None };
     if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
-        tracing::warn!(reason, %error, "can't write an Event");
+        tracing::warn!(%reason, %error, "can't write an Event");
     }
 }
 

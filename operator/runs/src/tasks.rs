@@ -2,6 +2,7 @@
 
 use crate::effects::EffectOutcome;
 use p861_core::engine::{Direction, Failure, StepId};
+use p861_crds::Reason;
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -61,7 +62,7 @@ impl EffectTasks {
 }
 
 fn crashed(error: JoinError) -> EffectOutcome {
-    EffectOutcome::Failed(Failure::transient("InternalError", format!("the effect ended without an outcome: {error}")), Value::Null)
+    EffectOutcome::Failed(Failure::transient(Reason::InternalError, format!("the effect ended without an outcome: {error}")), Value::Null)
 }
 
 #[cfg(test)]
@@ -114,6 +115,6 @@ mod tests {
     async fn an_effect_that_panics_is_a_failure_and_ends_nothing_else() {
         let tasks = EffectTasks::default();
         let outcome = tasks.poll(key(false), LONG_WAIT, || async { panic!("a mistake of ours") }).await;
-        assert!(matches!(outcome, Some(EffectOutcome::Failed(failure, _)) if failure.reason == "InternalError"));
+        assert!(matches!(outcome, Some(EffectOutcome::Failed(failure, _)) if failure.reason == Reason::InternalError));
     }
 }

@@ -7,9 +7,9 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use p861_core::conditions::Verdict;
+use p861_core::conditions::ConditionUpdate;
 use p861_crds::{
-    District,
+    ConditionType, District, Reason,
     names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL},
     platform::district::Role,
 };
@@ -44,7 +44,7 @@ fn word(role: Role) -> String {
 }
 
 /// Binds the roles everywhere. An unreachable site is reported and doesn't affect the others.
-pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
+pub async fn apply(context: &Context, district: &District) -> Result<ConditionUpdate> {
     let people = people(district);
     let hub: BTreeSet<String> = [district.hub_namespace().to_owned()].into();
     bind(context, &context.hub.client, district, &people, "p861-role", &hub).await?;
@@ -57,8 +57,10 @@ pub async fn apply(context: &Context, district: &District) -> Result<Verdict> {
         }
     }
     Ok(match unbound.first() {
-        None => Verdict::good("AccessApplied", "RolesBound", format!("{} roles bound on the hub and on {bound} sites", people.len())),
-        Some((reason, message)) => Verdict::bad("AccessApplied", reason, message.clone()),
+        None => {
+            ConditionUpdate::good(ConditionType::AccessApplied, Reason::RolesBound, format!("{} roles bound on the hub and on {bound} sites", people.len()))
+        }
+        Some((reason, message)) => ConditionUpdate::bad(ConditionType::AccessApplied, reason.clone(), message.clone()),
     })
 }
 
@@ -105,7 +107,7 @@ async fn bind(
             let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
             if known.is_none() && bindings.get_opt(&name).await.tried(|| format!("read role binding {name} in {namespace}"))?.is_some() {
                 return Err(Error::invalid(
-                    "NotOurs",
+                    Reason::NotOurs,
                     format!("role binding {name} in {namespace} is there without label {DISTRICT_LABEL}={owner}: delete it, or label it to hand it over"),
                 ));
             }

@@ -5,14 +5,14 @@ use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use p861_core::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     platform::district::plan_of,
     protection::{choose, standing},
     recovery::objectives,
     time::parse_duration,
 };
 use p861_crds::{
-    Application, Backup, RecoveryPlan, Time,
+    Application, Backup, ConditionType, Reason, RecoveryPlan, Time,
     platform::application::{BackupSummary, Marker},
 };
 use p861_runs::status::apply_status;
@@ -42,7 +42,7 @@ pub struct ApplicationReconciler {
 
 impl Reconciler for ApplicationReconciler {
     type Kind = Application;
-    const CONDITION: &'static str = "Ready";
+    const CONDITION: ConditionType = ConditionType::Ready;
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         // Fails if the series doesn't exist, which is fine.
@@ -55,22 +55,22 @@ impl Reconciler for ApplicationReconciler {
         let mut status = application.status.clone().unwrap_or_default();
         status.observed_generation = application.metadata.generation;
         status.objectives = Some(objectives::in_force(&application.spec));
-        let mut verdicts = Vec::new();
+        let mut updates = Vec::new();
         let mut next = RECONCILE_INTERVAL;
         let of_application = |plan: &RecoveryPlan| members(plan).any(|member| member == name).then(|| plan.clone());
         let plans = context.cache.filter_map(Some(&namespace), of_application).await?;
         match resolve(context, &application, &namespace, &plans).await {
             Ok(found) => {
                 status.active_site = Some(found.site);
-                verdicts.push(Verdict::good("Ready", "Resolved", found.said));
-                verdicts.push(healthy(&found.client, &application, found.conditions).await);
+                updates.push(ConditionUpdate::good(ConditionType::Ready, Reason::Resolved, found.said));
+                updates.push(healthy(&found.client, &application, found.conditions).await);
                 if let Some(marker) = &application.spec.marker {
                     next = next.min(self.write_marker(context, &found.client, &application, marker, now).await);
                 }
             }
             Err(error) => {
-                verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string()));
-                verdicts.push(Verdict::unknown("Healthy", "NotResolved", "see Ready"));
+                updates.push(ConditionUpdate::bad(ConditionType::Ready, error.reason(), error.to_string()));
+                updates.push(ConditionUpdate::unknown(ConditionType::Healthy, Reason::NotResolved, "see Ready"));
             }
         }
         let own = |backup: &Backup| (backup.spec.application_ref.name == name).then(|| backup.clone());
@@ -80,20 +80,20 @@ impl Reconciler for ApplicationReconciler {
             status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
         }
         let rpo = objectives::duration(status.objectives.as_ref().and_then(|o| o.rpo.as_ref())).ok().flatten();
-        verdicts.push(standing::protected(&name, &newest, rpo, now));
+        updates.push(standing::protected(&name, &newest, rpo, now));
         status.verified = standing::verified(&name, &backups);
         let recoverable = standing::recoverable(&name, &status.verified, now);
         let plan = plan_of(&name, &plans);
         status.recovery_plan = plan.map(ResourceExt::name_any);
         let ready = standing::ready_to_failover(plan, &recoverable);
-        verdicts.extend([recoverable, ready]);
+        updates.extend([recoverable, ready]);
         if let Some(last) = &status.last_backup {
             context.metrics.backup_last_success.with_label_values(&[&namespace, &name]).set(last.recovery_point_time.0.as_duration().as_secs_f64());
         }
         if let Some(rpo) = rpo {
             context.metrics.rpo_objective.with_label_values(&[&namespace, &name]).set(rpo.as_secs_f64());
         }
-        status.conditions = conditions::apply(&status.conditions, &verdicts, application.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, &updates, application.metadata.generation, now);
         apply_status(&context.hub, application.as_ref(), application.status.as_ref(), &status).await?;
         Ok(next)
     }
@@ -115,7 +115,7 @@ async fn resolve(context: &Context, application: &Application, namespace: &str, 
     if !district.spec.departments.is_empty() && !district.spec.departments.iter().any(|department| department.name == application.spec.department) {
         let known: Vec<&str> = district.spec.departments.iter().map(|d| d.name.as_str()).collect();
         return Err(Error::invalid(
-            "DepartmentUnknown",
+            Reason::DepartmentUnknown,
             format!("department {} is not of district {}: it has {}", application.spec.department, district.name_any(), known.join(", ")),
         ));
     }
@@ -127,7 +127,7 @@ async fn resolve(context: &Context, application: &Application, namespace: &str, 
         theirs().then(|| (other.name_any(), taken.clone()))
     };
     if let Some((other, taken)) = context.cache.filter_map(Some(namespace), taken).await?.into_iter().min() {
-        return Err(Error::invalid("NamespaceTaken", format!("namespace {taken} belongs to application {other}: a namespace is in one application")));
+        return Err(Error::invalid(Reason::NamespaceTaken, format!("namespace {taken} belongs to application {other}: a namespace is in one application")));
     }
     let site = site_of(&application.name_any(), plans, &district)?;
     let client = context.sites.client(&site).await?;
@@ -150,7 +150,10 @@ fn find(view: &View, site: &str, application: &Application) -> Result<(String, B
     for workload in spec.workload_refs() {
         let place = workload.namespace.as_deref().unwrap_or(first);
         if view.workload(place, workload).is_none() {
-            return Err(Error::invalid("WorkloadMissing", format!("{workload} doesn't exist in namespace {place} on {site}: correct where spec names it")));
+            return Err(Error::invalid(
+                Reason::WorkloadMissing,
+                format!("{workload} doesn't exist in namespace {place} on {site}: correct where spec names it"),
+            ));
         }
         workloads.insert(format!("{place}/{workload}"));
     }
@@ -164,7 +167,7 @@ fn find(view: &View, site: &str, application: &Application) -> Result<(String, B
 }
 
 /// Tries every check once; condition checks are already evaluated.
-async fn healthy(client: &Client, application: &Application, mut conditions: BTreeMap<String, CheckResult>) -> Verdict {
+async fn healthy(client: &Client, application: &Application, mut conditions: BTreeMap<String, CheckResult>) -> ConditionUpdate {
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let mut failing = Vec::new();
     for check in &application.spec.checks {
@@ -181,9 +184,9 @@ async fn healthy(client: &Client, application: &Application, mut conditions: BTr
     }
     let total = application.spec.checks.len();
     match (total, failing.is_empty()) {
-        (0, _) => Verdict::unknown("Healthy", "NoChecks", "spec.checks is empty: nobody can tell"),
-        (_, true) => Verdict::good("Healthy", "ChecksPass", format!("{total} of {total}")),
-        (_, false) => Verdict::bad("Healthy", "ChecksFail", failing.join("; ")),
+        (0, _) => ConditionUpdate::unknown(ConditionType::Healthy, Reason::NoChecks, "spec.checks is empty: nobody can tell"),
+        (_, true) => ConditionUpdate::good(ConditionType::Healthy, Reason::ChecksPass, format!("{total} of {total}")),
+        (_, false) => ConditionUpdate::bad(ConditionType::Healthy, Reason::ChecksFail, failing.join("; ")),
     }
 }
 

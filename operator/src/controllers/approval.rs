@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::{
     conditions,
-    maintenance::approval::{Subject, count, verdict},
+    maintenance::approval::{Subject, condition, count},
 };
-use p861_crds::{Approval, Drill, MaintenanceTicket, maintenance::approval::SubjectKind};
+use p861_crds::{Approval, ConditionType, Drill, MaintenanceTicket, Reason, maintenance::approval::SubjectKind};
 use p861_runs::error::{Result, Tried as _};
 use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
@@ -24,7 +24,7 @@ pub struct ApprovalReconciler;
 
 impl Reconciler for ApprovalReconciler {
     type Kind = Approval;
-    const CONDITION: &'static str = "Counted";
+    const CONDITION: ConditionType = ConditionType::Counted;
 
     async fn reconcile(&self, context: &Context, approval: Arc<Approval>, now: Timestamp) -> Result<Duration> {
         let (name, namespace) = (approval.name_any(), approval.namespace().unwrap_or_default());
@@ -33,14 +33,14 @@ impl Reconciler for ApprovalReconciler {
         let tally = count(subject.as_ref(), approval.spec.purpose, &words(&approvals, &approval.spec.subject_ref.uid), now);
         // The approval may be younger than the cached list.
         let Some(result) = tally.words.get(&name).copied() else { return Ok(Duration::from_millis(500)) };
-        let verdict = verdict(result, &tally, subject.as_ref().map_or(0, |subject| subject.required));
+        let update = condition(result, &tally, subject.as_ref().map_or(0, |subject| subject.required));
         let mut status = approval.status.clone().unwrap_or_default();
         let counted_before = status.conditions.first().map(|condition| (condition.status.clone(), condition.reason.clone()));
         status.observed_generation = approval.metadata.generation;
-        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), approval.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&update), approval.metadata.generation, now);
         apply_status(&context.hub, approval.as_ref(), approval.status.as_ref(), &status).await?;
-        if !verdict.holds() && counted_before.is_none_or(|(_, reason)| reason != verdict.reason) {
-            publish_event(&context.hub, approval.as_ref(), event_type(true), "ApprovalRefused", &format!("{}: {}", verdict.reason, verdict.message)).await;
+        if !update.holds() && counted_before.is_none_or(|(_, reason)| reason != update.reason) {
+            publish_event(&context.hub, approval.as_ref(), event_type(true), Reason::ApprovalRefused, &format!("{}: {}", update.reason, update.message)).await;
         }
         Ok(until(tally.expires, now).min(RECONCILE_INTERVAL))
     }

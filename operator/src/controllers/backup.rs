@@ -14,7 +14,7 @@ use p861_core::{
     runs::{Action, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
 };
-use p861_crds::{Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, common::RunPhase};
+use p861_crds::{Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, common::RunPhase};
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace,
     error::{Error, Result, Tried as _},
@@ -67,7 +67,7 @@ impl RunKind for BackupRun {
             let repository = repository_of(&self.context, backup).await?;
             if !was_looked_at(&repository) {
                 let message = format!("repository {} was not opened yet: p861 -d {namespace} status says why, if it lasts", repository.name_any());
-                return Ok(Readiness::Wait { reason: "RepositoryUnopened", message, again: REPOSITORY_INTERVAL });
+                return Ok(Readiness::Wait { reason: Reason::RepositoryUnopened, message, again: REPOSITORY_INTERVAL });
             }
             repository.name_any()
         };
@@ -103,7 +103,7 @@ impl RunKind for BackupRun {
             parent: source.parent.as_deref(),
             deadline: source.deadline,
         };
-        backup::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))
+        backup::compile(&facts).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))
     }
 
     fn conclude(_: &Backup, facts: &Facts, before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
@@ -138,11 +138,11 @@ async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepos
     let mut there: Vec<BackupRepository> = all(&context.hub.client, &namespace).await?;
     match (there.pop(), there.is_empty()) {
         (Some(only), true) => Ok(only),
-        (None, _) => Err(Error::invalid("NoRepository", format!("namespace {namespace} has no BackupRepository: create one"))),
+        (None, _) => Err(Error::invalid(Reason::NoRepository, format!("namespace {namespace} has no BackupRepository: create one"))),
         (Some(last), false) => {
             let names: Vec<String> = there.iter().map(ResourceExt::name_any).chain([last.name_any()]).collect();
             Err(Error::invalid(
-                "NoRepository",
+                Reason::NoRepository,
                 format!("namespace {namespace} has several repositories ({}): name one in spec.repositoryRef", names.join(", ")),
             ))
         }
@@ -151,7 +151,7 @@ async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepos
 
 /// Whether its controller has reported its state. A repository that was just declared is opened in a moment, so a backup waits instead of failing.
 fn was_looked_at(repository: &BackupRepository) -> bool {
-    repository.status.iter().flat_map(|status| &status.conditions).any(|condition| condition.type_ == "Ready" && condition.status != "Unknown")
+    repository.status.iter().flat_map(|status| &status.conditions).any(|condition| condition.type_ == ConditionType::Ready && condition.status != "Unknown")
 }
 
 /// Reads the application and its namespaces.
@@ -165,7 +165,7 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let claims = claims(&context.sites.client(&site).await?, &site, &application).await?;
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);
-    let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid("Invalid", format!("spec.deadline: {error}")))?;
+    let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
     Ok(Source { application: application.spec, site, claims, parent, deadline })
 }
 

@@ -5,7 +5,7 @@ use crate::{context::Context, reports};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use p861_core::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     engine::{Limits, Plan},
     maintenance::ticket::change_under_way,
     names,
@@ -19,7 +19,7 @@ use p861_core::{
     time::parse_duration,
 };
 use p861_crds::{
-    Application, Backup, Drill, DrillStatus, MaintenanceTicket, RecoveryPlan,
+    Application, Backup, ConditionType, Drill, DrillStatus, MaintenanceTicket, Reason, RecoveryPlan,
     recovery::drill::{DrillResult, DrillType},
 };
 use p861_runs::{
@@ -107,7 +107,7 @@ impl RunKind for DrillRun {
 
     fn compile(drill: &Drill, facts: &Facts) -> Result<Plan<Action>> {
         let rehearsal = facts.rehearsal.as_ref().ok_or_else(|| Error::Internal("a drill that has begun is compiled again".into()))?;
-        let invalid = |error: &dyn std::fmt::Display| Error::invalid("Invalid", error.to_string());
+        let invalid = |error: &dyn std::fmt::Display| Error::invalid(Reason::Invalid, error.to_string());
         let subjects = subjects_of(&facts.applications, &rehearsal.points);
         let id = names::drill_id(&drill.uid().unwrap_or_default());
         let of_drill = DrillFacts {
@@ -148,9 +148,9 @@ impl RunKind for DrillRun {
         Ok(())
     }
 
-    fn refuse(status: &mut DrillStatus) -> Vec<Verdict> {
+    fn refuse(status: &mut DrillStatus) -> Vec<ConditionUpdate> {
         status.result = Some(DrillResult::Incomplete);
-        vec![Verdict::good("CleanedUp", "NothingMade", "nothing was made")]
+        vec![ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingMade, "nothing was made")]
     }
 }
 
@@ -162,10 +162,10 @@ async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applic
         if let Some(busy) = change_under_way(&tickets, &plan::members(plan).collect::<Vec<_>>(), &site) {
             let name = busy.name_any();
             let message = format!("change {name} is under way on what this drill uses: wait for its end (p861 ticket show {name}), and run the drill anew");
-            return Err(Error::invalid("PlanBusy", message));
+            return Err(Error::invalid(Reason::PlanBusy, message));
         }
     }
-    let duration = |what: &str, text: &str| parse_duration(text).map_err(|error| Error::invalid("Invalid", format!("{what}: {error}")));
+    let duration = |what: &str, text: &str| parse_duration(text).map_err(|error| Error::invalid(Reason::Invalid, format!("{what}: {error}")));
     let keep_for = duration("spec.keepFor", &drill.spec.keep_for.0)?;
     let deadline = duration("spec.deadline", &drill.spec.deadline.0)?;
     let points = points(context, plan, applications, home, drill.spec.recovery_point.not_after_time.as_ref().map(|time| time.0)).await?;
@@ -196,11 +196,11 @@ pub async fn points(
     for name in plan::members(plan) {
         let application = applications.iter().find(|application| application.name_any() == name).ok_or_else(|| {
             Error::invalid(
-                "ApplicationMissing",
+                Reason::ApplicationMissing,
                 format!("application {name} of plan {} doesn't exist: kubectl get applications -n {namespace}", plan.name_any()),
             )
         })?;
-        let point = choose::newest_sound(name, &backups, not_after).map_err(|error| Error::invalid("NoRecoveryPoint", error.to_string()))?;
+        let point = choose::newest_sound(name, &backups, not_after).map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))?;
         let parts = repository::parts_of(&context.hub, &namespace, &point).await?;
         let first = application.spec.namespaces.first().cloned().unwrap_or_default();
         let claims = match parts {

@@ -9,7 +9,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use p861_core::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     engine::Plan,
     protection::choose,
     recovery::{
@@ -21,7 +21,7 @@ use p861_core::{
     time::print_duration,
 };
 use p861_crds::{
-    Application, Backup, Drill, RecoveryPlan, RecoveryPlanStatus, Time,
+    Application, Backup, ConditionType, Drill, Reason, RecoveryPlan, RecoveryPlanStatus, Time,
     common::StepCounts,
     names::FIELD_MANAGER,
     protection::backup::VerificationLevel,
@@ -46,7 +46,7 @@ pub struct PlanReconciler;
 
 impl Reconciler for PlanReconciler {
     type Kind = RecoveryPlan;
-    const CONDITION: &'static str = "Ready";
+    const CONDITION: ConditionType = ConditionType::Ready;
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.drill_last_completion.remove_label_values(&[namespace, name]);
@@ -65,7 +65,7 @@ impl Reconciler for PlanReconciler {
         status.current_run =
             of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
         let last_drill = standing::last_drill(&of_plan);
-        let mut verdicts = vec![standing::drilled(last_drill.as_ref(), now)];
+        let mut updates = vec![standing::drilled(last_drill.as_ref(), now)];
         status.last_drill = last_drill.or(status.last_drill);
         // Also sets the metrics after a restart, which loses them.
         let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| conclude::proves(&drill.spec, status)));
@@ -82,16 +82,20 @@ impl Reconciler for PlanReconciler {
                 status.active_site = Some(standby.0.clone());
                 status.plan_digest = Some(compiled.digest().to_owned());
                 status.steps = Some(StepCounts { total: i32::try_from(compiled.steps().len()).unwrap_or(i32::MAX), ..StepCounts::default() });
-                verdicts.push(Verdict::good("Ready", "Compiled", format!("{} steps, {} applications", compiled.steps().len(), members(&plan).count())));
+                updates.push(ConditionUpdate::good(
+                    ConditionType::Ready,
+                    Reason::Compiled,
+                    format!("{} steps, {} applications", compiled.steps().len(), members(&plan).count()),
+                ));
                 store_steps(context, &plan, &compiled).await?;
-                verdicts.push(preflight(context, &plan, &standby.1, &mut status, now).await?);
+                updates.push(preflight(context, &plan, &standby.1, &mut status, now).await?);
             }
             Err(error) => {
-                verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string()));
-                verdicts.push(Verdict::bad("ReadyToFailover", "PlanNotReady", "see Ready"));
+                updates.push(ConditionUpdate::bad(ConditionType::Ready, error.reason(), error.to_string()));
+                updates.push(ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::PlanNotReady, "see Ready"));
             }
         }
-        status.conditions = conditions::apply(&status.conditions, &verdicts, plan.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, &updates, plan.metadata.generation, now);
         apply_status(&context.hub, plan.as_ref(), plan.status.as_ref(), &status).await?;
         Ok(RECONCILE_INTERVAL)
     }
@@ -114,7 +118,7 @@ async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>
     for other in plans.iter().filter(older) {
         if let Some(shared) = members(plan).find(|name| members(other).any(|theirs| theirs == *name)) {
             return Err(Error::invalid(
-                "ApplicationInOtherPlan",
+                Reason::ApplicationInOtherPlan,
                 format!("application {shared} is in plan {}: an application is in one plan", other.name_any()),
             ));
         }
@@ -124,7 +128,7 @@ async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>
     let subjects = drill::subjects_of(&applications, &points);
     let facts =
         DrillFacts { drill_type: DrillType::Isolated, id: "00000", site: &sites.1, plan: &plan.spec, subjects: &subjects, keep_for: SignedDuration::ZERO };
-    let compiled = compiler::compile(&facts).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+    let compiled = compiler::compile(&facts).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
     Ok((compiled, sites))
 }
 
@@ -150,7 +154,7 @@ async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Act
 }
 
 /// Checks the prerequisites of a recovery. The status is rewritten only if a result changes.
-async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status: &mut RecoveryPlanStatus, now: Timestamp) -> Result<Verdict> {
+async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status: &mut RecoveryPlanStatus, now: Timestamp) -> Result<ConditionUpdate> {
     let namespace = plan.namespace().unwrap_or_default();
     let check = |name: &str, outcome: std::result::Result<String, (String, Option<String>)>| match outcome {
         Ok(message) => PreflightCheck { name: name.into(), result: PreflightResult::Pass, message, remedy: None },
@@ -193,17 +197,17 @@ async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status
     let checks =
         vec![check("StandbyReachable", reachable), check("KeyAccess", opened.clone()), check("RecoverableData", recoverable), check("JournalWritable", opened)];
     let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
-    let verdict = if failed.is_empty() {
-        Verdict::good("ReadyToFailover", "PreflightPassed", format!("{} of {} checks", checks.len(), checks.len()))
+    let update = if failed.is_empty() {
+        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PreflightPassed, format!("{} of {} checks", checks.len(), checks.len()))
     } else {
-        Verdict::bad(
-            "ReadyToFailover",
-            "PreflightFailed",
+        ConditionUpdate::bad(
+            ConditionType::ReadyToFailover,
+            Reason::PreflightFailed,
             format!("{} of {} checks fail ({}): p861 plan check {}", failed.len(), checks.len(), failed.join(", "), plan.name_any()),
         )
     };
     if status.preflight.as_ref().is_none_or(|before| before.checks != checks) {
         status.preflight = Some(Preflight { changed_time: Time(now), checks });
     }
-    Ok(verdict)
+    Ok(update)
 }

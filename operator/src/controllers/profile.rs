@@ -4,7 +4,7 @@ use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::{conditions, platform::profile};
-use p861_crds::{District, PlatformProfile};
+use p861_crds::{ConditionType, District, PlatformProfile};
 use p861_runs::error::{Result, Tried as _};
 use p861_runs::status::apply_status_with;
 use std::{sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ pub struct ProfileReconciler;
 
 impl Reconciler for ProfileReconciler {
     type Kind = PlatformProfile;
-    const CONDITION: &'static str = "Ready";
+    const CONDITION: ConditionType = ConditionType::Ready;
 
     async fn reconcile(&self, context: &Context, object: Arc<PlatformProfile>, now: Timestamp) -> Result<Duration> {
         let name = object.name_any();

@@ -5,12 +5,12 @@ use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use p861_core::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     platform::district,
     protection::standing,
     quantity::print_bytes,
 };
-use p861_crds::{Application, Backup, BackupRepository, RecoveryPlan, Site, common::Quantity};
+use p861_crds::{Application, Backup, BackupRepository, ConditionType, Reason, RecoveryPlan, Site, common::Quantity};
 use p861_runs::status::{apply_status, event_type, publish_event};
 use p861_runs::{
     error::{Error, Result, Tried as _},
@@ -36,7 +36,7 @@ pub struct RepositoryReconciler {
 
 impl Reconciler for RepositoryReconciler {
     type Kind = BackupRepository;
-    const CONDITION: &'static str = "Ready";
+    const CONDITION: ConditionType = ConditionType::Ready;
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.repository_ready.remove_label_values(&[namespace, name]);
@@ -47,7 +47,7 @@ impl Reconciler for RepositoryReconciler {
         let (name, namespace) = (repository.name_any(), repository.namespace().unwrap_or_default());
         let mut status = repository.status.clone().unwrap_or_default();
         let opened = repository::open_and_inspect(&context.hub, &repository, status.repository_id.clone()).await;
-        let mut verdicts = Vec::new();
+        let mut updates = Vec::new();
         match &opened {
             Ok(look) => {
                 status.repository_id = Some(look.id.clone());
@@ -55,22 +55,23 @@ impl Reconciler for RepositoryReconciler {
                 if let Some(bytes) = self.measure(context, &namespace, &name, &look.id).await {
                     status.used = Some(Quantity(print_bytes(bytes)));
                 }
-                verdicts.push(Verdict::good("Ready", "Opened", "opened, written and read back"));
+                updates.push(ConditionUpdate::good(ConditionType::Ready, Reason::Opened, "opened, written and read back"));
             }
-            Err(error) => verdicts.push(Verdict::bad("Ready", error.reason(), error.to_string())),
+            Err(error) => updates.push(ConditionUpdate::bad(ConditionType::Ready, error.reason(), error.to_string())),
         }
-        verdicts.push(off_site(context, &namespace, &repository).await);
+        updates.push(off_site(context, &namespace, &repository).await);
         let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
         let checked = standing::checked(&name, &backups);
-        let damaged = checked.reason == "Damaged" && !status.conditions.iter().any(|before| before.type_ == "Checked" && before.reason == "Damaged");
+        let damaged = checked.reason == Reason::Damaged
+            && !status.conditions.iter().any(|before| before.type_ == ConditionType::Checked && before.reason == Reason::Damaged);
         if damaged {
-            publish_event(&context.hub, repository.as_ref(), event_type(true), "RepositoryDamaged", &checked.message).await;
+            publish_event(&context.hub, repository.as_ref(), event_type(true), Reason::RepositoryDamaged, &checked.message).await;
         }
-        context.metrics.repository_damaged.with_label_values(&[&namespace, &name]).set(i64::from(checked.reason == "Damaged"));
-        verdicts.push(checked);
+        context.metrics.repository_damaged.with_label_values(&[&namespace, &name]).set(i64::from(checked.reason == Reason::Damaged));
+        updates.push(checked);
         context.metrics.repository_ready.with_label_values(&[&namespace, &name]).set(i64::from(opened.is_ok()));
         status.observed_generation = repository.metadata.generation;
-        status.conditions = conditions::apply(&status.conditions, &verdicts, repository.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, &updates, repository.metadata.generation, now);
         apply_status(&context.hub, repository.as_ref(), repository.status.as_ref(), &status).await?;
         Ok(if opened.is_ok() { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 6 })
     }
@@ -97,10 +98,10 @@ impl RepositoryReconciler {
 }
 
 /// Whether the repository is in another failure domain than the applications that it protects.
-async fn off_site(context: &Context, namespace: &str, repository: &BackupRepository) -> Verdict {
+async fn off_site(context: &Context, namespace: &str, repository: &BackupRepository) -> ConditionUpdate {
     match domains(context, namespace).await {
         Ok(domains) => standing::off_site(&repository.spec.failure_domain, &domains),
-        Err(error) => Verdict::unknown("OffSite", error.reason(), error.to_string()),
+        Err(error) => ConditionUpdate::unknown(ConditionType::OffSite, error.reason(), error.to_string()),
     }
 }
 
@@ -114,7 +115,7 @@ async fn domains(context: &Context, namespace: &str) -> Result<BTreeSet<String>>
     let mut domains = BTreeSet::new();
     for name in sites {
         let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.tried(|| format!("read site {name}"))?;
-        let site = site.ok_or_else(|| Error::invalid("SiteMissing", format!("site {name}, where applications run, doesn't exist: kubectl get sites")))?;
+        let site = site.ok_or_else(|| Error::invalid(Reason::SiteMissing, format!("site {name}, where applications run, doesn't exist: kubectl get sites")))?;
         domains.insert(site.spec.failure_domain);
     }
     Ok(domains)

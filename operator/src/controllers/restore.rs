@@ -21,7 +21,7 @@ use p861_core::{
     runs::{Action, Conclusion, Part, Request, RunClass, RunOutcome, StepKey},
     time::parse_duration,
 };
-use p861_crds::{Application, ApplicationSpec, Backup, Restore, RestoreStatus, Time, names::FIELD_MANAGER, protection::restore::RestoreMode};
+use p861_crds::{Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time, names::FIELD_MANAGER, protection::restore::RestoreMode};
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace,
     error::{Error, Result, Tried as _},
@@ -87,7 +87,7 @@ impl RunKind for RestoreRun {
             return Ok(Facts { point, application: name, target: None });
         }
         if point.repository != place.repository {
-            return Err(Error::transient("Superseded", "another backup became the newest meanwhile: it is looked for again"));
+            return Err(Error::transient(Reason::Superseded, "another backup became the newest meanwhile: it is looked for again"));
         }
         let target = Some(target(&self.context, object, &point, application).await?);
         Ok(Facts { point, application: name, target })
@@ -110,7 +110,7 @@ impl RunKind for RestoreRun {
 
     fn compile(object: &Restore, facts: &Facts) -> Result<Plan<Action>> {
         let target = facts.target.as_ref().ok_or_else(|| Error::Internal("a restore that has begun is compiled again".into()))?;
-        restore::compile(&restore_facts(object, &facts.point, target)).map_err(|error| Error::invalid("Invalid", error.to_string()))
+        restore::compile(&restore_facts(object, &facts.point, target)).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))
     }
 
     fn conclude(object: &Restore, facts: &Facts, before: &RestoreStatus, run: &RunOutcome<'_>) -> Conclusion<RestoreStatus> {
@@ -158,20 +158,23 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
     let namespace = object.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let source = &object.spec.source;
-    let refuse = |error: choose::NoRecoveryPoint| Error::invalid("NoRecoveryPoint", error.to_string());
+    let refuse = |error: choose::NoRecoveryPoint| Error::invalid(Reason::NoRecoveryPoint, error.to_string());
     let (application, point) = if let Some(reference) = &source.backup_ref {
         let chosen: Backup = named(&context.hub.client, &namespace, &reference.name).await?;
         let application = chosen.spec.application_ref.name.clone();
         if choose::is_damaged(&chosen) {
             let other = choose::newest_sound(&application, &backups, None)
                 .map_or_else(|error| error.to_string(), |point| format!("the newest sound one is {}", point.backup));
-            return Err(Error::invalid("Damaged", format!("backup {} is damaged in its repository; {other}", reference.name)));
+            return Err(Error::invalid(Reason::Damaged, format!("backup {} is damaged in its repository; {other}", reference.name)));
         }
         let point = choose::newest_sound(&application, std::iter::once(&chosen), None);
         (
             application,
             point.map_err(|_| {
-                Error::invalid("NoRecoveryPoint", format!("backup {} has not succeeded: p861 backup list {}", reference.name, chosen.spec.application_ref.name))
+                Error::invalid(
+                    Reason::NoRecoveryPoint,
+                    format!("backup {} has not succeeded: p861 backup list {}", reference.name, chosen.spec.application_ref.name),
+                )
             })?,
         )
     } else if let Some(reference) = &source.application_ref {
@@ -180,13 +183,13 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
     } else if let Some(snapshot) = &source.snapshot {
         let of_snapshot = backups.iter().find(|b| b.status.as_ref().and_then(|s| s.snapshot_id.as_deref()).is_some_and(|id| id.starts_with(&snapshot.id)));
         let chosen = of_snapshot.ok_or_else(|| {
-            Error::invalid("SnapshotMissing", format!("no Backup of this namespace has snapshot {}: restic snapshots, or p861 backup list", snapshot.id))
+            Error::invalid(Reason::SnapshotMissing, format!("no Backup of this namespace has snapshot {}: restic snapshots, or p861 backup list", snapshot.id))
         })?;
         let application = chosen.spec.application_ref.name.clone();
         let point = choose::newest_sound(&application, std::iter::once(chosen), None).map_err(refuse)?;
         (application, point)
     } else {
-        return Err(Error::invalid("Invalid", "give exactly one of source.backupRef, source.applicationRef and source.snapshot"));
+        return Err(Error::invalid(Reason::Invalid, "give exactly one of source.backupRef, source.applicationRef and source.snapshot"));
     };
     Ok((point, named(&context.hub.client, &namespace, &application).await?))
 }
@@ -202,12 +205,12 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let parts = repository::parts_of(&context.hub, &namespace, point).await?;
     let first = application.spec.namespaces.first().cloned().unwrap_or_default();
     let claims = parts.unwrap_or_default().iter().filter_map(|part| claim_of(part, &first)).collect();
-    let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid("Invalid", format!("spec.deadline: {error}")))?;
+    let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
     let target = Target { name: application.name_any(), application: application.spec, district: district.name_any(), site, claims, deadline };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(
-            "NamespaceNotAllotted",
+            Reason::NamespaceNotAllotted,
             format!("namespace {foreign} is not the district's: see spec.siteNamespaces of District {}", district.name_any()),
         ));
     }

@@ -13,17 +13,17 @@ use crate::{
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     maintenance::{
         notify::{MessageText, test_message},
-        roster::{Heard, Roster, as_level, heartbeat_verdict, test_due},
+        roster::{Heard, Roster, as_level, heartbeat_condition, test_due},
         ticket::clocks::Level,
         window::zone,
     },
     names::short_digest,
 };
 use p861_crds::{
-    DutyRoster, DutyRosterSpec, DutyRosterStatus, Site, Time,
+    ConditionType, DutyRoster, DutyRosterSpec, DutyRosterStatus, Reason, Site, Time,
     maintenance::roster::{OnDuty, TestMessage},
 };
 use p861_runs::error::{Error, Result};
@@ -45,7 +45,7 @@ pub struct RosterReconciler {
 
 impl Reconciler for RosterReconciler {
     type Kind = DutyRoster;
-    const CONDITION: &'static str = "Ready";
+    const CONDITION: ConditionType = ConditionType::Ready;
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.duty_covered.remove_label_values(&[namespace, name]);
@@ -58,15 +58,15 @@ impl Reconciler for RosterReconciler {
         let mut status = object.status.clone().unwrap_or_default();
         status.observed_generation = object.metadata.generation;
         let mut told = Vec::new();
-        let (verdict, next) = match Roster::parse(&object.spec, &zone_of(context, &namespace).await?) {
+        let (update, next) = match Roster::parse(&object.spec, &zone_of(context, &namespace).await?) {
             Ok(roster) => {
                 read_actions(&object, &roster, &mut status, &mut told, now);
                 status.current = roster.current(status.last_hand_over.as_ref(), now);
-                (roster.verdict(now), roster.next_change(now))
+                (roster.condition(now), roster.next_change(now))
             }
             Err(error) => {
                 status.current.clear();
-                (Verdict::bad("Ready", "Invalid", error.to_string()), None)
+                (ConditionUpdate::bad(ConditionType::Ready, Reason::Invalid, error.to_string()), None)
             }
         };
         context
@@ -74,14 +74,14 @@ impl Reconciler for RosterReconciler {
             .duty_covered
             .with_label_values(&[&namespace, &name])
             .set(i64::from(!status.current.is_empty() && status.current.iter().all(|level| level.person.is_some())));
-        let mut verdicts = vec![verdict];
-        verdicts.extend(alerts_arrive(context, &namespace, &object, now).await?);
-        let silent_before = status.conditions.iter().any(|condition| condition.reason == "HeartbeatMissing");
-        if let Some(silent) = verdicts.iter().find(|verdict| verdict.reason == "HeartbeatMissing").filter(|_| !silent_before) {
-            told.push(("HeartbeatMissing", silent.message.clone(), true));
+        let mut updates = vec![update];
+        updates.extend(alerts_arrive(context, &namespace, &object, now).await?);
+        let silent_before = status.conditions.iter().any(|condition| condition.reason == Reason::HeartbeatMissing);
+        if let Some(silent) = updates.iter().find(|update| update.reason == Reason::HeartbeatMissing).filter(|_| !silent_before) {
+            told.push((Reason::HeartbeatMissing, silent.message.clone(), true));
         }
-        status.conditions = conditions::apply(&status.conditions, &verdicts, object.metadata.generation, now);
-        if let Some(arrives) = status.conditions.iter().find(|condition| condition.type_ == "AlertsArrive") {
+        status.conditions = conditions::apply(&status.conditions, &updates, object.metadata.generation, now);
+        if let Some(arrives) = status.conditions.iter().find(|condition| condition.type_ == ConditionType::AlertsArrive) {
             context.metrics.alerts_arrive.with_label_values(&[&namespace, &name]).set(i64::from(arrives.status != "False"));
         }
         let testing = self.test(context, &object, &mut status, now).await?;
@@ -107,18 +107,22 @@ impl RosterReconciler {
         if let (Some(failures), Some(last)) = (outcome, status.last_test.as_mut()) {
             last.delivered = Some(last.total.saturating_sub(i32::try_from(failures.len()).unwrap_or(i32::MAX)));
             let (delivered, day) = (last.delivered.unwrap_or_default(), last.time.0.strftime("%Y-%m-%d"));
-            let verdict = if failures.is_empty() {
-                Verdict::good("PeopleReachable", "Delivered", format!("test message of {day} delivered to {delivered} of {}", last.total))
+            let update = if failures.is_empty() {
+                ConditionUpdate::good(
+                    ConditionType::PeopleReachable,
+                    Reason::Delivered,
+                    format!("test message of {day} delivered to {delivered} of {}", last.total),
+                )
             } else {
-                Verdict::bad(
-                    "PeopleReachable",
-                    "NotDelivered",
+                ConditionUpdate::bad(
+                    ConditionType::PeopleReachable,
+                    Reason::NotDelivered,
                     format!("test message of {day} delivered to {delivered} of {}: {}", last.total, failures.join("; ")),
                 )
             };
-            status.conditions = conditions::apply(&status.conditions, &[verdict], object.metadata.generation, now);
+            status.conditions = conditions::apply(&status.conditions, &[update], object.metadata.generation, now);
         }
-        if let Some(reachable) = status.conditions.iter().find(|condition| condition.type_ == "PeopleReachable") {
+        if let Some(reachable) = status.conditions.iter().find(|condition| condition.type_ == ConditionType::PeopleReachable) {
             let labels = [object.namespace().unwrap_or_default(), object.name_any()];
             context.metrics.people_reachable.with_label_values(&labels).set(i64::from(reachable.status == "True"));
         }
@@ -127,7 +131,7 @@ impl RosterReconciler {
             Some(zone) => zone.clone(),
             None => zone_of(context, &object.namespace().unwrap_or_default()).await?,
         })
-        .map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+        .map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
         let Some(due) = test_due(at, &zone, now).filter(|due| status.last_test.as_ref().is_none_or(|last| last.time.0 < *due)) else { return Ok(None) };
         let total = i32::try_from(object.spec.people.len() * object.spec.channels.len()).unwrap_or(i32::MAX);
         status.last_test = Some(TestMessage { time: Time(due), delivered: None, total });
@@ -157,7 +161,7 @@ impl RosterReconciler {
 }
 
 /// Whether heartbeats arrive from every site with an Alertmanager. None: not known yet, keep the condition.
-async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<Verdict>> {
+async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<ConditionUpdate>> {
     let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
     let watched = |site: &Site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some());
     let mut with_alerts = context.cache.filter_map(None, |site: &Site| watched(site).then(|| site.name_any())).await?;
@@ -176,10 +180,10 @@ async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, 
             Heard { site, last, heard }
         })
         .collect();
-    Ok(heartbeat_verdict(heartbeat, &heard, now))
+    Ok(heartbeat_condition(heartbeat, &heard, now))
 }
 
-fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterStatus, told: &mut Vec<(&'static str, String, bool)>, now: Timestamp) {
+fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterStatus, told: &mut Vec<(Reason, String, bool)>, now: Timestamp) {
     let known = usize::try_from(status.observed_actions.unwrap_or_default()).unwrap_or_default();
     for action in object.spec.actions.iter().skip(known) {
         let by = action.by.as_deref().unwrap_or_default();
@@ -187,12 +191,12 @@ fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterSta
             Ok(hand_over) => {
                 let name = |person: Option<&String>| person.map_or("?", String::as_str).to_owned();
                 told.push(match hand_over.taken_time {
-                    Some(_) => ("DutyTaken", format!("{} has taken the duty from {}", name(hand_over.to.as_ref()), name(hand_over.from.as_ref())), false),
-                    None => ("DutyGiven", format!("{} has given the duty", name(hand_over.from.as_ref())), false),
+                    Some(_) => (Reason::DutyTaken, format!("{} has taken the duty from {}", name(hand_over.to.as_ref()), name(hand_over.from.as_ref())), false),
+                    None => (Reason::DutyGiven, format!("{} has given the duty", name(hand_over.from.as_ref())), false),
                 });
                 status.last_hand_over = Some(hand_over);
             }
-            Err(why) => told.push(("ActionRefused", format!("{:?}: {why}", action.action), true)),
+            Err(why) => told.push((Reason::ActionRefused, format!("{:?}: {why}", action.action), true)),
         }
     }
     status.observed_actions = i32::try_from(object.spec.actions.len()).ok();

@@ -5,7 +5,7 @@ use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::runs::{Allotment, Scope};
-use p861_crds::{RunObject, RunStatus as _, Site, common::RunPhase};
+use p861_crds::{ConditionType, RunObject, RunStatus as _, Site, common::RunPhase};
 use p861_runs::{
     RunKind,
     controller::reconcile,
@@ -24,7 +24,7 @@ impl<K> Default for RunReconciler<K> {
 
 impl<K: RunKind + From<Context>> Reconciler for RunReconciler<K> {
     type Kind = K::Object;
-    const CONDITION: &'static str = "Succeeded";
+    const CONDITION: ConditionType = ConditionType::Succeeded;
 
     async fn reconcile(&self, context: &Context, object: Arc<K::Object>, now: Timestamp) -> Result<Duration> {
         reconcile(&context.runs, &K::from(context.clone()), object.as_ref(), now).await

@@ -8,7 +8,7 @@ use p861_core::{
     conditions,
     platform::site::{NodeSeen, SiteSeen, SiteUnseen, decide},
 };
-use p861_crds::Site;
+use p861_crds::{ConditionType, Reason, Site};
 use p861_runs::status::apply_status_with;
 use p861_runs::{
     error::{Result, Tried as _},
@@ -33,7 +33,7 @@ async fn observe(client: &Client) -> Result<SiteSeen> {
 
 impl Reconciler for SiteReconciler {
     type Kind = Site;
-    const CONDITION: &'static str = "Ready";
+    const CONDITION: ConditionType = ConditionType::Ready;
 
     fn on_deleted(&self, metrics: &Metrics, _namespace: &str, name: &str) {
         for metric in [&metrics.site_reachable, &metrics.site_nodes_ready, &metrics.site_nodes_total] {
@@ -46,20 +46,22 @@ impl Reconciler for SiteReconciler {
         let seen = match context.sites.connect(&site).await {
             Ok((client, _)) => match tokio::time::timeout(SITE_TIMEOUT, observe(&client)).await {
                 Ok(seen) => seen,
-                Err(_) => Err(p861_runs::error::Error::transient("Unreachable", format!("the API server of {name} doesn't answer within {SITE_TIMEOUT:?}"))),
+                Err(_) => {
+                    Err(p861_runs::error::Error::transient(Reason::Unreachable, format!("the API server of {name} doesn't answer within {SITE_TIMEOUT:?}")))
+                }
             },
             Err(error) => Err(error),
         };
-        let seen = seen.map_err(|error| SiteUnseen { reason: error.reason().to_owned(), message: error.to_string() });
-        let (mut status, verdicts) = decide(&name, &site.status.clone().unwrap_or_default(), &seen);
-        let ready = verdicts.iter().any(|verdict| verdict.kind == "Ready" && verdict.holds());
+        let seen = seen.map_err(|error| SiteUnseen { reason: error.reason(), message: error.to_string() });
+        let (mut status, updates) = decide(&name, &site.status.clone().unwrap_or_default(), &seen);
+        let ready = updates.iter().any(|update| update.kind == ConditionType::Ready && update.holds());
         context.metrics.site_reachable.with_label_values(&[&name]).set(i64::from(ready));
         if let Some(nodes) = &status.nodes {
             context.metrics.site_nodes_ready.with_label_values(&[&name]).set(if seen.is_ok() { i64::from(nodes.ready) } else { 0 });
             context.metrics.site_nodes_total.with_label_values(&[&name]).set(i64::from(nodes.total));
         }
         status.observed_generation = site.metadata.generation;
-        status.conditions = conditions::apply(&status.conditions, &verdicts, site.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, &updates, site.metadata.generation, now);
         apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
         Ok(if ready { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 4 })
     }

@@ -28,7 +28,7 @@ use p861_core::{
     },
 };
 use p861_crds::{
-    Approval, MaintenanceTicket, MaintenanceTicketStatus,
+    Approval, ConditionType, MaintenanceTicket, MaintenanceTicketStatus,
     maintenance::{
         approval::Purpose,
         change::Change,
@@ -71,7 +71,7 @@ struct TicketSeries {
 
 impl Reconciler for TicketReconciler {
     type Kind = MaintenanceTicket;
-    const CONDITION: &'static str = "Succeeded";
+    const CONDITION: ConditionType = ConditionType::Succeeded;
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         self.update_metrics(metrics, namespace, name, None);
@@ -116,7 +116,7 @@ impl Reconciler for TicketReconciler {
         }
         let mut status = decision.status;
         status.observed_generation = ticket.metadata.generation;
-        status.conditions = conditions::apply(&status.conditions, &decision.verdicts, ticket.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, &decision.updates, ticket.metadata.generation, now);
         if !apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, ticket.as_ref(), ticket.status.as_ref(), &status).await? {
             return Ok(Duration::from_millis(200));
         }
@@ -125,7 +125,7 @@ impl Reconciler for TicketReconciler {
             self.send(context, &ticket, &status, roster, now);
         }
         for happened in &decision.happened {
-            publish_event(&context.hub, ticket.as_ref(), event_type(happened.warning), happened.reason, &happened.note).await;
+            publish_event(&context.hub, ticket.as_ref(), event_type(happened.warning), happened.reason.clone(), &happened.note).await;
         }
         let phase = status.phase.unwrap_or_default();
         self.update_metrics(&context.metrics, &namespace, &name, (!phase.is_end()).then(|| series_of(&ticket, &status)));

@@ -4,10 +4,10 @@ use crate::{context::Context, hub_cache::ReadFrom, metrics::Metrics, reconciler:
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     maintenance::window::{self, Window},
 };
-use p861_crds::{District, MaintenanceWindow, Time, maintenance::window::Freeze};
+use p861_crds::{ConditionType, District, MaintenanceWindow, Reason, Time, maintenance::window::Freeze};
 use p861_runs::error::Result;
 use p861_runs::status::{apply_status, event_type, publish_event};
 use std::{sync::Arc, time::Duration};
@@ -20,7 +20,7 @@ pub struct WindowReconciler;
 
 impl Reconciler for WindowReconciler {
     type Kind = MaintenanceWindow;
-    const CONDITION: &'static str = "Open";
+    const CONDITION: ConditionType = ConditionType::Open;
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.window_open.remove_label_values(&[namespace, name]);
@@ -32,30 +32,30 @@ impl Reconciler for WindowReconciler {
         status.observed_generation = object.metadata.generation;
         let windows = windows_for(context, ReadFrom::Cache, &namespace).await?;
         let freezes = freezes_of(&windows);
-        let (verdict, next) = match Window::parse(&object.spec, &zone_of(context, &namespace).await?) {
+        let (update, next) = match Window::parse(&object.spec, &zone_of(context, &namespace).await?) {
             Ok(parsed) => {
                 let opening = parsed.over_all(&freezes, now);
                 status.next_open_time = opening.next_open_time.map(Time);
                 status.next_close_time = opening.next_close_time.map(Time);
-                (window::verdict(&opening, &parsed.zone), opening.next_change())
+                (window::condition(&opening, &parsed.zone), opening.next_change())
             }
             Err(error) => {
                 (status.next_open_time, status.next_close_time) = (None, None);
-                (Verdict::bad("Open", "Invalid", error.to_string()), None)
+                (ConditionUpdate::bad(ConditionType::Open, Reason::Invalid, error.to_string()), None)
             }
         };
-        context.metrics.window_open.with_label_values(&[&namespace, &name]).set(i64::from(verdict.holds()));
-        let reason_before = status.conditions.iter().find(|condition| condition.type_ == "Open").map(|condition| condition.reason.clone());
-        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&verdict), object.metadata.generation, now);
+        context.metrics.window_open.with_label_values(&[&namespace, &name]).set(i64::from(update.holds()));
+        let reason_before = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Open).map(|condition| condition.reason.clone());
+        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&update), object.metadata.generation, now);
         apply_status(&context.hub, object.as_ref(), object.status.as_ref(), &status).await?;
-        if reason_before.as_ref() != Some(&verdict.reason) {
-            let event = match verdict.reason.as_str() {
-                "Open" => Some("WindowOpened"),
-                "Frozen" => Some("FreezeStarted"),
+        if reason_before.is_none_or(|before| before != update.reason) {
+            let event = match update.reason {
+                Reason::Open => Some(Reason::WindowOpened),
+                Reason::Frozen => Some(Reason::FreezeStarted),
                 _ => None,
             };
             if let Some(reason) = event {
-                publish_event(&context.hub, object.as_ref(), event_type(false), reason, &verdict.message).await;
+                publish_event(&context.hub, object.as_ref(), event_type(false), reason, &update.message).await;
             }
         }
         Ok(until(next, now).min(RECONCILE_INTERVAL))

@@ -22,7 +22,7 @@ use p861_core::maintenance::{
     alerts::{Alert, Intake, Place, Post, intake, parse, place},
     window::DEFAULT_ZONE,
 };
-use p861_crds::{District, DutyRoster, MaintenanceTicket, Site, maintenance::ticket::TicketAlert};
+use p861_crds::{District, DutyRoster, MaintenanceTicket, Reason, Site, maintenance::ticket::TicketAlert};
 use p861_runs::status::apply_status_if_unchanged;
 use p861_runs::{
     error::{Error, Result, Tried as _, is_conflict},
@@ -149,7 +149,7 @@ async fn receive(State(receiver): State<AlertReceiver>, Path(site): Path<String>
             format!("there is no {}: kubectl get districts", unknown.into_iter().collect::<Vec<_>>().join(", ")),
         ),
         Ok(StoredPost { tickets, .. }) => receiver.answer("accepted", StatusCode::OK, format!("{} alerts, tickets: {}", post.alerts.len(), tickets.join(", "))),
-        Err(error) if error.reason() == "SiteMissing" => receiver.answer("unknownSite", StatusCode::NOT_FOUND, error.to_string()),
+        Err(error) if error.reason() == Reason::SiteMissing => receiver.answer("unknownSite", StatusCode::NOT_FOUND, error.to_string()),
         // Alertmanager retries after 5xx.
         Err(error) => receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
@@ -166,7 +166,7 @@ async fn store_post(receiver: &AlertReceiver, site: &str, post: &Post) -> Result
     let _turn = receiver.one_at_a_time.lock().await;
     let sites: Api<Site> = Api::all(receiver.client.clone());
     if sites.get_opt(site).await.tried(|| format!("read site {site}"))?.is_none() {
-        return Err(Error::invalid("SiteMissing", format!("site {site} doesn't exist: the last part of the receiver's URL is the name of a Site")));
+        return Err(Error::invalid(Reason::SiteMissing, format!("site {site} doesn't exist: the last part of the receiver's URL is the name of a Site")));
     }
     let districts: Api<DeserializeGuard<District>> = Api::all(receiver.client.clone());
     let districts = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?.items;
@@ -236,7 +236,7 @@ async fn store_alerts(receiver: &AlertReceiver, namespace: &str, site: &str, gro
             return Ok(ticket.metadata.name);
         }
     }
-    Err(Error::transient("Conflict", format!("the tickets of {namespace} are being changed by somebody else: try again")))
+    Err(Error::transient(Reason::Conflict, format!("the tickets of {namespace} are being changed by somebody else: try again")))
 }
 
 async fn write_alerts(receiver: &AlertReceiver, ticket: &MaintenanceTicket, alerts: Vec<TicketAlert>) -> Result<bool> {

@@ -17,7 +17,7 @@ use kube::{
 };
 use p861_core::maintenance::notify::seal;
 use p861_crds::{
-    MaintenanceTicket,
+    MaintenanceTicket, Reason,
     maintenance::ticket::{ClockName, TicketAction, TicketActionKind, TicketPhase},
 };
 use p861_runs::{
@@ -74,7 +74,7 @@ impl Keys {
         let token = keys.remove("token").unwrap_or_default().trim().as_bytes().to_vec();
         if token.len() < MIN_TOKEN_BYTES {
             let message = format!("Secret {}/{TOKEN_SECRET} has no key token of at least {MIN_TOKEN_BYTES} characters", self.namespace);
-            return Err(Error::invalid("TokenMissing", message));
+            return Err(Error::invalid(Reason::TokenMissing, message));
         }
         *self.cached.lock() = Some(CachedToken { read: Instant::now(), token: token.clone() });
         Ok(token)

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::Client;
 use p861_core::maintenance::notify::MessageText;
 use p861_crds::{
-    DutyRosterSpec, ObjectReference,
+    DutyRosterSpec, ObjectReference, Reason,
     maintenance::roster::{Channel, SmtpChannel},
 };
 use p861_runs::{
@@ -39,7 +39,7 @@ pub async fn deliver(client: &Client, namespace: &str, roster: &DutyRosterSpec, 
 
 async fn by_channel(client: &Client, namespace: &str, roster: &DutyRosterSpec, channel: &str, message: &Message<'_>) -> Result<()> {
     let found = roster.channels.iter().find(|known| known.name == channel);
-    let found = found.ok_or_else(|| Error::invalid("ChannelGone", format!("the roster has no channel {channel} any more")))?;
+    let found = found.ok_or_else(|| Error::invalid(Reason::ChannelGone, format!("the roster has no channel {channel} any more")))?;
     let addresses = keys_of(client, namespace, roster.addresses_secret_ref.as_ref(), "<person>.mail and <person>.phone").await?;
     match found {
         Channel { webhook: Some(webhook), .. } => {
@@ -52,7 +52,7 @@ async fn by_channel(client: &Client, namespace: &str, roster: &DutyRosterSpec, c
             let keys = keys_of(client, namespace, smtp.credentials_secret_ref.as_ref(), "username and password").await?;
             by_mail(smtp, &keys, &addresses, message).await
         }
-        Channel { .. } => Err(Error::invalid("ChannelInvalid", format!("channel {channel} has neither webhook nor smtp"))),
+        Channel { .. } => Err(Error::invalid(Reason::ChannelInvalid, format!("channel {channel} has neither webhook nor smtp"))),
     }
 }
 
@@ -67,9 +67,9 @@ async fn keys_of(client: &Client, namespace: &str, secret: Option<&ObjectReferen
 async fn by_mail(channel: &SmtpChannel, keys: &BTreeMap<String, String>, addresses: &BTreeMap<String, String>, message: &Message<'_>) -> Result<()> {
     let key = format!("{}.mail", message.person);
     let to = addresses.get(&key).filter(|address| !address.is_empty());
-    let to = to.ok_or_else(|| Error::invalid("AddressMissing", format!("the Secret of addresses has no key {key}")))?;
-    let mail = mail::compose(&channel.from, to, message, Timestamp::now()).map_err(|what| Error::invalid("AddressInvalid", what))?;
-    let invalid = || Error::invalid("ChannelInvalid", format!("smtp.server {} is no host:port", channel.server));
+    let to = to.ok_or_else(|| Error::invalid(Reason::AddressMissing, format!("the Secret of addresses has no key {key}")))?;
+    let mail = mail::compose(&channel.from, to, message, Timestamp::now()).map_err(|what| Error::invalid(Reason::AddressInvalid, what))?;
+    let invalid = || Error::invalid(Reason::ChannelInvalid, format!("smtp.server {} is no host:port", channel.server));
     let (host, port) = channel.server.rsplit_once(':').ok_or_else(invalid)?;
     let server = mail::Server {
         host,
@@ -78,5 +78,5 @@ async fn by_mail(channel: &SmtpChannel, keys: &BTreeMap<String, String>, address
         ca: keys.get("ca.crt").map(String::as_str),
         credentials: keys.get("username").zip(keys.get("password")).map(|(username, password)| (username.as_str(), password.as_str())),
     };
-    mail::send(&server, &mail).await.map_err(|what| Error::transient("MailFailed", format!("mail server {}: {what}", channel.server)))
+    mail::send(&server, &mail).await.map_err(|what| Error::transient(Reason::MailFailed, format!("mail server {}: {what}", channel.server)))
 }

@@ -2,6 +2,7 @@
 
 use super::notify::Message;
 use http::{HeaderMap, Method};
+use p861_crds::Reason;
 use p861_runs::{
     error::{Error, Result},
     http_client::{HttpClient, Limits},
@@ -14,10 +15,10 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// Posts a message. `keys` are those of Secret `secret`: `url`, and `ca.crt` for an authority of one's own. `phone` is the person's number, if there is one.
 pub async fn post(secret: &str, keys: &BTreeMap<String, String>, phone: Option<&str>, message: &Message<'_>, time: std::time::Duration) -> Result<()> {
-    let invalid = |what: String| Error::invalid("WebhookInvalid", what);
+    let invalid = |what: String| Error::invalid(Reason::WebhookInvalid, what);
     let unusable = || invalid(format!("the url of Secret {secret} is none: write https://host/path"));
     let text = keys.get("url").filter(|url| !url.trim().is_empty());
-    let text = text.ok_or_else(|| Error::invalid("SecretIncomplete", format!("Secret {secret} has no key url")))?;
+    let text = text.ok_or_else(|| Error::invalid(Reason::SecretIncomplete, format!("Secret {secret} has no key url")))?;
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(unusable)?;
     let limits = Limits { time, body_bytes: MAX_BODY_BYTES };
     let client = HttpClient::new(keys.get("ca.crt").map(String::as_str), limits).map_err(|what| invalid(format!("ca.crt of Secret {secret} {what}")))?;
@@ -26,7 +27,7 @@ pub async fn post(secret: &str, keys: &BTreeMap<String, String>, phone: Option<&
         "subject": message.text.subject, "text": message.text.body,
     });
     let sent = client.send(Method::POST, url, HeaderMap::new(), body.to_string().into_bytes()).await;
-    sent.map(drop).map_err(|error| Error::transient("WebhookFailed", format!("the webhook {error}")))
+    sent.map(drop).map_err(|error| Error::transient(Reason::WebhookFailed, format!("the webhook {error}")))
 }
 
 #[cfg(test)]
@@ -73,10 +74,10 @@ mod tests {
     async fn a_refusal_says_what_the_receiver_said_and_never_the_url() {
         let url = serve(Router::new().fallback(|| async { (StatusCode::UNPROCESSABLE_ENTITY, r#"{"message":"no such number"}"#) })).await;
         let error = send(&format!("{url}?key=hidden")).await.unwrap_err();
-        assert_eq!((error.reason(), error.to_string().as_str()), ("WebhookFailed", "the webhook answers 422: no such number"));
+        assert_eq!((error.reason(), error.to_string().as_str()), (Reason::WebhookFailed, "the webhook answers 422: no such number"));
         for url in ["", " ", "hidden", "ftp://hidden/x", "http://", "https://hidden host/"] {
             let error = send(url).await.unwrap_err();
-            assert!(matches!(error.reason(), "WebhookInvalid" | "SecretIncomplete") && !error.to_string().contains("hidden"), "{error}");
+            assert!(matches!(error.reason(), Reason::WebhookInvalid | Reason::SecretIncomplete) && !error.to_string().contains("hidden"), "{error}");
         }
     }
 }

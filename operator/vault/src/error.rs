@@ -3,6 +3,30 @@
 use crate::StoreError;
 use rustic_core::RusticError;
 
+/// Every reason that an error of this crate gives, sorted.
+pub const REASONS: [&str; 20] = [
+    "AccessDenied",
+    "AlreadyExists",
+    "Damaged",
+    "DestinationRefused",
+    "Invalid",
+    "KeyWrong",
+    "LeaseLost",
+    "LeaseUnreadable",
+    "NoSpace",
+    "NotARepository",
+    "NotFound",
+    "PreconditionFailed",
+    "RandomUnavailable",
+    "ReadErrors",
+    "RepositoryBusy",
+    "RepositoryChanged",
+    "SnapshotMissing",
+    "StoreError",
+    "Unreachable",
+    "VaultError",
+];
+
 /// An error of a repository.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
@@ -122,5 +146,21 @@ impl VaultError {
             Some(store) => Self::Store(store),
             None => Self::Other { what: what.into(), message: error.display_log() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::REASONS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_list_has_every_reason_that_the_errors_give() {
+        let mut given = BTreeSet::new();
+        for source in [include_str!("error.rs"), include_str!("lease.rs"), include_str!("store/error.rs")] {
+            let body = source.split_once("pub fn reason(&self)").and_then(|(_, rest)| rest.split_once("\n    }\n")).expect("the function").0;
+            given.extend(body.split('"').skip(1).step_by(2));
+        }
+        assert_eq!(given.into_iter().collect::<Vec<_>>(), REASONS);
     }
 }

@@ -23,7 +23,7 @@ mod source;
 mod store;
 mod verify;
 
-pub use error::VaultError;
+pub use error::{REASONS, VaultError};
 pub use lease::{Lease, LeaseError, LeaseKind, Leases};
 pub use parts::{OnProgress, PartResult, PartSpec, Progress};
 pub use read::StreamResult;

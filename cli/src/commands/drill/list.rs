@@ -15,7 +15,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_crds::{
-    Drill, RecoveryPlan,
+    ConditionType, Drill, RecoveryPlan,
     common::RunPhase,
     recovery::drill::{DrillResult, DrillStatus},
 };
@@ -77,11 +77,11 @@ fn row(drill: &Drill, status: &DrillStatus, wide: bool, clock: &Clock, language:
         phase(status.phase.unwrap_or_default(), language),
         result(status.result, language),
         cell(status.measured.as_ref().and_then(|measured| measured.rto.as_ref()).map(ToString::to_string)),
-        truth(&status.conditions, "CleanedUp", language),
+        truth(&status.conditions, ConditionType::CleanedUp, language),
         cell(status.start_time.as_ref().map(|time| clock.minute(time.0))),
     ];
     if wide {
-        let reason = status.conditions.iter().find(|condition| condition.type_ == "Succeeded").map(|condition| condition.reason.clone());
+        let reason = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Succeeded).map(|condition| condition.reason.clone());
         row.extend([cell(status.target_site.as_ref()), cell(reason.filter(|reason| !reason.is_empty()))]);
     }
     row

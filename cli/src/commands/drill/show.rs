@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use p861_core::runs::StepKey;
 use p861_crds::{
-    Drill, RecoveryPlan,
+    ConditionType, Drill, RecoveryPlan,
     common::RunPhase,
     recovery::drill::{DrillResult, DrillType, DrilledApplication, RpoProof},
 };
@@ -139,7 +139,11 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
         let target = status.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str());
         lines.push(Line::of(text::predicted_rto(&prediction.rto.0, target).pick(language)));
     }
-    for bad in ["Succeeded", "ObjectivesMet", "CleanedUp"].iter().filter_map(|kind| condition(&status.conditions, kind)).filter(|condition| is_bad(condition)) {
+    for bad in [ConditionType::Succeeded, ConditionType::ObjectivesMet, ConditionType::CleanedUp]
+        .into_iter()
+        .filter_map(|kind| condition(&status.conditions, kind))
+        .filter(|condition| is_bad(condition))
+    {
         lines.extend(page::conditions(std::slice::from_ref(bad), &Reader { language, place, name: &name }));
     }
     if phase == RunPhase::Refused {
@@ -152,7 +156,7 @@ pub fn summary(drill: &Drill, told: Option<&Told>, clock: &Clock, language: Lang
         Some(told) if !told.clean_up.removed.is_empty() || !told.clean_up.left.is_empty() => {
             Some(text::cleaned_up(told.clean_up.removed.len(), &told.clean_up.left).pick(language).to_owned())
         }
-        _ => condition(&status.conditions, "CleanedUp")
+        _ => condition(&status.conditions, ConditionType::CleanedUp)
             .filter(|condition| condition.status == "True" && !condition.message.is_empty())
             .map(|condition| text::cleaned_up_says(&condition.message).pick(language).to_owned()),
     };

@@ -9,7 +9,7 @@ use crate::{
     text,
 };
 use p861_crds::{
-    Approval, ApprovalSpec, MaintenanceTicket,
+    Approval, ApprovalSpec, ConditionType, MaintenanceTicket, Reason,
     maintenance::approval::{ApprovalDecision, Purpose, SubjectKind, SubjectReference},
 };
 use std::time::Duration;
@@ -58,8 +58,8 @@ pub async fn approve(context: &Context<'_>, what: &TicketApprove) -> Result<Exit
             seen = updates.recv() => match seen {
                 Some(Seen::Object(approval, _)) => {
                     let status = approval.status.unwrap_or_default();
-                    let Some(counted) = super::super::page::condition(&status.conditions, "Counted") else { continue };
-                    if counted.status == "True" || (what.reject && counted.reason == "Rejected") {
+                    let Some(counted) = super::super::page::condition(&status.conditions, ConditionType::Counted) else { continue };
+                    if counted.status == "True" || (what.reject && counted.reason == Reason::Rejected) {
                         printer.remark(&text::approval_counted(name, what.reject, &counted.message));
                         return Ok(ExitStatus::Good);
                     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::time::{human_duration, whole_seconds};
 use p861_crds::{
-    Condition, MaintenanceTicket,
+    Condition, ConditionType, MaintenanceTicket, Reason,
     common::RunPhase,
     maintenance::ticket::{AlertState, ClockState, TicketPhase},
 };
@@ -73,8 +73,9 @@ pub fn list(tickets: &[MaintenanceTicket], clock: &Clock, wide: bool, language: 
 
 /// Blockers, if any. For the condition Blocked, True is the bad value.
 fn trouble(conditions: &[Condition]) -> Option<&Condition> {
-    let blocked = page::condition(conditions, "Blocked").filter(|condition| condition.status == "True");
-    let others = ["Approved", "WithinClocks", "Succeeded"].iter().filter_map(|kind| page::condition(conditions, kind));
+    let blocked = page::condition(conditions, ConditionType::Blocked).filter(|condition| condition.status == "True");
+    let others =
+        [ConditionType::Approved, ConditionType::WithinClocks, ConditionType::Succeeded].into_iter().filter_map(|kind| page::condition(conditions, kind));
     others.filter(|condition| is_bad(condition)).chain(blocked).next()
 }
 
@@ -158,7 +159,7 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place
 fn conditions(conditions: &[Condition], reader: &Reader<'_>) -> Vec<Line> {
     let turned: Vec<Condition> = conditions
         .iter()
-        .filter(|condition| condition.reason != "Finished")
+        .filter(|condition| condition.reason != Reason::Finished)
         .map(|condition| match (condition.type_.as_str(), condition.status.as_str()) {
             ("Blocked", "True") => Condition { status: "False".into(), ..condition.clone() },
             ("Blocked", "False") => Condition { status: "True".into(), ..condition.clone() },

@@ -1,7 +1,7 @@
 //! Decides what to do now. Pure and total; resumes from any prefix of the journal.
 
 use jiff::Timestamp;
-use p861_crds::common::RunPhase;
+use p861_crds::{Reason, common::RunPhase};
 use serde::Serialize;
 
 use super::{
@@ -207,7 +207,7 @@ impl<A> Pass<'_, '_, A> {
         if let Some((by, reason)) = &standing.no {
             let who = by.as_deref().unwrap_or("somebody");
             let why = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            let failure = Failure::permanent("AnsweredNo", format!("{who} answered no{why}"));
+            let failure = Failure::permanent(Reason::AnsweredNo, format!("{who} answered no{why}"));
             self.commands.push(Command::Fail { step, failure, by: by.clone() });
         } else if standing.yes.len() >= usize::try_from(prompt.people).unwrap_or(usize::MAX) || run.hold_released(at) {
             self.commands.push(Command::Settle { step, answer: Answer::Yes });
@@ -219,7 +219,7 @@ impl<A> Pass<'_, '_, A> {
                     OnTimeout::Continue => Command::Settle { step, answer: Answer::TimedOut },
                     OnTimeout::Skip => Command::Skip { step, cause: SkipCause::TimedOut, by: None },
                     OnTimeout::Fail => {
-                        let failure = Failure::permanent("NotAnswered", format!("nobody answered within {asked}; retry the step to ask again"));
+                        let failure = Failure::permanent(Reason::NotAnswered, format!("nobody answered within {asked}; retry the step to ask again"));
                         Command::Fail { step, failure, by: None }
                     }
                 });

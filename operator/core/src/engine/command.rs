@@ -1,6 +1,7 @@
 //! One thing to do, for the journal or to the world.
 
 use jiff::Timestamp;
+use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -38,12 +39,10 @@ impl CancelCause {
     pub fn failure(&self) -> Failure {
         match self {
             Self::DeadlineExceeded { deadline, allowed } => {
-                Failure::transient("DeadlineExceeded", format!("it was not done within {allowed}, by {deadline}, and was stopped"))
+                Failure::transient(Reason::DeadlineExceeded, format!("it was not done within {allowed}, by {deadline}, and was stopped"))
             }
-            Self::RunEnds => {
-                Failure { class: FailureClass::Cancelled, reason: "Aborted".to_owned(), message: "stopped, because the run ends early".to_owned() }
-            }
-            Self::Skipped => Failure { class: FailureClass::Cancelled, reason: "Skipped".to_owned(), message: "stopped, because a person skips it".to_owned() },
+            Self::RunEnds => Failure { class: FailureClass::Cancelled, reason: Reason::Aborted, message: "stopped, because the run ends early".to_owned() },
+            Self::Skipped => Failure { class: FailureClass::Cancelled, reason: Reason::Skipped, message: "stopped, because a person skips it".to_owned() },
         }
     }
 }
@@ -115,8 +114,8 @@ pub enum Command {
     Finish {
         /// How it ended.
         result: RunResult,
-        /// A reason of the API.
-        reason: String,
+        /// Why, in short.
+        reason: Reason,
         /// A sentence.
         message: String,
     },

@@ -1,7 +1,7 @@
 //! Events of a run, and journal records.
 
 use jiff::Timestamp;
-use p861_crds::common::RunAction;
+use p861_crds::{Reason, common::RunAction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,26 +38,26 @@ pub enum FailureClass {
 pub struct Failure {
     /// Category.
     pub class: FailureClass,
-    /// A reason of the API, in CamelCase, for example `MoverLost`; the key of the texts for people.
-    pub reason: String,
+    /// Why, in short.
+    pub reason: Reason,
     /// What happened, to which object, what to do next.
     pub message: String,
 }
 
 impl Failure {
     /// A failure that may go away.
-    pub fn transient(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Transient, reason: reason.into(), message: message.into() }
+    pub fn transient(reason: Reason, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Transient, reason, message: message.into() }
     }
 
     /// A failure that stays.
-    pub fn permanent(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Permanent, reason: reason.into(), message: message.into() }
+    pub fn permanent(reason: Reason, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Permanent, reason, message: message.into() }
     }
 
     /// A refusal before anything was changed.
-    pub fn refused(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Refused, reason: reason.into(), message: message.into() }
+    pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Refused, reason, message: message.into() }
     }
 }
 
@@ -155,8 +155,8 @@ pub enum Event {
     Finished {
         /// How it ended.
         result: RunResult,
-        /// A reason of the API.
-        reason: String,
+        /// Why, in short.
+        reason: Reason,
         /// A sentence.
         message: String,
     },
@@ -206,14 +206,12 @@ impl Event {
     pub(super) fn cap_texts(&mut self) {
         match self {
             Self::Failed(failure) | Self::UndoFailed(failure) | Self::FailedRepeatedly { failure, .. } => {
-                cap(&mut failure.reason);
                 cap(&mut failure.message);
             }
             Self::Action { action, .. } => action.reason.iter_mut().for_each(cap),
             Self::ActionRefused { message, .. } => cap(message),
             Self::AbortRequested { reason, .. } | Self::Skipped { cause: SkipCause::Person { reason } } => cap(reason),
-            Self::Finished { reason, message, .. } => {
-                cap(reason);
+            Self::Finished { message, .. } => {
                 cap(message);
             }
             Self::Claimed { .. }

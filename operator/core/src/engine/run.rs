@@ -1,6 +1,7 @@
 //! The state of a run, replayed from plan and journal. Actions of people take effect at their position in the journal.
 //! Independent of the current time.
 
+use p861_crds::Reason;
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -75,7 +76,7 @@ pub(super) struct Run<'a, A> {
     pub clean_up_wanted: bool,
     /// Actions without effect, and whether the journal says so already.
     pub refusals: Vec<(u32, String, bool)>,
-    pub finished: Option<(RunResult, String, String, Timestamp)>,
+    pub finished: Option<(RunResult, Reason, String, Timestamp)>,
     pub point_of_no_return: Option<usize>,
 }
 
@@ -290,20 +291,20 @@ impl<A> Run<'_, A> {
     }
 
     /// How the run ends, once nothing is left to do.
-    pub fn outcome(&self) -> (RunResult, String, String) {
+    pub fn outcome(&self) -> (RunResult, Reason, String) {
         match &self.ending {
-            Some(Ending::Abort { cause: AbortCause::DeadlineExceeded, reason }) => (RunResult::Failed, "DeadlineExceeded".to_owned(), reason.clone()),
-            Some(Ending::Abort { cause: AbortCause::Superseded, reason }) => (RunResult::Aborted, "Superseded".to_owned(), reason.clone()),
-            Some(Ending::Abort { cause: AbortCause::Person, reason }) => (RunResult::Aborted, "Aborted".to_owned(), reason.clone()),
+            Some(Ending::Abort { cause: AbortCause::DeadlineExceeded, reason }) => (RunResult::Failed, Reason::DeadlineExceeded, reason.clone()),
+            Some(Ending::Abort { cause: AbortCause::Superseded, reason }) => (RunResult::Aborted, Reason::Superseded, reason.clone()),
+            Some(Ending::Abort { cause: AbortCause::Person, reason }) => (RunResult::Aborted, Reason::Aborted, reason.clone()),
             Some(Ending::Failure(_)) | None => {
                 let Some(at) = self.deciding_step() else {
-                    return (RunResult::Succeeded, "Complete".to_owned(), "every step has ended as planned".to_owned());
+                    return (RunResult::Succeeded, Reason::Complete, "every step has ended as planned".to_owned());
                 };
                 let failure = self.course(at).failure.clone();
                 // A refusal after which the run went on is a failure: by then things were changed.
                 let refused = self.ending.is_some() && failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Refused);
                 let result = if refused { RunResult::Refused } else { RunResult::Failed };
-                let (reason, message) = failure.map_or_else(|| ("StepFailed".to_owned(), "no reason".to_owned()), |it| (it.reason, it.message));
+                let (reason, message) = failure.map_or_else(|| (Reason::StepFailed, "no reason".to_owned()), |it| (it.reason, it.message));
                 (result, reason, format!("step {} failed: {message}", self.step(at).id))
             }
         }

@@ -1,7 +1,10 @@
 //! Summary of a run for its status, and timeline for its report.
 
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::common::{LocalizedText, RunPhase, StepCounts};
+use p861_crds::{
+    Reason,
+    common::{LocalizedText, RunPhase, StepCounts},
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -142,8 +145,8 @@ pub struct CurrentStep {
 pub struct RunFailure {
     /// The step.
     pub step: StepId,
-    /// A reason of the API.
-    pub reason: String,
+    /// Why, in short.
+    pub reason: Reason,
     /// What happened.
     pub message: String,
 }
@@ -203,7 +206,7 @@ pub struct RunSummary {
     #[serde(skip)]
     pub elapsed: SignedDuration,
     /// How it ended, with reason and message.
-    pub result: Option<(RunResult, String, String)>,
+    pub result: Option<(RunResult, Reason, String)>,
     /// The failure that decides the end, as soon as it is known.
     pub failure: Option<RunFailure>,
     /// Undos and clean-up steps that keep failing.

@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    LocalizedText,
+    LocalizedText, Reason,
     common::ActionKind,
     protection::backup::VerificationLevel,
     recovery::{
@@ -80,7 +80,7 @@ pub struct DrillReport {
     /// What came of it.
     pub result: DrillResult,
     /// Reason of the condition Succeeded.
-    pub reason: String,
+    pub reason: Reason,
     /// A sentence for people.
     pub message: String,
     /// The failure that decided the end.
@@ -128,7 +128,7 @@ pub struct Failure {
     /// The step.
     pub step: String,
     /// A reason of the API.
-    pub reason: String,
+    pub reason: Reason,
     /// What happened.
     pub message: String,
 }

@@ -6,7 +6,7 @@ use super::report::{
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    LocalizedText,
+    LocalizedText, Reason,
     common::ActionKind,
     protection::backup::VerificationLevel,
     recovery::{
@@ -145,7 +145,7 @@ pub fn passed() -> DrillReport {
         start_time: start(),
         completion_time: at(684.0),
         result: DrillResult::Passed,
-        reason: "Passed".into(),
+        reason: Reason::Passed,
         message: "2 applications, 5 of 5 checks, RTO 8m41s of 30m".into(),
         failure: None,
         rto: Objective { target: Some(SignedDuration::from_mins(30)), measured: Some(secs(521.0)) },
@@ -180,9 +180,9 @@ pub fn failed() -> DrillReport {
     let mut report = passed();
     let message = "exit 1: sum(abalance) = 1284310, sum(delta) = 1284101: 3 transactions are in one table and not in the other";
     report.result = DrillResult::Failed;
-    report.reason = "ChecksFailed".into();
+    report.reason = Reason::ChecksFailed;
     report.message = "check balance of approval failed; portal was not started".into();
-    report.failure = Some(Failure { step: "check/approval/balance".into(), reason: "CheckFailed".into(), message: message.into() });
+    report.failure = Some(Failure { step: "check/approval/balance".into(), reason: Reason::CheckFailed, message: message.into() });
     report.rto.measured = None;
     report.completion_time = at(628.0);
     for step in &mut report.steps {
@@ -223,7 +223,7 @@ pub fn failed() -> DrillReport {
 pub fn aborted() -> DrillReport {
     let mut report = passed();
     report.result = DrillResult::Incomplete;
-    report.reason = "Aborted".into();
+    report.reason = Reason::Aborted;
     report.message = "aborted by drill-leader: wrong day".into();
     report.rto.measured = None;
     report.prediction = None;

@@ -3,9 +3,12 @@
 //! Each person has one vote per subject and purpose: the newest valid approval. Requesters cannot approve their own requests. An approval is bound to the digest
 //! that was shown, and expires; approvals that counted when the work started count for ever.
 
-use crate::{conditions::Verdict, time::parse_duration};
+use crate::{conditions::ConditionUpdate, time::parse_duration};
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::maintenance::approval::{ApprovalDecision, ApprovalSpec, Purpose};
+use p861_crds::{
+    ConditionType, Reason,
+    maintenance::approval::{ApprovalDecision, ApprovalSpec, Purpose},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is approved.
@@ -53,20 +56,21 @@ pub enum Void {
     SamePerson,
 }
 
-impl Void {
-    /// As conditions spell it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::SubjectGone => "SubjectGone",
-            Self::Nameless => "Nameless",
-            Self::RequesterCannotApprove => "RequesterCannotApprove",
-            Self::DigestDiffers => "DigestDiffers",
-            Self::Expired => "Expired",
-            Self::TooLate => "TooLate",
-            Self::SamePerson => "SamePerson",
+impl From<Void> for Reason {
+    fn from(reason: Void) -> Self {
+        match reason {
+            Void::SubjectGone => Self::SubjectGone,
+            Void::Nameless => Self::Nameless,
+            Void::RequesterCannotApprove => Self::RequesterCannotApprove,
+            Void::DigestDiffers => Self::DigestDiffers,
+            Void::Expired => Self::Expired,
+            Void::TooLate => Self::TooLate,
+            Void::SamePerson => Self::SamePerson,
         }
     }
+}
 
+impl Void {
     fn message(self) -> &'static str {
         match self {
             Self::SubjectGone => "what it is about is gone, or is another object of the same name: delete this approval",
@@ -157,12 +161,16 @@ fn judge(subject: Option<&Subject>, word: &Given<'_>, now: Timestamp) -> Result<
 }
 
 /// Conditions of an approval.
-pub fn verdict(result: Result<ApprovalDecision, Void>, tally: &Tally, required: usize) -> Verdict {
+pub fn condition(result: Result<ApprovalDecision, Void>, tally: &Tally, required: usize) -> ConditionUpdate {
     match result {
-        Ok(ApprovalDecision::Approved) => {
-            Verdict::good("Counted", "Valid", if required > 0 { format!("{} of {required}", tally.given.len()) } else { String::new() })
+        Ok(ApprovalDecision::Approved) => ConditionUpdate::good(
+            ConditionType::Counted,
+            Reason::Valid,
+            if required > 0 { format!("{} of {required}", tally.given.len()) } else { String::new() },
+        ),
+        Ok(ApprovalDecision::Rejected) => {
+            ConditionUpdate::bad(ConditionType::Counted, Reason::Rejected, "it says no, and holds up what it is about until it is deleted")
         }
-        Ok(ApprovalDecision::Rejected) => Verdict::bad("Counted", "Rejected", "it says no, and holds up what it is about until it is deleted"),
-        Err(void) => Verdict::bad("Counted", void.word(), void.message()),
+        Err(void) => ConditionUpdate::bad(ConditionType::Counted, void.into(), void.message()),
     }
 }

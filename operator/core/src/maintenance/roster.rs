@@ -3,7 +3,7 @@
 //! The first active rotation of a level decides. A shift belongs to the day on which it starts, so a night shift ends on the next day. Turns are counted in days from `startDate` in the roster's time zone. Overrides are applied last and once.
 
 use crate::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     time::{after, parse_duration},
 };
 use jiff::{
@@ -12,7 +12,7 @@ use jiff::{
     tz::TimeZone,
 };
 use p861_crds::{
-    DutyRosterSpec, Time,
+    ConditionType, DutyRosterSpec, Reason, Time,
     maintenance::roster::{DutyActionKind, DutyLevel, HandOver, Heartbeat, OnDuty, Rotation},
 };
 use std::collections::BTreeSet;
@@ -246,13 +246,15 @@ impl Roster {
     }
 
     /// Whether all is covered.
-    pub fn verdict(&self, now: Timestamp) -> Verdict {
+    pub fn condition(&self, now: Timestamp) -> ConditionUpdate {
         let local = |time: Timestamp, form: &str| time.to_zoned(self.zone.clone()).strftime(form).to_string();
         match self.gap(now, AHEAD) {
-            None => Verdict::good("Ready", "Covered", format!("every level is covered until {}", local(after(now, AHEAD), "%Y-%m-%d"))),
-            Some((level, since)) => Verdict::bad(
-                "Ready",
-                "Uncovered",
+            None => {
+                ConditionUpdate::good(ConditionType::Ready, Reason::Covered, format!("every level is covered until {}", local(after(now, AHEAD), "%Y-%m-%d")))
+            }
+            Some((level, since)) => ConditionUpdate::bad(
+                ConditionType::Ready,
+                Reason::Uncovered,
                 format!("nobody is on duty in level {level} from {}: complete its rotations", local(since, "%a %Y-%m-%d %H:%M")),
             ),
         }
@@ -327,9 +329,9 @@ pub struct Heard {
 
 /// Whether alerts arrive. None: it is not known yet, and what was said before stays. Messages name no times that pass, so that nothing is written for a
 /// heart that beats.
-pub fn heartbeat_verdict(heartbeat: &Heartbeat, sites: &[Heard], now: Timestamp) -> Option<Verdict> {
+pub fn heartbeat_condition(heartbeat: &Heartbeat, sites: &[Heard], now: Timestamp) -> Option<ConditionUpdate> {
     if sites.is_empty() {
-        return Some(Verdict::unknown("AlertsArrive", "NoAlertmanager", "no site of the roster has spec.monitoring.alertmanager"));
+        return Some(ConditionUpdate::unknown(ConditionType::AlertsArrive, Reason::NoAlertmanager, "no site of the roster has spec.monitoring.alertmanager"));
     }
     // A duration that can't be read is refused at admission; one that slipped in allows no silence.
     let allowed = parse_duration(&heartbeat.max_silence.0).unwrap_or(SignedDuration::ZERO);
@@ -341,12 +343,11 @@ pub fn heartbeat_verdict(heartbeat: &Heartbeat, sites: &[Heard], now: Timestamp)
             silent.join(", "),
             heartbeat.max_silence
         );
-        return Some(Verdict::bad("AlertsArrive", "HeartbeatMissing", message));
+        return Some(ConditionUpdate::bad(ConditionType::AlertsArrive, Reason::HeartbeatMissing, message));
     }
-    sites
-        .iter()
-        .all(|site| site.heard)
-        .then(|| Verdict::good("AlertsArrive", "HeartbeatSeen", sites.iter().map(|site| site.site.as_str()).collect::<Vec<_>>().join(" and ")))
+    sites.iter().all(|site| site.heard).then(|| {
+        ConditionUpdate::good(ConditionType::AlertsArrive, Reason::HeartbeatSeen, sites.iter().map(|site| site.site.as_str()).collect::<Vec<_>>().join(" and "))
+    })
 }
 
 /// When the newest test message was due: today's or yesterday's. None if `at` is no time.

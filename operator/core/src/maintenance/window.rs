@@ -4,12 +4,15 @@
 //! in force. Freezes of one window hold for every window of the district.
 
 use crate::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     time::{after, human_duration, parse_duration},
 };
 use croner::{Cron, parser::CronParser};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use p861_crds::maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, Recurrence};
+use p861_crds::{
+    ConditionType, Reason,
+    maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, Recurrence},
+};
 
 /// Default time zone of schedules.
 pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
@@ -226,7 +229,7 @@ impl Opening {
 }
 
 /// Conditions of the window.
-pub fn verdict(opening: &Opening, zone: &TimeZone) -> Verdict {
+pub fn condition(opening: &Opening, zone: &TimeZone) -> ConditionUpdate {
     let local = |time: Timestamp| time.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
     let opens = match (opening.next_open_time, opening.next_close_time) {
         (Some(opens), Some(closes)) => format!("opens {} for {}", local(opens), human_duration(closes.duration_since(opens))),
@@ -234,10 +237,12 @@ pub fn verdict(opening: &Opening, zone: &TimeZone) -> Verdict {
         (None, _) => "never opens again: add recurrences or dates".to_owned(),
     };
     match (&opening.frozen_by, opening.open) {
-        (_, true) => {
-            Verdict::good("Open", "Open", opening.next_close_time.map_or_else(|| "no end is in sight".to_owned(), |closes| format!("until {}", local(closes))))
-        }
-        (Some(freeze), false) => Verdict::bad("Open", "Frozen", format!("freeze {freeze} is in force; {opens}")),
-        (None, false) => Verdict::bad("Open", "BetweenOccurrences", opens),
+        (_, true) => ConditionUpdate::good(
+            ConditionType::Open,
+            Reason::Open,
+            opening.next_close_time.map_or_else(|| "no end is in sight".to_owned(), |closes| format!("until {}", local(closes))),
+        ),
+        (Some(freeze), false) => ConditionUpdate::bad(ConditionType::Open, Reason::Frozen, format!("freeze {freeze} is in force; {opens}")),
+        (None, false) => ConditionUpdate::bad(ConditionType::Open, Reason::BetweenOccurrences, opens),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 use p861_crds::{
-    ApplicationSpec, LocalizedText, MaintenanceTicketSpec,
+    ApplicationSpec, LocalizedText, MaintenanceTicketSpec, Reason,
     common::{ActionKind, RunAction},
     maintenance::{
         change::{Change, ChangeBackup, ChangeSilence, DrainNode, RollbackPolicy, UpgradeComponent, Work},
@@ -331,7 +331,7 @@ pub fn standing(summary: &RunSummary) -> WorkRun {
         waits(|waits| matches!(waits, WaitsFor::Answer { .. })).then_some(Asks::Done)
     };
     let said = match &summary.result {
-        None => ("Running".to_owned(), format!("{} of {} steps", summary.counts.done, summary.counts.total)),
+        None => (Reason::Running, format!("{} of {} steps", summary.counts.done, summary.counts.total)),
         Some((RunResult::Succeeded, ..)) => {
             let checks: Vec<bool> = summary
                 .timeline
@@ -341,7 +341,7 @@ pub fn standing(summary: &RunSummary) -> WorkRun {
                 .collect();
             let passed = checks.iter().filter(|passed| **passed).count();
             let of_checks = if checks.is_empty() { String::new() } else { format!("; {passed} of {} application checks pass", checks.len()) };
-            ("Done".to_owned(), format!("{} of {} steps{of_checks}", summary.counts.done, summary.counts.total))
+            (Reason::Done, format!("{} of {} steps{of_checks}", summary.counts.done, summary.counts.total))
         }
         Some((_, reason, message)) => (reason.clone(), message.clone()),
     };

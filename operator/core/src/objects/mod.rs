@@ -6,7 +6,7 @@ mod save;
 
 pub use copy::{NOT_STARTED, Prepared, REPLICAS_ANNOTATION, prepare, stopped_replicas};
 pub use order::rank;
-pub use save::{Verdict, save};
+pub use save::{SaveDecision, save};
 
 use serde_json::{Map, Value};
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Whether an object is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SaveDecision {
     /// As this, with the server's own fields removed.
     Keep(Value),
     /// Not, and why.
@@ -40,19 +40,19 @@ const SERVER_FIELDS: &[&str] = &[
 ];
 
 /// Judges one object. The object is taken as the API server lists it.
-pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> Verdict {
+pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> SaveDecision {
     if MADE_BY_THE_CLUSTER.contains(&(group(&object), kind(&object))) {
-        return Verdict::Leave("made by the cluster");
+        return SaveDecision::Leave("made by the cluster");
     }
     if exclude.iter().any(|selector| selects(selector, &object)) {
-        return Verdict::Leave("excluded by the Application");
+        return SaveDecision::Leave("excluded by the Application");
     }
-    let Some(metadata) = metadata(&object) else { return Verdict::Leave("no metadata") };
+    let Some(metadata) = metadata(&object) else { return SaveDecision::Leave("no metadata") };
     if metadata.contains_key("deletionTimestamp") {
-        return Verdict::Leave("being deleted");
+        return SaveDecision::Leave("being deleted");
     }
     if metadata.get("labels").is_some_and(|labels| labels.get(ROLE_LABEL).is_some()) {
-        return Verdict::Leave("made by Platform 861");
+        return SaveDecision::Leave("made by Platform 861");
     }
     let controlled = metadata
         .get("ownerReferences")
@@ -60,18 +60,18 @@ pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> Verdict {
         .is_some_and(|owners| owners.iter().any(|owner| owner.get("controller") == Some(&Value::Bool(true))));
     // A StatefulSet may own its claims (persistentVolumeClaimRetentionPolicy), but they hold the data, so they are kept.
     if controlled && kind(&object) != "PersistentVolumeClaim" {
-        return Verdict::Leave("made by its owner");
+        return SaveDecision::Leave("made by its owner");
     }
     match (group(&object), kind(&object)) {
-        ("", "ConfigMap") if name(&object) == "kube-root-ca.crt" => return Verdict::Leave("made by the cluster"),
-        ("", "ServiceAccount") if name(&object) == "default" => return Verdict::Leave("made by the cluster"),
-        ("", "Secret") if text(&object, "/type") == "kubernetes.io/service-account-token" => return Verdict::Leave("a token of this cluster"),
+        ("", "ConfigMap") if name(&object) == "kube-root-ca.crt" => return SaveDecision::Leave("made by the cluster"),
+        ("", "ServiceAccount") if name(&object) == "default" => return SaveDecision::Leave("made by the cluster"),
+        ("", "Secret") if text(&object, "/type") == "kubernetes.io/service-account-token" => return SaveDecision::Leave("a token of this cluster"),
         // A finished Job restored would run again, and its work is in the data already.
-        ("batch", "Job") if finished(&object) => return Verdict::Leave("finished"),
+        ("batch", "Job") if finished(&object) => return SaveDecision::Leave("finished"),
         _ => {}
     }
     strip(&mut object);
-    Verdict::Keep(object)
+    SaveDecision::Keep(object)
 }
 
 fn selects(selector: &ObjectSelector, object: &Value) -> bool {
@@ -108,8 +108,8 @@ mod tests {
 
     fn kept(object: Value) -> Option<Value> {
         match save(object, &[]) {
-            Verdict::Keep(value) => Some(value),
-            Verdict::Leave(_) => None,
+            SaveDecision::Keep(value) => Some(value),
+            SaveDecision::Leave(_) => None,
         }
     }
 
@@ -144,8 +144,8 @@ mod tests {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "cache"}});
         let rule =
             |name: Option<&str>, group: Option<&str>| ObjectSelector { group: group.map(Into::into), kind: "Deployment".into(), name: name.map(Into::into) };
-        assert_eq!(save(object.clone(), &[rule(Some("cache"), Some("apps"))]), Verdict::Leave("excluded by the Application"));
-        assert!(matches!(save(object.clone(), &[rule(Some("other"), Some("apps"))]), Verdict::Keep(_)));
-        assert!(matches!(save(object, &[rule(None, None)]), Verdict::Keep(_)), "a core Deployment does not exist");
+        assert_eq!(save(object.clone(), &[rule(Some("cache"), Some("apps"))]), SaveDecision::Leave("excluded by the Application"));
+        assert!(matches!(save(object.clone(), &[rule(Some("other"), Some("apps"))]), SaveDecision::Keep(_)));
+        assert!(matches!(save(object, &[rule(None, None)]), SaveDecision::Keep(_)), "a core Deployment does not exist");
     }
 }

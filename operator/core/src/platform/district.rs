@@ -2,7 +2,7 @@
 
 use crate::{recovery::standing::members, runs::Allotment};
 use p861_crds::{
-    ApplicationSpec, District, RecoveryPlan, RecoveryPlanSpec, RecoveryPlanStatus,
+    ApplicationSpec, District, Reason, RecoveryPlan, RecoveryPlanSpec, RecoveryPlanStatus,
     platform::district::{DistrictSite, SiteRole},
 };
 use std::collections::BTreeSet;
@@ -23,8 +23,8 @@ pub enum SiteMissing {
 
 impl SiteMissing {
     /// The reason of the API.
-    pub fn reason(&self) -> &'static str {
-        "SiteMissing"
+    pub fn reason(&self) -> Reason {
+        Reason::SiteMissing
     }
 }
 
@@ -141,8 +141,8 @@ pub enum ForeignNamespace {
 
 impl ForeignNamespace {
     /// The reason of the API.
-    pub fn reason(&self) -> &'static str {
-        "NamespaceNotAllotted"
+    pub fn reason(&self) -> Reason {
+        Reason::NamespaceNotAllotted
     }
 }
 

@@ -1,7 +1,10 @@
 //! Observed facts of a district's platform.
 
 use jiff::Timestamp;
-use p861_crds::platform::{district::SiteRole, profile::Layer};
+use p861_crds::{
+    Reason,
+    platform::{district::SiteRole, profile::Layer},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a judgement rests on.
@@ -37,7 +40,7 @@ impl SiteFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
     /// Reason of the API.
-    pub reason: String,
+    pub reason: Reason,
     /// In words.
     pub message: String,
 }
@@ -173,7 +176,7 @@ pub struct Refused {
     /// The layer that it belongs to.
     pub layer: Layer,
     /// Reason of the API.
-    pub reason: String,
+    pub reason: Reason,
     /// What it is, and why.
     pub message: String,
     /// What to do.

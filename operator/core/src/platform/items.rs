@@ -2,7 +2,7 @@
 
 use super::facts::ApplicationFacts;
 use p861_crds::{
-    PlatformProfileSpec,
+    PlatformProfileSpec, Reason,
     platform::{
         profile::{ProfileItem, ProvidedBy, Standing},
         status::{ItemStatus, LayerStatus, State},
@@ -15,15 +15,10 @@ pub fn judge(profile: &PlatformProfileSpec, layers: &[LayerStatus], applications
 }
 
 fn one(item: &ProfileItem, layers: &[LayerStatus], applications: &[ApplicationFacts]) -> ItemStatus {
-    let status = |state, reason: Option<&str>, message: Option<String>, provided_by| ItemStatus {
-        key: item.key.clone(),
-        state,
-        reason: reason.map(str::to_owned),
-        message,
-        provided_by,
-    };
+    let status =
+        |state, reason: Option<Reason>, message: Option<String>, provided_by| ItemStatus { key: item.key.clone(), state, reason, message, provided_by };
     if item.standing == Standing::Provisional {
-        return status(State::NotAssessed, Some("Provisional"), None, Vec::new());
+        return status(State::NotAssessed, Some(Reason::Provisional), None, Vec::new());
     }
     match item.provided_by {
         ProvidedBy::Layers => {
@@ -31,7 +26,7 @@ fn one(item: &ProfileItem, layers: &[LayerStatus], applications: &[ApplicationFa
             match worst {
                 Some(layer) if layer.state != State::Ready => status(
                     layer.state,
-                    Some(if layer.state == State::Missing { "LayerMissing" } else { "LayerWeak" }),
+                    Some(if layer.state == State::Missing { Reason::LayerMissing } else { Reason::LayerWeak }),
                     Some(format!("layer {} is {}", layer.layer, layer.state)),
                     Vec::new(),
                 ),
@@ -42,14 +37,14 @@ fn one(item: &ProfileItem, layers: &[LayerStatus], applications: &[ApplicationFa
             let of_item: Vec<&ApplicationFacts> = applications.iter().filter(|application| application.profile_item.as_ref() == Some(&item.key)).collect();
             let names: Vec<String> = of_item.iter().map(|application| application.name.clone()).collect();
             if of_item.is_empty() {
-                return status(State::Missing, Some("NoApplication"), Some(format!("no Application declares profileItem {}", item.key)), names);
+                return status(State::Missing, Some(Reason::NoApplication), Some(format!("no Application declares profileItem {}", item.key)), names);
             }
             if of_item.iter().any(|application| application.ready && !application.failing) {
                 return status(State::Ready, None, None, names);
             }
             status(
                 State::Weak,
-                Some("ApplicationNotReady"),
+                Some(Reason::ApplicationNotReady),
                 Some(format!("{} not ready or not healthy: p861 app status {}", names.join(", "), names[0])),
                 names,
             )

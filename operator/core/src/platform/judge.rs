@@ -7,10 +7,10 @@ use super::{
     layers::{self, Finding},
     supply::{self, Supply},
 };
-use crate::conditions::Verdict;
+use crate::conditions::ConditionUpdate;
 use jiff::{Timestamp, tz::TimeZone};
 use p861_crds::{
-    PlatformProfileSpec, PlatformSpec,
+    ConditionType, PlatformProfileSpec, PlatformSpec, Reason,
     platform::{
         profile::Layer,
         status::{Balance, ComponentSite, ComponentStatus, Gap, ItemStatus, LayerStatus, SiteState, State},
@@ -32,7 +32,7 @@ pub struct Judgement {
     /// How the layers compare.
     pub balance: Balance,
     /// Conditions.
-    pub verdicts: Vec<Verdict>,
+    pub updates: Vec<ConditionUpdate>,
     /// What was counted, for the history.
     pub supplies: Vec<Supply>,
 }
@@ -61,8 +61,8 @@ pub fn judge(
     let mut balance = balance::weigh(&layers, &uncounted, running);
     balance.forecast = forecast::forecast(&supplies, history, zone);
     let items = profile.map(|profile| items::judge(profile, &layers, &facts.applications)).unwrap_or_default();
-    let verdicts = verdicts(&layers, &balance, facts, profile.is_some());
-    Judgement { items, components: components(spec, facts), verdicts, layers, balance, supplies }
+    let updates = conditions(&layers, &balance, facts, profile.is_some());
+    Judgement { items, components: components(spec, facts), updates, layers, balance, supplies }
 }
 
 fn status_of(layer: Layer, findings: &[Finding], facts: &Facts, supportable: Option<i64>) -> LayerStatus {
@@ -106,45 +106,63 @@ fn join(layers: &[Layer]) -> String {
     }
 }
 
-fn verdicts(layers: &[LayerStatus], balance: &Balance, facts: &Facts, measured: bool) -> Vec<Verdict> {
+fn conditions(layers: &[LayerStatus], balance: &Balance, facts: &Facts, measured: bool) -> Vec<ConditionUpdate> {
     let of_state = |state: State| layers.iter().filter(|layer| layer.state == state).map(|layer| layer.layer).collect::<Vec<_>>();
     let (missing, weak) = (of_state(State::Missing), of_state(State::Weak));
-    let mut verdicts = vec![match (missing.is_empty(), weak.is_empty()) {
-        (false, _) => Verdict::bad("Ready", "LayerMissing", format!("{} missing something: p861 platform gaps", join(&missing))),
-        (true, false) => Verdict::bad("Ready", "LayerWeak", format!("{} weak: p861 platform gaps", join(&weak))),
-        (true, true) => Verdict::good("Ready", "AsDeclared", "every layer is as declared"),
+    let mut updates = vec![match (missing.is_empty(), weak.is_empty()) {
+        (false, _) => ConditionUpdate::bad(ConditionType::Ready, Reason::LayerMissing, format!("{} missing something: p861 platform gaps", join(&missing))),
+        (true, false) => ConditionUpdate::bad(ConditionType::Ready, Reason::LayerWeak, format!("{} weak: p861 platform gaps", join(&weak))),
+        (true, true) => ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, "every layer is as declared"),
     }];
     for layer in layers {
         let kind = PlatformSpec::condition_of(layer.layer);
-        verdicts.push(match layer.gaps.first() {
-            None => Verdict::good(kind, "AsDeclared", format!("{} of {} sites", facts.sites.len(), facts.sites.len())),
+        updates.push(match layer.gaps.first() {
+            None => ConditionUpdate::good(kind, Reason::AsDeclared, format!("{} of {} sites", facts.sites.len(), facts.sites.len())),
             Some(gap) => {
                 let place = gap.site.as_ref().map(|site| format!("{site}: ")).unwrap_or_default();
                 let more = if layer.gaps.len() > 1 { format!(" (and {} more)", layer.gaps.len() - 1) } else { String::new() };
-                Verdict::bad(kind, &gap.reason, format!("{place}{}{more}", gap.message))
+                ConditionUpdate::bad(kind, gap.reason.clone(), format!("{place}{}{more}", gap.message))
             }
         });
     }
-    verdicts.push(balanced(layers, balance, measured));
-    verdicts
+    updates.push(balanced(layers, balance, measured));
+    updates
 }
 
-fn balanced(layers: &[LayerStatus], balance: &Balance, measured: bool) -> Verdict {
+fn balanced(layers: &[LayerStatus], balance: &Balance, measured: bool) -> ConditionUpdate {
     if !measured {
-        return Verdict::unknown("Balanced", "ProfileMissing", "the District names no profile that exists: nothing says what a standard application needs");
+        return ConditionUpdate::unknown(
+            ConditionType::Balanced,
+            Reason::ProfileMissing,
+            "the District names no profile that exists: nothing says what a standard application needs",
+        );
     }
     let (Some(supportable), Some(shortest)) = (balance.supportable, balance.shortest_layer) else {
-        return Verdict::unknown("Balanced", "NotCounted", "no layer could be counted, or a site could not be seen");
+        return ConditionUpdate::unknown(ConditionType::Balanced, Reason::NotCounted, "no layer could be counted, or a site could not be seen");
     };
     let weak = layers.iter().any(|layer| layer.layer == shortest && layer.state != State::Ready);
     let carries = |layer: Layer| layers.iter().find(|status| status.layer == layer).and_then(|status| status.supportable).unwrap_or_default();
     let others: Vec<String> = balance.excess_layers.iter().map(|layer| format!("{layer} {}", carries(*layer))).collect();
     if balance.running > supportable {
-        return Verdict::bad("Balanced", "ShortPlank", format!("{shortest} supports {supportable} applications, {} run", balance.running));
+        return ConditionUpdate::bad(
+            ConditionType::Balanced,
+            Reason::ShortPlank,
+            format!("{shortest} supports {supportable} applications, {} run", balance.running),
+        );
     }
     match (others.is_empty(), weak) {
-        (true, _) => Verdict::good("Balanced", "Matched", format!("{supportable} applications supportable, {} run; shortest {shortest}", balance.running)),
-        (false, true) => Verdict::bad("Balanced", "ShortPlank", format!("{shortest} supports {supportable} applications, {}", others.join(", "))),
-        (false, false) => Verdict::bad("Balanced", "Excess", format!("{} far above {shortest} {supportable}: spend on {shortest} first", others.join(", "))),
+        (true, _) => ConditionUpdate::good(
+            ConditionType::Balanced,
+            Reason::Matched,
+            format!("{supportable} applications supportable, {} run; shortest {shortest}", balance.running),
+        ),
+        (false, true) => {
+            ConditionUpdate::bad(ConditionType::Balanced, Reason::ShortPlank, format!("{shortest} supports {supportable} applications, {}", others.join(", ")))
+        }
+        (false, false) => ConditionUpdate::bad(
+            ConditionType::Balanced,
+            Reason::Excess,
+            format!("{} far above {shortest} {supportable}: spend on {shortest} first", others.join(", ")),
+        ),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    PlatformSpec,
+    PlatformSpec, Reason,
     platform::{
         platform::Forbidden,
         profile::{DemandResource, Layer},
@@ -31,8 +31,8 @@ pub struct Finding {
 }
 
 /// A finding on a site, or of the whole district.
-fn finding(layer: Layer, state: State, site: Option<&str>, reason: &str, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { layer, state, gap: Gap { site: site.map(str::to_owned), reason: reason.into(), message: message.into(), remedy: remedy.into() } }
+fn finding(layer: Layer, state: State, site: Option<&str>, reason: Reason, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { layer, state, gap: Gap { site: site.map(str::to_owned), reason, message: message.into(), remedy: remedy.into() } }
 }
 
 /// Everything that is not as declared.
@@ -50,13 +50,14 @@ pub fn findings(spec: &PlatformSpec, facts: &Facts, supplies: &[Supply], now: Ti
                     sight
                         .refused
                         .iter()
-                        .map(|refused| finding(refused.layer, State::Weak, Some(&site.name), &refused.reason, &refused.message, &refused.remedy)),
+                        .map(|refused| finding(refused.layer, State::Weak, Some(&site.name), refused.reason.clone(), &refused.message, &refused.remedy)),
                 );
             }
             // The state of a layer on an unreachable site is unknown, which counts as Weak.
-            Err(unseen) => found.extend(
-                Layer::ALL.map(|layer| finding(layer, State::Weak, Some(&site.name), &unseen.reason, &unseen.message, format!("p861 site show {}", site.name))),
-            ),
+            Err(unseen) => {
+                let remedy = format!("p861 site show {}", site.name);
+                found.extend(Layer::ALL.map(|layer| finding(layer, State::Weak, Some(&site.name), unseen.reason.clone(), &unseen.message, &remedy)));
+            }
         }
     }
     repositories(spec, facts, &mut found);
@@ -67,7 +68,7 @@ pub fn findings(spec: &PlatformSpec, facts: &Facts, supplies: &[Supply], now: Ti
             Layer::Security,
             State::Weak,
             None,
-            "RegistriesMissing",
+            Reason::RegistriesMissing,
             "UnknownRegistry is forbidden, but baseSoftware.registries names none: nothing is refused",
             "name the registries in baseSoftware.registries",
         ));
@@ -84,7 +85,7 @@ fn begin_nowhere(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
             Layer::Network,
             State::Weak,
             None,
-            "SiteMissing",
+            Reason::SiteMissing,
             format!("probe {} begins on site {}, which is not of the district", probe.name, probe.from_site_ref.name),
             format!("let network.probes[].fromSiteRef name one of {}", sites.join(", ")),
         ));
@@ -100,7 +101,7 @@ fn network(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
                     Layer::Network,
                     State::Missing,
                     Some(&site.name),
-                    "GatewayMissing",
+                    Reason::GatewayMissing,
                     format!("gateway {} is to be Gateway {name}, which doesn't exist", gateway.name),
                     format!("create Gateway {name}, or correct network.gateways"),
                 )),
@@ -108,7 +109,7 @@ fn network(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
                     Layer::Network,
                     State::Weak,
                     Some(&site.name),
-                    "GatewayNotReady",
+                    Reason::GatewayNotReady,
                     format!("Gateway {name} is not in force: {}", seen.message),
                     format!("kubectl describe gateway {} -n {}", at.gateway_ref.name, at.gateway_ref.namespace),
                 )),
@@ -122,16 +123,16 @@ fn network(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
         let (reason, said) = match sight.probes.get(&probe.name) {
             Some(ProbeFacts::Connected { millis }) => match limit {
                 Some(limit) if i128::from(*millis) > limit.as_millis() => {
-                    ("ProbeFailed", format!("reaching {target} takes longer than {}", human_duration(limit)))
+                    (Reason::ProbeFailed, format!("reaching {target} takes longer than {}", human_duration(limit)))
                 }
                 _ => continue,
             },
-            Some(ProbeFacts::Failed { message }) => ("ProbeFailed", format!("{target} is not reached: {message}")),
-            Some(ProbeFacts::Unmeasured { message }) => ("ProbeUnmeasured", format!("{target}: {message}")),
+            Some(ProbeFacts::Failed { message }) => (Reason::ProbeFailed, format!("{target} is not reached: {message}")),
+            Some(ProbeFacts::Unmeasured { message }) => (Reason::ProbeUnmeasured, format!("{target}: {message}")),
             // It is tried in a moment.
             None => continue,
         };
-        let remedy = if reason == "ProbeUnmeasured" {
+        let remedy = if reason == Reason::ProbeUnmeasured {
             format!("see what keeps it from being tried: kubectl -n p861-system get pods -l app.kubernetes.io/component=prober, on {}", site.name)
         } else {
             format!("look at the line from {} to {}", site.name, probe.tcp.host)
@@ -153,7 +154,7 @@ fn servers(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
                 Layer::Servers,
                 state,
                 Some(&site.name),
-                "NodesMissing",
+                Reason::NodesMissing,
                 format!("pool {}: {ready} nodes ready, {wanted} wanted", pool.name),
                 format!("bring {} nodes back or add them, labelled for pool {}", wanted - ready, pool.name),
             ));
@@ -168,7 +169,7 @@ fn quotas(site: &SiteFacts, sight: &Sight, found: &mut Vec<Finding>) {
             quota.layer,
             State::Weak,
             Some(&site.name),
-            "QuotaExceeded",
+            Reason::QuotaExceeded,
             format!("department {} uses {} {}, granted {}: nothing more can start", quota.department, quota.used, quota.resource, quota.granted),
             format!("raise the quota of {}, or have it use less", quota.department),
         ));
@@ -183,7 +184,7 @@ fn storage(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
                     Layer::Storage,
                     State::Missing,
                     Some(&site.name),
-                    "ClassMissing",
+                    Reason::ClassMissing,
                     format!("class {} is to be StorageClass {}, which doesn't exist", class.name, at.storage_class_name),
                     "install its driver, or correct storage.classes",
                 ));
@@ -194,7 +195,7 @@ fn storage(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
                     Layer::Storage,
                     State::Weak,
                     Some(&site.name),
-                    "ClassMissing",
+                    Reason::ClassMissing,
                     format!("class {} is to be saved by VolumeSnapshotClass {snapshots}, which doesn't exist: its volumes are saved as files", class.name),
                     "install the snapshot controller and the class, or leave volumeSnapshotClassName out",
                 ));
@@ -212,7 +213,7 @@ fn repositories(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
                 Layer::Storage,
                 State::Weak,
                 None,
-                "RepositoryNotReady",
+                Reason::RepositoryNotReady,
                 format!("repository {name} can't be used"),
                 format!("p861 repository show {name}"),
             )),
@@ -220,7 +221,7 @@ fn repositories(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
                 Layer::Storage,
                 State::Missing,
                 None,
-                "NotFound",
+                Reason::NotFound,
                 format!("repository {name} doesn't exist"),
                 format!("create BackupRepository {name}, or correct storage.repositoryRefs"),
             )),
@@ -251,7 +252,7 @@ fn reserve_used(supply: &Supply) -> Finding {
         supply.layer,
         State::Weak,
         supply.site.as_deref(),
-        "ReserveUsed",
+        Reason::ReserveUsed,
         format!("{}: {} of {} used, reserve {}%", supply.what, say(supply.resource, used), say(supply.resource, supply.capacity), supply.reserve_percent),
         format!("add {add}{also}"),
     )
@@ -261,12 +262,12 @@ fn security(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, now: Timestamp
     let warn_before = parse_duration(&spec.security.certificates.warn_before.0).unwrap_or(SignedDuration::from_hours(720));
     for CertificateFacts { name, expires } in &sight.certificates {
         let (state, reason, message) = match expires {
-            Ok(at) if *at <= now => (State::Missing, "CertificateExpired", format!("certificate of {name} has expired on {}", at.strftime("%Y-%m-%d"))),
+            Ok(at) if *at <= now => (State::Missing, Reason::CertificateExpired, format!("certificate of {name} has expired on {}", at.strftime("%Y-%m-%d"))),
             Ok(at) if at.duration_since(now) <= warn_before => {
-                (State::Weak, "CertificateExpiring", format!("certificate of {name} expires on {}", at.strftime("%Y-%m-%d")))
+                (State::Weak, Reason::CertificateExpiring, format!("certificate of {name} expires on {}", at.strftime("%Y-%m-%d")))
             }
             Ok(_) => continue,
-            Err(why) => (State::Weak, "CertificateUnreadable", format!("certificate of {name} can't be read: {why}")),
+            Err(why) => (State::Weak, Reason::CertificateUnreadable, format!("certificate of {name} can't be read: {why}")),
         };
         found.push(finding(Layer::Security, state, Some(&site.name), reason, message, "renew it, or correct what names it"));
     }
@@ -277,7 +278,7 @@ fn security(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, now: Timestamp
                 Layer::Security,
                 State::Weak,
                 Some(&site.name),
-                "PolicyNotBound",
+                Reason::PolicyNotBound,
                 format!("ValidatingAdmissionPolicy {} is bound to nothing", policy.name),
                 "create its ValidatingAdmissionPolicyBinding",
             )),
@@ -285,7 +286,7 @@ fn security(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, now: Timestamp
                 Layer::Security,
                 State::Missing,
                 Some(&site.name),
-                "PolicyMissing",
+                Reason::PolicyMissing,
                 format!("ValidatingAdmissionPolicy {} doesn't exist", policy.name),
                 "create it, or correct security.admissionPolicies",
             )),
@@ -306,7 +307,7 @@ fn software(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Ve
                 Layer::BaseSoftware,
                 State::Missing,
                 Some(&site.name),
-                "ComponentMissing",
+                Reason::ComponentMissing,
                 format!("{name} is not installed, {} declared", component.version),
                 remedy,
             ));
@@ -317,7 +318,7 @@ fn software(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Ve
                 Layer::BaseSoftware,
                 State::Weak,
                 Some(&site.name),
-                "UpgradeNeedsTicket",
+                Reason::UpgradeNeedsTicket,
                 format!("{name}: {} installed, {} declared", seen.installed, component.version),
                 upgrade(name),
             ));
@@ -327,7 +328,7 @@ fn software(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Ve
                 Layer::BaseSoftware,
                 State::Weak,
                 Some(&site.name),
-                "ComponentFailing",
+                Reason::ComponentFailing,
                 format!("{name}: {trouble}"),
                 format!("look at {name} on {}", site.name),
             ));
@@ -337,7 +338,7 @@ fn software(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Ve
                 Layer::BaseSoftware,
                 State::Weak,
                 Some(&site.name),
-                "HealthFailed",
+                Reason::HealthFailed,
                 format!("{name}: {failing}"),
                 format!("look at {name} on {}", site.name),
             ));
@@ -364,7 +365,7 @@ fn differing(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
                 Layer::BaseSoftware,
                 State::Weak,
                 None,
-                "VersionsDiffer",
+                Reason::VersionsDiffer,
                 format!("{}: {}", component.name, list.join(", ")),
                 upgrade(&component.name),
             ));

@@ -1,8 +1,8 @@
 //! Validation of profiles beyond what the API server can check.
 
-use crate::{conditions::Verdict, time::parse_duration};
+use crate::{conditions::ConditionUpdate, time::parse_duration};
 use p861_crds::{
-    PlatformProfileSpec,
+    ConditionType, PlatformProfileSpec, Reason,
     platform::profile::{DemandResource, ItemCounts, Layer, Standing},
 };
 
@@ -60,14 +60,18 @@ fn faults(spec: &PlatformProfileSpec) -> Vec<String> {
 }
 
 /// Whether a district can be measured against it.
-pub fn judge(spec: &PlatformProfileSpec) -> Verdict {
+pub fn judge(spec: &PlatformProfileSpec) -> ConditionUpdate {
     let faults = faults(spec);
     if let Some(first) = faults.first() {
         let more = if faults.len() > 1 { format!(" (and {} more)", faults.len() - 1) } else { String::new() };
-        return Verdict::bad("Ready", "Invalid", format!("{first}{more}: correct it and apply the profile again"));
+        return ConditionUpdate::bad(ConditionType::Ready, Reason::Invalid, format!("{first}{more}: correct it and apply the profile again"));
     }
     let counts = counts(spec);
-    Verdict::good("Ready", "Valid", format!("{} items, {} scored, {} provisional; edition {}", counts.total, counts.scored, counts.provisional, spec.edition))
+    ConditionUpdate::good(
+        ConditionType::Ready,
+        Reason::Valid,
+        format!("{} items, {} scored, {} provisional; edition {}", counts.total, counts.scored, counts.provisional, spec.edition),
+    )
 }
 
 #[cfg(test)]
@@ -85,8 +89,8 @@ mod tests {
     fn the_shipped_profiles_are_valid_and_score_only_what_a_source_names() {
         for (name, total, scored) in [("861-2008", 15, 9), ("851-2011", 14, 1), ("686-2016", 20, 0)] {
             let spec = shipped(name);
-            let verdict = judge(&spec);
-            assert!(verdict.holds(), "{name}: {}", verdict.message);
+            let update = judge(&spec);
+            assert!(update.holds(), "{name}: {}", update.message);
             assert_eq!((counts(&spec).total, counts(&spec).scored), (total, scored), "{name}");
             assert!(!spec.source.is_empty() && !spec.edition.is_empty());
         }

@@ -1,8 +1,8 @@
 //! Whether a site can be used, from what its API server answered.
 
-use crate::{conditions::Verdict, quantity};
+use crate::{conditions::ConditionUpdate, quantity};
 use p861_crds::{
-    SiteStatus,
+    ConditionType, Reason, SiteStatus,
     common::Quantity,
     platform::site::{Capacity, NodeCounts},
 };
@@ -34,21 +34,23 @@ pub struct SiteSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteUnseen {
     /// The reason.
-    pub reason: String,
+    pub reason: Reason,
     /// The message.
     pub message: String,
 }
 
 /// The status and conditions that follow. The status keeps what was known of a site that doesn't answer, or that is another cluster than before.
-pub fn decide(name: &str, before: &SiteStatus, seen: &Result<SiteSeen, SiteUnseen>) -> (SiteStatus, Vec<Verdict>) {
-    let neither = |reason: &str, message: String| vec![Verdict::bad("Reachable", reason, message.clone()), Verdict::bad("Ready", reason, message)];
+pub fn decide(name: &str, before: &SiteStatus, seen: &Result<SiteSeen, SiteUnseen>) -> (SiteStatus, Vec<ConditionUpdate>) {
+    let neither = |reason: Reason, message: String| {
+        vec![ConditionUpdate::bad(ConditionType::Reachable, reason.clone(), message.clone()), ConditionUpdate::bad(ConditionType::Ready, reason, message)]
+    };
     let seen = match seen {
         Ok(seen) => seen,
-        Err(unseen) => return (before.clone(), neither(&unseen.reason, unseen.message.clone())),
+        Err(unseen) => return (before.clone(), neither(unseen.reason.clone(), unseen.message.clone())),
     };
     if let Some(pinned) = before.cluster_uid.as_ref().filter(|pinned| **pinned != seen.uid) {
         let message = format!("site {name} is cluster {pinned}, but its kubeconfig leads to cluster {}: correct the Secret, or make a new Site", seen.uid);
-        return (before.clone(), neither("ClusterChanged", message));
+        return (before.clone(), neither(Reason::ClusterChanged, message));
     }
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let ready = seen.nodes.iter().filter(|node| node.ready).count();
@@ -57,17 +59,17 @@ pub fn decide(name: &str, before: &SiteStatus, seen: &Result<SiteSeen, SiteUnsee
     status.kubernetes_version = Some(seen.version.clone());
     status.nodes = Some(NodeCounts { total: count(seen.nodes.len()), ready: count(ready) });
     status.allocatable = Some(allocatable(&seen.nodes));
-    (status, vec![Verdict::good("Reachable", "Answers", "the API server answers"), supported(seen, ready)])
+    (status, vec![ConditionUpdate::good(ConditionType::Reachable, Reason::Answers, "the API server answers"), supported(seen, ready)])
 }
 
-fn supported(seen: &SiteSeen, ready: usize) -> Verdict {
+fn supported(seen: &SiteSeen, ready: usize) -> ConditionUpdate {
     let minor = seen.version.trim_start_matches('v').split('.').nth(1).and_then(|minor| minor.trim_end_matches('+').parse::<u32>().ok());
     // A version that can't be read is no reason to stop using a site that answers.
     if minor.is_none_or(|minor| minor >= MIN_KUBERNETES_MINOR) {
-        return Verdict::good("Ready", "AsDeclared", format!("{ready} of {} nodes ready", seen.nodes.len()));
+        return ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, format!("{ready} of {} nodes ready", seen.nodes.len()));
     }
     let message = format!("Kubernetes {} is older than 1.{MIN_KUBERNETES_MINOR}, which the kinds' rules need: upgrade the cluster", seen.version);
-    Verdict::bad("Ready", "VersionUnsupported", message)
+    ConditionUpdate::bad(ConditionType::Ready, Reason::VersionUnsupported, message)
 }
 
 fn allocatable(nodes: &[NodeSeen]) -> Capacity {
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_site_is_ready_if_it_answers_is_the_same_cluster_and_new_enough() {
-        let silent = Err(SiteUnseen { reason: "Unreachable".into(), message: "no answer".into() });
+        let silent = Err(SiteUnseen { reason: Reason::Unreachable, message: "no answer".into() });
         for (case, pinned, seen, reachable, ready) in [
             ("first seen", None, Ok(seen("a", "v1.36.3")), "Answers", "AsDeclared"),
             ("seen again", Some("a"), Ok(seen("a", "v1.36.3")), "Answers", "AsDeclared"),
@@ -105,8 +107,8 @@ mod tests {
             ("silent", Some("a"), silent, "Unreachable", "Unreachable"),
         ] {
             let before = SiteStatus { cluster_uid: pinned.map(str::to_owned), ..SiteStatus::default() };
-            let (status, verdicts) = decide("home", &before, &seen);
-            let told: Vec<(&str, &str, bool)> = verdicts.iter().map(|it| (it.kind, it.reason.as_str(), it.holds())).collect();
+            let (status, updates) = decide("home", &before, &seen);
+            let told: Vec<(&str, &str, bool)> = updates.iter().map(|it| (it.kind.as_str(), it.reason.as_str(), it.holds())).collect();
             assert_eq!(told, [("Reachable", reachable, reachable == "Answers"), ("Ready", ready, ready == "AsDeclared")], "{case}");
             assert_eq!(status.cluster_uid.as_deref(), Some("a"), "{case}: a site stays the cluster that it was");
             assert_eq!(status.nodes.is_some(), reachable == "Answers", "{case}");

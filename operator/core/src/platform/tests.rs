@@ -12,7 +12,7 @@ use super::{
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
-    Platform, PlatformProfile, PlatformSpec,
+    Platform, PlatformProfile, PlatformSpec, Reason,
     platform::{
         district::SiteRole,
         platform::{Isolation, PodSecurity},
@@ -94,9 +94,9 @@ fn gaps(judgement: &Judgement, layer: Layer) -> Vec<String> {
     status.gaps.iter().map(|gap| format!("{} {} {}: {} -> {}", status.state, gap.site.as_deref().unwrap_or("-"), gap.reason, gap.message, gap.remedy)).collect()
 }
 
-fn verdict(judgement: &Judgement, kind: &str) -> String {
-    let verdict = judgement.verdicts.iter().find(|verdict| verdict.kind == kind).expect("the condition");
-    format!("{:?} {}: {}", verdict.status, verdict.reason, verdict.message)
+fn condition(judgement: &Judgement, kind: &str) -> String {
+    let update = judgement.updates.iter().find(|update| update.kind == kind).expect("the condition");
+    format!("{:?} {}: {}", update.status, update.reason, update.message)
 }
 
 #[test]
@@ -105,14 +105,14 @@ fn a_platform_as_declared_is_ready_and_says_what_it_supports() {
     for layer in Layer::ALL {
         assert_eq!(gaps(&judgement, layer), [""; 0], "{layer}");
     }
-    assert_eq!(verdict(&judgement, "Ready"), "Some(true) AsDeclared: every layer is as declared");
-    assert_eq!(verdict(&judgement, "StorageReady"), "Some(true) AsDeclared: 2 of 2 sites");
+    assert_eq!(condition(&judgement, "Ready"), "Some(true) AsDeclared: every layer is as declared");
+    assert_eq!(condition(&judgement, "StorageReady"), "Some(true) AsDeclared: 2 of 2 sites");
     let supportable: Vec<_> = judgement.layers.iter().map(|layer| layer.supportable).collect();
     // 1G/16M; 9 nodes of 24 cores less a fifth, 4 each; 15 of 20Ti, 900Gi each.
     assert_eq!(supportable, [Some(62), Some(43), Some(17), None, None]);
     assert_eq!((judgement.balance.supportable, judgement.balance.running, judgement.balance.shortest_layer), (Some(17), 2, Some(Layer::Storage)));
     assert_eq!(judgement.balance.excess_layers, [Layer::Network]);
-    assert_eq!(verdict(&judgement, "Balanced"), "Some(false) Excess: Network 62 far above Storage 17: spend on Storage first");
+    assert_eq!(condition(&judgement, "Balanced"), "Some(false) Excess: Network 62 far above Storage 17: spend on Storage first");
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn a_repository_in_its_reserve_is_a_weak_plank_and_says_how_much_to_add() {
         gaps(&judgement, Layer::Storage),
         ["Weak - ReserveUsed: repository shinan: 15 TiB of 20 TiB used, reserve 25% -> add 410 GiB, or shorten retention"]
     );
-    assert_eq!(verdict(&judgement, "Ready"), "Some(false) LayerWeak: Storage is weak: p861 platform gaps");
-    assert_eq!(verdict(&judgement, "Balanced"), "Some(false) ShortPlank: Storage supports 17 applications, Network 62");
+    assert_eq!(condition(&judgement, "Ready"), "Some(false) LayerWeak: Storage is weak: p861 platform gaps");
+    assert_eq!(condition(&judgement, "Balanced"), "Some(false) ShortPlank: Storage supports 17 applications, Network 62");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn every_way_to_fall_short_is_said_with_its_site_and_its_remedy() {
         for other in Layer::ALL.into_iter().filter(|other| *other != layer) {
             assert_eq!(gaps(&judgement, other), [""; 0], "{expected} says something of {other}");
         }
-        assert!(verdict(&judgement, "Ready").starts_with("Some(false)"));
+        assert!(condition(&judgement, "Ready").starts_with("Some(false)"));
     }
 }
 
@@ -248,7 +248,7 @@ fn a_raised_version_needs_a_ticket_and_is_said_once_for_all_sites() {
 #[test]
 fn a_site_that_cannot_be_seen_makes_nothing_of_it_known() {
     let mut facts = facts();
-    facts.sites[1].sight = Err(Unseen { reason: "Unreachable".into(), message: "the API server of laoshan-dr doesn't answer".into() });
+    facts.sites[1].sight = Err(Unseen { reason: Reason::Unreachable, message: "the API server of laoshan-dr doesn't answer".into() });
     let judgement = judged(&declared(), &facts);
     for layer in Layer::ALL {
         assert_eq!(
@@ -259,7 +259,7 @@ fn a_site_that_cannot_be_seen_makes_nothing_of_it_known() {
     }
     assert_eq!(judgement.layers[1].supportable, None);
     assert_eq!(judgement.balance.supportable, None);
-    assert!(verdict(&judgement, "Balanced").starts_with("None NotCounted"));
+    assert!(condition(&judgement, "Balanced").starts_with("None NotCounted"));
 }
 
 #[test]
@@ -269,17 +269,17 @@ fn items_lack_until_an_application_provides_them_and_provisional_ones_are_left_o
     let judgement = judged(&declared(), &facts);
     let item = |key: &str| judgement.items.iter().find(|item| item.key == key).expect("the item").clone();
     assert_eq!((item("network").state, item("portal").state, item("portal").provided_by), (State::Ready, State::Ready, vec!["portal".to_owned()]));
-    assert_eq!((item("workflow").state, item("workflow").reason.as_deref().unwrap_or_default()), (State::Weak, "ApplicationNotReady"));
+    assert_eq!((item("workflow").state, item("workflow").reason.as_ref().map_or("", Reason::as_str)), (State::Weak, "ApplicationNotReady"));
     assert_eq!(item("knowledge").message.as_deref(), Some("no Application declares profileItem knowledge"));
-    assert_eq!((item("centre-3").state, item("centre-3").reason.as_deref()), (State::NotAssessed, Some("Provisional")));
+    assert_eq!((item("centre-3").state, item("centre-3").reason.as_ref().map(Reason::as_str)), (State::NotAssessed, Some("Provisional")));
 }
 
 #[test]
 fn without_a_profile_nothing_is_counted_and_that_is_said() {
     let judgement = judge(&declared(), None, &facts(), &[], &zone(), now());
     assert_eq!(judgement.balance.supportable, None);
-    assert!(verdict(&judgement, "Balanced").starts_with("None ProfileMissing"));
-    assert!(verdict(&judgement, "Ready").starts_with("Some(true)"));
+    assert!(condition(&judgement, "Balanced").starts_with("None ProfileMissing"));
+    assert!(condition(&judgement, "Ready").starts_with("Some(true)"));
 }
 
 fn days(count: i64, used: impl Fn(i64) -> i64) -> Vec<Sample> {

@@ -5,7 +5,7 @@ use crate::{
     runs::StepKey,
 };
 use jiff::Timestamp;
-use p861_crds::{Backup, common::RunPhase, protection::backup::VerificationLevel};
+use p861_crds::{Backup, ConditionType, Reason, common::RunPhase, protection::backup::VerificationLevel};
 
 /// A backup that can be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,10 @@ pub enum NoRecoveryPoint {
 
 /// Whether a backup was found damaged.
 pub fn is_damaged(backup: &Backup) -> bool {
-    backup.status.as_ref().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == "Verified" && c.status == "False" && c.reason == "Damaged"))
+    backup
+        .status
+        .as_ref()
+        .is_some_and(|status| status.conditions.iter().any(|c| c.type_ == ConditionType::Verified && c.status == "False" && c.reason == Reason::Damaged))
 }
 
 /// What the steps that used a backup found wrong with its data, if anything.
@@ -54,7 +57,7 @@ pub fn damage_in<'a>(timeline: impl IntoIterator<Item = &'a StepTimeline>, of_ba
         .into_iter()
         .filter(|step| step.outcome != Outcome::Done && StepKey::of(&step.id).as_ref().is_some_and(&of_backup))
         .filter_map(|step| step.failure.as_ref());
-    failures.filter(|failure| failure.reason == "Damaged").map(|failure| failure.message.clone()).next()
+    failures.filter(|failure| failure.reason == Reason::Damaged).map(|failure| failure.message.clone()).next()
 }
 
 fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
@@ -138,7 +141,7 @@ mod tests {
             attempts: 1,
             outcome,
             waits_for: None,
-            failure: Some(Failure::transient(reason, format!("{reason} at {id}"))),
+            failure: Some(Failure::transient(Reason::from_text(reason), format!("{reason} at {id}"))),
             skipped: None,
             evidence: serde_json::Value::Null,
         };

@@ -2,7 +2,7 @@
 
 use super::backup::Claim;
 use crate::names;
-use p861_crds::ApplicationSpec;
+use p861_crds::{ApplicationSpec, Reason};
 
 /// An application's spec names something that its site doesn't have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,10 +33,10 @@ pub enum ClaimsError {
 
 impl ClaimsError {
     /// The reason of the API.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::NamespaceMissing { .. } => "NamespaceMissing",
-            Self::ClaimMissing { .. } => "ClaimMissing",
+            Self::NamespaceMissing { .. } => Reason::NamespaceMissing,
+            Self::ClaimMissing { .. } => Reason::ClaimMissing,
         }
     }
 }

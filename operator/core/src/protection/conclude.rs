@@ -2,13 +2,13 @@
 
 use super::choose;
 use crate::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     engine::{Outcome, RunResult, StepTimeline},
     quantity,
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey},
 };
 use p861_crds::{
-    BackupStatus, RestoreStatus, Time,
+    BackupStatus, ConditionType, Reason, RestoreStatus, Time,
     common::Quantity,
     protection::{
         backup::{BackupContents, BackupSize, Consistency, Verification, VerificationLevel},
@@ -28,8 +28,8 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
     if let Some(verified_time) = verify.filter(|step| step.outcome == Outcome::Done).and_then(|step| step.ended) {
         status.verification = Some(Verification { level: VerificationLevel::Stored, verified_time: Time(verified_time) });
     }
-    let verdicts = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run)]).collect();
-    Conclusion { status, verdicts, findings: Vec::new() }
+    let updates = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run)]).collect();
+    Conclusion { status, updates, findings: Vec::new() }
 }
 
 fn seal_facts<'a>(run: &RunOutcome<'a>) -> Option<&'a SealFacts> {
@@ -57,23 +57,31 @@ fn fill_seal(status: &mut BackupStatus, seal: &StepTimeline, facts: Option<&Seal
 }
 
 /// Verified, as soon as the verification has ended.
-fn stored(verify: &StepTimeline) -> Option<Verdict> {
+fn stored(verify: &StepTimeline) -> Option<ConditionUpdate> {
     match (verify.outcome, &verify.failure) {
-        (Outcome::Done, _) => Some(Verdict::good("Verified", "Stored", "every file that it needs is in the repository, and as long as it should be")),
-        (Outcome::Failed, Some(failure)) => Some(Verdict::bad("Verified", &failure.reason, failure.message.clone())),
-        (Outcome::Failed, None) => Some(Verdict::bad("Verified", "NotYet", "")),
+        (Outcome::Done, _) => {
+            Some(ConditionUpdate::good(ConditionType::Verified, Reason::Stored, "every file that it needs is in the repository, and as long as it should be"))
+        }
+        (Outcome::Failed, Some(failure)) => Some(ConditionUpdate::bad(ConditionType::Verified, failure.reason.clone(), failure.message.clone())),
+        (Outcome::Failed, None) => Some(ConditionUpdate::bad(ConditionType::Verified, Reason::NotYet, "")),
         _ => None,
     }
 }
 
-fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>) -> Verdict {
+fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>) -> ConditionUpdate {
     match &run.summary.result {
-        None => Verdict::unknown("Succeeded", "Running", run.current_steps()),
+        None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
             let contents = status.contents.clone().unwrap_or_default();
-            Verdict::good("Succeeded", "Complete", format!("{} objects, {} volumes, {} streams", contents.objects, contents.volumes, contents.streams))
+            ConditionUpdate::good(
+                ConditionType::Succeeded,
+                Reason::Complete,
+                format!("{} objects, {} volumes, {} streams", contents.objects, contents.volumes, contents.streams),
+            )
         }
-        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
+        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
+            ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone())
+        }
     }
 }
 
@@ -96,26 +104,30 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
     if let Some(changes) = objects.and_then(|step| step.evidence.get("changes")) {
         status.changes = serde_json::from_value::<RestoreChanges>(changes.clone()).ok();
     }
-    let verdicts = vec![restore_succeeded(facts.mode, &status, run)];
-    Conclusion { status, verdicts, findings: damage_found(facts.backup, run).into_iter().collect() }
+    let updates = vec![restore_succeeded(facts.mode, &status, run)];
+    Conclusion { status, updates, findings: damage_found(facts.backup, run).into_iter().collect() }
 }
 
-fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>) -> Verdict {
+fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>) -> ConditionUpdate {
     match &run.summary.result {
-        None => Verdict::unknown("Succeeded", "Running", run.current_steps()),
+        None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
             let changes = status.changes.clone().unwrap_or_default();
             match mode {
                 RestoreMode::Preview => {
                     let text = format!("would create {}, change {}; {} same, {} refused", changes.create, changes.change, changes.same, changes.refused);
-                    Verdict::good("Succeeded", "Previewed", text)
+                    ConditionUpdate::good(ConditionType::Succeeded, Reason::Previewed, text)
                 }
-                RestoreMode::Execute => {
-                    Verdict::good("Succeeded", "Complete", format!("{} objects, {} files", changes.create + changes.change, restored_files(run)))
-                }
+                RestoreMode::Execute => ConditionUpdate::good(
+                    ConditionType::Succeeded,
+                    Reason::Complete,
+                    format!("{} objects, {} files", changes.create + changes.change, restored_files(run)),
+                ),
             }
         }
-        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
+        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
+            ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone())
+        }
     }
 }
 
@@ -127,7 +139,7 @@ fn restored_files(run: &RunOutcome<'_>) -> u64 {
 fn damage_found(backup: &str, run: &RunOutcome<'_>) -> Option<BackupFinding> {
     run.summary.result.as_ref()?;
     let message = choose::damage_in(&run.summary.timeline, |_| true)?;
-    Some(BackupFinding { backup: backup.to_owned(), verdict: Verdict::bad("Verified", "Damaged", message), level: None })
+    Some(BackupFinding { backup: backup.to_owned(), update: ConditionUpdate::bad(ConditionType::Verified, Reason::Damaged, message), level: None })
 }
 
 #[cfg(test)]

@@ -2,26 +2,26 @@
 
 use super::choose::{self, NoRecoveryPoint, RecoveryPoint};
 use crate::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     time::human_duration,
 };
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::{Backup, RecoveryPlan, common::RunPhase, platform::application::VerifiedBackup, protection::backup::VerificationLevel};
+use p861_crds::{Backup, ConditionType, Reason, RecoveryPlan, common::RunPhase, platform::application::VerifiedBackup, protection::backup::VerificationLevel};
 use std::collections::BTreeSet;
 
 /// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
 pub const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
 
 /// Protected: whether the newest sound backup is within the RPO.
-pub fn protected(application: &str, newest: &Result<RecoveryPoint, NoRecoveryPoint>, rpo: Option<SignedDuration>, now: Timestamp) -> Verdict {
+pub fn protected(application: &str, newest: &Result<RecoveryPoint, NoRecoveryPoint>, rpo: Option<SignedDuration>, now: Timestamp) -> ConditionUpdate {
     match (newest, rpo) {
-        (Err(error), _) => Verdict::bad("Protected", "NoBackupYet", error.to_string()),
-        (Ok(point), Some(rpo)) if now.duration_since(point.time) > rpo => Verdict::bad(
-            "Protected",
-            "BackupOverdue",
+        (Err(error), _) => ConditionUpdate::bad(ConditionType::Protected, Reason::NoBackupYet, error.to_string()),
+        (Ok(point), Some(rpo)) if now.duration_since(point.time) > rpo => ConditionUpdate::bad(
+            ConditionType::Protected,
+            Reason::BackupOverdue,
             format!("the newest backup is older than the RPO of {}: p861 backup now {application}", human_duration(rpo)),
         ),
-        (Ok(point), _) => Verdict::good("Protected", "BackedUp", format!("repository {}", point.repository)),
+        (Ok(point), _) => ConditionUpdate::good(ConditionType::Protected, Reason::BackedUp, format!("repository {}", point.repository)),
     }
 }
 
@@ -41,56 +41,73 @@ pub fn verified(application: &str, backups: &[Backup]) -> Vec<VerifiedBackup> {
 }
 
 /// Recoverable: whether a backup was restored and probed, and not too long ago.
-pub fn recoverable(application: &str, verified: &[VerifiedBackup], now: Timestamp) -> Verdict {
+pub fn recoverable(application: &str, verified: &[VerifiedBackup], now: Timestamp) -> ConditionUpdate {
     match verified.iter().find(|verified| verified.level == VerificationLevel::Probed) {
-        None => Verdict::bad("Recoverable", "NeverVerified", format!("no backup of {application} was ever restored and probed: run a drill of its plan")),
-        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => Verdict::bad(
-            "Recoverable",
-            "VerificationTooOld",
+        None => ConditionUpdate::bad(
+            ConditionType::Recoverable,
+            Reason::NeverVerified,
+            format!("no backup of {application} was ever restored and probed: run a drill of its plan"),
+        ),
+        Some(probed) if now.duration_since(probed.verified_time.0) > PROOF_MAX_AGE => ConditionUpdate::bad(
+            ConditionType::Recoverable,
+            Reason::VerificationTooOld,
             format!("last Probed {}, allowed {}: run a drill of its plan", probed.verified_time.0.strftime("%Y-%m-%d"), human_duration(PROOF_MAX_AGE)),
         ),
-        Some(probed) => Verdict::good("Recoverable", "Proven", format!("{} was restored and probed", probed.backup)),
+        Some(probed) => ConditionUpdate::good(ConditionType::Recoverable, Reason::Proven, format!("{} was restored and probed", probed.backup)),
     }
 }
 
 /// ReadyToFailover of an application: it is recoverable, and its plan is ready.
-pub fn ready_to_failover(plan: Option<&RecoveryPlan>, recoverable: &Verdict) -> Verdict {
-    let Some(plan) = plan else { return Verdict::bad("ReadyToFailover", "NoPlan", "no RecoveryPlan names this application") };
+pub fn ready_to_failover(plan: Option<&RecoveryPlan>, recoverable: &ConditionUpdate) -> ConditionUpdate {
+    let Some(plan) = plan else { return ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::NoPlan, "no RecoveryPlan names this application") };
     if !recoverable.holds() {
-        return Verdict::bad("ReadyToFailover", "NotRecoverable", "see Recoverable");
+        return ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::NotRecoverable, "see Recoverable");
     }
     let name = plan.metadata.name.as_deref().unwrap_or_default();
-    if plan.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, "ReadyToFailover")) {
-        Verdict::good("ReadyToFailover", "PlanReady", format!("plan {name}"))
+    if plan.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::ReadyToFailover)) {
+        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PlanReady, format!("plan {name}"))
     } else {
-        Verdict::bad("ReadyToFailover", "PlanNotReady", format!("p861 plan check {name}"))
+        ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::PlanNotReady, format!("p861 plan check {name}"))
     }
 }
 
 /// Checked, of a repository: what the verifications of its backups found. Each walks what its backup needs; a drill reads every byte of it.
-pub fn checked(repository: &str, backups: &[Backup]) -> Verdict {
+pub fn checked(repository: &str, backups: &[Backup]) -> ConditionUpdate {
     let is_here = |backup: &&Backup| backup.status.as_ref().is_some_and(|status| status.repository.as_deref() == Some(repository));
     let damaged: Vec<&Backup> = backups.iter().filter(is_here).filter(|backup| choose::is_damaged(backup)).collect();
     if let Some(first) = damaged.first() {
         let conditions = first.status.iter().flat_map(|status| &status.conditions);
-        let what = conditions.filter(|condition| condition.type_ == "Verified").map(|condition| condition.message.as_str()).next().unwrap_or_default();
+        let what =
+            conditions.filter(|condition| condition.type_ == ConditionType::Verified).map(|condition| condition.message.as_str()).next().unwrap_or_default();
         let names: Vec<&str> = damaged.iter().filter_map(|backup| backup.metadata.name.as_deref()).collect();
-        return Verdict::bad("Checked", "Damaged", format!("repository {repository}: backups {} can't be used; {what}", names.join(", ")));
+        return ConditionUpdate::bad(
+            ConditionType::Checked,
+            Reason::Damaged,
+            format!("repository {repository}: backups {} can't be used; {what}", names.join(", ")),
+        );
     }
     let proofs = backups.iter().filter(is_here).filter_map(|backup| backup.status.as_ref()?.verification.as_ref());
     match proofs.map(|proof| proof.verified_time.0).max() {
-        Some(time) => Verdict::good("Checked", "BackupsVerified", format!("no backup in it was found damaged; the last verification was at {time:.0}")),
-        None => Verdict::unknown("Checked", "NotYet", "no backup in it was verified yet"),
+        Some(time) => ConditionUpdate::good(
+            ConditionType::Checked,
+            Reason::BackupsVerified,
+            format!("no backup in it was found damaged; the last verification was at {time:.0}"),
+        ),
+        None => ConditionUpdate::unknown(ConditionType::Checked, Reason::NotYet, "no backup in it was verified yet"),
     }
 }
 
 /// OffSite, of a repository: whether it stands in none of the failure domains in which its applications run.
-pub fn off_site(own: &str, domains: &BTreeSet<String>) -> Verdict {
+pub fn off_site(own: &str, domains: &BTreeSet<String>) -> ConditionUpdate {
     if domains.contains(own) {
-        return Verdict::bad("OffSite", "SameFailureDomain", format!("repository and applications both stand in {own}: use a bucket elsewhere"));
+        return ConditionUpdate::bad(
+            ConditionType::OffSite,
+            Reason::SameFailureDomain,
+            format!("repository and applications both stand in {own}: use a bucket elsewhere"),
+        );
     }
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
-    Verdict::good("OffSite", "OtherFailureDomain", format!("{own}; its applications run in {}", domains.join(", ")))
+    ConditionUpdate::good(ConditionType::OffSite, Reason::OtherFailureDomain, format!("{own}; its applications run in {}", domains.join(", ")))
 }
 
 #[cfg(test)]
@@ -134,8 +151,8 @@ mod tests {
             ("too old", point(5), four_hours, (false, "BackupOverdue")),
             ("no RPO", point(999), None, (true, "BackedUp")),
         ] {
-            let verdict = protected("a", &newest, rpo, now());
-            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{case}");
+            let update = protected("a", &newest, rpo, now());
+            assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
         }
     }
 
@@ -151,8 +168,8 @@ mod tests {
             ("probed, then found damaged", vec![backup("b", Some(("Probed", 1)), true)], (false, "NeverVerified")),
             ("a newer one only stored", vec![backup("b", Some(("Probed", 30)), false), backup("c", Some(("Stored", 1)), false)], (true, "Proven")),
         ] {
-            let verdict = recoverable("a", &verified("a", &backups), now());
-            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{case}");
+            let update = recoverable("a", &verified("a", &backups), now());
+            assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
         }
     }
 
@@ -172,7 +189,10 @@ mod tests {
                 "spec": {"repositoryRef": {"name": "r"}, "groups": []}, "status": {"conditions": conditions}}))
             .expect("a plan")
         };
-        let (yes, no) = (Verdict::good("Recoverable", "Proven", ""), Verdict::bad("Recoverable", "NeverVerified", ""));
+        let (yes, no) = (
+            ConditionUpdate::good(ConditionType::Recoverable, Reason::Proven, ""),
+            ConditionUpdate::bad(ConditionType::Recoverable, Reason::NeverVerified, ""),
+        );
         for (plan, recoverable, expected) in [
             (None, &yes, (false, "NoPlan")),
             (Some(plan("True")), &no, (false, "NotRecoverable")),
@@ -180,8 +200,8 @@ mod tests {
             (Some(plan("Unknown")), &yes, (false, "PlanNotReady")),
             (Some(plan("True")), &yes, (true, "PlanReady")),
         ] {
-            let verdict = ready_to_failover(plan.as_ref(), recoverable);
-            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected);
+            let update = ready_to_failover(plan.as_ref(), recoverable);
+            assert_eq!((update.holds(), update.reason.as_str()), expected);
         }
     }
 
@@ -189,8 +209,8 @@ mod tests {
     fn a_repository_is_off_site_if_no_application_runs_in_its_failure_domain() {
         for (domains, expected) in [(vec!["city"], (true, "OtherFailureDomain")), (vec!["city", "hill"], (false, "SameFailureDomain"))] {
             let domains = domains.into_iter().map(str::to_owned).collect();
-            let verdict = off_site("hill", &domains);
-            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{domains:?}");
+            let update = off_site("hill", &domains);
+            assert_eq!((update.holds(), update.reason.as_str()), expected, "{domains:?}");
         }
     }
 
@@ -203,8 +223,8 @@ mod tests {
             ("one damaged", "r", vec![backup("b", Some(("Stored", 1)), false), backup("c", Some(("Stored", 1)), true)], (Some(false), "Damaged")),
             ("another repository's", "other", vec![backup("c", None, true)], (None, "NotYet")),
         ] {
-            let verdict = checked(repository, &backups);
-            assert_eq!((verdict.status, verdict.reason.as_str()), expected, "{case}");
+            let update = checked(repository, &backups);
+            assert_eq!((update.status, update.reason.as_str()), expected, "{case}");
         }
         let two = checked("r", &[backup("b", None, true), backup("c", None, true)]);
         assert_eq!(two.message, "repository r: backups b, c can't be used; a pack is gone");

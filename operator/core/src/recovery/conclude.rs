@@ -5,7 +5,7 @@ use super::{
     objectives,
 };
 use crate::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     engine::{Outcome, RunResult},
     protection::choose,
     runs::{Action, BackupFinding, Conclusion, RunOutcome, StepKey},
@@ -13,7 +13,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 use p861_crds::{
-    Application, ApplicationSpec, DrillSpec, DrillStatus, RecoveryPlanSpec, Time,
+    Application, ApplicationSpec, ConditionType, DrillSpec, DrillStatus, Reason, RecoveryPlanSpec, Time,
     common::RunPhase,
     protection::backup::{Verification, VerificationLevel},
     recovery::{
@@ -66,16 +66,16 @@ pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Concl
     if let Some(rto) = objectives.rto {
         status.measured = Some(Measured { rto: Some(duration_text(rto)), rpo: None });
     }
-    let mut verdicts = vec![cleaned_up(run, &status)];
+    let mut updates = vec![cleaned_up(run, &status)];
     if let Some((result, ..)) = &run.summary.result {
         status.result = Some(drill_result(*result, !isolated || objectives.met()));
         if isolated && *result == RunResult::Succeeded {
-            verdicts.push(objectives.verdict());
+            updates.push(objectives.condition());
         }
     }
-    verdicts.push(succeeded(isolated, &objectives, run));
+    updates.push(succeeded(isolated, &objectives, run));
     let findings = if run.summary.phase.is_end() { findings(facts.name, &status, run) } else { Vec::new() };
-    Conclusion { status, verdicts, findings }
+    Conclusion { status, updates, findings }
 }
 
 /// The fields that follow from the plans of the drill and of the district.
@@ -163,16 +163,16 @@ impl<'a> Objectives<'a> {
     }
 
     /// The reason says which objective was missed, the message by whom and by how much.
-    fn verdict(&self) -> Verdict {
+    fn condition(&self) -> ConditionUpdate {
         let reason = match (self.rto_met(), self.rpo_met()) {
-            (true, true) => return Verdict::good("ObjectivesMet", "WithinObjectives", "every application within its RTO and RPO"),
-            (false, true) => "RTOExceeded",
-            (true, false) => "RPOExceeded",
-            (false, false) => "RTOAndRPOExceeded",
+            (true, true) => return ConditionUpdate::good(ConditionType::ObjectivesMet, Reason::WithinObjectives, "every application within its RTO and RPO"),
+            (false, true) => Reason::RTOExceeded,
+            (true, false) => Reason::RPOExceeded,
+            (false, false) => Reason::RTOAndRPOExceeded,
         };
         let plan = (!self.plan_met()).then(|| format!("plan: RTO {} of {}", measured_text(self.rto), measured_text(self.plan_rto)));
         let late = self.subjects.iter().filter_map(missed_text);
-        Verdict::bad("ObjectivesMet", reason, plan.into_iter().chain(late).collect::<Vec<_>>().join("; "))
+        ConditionUpdate::bad(ConditionType::ObjectivesMet, reason, plan.into_iter().chain(late).collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -201,33 +201,43 @@ fn drill_result(result: RunResult, objectives_met: bool) -> DrillResult {
 }
 
 /// Whether the run did all its steps. A drill that missed an objective ran to its end: ObjectivesMet and the result say so.
-fn succeeded(isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) -> Verdict {
+fn succeeded(isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) -> ConditionUpdate {
     let counts = &run.summary.counts;
     match &run.summary.result {
-        None => Verdict::unknown("Succeeded", "Running", format!("{} of {} steps", counts.done, counts.total)),
-        Some((RunResult::Succeeded, ..)) if !isolated => Verdict::good("Succeeded", "Passed", "compiled and checked; nothing was touched"),
+        None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, format!("{} of {} steps", counts.done, counts.total)),
+        Some((RunResult::Succeeded, ..)) if !isolated => {
+            ConditionUpdate::good(ConditionType::Succeeded, Reason::Passed, "compiled and checked; nothing was touched")
+        }
         Some((RunResult::Succeeded, ..)) => {
             let sum = |count: fn(&Measurement) -> i32| objectives.subjects.iter().map(|subject| count(&subject.measured)).sum::<i32>();
             let rto = objectives.rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(rto)));
             let text = format!("{} applications, {} of {} checks{rto}", objectives.subjects.len(), sum(|m| m.passed), sum(|m| m.total));
-            Verdict::good("Succeeded", if objectives.met() { "Passed" } else { "Complete" }, text)
+            ConditionUpdate::good(ConditionType::Succeeded, if objectives.met() { Reason::Passed } else { Reason::Complete }, text)
         }
-        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
+        Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
+            ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone())
+        }
     }
 }
 
 /// Whether anything that the drill made stands.
-fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> Verdict {
+fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> ConditionUpdate {
     let namespaces = status.isolation.as_ref().map_or(0, |isolation| isolation.namespaces.len());
     let Some(step) = run.step(|key| *key == StepKey::CleanUp) else {
-        return Verdict::good("CleanedUp", "NothingMade", "nothing was made");
+        return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingMade, "nothing was made");
     };
     if step.outcome == Outcome::Done {
-        return Verdict::good("CleanedUp", "NothingLeft", format!("{namespaces} namespaces removed; a list by label shows none"));
+        return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingLeft, format!("{namespaces} namespaces removed; a list by label shows none"));
     }
     match run.summary.clean_up_trouble.first() {
-        Some(trouble) => Verdict::bad("CleanedUp", "CleanUpFailed", format!("{} times: {}", trouble.failures, trouble.failure.message)),
-        None => Verdict::bad("CleanedUp", "InUse", format!("{namespaces} namespaces on {}", status.target_site.as_deref().unwrap_or_default())),
+        Some(trouble) => {
+            ConditionUpdate::bad(ConditionType::CleanedUp, Reason::CleanUpFailed, format!("{} times: {}", trouble.failures, trouble.failure.message))
+        }
+        None => ConditionUpdate::bad(
+            ConditionType::CleanedUp,
+            Reason::InUse,
+            format!("{namespaces} namespaces on {}", status.target_site.as_deref().unwrap_or_default()),
+        ),
     }
 }
 
@@ -235,15 +245,15 @@ fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> Verdict {
 fn findings(drill: &str, status: &DrillStatus, run: &RunOutcome<'_>) -> Vec<BackupFinding> {
     let of_run = run.subjects().iter().filter_map(|subject| {
         let damage = choose::damage_in(&run.summary.timeline, |key| key.reads_backup_of(&subject.application));
-        let (verdict, level) = if let Some(message) = damage {
-            (Verdict::bad("Verified", "Damaged", message), None)
+        let (update, level) = if let Some(message) = damage {
+            (ConditionUpdate::bad(ConditionType::Verified, Reason::Damaged, message), None)
         } else {
             let measured = status.applications.iter().find(|application| application.name == subject.application)?;
             let rto = measured.measured.rto.as_ref().filter(|_| measured.checks.passed == measured.checks.total)?;
             let proof = Verification { level: VerificationLevel::Probed, verified_time: Time(run.summary.completion?) };
-            (Verdict::good("Verified", "Probed", format!("restored and probed by drill {drill}; RTO {rto}")), Some(proof))
+            (ConditionUpdate::good(ConditionType::Verified, Reason::Probed, format!("restored and probed by drill {drill}; RTO {rto}")), Some(proof))
         };
-        Some(BackupFinding { backup: subject.backup.clone(), verdict, level })
+        Some(BackupFinding { backup: subject.backup.clone(), update, level })
     });
     of_run.collect()
 }

@@ -1,12 +1,12 @@
 //! How a recovery plan stands: when it was drilled, and how long a recovery is expected to take.
 
 use crate::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     time::{human_duration, parse_duration, print_duration, whole_seconds},
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    Drill, RecoveryPlanSpec,
+    ConditionType, Drill, Reason, RecoveryPlanSpec,
     recovery::{
         drill::{DrillResult, DrillType},
         plan::{LastDrill, Prediction, PredictionBasis},
@@ -38,16 +38,18 @@ pub fn last_drill(drills: &[&Drill]) -> Option<LastDrill> {
 }
 
 /// Drilled: whether the newest drill passed, and not too long ago.
-pub fn drilled(last: Option<&LastDrill>, now: Timestamp) -> Verdict {
+pub fn drilled(last: Option<&LastDrill>, now: Timestamp) -> ConditionUpdate {
     let Some(LastDrill { name, result, completion_time, .. }) = last else {
-        return Verdict::bad("Drilled", "NeverDrilled", "no isolated drill of this plan has ended: p861 drill run");
+        return ConditionUpdate::bad(ConditionType::Drilled, Reason::NeverDrilled, "no isolated drill of this plan has ended: p861 drill run");
     };
     match result {
         DrillResult::Passed if now.duration_since(completion_time.0) > DRILL_MAX_AGE => {
-            Verdict::bad("Drilled", "DrillOverdue", format!("{name} is older than {}", human_duration(DRILL_MAX_AGE)))
+            ConditionUpdate::bad(ConditionType::Drilled, Reason::DrillOverdue, format!("{name} is older than {}", human_duration(DRILL_MAX_AGE)))
         }
-        DrillResult::Passed => Verdict::good("Drilled", "DrillPassed", name.clone()),
-        DrillResult::Failed | DrillResult::Incomplete => Verdict::bad("Drilled", "DrillFailed", format!("{name}: p861 drill report {name}")),
+        DrillResult::Passed => ConditionUpdate::good(ConditionType::Drilled, Reason::DrillPassed, name.clone()),
+        DrillResult::Failed | DrillResult::Incomplete => {
+            ConditionUpdate::bad(ConditionType::Drilled, Reason::DrillFailed, format!("{name}: p861 drill report {name}"))
+        }
     }
 }
 
@@ -104,8 +106,8 @@ mod tests {
             ("passed since", vec![drill("bad", "Isolated", 10, Some("Failed"), None), passed()], (true, "DrillPassed")),
         ] {
             let drills: Vec<&Drill> = drills.iter().collect();
-            let verdict = drilled(last_drill(&drills).as_ref(), now());
-            assert_eq!((verdict.holds(), verdict.reason.as_str()), expected, "{case}");
+            let update = drilled(last_drill(&drills).as_ref(), now());
+            assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
         }
     }
 

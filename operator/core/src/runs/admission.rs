@@ -47,6 +47,7 @@ pub use conflict::{Contested, conflict};
 
 use super::class::RunClass;
 use jiff::Timestamp;
+use p861_crds::Reason;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -214,16 +215,15 @@ pub enum WaitReason {
     LimitReached,
 }
 
-impl WaitReason {
-    /// As conditions spell it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::ApplicationBusy => "ApplicationBusy",
-            Self::PlanBusy => "PlanBusy",
-            Self::SiteBusy => "SiteBusy",
-            Self::NamespaceBusy => "NamespaceBusy",
-            Self::RepositoryBusy => "RepositoryBusy",
-            Self::LimitReached => "LimitReached",
+impl From<WaitReason> for Reason {
+    fn from(reason: WaitReason) -> Self {
+        match reason {
+            WaitReason::ApplicationBusy => Self::ApplicationBusy,
+            WaitReason::PlanBusy => Self::PlanBusy,
+            WaitReason::SiteBusy => Self::SiteBusy,
+            WaitReason::NamespaceBusy => Self::NamespaceBusy,
+            WaitReason::RepositoryBusy => Self::RepositoryBusy,
+            WaitReason::LimitReached => Self::LimitReached,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Action, PreflightSubject, StepKey};
 use crate::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     engine::{Journal, Outcome, Plan, RunSummary, StepTimeline},
 };
 use p861_crds::protection::backup::Verification;
@@ -53,10 +53,10 @@ impl<'a> RunOutcome<'a> {
 /// What follows from where a run stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conclusion<S> {
-    /// The status before, with the fields that follow from the run. Its conditions are those of before: the caller applies the verdicts.
+    /// The status before, with the fields that follow from the run. Its conditions are those of before: the caller applies the updates.
     pub status: S,
     /// The conditions of the run.
-    pub verdicts: Vec<Verdict>,
+    pub updates: Vec<ConditionUpdate>,
     /// What the run proves of backups. Empty until it has ended.
     pub findings: Vec<BackupFinding>,
 }
@@ -67,7 +67,7 @@ pub struct BackupFinding {
     /// The Backup's name.
     pub backup: String,
     /// Its condition Verified.
-    pub verdict: Verdict,
+    pub update: ConditionUpdate,
     /// The level that it reached; none leaves the level as it is.
     pub level: Option<Verification>,
 }

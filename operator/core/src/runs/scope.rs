@@ -26,7 +26,7 @@ pub use touches::{HubObject, Touched};
 
 use super::action::Action;
 use crate::names;
-use p861_crds::District;
+use p861_crds::{District, Reason};
 use std::{collections::BTreeSet, fmt};
 
 /// What every drill's copy has in its namespace's name, before the drill's id.
@@ -212,12 +212,12 @@ pub struct OutOfScope {
 
 impl OutOfScope {
     /// Reason, as conditions and events spell it.
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         match self.what {
-            Beyond::Site(_) => "SiteNotAllotted",
-            Beyond::Namespace(_) => "NamespaceNotAllotted",
-            Beyond::Repository(_) | Beyond::NoRepository => "RepositoryNotAllotted",
-            Beyond::HubObject(_) | Beyond::Owner(_) | Beyond::Silence(_) => "OutOfScope",
+            Beyond::Site(_) => Reason::SiteNotAllotted,
+            Beyond::Namespace(_) => Reason::NamespaceNotAllotted,
+            Beyond::Repository(_) | Beyond::NoRepository => Reason::RepositoryNotAllotted,
+            Beyond::HubObject(_) | Beyond::Owner(_) | Beyond::Silence(_) => Reason::OutOfScope,
         }
     }
 }

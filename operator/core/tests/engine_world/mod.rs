@@ -12,7 +12,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use p861_core::engine::{AskKind, CancelCause, Command, Direction, Entry, Event, Failure, Journal, Plan, Record, StepId, WaitsFor, settle, summary};
-use p861_crds::common::{ActionKind, RunAction};
+use p861_crds::{
+    Reason,
+    common::{ActionKind, RunAction},
+};
 
 pub type TestPlan = Plan<String>;
 
@@ -134,9 +137,9 @@ impl World {
             if job.outcome.is_none() && job.ends.is_some_and(|ends| ends <= self.now) {
                 let outcome = match job.behaviour {
                     Behaviour::Works(_) => Ok(()),
-                    Behaviour::FailsForNow(_) => Err(Failure::transient("Unavailable", "the store answered 503")),
-                    Behaviour::FailsForGood(_) => Err(Failure::permanent("Broken", "it is broken")),
-                    Behaviour::Refuses(_) => Err(Failure::refused("Conflicts", "something else is there")),
+                    Behaviour::FailsForNow(_) => Err(Failure::transient(Reason::from_text("Unavailable"), "the store answered 503")),
+                    Behaviour::FailsForGood(_) => Err(Failure::permanent(Reason::from_text("Broken"), "it is broken")),
+                    Behaviour::Refuses(_) => Err(Failure::refused(Reason::Conflicts, "something else is there")),
                     Behaviour::Hangs => continue,
                 };
                 if outcome.is_ok() {

@@ -126,9 +126,9 @@ impl World {
     }
 }
 
-pub fn verdict(decision: &Decision, kind: &str) -> (Option<bool>, String) {
-    let found = decision.verdicts.iter().find(|verdict| verdict.kind == kind).unwrap();
-    (found.status, found.reason.clone())
+pub fn condition(decision: &Decision, kind: &str) -> (Option<bool>, String) {
+    let found = decision.updates.iter().find(|update| update.kind == kind).unwrap();
+    (found.status, found.reason.to_string())
 }
 
 pub fn open_now() -> Opening {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::http_client::tests::serve;
 use axum::{Router, body::Bytes, http::StatusCode, routing::any};
+use p861_crds::Reason;
 use std::sync::{Arc, Mutex};
 
 /// An Alertmanager that answers everything in the same way, and the requests that it got.
@@ -43,7 +44,7 @@ async fn what_alertmanager_refuses_is_told_in_its_own_words_and_not_in_kubernete
         let (alertmanager, _) = answering(code, body).await;
         let now = Timestamp::now();
         let error = alertmanager.silence("t", &labels(), now, now).await.unwrap_err();
-        assert_eq!((error.reason(), error.category()), (reason, category), "{code}: {error}");
+        assert_eq!((error.reason(), error.category()), (Reason::from_text(reason), category), "{code}: {error}");
         let text = error.to_string();
         assert!(text.contains(words) && text.contains("Alertmanager of site here") && !text.contains("secret"), "{text}");
     }
@@ -89,7 +90,7 @@ async fn an_alertmanager_that_hangs_or_never_stops_talking_is_left() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let error = alertmanager(&url, "secret", Limits { time: Duration::from_millis(100), ..LIMITS }).alerts().await.unwrap_err();
-    assert_eq!((error.reason(), error.category()), ("Unreachable", Category::Transient), "{error}");
+    assert_eq!((error.reason(), error.category()), (Reason::Unreachable, Category::Transient), "{error}");
     let url = serve(Router::new().fallback(any(|| async { "[".repeat(2_000) }))).await;
     let error = alertmanager(url.as_str(), "secret", Limits { body_bytes: 1_000, ..LIMITS }).alerts().await.unwrap_err();
     assert!(error.reason() == "AlertmanagerUnreadable" && error.to_string().contains("more than 1000 bytes"), "{error}");

@@ -8,7 +8,7 @@ use crate::{
 use kube::{Api, ResourceExt, api::PostParams};
 use p861_core::engine::Failure;
 use p861_crds::{
-    Backup,
+    Backup, ConditionType, Reason,
     common::RunPhase,
     names::{APPLICATION_LABEL, TICKET_LABEL},
 };
@@ -33,17 +33,18 @@ pub async fn take(context: &RunContext, step_context: &StepContext, application:
     };
     if found.labels().get(TICKET_LABEL) != Some(ticket) {
         let message = format!("backup {name} is there and not of this change: delete it, or open the change under another name");
-        return Ok(EffectOutcome::Failed(Failure::permanent("NameTaken", message), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::NameTaken, message), Value::Null));
     }
     let status = found.status.unwrap_or_default();
-    let said = status.conditions.iter().find(|condition| condition.type_ == "Succeeded").map(|condition| condition.message.clone()).unwrap_or_default();
+    let said =
+        status.conditions.iter().find(|condition| condition.type_ == ConditionType::Succeeded).map(|condition| condition.message.clone()).unwrap_or_default();
     match status.phase {
         Some(RunPhase::Succeeded) => {
             Ok(EffectOutcome::Done(json!({"backup": name, "snapshot": status.snapshot_id, "message": format!("backup {name}: {said}")})))
         }
         Some(phase) if phase.is_end() => {
             let message = format!("backup {name} of application {application} did not succeed: {said}; nothing was changed");
-            Ok(EffectOutcome::Failed(Failure::permanent("BackupFailed", message), json!({"backup": name})))
+            Ok(EffectOutcome::Failed(Failure::permanent(Reason::BackupFailed, message), json!({"backup": name})))
         }
         phase => Ok(EffectOutcome::Running(json!({"message": format!("backup {name}: {:?}", phase.unwrap_or_default())}))),
     }

@@ -14,7 +14,10 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use p861_core::runs::Bubble;
-use p861_crds::names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL};
+use p861_crds::{
+    Reason,
+    names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
+};
 use serde_json::{Value, json};
 
 /// Creates the namespaces and isolates them before anything runs in them.
@@ -28,7 +31,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
             let owner = existing.labels().get(RUN_LABEL).map(String::as_str);
             if owner != Some(step_context.run.uid.as_str()) {
                 return Err(Error::invalid(
-                    "NamespaceTaken",
+                    Reason::NamespaceTaken,
                     format!("namespace {name} on {site} is there and not of this drill: delete it, or run another drill"),
                 ));
             }

@@ -13,7 +13,10 @@ use p861_core::{
     engine::Failure,
     time::{human_duration, parse_duration, whole_seconds},
 };
-use p861_crds::platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck};
+use p861_crds::{
+    Reason,
+    platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck},
+};
 use regex::Regex;
 use serde_json::json;
 use std::time::Duration;
@@ -41,7 +44,7 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
     } else if let Some(condition) = &check.condition {
         condition_check(client, namespace, condition).await
     } else {
-        Err(Error::invalid("Invalid", format!("check {} says nothing to check: give http, tcp, exec or condition", check.name)))
+        Err(Error::invalid(Reason::Invalid, format!("check {} says nothing to check: give http, tcp, exec or condition", check.name)))
     };
     match result {
         // While an application starts, its check often can't be tried at all: that is not a failure.
@@ -58,10 +61,10 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     if seen.holds {
         return Ok(EffectOutcome::Done(evidence));
     }
-    let deadline = parse_duration(&check.deadline.0).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+    let deadline = parse_duration(&check.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
     if jiff::Timestamp::now().duration_since(step_context.started) >= deadline {
         let message = format!("check {} did not hold within {}: {}", check.name, check.deadline, seen.what);
-        return Ok(EffectOutcome::Failed(Failure::permanent("ChecksFailed", message), evidence));
+        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::ChecksFailed, message), evidence));
     }
     Ok(EffectOutcome::Running(evidence))
 }
@@ -79,7 +82,7 @@ pub async fn watch(
         let seen = try_once(&client, namespace, check).await?;
         if !seen.holds {
             let message = format!("check {} held, and does not hold any more: {}", check.name, seen.what);
-            return Ok(EffectOutcome::Failed(Failure::permanent("HealthFailed", message), json!({"check": check.name, "seen": seen.what})));
+            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::HealthFailed, message), json!({"check": check.name, "seen": seen.what})));
         }
     }
     let left = duration - jiff::Timestamp::now().duration_since(step_context.started);
@@ -91,7 +94,7 @@ pub async fn watch(
 }
 
 fn pattern(text: &str) -> Result<Regex> {
-    Regex::new(text).map_err(|error| Error::invalid("Invalid", format!("pattern {text:?} is no regular expression: {error}")))
+    Regex::new(text).map_err(|error| Error::invalid(Reason::Invalid, format!("pattern {text:?} is no regular expression: {error}")))
 }
 
 fn excerpt(text: &str) -> String {
@@ -103,8 +106,9 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     let path = if check.path.starts_with('/') { check.path.clone() } else { format!("/{}", check.path) };
     let address = format!("{}:{}{path}", check.service_name, check.port);
     let uri = format!("/api/v1/namespaces/{namespace}/services/http:{}:{}/proxy{path}", check.service_name, check.port);
-    let request =
-        http::Request::get(uri).body(Vec::new()).map_err(|error| Error::invalid("Invalid", format!("http {address}: the path can't be asked for: {error}")))?;
+    let request = http::Request::get(uri)
+        .body(Vec::new())
+        .map_err(|error| Error::invalid(Reason::Invalid, format!("http {address}: the path can't be asked for: {error}")))?;
     let (status, body) = match tokio::time::timeout(CHECK_TRY_TIMEOUT, client.request_text(request)).await {
         Ok(Ok(body)) => (200, body),
         Ok(Err(kube::Error::Api(status))) => (i32::from(status.code), status.message.clone()),
@@ -135,7 +139,7 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
     };
     let spec = service.spec.unwrap_or_default();
     let Some(port) = spec.ports.iter().flatten().find(|port| port.port == check.port) else {
-        return Err(Error::invalid("Invalid", format!("tcp {address}: the Service has no port {}", check.port)));
+        return Err(Error::invalid(Reason::Invalid, format!("tcp {address}: the Service has no port {}", check.port)));
     };
     let target = match port.target_port.as_ref() {
         Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(number)) => u16::try_from(*number).unwrap_or(0),

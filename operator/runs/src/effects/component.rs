@@ -31,8 +31,11 @@ use p861_core::{
         drift::Correction,
     },
 };
-use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER};
 use p861_crds::platform::platform::Bundle;
+use p861_crds::{
+    Reason,
+    names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER},
+};
 use rights::{remove_leftover_rights, with_right};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -106,7 +109,7 @@ impl Record {
         let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
         let Some(map) = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))? else { return Ok(Installed::default()) };
         let text = map.data.unwrap_or_default().remove(RECORD_KEY).unwrap_or_default();
-        serde_json::from_str(&text).map_err(|error| Error::invalid("RecordDamaged", format!("ConfigMap {name} can't be read: {error}")))
+        serde_json::from_str(&text).map_err(|error| Error::invalid(Reason::RecordDamaged, format!("ConfigMap {name} can't be read: {error}")))
     }
 
     async fn store(&self, which: &str, installed: &Installed) -> Result<()> {
@@ -154,10 +157,10 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
         let district = district_of(&context.hub.client, namespace).await?;
         let files = files(context, namespace, wanted.bundle).await?;
         let read = bundle::read(&files, |space| is_allotted(&district, space));
-        let read = read.map_err(|error| Error::invalid("BundleRefused", format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
+        let read = read.map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
         if read.digest != wanted.digest {
             let message = format!("bundle {} of {} is not the one that was agreed to: open another change", wanted.bundle, wanted.component);
-            return Ok(EffectOutcome::Failed(Failure::permanent("BundleChanged", message), json!({"digest": read.digest, "agreed": wanted.digest})));
+            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::BundleChanged, message), json!({"digest": read.digest, "agreed": wanted.digest})));
         }
         record.store("before", &now).await?;
         let target = Installed { version: wanted.version.into(), digest: read.digest, complete: false, objects: read.objects };
@@ -222,18 +225,18 @@ async fn files(context: &RunContext, namespace: &str, bundle: &Bundle) -> Result
     let name = match bundle {
         Bundle { oci: Some(oci), .. } => return context.components.bundles.files(context, namespace, oci).await,
         Bundle { config_map_ref: Some(map), .. } => &map.name,
-        Bundle { .. } => return Err(Error::invalid("BundleMissing", "the component's bundle names neither an image nor a ConfigMap")),
+        Bundle { .. } => return Err(Error::invalid(Reason::BundleMissing, "the component's bundle names neither an image nor a ConfigMap")),
     };
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), namespace);
     let map = maps.get_opt(name).await.tried(|| format!("read ConfigMap {name}"))?;
-    let missing = || Error::invalid("BundleMissing", format!("ConfigMap {namespace}/{name} doesn't exist: put the component's manifests in it"));
+    let missing = || Error::invalid(Reason::BundleMissing, format!("ConfigMap {namespace}/{name} doesn't exist: put the component's manifests in it"));
     Ok(map.ok_or_else(missing)?.data.unwrap_or_default())
 }
 
 /// The bundle of a component, for compiling.
 pub async fn bundle_of(context: &RunContext, namespace: &str, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
     let files = files(context, namespace, source).await?;
-    bundle::read(&files, allotted).map_err(|error| Error::invalid("BundleRefused", format!("bundle {source}: {error}")))
+    bundle::read(&files, allotted).map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {source}: {error}")))
 }
 
 async fn write(client: &Client, site: &str, component: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
@@ -247,7 +250,7 @@ async fn write(client: &Client, site: &str, component: &str, district: &str, wan
             && there.labels().get(COMPONENT_LABEL).map(String::as_str) != Some(component)
         {
             return Err(Error::invalid(
-                "NotOurs",
+                Reason::NotOurs,
                 format!(
                     "{} is on {site} already and not of component {component}: nothing of it was changed; delete it, or label it {COMPONENT_LABEL}={component}",
                     label(object)

@@ -22,6 +22,7 @@ use p861_core::{
     engine::{Failure, StepId},
     runs::Action,
 };
+use p861_crds::Reason;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -171,7 +172,7 @@ async fn execute(
         output.message,
         output.excerpt()
     );
-    Ok(EffectOutcome::Failed(Failure::transient("CommandFailed", message), evidence))
+    Ok(EffectOutcome::Failed(Failure::transient(Reason::CommandFailed, message), evidence))
 }
 
 /// Reads the newest marker. Output that is not a time is a failure that quotes it.
@@ -180,7 +181,7 @@ async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: 
     let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, MARKER_READ_TIMEOUT).await?;
     if !output.success {
         return Ok(EffectOutcome::Failed(
-            Failure::transient("MarkerUnreadable", format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())),
+            Failure::transient(Reason::MarkerUnreadable, format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())),
             json!({"output": output.excerpt()}),
         ));
     }
@@ -188,7 +189,7 @@ async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: 
         Some(time) => Ok(EffectOutcome::Done(json!({"marker": time.to_string(), "read": output.stdout.trim()}))),
         None => Ok(EffectOutcome::Failed(
             Failure::permanent(
-                "MarkerUnreadable",
+                Reason::MarkerUnreadable,
                 format!("marker.read in {} printed {:?}, which is no time; it must print what marker.write wrote", marker.workload_ref, output.excerpt()),
             ),
             json!({"output": output.excerpt()}),

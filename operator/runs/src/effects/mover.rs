@@ -23,7 +23,10 @@ use kube::{
     api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
 };
 use p861_core::{engine::Failure, names, runs::MoverTask};
-use p861_crds::names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL};
+use p861_crds::{
+    Reason,
+    names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL},
+};
 use serde_json::{Value, json};
 
 /// Value of the role label on movers' pods.
@@ -85,7 +88,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         // The Job ended, but its pod with the result is gone: a new attempt finds or repeats its work.
         let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
         return Ok(EffectOutcome::Failed(
-            Failure::transient("MoverLost", format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
+            Failure::transient(Reason::MoverLost, format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
             Value::Null,
         ));
     }
@@ -104,7 +107,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
 async fn start_child(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
     if let Some(claim) = place.claim {
         return Err(Error::invalid(
-            "NoNode",
+            Reason::NoNode,
             format!("claim {claim} of {}: {} has no node, and only a pod on a node can mount it", place.namespace, place.site),
         ));
     }
@@ -161,7 +164,7 @@ fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str
             None => format!("exit code {exit_code}"),
         };
         EffectOutcome::Failed(
-            Failure::transient("MoverLost", format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
+            Failure::transient(Reason::MoverLost, format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
             Value::Null,
         )
     }

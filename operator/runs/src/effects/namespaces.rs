@@ -11,7 +11,10 @@ use kube::{
     api::{DeleteParams, PostParams, Preconditions},
 };
 use p861_core::engine::Failure;
-use p861_crds::names::{DISTRICT_LABEL, RUN_LABEL};
+use p861_crds::{
+    Reason,
+    names::{DISTRICT_LABEL, RUN_LABEL},
+};
 use serde_json::{Value, json};
 
 /// Makes those that are missing. One that exists stays as it is; one that is being deleted is waited for, and made anew.
@@ -68,7 +71,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     if step_context.left().is_negative() {
         let message =
             format!("namespaces {} on {site} are still being deleted: kubectl get namespace {} -o yaml says what holds them", left.join(", "), left.join(" "));
-        return Ok(EffectOutcome::Failed(Failure::transient("CleanUpFailed", message), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::transient(Reason::CleanUpFailed, message), Value::Null));
     }
     Ok(EffectOutcome::Running(json!({"message": format!("{} namespaces are being removed", left.len())})))
 }

@@ -14,7 +14,7 @@ use kube::{
 };
 use p861_core::{engine::Failure, platform::district::is_allotted};
 use p861_crds::{
-    District,
+    District, Reason,
     names::{CORDON_ANNOTATION, FIELD_MANAGER},
 };
 use serde_json::{Value, json};
@@ -29,13 +29,13 @@ const MAX_NAMED_PODS: usize = 3;
 pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
-        return Ok(EffectOutcome::Failed(Failure::refused("NodeMissing", format!("site {site} has no node {node}: kubectl get nodes")), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), Value::Null));
     };
     let pods = leaving(&client, site, node).await?;
     let strays: Vec<String> = pods.iter().filter(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true))).map(named).collect();
     if !strays.is_empty() {
         let message = format!("no controller would make {} anew: delete it first, or give it one", listed(&strays));
-        return Ok(EffectOutcome::Failed(Failure::refused("PodUnmanaged", message), json!({"pods": strays})));
+        return Ok(EffectOutcome::Failed(Failure::refused(Reason::PodUnmanaged, message), json!({"pods": strays})));
     }
     if let Some(district) = district {
         let others: Vec<District> = districts(&context.hub.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
@@ -46,7 +46,7 @@ pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Opt
                 "node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}",
                 context.hub.namespace
             );
-            return Ok(EffectOutcome::Failed(Failure::refused("NodeShared", message), Value::Null));
+            return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeShared, message), Value::Null));
         }
     }
     let cordoned = found.spec.and_then(|spec| spec.unschedulable).unwrap_or(false);
@@ -62,7 +62,7 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
     match (closed, holder) {
         (true, Some(holder)) if holder == owner => Ok(EffectOutcome::Done(json!({"cordonedBy": owner}))),
         (_, Some(holder)) if holder != owner => {
-            Ok(EffectOutcome::Failed(Failure::refused("NodeBusy", format!("ticket {holder} works on node {node}: wait for its end")), Value::Null))
+            Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeBusy, format!("ticket {holder} works on node {node}: wait for its end")), Value::Null))
         }
         (true, None) => Ok(EffectOutcome::Done(json!({"cordonedBy": "somebody else", "message": "it was cordoned before, and stays so afterwards"}))),
         (_, _) => {
@@ -124,7 +124,7 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
     let evidence = json!({"message": message, "held": held});
     if step_context.left() < DRAIN_REPORT_MARGIN {
         let why = format!("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A");
-        return Ok(EffectOutcome::Failed(Failure::permanent("DrainBlocked", why), evidence));
+        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::DrainBlocked, why), evidence));
     }
     Ok(EffectOutcome::Running(evidence))
 }

@@ -9,6 +9,7 @@ use crate::{
 use k8s_openapi::api::{core::v1::Node, storage::v1::StorageClass};
 use kube::{Api, ResourceExt, api::ListParams};
 use p861_core::{engine::Failure, runs::PreflightSubject};
+use p861_crds::Reason;
 use serde_json::json;
 
 /// Result of one check.
@@ -25,7 +26,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
         Ok(client) => client,
         Err(error) => {
             return Ok(EffectOutcome::Failed(
-                Failure::transient("PreflightFailed", format!("StandbyReachable: {error}")),
+                Failure::transient(Reason::PreflightFailed, format!("StandbyReachable: {error}")),
                 json!({"checks": [{"name": "StandbyReachable", "passed": false, "seen": error.to_string()}]}),
             ));
         }
@@ -69,6 +70,6 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     if problems.is_empty() {
         return Ok(EffectOutcome::Done(evidence));
     }
-    let error = Error::transient("PreflightFailed", problems.join("; "));
-    Ok(EffectOutcome::Failed(Failure::transient("PreflightFailed", error.to_string()), evidence))
+    let error = Error::transient(Reason::PreflightFailed, problems.join("; "));
+    Ok(EffectOutcome::Failed(Failure::transient(Reason::PreflightFailed, error.to_string()), evidence))
 }

@@ -9,7 +9,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use kube::Api;
 use p861_core::engine::Failure;
-use p861_crds::{Site, Time, maintenance::ticket::Silence};
+use p861_crds::{Reason, Site, Time, maintenance::ticket::Silence};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,9 @@ const SILENCE_RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(3);
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<EffectOutcome> {
     let alertmanager = match of(context, site).await {
         Ok(Some(alertmanager)) => alertmanager,
-        Ok(None) => return Ok(EffectOutcome::Failed(Failure::permanent("NoAlertmanager", format!("site {site} names no Alertmanager any more")), Value::Null)),
+        Ok(None) => {
+            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::NoAlertmanager, format!("site {site} names no Alertmanager any more")), Value::Null));
+        }
         Err(error) => return Err(error),
     };
     let made = stand(&alertmanager, site, owner, labels, Timestamp::now()).await.map_err(|error| hint(step_context, &error))?;
@@ -47,7 +49,7 @@ async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[B
 /// Adds to the error that the requester may do without the silence.
 fn hint(step_context: &StepContext, error: &Error) -> Error {
     let message = format!("{error}; mend it, or open the change {} anew with silence: None", step_context.run.name);
-    Error::transient("AlertmanagerUnreachable", message)
+    Error::transient(Reason::AlertmanagerUnreachable, message)
 }
 
 /// Ends all silences of the owner.

@@ -12,7 +12,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use p861_core::{engine::Failure, objects};
-use p861_crds::{WorkloadKind, WorkloadReference, names::FIELD_MANAGER};
+use p861_crds::{Reason, WorkloadKind, WorkloadReference, names::FIELD_MANAGER};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<Stri
             match raise(&client, namespace, &workload).await? {
                 Raised::Missing => {
                     let message = format!("{workload} is not in the backup's objects of {namespace}: correct spec.tiers of the Application");
-                    return Ok(EffectOutcome::Failed(Failure::permanent("WorkloadMissing", message), Value::Null));
+                    return Ok(EffectOutcome::Failed(Failure::permanent(Reason::WorkloadMissing, message), Value::Null));
                 }
                 Raised::Now => waiting.push(format!("{workload} starts")),
                 Raised::Before => {}

@@ -15,6 +15,7 @@ use crate::{
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use p861_core::engine::{Journal, Record};
+use p861_crds::Reason;
 use p861_vault::AsyncStore;
 
 /// Batches that are read at once.
@@ -57,7 +58,7 @@ async fn text(store: &AsyncStore, key: &str) -> Result<Option<String>> {
 }
 
 fn damaged(message: String) -> Error {
-    Error::Stated { reason: "JournalDamaged", message, category: Category::NeedsPerson }
+    Error::Stated { reason: Reason::JournalDamaged, message, category: Category::NeedsPerson }
 }
 
 /// The lines of the journal.
@@ -72,7 +73,7 @@ pub async fn load(store: &AsyncStore, prefix: &str) -> Result<String> {
             return read.ok_or_else(|| damaged(format!("an object of the journal {prefix} vanished while it was read")));
         }
     }
-    Err(Error::transient("JournalBusy", format!("the journal {prefix} was compacted each time it was read")))
+    Err(Error::transient(Reason::JournalBusy, format!("the journal {prefix} was compacted each time it was read")))
 }
 
 /// The compacted object and the batches after it; none if one of them was deleted meanwhile.

@@ -3,6 +3,7 @@
 use super::*;
 use jiff::{SignedDuration, Timestamp};
 use p861_core::engine::{Entry, Event, Failure, Plan, Step, StepId};
+use p861_crds::Reason;
 use p861_vault::Location;
 
 const RUN: &str = "journal/plan/uid";
@@ -43,7 +44,7 @@ impl Bed {
         let step = StepId::new("remove").unwrap();
         let done = journal.records().iter().filter(|record| record.step.is_some()).map(|record| record.attempt).max().unwrap_or_default();
         for attempt in done + 1..=done + times {
-            let failed = Entry::failed(step.clone(), attempt, Failure::transient("Unreachable", "no"), serde_json::Value::Null);
+            let failed = Entry::failed(step.clone(), attempt, Failure::transient(Reason::Unreachable, "no"), serde_json::Value::Null);
             for entry in [Entry::of(step.clone(), attempt, Event::Intent), failed] {
                 let record = journal.stamp(entry, journal.token(), Timestamp::UNIX_EPOCH);
                 self.put(journal, record).await.unwrap();

@@ -6,6 +6,7 @@ use p861_core::{
     engine::{Journal, Plan, Record},
     runs::{Action, packed},
 };
+use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
 
 /// The version of the stored format, in the plan. A reader refuses a newer one.
@@ -102,7 +103,7 @@ pub fn put_text(map: &mut ConfigMap, key: &str, text: String) -> Result<()> {
         return Ok(());
     }
     Err(Error::Stated {
-        reason: "JournalFull",
+        reason: Reason::JournalFull,
         message: format!(
             "plan and journal of the run take {} KiB even packed, and a ConfigMap holds {}; select fewer volumes or objects, or split the application",
             size / 1024,

@@ -3,6 +3,7 @@
 use super::*;
 use jiff::SignedDuration;
 use p861_core::engine::{Limits, Step, StepId};
+use p861_crds::Reason;
 
 /// A plan of so many claims, with what a step of a backup holds.
 fn plan(claims: u32) -> Plan<Action> {
@@ -39,7 +40,7 @@ fn more_than_a_config_map_holds_is_refused_with_what_to_do() {
         })
         .collect();
     let error = put_text(&mut ConfigMap::default(), PLAN, noise).unwrap_err();
-    assert_eq!((error.reason(), error.category()), ("JournalFull", Category::NeedsPerson));
+    assert_eq!((error.reason(), error.category()), (Reason::JournalFull, Category::NeedsPerson));
     assert!(error.to_string().contains("split the application"), "{error}");
 }
 

@@ -5,6 +5,7 @@
 use super::MoverOutcome;
 use crate::error::{Error, Result};
 use p861_core::engine::Failure;
+use p861_crds::Reason;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -74,7 +75,7 @@ impl Children {
 
     /// Starts a child. Secrets go into files that only this user can read, never on a command line or into the environment.
     pub fn start(&self, run: &str, name: &str, spec: &ChildSpec) -> Result<()> {
-        let failed = |error: std::io::Error| Error::transient("MoverLost", format!("mover {name} can't be started as a child process: {error}"));
+        let failed = |error: std::io::Error| Error::transient(Reason::MoverLost, format!("mover {name} can't be started as a child process: {error}"));
         let folder = tempfile::Builder::new().prefix("p861-mover-").tempdir().map_err(failed)?;
         let path = |file: &str| folder.path().join(file);
         write_private(&path("repository.json"), &spec.access).map_err(failed)?;
@@ -105,7 +106,7 @@ impl Children {
     /// Kills the child of this name and waits until it has ended.
     pub async fn stop(&self, name: &str) -> Result<()> {
         let Some(mut running) = self.with(|children| children.remove(name)) else { return Ok(()) };
-        running.child.kill().await.map_err(|error| Error::transient("MoverLost", format!("mover {name} can't be killed: {error}")))
+        running.child.kill().await.map_err(|error| Error::transient(Reason::MoverLost, format!("mover {name} can't be killed: {error}")))
     }
 
     /// The names of a run's children.
@@ -116,7 +117,7 @@ impl Children {
 
 /// Failure of a child that ended without an answer, that is, was killed. Transient: it is started again.
 pub fn lost(name: &str, status: &str) -> Failure {
-    Failure::transient("MoverLost", format!("mover {name}, a child process of the operator, was killed: {status}"))
+    Failure::transient(Reason::MoverLost, format!("mover {name}, a child process of the operator, was killed: {status}"))
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {

@@ -9,6 +9,7 @@ pub mod save;
 pub mod streams;
 pub mod work;
 
+use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub enum MoverOutcome {
     /// The task failed.
     Failed {
         /// Reason of the API.
-        reason: String,
+        reason: Reason,
         /// What happened, to which object, what to do.
         message: String,
         /// Whether retrying is useless.

@@ -12,11 +12,11 @@ use kube::{
     core::DynamicObject,
 };
 use p861_core::{
-    objects::{self, Prepared, Verdict},
+    objects::{self, Prepared, SaveDecision},
     runs::{ConflictHandling, CopyRules},
 };
 use p861_crds::{
-    WorkloadReference,
+    Reason, WorkloadReference,
     names::FIELD_MANAGER,
     protection::restore::{ConflictPolicy, RestoreSelection},
 };
@@ -120,7 +120,7 @@ pub async fn restore(
             "{} objects are there and different, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
             listed.len()
         );
-        return Err(WorkError::stated("Conflicts", message, true));
+        return Err(WorkError::stated(Reason::Conflicts, message, true));
     }
     let tally = Tally::default();
     let done = AtomicU64::new(0);
@@ -154,7 +154,7 @@ async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, choi
     let (mut ranks, mut left): (Ranks, BTreeMap<String, u64>) = Default::default();
     for (path, text) in texts {
         for (number, line) in BufReader::new(text.as_slice()).lines().enumerate() {
-            let broken = |error: &dyn std::fmt::Display| WorkError::stated("Damaged", format!("objects/{path}, line {}: {error}", number + 1), true);
+            let broken = |error: &dyn std::fmt::Display| WorkError::stated(Reason::Damaged, format!("objects/{path}, line {}: {error}", number + 1), true);
             let line = line.map_err(|error| broken(&error))?;
             let object: Value = serde_json::from_str(&line).map_err(|error| broken(&error))?;
             if !choice.includes(&object) {
@@ -183,7 +183,7 @@ fn api_of(client: &Client, kinds: &Kinds, object: &Value) -> Option<Api<DynamicO
 
 fn parse(object: &Value) -> Result<DynamicObject, WorkError> {
     serde_json::from_value(object.clone())
-        .map_err(|error| WorkError::stated("Damaged", format!("{} {}: {error}", objects::kind(object), objects::name(object)), true))
+        .map_err(|error| WorkError::stated(Reason::Damaged, format!("{} {}: {error}", objects::kind(object), objects::name(object)), true))
 }
 
 /// Converts the object's apiVersion to the one that this API server prefers, if the backup's is no longer served.
@@ -223,8 +223,8 @@ async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, 
         (None, _) => tally.note("create", object, ""),
         (Some(there), Some(applied)) => {
             let strip = |object: DynamicObject| match objects::save(serde_json::to_value(object).unwrap_or_default(), &[]) {
-                Verdict::Keep(value) => value,
-                Verdict::Leave(_) => Value::Null,
+                SaveDecision::Keep(value) => value,
+                SaveDecision::Leave(_) => Value::Null,
             };
             let (before, after) = (strip(there), strip(applied));
             if before == after { tally.note("same", object, "") } else { tally.note("change", object, &difference(&before, &after)) }
@@ -263,7 +263,7 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
     let (kind, name, namespace) = (objects::kind(object).to_owned(), objects::name(object).to_owned(), objects::namespace(object).to_owned());
     let Some(api) = api_of(client, kinds, object) else {
         return Err(WorkError::stated(
-            "RefusedByAdmission",
+            Reason::RefusedByAdmission,
             format!(
                 "{kind} {name}: {} is not served on this site: install it, or leave the kind out with spec.exclude",
                 object["apiVersion"].as_str().unwrap_or_default()

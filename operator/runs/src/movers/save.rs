@@ -8,8 +8,8 @@ use kube::{
     core::DynamicObject,
     discovery::{Discovery, Scope, verbs},
 };
-use p861_core::objects::{self, Verdict};
-use p861_crds::platform::application::ObjectSelector;
+use p861_core::objects::{self, SaveDecision};
+use p861_crds::{Reason, platform::application::ObjectSelector};
 use p861_vault::Progress;
 use std::{
     io::{BufWriter, Write as _},
@@ -57,7 +57,7 @@ pub async fn save(
 }
 
 fn disk(path: &Path, error: &std::io::Error) -> WorkError {
-    WorkError::stated("NoSpace", format!("{}: {error}", path.display()), false)
+    WorkError::stated(Reason::NoSpace, format!("{}: {error}", path.display()), false)
 }
 
 fn file_name(resource: &ApiResource) -> String {
@@ -102,8 +102,9 @@ async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exc
         for mut object in list.items {
             object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
             let name = object.metadata.name.clone().unwrap_or_default();
-            let value = serde_json::to_value(&object).map_err(|error| WorkError::stated("ApiError", format!("{} {name}: {error}", resource.kind), true))?;
-            if let Verdict::Keep(value) = objects::save(value, exclude) {
+            let value =
+                serde_json::to_value(&object).map_err(|error| WorkError::stated(Reason::ApiError, format!("{} {name}: {error}", resource.kind), true))?;
+            if let SaveDecision::Keep(value) = objects::save(value, exclude) {
                 lines.push((name, value.to_string()));
             }
         }

@@ -3,7 +3,7 @@
 use super::work::{WorkError, blocking};
 use crate::{error::Tried as _, sites::pods};
 use kube::{Api, Client, api::AttachParams};
-use p861_crds::WorkloadReference;
+use p861_crds::{Reason, WorkloadReference};
 use p861_vault::{Repository, RepositoryAccess};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -88,14 +88,16 @@ pub async fn out_of(
         };
         let said = said.await.unwrap_or_default();
         let result = match (broken, status.and_then(|status| status.status)) {
-            (Some(error), _) => Err(WorkError::stated("ConnectionLost", format!("{program} in {pod}: {error}"), false)),
+            (Some(error), _) => Err(WorkError::stated(Reason::ConnectionLost, format!("{program} in {pod}: {error}"), false)),
             (None, Some(ended)) if ended == "Success" => Ok(()),
             (None, Some(_)) => Err(WorkError::stated(
-                "CommandFailed",
+                Reason::CommandFailed,
                 format!("{program} in pod {namespace}: {}", p861_core::conditions::shorten(said.trim(), 600), namespace = pod),
                 false,
             )),
-            (None, None) => Err(WorkError::stated("ConnectionLost", format!("{program} in pod {pod}: the connection ended before the command did"), false)),
+            (None, None) => {
+                Err(WorkError::stated(Reason::ConnectionLost, format!("{program} in pod {pod}: the connection ended before the command did"), false))
+            }
         };
         if let Err(error) = &result {
             // The reader must not take a broken dump for a whole one.
@@ -143,7 +145,7 @@ pub async fn into(
     let mut process = api.exec(&pod, command, &parameters).await.tried(|| format!("run {program} in {namespace}/{pod}"))?;
     let status = process.take_status();
     let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(CHANNEL_CAPACITY);
-    let mut stdin = process.stdin().ok_or_else(|| WorkError::stated("ConnectionLost", format!("{program} in {pod} has no standard input"), false))?;
+    let mut stdin = process.stdin().ok_or_else(|| WorkError::stated(Reason::ConnectionLost, format!("{program} in {pod} has no standard input"), false))?;
     let (snapshot, part) = (snapshot.to_owned(), part.to_owned());
     let feed = blocking(move || {
         let repository = Repository::open(&access)?;
@@ -182,7 +184,7 @@ pub async fn into(
             let fed = fed?;
             Ok(json!({"bytes": fed.bytes, "sha256": fed.sha256, "said": said}))
         }
-        Some(_) => Err(WorkError::stated("CommandFailed", format!("{program} in pod {pod}: {said}"), false)),
-        None => Err(WorkError::stated("ConnectionLost", format!("{program} in pod {pod}: the connection ended before the command did"), false)),
+        Some(_) => Err(WorkError::stated(Reason::CommandFailed, format!("{program} in pod {pod}: {said}"), false)),
+        None => Err(WorkError::stated(Reason::ConnectionLost, format!("{program} in pod {pod}: the connection ended before the command did"), false)),
     }
 }

@@ -1,9 +1,11 @@
 //! The work of a mover, in its own process. It can be killed at any moment: the next attempt finds or repeats its work.
 
 use super::{MoverOutcome, restore, save, streams};
+use crate::repository::reason_of_vault;
 use jiff::Timestamp;
 use kube::Client;
 use p861_core::runs::{MoverTask, SealFacts};
+use p861_crds::Reason;
 use p861_vault::{PartResult, PartSpec, Progress, Repository, RepositoryAccess, SealSpec, VaultError};
 use serde_json::{Value, json};
 use std::{
@@ -37,7 +39,7 @@ pub enum WorkError {
     #[error("{message}")]
     Stated {
         /// Reason of the API.
-        reason: &'static str,
+        reason: Reason,
         /// What happened.
         message: String,
         /// Whether retrying is useless.
@@ -47,17 +49,17 @@ pub enum WorkError {
 
 impl WorkError {
     /// A failure with a reason.
-    pub fn stated(reason: &'static str, message: impl Into<String>, permanent: bool) -> Self {
+    pub fn stated(reason: Reason, message: impl Into<String>, permanent: bool) -> Self {
         Self::Stated { reason, message: message.into(), permanent }
     }
 
     fn outcome(&self) -> MoverOutcome {
         let (reason, permanent) = match self {
-            Self::Vault(error) => (error.reason(), !error.is_transient()),
+            Self::Vault(error) => (reason_of_vault(error.reason()), !error.is_transient()),
             Self::Operator(error) => (error.reason(), error.category() != crate::error::Category::Transient),
-            Self::Stated { reason, permanent, .. } => (*reason, *permanent),
+            Self::Stated { reason, permanent, .. } => (reason.clone(), *permanent),
         };
-        MoverOutcome::Failed { reason: reason.into(), message: p861_core::conditions::shorten(&self.to_string(), MAX_MESSAGE_CHARS), permanent }
+        MoverOutcome::Failed { reason, message: p861_core::conditions::shorten(&self.to_string(), MAX_MESSAGE_CHARS), permanent }
     }
 }
 
@@ -93,7 +95,7 @@ fn place(variable: &str, in_container: &str) -> PathBuf {
 }
 
 fn variable(name: &str) -> Result<String, WorkError> {
-    std::env::var(name).map_err(|_| WorkError::stated("MoverMisused", format!("{name} is not set: movers are started by the operator"), true))
+    std::env::var(name).map_err(|_| WorkError::stated(Reason::MoverMisused, format!("{name} is not set: movers are started by the operator"), true))
 }
 
 /// Prints progress, at most twice a second.
@@ -117,12 +119,12 @@ impl Printer {
 }
 
 async fn work() -> Result<Value, WorkError> {
-    let bad = |what: &str| WorkError::stated("MoverMisused", format!("{what} can't be read: operator and mover are of different versions"), true);
+    let bad = |what: &str| WorkError::stated(Reason::MoverMisused, format!("{what} can't be read: operator and mover are of different versions"), true);
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
     let inputs: BTreeMap<String, Value> = serde_json::from_str(&variable("P861_INPUTS")?).map_err(|_| bad("P861_INPUTS"))?;
     let run = variable("P861_RUN")?;
     let file = place("P861_ACCESS_FILE", ACCESS_PATH);
-    let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated("SecretMissing", format!("{}: {error}", file.display()), false))?;
+    let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated(Reason::SecretMissing, format!("{}: {error}", file.display()), false))?;
     let access: RepositoryAccess = serde_json::from_str(&text).map_err(|_| bad("the repository's access"))?;
     match task {
         MoverTask::BackupObjects { namespaces, exclude, parent } => {
@@ -147,13 +149,13 @@ async fn work() -> Result<Value, WorkError> {
             })
             .await;
             // The command's exit explains more than the broken stream.
-            ended.await.map_err(|_| WorkError::stated("ConnectionLost", "the dump's end was not heard of", false))??;
+            ended.await.map_err(|_| WorkError::stated(Reason::ConnectionLost, "the dump's end was not heard of", false))??;
             Ok(evidence_of(&result?))
         }
         MoverTask::Seal { facts } => blocking(move || seal(&access, &run, &facts, &inputs)).await,
         MoverTask::VerifyStored { snapshot } => {
             let sealed = || inputs.values().find_map(|input| input.get("snapshot").and_then(Value::as_str).map(str::to_owned));
-            let snapshot = snapshot.or_else(sealed).ok_or_else(|| WorkError::stated("MoverMisused", "no snapshot to verify", true))?;
+            let snapshot = snapshot.or_else(sealed).ok_or_else(|| WorkError::stated(Reason::MoverMisused, "no snapshot to verify", true))?;
             blocking(move || {
                 let report = Repository::open(&access)?.verify_snapshot(&snapshot, false)?;
                 Ok(json!({"snapshot": snapshot, "blobs": report.blobs, "packs": report.packs, "bytesTotal": report.bytes}))
@@ -186,13 +188,13 @@ async fn work() -> Result<Value, WorkError> {
 }
 
 async fn client() -> Result<Client, WorkError> {
-    Client::try_default().await.map_err(|error| WorkError::stated("Unreachable", format!("no way to the site's API server: {error}"), false))
+    Client::try_default().await.map_err(|error| WorkError::stated(Reason::Unreachable, format!("no way to the site's API server: {error}"), false))
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, VaultError> + Send + 'static) -> Result<T, WorkError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
-        Err(error) => Err(WorkError::stated("MoverLost", format!("the mover's work broke off: {error}"), false)),
+        Err(error) => Err(WorkError::stated(Reason::MoverLost, format!("the mover's work broke off: {error}"), false)),
     }
 }
 

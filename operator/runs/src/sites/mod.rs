@@ -16,7 +16,7 @@ use kube::{
     api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use p861_crds::Site;
+use p861_crds::{Reason, Site};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
@@ -75,7 +75,7 @@ impl Sites {
         let sites: Api<Site> = Api::all(self.hub.clone());
         let site = match sites.get(name).await {
             Ok(site) => site,
-            Err(error) if is_not_found(&error) => return Err(Error::invalid("SiteMissing", format!("site {name} doesn't exist: kubectl get sites"))),
+            Err(error) if is_not_found(&error) => return Err(Error::invalid(Reason::SiteMissing, format!("site {name} doesn't exist: kubectl get sites"))),
             Err(error) => return Err(error).tried(|| format!("read site {name}")),
         };
         let (client, fresh) = self.connect(&site).await?;
@@ -85,7 +85,7 @@ impl Sites {
             if uid != pinned {
                 self.forget(name);
                 return Err(Error::invalid(
-                    "ClusterChanged",
+                    Reason::ClusterChanged,
                     format!("site {name} is cluster {pinned}, but its kubeconfig leads to cluster {uid}: correct the Secret, or make a new Site"),
                 ));
             }
@@ -150,7 +150,7 @@ impl Sites {
         let Some(access) = &site.spec.access.kubeconfig else { return Ok(None) };
         let secret_name = &access.secret_ref.name;
         let secret = format!("site {name}: Secret {}/{secret_name}", self.namespace);
-        let missing = |what: &str| Error::invalid("CredentialsRefused", format!("{secret} {what}"));
+        let missing = |what: &str| Error::invalid(Reason::CredentialsRefused, format!("{secret} {what}"));
         let mut keys = secrets::texts(&self.hub, &self.namespace, secret_name)
             .await?
             .ok_or_else(|| missing("doesn't exist; put the kubeconfig in it under the key kubeconfig"))?;
@@ -160,7 +160,7 @@ impl Sites {
 
     fn wrong(&self, site: &Site, what: &str) -> Error {
         let secret = site.spec.access.kubeconfig.as_ref().map(|access| access.secret_ref.name.as_str()).unwrap_or_default();
-        Error::invalid("CredentialsRefused", format!("site {}: the kubeconfig in Secret {}/{secret} {what}", site.name_any(), self.namespace))
+        Error::invalid(Reason::CredentialsRefused, format!("site {}: the kubeconfig in Secret {}/{secret} {what}", site.name_any(), self.namespace))
     }
 
     /// URL of a site's API server.
@@ -172,7 +172,7 @@ impl Sites {
         if site.spec.access.kubeconfig.is_some() {
             self.connect(&site).await?;
             let known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-            return known.ok_or_else(|| Error::transient("Unreachable", format!("site {name} was not reached yet")));
+            return known.ok_or_else(|| Error::transient(Reason::Unreachable, format!("site {name} was not reached yet")));
         }
         Ok(Config::infer().await.map_err(|_| Error::Internal("the hub's own address is not known".into()))?.cluster_url)
     }

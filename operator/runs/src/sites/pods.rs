@@ -12,7 +12,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{AttachParams, ListParams},
 };
-use p861_crds::{WorkloadKind, WorkloadReference};
+use p861_crds::{Reason, WorkloadKind, WorkloadReference};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
@@ -169,16 +169,15 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// If the workload has no ready pod.
 pub async fn ready_pod(client: &Client, namespace: &str, reference: &WorkloadReference) -> Result<String> {
     let Some(state) = workload(client, namespace, reference).await? else {
-        return Err(Error::invalid("WorkloadMissing", format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
+        return Err(Error::invalid(Reason::WorkloadMissing, format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let list = pods.list(&ListParams::default().labels(&state.selector)).await.tried(|| format!("list the pods of {reference} in {namespace}"))?;
     let mut ready: Vec<String> = list.items.iter().filter(|pod| is_ready(pod)).map(ResourceExt::name_any).collect();
     ready.sort();
-    ready
-        .into_iter()
-        .next()
-        .ok_or_else(|| Error::transient("WorkloadNotReady", format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted)))
+    ready.into_iter().next().ok_or_else(|| {
+        Error::transient(Reason::WorkloadNotReady, format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted))
+    })
 }
 
 /// Runs a command in a ready pod of a workload and waits for its exit, at most `limit`. Standard output and error are cut at [`MAX_OUTPUT_BYTES`].
@@ -217,10 +216,10 @@ pub async fn execute_in(client: &Client, namespace: &str, pod: &str, container: 
             Some(status) => status.await,
             None => None,
         };
-        let status = status.ok_or_else(|| Error::transient("ConnectionLost", format!("{}: the connection ended before the command did", what())))?;
+        let status = status.ok_or_else(|| Error::transient(Reason::ConnectionLost, format!("{}: the connection ended before the command did", what())))?;
         Ok(Output { success: status.status.as_deref() == Some("Success"), stdout, stderr, message: status.message.unwrap_or_default() })
     };
-    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(Error::transient("DeadlineExceeded", format!("{}: no end after {limit:?}", what()))))
+    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(Error::transient(Reason::DeadlineExceeded, format!("{}: no end after {limit:?}", what()))))
 }
 
 async fn read_bounded(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {

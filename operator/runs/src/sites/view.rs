@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::{Namespace, PersistentVolumeClaim},
 };
 use kube::{Api, Client, ResourceExt as _};
-use p861_crds::{WorkloadKind, WorkloadReference};
+use p861_crds::{Reason, WorkloadKind, WorkloadReference};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -53,7 +53,7 @@ type SharedView = Arc<tokio::sync::Mutex<Option<ViewResult>>>;
 
 struct ViewResult {
     at: Instant,
-    seen: std::result::Result<Arc<View>, (&'static str, String, Category)>,
+    seen: std::result::Result<Arc<View>, (Reason, String, Category)>,
 }
 
 impl Sites {
@@ -72,7 +72,7 @@ impl Sites {
         }
         match last.as_ref().map(|last| &last.seen) {
             Some(Ok(view)) => Ok(view.clone()),
-            Some(Err((reason, message, category))) => Err(Error::Stated { reason, message: message.clone(), category: *category }),
+            Some(Err((reason, message, category))) => Err(Error::Stated { reason: reason.clone(), message: message.clone(), category: *category }),
             None => Err(Error::Internal(format!("site {site} was not looked at"))),
         }
     }
@@ -81,7 +81,7 @@ impl Sites {
 async fn read_with_timeout(sites: &Sites, site: &str) -> Result<View> {
     let client = sites.client(site).await?;
     let read = tokio::time::timeout(VIEW_TIMEOUT, read(&client, site)).await;
-    read.unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not show its workloads within {VIEW_TIMEOUT:?}"))))
+    read.unwrap_or_else(|_| Err(Error::transient(Reason::Unreachable, format!("site {site} did not show its workloads within {VIEW_TIMEOUT:?}"))))
 }
 
 async fn read(client: &Client, site: &str) -> Result<View> {

@@ -4,7 +4,7 @@ use super::object::Failover;
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use p861_core::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     engine::{OnFailure, Outcome, Plan, Retry, RunResult, Step, StepId},
     platform::district::sites_of_plan,
     protection::{choose, claims::claim_of},
@@ -12,7 +12,7 @@ use p861_core::{
     runs::{Action, Allotment, CompileError, Conclusion, ConflictHandling, CopyRules, Request, RunClass, RunOutcome, Scope, StepKey},
 };
 use p861_crds::{
-    Application, ApplicationSpec, Backup, DrillStatus, RecoveryPlan, common::ContainerCommand, platform::application::CronJobsInCopy,
+    Application, ApplicationSpec, Backup, ConditionType, DrillStatus, Reason, RecoveryPlan, common::ContainerCommand, platform::application::CronJobsInCopy,
     protection::restore::ConflictPolicy,
 };
 use p861_runs::{
@@ -67,8 +67,8 @@ impl RunKind for FailoverRun {
             let mut members = Vec::new();
             for member in &group.members {
                 let application: Application = named(client, &namespace, &member.application_ref.name).await?;
-                let point =
-                    choose::newest_sound(&application.name_any(), &backups, None).map_err(|error| Error::invalid("NoRecoveryPoint", error.to_string()))?;
+                let point = choose::newest_sound(&application.name_any(), &backups, None)
+                    .map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))?;
                 let parts = repository::parts_of(&self.hub, &namespace, &point).await?.unwrap_or_default();
                 members.push((application.name_any(), application.spec, point, parts));
             }
@@ -84,19 +84,19 @@ impl RunKind for FailoverRun {
     }
 
     fn compile(_: &Failover, facts: &Facts) -> Result<Plan<Action>> {
-        compile(facts).map_err(|error| Error::invalid("Invalid", error.to_string()))
+        compile(facts).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))
     }
 
     fn conclude(_: &Failover, _: &Facts, before: &DrillStatus, run: &RunOutcome<'_>) -> Conclusion<DrillStatus> {
         let promoted = run.summary.timeline.iter().any(|step| step.id.as_str() == "promote" && step.outcome == Outcome::Done);
-        let there = Verdict::good("Committed", "EpochAdvanced", "it goes forward only");
-        let committed = if promoted { there } else { Verdict::bad("Committed", "NotYet", "it can be aborted") };
+        let there = ConditionUpdate::good(ConditionType::Committed, Reason::EpochAdvanced, "it goes forward only");
+        let committed = if promoted { there } else { ConditionUpdate::bad(ConditionType::Committed, Reason::NotYet, "it can be aborted") };
         let succeeded = match &run.summary.result {
-            None => Verdict::unknown("Succeeded", "Running", run.current_steps()),
-            Some((RunResult::Succeeded, ..)) => Verdict::good("Succeeded", "Complete", ""),
-            Some((_, reason, message)) => Verdict::bad("Succeeded", reason, message.clone()),
+            None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
+            Some((RunResult::Succeeded, ..)) => ConditionUpdate::good(ConditionType::Succeeded, Reason::Complete, ""),
+            Some((_, reason, message)) => ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone()),
         };
-        Conclusion { status: before.clone(), verdicts: vec![committed, succeeded], findings: Vec::new() }
+        Conclusion { status: before.clone(), updates: vec![committed, succeeded], findings: Vec::new() }
     }
 }
 

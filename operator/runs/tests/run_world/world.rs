@@ -6,6 +6,7 @@ use p861_core::{
     engine::{Event, Failure, Plan, Record, Step, StepId},
     runs::Action,
 };
+use p861_crds::Reason;
 use p861_runs::{EffectOutcome, Effects, Pass, StepContext, leadership::Leadership};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -344,7 +345,7 @@ impl Effects for Hands {
         let fault = world.fault(&effect, self.process);
         if fault == Some(Fault::Fails) {
             world.state.lock().failed.insert(effect);
-            return EffectOutcome::Failed(Failure::permanent("Broken", "it is broken"), Value::Null);
+            return EffectOutcome::Failed(Failure::permanent(Reason::from_text("Broken"), "it is broken"), Value::Null);
         }
         world.happen(&effect, action);
         world.stops_here(&effect, self.process, Moment::After).await;

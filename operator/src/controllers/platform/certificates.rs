@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use p861_core::platform::{certificate, facts::CertificateFacts};
+use p861_crds::Reason;
 use p861_runs::error::{Error, Result};
 use parking_lot::Mutex;
 use rustls::{
@@ -97,7 +98,7 @@ async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
     let port = address.port_u16().unwrap_or(443);
     let what = format!("{host}:{port}");
     let shown = tokio::task::spawn_blocking(move || handshake(&host, port)).await.map_err(|error| Error::Internal(error.to_string()))?;
-    shown.map_err(|message| Error::transient("CertificateUnreadable", format!("{what}: {message}")))
+    shown.map_err(|message| Error::transient(Reason::CertificateUnreadable, format!("{what}: {message}")))
 }
 
 fn handshake(host: &str, port: u16) -> Expiry {

@@ -8,7 +8,7 @@ use kube::{
 };
 use p861_core::platform::forecast::{Sample, extend};
 use p861_crds::{
-    Platform,
+    Platform, Reason,
     names::{FIELD_MANAGER, PLATFORM_LABEL},
 };
 use p861_runs::error::{Error, Result, Tried as _};
@@ -31,7 +31,7 @@ pub async fn read(context: &Context, platform: &Platform) -> Result<Vec<Sample>>
     let map = maps(context, platform).get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
     let Some(text) = map.and_then(|map| map.data?.remove(SAMPLES_KEY)) else { return Ok(Vec::new()) };
     serde_json::from_str(&text).map_err(|error| {
-        Error::invalid("HistoryUnreadable", format!("ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded"))
+        Error::invalid(Reason::HistoryUnreadable, format!("ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded"))
     })
 }
 

@@ -12,7 +12,7 @@ use p861_core::{
     quantity::Quantity,
 };
 use p861_crds::{
-    District,
+    District, Reason,
     names::{DRILL_LABEL, PLATFORM_LABEL, PLATFORM_MANAGER},
 };
 use p861_runs::error::{Error, Result, Tried as _, is_conflict, is_not_found};
@@ -112,7 +112,7 @@ impl Keeper<'_> {
             if owner.is_some() && namespace.is_empty() && as_wanted {
                 return Ok(());
             }
-            return Err(Error::invalid("NotOurs", format!("{} {name} is there and not this Platform's: nothing was changed", resource.kind)));
+            return Err(Error::invalid(Reason::NotOurs, format!("{} {name} is there and not this Platform's: nothing was changed", resource.kind)));
         }
         let labelled = document
             .object
@@ -220,12 +220,12 @@ pub fn counted(quotas: &[DynamicObject]) -> BTreeMap<String, BTreeMap<String, St
 fn refusal(document: &Document, kind: &str, key: &Key, error: &Error) -> Refused {
     let (namespace, name) = key;
     let place = if namespace.is_empty() { String::new() } else { format!(" in {namespace}") };
-    let remedy = if error.reason() == "NotOurs" {
+    let remedy = if error.reason() == Reason::NotOurs {
         format!("delete or rename {kind} {name}{place}, or label it {PLATFORM_LABEL} to hand it over")
     } else {
         "upgrade chart p861 on the site, which has the rights; or correct the Platform".to_owned()
     };
-    Refused { layer: document.layer, reason: error.reason().into(), message: format!("{kind} {name}{place}: {error}"), remedy }
+    Refused { layer: document.layer, reason: error.reason(), message: format!("{kind} {name}{place}: {error}"), remedy }
 }
 
 /// Whether two values are equivalent: absent, null and empty are equal, and quantities are compared by value.

@@ -20,7 +20,7 @@ use inventory::Inventory;
 use jiff::{Timestamp, tz::TimeZone};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
 use p861_core::{
-    conditions::{self, Verdict},
+    conditions::{self, ConditionUpdate},
     platform::{
         desired::Place,
         facts::{ApplicationFacts, Facts, RepositoryFacts, SiteFacts, Unseen},
@@ -30,7 +30,7 @@ use p861_core::{
     },
 };
 use p861_crds::{
-    Application, BackupRepository, District, Platform, PlatformProfile, PlatformProfileSpec,
+    Application, BackupRepository, ConditionType, District, Platform, PlatformProfile, PlatformProfileSpec, Reason,
     platform::{profile::Layer, status::State},
 };
 use p861_runs::error::{Error, Result, Tried as _};
@@ -68,7 +68,7 @@ impl PlatformReconciler {
 
 impl Reconciler for PlatformReconciler {
     type Kind = Platform;
-    const CONDITION: &'static str = "Ready";
+    const CONDITION: ConditionType = ConditionType::Ready;
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, _name: &str) {
         for layer in Layer::ALL.map(|layer| layer.to_string()) {
@@ -86,8 +86,9 @@ impl Reconciler for PlatformReconciler {
         let seen = self.observe(context, &platform, &namespace, now).await;
         let judged = match seen {
             Ok((district, profile, facts)) => {
-                let zone = TimeZone::get(&district.spec.time_zone)
-                    .map_err(|_| Error::invalid("Invalid", format!("district {}: there is no time zone {}", district.name_any(), district.spec.time_zone)))?;
+                let zone = TimeZone::get(&district.spec.time_zone).map_err(|_| {
+                    Error::invalid(Reason::Invalid, format!("district {}: there is no time zone {}", district.name_any(), district.spec.time_zone))
+                })?;
                 let history = history::read(context, &platform).await?;
                 let judgement = judge(&platform.spec, profile.as_ref(), &facts, &history, &zone, now);
                 history::record(context, &platform, &history, forecast::sample(&judgement.supplies, judgement.balance.running, now)).await?;
@@ -97,24 +98,24 @@ impl Reconciler for PlatformReconciler {
             Err(error) if matches!(error, Error::Stated { .. }) => Err(error),
             Err(error) => return Err(error),
         };
-        let verdicts = match judged {
+        let updates = match judged {
             Ok(judgement) => {
                 status.layers = judgement.layers;
                 status.items = judgement.items;
                 status.components = judgement.components;
                 status.balance = Some(judgement.balance);
-                judgement.verdicts
+                judgement.updates
             }
-            Err(error) => vec![Verdict::bad("Ready", error.reason(), error.to_string())],
+            Err(error) => vec![ConditionUpdate::bad(ConditionType::Ready, error.reason(), error.to_string())],
         };
         let before = platform.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        for verdict in verdicts.iter().filter(|verdict| verdict.kind == "Ready") {
-            let known = before.iter().find(|condition| condition.type_ == "Ready");
-            if known.is_none_or(|known| known.reason != verdict.reason) {
-                publish_event(&context.hub, platform.as_ref(), event_type(!verdict.holds()), &verdict.reason, &verdict.message).await;
+        for update in updates.iter().filter(|update| update.kind == ConditionType::Ready) {
+            let known = before.iter().find(|condition| condition.type_ == ConditionType::Ready);
+            if known.is_none_or(|known| known.reason != update.reason) {
+                publish_event(&context.hub, platform.as_ref(), event_type(!update.holds()), update.reason.clone(), &update.message).await;
             }
         }
-        status.conditions = conditions::apply(&status.conditions, &verdicts, platform.metadata.generation, now);
+        status.conditions = conditions::apply(&status.conditions, &updates, platform.metadata.generation, now);
         apply_status(&context.hub, platform.as_ref(), platform.status.as_ref(), &status).await?;
         // A new probe gets its first result soon.
         Ok(if self.probes.all_tried(&platform.name_any(), &platform.spec) { RECONCILE_INTERVAL } else { UNTRIED_PROBE_INTERVAL })
@@ -127,7 +128,7 @@ impl PlatformReconciler {
         let district = cached_district(context, namespace).await?;
         if platform.name_any() != district.name_any() {
             return Err(Error::invalid(
-                "Invalid",
+                Reason::Invalid,
                 format!("a district has one Platform, with the district's name: rename this one {}, or delete it", district.name_any()),
             ));
         }
@@ -146,7 +147,7 @@ impl PlatformReconciler {
                 Ok(sight) => Ok(sight),
                 // Without the lease not even the status may be written.
                 Err(Error::LeaseLost) => return Err(Error::LeaseLost),
-                Err(error) => Err(Unseen { reason: error.reason().into(), message: error.to_string() }),
+                Err(error) => Err(Unseen { reason: error.reason(), message: error.to_string() }),
             };
             facts.sites.push(SiteFacts { name: name.clone(), role: site.role, sight });
         }
@@ -177,7 +178,7 @@ impl PlatformReconciler {
         let limit = INVENTORY_TIMEOUT * 2;
         tokio::time::timeout(limit, observer.enforce_and_observe(places, now))
             .await
-            .unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not answer everything within {limit:?}"))))
+            .unwrap_or_else(|_| Err(Error::transient(Reason::Unreachable, format!("site {site} did not answer everything within {limit:?}"))))
     }
 
     /// The inventory of a site, shared by its districts and read again after [`INVENTORY_TTL`].
@@ -187,9 +188,10 @@ impl PlatformReconciler {
             return Ok(inventory);
         }
         let read = tokio::time::timeout(INVENTORY_TIMEOUT, inventory::read(client)).await;
-        let read = Arc::new(
-            read.unwrap_or_else(|_| Err(Error::transient("Unreachable", format!("site {site} did not show what it has within {INVENTORY_TIMEOUT:?}"))))?,
-        );
+        let read =
+            Arc::new(read.unwrap_or_else(|_| {
+                Err(Error::transient(Reason::Unreachable, format!("site {site} did not show what it has within {INVENTORY_TIMEOUT:?}")))
+            })?);
         self.inventories.lock().unwrap_or_else(PoisonError::into_inner).insert(site.to_owned(), (Instant::now(), read.clone()));
         Ok(read)
     }
@@ -217,8 +219,8 @@ fn application_facts(application: &Application) -> ApplicationFacts {
     ApplicationFacts {
         name: application.name_any(),
         profile_item: application.spec.profile_item.clone(),
-        ready: conditions::is_true(conditions, "Ready"),
-        failing: conditions.iter().any(|condition| condition.type_ == "Healthy" && condition.status == "False"),
+        ready: conditions::is_true(conditions, ConditionType::Ready),
+        failing: conditions.iter().any(|condition| condition.type_ == ConditionType::Healthy && condition.status == "False"),
     }
 }
 
@@ -240,7 +242,7 @@ async fn repositories(context: &Context, platform: &Platform, namespace: &str) -
         RepositoryFacts {
             name: name.clone(),
             exists: true,
-            ready: status.is_some_and(|status| conditions::is_true(&status.conditions, "Ready")),
+            ready: status.is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::Ready)),
             capacity: found.spec.capacity.as_ref().and_then(bytes),
             used: status.and_then(|status| status.used.as_ref()).and_then(bytes),
         }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::{platform::facts::ProbeFacts, time::parse_duration};
-use p861_crds::{Platform, PlatformSpec, Site, platform::platform::Probe};
+use p861_crds::{Platform, PlatformSpec, Reason, Site, platform::platform::Probe};
 use p861_runs::{
     error::{Error, Result, Tried as _},
     sites::pods,
@@ -105,7 +105,7 @@ async fn round(context: &Context, probes: &Probes, due: Vec<(String, Probe)>) {
         let result = tokio::time::timeout(CONNECT_TIMEOUT + EXEC_OVERHEAD, try_from_there(context, &probe)).await;
         let late = || {
             Err(Error::transient(
-                "Unreachable",
+                Reason::Unreachable,
                 format!("site {} did not let it be tried within {:?}", probe.from_site_ref.name, CONNECT_TIMEOUT + EXEC_OVERHEAD),
             ))
         };
@@ -179,12 +179,15 @@ async fn connect_there(client: &Client, namespace: &str, host: &str, port: u16) 
     let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.tried(|| "look for the site's prober".to_owned())?;
     let ready = listed.items.iter().filter(|pod| pods::is_ready(pod)).map(kube::ResourceExt::name_any).min();
     let prober = ready.ok_or_else(|| {
-        Error::transient("ProberMissing", format!("no prober is ready in namespace {namespace} of the site: upgrade chart p861 there, with site.prober=true"))
+        Error::transient(
+            Reason::ProberMissing,
+            format!("no prober is ready in namespace {namespace} of the site: upgrade chart p861 there, with site.prober=true"),
+        )
     })?;
     let command = ["p861-operator", "connect", host, &port.to_string()].map(str::to_owned);
     let output = pods::execute_in(client, namespace, &prober, None, &command, CONNECT_TIMEOUT + EXEC_OVERHEAD).await?;
     serde_json::from_str(output.stdout.trim())
-        .map_err(|_| Error::transient("ProberFailed", format!("the site's prober {prober} gave no answer: {} {}", output.message, output.stderr.trim())))
+        .map_err(|_| Error::transient(Reason::ProberFailed, format!("the site's prober {prober} gave no answer: {} {}", output.message, output.stderr.trim())))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use p861_core::{
     runs::{Action, Conclusion, RunClass, RunOutcome},
 };
 use p861_crds::{
-    Application, Backup, District, MaintenanceTicket, MaintenanceTicketStatus, Platform, Site,
+    Application, Backup, ConditionType, District, MaintenanceTicket, MaintenanceTicketStatus, Platform, Reason, Site,
     common::{RunAction, RunPhase},
     maintenance::change::{Change, UpgradeComponent},
     platform::{
@@ -95,13 +95,13 @@ impl RunKind for ChangeRun {
             return Ok(plan);
         }
         let message = "what would be done is not what was agreed to any more; nothing was done: Reopen the ticket, and have it agreed to as it is now";
-        Err(Error::invalid("PlanChanged", message))
+        Err(Error::invalid(Reason::PlanChanged, message))
     }
 
     fn conclude(_: &MaintenanceTicket, _: &Option<Facts>, before: &MaintenanceTicketStatus, run: &RunOutcome<'_>) -> Conclusion<MaintenanceTicketStatus> {
         let mut status = before.clone();
         status.backups = of_done_steps(run, |action| if let Action::TakeBackup { backup, .. } = action { Some(backup.clone()) } else { None });
-        Conclusion { status, verdicts: Vec::new(), findings: Vec::new() }
+        Conclusion { status, updates: Vec::new(), findings: Vec::new() }
     }
 }
 
@@ -122,7 +122,7 @@ pub struct Progress {
 pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Progress> {
     let compiled = gather(context, ticket, change).await.and_then(|facts| {
         let plan = compile(ticket, &facts)?;
-        let takes = work::takes(&plan, change).map_err(|error| Error::invalid("Invalid", error.to_string()))?;
+        let takes = work::takes(&plan, change).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
         Ok((plan.digest().to_owned(), takes))
     });
     let (steps, takes) = match compiled {
@@ -144,15 +144,15 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mu
     }
     // Its steps could not be begun: the ticket says why.
     if status.journal.is_none() && status.work_phase.is_some() {
-        let message = status.conditions.iter().find(|condition| condition.type_ == "Succeeded").map(|condition| condition.message.clone());
-        return Ok(refused("PlanChanged", message.unwrap_or_default()));
+        let message = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Succeeded).map(|condition| condition.message.clone());
+        return Ok(refused(Reason::PlanChanged, message.unwrap_or_default()));
     }
     let over = status.work_phase.is_some_and(RunPhase::is_end);
     let kind = ChangeRun { context: context.clone() };
     let carried = match controller::carry_on(&context.runs, &kind, ticket, status, now).await {
         Err(error) if error.category() == Category::Invalid => Err((error.reason(), error.to_string())),
-        Ok(Carried::JournalMissing { message }) => Err(("JournalMissing", message)),
-        Ok(Carried::Waits { message, .. }) => return Err(Error::transient("NotYet", message)),
+        Ok(Carried::JournalMissing { message }) => Err((Reason::JournalMissing, message)),
+        Ok(Carried::Waits { message, .. }) => return Err(Error::transient(Reason::NotYet, message)),
         Ok(Carried::On { status, pass, run }) => Ok((status, pass, run)),
         Err(error) => return Err(error),
     };
@@ -183,8 +183,8 @@ fn work_of(run: Option<WorkRun>) -> Work {
 }
 
 /// Steps that are refused: none of them runs.
-fn refused(reason: &str, message: String) -> Progress {
-    Progress { work: work_of(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason.to_owned(), message) })), run: None }
+fn refused(reason: Reason, message: String) -> Progress {
+    Progress { work: work_of(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason, message) })), run: None }
 }
 
 /// Call after the ticket's status is written: publishes Events and releases steps that have ended. Returns the time until the next pass; none once they have
@@ -212,7 +212,7 @@ async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) 
     let namespace = ticket.namespace().unwrap_or_default();
     let district = context.cache.filter_map(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?.pop();
     let of_district =
-        |what: &str| Error::invalid("DistrictMissing", format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
+        |what: &str| Error::invalid(Reason::DistrictMissing, format!("{what}, but namespace {namespace} belongs to no District: kubectl get districts"));
     let mut applications = Vec::new();
     for reference in &ticket.spec.affects.application_refs {
         let found: Application = named(&context.hub.client, &namespace, &reference.name).await?;
@@ -226,7 +226,7 @@ async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) 
         && !sites.iter().any(|site| site.name_any() == drain.site_ref.name)
     {
         let known: Vec<String> = sites.iter().map(kube::ResourceExt::name_any).collect();
-        return Err(Error::invalid("SiteMissing", format!("the work names site {}; there are {}", drain.site_ref.name, known.join(", "))));
+        return Err(Error::invalid(Reason::SiteMissing, format!("the work names site {}; there are {}", drain.site_ref.name, known.join(", "))));
     }
     let alertmanagers: Vec<String> = sites
         .iter()
@@ -262,7 +262,7 @@ fn compile(ticket: &MaintenanceTicket, facts: &Facts) -> Result<Plan<Action>> {
         alertmanagers: &facts.alertmanagers,
         component: facts.component.as_ref().map(|(declared, source, bundle, sites)| ComponentOf { declared, source, bundle, sites }),
     };
-    work::compile(&of_ticket).map_err(|error| Error::invalid("Invalid", error.to_string()))
+    work::compile(&of_ticket).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))
 }
 
 /// Duration of the last backup of an application.
@@ -281,10 +281,13 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
     let platform: Platform = named(&context.hub.client, namespace, &district.name_any()).await?;
     let declared = platform.spec.base_software.components.into_iter().find(|component| component.name == *name);
     let declared = declared.ok_or_else(|| {
-        Error::invalid("ComponentMissing", format!("Platform {} declares no component {name}: add it to spec.baseSoftware.components", district.name_any()))
+        Error::invalid(
+            Reason::ComponentMissing,
+            format!("Platform {} declares no component {name}: add it to spec.baseSoftware.components", district.name_any()),
+        )
     })?;
     let Some(source) = declared.bundle.clone() else {
-        return Err(Error::invalid("BundleUnsupported", format!("component {name} has no bundle: what a HelmRelease installs is upgraded there")));
+        return Err(Error::invalid(Reason::BundleUnsupported, format!("component {name} has no bundle: what a HelmRelease installs is upgraded there")));
     };
     let bundle = effects::component::bundle_of(&context.runs, namespace, &source, |space| is_allotted(district, space)).await?;
     let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();

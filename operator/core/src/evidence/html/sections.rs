@@ -52,14 +52,14 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
             @if let Some(isolated) = &isolated { p { (isolated) } }
             // Left out for a passed drill: it would repeat the sentence above.
             @if report.result != DrillResult::Passed {
-                p.reason { span.tag { (shown(&report.reason)) } " " (shown(&report.message)) }
+                p.reason { span.tag { (shown(report.reason.as_str())) } " " (shown(&report.message)) }
             }
             @if let Some(failure) = &report.failure {
                 div.failure {
                     h3 { (t("未成功的原因", "What failed, and why")) }
                     dl {
                         dt { (t("步骤", "Step")) } dd { (words::step(&failure.step)) " " code { (shown(&failure.step)) } }
-                        dt { (t("原因", "Reason")) } dd { code { (shown(&failure.reason)) } }
+                        dt { (t("原因", "Reason")) } dd { code { (shown(failure.reason.as_str())) } }
                         dt { (t("情况", "What was seen")) } dd { (shown(&failure.message)) }
                     }
                 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
-    Application, Backup, Drill, MaintenanceTicket, RecoveryPlan,
+    Application, Backup, ConditionType, Drill, MaintenanceTicket, Reason, RecoveryPlan,
     maintenance::{
         change::Change,
         ticket::{Affected, AlertState, TicketAlert, TicketPhase},
@@ -33,16 +33,15 @@ pub enum BlockReason {
     PreCheckFailed,
 }
 
-impl BlockReason {
-    /// As conditions spell it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Frozen => "Frozen",
-            Self::OutsideWindow => "OutsideWindow",
-            Self::DrillRunning => "DrillRunning",
-            Self::BackupRunning => "BackupRunning",
-            Self::AlertFiring => "AlertFiring",
-            Self::PreCheckFailed => "PreCheckFailed",
+impl From<BlockReason> for Reason {
+    fn from(reason: BlockReason) -> Self {
+        match reason {
+            BlockReason::Frozen => Self::Frozen,
+            BlockReason::OutsideWindow => Self::OutsideWindow,
+            BlockReason::DrillRunning => Self::DrillRunning,
+            BlockReason::BackupRunning => Self::BackupRunning,
+            BlockReason::AlertFiring => Self::AlertFiring,
+            BlockReason::PreCheckFailed => Self::PreCheckFailed,
         }
     }
 }
@@ -192,7 +191,7 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
         }
     }
     for application in around.applications.iter().filter(|application| application.metadata.name.as_deref().is_some_and(|name| affected.contains(name))) {
-        let healthy = application.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == "Healthy");
+        let healthy = application.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == ConditionType::Healthy);
         if healthy.is_some_and(|condition| condition.status == "False") {
             found.push(Block {
                 reason: BlockReason::PreCheckFailed,

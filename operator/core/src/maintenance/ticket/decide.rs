@@ -7,12 +7,12 @@ use super::{
     life::{Course, Event, next},
 };
 use crate::{
-    conditions::Verdict,
+    conditions::ConditionUpdate,
     maintenance::{notify, window::Opening},
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    MaintenanceTicketSpec, MaintenanceTicketStatus, Time,
+    MaintenanceTicketSpec, MaintenanceTicketStatus, Reason, Time,
     common::RunPhase,
     maintenance::{
         change::Change,
@@ -29,7 +29,7 @@ const REFUSED: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happened {
     /// Reason of the Event.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// What happened.
     pub note: String,
     /// Whether it is a warning.
@@ -42,7 +42,7 @@ pub struct Decision {
     /// The status, without conditions.
     pub status: MaintenanceTicketStatus,
     /// The conditions.
-    pub verdicts: Vec<Verdict>,
+    pub updates: Vec<ConditionUpdate>,
     /// Events to publish.
     pub happened: Vec<Happened>,
     /// When to look again even if nothing changes.
@@ -112,8 +112,8 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     for other in [escalates, opens, retries].into_iter().flatten() {
         due = Some(due.map_or(other, |due| due.min(other)));
     }
-    let verdicts = pass.verdicts();
-    Decision { status: pass.status, verdicts, happened: pass.happened, next: due }
+    let updates = pass.conditions();
+    Decision { status: pass.status, updates, happened: pass.happened, next: due }
 }
 
 impl Pass<'_> {
@@ -125,7 +125,7 @@ impl Pass<'_> {
         self.facts.spec.change.as_ref()
     }
 
-    fn tell(&mut self, reason: &'static str, note: impl Into<String>, warning: bool) {
+    fn tell(&mut self, reason: Reason, note: impl Into<String>, warning: bool) {
         self.happened.push(Happened { reason, note: note.into(), warning });
     }
 
@@ -139,7 +139,7 @@ impl Pass<'_> {
         self.status.phase = Some(TicketPhase::Open);
         self.wind(self.facts.created);
         if self.facts.spec.r#type == TicketType::Incident {
-            self.tell("IncidentOpened", format!("{priority:?}: {}", self.facts.spec.title.in_language("en")), true);
+            self.tell(Reason::IncidentOpened, format!("{priority:?}: {}", self.facts.spec.title.in_language("en")), true);
         }
     }
 
@@ -159,7 +159,7 @@ impl Pass<'_> {
         let known = usize::try_from(self.status.observed_actions.unwrap_or_default()).unwrap_or_default();
         for (index, action) in self.facts.spec.actions.iter().enumerate().skip(known) {
             if let Err(why) = self.act(action) {
-                self.tell("ActionRefused", format!("{} of {}: {why}", action.action, action.person()), true);
+                self.tell(Reason::ActionRefused, format!("{} of {}: {why}", action.action, action.person()), true);
                 let index = i32::try_from(index).unwrap_or(i32::MAX);
                 self.status.refused_actions.push(RefusedAction { index, action: action.action, why });
                 let surplus = self.status.refused_actions.len().saturating_sub(REFUSED);
@@ -211,7 +211,7 @@ impl Pass<'_> {
         if event == Event::Start
             && let Some(block) = self.block()
         {
-            return Err(format!("{}: {}", block.reason.word(), block.message));
+            return Err(format!("{}: {}", Reason::from(block.reason), block.message));
         }
         if event == Event::Resolve && self.phase() == TicketPhase::Verifying && self.run().is_some_and(|run| !run.phase.is_end()) {
             return Err("the applications' checks are still under way: see the steps".to_owned());
@@ -336,7 +336,7 @@ impl Pass<'_> {
         if !self.status.alerts.is_empty() && self.firing() == 0 && !self.phase().is_end() {
             self.status.resolution.get_or_insert(Resolution::Done);
             let _ = self.go(Event::AlertsResolved);
-            self.tell("IncidentClosed", "none of its alerts fires any more", false);
+            self.tell(Reason::IncidentClosed, "none of its alerts fires any more", false);
         }
         let Some(class) = self.change().map(|change| change.class) else { return };
         let required = required_approvals(class);
@@ -364,7 +364,7 @@ impl Pass<'_> {
         if self.phase() == TicketPhase::Scheduled && due && self.block().is_none() {
             let _ = self.go(Event::Start);
             self.status.work_first_action = i32::try_from(self.facts.spec.actions.len()).ok();
-            self.tell("WorkBegan", "its window is open, it is agreed to, and nothing is in the way", false);
+            self.tell(Reason::WorkBegan, "its window is open, it is agreed to, and nothing is in the way", false);
             return;
         }
         let Some(ended) = self.run().filter(|run| run.phase.is_end()).cloned() else { return };
@@ -374,10 +374,10 @@ impl Pass<'_> {
         if ended.phase == RunPhase::Succeeded {
             let _ = self.go(Event::Done);
             let _ = self.go(Event::Resolve);
-            self.tell("WorkDone", ended.said.1, false);
+            self.tell(Reason::WorkDone, ended.said.1, false);
         } else {
             let _ = self.go(Event::RollBack);
-            self.tell("WorkRolledBack", format!("{}: {}", ended.said.0, ended.said.1), true);
+            self.tell(Reason::WorkRolledBack, format!("{}: {}", ended.said.0, ended.said.1), true);
         }
     }
 
@@ -409,7 +409,7 @@ impl Pass<'_> {
         }
         let Some(mut escalation) = self.status.escalation.take() else { return };
         for level in clocks::escalate(&mut escalation, self.facts.levels, self.now) {
-            self.tell("Escalated", format!("nobody has acknowledged it: level {level} is called"), true);
+            self.tell(Reason::Escalated, format!("nobody has acknowledged it: level {level} is called"), true);
         }
         self.status.escalation = Some(escalation);
     }

@@ -7,7 +7,7 @@ use super::{
 use crate::maintenance::approval::Tally;
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    MaintenanceTicketSpec, MaintenanceTicketStatus,
+    MaintenanceTicketSpec, MaintenanceTicketStatus, Reason,
     common::RunPhase,
     maintenance::roster::{OnDuty, PriorityClock},
 };
@@ -58,7 +58,7 @@ pub struct WorkRun {
     /// What a person is asked for.
     pub asks: Option<Asks>,
     /// Reason and message of their end, or of where they stand.
-    pub said: (String, String),
+    pub said: (Reason, String),
 }
 
 /// What a step asks of a person.

@@ -2,10 +2,10 @@
 
 pub mod block;
 pub mod clocks;
+mod conditions;
 mod decide;
 mod facts;
 pub mod life;
-mod verdicts;
 
 pub use block::{Access, Block, BlockReason, change_under_way};
 pub use decide::{Decision, Happened, decide, plan_digest, required_approvals, still_agreed};

@@ -12,7 +12,7 @@ use crate::{
     runs::played::{End, Played, asked, play, start},
 };
 use jiff::SignedDuration;
-use p861_crds::{ApplicationSpec, RestoreSpec, common::ActionKind};
+use p861_crds::{ApplicationSpec, Reason, RestoreSpec, common::ActionKind};
 use serde_json::json;
 
 /// A dumped database beside volumes that nothing quiesces.
@@ -63,12 +63,12 @@ fn but(step: &'static str, end: End) -> impl Fn(&str) -> End {
 }
 
 fn fails(reason: &str) -> End {
-    End::Failed(Failure::permanent(reason, format!("{reason} happened")))
+    End::Failed(Failure::permanent(Reason::from_text(reason), format!("{reason} happened")))
 }
 
-/// Type, status and reason of each verdict.
-fn told(verdicts: &[Verdict]) -> Vec<(&str, Option<bool>, &str)> {
-    verdicts.iter().map(|verdict| (verdict.kind, verdict.status, verdict.reason.as_str())).collect()
+/// Type, status and reason of each update.
+fn told(updates: &[ConditionUpdate]) -> Vec<(&str, Option<bool>, &str)> {
+    updates.iter().map(|update| (update.kind.as_str(), update.status, update.reason.as_str())).collect()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn each_end_of_a_backup_has_its_conditions() {
         ("it is aborted", backed_up_until(STREAM, &abort, but("save/portal/volume/files", End::Open)), vec![("Succeeded", Some(false), "Aborted")]),
     ] {
         let concluded = backup(&BackupStatus::default(), &run.outcome());
-        assert_eq!(told(&concluded.verdicts), expected, "{case}");
+        assert_eq!(told(&concluded.updates), expected, "{case}");
         assert!(concluded.findings.is_empty(), "{case}");
     }
 }
@@ -109,7 +109,7 @@ fn a_sealed_backup_says_what_is_in_it() {
         assert_eq!(status.recovery_point_time.map(|time| time.0.to_string()).as_deref(), Some("2026-11-15T00:59:00Z"));
         assert_eq!(status.size.map(|size| (size.total.0, size.added.map(|added| added.0))), Some(("1024".into(), Some("512".into()))));
         assert_eq!(status.verification.as_ref().map(|it| it.level), Some(VerificationLevel::Stored));
-        assert_eq!(concluded.verdicts.last().map(|verdict| verdict.message.as_str()), Some(message));
+        assert_eq!(concluded.updates.last().map(|update| update.message.as_str()), Some(message));
     }
 }
 
@@ -145,7 +145,7 @@ fn each_end_of_a_restore_has_its_condition() {
         ("a preview", restored(RestoreMode::Preview, brings), (Some(true), "Previewed", "would create 137, change 1; 5 same, 2 refused"), None),
         (
             "objects are refused",
-            restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused("Conflicts", "3 objects differ")))),
+            restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused(Reason::Conflicts, "3 objects differ")))),
             (Some(false), "Conflicts", "step restore/portal/objects failed: 3 objects differ"),
             None,
         ),
@@ -157,9 +157,9 @@ fn each_end_of_a_restore_has_its_condition() {
         ),
         ("objects are under way", restored(RestoreMode::Execute, but("restore/portal/objects", End::Open)), (None, "Running", "restore/portal/objects"), None),
     ] {
-        let verdict = &concluded.verdicts[0];
-        assert_eq!((verdict.status, verdict.reason.as_str(), verdict.message.as_str()), expected, "{case}");
+        let update = &concluded.updates[0];
+        assert_eq!((update.status, update.reason.as_str(), update.message.as_str()), expected, "{case}");
         assert_eq!(concluded.findings.first().map(|finding| finding.backup.as_str()), finding, "{case}");
-        assert!(concluded.findings.iter().all(|finding| finding.verdict.reason == "Damaged" && finding.level.is_none()), "{case}");
+        assert!(concluded.findings.iter().all(|finding| finding.update.reason == Reason::Damaged && finding.level.is_none()), "{case}");
     }
 }

@@ -10,7 +10,10 @@ use crate::{
     },
     runs::played::{End, Played, asked, play, start},
 };
-use p861_crds::common::{ActionKind, RunAction};
+use p861_crds::{
+    ConditionType, Reason,
+    common::{ActionKind, RunAction},
+};
 use serde_json::{Value, json};
 
 /// Two applications with one check each, drilled from backups ten minutes old.
@@ -62,7 +65,7 @@ fn but(step: &'static str, end: End) -> impl Fn(&str) -> End {
 }
 
 fn fails(reason: &str) -> End {
-    End::Failed(Failure::permanent(reason, format!("{reason} happened")))
+    End::Failed(Failure::permanent(Reason::from_text(reason), format!("{reason} happened")))
 }
 
 fn concluded(drill_type: DrillType, plan: &RecoveryPlanSpec, applications: &[Application], run: &Played) -> Conclusion<DrillStatus> {
@@ -81,8 +84,8 @@ fn usual_until(actions: &[RunAction], end_of: impl Fn(&str) -> End) -> Conclusio
     concluded(DrillType::Isolated, &plan, &applications, &run)
 }
 
-fn told(verdicts: &[Verdict]) -> Vec<(&str, Option<bool>, &str)> {
-    verdicts.iter().map(|verdict| (verdict.kind, verdict.status, verdict.reason.as_str())).collect()
+fn told(updates: &[ConditionUpdate]) -> Vec<(&str, Option<bool>, &str)> {
+    updates.iter().map(|update| (update.kind.as_str(), update.status, update.reason.as_str())).collect()
 }
 
 #[test]
@@ -102,11 +105,11 @@ fn a_missed_objective_is_named_by_its_own_reason() {
         let (plan, applications) = (plan_spec(plan_rto), applications(&json!({"one": one, "two": two})));
         let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
         let concluded = concluded(DrillType::Isolated, &plan, &applications, &run);
-        let met = reason == "WithinObjectives";
-        let verdict = concluded.verdicts.iter().find(|verdict| verdict.kind == "ObjectivesMet").unwrap_or_else(|| panic!("{case}: no ObjectivesMet"));
-        assert_eq!((verdict.status, verdict.reason.as_str(), verdict.message.as_str()), (Some(met), reason, message), "{case}");
+        let met = reason == Reason::WithinObjectives;
+        let update = concluded.updates.iter().find(|update| update.kind == ConditionType::ObjectivesMet).unwrap_or_else(|| panic!("{case}: no ObjectivesMet"));
+        assert_eq!((update.status, update.reason.as_str(), update.message.as_str()), (Some(met), reason, message), "{case}");
         assert_eq!(concluded.status.result, Some(if met { DrillResult::Passed } else { DrillResult::Failed }), "{case}");
-        let succeeded = concluded.verdicts.last().map(|verdict| (verdict.status, verdict.reason.as_str()));
+        let succeeded = concluded.updates.last().map(|update| (update.status, update.reason.as_str()));
         assert_eq!(succeeded, Some((Some(true), if met { "Passed" } else { "Complete" })), "{case}: an objective missed is no step failed");
     }
 }
@@ -127,7 +130,7 @@ fn each_end_of_a_drill_has_its_result_and_conditions() {
         ("data is damaged", usual(damaged), Some(DrillResult::Failed), vec![clean, ("Succeeded", Some(false), "Damaged")]),
         (
             "the preflight refuses",
-            usual(but("preflight", End::Failed(Failure::refused("PreflightFailed", "no room")))),
+            usual(but("preflight", End::Failed(Failure::refused(Reason::PreflightFailed, "no room")))),
             Some(DrillResult::Incomplete),
             vec![clean, ("Succeeded", Some(false), "PreflightFailed")],
         ),
@@ -141,12 +144,12 @@ fn each_end_of_a_drill_has_its_result_and_conditions() {
         ("the clean-up is under way", usual(but("clean-up", End::Open)), None, vec![standing, ("Succeeded", None, "Running")]),
         (
             "the clean-up keeps failing",
-            usual(but("clean-up", End::Failed(Failure::transient("Unreachable", "no answer")))),
+            usual(but("clean-up", End::Failed(Failure::transient(Reason::Unreachable, "no answer")))),
             None,
             vec![("CleanedUp", Some(false), "CleanUpFailed"), ("Succeeded", None, "Running")],
         ),
     ] {
-        assert_eq!(told(&concluded.verdicts), expected, "{case}: {:?}", concluded.verdicts);
+        assert_eq!(told(&concluded.updates), expected, "{case}: {:?}", concluded.updates);
         assert_eq!(concluded.status.result, result, "{case}");
     }
 }
@@ -156,7 +159,7 @@ fn a_tabletop_drill_passes_without_measuring_anything() {
     let (plan, applications) = (plan_spec(Some("1s")), applications(&json!({})));
     let run = drilled_as(DrillType::Tabletop, &plan, &applications, &[], works);
     let concluded = concluded(DrillType::Tabletop, &plan, &applications, &run);
-    assert_eq!(told(&concluded.verdicts), [("CleanedUp", Some(true), "NothingMade"), ("Succeeded", Some(true), "Passed")]);
+    assert_eq!(told(&concluded.updates), [("CleanedUp", Some(true), "NothingMade"), ("Succeeded", Some(true), "Passed")]);
     assert_eq!(concluded.status.result, Some(DrillResult::Passed));
     assert_eq!((concluded.status.measured, concluded.status.applications.len(), concluded.findings.len()), (None, 0, 0));
 }
@@ -171,11 +174,11 @@ fn a_drill_proves_of_each_backup_what_became_of_its_application() {
         ("still running", usual(but("clean-up", End::Open)), vec![]),
     ] {
         let found: Vec<_> =
-            concluded.findings.iter().map(|f| (f.backup.as_str(), f.verdict.reason.as_str(), f.level.as_ref().map(|level| level.level))).collect();
+            concluded.findings.iter().map(|f| (f.backup.as_str(), f.update.reason.as_str(), f.level.as_ref().map(|level| level.level))).collect();
         assert_eq!(found, expected, "{case}");
     }
     let first = &usual(works).findings[0];
-    assert_eq!(first.verdict.message, "restored and probed by drill d1; RTO 1m10s");
+    assert_eq!(first.update.message, "restored and probed by drill d1; RTO 1m10s");
     let ended = first.level.as_ref().map(|level| level.verified_time.0);
     assert!(ended.is_some_and(|time| time > start()), "proven when the drill ended, whenever that is written");
 }

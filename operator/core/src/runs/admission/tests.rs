@@ -2,6 +2,7 @@
 
 use super::*;
 use RunClass::{Backup, Change, Drill, Failover, Restore};
+use p861_crds::Reason;
 use proptest::{prelude::*, sample::select};
 
 fn text(names: &[&str]) -> BTreeSet<String> {
@@ -200,13 +201,13 @@ fn people_read_for_whom_they_wait_and_nothing_of_another_district() {
     change.changed_sites = text(&["east"]);
     let drill = Request { sites: text(&["east"]), ..request(Drill, "q3") };
     let why = |running: Request| match admit(&drill, &[Running::new(running)], &Limits::default()) {
-        Admission::Wait(why) => (why.reason.word(), why.message),
+        Admission::Wait(why) => (Reason::from(why.reason), why.message),
         other => panic!("{other:?}"),
     };
     let message = "waits for change chg-20261115-0003, which runs on site east: p861 ticket show chg-20261115-0003";
-    assert_eq!(why(change.clone()), ("PlanBusy", message.to_owned()));
+    assert_eq!(why(change.clone()), (Reason::PlanBusy, message.to_owned()));
     change.run.namespace = "p861-system".into();
-    assert_eq!(why(change), ("PlanBusy", "waits for a change of another district or of the city, which runs on site east".to_owned()));
+    assert_eq!(why(change), (Reason::PlanBusy, "waits for a change of another district or of the city, which runs on site east".to_owned()));
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn places_are_limited_and_go_to_each_district_in_turn() {
     assert_eq!(admitted(&Limits { of_sites: [("east".to_owned(), 0)].into(), ..limits.clone() }), ["shinan-0"], "a limit of 0 counts as 1");
     let running: Vec<Running> = (0..4).map(|number| Running::new(backup("shinan", number))).collect();
     let Admission::Wait(why) = admit(&backup("laoshan", 10), &running, &limits) else { panic!("a fifth place") };
-    assert_eq!((why.reason.word(), why.message.as_str()), ("LimitReached", "waits for a place: 4 of at most 4 runs on site east are under way"));
+    assert_eq!((Reason::from(why.reason), why.message.as_str()), (Reason::LimitReached, "waits for a place: 4 of at most 4 runs on site east are under way"));
     let failover = Request { sites: text(&["east"]), ..request(Failover, "now") };
     assert_eq!(admit(&failover, &running, &limits), Admission::Admit, "a failover waits for no place");
 }

@@ -21,7 +21,7 @@ use p861_core::{
         image::{self, Layer, MOST_LAYERS, MOST_SENT},
     },
 };
-use p861_crds::platform::platform::OciBundle;
+use p861_crds::{Reason, platform::platform::OciBundle};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -50,7 +50,7 @@ type Files = BTreeMap<String, String>;
 type Key = (String, OciBundle);
 
 /// Time, reason and message of a failed pull.
-type Away = (Instant, &'static str, String);
+type Away = (Instant, Reason, String);
 
 /// Cache of bundles. Content addressed by digest never changes, so waiting changes need not ask the registry again.
 #[derive(Clone, Default)]
@@ -98,11 +98,11 @@ fn remember<T>(kept: &Mutex<HashMap<Key, T>>, key: Key, value: T) {
 async fn read(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Files> {
     let named = format!("{}@{}", bundle.image, bundle.digest);
     let image: Reference =
-        named.parse().map_err(|error| Error::invalid("BundleRefused", format!("bundle {named}: {error}: write registry/path, without tag")))?;
+        named.parse().map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {named}: {error}: write registry/path, without tag")))?;
     let who = identity(context, namespace, bundle, image.registry()).await?;
     let client = client(context, namespace, bundle).await?;
     let layers = tokio::time::timeout(PULL_TIMEOUT, layers(&client, &image, &who, &bundle.digest)).await;
-    let late = || Err(Error::transient("RegistryUnreachable", format!("bundle {named}: its registry did not send it within {PULL_TIMEOUT:?}")));
+    let late = || Err(Error::transient(Reason::RegistryUnreachable, format!("bundle {named}: its registry did not send it within {PULL_TIMEOUT:?}")));
     let layers = layers.unwrap_or_else(|_| late())?;
     image::files(&layers).map_err(|error| refused(&image, &error))
 }
@@ -114,7 +114,7 @@ async fn client(context: &RunContext, namespace: &str, bundle: &OciBundle) -> Re
         let pem = secrets::read(&context.hub, namespace, &secret.name, &["ca.crt"]).await?.remove(0);
         config.extra_root_certificates = vec![Certificate { encoding: CertificateEncoding::Pem, data: pem.into_bytes() }];
     }
-    Client::try_from(config).map_err(|error| Error::invalid("EndpointInvalid", format!("bundle {}: no connection can be made: {error}", bundle.image)))
+    Client::try_from(config).map_err(|error| Error::invalid(Reason::EndpointInvalid, format!("bundle {}: no connection can be made: {error}", bundle.image)))
 }
 
 /// Content of a Secret of type kubernetes.io/dockerconfigjson.
@@ -147,7 +147,7 @@ async fn identity(context: &RunContext, namespace: &str, bundle: &OciBundle, reg
     let text = secrets::read(&context.hub, namespace, &secret.name, &[".dockerconfigjson"]).await?.remove(0);
     who(&text, registry).ok_or_else(|| {
         let make = format!("kubectl create secret docker-registry {} --docker-server={registry} …", secret.name);
-        Error::invalid("SecretMissing", format!("Secret {namespace}/{} says nothing of registry {registry}: {make}", secret.name))
+        Error::invalid(Reason::SecretMissing, format!("Secret {namespace}/{} says nothing of registry {registry}: {make}", secret.name))
     })
 }
 
@@ -205,7 +205,7 @@ async fn layer(client: &Client, image: &Reference, descriptor: &OciDescriptor, r
 }
 
 fn refused(image: &Reference, why: &dyn std::fmt::Display) -> Error {
-    Error::invalid("BundleRefused", format!("bundle {image}: {why}"))
+    Error::invalid(Reason::BundleRefused, format!("bundle {image}: {why}"))
 }
 
 /// Converts an error of a registry. Its own message is left out: the district's people read this, and a URL may contain a signature.
@@ -215,29 +215,29 @@ fn failed(image: &Reference, error: OciDistributionError) -> Error {
     let damaged = |error: &std::io::Error| error.get_ref().and_then(|inner| inner.downcast_ref::<DigestError>()).is_some();
     let (reason, category, what) = match error {
         OciDistributionError::ImageManifestNotFoundError(_) | OciDistributionError::ServerError { code: 404, .. } => {
-            ("BundleMissing", Category::Invalid, HAS_NONE.to_owned())
+            (Reason::BundleMissing, Category::Invalid, HAS_NONE.to_owned())
         }
         OciDistributionError::AuthenticationFailure(_)
         | OciDistributionError::UnauthorizedError { .. }
-        | OciDistributionError::ServerError { code: 401 | 403, .. } => ("CredentialsRefused", Category::Invalid, REFUSES.to_owned()),
+        | OciDistributionError::ServerError { code: 401 | 403, .. } => (Reason::CredentialsRefused, Category::Invalid, REFUSES.to_owned()),
         OciDistributionError::RegistryError { envelope, .. } => {
             let codes: Vec<OciErrorCode> = envelope.errors.into_iter().map(|error| error.code).collect();
             let any = |wanted: &[OciErrorCode]| codes.iter().any(|code| wanted.contains(code));
             if any(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
-                ("CredentialsRefused", Category::Invalid, REFUSES.to_owned())
+                (Reason::CredentialsRefused, Category::Invalid, REFUSES.to_owned())
             } else if any(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::BlobUnknown, OciErrorCode::NotFound]) {
-                ("BundleMissing", Category::Invalid, HAS_NONE.to_owned())
+                (Reason::BundleMissing, Category::Invalid, HAS_NONE.to_owned())
             } else {
-                ("RegistryUnreachable", Category::Transient, format!("the registry answers {codes:?}"))
+                (Reason::RegistryUnreachable, Category::Transient, format!("the registry answers {codes:?}"))
             }
         }
-        OciDistributionError::ServerError { code, .. } => ("RegistryUnreachable", Category::Transient, format!("the registry answers {code}")),
-        OciDistributionError::DigestError(_) => ("BundleRefused", Category::Invalid, DIGEST_MISMATCH.to_owned()),
-        OciDistributionError::IoError(error) if damaged(&error) => ("BundleRefused", Category::Invalid, DIGEST_MISMATCH.to_owned()),
+        OciDistributionError::ServerError { code, .. } => (Reason::RegistryUnreachable, Category::Transient, format!("the registry answers {code}")),
+        OciDistributionError::DigestError(_) => (Reason::BundleRefused, Category::Invalid, DIGEST_MISMATCH.to_owned()),
+        OciDistributionError::IoError(error) if damaged(&error) => (Reason::BundleRefused, Category::Invalid, DIGEST_MISMATCH.to_owned()),
         // The inner transport error would show the URL of a redirect.
-        OciDistributionError::IoError(error) => ("RegistryUnreachable", Category::Transient, format!("what it sends broke off: {}", error.kind())),
-        OciDistributionError::RequestError(error) => ("RegistryUnreachable", Category::Transient, whole(&error.without_url())),
-        other => ("RegistryUnreachable", Category::Transient, whole(&other)),
+        OciDistributionError::IoError(error) => (Reason::RegistryUnreachable, Category::Transient, format!("what it sends broke off: {}", error.kind())),
+        OciDistributionError::RequestError(error) => (Reason::RegistryUnreachable, Category::Transient, whole(&error.without_url())),
+        other => (Reason::RegistryUnreachable, Category::Transient, whole(&other)),
     };
     Error::Stated { reason, message: format!("bundle {image}: {}", shorten(&what, 256)), category }
 }

@@ -1,0 +1,153 @@
+//! Conditions of a ticket.
+
+use super::decide::{Pass, required_approvals};
+use crate::{conditions::ConditionUpdate, time::human_duration};
+use p861_crds::{
+    ConditionType, Reason,
+    maintenance::{
+        change::Change,
+        ticket::{ClockName, ClockState, Resolution, TicketActionKind, TicketPhase},
+    },
+};
+
+/// Why a person ended it, and what its steps said; once, where one says what the other does.
+fn said_once(why: Option<String>, steps: Option<String>) -> String {
+    match (why, steps) {
+        (Some(why), Some(steps)) if !steps.contains(&why) => format!("{why}; {steps}"),
+        (why, steps) => steps.or(why).unwrap_or_default(),
+    }
+}
+
+impl Pass<'_> {
+    /// Succeeded, and of a change Approved and Blocked, and of what has clocks WithinClocks.
+    pub(super) fn conditions(&self) -> Vec<ConditionUpdate> {
+        let mut updates = vec![self.succeeded()];
+        if let Some(change) = self.change() {
+            updates.push(self.approved(change));
+            updates.push(self.blocked());
+        }
+        if !self.status.clocks.is_empty() {
+            updates.push(self.within_clocks());
+        }
+        updates
+    }
+
+    fn succeeded(&self) -> ConditionUpdate {
+        let phase = self.phase();
+        let reason = self.reason();
+        let of_steps = self.run().map(|run| run.said.1.clone()).filter(|said| !said.is_empty());
+        match phase {
+            TicketPhase::Closed if of_steps.is_some() => ConditionUpdate::good(ConditionType::Succeeded, reason, of_steps.unwrap_or_default()),
+            TicketPhase::Closed => {
+                let took = self
+                    .status
+                    .completion_time
+                    .as_ref()
+                    .map(|end| format!("after {}", human_duration(crate::time::whole_seconds(end.0.duration_since(self.facts.created)))));
+                ConditionUpdate::good(ConditionType::Succeeded, reason, took.unwrap_or_default())
+            }
+            TicketPhase::RolledBack | TicketPhase::Cancelled => {
+                let why = self
+                    .facts
+                    .spec
+                    .actions
+                    .iter()
+                    .rev()
+                    .find(|action| matches!(action.action, TicketActionKind::RollBack | TicketActionKind::Cancel))
+                    .and_then(|action| action.reason.clone());
+                ConditionUpdate::bad(ConditionType::Succeeded, reason, said_once(why, of_steps))
+            }
+            TicketPhase::Open
+            | TicketPhase::Acknowledged
+            | TicketPhase::Planned
+            | TicketPhase::Approved
+            | TicketPhase::Scheduled
+            | TicketPhase::InProgress
+            | TicketPhase::Verifying
+            | TicketPhase::Suspended => {
+                let firing = self.firing();
+                let said = if firing > 0 { format!("{firing} alerts firing") } else { of_steps.unwrap_or_default() };
+                ConditionUpdate::unknown(ConditionType::Succeeded, reason, said)
+            }
+        }
+    }
+
+    /// The reason of Succeeded: the phase, and of a ticket that has ended its resolution.
+    fn reason(&self) -> Reason {
+        match self.phase() {
+            TicketPhase::Open => Reason::Open,
+            TicketPhase::Acknowledged => Reason::Acknowledged,
+            TicketPhase::Planned => Reason::Planned,
+            TicketPhase::Approved => Reason::Approved,
+            TicketPhase::Scheduled => Reason::Scheduled,
+            TicketPhase::InProgress => Reason::InProgress,
+            TicketPhase::Verifying => Reason::Verifying,
+            TicketPhase::Suspended => Reason::Suspended,
+            TicketPhase::Closed | TicketPhase::RolledBack | TicketPhase::Cancelled => match self.status.resolution.unwrap_or(Resolution::Done) {
+                Resolution::Done => Reason::Done,
+                Resolution::RolledBack => Reason::RolledBack,
+                Resolution::Cancelled => Reason::Cancelled,
+                Resolution::Duplicate => Reason::Duplicate,
+                Resolution::NotReproducible => Reason::NotReproducible,
+            },
+        }
+    }
+
+    fn approved(&self, change: &Change) -> ConditionUpdate {
+        let (required, tally) = (required_approvals(change.class), &self.facts.tally);
+        if let Some(person) = tally.rejected.first() {
+            return ConditionUpdate::bad(ConditionType::Approved, Reason::Rejected, format!("{person} says no"));
+        }
+        if let Some(Err(why)) = self.facts.work.as_ref().map(|work| &work.steps)
+            && self.status.plan_digest.is_none()
+        {
+            return ConditionUpdate::bad(ConditionType::Approved, Reason::NotCompiled, why.clone());
+        }
+        if self.status.plan_digest.is_none() {
+            return ConditionUpdate::bad(ConditionType::Approved, Reason::NoPlan, "nobody has said how it is done: append the action Plan");
+        }
+        match (required, tally.agrees(required)) {
+            (0, true) => ConditionUpdate::good(ConditionType::Approved, Reason::PreApproved, format!("{} changes are approved once for all", change.class)),
+            (_, true) => ConditionUpdate::good(ConditionType::Approved, Reason::EnoughApprovals, tally.given.join(", ")),
+            (_, false) => ConditionUpdate::bad(
+                ConditionType::Approved,
+                Reason::ApprovalsMissing,
+                format!("{} of {required}; it is never the one who asked for it", tally.given.len()),
+            ),
+        }
+    }
+
+    fn blocked(&self) -> ConditionUpdate {
+        // True is the bad value here: programs ask whether it is blocked.
+        let is = |reason: Reason, message: String| ConditionUpdate { kind: ConditionType::Blocked, status: Some(true), reason, message };
+        let phase = self.phase();
+        if phase.is_end() {
+            return ConditionUpdate::bad(ConditionType::Blocked, Reason::Finished, "");
+        }
+        match self.block() {
+            Some(block) if matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => {
+                is(block.reason.into(), format!("{}; work is under way all the same: finish it, or RollBack", block.message))
+            }
+            Some(block) => is(block.reason.into(), block.message),
+            None => ConditionUpdate::bad(ConditionType::Blocked, Reason::Clear, "no freeze, drill, backup or alert is in the way"),
+        }
+    }
+
+    fn within_clocks(&self) -> ConditionUpdate {
+        let state = |name: ClockName| self.status.clocks.iter().find(|clock| clock.name == name).map(|clock| clock.state);
+        let late = |name| matches!(state(name), Some(ClockState::Overdue | ClockState::MetLate));
+        for (name, reason) in
+            [(ClockName::Acknowledge, Reason::AcknowledgeOverdue), (ClockName::Resolve, Reason::ResolveOverdue), (ClockName::Report, Reason::ReportOverdue)]
+        {
+            if late(name) {
+                let due = self.status.clocks.iter().find(|clock| clock.name == name).map(|clock| clock.due_time.0.to_string());
+                return ConditionUpdate::bad(ConditionType::WithinClocks, reason, format!("{name:?} was due {}", due.unwrap_or_default()));
+            }
+        }
+        let acknowledged = self.status.clocks.iter().find(|clock| clock.name == ClockName::Acknowledge);
+        let message = acknowledged.and_then(|clock| Some((clock.met_time.as_ref()?.0, clock.due_time.0))).map_or_else(String::new, |(met, due)| {
+            format!("acknowledged {} before it was due", human_duration(crate::time::whole_seconds(due.duration_since(met))))
+        });
+        ConditionUpdate::good(ConditionType::WithinClocks, Reason::InTime, message)
+    }
+}
