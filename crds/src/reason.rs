@@ -226,6 +226,7 @@ reasons! {
     ApplicationBusy: "Another run uses the application.",
     CommandFailed: "A command in a container failed.",
     DeadlineExceeded: "It took longer than its deadline.",
+    EvidenceUnreadable: "This release can't read what a step proved.",
     JournalBusy: "The journal changes each time it is read.",
     JournalDamaged: "The journal can't be read.",
     JournalFull: "The journal has reached its greatest size.",

@@ -8,7 +8,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use p861_core::{
-    engine::{Event, Outcome, SkipCause, StepId, StepTimeline},
+    engine::{Event, Evidence, Outcome, SkipCause, StepId, StepTimeline},
     evidence::{
         DrillReport, Language, publish,
         report::{
@@ -26,7 +26,7 @@ use p861_runs::{
     error::{Error, Result, Tried as _},
     repository,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// The applications of a run and the backups that it uses.
@@ -181,11 +181,17 @@ fn application_report<'a>(
             Some(Outcome::Failed) => CheckOutcome::Failed,
             _ => CheckOutcome::NotRun,
         };
-        let seen = step.and_then(|step| step.evidence.get("seen")).and_then(Value::as_str).map(str::to_owned);
+        let seen = step.and_then(|step| match step.evidence.as_ref()? {
+            Evidence::CheckSeen { seen, .. } => Some(seen.clone()),
+            other => other.unknown(),
+        });
         let evidence = seen.or_else(|| step.and_then(|step| step.failure.as_ref()).map(|failure| failure.message.clone())).unwrap_or_default();
         CheckReport { name: check.name.clone(), outcome, started: step.and_then(|s| s.started), ended: step.and_then(|s| s.ended), evidence }
     });
-    let marker = timeline(StepKey::marker(name)).and_then(|step| step.evidence.get("marker")?.as_str()?.parse().ok());
+    let marker = timeline(StepKey::marker(name)).and_then(|step| match step.evidence {
+        Some(Evidence::MarkerRead { time, .. }) => Some(time),
+        _ => None,
+    });
     Some(ApplicationReport {
         application: Named { name: name.clone(), names: application.spec.names.clone() },
         department: Some(application.spec.department.clone()),

@@ -88,6 +88,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::EnoughApprovals => Word { en: "enough approvals", zh: "批准人数已够" },
         Reason::EpochAdvanced => Word { en: "the new epoch is written", zh: "新纪元已写入" },
         Reason::Escalated => Word { en: "escalated", zh: "已升级" },
+        Reason::EvidenceUnreadable => Word { en: "the evidence is unreadable", zh: "证据无法读取" },
         Reason::Excess => Word { en: "a layer far exceeds the others", zh: "一枝独秀" },
         Reason::Expired => Word { en: "expired", zh: "已过期" },
         Reason::Finished => Word { en: "finished", zh: "已结束" },

@@ -9,8 +9,8 @@ use crate::engine_world::{
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_core::engine::{
-    Command, Direction, Entry, Event, Failure, Head, Journal, JournalError, LONGEST_CLEAN_UP_WAIT, MAX_TEXT_CHARS, MIN_RECORDS_SAVED, Plan, Record, RunResult,
-    RunSummary, WaitsFor, advance, settle, summary,
+    Command, Direction, Entry, Event, Evidence, Failure, Head, Journal, JournalError, LONGEST_CLEAN_UP_WAIT, MAX_TEXT_CHARS, MIN_RECORDS_SAVED, Plan, Record,
+    RunResult, RunSummary, WaitsFor, advance, settle, summary,
 };
 use p861_crds::{Reason, common::ActionKind};
 use proptest::prelude::*;
@@ -134,14 +134,14 @@ fn a_year_of_a_dead_site_stays_small_and_ends_when_the_site_returns() {
             let failure = || Failure::transient(Reason::Unreachable, "x".repeat(100_000));
             let entry = match command {
                 Command::Perform { step, attempt } if step.as_str() == "start" && fails(Direction::Forward, "start") => {
-                    Entry::failed(step.clone(), *attempt, Failure::permanent(Reason::Unreachable, "no"), serde_json::Value::Null)
+                    Entry::failed(step.clone(), *attempt, Failure::permanent(Reason::Unreachable, "no"), None)
                 }
                 Command::Perform { step, attempt } if fails(Direction::Forward, step.as_str()) => {
-                    Entry::failed(step.clone(), *attempt, failure(), serde_json::json!({ "last": "word" }))
+                    Entry::failed(step.clone(), *attempt, failure(), Evidence::NodeDrained { node: "last".into() })
                 }
-                Command::Perform { step, attempt } => Entry::done(step.clone(), *attempt, serde_json::Value::Null),
-                Command::PerformUndo { step, attempt } if dead => Entry::undo_failed(step.clone(), *attempt, failure(), serde_json::Value::Null),
-                Command::PerformUndo { step, attempt } => Entry::undone(step.clone(), *attempt, serde_json::Value::Null),
+                Command::Perform { step, attempt } => Entry::done(step.clone(), *attempt, None),
+                Command::PerformUndo { step, attempt } if dead => Entry::undo_failed(step.clone(), *attempt, failure(), None),
+                Command::PerformUndo { step, attempt } => Entry::undone(step.clone(), *attempt, None),
                 other => panic!("{other:?}"),
             };
             let record = run.journal.stamp(entry, token, now + seconds(1));
@@ -171,11 +171,11 @@ fn failing(failures: u32) -> (TestPlan, Journal, Timestamp) {
     let mut now = start();
     let put = |journal: &mut Journal, entry, at| journal.push(journal.stamp(entry, 1, at)).unwrap();
     put(&mut journal, Entry::of(id("work"), 1, Event::Intent), now);
-    put(&mut journal, Entry::done(id("work"), 1, serde_json::Value::Null), now);
+    put(&mut journal, Entry::done(id("work"), 1, None), now);
     for attempt in 1..=failures {
         put(&mut journal, Entry::of(id("remove"), attempt, Event::Intent), now);
         let failure = Failure::transient(Reason::Unreachable, format!("attempt {attempt}"));
-        put(&mut journal, Entry::failed(id("remove"), attempt, failure, serde_json::Value::Null), now + seconds(1));
+        put(&mut journal, Entry::failed(id("remove"), attempt, failure, None), now + seconds(1));
         now = advance(&plan, &journal, now + seconds(1)).unwrap().next.unwrap();
     }
     (plan, journal, now)
@@ -229,7 +229,7 @@ fn a_clean_up_that_waits_an_hour_says_when_it_tries_again_and_a_retry_starts_it_
     let pass = settle(&plan, &mut journal, 1, now).unwrap();
     assert_eq!(pass.commands, [Command::Perform { step: id("remove"), attempt: 41 }]);
     // If it fails again, the waits begin again with the shortest.
-    let failure = Entry::failed(id("remove"), 41, Failure::transient(Reason::Unreachable, "no"), serde_json::Value::Null);
+    let failure = Entry::failed(id("remove"), 41, Failure::transient(Reason::Unreachable, "no"), None);
     journal.push(journal.stamp(failure, 1, now + seconds(1))).unwrap();
     assert_eq!(advance(&plan, &journal, now + seconds(1)).unwrap().next, Some(now + seconds(2)));
 }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use p861_core::engine::{
-    AbortCause, Answer, AskKind, Entry, Event, Failure, Journal, JournalError, Plan, Record, ReplayError, RunResult, SkipCause, Step, StepId, advance, summary,
+    AbortCause, Answer, AskKind, Entry, Event, Evidence, Failure, Journal, JournalError, Plan, Record, ReplayError, RunResult, SkipCause, Step, StepId,
+    advance, summary,
 };
 use p861_crds::{
     Reason,
@@ -110,7 +111,7 @@ fn each_event_may_follow_only_where_it_makes_sense() {
 #[test]
 fn a_record_in_the_wrong_place_is_refused_and_the_message_says_what_was_seen() {
     let good = journal(&[(1, Event::Intent)]);
-    let next = good.stamp(Entry::done(id("a"), 1, serde_json::Value::Null), 1, at(2));
+    let next = good.stamp(Entry::done(id("a"), 1, None), 1, at(2));
     let finish = Event::Finished { result: RunResult::Succeeded, reason: Reason::Complete, message: String::new() };
     let cases: Vec<(Record, &str)> = vec![
         (Record { sequence: 5, ..next.clone() }, "record 5 (Done) follows record 2; 3 was expected: records are missing, read the journal again"),
@@ -156,7 +157,7 @@ fn the_orchestrator_that_lost_the_run_is_told_so_even_if_its_place_is_taken() {
     let mut shared = journal(&[(1, Event::Intent)]);
     let mut loser = shared.clone();
     shared.push(shared.claim("sha256:x", "operator-1", at(2))).unwrap();
-    let record = loser.stamp(Entry::done(id("a"), 1, serde_json::Value::Null), 1, at(3));
+    let record = loser.stamp(Entry::done(id("a"), 1, None), 1, at(3));
     loser.push(record.clone()).unwrap();
     assert!(matches!(shared.push(record), Err(JournalError::StaleToken { current: 2, seen: 1, .. })));
 }
@@ -180,7 +181,7 @@ fn each_action_of_a_person_is_copied_once() {
 #[test]
 fn on_paper_a_record_is_one_line_that_stays_the_same() {
     let mut journal = journal(&[(0, Event::Asked { kind: AskKind::Prompt }), (0, Event::Answered { answer: Answer::TimedOut }), (1, Event::Intent)]);
-    let evidence = serde_json::json!({"bytes": 12, "text": "line\nbreak"});
+    let evidence = Evidence::CommandRun { workload: "Deployment/cms".into(), output: "line\nbreak".into() };
     journal.push(journal.stamp(Entry::failed(id("a"), 1, Failure::permanent(Reason::from_text("Broken"), "it is broken"), evidence), 1, at(2))).unwrap();
     for event in [not_reached(), skipped(), Event::UndoIntent, undo_failed(), Event::UndoIntent, Event::Undone] {
         let attempt = match &event {
@@ -202,7 +203,7 @@ fn on_paper_a_record_is_one_line_that_stays_the_same() {
     {"sequence":2,"token":1,"step":"a","event":{"type":"Asked","kind":"Prompt"},"at":"2026-11-15T01:00:01Z"}
     {"sequence":3,"token":1,"step":"a","event":{"type":"Answered","answer":"TimedOut"},"at":"2026-11-15T01:00:01Z"}
     {"sequence":4,"token":1,"step":"a","attempt":1,"event":{"type":"Intent"},"at":"2026-11-15T01:00:01Z"}
-    {"sequence":5,"token":1,"step":"a","attempt":1,"event":{"type":"Failed","class":"Permanent","reason":"Broken","message":"it is broken"},"at":"2026-11-15T01:00:02Z","evidence":{"bytes":12,"text":"line\nbreak"}}
+    {"sequence":5,"token":1,"step":"a","attempt":1,"event":{"type":"Failed","class":"Permanent","reason":"Broken","message":"it is broken"},"at":"2026-11-15T01:00:02Z","evidence":{"kind":"commandRun","output":"line\nbreak","v":1,"workload":"Deployment/cms"}}
     {"sequence":6,"token":1,"step":"a","event":{"type":"Skipped","cause":{"kind":"DependencyFailed","step":"b"}},"at":"2026-11-15T01:00:01Z"}
     {"sequence":7,"token":1,"step":"a","event":{"type":"Skipped","cause":{"kind":"Person","reason":"not needed"}},"at":"2026-11-15T01:00:01Z"}
     {"sequence":8,"token":1,"step":"a","attempt":1,"event":{"type":"UndoIntent"},"at":"2026-11-15T01:00:01Z"}

@@ -7,7 +7,7 @@ use crate::engine_world::{
     id, lines, seconds, start,
     story::{Story, drill, step, text},
 };
-use p861_core::engine::{Journal, Limits, OnTimeout, Outcome, Prompt, WaitsFor, settle};
+use p861_core::engine::{Evidence, Journal, Limits, OnTimeout, Outcome, Prompt, WaitsFor, settle};
 use p861_crds::{Reason, common::RunPhase};
 
 #[test]
@@ -62,7 +62,7 @@ fn the_summary_says_where_each_step_stands_and_what_it_waits_for() {
     let planned: Vec<(i64, i64)> = seen.timeline.iter().map(|line| line.planned.map(|it| (it.start.as_secs(), it.end.as_secs())).unwrap()).collect();
     assert_eq!(planned, [(0, 2), (2, 4), (2, 4), (4, 6), (6, 8), (8, 10), (0, 2)]);
     assert_eq!(seen.timeline[0].started.zip(seen.timeline[0].ended), Some((start(), start() + seconds(1))));
-    assert_eq!(seen.timeline[0].evidence["proof"], "prepare");
+    assert_eq!(seen.timeline[0].evidence, Some(Evidence::NodeDrained { node: "prepare".into() }));
 }
 
 #[test]

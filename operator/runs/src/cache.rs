@@ -1,11 +1,10 @@
 //! Runs that this process has claimed. Only a cache: after a restart everything is read again from the journals.
 
 use p861_core::{
-    engine::{Journal, Plan, StepId},
+    engine::{Journal, Plan, StepId, StepProgress},
     runs::{Action, Scope},
 };
 use parking_lot::Mutex;
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -33,7 +32,7 @@ pub(crate) struct ClaimedRun {
     pub(crate) plan: Plan<Action>,
     pub(crate) journal: Journal,
     pub(crate) token: u64,
-    pub(crate) notes: BTreeMap<StepId, Value>,
+    pub(crate) progress: BTreeMap<StepId, StepProgress>,
 }
 
 /// Runs that this process has claimed, by UID.

@@ -11,11 +11,10 @@ use crate::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use p861_core::{
-    engine::{Command, Direction, Entry, Event, Failure, Journal, Plan, Record, RunSummary, StepId, settle, summary},
+    engine::{Command, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, settle, summary},
     runs::{Action, RunOutcome},
 };
 use p861_crds::{Reason, common::RunAction};
-use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -42,8 +41,8 @@ pub struct Pass {
     pub journal: Journal,
     /// Progress, as the engine sums it up.
     pub summary: RunSummary,
-    /// Progress notes of running steps.
-    pub notes: BTreeMap<StepId, Value>,
+    /// Progress of running steps.
+    pub progress: BTreeMap<StepId, StepProgress>,
     /// Records that this pass has written.
     pub records: Vec<Record>,
     /// Next time at which the engine has something to do.
@@ -135,7 +134,7 @@ async fn claim<E: Effects>(executor: &Executor<E>, store: &JournalStore, stored:
         token = record.token;
         append(executor, store, &mut journal, vec![record]).await?;
     }
-    Ok(ClaimedRun { plan, journal, token, notes: BTreeMap::new() })
+    Ok(ClaimedRun { plan, journal, token, progress: BTreeMap::new() })
 }
 
 async fn append<E: Effects>(executor: &Executor<E>, store: &JournalStore, journal: &mut Journal, records: Vec<Record>) -> Result<()> {
@@ -202,11 +201,11 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
         }
         executor.leadership.ensure()?;
         let effects = join_all(due.commands.iter().map(|command| perform(executor, run, claimed, command, &slow))).await;
-        let (entries, notes): (Vec<_>, Vec<_>) = effects.into_iter().unzip();
+        let (entries, progress): (Vec<_>, Vec<_>) = effects.into_iter().unzip();
         outcomes.extend(entries.into_iter().flatten());
-        claimed.notes = notes.into_iter().flatten().collect();
-        slow.extend(claimed.notes.keys().cloned());
-        in_flight = !claimed.notes.is_empty();
+        claimed.progress = progress.into_iter().flatten().collect();
+        slow.extend(claimed.progress.keys().cloned());
+        in_flight = !claimed.progress.is_empty();
         if outcomes.is_empty() {
             break;
         }
@@ -217,21 +216,21 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
         plan: claimed.plan.clone(),
         journal: claimed.journal.clone(),
         summary,
-        notes: claimed.notes.clone(),
+        progress: claimed.progress.clone(),
         records: written,
         next,
         in_flight: in_flight || !outcomes.is_empty(),
     })
 }
 
-/// Performs one command. Returns the record to append if it ended, or its progress note if not.
+/// Performs one command. Returns the record to append if it ended, or its progress if not.
 async fn perform<E: Effects>(
     executor: &Executor<E>,
     run: &RunIdentity,
     claimed: &ClaimedRun,
     command: &Command,
     slow: &BTreeSet<StepId>,
-) -> (Option<Entry>, Option<(StepId, Value)>) {
+) -> (Option<Entry>, Option<(StepId, StepProgress)>) {
     let (step, attempt, direction, cancel) = match command {
         Command::Perform { step, attempt } => (step, *attempt, Direction::Forward, None),
         Command::PerformUndo { step, attempt } => (step, *attempt, Direction::Undo, None),
@@ -268,9 +267,9 @@ async fn perform<E: Effects>(
         executor.tasks.stop(&key(false)).await;
         executor.tasks.poll(key(true), patience, || async move { effects.cancel(&step_context, &action).await }).await
     };
-    // An effect that is still running keeps its last note.
-    let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.notes.get(step).cloned().unwrap_or_else(|| json!({"message": "under way"}))));
-    let failed = |failure: Failure, evidence: Value| match direction {
+    // An effect that is still running keeps its last progress.
+    let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.progress.get(step).cloned().unwrap_or_else(|| StepProgress::message("under way"))));
+    let failed = |failure: Failure, evidence: Option<Evidence>| match direction {
         Direction::Forward => Entry::failed(step.clone(), attempt, failure, evidence),
         Direction::Undo => Entry::undo_failed(step.clone(), attempt, failure, evidence),
     };
@@ -283,23 +282,23 @@ async fn perform<E: Effects>(
             (Some(entry), None)
         }
         EffectOutcome::Failed(failure, evidence) => (Some(failed(failure, evidence)), None),
-        EffectOutcome::Stopped => (cancel.map(|cause| failed(cause.failure(), last_note(claimed, step))), None),
-        EffectOutcome::Running(note) => (None, Some((step.clone(), note))),
+        EffectOutcome::Stopped => (cancel.map(|cause| failed(cause.failure(), last_progress(claimed, step))), None),
+        EffectOutcome::Running(progress) => (None, Some((step.clone(), progress))),
     }
 }
 
-/// Last note of a step that had to be stopped, kept as evidence of its failure.
-fn last_note(claimed: &ClaimedRun, step: &StepId) -> Value {
-    claimed.notes.get(step).cloned().unwrap_or(Value::Null)
+/// Last progress of a step that had to be stopped, kept as evidence of its failure.
+fn last_progress(claimed: &ClaimedRun, step: &StepId) -> Option<Evidence> {
+    claimed.progress.get(step).cloned().map(Evidence::Stopped)
 }
 
-fn evidence(journal: &Journal, step: &StepId) -> Option<Value> {
+fn evidence(journal: &Journal, step: &StepId) -> Option<Evidence> {
     journal
         .records()
         .iter()
         .rev()
         .find(|record| record.step.as_ref() == Some(step) && matches!(record.event, Event::Done))
-        .map(|record| record.evidence.clone())
+        .and_then(|record| record.evidence.clone())
 }
 
 fn measure_steps<E: Effects>(executor: &Executor<E>, run: &RunIdentity, plan: &Plan<Action>, journal: &Journal, records: &[Record]) {

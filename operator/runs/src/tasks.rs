@@ -4,7 +4,6 @@ use crate::effects::EffectOutcome;
 use p861_core::engine::{Direction, Failure, StepId};
 use p861_crds::Reason;
 use parking_lot::Mutex;
-use serde_json::Value;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::task::{JoinError, JoinHandle};
 
@@ -62,7 +61,7 @@ impl EffectTasks {
 }
 
 fn crashed(error: JoinError) -> EffectOutcome {
-    EffectOutcome::Failed(Failure::transient(Reason::InternalError, format!("the effect ended without an outcome: {error}")), Value::Null)
+    EffectOutcome::Failed(Failure::transient(Reason::InternalError, format!("the effect ended without an outcome: {error}")), None)
 }
 
 #[cfg(test)]
@@ -88,7 +87,7 @@ mod tests {
                 if let Some(finished) = finished.lock().await.take() {
                     drop(finished.await);
                 }
-                EffectOutcome::Done(Value::Null)
+                EffectOutcome::Done(None)
             }
         };
         assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());

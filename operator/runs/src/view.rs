@@ -1,12 +1,15 @@
 //! A run's status, from the engine's summary.
 
 use super::pass::Pass;
-use p861_core::{engine::WaitsFor, quantity, runs::RunClass};
+use p861_core::{
+    engine::{StepProgress, WaitsFor},
+    quantity,
+    runs::RunClass,
+};
 use p861_crds::{
     RunView, Time,
     common::{ByteProgress, CountProgress, CurrentStep, JournalReference, Quantity, RunProgress},
 };
-use serde_json::Value;
 
 /// Builds the status fields of a run. Remedies are commands of `p861` for that class.
 pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView {
@@ -16,9 +19,9 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
         .current
         .iter()
         .map(|step| {
-            let note = pass.notes.get(&step.id);
+            let progress = pass.progress.get(&step.id);
             let mut message = match &step.waits_for {
-                WaitsFor::Effect | WaitsFor::Undo => note.map_or_else(|| "under way".to_owned(), describe),
+                WaitsFor::Effect | WaitsFor::Undo => progress.map_or_else(|| "under way".to_owned(), describe),
                 WaitsFor::Stop => "being stopped".into(),
                 WaitsFor::Answer { people, answered, .. } => format!("{answered} of {people} answered"),
                 WaitsFor::Decision => "waits for a person: retry, skip or abort".into(),
@@ -66,14 +69,13 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
     }
 }
 
-/// A running step's note as a sentence: its own message, or what it counts.
-fn describe(note: &Value) -> String {
-    if let Some(message) = note.get("message").and_then(Value::as_str) {
-        return message.to_owned();
+/// A running step's progress as a sentence: its own message, or what it counts.
+fn describe(progress: &StepProgress) -> String {
+    if let Some(message) = &progress.message {
+        return message.clone();
     }
-    let number = |key: &str| note.get(key).and_then(Value::as_u64);
     let bytes = |value: u64| quantity::human_bytes(value);
-    match (number("bytesDone"), number("bytesTotal"), number("itemsDone"), number("itemsTotal")) {
+    match (progress.bytes_done, progress.bytes_total, progress.items_done, progress.items_total) {
         (Some(done), Some(total), ..) => format!("{} of {}", bytes(done), bytes(total)),
         (Some(done), None, ..) if done > 0 => bytes(done),
         (_, _, Some(done), Some(total)) => format!("{done} of {total}"),
@@ -88,15 +90,15 @@ fn progress(pass: &Pass) -> Option<RunProgress> {
     if pass.summary.phase.is_end() || counts.total == 0 {
         return None;
     }
-    let sum = |key: &str| -> Option<u64> { pass.notes.values().filter_map(|note| note.get(key).and_then(Value::as_u64)).reduce(u64::saturating_add) };
+    let sum = |count: fn(&StepProgress) -> Option<u64>| pass.progress.values().filter_map(count).reduce(u64::saturating_add);
     let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let ended = counts.done + counts.undone + counts.skipped + counts.failed;
     Some(RunProgress {
         percent: i32::try_from(u64::from(ended) * 100 / u64::from(counts.total)).ok(),
-        items: sum("itemsDone").map(|done| CountProgress { done: whole(done), total: sum("itemsTotal").map(whole) }),
-        bytes: sum("bytesDone").map(|done| ByteProgress {
+        items: sum(|step| step.items_done).map(|done| CountProgress { done: whole(done), total: sum(|step| step.items_total).map(whole) }),
+        bytes: sum(|step| step.bytes_done).map(|done| ByteProgress {
             done: Quantity(quantity::print_bytes(done)),
-            total: sum("bytesTotal").map(|total| Quantity(quantity::print_bytes(total))),
+            total: sum(|step| step.bytes_total).map(|total| Quantity(quantity::print_bytes(total))),
         }),
         estimated_completion_time: None,
     })

@@ -9,7 +9,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use p861_core::{
-    engine::Plan,
+    engine::{Evidence, Plan},
     protection::{
         backup::Claim,
         choose::{self, RecoveryPoint},
@@ -219,17 +219,17 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
 
 /// Stores a preview's results by name for `p861 restore preview --list`.
 async fn store_preview(context: &Context, object: &Restore, pass: &Pass) -> Result<()> {
-    let listed = pass
-        .summary
-        .timeline
-        .iter()
-        .find(|step| matches!(StepKey::of(&step.id), Some(StepKey::Restore { part: Part::Objects, .. })))
-        .and_then(|step| step.evidence.get("listed").cloned())
-        .unwrap_or_else(|| json!([]));
+    let outcome = pass.outcome();
+    let objects = outcome.step(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
+    let listed = match objects.and_then(|step| step.evidence.as_ref()) {
+        Some(Evidence::RestorePreviewed { listed, .. }) => listed.as_slice(),
+        _ => &[],
+    };
+    let listed = serde_json::to_string(listed).map_err(|error| Error::Internal(format!("the preview can't be written: {error}")))?;
     let name = format!("{}-preview", object.name_any());
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
     context.hub.leadership.ensure()?;
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed.to_string()}});
+    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }

@@ -40,7 +40,7 @@ fn run(plan: &Plan<String>) -> Result<(Journal, Vec<Duration>)> {
         let due = settle(plan, &mut journal, token, Timestamp::now()).map_err(|error| wrong(&error))?;
         for command in &due.commands {
             let Command::Perform { step, attempt } = command else { return Err(wrong(&format!("it wants {command:?}"))) };
-            let record = journal.stamp(Entry::done(step.clone(), *attempt, serde_json::Value::Null), token, Timestamp::now());
+            let record = journal.stamp(Entry::done(step.clone(), *attempt, None), token, Timestamp::now());
             journal.push(record).map_err(|error| wrong(&error))?;
         }
         rounds.push(begun.elapsed());

@@ -156,7 +156,7 @@ fn proven_by_the_marker(drill: &Value, application: &Value, records: &[Value]) -
     let time = |value: &Value| {
         value.as_str().unwrap_or_default().parse::<jiff::Timestamp>().map_err(|error| BedError::Refused(format!("{value} is no time: {error}")))
     };
-    let marker = time(&evidence(records, &format!("marker/{name}"))?["marker"])?;
+    let marker = time(&evidence(records, &format!("marker/{name}"))?["time"])?;
     let start = time(&drill["status"]["startTime"])?;
     let shown = parse_duration(application["measured"]["rpo"].as_str().unwrap_or_default()).map_err(|error| BedError::Refused(format!("{name}: {error}")))?;
     let expected = start.duration_since(marker);

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     command::Direction,
     event::{Event, Failure, Record},
+    evidence::Evidence,
     journal::{Head, Journal},
     plan::Plan,
     run::Run,
@@ -51,7 +51,7 @@ struct Failures {
     count: u32,
     first: Timestamp,
     failure: Failure,
-    evidence: Value,
+    evidence: Option<Evidence>,
 }
 
 /// What is known of each step since the last record that is neither an attempt's beginning nor its failure. (Such a record may have looked at how often a
@@ -101,10 +101,10 @@ impl Stretch {
             left[place] = None;
         }
         let (count, first) = (old.count.saturating_add(new.count), old.first);
-        let evidence = if new.evidence.is_null() { old.evidence } else { new.evidence };
+        let evidence = new.evidence.or(old.evidence);
         if let Some(record) = &mut left[last] {
             record.event = Event::FailedRepeatedly { direction: new.direction, count, first, failure: new.failure.clone() };
-            record.evidence = evidence.clone();
+            record.evidence.clone_from(&evidence);
         }
         self.failures.insert(step.clone(), Failures { places: vec![last], direction: new.direction, count, first, failure: new.failure, evidence });
     }

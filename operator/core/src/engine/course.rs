@@ -1,11 +1,11 @@
 //! The state machine of one step over its journal records, independent of the plan.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{
     command::Direction,
     event::{Answer, AskKind, Event, Failure, Record, SkipCause},
+    evidence::Evidence,
 };
 
 /// Where a step stands.
@@ -74,7 +74,7 @@ pub(super) struct Course {
     /// The end of the action: done, failed or skipped; the last of these.
     pub ended: Option<Timestamp>,
     /// Evidence of the last record that had any.
-    pub evidence: Value,
+    pub evidence: Option<Evidence>,
     /// The last failure of the action.
     pub failure: Option<Failure>,
     /// The last failure of the undo.
@@ -188,8 +188,8 @@ impl Course {
             ) => return Err(impossible.describe()),
         };
         self.state = next;
-        if !record.evidence.is_null() {
-            self.evidence = record.evidence.clone();
+        if record.evidence.is_some() {
+            self.evidence.clone_from(&record.evidence);
         }
         Ok(self)
     }

@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use p861_crds::{Reason, common::RunAction};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{command::Direction, step::StepId};
+use super::{command::Direction, evidence::Evidence, step::StepId};
 
 /// The longest text of a record: messages, and the reasons that people give. What is longer is cut when the record is made ([`super::Journal::stamp`]),
 /// so that no effect can fill the journal with one error page.
@@ -275,39 +274,39 @@ pub struct Entry {
     pub event: Event,
     /// Who did it, if a person.
     pub by: Option<String>,
-    /// What proves it; for the report.
-    pub evidence: Value,
+    /// What it proves, if anything.
+    pub evidence: Option<Evidence>,
 }
 
 impl Entry {
     /// About a step.
     pub fn of(step: StepId, attempt: u32, event: Event) -> Self {
-        Self { step: Some(step), attempt, event, by: None, evidence: Value::Null }
+        Self { step: Some(step), attempt, event, by: None, evidence: None }
     }
 
     /// About the run.
     pub fn run(event: Event) -> Self {
-        Self { step: None, attempt: 0, event, by: None, evidence: Value::Null }
+        Self { step: None, attempt: 0, event, by: None, evidence: None }
     }
 
     /// The effect of this attempt has happened.
-    pub fn done(step: StepId, attempt: u32, evidence: Value) -> Self {
-        Self { evidence, ..Self::of(step, attempt, Event::Done) }
+    pub fn done(step: StepId, attempt: u32, evidence: impl Into<Option<Evidence>>) -> Self {
+        Self { evidence: evidence.into(), ..Self::of(step, attempt, Event::Done) }
     }
 
     /// This attempt has failed.
-    pub fn failed(step: StepId, attempt: u32, failure: Failure, evidence: Value) -> Self {
-        Self { evidence, ..Self::of(step, attempt, Event::Failed(failure)) }
+    pub fn failed(step: StepId, attempt: u32, failure: Failure, evidence: impl Into<Option<Evidence>>) -> Self {
+        Self { evidence: evidence.into(), ..Self::of(step, attempt, Event::Failed(failure)) }
     }
 
     /// The undo has happened.
-    pub fn undone(step: StepId, attempt: u32, evidence: Value) -> Self {
-        Self { evidence, ..Self::of(step, attempt, Event::Undone) }
+    pub fn undone(step: StepId, attempt: u32, evidence: impl Into<Option<Evidence>>) -> Self {
+        Self { evidence: evidence.into(), ..Self::of(step, attempt, Event::Undone) }
     }
 
     /// This attempt to undo has failed.
-    pub fn undo_failed(step: StepId, attempt: u32, failure: Failure, evidence: Value) -> Self {
-        Self { evidence, ..Self::of(step, attempt, Event::UndoFailed(failure)) }
+    pub fn undo_failed(step: StepId, attempt: u32, failure: Failure, evidence: impl Into<Option<Evidence>>) -> Self {
+        Self { evidence: evidence.into(), ..Self::of(step, attempt, Event::UndoFailed(failure)) }
     }
 }
 
@@ -332,9 +331,9 @@ pub struct Record {
     /// Who did it, if a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// What proves it.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub evidence: Value,
+    /// What it proves, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

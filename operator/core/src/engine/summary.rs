@@ -6,13 +6,13 @@ use p861_crds::{
     common::{LocalizedText, RunPhase, StepCounts},
 };
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     ReplayError,
     advance::phase,
     course::State,
     event::{Failure, FailureClass, RunResult, SkipCause},
+    evidence::Evidence,
     journal::Journal,
     plan::{Plan, Planned},
     run::{Commitment, Run},
@@ -184,8 +184,8 @@ pub struct StepTimeline {
     pub failure: Option<Failure>,
     /// Why it was skipped.
     pub skipped: Option<SkipCause>,
-    /// What proves its outcome.
-    pub evidence: Value,
+    /// What its last attempt that proved anything proves.
+    pub evidence: Option<Evidence>,
 }
 
 /// A run, for status and report.

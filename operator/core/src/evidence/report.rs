@@ -13,10 +13,10 @@ use p861_crds::{
     },
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::html::{Language, page};
+use crate::engine::Evidence;
 
 /// `apiVersion` of the JSON form.
 pub const API_VERSION: &str = "report.platform861.io/v1";
@@ -270,9 +270,9 @@ pub struct StepReport {
     /// Its last failure, even if a later attempt succeeded; or why it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What proves its outcome.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub evidence: Value,
+    /// What it proves, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// A stretch of time, counted from the drill's start.

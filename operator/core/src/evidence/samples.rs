@@ -4,6 +4,7 @@ use super::report::{
     API_VERSION, ActionReport, ApplicationReport, BackupReport, CheckOutcome, CheckReport, CleanUpReport, DrillReport, Failure, KIND, Named, Objective,
     Prediction, Span, StepOutcome, StepReport, Version,
 };
+use crate::engine::Evidence;
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     LocalizedText, Reason,
@@ -14,7 +15,6 @@ use p861_crds::{
         plan::PredictionBasis,
     },
 };
-use serde_json::json;
 
 pub fn start() -> Timestamp {
     "2026-11-15T01:00:02Z".parse().expect("a time")
@@ -43,7 +43,7 @@ fn step(id: &str, after: &[&str], planned: (f64, f64), actual: (f64, f64)) -> St
         outcome: StepOutcome::Done,
         clean_up: id == "clean-up",
         message: None,
-        evidence: json!(null),
+        evidence: None,
     }
 }
 
@@ -115,11 +115,11 @@ pub fn passed() -> DrillReport {
         step("check/portal/search", &["start/portal/rest"], (400.0, 404.0), (515.0, 516.5)),
         step("clean-up", &[], (410.0, 560.0), (521.4, 684.0)),
     ];
-    steps[8].evidence = json!({"workloads": "Deployment/approval-web 2/2, Deployment/approval-worker 1/1"});
-    steps[9].evidence = json!({"marker": "2026-11-15T00:49:51Z"});
+    steps[8].evidence = Some(Evidence::WorkloadsReady { ready: vec!["Deployment/approval-web 2/2".into(), "Deployment/approval-worker 1/1".into()] });
+    steps[9].evidence = Some(Evidence::MarkerRead { time: at(-611.0), output: "2026-11-15 00:49:51+00".into() });
     steps[15].attempts = 2;
     steps[15].message = Some("connection to the repository was lost: port 9 of the standby switch was down (attempt 1)".into());
-    steps[15].evidence = json!({"files": 18231, "bytes": "19 GiB"});
+    steps[15].evidence = Some(Evidence::VolumeRestored { files: 18231, bytes: 20_401_094_656 });
     DrillReport {
         api_version: API_VERSION.into(),
         kind: KIND.into(),

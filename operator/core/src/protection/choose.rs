@@ -143,7 +143,7 @@ mod tests {
             waits_for: None,
             failure: Some(Failure::transient(Reason::from_text(reason), format!("{reason} at {id}"))),
             skipped: None,
-            evidence: serde_json::Value::Null,
+            evidence: None,
         };
         let timeline = [
             step("restore/other/volume/a", Outcome::Failed, "Damaged"),

@@ -3,32 +3,43 @@
 use super::choose;
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Outcome, RunResult, StepTimeline},
+    engine::{Evidence, Outcome, RunResult, StepTimeline},
     quantity,
-    runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey},
+    runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
 };
 use p861_crds::{
     BackupStatus, ConditionType, Reason, RestoreStatus, Time,
-    common::Quantity,
+    common::{Quantity, RunPhase},
     protection::{
         backup::{BackupContents, BackupSize, Consistency, Verification, VerificationLevel},
-        restore::{RestoreChanges, RestoreMode},
+        restore::RestoreMode,
     },
 };
-use serde_json::Value;
 
 /// What a backup has come to. `before` is its status with the fields that every run has.
 pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
     let mut status = before.clone();
     status.site = run.site().map(str::to_owned);
+    let mut unread = run.unreadable_evidence();
     if let Some(seal) = run.done(|key| matches!(key, StepKey::Seal { .. })) {
-        fill_seal(&mut status, seal, seal_facts(run));
+        match &seal.evidence {
+            Some(Evidence::Sealed { snapshot, bytes, added, objects, recovery_point_time, .. }) => {
+                status.snapshot_id = Some(snapshot.clone());
+                status.recovery_point_time = Some(Time(*recovery_point_time));
+                status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(*bytes)), added: Some(Quantity(quantity::print_bytes(*added))) });
+                fill_contents(&mut status, *objects, seal_facts(run));
+            }
+            _ => drop(unread.get_or_insert_with(|| unreadable(seal, "no sealed snapshot"))),
+        }
     }
     let verify = run.step(|key| matches!(key, StepKey::Verify { .. }));
-    if let Some(verified_time) = verify.filter(|step| step.outcome == Outcome::Done).and_then(|step| step.ended) {
+    if let Some(verified_time) = verify.filter(|step| is_verified(step)).and_then(|step| step.ended) {
         status.verification = Some(Verification { level: VerificationLevel::Stored, verified_time: Time(verified_time) });
     }
-    let updates = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run)]).collect();
+    if unread.is_some() && has_succeeded(run) {
+        status.phase = Some(RunPhase::Failed);
+    }
+    let updates = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run, unread)]).collect();
     Conclusion { status, updates, findings: Vec::new() }
 }
 
@@ -39,26 +50,32 @@ fn seal_facts<'a>(run: &RunOutcome<'a>) -> Option<&'a SealFacts> {
     })
 }
 
-/// What the sealed snapshot holds, from the seal's evidence and what it was told to seal.
-fn fill_seal(status: &mut BackupStatus, seal: &StepTimeline, facts: Option<&SealFacts>) {
-    let text = |key: &str| seal.evidence.get(key).and_then(Value::as_str);
-    let number = |key: &str| seal.evidence.get(key).and_then(Value::as_u64).unwrap_or(0);
+fn has_succeeded(run: &RunOutcome<'_>) -> bool {
+    matches!(run.summary.result, Some((RunResult::Succeeded, ..)))
+}
+
+/// What the sealed snapshot holds: objects as the seal found them, the rest as it was told to seal.
+fn fill_contents(status: &mut BackupStatus, objects: u64, facts: Option<&SealFacts>) {
     let parts = |prefix: &str| facts.map_or(0, |facts| facts.parts.iter().filter(|part| part.starts_with(prefix)).count());
-    status.snapshot_id = text("snapshot").map(str::to_owned);
-    status.recovery_point_time = text("recoveryPointTime").and_then(|time| time.parse().ok()).map(Time);
     status.consistency = facts.map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
     status.contents = Some(BackupContents {
-        objects: i64::try_from(number("objects")).unwrap_or(i64::MAX),
+        objects: i64::try_from(objects).unwrap_or(i64::MAX),
         cluster_objects: 0,
         volumes: i32::try_from(parts("volumes/")).unwrap_or(i32::MAX),
         streams: i32::try_from(parts("streams/")).unwrap_or(i32::MAX),
     });
-    status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(number("bytes"))), added: Some(Quantity(quantity::print_bytes(number("added")))) });
+}
+
+fn is_verified(verify: &StepTimeline) -> bool {
+    verify.outcome == Outcome::Done && matches!(verify.evidence, Some(Evidence::SnapshotVerified { .. }))
 }
 
 /// Verified, as soon as the verification has ended.
 fn stored(verify: &StepTimeline) -> Option<ConditionUpdate> {
     match (verify.outcome, &verify.failure) {
+        (Outcome::Done, _) if !is_verified(verify) => {
+            Some(ConditionUpdate::bad(ConditionType::Verified, Reason::EvidenceUnreadable, unreadable(verify, "no verified snapshot")))
+        }
         (Outcome::Done, _) => {
             Some(ConditionUpdate::good(ConditionType::Verified, Reason::Stored, "every file that it needs is in the repository, and as long as it should be"))
         }
@@ -68,10 +85,13 @@ fn stored(verify: &StepTimeline) -> Option<ConditionUpdate> {
     }
 }
 
-fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>) -> ConditionUpdate {
+fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>, unread: Option<String>) -> ConditionUpdate {
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
+            if let Some(message) = unread {
+                return ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message);
+            }
             let contents = status.contents.clone().unwrap_or_default();
             ConditionUpdate::good(
                 ConditionType::Succeeded,
@@ -101,17 +121,27 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
     let mut status = facts.before.clone();
     status.site = run.site().map(str::to_owned);
     let objects = run.done(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
-    if let Some(changes) = objects.and_then(|step| step.evidence.get("changes")) {
-        status.changes = serde_json::from_value::<RestoreChanges>(changes.clone()).ok();
+    let mut unread = run.unreadable_evidence();
+    if let Some(step) = objects {
+        match &step.evidence {
+            Some(Evidence::RestorePreviewed { changes, .. } | Evidence::ObjectsRestored { changes, .. }) => status.changes = Some(changes.clone()),
+            _ => drop(unread.get_or_insert_with(|| unreadable(step, "no number of objects"))),
+        }
     }
-    let updates = vec![restore_succeeded(facts.mode, &status, run)];
+    if unread.is_some() && has_succeeded(run) {
+        status.phase = Some(RunPhase::Failed);
+    }
+    let updates = vec![restore_succeeded(facts.mode, &status, run, unread)];
     Conclusion { status, updates, findings: damage_found(facts.backup, run).into_iter().collect() }
 }
 
-fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>) -> ConditionUpdate {
+fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>, unread: Option<String>) -> ConditionUpdate {
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
+            if let Some(message) = unread {
+                return ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message);
+            }
             let changes = status.changes.clone().unwrap_or_default();
             match mode {
                 RestoreMode::Preview => {
@@ -132,7 +162,11 @@ fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome
 }
 
 fn restored_files(run: &RunOutcome<'_>) -> u64 {
-    run.summary.timeline.iter().filter_map(|step| step.evidence.get("files").and_then(Value::as_u64)).sum()
+    let files = |step: &StepTimeline| match step.evidence {
+        Some(Evidence::VolumeRestored { files, .. }) => files,
+        _ => 0,
+    };
+    run.summary.timeline.iter().map(files).sum()
 }
 
 /// A backup that an ended restore found damaged is not offered again.

@@ -67,14 +67,21 @@ pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Concl
         status.measured = Some(Measured { rto: Some(duration_text(rto)), rpo: None });
     }
     let mut updates = vec![cleaned_up(run, &status)];
+    let unread = run.unreadable_evidence().filter(|_| matches!(run.summary.result, Some((RunResult::Succeeded, ..))));
     if let Some((result, ..)) = &run.summary.result {
-        status.result = Some(drill_result(*result, !isolated || objectives.met()));
-        if isolated && *result == RunResult::Succeeded {
+        status.result = Some(if unread.is_some() { DrillResult::Incomplete } else { drill_result(*result, !isolated || objectives.met()) });
+        if isolated && *result == RunResult::Succeeded && unread.is_none() {
             updates.push(objectives.condition());
         }
     }
-    updates.push(succeeded(isolated, &objectives, run));
-    let findings = if run.summary.phase.is_end() { findings(facts.name, &status, run) } else { Vec::new() };
+    let proves = run.summary.phase.is_end() && unread.is_none();
+    if let Some(message) = unread {
+        status.phase = Some(RunPhase::Failed);
+        updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message));
+    } else {
+        updates.push(succeeded(isolated, &objectives, run));
+    }
+    let findings = if proves { findings(facts.name, &status, run) } else { Vec::new() };
     Conclusion { status, updates, findings }
 }
 

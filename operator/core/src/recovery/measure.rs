@@ -1,7 +1,7 @@
 //! Measurements of a drill: RTO from the start until the last check; RPO from the recovery point in the recovered data to the start.
 
 use crate::{
-    engine::{Event, Journal},
+    engine::{Event, Evidence, Journal},
     recovery::objectives,
     runs::StepKey,
 };
@@ -41,7 +41,10 @@ pub fn measure(name: &str, spec: &ApplicationSpec, journal: &Journal, start: Tim
     let passed = ends.iter().flatten().count();
     let last = if passed == ends.len() { ends.iter().flatten().max().copied() } else { None };
     let rto = last.map(|end| end.duration_since(start));
-    let marker = done(StepKey::marker(name)).and_then(|record| record.evidence.get("marker")?.as_str()?.parse::<Timestamp>().ok());
+    let marker = done(StepKey::marker(name)).and_then(|record| match record.evidence {
+        Some(Evidence::MarkerRead { time, .. }) => Some(time),
+        _ => None,
+    });
     let (rpo, proof) = match marker {
         Some(marker) => (start.duration_since(marker), RpoProof::Marker),
         None => (start.duration_since(recovery_point), RpoProof::Assumed),

@@ -43,11 +43,22 @@ impl<'a> RunOutcome<'a> {
         self.step(is).filter(|step| step.outcome == Outcome::Done)
     }
 
+    /// Names the first step that is done, but whose evidence this release can't read. Such a run can't be said to have succeeded.
+    pub fn unreadable_evidence(&self) -> Option<String> {
+        let done = self.summary.timeline.iter().filter(|step| step.outcome == Outcome::Done);
+        done.filter_map(|step| Some((step, step.evidence.as_ref()?.unknown()?))).map(|(step, unknown)| unreadable(step, &unknown)).next()
+    }
+
     /// The steps under way, for the message of a run that has not ended.
     pub fn current_steps(&self) -> String {
         let steps: Vec<&str> = self.summary.current.iter().map(|step| step.id.as_str()).collect();
         steps.join(", ")
     }
+}
+
+/// Text for a step that is done, and whose evidence is not what the step must prove.
+pub(crate) fn unreadable(step: &StepTimeline, what: &str) -> String {
+    format!("step {} was done, but this release can't read what it proved ({what}): conclude the run with the release that ran it", step.id)
 }
 
 /// What follows from where a run stands.

@@ -18,6 +18,7 @@ mod task;
 pub use action::{Action, Bubble, PreflightSubject};
 pub use admission::{Admission, Contested, Limits, RepositoryUse, Request, RunRef, Running, SiteNamespace, WaitReason, Why, admit, admit_in_turn, conflict};
 pub use class::{RunClass, UnknownClass};
+pub(crate) use conclusion::unreadable;
 pub use conclusion::{BackupFinding, Conclusion, RunOutcome};
 pub use error::CompileError;
 pub use scope::{Allotment, HubObject, OutOfScope, Scope, Touched};

@@ -3,15 +3,14 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, missing_docs, reason = "a test stops where it is wrong")]
 
 use super::{Action, RunOutcome};
-use crate::engine::{Command, Direction, Entry, Failure, Journal, Plan, RunSummary, StepId, settle, summary};
+use crate::engine::{Command, Direction, Entry, Evidence, Failure, Journal, Plan, RunSummary, StepId, settle, summary};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::{ActionKind, RunAction};
-use serde_json::{Value, json};
 
 /// How a step ends, each time it is tried.
 #[derive(Clone, Debug)]
 pub enum End {
-    Done(Value),
+    Done(Option<Evidence>),
     Failed(Failure),
     /// It never ends: the run is looked at while it is under way.
     Open,
@@ -78,14 +77,14 @@ pub fn play(plan: Plan<Action>, actions: &[RunAction], end_of: impl Fn(&str) -> 
 fn performed(command: &Command, end_of: &impl Fn(&str) -> End) -> Option<Entry> {
     let ended = |step: &StepId, attempt: u32| match end_of(step.as_str()) {
         End::Done(evidence) => Some(Entry::done(step.clone(), attempt, evidence)),
-        End::Failed(failure) => Some(Entry::failed(step.clone(), attempt, failure, Value::Null)),
+        End::Failed(failure) => Some(Entry::failed(step.clone(), attempt, failure, None)),
         End::Open => None,
     };
     match command {
         Command::Perform { step, attempt } => ended(step, *attempt),
-        Command::PerformUndo { step, attempt } => Some(Entry::undone(step.clone(), *attempt, json!({}))),
-        Command::Cancel { step, attempt, direction: Direction::Forward, cause } => Some(Entry::failed(step.clone(), *attempt, cause.failure(), Value::Null)),
-        Command::Cancel { step, attempt, direction: Direction::Undo, cause } => Some(Entry::undo_failed(step.clone(), *attempt, cause.failure(), Value::Null)),
+        Command::PerformUndo { step, attempt } => Some(Entry::undone(step.clone(), *attempt, None)),
+        Command::Cancel { step, attempt, direction: Direction::Forward, cause } => Some(Entry::failed(step.clone(), *attempt, cause.failure(), None)),
+        Command::Cancel { step, attempt, direction: Direction::Undo, cause } => Some(Entry::undo_failed(step.clone(), *attempt, cause.failure(), None)),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use p861_core::engine::{AskKind, CancelCause, Command, Direction, Entry, Event, Failure, Journal, Plan, Record, StepId, WaitsFor, settle, summary};
+use p861_core::engine::{AskKind, CancelCause, Command, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, StepId, WaitsFor, settle, summary};
 use p861_crds::{
     Reason,
     common::{ActionKind, RunAction},
@@ -297,7 +297,7 @@ impl Orchestrator {
 
     fn outcome(&mut self, store: &mut Store, world: &World, effect: Effect, outcome: Result<(), Failure>) -> Result<(), Stopped> {
         let (step, undo, attempt) = effect;
-        let evidence = serde_json::json!({ "proof": step.as_str() });
+        let evidence = Evidence::NodeDrained { node: step.as_str().into() };
         let entry = match (outcome, undo) {
             (Ok(()), false) => Entry::done(step, attempt, evidence),
             (Ok(()), true) => Entry::undone(step, attempt, evidence),

@@ -6,13 +6,13 @@ use crate::{
     error::{Result, Tried as _, is_conflict},
 };
 use kube::{Api, ResourceExt, api::PostParams};
-use p861_core::engine::Failure;
+use p861_core::engine::{Evidence, Failure};
 use p861_crds::{
     Backup, ConditionType, Reason,
     common::RunPhase,
     names::{APPLICATION_LABEL, TICKET_LABEL},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Creates the Backup unless it exists, and waits for its end.
 pub async fn take(context: &RunContext, step_context: &StepContext, application: &str, name: &str) -> Result<EffectOutcome> {
@@ -26,26 +26,24 @@ pub async fn take(context: &RunContext, step_context: &StepContext, application:
         });
         let wanted: Backup = serde_json::from_value(document).map_err(|error| crate::error::Error::Internal(format!("a Backup can't be written: {error}")))?;
         return match backups.create(&PostParams::default(), &wanted).await {
-            Ok(_) => Ok(EffectOutcome::Running(json!({"message": format!("backup {name} begins")}))),
-            Err(error) if is_conflict(&error) => Ok(EffectOutcome::Running(json!({"message": format!("backup {name} begins")}))),
+            Ok(_) => Ok(EffectOutcome::running(format!("backup {name} begins"))),
+            Err(error) if is_conflict(&error) => Ok(EffectOutcome::running(format!("backup {name} begins"))),
             Err(error) => Err(error).tried(|| format!("make Backup {name}")),
         };
     };
     if found.labels().get(TICKET_LABEL) != Some(ticket) {
         let message = format!("backup {name} is there and not of this change: delete it, or open the change under another name");
-        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::NameTaken, message), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::NameTaken, message), None));
     }
     let status = found.status.unwrap_or_default();
     let said =
         status.conditions.iter().find(|condition| condition.type_ == ConditionType::Succeeded).map(|condition| condition.message.clone()).unwrap_or_default();
     match status.phase {
-        Some(RunPhase::Succeeded) => {
-            Ok(EffectOutcome::Done(json!({"backup": name, "snapshot": status.snapshot_id, "message": format!("backup {name}: {said}")})))
-        }
+        Some(RunPhase::Succeeded) => Ok(EffectOutcome::done(Evidence::BackupTaken { backup: name.to_owned(), snapshot: status.snapshot_id })),
         Some(phase) if phase.is_end() => {
             let message = format!("backup {name} of application {application} did not succeed: {said}; nothing was changed");
-            Ok(EffectOutcome::Failed(Failure::permanent(Reason::BackupFailed, message), json!({"backup": name})))
+            Ok(EffectOutcome::Failed(Failure::permanent(Reason::BackupFailed, message), None))
         }
-        phase => Ok(EffectOutcome::Running(json!({"message": format!("backup {name}: {:?}", phase.unwrap_or_default())}))),
+        phase => Ok(EffectOutcome::running(format!("backup {name}: {:?}", phase.unwrap_or_default()))),
     }
 }

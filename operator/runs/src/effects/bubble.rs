@@ -13,7 +13,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use p861_core::runs::Bubble;
+use p861_core::{engine::Evidence, runs::Bubble};
 use p861_crds::{
     Reason,
     names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
@@ -36,7 +36,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
                 ));
             }
             if existing.metadata.deletion_timestamp.is_some() {
-                return Ok(EffectOutcome::Running(json!({"message": format!("namespace {name} is being deleted")})));
+                return Ok(EffectOutcome::running(format!("namespace {name} is being deleted")));
             }
         }
         let labels = json!({
@@ -51,7 +51,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
             apply(&policies, policy, document).await?;
         }
     }
-    Ok(EffectOutcome::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "policies": "default deny"})))
+    Ok(EffectOutcome::done(Evidence::Isolated { namespaces: bubble.namespaces.values().cloned().collect() }))
 }
 
 /// The cluster's DNS, the only destination outside that pods may reach.
@@ -127,10 +127,10 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     let deletes = |volume: &&PersistentVolume| volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Delete");
     let volumes_left = bound.iter().filter(of_bubble).filter(deletes).count();
     if left.is_empty() && volumes_left == 0 {
-        return Ok(EffectOutcome::Done(json!({"namespaces": bubble.namespaces.values().collect::<Vec<_>>(), "left": 0})));
+        return Ok(EffectOutcome::done(Evidence::IsolationRemoved { namespaces: bubble.namespaces.values().cloned().collect() }));
     }
     let stuck = left.iter().find_map(why_stuck).map_or_else(String::new, |why| format!(": {why}"));
-    Ok(EffectOutcome::Running(json!({"message": format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())})))
+    Ok(EffectOutcome::running(format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())))
 }
 
 /// Why a namespace is still terminating, from its conditions.

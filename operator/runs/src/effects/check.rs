@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use p861_core::{
-    engine::Failure,
+    engine::{Evidence, Failure},
     time::{human_duration, parse_duration, whole_seconds},
 };
 use p861_crds::{
@@ -18,7 +18,6 @@ use p861_crds::{
     platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck},
 };
 use regex::Regex;
-use serde_json::json;
 use std::time::Duration;
 
 /// Time limit for one try of a check.
@@ -57,16 +56,16 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
 pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str, check: &Check) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let seen = try_once(&client, namespace, check).await?;
-    let evidence = json!({"check": check.name, "seen": seen.what, "message": seen.what});
+    let evidence = Evidence::CheckSeen { check: check.name.clone(), seen: seen.what.clone() };
     if seen.holds {
-        return Ok(EffectOutcome::Done(evidence));
+        return Ok(EffectOutcome::done(evidence));
     }
     let deadline = parse_duration(&check.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
     if jiff::Timestamp::now().duration_since(step_context.started) >= deadline {
         let message = format!("check {} did not hold within {}: {}", check.name, check.deadline, seen.what);
-        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::ChecksFailed, message), evidence));
+        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::ChecksFailed, message), Some(evidence)));
     }
-    Ok(EffectOutcome::Running(evidence))
+    Ok(EffectOutcome::running(seen.what))
 }
 
 /// Tries all checks once per pass until they have passed for `duration`.
@@ -82,15 +81,16 @@ pub async fn watch(
         let seen = try_once(&client, namespace, check).await?;
         if !seen.holds {
             let message = format!("check {} held, and does not hold any more: {}", check.name, seen.what);
-            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::HealthFailed, message), json!({"check": check.name, "seen": seen.what})));
+            let evidence = Evidence::CheckSeen { check: check.name.clone(), seen: seen.what };
+            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::HealthFailed, message), Some(evidence)));
         }
     }
     let left = duration - jiff::Timestamp::now().duration_since(step_context.started);
     if left.is_positive() {
         let message = format!("{0} of {0} health checks pass, {1} to go", checks.len(), human_duration(whole_seconds(left)));
-        return Ok(EffectOutcome::Running(json!({"message": message})));
+        return Ok(EffectOutcome::running(message));
     }
-    Ok(EffectOutcome::Done(json!({"checks": checks.len(), "watched": human_duration(duration)})))
+    Ok(EffectOutcome::done(Evidence::Watched { checks: checks.len() as u64, duration: whole_seconds(duration) }))
 }
 
 fn pattern(text: &str) -> Result<Regex> {

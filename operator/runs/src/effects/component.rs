@@ -23,7 +23,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use p861_core::{
-    engine::Failure,
+    engine::{Evidence, Failure},
     names,
     platform::{
         bundle::{self, label, left_behind, resource, stamped},
@@ -149,7 +149,7 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
     let now = record.read("now").await?;
     let same = now.version == wanted.version && now.digest == wanted.digest;
     if same && now.complete {
-        return Ok(EffectOutcome::Done(json!({"version": now.version, "objects": now.objects.len()})));
+        return Ok(EffectOutcome::done(Evidence::ComponentInstalled { version: now.version, objects: now.objects.len() as u64 }));
     }
     let target = if same {
         now
@@ -160,7 +160,8 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
         let read = read.map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
         if read.digest != wanted.digest {
             let message = format!("bundle {} of {} is not the one that was agreed to: open another change", wanted.bundle, wanted.component);
-            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::BundleChanged, message), json!({"digest": read.digest, "agreed": wanted.digest})));
+            let evidence = Evidence::BundleChanged { digest: read.digest, approved: wanted.digest.to_owned() };
+            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::BundleChanged, message), Some(evidence)));
         }
         record.store("before", &now).await?;
         let target = Installed { version: wanted.version.into(), digest: read.digest, complete: false, objects: read.objects };
@@ -168,7 +169,8 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
         target
     };
     let before = record.read("before").await?;
-    put(context, step_context, site, wanted.component, &record, &before.objects, target).await
+    let (version, objects) = put(context, step_context, site, &record, &before.objects, target).await?;
+    Ok(EffectOutcome::done(Evidence::ComponentInstalled { version, objects }))
 }
 
 /// Ends a change: revokes leftover write rights. Waits for the lock, so that it doesn't revoke the right of a drift correction in progress.
@@ -177,7 +179,7 @@ pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, c
     let _turn = context.components.locks.turn(&record.name).await;
     let left = remove_leftover_rights(&context.sites.client(site).await?, site, component).await?;
     context.components.locks.note_no_right(&record.name);
-    Ok(EffectOutcome::Done(json!({"left": left})))
+    Ok(EffectOutcome::done(Evidence::RightsRevoked { namespaces: left.into_iter().collect() }))
 }
 
 /// Reverts to the version before `version`, or removes the component if there was none. Does nothing if `version` was never begun.
@@ -186,29 +188,22 @@ pub async fn revert(context: &RunContext, step_context: &StepContext, site: &str
     let _turn = context.components.locks.turn(&record.name).await;
     let (now, before) = (record.read("now").await?, record.read("before").await?);
     if now.version != version {
-        return Ok(EffectOutcome::Done(json!({"message": format!("{component} {version} is not there"), "version": now.version})));
+        return Ok(EffectOutcome::done(Evidence::RevertUnneeded { version: now.version }));
     }
     let left = now.objects.clone();
-    put(context, step_context, site, component, &record, &left, Installed { complete: false, ..before }).await
+    let (version, objects) = put(context, step_context, site, &record, &left, Installed { complete: false, ..before }).await?;
+    Ok(EffectOutcome::done(Evidence::ComponentReverted { version, objects }))
 }
 
-/// Applies the wanted objects, deletes those that only `other` had, and records completion.
-async fn put(
-    context: &RunContext,
-    step_context: &StepContext,
-    site: &str,
-    component: &str,
-    record: &Record,
-    other: &[Value],
-    wanted: Installed,
-) -> Result<EffectOutcome> {
+/// Applies the wanted objects, deletes those that only `other` had, and records completion. Returns version and number of objects.
+async fn put(context: &RunContext, step_context: &StepContext, site: &str, record: &Record, other: &[Value], wanted: Installed) -> Result<(String, u64)> {
     let client = context.sites.client(site).await?;
     let district = district_of(&context.hub.client, &step_context.run.namespace).await?.name_any();
     put_with_right(context, record, &client, site, &district, &wanted, other).await?;
-    let (version, objects) = (wanted.version.clone(), wanted.objects.len());
+    let (version, objects) = (wanted.version.clone(), wanted.objects.len() as u64);
     // Recorded last: an incomplete installation must not count as installed.
     record.store("now", &Installed { complete: true, ..wanted }).await?;
-    Ok(EffectOutcome::Done(json!({"version": version, "objects": objects, "message": format!("{component} {version}: {objects} objects")})))
+    Ok((version, objects))
 }
 
 /// Writes with a temporary right, which is revoked afterwards.

@@ -19,24 +19,35 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_core::{
-    engine::{Failure, StepId},
+    engine::{Evidence, Failure, StepId, StepProgress},
     runs::Action,
 };
 use p861_crds::Reason;
-use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Result of performing an effect once.
 #[derive(Clone, Debug)]
 pub enum EffectOutcome {
-    /// It is done; with its evidence.
-    Done(Value),
-    /// It has failed; with its evidence.
-    Failed(Failure, Value),
+    /// It is done; with its evidence, if the action has any.
+    Done(Option<Evidence>),
+    /// It has failed; with its evidence, if there is more than the failure says.
+    Failed(Failure, Option<Evidence>),
     /// It was stopped, and certainly has no further effect.
     Stopped,
-    /// It is in progress; with a progress note.
-    Running(Value),
+    /// It is in progress.
+    Running(StepProgress),
+}
+
+impl EffectOutcome {
+    /// It is done, and this proves it.
+    pub fn done(evidence: Evidence) -> Self {
+        Self::Done(Some(evidence))
+    }
+
+    /// It is in progress; with what it does or waits for.
+    pub fn running(message: impl Into<String>) -> Self {
+        Self::Running(StepProgress::message(message))
+    }
 }
 
 /// Where and when an effect is performed.
@@ -53,7 +64,7 @@ pub struct StepContext {
     /// How long it may take.
     pub deadline: SignedDuration,
     /// Evidence of the steps before it.
-    pub inputs: BTreeMap<String, Value>,
+    pub inputs: BTreeMap<String, Evidence>,
 }
 
 impl StepContext {
@@ -80,7 +91,7 @@ impl Effects for RunContext {
     async fn perform(&self, step: &StepContext, action: &Action) -> EffectOutcome {
         match step.run.scope.permits(action) {
             Ok(()) => perform(self, step, action).await,
-            Err(refused) => EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()), Value::Null),
+            Err(refused) => EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()), None),
         }
     }
 
@@ -124,7 +135,7 @@ async fn perform(context: &RunContext, step_context: &StepContext, action: &Acti
             namespaces::make(context, step_context, site, namespaces, district, *temporary).await
         }
         Action::RemoveNamespaces { site, namespaces } => namespaces::remove(context, step_context, site, namespaces).await,
-        Action::Ask {} => Ok(EffectOutcome::Done(Value::Null)),
+        Action::Ask {} => Ok(EffectOutcome::Done(None)),
     };
     result.unwrap_or_else(|error| failed(&error))
 }
@@ -137,7 +148,7 @@ async fn cancel(context: &RunContext, step_context: &StepContext, action: &Actio
         _ => Ok(EffectOutcome::Stopped),
     };
     // Retried: reporting Stopped too early would let an undo run beside the effect.
-    result.unwrap_or_else(|error| EffectOutcome::Running(json!({"message": format!("being stopped: {error}")})))
+    result.unwrap_or_else(|error| EffectOutcome::running(format!("being stopped: {error}")))
 }
 
 /// An error as a step's failure.
@@ -147,7 +158,7 @@ fn failed(error: &Error) -> EffectOutcome {
         Category::Transient => Failure::transient(error.reason(), message),
         Category::Refused | Category::Invalid | Category::NeedsPerson => Failure::permanent(error.reason(), message),
     };
-    EffectOutcome::Failed(failure, Value::Null)
+    EffectOutcome::Failed(failure, None)
 }
 
 async fn execute(
@@ -161,9 +172,9 @@ async fn execute(
     // A hook has as long as its deadline says.
     let limit = Duration::try_from(step_context.left()).unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
     let output = pods::execute(&client, namespace, &command.workload_ref, command.container.as_deref(), &command.command, limit).await?;
-    let evidence = json!({"workload": command.workload_ref.to_string(), "output": output.excerpt()});
+    let evidence = Evidence::CommandRun { workload: command.workload_ref.to_string(), output: output.excerpt() };
     if output.success {
-        return Ok(EffectOutcome::Done(evidence));
+        return Ok(EffectOutcome::done(evidence));
     }
     let message = format!(
         "{:?} in {} of {namespace} failed: {}: {}",
@@ -172,27 +183,28 @@ async fn execute(
         output.message,
         output.excerpt()
     );
-    Ok(EffectOutcome::Failed(Failure::transient(Reason::CommandFailed, message), evidence))
+    Ok(EffectOutcome::Failed(Failure::transient(Reason::CommandFailed, message), Some(evidence)))
 }
 
 /// Reads the newest marker. Output that is not a time is a failure that quotes it.
 async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, MARKER_READ_TIMEOUT).await?;
+    let printed = Some(Evidence::CommandRun { workload: marker.workload_ref.to_string(), output: output.excerpt() });
     if !output.success {
         return Ok(EffectOutcome::Failed(
             Failure::transient(Reason::MarkerUnreadable, format!("marker.read in {} failed: {}", marker.workload_ref, output.excerpt())),
-            json!({"output": output.excerpt()}),
+            printed,
         ));
     }
     match parse_marker(output.stdout.trim()) {
-        Some(time) => Ok(EffectOutcome::Done(json!({"marker": time.to_string(), "read": output.stdout.trim()}))),
+        Some(time) => Ok(EffectOutcome::done(Evidence::MarkerRead { time, output: output.stdout.trim().to_owned() })),
         None => Ok(EffectOutcome::Failed(
             Failure::permanent(
                 Reason::MarkerUnreadable,
                 format!("marker.read in {} printed {:?}, which is no time; it must print what marker.write wrote", marker.workload_ref, output.excerpt()),
             ),
-            json!({"output": output.excerpt()}),
+            printed,
         )),
     }
 }

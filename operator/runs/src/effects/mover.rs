@@ -8,7 +8,7 @@ use crate::{
     context::RunContext,
     error::{Error, Result, Tried as _, is_conflict, is_not_found},
     movers::{
-        MoverOutcome,
+        self, MoverOutcome,
         child::{self, ChildSpec, ChildState},
     },
     repository::repository_secret,
@@ -22,7 +22,11 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
 };
-use p861_core::{engine::Failure, names, runs::MoverTask};
+use p861_core::{
+    engine::{Evidence, Failure, StepProgress},
+    names,
+    runs::MoverTask,
+};
 use p861_crds::{
     Reason,
     names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL},
@@ -72,7 +76,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
             Err(error) if is_conflict(&error) => {}
             Err(error) => return Err(error).tried(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
         }
-        return Ok(EffectOutcome::Running(json!({"message": "its mover starts"})));
+        return Ok(EffectOutcome::running("its mover starts"));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let list = pods
@@ -89,19 +93,18 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
         return Ok(EffectOutcome::Failed(
             Failure::transient(Reason::MoverLost, format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
-            Value::Null,
+            None,
         ));
     }
-    let Some(pod) = list.items.first() else { return Ok(EffectOutcome::Running(json!({"message": "its mover starts"}))) };
+    let Some(pod) = list.items.first() else { return Ok(EffectOutcome::running("its mover starts")) };
     let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
     if !running {
         let why = start::reason(pod).unwrap_or_else(|| "its pod starts".into());
-        return Ok(EffectOutcome::Running(json!({"message": why})));
+        return Ok(EffectOutcome::running(why));
     }
     let parameters = LogParams { tail_lines: Some(1), ..LogParams::default() };
     let last = pods.logs(&pod.name_any(), &parameters).await.unwrap_or_default();
-    let note = serde_json::from_str::<Value>(last.trim()).ok().and_then(|line| line.get("progress").cloned());
-    Ok(EffectOutcome::Running(note.unwrap_or_else(|| json!({"message": "under way"}))))
+    Ok(EffectOutcome::Running(movers::progress_of(&last).unwrap_or_else(|| StepProgress::message("under way"))))
 }
 
 async fn start_child(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
@@ -114,23 +117,23 @@ async fn start_child(context: &RunContext, step_context: &StepContext, place: &M
     let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
     context.movers.children.start(&step_context.run.uid, name, &ChildSpec { environment: environment(step_context, task)?, access, kubeconfig })?;
-    Ok(EffectOutcome::Running(json!({"message": "its mover starts"})))
+    Ok(EffectOutcome::running("its mover starts"))
 }
 
 fn outcome_of_child(name: &str, state: ChildState) -> EffectOutcome {
     match state {
         ChildState::Running(note) => EffectOutcome::Running(note),
         ChildState::Answered(outcome) => answered(outcome),
-        ChildState::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), Value::Null),
+        ChildState::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), None),
     }
 }
 
 fn answered(outcome: MoverOutcome) -> EffectOutcome {
     match outcome {
-        MoverOutcome::Done { evidence } => EffectOutcome::Done(evidence),
+        MoverOutcome::Done { evidence } => EffectOutcome::done(evidence),
         MoverOutcome::Failed { reason, message, permanent } => {
             let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
-            EffectOutcome::Failed(failure, Value::Null)
+            EffectOutcome::Failed(failure, None)
         }
     }
 }
@@ -165,7 +168,7 @@ fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str
         };
         EffectOutcome::Failed(
             Failure::transient(Reason::MoverLost, format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
-            Value::Null,
+            None,
         )
     }
 }
@@ -271,11 +274,7 @@ pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &str
         .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
         .await
         .tried(|| format!("list the pods of mover {namespace}/{name}"))?;
-    if list.items.iter().all(|pod| terminated(pod).is_some()) {
-        Ok(EffectOutcome::Stopped)
-    } else {
-        Ok(EffectOutcome::Running(json!({"message": "its mover is being stopped"})))
-    }
+    if list.items.iter().all(|pod| terminated(pod).is_some()) { Ok(EffectOutcome::Stopped) } else { Ok(EffectOutcome::running("its mover is being stopped")) }
 }
 
 async fn delete_job(client: &Client, namespace: &str, name: &str) -> Result<()> {
@@ -314,8 +313,8 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
         }
     }
     if left == 0 {
-        Ok(EffectOutcome::Done(json!({"left": 0})))
+        Ok(EffectOutcome::done(Evidence::MoversRemoved { namespaces: namespaces.to_vec() }))
     } else {
-        Ok(EffectOutcome::Running(json!({"message": format!("{left} movers are being removed")})))
+        Ok(EffectOutcome::running(format!("{left} movers are being removed")))
     }
 }

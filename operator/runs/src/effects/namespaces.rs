@@ -10,12 +10,12 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, PostParams, Preconditions},
 };
-use p861_core::engine::Failure;
+use p861_core::engine::{Evidence, Failure};
 use p861_crds::{
     Reason,
     names::{DISTRICT_LABEL, RUN_LABEL},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Makes those that are missing. One that exists stays as it is; one that is being deleted is waited for, and made anew.
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, names: &[String], district: &str, temporary: bool) -> Result<EffectOutcome> {
@@ -25,7 +25,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
     for name in names {
         match namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))? {
             Some(existing) if existing.metadata.deletion_timestamp.is_some() => {
-                return Ok(EffectOutcome::Running(json!({"message": format!("namespace {name} on {site} is being deleted")})));
+                return Ok(EffectOutcome::running(format!("namespace {name} on {site} is being deleted")));
             }
             Some(_) => continue,
             None => {}
@@ -38,13 +38,13 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
         let namespace: Namespace =
             serde_json::from_value(document).map_err(|error| crate::error::Error::Internal(format!("a Namespace can't be written: {error}")))?;
         match namespaces.create(&PostParams::default(), &namespace).await {
-            Ok(_) => made.push(name),
+            Ok(_) => made.push(name.clone()),
             // Somebody else was quicker: it is theirs.
             Err(error) if is_conflict(&error) => {}
             Err(error) => return Err(error).tried(|| format!("make namespace {name} on {site}")),
         }
     }
-    Ok(EffectOutcome::Done(json!({"made": made})))
+    Ok(EffectOutcome::done(Evidence::NamespacesMade { made }))
 }
 
 /// Removes those that the run has made for itself, and waits until they are gone.
@@ -66,12 +66,12 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
         }
     }
     if left.is_empty() {
-        return Ok(EffectOutcome::Done(json!({"left": 0})));
+        return Ok(EffectOutcome::done(Evidence::NamespacesRemoved { namespaces: names.to_vec() }));
     }
     if step_context.left().is_negative() {
         let message =
             format!("namespaces {} on {site} are still being deleted: kubectl get namespace {} -o yaml says what holds them", left.join(", "), left.join(" "));
-        return Ok(EffectOutcome::Failed(Failure::transient(Reason::CleanUpFailed, message), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::transient(Reason::CleanUpFailed, message), None));
     }
-    Ok(EffectOutcome::Running(json!({"message": format!("{} namespaces are being removed", left.len())})))
+    Ok(EffectOutcome::running(format!("{} namespaces are being removed", left.len())))
 }

@@ -12,12 +12,15 @@ use kube::{
     Api, Client, ResourceExt,
     api::{EvictParams, ListParams, Patch, PatchParams},
 };
-use p861_core::{engine::Failure, platform::district::is_allotted};
+use p861_core::{
+    engine::{Evidence, Failure, UncordonResult},
+    platform::district::is_allotted,
+};
 use p861_crds::{
     District, Reason,
     names::{CORDON_ANNOTATION, FIELD_MANAGER},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// A drain fails this long before its deadline, so that it can report which pods stay and why.
@@ -29,13 +32,13 @@ const MAX_NAMED_PODS: usize = 3;
 pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
-        return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), Value::Null));
+        return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), None));
     };
     let pods = leaving(&client, site, node).await?;
     let strays: Vec<String> = pods.iter().filter(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true))).map(named).collect();
     if !strays.is_empty() {
         let message = format!("no controller would make {} anew: delete it first, or give it one", listed(&strays));
-        return Ok(EffectOutcome::Failed(Failure::refused(Reason::PodUnmanaged, message), json!({"pods": strays})));
+        return Ok(EffectOutcome::Failed(Failure::refused(Reason::PodUnmanaged, message), Some(Evidence::PodsUnmanaged { pods: strays })));
     }
     if let Some(district) = district {
         let others: Vec<District> = districts(&context.hub.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
@@ -46,11 +49,11 @@ pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Opt
                 "node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}",
                 context.hub.namespace
             );
-            return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeShared, message), Value::Null));
+            return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeShared, message), None));
         }
     }
     let cordoned = found.spec.and_then(|spec| spec.unschedulable).unwrap_or(false);
-    Ok(EffectOutcome::Done(json!({"pods": pods.len(), "cordoned": cordoned, "message": format!("{} pods will leave", pods.len())})))
+    Ok(EffectOutcome::done(Evidence::NodeInspected { pods: pods.len() as u64, cordoned }))
 }
 
 /// Cordons the node for `owner`. A node that somebody else has cordoned stays theirs.
@@ -59,18 +62,19 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
     let found = nodes.get(node).await.tried(|| format!("read node {node} on {site}"))?;
     let holder = found.annotations().get(CORDON_ANNOTATION).map(String::as_str);
     let closed = found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+    let ours = || EffectOutcome::done(Evidence::NodeCordoned { owner: Some(owner.to_owned()) });
     match (closed, holder) {
-        (true, Some(holder)) if holder == owner => Ok(EffectOutcome::Done(json!({"cordonedBy": owner}))),
+        (true, Some(holder)) if holder == owner => Ok(ours()),
         (_, Some(holder)) if holder != owner => {
-            Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeBusy, format!("ticket {holder} works on node {node}: wait for its end")), Value::Null))
+            Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeBusy, format!("ticket {holder} works on node {node}: wait for its end")), None))
         }
-        (true, None) => Ok(EffectOutcome::Done(json!({"cordonedBy": "somebody else", "message": "it was cordoned before, and stays so afterwards"}))),
+        (true, None) => Ok(EffectOutcome::done(Evidence::NodeCordoned { owner: None })),
         (_, _) => {
             // With its resourceVersion, so that only one of two concurrent tickets gets the node.
             let patch =
                 json!({"metadata": {"resourceVersion": found.resource_version(), "annotations": {CORDON_ANNOTATION: owner}}, "spec": {"unschedulable": true}});
             nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("cordon node {node} on {site}"))?;
-            Ok(EffectOutcome::Done(json!({"cordonedBy": owner})))
+            Ok(ours())
         }
     }
 }
@@ -79,17 +83,17 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
 pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let Some(found) = nodes.get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
-        return Ok(EffectOutcome::Done(json!({"message": format!("node {node} is gone")})));
+        return Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::NodeGone }));
     };
     if found.annotations().get(CORDON_ANNOTATION).map(String::as_str) != Some(owner) {
-        return Ok(EffectOutcome::Done(json!({"message": "the cordon is not this ticket's"})));
+        return Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::CordonOfAnother }));
     }
     let patch = json!({"metadata": {"annotations": {CORDON_ANNOTATION: null}}, "spec": {"unschedulable": null}});
     nodes
         .patch(node, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch))
         .await
         .tried(|| format!("uncordon node {node} on {site}"))?;
-    Ok(EffectOutcome::Done(json!({"message": format!("node {node} takes pods again")})))
+    Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::Uncordoned }))
 }
 
 /// Evicts all remaining pods. The API server refuses evictions that a disruption budget doesn't allow yet; they are retried.
@@ -114,19 +118,18 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
         }
     }
     if pods.is_empty() {
-        return Ok(EffectOutcome::Done(json!({"message": format!("node {node} is empty")})));
+        return Ok(EffectOutcome::done(Evidence::NodeDrained { node: node.to_owned() }));
     }
     let message = match (held.is_empty(), going) {
         (true, _) => format!("{going} pods leave"),
         (false, 0) => format!("held back: {}", listed(&held)),
         (false, _) => format!("{going} pods leave; held back: {}", listed(&held)),
     };
-    let evidence = json!({"message": message, "held": held});
     if step_context.left() < DRAIN_REPORT_MARGIN {
         let why = format!("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A");
-        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::DrainBlocked, why), evidence));
+        return Ok(EffectOutcome::Failed(Failure::permanent(Reason::DrainBlocked, why), Some(Evidence::DrainHeld { held })));
     }
-    Ok(EffectOutcome::Running(evidence))
+    Ok(EffectOutcome::running(message))
 }
 
 /// The pods that a drain moves. Not static pods, DaemonSet pods and ended pods, nor pods that tolerate a cordoned node, which would come back at once.

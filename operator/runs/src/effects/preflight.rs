@@ -8,9 +8,11 @@ use crate::{
 };
 use k8s_openapi::api::{core::v1::Node, storage::v1::StorageClass};
 use kube::{Api, ResourceExt, api::ListParams};
-use p861_core::{engine::Failure, runs::PreflightSubject};
+use p861_core::{
+    engine::{Evidence, Failure, PreflightResult},
+    runs::PreflightSubject,
+};
 use p861_crds::Reason;
-use serde_json::json;
 
 /// Result of one check.
 struct PreflightCheck {
@@ -25,10 +27,9 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     let client = match context.sites.client(site).await {
         Ok(client) => client,
         Err(error) => {
-            return Ok(EffectOutcome::Failed(
-                Failure::transient(Reason::PreflightFailed, format!("StandbyReachable: {error}")),
-                json!({"checks": [{"name": "StandbyReachable", "passed": false, "seen": error.to_string()}]}),
-            ));
+            let checks = vec![PreflightResult { name: "StandbyReachable".into(), passed: false, seen: error.to_string() }];
+            let failure = Failure::transient(Reason::PreflightFailed, format!("StandbyReachable: {error}"));
+            return Ok(EffectOutcome::Failed(failure, Some(Evidence::Preflight { checks })));
         }
     };
     let nodes: Api<Node> = Api::all(client.clone());
@@ -65,11 +66,11 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
     });
 
     let problems: Vec<String> = checks.iter().filter_map(|check| check.problem.as_ref().map(|problem| format!("{}: {problem}", check.name))).collect();
-    let listed: Vec<_> = checks.iter().map(|check| json!({"name": check.name, "passed": check.problem.is_none(), "seen": check.seen})).collect();
-    let evidence = json!({"checks": listed, "message": format!("{} checks", checks.len())});
+    let result = |check: PreflightCheck| PreflightResult { name: check.name.into(), passed: check.problem.is_none(), seen: check.seen };
+    let evidence = Evidence::Preflight { checks: checks.into_iter().map(result).collect() };
     if problems.is_empty() {
-        return Ok(EffectOutcome::Done(evidence));
+        return Ok(EffectOutcome::done(evidence));
     }
     let error = Error::transient(Reason::PreflightFailed, problems.join("; "));
-    Ok(EffectOutcome::Failed(Failure::transient(Reason::PreflightFailed, error.to_string()), evidence))
+    Ok(EffectOutcome::Failed(Failure::transient(Reason::PreflightFailed, error.to_string()), Some(evidence)))
 }

@@ -8,9 +8,8 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::Api;
-use p861_core::engine::Failure;
+use p861_core::engine::{Evidence, Failure};
 use p861_crds::{Reason, Site, Time, maintenance::ticket::Silence};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// How long a silence lasts unless it is extended.
@@ -22,14 +21,11 @@ const SILENCE_RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(3);
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<EffectOutcome> {
     let alertmanager = match of(context, site).await {
         Ok(Some(alertmanager)) => alertmanager,
-        Ok(None) => {
-            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::NoAlertmanager, format!("site {site} names no Alertmanager any more")), Value::Null));
-        }
+        Ok(None) => return Ok(EffectOutcome::Failed(Failure::permanent(Reason::NoAlertmanager, format!("site {site} names no Alertmanager any more")), None)),
         Err(error) => return Err(error),
     };
     let made = stand(&alertmanager, site, owner, labels, Timestamp::now()).await.map_err(|error| hint(step_context, &error))?;
-    let ids: Vec<&str> = made.iter().map(|silence| silence.id.as_str()).collect();
-    Ok(EffectOutcome::Done(json!({"silences": ids, "message": format!("{} silences", ids.len())})))
+    Ok(EffectOutcome::done(Evidence::Silenced { silences: made.into_iter().map(|silence| silence.id).collect() }))
 }
 
 /// Extends the silence of each set of labels, or creates it if it is missing or has expired.
@@ -54,12 +50,12 @@ fn hint(step_context: &StepContext, error: &Error) -> Error {
 
 /// Ends all silences of the owner.
 pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<EffectOutcome> {
-    let Some(alertmanager) = of(context, site).await? else { return Ok(EffectOutcome::Done(json!({"message": "no Alertmanager any more"}))) };
+    let Some(alertmanager) = of(context, site).await? else { return Ok(EffectOutcome::done(Evidence::SilencesEnded { ended: 0 })) };
     let standing = alertmanager.silences(owner).await?;
     for silence in &standing {
         alertmanager.end(&silence.id).await?;
     }
-    Ok(EffectOutcome::Done(json!({"ended": standing.len()})))
+    Ok(EffectOutcome::done(Evidence::SilencesEnded { ended: standing.len() as u64 }))
 }
 
 /// A silence that a change has made: site, owner, labels.

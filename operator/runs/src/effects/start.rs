@@ -11,7 +11,10 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
-use p861_core::{engine::Failure, objects};
+use p861_core::{
+    engine::{Evidence, Failure},
+    objects,
+};
 use p861_crds::{Reason, WorkloadKind, WorkloadReference, names::FIELD_MANAGER};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,7 +29,7 @@ pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<Stri
             match raise(&client, namespace, &workload).await? {
                 Raised::Missing => {
                     let message = format!("{workload} is not in the backup's objects of {namespace}: correct spec.tiers of the Application");
-                    return Ok(EffectOutcome::Failed(Failure::permanent(Reason::WorkloadMissing, message), Value::Null));
+                    return Ok(EffectOutcome::Failed(Failure::permanent(Reason::WorkloadMissing, message), None));
                 }
                 Raised::Now => waiting.push(format!("{workload} starts")),
                 Raised::Before => {}
@@ -38,7 +41,7 @@ pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<Stri
             }
         }
     }
-    if waiting.is_empty() { Ok(EffectOutcome::Done(json!({"ready": ready}))) } else { Ok(EffectOutcome::Running(json!({"message": waiting.join(", ")}))) }
+    Ok(if waiting.is_empty() { EffectOutcome::done(Evidence::WorkloadsReady { ready }) } else { EffectOutcome::running(waiting.join(", ")) })
 }
 
 enum Raised {

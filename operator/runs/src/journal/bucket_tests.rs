@@ -44,7 +44,7 @@ impl Bed {
         let step = StepId::new("remove").unwrap();
         let done = journal.records().iter().filter(|record| record.step.is_some()).map(|record| record.attempt).max().unwrap_or_default();
         for attempt in done + 1..=done + times {
-            let failed = Entry::failed(step.clone(), attempt, Failure::transient(Reason::Unreachable, "no"), serde_json::Value::Null);
+            let failed = Entry::failed(step.clone(), attempt, Failure::transient(Reason::Unreachable, "no"), None);
             for entry in [Entry::of(step.clone(), attempt, Event::Intent), failed] {
                 let record = journal.stamp(entry, journal.token(), Timestamp::UNIX_EPOCH);
                 self.put(journal, record).await.unwrap();

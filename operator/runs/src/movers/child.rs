@@ -4,9 +4,8 @@
 
 use super::MoverOutcome;
 use crate::error::{Error, Result};
-use p861_core::engine::Failure;
+use p861_core::engine::{Failure, StepProgress};
 use p861_crds::Reason;
-use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     os::unix::fs::OpenOptionsExt as _,
@@ -34,8 +33,8 @@ pub struct ChildSpec {
 /// State of a child process.
 #[derive(Clone, Debug)]
 pub enum ChildState {
-    /// It runs; with its last progress note.
-    Running(Value),
+    /// It runs; with its last progress.
+    Running(StepProgress),
     /// It has answered.
     Answered(MoverOutcome),
     /// It ended without an answer.
@@ -46,7 +45,7 @@ struct Running {
     run: String,
     child: Child,
     folder: TempDir,
-    progress: Arc<Mutex<Value>>,
+    progress: Arc<Mutex<StepProgress>>,
 }
 
 /// The children of this process, by their movers' names.
@@ -87,13 +86,13 @@ impl Children {
             command.env("KUBECONFIG", path("kubeconfig"));
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(failed)?;
-        let progress = Arc::new(Mutex::new(json!({"message": "under way"})));
+        let progress = Arc::new(Mutex::new(StepProgress::message("under way")));
         if let Some(stdout) = child.stdout.take() {
             let progress = progress.clone();
             tokio::spawn(async move {
                 let mut lines = BufReader::new(stdout).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    if let Some(note) = serde_json::from_str::<Value>(&line).ok().and_then(|line| line.get("progress").cloned()) {
+                    if let Some(note) = super::progress_of(&line) {
                         *progress.lock().unwrap_or_else(PoisonError::into_inner) = note;
                     }
                 }

@@ -9,9 +9,9 @@ pub mod save;
 pub mod streams;
 pub mod work;
 
+use p861_core::engine::{Evidence, StepProgress};
 use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Result of a mover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub enum MoverOutcome {
     /// The task is done.
     Done {
         /// Evidence for the journal.
-        evidence: Value,
+        evidence: Evidence,
     },
     /// The task failed.
     Failed {
@@ -31,4 +31,15 @@ pub enum MoverOutcome {
         /// Whether retrying is useless.
         permanent: bool,
     },
+}
+
+/// A line of a mover's standard output.
+#[derive(Debug, Serialize, Deserialize)]
+struct ProgressLine {
+    progress: StepProgress,
+}
+
+/// The progress that a line of a mover's output says; none if it says anything else.
+pub(crate) fn progress_of(line: &str) -> Option<StepProgress> {
+    serde_json::from_str::<ProgressLine>(line.trim()).ok().map(|line| line.progress)
 }

@@ -12,13 +12,14 @@ use kube::{
     core::DynamicObject,
 };
 use p861_core::{
+    engine::{Evidence, ListedChange, ObjectChange},
     objects::{self, Prepared, SaveDecision},
     runs::{ConflictHandling, CopyRules},
 };
 use p861_crds::{
     Reason, WorkloadReference,
     names::FIELD_MANAGER,
-    protection::restore::{ConflictPolicy, RestoreSelection},
+    protection::restore::{ConflictPolicy, RestoreChanges, RestoreSelection},
 };
 use p861_vault::{Progress, Repository, RepositoryAccess};
 use serde_json::{Value, json};
@@ -32,6 +33,8 @@ use std::{
 const MAX_PARALLEL_WRITES: usize = 16;
 /// Differences that a preview or a refusal lists by name.
 const MAX_LISTED_DIFFERENCES: usize = 200;
+/// Of them, those that fit into a termination message.
+const MAX_PREVIEWED: usize = 12;
 
 /// Which objects of a snapshot are restored.
 #[derive(Clone, Debug, Default)]
@@ -62,24 +65,35 @@ struct Tally {
     change: AtomicU64,
     same: AtomicU64,
     refused: AtomicU64,
-    listed: std::sync::Mutex<Vec<Value>>,
+    listed: std::sync::Mutex<Vec<ListedChange>>,
 }
 
 impl Tally {
-    fn note(&self, action: &str, object: &Value, why: &str) {
+    fn note(&self, action: ObjectChange, object: &Value, why: &str) {
         let counter = match action {
-            "create" => &self.create,
-            "change" => &self.change,
-            "same" => &self.same,
-            _ => &self.refused,
+            ObjectChange::Create => &self.create,
+            ObjectChange::Change => &self.change,
+            ObjectChange::Same => &self.same,
+            ObjectChange::Refused => &self.refused,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if action == "change" || action == "refused" {
+        if matches!(action, ObjectChange::Change | ObjectChange::Refused) {
             let mut listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if listed.len() < MAX_LISTED_DIFFERENCES {
-                listed.push(json!({"action": action, "kind": objects::kind(object), "namespace": objects::namespace(object), "name": objects::name(object), "why": p861_core::conditions::shorten(why, 300)}));
+                listed.push(ListedChange {
+                    action,
+                    kind: objects::kind(object).to_owned(),
+                    namespace: objects::namespace(object).to_owned(),
+                    name: objects::name(object).to_owned(),
+                    why: p861_core::conditions::shorten(why, 300),
+                });
             }
         }
+    }
+
+    fn changes(&self) -> RestoreChanges {
+        let count = |counter: &AtomicU64| i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        RestoreChanges { create: count(&self.create), change: count(&self.change), same: count(&self.same), refused: count(&self.refused) }
     }
 }
 
@@ -94,8 +108,8 @@ pub async fn restore(
     conflict: ConflictHandling,
     preview: bool,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Value, WorkError> {
-    let (ranks, left) = read(access, snapshot.to_owned(), rules.clone(), choice.clone()).await?;
+) -> Result<Evidence, WorkError> {
+    let (ranks, left_out) = read(access, snapshot.to_owned(), rules.clone(), choice.clone()).await?;
     let kinds = kinds_by_group(client).await?;
     let total: u64 = ranks.values().map(|objects| objects.len() as u64).sum();
     let tally = Tally::default();
@@ -108,17 +122,15 @@ pub async fn restore(
         }
     }
     let listed = std::mem::take(&mut *tally.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let counts = |tally: &Tally| json!({"create": tally.create.load(Ordering::Relaxed), "change": tally.change.load(Ordering::Relaxed), "same": tally.same.load(Ordering::Relaxed), "refused": tally.refused.load(Ordering::Relaxed)});
+    let changes = tally.changes();
     if preview {
-        return Ok(json!({"changes": counts(&tally), "listed": listed.iter().take(12).collect::<Vec<_>>(), "leftOut": left}));
+        return Ok(Evidence::RestorePreviewed { changes, listed: listed.into_iter().take(MAX_PREVIEWED).collect(), left_out });
     }
-    if look_first && (tally.change.load(Ordering::Relaxed) > 0 || tally.refused.load(Ordering::Relaxed) > 0) {
-        let first = listed
-            .first()
-            .map_or_else(String::new, |item| format!("{} {}", item["kind"].as_str().unwrap_or_default(), item["name"].as_str().unwrap_or_default()));
+    if look_first && (changes.change > 0 || changes.refused > 0) {
+        let first = listed.first().map_or_else(String::new, |item| format!("{} {}", item.kind, item.name));
         let message = format!(
             "{} objects are there and different, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
-            listed.len()
+            changes.change + changes.refused
         );
         return Err(WorkError::stated(Reason::Conflicts, message, true));
     }
@@ -133,7 +145,7 @@ pub async fn restore(
         });
         writes.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
     }
-    Ok(json!({"objects": total, "changes": counts(&tally), "leftOut": left}))
+    Ok(Evidence::ObjectsRestored { changes: tally.changes(), left_out })
 }
 
 type Ranks = BTreeMap<u8, Vec<Value>>;
@@ -199,7 +211,7 @@ fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
 async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry_run: bool) -> Result<(), WorkError> {
     let (kind, name) = (objects::kind(object), objects::name(object));
     let Some(api) = api_of(client, kinds, object) else {
-        tally.note("refused", object, &format!("{} {kind} is not served here", object["apiVersion"].as_str().unwrap_or_default()));
+        tally.note(ObjectChange::Refused, object, &format!("{} {kind} is not served here", object["apiVersion"].as_str().unwrap_or_default()));
         return Ok(());
     };
     let object = &in_served_version(kinds, object);
@@ -211,7 +223,7 @@ async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, 
             // The namespace doesn't exist yet, so a dry run is impossible.
             Err(kube::Error::Api(status)) if status.code == 404 => None,
             Err(kube::Error::Api(status)) => {
-                tally.note("refused", object, &status.message);
+                tally.note(ObjectChange::Refused, object, &status.message);
                 return Ok(());
             }
             Err(error) => return Err(error).tried(|| format!("try {kind} {name}")).map_err(Into::into),
@@ -220,16 +232,16 @@ async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, 
         None
     };
     match (there, applied) {
-        (None, _) => tally.note("create", object, ""),
+        (None, _) => tally.note(ObjectChange::Create, object, ""),
         (Some(there), Some(applied)) => {
             let strip = |object: DynamicObject| match objects::save(serde_json::to_value(object).unwrap_or_default(), &[]) {
                 SaveDecision::Keep(value) => value,
                 SaveDecision::Leave(_) => Value::Null,
             };
             let (before, after) = (strip(there), strip(applied));
-            if before == after { tally.note("same", object, "") } else { tally.note("change", object, &difference(&before, &after)) }
+            if before == after { tally.note(ObjectChange::Same, object, "") } else { tally.note(ObjectChange::Change, object, &difference(&before, &after)) }
         }
-        (Some(_), None) => tally.note("same", object, ""),
+        (Some(_), None) => tally.note(ObjectChange::Same, object, ""),
     }
     Ok(())
 }
@@ -276,8 +288,8 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
     match conflict {
         ConflictHandling::Policy(ConflictPolicy::Skip) => {
             match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &parse(&object)?).await {
-                Ok(_) => tally.note("create", &object, ""),
-                Err(error) if crate::error::is_conflict(&error) => tally.note("same", &object, ""),
+                Ok(_) => tally.note(ObjectChange::Create, &object, ""),
+                Err(error) if crate::error::is_conflict(&error) => tally.note(ObjectChange::Same, &object, ""),
                 Err(error) => return Err(error).tried(what).map_err(Into::into),
             }
             return Ok(());
@@ -298,6 +310,6 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
         ConflictHandling::Own | ConflictHandling::Policy(ConflictPolicy::Refuse | ConflictPolicy::Merge) => {}
     }
     api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(parse(&object)?)).await.tried(what)?;
-    tally.note("create", &object, "");
+    tally.note(ObjectChange::Create, &object, "");
     Ok(())
 }

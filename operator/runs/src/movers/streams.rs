@@ -3,9 +3,9 @@
 use super::work::{WorkError, blocking};
 use crate::{error::Tried as _, sites::pods};
 use kube::{Api, Client, api::AttachParams};
+use p861_core::engine::Evidence;
 use p861_crds::{Reason, WorkloadReference};
 use p861_vault::{Repository, RepositoryAccess};
-use serde_json::{Value, json};
 use std::io::Read;
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, sync::mpsc, task::JoinHandle};
 
@@ -134,7 +134,7 @@ pub async fn into(
     workload: &WorkloadReference,
     container: Option<&str>,
     command: &[String],
-) -> Result<Value, WorkError> {
+) -> Result<Evidence, WorkError> {
     let pod = pods::ready_pod(client, namespace, workload).await?;
     let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
     let program = command.first().cloned().unwrap_or_default();
@@ -182,7 +182,7 @@ pub async fn into(
     match status.and_then(|status| status.status) {
         Some(ended) if ended == "Success" => {
             let fed = fed?;
-            Ok(json!({"bytes": fed.bytes, "sha256": fed.sha256, "said": said}))
+            Ok(Evidence::StreamRestored { bytes: fed.bytes, sha256: fed.sha256, output: said })
         }
         Some(_) => Err(WorkError::stated(Reason::CommandFailed, format!("{program} in pod {pod}: {said}"), false)),
         None => Err(WorkError::stated(Reason::ConnectionLost, format!("{program} in pod {pod}: the connection ended before the command did"), false)),

@@ -1,13 +1,16 @@
 //! The work of a mover, in its own process. It can be killed at any moment: the next attempt finds or repeats its work.
 
-use super::{MoverOutcome, restore, save, streams};
+use super::{MoverOutcome, ProgressLine, restore, save, streams};
 use crate::repository::reason_of_vault;
 use jiff::Timestamp;
 use kube::Client;
-use p861_core::runs::{MoverTask, SealFacts};
+use p861_core::{
+    engine::{Evidence, SavedPart, StepProgress},
+    runs::{MoverTask, SealFacts},
+};
 use p861_crds::Reason;
 use p861_vault::{PartResult, PartSpec, Progress, Repository, RepositoryAccess, SealSpec, VaultError};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     io::Write as _,
@@ -25,6 +28,9 @@ const SCRATCH_PATH: &str = "/tmp/objects";
 /// File of the answer; the kubelet reads at most 4096 bytes of it.
 const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
 const MAX_MESSAGE_CHARS: usize = 1500;
+/// Warnings of a part that its evidence lists.
+const MAX_WARNINGS: usize = 5;
+const MAX_WARNING_CHARS: usize = 200;
 
 /// A mover's failure.
 #[derive(Debug, thiserror::Error)]
@@ -112,16 +118,23 @@ impl Printer {
             return;
         }
         *last = Instant::now();
-        let line = json!({"progress": {"itemsDone": progress.items_done, "itemsTotal": progress.items_total, "bytesDone": progress.bytes_done, "bytesTotal": progress.bytes_total}});
+        let progress = StepProgress {
+            message: None,
+            items_done: Some(progress.items_done),
+            items_total: progress.items_total,
+            bytes_done: Some(progress.bytes_done),
+            bytes_total: progress.bytes_total,
+        };
+        let line = serde_json::to_string(&ProgressLine { progress }).unwrap_or_default();
         let mut stdout = std::io::stdout().lock();
         let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
     }
 }
 
-async fn work() -> Result<Value, WorkError> {
+async fn work() -> Result<Evidence, WorkError> {
     let bad = |what: &str| WorkError::stated(Reason::MoverMisused, format!("{what} can't be read: operator and mover are of different versions"), true);
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
-    let inputs: BTreeMap<String, Value> = serde_json::from_str(&variable("P861_INPUTS")?).map_err(|_| bad("P861_INPUTS"))?;
+    let inputs: BTreeMap<String, Evidence> = serde_json::from_str(&variable("P861_INPUTS")?).map_err(|_| bad("P861_INPUTS"))?;
     let run = variable("P861_RUN")?;
     let file = place("P861_ACCESS_FILE", ACCESS_PATH);
     let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated(Reason::SecretMissing, format!("{}: {error}", file.display()), false))?;
@@ -133,12 +146,9 @@ async fn work() -> Result<Value, WorkError> {
             let printer = Printer::new();
             let saved = save::save(&client, &namespaces, &exclude, &folder, &|progress| printer.print(&progress)).await?;
             let result = part(access, run, "objects".into(), parent, folder).await?;
-            let mut evidence = evidence_of(&result);
-            evidence["objects"] = json!(saved.objects);
-            evidence["resources"] = json!(saved.resources);
-            Ok(evidence)
+            Ok(Evidence::ObjectsSaved { part: saved_part(result), objects: saved.objects, resources: saved.resources })
         }
-        MoverTask::BackupVolume { part: name, parent } => Ok(evidence_of(&part(access, run, name, parent, DATA_PATH.into()).await?)),
+        MoverTask::BackupVolume { part: name, parent } => Ok(Evidence::VolumeSaved(saved_part(part(access, run, name, parent, DATA_PATH.into()).await?))),
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
             let client = client().await?;
             let (reader, ended) = streams::out_of(&client, &namespace, &workload_ref, container.as_deref(), &dump).await?;
@@ -150,15 +160,20 @@ async fn work() -> Result<Value, WorkError> {
             .await;
             // The command's exit explains more than the broken stream.
             ended.await.map_err(|_| WorkError::stated(Reason::ConnectionLost, "the dump's end was not heard of", false))??;
-            Ok(evidence_of(&result?))
+            Ok(Evidence::StreamSaved(saved_part(result?)))
         }
-        MoverTask::Seal { facts } => blocking(move || seal(&access, &run, &facts, &inputs)).await,
+        MoverTask::Seal { facts } => {
+            let parts = parts_to_seal(&facts, &inputs)?;
+            blocking(move || seal(&access, &run, &facts, &parts)).await
+        }
         MoverTask::VerifyStored { snapshot } => {
-            let sealed = || inputs.values().find_map(|input| input.get("snapshot").and_then(Value::as_str).map(str::to_owned));
-            let snapshot = snapshot.or_else(sealed).ok_or_else(|| WorkError::stated(Reason::MoverMisused, "no snapshot to verify", true))?;
+            let snapshot = match snapshot {
+                Some(snapshot) => snapshot,
+                None => sealed(&inputs)?,
+            };
             blocking(move || {
                 let report = Repository::open(&access)?.verify_snapshot(&snapshot, false)?;
-                Ok(json!({"snapshot": snapshot, "blobs": report.blobs, "packs": report.packs, "bytesTotal": report.bytes}))
+                Ok(Evidence::SnapshotVerified { snapshot, blobs: report.blobs, packs: report.packs, bytes: report.bytes })
             })
             .await
         }
@@ -176,7 +191,7 @@ async fn work() -> Result<Value, WorkError> {
                 let printer = Printer::new();
                 let destination = Path::new(DATA_PATH).join(path_prefix.as_deref().unwrap_or_default().trim_start_matches('/'));
                 let result = repository.restore_folder(&snapshot, &part, &destination, &paths, &|progress| printer.print(&progress))?;
-                Ok(json!({"files": result.files, "bytes": result.bytes}))
+                Ok(Evidence::VolumeRestored { files: result.files, bytes: result.bytes })
             })
             .await
         }
@@ -211,25 +226,50 @@ async fn part(access: RepositoryAccess, run: String, part: String, parent: Optio
     .await
 }
 
-fn evidence_of(result: &PartResult) -> Value {
-    let mut evidence = json!({
-        "part": result.part, "files": result.files, "bytes": result.bytes, "added": result.added, "startedAt": result.started_at.to_string(),
+fn saved_part(result: PartResult) -> SavedPart {
+    let PartResult { part, files, bytes, added, sha256, warnings, started_at, .. } = result;
+    let warnings = warnings.iter().take(MAX_WARNINGS).map(|warning| p861_core::conditions::shorten(warning, MAX_WARNING_CHARS)).collect();
+    SavedPart { part, files, bytes, added, started_at, sha256, warnings }
+}
+
+/// The snapshot that the step before has sealed.
+fn sealed(inputs: &BTreeMap<String, Evidence>) -> Result<String, WorkError> {
+    let sealed = inputs.values().find_map(|input| match input {
+        Evidence::Sealed { snapshot, .. } => Some(snapshot.clone()),
+        _ => None,
     });
-    if let Some(digest) = &result.sha256 {
-        evidence["sha256"] = json!(digest);
+    sealed.ok_or_else(|| unproven(inputs, "no earlier step has sealed a snapshot"))
+}
+
+/// A task lacks what an earlier step must prove.
+fn unproven(inputs: &BTreeMap<String, Evidence>, what: &str) -> WorkError {
+    let unknown = inputs.iter().find_map(|(step, input)| Some(format!("; evidence of step {step} can't be read: {}", input.unknown()?)));
+    WorkError::stated(Reason::EvidenceUnreadable, format!("{what}{}", unknown.unwrap_or_default()), true)
+}
+
+/// The parts of a backup, by the step that saved each.
+struct PartsToSeal {
+    parts: BTreeMap<String, SavedPart>,
+    objects: u64,
+}
+
+/// Takes the parts to seal from the evidence of the steps before. Each part must be proven: the recovery point is the beginning of the first.
+fn parts_to_seal(facts: &SealFacts, inputs: &BTreeMap<String, Evidence>) -> Result<PartsToSeal, WorkError> {
+    let parts: BTreeMap<String, SavedPart> = inputs.iter().filter_map(|(step, input)| Some((step.clone(), input.saved_part()?.clone()))).collect();
+    if let Some(missing) = facts.parts.iter().find(|part| !parts.values().any(|saved| saved.part == **part)) {
+        return Err(unproven(inputs, &format!("no step proves that part {missing} was saved")));
     }
-    if !result.warnings.is_empty() {
-        evidence["warnings"] = json!(result.warnings.iter().take(5).map(|warning| p861_core::conditions::shorten(warning, 200)).collect::<Vec<_>>());
-    }
-    evidence
+    let objects = inputs.values().map(|input| match input {
+        Evidence::ObjectsSaved { objects, .. } => *objects,
+        _ => 0,
+    });
+    Ok(PartsToSeal { objects: objects.sum(), parts })
 }
 
 /// The recovery point is the time at which reading of the first part began: everything written before is in the backup.
-fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, inputs: &BTreeMap<String, Value>) -> Result<Value, VaultError> {
-    let started = inputs.values().filter_map(|input| input.get("startedAt")?.as_str()?.parse::<Timestamp>().ok());
-    let time = started.min().unwrap_or_else(Timestamp::now);
-    let objects = inputs.values().find_map(|input| input.get("objects").and_then(Value::as_u64)).unwrap_or(0);
-    let parts: BTreeMap<&String, &Value> = inputs.iter().filter(|(_, input)| input.get("part").is_some()).collect();
+fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &PartsToSeal) -> Result<Evidence, VaultError> {
+    let PartsToSeal { parts, objects } = saved;
+    let time = parts.values().map(|part| part.started_at).min().unwrap_or_else(Timestamp::now);
     let inventory = json!({
         "formatVersion": 1, "application": facts.application, "district": facts.district, "backup": facts.backup, "site": facts.site, "run": run,
         "namespaces": facts.namespaces, "recoveryPointTime": time.to_string(), "consistency": if facts.consistent { "Application" } else { "Crash" },
@@ -245,8 +285,41 @@ fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, inputs: &BTreeM
         label: facts.application.clone(),
     };
     let sealed = Repository::open(access)?.seal(&spec)?;
-    let added: u64 = inputs.values().filter_map(|input| input.get("added").and_then(Value::as_u64)).sum();
-    Ok(
-        json!({"snapshot": sealed.snapshot, "files": sealed.files, "bytes": sealed.bytes, "added": added + sealed.added, "objects": objects, "recoveryPointTime": time.to_string()}),
-    )
+    let added = parts.values().map(|part| part.added).sum::<u64>() + sealed.added;
+    Ok(Evidence::Sealed { snapshot: sealed.snapshot, files: sealed.files, bytes: sealed.bytes, added, objects: *objects, recovery_point_time: time })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(parts: &[&str]) -> SealFacts {
+        let parts = parts.iter().map(|part| (*part).to_owned()).collect();
+        let text = |text: &str| text.to_owned();
+        SealFacts { backup: text("b"), application: text("a"), district: text("d"), site: text("s"), namespaces: Vec::new(), parts, consistent: false }
+    }
+
+    fn saved(part: &str) -> SavedPart {
+        SavedPart { part: part.into(), files: 1, bytes: 1, added: 1, started_at: Timestamp::UNIX_EPOCH, sha256: None, warnings: Vec::new() }
+    }
+
+    #[test]
+    fn a_part_that_no_evidence_proves_is_not_sealed() {
+        let inputs = BTreeMap::from([
+            ("save/a/objects".to_owned(), Evidence::ObjectsSaved { part: saved("objects"), objects: 3, resources: 1 }),
+            ("save/a/volume/v".to_owned(), Evidence::VolumeSaved(saved("volumes/v"))),
+            ("resume/a".to_owned(), Evidence::CommandRun { workload: "Deployment/a".into(), output: String::new() }),
+        ]);
+        let all = parts_to_seal(&facts(&["objects", "volumes/v"]), &inputs).unwrap();
+        assert_eq!((all.objects, all.parts.keys().map(String::as_str).collect::<Vec<_>>()), (3, vec!["save/a/objects", "save/a/volume/v"]));
+        let unknown = BTreeMap::from([("save/a/volume/w".to_owned(), Evidence::Unknown(json!({"v": 9, "kind": "volumeSaved"})))]);
+        for (inputs, said) in [
+            (inputs.clone(), "no step proves that part volumes/w was saved"),
+            (inputs.into_iter().chain(unknown).collect(), r#"evidence of step save/a/volume/w can't be read: kind "volumeSaved", version 9"#),
+        ] {
+            let refused = parts_to_seal(&facts(&["objects", "volumes/w"]), &inputs).map(drop).unwrap_err();
+            assert!(refused.to_string().contains(said), "{refused}");
+            assert!(matches!(refused.outcome(), MoverOutcome::Failed { permanent: true, .. }));
+        }
+    }
 }

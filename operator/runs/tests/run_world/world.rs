@@ -3,13 +3,12 @@
 use super::bed::Disk;
 use jiff::Timestamp;
 use p861_core::{
-    engine::{Event, Failure, Plan, Record, Step, StepId},
+    engine::{Event, Evidence, Failure, Plan, Record, Step, StepId},
     runs::Action,
 };
 use p861_crds::Reason;
 use p861_runs::{EffectOutcome, Effects, Pass, StepContext, leadership::Leadership};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
@@ -57,7 +56,7 @@ struct State {
     /// Each call of perform, with its process.
     performs: Vec<(Effect, u32)>,
     /// What came with the first call of each effect.
-    first: HashMap<Effect, (Timestamp, BTreeMap<String, Value>)>,
+    first: HashMap<Effect, (Timestamp, BTreeMap<String, Evidence>)>,
     begun: BTreeSet<Effect>,
     happened: Vec<Effect>,
     failed: BTreeSet<Effect>,
@@ -106,8 +105,8 @@ impl Drop for Running<'_> {
     }
 }
 
-fn proof(effect: &Effect) -> Value {
-    json!({"proof": effect.0.as_str(), "attempt": effect.1})
+fn proof(effect: &Effect) -> Evidence {
+    Evidence::CheckSeen { check: effect.0.to_string(), seen: format!("attempt {}", effect.1) }
 }
 
 /// What an action leaves in the world as soon as it has begun.
@@ -345,7 +344,7 @@ impl Effects for Hands {
         let fault = world.fault(&effect, self.process);
         if fault == Some(Fault::Fails) {
             world.state.lock().failed.insert(effect);
-            return EffectOutcome::Failed(Failure::permanent(Reason::from_text("Broken"), "it is broken"), Value::Null);
+            return EffectOutcome::Failed(Failure::permanent(Reason::from_text("Broken"), "it is broken"), None);
         }
         world.happen(&effect, action);
         world.stops_here(&effect, self.process, Moment::After).await;
@@ -358,7 +357,7 @@ impl Effects for Hands {
             Some(Fault::LeaseLost) => self.leadership.resign(),
             Some(Fault::Stops(_) | Fault::Fails) | None => {}
         }
-        EffectOutcome::Done(proof(&effect))
+        EffectOutcome::done(proof(&effect))
     }
 
     async fn cancel(&self, context: &StepContext, action: &Action) -> EffectOutcome {
@@ -369,7 +368,7 @@ impl Effects for Hands {
         }
         if state.stubborn > 0 {
             state.stubborn -= 1;
-            return EffectOutcome::Running(json!({"message": "being stopped"}));
+            return EffectOutcome::running("being stopped");
         }
         state.stopped.insert(effect);
         EffectOutcome::Stopped

@@ -309,7 +309,7 @@ pub(super) fn steps(report: &DrillReport, clock: Clock) -> Markup {
                             td.time { (took_or(step.started.zip(step.ended).map(|(started, ended)| ended.duration_since(started)), same("–"))) }
                             td.number { (step.attempts) }
                             td { span.outcome.(grade(step.outcome)) { (words::outcome(step.outcome)) } }
-                            td { @let text = words::evidence(&step.evidence); @if text.is_empty() { "–" } @else { pre { (shown(&text)) } } }
+                            td { @let text = words::evidence(step.evidence.as_ref()); @if text.is_empty() { "–" } @else { pre { (shown(&text)) } } }
                         }
                     }
                 }

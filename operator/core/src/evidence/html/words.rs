@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::super::report::{CheckOutcome, Named, StepOutcome};
 use crate::{
+    engine::{Evidence, KIND_KEY, VERSION_KEY},
     runs::{Part, StepKey},
     time::whole_seconds,
 };
@@ -237,13 +238,17 @@ pub(super) fn application_of(id: &str) -> Option<String> {
     id.parse::<StepKey>().ok()?.application().map(str::to_owned)
 }
 
-/// Evidence as text: `key: value`, one a line.
-pub(super) fn evidence(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Object(map) => map.iter().map(|(key, value)| format!("{key}: {}", one_line(value))).collect::<Vec<_>>().join("\n"),
-        other => other.to_string(),
+/// Evidence as text: `key: value`, one a line. Evidence that can't be read is shown as it is stored, and as unknown.
+pub(super) fn evidence(evidence: Option<&Evidence>) -> String {
+    let Some(evidence) = evidence else { return String::new() };
+    let stored = serde_json::to_value(evidence).unwrap_or_default();
+    match (evidence.unknown(), stored) {
+        (Some(unknown), stored) => format!("? {unknown}\n{stored}"),
+        (None, Value::Object(members)) => {
+            let shown = members.iter().filter(|(key, _)| *key != VERSION_KEY && *key != KIND_KEY);
+            shown.map(|(key, value)| format!("{key}: {}", one_line(value))).collect::<Vec<_>>().join("\n")
+        }
+        (None, other) => other.to_string(),
     }
 }
 

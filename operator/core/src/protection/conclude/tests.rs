@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::Failure,
+    engine::{EVIDENCE_VERSION, Failure},
     protection::{
         backup::{self as backup_plan, BackupFacts, Claim},
         choose::RecoveryPoint,
@@ -12,8 +12,9 @@ use crate::{
     runs::played::{End, Played, asked, play, start},
 };
 use jiff::SignedDuration;
-use p861_crds::{ApplicationSpec, Reason, RestoreSpec, common::ActionKind};
-use serde_json::json;
+use p861_crds::{ApplicationSpec, Reason, RestoreSpec, common::ActionKind, protection::restore::RestoreChanges};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A dumped database beside volumes that nothing quiesces.
 const STREAM: &str =
@@ -52,9 +53,11 @@ fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of:
 }
 
 fn works(step: &str) -> End {
+    let (snapshot, recovery_point_time) = ("0a1b2c3d".to_owned(), "2026-11-15T00:59:00Z".parse().expect("a time"));
     End::Done(match step {
-        "seal/portal" => json!({"snapshot": "0a1b2c3d", "recoveryPointTime": "2026-11-15T00:59:00Z", "objects": 143, "bytes": 1024, "added": 512}),
-        _ => json!({}),
+        "seal/portal" => Some(Evidence::Sealed { snapshot, recovery_point_time, objects: 143, files: 7, bytes: 1024, added: 512 }),
+        "verify/portal" => Some(Evidence::SnapshotVerified { snapshot, blobs: 9, packs: 1, bytes: 1024 }),
+        _ => None,
     })
 }
 
@@ -130,10 +133,11 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
 }
 
 fn brings(step: &str) -> End {
+    let changes = RestoreChanges { create: 137, change: 1, same: 5, refused: 2 };
     End::Done(match step {
-        "restore/portal/objects" => json!({"changes": {"create": 137, "change": 1, "same": 5, "refused": 2}}),
-        step if step.starts_with("restore/portal/volume/") => json!({"files": 20}),
-        _ => json!({}),
+        "restore/portal/objects" => Some(Evidence::ObjectsRestored { changes, left_out: BTreeMap::new() }),
+        step if step.starts_with("restore/portal/volume/") => Some(Evidence::VolumeRestored { files: 20, bytes: 4096 }),
+        _ => None,
     })
 }
 
@@ -161,5 +165,41 @@ fn each_end_of_a_restore_has_its_condition() {
         assert_eq!((update.status, update.reason.as_str(), update.message.as_str()), expected, "{case}");
         assert_eq!(concluded.findings.first().map(|finding| finding.backup.as_str()), finding, "{case}");
         assert!(concluded.findings.iter().all(|finding| finding.update.reason == Reason::Damaged && finding.level.is_none()), "{case}");
+    }
+}
+
+/// Evidence of a later release, as an older one reads it from the journal.
+fn of_later_release() -> End {
+    let stored = json!({"v": EVIDENCE_VERSION + 1, "kind": "sealed", "snapshot": "0a1b2c3d"});
+    End::Done(Some(serde_json::from_value(stored).expect("kept")))
+}
+
+#[test]
+fn a_run_whose_evidence_cannot_be_read_has_not_succeeded() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { works(this) };
+    let unreadable = ("Succeeded", Some(false), "EvidenceUnreadable");
+    for (case, step, end, verified) in [
+        ("the seal is of a later release", "seal/portal", of_later_release(), ("Verified", Some(true), "Stored")),
+        ("the seal proves nothing", "seal/portal", End::Done(None), ("Verified", Some(true), "Stored")),
+        ("a volume is of a later release", "save/portal/volume/files", of_later_release(), ("Verified", Some(true), "Stored")),
+        ("the verification is of a later release", "verify/portal", of_later_release(), ("Verified", Some(false), "EvidenceUnreadable")),
+    ] {
+        let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but(step, end)).outcome());
+        assert_eq!(told(&concluded.updates), [verified, unreadable], "{case}");
+        let status = concluded.status;
+        assert_eq!(status.phase, Some(RunPhase::Failed), "{case}");
+        assert_eq!(status.snapshot_id.is_some(), step != "seal/portal", "{case}");
+        assert_eq!(status.verification.is_some(), step != "verify/portal", "{case}");
+    }
+    for (case, step, end) in [
+        ("the objects are of a later release", "restore/portal/objects", of_later_release()),
+        ("the objects prove nothing", "restore/portal/objects", End::Done(None)),
+        ("a volume is of a later release", "restore/portal/volume/files", of_later_release()),
+    ] {
+        let ends = move |this: &str| if this == step { end.clone() } else { brings(this) };
+        let concluded = restored(RestoreMode::Execute, ends);
+        assert_eq!(told(&concluded.updates), [unreadable], "{case}");
+        assert_eq!(concluded.status.phase, Some(RunPhase::Failed), "{case}");
+        assert!(concluded.updates[0].message.contains(step), "{case}: {}", concluded.updates[0].message);
     }
 }

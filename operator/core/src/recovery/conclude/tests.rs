@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::Failure,
+    engine::{EVIDENCE_VERSION, Evidence, Failure},
     protection::choose::RecoveryPoint,
     recovery::{
         bring_up::Subject as DrillSubject,
@@ -57,7 +57,7 @@ fn drilled_as(drill_type: DrillType, plan: &RecoveryPlanSpec, applications: &[Ap
 }
 
 fn works(_: &str) -> End {
-    End::Done(json!({}))
+    End::Done(None)
 }
 
 fn but(step: &'static str, end: End) -> impl Fn(&str) -> End {
@@ -225,4 +225,14 @@ fn only_an_isolated_drill_that_was_not_refused_says_anything_of_the_plan() {
         let spec: DrillSpec = serde_json::from_value(json!({"planRef": {"name": "p"}, "type": drill_type})).expect("a spec");
         assert_eq!(proves(&spec, &status), expected, "{case}");
     }
+}
+
+#[test]
+fn a_drill_whose_evidence_cannot_be_read_proves_nothing() {
+    let stored = json!({"v": EVIDENCE_VERSION + 1, "kind": "checkSeen"});
+    let evidence: Evidence = serde_json::from_value(stored).expect("kept");
+    let concluded = usual(but("check/two/login", End::Done(Some(evidence))));
+    assert_eq!(told(&concluded.updates), [("CleanedUp", Some(true), "NothingLeft"), ("Succeeded", Some(false), "EvidenceUnreadable")]);
+    assert_eq!((concluded.status.result, concluded.status.phase), (Some(DrillResult::Incomplete), Some(RunPhase::Failed)));
+    assert!(concluded.findings.is_empty());
 }

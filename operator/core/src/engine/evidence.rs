@@ -1,0 +1,408 @@
+//! Evidence: what an attempt of a step proves, as the journal stores it.
+//!
+//! The stored form is one JSON object: `{"v": 1, "kind": "volumeSaved", …}`. A reader takes an object only if it understands all of it and can write the same
+//! object again; anything else, such as a kind of a later release, is kept as it is in [`Evidence::Unknown`]. So a new field needs a new version.
+
+use jiff::{SignedDuration, Timestamp};
+use p861_crds::protection::restore::RestoreChanges;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Version of the stored form that this release writes and reads.
+pub const EVIDENCE_VERSION: u64 = 1;
+/// Key of the version.
+pub(crate) const VERSION_KEY: &str = "v";
+/// Key of the kind.
+pub(crate) const KIND_KEY: &str = "kind";
+
+/// A part of a backup that was stored in the repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedPart {
+    /// Its path in the snapshot, for example `volumes/attachments`.
+    pub part: String,
+    /// Files.
+    pub files: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes that it added to the repository.
+    pub added: u64,
+    /// When reading began: everything written before is in it.
+    pub started_at: Timestamp,
+    /// Hex digest of a stream; none for files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Files that changed or vanished while they were read; the first ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One check of a preflight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreflightResult {
+    /// Name of the check.
+    pub name: String,
+    /// Whether it passed.
+    pub passed: bool,
+    /// Observation, shown to people.
+    pub seen: String,
+}
+
+/// What a restore does with one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ObjectChange {
+    /// It doesn't exist.
+    Create,
+    /// It exists and differs.
+    Change,
+    /// It exists and is the same.
+    Same,
+    /// The API server would refuse it.
+    Refused,
+}
+
+/// An object that a restore would change, or that would be refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedChange {
+    /// What would happen.
+    pub action: ObjectChange,
+    /// Its kind.
+    pub kind: String,
+    /// Namespace that it is written to.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The difference, or why it is refused.
+    pub why: String,
+}
+
+/// Result of uncordoning a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UncordonResult {
+    /// It takes pods again.
+    Uncordoned,
+    /// The node was deleted.
+    NodeGone,
+    /// Somebody else's cordon stays.
+    CordonOfAnother,
+}
+
+/// Progress of a running attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepProgress {
+    /// What it does or waits for; shown instead of the counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Files or objects done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_done: Option<u64>,
+    /// Of how many, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_total: Option<u64>,
+    /// Bytes done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_done: Option<u64>,
+    /// Of how many, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_total: Option<u64>,
+}
+
+impl StepProgress {
+    /// Progress in words.
+    pub fn message(message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..Self::default() }
+    }
+}
+
+/// What an attempt of a step proves: one variant for each finding of an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Evidence {
+    /// A command ran in a container; also of one that failed.
+    CommandRun {
+        /// The workload, for example `Deployment/cms`.
+        workload: String,
+        /// Beginning of its output.
+        output: String,
+    },
+    /// The newest marker in an application's data.
+    MarkerRead {
+        /// Its time: all data written before is there.
+        time: Timestamp,
+        /// The command's output.
+        output: String,
+    },
+    /// Last observation of a check, passed or failed.
+    CheckSeen {
+        /// Name of the check.
+        check: String,
+        /// Observation, shown to people.
+        seen: String,
+    },
+    /// Checks that passed for a while.
+    Watched {
+        /// Number of checks.
+        checks: u64,
+        /// For how long.
+        #[serde(with = "crate::time::gep2257")]
+        duration: SignedDuration,
+    },
+    /// The checks of a preflight.
+    Preflight {
+        /// All checks, passed and failed.
+        checks: Vec<PreflightResult>,
+    },
+    /// The isolated namespaces of a drill, closed by default-deny policies.
+    Isolated {
+        /// The namespaces.
+        namespaces: Vec<String>,
+    },
+    /// A list by label shows none of the drill's namespaces, and none of their volumes.
+    IsolationRemoved {
+        /// The namespaces.
+        namespaces: Vec<String>,
+    },
+    /// Workloads whose pods are all ready.
+    WorkloadsReady {
+        /// Each with its pods, for example `Deployment/cms 2/2`.
+        ready: Vec<String>,
+    },
+    /// Nothing of the run's movers is left.
+    MoversRemoved {
+        /// Where they were.
+        namespaces: Vec<String>,
+    },
+    /// Namespaces that the run created; those that existed are not listed.
+    NamespacesMade {
+        /// Their names.
+        made: Vec<String>,
+    },
+    /// The run's own namespaces are gone.
+    NamespacesRemoved {
+        /// Names of those that the run may have created.
+        namespaces: Vec<String>,
+    },
+    /// A Backup that succeeded.
+    BackupTaken {
+        /// Its name.
+        backup: String,
+        /// restic's id of its snapshot.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<String>,
+    },
+    /// Silences in an Alertmanager.
+    Silenced {
+        /// Their ids.
+        silences: Vec<String>,
+    },
+    /// The silences are over.
+    SilencesEnded {
+        /// How many were ended now.
+        ended: u64,
+    },
+    /// A node whose pods can all run elsewhere.
+    NodeInspected {
+        /// Pods that will leave.
+        pods: u64,
+        /// It was cordoned already.
+        cordoned: bool,
+    },
+    /// Pods that no controller would create again.
+    PodsUnmanaged {
+        /// The pods.
+        pods: Vec<String>,
+    },
+    /// A node takes no new pods.
+    NodeCordoned {
+        /// Whose cordon it is; none if somebody cordoned it before the run, so that it stays cordoned afterwards.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+    },
+    /// The run's cordon is gone.
+    NodeUncordoned {
+        /// How.
+        result: UncordonResult,
+    },
+    /// No pods are left on a node but those that belong to it.
+    NodeDrained {
+        /// The node.
+        node: String,
+    },
+    /// Pods that a drain could not evict.
+    DrainHeld {
+        /// Each with the reason that the API server gave.
+        held: Vec<String>,
+    },
+    /// A component was installed completely.
+    ComponentInstalled {
+        /// Its version.
+        version: String,
+        /// Number of its objects.
+        objects: u64,
+    },
+    /// A component was reverted completely.
+    ComponentReverted {
+        /// The version that is installed now; empty if there was none before.
+        version: String,
+        /// Number of its objects.
+        objects: u64,
+    },
+    /// The version to revert was never installed.
+    RevertUnneeded {
+        /// The version that is installed.
+        version: String,
+    },
+    /// The bundle is not the one that was approved.
+    BundleChanged {
+        /// Its digest.
+        digest: String,
+        /// The approved digest.
+        approved: String,
+    },
+    /// No right to write a component's bundle is left.
+    RightsRevoked {
+        /// Namespaces in which one was left over.
+        namespaces: Vec<String>,
+    },
+    /// The objects of a backup.
+    ObjectsSaved {
+        /// The part that they are in.
+        #[serde(flatten)]
+        part: SavedPart,
+        /// Number of objects.
+        objects: u64,
+        /// Number of kinds that had any.
+        resources: u64,
+    },
+    /// The files of a claim.
+    VolumeSaved(SavedPart),
+    /// The output of a dump.
+    StreamSaved(SavedPart),
+    /// All parts are one snapshot.
+    Sealed {
+        /// restic's id.
+        snapshot: String,
+        /// Files.
+        files: u64,
+        /// Bytes.
+        bytes: u64,
+        /// Bytes that the whole backup added to the repository.
+        added: u64,
+        /// Number of objects.
+        objects: u64,
+        /// Everything written before this time is in the backup.
+        recovery_point_time: Timestamp,
+    },
+    /// Every file that a snapshot needs is in the repository.
+    SnapshotVerified {
+        /// restic's id.
+        snapshot: String,
+        /// Blobs that it needs.
+        blobs: u64,
+        /// Packs that they are in.
+        packs: u64,
+        /// Size of these packs in bytes.
+        bytes: u64,
+    },
+    /// What a restore of the objects would do.
+    RestorePreviewed {
+        /// Number of objects by what would happen.
+        changes: RestoreChanges,
+        /// Objects that would change or be refused.
+        listed: Vec<ListedChange>,
+        /// Number of objects that are left out, by reason.
+        left_out: BTreeMap<String, u64>,
+    },
+    /// The objects that a restore wrote.
+    ObjectsRestored {
+        /// Number of objects by what happened.
+        changes: RestoreChanges,
+        /// Number of objects that were left out, by reason.
+        left_out: BTreeMap<String, u64>,
+    },
+    /// The files that a restore wrote.
+    VolumeRestored {
+        /// Files.
+        files: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// A stream that a command took.
+    StreamRestored {
+        /// Bytes.
+        bytes: u64,
+        /// Hex digest of the stream.
+        sha256: String,
+        /// Beginning of the command's output.
+        output: String,
+    },
+    /// Last progress of an attempt that was stopped.
+    Stopped(StepProgress),
+    /// Evidence that this release can't read, as it is stored. It proves nothing.
+    #[serde(skip)]
+    Unknown(Value),
+}
+
+impl Evidence {
+    /// Says which evidence this release can't read; none if it can.
+    pub fn unknown(&self) -> Option<String> {
+        let Self::Unknown(value) = self else { return None };
+        let shown = |key: &str| value.get(key).map_or_else(|| "none".to_owned(), ToString::to_string);
+        Some(format!("kind {}, version {}; this release reads version {EVIDENCE_VERSION}", shown(KIND_KEY), shown(VERSION_KEY)))
+    }
+
+    /// The part of a backup that it proves to be stored, if any.
+    pub fn saved_part(&self) -> Option<&SavedPart> {
+        match self {
+            Self::ObjectsSaved { part, .. } | Self::VolumeSaved(part) | Self::StreamSaved(part) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// The stored form.
+    fn stored(&self) -> Result<Value, serde_json::Error> {
+        if let Self::Unknown(value) = self {
+            return Ok(value.clone());
+        }
+        let mut value = Self::serialize(self, serde_json::value::Serializer)?;
+        match value.as_object_mut() {
+            Some(members) => drop(members.insert(VERSION_KEY.into(), EVIDENCE_VERSION.into())),
+            None => return Err(<serde_json::Error as serde::ser::Error>::custom("evidence is an object")),
+        }
+        Ok(value)
+    }
+
+    /// What the stored form says; none if this release does not understand all of it.
+    fn known(value: &Value) -> Option<Self> {
+        if value.get(VERSION_KEY).and_then(Value::as_u64) != Some(EVIDENCE_VERSION) {
+            return None;
+        }
+        let known = Self::deserialize(value).ok()?;
+        // Written again, for example by a compaction, it must still say everything.
+        (known.stored().ok()? == *value).then_some(known)
+    }
+}
+
+impl Serialize for Evidence {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.stored().map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Evidence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value.is_null() {
+            return Err(D::Error::custom("evidence is null: leave it out"));
+        }
+        Ok(Self::known(&value).unwrap_or(Self::Unknown(value)))
+    }
+}
+
+#[cfg(test)]
+#[path = "evidence_tests.rs"]
+mod tests;

@@ -1,0 +1,171 @@
+//! The stored form of each kind of evidence, and what becomes of evidence that can't be read.
+
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn time() -> Timestamp {
+    "2026-11-15T00:59:00Z".parse().expect("a time")
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn part(sha256: Option<&str>, warnings: &[&str]) -> SavedPart {
+    SavedPart { part: "p".into(), files: 1, bytes: 2, added: 3, started_at: time(), sha256: sha256.map(str::to_owned), warnings: texts(warnings) }
+}
+
+fn changes() -> RestoreChanges {
+    RestoreChanges { create: 1, change: 2, same: 3, refused: 4 }
+}
+
+fn left_out() -> BTreeMap<String, u64> {
+    BTreeMap::from([("not selected".into(), 5)])
+}
+
+/// The sample after this one. Every kind has a place here: a new one doesn't compile without.
+fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
+    use Evidence as E;
+    Some(match evidence {
+        None => E::CommandRun { workload: "Deployment/cms".into(), output: "frozen".into() },
+        Some(E::CommandRun { .. }) => E::MarkerRead { time: time(), output: "2026-11-15 00:59:00+00".into() },
+        Some(E::MarkerRead { .. }) => E::CheckSeen { check: "login".into(), seen: "200".into() },
+        Some(E::CheckSeen { .. }) => E::Watched { checks: 2, duration: SignedDuration::from_mins(5) },
+        Some(E::Watched { .. }) => E::Preflight { checks: vec![PreflightResult { name: "KeyAccess".into(), passed: true, seen: "opened".into() }] },
+        Some(E::Preflight { .. }) => E::Isolated { namespaces: texts(&["a"]) },
+        Some(E::Isolated { .. }) => E::IsolationRemoved { namespaces: texts(&["a"]) },
+        Some(E::IsolationRemoved { .. }) => E::WorkloadsReady { ready: texts(&["Deployment/cms 2/2"]) },
+        Some(E::WorkloadsReady { .. }) => E::MoversRemoved { namespaces: texts(&["a"]) },
+        Some(E::MoversRemoved { .. }) => E::NamespacesMade { made: texts(&["a"]) },
+        Some(E::NamespacesMade { .. }) => E::NamespacesRemoved { namespaces: texts(&["a"]) },
+        Some(E::NamespacesRemoved { .. }) => E::BackupTaken { backup: "b".into(), snapshot: Some("0a1b".into()) },
+        Some(E::BackupTaken { .. }) => E::Silenced { silences: texts(&["id"]) },
+        Some(E::Silenced { .. }) => E::SilencesEnded { ended: 1 },
+        Some(E::SilencesEnded { .. }) => E::NodeInspected { pods: 7, cordoned: false },
+        Some(E::NodeInspected { .. }) => E::PodsUnmanaged { pods: texts(&["pod a/b"]) },
+        Some(E::PodsUnmanaged { .. }) => E::NodeCordoned { owner: Some("chg-1".into()) },
+        Some(E::NodeCordoned { .. }) => E::NodeUncordoned { result: UncordonResult::CordonOfAnother },
+        Some(E::NodeUncordoned { .. }) => E::NodeDrained { node: "n1".into() },
+        Some(E::NodeDrained { .. }) => E::DrainHeld { held: texts(&["pod a/b (budget)"]) },
+        Some(E::DrainHeld { .. }) => E::ComponentInstalled { version: "7.2.6".into(), objects: 3 },
+        Some(E::ComponentInstalled { .. }) => E::ComponentReverted { version: String::new(), objects: 0 },
+        Some(E::ComponentReverted { .. }) => E::RevertUnneeded { version: "7.2.5".into() },
+        Some(E::RevertUnneeded { .. }) => E::BundleChanged { digest: "sha256:1".into(), approved: "sha256:2".into() },
+        Some(E::BundleChanged { .. }) => E::RightsRevoked { namespaces: texts(&["a"]) },
+        Some(E::RightsRevoked { .. }) => E::ObjectsSaved { part: part(None, &[]), objects: 143, resources: 12 },
+        Some(E::ObjectsSaved { .. }) => E::VolumeSaved(part(None, &["vanished"])),
+        Some(E::VolumeSaved(_)) => E::StreamSaved(part(Some("ab"), &[])),
+        Some(E::StreamSaved(_)) => E::Sealed { snapshot: "0a1b".into(), files: 1, bytes: 2, added: 3, objects: 143, recovery_point_time: time() },
+        Some(E::Sealed { .. }) => E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3 },
+        Some(E::SnapshotVerified { .. }) => {
+            let listed =
+                ListedChange { action: ObjectChange::Change, kind: "Deployment".into(), namespace: "a".into(), name: "cms".into(), why: "spec".into() };
+            E::RestorePreviewed { changes: changes(), listed: vec![listed], left_out: left_out() }
+        }
+        Some(E::RestorePreviewed { .. }) => E::ObjectsRestored { changes: changes(), left_out: left_out() },
+        Some(E::ObjectsRestored { .. }) => E::VolumeRestored { files: 20, bytes: 4096 },
+        Some(E::VolumeRestored { .. }) => E::StreamRestored { bytes: 4096, sha256: "ab".into(), output: "done".into() },
+        Some(E::StreamRestored { .. }) => E::Stopped(StepProgress { items_done: Some(1), ..StepProgress::message("under way") }),
+        Some(E::Stopped(_)) => E::Unknown(json!({"v": 7, "kind": "teleported", "to": "mars"})),
+        Some(E::Unknown(_)) => return None,
+    })
+}
+
+fn samples() -> Vec<Evidence> {
+    std::iter::successors(next(None), |evidence| next(Some(evidence))).collect()
+}
+
+#[test]
+fn the_stored_form_of_each_kind_is_as_it_was_agreed() {
+    let lines: Vec<String> = samples().iter().map(|evidence| serde_json::to_string(evidence).expect("written")).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// The places of a JSON value that hold a text or a number.
+fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| leaves(item, &format!("{at}/{index}"), found)),
+        Value::Object(members) => members.iter().for_each(|(key, item)| leaves(item, &format!("{at}/{key}"), found)),
+        _ => found.push(at.to_owned()),
+    }
+}
+
+/// The evidence with other texts and numbers wherever its kind allows them.
+fn varied(sample: &Evidence, mut text: impl FnMut() -> String, mut number: impl FnMut() -> u64) -> Evidence {
+    let mut value = sample.stored().expect("written");
+    let mut places = Vec::new();
+    leaves(&value, "", &mut places);
+    for place in places {
+        let Some(leaf) = value.pointer_mut(&place) else { continue };
+        let other = match leaf {
+            Value::String(_) => json!(text()),
+            Value::Number(_) => json!(number()),
+            _ => continue,
+        };
+        let before = std::mem::replace(leaf, other);
+        if Evidence::known(&value).is_none()
+            && let Some(leaf) = value.pointer_mut(&place)
+        {
+            *leaf = before;
+        }
+    }
+    Evidence::known(&value).unwrap_or(Evidence::Unknown(value))
+}
+
+/// Any JSON value, often with the keys that evidence has.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0_u64..4).prop_map(Value::from), "[a-z]{0,4}".prop_map(Value::from)];
+    let known = || prop_oneof![Just(json!("volumeSaved")), Just(json!("sealed")), Just(json!("isolated")), Just(json!(1))];
+    leaf.prop_recursive(3, 24, 4, move |inner| {
+        let key = prop_oneof![Just("v".to_owned()), Just("kind".to_owned()), Just("namespaces".to_owned()), Just("files".to_owned()), "[a-z]{1,3}"];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(key, prop_oneof![inner, known()], 0..5).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn evidence_of_any_kind_is_read_as_it_was_written(words in proptest::collection::vec(".{0,40}", 1..12), numbers in proptest::collection::vec(0..=u64::MAX / 2, 1..12)) {
+        let (mut words, mut numbers) = (words.iter().cycle(), numbers.iter().cycle());
+        for sample in samples() {
+            let evidence = varied(&sample, || words.next().cloned().unwrap_or_default(), || numbers.next().copied().unwrap_or_default());
+            prop_assert_eq!(evidence.unknown().is_some(), sample.unknown().is_some());
+            let text = serde_json::to_string(&evidence).expect("written");
+            prop_assert_eq!(serde_json::from_str::<Evidence>(&text).expect("read"), evidence);
+        }
+    }
+
+    #[test]
+    fn whatever_is_stored_is_kept(value in any_json()) {
+        let Ok(evidence) = serde_json::from_value::<Evidence>(value.clone()) else {
+            prop_assert!(value.is_null());
+            return Ok(());
+        };
+        prop_assert_eq!(serde_json::to_value(evidence).expect("written"), value);
+    }
+}
+
+#[test]
+fn what_this_release_does_not_understand_wholly_is_unknown_and_says_so() {
+    let known = json!({"v": 1, "kind": "volumeRestored", "files": 20, "bytes": 4096});
+    assert_eq!(serde_json::from_value::<Evidence>(known.clone()).expect("read"), Evidence::VolumeRestored { files: 20, bytes: 4096 });
+    for (change, value, said) in [
+        ("v", json!(2), r#"kind "volumeRestored", version 2;"#),
+        ("v", json!("1"), r#"kind "volumeRestored", version "1";"#),
+        ("kind", json!("volumeFolded"), r#"kind "volumeFolded", version 1;"#),
+        ("kind", json!("unknown"), r#"kind "unknown", version 1;"#),
+        ("files", json!("many"), r#"kind "volumeRestored", version 1;"#),
+        ("folds", json!(3), r#"kind "volumeRestored", version 1;"#),
+    ] {
+        let mut stored = known.clone();
+        stored[change] = value;
+        let evidence: Evidence = serde_json::from_value(stored.clone()).expect("read");
+        assert_eq!(evidence, Evidence::Unknown(stored));
+        assert!(evidence.unknown().is_some_and(|text| text.starts_with(said)), "{:?}", evidence.unknown());
+    }
+    let old: Evidence = serde_json::from_value(json!({"files": 20})).expect("read");
+    assert!(old.unknown().is_some_and(|text| text.starts_with("kind none, version none;")));
+}
