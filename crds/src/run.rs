@@ -35,6 +35,8 @@ pub trait RunStatus: Clone + Default + PartialEq + Debug + Serialize + Send + Sy
     fn phase(&self) -> Option<RunPhase>;
     /// Whether its journal was begun.
     fn has_begun(&self) -> bool;
+    /// When it ended; none if it hasn't, or if the status doesn't say.
+    fn completion_time(&self) -> Option<&Time>;
     /// Its conditions.
     fn conditions(&self) -> &[Condition];
     /// Sets the conditions.
@@ -68,6 +70,10 @@ macro_rules! run {
 
             fn has_begun(&self) -> bool {
                 self.journal.is_some()
+            }
+
+            fn completion_time(&self) -> Option<&Time> {
+                self.completion_time.as_ref()
             }
 
             fn conditions(&self) -> &[Condition] {
@@ -126,6 +132,10 @@ impl RunStatus for MaintenanceTicketStatus {
 
     fn has_begun(&self) -> bool {
         self.journal.is_some()
+    }
+
+    fn completion_time(&self) -> Option<&Time> {
+        None
     }
 
     fn conditions(&self) -> &[Condition] {

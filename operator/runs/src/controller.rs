@@ -8,10 +8,12 @@ use crate::{
     finalizer,
     kind::{Readiness, RunKind},
     pass::{self, Pass, Stored},
+    repository,
+    run_objects::RunObjects,
     status::{apply_status, publish_event},
     view::view,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt as _, runtime::events::EventType};
 use p861_core::{
     conditions::{self, ConditionUpdate},
@@ -32,6 +34,10 @@ pub const ENDED_INTERVAL: Duration = Duration::from_mins(10);
 const ADMISSION_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between reconciles of a run whose journal is missing.
 const LOST_JOURNAL_INTERVAL: Duration = Duration::from_mins(1);
+/// Time between attempts to remove an ended run's objects from its repository.
+const OBJECTS_INTERVAL: Duration = Duration::from_secs(30);
+/// How long after its end a run waits for a repository that doesn't answer, to remove its objects.
+const OBJECTS_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// Longest time between passes of a run without effects in progress.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Shortest time between passes of a run without effects in progress.
@@ -73,6 +79,12 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
     let deleted = object.meta().deletion_timestamp.is_some();
     if status.phase().is_some_and(RunPhase::is_end) || (deleted && !finalizer::is_held(object)) {
         context.admissions.end(&object.uid().unwrap_or_default());
+        if finalizer::is_held(object)
+            && let Ok(Readiness::Ready(place)) = kind.locate(object).await
+            && !remove_objects(&context.hub, &K::identity(object, &place), status.completion_time().map(|time| time.0), now).await
+        {
+            return Ok(OBJECTS_INTERVAL);
+        }
         finalizer::hold(&context.hub, object, false).await?;
         return Ok(ENDED_INTERVAL);
     }
@@ -184,8 +196,30 @@ where
     }
     pass::forget(&context.executor(), run);
     context.admissions.end(&run.uid);
+    if !remove_objects(&context.hub, run, pass.summary.completion, now).await {
+        return Ok(Some(OBJECTS_INTERVAL));
+    }
     finalizer::hold(&context.hub, object, false).await?;
     Ok(None)
+}
+
+/// Removes what the ended run's movers left in the repository. Returns false to try again: the repository doesn't answer, and the run has just ended.
+async fn remove_objects(hub: &Hub, run: &RunIdentity, ended: Option<Timestamp>, now: Timestamp) -> bool {
+    if run.repository.is_empty() {
+        return true;
+    }
+    let removed = match repository::open_store(hub, &run.namespace, &run.repository).await {
+        Ok(store) => RunObjects::new(store, &run.uid).remove_all().await.map_err(|error| repository::vault("remove the run's objects", &error)),
+        Err(error) => Err(error),
+    };
+    let Err(error) = removed else { return true };
+    let recent = ended.is_some_and(|ended| now.duration_since(ended) < OBJECTS_PATIENCE);
+    if error.category() == Category::Transient && recent {
+        return false;
+    }
+    // They only cost space. A run whose repository is gone must still end.
+    tracing::warn!(run = run.name, "objects of the run under p861/runs/{} stay in its repository: {error}", run.uid);
+    true
 }
 
 /// Writes the reason for waiting to the object's condition.

@@ -14,6 +14,7 @@ pub mod leadership;
 pub mod metrics;
 pub mod movers;
 pub mod repository;
+pub mod run_objects;
 pub mod secrets;
 pub mod sites;
 pub mod status;

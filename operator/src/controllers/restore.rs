@@ -9,7 +9,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use p861_core::{
-    engine::{Evidence, Plan},
+    engine::{Evidence, ListedChange, Plan, StoredObject},
     protection::{
         backup::Claim,
         choose::{self, RecoveryPoint},
@@ -27,8 +27,12 @@ use p861_runs::{
     error::{Error, Result, Tried as _},
     kind::{journal_on_hub, request_of},
     repository,
+    run_objects::RunObjects,
 };
 use serde_json::json;
+
+/// Size of a preview's list in its ConfigMap, which holds 1 MiB in all.
+const MAX_PREVIEW_BYTES: usize = 900 * 1024;
 
 /// Restores.
 pub struct RestoreRun {
@@ -123,9 +127,9 @@ impl RunKind for RestoreRun {
         conclude::restore(&RestoreConclusionFacts { mode: object.spec.mode, before: &before, backup: &point.backup }, run)
     }
 
-    async fn finish(&self, object: &Restore, _: &Facts, _: &mut RestoreStatus, pass: &Pass) -> Result<()> {
+    async fn finish(&self, object: &Restore, facts: &Facts, _: &mut RestoreStatus, pass: &Pass) -> Result<()> {
         if object.spec.mode == RestoreMode::Preview {
-            store_preview(&self.context, object, pass).await?;
+            store_preview(&self.context, object, &facts.point.repository, pass).await?;
         }
         Ok(())
     }
@@ -218,18 +222,75 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
 }
 
 /// Stores a preview's results by name for `p861 restore preview --list`.
-async fn store_preview(context: &Context, object: &Restore, pass: &Pass) -> Result<()> {
+async fn store_preview(context: &Context, object: &Restore, repository: &str, pass: &Pass) -> Result<()> {
     let outcome = pass.outcome();
     let objects = outcome.step(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
     let listed = match objects.and_then(|step| step.evidence.as_ref()) {
-        Some(Evidence::RestorePreviewed { listed, .. }) => listed.as_slice(),
-        _ => &[],
+        Some(Evidence::RestorePreviewed { list, .. }) => read_list(context, object, repository, list).await?,
+        _ => Vec::new(),
     };
-    let listed = serde_json::to_string(listed).map_err(|error| Error::Internal(format!("the preview can't be written: {error}")))?;
+    let listed = preview_text(&listed);
     let name = format!("{}-preview", object.name_any());
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
     context.hub.leadership.ensure()?;
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
+}
+
+/// The list of a preview, from the run's objects. One that is gone or damaged is left out: the numbers are in the status.
+async fn read_list(context: &Context, object: &Restore, repository: &str, list: &StoredObject) -> Result<Vec<ListedChange>> {
+    let store = repository::open_store(&context.hub, &object.namespace().unwrap_or_default(), repository).await?;
+    match RunObjects::new(store, &object.uid().unwrap_or_default()).get(list).await {
+        Ok(listed) => Ok(listed),
+        Err(error) if error.is_transient() => Err(Error::transient(error.reason(), format!("the list of the preview can't be read: {error}"))),
+        Err(error) => {
+            tracing::warn!(restore = object.name_any(), "the list of the preview is left out: {error}");
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// The first objects of a preview, as many as a ConfigMap holds, as a JSON array.
+fn preview_text(listed: &[ListedChange]) -> String {
+    let mut text = String::from("[");
+    for line in listed.iter().filter_map(|line| serde_json::to_string(line).ok()) {
+        if text.len() + line.len() > MAX_PREVIEW_BYTES {
+            break;
+        }
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&line);
+    }
+    text.push(']');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_core::engine::ObjectChange;
+
+    fn listed(count: usize) -> Vec<ListedChange> {
+        let one = |number| ListedChange {
+            action: ObjectChange::Change,
+            kind: "Deployment".into(),
+            namespace: "shinan-portal".into(),
+            name: format!("portal-{number}"),
+            why: "spec.replicas: 2 \u{2192} 3".into(),
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn a_preview_names_every_object_as_far_as_a_config_map_holds_them() {
+        for (count, all) in [(0, true), (1, true), (1_000, true), (100_000, false)] {
+            let text = preview_text(&listed(count));
+            let read: Vec<ListedChange> = serde_json::from_str(&text).expect("JSON");
+            assert_eq!(read, listed(count)[..read.len()], "{count}");
+            assert_eq!(read.len() == count, all, "{count}");
+            assert!(text.len() < 1024 * 1024 && (all || text.len() > MAX_PREVIEW_BYTES * 9 / 10), "{count}: {} bytes", text.len());
+        }
+    }
 }

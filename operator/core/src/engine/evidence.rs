@@ -49,6 +49,15 @@ pub struct PreflightResult {
     pub seen: String,
 }
 
+/// An object of a run in its repository, by its content (`operator/runs/src/run_objects.rs`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredObject {
+    /// Hex digest of its content.
+    pub sha256: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
 /// What a restore does with one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -312,8 +321,10 @@ pub enum Evidence {
     RestorePreviewed {
         /// Number of objects by what would happen.
         changes: RestoreChanges,
-        /// Objects that would change or be refused.
-        listed: Vec<ListedChange>,
+        /// Number of objects in the list: those that would change or be refused.
+        listed: u64,
+        /// The list, as JSON of [`ListedChange`].
+        list: StoredObject,
         /// Number of objects that are left out, by reason.
         left_out: BTreeMap<String, u64>,
     },

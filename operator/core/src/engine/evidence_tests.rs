@@ -59,9 +59,7 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::StreamSaved(_)) => E::Sealed { snapshot: "0a1b".into(), files: 1, bytes: 2, added: 3, objects: 143, recovery_point_time: time() },
         Some(E::Sealed { .. }) => E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3 },
         Some(E::SnapshotVerified { .. }) => {
-            let listed =
-                ListedChange { action: ObjectChange::Change, kind: "Deployment".into(), namespace: "a".into(), name: "cms".into(), why: "spec".into() };
-            E::RestorePreviewed { changes: changes(), listed: vec![listed], left_out: left_out() }
+            E::RestorePreviewed { changes: changes(), listed: 6, list: StoredObject { sha256: "ab".into(), bytes: 900 }, left_out: left_out() }
         }
         Some(E::RestorePreviewed { .. }) => E::ObjectsRestored { changes: changes(), left_out: left_out() },
         Some(E::ObjectsRestored { .. }) => E::VolumeRestored { files: 20, bytes: 4096 },

@@ -178,6 +178,11 @@ impl MoverTask {
         matches!(self, Self::RestoreObjects { preview: false, .. })
     }
 
+    /// Whether it needs what earlier steps proved.
+    pub fn needs_evidence(&self) -> bool {
+        matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None })
+    }
+
     /// Whether it needs the API server of its site at all.
     pub fn needs_api(&self) -> bool {
         matches!(self, Self::BackupObjects { .. } | Self::BackupStream { .. } | Self::RestoreObjects { .. } | Self::RestoreStream { .. })

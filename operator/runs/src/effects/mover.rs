@@ -6,12 +6,13 @@
 use super::{EffectOutcome, StepContext, start};
 use crate::{
     context::RunContext,
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    error::{Category, Error, Result, Tried as _, is_conflict, is_not_found},
     movers::{
-        self, MoverOutcome,
+        self, MoverAnswer,
         child::{self, ChildSpec, ChildState},
     },
-    repository::repository_secret,
+    repository::{open_store, repository_secret},
+    run_objects::{ObjectError, RunObjects},
 };
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -23,7 +24,7 @@ use kube::{
     api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
 };
 use p861_core::{
-    engine::{Evidence, Failure, StepProgress},
+    engine::{Evidence, Failure, StepProgress, StoredObject},
     names,
     runs::MoverTask,
 };
@@ -32,6 +33,7 @@ use p861_crds::{
     names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL},
 };
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 
 /// Value of the role label on movers' pods.
 pub const LABEL_VALUE_MOVER: &str = "mover";
@@ -62,15 +64,23 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
     if let Some(state) = context.movers.children.poll(&name)? {
-        return Ok(outcome_of_child(&name, state));
+        let outcome = outcome_of_child(context, step_context, &name, state).await?;
+        if !matches!(outcome, EffectOutcome::Running(_)) {
+            context.movers.children.forget(&name);
+        }
+        return Ok(outcome);
     }
     if !context.sites.has_nodes(place.site).await? {
         return start_child(context, step_context, place, task, &name).await;
     }
     let Some(job) = jobs.get_opt(&name).await.tried(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
+        let inputs = match store_inputs(context, step_context, task).await? {
+            ControlFlow::Continue(inputs) => inputs,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        };
         prepare(context, &client, step_context, place, task).await?;
         let node = node_of_claim(&client, place).await?;
-        let job = job(context, step_context, place, task, &name, node.as_deref())?;
+        let job = job(context, step_context, place, (task, inputs.as_ref()), &name, node.as_deref())?;
         match jobs.create(&PostParams::default(), &job).await {
             Ok(_) => {}
             Err(error) if is_conflict(&error) => {}
@@ -79,13 +89,15 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         return Ok(EffectOutcome::running("its mover starts"));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
-    let list = pods
+    let mut list = pods
         .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
         .await
         .tried(|| format!("list the pods of mover {}/{name}", place.namespace))?;
+    // Anybody in the namespace can give a pod that label. Only the Job controller makes pods that this Job controls.
+    list.items.retain(|pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref()));
     let ended = list.items.iter().find_map(|pod| Some((pod, terminated(pod)?)));
     if let Some((pod, (exit_code, message, reason))) = ended {
-        return Ok(outcome(pod, exit_code, message.as_deref(), reason.as_deref()));
+        return outcome(context, step_context, pod, exit_code, message.as_deref(), reason.as_deref()).await;
     }
     let status = job.status.unwrap_or_default();
     if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
@@ -114,40 +126,89 @@ async fn start_child(context: &RunContext, step_context: &StepContext, place: &M
             format!("claim {claim} of {}: {} has no node, and only a pod on a node can mount it", place.namespace, place.site),
         ));
     }
+    let inputs = match store_inputs(context, step_context, task).await? {
+        ControlFlow::Continue(inputs) => inputs,
+        ControlFlow::Break(outcome) => return Ok(outcome),
+    };
     let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
-    context.movers.children.start(&step_context.run.uid, name, &ChildSpec { environment: environment(step_context, task)?, access, kubeconfig })?;
+    context.movers.children.start(
+        &step_context.run.uid,
+        name,
+        &ChildSpec { environment: environment(step_context, task, inputs.as_ref())?, access, kubeconfig },
+    )?;
     Ok(EffectOutcome::running("its mover starts"))
 }
 
-fn outcome_of_child(name: &str, state: ChildState) -> EffectOutcome {
+async fn outcome_of_child(context: &RunContext, step_context: &StepContext, name: &str, state: ChildState) -> Result<EffectOutcome> {
     match state {
-        ChildState::Running(note) => EffectOutcome::Running(note),
-        ChildState::Answered(outcome) => answered(outcome),
-        ChildState::Lost(status) => EffectOutcome::Failed(child::lost(name, &status), None),
+        ChildState::Running(progress) => Ok(EffectOutcome::Running(progress)),
+        ChildState::Answered(answer) => answered(context, step_context, answer).await,
+        ChildState::Lost(status) => Ok(EffectOutcome::Failed(child::lost(name, &status), None)),
     }
 }
 
-fn answered(outcome: MoverOutcome) -> EffectOutcome {
-    match outcome {
-        MoverOutcome::Done { evidence } => EffectOutcome::done(evidence),
-        MoverOutcome::Failed { reason, message, permanent } => {
+async fn objects_of(context: &RunContext, step_context: &StepContext) -> Result<RunObjects> {
+    let run = &step_context.run;
+    Ok(RunObjects::new(open_store(&context.hub, &run.namespace, &run.repository).await?, &run.uid))
+}
+
+/// Takes a mover's answer, with its evidence from the repository. While that can't be reached the step goes on: the work is done, and the answer stays.
+async fn answered(context: &RunContext, step_context: &StepContext, answer: MoverAnswer) -> Result<EffectOutcome> {
+    let stored = match answer {
+        MoverAnswer::Done { evidence } => evidence,
+        MoverAnswer::Failed { reason, message, permanent } => {
             let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
-            EffectOutcome::Failed(failure, None)
+            return Ok(EffectOutcome::Failed(failure, None));
         }
+    };
+    let later = |error: &dyn std::fmt::Display| EffectOutcome::running(format!("its work is done; its result can't be read yet: {error}"));
+    let objects = match objects_of(context, step_context).await {
+        Err(error) if error.category() == Category::Transient => return Ok(later(&error)),
+        objects => objects?,
+    };
+    match objects.get::<Evidence>(&stored).await {
+        Ok(evidence) => Ok(match evidence.unknown() {
+            None => EffectOutcome::done(evidence),
+            Some(unknown) => {
+                let message = format!("the mover was of another release than the operator: what it proved can't be read ({unknown})");
+                EffectOutcome::Failed(Failure::transient(Reason::EvidenceUnreadable, message), None)
+            }
+        }),
+        Err(error) if error.is_transient() => Ok(later(&error)),
+        // Another attempt stores its result anew.
+        Err(error) => Ok(EffectOutcome::Failed(Failure::transient(error.reason(), error.to_string()), None)),
     }
+}
+
+/// Stores the evidence of earlier steps that the task needs, for its mover. Breaks with the step's outcome if it can't be stored.
+async fn store_inputs(context: &RunContext, step_context: &StepContext, task: &MoverTask) -> Result<ControlFlow<EffectOutcome, Option<StoredObject>>> {
+    if !task.needs_evidence() {
+        return Ok(ControlFlow::Continue(None));
+    }
+    let failed = |failure| ControlFlow::Break(EffectOutcome::Failed(failure, None));
+    Ok(match objects_of(context, step_context).await?.put(&step_context.inputs).await {
+        Ok(stored) => ControlFlow::Continue(Some(stored)),
+        Err(error) if error.is_transient() => ControlFlow::Break(EffectOutcome::running(format!("its mover can't be told what to do yet: {error}"))),
+        Err(error @ ObjectError::TooLarge { .. }) => failed(Failure::permanent(error.reason(), error.to_string())),
+        Err(error) => failed(Failure::transient(error.reason(), error.to_string())),
+    })
 }
 
 /// Environment of a mover. Must not contain secrets.
-fn environment(step_context: &StepContext, task: &MoverTask) -> Result<Vec<(&'static str, String)>> {
+fn environment(step_context: &StepContext, task: &MoverTask, inputs: Option<&StoredObject>) -> Result<Vec<(&'static str, String)>> {
     let unwritten = |what: &str, error: serde_json::Error| Error::Internal(format!("the mover's {what} can't be written: {error}"));
-    Ok(vec![
+    let run = &step_context.run;
+    let mut variables = vec![
         ("P861_TASK", serde_json::to_string(task).map_err(|error| unwritten("task", error))?),
-        ("P861_INPUTS", serde_json::to_string(&step_context.inputs).map_err(|error| unwritten("inputs", error))?),
-        ("P861_RUN", step_context.run.uid.clone()),
-        ("P861_RUN_NAME", step_context.run.name.clone()),
+        ("P861_RUN", run.uid.clone()),
+        ("P861_HOLDER", format!("{} {}/{}, step {}", run.kind, run.namespace, run.name, step_context.step)),
         ("P861_LOG", "json".into()),
-    ])
+    ];
+    if let Some(inputs) = inputs {
+        variables.push(("P861_INPUTS", serde_json::to_string(inputs).map_err(|error| unwritten("inputs", error))?));
+    }
+    Ok(variables)
 }
 
 fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
@@ -157,19 +218,26 @@ fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
 }
 
 /// Converts a mover's termination message. A mover without one was killed.
-fn outcome(pod: &Pod, exit_code: i32, message: Option<&str>, reason: Option<&str>) -> EffectOutcome {
-    if let Some(outcome) = message.and_then(|text| serde_json::from_str::<MoverOutcome>(text).ok()) {
-        answered(outcome)
+async fn outcome(
+    context: &RunContext,
+    step_context: &StepContext,
+    pod: &Pod,
+    exit_code: i32,
+    message: Option<&str>,
+    reason: Option<&str>,
+) -> Result<EffectOutcome> {
+    if let Some(answer) = message.and_then(|text| serde_json::from_str::<MoverAnswer>(text).ok()) {
+        answered(context, step_context, answer).await
     } else {
         let why = match reason {
             Some("OOMKilled") => format!("it needed more than {MOVER_MEMORY_LIMIT} of memory"),
             Some(reason) => format!("{reason}, exit code {exit_code}"),
             None => format!("exit code {exit_code}"),
         };
-        EffectOutcome::Failed(
+        Ok(EffectOutcome::Failed(
             Failure::transient(Reason::MoverLost, format!("mover {}/{} was killed: {why}", pod.namespace().unwrap_or_default(), pod.name_any())),
             None,
-        )
+        ))
     }
 }
 
@@ -217,9 +285,16 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
     Ok(())
 }
 
-fn job(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str, node: Option<&str>) -> Result<Job> {
+fn job(
+    context: &RunContext,
+    step_context: &StepContext,
+    place: &MoverPlace<'_>,
+    (task, inputs): (&MoverTask, Option<&StoredObject>),
+    name: &str,
+    node: Option<&str>,
+) -> Result<Job> {
     let run = &step_context.run;
-    let told: Vec<Value> = environment(step_context, task)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let told: Vec<Value> = environment(step_context, task, inputs)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. });
     let mut volumes =
         vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];

@@ -2,7 +2,7 @@
 //!
 //! A child runs the same program with the same task as a Job. It dies with the operator, and the next leader starts it again. It can't mount volumes.
 
-use super::MoverOutcome;
+use super::MoverAnswer;
 use crate::error::{Error, Result};
 use p861_core::engine::{Failure, StepProgress};
 use p861_crds::Reason;
@@ -35,8 +35,8 @@ pub struct ChildSpec {
 pub enum ChildState {
     /// It runs; with its last progress.
     Running(StepProgress),
-    /// It has answered.
-    Answered(MoverOutcome),
+    /// It has answered. The answer is kept until [`Children::forget`].
+    Answered(MoverAnswer),
     /// It ended without an answer.
     Lost(String),
 }
@@ -57,7 +57,7 @@ impl Children {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// State of the child of this name; none if this process has none. A child that has ended is forgotten by this call.
+    /// State of the child of this name; none if this process has none. A child that ended without an answer is forgotten by this call.
     pub fn poll(&self, name: &str) -> Result<Option<ChildState>> {
         self.with(|children| {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
@@ -66,10 +66,17 @@ impl Children {
                 return Ok(Some(ChildState::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
             };
             let answer = std::fs::read_to_string(running.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok());
-            // The answer goes into the journal next. If the process dies before, the child is started again and finds its earlier work.
+            if let Some(answer) = answer {
+                return Ok(Some(ChildState::Answered(answer)));
+            }
             children.remove(name);
-            Ok(Some(answer.map_or_else(|| ChildState::Lost(status.to_string()), ChildState::Answered)))
+            Ok(Some(ChildState::Lost(status.to_string())))
         })
+    }
+
+    /// Forgets a child whose answer goes into the journal next. If this process dies before, the child is started again and finds its earlier work.
+    pub fn forget(&self, name: &str) {
+        self.with(|children| drop(children.remove(name)));
     }
 
     /// Starts a child. Secrets go into files that only this user can read, never on a command line or into the environment.
@@ -105,6 +112,9 @@ impl Children {
     /// Kills the child of this name and waits until it has ended.
     pub async fn stop(&self, name: &str) -> Result<()> {
         let Some(mut running) = self.with(|children| children.remove(name)) else { return Ok(()) };
+        if matches!(running.child.try_wait(), Ok(Some(_))) {
+            return Ok(());
+        }
         running.child.kill().await.map_err(|error| Error::transient(Reason::MoverLost, format!("mover {name} can't be killed: {error}")))
     }
 

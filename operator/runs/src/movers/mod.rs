@@ -1,26 +1,28 @@
 //! Movers: their inputs, their results, and (in [`work`]) their work.
 //!
-//! A mover is the operator's own image in a Job, or its own program as a child process where there is no kubelet. It gets its task and the evidence of earlier
-//! steps as environment, and the repository's access as a mounted Secret. It answers with its termination message and prints progress as lines of JSON.
+//! A mover is the operator's own image in a Job, or its own program as a child process where there is no kubelet. It gets its task as
+//! environment and the repository's access as a mounted Secret. What it needs of earlier steps, and what it proves, are objects in the repository
+//! ([`crate::run_objects`]): environment and termination message only point to them. It prints progress as lines of JSON.
 
 pub mod child;
 pub mod restore;
 pub mod save;
+mod seal;
 pub mod streams;
 pub mod work;
 
-use p861_core::engine::{Evidence, StepProgress};
+use p861_core::engine::{StepProgress, StoredObject};
 use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
 
-/// Result of a mover.
+/// Answer of a mover: its termination message, of which the kubelet reads at most 4 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
-pub enum MoverOutcome {
+pub enum MoverAnswer {
     /// The task is done.
     Done {
-        /// Evidence for the journal.
-        evidence: Evidence,
+        /// Its evidence, in the repository.
+        evidence: StoredObject,
     },
     /// The task failed.
     Failed {

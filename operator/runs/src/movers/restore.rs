@@ -12,7 +12,7 @@ use kube::{
     core::DynamicObject,
 };
 use p861_core::{
-    engine::{Evidence, ListedChange, ObjectChange},
+    engine::{ListedChange, ObjectChange},
     objects::{self, Prepared, SaveDecision},
     runs::{ConflictHandling, CopyRules},
 };
@@ -32,9 +32,7 @@ use std::{
 /// Concurrent writes during a restore.
 const MAX_PARALLEL_WRITES: usize = 16;
 /// Differences that a preview or a refusal lists by name.
-const MAX_LISTED_DIFFERENCES: usize = 200;
-/// Of them, those that fit into a termination message.
-const MAX_PREVIEWED: usize = 12;
+const MAX_LISTED_DIFFERENCES: usize = 20_000;
 
 /// Which objects of a snapshot are restored.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +95,17 @@ impl Tally {
     }
 }
 
+/// What a restore of objects did, or would do.
+#[derive(Clone, Debug)]
+pub struct ObjectsOutcome {
+    /// Number of objects by what happened, or would.
+    pub changes: RestoreChanges,
+    /// Of a preview: the objects that would change or be refused, sorted.
+    pub previewed: Option<Vec<ListedChange>>,
+    /// Number of objects that were left out, by reason.
+    pub left_out: BTreeMap<String, u64>,
+}
+
 /// Writes the objects of a snapshot: rank by rank, many of a rank at a time, by server-side apply. A preview asks the API server by dry run and writes nothing.
 #[expect(clippy::too_many_arguments, reason = "one argument per field of the task")]
 pub async fn restore(
@@ -108,7 +117,7 @@ pub async fn restore(
     conflict: ConflictHandling,
     preview: bool,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Evidence, WorkError> {
+) -> Result<ObjectsOutcome, WorkError> {
     let (ranks, left_out) = read(access, snapshot.to_owned(), rules.clone(), choice.clone()).await?;
     let kinds = kinds_by_group(client).await?;
     let total: u64 = ranks.values().map(|objects| objects.len() as u64).sum();
@@ -121,10 +130,12 @@ pub async fn restore(
             looks.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
         }
     }
-    let listed = std::mem::take(&mut *tally.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let mut listed = std::mem::take(&mut *tally.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let changes = tally.changes();
     if preview {
-        return Ok(Evidence::RestorePreviewed { changes, listed: listed.into_iter().take(MAX_PREVIEWED).collect(), left_out });
+        // Compared side by side, they come in any order.
+        listed.sort_by(|a, b| (&a.namespace, &a.kind, &a.name).cmp(&(&b.namespace, &b.kind, &b.name)));
+        return Ok(ObjectsOutcome { changes, previewed: Some(listed), left_out });
     }
     if look_first && (changes.change > 0 || changes.refused > 0) {
         let first = listed.first().map_or_else(String::new, |item| format!("{} {}", item.kind, item.name));
@@ -145,7 +156,7 @@ pub async fn restore(
         });
         writes.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
     }
-    Ok(Evidence::ObjectsRestored { changes: tally.changes(), left_out })
+    Ok(ObjectsOutcome { changes: tally.changes(), previewed: None, left_out })
 }
 
 type Ranks = BTreeMap<u8, Vec<Value>>;

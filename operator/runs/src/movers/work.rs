@@ -1,16 +1,17 @@
 //! The work of a mover, in its own process. It can be killed at any moment: the next attempt finds or repeats its work.
 
-use super::{MoverOutcome, ProgressLine, restore, save, streams};
-use crate::repository::reason_of_vault;
-use jiff::Timestamp;
+use super::{MoverAnswer, ProgressLine, restore, save, seal, streams};
+use crate::{
+    repository::reason_of_vault,
+    run_objects::{ObjectError, RunObjects},
+};
 use kube::Client;
 use p861_core::{
-    engine::{Evidence, SavedPart, StepProgress},
-    runs::{MoverTask, SealFacts},
+    engine::{Evidence, ListedChange, SavedPart, StepProgress, StoredObject},
+    runs::MoverTask,
 };
 use p861_crds::Reason;
-use p861_vault::{PartResult, PartSpec, Progress, Repository, RepositoryAccess, SealSpec, VaultError};
-use serde_json::json;
+use p861_vault::{AsyncStore, PartResult, PartSpec, Progress, Repository, RepositoryAccess, VaultError};
 use std::{
     collections::BTreeMap,
     io::Write as _,
@@ -28,6 +29,11 @@ const SCRATCH_PATH: &str = "/tmp/objects";
 /// File of the answer; the kubelet reads at most 4096 bytes of it.
 const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
 const MAX_MESSAGE_CHARS: usize = 1500;
+/// The kubelet cuts a termination message at 4,096 bytes; an answer that is cut can't be read.
+const MAX_ANSWER_BYTES: usize = 4_000;
+/// How long a mover tries to store what it has proved.
+const STORE_PATIENCE: Duration = Duration::from_mins(5);
+const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Warnings of a part that its evidence lists.
 const MAX_WARNINGS: usize = 5;
 const MAX_WARNING_CHARS: usize = 200;
@@ -38,6 +44,9 @@ pub enum WorkError {
     /// The repository.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// An object of the run in the repository.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// The site's API server.
     #[error(transparent)]
     Operator(#[from] crate::error::Error),
@@ -59,13 +68,14 @@ impl WorkError {
         Self::Stated { reason, message: message.into(), permanent }
     }
 
-    fn outcome(&self) -> MoverOutcome {
+    pub(super) fn answer(&self) -> MoverAnswer {
         let (reason, permanent) = match self {
             Self::Vault(error) => (reason_of_vault(error.reason()), !error.is_transient()),
+            Self::Object(error) => (error.reason(), !error.is_transient()),
             Self::Operator(error) => (error.reason(), error.category() != crate::error::Category::Transient),
             Self::Stated { reason, permanent, .. } => (reason.clone(), *permanent),
         };
-        MoverOutcome::Failed { reason, message: p861_core::conditions::shorten(&self.to_string(), MAX_MESSAGE_CHARS), permanent }
+        MoverAnswer::Failed { reason, message: p861_core::conditions::shorten(&self.to_string(), MAX_MESSAGE_CHARS), permanent }
     }
 }
 
@@ -77,15 +87,15 @@ pub async fn run() -> bool {
     {
         tracing::warn!("this process will not end with the operator: {error}");
     }
-    let outcome = match work().await {
-        Ok(evidence) => MoverOutcome::Done { evidence },
+    let answer = match work().await {
+        Ok(evidence) => MoverAnswer::Done { evidence },
         Err(error) => {
             tracing::error!("{error}");
-            error.outcome()
+            error.answer()
         }
     };
-    let done = matches!(outcome, MoverOutcome::Done { .. });
-    let text = serde_json::to_string(&outcome).unwrap_or_default();
+    let done = matches!(answer, MoverAnswer::Done { .. });
+    let text = answer_text(answer);
     let place = place("P861_ANSWER_FILE", TERMINATION_MESSAGE_PATH);
     if let Err(error) = std::fs::write(&place, text) {
         // Without an answer the attempt counts as lost and is made again.
@@ -93,6 +103,19 @@ pub async fn run() -> bool {
         return false;
     }
     done
+}
+
+/// The answer as JSON of at most [`MAX_ANSWER_BYTES`]: a longer text of a failure is cut.
+fn answer_text(mut answer: MoverAnswer) -> String {
+    loop {
+        let text = serde_json::to_string(&answer).unwrap_or_default();
+        match &mut answer {
+            MoverAnswer::Failed { message, .. } if text.len() > MAX_ANSWER_BYTES && !message.is_empty() => {
+                *message = p861_core::conditions::shorten(message, message.chars().count() / 2);
+            }
+            _ => return text,
+        }
+    }
 }
 
 /// A place in a Job's container, unless the environment names another: a child process has no container.
@@ -131,14 +154,59 @@ impl Printer {
     }
 }
 
-async fn work() -> Result<Evidence, WorkError> {
+/// Does the task of this process's environment and stores what it proves.
+async fn work() -> Result<StoredObject, WorkError> {
     let bad = |what: &str| WorkError::stated(Reason::MoverMisused, format!("{what} can't be read: operator and mover are of different versions"), true);
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
-    let inputs: BTreeMap<String, Evidence> = serde_json::from_str(&variable("P861_INPUTS")?).map_err(|_| bad("P861_INPUTS"))?;
+    let inputs: Option<StoredObject> = match std::env::var("P861_INPUTS") {
+        Ok(text) => Some(serde_json::from_str(&text).map_err(|_| bad("P861_INPUTS"))?),
+        Err(_) => None,
+    };
     let run = variable("P861_RUN")?;
     let file = place("P861_ACCESS_FILE", ACCESS_PATH);
     let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated(Reason::SecretMissing, format!("{}: {error}", file.display()), false))?;
     let access: RepositoryAccess = serde_json::from_str(&text).map_err(|_| bad("the repository's access"))?;
+    let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(VaultError::from)?;
+    let objects = RunObjects::new(store, &run);
+    let inputs = match inputs {
+        Some(inputs) => objects.get(&inputs).await?,
+        None => BTreeMap::new(),
+    };
+    let evidence = perform(task, access, run, inputs, &objects).await?;
+    stored(&objects, &evidence).await
+}
+
+/// Stores an object of the run. The work behind it may have taken hours, so a store that doesn't answer is waited for.
+async fn stored<T: serde::Serialize + ?Sized>(objects: &RunObjects, value: &T) -> Result<StoredObject, WorkError> {
+    let began = Instant::now();
+    loop {
+        match objects.put(value).await {
+            Err(error) if error.is_transient() && began.elapsed() < STORE_PATIENCE => {
+                tracing::warn!("the result can't be stored yet: {error}");
+                tokio::time::sleep(STORE_RETRY_INTERVAL).await;
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Stores the list of a preview; of one that is too large the first part. Returns the number of objects in it, too.
+async fn stored_list(objects: &RunObjects, mut list: Vec<ListedChange>) -> Result<(u64, StoredObject), WorkError> {
+    loop {
+        match stored(objects, &list).await {
+            Err(WorkError::Object(ObjectError::TooLarge { .. })) if !list.is_empty() => list.truncate(list.len() / 2),
+            result => return Ok((list.len() as u64, result?)),
+        }
+    }
+}
+
+async fn perform(
+    task: MoverTask,
+    access: RepositoryAccess,
+    run: String,
+    inputs: BTreeMap<String, Evidence>,
+    objects: &RunObjects,
+) -> Result<Evidence, WorkError> {
     match task {
         MoverTask::BackupObjects { namespaces, exclude, parent } => {
             let client = client().await?;
@@ -163,13 +231,13 @@ async fn work() -> Result<Evidence, WorkError> {
             Ok(Evidence::StreamSaved(saved_part(result?)))
         }
         MoverTask::Seal { facts } => {
-            let parts = parts_to_seal(&facts, &inputs)?;
-            blocking(move || seal(&access, &run, &facts, &parts)).await
+            let parts = seal::parts_to_seal(&facts, &inputs)?;
+            blocking(move || seal::seal(&access, &run, &facts, &parts)).await
         }
         MoverTask::VerifyStored { snapshot } => {
             let snapshot = match snapshot {
                 Some(snapshot) => snapshot,
-                None => sealed(&inputs)?,
+                None => seal::sealed_snapshot(&inputs)?,
             };
             blocking(move || {
                 let report = Repository::open(&access)?.verify_snapshot(&snapshot, false)?;
@@ -180,10 +248,17 @@ async fn work() -> Result<Evidence, WorkError> {
         MoverTask::RestoreObjects { snapshot, rules, select, workloads, conflict, preview } => {
             let client = client().await?;
             let printer = Printer::new();
-            restore::restore(&client, access, &snapshot, &rules, &restore::Choice { select, workloads }, conflict, preview, &|progress| {
-                printer.print(&progress);
+            let choice = restore::Choice { select, workloads };
+            let on_progress = |progress| printer.print(&progress);
+            let outcome = restore::restore(&client, access, &snapshot, &rules, &choice, conflict, preview, &on_progress).await?;
+            let restore::ObjectsOutcome { changes, previewed, left_out } = outcome;
+            Ok(match previewed {
+                Some(list) => {
+                    let (listed, list) = stored_list(objects, list).await?;
+                    Evidence::RestorePreviewed { changes, listed, list, left_out }
+                }
+                None => Evidence::ObjectsRestored { changes, left_out },
             })
-            .await
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix } => {
             blocking(move || {
@@ -232,94 +307,19 @@ fn saved_part(result: PartResult) -> SavedPart {
     SavedPart { part, files, bytes, added, started_at, sha256, warnings }
 }
 
-/// The snapshot that the step before has sealed.
-fn sealed(inputs: &BTreeMap<String, Evidence>) -> Result<String, WorkError> {
-    let sealed = inputs.values().find_map(|input| match input {
-        Evidence::Sealed { snapshot, .. } => Some(snapshot.clone()),
-        _ => None,
-    });
-    sealed.ok_or_else(|| unproven(inputs, "no earlier step has sealed a snapshot"))
-}
-
-/// A task lacks what an earlier step must prove.
-fn unproven(inputs: &BTreeMap<String, Evidence>, what: &str) -> WorkError {
-    let unknown = inputs.iter().find_map(|(step, input)| Some(format!("; evidence of step {step} can't be read: {}", input.unknown()?)));
-    WorkError::stated(Reason::EvidenceUnreadable, format!("{what}{}", unknown.unwrap_or_default()), true)
-}
-
-/// The parts of a backup, by the step that saved each.
-struct PartsToSeal {
-    parts: BTreeMap<String, SavedPart>,
-    objects: u64,
-}
-
-/// Takes the parts to seal from the evidence of the steps before. Each part must be proven: the recovery point is the beginning of the first.
-fn parts_to_seal(facts: &SealFacts, inputs: &BTreeMap<String, Evidence>) -> Result<PartsToSeal, WorkError> {
-    let parts: BTreeMap<String, SavedPart> = inputs.iter().filter_map(|(step, input)| Some((step.clone(), input.saved_part()?.clone()))).collect();
-    if let Some(missing) = facts.parts.iter().find(|part| !parts.values().any(|saved| saved.part == **part)) {
-        return Err(unproven(inputs, &format!("no step proves that part {missing} was saved")));
-    }
-    let objects = inputs.values().map(|input| match input {
-        Evidence::ObjectsSaved { objects, .. } => *objects,
-        _ => 0,
-    });
-    Ok(PartsToSeal { objects: objects.sum(), parts })
-}
-
-/// The recovery point is the time at which reading of the first part began: everything written before is in the backup.
-fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &PartsToSeal) -> Result<Evidence, VaultError> {
-    let PartsToSeal { parts, objects } = saved;
-    let time = parts.values().map(|part| part.started_at).min().unwrap_or_else(Timestamp::now);
-    let inventory = json!({
-        "formatVersion": 1, "application": facts.application, "district": facts.district, "backup": facts.backup, "site": facts.site, "run": run,
-        "namespaces": facts.namespaces, "recoveryPointTime": time.to_string(), "consistency": if facts.consistent { "Application" } else { "Crash" },
-        "objects": objects, "parts": parts, "operatorVersion": env!("CARGO_PKG_VERSION"),
-    });
-    let spec = SealSpec {
-        run: run.into(),
-        host: facts.site.clone(),
-        time,
-        tags: vec![format!("district={}", facts.district), format!("application={}", facts.application), format!("backup={}", facts.backup)],
-        parts: facts.parts.clone(),
-        inventory,
-        label: facts.application.clone(),
-    };
-    let sealed = Repository::open(access)?.seal(&spec)?;
-    let added = parts.values().map(|part| part.added).sum::<u64>() + sealed.added;
-    Ok(Evidence::Sealed { snapshot: sealed.snapshot, files: sealed.files, bytes: sealed.bytes, added, objects: *objects, recovery_point_time: time })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn facts(parts: &[&str]) -> SealFacts {
-        let parts = parts.iter().map(|part| (*part).to_owned()).collect();
-        let text = |text: &str| text.to_owned();
-        SealFacts { backup: text("b"), application: text("a"), district: text("d"), site: text("s"), namespaces: Vec::new(), parts, consistent: false }
-    }
-
-    fn saved(part: &str) -> SavedPart {
-        SavedPart { part: part.into(), files: 1, bytes: 1, added: 1, started_at: Timestamp::UNIX_EPOCH, sha256: None, warnings: Vec::new() }
-    }
-
     #[test]
-    fn a_part_that_no_evidence_proves_is_not_sealed() {
-        let inputs = BTreeMap::from([
-            ("save/a/objects".to_owned(), Evidence::ObjectsSaved { part: saved("objects"), objects: 3, resources: 1 }),
-            ("save/a/volume/v".to_owned(), Evidence::VolumeSaved(saved("volumes/v"))),
-            ("resume/a".to_owned(), Evidence::CommandRun { workload: "Deployment/a".into(), output: String::new() }),
-        ]);
-        let all = parts_to_seal(&facts(&["objects", "volumes/v"]), &inputs).unwrap();
-        assert_eq!((all.objects, all.parts.keys().map(String::as_str).collect::<Vec<_>>()), (3, vec!["save/a/objects", "save/a/volume/v"]));
-        let unknown = BTreeMap::from([("save/a/volume/w".to_owned(), Evidence::Unknown(json!({"v": 9, "kind": "volumeSaved"})))]);
-        for (inputs, said) in [
-            (inputs.clone(), "no step proves that part volumes/w was saved"),
-            (inputs.into_iter().chain(unknown).collect(), r#"evidence of step save/a/volume/w can't be read: kind "volumeSaved", version 9"#),
-        ] {
-            let refused = parts_to_seal(&facts(&["objects", "volumes/w"]), &inputs).map(drop).unwrap_err();
-            assert!(refused.to_string().contains(said), "{refused}");
-            assert!(matches!(refused.outcome(), MoverOutcome::Failed { permanent: true, .. }));
+    fn an_answer_is_never_cut_by_the_kubelet() {
+        for (message, whole) in [("no such file".repeat(10), true), ("\u{8bc1}".repeat(MAX_MESSAGE_CHARS), false), ("\"".repeat(10_000), false)] {
+            let text = answer_text(MoverAnswer::Failed { reason: Reason::CommandFailed, message: message.clone(), permanent: false });
+            assert!(text.len() <= MAX_ANSWER_BYTES, "{} bytes", text.len());
+            let MoverAnswer::Failed { message: read, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+            assert_eq!(read == message, whole, "{text}");
         }
+        let stored = StoredObject { sha256: "a".repeat(64), bytes: u64::MAX };
+        assert!(answer_text(MoverAnswer::Done { evidence: stored }).len() < 200);
     }
 }

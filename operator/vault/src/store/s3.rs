@@ -76,11 +76,29 @@ impl S3 {
         StoreError::new(refusal, &self.place, key, what)
     }
 
+    fn broken(&self, key: &str, error: &aws_sdk_s3::primitives::ByteStreamError) -> StoreError {
+        StoreError::new(Refusal::Unreachable, &self.place, key, format!("the connection broke while it was read: {}", innermost(error)))
+    }
+
     async fn body(&self, key: &str, body: ByteStream) -> Result<Vec<u8>> {
-        let broken = |error: aws_sdk_s3::primitives::ByteStreamError| {
-            StoreError::new(Refusal::Unreachable, &self.place, key, format!("the connection broke while it was read: {}", innermost(&error)))
-        };
-        Ok(body.collect().await.map_err(broken)?.to_vec())
+        Ok(body.collect().await.map_err(|error| self.broken(key, &error))?.to_vec())
+    }
+
+    /// Reads at most `limit` bytes: a store that ignores ranges must not fill the memory.
+    async fn body_within(&self, key: &str, mut body: ByteStream, limit: u64) -> Result<Vec<u8>> {
+        let mut read = Vec::new();
+        while let Some(chunk) = body.try_next().await.map_err(|error| self.broken(key, &error))? {
+            if (read.len() + chunk.len()) as u64 > limit {
+                return Err(StoreError::new(
+                    Refusal::Invalid,
+                    &self.place,
+                    key,
+                    format!("the store answers with more than the {limit} bytes that were asked for"),
+                ));
+            }
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read)
     }
 
     pub(super) async fn ensure_bucket(&self) -> Result<()> {
@@ -111,7 +129,7 @@ impl S3 {
             Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 416) => return Err(shorter("no".into())),
             answer => answer.map_err(|error| self.refused(key, &error))?,
         };
-        let body = self.body(key, answer.body).await?;
+        let body = self.body_within(key, answer.body, length).await?;
         if body.len() as u64 == length { Ok(body) } else { Err(shorter(body.len().to_string())) }
     }
 
