@@ -106,13 +106,8 @@ async fn main() -> ExitCode {
         tracing::debug!("a TLS provider is installed already");
     }
     match arguments.command {
-        Command::Mover => {
-            if movers::work::run().await {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
+        // Ends the process here: returning would wait for blocking work, which a mover that has lost the repository's lease must not go on with.
+        Command::Mover => std::process::exit(i32::from(!movers::work::run().await)),
         Command::Prober => match prober::stand().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

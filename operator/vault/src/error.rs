@@ -95,6 +95,14 @@ pub enum VaultError {
         /// There is no room left.
         full: bool,
     },
+    /// The repository lease was lost while something was to be stored.
+    #[error("the repository lease of {holder} was lost ({what}): nothing more is stored; the next attempt takes a new one")]
+    LeaseLost {
+        /// The holder.
+        holder: String,
+        /// Why.
+        what: String,
+    },
     /// Anything else.
     #[error("{what}: {message}")]
     Other {
@@ -118,6 +126,7 @@ impl VaultError {
             Self::SnapshotMissing { .. } => "SnapshotMissing",
             Self::Destination { full: true, .. } => "NoSpace",
             Self::Destination { .. } => "DestinationRefused",
+            Self::LeaseLost { .. } => "LeaseLost",
             Self::Other { .. } => "VaultError",
         }
     }
@@ -126,7 +135,7 @@ impl VaultError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::Other { .. } => true,
+            Self::LeaseLost { .. } | Self::Other { .. } => true,
             _ => false,
         }
     }

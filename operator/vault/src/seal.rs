@@ -44,8 +44,9 @@ pub struct Sealed {
 pub(crate) const INVENTORY: &str = "inventory.json";
 
 impl Repository {
-    /// Merges the parts into one snapshot and removes them. Doing it again finds the snapshot, and removes parts that are left.
-    pub fn seal(&self, spec: &SealSpec) -> Result<Sealed, VaultError> {
+    /// Merges the parts into one snapshot and removes them. Doing it again finds the snapshot, and removes parts that are left. `may_store` is asked right before
+    /// the snapshot is stored: whoever has lost the repository's lease must not store one, since a prune may have removed what it refers to.
+    pub fn seal(&self, spec: &SealSpec, may_store: &dyn Fn() -> Result<(), VaultError>) -> Result<Sealed, VaultError> {
         let run = run_tag(&spec.run);
         if let Some(sealed) = self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(SEALED)) {
             return self.finish(&run, &sealed, 0);
@@ -80,6 +81,7 @@ impl Repository {
         summary.total_bytes_processed = total(|s| s.total_bytes_processed);
         summary.data_added_packed = total(|s| s.data_added_packed) + merged_added;
         snapshot.summary = Some(summary);
+        may_store()?;
         self.engine("store the snapshot", repository.save_snapshots(vec![snapshot]))?;
         let sealed = self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(SEALED));
         let sealed = sealed.ok_or_else(|| VaultError::Other { what: "seal the snapshot".into(), message: "it was written and is not there".into() })?;

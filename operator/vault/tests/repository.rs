@@ -1,7 +1,7 @@
 //! What the repository promises, on a folder, with stock restic as the independent reader.
 
-use crate::support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, spec};
-use p861_vault::{AsyncStore, Location, PartSpec, Repository, RepositoryAccess, Sealed};
+use crate::support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, seal_spec, spec};
+use p861_vault::{AsyncStore, Location, PartSpec, Repository, RepositoryAccess, Sealed, VaultError};
 use std::{
     fs,
     io::{self, Read},
@@ -421,4 +421,17 @@ fn of_eight_who_create_a_file_exactly_one_wins_and_no_increment_of_eight_is_lost
         race_for_creation(&clients, 50).await;
         race_for_increments(&clients, 20).await;
     });
+}
+
+#[test]
+fn who_has_lost_the_lease_stores_no_snapshot_and_the_next_attempt_does() {
+    let fixture = Fixture::new();
+    fixture.repository.write_stream(&spec("run", "streams/db"), Box::new(io::Cursor::new(b"data".to_vec())), &|_| {}).unwrap();
+    let wanted = seal_spec("run", &["streams/db"], serde_json::json!({}));
+    let lost = || Err(VaultError::LeaseLost { holder: "backup shinan/b".into(), what: "it was not renewed in time".into() });
+    let error = fixture.repository.seal(&wanted, &lost).unwrap_err();
+    assert_eq!((error.reason(), error.is_transient()), ("LeaseLost", true), "{error}");
+    assert_eq!(fixture.repository.snapshots().unwrap().len(), 0, "nothing is sealed");
+    fixture.repository.seal(&wanted, &|| Ok(())).unwrap();
+    assert_eq!(fixture.repository.snapshots().unwrap().len(), 1);
 }

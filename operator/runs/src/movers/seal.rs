@@ -1,6 +1,6 @@
 //! Sealing a backup: what the steps before must have proved, and the snapshot that follows from it.
 
-use super::work::WorkError;
+use super::{lease::LeaseGuard, work::WorkError};
 use jiff::Timestamp;
 use p861_core::{
     engine::{Evidence, SavedPart},
@@ -46,7 +46,7 @@ pub fn parts_to_seal(facts: &SealFacts, inputs: &BTreeMap<String, Evidence>) -> 
 }
 
 /// The recovery point is the time at which reading of the first part began: everything written before is in the backup.
-pub fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &PartsToSeal) -> Result<Evidence, VaultError> {
+pub fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &PartsToSeal, lease: &LeaseGuard) -> Result<Evidence, VaultError> {
     let PartsToSeal { parts, objects } = saved;
     let time = parts.values().map(|part| part.started_at).min().unwrap_or_else(Timestamp::now);
     let inventory = json!({
@@ -63,7 +63,7 @@ pub fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &Par
         inventory,
         label: facts.application.clone(),
     };
-    let sealed = Repository::open(access)?.seal(&spec)?;
+    let sealed = Repository::open(access)?.seal(&spec, &|| lease.ensure())?;
     let added = parts.values().map(|part| part.added).sum::<u64>() + sealed.added;
     Ok(Evidence::Sealed { snapshot: sealed.snapshot, files: sealed.files, bytes: sealed.bytes, added, objects: *objects, recovery_point_time: time })
 }

@@ -1,6 +1,10 @@
 //! The work of a mover, in its own process. It can be killed at any moment: the next attempt finds or repeats its work.
 
-use super::{MoverAnswer, ProgressLine, restore, save, seal, streams};
+use super::{
+    MoverAnswer, ProgressLine,
+    lease::{LEASE_PATIENCE, LeaseGuard, MoverLease},
+    restore, save, seal, streams,
+};
 use crate::{
     repository::reason_of_vault,
     run_objects::{ObjectError, RunObjects},
@@ -148,10 +152,14 @@ impl Printer {
             bytes_done: Some(progress.bytes_done),
             bytes_total: progress.bytes_total,
         };
-        let line = serde_json::to_string(&ProgressLine { progress }).unwrap_or_default();
-        let mut stdout = std::io::stdout().lock();
-        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+        print_line(progress);
     }
+}
+
+fn print_line(progress: StepProgress) {
+    let line = serde_json::to_string(&ProgressLine { progress }).unwrap_or_default();
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
 /// Does the task of this process's environment and stores what it proves.
@@ -167,13 +175,35 @@ async fn work() -> Result<StoredObject, WorkError> {
     let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated(Reason::SecretMissing, format!("{}: {error}", file.display()), false))?;
     let access: RepositoryAccess = serde_json::from_str(&text).map_err(|_| bad("the repository's access"))?;
     let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(VaultError::from)?;
-    let objects = RunObjects::new(store, &run);
+    let objects = RunObjects::new(store.clone(), &run);
+    let holder = variable("P861_HOLDER")?;
+    let lease = MoverLease::take(store, &holder, LEASE_PATIENCE, |message| print_line(StepProgress::message(message))).await?;
+    let result = {
+        let work = work_with(task, access, run, inputs, &objects, lease.guard());
+        tokio::select! {
+            result = work => result,
+            lost = lease.lost() => Err(lost),
+        }
+    };
+    lease.release().await;
+    result
+}
+
+/// Does the task and stores what it proves.
+async fn work_with(
+    task: MoverTask,
+    access: RepositoryAccess,
+    run: String,
+    inputs: Option<StoredObject>,
+    objects: &RunObjects,
+    lease: LeaseGuard,
+) -> Result<StoredObject, WorkError> {
     let inputs = match inputs {
         Some(inputs) => objects.get(&inputs).await?,
         None => BTreeMap::new(),
     };
-    let evidence = perform(task, access, run, inputs, &objects).await?;
-    stored(&objects, &evidence).await
+    let evidence = perform(task, access, run, inputs, objects, lease).await?;
+    stored(objects, &evidence).await
 }
 
 /// Stores an object of the run. The work behind it may have taken hours, so a store that doesn't answer is waited for.
@@ -206,6 +236,7 @@ async fn perform(
     run: String,
     inputs: BTreeMap<String, Evidence>,
     objects: &RunObjects,
+    lease: LeaseGuard,
 ) -> Result<Evidence, WorkError> {
     match task {
         MoverTask::BackupObjects { namespaces, exclude, parent } => {
@@ -232,7 +263,7 @@ async fn perform(
         }
         MoverTask::Seal { facts } => {
             let parts = seal::parts_to_seal(&facts, &inputs)?;
-            blocking(move || seal::seal(&access, &run, &facts, &parts)).await
+            blocking(move || seal::seal(&access, &run, &facts, &parts, &lease)).await
         }
         MoverTask::VerifyStored { snapshot } => {
             let snapshot = match snapshot {

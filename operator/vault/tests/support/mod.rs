@@ -26,17 +26,19 @@ pub fn spec<'a>(run: &'a str, part: &'a str) -> PartSpec<'a> {
 
 pub fn seal(repository: &Repository, run: &str, parts: &[&str], sha256: Option<&str>) -> Sealed {
     let inventory = json!({"parts": {"save/a/stream/db": {"part": "streams/db", "sha256": sha256}}});
-    repository
-        .seal(&SealSpec {
-            run: run.into(),
-            host: "primary".into(),
-            time: "2026-11-15T00:50:03Z".parse().unwrap(),
-            tags: vec!["application=approval".into()],
-            parts: parts.iter().map(ToString::to_string).collect(),
-            inventory,
-            label: "approval".into(),
-        })
-        .unwrap()
+    repository.seal(&seal_spec(run, parts, inventory), &|| Ok(())).unwrap()
+}
+
+pub fn seal_spec(run: &str, parts: &[&str], inventory: serde_json::Value) -> SealSpec {
+    SealSpec {
+        run: run.into(),
+        host: "primary".into(),
+        time: "2026-11-15T00:50:03Z".parse().unwrap(),
+        tags: vec!["application=approval".into()],
+        parts: parts.iter().map(ToString::to_string).collect(),
+        inventory,
+        label: "approval".into(),
+    }
 }
 
 /// A link whose target is no UTF-8: restic learned these after 0.14.
