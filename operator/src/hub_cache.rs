@@ -12,12 +12,13 @@ use kube::{
 };
 use p861_crds::Reason;
 use p861_runs::error::{Error, Result};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -42,7 +43,7 @@ struct CachedKind<K: Cached> {
 
 impl<K: Cached> CachedKind<K> {
     fn by_namespace(&self) -> Arc<NamespaceIndex<K>> {
-        let mut cached = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.index.lock();
         if let Some((_, index)) = cached.as_ref().filter(|(at, _)| at.elapsed() < INDEX_TTL) {
             return index.clone();
         }

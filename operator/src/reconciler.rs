@@ -19,13 +19,9 @@ use kube::{
 use p861_core::conditions::{self, ConditionUpdate};
 use p861_crds::{Condition, ConditionType, Reason};
 use p861_runs::error::{Error, Result, Tried as _};
+use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    collections::HashSet,
-    fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
 
 /// How often deleted objects are looked for, to remove their metrics.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -92,7 +88,7 @@ async fn sweep_deleted<R: Reconciler>(shared: Arc<Shared<R>>) {
             .with_label_values(&[&kind])
             .set(i64::try_from(state.iter().filter(|guard| guard.0.is_err()).count()).unwrap_or(i64::MAX));
         let now: HashSet<(String, String)> = state.iter().map(|guard| (guard.namespace().unwrap_or_default(), guard.name_any())).collect();
-        let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = shared.seen.lock();
         seen.difference(&now).for_each(|(namespace, name)| shared.reconciler.on_deleted(&shared.context.metrics, namespace, name));
         *seen = now;
     }

@@ -3,9 +3,12 @@
 //! Controllers check the lease before they act. This checks it again for each request, so that a pass that hangs between two writes can't continue after its
 //! lease has expired.
 
-use crate::leadership::Leadership;
+use crate::{error::Error, leadership::Leadership};
 use http::{Method, Request};
-use kube::{Client, Config, client::ClientBuilder};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+};
 use std::{
     future::{Future, ready},
     pin::Pin,
@@ -21,6 +24,23 @@ pub fn client(mut config: Config, leadership: &Leadership) -> Result<Client, kub
     // Engine and controllers decide when to retry. The client's own retries would block a pass for a minute on an eviction that a disruption budget refuses.
     config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.with_layer(&WhileLeading(leadership.clone())).build())
+}
+
+/// The same client, except that it refuses every request that changes an object, whoever leads. For code that only looks. `exec` passes: checks look by a
+/// command in a pod.
+pub fn reading(client: &Client) -> Client {
+    let (whole, namespace) = (client.clone(), client.default_namespace().to_owned());
+    let gate = move |request: Request<Body>| {
+        let whole = whole.clone();
+        async move {
+            if !is_read(request.method()) {
+                let what = format!("{} {} by code that may only read", request.method(), request.uri().path());
+                return Err(BoxError::from(Error::Internal(what)));
+            }
+            Ok(whole.send(request).await?)
+        }
+    };
+    Client::new(tower::service_fn(gate), namespace)
 }
 
 /// Refuses writes unless this process leads.
@@ -42,10 +62,13 @@ struct Guarded<S> {
     leadership: Leadership,
 }
 
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
 /// `exec` is a GET request, but counts as a write.
 fn changes_something<B>(request: &Request<B>) -> bool {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    !reads || request.uri().path().ends_with("/exec")
+    !is_read(request.method()) || request.uri().path().ends_with("/exec")
 }
 
 impl<S, B> Service<Request<B>> for Guarded<S>
@@ -65,7 +88,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if changes_something(&request) && !self.leadership.holds() {
-            return Box::pin(ready(Err(crate::error::Error::LeaseLost.into())));
+            return Box::pin(ready(Err(Error::LeaseLost.into())));
         }
         let answer = self.inner.call(request);
         Box::pin(async move { answer.await.map_err(Into::into) })
@@ -98,5 +121,26 @@ mod tests {
         assert!(sent(&leadership, Method::GET, exec).await);
         leadership.lead_for(Duration::ZERO);
         assert!(!sent(&leadership, Method::PATCH, pods).await, "an expired lease is none");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_only_reads_sends_no_write_and_says_which_it_refused() {
+        let server = tower::service_fn(|_: Request<Body>| ready(Ok::<_, Infallible>(http::Response::new(Body::empty()))));
+        let reading = reading(&Client::new(server, "default"));
+        let (pods, exec) = ("/api/v1/namespaces/n/pods", "/api/v1/namespaces/n/pods/p/exec?command=psql");
+        for (method, path, passes) in [
+            (Method::GET, pods, true),
+            (Method::GET, exec, true),
+            (Method::POST, pods, false),
+            (Method::PUT, pods, false),
+            (Method::PATCH, pods, false),
+            (Method::DELETE, pods, false),
+        ] {
+            let request = Request::builder().method(method.clone()).uri(path).body(Body::empty()).expect("a request");
+            let answer = reading.send(request).await;
+            assert_eq!(answer.is_ok(), passes, "{method} {path}");
+            let told = answer.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(passes || told.contains(&format!("{method} {path}")), "{told}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Whether this process may act. Only the lease holder writes.
 
 use crate::error::{Error, Result};
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -36,7 +37,7 @@ impl Leadership {
 
     /// Whether the lease is certainly unexpired now.
     pub fn holds(&self) -> bool {
-        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+        self.until.lock().is_some_and(|until| Instant::now() < until)
     }
 
     /// Gives up the right to act, before the lease itself is given up.
@@ -52,6 +53,6 @@ impl Leadership {
 
     /// Sets the time until which this process may act; none ends it at once.
     pub fn set(&self, until: Option<Instant>) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        *self.until.lock() = until;
     }
 }

@@ -24,9 +24,10 @@ use p861_runs::{
         view::{VIEW_RECHECK_TTL, VIEW_TTL, View},
     },
 };
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -195,7 +196,7 @@ impl ApplicationReconciler {
     async fn write_marker(&self, context: &Context, client: &Client, application: &Application, marker: &Marker, now: Timestamp) -> Duration {
         let period = parse_duration(&marker.period.0).unwrap_or(SignedDuration::from_mins(1)).max(SignedDuration::from_secs(1));
         let uid = application.uid().unwrap_or_default();
-        let last = self.markers.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).copied();
+        let last = self.markers.lock().get(&uid).copied();
         let due = last.map_or(SignedDuration::ZERO, |last| period - now.duration_since(last));
         if due > SignedDuration::from_millis(500) {
             return Duration::try_from(due).unwrap_or(RECONCILE_INTERVAL);
@@ -210,7 +211,7 @@ impl ApplicationReconciler {
         }
         match pods::execute(client, namespace, &marker.workload_ref, marker.container.as_deref(), &command, MARKER_WRITE_TIMEOUT).await {
             Ok(output) if output.success => {
-                self.markers.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, now);
+                self.markers.lock().insert(uid, now);
             }
             Ok(output) => tracing::warn!(application = application.name_any(), "marker.write failed: {}", output.excerpt()),
             Err(error) => tracing::warn!(application = application.name_any(), "marker.write failed: {error}"),

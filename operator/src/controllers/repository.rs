@@ -16,9 +16,10 @@ use p861_runs::{
     error::{Error, Result, Tried as _},
     repository,
 };
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -80,13 +81,13 @@ impl Reconciler for RepositoryReconciler {
 impl RepositoryReconciler {
     /// Measures the stored bytes if it is time. On failure the last value stays and the next reconcile tries again.
     async fn measure(&self, context: &Context, namespace: &str, name: &str, id: &str) -> Option<u64> {
-        let due = self.measured.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL);
+        let due = self.measured.lock().get(id).is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL);
         if !due {
             return None;
         }
         match repository::bytes_stored(&context.hub, namespace, name).await {
             Ok(bytes) => {
-                self.measured.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), Instant::now());
+                self.measured.lock().insert(id.to_owned(), Instant::now());
                 Some(bytes)
             }
             Err(error) => {

@@ -28,11 +28,8 @@ use p861_crds::{
 };
 use p861_runs::error::{Error, Result};
 use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Longest time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
@@ -103,7 +100,7 @@ impl RosterReconciler {
     /// Records the results of a test. If a test is due, returns its message and number of deliveries.
     async fn test(&self, context: &Context, object: &DutyRoster, status: &mut DutyRosterStatus, now: Timestamp) -> Result<Option<(MessageText, i32)>> {
         let uid = object.uid().unwrap_or_default();
-        let outcome = self.tested.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
+        let outcome = self.tested.lock().get(&uid).cloned();
         if let (Some(failures), Some(last)) = (outcome, status.last_test.as_mut()) {
             last.delivered = Some(last.total.saturating_sub(i32::try_from(failures.len()).unwrap_or(i32::MAX)));
             let (delivered, day) = (last.delivered.unwrap_or_default(), last.time.0.strftime("%Y-%m-%d"));
@@ -135,7 +132,7 @@ impl RosterReconciler {
         let Some(due) = test_due(at, &zone, now).filter(|due| status.last_test.as_ref().is_none_or(|last| last.time.0 < *due)) else { return Ok(None) };
         let total = i32::try_from(object.spec.people.len() * object.spec.channels.len()).unwrap_or(i32::MAX);
         status.last_test = Some(TestMessage { time: Time(due), delivered: None, total });
-        self.tested.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+        self.tested.lock().remove(&uid);
         Ok(Some((test_message(&object.name_any(), due, &zone), total)))
     }
 
@@ -155,7 +152,7 @@ impl RosterReconciler {
                     }
                 }
             }
-            tested.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, failures);
+            tested.lock().insert(uid, failures);
         });
     }
 }

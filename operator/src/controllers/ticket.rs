@@ -37,11 +37,8 @@ use p861_crds::{
 };
 use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
 use p861_runs::{error::Result, finalizer};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Longest time between reconciles of a waiting change.
 const WAITING_CHANGE_INTERVAL: Duration = Duration::from_secs(10);
@@ -141,7 +138,7 @@ impl Reconciler for TicketReconciler {
             (false, TicketType::Change) if !matches!(phase, TicketPhase::InProgress | TicketPhase::Verifying) => WAITING_CHANGE_INTERVAL,
             (false, TicketType::Change | TicketType::Incident) => RECONCILE_INTERVAL,
         };
-        let under_way = self.messages.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
+        let under_way = self.messages.lock().keys().any(|(uid, ..)| Some(uid) == ticket.metadata.uid.as_ref());
         Ok(until(decision.next, now).min(if under_way { Duration::from_secs(1) } else { at_most }))
     }
 }
@@ -149,7 +146,7 @@ impl Reconciler for TicketReconciler {
 impl TicketReconciler {
     /// Copies delivery results into the notifications. Returns their addresses, to be forgotten once the status is written.
     fn collect_delivery_results(&self, ticket: &MaintenanceTicket, notifications: &mut [TicketNotification]) -> Vec<Address> {
-        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let messages = self.messages.lock();
         let ours = messages.iter().filter(|((uid, ..), _)| Some(uid) == ticket.metadata.uid.as_ref());
         ours.filter_map(|(address, outcome)| {
             notify::settle(notifications, outcome.as_ref()?);
@@ -159,7 +156,7 @@ impl TicketReconciler {
     }
 
     fn forget(&self, settled: &[Address]) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut messages = self.messages.lock();
         for address in settled {
             messages.remove(address);
         }
@@ -171,7 +168,7 @@ impl TicketReconciler {
         let current = MaintenanceTicket { status: Some(status.clone()), ..ticket.clone() };
         for notification in notify::due(&status.notifications, now) {
             let address = (ticket.uid().unwrap_or_default(), notification.person.clone(), notification.channel.clone());
-            let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut messages = self.messages.lock();
             if messages.contains_key(&address) {
                 continue;
             }
@@ -190,14 +187,14 @@ impl TicketReconciler {
                     );
                 }
                 let outcome = Outcome { person: notification.person, channel: notification.channel, at: Timestamp::now(), result };
-                messages.lock().unwrap_or_else(PoisonError::into_inner).insert(address, Some(outcome));
+                messages.lock().insert(address, Some(outcome));
             });
         }
     }
 
     /// Updates the metrics for a ticket; None if it has ended or was deleted.
     fn update_metrics(&self, metrics: &Metrics, namespace: &str, name: &str, standing: Option<TicketSeries>) {
-        let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.standing.lock();
         let key = (namespace.to_owned(), name.to_owned());
         let before = match standing.clone() {
             Some(standing) => all.insert(key, standing),

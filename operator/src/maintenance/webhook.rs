@@ -36,10 +36,8 @@ mod tests {
     use super::*;
     use axum::{Router, http::StatusCode, routing};
     use p861_core::maintenance::notify::MessageText;
-    use std::{
-        sync::{Arc, Mutex},
-        time::Duration,
-    };
+    use parking_lot::Mutex;
+    use std::{sync::Arc, time::Duration};
 
     /// Serves until the test ends; the URL of its root.
     async fn serve(router: Router) -> Url {
@@ -60,10 +58,10 @@ mod tests {
     async fn a_message_is_posted_as_json_with_the_query_of_the_url() {
         let got: Arc<Mutex<Vec<String>>> = Arc::default();
         let keep = got.clone();
-        let taken = move |uri: http::Uri, body: String| async move { keep.lock().unwrap().push(format!("{uri} {body}")) };
+        let taken = move |uri: http::Uri, body: String| async move { keep.lock().push(format!("{uri} {body}")) };
         let url = serve(Router::new().route("/call", routing::post(taken))).await;
         send(&format!("{url}call?key=hidden")).await.unwrap();
-        let got = got.lock().unwrap();
+        let got = got.lock();
         let (path, body) = got[0].split_once(' ').unwrap();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(path, "/call?key=hidden");

@@ -2,10 +2,11 @@
 
 use crate::{AsyncStore, RepositoryAccess, StoreError, VaultError, budget::Budget, folders::FolderPacks};
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 use tokio::runtime::Runtime;
@@ -66,12 +67,12 @@ impl Store {
 
     /// The error behind the engine's last error.
     pub(crate) fn take_error(&self) -> Option<StoreError> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.last.lock().take()
     }
 
     /// The keys of the repository that were written through this store, as keys of the store.
     pub(crate) fn take_written_keys(&self) -> Vec<String> {
-        std::mem::take(&mut *self.written_keys.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.written_keys.lock())
     }
 
     /// Waits for the answer, and waits out faults that may go away. Patience is counted from the first fault, so slow requests don't use it up.
@@ -92,7 +93,7 @@ impl Store {
 
     fn engine<T>(&self, result: Result<T, StoreError>) -> RusticResult<T> {
         result.map_err(|error| {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            *self.last.lock() = Some(error.clone());
             RusticError::with_source(ErrorKind::Backend, "the repository's store refused", error)
         })
     }
@@ -179,7 +180,7 @@ impl WriteBackend for Store {
         // Attempts share the bytes.
         let body = body.freeze();
         if tpe == FileType::Key {
-            self.written_keys.lock().unwrap_or_else(PoisonError::into_inner).push(key.clone());
+            self.written_keys.lock().push(key.clone());
         }
         // Every file but config is named by its content: writing it again writes the same.
         let result = match tpe {

@@ -1,7 +1,8 @@
 //! Limits the memory for packs. rustic restores with twenty threads, each holding a piece of a pack or a whole pack.
 
 use bytes::Bytes;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 
 /// Maximum number of bytes in use at a time, unless a single piece is larger.
 const MOST: usize = 48 << 20;
@@ -37,9 +38,9 @@ impl AsRef<[u8]> for Piece {
 impl Budget {
     /// Blocks until `bytes` fit. A caller must release its permit before acquiring another, or it deadlocks.
     pub(crate) fn room(&self, bytes: usize) -> Room {
-        let mut lent = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lent = self.0.bytes.lock();
         while *lent > 0 && *lent + bytes > MOST {
-            lent = self.0.returned.wait(lent).unwrap_or_else(PoisonError::into_inner);
+            self.0.returned.wait(&mut lent);
         }
         *lent += bytes;
         Room { budget: self.clone(), bytes }
@@ -55,7 +56,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        *self.budget.0.bytes.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        *self.budget.0.bytes.lock() -= self.bytes;
         self.budget.0.returned.notify_all();
     }
 }

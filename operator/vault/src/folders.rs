@@ -2,11 +2,9 @@
 
 use crate::StoreError;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rustic_core::Id;
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::VecDeque;
 
 /// So many bytes of packs are kept; the one that was used longest ago goes first.
 const MOST: usize = 64 << 20;
@@ -27,7 +25,7 @@ impl FolderPacks {
         alone: impl FnOnce() -> Result<Vec<u8>, StoreError>,
     ) -> Result<Bytes, StoreError> {
         // Held while it is read: others that walk the same folders wait for this pack rather than read it too.
-        let mut packs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut packs = self.0.lock();
         let pack = match packs.iter().position(|(kept, _)| kept == id).and_then(|index| packs.remove(index)) {
             Some((_, pack)) => pack,
             None => Bytes::from(whole()?),

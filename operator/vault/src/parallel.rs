@@ -1,10 +1,8 @@
 //! Bounded parallelism: a remote store has high latency but serves many requests at once.
 
 use crate::VaultError;
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Requests that wait for the store at the same time.
 pub(crate) const REQUESTS: usize = 16;
@@ -21,10 +19,10 @@ pub(crate) fn each<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(index) else { return };
                     match work(item) {
-                        Ok(result) => done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result)),
+                        Ok(result) => done.lock().push((index, result)),
                         Err(error) => {
                             next.store(items.len(), Ordering::Relaxed);
-                            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                            failed.lock().get_or_insert(error);
                             return;
                         }
                     }
@@ -32,10 +30,10 @@ pub(crate) fn each<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(
             });
         }
     });
-    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(error) = failed.into_inner() {
         return Err(error);
     }
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut done = done.into_inner();
     done.sort_unstable_by_key(|(index, _)| *index);
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }

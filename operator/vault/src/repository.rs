@@ -1,6 +1,7 @@
 //! Opens and initialises repositories.
 
 use crate::{RepositoryAccess, StoreError, VaultError, backend::Store};
+use parking_lot::Mutex;
 use rustic_core::{
     ConfigOptions, Credentials, FileType, IndexedFullStatus, IndexedIdsStatus, KeyOptions, OpenStatus, Progress, ProgressBars, ProgressType,
     RepositoryBackends, RepositoryOptions, RusticError, RusticProgress, RusticResult,
@@ -9,7 +10,7 @@ use rustic_core::{
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, OnceLock, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
 

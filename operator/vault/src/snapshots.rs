@@ -11,7 +11,6 @@ use rustic_core::{
     FileType, ReadBackend as _,
     repofile::{SnapshotFile, SnapshotId},
 };
-use std::sync::PoisonError;
 
 /// A snapshot of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Repository {
         let mut ids: Vec<SnapshotId> = listed.into_iter().map(|(id, _)| id.into()).collect();
         ids.sort_unstable();
         let unread: Vec<SnapshotId> = {
-            let known = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = self.snapshots.lock();
             ids.iter().filter(|id| !known.contains_key(id)).copied().collect()
         };
         if !unread.is_empty() {
@@ -60,9 +59,9 @@ impl Repository {
                     other => Err(other),
                 },
             })?;
-            self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).extend(read.into_iter().flatten().map(|snapshot| (snapshot.id, snapshot)));
+            self.snapshots.lock().extend(read.into_iter().flatten().map(|snapshot| (snapshot.id, snapshot)));
         }
-        let mut known = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.snapshots.lock();
         known.retain(|id, _| ids.binary_search(id).is_ok());
         Ok(known.values().cloned().collect())
     }

@@ -4,6 +4,7 @@ use crate::{
     OnProgress, Progress,
     metadata::{attributes_missed, root_node},
 };
+use parking_lot::Mutex;
 use rustic_core::{
     ErrorKind, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult,
     repofile::{Metadata, Node, NodeType},
@@ -16,7 +17,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
@@ -34,19 +35,19 @@ pub(crate) struct Witness {
 
 impl Witness {
     fn error(&self, text: String) {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        self.errors.lock().push(text);
     }
 
     fn warn(&self, text: String) {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        self.warnings.lock().push(text);
     }
 
     pub(crate) fn errors(&self) -> Vec<String> {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.errors.lock().clone()
     }
 
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.warnings.lock().clone()
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -255,7 +256,7 @@ impl StreamState {
 
     /// The digest, if the stream was read to its end.
     pub(crate) fn digest(&self) -> Option<String> {
-        if self.whole.load(Ordering::Acquire) { self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone() } else { None }
+        if self.whole.load(Ordering::Acquire) { self.digest.lock().clone() } else { None }
     }
 }
 
@@ -268,7 +269,7 @@ impl ReadSource for StreamSource {
     }
 
     fn entries(&self) -> Self::Iter {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let open = self.open.lock().take();
         let now = Some(jiff::Timestamp::now());
         let meta = Metadata { mode: Some(0o600), mtime: now, atime: now, ctime: now, size: self.size, ..Metadata::default() };
         let node = Node::new_node(self.path.file_name().unwrap_or_default(), NodeType::File, meta);
@@ -308,7 +309,7 @@ impl Read for StreamReader {
                     && !buffer.is_empty()
                     && let Some(hasher) = self.hasher.take()
                 {
-                    *self.state.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(hex::encode(hasher.finalize()));
+                    *self.state.digest.lock() = Some(hex::encode(hasher.finalize()));
                     self.state.whole.store(true, Ordering::Release);
                 }
                 Ok(read)

@@ -6,6 +6,7 @@ use crate::{
     parallel::{REQUESTS, each},
     repository::Indexed,
 };
+use parking_lot::Mutex;
 use rustic_core::{
     CheckOptions, FileType, Id, ReadBackend as _, ReadSubsetOption, TreeId,
     repofile::{Node, PackId, SnapshotFile},
@@ -13,10 +14,7 @@ use rustic_core::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// What a verification looked at.
@@ -65,7 +63,7 @@ impl Needs {
     fn note(&self, pack: PackId, offset: u32, length: u32, file: &Path) {
         let end = u64::from(offset) + u64::from(length);
         self.blobs.fetch_add(1, Ordering::Relaxed);
-        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut packs = self.packs.lock();
         let need = packs.entry(pack).or_insert_with(|| Need { end: 0, file: file.to_owned() });
         need.end = need.end.max(end);
     }
@@ -108,7 +106,7 @@ impl Repository {
             let folders = each(&level, REQUESTS, |(tree, path)| self.look(repository, *tree, path, &needs))?;
             level = folders.into_iter().flatten().filter(|(tree, _)| seen.insert(*tree)).collect();
         }
-        Ok((needs.blobs.into_inner(), needs.packs.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        Ok((needs.blobs.into_inner(), needs.packs.into_inner()))
     }
 
     /// The packs that hold files' contents, each with its size and with a file that needs it; one that is missing is an error.

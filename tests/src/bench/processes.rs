@@ -5,11 +5,12 @@
 use super::timeline::between;
 use jiff::Timestamp;
 use p861_testbed::bed::{BedError, Result};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ impl Watch {
         let looking = thread::spawn(move || {
             let mut look = Look { root, known: BTreeMap::new(), dull: HashSet::new(), first: true };
             while !ends.load(Ordering::Relaxed) {
-                look.once(&mut shared.lock().unwrap_or_else(PoisonError::into_inner));
+                look.once(&mut shared.lock());
                 thread::sleep(EVERY);
             }
         });
@@ -93,7 +94,7 @@ impl Watch {
 
     /// Everything that was seen so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().clone()
     }
 
     /// The operator's processes.

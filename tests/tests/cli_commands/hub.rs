@@ -247,7 +247,7 @@ pub struct Running {
     child: std::process::Child,
     out: thread::JoinHandle<String>,
     err: thread::JoinHandle<String>,
-    seen: Arc<std::sync::Mutex<String>>,
+    seen: Arc<parking_lot::Mutex<String>>,
 }
 
 impl Running {
@@ -255,7 +255,7 @@ impl Running {
     pub fn start(mut command: Command) -> Self {
         use std::io::Read as _;
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let seen = Arc::new(std::sync::Mutex::new(String::new()));
+        let seen = Arc::new(parking_lot::Mutex::new(String::new()));
         let read = |mut pipe: Box<dyn std::io::Read + Send>| {
             let seen = seen.clone();
             thread::spawn(move || {
@@ -263,7 +263,7 @@ impl Running {
                 let mut chunk = [0; 4096];
                 while let Ok(length @ 1..) = pipe.read(&mut chunk) {
                     all.extend_from_slice(&chunk[..length]);
-                    seen.lock().expect("a lock").push_str(&String::from_utf8_lossy(&chunk[..length]));
+                    seen.lock().push_str(&String::from_utf8_lossy(&chunk[..length]));
                 }
                 String::from_utf8_lossy(&all).into_owned()
             })
@@ -276,7 +276,7 @@ impl Running {
     pub fn until(&self, text: &str) {
         let since = Instant::now();
         loop {
-            let seen = self.seen.lock().expect("a lock").clone();
+            let seen = self.seen.lock().clone();
             if seen.contains(text) {
                 return;
             }
@@ -307,7 +307,7 @@ impl Running {
             }
             if since.elapsed() > SOON {
                 let _ = self.child.kill();
-                panic!("it has not ended within {SOON:?}; it printed:\n{}", self.seen.lock().expect("a lock"));
+                panic!("it has not ended within {SOON:?}; it printed:\n{}", self.seen.lock());
             }
             thread::sleep(Duration::from_millis(50));
         };

@@ -9,8 +9,9 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A receiver of webhooks that remembers what it got.
 async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
@@ -31,7 +32,7 @@ async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
                     let text = String::from_utf8_lossy(&bytes);
                     let body = text.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str::<Value>(body).ok());
                     if let Some(body) = body {
-                        keep.lock().unwrap_or_else(PoisonError::into_inner).push(body);
+                        keep.lock().push(body);
                         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
                         return;
                     }
@@ -69,7 +70,7 @@ impl MailServer {
     }
 
     fn mails(&self) -> Vec<String> {
-        self.mails.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.mails.lock().clone()
     }
 }
 
@@ -90,7 +91,7 @@ async fn take_mail(stream: tokio::net::TcpStream, keep: &Mutex<Vec<String>>) -> 
         let answer: &[u8] = match line.split_whitespace().next().unwrap_or_default() {
             "." if in_data => {
                 in_data = false;
-                keep.lock().unwrap_or_else(PoisonError::into_inner).push(mail.clone());
+                keep.lock().push(mail.clone());
                 b"250 taken\r\n"
             }
             _ if in_data => {
@@ -199,7 +200,7 @@ async fn who_is_on_duty_is_told_once_by_each_channel_and_acknowledges_once_by_a_
     }
 
     // Once each, with a link of one's own.
-    let of = |person: &str| got.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|body| body["person"] == person).cloned().collect::<Vec<_>>();
+    let of = |person: &str| got.lock().iter().filter(|body| body["person"] == person).cloned().collect::<Vec<_>>();
     let (to_a, to_chief) = (of("a"), of("chief"));
     assert_eq!((to_a.len(), to_chief.len(), &to_a[0]["phone"]), (1, 1, &json!("861")), "{to_a:?} {to_chief:?}");
     let link = |body: &Value| {

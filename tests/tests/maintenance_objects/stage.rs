@@ -10,10 +10,11 @@ use kube::{
     api::{DeleteParams, DynamicObject, ObjectMeta, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     process::Command,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -41,7 +42,7 @@ pub static WINDOWS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub async fn stage() -> Stage {
     static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
     let shared = {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = SHARED.lock();
         if let Some(running) = shared.upgrade() {
             running
         } else {

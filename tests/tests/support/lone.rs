@@ -6,6 +6,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use p861_testbed::components::run::run;
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -13,11 +14,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{Arc, Weak, atomic::{AtomicBool, Ordering}, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -52,7 +49,7 @@ pub struct Lone {
 /// each suite has its own.
 pub fn lone(suite: &'static str) -> Arc<Lone> {
     static SHARED: Mutex<BTreeMap<&str, Weak<Lone>>> = Mutex::new(BTreeMap::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared = SHARED.lock();
     if let Some(running) = shared.get(suite).and_then(Weak::upgrade) {
         return running;
     }

@@ -6,6 +6,7 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,7 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, Weak, mpsc},
+    sync::{Arc, Weak, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -143,7 +144,7 @@ impl Drop for Operator {
 /// The operator that runs now beside this server, or a new one: two at once would only wait for each other's lease.
 pub fn operator(server: &Arc<Lone>) -> Arc<Operator> {
     static SHARED: Mutex<BTreeMap<PathBuf, Weak<Operator>>> = Mutex::new(BTreeMap::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared = SHARED.lock();
     if let Some(running) = shared.get(&server.kubeconfig()).and_then(Weak::upgrade) {
         return running;
     }

@@ -2,7 +2,8 @@ use super::*;
 use crate::http_client::tests::serve;
 use axum::{Router, body::Bytes, http::StatusCode, routing::any};
 use p861_crds::Reason;
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// An Alertmanager that answers everything in the same way, and the requests that it got.
 async fn answering(code: u16, body: &str) -> (Alertmanager, Arc<Mutex<Vec<String>>>) {
@@ -10,7 +11,7 @@ async fn answering(code: u16, body: &str) -> (Alertmanager, Arc<Mutex<Vec<String
     let (status, body, keep) = (StatusCode::from_u16(code).unwrap(), body.to_owned(), got.clone());
     let url = serve(Router::new().fallback(any(move |method: Method, uri: http::Uri, headers: HeaderMap, sent: Bytes| async move {
         let token = headers.get(AUTHORIZATION).map_or("-", |value| value.to_str().unwrap()).to_owned();
-        keep.lock().unwrap().push(format!("{method} {uri} {token} {}", String::from_utf8_lossy(&sent)));
+        keep.lock().push(format!("{method} {uri} {token} {}", String::from_utf8_lossy(&sent)));
         (status, body)
     })))
     .await;
@@ -55,7 +56,7 @@ async fn requests_go_below_the_path_of_the_url_with_the_token() {
     let (alertmanager, got) = answering(200, r#"{"silenceID":"s-1"}"#).await;
     let start: Timestamp = "2026-12-07T19:00:00Z".parse().unwrap();
     assert_eq!(alertmanager.silence("t", &labels(), start, start).await.unwrap(), "s-1");
-    let got = got.lock().unwrap();
+    let got = got.lock();
     assert!(got[0].starts_with("POST /am/api/v2/silences Bearer secret {"), "{}", got[0]);
     let sent: serde_json::Value = serde_json::from_str(&got[0][got[0].find('{').unwrap()..]).unwrap();
     assert_eq!((&sent["comment"], &sent["createdBy"], &sent["matchers"][0]["value"]), (&json!("ticket t"), &json!("p861"), &json!("A")));
@@ -103,7 +104,7 @@ async fn nothing_is_changed_without_the_lease() {
     let now = Timestamp::now();
     assert!(matches!(alertmanager.silence("t", &labels(), now, now).await, Err(Error::LeaseLost)));
     assert!(matches!(alertmanager.end("s-1").await, Err(Error::LeaseLost)));
-    assert!(got.lock().unwrap().is_empty());
+    assert!(got.lock().is_empty());
 }
 
 #[test]

@@ -36,12 +36,13 @@ use p861_crds::{
     Reason,
     names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL, FIELD_MANAGER},
 };
+use parking_lot::Mutex;
 use rights::{remove_leftover_rights, with_right};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 const RECORD_KEY: &str = "installed.json";
@@ -71,21 +72,21 @@ pub struct ComponentLocks {
 impl ComponentLocks {
     /// Takes the component's lock, which is held until the guard is dropped.
     async fn turn(&self, record: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let place = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(record.to_owned()).or_default().clone();
+        let place = self.turns.lock().entry(record.to_owned()).or_default().clone();
         place.lock_owned().await
     }
 
     /// Whether a write right may be left over from a former process or a cancelled pass.
     fn may_have_right(&self, record: &str) -> bool {
-        !self.without_right.lock().unwrap_or_else(PoisonError::into_inner).contains(record)
+        !self.without_right.lock().contains(record)
     }
 
     fn note_right(&self, record: &str) {
-        self.without_right.lock().unwrap_or_else(PoisonError::into_inner).remove(record);
+        self.without_right.lock().remove(record);
     }
 
     fn note_no_right(&self, record: &str) {
-        self.without_right.lock().unwrap_or_else(PoisonError::into_inner).insert(record.to_owned());
+        self.without_right.lock().insert(record.to_owned());
     }
 }
 

@@ -6,12 +6,13 @@ use super::MoverAnswer;
 use crate::error::{Error, Result};
 use p861_core::engine::{Failure, StepProgress};
 use p861_crds::Reason;
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -54,7 +55,7 @@ pub struct Children(Arc<Mutex<HashMap<String, Running>>>);
 
 impl Children {
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Running>) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock())
     }
 
     /// State of the child of this name; none if this process has none. A child that ended without an answer is forgotten by this call.
@@ -63,7 +64,7 @@ impl Children {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
             let ended = running.child.try_wait().map_err(|error| Error::Internal(format!("look at mover {name}: {error}")))?;
             let Some(status) = ended else {
-                return Ok(Some(ChildState::Running(running.progress.lock().unwrap_or_else(PoisonError::into_inner).clone())));
+                return Ok(Some(ChildState::Running(running.progress.lock().clone())));
             };
             let answer = std::fs::read_to_string(running.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok());
             if let Some(answer) = answer {
@@ -100,7 +101,7 @@ impl Children {
                 let mut lines = BufReader::new(stdout).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
                     if let Some(note) = super::progress_of(&line) {
-                        *progress.lock().unwrap_or_else(PoisonError::into_inner) = note;
+                        *progress.lock() = note;
                     }
                 }
             });

@@ -63,7 +63,7 @@ struct Tally {
     change: AtomicU64,
     same: AtomicU64,
     refused: AtomicU64,
-    listed: std::sync::Mutex<Vec<ListedChange>>,
+    listed: parking_lot::Mutex<Vec<ListedChange>>,
 }
 
 impl Tally {
@@ -76,7 +76,7 @@ impl Tally {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if matches!(action, ObjectChange::Change | ObjectChange::Refused) {
-            let mut listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut listed = self.listed.lock();
             if listed.len() < MAX_LISTED_DIFFERENCES {
                 listed.push(ListedChange {
                     action,
@@ -130,7 +130,7 @@ pub async fn restore(
             looks.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
         }
     }
-    let mut listed = std::mem::take(&mut *tally.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let mut listed = std::mem::take(&mut *tally.listed.lock());
     let changes = tally.changes();
     if preview {
         // Compared side by side, they come in any order.

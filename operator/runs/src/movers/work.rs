@@ -16,11 +16,11 @@ use p861_core::{
 };
 use p861_crds::Reason;
 use p861_vault::{AsyncStore, PartResult, PartSpec, Progress, Repository, RepositoryAccess, VaultError};
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     io::Write as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -140,7 +140,7 @@ impl Printer {
     }
 
     pub(crate) fn print(&self, progress: &Progress) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if last.elapsed() < Duration::from_millis(500) {
             return;
         }

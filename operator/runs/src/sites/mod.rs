@@ -17,10 +17,11 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use p861_crds::{Reason, Site};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use view::Views;
@@ -46,6 +47,7 @@ pub struct Sites {
     believed: Arc<Mutex<HashMap<String, (Instant, Client)>>>,
     views: Views,
     nodes: Arc<Mutex<HashMap<String, (Instant, bool)>>>,
+    reads_only: bool,
 }
 
 impl Sites {
@@ -60,7 +62,18 @@ impl Sites {
             believed: Arc::default(),
             views: Views::default(),
             nodes: Arc::default(),
+            reads_only: false,
         }
+    }
+
+    /// The same sites, with clients that refuse to write. Both share what they know.
+    #[must_use]
+    pub fn reading(&self) -> Self {
+        Self { reads_only: true, ..self.clone() }
+    }
+
+    fn as_allowed(&self, client: Client) -> Client {
+        if self.reads_only { guard::reading(&client) } else { client }
     }
 
     /// The client of a site. Reads Site and Secret at most once in 5 seconds.
@@ -68,7 +81,11 @@ impl Sites {
     /// # Errors
     /// If the Site or its Secret is missing or unusable, or the cluster is not the one that the Site had at first.
     pub async fn client(&self, name: &str) -> Result<Client> {
-        let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        Ok(self.as_allowed(self.whole_client(name).await?))
+    }
+
+    async fn whole_client(&self, name: &str) -> Result<Client> {
+        let believed = self.believed.lock().get(name).cloned();
         if let Some((_, client)) = believed.filter(|(since, _)| since.elapsed() < SITE_CLIENT_TTL) {
             return Ok(client);
         }
@@ -78,7 +95,7 @@ impl Sites {
             Err(error) if is_not_found(&error) => return Err(Error::invalid(Reason::SiteMissing, format!("site {name} doesn't exist: kubectl get sites"))),
             Err(error) => return Err(error).tried(|| format!("read site {name}")),
         };
-        let (client, fresh) = self.connect(&site).await?;
+        let (client, fresh) = self.whole_connect(&site).await?;
         let pinned = site.status.as_ref().and_then(|status| status.cluster_uid.clone());
         if let Some(pinned) = pinned.filter(|_| fresh) {
             let uid = cluster_uid(&client).await?;
@@ -90,7 +107,7 @@ impl Sites {
                 ));
             }
         }
-        self.believed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (Instant::now(), client.clone()));
+        self.believed.lock().insert(name.to_owned(), (Instant::now(), client.clone()));
         Ok(client)
     }
 
@@ -99,12 +116,17 @@ impl Sites {
     /// # Errors
     /// If the kubeconfig is missing or unusable.
     pub async fn connect(&self, site: &Site) -> Result<(Client, bool)> {
+        let (client, fresh) = self.whole_connect(site).await?;
+        Ok((self.as_allowed(client), fresh))
+    }
+
+    async fn whole_connect(&self, site: &Site) -> Result<(Client, bool)> {
         let name = site.name_any();
         let Some(text) = self.kubeconfig_of(site).await? else {
             return Ok((self.hub.clone(), false));
         };
         let digest = hex::encode(Sha256::digest(&text));
-        if let Some((known, client)) = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(&name)
+        if let Some((known, client)) = self.clients.lock().get(&name)
             && *known == digest
         {
             return Ok((client.clone(), false));
@@ -115,9 +137,9 @@ impl Sites {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|_| unusable())?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(ANSWER_TIMEOUT);
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), config.cluster_url.clone());
+        self.addresses.lock().insert(name.clone(), config.cluster_url.clone());
         let client = guard::client(config, &self.leadership).map_err(|_| self.wrong(site, "can't be used: check its certificates"))?;
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (digest, client.clone()));
+        self.clients.lock().insert(name, (digest, client.clone()));
         Ok((client, true))
     }
 
@@ -126,13 +148,13 @@ impl Sites {
     /// # Errors
     /// If the site can't be reached.
     pub async fn has_nodes(&self, name: &str) -> Result<bool> {
-        let seen = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        let seen = self.nodes.lock().get(name).copied();
         if let Some((_, true)) = seen.filter(|(since, _)| since.elapsed() < NODES_TTL) {
             return Ok(true);
         }
         let nodes: Api<Node> = Api::all(self.client(name).await?);
         let some = !nodes.list_metadata(&ListParams::default().limit(1)).await.tried(|| format!("look for nodes of {name}"))?.items.is_empty();
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (Instant::now(), some));
+        self.nodes.lock().insert(name.to_owned(), (Instant::now(), some));
         Ok(some)
     }
 
@@ -171,14 +193,14 @@ impl Sites {
         let site: Site = Api::all(self.hub.clone()).get(name).await.tried(|| format!("read site {name}"))?;
         if site.spec.access.kubeconfig.is_some() {
             self.connect(&site).await?;
-            let known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            let known = self.addresses.lock().get(name).cloned();
             return known.ok_or_else(|| Error::transient(Reason::Unreachable, format!("site {name} was not reached yet")));
         }
         Ok(Config::infer().await.map_err(|_| Error::Internal("the hub's own address is not known".into()))?.cluster_url)
     }
 
     fn forget(&self, name: &str) {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.clients.lock().remove(name);
     }
 }
 

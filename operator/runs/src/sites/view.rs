@@ -8,9 +8,10 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, ResourceExt as _};
 use p861_crds::{Reason, WorkloadKind, WorkloadReference};
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -63,7 +64,7 @@ impl Sites {
     /// # Errors
     /// `Unreachable` if the site doesn't answer within 30 seconds; otherwise the API server's error.
     pub async fn view(&self, site: &str, age: Duration) -> Result<Arc<View>> {
-        let place = self.views.sites.lock().unwrap_or_else(PoisonError::into_inner).entry(site.to_owned()).or_default().clone();
+        let place = self.views.sites.lock().entry(site.to_owned()).or_default().clone();
         let mut last = place.lock().await;
         let fresh = last.as_ref().filter(|last| last.at.elapsed() < if last.seen.is_ok() { age } else { VIEW_TTL });
         if fresh.is_none() {

@@ -35,10 +35,11 @@ use p861_crds::{
 };
 use p861_runs::error::{Error, Result, Tried as _};
 use p861_runs::status::{apply_status, event_type, publish_event};
+use parking_lot::Mutex;
 use probes::Probes;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -183,7 +184,7 @@ impl PlatformReconciler {
 
     /// The inventory of a site, shared by its districts and read again after [`INVENTORY_TTL`].
     async fn inventory(&self, client: &Client, site: &str) -> Result<Arc<Inventory>> {
-        let known = self.inventories.lock().unwrap_or_else(PoisonError::into_inner).get(site).cloned();
+        let known = self.inventories.lock().get(site).cloned();
         if let Some((_, inventory)) = known.filter(|(at, _)| at.elapsed() < INVENTORY_TTL) {
             return Ok(inventory);
         }
@@ -192,7 +193,7 @@ impl PlatformReconciler {
             Arc::new(read.unwrap_or_else(|_| {
                 Err(Error::transient(Reason::Unreachable, format!("site {site} did not show what it has within {INVENTORY_TIMEOUT:?}")))
             })?);
-        self.inventories.lock().unwrap_or_else(PoisonError::into_inner).insert(site.to_owned(), (Instant::now(), read.clone()));
+        self.inventories.lock().insert(site.to_owned(), (Instant::now(), read.clone()));
         Ok(read)
     }
 }

@@ -17,9 +17,10 @@ use p861_runs::{
     error::{Error, Result, Tried as _},
     sites::pods,
 };
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::MissedTickBehavior;
@@ -132,25 +133,25 @@ fn key(platform: &str, probe: &Probe) -> String {
 impl Probes {
     /// Results of the probes from a site, without those that were not tried yet.
     pub fn facts_for_site(&self, platform: &str, spec: &PlatformSpec, site: &str) -> BTreeMap<String, ProbeFacts> {
-        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let tried = self.tried.lock();
         let of_site = spec.network.probes.iter().filter(|probe| probe.from_site_ref.name == site);
         of_site.filter_map(|probe| Some((probe.name.clone(), tried.get(&key(platform, probe))?.result.clone()))).collect()
     }
 
     fn forget_all_but(&self, there: HashSet<&str>) {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| there.contains(key.as_str()));
+        self.tried.lock().retain(|key, _| there.contains(key.as_str()));
     }
 
     fn is_due(&self, key: &str, probe: &Probe, now: Timestamp) -> bool {
         let period = parse_duration(&probe.period.0).unwrap_or(SignedDuration::from_secs(30));
-        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let tried = self.tried.lock();
         // Probe at once if the clock went backwards.
         tried.get(key).is_none_or(|last| now.duration_since(last.at) >= period || now < last.at)
     }
 
     /// Whether every probe has been tried.
     pub fn all_tried(&self, platform: &str, spec: &PlatformSpec) -> bool {
-        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let tried = self.tried.lock();
         spec.network.probes.iter().all(|probe| tried.contains_key(&key(platform, probe)))
     }
 
@@ -161,7 +162,7 @@ impl Probes {
             // The prober is missing, which says nothing about the connection.
             Err(error) => ProbeFacts::Unmeasured { message: error.to_string() },
         };
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = self.tried.lock();
         let last = tried.get(key);
         let failed = !matches!(result, ProbeFacts::Connected { .. });
         let failures = if failed { last.map_or(0, |last| last.failures) + 1 } else { 0 };
@@ -205,13 +206,13 @@ mod tests {
         let begun = Mutex::new(BTreeMap::<&str, usize>::new());
         let due = async || BTreeMap::from([("slow".to_owned(), "slow"), ("quick".to_owned(), "quick")]);
         let round = async |site: &'static str| {
-            *begun.lock().expect("a count").entry(site).or_default() += 1;
+            *begun.lock().entry(site).or_default() += 1;
             if site == "slow" {
                 std::future::pending::<()>().await;
             }
         };
         let thrice = async {
-            while begun.lock().expect("a count").get("quick").is_none_or(|rounds| *rounds < 3) {
+            while begun.lock().get("quick").is_none_or(|rounds| *rounds < 3) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
@@ -219,7 +220,7 @@ mod tests {
             () = rounds(Duration::from_millis(1), due, round) => {}
             ended = tokio::time::timeout(Duration::from_mins(1), thrice) => ended.expect("the quick one goes on"),
         }
-        assert_eq!(begun.lock().expect("a count").get("slow"), Some(&1), "its round has not ended");
+        assert_eq!(begun.lock().get("slow"), Some(&1), "its round has not ended");
     }
 
     #[tokio::test]

@@ -6,16 +6,13 @@ use p861_testbed::{
     services::{Spec, s3},
 };
 use p861_vault::{AsyncStore, Credentials, Location, RepositoryAccess};
+use parking_lot::Mutex;
 use std::{
     fs,
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream},
     process::{Command, Stdio},
-    sync::{
-        Arc, Mutex, OnceLock, Weak,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::{Arc, OnceLock, Weak, atomic::{AtomicU8, AtomicUsize, Ordering}, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -83,7 +80,7 @@ impl Seaweed {
     /// One that tests share; it goes with the last of them.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Seaweed>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap();
+        let mut shared = SHARED.lock();
         shared.upgrade().unwrap_or_else(|| {
             let server = Arc::new(Self::start());
             *shared = Arc::downgrade(&server);
@@ -92,13 +89,13 @@ impl Seaweed {
     }
 
     pub fn up(&self) {
-        *self.process.lock().unwrap() = Some(Process::start(&self.spec));
+        *self.process.lock() = Some(Process::start(&self.spec));
         self.spec.wait_ready(LIMIT).unwrap();
     }
 
     /// Kills it; its data stays.
     pub fn down(&self) {
-        self.process.lock().unwrap().take();
+        self.process.lock().take();
     }
 
     pub fn endpoint(&self) -> String {

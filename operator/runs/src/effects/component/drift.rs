@@ -17,7 +17,6 @@ use p861_core::{
 };
 use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL};
 use serde_json::Value;
-use std::sync::PoisonError;
 
 /// Restores objects that differ from the installed bundle. Returns objects that somebody keeps changing, which are left alone for a while.
 ///
@@ -59,7 +58,7 @@ pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str
 impl ComponentLocks {
     /// Whether to correct this drift now. Remembers the correction, to recognise one that repeats.
     fn corrects(&self, record: &str, drifted: &[String]) -> bool {
-        let mut corrections = self.corrections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut corrections = self.corrections.lock();
         let next = correct(corrections.get(record), drifted, Timestamp::now());
         next.map(|next| corrections.insert(record.to_owned(), next)).is_some()
     }

@@ -22,11 +22,12 @@ use p861_core::{
     },
 };
 use p861_crds::{Reason, platform::platform::OciBundle};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -63,11 +64,11 @@ impl BundleCache {
     /// The manifests of an image.
     pub async fn files(&self, context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Files> {
         let key = (namespace.to_owned(), bundle.clone());
-        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = self.kept.lock().get(&key).cloned();
         if let Some(files) = known {
             return Ok(files.as_ref().clone());
         }
-        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let away = self.away.lock().get(&key).cloned();
         if let Some((_, reason, message)) = away.filter(|(at, ..)| at.elapsed() < RETRY_AFTER) {
             return Err(Error::transient(reason, message));
         }
@@ -88,7 +89,7 @@ impl BundleCache {
 
 /// Adds an entry; a full map is cleared first.
 fn remember<T>(kept: &Mutex<HashMap<Key, T>>, key: Key, value: T) {
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = kept.lock();
     if kept.len() >= MAX_CACHED_BUNDLES {
         kept.clear();
     }

@@ -8,9 +8,10 @@ use crate::{
         Leases, MARGIN, MAX_TTL, MIN_TTL, RECORD,
     },
 };
+use parking_lot::Mutex;
 use std::{
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -78,7 +79,7 @@ fn many_at_once_in_a_folder_never_hold_what_excludes_another() {
                 for _ in 0..20 {
                     let Ok(lease) = leases.acquire(kind, &format!("client {number}"), TTL).await else { continue };
                     let count = |up: bool| {
-                        let mut inside = inside.lock().unwrap();
+                        let mut inside = inside.lock();
                         let which = if kind == Exclusive { &mut inside.0 } else { &mut inside.1 };
                         *which = if up { *which + 1 } else { *which - 1 };
                         assert!(inside.0 == 0 || *inside == (1, 0), "{inside:?}");
