@@ -3,10 +3,11 @@
 //! Each person has one vote per subject and purpose: the newest valid approval. Requesters cannot approve their own requests. An approval is bound to the digest
 //! that was shown, and expires; approvals that counted when the work started count for ever.
 
+use super::ticket::{Happened, required_approvals};
 use crate::{conditions::ConditionUpdate, time::parse_duration};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    ConditionType, Reason,
+    Approval, Condition, ConditionType, Drill, MaintenanceTicket, Reason,
     maintenance::approval::{ApprovalDecision, ApprovalSpec, Purpose},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,31 @@ pub struct Subject {
     pub required: usize,
 }
 
+impl Subject {
+    /// A ticket, with the digest of its steps.
+    pub fn of_ticket(ticket: &MaintenanceTicket, digest: Option<String>) -> Self {
+        Self {
+            uid: ticket.metadata.uid.clone().unwrap_or_default(),
+            requester: ticket.spec.requested_by.clone(),
+            digest,
+            started: ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+            required: ticket.spec.change.as_ref().map_or(0, |change| required_approvals(change.class)),
+        }
+    }
+
+    /// A drill.
+    pub fn of_drill(drill: &Drill) -> Self {
+        let status = drill.status.as_ref();
+        Self {
+            uid: drill.metadata.uid.clone().unwrap_or_default(),
+            requester: drill.spec.requested_by.clone(),
+            digest: status.and_then(|status| status.plan_digest.clone()),
+            started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+            required: 1,
+        }
+    }
+}
+
 /// A word that was given.
 #[derive(Clone, Debug)]
 pub struct Given<'a> {
@@ -35,6 +61,16 @@ pub struct Given<'a> {
     pub spec: &'a ApprovalSpec,
     /// When.
     pub created: Timestamp,
+}
+
+/// The approvals of the subject with this UID.
+pub fn words<'a>(approvals: &'a [Approval], uid: &str) -> Vec<Given<'a>> {
+    let of_subject = approvals.iter().filter(|approval| approval.spec.subject_ref.uid == uid);
+    of_subject
+        .filter_map(|approval| {
+            Some(Given { name: approval.metadata.name.as_deref()?, spec: &approval.spec, created: approval.metadata.creation_timestamp.as_ref()?.0 })
+        })
+        .collect()
 }
 
 /// Why a word doesn't count.
@@ -173,4 +209,11 @@ pub fn condition(result: Result<ApprovalDecision, Void>, tally: &Tally, required
         }
         Err(void) => ConditionUpdate::bad(ConditionType::Counted, void.into(), void.message()),
     }
+}
+
+/// What people are told of an approval that doesn't count; nothing while its condition keeps its reason.
+pub fn refusal(before: &[Condition], counted: &ConditionUpdate) -> Option<Happened> {
+    let told = before.first().is_some_and(|condition| condition.reason == counted.reason);
+    let note = || format!("{}: {}", counted.reason, counted.message);
+    (!counted.holds() && !told).then(|| Happened { reason: Reason::ApprovalRefused, note: note(), warning: true })
 }

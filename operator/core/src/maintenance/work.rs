@@ -80,6 +80,9 @@ pub struct ComponentOf<'a> {
 ///
 /// A failure before the work ends the run and nothing was changed. A failure of the work, or of a check after it, is taken back, or asks a person, as
 /// `rollback.policy` says; what people do by hand only people take back.
+///
+/// # Errors
+/// [`CompileError`] if the change, a duration of it, or its bundle can't be made into steps.
 pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let change = facts.spec.change.as_ref().ok_or_else(|| CompileError::Invalid("an incident has no work".into()))?;
     let mut steps = Vec::new();

@@ -1,8 +1,11 @@
 //! Observed facts of a district's platform.
 
+use super::quota;
+use crate::conditions::is_true;
 use jiff::Timestamp;
 use p861_crds::{
-    Reason,
+    Application, BackupRepository, ConditionType, Reason,
+    common::Quantity,
     platform::{district::SiteRole, profile::Layer},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +36,35 @@ impl SiteFacts {
     /// Whether its capacity counts: an edge site is small and far, and carries no other site's applications.
     pub fn counts(&self) -> bool {
         matches!(self.role, SiteRole::Primary | SiteRole::Standby)
+    }
+}
+
+impl ApplicationFacts {
+    /// What an Application says of itself.
+    pub fn of(application: &Application) -> Self {
+        let conditions = application.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        Self {
+            name: application.metadata.name.clone().unwrap_or_default(),
+            profile_item: application.spec.profile_item.clone(),
+            ready: is_true(conditions, ConditionType::Ready),
+            failing: conditions.iter().any(|condition| condition.type_ == ConditionType::Healthy && condition.status == "False"),
+        }
+    }
+}
+
+impl RepositoryFacts {
+    /// What the repository of this name says of itself, if it is among these.
+    pub fn of(name: &str, repositories: &[BackupRepository]) -> Self {
+        let bytes = |text: &Quantity| quota::read("requests.storage", &text.0);
+        let found = repositories.iter().find(|repository| repository.metadata.name.as_deref() == Some(name));
+        let status = found.and_then(|found| found.status.as_ref());
+        Self {
+            name: name.to_owned(),
+            exists: found.is_some(),
+            ready: status.is_some_and(|status| is_true(&status.conditions, ConditionType::Ready)),
+            capacity: found.and_then(|found| found.spec.capacity.as_ref()).and_then(bytes),
+            used: status.and_then(|status| status.used.as_ref()).and_then(bytes),
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 //! `facts`: observed state; `desired`: objects to apply; `layers`: gaps; `balance`: comparison of the layers (短板, 一枝独秀); `forecast`: shortages ahead (适度超前);
 //! `judge`: combines them into a status.
 
+pub mod application;
 pub mod balance;
 pub mod bundle;
 pub mod certificate;
 pub mod desired;
 pub mod district;
+pub mod district_standing;
 pub mod drift;
 pub mod facts;
 pub mod forecast;
@@ -16,6 +18,7 @@ pub mod judge;
 pub mod layers;
 pub mod profile;
 pub mod quota;
+pub mod quotas;
 pub mod site;
 pub mod supply;
 

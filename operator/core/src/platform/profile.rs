@@ -2,9 +2,17 @@
 
 use crate::{conditions::ConditionUpdate, time::parse_duration};
 use p861_crds::{
-    ConditionType, PlatformProfileSpec, Reason,
+    ConditionType, District, PlatformProfileSpec, Reason,
     platform::profile::{DemandResource, ItemCounts, Layer, Standing},
 };
+
+/// Names of the districts that are measured against the profile of this name, sorted.
+pub fn users(profile: &str, districts: &[District]) -> Vec<String> {
+    let measured = |district: &&District| district.spec.profile_ref.as_ref().is_some_and(|reference| reference.name == profile);
+    let mut names: Vec<String> = districts.iter().filter(measured).filter_map(|district| district.metadata.name.clone()).collect();
+    names.sort();
+    names
+}
 
 /// How many of its items are scored.
 pub fn counts(spec: &PlatformProfileSpec) -> ItemCounts {
@@ -111,5 +119,17 @@ mod tests {
         spec.criticalities[0].recovery_level = 6;
         spec.recovery_levels.as_mut().unwrap().levels.pop();
         assert!(judge(&spec).message.contains("Critical asks for recovery level 6"), "{}", judge(&spec).message);
+    }
+
+    #[test]
+    fn a_profile_is_used_by_the_districts_that_name_it() {
+        let district = |name: &str, profile: Option<&str>| -> District {
+            let reference = profile.map(|name| serde_json::json!({"name": name}));
+            serde_json::from_value(serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": name},
+                "spec": {"code": "370202", "names": {"zh": "区", "en": "d"}, "timeZone": "Asia/Shanghai", "profileRef": reference, "sites": []}}))
+            .expect("a district")
+        };
+        let all = [district("shinan", Some("861")), district("shibei", Some("861")), district("laoshan", Some("other")), district("licang", None)];
+        assert_eq!(users("861", &all), ["shibei", "shinan"]);
     }
 }

@@ -3,10 +3,13 @@
 use super::choose::{self, NoRecoveryPoint, RecoveryPoint};
 use crate::{
     conditions::{self, ConditionUpdate},
+    maintenance::ticket::Happened,
     time::human_duration,
 };
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::{Backup, ConditionType, Reason, RecoveryPlan, common::RunPhase, platform::application::VerifiedBackup, protection::backup::VerificationLevel};
+use p861_crds::{
+    Backup, Condition, ConditionType, Reason, RecoveryPlan, common::RunPhase, platform::application::VerifiedBackup, protection::backup::VerificationLevel,
+};
 use std::collections::BTreeSet;
 
 /// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
@@ -95,6 +98,13 @@ pub fn checked(repository: &str, backups: &[Backup]) -> ConditionUpdate {
         ),
         None => ConditionUpdate::unknown(ConditionType::Checked, Reason::NotYet, "no backup in it was verified yet"),
     }
+}
+
+/// What people are told when a repository is found damaged; nothing while it stays so.
+pub fn damage(before: &[Condition], checked: &ConditionUpdate) -> Option<Happened> {
+    let told = before.iter().any(|condition| condition.type_ == checked.kind && condition.reason == checked.reason);
+    let damaged = checked.reason == Reason::Damaged;
+    (damaged && !told).then(|| Happened { reason: Reason::RepositoryDamaged, note: checked.message.clone(), warning: true })
 }
 
 /// OffSite, of a repository: whether it stands in none of the failure domains in which its applications run.
@@ -225,6 +235,12 @@ mod tests {
         ] {
             let update = checked(repository, &backups);
             assert_eq!((update.status, update.reason.as_str()), expected, "{case}");
+        }
+        let sound = checked("r", &[backup("b", Some(("Stored", 1)), false)]);
+        let damaged = checked("r", &[backup("c", None, true)]);
+        for (before, after, told) in [(None, &sound, false), (None, &damaged, true), (Some(&sound), &damaged, true), (Some(&damaged), &damaged, false)] {
+            let before = before.map(|before| conditions::apply(&[], std::slice::from_ref(before), None, now())).unwrap_or_default();
+            assert_eq!(damage(&before, after).is_some(), told, "people are told once");
         }
         let two = checked("r", &[backup("b", None, true), backup("c", None, true)]);
         assert_eq!(two.message, "repository r: backups b, c can't be used; a pack is gone");

@@ -5,4 +5,6 @@ pub mod conclude;
 pub mod drill;
 pub mod measure;
 pub mod objectives;
+pub mod plan_standing;
+pub mod preflight;
 pub mod standing;

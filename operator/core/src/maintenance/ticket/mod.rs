@@ -6,7 +6,9 @@ mod conditions;
 mod decide;
 mod facts;
 pub mod life;
+mod surroundings;
 
 pub use block::{Access, Block, BlockReason, change_under_way};
 pub use decide::{Decision, Happened, decide, plan_digest, required_approvals, still_agreed};
 pub use facts::{Asks, Facts, Work, WorkRun};
+pub use surroundings::{Permit, Surroundings};

@@ -2,9 +2,11 @@
 
 mod admission;
 mod network;
+mod site;
 
 pub use admission::admission;
 pub use network::network_policies;
+pub use site::{DesiredSite, of_site, places};
 
 use p861_crds::{
     PlatformSpec,

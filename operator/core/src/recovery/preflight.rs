@@ -1,0 +1,113 @@
+//! Prerequisites of a recovery, tried before one is needed.
+
+use super::standing::members;
+use crate::{conditions::ConditionUpdate, protection::choose};
+use p861_crds::{
+    Backup, ConditionType, Reason, RecoveryPlanSpec,
+    platform::site::NodeCounts,
+    protection::backup::VerificationLevel,
+    recovery::plan::{PreflightCheck, PreflightResult},
+};
+
+/// What the checks are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreflightFacts<'a> {
+    /// The plan.
+    pub plan: &'a str,
+    /// Where it would recover its applications.
+    pub standby: &'a str,
+    /// The standby's nodes, or why they are not known.
+    pub nodes: &'a Result<NodeCounts, String>,
+    /// Whether the plan's repository can be read, or why not.
+    pub repository: &'a Result<(), String>,
+}
+
+/// The checks, and condition ReadyToFailover.
+pub fn preflight(spec: &RecoveryPlanSpec, facts: &PreflightFacts<'_>, backups: &[Backup]) -> (Vec<PreflightCheck>, ConditionUpdate) {
+    let (plan, standby, repository) = (facts.plan, facts.standby, &spec.repository_ref.name);
+    let reachable = match facts.nodes {
+        Ok(nodes) if nodes.ready > 0 => Ok(format!("{standby}, {} nodes", nodes.total)),
+        Ok(_) => Err(format!("{standby} has no ready node")),
+        Err(why) => Err(why.clone()),
+    };
+    let opened = facts.repository.as_ref().map(|()| format!("repository {repository} opened")).map_err(Clone::clone);
+    let unproven = unproven(spec, backups);
+    let recoverable = if unproven.is_empty() {
+        Ok(format!("{} applications restored and probed", members(spec).count()))
+    } else {
+        Err(format!("never restored and probed: {}", unproven.join(", ")))
+    };
+    let show_repository = || format!("p861 repository show {repository}");
+    let checks = vec![
+        check("StandbyReachable", reachable, || format!("p861 site show {standby}")),
+        check("KeyAccess", opened.clone(), show_repository),
+        check("RecoverableData", recoverable, || format!("p861 drill run {plan}")),
+        check("JournalWritable", opened, show_repository),
+    ];
+    let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
+    let (all, failing) = (checks.len(), failed.len());
+    let verdict = if failed.is_empty() {
+        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PreflightPassed, format!("{all} of {all} checks"))
+    } else {
+        let message = format!("{failing} of {all} checks fail ({}): p861 plan check {plan}", failed.join(", "));
+        ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::PreflightFailed, message)
+    };
+    (checks, verdict)
+}
+
+fn check(name: &str, outcome: Result<String, String>, remedy: impl FnOnce() -> String) -> PreflightCheck {
+    match outcome {
+        Ok(message) => PreflightCheck { name: name.into(), result: PreflightResult::Pass, message, remedy: None },
+        Err(message) => PreflightCheck { name: name.into(), result: PreflightResult::Fail, message, remedy: Some(remedy()) },
+    }
+}
+
+/// The plan's applications of which no sound backup was ever restored and probed.
+fn unproven<'a>(spec: &'a RecoveryPlanSpec, backups: &[Backup]) -> Vec<&'a str> {
+    let probed = |backup: &Backup| {
+        let proof = backup.status.as_ref().and_then(|status| status.verification.as_ref());
+        !choose::is_damaged(backup) && proof.is_some_and(|proof| proof.level == VerificationLevel::Probed)
+    };
+    members(spec).filter(|name| !backups.iter().any(|backup| backup.spec.application_ref.name == *name && probed(backup))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn backup(application: &str, level: &str, damaged: bool) -> Backup {
+        let time = "2026-11-15T00:00:00Z";
+        let verified = json!([{"type": "Verified", "status": "False", "reason": "Damaged", "message": "a pack is gone", "lastTransitionTime": time}]);
+        let conditions = if damaged { verified } else { json!([]) };
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Backup", "metadata": {"name": "b"},
+            "spec": {"applicationRef": {"name": application}},
+            "status": {"phase": "Succeeded", "verification": {"level": level, "verifiedTime": time}, "conditions": conditions}}))
+        .expect("a backup")
+    }
+
+    #[test]
+    fn a_plan_is_ready_to_fail_over_if_standby_repository_and_data_are() {
+        let spec: RecoveryPlanSpec = serde_json::from_value(json!({"repositoryRef": {"name": "offsite"},
+            "groups": [{"name": "g", "members": [{"applicationRef": {"name": "portal"}}]}]}))
+        .expect("a plan");
+        let (up, none_ready, silent) = (Ok(NodeCounts { total: 3, ready: 2 }), Ok(NodeCounts { total: 3, ready: 0 }), Err("no answer".to_owned()));
+        let (opens, refused) = (Ok(()), Err("403".to_owned()));
+        let probed = [backup("portal", "Probed", false)];
+        for (case, nodes, repository, backups, failing) in [
+            ("all is well", &up, &opens, &probed[..], vec![]),
+            ("no ready node", &none_ready, &opens, &probed[..], vec!["StandbyReachable"]),
+            ("a silent standby", &silent, &opens, &probed[..], vec!["StandbyReachable"]),
+            ("a repository that refuses", &up, &refused, &probed[..], vec!["KeyAccess", "JournalWritable"]),
+            ("no backup", &up, &opens, &[], vec!["RecoverableData"]),
+            ("only restored", &up, &opens, &[backup("portal", "Restored", false)], vec!["RecoverableData"]),
+            ("probed, then damaged", &up, &opens, &[backup("portal", "Probed", true)], vec!["RecoverableData"]),
+            ("another application's", &up, &opens, &[backup("other", "Probed", false)], vec!["RecoverableData"]),
+        ] {
+            let (checks, verdict) = preflight(&spec, &PreflightFacts { plan: "p", standby: "b", nodes, repository }, backups);
+            let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
+            assert_eq!((failed, verdict.holds()), (failing.clone(), failing.is_empty()), "{case}");
+            assert!(checks.iter().all(|check| check.remedy.is_some() == (check.result == PreflightResult::Fail)), "{case}: a failure says what to do");
+        }
+    }
+}
