@@ -4,6 +4,7 @@
 
 mod context;
 mod controllers;
+mod driver;
 mod hub_cache;
 mod leader;
 mod maintenance;
@@ -15,6 +16,7 @@ mod server;
 
 use clap::{Parser, Subcommand};
 use context::{Context, Messaging};
+use driver::Driver;
 use hub_cache::HubCache;
 use kube::{Api, Client, Config, api::ListParams};
 use maintenance::{alerts, links, resolution};
@@ -183,20 +185,20 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let mut cache = HubCache::default();
     let probes = Arc::new(controllers::platform::probes::Probes::default());
     let pending: [PendingController; 14] = [
-        register(&guarded, &mut cache, controllers::site::SiteReconciler),
-        register(&guarded, &mut cache, controllers::district::DistrictReconciler),
-        register(&guarded, &mut cache, controllers::profile::ProfileReconciler),
-        register(&guarded, &mut cache, controllers::platform::PlatformReconciler::new(probes.clone())),
-        register(&guarded, &mut cache, controllers::application::ApplicationReconciler::default()),
-        register(&guarded, &mut cache, controllers::repository::RepositoryReconciler::default()),
+        register(&guarded, &mut cache, Driver::of(controllers::site::SiteController)),
+        register(&guarded, &mut cache, Driver::of(controllers::district::DistrictController)),
+        register(&guarded, &mut cache, Driver::of(controllers::profile::ProfileController)),
+        register(&guarded, &mut cache, Driver::of(controllers::platform::PlatformController::new(probes.clone()))),
+        register(&guarded, &mut cache, Driver::of(controllers::application::ApplicationController::default())),
+        register(&guarded, &mut cache, Driver::of(controllers::repository::RepositoryController::default())),
         register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::backup::BackupRun>::default()),
         register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::restore::RestoreRun>::default()),
-        register(&guarded, &mut cache, controllers::plan::PlanReconciler),
+        register(&guarded, &mut cache, Driver::of(controllers::plan::PlanController)),
         register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::drill::DrillRun>::default()),
-        register(&guarded, &mut cache, controllers::window::WindowReconciler),
-        register(&guarded, &mut cache, controllers::ticket::TicketReconciler::default()),
-        register(&guarded, &mut cache, controllers::approval::ApprovalReconciler),
-        register(&guarded, &mut cache, controllers::roster::RosterReconciler::default()),
+        register(&guarded, &mut cache, Driver::of(controllers::window::WindowController)),
+        register(&guarded, &mut cache, Driver::of(controllers::ticket::TicketController::default())),
+        register(&guarded, &mut cache, Driver::of(controllers::approval::ApprovalController)),
+        register(&guarded, &mut cache, Driver::of(controllers::roster::RosterController::default())),
     ];
     let hub = Hub {
         client: guarded.clone(),

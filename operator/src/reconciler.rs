@@ -26,14 +26,14 @@ use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
 /// How often deleted objects are looked for, to remove their metrics.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A kind's controller.
+/// What the loop does with each object of a kind: the [`Driver`](crate::driver::Driver) of its controller, or the controller of runs.
 pub trait Reconciler: Send + Sync + 'static {
     /// The kind that it reconciles.
     type Kind: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static;
     /// The object's main condition: `Ready`, or `Succeeded` on runs.
     const CONDITION: ConditionType;
 
-    /// Observes, decides, performs and records. Returns the time until the next reconcile, in case nothing changes before.
+    /// Reconciles an object. Returns the time until the next reconcile, in case nothing changes before.
     fn reconcile(&self, context: &Context, object: Arc<Self::Kind>, now: Timestamp) -> impl Future<Output = Result<Duration>> + Send;
 
     /// Removes the metrics of a deleted object: a series that stays would alert for ever.

@@ -28,24 +28,12 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     S: Serialize + PartialEq,
 {
-    let api: Api<K> = Api::namespaced(hub.client.clone(), &object.namespace().unwrap_or_default());
-    apply_status_with(hub, &api, object, before, after).await
-}
-
-/// Like [`apply_status`], with the given `Api`, for cluster-scoped objects.
-///
-/// # Errors
-/// If this process doesn't lead, or the API server refuses.
-pub async fn apply_status_with<K, S>(hub: &Hub, api: &Api<K>, object: &K, before: Option<&S>, after: &S) -> Result<()>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-    S: Serialize + PartialEq,
-{
     if before == Some(after) {
         return Ok(());
     }
     hub.leadership.ensure()?;
     let name = object.name_any();
+    let api: Api<K> = Api::namespaced(hub.client.clone(), &object.namespace().unwrap_or_default());
     let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid()}, "status": after});
     api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
         .await

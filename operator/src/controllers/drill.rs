@@ -1,7 +1,7 @@
 //! Drill: one run of a plan into isolated namespaces, measured and reported.
 
 use super::{all, backup::claims, district_of, named, plan, plan_sites, run::scope_of};
-use crate::{context::Context, reports};
+use crate::{context::Context, metrics::Metrics, reports};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use p861_core::{
@@ -9,11 +9,11 @@ use p861_core::{
     engine::{Limits, Plan},
     maintenance::ticket::change_under_way,
     names,
-    protection::{backup::Claim, choose, choose::RecoveryPoint, claims::claim_of},
+    protection::{choose, claims::claim_of},
     recovery::{
-        bring_up::Subject,
         conclude::{self, DrillConclusionFacts},
         drill::{self as compiler, DrillFacts},
+        plan_standing::{Point, subjects_of},
     },
     runs::{Action, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
@@ -44,7 +44,7 @@ impl From<Context> for DrillRun {
 /// Input of the compiler.
 pub struct Rehearsal {
     site: String,
-    points: Vec<(String, RecoveryPoint, Vec<Claim>)>,
+    points: Vec<Point>,
     keep_for: SignedDuration,
     deadline: SignedDuration,
     /// Duration of each step in the last drill, by step id.
@@ -143,7 +143,7 @@ impl RunKind for DrillRun {
         let report = reports::write(&self.context, drill, status, &facts.plan, &facts.applications, pass).await?;
         status.report = Some(report);
         if conclude::proves(&drill.spec, status) {
-            gauge(&self.context, &drill.namespace().unwrap_or_default(), &facts.plan.name_any(), status);
+            gauge(&self.context.metrics, &drill.namespace().unwrap_or_default(), &facts.plan.name_any(), status);
         }
         Ok(())
     }
@@ -173,23 +173,8 @@ async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applic
     Ok(Rehearsal { site, points, keep_for, deadline, estimates })
 }
 
-/// The applications of a plan, each with the recovery point and claims to restore.
-pub fn subjects_of<'a>(applications: &'a [Application], points: &[(String, RecoveryPoint, Vec<Claim>)]) -> Vec<Subject<'a>> {
-    let of_point = points.iter().filter_map(|(name, point, claims)| {
-        let application = applications.iter().find(|application| application.metadata.name.as_ref() == Some(name))?;
-        Some(Subject { name: application.metadata.name.as_deref()?, spec: &application.spec, point: point.clone(), claims: claims.clone() })
-    });
-    of_point.collect()
-}
-
 /// The plan's applications, each with its newest sound backup and the claims in it.
-pub async fn points(
-    context: &Context,
-    plan: &RecoveryPlan,
-    applications: &[Application],
-    home: &str,
-    not_after: Option<Timestamp>,
-) -> Result<Vec<(String, RecoveryPoint, Vec<Claim>)>> {
+pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Application], home: &str, not_after: Option<Timestamp>) -> Result<Vec<Point>> {
     let namespace = plan.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let mut points = Vec::new();
@@ -214,8 +199,7 @@ pub async fn points(
 }
 
 /// Sets the metrics of a plan's newest drill that proves recovery.
-pub fn gauge(context: &Context, namespace: &str, plan: &str, status: &DrillStatus) {
-    let metrics = &context.metrics;
+pub fn gauge(metrics: &Metrics, namespace: &str, plan: &str, status: &DrillStatus) {
     if let Some(end) = &status.completion_time {
         metrics.drill_last_completion.with_label_values(&[namespace, plan]).set(end.0.as_duration().as_secs_f64());
     }

@@ -1,4 +1,4 @@
-//! One controller per kind. Each observes, lets core decide, performs and records.
+//! One controller per kind: a `Controller` whose steps the driver makes, or a `RunKind` that the controller of runs executes.
 
 mod access;
 pub mod application;

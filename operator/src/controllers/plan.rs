@@ -1,52 +1,85 @@
 //! RecoveryPlan: whether it compiles, its standby is ready, and it was drilled.
 
 use super::{all, district_of, drill, plan_sites};
-use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
-use jiff::{SignedDuration, Timestamp};
+use crate::{
+    context::{Context, ReadContext},
+    driver::{Controller, Decision, DecisionOf},
+    metrics::Metrics,
+};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
 };
 use p861_core::{
-    conditions::{self, ConditionUpdate},
     engine::Plan,
-    protection::choose,
+    platform::facts::Unseen,
     recovery::{
         conclude,
-        drill::{self as compiler, DrillFacts},
+        plan_standing::{PlanFacts, PlanInputs, RecoveryInputs, decide, listing},
         standing,
     },
     runs::Action,
-    time::print_duration,
 };
-use p861_crds::{
-    Application, Backup, ConditionType, Drill, Reason, RecoveryPlan, RecoveryPlanStatus, Time,
-    common::StepCounts,
-    names::FIELD_MANAGER,
-    protection::backup::VerificationLevel,
-    recovery::{
-        drill::DrillType,
-        plan::{Preflight, PreflightCheck, PreflightResult},
-    },
-};
-use p861_runs::status::apply_status;
+use p861_crds::{Application, ConditionType, Drill, RecoveryPlan, RecoveryPlanStatus, names::FIELD_MANAGER, platform::site::NodeCounts};
 use p861_runs::{
     error::{Error, Result, Tried as _},
+    hub::is_ready,
     repository,
 };
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The controller.
-pub struct PlanReconciler;
+pub struct PlanController;
 
-impl Reconciler for PlanReconciler {
+impl Controller for PlanController {
     type Kind = RecoveryPlan;
+    type Status = RecoveryPlanStatus;
+    type Observed = PlanFacts;
+    /// Steps to store.
+    type Effects = Option<Plan<Action>>;
+    type Performed = ();
     const CONDITION: ConditionType = ConditionType::Ready;
+
+    async fn observe(&self, context: &ReadContext, plan: &RecoveryPlan, _: Timestamp) -> Result<PlanFacts> {
+        let namespace = plan.namespace().unwrap_or_default();
+        let mut drills: Vec<Drill> = all(&context.hub.client, &namespace).await?;
+        drills.retain(|drill| drill.spec.plan_ref.name == plan.name_any());
+        Ok(PlanFacts {
+            drills,
+            backups: all(&context.hub.client, &namespace).await?,
+            inputs: inputs(context, plan, &namespace).await.map_err(|error| unseen(&error)),
+        })
+    }
+
+    fn decide(plan: &RecoveryPlan, facts: &PlanFacts, now: Timestamp) -> DecisionOf<Self> {
+        let stands = decide(plan, facts, now);
+        Decision { status: stands.status, conditions: stands.conditions, events: Vec::new(), effects: stands.steps, requeue: RECONCILE_INTERVAL }
+    }
+
+    async fn perform(&self, context: &Context, plan: &RecoveryPlan, steps: &Option<Plan<Action>>, _: Timestamp) -> Result<()> {
+        match steps {
+            Some(steps) => store_steps(context, plan, steps).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Set on each reconcile, since a restart loses them.
+    fn set_metrics(&self, metrics: &Metrics, plan: &RecoveryPlan, facts: &PlanFacts, _: &RecoveryPlanStatus) {
+        let (name, namespace) = (plan.name_any(), plan.namespace().unwrap_or_default());
+        let ended = facts.drills.iter().filter_map(|drill| drill.status.as_ref().filter(|status| conclude::proves(&drill.spec, status)));
+        if let Some(newest) = ended.max_by_key(|status| status.completion_time.as_ref().map(|time| time.0)) {
+            drill::gauge(metrics, &namespace, &name, newest);
+        } else if let Some(created) = &plan.metadata.creation_timestamp {
+            // A plan that was never drilled becomes overdue, too, counted from its creation.
+            metrics.drill_last_completion.with_label_values(&[&namespace, &name]).set(created.0.as_duration().as_secs_f64());
+        }
+    }
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.drill_last_completion.remove_label_values(&[namespace, name]);
@@ -55,50 +88,6 @@ impl Reconciler for PlanReconciler {
             let _ = metrics.drill_last_result.remove_label_values(&[namespace, name, &result.to_string()]);
         }
     }
-
-    async fn reconcile(&self, context: &Context, plan: Arc<RecoveryPlan>, now: Timestamp) -> Result<Duration> {
-        let namespace = plan.namespace().unwrap_or_default();
-        let mut status = plan.status.clone().unwrap_or_default();
-        status.observed_generation = plan.metadata.generation;
-        let drills: Vec<Drill> = all(&context.hub.client, &namespace).await?;
-        let of_plan: Vec<&Drill> = drills.iter().filter(|drill| drill.spec.plan_ref.name == plan.name_any()).collect();
-        status.current_run =
-            of_plan.iter().find(|drill| drill.status.as_ref().is_some_and(|s| s.phase.is_some_and(|phase| !phase.is_end()))).map(|drill| drill.name_any());
-        let last_drill = standing::last_drill(&of_plan);
-        let mut updates = vec![standing::drilled(last_drill.as_ref(), now)];
-        status.last_drill = last_drill.or(status.last_drill);
-        // Also sets the metrics after a restart, which loses them.
-        let ended = of_plan.iter().filter_map(|drill| drill.status.as_ref().filter(|status| conclude::proves(&drill.spec, status)));
-        if let Some(newest) = ended.max_by_key(|s| s.completion_time.as_ref().map(|time| time.0)) {
-            drill::gauge(context, &namespace, &plan.name_any(), newest);
-        } else {
-            // A plan that was never drilled becomes overdue, too, counted from its creation.
-            let since = plan.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
-            context.metrics.drill_last_completion.with_label_values(&[&namespace, &plan.name_any()]).set(since.as_duration().as_secs_f64());
-        }
-        status.prediction = standing::predict(&of_plan).or(status.prediction);
-        match compile(context, &plan).await {
-            Ok((compiled, standby)) => {
-                status.active_site = Some(standby.0.clone());
-                status.plan_digest = Some(compiled.digest().to_owned());
-                status.steps = Some(StepCounts { total: i32::try_from(compiled.steps().len()).unwrap_or(i32::MAX), ..StepCounts::default() });
-                updates.push(ConditionUpdate::good(
-                    ConditionType::Ready,
-                    Reason::Compiled,
-                    format!("{} steps, {} applications", compiled.steps().len(), members(&plan).count()),
-                ));
-                store_steps(context, &plan, &compiled).await?;
-                updates.push(preflight(context, &plan, &standby.1, &mut status, now).await?);
-            }
-            Err(error) => {
-                updates.push(ConditionUpdate::bad(ConditionType::Ready, error.reason(), error.to_string()));
-                updates.push(ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::PlanNotReady, "see Ready"));
-            }
-        }
-        status.conditions = conditions::apply(&status.conditions, &updates, plan.metadata.generation, now);
-        apply_status(&context.hub, plan.as_ref(), plan.status.as_ref(), &status).await?;
-        Ok(RECONCILE_INTERVAL)
-    }
 }
 
 /// Names of the plan's applications.
@@ -106,42 +95,43 @@ pub fn members(plan: &RecoveryPlan) -> impl Iterator<Item = &str> {
     standing::members(&plan.spec)
 }
 
-/// Compiles an isolated drill of the plan as of now. Also returns the active and the standby site.
-async fn compile(context: &Context, plan: &RecoveryPlan) -> Result<(Plan<Action>, (String, String))> {
-    let namespace = plan.namespace().unwrap_or_default();
-    let district = district_of(&context.hub.client, &namespace).await?;
-    let sites = plan_sites(plan, &district)?;
-    let plans: Vec<RecoveryPlan> = all(&context.hub.client, &namespace).await?;
-    let older = |other: &&RecoveryPlan| {
-        other.uid() != plan.uid() && other.metadata.creation_timestamp.as_ref().map(|t| t.0) <= plan.metadata.creation_timestamp.as_ref().map(|t| t.0)
-    };
-    for other in plans.iter().filter(older) {
-        if let Some(shared) = members(plan).find(|name| members(other).any(|theirs| theirs == *name)) {
-            return Err(Error::invalid(
-                Reason::ApplicationInOtherPlan,
-                format!("application {shared} is in plan {}: an application is in one plan", other.name_any()),
-            ));
+fn unseen(error: &Error) -> Unseen {
+    Unseen { reason: error.reason(), message: error.to_string() }
+}
+
+/// Reads what the plan is compiled from.
+async fn inputs(context: &Context, plan: &RecoveryPlan, namespace: &str) -> Result<PlanInputs> {
+    let district = district_of(&context.hub.client, namespace).await?;
+    let (active, standby) = plan_sites(plan, &district)?;
+    let applications: Vec<Application> = all(&context.hub.client, namespace).await?;
+    let recovery = match drill::points(context, plan, &applications, &active, None).await {
+        Ok(points) => {
+            Ok(RecoveryInputs { points, nodes: nodes(context, &standby).await, repository: opens(context, namespace, &plan.spec.repository_ref.name).await })
         }
-    }
-    let applications: Vec<Application> = all(&context.hub.client, &namespace).await?;
-    let points = drill::points(context, plan, &applications, &sites.0, None).await?;
-    let subjects = drill::subjects_of(&applications, &points);
-    let facts =
-        DrillFacts { drill_type: DrillType::Isolated, id: "00000", site: &sites.1, plan: &plan.spec, subjects: &subjects, keep_for: SignedDuration::ZERO };
-    let compiled = compiler::compile(&facts).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
-    Ok((compiled, sites))
+        Err(error) => Err(unseen(&error)),
+    };
+    Ok(PlanInputs { active, standby, plans: all(&context.hub.client, namespace).await?, applications, recovery })
+}
+
+/// Counts the nodes of the standby.
+async fn nodes(context: &Context, site: &str) -> std::result::Result<NodeCounts, String> {
+    let client = context.sites.client(site).await.map_err(|error| error.to_string())?;
+    let nodes = Api::<Node>::all(client).list(&ListParams::default()).await.map_err(|error| format!("{site}: {error}"))?.items;
+    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    Ok(NodeCounts { total: count(nodes.len()), ready: count(nodes.iter().filter(|node| is_ready(node)).count()) })
+}
+
+/// Opens the repository and reads its configuration.
+async fn opens(context: &Context, namespace: &str, repository: &str) -> std::result::Result<(), String> {
+    let store = repository::open_store(&context.hub, namespace, repository).await.map_err(|error| error.to_string())?;
+    store.list("config").await.map(drop).map_err(|error| error.to_string())
 }
 
 /// Stores the compiled steps for `p861 plan check --steps`.
 async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Action>) -> Result<()> {
     let namespace = plan.namespace().unwrap_or_default();
     let name = format!("{}-steps", plan.name_any());
-    let steps: Vec<_> = compiled
-        .steps()
-        .iter()
-        .map(|step| json!({"id": step.id, "after": step.dependencies().collect::<Vec<_>>(), "deadline": print_duration(step.deadline).unwrap_or_default(), "action": step.action.word()}))
-        .collect();
-    let text = serde_json::to_string(&steps).map_err(|error| Error::Internal(error.to_string()))?;
+    let text = serde_json::to_string(&listing(compiled)).map_err(|error| Error::Internal(error.to_string()))?;
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &namespace);
     let existing = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
     if existing.as_ref().and_then(|map| map.data.as_ref()?.get("steps.json")) == Some(&text) {
@@ -151,63 +141,4 @@ async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Act
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [plan.controller_owner_ref(&())]}, "data": {"steps.json": text}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
     Ok(())
-}
-
-/// Checks the prerequisites of a recovery. The status is rewritten only if a result changes.
-async fn preflight(context: &Context, plan: &RecoveryPlan, standby: &str, status: &mut RecoveryPlanStatus, now: Timestamp) -> Result<ConditionUpdate> {
-    let namespace = plan.namespace().unwrap_or_default();
-    let check = |name: &str, outcome: std::result::Result<String, (String, Option<String>)>| match outcome {
-        Ok(message) => PreflightCheck { name: name.into(), result: PreflightResult::Pass, message, remedy: None },
-        Err((message, remedy)) => PreflightCheck { name: name.into(), result: PreflightResult::Fail, message, remedy },
-    };
-    let standby_client = context.sites.client(standby).await;
-    let reachable = match &standby_client {
-        Ok(client) => match Api::<Node>::all(client.clone()).list(&ListParams::default()).await {
-            Ok(nodes) if nodes.items.iter().any(p861_runs::hub::is_ready) => Ok(format!("{standby}, {} nodes", nodes.items.len())),
-            Ok(_) => Err((format!("{standby} has no ready node"), Some(format!("p861 site show {standby}")))),
-            Err(error) => Err((format!("{standby}: {error}"), Some(format!("p861 site show {standby}")))),
-        },
-        Err(error) => Err((error.to_string(), Some(format!("p861 site show {standby}")))),
-    };
-    let repository = &plan.spec.repository_ref.name;
-    let opened = match repository::open_store(&context.hub, &namespace, repository).await {
-        Ok(store) => store
-            .list("config")
-            .await
-            .map(|_| format!("repository {repository} opened"))
-            .map_err(|error| (error.to_string(), Some(format!("p861 repository show {repository}")))),
-        Err(error) => Err((error.to_string(), Some(format!("p861 repository show {repository}")))),
-    };
-    let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
-    let unproven: Vec<&str> = members(plan)
-        .filter(|name| {
-            let probed = |b: &&Backup| {
-                b.spec.application_ref.name == *name
-                    && !choose::is_damaged(b)
-                    && b.status.as_ref().and_then(|s| s.verification.as_ref()).is_some_and(|v| v.level == VerificationLevel::Probed)
-            };
-            !backups.iter().any(|b| probed(&b))
-        })
-        .collect();
-    let recoverable = if unproven.is_empty() {
-        Ok(format!("{} applications restored and probed", members(plan).count()))
-    } else {
-        Err((format!("never restored and probed: {}", unproven.join(", ")), Some(format!("p861 drill run {}", plan.name_any()))))
-    };
-    let checks =
-        vec![check("StandbyReachable", reachable), check("KeyAccess", opened.clone()), check("RecoverableData", recoverable), check("JournalWritable", opened)];
-    let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
-    let update = if failed.is_empty() {
-        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PreflightPassed, format!("{} of {} checks", checks.len(), checks.len()))
-    } else {
-        ConditionUpdate::bad(
-            ConditionType::ReadyToFailover,
-            Reason::PreflightFailed,
-            format!("{} of {} checks fail ({}): p861 plan check {}", failed.len(), checks.len(), failed.join(", "), plan.name_any()),
-        )
-    };
-    if status.preflight.as_ref().is_none_or(|before| before.checks != checks) {
-        status.preflight = Some(Preflight { changed_time: Time(now), checks });
-    }
-    Ok(update)
 }

@@ -5,140 +5,97 @@ use super::{
     window::{until, zone_of},
 };
 use crate::{
-    context::Context,
+    context::{Context, ReadContext},
+    driver::{Controller, Decision, DecisionOf, StatusWrite},
     maintenance::notify::{Message, deliver},
     metrics::Metrics,
-    reconciler::Reconciler,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
-    conditions::{self, ConditionUpdate},
     maintenance::{
-        notify::{MessageText, test_message},
-        roster::{Heard, Roster, as_level, heartbeat_condition, test_due},
+        roster::{Heard, Roster, as_level},
+        roster_standing::{DueTest, RosterFacts, is_covered, standing},
         ticket::clocks::Level,
-        window::zone,
     },
     names::short_digest,
 };
-use p861_crds::{
-    ConditionType, DutyRoster, DutyRosterSpec, DutyRosterStatus, Reason, Site, Time,
-    maintenance::roster::{OnDuty, TestMessage},
-};
-use p861_runs::error::{Error, Result};
-use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
+use p861_crds::{ConditionType, DutyRoster, DutyRosterSpec, DutyRosterStatus, Site, maintenance::roster::OnDuty};
+use p861_runs::error::Result;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Longest time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The controller. Remembers results of test messages until they are in the status.
+/// The controller. Remembers which deliveries of a test message failed, by the roster's UID, until the next test.
 #[derive(Default)]
-pub struct RosterReconciler {
-    tested: Arc<Mutex<HashMap<String, Vec<String>>>>,
+pub struct RosterController {
+    failed_deliveries: Arc<Mutex<HashMap<String, Vec<String>>>>,
 }
 
-impl Reconciler for RosterReconciler {
+impl Controller for RosterController {
     type Kind = DutyRoster;
+    type Status = DutyRosterStatus;
+    type Observed = RosterFacts;
+    /// A test message to send.
+    type Effects = Option<DueTest>;
+    type Performed = ();
     const CONDITION: ConditionType = ConditionType::Ready;
+    const STATUS_WRITE: StatusWrite = StatusWrite::IfUnchanged;
+
+    async fn observe(&self, context: &ReadContext, roster: &DutyRoster, _: Timestamp) -> Result<RosterFacts> {
+        let namespace = roster.namespace().unwrap_or_default();
+        Ok(RosterFacts {
+            default_zone: zone_of(context, &namespace).await?,
+            heard: heartbeats(context, &namespace, roster).await?,
+            failed_deliveries: self.failed_deliveries.lock().get(&roster.uid().unwrap_or_default()).cloned(),
+        })
+    }
+
+    fn decide(roster: &DutyRoster, facts: &RosterFacts, now: Timestamp) -> DecisionOf<Self> {
+        let stands = standing(roster, facts, now);
+        Decision {
+            status: stands.status,
+            conditions: stands.conditions,
+            events: stands.happened,
+            effects: stands.test,
+            requeue: until(stands.next_change, now).min(RECONCILE_INTERVAL),
+        }
+    }
+
+    fn set_metrics(&self, metrics: &Metrics, roster: &DutyRoster, _: &RosterFacts, status: &DutyRosterStatus) {
+        let labels = [roster.namespace().unwrap_or_default(), roster.name_any()];
+        metrics.duty_covered.with_label_values(&labels).set(i64::from(is_covered(status)));
+        for condition in &status.conditions {
+            if condition.type_ == ConditionType::AlertsArrive {
+                metrics.alerts_arrive.with_label_values(&labels).set(i64::from(condition.status != "False"));
+            } else if condition.type_ == ConditionType::PeopleReachable {
+                metrics.people_reachable.with_label_values(&labels).set(i64::from(condition.status == "True"));
+            }
+        }
+    }
+
+    /// The status has the test before its first message is sent, so that a crash doesn't send it twice.
+    async fn follow_up(&self, context: &Context, roster: &DutyRoster, decision: DecisionOf<Self>, _: Timestamp) -> Result<Option<Duration>> {
+        if let Some(test) = decision.effects {
+            self.failed_deliveries.lock().remove(&roster.uid().unwrap_or_default());
+            self.send_test(context, roster, test);
+        }
+        Ok(None)
+    }
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.duty_covered.remove_label_values(&[namespace, name]);
         let _ = metrics.alerts_arrive.remove_label_values(&[namespace, name]);
         let _ = metrics.people_reachable.remove_label_values(&[namespace, name]);
     }
-
-    async fn reconcile(&self, context: &Context, object: Arc<DutyRoster>, now: Timestamp) -> Result<Duration> {
-        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-        let mut status = object.status.clone().unwrap_or_default();
-        status.observed_generation = object.metadata.generation;
-        let mut told = Vec::new();
-        let (update, next) = match Roster::parse(&object.spec, &zone_of(context, &namespace).await?) {
-            Ok(roster) => {
-                read_actions(&object, &roster, &mut status, &mut told, now);
-                status.current = roster.current(status.last_hand_over.as_ref(), now);
-                (roster.condition(now), roster.next_change(now))
-            }
-            Err(error) => {
-                status.current.clear();
-                (ConditionUpdate::bad(ConditionType::Ready, Reason::Invalid, error.to_string()), None)
-            }
-        };
-        context
-            .metrics
-            .duty_covered
-            .with_label_values(&[&namespace, &name])
-            .set(i64::from(!status.current.is_empty() && status.current.iter().all(|level| level.person.is_some())));
-        let mut updates = vec![update];
-        updates.extend(alerts_arrive(context, &namespace, &object, now).await?);
-        let silent_before = status.conditions.iter().any(|condition| condition.reason == Reason::HeartbeatMissing);
-        if let Some(silent) = updates.iter().find(|update| update.reason == Reason::HeartbeatMissing).filter(|_| !silent_before) {
-            told.push((Reason::HeartbeatMissing, silent.message.clone(), true));
-        }
-        status.conditions = conditions::apply(&status.conditions, &updates, object.metadata.generation, now);
-        if let Some(arrives) = status.conditions.iter().find(|condition| condition.type_ == ConditionType::AlertsArrive) {
-            context.metrics.alerts_arrive.with_label_values(&[&namespace, &name]).set(i64::from(arrives.status != "False"));
-        }
-        let testing = self.test(context, &object, &mut status, now).await?;
-        if !apply_status_if_unchanged(&context.hub.client, &context.hub.leadership, object.as_ref(), object.status.as_ref(), &status).await? {
-            return Ok(Duration::from_millis(200));
-        }
-        // Recorded before the first message is sent, so that a crash doesn't send a test twice.
-        if let Some((message, total)) = testing {
-            self.send_tests(context, &object, message, total);
-        }
-        for (reason, note, warning) in told {
-            publish_event(&context.hub, object.as_ref(), event_type(warning), reason, &note).await;
-        }
-        Ok(until(next, now).min(RECONCILE_INTERVAL))
-    }
 }
 
-impl RosterReconciler {
-    /// Records the results of a test. If a test is due, returns its message and number of deliveries.
-    async fn test(&self, context: &Context, object: &DutyRoster, status: &mut DutyRosterStatus, now: Timestamp) -> Result<Option<(MessageText, i32)>> {
-        let uid = object.uid().unwrap_or_default();
-        let outcome = self.tested.lock().get(&uid).cloned();
-        if let (Some(failures), Some(last)) = (outcome, status.last_test.as_mut()) {
-            last.delivered = Some(last.total.saturating_sub(i32::try_from(failures.len()).unwrap_or(i32::MAX)));
-            let (delivered, day) = (last.delivered.unwrap_or_default(), last.time.0.strftime("%Y-%m-%d"));
-            let update = if failures.is_empty() {
-                ConditionUpdate::good(
-                    ConditionType::PeopleReachable,
-                    Reason::Delivered,
-                    format!("test message of {day} delivered to {delivered} of {}", last.total),
-                )
-            } else {
-                ConditionUpdate::bad(
-                    ConditionType::PeopleReachable,
-                    Reason::NotDelivered,
-                    format!("test message of {day} delivered to {delivered} of {}: {}", last.total, failures.join("; ")),
-                )
-            };
-            status.conditions = conditions::apply(&status.conditions, &[update], object.metadata.generation, now);
-        }
-        if let Some(reachable) = status.conditions.iter().find(|condition| condition.type_ == ConditionType::PeopleReachable) {
-            let labels = [object.namespace().unwrap_or_default(), object.name_any()];
-            context.metrics.people_reachable.with_label_values(&labels).set(i64::from(reachable.status == "True"));
-        }
-        let Some(at) = object.spec.test_message_at.as_deref().filter(|_| !object.spec.channels.is_empty()) else { return Ok(None) };
-        let zone = zone(&match &object.spec.time_zone {
-            Some(zone) => zone.clone(),
-            None => zone_of(context, &object.namespace().unwrap_or_default()).await?,
-        })
-        .map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
-        let Some(due) = test_due(at, &zone, now).filter(|due| status.last_test.as_ref().is_none_or(|last| last.time.0 < *due)) else { return Ok(None) };
-        let total = i32::try_from(object.spec.people.len() * object.spec.channels.len()).unwrap_or(i32::MAX);
-        status.last_test = Some(TestMessage { time: Time(due), delivered: None, total });
-        self.tested.lock().remove(&uid);
-        Ok(Some((test_message(&object.name_any(), due, &zone), total)))
-    }
-
-    /// Sends a test to everybody by every channel, in tasks of their own.
-    fn send_tests(&self, context: &Context, object: &DutyRoster, text: MessageText, total: i32) {
-        let (client, tested, roster) = (context.hub.client.clone(), self.tested.clone(), object.clone());
+impl RosterController {
+    /// Sends a test to everybody by every channel, in a task of its own.
+    fn send_test(&self, context: &Context, roster: &DutyRoster, DueTest { text, total }: DueTest) {
+        let (client, failed_deliveries, roster) = (context.hub.client.clone(), self.failed_deliveries.clone(), roster.clone());
         tracing::info!(roster = roster.name_any(), total, "sends the test message");
         tokio::spawn(async move {
             let (uid, namespace) = (roster.uid().unwrap_or_default(), roster.namespace().unwrap_or_default());
@@ -152,13 +109,13 @@ impl RosterReconciler {
                     }
                 }
             }
-            tested.lock().insert(uid, failures);
+            failed_deliveries.lock().insert(uid, failures);
         });
     }
 }
 
-/// Whether heartbeats arrive from every site with an Alertmanager. None: not known yet, keep the condition.
-async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, now: Timestamp) -> Result<Option<ConditionUpdate>> {
+/// When the heartbeat of each site with an Alertmanager was last heard; none if the roster watches none.
+async fn heartbeats(context: &Context, namespace: &str, roster: &DutyRoster) -> Result<Option<Vec<Heard>>> {
     let Some(heartbeat) = &roster.spec.heartbeat else { return Ok(None) };
     let watched = |site: &Site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some());
     let mut with_alerts = context.cache.filter_map(None, |site: &Site| watched(site).then(|| site.name_any())).await?;
@@ -170,33 +127,11 @@ async fn alerts_arrive(context: &Context, namespace: &str, roster: &DutyRoster, 
         Err(_) if namespace == context.hub.namespace => with_alerts.collect(),
         Err(error) => return Err(error),
     };
-    let heard: Vec<Heard> = names
-        .into_iter()
-        .map(|site| {
-            let (last, heard) = context.messaging.heartbeats.last(&site, &heartbeat.alert_name);
-            Heard { site, last, heard }
-        })
-        .collect();
-    Ok(heartbeat_condition(heartbeat, &heard, now))
-}
-
-fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterStatus, told: &mut Vec<(Reason, String, bool)>, now: Timestamp) {
-    let known = usize::try_from(status.observed_actions.unwrap_or_default()).unwrap_or_default();
-    for action in object.spec.actions.iter().skip(known) {
-        let by = action.by.as_deref().unwrap_or_default();
-        match roster.hand_over(status.last_hand_over.as_ref(), action.action, by, action.note.as_deref(), now) {
-            Ok(hand_over) => {
-                let name = |person: Option<&String>| person.map_or("?", String::as_str).to_owned();
-                told.push(match hand_over.taken_time {
-                    Some(_) => (Reason::DutyTaken, format!("{} has taken the duty from {}", name(hand_over.to.as_ref()), name(hand_over.from.as_ref())), false),
-                    None => (Reason::DutyGiven, format!("{} has given the duty", name(hand_over.from.as_ref())), false),
-                });
-                status.last_hand_over = Some(hand_over);
-            }
-            Err(why) => told.push((Reason::ActionRefused, format!("{:?}: {why}", action.action), true)),
-        }
-    }
-    status.observed_actions = i32::try_from(object.spec.actions.len()).ok();
+    let heard = |site: String| {
+        let (last, heard) = context.messaging.heartbeats.last(&site, &heartbeat.alert_name);
+        Heard { site, last, heard }
+    };
+    Ok(Some(names.into_iter().map(heard).collect()))
 }
 
 /// The parts of a roster that tickets need.

@@ -1,70 +1,78 @@
 //! Site: whether it is reachable and still the same cluster, and its capacity.
 
-use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
+use crate::{
+    context::ReadContext,
+    driver::{Controller, Decision, DecisionOf},
+    metrics::Metrics,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::{
-    conditions,
-    platform::site::{NodeSeen, SiteSeen, SiteUnseen, decide},
+    conditions::is_true,
+    platform::site::{self, NodeSeen, SiteSeen, SiteUnseen},
 };
-use p861_crds::{ConditionType, Reason, Site};
-use p861_runs::status::apply_status_with;
+use p861_crds::{ConditionType, Reason, Site, SiteStatus};
 use p861_runs::{
-    error::{Result, Tried as _},
+    error::{Error, Result, Tried as _},
     sites::cluster_uid,
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(20);
 /// Time limit for reading a site; after it the site counts as unreachable.
 const SITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The controller.
-pub struct SiteReconciler;
+/// The controller. It observes what the site's API server answers.
+pub struct SiteController;
 
-async fn observe(client: &Client) -> Result<SiteSeen> {
-    let uid = cluster_uid(client).await?;
-    let version = client.apiserver_version().await.tried(|| "read the API server's version".into())?.git_version;
-    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.tried(|| "list the nodes".into())?.items;
-    Ok(SiteSeen { uid, version, nodes: nodes.iter().map(node_seen).collect() })
-}
-
-impl Reconciler for SiteReconciler {
+impl Controller for SiteController {
     type Kind = Site;
+    type Status = SiteStatus;
+    type Observed = std::result::Result<SiteSeen, SiteUnseen>;
+    type Effects = ();
+    type Performed = ();
     const CONDITION: ConditionType = ConditionType::Ready;
+
+    async fn observe(&self, context: &ReadContext, site: &Site, _: Timestamp) -> Result<Self::Observed> {
+        let seen = match context.sites.connect(site).await {
+            Ok((client, _)) => tokio::time::timeout(SITE_TIMEOUT, read(&client)).await.unwrap_or_else(|_| {
+                Err(Error::transient(Reason::Unreachable, format!("the API server of {} doesn't answer within {SITE_TIMEOUT:?}", site.name_any())))
+            }),
+            Err(error) => Err(error),
+        };
+        Ok(seen.map_err(|error| SiteUnseen { reason: error.reason(), message: error.to_string() }))
+    }
+
+    fn decide(site: &Site, seen: &Self::Observed, _: Timestamp) -> DecisionOf<Self> {
+        let name = site.metadata.name.as_deref().unwrap_or_default();
+        let (status, conditions) = site::decide(name, &site.status.clone().unwrap_or_default(), seen);
+        let ready = conditions.iter().any(|condition| condition.kind == Self::CONDITION && condition.holds());
+        Decision { status, conditions, events: Vec::new(), effects: (), requeue: if ready { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 4 } }
+    }
+
+    fn set_metrics(&self, metrics: &Metrics, site: &Site, seen: &Self::Observed, status: &SiteStatus) {
+        let name = site.name_any();
+        metrics.site_reachable.with_label_values(&[&name]).set(i64::from(is_true(&status.conditions, Self::CONDITION)));
+        if let Some(nodes) = &status.nodes {
+            metrics.site_nodes_ready.with_label_values(&[&name]).set(if seen.is_ok() { i64::from(nodes.ready) } else { 0 });
+            metrics.site_nodes_total.with_label_values(&[&name]).set(i64::from(nodes.total));
+        }
+    }
 
     fn on_deleted(&self, metrics: &Metrics, _namespace: &str, name: &str) {
         for metric in [&metrics.site_reachable, &metrics.site_nodes_ready, &metrics.site_nodes_total] {
             let _ = metric.remove_label_values(&[name]);
         }
     }
+}
 
-    async fn reconcile(&self, context: &Context, site: Arc<Site>, now: Timestamp) -> Result<Duration> {
-        let name = site.name_any();
-        let seen = match context.sites.connect(&site).await {
-            Ok((client, _)) => match tokio::time::timeout(SITE_TIMEOUT, observe(&client)).await {
-                Ok(seen) => seen,
-                Err(_) => {
-                    Err(p861_runs::error::Error::transient(Reason::Unreachable, format!("the API server of {name} doesn't answer within {SITE_TIMEOUT:?}")))
-                }
-            },
-            Err(error) => Err(error),
-        };
-        let seen = seen.map_err(|error| SiteUnseen { reason: error.reason(), message: error.to_string() });
-        let (mut status, updates) = decide(&name, &site.status.clone().unwrap_or_default(), &seen);
-        let ready = updates.iter().any(|update| update.kind == ConditionType::Ready && update.holds());
-        context.metrics.site_reachable.with_label_values(&[&name]).set(i64::from(ready));
-        if let Some(nodes) = &status.nodes {
-            context.metrics.site_nodes_ready.with_label_values(&[&name]).set(if seen.is_ok() { i64::from(nodes.ready) } else { 0 });
-            context.metrics.site_nodes_total.with_label_values(&[&name]).set(i64::from(nodes.total));
-        }
-        status.observed_generation = site.metadata.generation;
-        status.conditions = conditions::apply(&status.conditions, &updates, site.metadata.generation, now);
-        apply_status_with(&context.hub, &Api::all(context.hub.client.clone()), site.as_ref(), site.status.as_ref(), &status).await?;
-        Ok(if ready { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 4 })
-    }
+async fn read(client: &Client) -> Result<SiteSeen> {
+    let uid = cluster_uid(client).await?;
+    let version = client.apiserver_version().await.tried(|| "read the API server's version".into())?.git_version;
+    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.tried(|| "list the nodes".into())?.items;
+    Ok(SiteSeen { uid, version, nodes: nodes.iter().map(node_seen).collect() })
 }
 
 /// Converts a node for core.

@@ -1,64 +1,70 @@
 //! MaintenanceWindow: whether it is open, and when that changes.
 
-use crate::{context::Context, hub_cache::ReadFrom, metrics::Metrics, reconciler::Reconciler};
+use crate::{
+    context::{Context, ReadContext},
+    driver::{Controller, Decision, DecisionOf},
+    hub_cache::ReadFrom,
+    metrics::Metrics,
+};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::{
-    conditions::{self, ConditionUpdate},
-    maintenance::window::{self, Window},
+    conditions::is_true,
+    maintenance::{
+        window,
+        window_standing::{freezes_of, standing, turn},
+    },
 };
-use p861_crds::{ConditionType, District, MaintenanceWindow, Reason, Time, maintenance::window::Freeze};
+use p861_crds::{ConditionType, District, MaintenanceWindow, MaintenanceWindowStatus, maintenance::window::Freeze};
 use p861_runs::error::Result;
-use p861_runs::status::{apply_status, event_type, publish_event};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Longest time between reconciles, since another window's freeze applies to it, too.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The controller.
-pub struct WindowReconciler;
+pub struct WindowController;
 
-impl Reconciler for WindowReconciler {
+/// The window's surroundings.
+pub struct Observed {
+    zone: String,
+    freezes: Vec<Freeze>,
+}
+
+impl Controller for WindowController {
     type Kind = MaintenanceWindow;
+    type Status = MaintenanceWindowStatus;
+    type Observed = Observed;
+    type Effects = ();
+    type Performed = ();
     const CONDITION: ConditionType = ConditionType::Open;
+
+    async fn observe(&self, context: &ReadContext, window: &MaintenanceWindow, _: Timestamp) -> Result<Observed> {
+        let namespace = window.namespace().unwrap_or_default();
+        let freezes = freezes_of(&windows_for(context, ReadFrom::Cache, &namespace).await?);
+        Ok(Observed { zone: zone_of(context, &namespace).await?, freezes })
+    }
+
+    fn decide(window: &MaintenanceWindow, observed: &Observed, now: Timestamp) -> DecisionOf<Self> {
+        let mut status = window.status.clone().unwrap_or_default();
+        let stands = standing(&window.spec, &observed.zone, &observed.freezes, now);
+        (status.next_open_time, status.next_close_time) = (stands.next_open_time, stands.next_close_time);
+        Decision {
+            events: turn(&status.conditions, &stands.open).into_iter().collect(),
+            status,
+            conditions: vec![stands.open],
+            effects: (),
+            requeue: until(stands.next_change, now).min(RECONCILE_INTERVAL),
+        }
+    }
+
+    fn set_metrics(&self, metrics: &Metrics, window: &MaintenanceWindow, _: &Observed, status: &MaintenanceWindowStatus) {
+        let labels = [window.namespace().unwrap_or_default(), window.name_any()];
+        metrics.window_open.with_label_values(&labels).set(i64::from(is_true(&status.conditions, ConditionType::Open)));
+    }
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         let _ = metrics.window_open.remove_label_values(&[namespace, name]);
-    }
-
-    async fn reconcile(&self, context: &Context, object: Arc<MaintenanceWindow>, now: Timestamp) -> Result<Duration> {
-        let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-        let mut status = object.status.clone().unwrap_or_default();
-        status.observed_generation = object.metadata.generation;
-        let windows = windows_for(context, ReadFrom::Cache, &namespace).await?;
-        let freezes = freezes_of(&windows);
-        let (update, next) = match Window::parse(&object.spec, &zone_of(context, &namespace).await?) {
-            Ok(parsed) => {
-                let opening = parsed.over_all(&freezes, now);
-                status.next_open_time = opening.next_open_time.map(Time);
-                status.next_close_time = opening.next_close_time.map(Time);
-                (window::condition(&opening, &parsed.zone), opening.next_change())
-            }
-            Err(error) => {
-                (status.next_open_time, status.next_close_time) = (None, None);
-                (ConditionUpdate::bad(ConditionType::Open, Reason::Invalid, error.to_string()), None)
-            }
-        };
-        context.metrics.window_open.with_label_values(&[&namespace, &name]).set(i64::from(update.holds()));
-        let reason_before = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Open).map(|condition| condition.reason.clone());
-        status.conditions = conditions::apply(&status.conditions, std::slice::from_ref(&update), object.metadata.generation, now);
-        apply_status(&context.hub, object.as_ref(), object.status.as_ref(), &status).await?;
-        if reason_before.is_none_or(|before| before != update.reason) {
-            let event = match update.reason {
-                Reason::Open => Some(Reason::WindowOpened),
-                Reason::Frozen => Some(Reason::FreezeStarted),
-                _ => None,
-            };
-            if let Some(reason) = event {
-                publish_event(&context.hub, object.as_ref(), event_type(false), reason, &update.message).await;
-            }
-        }
-        Ok(until(next, now).min(RECONCILE_INTERVAL))
     }
 }
 
@@ -75,11 +81,6 @@ pub async fn windows_for(context: &Context, source: ReadFrom, namespace: &str) -
         windows.extend(source.list::<MaintenanceWindow>(context, &context.hub.namespace).await?);
     }
     Ok(windows)
-}
-
-/// All freezes of these windows.
-pub fn freezes_of(windows: &[MaintenanceWindow]) -> Vec<Freeze> {
-    windows.iter().flat_map(|window| window.spec.freezes.clone()).collect()
 }
 
 /// The time zone of a namespace's schedules: its district's, or the default for the operator's namespace.

@@ -59,7 +59,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         // A run's finalizer.
         "K" if file == "finalizer.rs" => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
         "K" | "Kind" => return ours(),
-        "DynamicObject" if file == "reconciler.rs" => return ours(),
+        "DynamicObject" if matches!(file, "driver.rs" | "reconciler.rs") => return ours(),
         "DynamicObject" if file.starts_with("movers/") => "*",
         "DynamicObject" if file.starts_with("effects/component") => {
             let full = |(group, _, _, plural): (&str, &str, &str, &str)| if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
@@ -332,9 +332,7 @@ impl<'a> Reading<'a> {
         let Source { file, text, .. } = self.source;
         for found in self.forms.constructor.find_iter(text) {
             let function = self.source.function(found.start()).0;
-            let handed = text[..found.start()].ends_with("apply_status_with(&context.hub, &")
-                || function == "api_of"
-                || self.makers.iter().any(|(name, _)| name == function);
+            let handed = function == "api_of" || self.makers.iter().any(|(name, _)| name == function);
             assert!(
                 handed || self.understood.contains(&found.start()),
                 "{file}:{}: an Api that this test does not understand",

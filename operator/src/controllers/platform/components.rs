@@ -18,8 +18,8 @@ use p861_runs::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Observes a component; none if it is not installed.
-pub async fn observe(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
+/// Corrects a component's drift from its installed version, and observes it; none if it is not installed.
+pub async fn correct_and_observe(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
     let (seen, first) = match &component.helm_release {
         Some(release) => (helm_release(client, site, release).await?, release.namespace.clone()),
         None => from_bundle(context, district, client, site, component).await?,

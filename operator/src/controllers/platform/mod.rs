@@ -1,9 +1,10 @@
 //! Platform: enforces the five layers of a district on its sites, and assesses them.
 //!
-//! 1. `inventory`: state of each site, read once a minute for all districts on it.
-//! 2. `p861_core::platform::desired`: the desired objects; `keep` applies them.
-//! 3. `sight`: observations for the assessment.
-//! 4. `p861_core::platform::judge`: the assessment, written to the status; `history` stores a sample per day.
+//! 1. `observe`: `inventory` reads the state of each site once a minute for all districts on it, `sight` what is this district's.
+//! 2. `decide`: `p861_core::platform::desired`, the objects that each site should have.
+//! 3. `perform`: `keep` applies them, `components` corrects the drift of installed components.
+//! 4. `conclude`: `p861_core::platform::judge`, the assessment.
+//! 5. `follow_up`: `history` stores a sample per day.
 
 mod certificates;
 mod components;
@@ -11,34 +12,41 @@ mod history;
 mod inventory;
 mod keep;
 pub mod probes;
-mod quotas;
 mod sight;
 
-use super::{cached_district, refuse_foreign_namespaces};
-use crate::{context::Context, metrics::Metrics, reconciler::Reconciler};
+use super::cached_district;
+use crate::{
+    context::{Context, ReadContext},
+    driver::{Controller, Decision, DecisionOf},
+    metrics::Metrics,
+};
 use inventory::Inventory;
 use jiff::{Timestamp, tz::TimeZone};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
 use p861_core::{
-    conditions::{self, ConditionUpdate},
+    conditions::ConditionUpdate,
+    maintenance::ticket::Happened,
     platform::{
-        desired::Place,
-        facts::{ApplicationFacts, Facts, RepositoryFacts, SiteFacts, Unseen},
-        forecast,
-        judge::{Judgement, judge},
-        quota,
+        desired::{DesiredSite, Owner, of_site, places},
+        facts::{ApplicationFacts, Facts, RepositoryFacts, Sight, SiteFacts, Unseen},
+        forecast::{self, Sample},
+        judge::judge,
     },
 };
 use p861_crds::{
-    Application, BackupRepository, ConditionType, District, Platform, PlatformProfile, PlatformProfileSpec, Reason,
-    platform::{profile::Layer, status::State},
+    Application, BackupRepository, Condition, ConditionType, District, Platform, PlatformProfile, PlatformProfileSpec, PlatformStatus, Reason,
+    platform::{
+        district::SiteRole,
+        profile::Layer,
+        status::{Balance, State},
+    },
 };
 use p861_runs::error::{Error, Result, Tried as _};
-use p861_runs::status::{apply_status, event_type, publish_event};
 use parking_lot::Mutex;
 use probes::Probes;
+use sight::{Enforced, SiteObserver, SiteSeen};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -51,25 +59,141 @@ const UNTRIED_PROBE_INTERVAL: Duration = Duration::from_secs(6);
 const INVENTORY_TTL: Duration = Duration::from_secs(45);
 /// Time limit for reading an inventory.
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit for observing a site, and again for enforcing what is desired there.
+const SITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The controller and its caches, which are filled again after a restart.
 #[derive(Default)]
-pub struct PlatformReconciler {
+pub struct PlatformController {
     inventories: Mutex<HashMap<String, (Instant, Arc<Inventory>)>>,
     certificates: certificates::Certificates,
     probes: Arc<Probes>,
 }
 
-impl PlatformReconciler {
+impl PlatformController {
     /// The controller, with the probes that [`probes::watch`] tries.
     pub fn new(probes: Arc<Probes>) -> Self {
         Self { probes, ..Self::default() }
     }
 }
 
-impl Reconciler for PlatformReconciler {
+/// What a platform is decided and judged by.
+pub struct Observed {
+    /// Its district; or why it can't be assessed.
+    seen: std::result::Result<DistrictSeen, Unseen>,
+    probes_tried: bool,
+}
+
+/// A district, and its sites.
+pub struct DistrictSeen {
+    district: Arc<District>,
+    zone: TimeZone,
+    profile: Option<PlatformProfileSpec>,
+    applications: Vec<ApplicationFacts>,
+    repositories: Vec<RepositoryFacts>,
+    sites: Vec<(String, SiteRole, std::result::Result<Arc<SiteSeen>, Unseen>)>,
+    history: Vec<Sample>,
+    /// Image of the operator's movers, which policies allow.
+    mover_image: String,
+}
+
+/// What is done for a platform.
+#[derive(Default)]
+pub struct Effects {
+    /// What is enforced before the assessment, site by site.
+    sites: Vec<Enforce>,
+    /// Today's sample, and those before it; known after the assessment.
+    sample: Option<(Vec<Sample>, Sample)>,
+}
+
+/// What is enforced on a site.
+struct Enforce {
+    site: String,
+    district: Arc<District>,
+    seen: Arc<SiteSeen>,
+    desired: DesiredSite,
+}
+
+impl Controller for PlatformController {
     type Kind = Platform;
+    type Status = PlatformStatus;
+    type Observed = Observed;
+    type Effects = Effects;
+    /// By site.
+    type Performed = BTreeMap<String, std::result::Result<Enforced, Unseen>>;
     const CONDITION: ConditionType = ConditionType::Ready;
+
+    async fn observe(&self, context: &ReadContext, platform: &Platform, now: Timestamp) -> Result<Observed> {
+        let seen = match self.observe_district(context, platform, now).await {
+            Ok(seen) => Ok(seen),
+            Err(error @ Error::Stated { .. }) => Err(unseen(&error)),
+            Err(error) => return Err(error),
+        };
+        // Read as an error, not as an empty history.
+        let seen = match seen {
+            Ok(seen) => Ok(DistrictSeen { history: history::read(context, platform).await?, ..seen }),
+            Err(unseen) => Err(unseen),
+        };
+        Ok(Observed { seen, probes_tried: self.probes.all_tried(&platform.name_any(), &platform.spec) })
+    }
+
+    fn decide(platform: &Platform, observed: &Observed, _: Timestamp) -> DecisionOf<Self> {
+        let status = platform.status.clone().unwrap_or_default();
+        // A new probe gets its first result soon.
+        let requeue = if observed.probes_tried { RECONCILE_INTERVAL } else { UNTRIED_PROBE_INTERVAL };
+        let (effects, conditions) = match &observed.seen {
+            Ok(seen) => (Effects { sites: desired(platform, seen), sample: None }, Vec::new()),
+            Err(unseen) => (Effects::default(), vec![ConditionUpdate::bad(ConditionType::Ready, unseen.reason.clone(), unseen.message.clone())]),
+        };
+        Decision { events: turns(&status.conditions, &conditions), status, conditions, effects, requeue }
+    }
+
+    /// A site where something can't be enforced doesn't hold up the others.
+    async fn perform(&self, context: &Context, platform: &Platform, effects: &Effects, _: Timestamp) -> Result<Self::Performed> {
+        let mut performed = BTreeMap::new();
+        for Enforce { site, district, seen, desired } in &effects.sites {
+            let enforced = async {
+                let client = context.sites.client(site).await?;
+                sight::enforce(context, &client, site, district, platform, seen, desired).await
+            };
+            let enforced = match within(SITE_TIMEOUT, site, enforced).await {
+                // Without the lease not even the status may be written.
+                Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+                enforced => enforced.map_err(|error| unseen(&error)),
+            };
+            performed.insert(site.clone(), enforced);
+        }
+        Ok(performed)
+    }
+
+    fn conclude(platform: &Platform, observed: &Observed, mut decision: DecisionOf<Self>, performed: Self::Performed, now: Timestamp) -> DecisionOf<Self> {
+        let Ok(seen) = &observed.seen else { return decision };
+        let facts = facts(seen, &decision.effects, performed);
+        let judgement = judge(&platform.spec, seen.profile.as_ref(), &facts, &seen.history, &seen.zone, now);
+        decision.effects.sample = Some((seen.history.clone(), forecast::sample(&judgement.supplies, judgement.balance.running, now)));
+        decision.events.extend(turns(&decision.status.conditions, &judgement.updates));
+        decision.conditions = judgement.updates;
+        decision.status.layers = judgement.layers;
+        decision.status.items = judgement.items;
+        decision.status.components = judgement.components;
+        decision.status.balance = Some(judgement.balance);
+        decision
+    }
+
+    fn set_metrics(&self, metrics: &Metrics, platform: &Platform, observed: &Observed, status: &PlatformStatus) {
+        let district = platform.namespace().unwrap_or_default();
+        if let (Ok(seen), Some(balance)) = (&observed.seen, &status.balance) {
+            update_metrics(metrics, &district, status, balance);
+            seen.sites.iter().for_each(|(site, _, seen)| update_certificate(metrics, &district, site, seen.as_ref().ok()));
+        }
+    }
+
+    async fn follow_up(&self, context: &Context, platform: &Platform, decision: DecisionOf<Self>, _: Timestamp) -> Result<Option<Duration>> {
+        if let Some((history, sample)) = decision.effects.sample {
+            history::record(context, platform, &history, sample).await?;
+        }
+        Ok(None)
+    }
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, _name: &str) {
         for layer in Layer::ALL.map(|layer| layer.to_string()) {
@@ -79,107 +203,45 @@ impl Reconciler for PlatformReconciler {
         }
         let _ = metrics.platform_running.remove_label_values(&[namespace]);
     }
-
-    async fn reconcile(&self, context: &Context, platform: Arc<Platform>, now: Timestamp) -> Result<Duration> {
-        let namespace = platform.namespace().unwrap_or_default();
-        let mut status = platform.status.clone().unwrap_or_default();
-        status.observed_generation = platform.metadata.generation;
-        let seen = self.observe(context, &platform, &namespace, now).await;
-        let judged = match seen {
-            Ok((district, profile, facts)) => {
-                let zone = TimeZone::get(&district.spec.time_zone).map_err(|_| {
-                    Error::invalid(Reason::Invalid, format!("district {}: there is no time zone {}", district.name_any(), district.spec.time_zone))
-                })?;
-                let history = history::read(context, &platform).await?;
-                let judgement = judge(&platform.spec, profile.as_ref(), &facts, &history, &zone, now);
-                history::record(context, &platform, &history, forecast::sample(&judgement.supplies, judgement.balance.running, now)).await?;
-                update_metrics(&context.metrics, &namespace, &facts, &judgement);
-                Ok(judgement)
-            }
-            Err(error) if matches!(error, Error::Stated { .. }) => Err(error),
-            Err(error) => return Err(error),
-        };
-        let updates = match judged {
-            Ok(judgement) => {
-                status.layers = judgement.layers;
-                status.items = judgement.items;
-                status.components = judgement.components;
-                status.balance = Some(judgement.balance);
-                judgement.updates
-            }
-            Err(error) => vec![ConditionUpdate::bad(ConditionType::Ready, error.reason(), error.to_string())],
-        };
-        let before = platform.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        for update in updates.iter().filter(|update| update.kind == ConditionType::Ready) {
-            let known = before.iter().find(|condition| condition.type_ == ConditionType::Ready);
-            if known.is_none_or(|known| known.reason != update.reason) {
-                publish_event(&context.hub, platform.as_ref(), event_type(!update.holds()), update.reason.clone(), &update.message).await;
-            }
-        }
-        status.conditions = conditions::apply(&status.conditions, &updates, platform.metadata.generation, now);
-        apply_status(&context.hub, platform.as_ref(), platform.status.as_ref(), &status).await?;
-        // A new probe gets its first result soon.
-        Ok(if self.probes.all_tried(&platform.name_any(), &platform.spec) { RECONCILE_INTERVAL } else { UNTRIED_PROBE_INTERVAL })
-    }
 }
 
-impl PlatformReconciler {
-    /// Enforces the desired objects on every site, and observes its state.
-    async fn observe(&self, context: &Context, platform: &Platform, namespace: &str, now: Timestamp) -> Result<(District, Option<PlatformProfileSpec>, Facts)> {
-        let district = cached_district(context, namespace).await?;
-        if platform.name_any() != district.name_any() {
-            return Err(Error::invalid(
-                Reason::Invalid,
-                format!("a district has one Platform, with the district's name: rename this one {}, or delete it", district.name_any()),
-            ));
+impl PlatformController {
+    /// Reads the district and the state of its sites.
+    async fn observe_district(&self, context: &ReadContext, platform: &Platform, now: Timestamp) -> Result<DistrictSeen> {
+        let namespace = platform.namespace().unwrap_or_default();
+        let district = Arc::new(cached_district(context, &namespace).await?);
+        let name = district.name_any();
+        if platform.name_any() != name {
+            let message = format!("a district has one Platform, with the district's name: rename this one {name}, or delete it");
+            return Err(Error::invalid(Reason::Invalid, message));
         }
-        let profile = profile_of(context, &district).await?;
-        let applications: Vec<Application> = context.cache.list(namespace).await?;
+        let zone = TimeZone::get(&district.spec.time_zone)
+            .map_err(|_| Error::invalid(Reason::Invalid, format!("district {name}: there is no time zone {}", district.spec.time_zone)))?;
+        let applications: Vec<Application> = context.cache.list(&namespace).await?;
+        let repositories: Vec<BackupRepository> = context.cache.list(&namespace).await?;
         let places = places(&district, &applications);
-        let mut facts = Facts {
-            applications: applications.iter().map(application_facts).collect(),
-            repositories: repositories(context, platform, namespace).await?,
-            ..Facts::default()
-        };
+        let mut sites = Vec::new();
         for site in &district.spec.sites {
-            let name = &site.site_ref.name;
-            let seen = self.site(context, platform, &district, name, &places, now).await;
-            let sight = match seen {
-                Ok(sight) => Ok(sight),
-                // Without the lease not even the status may be written.
-                Err(Error::LeaseLost) => return Err(Error::LeaseLost),
-                Err(error) => Err(Unseen { reason: error.reason(), message: error.to_string() }),
+            let site_name = &site.site_ref.name;
+            let seen = async {
+                let client = context.sites.client(site_name).await?;
+                let inventory = self.inventory(&client, site_name).await?;
+                let (certificates, probes) = (&self.certificates, &*self.probes);
+                let observer = SiteObserver { context, client: &client, site: site_name, district: &district, platform, certificates, probes };
+                within(SITE_TIMEOUT, site_name, observer.observe(inventory, &places, now)).await
             };
-            facts.sites.push(SiteFacts { name: name.clone(), role: site.role, sight });
+            sites.push((site_name.clone(), site.role, seen.await.map(Arc::new).map_err(|error| unseen(&error))));
         }
-        Ok((district, profile, facts))
-    }
-
-    async fn site(
-        &self,
-        context: &Context,
-        platform: &Platform,
-        district: &District,
-        site: &str,
-        places: &[Place],
-        now: Timestamp,
-    ) -> Result<p861_core::platform::facts::Sight> {
-        let client = context.sites.client(site).await?;
-        let inventory = self.inventory(&client, site).await?;
-        let observer = sight::SiteObserver {
-            context,
-            client: &client,
-            site,
+        Ok(DistrictSeen {
+            zone,
+            profile: profile_of(context, &district).await?,
+            applications: applications.iter().map(ApplicationFacts::of).collect(),
+            repositories: platform.spec.storage.repository_refs.iter().map(|reference| RepositoryFacts::of(&reference.name, &repositories)).collect(),
+            sites,
+            history: Vec::new(),
+            mover_image: context.runs.movers.image.clone(),
             district,
-            platform,
-            inventory: &inventory,
-            certificates: &self.certificates,
-            probes: &self.probes,
-        };
-        let limit = INVENTORY_TIMEOUT * 2;
-        tokio::time::timeout(limit, observer.enforce_and_observe(places, now))
-            .await
-            .unwrap_or_else(|_| Err(Error::transient(Reason::Unreachable, format!("site {site} did not answer everything within {limit:?}"))))
+        })
     }
 
     /// The inventory of a site, shared by its districts and read again after [`INVENTORY_TTL`].
@@ -198,31 +260,50 @@ impl PlatformReconciler {
     }
 }
 
-/// Namespaces of the district's applications, each with its department. A namespace of another district is skipped; the Application reports it.
-fn places(district: &District, applications: &[Application]) -> Vec<Place> {
-    let mut taken = BTreeSet::new();
-    let mut all: Vec<&Application> = applications.iter().filter(|application| refuse_foreign_namespaces(district, application).is_ok()).collect();
-    // If two applications name one namespace, the older has it, as everywhere.
-    all.sort_by_key(|application| (application.metadata.creation_timestamp.as_ref().map(|time| time.0), application.name_any()));
-    let mut places: Vec<Place> = all
-        .into_iter()
-        .flat_map(|application| {
-            application.spec.namespaces.iter().map(|namespace| Place { namespace: namespace.clone(), department: application.spec.department.clone() })
-        })
-        .filter(|place| taken.insert(place.namespace.clone()))
-        .collect();
-    places.sort();
-    places
+async fn within<T>(limit: Duration, site: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = || Err(Error::transient(Reason::Unreachable, format!("site {site} did not answer everything within {limit:?}")));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| late())
 }
 
-fn application_facts(application: &Application) -> ApplicationFacts {
-    let conditions = application.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    ApplicationFacts {
-        name: application.name_any(),
-        profile_item: application.spec.profile_item.clone(),
-        ready: conditions::is_true(conditions, ConditionType::Ready),
-        failing: conditions.iter().any(|condition| condition.type_ == ConditionType::Healthy && condition.status == "False"),
+fn unseen(error: &Error) -> Unseen {
+    Unseen { reason: error.reason(), message: error.to_string() }
+}
+
+/// What is desired on each site that was seen.
+fn desired(platform: &Platform, seen: &DistrictSeen) -> Vec<Enforce> {
+    let district = seen.district.metadata.name.as_deref().unwrap_or_default();
+    let of_seen = seen.sites.iter().filter_map(|(site, _, of_site)| Some((site, of_site.as_ref().ok()?)));
+    of_seen
+        .map(|(site, of)| {
+            let owner = Owner { district, site, image: &seen.mover_image };
+            let desired = of_site(&platform.spec, owner, &of.here, &of.inventory.usage, &keep::counted(&of.quotas));
+            Enforce { site: site.clone(), district: seen.district.clone(), seen: of.clone(), desired }
+        })
+        .collect()
+}
+
+/// What the platform is judged by: what was seen, and what came of enforcing.
+fn facts(seen: &DistrictSeen, effects: &Effects, mut performed: BTreeMap<String, std::result::Result<Enforced, Unseen>>) -> Facts {
+    let mut sight = |site: &String, of: &std::result::Result<Arc<SiteSeen>, Unseen>| -> std::result::Result<Sight, Unseen> {
+        let of = of.as_ref().map_err(Clone::clone)?;
+        let not_enforced = || Err(Unseen { reason: Reason::NotYet, message: format!("nothing was enforced on site {site} yet") });
+        let enforced = performed.remove(site).unwrap_or_else(not_enforced)?;
+        let desired = effects.sites.iter().find(|enforce| enforce.site == *site).map(|enforce| &enforce.desired);
+        let quotas = desired.map(|desired| desired.quotas.clone()).unwrap_or_default();
+        Ok(Sight { quotas, components: enforced.components, refused: enforced.refused, ..of.sight.clone() })
+    };
+    Facts {
+        sites: seen.sites.iter().map(|(name, role, of)| SiteFacts { name: name.clone(), role: *role, sight: sight(name, of) }).collect(),
+        repositories: seen.repositories.clone(),
+        applications: seen.applications.clone(),
     }
+}
+
+/// An Event when condition Ready turns to another reason.
+fn turns(before: &[Condition], conditions: &[ConditionUpdate]) -> Vec<Happened> {
+    let told = |ready: &ConditionUpdate| before.iter().any(|condition| condition.type_ == ready.kind && condition.reason == ready.reason);
+    let ready = conditions.iter().filter(|condition| condition.kind == ConditionType::Ready && !told(condition));
+    ready.map(|ready| Happened { reason: ready.reason.clone(), note: ready.message.clone(), warning: !ready.holds() }).collect()
 }
 
 async fn profile_of(context: &Context, district: &District) -> Result<Option<PlatformProfileSpec>> {
@@ -232,29 +313,10 @@ async fn profile_of(context: &Context, district: &District) -> Result<Option<Pla
     Ok(found.and_then(|guard| guard.0.ok()).map(|profile| profile.spec))
 }
 
-async fn repositories(context: &Context, platform: &Platform, namespace: &str) -> Result<Vec<RepositoryFacts>> {
-    let there: Vec<BackupRepository> = context.cache.list(namespace).await?;
-    let bytes = |text: &p861_crds::common::Quantity| quota::read("requests.storage", &text.0);
-    let one = |name: &String| {
-        let Some(found) = there.iter().find(|repository| repository.name_any() == *name) else {
-            return RepositoryFacts { name: name.clone(), ..RepositoryFacts::default() };
-        };
-        let status = found.status.as_ref();
-        RepositoryFacts {
-            name: name.clone(),
-            exists: true,
-            ready: status.is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::Ready)),
-            capacity: found.spec.capacity.as_ref().and_then(bytes),
-            used: status.and_then(|status| status.used.as_ref()).and_then(bytes),
-        }
-    };
-    Ok(platform.spec.storage.repository_refs.iter().map(|reference| one(&reference.name)).collect())
-}
-
-/// Sets the metrics of a district's platform.
-fn update_metrics(metrics: &Metrics, district: &str, facts: &Facts, judgement: &Judgement) {
-    metrics.platform_running.with_label_values(&[district]).set(judgement.balance.running);
-    for layer in &judgement.layers {
+/// Sets the metrics of a district's layers.
+fn update_metrics(metrics: &Metrics, district: &str, status: &PlatformStatus, balance: &Balance) {
+    metrics.platform_running.with_label_values(&[district]).set(balance.running);
+    for layer in &status.layers {
         let labels = [district, &layer.layer.to_string()];
         metrics.platform_layer_state.with_label_values(&labels).set(match layer.state {
             State::Ready => 2,
@@ -265,17 +327,19 @@ fn update_metrics(metrics: &Metrics, district: &str, facts: &Facts, judgement: &
             Some(supportable) => metrics.platform_supportable.with_label_values(&labels).set(supportable),
             None => drop(metrics.platform_supportable.remove_label_values(&labels)),
         }
-        let short = judgement.balance.forecast.iter().find(|forecast| forecast.layer == layer.layer).and_then(|forecast| forecast.short_time.as_ref());
+        let short = balance.forecast.iter().find(|forecast| forecast.layer == layer.layer).and_then(|forecast| forecast.short_time.as_ref());
         match short {
             Some(short) => metrics.platform_short.with_label_values(&labels).set(short.0.as_duration().as_secs_f64()),
             None => drop(metrics.platform_short.remove_label_values(&labels)),
         }
     }
-    for site in &facts.sites {
-        let first = site.sight.as_ref().ok().and_then(|sight| sight.certificates.iter().filter_map(|certificate| certificate.expires.as_ref().ok()).min());
-        match first {
-            Some(first) => metrics.platform_certificate_expiry.with_label_values(&[district, &site.name]).set(first.as_duration().as_secs_f64()),
-            None => drop(metrics.platform_certificate_expiry.remove_label_values(&[district, &site.name])),
-        }
+}
+
+/// Sets the metric of a site's certificate that ends first.
+fn update_certificate(metrics: &Metrics, district: &str, site: &str, seen: Option<&Arc<SiteSeen>>) {
+    let first = seen.and_then(|seen| seen.sight.certificates.iter().filter_map(|certificate| certificate.expires.as_ref().ok()).min());
+    match first {
+        Some(first) => metrics.platform_certificate_expiry.with_label_values(&[district, site]).set(first.as_duration().as_secs_f64()),
+        None => drop(metrics.platform_certificate_expiry.remove_label_values(&[district, site])),
     }
 }

@@ -1,29 +1,31 @@
-//! One site: enforces the desired objects and observes the state that the layers are assessed by.
+//! One site: observes the state that the layers are assessed by, and enforces the desired objects.
 
 use super::{
     certificates::Certificates,
     components,
     inventory::{Inventory, resource},
-    keep::{self, Keeper},
+    keep::Keeper,
     probes::Probes,
-    quotas,
 };
-use crate::context::Context;
+use crate::context::{Context, ReadContext};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
 use p861_core::platform::{
-    desired::{self, Document, Owner, Place},
-    facts::{ComponentFacts, GatewayFacts, Sight},
+    desired::{DesiredSite, Place},
+    facts::{CertificateFacts, ComponentFacts, GatewayFacts, Refused, Sight},
 };
 use p861_crds::{District, Platform};
 use p861_runs::error::{Result, Tried as _};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-/// Enforces and observes a district's platform on one site.
+/// Observes a district's platform on one site.
 pub struct SiteObserver<'a> {
     /// Shared by all controllers.
-    pub context: &'a Context,
+    pub context: &'a ReadContext,
     /// The site's client.
     pub client: &'a Client,
     /// The site.
@@ -32,53 +34,80 @@ pub struct SiteObserver<'a> {
     pub district: &'a District,
     /// The Platform.
     pub platform: &'a Platform,
-    /// The site's inventory.
-    pub inventory: &'a Inventory,
     /// Certificates that were read.
     pub certificates: &'a Certificates,
     /// Probes that were tried.
     pub probes: &'a Probes,
 }
 
+/// What was seen of a site before anything was enforced there.
+pub struct SiteSeen {
+    /// Everything on the site.
+    pub inventory: Arc<Inventory>,
+    /// The district's namespaces that exist. On a standby an application's namespace may be missing until a recovery creates it.
+    pub here: Vec<Place>,
+    /// Labels of all namespaces.
+    pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// Our ResourceQuotas.
+    pub quotas: Vec<DynamicObject>,
+    /// What the layers are assessed by, without quotas, components and refused objects.
+    pub sight: Sight,
+}
+
+/// What came of enforcing the desired objects on a site.
+pub struct Enforced {
+    /// Objects that could not be applied.
+    pub refused: Vec<Refused>,
+    /// The installed components, once their drift was corrected.
+    pub components: BTreeMap<String, ComponentFacts>,
+}
+
+/// Makes a site as desired. Refused objects don't hold up the others.
+pub async fn enforce(
+    context: &Context,
+    client: &Client,
+    site: &str,
+    district: &District,
+    platform: &Platform,
+    seen: &SiteSeen,
+    desired: &DesiredSite,
+) -> Result<Enforced> {
+    let keeper = Keeper { context, client, site, district };
+    let mut refused = keeper.namespaces(&desired.labels, &seen.namespaces).await?;
+    refused.extend(keeper.apply(&desired.objects, &seen.namespaces, seen.quotas.clone()).await?);
+    let mut installed = BTreeMap::new();
+    for component in &platform.spec.base_software.components {
+        if let Some(facts) = components::correct_and_observe(context, district, client, site, component).await? {
+            installed.insert(component.name.clone(), facts);
+        }
+    }
+    Ok(Enforced { refused, components: installed })
+}
+
 impl SiteObserver<'_> {
-    /// Corrects drift, then observes the site.
-    pub async fn enforce_and_observe(&self, places: &[Place], now: Timestamp) -> Result<Sight> {
-        let (spec, inventory) = (&self.platform.spec, self.inventory);
-        let keeper = Keeper { context: self.context, client: self.client, site: self.site, district: self.district };
-        let district = self.district.name_any();
-        let owner = Owner { district: &district, site: self.site, image: &self.context.runs.movers.image };
-        // On a standby an application's namespace may be missing until a recovery creates it.
+    /// Observes the site.
+    pub async fn observe(&self, inventory: Arc<Inventory>, places: &[Place], now: Timestamp) -> Result<SiteSeen> {
         let here: Vec<Place> = places.iter().filter(|place| inventory.namespaces.contains_key(&place.namespace)).cloned().collect();
-        let there = keeper.quotas().await?;
-        let (quotas, quota_facts) = quotas::divide(spec, owner, &here, &inventory.usage, &keep::counted(&there));
-        let mut documents: Vec<Document> = desired::network_policies(spec, owner, &here);
-        documents.extend(quotas);
-        documents.extend(desired::priority_classes(spec, owner));
-        documents.extend(desired::admission(spec, owner));
-        let labels: Vec<Document> = here.iter().map(|place| desired::namespace_labels(spec, owner, place)).collect();
-        // Labels before policies: policies select by label, and must not cut off a department's own namespaces, not even briefly.
-        let namespaces = self.namespaces(&here).await?;
-        let mut refused = keeper.namespaces(&labels, &namespaces).await?;
-        refused.extend(keeper.apply(&documents, &namespaces, there).await?);
+        let quotas = Keeper { context: self.context, client: self.client, site: self.site, district: self.district }.quotas().await?;
+        let namespaces = self.namespaces(&inventory, &here).await?;
         let (gateways, gateway_secrets) = self.gateways().await?;
-        Ok(Sight {
+        let sight = Sight {
             nodes: inventory.nodes.clone(),
             storage_classes: inventory.storage_classes.clone(),
             snapshot_classes: inventory.snapshot_classes.clone(),
             claims: inventory.claims.clone(),
             gateways,
-            probes: self.probes.facts_for_site(&district, spec, self.site),
-            certificates: self.certificates(&here, gateway_secrets, now).await,
+            probes: self.probes.facts_for_site(&self.district.name_any(), &self.platform.spec, self.site),
+            certificates: self.certificates(&inventory, &here, gateway_secrets, now).await,
             admission_policies: inventory.admission_policies.clone(),
-            quotas: quota_facts,
-            components: self.components().await?,
-            refused,
-        })
+            ..Sight::default()
+        };
+        Ok(SiteSeen { inventory, here, namespaces, quotas, sight })
     }
 
     /// Labels of namespaces: fresh for the district's own, so that drift is corrected at once, and from the inventory for all others.
-    async fn namespaces(&self, here: &[Place]) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
-        let mut namespaces = self.inventory.namespaces.clone();
+    async fn namespaces(&self, inventory: &Inventory, here: &[Place]) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let mut namespaces = inventory.namespaces.clone();
         let selector = kube::api::ListParams::default().labels(&format!("{}={}", p861_crds::names::DISTRICT_LABEL, self.district.name_any()));
         let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
         let labelled = api.list(&selector).await.tried(|| format!("list the district's namespaces on {}", self.site))?.items;
@@ -90,16 +119,6 @@ impl SiteObserver<'_> {
         }
         namespaces.extend(now);
         Ok(namespaces)
-    }
-
-    async fn components(&self) -> Result<BTreeMap<String, ComponentFacts>> {
-        let mut all = BTreeMap::new();
-        for component in &self.platform.spec.base_software.components {
-            if let Some(facts) = components::observe(self.context, self.district, self.client, self.site, component).await? {
-                all.insert(component.name.clone(), facts);
-            }
-        }
-        Ok(all)
     }
 
     /// The Platform's gateways on this site, and the Secrets of their certificates.
@@ -125,9 +144,9 @@ impl SiteObserver<'_> {
         Ok((facts, secrets))
     }
 
-    async fn certificates(&self, here: &[Place], mut secrets: BTreeSet<(String, String)>, now: Timestamp) -> Vec<p861_core::platform::facts::CertificateFacts> {
+    async fn certificates(&self, inventory: &Inventory, here: &[Place], mut secrets: BTreeSet<(String, String)>, now: Timestamp) -> Vec<CertificateFacts> {
         for place in here {
-            secrets.extend(self.inventory.tls_secrets.get(&place.namespace).into_iter().flatten().map(|name| (place.namespace.clone(), name.clone())));
+            secrets.extend(inventory.tls_secrets.get(&place.namespace).into_iter().flatten().map(|name| (place.namespace.clone(), name.clone())));
         }
         let mut all = vec![self.certificates.read_api_server(self.context, self.site, now).await];
         for (namespace, name) in secrets {

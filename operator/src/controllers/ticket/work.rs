@@ -112,6 +112,8 @@ fn started_second(ticket: &MaintenanceTicket) -> i64 {
 
 /// Progress of a change's steps.
 pub struct Progress {
+    /// The ticket's status after the pass, not written yet.
+    pub status: MaintenanceTicketStatus,
     /// For the ticket's decision.
     pub work: Work,
     /// The run, once it has begun and until its end was recorded.
@@ -119,7 +121,7 @@ pub struct Progress {
 }
 
 /// Compiles the steps of a waiting change, without effects.
-pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Progress> {
+pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Work> {
     let compiled = gather(context, ticket, change).await.and_then(|facts| {
         let plan = compile(ticket, &facts)?;
         let takes = work::takes(&plan, change).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
@@ -133,23 +135,23 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
         }
         Err(error) => return Err(error),
     };
-    Ok(Progress { work: Work { steps, takes, run: None }, run: None })
+    Ok(Work { steps, takes, run: None })
 }
 
-/// Makes one pass over the steps and updates their fields in `status`, which the caller writes.
-pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mut MaintenanceTicketStatus, now: Timestamp) -> Result<Progress> {
+/// Makes one pass over the steps. Returns their fields in the ticket's status, which the caller writes.
+pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status: MaintenanceTicketStatus, now: Timestamp) -> Result<Progress> {
     // The ticket ended before its steps began.
     if status.journal.is_none() && status.phase.is_some_and(p861_crds::maintenance::ticket::TicketPhase::is_end) {
-        return Ok(Progress { work: work_of(None), run: None });
+        return Ok(Progress { status, work: work_of(None), run: None });
     }
     // Its steps could not be begun: the ticket says why.
     if status.journal.is_none() && status.work_phase.is_some() {
         let message = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Succeeded).map(|condition| condition.message.clone());
-        return Ok(refused(Reason::PlanChanged, message.unwrap_or_default()));
+        return Ok(refused(status, Reason::PlanChanged, message.unwrap_or_default()));
     }
     let over = status.work_phase.is_some_and(RunPhase::is_end);
     let kind = ChangeRun { context: context.clone() };
-    let carried = match controller::carry_on(&context.runs, &kind, ticket, status, now).await {
+    let carried = match controller::carry_on(&context.runs, &kind, ticket, &status, now).await {
         Err(error) if error.category() == Category::Invalid => Err((error.reason(), error.to_string())),
         Ok(Carried::JournalMissing { message }) => Err((Reason::JournalMissing, message)),
         Ok(Carried::Waits { message, .. }) => return Err(Error::transient(Reason::NotYet, message)),
@@ -161,10 +163,10 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mu
         Err((reason, message)) => {
             finalizer::hold(&context.hub, ticket, false).await?;
             (status.work_phase, status.current_steps, status.silences) = (Some(RunPhase::Refused), Vec::new(), Vec::new());
-            return Ok(refused(reason, message));
+            return Ok(refused(status, reason, message));
         }
     };
-    *status = *concluded;
+    status = *concluded;
     let phase = pass.summary.phase;
     let quiet: Vec<silence::Made> = of_done_steps(&pass.outcome(), |action| {
         if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None }
@@ -175,7 +177,7 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, status: &mu
     if over {
         p861_runs::forget(&context.runs.executor(), &run);
     }
-    Ok(Progress { work, run: (!over).then_some((run, pass)) })
+    Ok(Progress { status, work, run: (!over).then_some((run, pass)) })
 }
 
 fn work_of(run: Option<WorkRun>) -> Work {
@@ -183,8 +185,8 @@ fn work_of(run: Option<WorkRun>) -> Work {
 }
 
 /// Steps that are refused: none of them runs.
-fn refused(reason: Reason, message: String) -> Progress {
-    Progress { work: work_of(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason, message) })), run: None }
+fn refused(status: MaintenanceTicketStatus, reason: Reason, message: String) -> Progress {
+    Progress { status, work: work_of(Some(WorkRun { phase: RunPhase::Refused, asks: None, said: (reason, message) })), run: None }
 }
 
 /// Call after the ticket's status is written: publishes Events and releases steps that have ended. Returns the time until the next pass; none once they have
