@@ -5,6 +5,8 @@
 //! Modules: `platform` assesses a district's platform; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` decides which steps are due; `objects`
 //! transforms Kubernetes objects; `maintenance` decides about windows, duty and tickets; `evidence` generates reports.
 
+#![warn(clippy::missing_errors_doc)]
+
 pub mod conditions;
 pub mod engine;
 pub mod evidence;

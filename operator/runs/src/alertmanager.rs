@@ -120,18 +120,27 @@ impl Alertmanager {
     }
 
     /// When it was started.
+    ///
+    /// # Errors
+    /// If Alertmanager can't be reached or refuses.
     pub async fn started(&self) -> Result<Timestamp> {
         let status: ServerStatus = self.read("status", "read the status").await?;
         Ok(status.uptime)
     }
 
     /// Fingerprints of its alerts, silenced or not.
+    ///
+    /// # Errors
+    /// If Alertmanager can't be reached or refuses.
     pub async fn alerts(&self) -> Result<BTreeSet<String>> {
         let alerts: Vec<HeldAlert> = self.read("alerts", "list the alerts").await?;
         Ok(alerts.into_iter().map(|alert| alert.fingerprint).collect())
     }
 
     /// Silences of `owner` that have not expired.
+    ///
+    /// # Errors
+    /// If Alertmanager can't be reached or refuses.
     pub async fn silences(&self, owner: &str) -> Result<Vec<ActiveSilence>> {
         let silences: Vec<ActiveSilence> = self.read("silences", "list the silences").await?;
         let ours = |silence: &ActiveSilence| silence.created_by == CREATED_BY && silence.comment == comment(owner) && silence.status.state != "expired";
@@ -139,11 +148,17 @@ impl Alertmanager {
     }
 
     /// Silences alerts with these labels from `start` until `end`. Returns its id.
+    ///
+    /// # Errors
+    /// If Alertmanager can't be reached or refuses.
     pub async fn silence(&self, owner: &str, labels: &BTreeMap<String, String>, start: Timestamp, end: Timestamp) -> Result<String> {
         self.put(owner, labels, None, start, end).await
     }
 
     /// Extends a silence until `end`. Alertmanager keeps its id only if its start is unchanged.
+    ///
+    /// # Errors
+    /// If Alertmanager can't be reached or refuses.
     pub async fn extend(&self, owner: &str, silence: &ActiveSilence, end: Timestamp) -> Result<String> {
         self.put(owner, &silence.labels(), Some(&silence.id), silence.starts_at, end).await
     }
@@ -162,6 +177,9 @@ impl Alertmanager {
     }
 
     /// Ends a silence. A missing one is not an error.
+    ///
+    /// # Errors
+    /// If Alertmanager can't be reached or refuses.
     pub async fn end(&self, id: &str) -> Result<()> {
         self.leadership.ensure()?;
         match self.ask(Method::DELETE, &format!("silence/{id}"), Vec::new()).await {

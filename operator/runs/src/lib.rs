@@ -1,5 +1,7 @@
 //! The executor of runs: journal, engine and effects. A library, so that the operator, a site's agent and the command line can all execute runs.
 
+#![warn(clippy::missing_errors_doc)]
+
 pub mod alertmanager;
 pub mod context;
 pub mod controller;

@@ -5,6 +5,8 @@
 //!
 //! Everything but [`AsyncStore`] blocks: it is called by movers, which are processes that may be killed at any moment.
 
+#![warn(clippy::missing_errors_doc)]
+
 mod backend;
 mod blame;
 mod budget;

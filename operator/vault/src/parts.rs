@@ -92,6 +92,9 @@ fn tags(list: &[String]) -> Result<StringList, VaultError> {
 
 impl Repository {
     /// Stores a folder as a part. Fails on an unreadable file, with its path.
+    ///
+    /// # Errors
+    /// If the folder can't be read, or the repository can't be written.
     pub fn write_folder(&self, spec: &PartSpec<'_>, source: &Path, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
         if let Some(stored) = self.stored_part(spec)? {
             return Ok(stored);
@@ -123,6 +126,9 @@ impl Repository {
     ///
     /// A snapshot says how long each file is, and restic restores by that; but of a stream nobody knows before its end. So a long one is stored twice: as a draft
     /// without a length, and again as what is read back of the draft, which adds nothing to the repository and proves that what was stored can be read.
+    ///
+    /// # Errors
+    /// If the stream fails, or the repository can't be written.
     pub fn write_stream(&self, spec: &PartSpec<'_>, mut reader: Box<dyn Read + Send>, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
         if let Some(stored) = self.stored_part(spec)? {
             return Ok(stored);

@@ -82,6 +82,9 @@ impl Repository {
     }
 
     /// The snapshot's `inventory.json`.
+    ///
+    /// # Errors
+    /// If there is no such snapshot, or it can't be read.
     pub fn inventory(&self, id: &str) -> Result<serde_json::Value, VaultError> {
         let mut text = Vec::new();
         self.read_file(id, INVENTORY, &mut text)?;
@@ -89,6 +92,9 @@ impl Repository {
     }
 
     /// Files under a part, by their path in it, with their sizes, in order.
+    ///
+    /// # Errors
+    /// If there is no such snapshot or part, or it can't be read.
     pub fn list_files(&self, id: &str, part: &str) -> Result<Vec<(String, u64)>, VaultError> {
         let snapshot = self.snapshot(id)?;
         let repository = self.indexed()?;
@@ -106,6 +112,9 @@ impl Repository {
     }
 
     /// Writes a file's bytes; returns how many.
+    ///
+    /// # Errors
+    /// If there is no such snapshot or file, if it can't be read, or if `writer` fails.
     pub fn read_file(&self, id: &str, path: &str, writer: &mut dyn Write) -> Result<u64, VaultError> {
         self.copy_out(id, path, writer, &|_| {}).map(|result| result.bytes)
     }
@@ -129,6 +138,9 @@ impl Repository {
     }
 
     /// Writes a stream's bytes and compares their digest with the one that was taken when it was saved.
+    ///
+    /// # Errors
+    /// If there is no such snapshot or part, if it can't be read, or if `writer` fails.
     pub fn stream_out(&self, id: &str, part: &str, writer: &mut dyn Write, on_progress: OnProgress<'_>) -> Result<StreamResult, VaultError> {
         let inventory = self.inventory(id)?;
         let parts = inventory.get("parts").and_then(serde_json::Value::as_object);

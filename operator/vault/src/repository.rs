@@ -45,6 +45,9 @@ pub(crate) type IndexedIds = rustic_core::Repository<IndexedIdsStatus>;
 
 impl Repository {
     /// Opens a repository.
+    ///
+    /// # Errors
+    /// If there is no repository, if it is another one than `access` names, or if the password doesn't open it.
     pub fn open(access: &RepositoryAccess) -> Result<Self, VaultError> {
         Self::open_in(Store::open(access)?, access)?.map_err(|absent| match absent.key() {
             "" => VaultError::Store(absent),
@@ -53,6 +56,9 @@ impl Repository {
     }
 
     /// Opens a repository, or initialises it if there is none.
+    ///
+    /// # Errors
+    /// As [`Repository::open`]; or if a new one can't be written.
     pub fn open_or_init(access: &RepositoryAccess) -> Result<Self, VaultError> {
         let store = Store::open(access)?;
         if let Ok(repository) = Self::open_in(store.clone(), access)? {

@@ -35,6 +35,9 @@ fn refused(path: &Path, error: &io::Error) -> VaultError {
 impl Repository {
     /// Restores a folder: contents, owners, modes, times, attributes, links. What is there and not in the backup stays. Started again after a kill, it goes on
     /// where it was, since what is there already and right is not written again.
+    ///
+    /// # Errors
+    /// If there is no such snapshot or part, if it can't be read, or if `destination` can't be written.
     pub fn restore_folder(&self, id: &str, part: &str, destination: &Path, paths: &[String], on_progress: OnProgress<'_>) -> Result<RestoreResult, VaultError> {
         let snapshot = self.snapshot(id)?;
         let repository = self.indexed()?;

@@ -46,6 +46,9 @@ pub(crate) const INVENTORY: &str = "inventory.json";
 impl Repository {
     /// Merges the parts into one snapshot and removes them. Doing it again finds the snapshot, and removes parts that are left. `may_store` is asked right before
     /// the snapshot is stored: whoever has lost the repository's lease must not store one, since a prune may have removed what it refers to.
+    ///
+    /// # Errors
+    /// If a part is missing, or the repository can't be read or written.
     pub fn seal(&self, spec: &SealSpec, may_store: &dyn Fn() -> Result<(), VaultError>) -> Result<Sealed, VaultError> {
         let run = run_tag(&spec.run);
         if let Some(sealed) = self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(SEALED)) {

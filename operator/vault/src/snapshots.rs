@@ -67,6 +67,9 @@ impl Repository {
     }
 
     /// Sealed snapshots, oldest first. Parts of unfinished backups are not among them.
+    ///
+    /// # Errors
+    /// If the repository can't be read.
     pub fn snapshots(&self) -> Result<Vec<SnapshotInfo>, VaultError> {
         let mut sealed: Vec<SnapshotInfo> = self.all_snapshots()?.iter().filter(|snapshot| snapshot.tags.contains(SEALED)).map(info).collect();
         sealed.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
@@ -90,6 +93,9 @@ impl Repository {
     }
 
     /// Removes the unsealed parts of a run. Returns their number.
+    ///
+    /// # Errors
+    /// If the repository can't be read or written.
     pub fn forget_unsealed(&self, run: &str) -> Result<usize, VaultError> {
         let run = run_tag(run);
         let of_run = |snapshot: &&SnapshotFile| snapshot.tags.contains(&run) && !snapshot.tags.contains(SEALED);
@@ -99,6 +105,9 @@ impl Repository {
     }
 
     /// Removes snapshots from the list; their data stays until a prune.
+    ///
+    /// # Errors
+    /// If the repository can't be written.
     pub fn forget(&self, ids: &[String]) -> Result<(), VaultError> {
         let ids: Vec<SnapshotId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         if ids.is_empty() {

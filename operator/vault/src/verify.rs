@@ -72,6 +72,9 @@ impl Needs {
 impl Repository {
     /// Every blob of the snapshot is in the index, every pack that holds one is there and long enough; with `read_data`, every pack is read and compared with
     /// its digest. What is wrong with other snapshots doesn't matter here.
+    ///
+    /// # Errors
+    /// If there is no such snapshot, or the repository can't be read. Damage is in the report.
     pub fn verify_snapshot(&self, id: &str, read_data: bool) -> Result<VerifyReport, VaultError> {
         let snapshot = self.snapshot(id)?;
         let repository = self.indexed()?;
@@ -163,6 +166,9 @@ impl Repository {
     }
 
     /// Checks the whole repository; reads so many percent of the packs.
+    ///
+    /// # Errors
+    /// If the repository can't be read. Damage is in the report.
     pub fn check(&self, read_percent: u8) -> Result<CheckReport, VaultError> {
         let opened = self.opened()?;
         let subset = if read_percent >= 100 { ReadSubsetOption::All } else { ReadSubsetOption::Percentage(f64::from(read_percent)) };

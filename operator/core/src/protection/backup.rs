@@ -61,6 +61,9 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
 /// Compiles a backup: quiesce, then objects, streams and volumes side by side, resume, seal, verify; clean-up in any case.
 ///
 /// Resume is a step of its own, right after the data is read; if the run fails before, undoing quiesce resumes too.
+///
+/// # Errors
+/// [`CompileError`] if a duration can't be read, or the steps are no valid plan.
 pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let spec = facts.spec;
     let first = spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {}: spec.namespaces is empty", facts.application)))?;

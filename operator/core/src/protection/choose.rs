@@ -75,6 +75,9 @@ fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
 }
 
 /// The newest sound backup of an application, no newer than `not_after`.
+///
+/// # Errors
+/// [`NoRecoveryPoint`], with why there is none.
 pub fn newest_sound<'a>(
     application: &str,
     backups: impl IntoIterator<Item = &'a Backup>,

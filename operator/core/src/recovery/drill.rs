@@ -39,6 +39,9 @@ pub struct DrillFacts<'a> {
 ///
 /// *Tabletop*: preflight alone. *Isolated*: preflight → bubble → per application objects, volumes, then tier by tier start and streams → checks and marker →
 /// (left standing) → clean-up, which runs however the run ends. Data is brought for all applications at once; starting waits for the groups before.
+///
+/// # Errors
+/// [`CompileError`] if a duration can't be read, or the steps are no valid plan.
 pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let bubble = bubble(facts);
     let subject = |s: &Subject<'_>| PreflightSubject {

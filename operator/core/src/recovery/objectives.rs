@@ -24,6 +24,9 @@ pub fn in_force(spec: &ApplicationSpec) -> ApplicationObjectives {
 }
 
 /// An objective as a duration.
+///
+/// # Errors
+/// [`DurationError`] if it is no duration.
 pub fn duration(objective: Option<&p861_crds::Duration>) -> Result<Option<SignedDuration>, DurationError> {
     objective.map(|text| parse_duration(&text.0)).transpose()
 }

@@ -33,6 +33,9 @@ pub struct CheckResult {
 }
 
 /// Tries a check once.
+///
+/// # Errors
+/// If it can't be tried. A check that fails is a result.
 pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result<CheckResult> {
     let result = if let Some(http) = &check.http {
         http_check(client, namespace, http).await

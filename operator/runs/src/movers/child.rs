@@ -59,6 +59,9 @@ impl Children {
     }
 
     /// State of the child of this name; none if this process has none. A child that ended without an answer is forgotten by this call.
+    ///
+    /// # Errors
+    /// If its output can't be read.
     pub fn poll(&self, name: &str) -> Result<Option<ChildState>> {
         self.with(|children| {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
@@ -81,6 +84,9 @@ impl Children {
     }
 
     /// Starts a child. Secrets go into files that only this user can read, never on a command line or into the environment.
+    ///
+    /// # Errors
+    /// If it can't be started.
     pub fn start(&self, run: &str, name: &str, spec: &ChildSpec) -> Result<()> {
         let failed = |error: std::io::Error| Error::transient(Reason::MoverLost, format!("mover {name} can't be started as a child process: {error}"));
         let folder = tempfile::Builder::new().prefix("p861-mover-").tempdir().map_err(failed)?;
@@ -111,6 +117,9 @@ impl Children {
     }
 
     /// Kills the child of this name and waits until it has ended.
+    ///
+    /// # Errors
+    /// If it can't be stopped.
     pub async fn stop(&self, name: &str) -> Result<()> {
         let Some(mut running) = self.with(|children| children.remove(name)) else { return Ok(()) };
         if matches!(running.child.try_wait(), Ok(Some(_))) {

@@ -109,6 +109,9 @@ enum Kind {
 
 impl AsyncStore {
     /// Prepares a store; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// If the location or its certificates can't be used.
     #[expect(clippy::unused_async, reason = "the SDK may come to need it; callers are async anyway")]
     pub async fn new(location: &Location, credentials: Option<&Credentials>) -> Result<Self> {
         Self::prepare(location, credentials)
@@ -122,6 +125,9 @@ impl AsyncStore {
     }
 
     /// Creates the bucket or folder if it is absent.
+    ///
+    /// # Errors
+    /// If the bucket can't be reached or made.
     pub async fn ensure_bucket(&self) -> Result<()> {
         match &self.0 {
             Kind::S3(s3) => s3.ensure_bucket().await,
@@ -130,11 +136,17 @@ impl AsyncStore {
     }
 
     /// Reads an object.
+    ///
+    /// # Errors
+    /// If there is no such object, or the store can't be read.
     pub async fn get(&self, key: &str) -> Result<Vec<u8>> {
         self.get_with_tag(key).await.map(|(body, _)| body)
     }
 
     /// Reads an object and the tag that [`Self::put_if_match`] takes.
+    ///
+    /// # Errors
+    /// If there is no such object, or the store can't be read.
     pub async fn get_with_tag(&self, key: &str) -> Result<(Vec<u8>, String)> {
         match &self.0 {
             Kind::S3(s3) => s3.get(key).await,
@@ -143,6 +155,9 @@ impl AsyncStore {
     }
 
     /// Reads `length` bytes of an object from `offset`. An object that is shorter is not found.
+    ///
+    /// # Errors
+    /// If there is no such object, or the store can't be read.
     pub async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
         if length == 0 {
             return Ok(Vec::new());
@@ -154,17 +169,26 @@ impl AsyncStore {
     }
 
     /// Writes an object, whatever was there.
+    ///
+    /// # Errors
+    /// If the store can't be written.
     pub async fn put(&self, key: &str, body: impl Into<Bytes>) -> Result<String> {
         self.write(key, body.into(), Condition::Always).await
     }
 
     /// Writes an object only if it is not there.
+    ///
+    /// # Errors
+    /// One that [`StoreError::is_already_exists`], if there is such an object; any other if the store can't be written.
     pub async fn put_if_absent(&self, key: &str, body: impl Into<Bytes>) -> Result<String> {
         self.write(key, body.into(), Condition::IfAbsent).await
     }
 
     /// Writes an object only if it is as it was read. The tag may be of the content, so content that is to be told from what it replaces needs something
     /// that never repeats in it.
+    ///
+    /// # Errors
+    /// If the object has another tag by now, or the store can't be written.
     pub async fn put_if_match(&self, key: &str, body: impl Into<Bytes>, tag: &str) -> Result<String> {
         self.write(key, body.into(), Condition::IfMatch(tag)).await
     }
@@ -177,11 +201,17 @@ impl AsyncStore {
     }
 
     /// All keys under a prefix.
+    ///
+    /// # Errors
+    /// If the store can't be listed.
     pub async fn list(&self, under: &str) -> Result<Vec<String>> {
         Ok(self.list_with_size(under).await?.into_iter().map(|(key, _)| key).collect())
     }
 
     /// All keys under a prefix, with their sizes.
+    ///
+    /// # Errors
+    /// If the store can't be listed.
     pub async fn list_with_size(&self, under: &str) -> Result<Vec<(String, u64)>> {
         match &self.0 {
             Kind::S3(s3) => s3.list(under).await,
@@ -190,6 +220,9 @@ impl AsyncStore {
     }
 
     /// The size of an object.
+    ///
+    /// # Errors
+    /// If there is no such object, or the store can't be read.
     pub async fn head(&self, key: &str) -> Result<u64> {
         match &self.0 {
             Kind::S3(s3) => s3.head(key).await,
@@ -198,6 +231,9 @@ impl AsyncStore {
     }
 
     /// Deletes an object; one that isn't there is deleted.
+    ///
+    /// # Errors
+    /// If the store can't be written.
     pub async fn delete(&self, key: &str) -> Result<()> {
         match &self.0 {
             Kind::S3(s3) => s3.delete(key).await,

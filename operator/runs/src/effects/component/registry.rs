@@ -62,6 +62,9 @@ pub struct BundleCache {
 
 impl BundleCache {
     /// The manifests of an image.
+    ///
+    /// # Errors
+    /// If the registry can't be read, or the bundle isn't one.
     pub async fn files(&self, context: &RunContext, namespace: &str, bundle: &OciBundle) -> Result<Files> {
         let key = (namespace.to_owned(), bundle.clone());
         let known = self.kept.lock().get(&key).cloned();

@@ -44,6 +44,9 @@ pub async fn with_right<F: Future<Output = Result<()>>>(
 }
 
 /// Revokes leftover rights. Returns the namespaces that had one.
+///
+/// # Errors
+/// If the site can't be reached.
 pub async fn remove_leftover_rights(client: &Client, site: &str, component: &str) -> Result<BTreeSet<String>> {
     let name = binding(component);
     let bindings: Api<RoleBinding> = Api::all(client.clone());
