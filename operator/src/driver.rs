@@ -18,7 +18,7 @@ use p861_core::{
 };
 use p861_crds::{Condition, ConditionType, names::FIELD_MANAGER};
 use p861_runs::{
-    error::{Result, Tried as _, is_conflict, is_not_found},
+    error::{ErrorContext as _, Result, is_conflict, is_not_found},
     status::{event_type, publish_event},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -228,7 +228,7 @@ async fn record<C: Controller>(context: &Context, object: &C::Kind, status: &C::
     match api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await {
         Ok(_) => Ok(true),
         Err(error) if C::STATUS_WRITE == StatusWrite::IfUnchanged && (is_conflict(&error) || is_not_found(&error)) => Ok(false),
-        Err(error) => Err(error).tried(|| format!("write the status of {kind} {name}")),
+        Err(error) => Err(error).context(|| format!("write the status of {kind} {name}")),
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, api::PostParams};
 use kube_lease_manager::LeaseManagerBuilder;
 use p861_runs::{
-    error::{self, Tried as _},
+    error::{self, ErrorContext as _},
     leadership::Leadership,
 };
 use std::time::{Duration, Instant};
@@ -110,7 +110,7 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
 /// Releases the lease, so that another replica needn't wait until it expires.
 pub async fn release(client: Client, namespace: &str, identity: &str) -> error::Result<()> {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
-    let lease = leases.get(LEASE_NAME).await.tried(|| format!("read lease {LEASE_NAME}"))?;
+    let lease = leases.get(LEASE_NAME).await.context(|| format!("read lease {LEASE_NAME}"))?;
     if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(identity) {
         return Ok(());
     }
@@ -120,7 +120,7 @@ pub async fn release(client: Client, namespace: &str, identity: &str) -> error::
         spec.renew_time = None;
         spec.acquire_time = None;
     }
-    leases.replace(LEASE_NAME, &PostParams::default(), &freed).await.tried(|| format!("release lease {LEASE_NAME}"))?;
+    leases.replace(LEASE_NAME, &PostParams::default(), &freed).await.context(|| format!("release lease {LEASE_NAME}"))?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use kube::{
 };
 use p861_core::conditions::{self, ConditionUpdate};
 use p861_crds::{Condition, ConditionType, Reason};
-use p861_runs::error::{Error, Result, Tried as _};
+use p861_runs::error::{Error, ErrorContext as _, Result};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
@@ -130,7 +130,7 @@ async fn report_invalid<R: Reconciler>(context: &Context, guard: &DeserializeGua
         None => Api::all_with(context.hub.client.clone(), &resource),
     };
     let name = guard.name_any();
-    let current = api.get(&name).await.tried(|| format!("read {kind} {name}"))?;
+    let current = api.get(&name).await.context(|| format!("read {kind} {name}"))?;
     let whole = serde_json::to_value(&current).unwrap_or_default();
     // Parsed again for the path of the field, which the watch's parser doesn't report.
     let place = serde_path_to_error::deserialize::<_, R::Kind>(whole).err().map(|error| format!("{}: ", error.path())).unwrap_or_default();
@@ -143,6 +143,6 @@ async fn report_invalid<R: Reconciler>(context: &Context, guard: &DeserializeGua
     tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, "{message}");
     context.hub.leadership.ensure()?;
     let patch = serde_json::json!({"status": {"conditions": after}});
-    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write the status of {kind} {name}"))?;
+    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.context(|| format!("write the status of {kind} {name}"))?;
     Ok(())
 }

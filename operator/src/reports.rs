@@ -23,7 +23,7 @@ use p861_core::{
 use p861_crds::{Application, Drill, DrillStatus, RecoveryPlan, Site, names::FIELD_MANAGER, recovery::drill::ReportReference};
 use p861_runs::{
     Pass,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     repository,
 };
 use serde_json::json;
@@ -84,7 +84,7 @@ pub async fn write(
     let map = format!("{name}-report");
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": map, "ownerReferences": [drill.controller_owner_ref(&())]},
         "data": {"report.html": published.html, "report.json": published.json}});
-    maps.patch(&map, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {map}"))?;
+    maps.patch(&map, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {map}"))?;
     let mut locations = locations.into_iter();
     Ok(ReportReference { html: locations.next().unwrap_or_default(), json: locations.next().unwrap_or_default(), digest: published.digest })
 }
@@ -97,7 +97,7 @@ async fn build(context: &Context, drill: &Drill, status: &DrillStatus, plan: &Re
     let (_, reason, message) = summary.result.clone().ok_or_else(|| Error::Internal("a report of a drill that has not ended".into()))?;
     let site = async |name: Option<&String>| -> Result<Named> {
         let Some(name) = name.cloned() else { return Ok(Named { name: "?".into(), names: None }) };
-        let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.tried(|| format!("read site {name}"))?;
+        let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.context(|| format!("read site {name}"))?;
         Ok(Named { name, names: found.and_then(|site| site.spec.names) })
     };
     let offset = jiff::tz::TimeZone::get(&district.spec.time_zone).map_or(480, |zone| zone.to_offset(start).seconds() / 60);

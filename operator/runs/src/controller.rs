@@ -4,7 +4,7 @@ use crate::{
     admissions::Answer,
     cache::RunIdentity,
     context::{Hub, RunContext},
-    error::{Category, Error, Result, Tried as _},
+    error::{Category, Error, ErrorContext as _, Result},
     finalizer,
     kind::{Readiness, RunKind},
     pass::{self, Pass, Stored},
@@ -250,7 +250,7 @@ async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Er
 async fn record_findings(hub: &Hub, namespace: &str, findings: Vec<BackupFinding>, now: Timestamp) -> Result<()> {
     let backups: Api<Backup> = Api::namespaced(hub.client.clone(), namespace);
     for finding in findings {
-        let Some(used) = backups.get_opt(&finding.backup).await.tried(|| format!("read Backup {}", finding.backup))? else { continue };
+        let Some(used) = backups.get_opt(&finding.backup).await.context(|| format!("read Backup {}", finding.backup))? else { continue };
         let mut status = used.status.clone().unwrap_or_default();
         if finding.level.is_some() {
             status.verification = finding.level;

@@ -127,16 +127,16 @@ impl Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Adds the attempted operation to an error of the API server.
-pub trait Tried<T> {
+pub trait ErrorContext<T> {
     /// Adds the attempted operation, for example "list the pods of x".
     ///
     /// # Errors
     /// The same error, with the operation in its message.
-    fn tried(self, what: impl FnOnce() -> String) -> Result<T>;
+    fn context(self, what: impl FnOnce() -> String) -> Result<T>;
 }
 
-impl<T> Tried<T> for std::result::Result<T, kube::Error> {
-    fn tried(self, what: impl FnOnce() -> String) -> Result<T> {
+impl<T> ErrorContext<T> for std::result::Result<T, kube::Error> {
+    fn context(self, what: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|source| Error::Kube { what: what(), source: Box::new(source) })
     }
 }

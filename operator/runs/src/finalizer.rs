@@ -2,7 +2,7 @@
 
 use crate::{
     context::Hub,
-    error::{Result, Tried as _, is_conflict, is_not_found},
+    error::{ErrorContext as _, Result, is_conflict, is_not_found},
 };
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -41,7 +41,7 @@ where
     let api: Api<K> = Api::namespaced(hub.client.clone(), &object.namespace().unwrap_or_default());
     match api.patch(&name, &PatchParams::apply(CLEANUP_FINALIZER).force(), &Patch::Apply(patch)).await {
         Err(error) if !held && (is_not_found(&error) || is_conflict(&error)) => Ok(()),
-        Err(error) => Err(error).tried(|| format!("write the finalizer of {} {name}", K::kind(&()))),
+        Err(error) => Err(error).context(|| format!("write the finalizer of {} {name}", K::kind(&()))),
         Ok(_) => Ok(()),
     }
 }

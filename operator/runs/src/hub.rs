@@ -1,6 +1,6 @@
 //! Reads of the hub's own objects, from the API server.
 
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, ErrorContext as _, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, Resource, api::ListParams};
 use p861_crds::{ConditionType, District, Reason};
@@ -12,7 +12,7 @@ use std::fmt::Debug;
 /// If the API server can't be read.
 pub async fn districts(client: &Client) -> Result<Vec<District>> {
     let districts: Api<kube::core::DeserializeGuard<District>> = Api::all(client.clone());
-    let list = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?;
+    let list = districts.list(&ListParams::default()).await.context(|| "list the districts".into())?;
     Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
 }
 
@@ -38,7 +38,7 @@ where
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let kind = K::kind(&());
-    api.get_opt(name).await.tried(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
+    api.get_opt(name).await.context(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
         Error::invalid(Reason::NotFound, format!("{kind} {name} doesn't exist in namespace {namespace}: kubectl get {} -n {namespace}", K::plural(&())))
     })
 }
@@ -52,7 +52,7 @@ where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
 {
     let api: Api<kube::core::DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
-    let list = api.list(&ListParams::default()).await.tried(|| format!("list {} in {namespace}", K::plural(&())))?;
+    let list = api.list(&ListParams::default()).await.context(|| format!("list {} in {namespace}", K::plural(&())))?;
     Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
 }
 

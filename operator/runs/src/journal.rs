@@ -7,7 +7,7 @@ mod bucket;
 mod format;
 
 use crate::{
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
     repository::vault,
 };
 use format::{PLAN, RECORDS};
@@ -81,7 +81,7 @@ impl JournalStore {
                 match maps.create(&PostParams::default(), &map).await {
                     Ok(_) => {}
                     Err(error) if is_conflict(&error) => {}
-                    Err(error) => return Err(error).tried(|| format!("create the journal {namespace}/{name}")),
+                    Err(error) => return Err(error).context(|| format!("create the journal {namespace}/{name}")),
                 }
             }
             Self::Bucket { store, prefix, .. } => match store.put_if_absent(&format!("{prefix}/{PLAN}"), text.into_bytes()).await {
@@ -107,7 +107,7 @@ impl JournalStore {
                 let map = match maps.get(name).await {
                     Ok(map) => map,
                     Err(error) if is_not_found(&error) => return Ok(None),
-                    Err(error) => return Err(error).tried(|| format!("read the journal {namespace}/{name}")),
+                    Err(error) => return Err(error).context(|| format!("read the journal {namespace}/{name}")),
                 };
                 let text = |key| format::text_of(&map, key).map_err(|what| self.broken(&what));
                 let Some(plan) = text(PLAN)? else { return Err(self.broken(&format!("the key {PLAN} is missing"))) };
@@ -188,7 +188,7 @@ async fn replace_records(
     change: impl FnOnce(String) -> String,
 ) -> std::result::Result<(), StoreError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let mut map = maps.get(name).await.tried(|| format!("read the journal {namespace}/{name}"))?;
+    let mut map = maps.get(name).await.context(|| format!("read the journal {namespace}/{name}"))?;
     let damaged = |what: String| Error::Stated { reason: Reason::JournalDamaged, message: what, category: crate::error::Category::NeedsPerson };
     let stored = format::text_of(&map, RECORDS).map_err(damaged)?.unwrap_or_default();
     let seen = format::last_sequence(&stored);

@@ -2,7 +2,7 @@
 
 use crate::{
     context::Hub,
-    error::{Category, Error, Result, Tried as _, is_conflict},
+    error::{Category, Error, ErrorContext as _, Result, is_conflict},
     hub::named,
     secrets,
 };
@@ -29,7 +29,7 @@ use std::{
 /// The repository's key, generated if the Secret is absent: keys that people invent are weak.
 async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> Result<String> {
     let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), namespace);
-    if secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?.is_none() && may_create {
+    if secrets.get_opt(name).await.context(|| format!("read Secret {namespace}/{name}"))?.is_none() && may_create {
         hub.leadership.ensure()?;
         let secret = Secret {
             metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
@@ -39,7 +39,7 @@ async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> R
         match secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => tracing::warn!(namespace, name, "made the repository's key: keep a copy of this Secret elsewhere, without it the backups can't be read"),
             Err(error) if is_conflict(&error) => {}
-            Err(error) => return Err(error).tried(|| format!("create Secret {namespace}/{name}")),
+            Err(error) => return Err(error).context(|| format!("create Secret {namespace}/{name}")),
         }
     }
     Ok(secrets::read(hub, namespace, name, &["password"]).await?.remove(0))
@@ -231,7 +231,7 @@ pub fn vault_error(what: &str, error: &VaultError) -> Error {
 pub async fn parts_of(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Result<Option<Vec<String>>> {
     let maps: Api<ConfigMap> = Api::namespaced(hub.client.clone(), namespace);
     let name = format!("{}-backup-journal", point.backup);
-    let map = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
+    let map = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))?;
     let plan: Option<Plan<Action>> = map.and_then(|map| crate::journal::plan_of(&map));
     Ok(plan.and_then(|plan| {
         plan.steps().iter().find_map(|step| match &step.action {

@@ -2,7 +2,7 @@
 
 use crate::{
     context::Hub,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// If the API server can't be read.
 pub async fn texts(client: &Client, namespace: &str, name: &str) -> Result<Option<BTreeMap<String, String>>> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = secrets.get_opt(name).await.tried(|| format!("read Secret {namespace}/{name}"))?;
+    let secret = secrets.get_opt(name).await.context(|| format!("read Secret {namespace}/{name}"))?;
     Ok(secret.map(|secret| {
         let data = secret.data.unwrap_or_default().into_iter();
         data.filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?.trim_end_matches(['\r', '\n']).to_owned()))).collect()

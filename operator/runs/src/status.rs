@@ -2,7 +2,7 @@
 
 use crate::{
     context::Hub,
-    error::{Result, Tried as _, is_conflict, is_not_found},
+    error::{ErrorContext as _, Result, is_conflict, is_not_found},
     leadership::Leadership,
 };
 use k8s_openapi::NamespaceResourceScope;
@@ -37,7 +37,7 @@ where
     let patch = serde_json::json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name, "uid": object.uid()}, "status": after});
     api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
         .await
-        .tried(|| format!("write the status of {} {name}", K::kind(&())))?;
+        .context(|| format!("write the status of {} {name}", K::kind(&())))?;
     Ok(())
 }
 
@@ -62,7 +62,7 @@ where
     match api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await {
         Ok(_) => Ok(true),
         Err(error) if is_conflict(&error) || is_not_found(&error) => Ok(false),
-        Err(error) => Err(error).tried(|| format!("write the status of {} {name}", K::kind(&()))),
+        Err(error) => Err(error).context(|| format!("write the status of {} {name}", K::kind(&()))),
     }
 }
 

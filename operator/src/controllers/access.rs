@@ -14,7 +14,7 @@ use p861_crds::{
     platform::district::Role,
 };
 use p861_runs::{
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
     sites::view::VIEW_TTL,
 };
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn bind(
 ) -> Result<()> {
     let owner = district.name_any();
     let ours = ListParams::default().labels(&format!("{DISTRICT_LABEL}={owner}"));
-    let listed = Api::<RoleBinding>::all(client.clone()).list(&ours).await.tried(|| format!("list the role bindings of district {owner}"))?.items;
+    let listed = Api::<RoleBinding>::all(client.clone()).list(&ours).await.context(|| format!("list the role bindings of district {owner}"))?.items;
     let mut there: BTreeMap<(String, String), RoleBinding> = listed
         .into_iter()
         .filter(|binding| binding.role_ref.name.starts_with(prefix))
@@ -105,7 +105,7 @@ async fn bind(
                 "metadata": {"name": name, "labels": {DISTRICT_LABEL: owner, ROLE_LABEL: ACCESS_ROLE}},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": subjects});
             let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
-            if known.is_none() && bindings.get_opt(&name).await.tried(|| format!("read role binding {name} in {namespace}"))?.is_some() {
+            if known.is_none() && bindings.get_opt(&name).await.context(|| format!("read role binding {name} in {namespace}"))?.is_some() {
                 return Err(Error::invalid(
                     Reason::NotOurs,
                     format!("role binding {name} in {namespace} is there without label {DISTRICT_LABEL}={owner}: delete it, or label it to hand it over"),
@@ -115,7 +115,7 @@ async fn bind(
             match bindings.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await {
                 // The namespace was deleted meanwhile.
                 Err(error) if is_not_found(&error) => {}
-                result => drop(result.tried(|| format!("bind role {} in {namespace}", word(*role)))?),
+                result => drop(result.context(|| format!("bind role {} in {namespace}", word(*role)))?),
             }
         }
     }
@@ -125,7 +125,7 @@ async fn bind(
             DeleteParams { preconditions: Some(kube::api::Preconditions { uid: binding.uid(), resource_version: None }), ..DeleteParams::default() };
         match Api::<RoleBinding>::namespaced(client.clone(), &namespace).delete(&name, &only_this).await {
             Err(error) if is_not_found(&error) || is_conflict(&error) => {}
-            result => drop(result.tried(|| format!("take role binding {name} in {namespace} back"))?),
+            result => drop(result.context(|| format!("take role binding {name} in {namespace} back"))?),
         }
     }
     Ok(())

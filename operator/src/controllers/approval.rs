@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use p861_core::maintenance::approval::{Subject, condition, count, refusal, words};
 use p861_crds::{Approval, ApprovalStatus, ConditionType, Drill, MaintenanceTicket, maintenance::approval::SubjectKind};
-use p861_runs::error::{Result, Tried as _};
+use p861_runs::error::{ErrorContext as _, Result};
 use std::time::Duration;
 
 /// Longest time between reconciles: the approved object may change or be deleted.
@@ -62,12 +62,12 @@ async fn subject_of(context: &Context, namespace: &str, approval: &Approval) -> 
     match about.kind {
         SubjectKind::MaintenanceTicket => {
             let tickets: Api<MaintenanceTicket> = Api::namespaced(context.hub.client.clone(), namespace);
-            let ticket = tickets.get_opt(&about.name).await.tried(|| format!("read ticket {}", about.name))?;
+            let ticket = tickets.get_opt(&about.name).await.context(|| format!("read ticket {}", about.name))?;
             Ok(ticket.map(|ticket| Subject::of_ticket(&ticket, ticket.status.as_ref().and_then(|status| status.plan_digest.clone()))))
         }
         SubjectKind::Drill => {
             let drills: Api<Drill> = Api::namespaced(context.hub.client.clone(), namespace);
-            let drill = drills.get_opt(&about.name).await.tried(|| format!("read drill {}", about.name))?;
+            let drill = drills.get_opt(&about.name).await.context(|| format!("read drill {}", about.name))?;
             Ok(drill.as_ref().map(Subject::of_drill))
         }
     }

@@ -17,7 +17,7 @@ use p861_core::{
 use p861_crds::{Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, common::RunPhase};
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     kind::{journal_on_hub, request_of},
     repository,
 };
@@ -173,13 +173,13 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
 pub async fn claims(client: &Client, site: &str, application: &Application) -> Result<Vec<Claim>> {
     let mut there = HashMap::new();
     for namespace in &application.spec.namespaces {
-        if Api::<Namespace>::all(client.clone()).get_opt(namespace).await.tried(|| format!("read namespace {namespace} on {site}"))?.is_none() {
+        if Api::<Namespace>::all(client.clone()).get_opt(namespace).await.context(|| format!("read namespace {namespace} on {site}"))?.is_none() {
             continue;
         }
         let list = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace)
             .list(&ListParams::default())
             .await
-            .tried(|| format!("list the claims of {namespace} on {site}"))?;
+            .context(|| format!("list the claims of {namespace} on {site}"))?;
         there.insert(namespace.as_str(), list.items.iter().map(ResourceExt::name_any).collect());
     }
     own_claims(site, application, |namespace| there.get(namespace).cloned())

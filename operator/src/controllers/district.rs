@@ -20,7 +20,7 @@ use p861_crds::{
     ConditionType, District, DistrictStatus, PlatformProfile, Site,
     names::{DISTRICT_LABEL, FIELD_MANAGER},
 };
-use p861_runs::error::{Result, Tried as _};
+use p861_runs::error::{ErrorContext as _, Result};
 use serde_json::json;
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ impl Controller for DistrictController {
 
     async fn observe(&self, context: &ReadContext, district: &District, _: Timestamp) -> Result<DistrictFacts> {
         let namespace = district.hub_namespace();
-        let existing = Api::<Namespace>::all(context.hub.client.clone()).get_opt(namespace).await.tried(|| format!("read namespace {namespace}"))?;
-        let sites = Api::<Site>::all(context.hub.client.clone()).list(&ListParams::default()).await.tried(|| "list the sites".into())?.items;
+        let existing = Api::<Namespace>::all(context.hub.client.clone()).get_opt(namespace).await.context(|| format!("read namespace {namespace}"))?;
+        let sites = Api::<Site>::all(context.hub.client.clone()).list(&ListParams::default()).await.context(|| "list the sites".into())?.items;
         Ok(DistrictFacts {
             namespace_owner: existing.and_then(|found| found.labels().get(DISTRICT_LABEL).cloned()),
             code_owner: code_owner(context, district).await?,
@@ -93,7 +93,7 @@ async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> 
     Api::<Namespace>::all(context.hub.client.clone())
         .patch(namespace, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
         .await
-        .tried(|| format!("make namespace {namespace} of district {district}"))?;
+        .context(|| format!("make namespace {namespace} of district {district}"))?;
     Ok(())
 }
 
@@ -108,7 +108,7 @@ async fn code_owner(context: &Context, district: &District) -> Result<Option<Str
 async fn profile_of(context: &Context, district: &District) -> Result<Option<ProfileSeen>> {
     let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
     let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.hub.client.clone());
-    let found = profiles.get_opt(&reference.name).await.tried(|| format!("read profile {}", reference.name))?;
+    let found = profiles.get_opt(&reference.name).await.context(|| format!("read profile {}", reference.name))?;
     Ok(Some(match found {
         Some(DeserializeGuard(Ok(_))) => ProfileSeen::Readable,
         Some(DeserializeGuard(Err(_))) => ProfileSeen::Unreadable,

@@ -24,7 +24,7 @@ use p861_core::{
 };
 use p861_crds::{Application, ConditionType, Drill, RecoveryPlan, RecoveryPlanStatus, names::FIELD_MANAGER, platform::site::NodeCounts};
 use p861_runs::{
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     hub::is_ready,
     repository,
 };
@@ -133,12 +133,12 @@ async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Act
     let name = format!("{}-steps", plan.name_any());
     let text = serde_json::to_string(&listing(compiled)).map_err(|error| Error::Internal(error.to_string()))?;
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &namespace);
-    let existing = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
+    let existing = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))?;
     if existing.as_ref().and_then(|map| map.data.as_ref()?.get("steps.json")) == Some(&text) {
         return Ok(());
     }
     context.hub.leadership.ensure()?;
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [plan.controller_owner_ref(&())]}, "data": {"steps.json": text}});
-    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
+    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }

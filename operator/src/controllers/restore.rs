@@ -24,7 +24,7 @@ use p861_core::{
 use p861_crds::{Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time, names::FIELD_MANAGER, protection::restore::RestoreMode};
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     kind::{journal_on_hub, request_of},
     repository,
     run_objects::RunObjects,
@@ -234,7 +234,7 @@ async fn store_preview(context: &Context, object: &Restore, repository: &str, pa
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
     context.hub.leadership.ensure()?;
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed}});
-    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
+    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use p861_crds::{ConditionType, RunObject, RunStatus as _, Site, common::RunPhase
 use p861_runs::{
     RunKind,
     controller::reconcile,
-    error::{Result, Tried as _},
+    error::{ErrorContext as _, Result},
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
@@ -53,7 +53,7 @@ pub async fn scope_of(context: &Context, namespace: &str, repository: &str) -> R
 /// If they can't be listed.
 pub async fn begun<K: RunObject>(client: &Client) -> Result<Vec<String>> {
     let runs: Api<DeserializeGuard<K>> = Api::all(client.clone());
-    let list = runs.list(&ListParams::default()).await.tried(|| format!("list {}", K::plural(&())))?;
+    let list = runs.list(&ListParams::default()).await.context(|| format!("list {}", K::plural(&())))?;
     let goes_on = |run: &K| run.run_status().is_some_and(|status| status.has_begun() && !status.phase().is_some_and(RunPhase::is_end));
     Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).filter(goes_on).filter_map(|run| run.uid()).collect())
 }

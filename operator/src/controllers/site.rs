@@ -14,7 +14,7 @@ use p861_core::{
 };
 use p861_crds::{ConditionType, Reason, Site, SiteStatus};
 use p861_runs::{
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     sites::cluster_uid,
 };
 use std::time::Duration;
@@ -70,8 +70,8 @@ impl Controller for SiteController {
 
 async fn read(client: &Client) -> Result<SiteSeen> {
     let uid = cluster_uid(client).await?;
-    let version = client.apiserver_version().await.tried(|| "read the API server's version".into())?.git_version;
-    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.tried(|| "list the nodes".into())?.items;
+    let version = client.apiserver_version().await.context(|| "read the API server's version".into())?.git_version;
+    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.context(|| "list the nodes".into())?.items;
     Ok(SiteSeen { uid, version, nodes: nodes.iter().map(node_seen).collect() })
 }
 

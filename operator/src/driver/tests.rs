@@ -45,9 +45,9 @@ impl Controller for Noting {
 
     async fn observe(&self, context: &ReadContext, _: &MaintenanceWindow, _: Timestamp) -> Result<()> {
         self.notes.lock().push("observe".into());
-        maps(context).list(&ListParams::default()).await.tried(|| "list".into())?;
+        maps(context).list(&ListParams::default()).await.context(|| "list".into())?;
         if self.writes_while_it_observes {
-            maps(context).create(&PostParams::default(), &ConfigMap::default()).await.tried(|| "create".into())?;
+            maps(context).create(&PostParams::default(), &ConfigMap::default()).await.context(|| "create".into())?;
         }
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Controller for Noting {
 
     async fn perform(&self, context: &Context, _: &MaintenanceWindow, (): &(), _: Timestamp) -> Result<bool> {
         self.notes.lock().push("perform".into());
-        maps(context).create(&PostParams::default(), &ConfigMap::default()).await.tried(|| "create".into())?;
+        maps(context).create(&PostParams::default(), &ConfigMap::default()).await.context(|| "create".into())?;
         Ok(true)
     }
 

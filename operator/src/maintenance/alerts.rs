@@ -25,7 +25,7 @@ use p861_core::maintenance::{
 use p861_crds::{District, DutyRoster, MaintenanceTicket, Reason, Site, maintenance::ticket::TicketAlert};
 use p861_runs::status::apply_status_if_unchanged;
 use p861_runs::{
-    error::{Error, Result, Tried as _, is_conflict},
+    error::{Error, ErrorContext as _, Result, is_conflict},
     leadership::Leadership,
 };
 use parking_lot::Mutex;
@@ -165,11 +165,11 @@ struct StoredPost {
 async fn store_post(receiver: &AlertReceiver, site: &str, post: &Post) -> Result<StoredPost> {
     let _turn = receiver.one_at_a_time.lock().await;
     let sites: Api<Site> = Api::all(receiver.client.clone());
-    if sites.get_opt(site).await.tried(|| format!("read site {site}"))?.is_none() {
+    if sites.get_opt(site).await.context(|| format!("read site {site}"))?.is_none() {
         return Err(Error::invalid(Reason::SiteMissing, format!("site {site} doesn't exist: the last part of the receiver's URL is the name of a Site")));
     }
     let districts: Api<DeserializeGuard<District>> = Api::all(receiver.client.clone());
-    let districts = districts.list(&ListParams::default()).await.tried(|| "list the districts".into())?.items;
+    let districts = districts.list(&ListParams::default()).await.context(|| "list the districts".into())?.items;
     let districts: Vec<District> = districts.into_iter().filter_map(|guard| guard.0.ok()).collect();
     let heartbeats = heartbeat_names(receiver).await?;
     let mut parts: BTreeMap<String, Vec<Alert>> = BTreeMap::new();
@@ -204,7 +204,7 @@ async fn store_post(receiver: &AlertReceiver, site: &str, post: &Post) -> Result
 /// The names of the heartbeat alerts of all rosters: they always fire, and open no ticket.
 async fn heartbeat_names(receiver: &AlertReceiver) -> Result<BTreeSet<String>> {
     let rosters: Api<DeserializeGuard<DutyRoster>> = Api::all(receiver.client.clone());
-    let rosters = rosters.list(&ListParams::default()).await.tried(|| "list the rosters".into())?;
+    let rosters = rosters.list(&ListParams::default()).await.context(|| "list the rosters".into())?;
     Ok(rosters.items.into_iter().filter_map(|guard| guard.0.ok()?.spec.heartbeat).map(|heartbeat| heartbeat.alert_name).collect())
 }
 
@@ -213,7 +213,7 @@ async fn store_alerts(receiver: &AlertReceiver, namespace: &str, site: &str, gro
     let api: Api<MaintenanceTicket> = Api::namespaced(receiver.client.clone(), namespace);
     for _ in 0..MAX_WRITE_ATTEMPTS {
         let guarded: Api<DeserializeGuard<MaintenanceTicket>> = Api::namespaced(receiver.client.clone(), namespace);
-        let list = guarded.list(&ListParams::default()).await.tried(|| format!("list the tickets of {namespace}"))?;
+        let list = guarded.list(&ListParams::default()).await.context(|| format!("list the tickets of {namespace}"))?;
         let tickets: Vec<MaintenanceTicket> = list.items.into_iter().filter_map(|guard| guard.0.ok()).collect();
         let (ticket, alerts) = match intake(site, group_key, alerts, &tickets, zone) {
             Intake::Known => return Ok(None),
@@ -224,7 +224,7 @@ async fn store_alerts(receiver: &AlertReceiver, namespace: &str, site: &str, gro
                 match api.create(&PostParams::default(), &MaintenanceTicket::new(&name, *spec)).await {
                     Ok(ticket) => (ticket, alerts),
                     Err(error) if is_conflict(&error) => continue,
-                    Err(error) => return Err(error).tried(|| format!("open ticket {namespace}/{name}")),
+                    Err(error) => return Err(error).context(|| format!("open ticket {namespace}/{name}")),
                 }
             }
             Intake::Join { name, alerts } => match tickets.into_iter().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)) {

@@ -21,7 +21,7 @@ use p861_crds::{
     maintenance::ticket::{ClockName, TicketAction, TicketActionKind, TicketPhase},
 };
 use p861_runs::{
-    error::{Error, Result, Tried as _, is_conflict, is_not_found},
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
     leadership::Leadership,
     secrets,
 };
@@ -89,7 +89,7 @@ impl Keys {
         match Api::<Secret>::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(made),
             Err(error) if is_conflict(&error) => secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
-            Err(error) => Err(error).tried(|| format!("make Secret {TOKEN_SECRET}")),
+            Err(error) => Err(error).context(|| format!("make Secret {TOKEN_SECRET}")),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Keys {
 /// The name by which the API server knows the operator.
 pub async fn own_name(client: &Client) -> Result<String> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| "ask for the operator's own name".into())?;
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.context(|| "ask for the operator's own name".into())?;
     review
         .status
         .and_then(|status| status.user_info)
@@ -137,7 +137,7 @@ impl Links {
         let found = match tickets.get(&named.ticket).await {
             Ok(ticket) => ticket,
             Err(error) if is_not_found(&error) => return Ok(None),
-            Err(error) => return Err(error).tried(|| format!("read ticket {}", named.ticket)),
+            Err(error) => return Err(error).context(|| format!("read ticket {}", named.ticket)),
         };
         let Some(right) = seal_of(&self.keys.token().await?, &found, &named.person) else { return Ok(None) };
         // Both are keyed digests, so the comparison's time reveals nothing useful.
@@ -191,7 +191,7 @@ async fn acknowledge(State(links): State<Links>, Path(named): Path<Named>) -> (S
                 // Perhaps somebody else acknowledged first.
                 Err(error) => match links.ticket(&named).await? {
                     Some(ticket) if taken(&ticket).is_some() => Ok(Some(ticket)),
-                    Some(_) | None => Err(error).tried(|| format!("acknowledge ticket {}", named.ticket)),
+                    Some(_) | None => Err(error).context(|| format!("acknowledge ticket {}", named.ticket)),
                 },
             };
         }

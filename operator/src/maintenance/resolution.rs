@@ -8,7 +8,7 @@ use p861_crds::{MaintenanceTicket, Site};
 use p861_runs::status::apply_status_if_unchanged;
 use p861_runs::{
     alertmanager::Alertmanager,
-    error::{Result, Tried as _},
+    error::{ErrorContext as _, Result},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,7 +85,7 @@ async fn alerts_of(context: &Context, site: &Site) -> Result<Option<BTreeSet<Str
 async fn resolve_alerts(context: &Context, open: &OpenTicket, gone: &[FiringAlert]) -> Result<()> {
     let (namespace, name) = (&open.namespace, &open.name);
     let tickets: Api<MaintenanceTicket> = Api::namespaced(context.hub.client.clone(), namespace);
-    let ticket = tickets.get(name).await.tried(|| format!("read ticket {namespace}/{name}"))?;
+    let ticket = tickets.get(name).await.context(|| format!("read ticket {namespace}/{name}"))?;
     let mut status = ticket.status.clone().unwrap_or_default();
     status.alerts = resolve(&status.alerts, gone, Timestamp::now());
     // After a conflict the next poll tries again.

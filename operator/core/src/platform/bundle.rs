@@ -91,6 +91,9 @@ pub struct Bundle {
 }
 
 /// Reads a bundle: the values of a ConfigMap, or the files of an image, each a YAML text of one or more documents. `allotted` says whether a namespace is the district's.
+///
+/// # Errors
+/// [`BundleError`], with what is wrong in which file.
 pub fn read(files: &BTreeMap<String, String>, allotted: impl Fn(&str) -> bool) -> Result<Bundle, BundleError> {
     let bytes = files.values().map(String::len).sum();
     if bytes > MOST_BYTES {

@@ -39,7 +39,7 @@ impl Checker<'_> {
         self.seen.get(step).copied().unwrap_or(Seen::Nothing)
     }
 
-    fn tried(&self, step: &StepId) -> bool {
+    fn context(&self, step: &StepId) -> bool {
         self.tried.contains_key(step)
     }
 
@@ -122,7 +122,7 @@ impl Checker<'_> {
 
     /// Pausing has an effect only before clean-up; here it is enough to know that no clean-up step and no undo has begun, and something is open.
     fn can_pause(&self) -> bool {
-        let begun = self.plan.steps().iter().any(|step| step.finally && self.tried(&step.id))
+        let begun = self.plan.steps().iter().any(|step| step.finally && self.context(&step.id))
             || self.seen.values().any(|seen| matches!(seen, Seen::Undoing | Seen::UndoFailed | Seen::Undone));
         !begun
     }
@@ -145,7 +145,7 @@ impl Checker<'_> {
             self.must(!self.paused, record, "a step started while the run was paused");
             let undone = self.seen.values().any(|seen| matches!(seen, Seen::Undoing | Seen::UndoFailed | Seen::Undone));
             self.must(!undone, record, "a step started after undoing had begun");
-            let cleaned = self.plan.steps().iter().any(|step| step.finally && self.tried(&step.id));
+            let cleaned = self.plan.steps().iter().any(|step| step.finally && self.context(&step.id));
             self.must(!cleaned, record, "a step started after clean-up had begun");
             let since = self.since_retry.entry(step.id.clone()).or_default();
             *since += 1;
@@ -167,11 +167,11 @@ impl Checker<'_> {
 
     fn undo_intent(&mut self, record: &Record, step: &Step<String>) {
         self.must(!self.committed(), record, "something was undone after the point of no return");
-        self.must(step.undo.is_some() && self.tried(&step.id), record, "an undo of nothing");
+        self.must(step.undo.is_some() && self.context(&step.id), record, "an undo of nothing");
         for later in self.descendants(&step.id) {
             let later = self.plan.step(later).unwrap();
             let seen = self.seen(&later.id);
-            let gone = !self.tried(&later.id) || matches!(seen, Seen::Undone | Seen::LeftAsItIs) || (later.undo.is_none() && seen != Seen::Running);
+            let gone = !self.context(&later.id) || matches!(seen, Seen::Undone | Seen::LeftAsItIs) || (later.undo.is_none() && seen != Seen::Running);
             self.must(gone, record, "a step was undone before what comes after it");
         }
         self.seen.insert(step.id.clone(), Seen::Undoing);
@@ -202,7 +202,7 @@ impl Checker<'_> {
             _ => false,
         });
         let reverted =
-            self.forward().all(|step| !self.tried(&step.id) || step.undo.is_none() || matches!(self.seen(&step.id), Seen::Undone | Seen::LeftAsItIs));
+            self.forward().all(|step| !self.context(&step.id) || step.undo.is_none() || matches!(self.seen(&step.id), Seen::Undone | Seen::LeftAsItIs));
         self.must(ended || reverted, record, "an early end left something behind");
         if result == RunResult::Aborted {
             self.must(reverted, record, "an abort left something behind");

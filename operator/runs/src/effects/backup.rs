@@ -3,7 +3,7 @@
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{Result, Tried as _, is_conflict},
+    error::{ErrorContext as _, Result, is_conflict},
 };
 use kube::{Api, ResourceExt, api::PostParams};
 use p861_core::engine::{Evidence, Failure};
@@ -18,7 +18,7 @@ use serde_json::json;
 pub async fn take(context: &RunContext, step_context: &StepContext, application: &str, name: &str) -> Result<EffectOutcome> {
     let (namespace, ticket) = (&step_context.run.namespace, &step_context.run.name);
     let backups: Api<Backup> = Api::namespaced(context.hub.client.clone(), namespace);
-    let Some(found) = backups.get_opt(name).await.tried(|| format!("read Backup {name}"))? else {
+    let Some(found) = backups.get_opt(name).await.context(|| format!("read Backup {name}"))? else {
         let document = json!({
             "apiVersion": "platform861.io/v1alpha1", "kind": "Backup",
             "metadata": {"name": name, "namespace": namespace, "labels": {APPLICATION_LABEL: application, TICKET_LABEL: ticket}},
@@ -28,7 +28,7 @@ pub async fn take(context: &RunContext, step_context: &StepContext, application:
         return match backups.create(&PostParams::default(), &wanted).await {
             Ok(_) => Ok(EffectOutcome::running(format!("backup {name} begins"))),
             Err(error) if is_conflict(&error) => Ok(EffectOutcome::running(format!("backup {name} begins"))),
-            Err(error) => Err(error).tried(|| format!("make Backup {name}")),
+            Err(error) => Err(error).context(|| format!("make Backup {name}")),
         };
     };
     if found.labels().get(TICKET_LABEL) != Some(ticket) {

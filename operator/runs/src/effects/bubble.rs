@@ -3,7 +3,7 @@
 use super::{EffectOutcome, StepContext, mover::LABEL_VALUE_MOVER};
 use crate::{
     context::RunContext,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
 };
 use k8s_openapi::api::{
     core::v1::{Namespace, PersistentVolume, Service},
@@ -26,7 +26,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let dns = resolver(&client).await?;
     for name in bubble.namespaces.values() {
-        let existing = namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?;
+        let existing = namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))?;
         if let Some(existing) = &existing {
             let owner = existing.labels().get(RUN_LABEL).map(String::as_str);
             if owner != Some(step_context.run.uid.as_str()) {
@@ -63,7 +63,7 @@ struct Resolver {
 /// Reads the addresses of the cluster's DNS. Network policies see the packet after the Service's translation, so the pods' own ports are needed, too.
 async fn resolver(client: &Client) -> Result<Resolver> {
     let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
-    let list = services.list(&ListParams::default().labels("k8s-app=kube-dns")).await.tried(|| "list the DNS service".into())?;
+    let list = services.list(&ListParams::default().labels("k8s-app=kube-dns")).await.context(|| "list the DNS service".into())?;
     let specs: Vec<_> = list.items.into_iter().filter_map(|service| service.spec).collect();
     let addresses = specs.iter().filter_map(|spec| spec.cluster_ip.clone()).filter(|address| address != "None").collect();
     let mut ports = vec![json!({"protocol": "UDP", "port": 53}), json!({"protocol": "TCP", "port": 53})];
@@ -99,7 +99,7 @@ where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-    api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("apply {kind} {name}"))?;
+    api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("apply {kind} {name}"))?;
     Ok(())
 }
 
@@ -108,18 +108,18 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ours = format!("{RUN_LABEL}={}", step_context.run.uid);
-    let left = namespaces.list(&ListParams::default().labels(&ours)).await.tried(|| format!("list the drill's namespaces on {site}"))?.items;
+    let left = namespaces.list(&ListParams::default().labels(&ours)).await.context(|| format!("list the drill's namespaces on {site}"))?.items;
     for namespace in left.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()) {
         namespaces
             .delete(&namespace.name_any(), &DeleteParams::default())
             .await
             .map(|_| ())
             .or_else(|error| if crate::error::is_not_found(&error) { Ok(()) } else { Err(error) })
-            .tried(|| format!("delete namespace {} on {site}", namespace.name_any()))?;
+            .context(|| format!("delete namespace {} on {site}", namespace.name_any()))?;
     }
     // The provisioner deletes volumes after their claims; without this wait, "nothing left" would be reported too early.
     let volumes: Api<PersistentVolume> = Api::all(client);
-    let bound = volumes.list(&ListParams::default()).await.tried(|| format!("list the volumes of {site}"))?.items;
+    let bound = volumes.list(&ListParams::default()).await.context(|| format!("list the volumes of {site}"))?.items;
     let of_bubble = |volume: &&PersistentVolume| {
         let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
         claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|namespace| bubble.namespaces.values().any(|name| name == namespace))

@@ -3,7 +3,7 @@
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     sites::pods::{self, WorkloadState},
 };
 use jiff::SignedDuration;
@@ -56,6 +56,9 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
 }
 
 /// Tries the check once per pass until it passes or its own deadline is over.
+///
+/// # Errors
+/// If the site can't be reached, or the check can't be tried. A check that doesn't hold in time is an outcome.
 pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str, check: &Check) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let seen = try_once(&client, namespace, check).await?;
@@ -72,6 +75,9 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
 }
 
 /// Tries all checks once per pass until they have passed for `duration`.
+///
+/// # Errors
+/// If the site can't be reached, or a check can't be tried. A check that no longer holds is an outcome.
 pub async fn watch(
     context: &RunContext,
     step_context: &StepContext,
@@ -115,7 +121,7 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     let (status, body) = match tokio::time::timeout(CHECK_TRY_TIMEOUT, client.request_text(request)).await {
         Ok(Ok(body)) => (200, body),
         Ok(Err(kube::Error::Api(status))) => (i32::from(status.code), status.message.clone()),
-        Ok(Err(error)) => return Err(error).tried(|| format!("http {address}")),
+        Ok(Err(error)) => return Err(error).context(|| format!("http {address}")),
         Err(_) => return Ok(CheckResult { holds: false, what: format!("http {address}: no answer within {CHECK_TRY_TIMEOUT:?}") }),
     };
     let expected = check.expect.status;
@@ -137,7 +143,7 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
 async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result<CheckResult> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let address = format!("{}:{}", check.service_name, check.port);
-    let Some(service) = services.get_opt(&check.service_name).await.tried(|| format!("tcp {address}"))? else {
+    let Some(service) = services.get_opt(&check.service_name).await.context(|| format!("tcp {address}"))? else {
         return Ok(CheckResult { holds: false, what: format!("tcp {address}: the Service doesn't exist") });
     };
     let spec = service.spec.unwrap_or_default();
@@ -150,13 +156,13 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
     };
     let selector = spec.selector.unwrap_or_default().iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
     let pods_api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
-    let list = pods_api.list(&kube::api::ListParams::default().labels(&selector)).await.tried(|| format!("tcp {address}"))?;
+    let list = pods_api.list(&kube::api::ListParams::default().labels(&selector)).await.context(|| format!("tcp {address}"))?;
     let Some(pod) = list.items.iter().find(|pod| pods::is_ready(pod)) else {
         return Ok(CheckResult { holds: false, what: format!("tcp {address}: no ready pod behind it") });
     };
     let name = pod.metadata.name.clone().unwrap_or_default();
     let connect = async {
-        let mut forward = pods_api.portforward(&name, &[target]).await.tried(|| format!("tcp {address}"))?;
+        let mut forward = pods_api.portforward(&name, &[target]).await.context(|| format!("tcp {address}"))?;
         let failed = forward.take_error(target);
         let stream = forward.take_stream(target);
         // The API server reports a refused connection on the error channel, shortly after the stream opens.

@@ -13,7 +13,7 @@ pub use registry::BundleCache;
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{Error, Result, Tried as _, is_not_found},
+    error::{Error, ErrorContext as _, Result, is_not_found},
     hub::district_of,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -108,7 +108,7 @@ impl Record {
     async fn read(&self, which: &str) -> Result<Installed> {
         let name = format!("{}-{which}", self.name);
         let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
-        let Some(map) = maps.get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))? else { return Ok(Installed::default()) };
+        let Some(map) = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))? else { return Ok(Installed::default()) };
         let text = map.data.unwrap_or_default().remove(RECORD_KEY).unwrap_or_default();
         serde_json::from_str(&text).map_err(|error| Error::invalid(Reason::RecordDamaged, format!("ConfigMap {name} can't be read: {error}")))
     }
@@ -118,7 +118,7 @@ impl Record {
         let text = serde_json::to_string(installed).map_err(|error| Error::Internal(format!("what is installed can't be written: {error}")))?;
         let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": self.labels}, "data": {RECORD_KEY: text}});
         let maps: Api<ConfigMap> = Api::namespaced(self.hub.clone(), &self.namespace);
-        maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}")).map(drop)
+        maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}")).map(drop)
     }
 }
 
@@ -143,6 +143,9 @@ pub struct Wanted<'a> {
 }
 
 /// Installs a component, after recording the version before for a revert.
+///
+/// # Errors
+/// If the bundle can't be read, or the site can't be reached or refuses an object. A bundle other than the approved one is an outcome.
 pub async fn install(context: &RunContext, step_context: &StepContext, site: &str, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
     let namespace = &step_context.run.namespace;
     let record = Record::of(&context.hub.client, namespace, wanted.component, site);
@@ -175,6 +178,9 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
 }
 
 /// Ends a change: revokes leftover write rights. Waits for the lock, so that it doesn't revoke the right of a drift correction in progress.
+///
+/// # Errors
+/// If the site can't be reached, or the right can't be revoked.
 pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, component: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
@@ -184,6 +190,9 @@ pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, c
 }
 
 /// Reverts to the version before `version`, or removes the component if there was none. Does nothing if `version` was never begun.
+///
+/// # Errors
+/// If the record can't be read, or if the site can't be reached or refuses an object.
 pub async fn revert(context: &RunContext, step_context: &StepContext, site: &str, component: &str, version: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
@@ -224,12 +233,15 @@ async fn files(context: &RunContext, namespace: &str, bundle: &Bundle) -> Result
         Bundle { .. } => return Err(Error::invalid(Reason::BundleMissing, "the component's bundle names neither an image nor a ConfigMap")),
     };
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), namespace);
-    let map = maps.get_opt(name).await.tried(|| format!("read ConfigMap {name}"))?;
+    let map = maps.get_opt(name).await.context(|| format!("read ConfigMap {name}"))?;
     let missing = || Error::invalid(Reason::BundleMissing, format!("ConfigMap {namespace}/{name} doesn't exist: put the component's manifests in it"));
     Ok(map.ok_or_else(missing)?.data.unwrap_or_default())
 }
 
 /// The bundle of a component, for compiling.
+///
+/// # Errors
+/// If the bundle can't be read; `BundleRefused` if it can't be applied.
 pub async fn bundle_of(context: &RunContext, namespace: &str, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
     let files = files(context, namespace, source).await?;
     bundle::read(&files, allotted).map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {source}: {error}")))
@@ -241,7 +253,7 @@ async fn write(client: &Client, site: &str, component: &str, district: &str, wan
         let ours = stamped(object, &labels, &[(COMPONENT_VERSION_ANNOTATION, &wanted.version)]);
         let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), p861_core::objects::namespace(object), &resource_of(object)?);
         let name = p861_core::objects::name(object);
-        let there = objects.get_opt(name).await.tried(|| format!("read {} on {site}", label(object)))?;
+        let there = objects.get_opt(name).await.context(|| format!("read {} on {site}", label(object)))?;
         if let Some(there) = there
             && there.labels().get(COMPONENT_LABEL).map(String::as_str) != Some(component)
         {
@@ -253,12 +265,12 @@ async fn write(client: &Client, site: &str, component: &str, district: &str, wan
                 ),
             ));
         }
-        objects.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(ours)).await.tried(|| format!("apply {} on {site}", label(object)))?;
+        objects.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(ours)).await.context(|| format!("apply {} on {site}", label(object)))?;
     }
     for object in left_behind(other, &wanted.objects) {
         let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), p861_core::objects::namespace(object), &resource_of(object)?);
         match objects.delete(p861_core::objects::name(object), &DeleteParams::background()).await {
-            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("remove {} from {site}", label(object))),
+            Err(error) if !is_not_found(&error) => return Err(error).context(|| format!("remove {} from {site}", label(object))),
             _ => {}
         }
     }

@@ -6,7 +6,7 @@
 use super::{EffectOutcome, StepContext, start};
 use crate::{
     context::RunContext,
-    error::{Category, Error, Result, Tried as _, is_conflict, is_not_found},
+    error::{Category, Error, ErrorContext as _, Result, is_conflict, is_not_found},
     movers::{
         self, MoverAnswer,
         child::{self, ChildSpec, ChildState},
@@ -73,7 +73,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
     if !context.sites.has_nodes(place.site).await? {
         return start_child(context, step_context, place, task, &name).await;
     }
-    let Some(job) = jobs.get_opt(&name).await.tried(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
+    let Some(job) = jobs.get_opt(&name).await.context(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
         let inputs = match store_inputs(context, step_context, task).await? {
             ControlFlow::Continue(inputs) => inputs,
             ControlFlow::Break(outcome) => return Ok(outcome),
@@ -84,7 +84,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         match jobs.create(&PostParams::default(), &job).await {
             Ok(_) => {}
             Err(error) if is_conflict(&error) => {}
-            Err(error) => return Err(error).tried(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
+            Err(error) => return Err(error).context(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
         }
         return Ok(EffectOutcome::running("its mover starts"));
     };
@@ -92,7 +92,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
     let mut list = pods
         .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
         .await
-        .tried(|| format!("list the pods of mover {}/{name}", place.namespace))?;
+        .context(|| format!("list the pods of mover {}/{name}", place.namespace))?;
     // Anybody in the namespace can give a pod that label. Only the Job controller makes pods that this Job controls.
     list.items.retain(|pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref()));
     let ended = list.items.iter().find_map(|pod| Some((pod, terminated(pod)?)));
@@ -245,7 +245,7 @@ async fn outcome(
 async fn node_of_claim(client: &Client, place: &MoverPlace<'_>) -> Result<Option<String>> {
     let Some(claim) = place.claim else { return Ok(None) };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
-    let list = pods.list(&ListParams::default()).await.tried(|| format!("list the pods of {}", place.namespace))?;
+    let list = pods.list(&ListParams::default()).await.context(|| format!("list the pods of {}", place.namespace))?;
     let uses = |pod: &&Pod| {
         let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
         volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume.persistent_volume_claim.as_ref().is_some_and(|source| source.claim_name == claim)))
@@ -261,13 +261,13 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
     let secret = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let document = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "type": "Opaque", "stringData": {"repository.json": secret}});
     let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace);
-    secrets.patch(&name, &force, &Patch::Apply(document)).await.tried(|| format!("give the mover its Secret in {} on {}", place.namespace, place.site))?;
+    secrets.patch(&name, &force, &Patch::Apply(document)).await.context(|| format!("give the mover its Secret in {} on {}", place.namespace, place.site))?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), place.namespace);
     let document = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}, "automountServiceAccountToken": false});
     accounts
         .patch(&name, &force, &Patch::Apply(document))
         .await
-        .tried(|| format!("make the mover's ServiceAccount in {} on {}", place.namespace, place.site))?;
+        .context(|| format!("make the mover's ServiceAccount in {} on {}", place.namespace, place.site))?;
     if !task.needs_api() {
         return Ok(());
     }
@@ -280,7 +280,7 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
         let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding, "labels": labels},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": place.namespace}]});
-        bindings.patch(&binding, &force, &Patch::Apply(document)).await.tried(|| format!("bind the mover's role in {namespace} on {}", place.site))?;
+        bindings.patch(&binding, &force, &Patch::Apply(document)).await.context(|| format!("bind the mover's role in {namespace} on {}", place.site))?;
     }
     Ok(())
 }
@@ -348,13 +348,13 @@ pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &str
     let list = pods
         .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
         .await
-        .tried(|| format!("list the pods of mover {namespace}/{name}"))?;
+        .context(|| format!("list the pods of mover {namespace}/{name}"))?;
     if list.items.iter().all(|pod| terminated(pod).is_some()) { Ok(EffectOutcome::Stopped) } else { Ok(EffectOutcome::running("its mover is being stopped")) }
 }
 
 async fn delete_job(client: &Client, namespace: &str, name: &str) -> Result<()> {
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    ignore_missing(jobs.delete(name, &DeleteParams::background()).await).tried(|| format!("delete mover {namespace}/{name}"))
+    ignore_missing(jobs.delete(name, &DeleteParams::background()).await).context(|| format!("delete mover {namespace}/{name}"))
 }
 
 fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result::Result<(), kube::Error> {
@@ -375,16 +375,16 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     let mut left = 0;
     for namespace in namespaces {
         let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-        for job in jobs.list(&ours).await.tried(|| format!("list the run's movers in {namespace} on {site}"))?.items {
+        for job in jobs.list(&ours).await.context(|| format!("list the run's movers in {namespace} on {site}"))?.items {
             delete_job(&client, namespace, &job.name_any()).await?;
             left += 1;
         }
         let nothing = DeleteParams::default();
         let what = || format!("remove what the run's movers were given in {namespace} on {site}");
-        ignore_missing(Api::<Secret>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).tried(what)?;
-        ignore_missing(Api::<ServiceAccount>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).tried(what)?;
+        ignore_missing(Api::<Secret>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).context(what)?;
+        ignore_missing(Api::<ServiceAccount>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).context(what)?;
         for suffix in ["backup", "restore"] {
-            ignore_missing(Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(&format!("{name}-{suffix}"), &nothing).await).tried(what)?;
+            ignore_missing(Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(&format!("{name}-{suffix}"), &nothing).await).context(what)?;
         }
     }
     if left == 0 {

@@ -3,7 +3,7 @@
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{Result, Tried as _, is_conflict, is_not_found},
+    error::{ErrorContext as _, Result, is_conflict, is_not_found},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -23,7 +23,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
     let run = &step_context.run;
     let mut made = Vec::new();
     for name in names {
-        match namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))? {
+        match namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? {
             Some(existing) if existing.metadata.deletion_timestamp.is_some() => {
                 return Ok(EffectOutcome::running(format!("namespace {name} on {site} is being deleted")));
             }
@@ -41,7 +41,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
             Ok(_) => made.push(name.clone()),
             // Somebody else was quicker: it is theirs.
             Err(error) if is_conflict(&error) => {}
-            Err(error) => return Err(error).tried(|| format!("make namespace {name} on {site}")),
+            Err(error) => return Err(error).context(|| format!("make namespace {name} on {site}")),
         }
     }
     Ok(EffectOutcome::done(Evidence::NamespacesMade { made }))
@@ -52,7 +52,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
     let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
     let mut left = Vec::new();
     for name in names {
-        let Some(namespace) = namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))? else { continue };
+        let Some(namespace) = namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? else { continue };
         if namespace.labels().get(RUN_LABEL) != Some(&step_context.run.uid) {
             continue;
         }
@@ -62,7 +62,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str
         match namespaces.delete(name, &this).await {
             Ok(_) => {}
             Err(error) if is_not_found(&error) || is_conflict(&error) => {}
-            Err(error) => return Err(error).tried(|| format!("delete namespace {name} on {site}")),
+            Err(error) => return Err(error).context(|| format!("delete namespace {name} on {site}")),
         }
     }
     if left.is_empty() {

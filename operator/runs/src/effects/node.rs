@@ -3,7 +3,7 @@
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{Result, Tried as _, is_not_found},
+    error::{ErrorContext as _, Result, is_not_found},
     hub::districts,
 };
 use jiff::SignedDuration;
@@ -31,7 +31,7 @@ const MAX_NAMED_PODS: usize = 3;
 /// Checks that the node exists and that its pods can run elsewhere. Changes nothing.
 pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
+    let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
         return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), None));
     };
     let pods = leaving(&client, site, node).await?;
@@ -59,7 +59,7 @@ pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Opt
 /// Cordons the node for `owner`. A node that somebody else has cordoned stays theirs.
 pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
-    let found = nodes.get(node).await.tried(|| format!("read node {node} on {site}"))?;
+    let found = nodes.get(node).await.context(|| format!("read node {node} on {site}"))?;
     let holder = found.annotations().get(CORDON_ANNOTATION).map(String::as_str);
     let closed = found.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
     let ours = || EffectOutcome::done(Evidence::NodeCordoned { owner: Some(owner.to_owned()) });
@@ -73,7 +73,7 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
             // With its resourceVersion, so that only one of two concurrent tickets gets the node.
             let patch =
                 json!({"metadata": {"resourceVersion": found.resource_version(), "annotations": {CORDON_ANNOTATION: owner}}, "spec": {"unschedulable": true}});
-            nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("cordon node {node} on {site}"))?;
+            nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await.context(|| format!("cordon node {node} on {site}"))?;
             Ok(ours())
         }
     }
@@ -82,7 +82,7 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
 /// Uncordons the node if the cordon is `owner`'s. A deleted node counts as done.
 pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
-    let Some(found) = nodes.get_opt(node).await.tried(|| format!("read node {node} on {site}"))? else {
+    let Some(found) = nodes.get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
         return Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::NodeGone }));
     };
     if found.annotations().get(CORDON_ANNOTATION).map(String::as_str) != Some(owner) {
@@ -92,7 +92,7 @@ pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str)
     nodes
         .patch(node, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch))
         .await
-        .tried(|| format!("uncordon node {node} on {site}"))?;
+        .context(|| format!("uncordon node {node} on {site}"))?;
     Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::Uncordoned }))
 }
 
@@ -114,7 +114,7 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
             Err(kube::Error::Api(status)) if status.code == 429 => held.push(format!("{} ({})", named(pod), status.message.trim_end_matches('.'))),
             // The pod's namespace is being deleted, and the pod with it.
             Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("being terminated") => going += 1,
-            Err(error) => return Err(error).tried(|| format!("evict {} from node {node} on {site}", named(pod))),
+            Err(error) => return Err(error).context(|| format!("evict {} from node {node} on {site}", named(pod))),
         }
     }
     if pods.is_empty() {
@@ -135,7 +135,7 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
 /// The pods that a drain moves. Not static pods, DaemonSet pods and ended pods, nor pods that tolerate a cordoned node, which would come back at once.
 async fn leaving(client: &Client, site: &str, node: &str) -> Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::all(client.clone());
-    let all = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await.tried(|| format!("list the pods of node {node} on {site}"))?;
+    let all = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await.context(|| format!("list the pods of node {node} on {site}"))?;
     let stays = |pod: &Pod| {
         let of_node = pod.annotations().contains_key("kubernetes.io/config.mirror");
         let daemon = pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true));

@@ -3,7 +3,7 @@
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     repository,
 };
 use k8s_openapi::api::{core::v1::Node, storage::v1::StorageClass};
@@ -33,7 +33,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
         }
     };
     let nodes: Api<Node> = Api::all(client.clone());
-    let nodes = nodes.list(&ListParams::default()).await.tried(|| format!("list the nodes of {site}"))?.items;
+    let nodes = nodes.list(&ListParams::default()).await.context(|| format!("list the nodes of {site}"))?.items;
     let ready = nodes.iter().filter(|node| crate::hub::is_ready(node)).count();
     checks.push(PreflightCheck {
         name: "StandbyReachable",
@@ -43,7 +43,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
 
     let classes: Api<StorageClass> = Api::all(client);
     let classes: Vec<String> =
-        classes.list(&ListParams::default()).await.tried(|| format!("list the storage classes of {site}"))?.items.iter().map(ResourceExt::name_any).collect();
+        classes.list(&ListParams::default()).await.context(|| format!("list the storage classes of {site}"))?.items.iter().map(ResourceExt::name_any).collect();
     checks.push(PreflightCheck {
         name: "StorageClasses",
         problem: classes.is_empty().then(|| format!("{site} has no storage class: claims would wait for ever")),

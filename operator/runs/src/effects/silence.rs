@@ -4,7 +4,7 @@ use super::{EffectOutcome, StepContext};
 use crate::{
     alertmanager::Alertmanager,
     context::RunContext,
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::Api;
@@ -18,6 +18,9 @@ const SILENCE_DURATION: SignedDuration = SignedDuration::from_mins(5);
 const SILENCE_RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(3);
 
 /// Creates the silences, or finds those that were created before a crash.
+///
+/// # Errors
+/// If Alertmanager can't be reached or refuses.
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<EffectOutcome> {
     let alertmanager = match of(context, site).await {
         Ok(Some(alertmanager)) => alertmanager,
@@ -49,6 +52,9 @@ fn hint(step_context: &StepContext, error: &Error) -> Error {
 }
 
 /// Ends all silences of the owner.
+///
+/// # Errors
+/// If Alertmanager can't be reached or refuses.
 pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<EffectOutcome> {
     let Some(alertmanager) = of(context, site).await? else { return Ok(EffectOutcome::done(Evidence::SilencesEnded { ended: 0 })) };
     let standing = alertmanager.silences(owner).await?;
@@ -86,7 +92,7 @@ pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> 
 }
 
 async fn of(context: &RunContext, site: &str) -> Result<Option<Alertmanager>> {
-    let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(site).await.tried(|| format!("read site {site}"))?;
+    let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(site).await.context(|| format!("read site {site}"))?;
     match found {
         Some(site) => Alertmanager::of(&context.hub.client, &context.hub.leadership, &context.hub.namespace, &site).await,
         None => Ok(None),

@@ -3,7 +3,7 @@
 use super::EffectOutcome;
 use crate::{
     context::RunContext,
-    error::{Result, Tried as _},
+    error::{ErrorContext as _, Result},
     sites::pods,
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -55,7 +55,7 @@ async fn raise(client: &Client, namespace: &str, workload: &WorkloadReference) -
     macro_rules! raise {
         ($kind:ty, $patch:expr) => {{
             let api: Api<$kind> = Api::namespaced(client.clone(), namespace);
-            let Some(found) = api.get_opt(&workload.name).await.tried(|| format!("read {workload} in {namespace}"))? else {
+            let Some(found) = api.get_opt(&workload.name).await.context(|| format!("read {workload} in {namespace}"))? else {
                 return Ok(Raised::Missing);
             };
             let value = serde_json::to_value(&found).unwrap_or_default();
@@ -64,7 +64,7 @@ async fn raise(client: &Client, namespace: &str, workload: &WorkloadReference) -
             let mut patch = patch(replicas.parse().unwrap_or(1));
             // Removing the annotation makes this happen once: a later pass must not undo a person's scaling.
             patch["metadata"] = json!({"annotations": {objects::REPLICAS_ANNOTATION: null}});
-            api.patch(&workload.name, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() }, &Patch::Merge(patch)).await.tried(|| format!("start {workload} in {namespace}"))?;
+            api.patch(&workload.name, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() }, &Patch::Merge(patch)).await.context(|| format!("start {workload} in {namespace}"))?;
             Ok(Raised::Now)
         }};
     }
@@ -81,11 +81,11 @@ async fn all(client: &Client, namespace: &str) -> Result<Vec<WorkloadReference>>
     let mut found = Vec::new();
     let every = ListParams::default();
     let mut add = |kind: WorkloadKind, names: Vec<String>| found.extend(names.into_iter().map(|name| WorkloadReference { kind, name, namespace: None }));
-    let list = Api::<Deployment>::namespaced(client.clone(), namespace).list(&every).await.tried(what)?;
+    let list = Api::<Deployment>::namespaced(client.clone(), namespace).list(&every).await.context(what)?;
     add(WorkloadKind::Deployment, list.items.iter().map(ResourceExt::name_any).collect());
-    let list = Api::<StatefulSet>::namespaced(client.clone(), namespace).list(&every).await.tried(what)?;
+    let list = Api::<StatefulSet>::namespaced(client.clone(), namespace).list(&every).await.context(what)?;
     add(WorkloadKind::StatefulSet, list.items.iter().map(ResourceExt::name_any).collect());
-    let list = Api::<DaemonSet>::namespaced(client.clone(), namespace).list(&every).await.tried(what)?;
+    let list = Api::<DaemonSet>::namespaced(client.clone(), namespace).list(&every).await.context(what)?;
     add(WorkloadKind::DaemonSet, list.items.iter().map(ResourceExt::name_any).collect());
     Ok(found)
 }

@@ -7,13 +7,7 @@ use crate::error::{Error, Result};
 use p861_core::engine::{Failure, StepProgress};
 use p861_crds::Reason;
 use parking_lot::Mutex;
-use std::{
-    collections::HashMap,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    process::Stdio,
-    sync::Arc,
-};
+use std::{collections::HashMap, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, sync::Arc};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -61,7 +55,7 @@ impl Children {
     /// State of the child of this name; none if this process has none. A child that ended without an answer is forgotten by this call.
     ///
     /// # Errors
-    /// If its output can't be read.
+    /// If its state can't be read.
     pub fn poll(&self, name: &str) -> Result<Option<ChildState>> {
         self.with(|children| {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
@@ -119,7 +113,7 @@ impl Children {
     /// Kills the child of this name and waits until it has ended.
     ///
     /// # Errors
-    /// If it can't be stopped.
+    /// If it can't be killed.
     pub async fn stop(&self, name: &str) -> Result<()> {
         let Some(mut running) = self.with(|children| children.remove(name)) else { return Ok(()) };
         if matches!(running.child.try_wait(), Ok(Some(_))) {

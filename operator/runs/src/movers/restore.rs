@@ -4,7 +4,7 @@ use super::{
     save::namespaced_kinds,
     work::{WorkError, blocking},
 };
-use crate::error::Tried as _;
+use crate::error::ErrorContext as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{
     Api, Client,
@@ -107,6 +107,9 @@ pub struct ObjectsOutcome {
 }
 
 /// Writes the objects of a snapshot: rank by rank, many of a rank at a time, by server-side apply. A preview asks the API server by dry run and writes nothing.
+///
+/// # Errors
+/// If the snapshot can't be read, or the API server can't be reached or refuses an object.
 #[expect(clippy::too_many_arguments, reason = "one argument per field of the task")]
 pub async fn restore(
     client: &Client,
@@ -226,7 +229,7 @@ async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, 
         return Ok(());
     };
     let object = &in_served_version(kinds, object);
-    let there = api.get_opt(name).await.tried(|| format!("read {kind} {name}"))?;
+    let there = api.get_opt(name).await.context(|| format!("read {kind} {name}"))?;
     let applied = if dry_run || there.is_some() {
         let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
         match api.patch(name, &parameters, &Patch::Apply(parse(object)?)).await {
@@ -237,7 +240,7 @@ async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, 
                 tally.note(ObjectChange::Refused, object, &status.message);
                 return Ok(());
             }
-            Err(error) => return Err(error).tried(|| format!("try {kind} {name}")).map_err(Into::into),
+            Err(error) => return Err(error).context(|| format!("try {kind} {name}")).map_err(Into::into),
         }
     } else {
         None
@@ -301,7 +304,7 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
             match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &parse(&object)?).await {
                 Ok(_) => tally.note(ObjectChange::Create, &object, ""),
                 Err(error) if crate::error::is_conflict(&error) => tally.note(ObjectChange::Same, &object, ""),
-                Err(error) => return Err(error).tried(what).map_err(Into::into),
+                Err(error) => return Err(error).context(what).map_err(Into::into),
             }
             return Ok(());
         }
@@ -309,10 +312,10 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
             if let Err(error) = api.delete(&name, &kube::api::DeleteParams::foreground()).await
                 && !crate::error::is_not_found(&error)
             {
-                return Err(error).tried(what).map_err(Into::into);
+                return Err(error).context(what).map_err(Into::into);
             }
             for _ in 0..120 {
-                if api.get_opt(&name).await.tried(what)?.is_none() {
+                if api.get_opt(&name).await.context(what)?.is_none() {
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -320,7 +323,7 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
         }
         ConflictHandling::Own | ConflictHandling::Policy(ConflictPolicy::Refuse | ConflictPolicy::Merge) => {}
     }
-    api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(parse(&object)?)).await.tried(what)?;
+    api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(parse(&object)?)).await.context(what)?;
     tally.note(ObjectChange::Create, &object, "");
     Ok(())
 }

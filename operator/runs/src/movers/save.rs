@@ -1,7 +1,7 @@
 //! Saves the objects of a site: listed page by page, one line per object.
 
 use super::work::WorkError;
-use crate::error::Tried as _;
+use crate::error::ErrorContext as _;
 use kube::{
     Api, Client,
     api::{ApiResource, ListParams},
@@ -29,6 +29,9 @@ pub struct Saved {
 }
 
 /// Lists every namespaced kind page by page and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`.
+///
+/// # Errors
+/// If the API server can't be read, or `folder` can't be written.
 pub async fn save(
     client: &Client,
     namespaces: &[String],
@@ -66,7 +69,7 @@ fn file_name(resource: &ApiResource) -> String {
 
 /// Every namespaced kind that can be listed, in its preferred version, in order of name.
 pub(super) async fn namespaced_kinds(client: &Client) -> Result<Vec<ApiResource>, WorkError> {
-    let discovery = Discovery::new(client.clone()).run_aggregated().await.tried(|| "ask the API server for its kinds".into())?;
+    let discovery = Discovery::new(client.clone()).run_aggregated().await.context(|| "ask the API server for its kinds".into())?;
     let mut kinds: Vec<ApiResource> = discovery
         .groups()
         .flat_map(kube::discovery::ApiGroup::recommended_resources)
@@ -96,7 +99,7 @@ async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exc
                 file = None;
                 continue;
             }
-            Err(error) => return Err(error).tried(|| format!("list {} in {namespace}", resource.plural)).map_err(Into::into),
+            Err(error) => return Err(error).context(|| format!("list {} in {namespace}", resource.plural)).map_err(Into::into),
         };
         token = list.metadata.continue_.clone().filter(|token| !token.is_empty());
         for mut object in list.items {

@@ -1,7 +1,7 @@
 //! Streams of commands between a container and the repository.
 
 use super::work::{WorkError, blocking};
-use crate::{error::Tried as _, sites::pods};
+use crate::{error::ErrorContext as _, sites::pods};
 use kube::{Api, Client, api::AttachParams};
 use p861_core::engine::Evidence;
 use p861_crds::{Reason, WorkloadReference};
@@ -36,6 +36,9 @@ impl Read for ChannelReader {
 
 /// Starts a command and returns a blocking reader of its standard output. Unless the command exits with 0, the reader ends with an error, so that a broken dump
 /// is never taken for a complete one.
+///
+/// # Errors
+/// If no pod of the workload is ready, or the command can't be started.
 pub async fn out_of(
     client: &Client,
     namespace: &str,
@@ -50,7 +53,7 @@ pub async fn out_of(
     if let Some(container) = container {
         parameters = parameters.container(container);
     }
-    let mut process = api.exec(&pod, command, &parameters).await.tried(|| format!("run {program} in {namespace}/{pod}"))?;
+    let mut process = api.exec(&pod, command, &parameters).await.context(|| format!("run {program} in {namespace}/{pod}"))?;
     let (sender, pieces) = mpsc::channel(CHANNEL_CAPACITY);
     let pump = tokio::spawn(async move {
         let status = process.take_status();
@@ -124,6 +127,9 @@ impl std::io::Write for ChannelWriter {
 }
 
 /// Feeds a part to a command's standard input and waits for its end.
+///
+/// # Errors
+/// If no pod of the workload is ready, if the part can't be read, or if the command fails.
 #[expect(clippy::too_many_arguments, reason = "one argument per field of the task")]
 pub async fn into(
     client: &Client,
@@ -142,7 +148,7 @@ pub async fn into(
     if let Some(container) = container {
         parameters = parameters.container(container);
     }
-    let mut process = api.exec(&pod, command, &parameters).await.tried(|| format!("run {program} in {namespace}/{pod}"))?;
+    let mut process = api.exec(&pod, command, &parameters).await.context(|| format!("run {program} in {namespace}/{pod}"))?;
     let status = process.take_status();
     let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(CHANNEL_CAPACITY);
     let mut stdin = process.stdin().ok_or_else(|| WorkError::stated(Reason::ConnectionLost, format!("{program} in {pod} has no standard input"), false))?;

@@ -5,7 +5,7 @@ pub mod pods;
 pub mod view;
 
 use crate::{
-    error::{Error, Result, Tried as _, is_not_found},
+    error::{Error, ErrorContext as _, Result, is_not_found},
     guard,
     leadership::Leadership,
     secrets,
@@ -93,7 +93,7 @@ impl Sites {
         let site = match sites.get(name).await {
             Ok(site) => site,
             Err(error) if is_not_found(&error) => return Err(Error::invalid(Reason::SiteMissing, format!("site {name} doesn't exist: kubectl get sites"))),
-            Err(error) => return Err(error).tried(|| format!("read site {name}")),
+            Err(error) => return Err(error).context(|| format!("read site {name}")),
         };
         let (client, fresh) = self.whole_connect(&site).await?;
         let pinned = site.status.as_ref().and_then(|status| status.cluster_uid.clone());
@@ -153,7 +153,7 @@ impl Sites {
             return Ok(true);
         }
         let nodes: Api<Node> = Api::all(self.client(name).await?);
-        let some = !nodes.list_metadata(&ListParams::default().limit(1)).await.tried(|| format!("look for nodes of {name}"))?.items.is_empty();
+        let some = !nodes.list_metadata(&ListParams::default().limit(1)).await.context(|| format!("look for nodes of {name}"))?.items.is_empty();
         self.nodes.lock().insert(name.to_owned(), (Instant::now(), some));
         Ok(some)
     }
@@ -164,7 +164,7 @@ impl Sites {
     /// If the Site or its Secret is missing or unusable.
     pub async fn kubeconfig(&self, name: &str) -> Result<Option<String>> {
         let sites: Api<Site> = Api::all(self.hub.clone());
-        self.kubeconfig_of(&sites.get(name).await.tried(|| format!("read site {name}"))?).await
+        self.kubeconfig_of(&sites.get(name).await.context(|| format!("read site {name}"))?).await
     }
 
     async fn kubeconfig_of(&self, site: &Site) -> Result<Option<String>> {
@@ -190,7 +190,7 @@ impl Sites {
     /// # Errors
     /// If the Site or its Secret is missing or unusable.
     pub async fn address(&self, name: &str) -> Result<http::Uri> {
-        let site: Site = Api::all(self.hub.clone()).get(name).await.tried(|| format!("read site {name}"))?;
+        let site: Site = Api::all(self.hub.clone()).get(name).await.context(|| format!("read site {name}"))?;
         if site.spec.access.kubeconfig.is_some() {
             self.connect(&site).await?;
             let known = self.addresses.lock().get(name).cloned();
@@ -215,7 +215,7 @@ where
     let mut all = Vec::new();
     let mut parameters = ListParams::default().limit(PAGE_SIZE);
     loop {
-        let page = api.list(&parameters).await.tried(|| format!("list {}", what()))?;
+        let page = api.list(&parameters).await.context(|| format!("list {}", what()))?;
         all.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = ListParams::default().limit(PAGE_SIZE).continue_token(&token),
@@ -230,6 +230,6 @@ where
 /// If the API server can't be read.
 pub async fn cluster_uid(client: &Client) -> Result<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespace = namespaces.get("kube-system").await.tried(|| "read namespace kube-system".into())?;
+    let namespace = namespaces.get("kube-system").await.context(|| "read namespace kube-system".into())?;
     namespace.uid().ok_or_else(|| Error::Internal("namespace kube-system has no UID".into()))
 }

@@ -1,6 +1,6 @@
 //! Pods of workloads, and commands in them.
 
-use crate::error::{Error, Result, Tried as _};
+use crate::error::{Error, ErrorContext as _, Result};
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, StatefulSet},
@@ -84,7 +84,7 @@ pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadRe
         }
         WorkloadKind::DaemonSet => Api::<DaemonSet>::namespaced(client, namespace).get_metadata_opt(name).await.map(|found| found.map(|found| found.metadata)),
     };
-    Ok(found.tried(|| format!("read {workload} in {namespace}"))?.map(|metadata| metadata.annotations.unwrap_or_default()))
+    Ok(found.context(|| format!("read {workload} in {namespace}"))?.map(|metadata| metadata.annotations.unwrap_or_default()))
 }
 
 /// Reads a workload's state; None if it doesn't exist.
@@ -98,7 +98,7 @@ pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadRefer
         WorkloadKind::StatefulSet => Api::<StatefulSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
         WorkloadKind::DaemonSet => Api::<DaemonSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
     };
-    found.tried(|| format!("read {workload} in {namespace}"))
+    found.context(|| format!("read {workload} in {namespace}"))
 }
 
 impl WorkloadState {
@@ -172,7 +172,7 @@ pub async fn ready_pod(client: &Client, namespace: &str, reference: &WorkloadRef
         return Err(Error::invalid(Reason::WorkloadMissing, format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let list = pods.list(&ListParams::default().labels(&state.selector)).await.tried(|| format!("list the pods of {reference} in {namespace}"))?;
+    let list = pods.list(&ListParams::default().labels(&state.selector)).await.context(|| format!("list the pods of {reference} in {namespace}"))?;
     let mut ready: Vec<String> = list.items.iter().filter(|pod| is_ready(pod)).map(ResourceExt::name_any).collect();
     ready.sort();
     ready.into_iter().next().ok_or_else(|| {
@@ -208,7 +208,7 @@ pub async fn execute_in(client: &Client, namespace: &str, pod: &str, container: 
         if let Some(container) = container {
             parameters = parameters.container(container);
         }
-        let mut process = pods.exec(pod, command, &parameters).await.tried(what)?;
+        let mut process = pods.exec(pod, command, &parameters).await.context(what)?;
         let status = process.take_status();
         let (stdout, stderr) = (process.stdout(), process.stderr());
         let (stdout, stderr) = tokio::join!(read_bounded(stdout), read_bounded(stderr));

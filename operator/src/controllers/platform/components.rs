@@ -12,7 +12,7 @@ use p861_crds::{
 };
 use p861_runs::{
     effects::component::{correct_drift, installed},
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     sites::pods,
 };
 use serde_json::Value;
@@ -83,7 +83,7 @@ async fn helm_release(client: &Client, site: &str, reference: &NamespacedReferen
     let (name, namespace) = (&reference.name, &reference.namespace);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases"));
     // A site without Flux answers 404, too, which means the same: not installed.
-    let Some(release) = api.get_opt(name).await.tried(|| format!("read HelmRelease {namespace}/{name} on {site}"))? else { return Ok(None) };
+    let Some(release) = api.get_opt(name).await.context(|| format!("read HelmRelease {namespace}/{name} on {site}"))? else { return Ok(None) };
     Ok(read(&release.data))
 }
 

@@ -11,7 +11,7 @@ use p861_crds::{
     Platform, Reason,
     names::{FIELD_MANAGER, PLATFORM_LABEL},
 };
-use p861_runs::error::{Error, Result, Tried as _};
+use p861_runs::error::{Error, ErrorContext as _, Result};
 use serde_json::json;
 
 /// The key of the records.
@@ -28,7 +28,7 @@ fn maps(context: &Context, platform: &Platform) -> Api<ConfigMap> {
 /// Reads the samples. An unreadable ConfigMap is an error, not an empty history, so that it isn't overwritten.
 pub async fn read(context: &Context, platform: &Platform) -> Result<Vec<Sample>> {
     let name = name_of(platform);
-    let map = maps(context, platform).get_opt(&name).await.tried(|| format!("read ConfigMap {name}"))?;
+    let map = maps(context, platform).get_opt(&name).await.context(|| format!("read ConfigMap {name}"))?;
     let Some(text) = map.and_then(|map| map.data?.remove(SAMPLES_KEY)) else { return Ok(Vec::new()) };
     serde_json::from_str(&text).map_err(|error| {
         Error::invalid(Reason::HistoryUnreadable, format!("ConfigMap {name} can't be read: {error}. Correct it, or delete it and lose what was recorded"))
@@ -45,12 +45,12 @@ pub async fn record(context: &Context, platform: &Platform, history: &[Sample], 
     // An existing ConfigMap (perhaps restored by a person) is only extended: some clusters refuse to set an owner later.
     if !history.is_empty() {
         let patch = json!({"data": {SAMPLES_KEY: text}});
-        maps.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.tried(|| format!("write ConfigMap {name}"))?;
+        maps.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.context(|| format!("write ConfigMap {name}"))?;
         return Ok(());
     }
     let document = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "labels": {PLATFORM_LABEL: platform.name_any()}, "ownerReferences": [platform.controller_owner_ref(&())]},
         "data": {SAMPLES_KEY: text}});
-    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.tried(|| format!("write ConfigMap {name}"))?;
+    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }

@@ -19,7 +19,7 @@ use p861_core::platform::{
     quota,
 };
 use p861_runs::{
-    error::{Result, Tried as _},
+    error::{ErrorContext as _, Result},
     hub::is_ready,
     sites::list_all,
 };
@@ -56,7 +56,7 @@ pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Ve
     match Api::<DynamicObject>::all_with(client.clone(), resource).list(&ListParams::default()).await {
         Ok(list) => Ok(Some(list.items)),
         Err(error) if p861_runs::error::is_not_found(&error) => Ok(None),
-        Err(error) => Err(error).tried(|| format!("list {}", resource.plural)),
+        Err(error) => Err(error).context(|| format!("list {}", resource.plural)),
     }
 }
 

@@ -15,7 +15,7 @@ use p861_crds::{
     District, Reason,
     names::{DRILL_LABEL, PLATFORM_LABEL, PLATFORM_MANAGER},
 };
-use p861_runs::error::{Error, Result, Tried as _, is_conflict, is_not_found};
+use p861_runs::error::{Error, ErrorContext as _, Result, is_conflict, is_not_found};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -93,7 +93,7 @@ impl Keeper<'_> {
         let internal = |error: serde_json::Error| Error::Internal(format!("{}: {error}", what()));
         let there = match there {
             Some(there) => Some(there),
-            None => api.get_opt(name).await.tried(what)?,
+            None => api.get_opt(name).await.context(what)?,
         };
         let Some(mut there) = there else {
             self.context.hub.leadership.ensure()?;
@@ -101,7 +101,7 @@ impl Keeper<'_> {
             return match api.create(&PostParams::default(), &object).await {
                 // Created by somebody else meanwhile; the next reconcile looks at it.
                 Err(error) if is_conflict(&error) => Ok(()),
-                result => result.map(drop).tried(what),
+                result => result.map(drop).context(what),
             };
         };
         let owner = there.labels().get(PLATFORM_LABEL).cloned();
@@ -135,7 +135,7 @@ impl Keeper<'_> {
         // Replace at the version that was read: additions to the spec are removed, and a concurrent change is a conflict for the next reconcile.
         match api.replace(name, &PostParams::default(), &there).await {
             Err(error) if is_conflict(&error) => return Ok(()),
-            result => drop(result.tried(what)?),
+            result => drop(result.context(what)?),
         }
         self.count_correction(&resource.kind);
         tracing::info!(site = self.site, kind = resource.kind, namespace, name, "set right");
@@ -155,7 +155,7 @@ impl Keeper<'_> {
             Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(()),
             result => result
                 .map(|_| tracing::info!(site = self.site, kind = resource.kind, namespace, name, "removed"))
-                .tried(|| format!("remove {} {name} on {}", resource.kind, self.site)),
+                .context(|| format!("remove {} {name} on {}", resource.kind, self.site)),
         }
     }
 
@@ -176,7 +176,7 @@ impl Keeper<'_> {
                 continue;
             }
             self.context.hub.leadership.ensure()?;
-            match api.patch(&name, &parameters, &Patch::Apply(&document.object)).await.tried(|| format!("label namespace {name} on {}", self.site)) {
+            match api.patch(&name, &parameters, &Patch::Apply(&document.object)).await.context(|| format!("label namespace {name} on {}", self.site)) {
                 Ok(_) if before.is_some_and(|before| before.contains_key(PLATFORM_LABEL)) => self.count_correction("Namespace"),
                 Ok(_) => {}
                 Err(error) => refused.push(refusal(document, "Namespace", &(String::new(), name), &error)),
@@ -189,7 +189,7 @@ impl Keeper<'_> {
             }
             self.context.hub.leadership.ensure()?;
             let released = p861_core::platform::desired::released_namespace(name);
-            api.patch(name, &parameters, &Patch::Apply(released)).await.tried(|| format!("take the labels of namespace {name} on {} back", self.site))?;
+            api.patch(name, &parameters, &Patch::Apply(released)).await.context(|| format!("take the labels of namespace {name} on {} back", self.site))?;
         }
         Ok(refused)
     }
@@ -198,7 +198,7 @@ impl Keeper<'_> {
     async fn ours(&self, resource: &ApiResource) -> Result<Vec<DynamicObject>> {
         let ours = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
         let listed = Api::<DynamicObject>::all_with(self.client.clone(), resource).list(&ours).await;
-        Ok(listed.tried(|| format!("list {} on {}", resource.plural, self.site))?.items)
+        Ok(listed.context(|| format!("list {} on {}", resource.plural, self.site))?.items)
     }
 
     /// Our ResourceQuotas on the site.

@@ -41,7 +41,7 @@ use p861_crds::{
         status::{Balance, State},
     },
 };
-use p861_runs::error::{Error, Result, Tried as _};
+use p861_runs::error::{Error, ErrorContext as _, Result};
 use parking_lot::Mutex;
 use probes::Probes;
 use sight::{Enforced, SiteObserver, SiteSeen};
@@ -309,7 +309,7 @@ fn turns(before: &[Condition], conditions: &[ConditionUpdate]) -> Vec<Happened> 
 async fn profile_of(context: &Context, district: &District) -> Result<Option<PlatformProfileSpec>> {
     let Some(reference) = &district.spec.profile_ref else { return Ok(None) };
     let profiles: Api<DeserializeGuard<PlatformProfile>> = Api::all(context.hub.client.clone());
-    let found = profiles.get_opt(&reference.name).await.tried(|| format!("read profile {}", reference.name))?;
+    let found = profiles.get_opt(&reference.name).await.context(|| format!("read profile {}", reference.name))?;
     Ok(found.and_then(|guard| guard.0.ok()).map(|profile| profile.spec))
 }
 

@@ -14,7 +14,7 @@ use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::{platform::facts::ProbeFacts, time::parse_duration};
 use p861_crds::{Platform, PlatformSpec, Reason, Site, platform::platform::Probe};
 use p861_runs::{
-    error::{Error, Result, Tried as _},
+    error::{Error, ErrorContext as _, Result},
     sites::pods,
 };
 use parking_lot::Mutex;
@@ -177,7 +177,7 @@ impl Probes {
 /// Runs `connect` in the site's prober pod.
 async fn connect_there(client: &Client, namespace: &str, host: &str, port: u16) -> Result<Connected> {
     let probers: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.tried(|| "look for the site's prober".to_owned())?;
+    let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.context(|| "look for the site's prober".to_owned())?;
     let ready = listed.items.iter().filter(|pod| pods::is_ready(pod)).map(kube::ResourceExt::name_any).min();
     let prober = ready.ok_or_else(|| {
         Error::transient(

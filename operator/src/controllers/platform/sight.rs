@@ -15,7 +15,7 @@ use p861_core::platform::{
     facts::{CertificateFacts, ComponentFacts, GatewayFacts, Refused, Sight},
 };
 use p861_crds::{District, Platform};
-use p861_runs::error::{Result, Tried as _};
+use p861_runs::error::{ErrorContext as _, Result};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -110,7 +110,7 @@ impl SiteObserver<'_> {
         let mut namespaces = inventory.namespaces.clone();
         let selector = kube::api::ListParams::default().labels(&format!("{}={}", p861_crds::names::DISTRICT_LABEL, self.district.name_any()));
         let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
-        let labelled = api.list(&selector).await.tried(|| format!("list the district's namespaces on {}", self.site))?.items;
+        let labelled = api.list(&selector).await.context(|| format!("list the district's namespaces on {}", self.site))?.items;
         let now: BTreeMap<String, BTreeMap<String, String>> =
             labelled.into_iter().map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())).collect();
         for place in here {
@@ -129,7 +129,7 @@ impl SiteObserver<'_> {
             let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
             // A site without Gateway API answers 404, too, which means the same: no gateway.
-            let Some(gateway) = api.get_opt(name).await.tried(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
+            let Some(gateway) = api.get_opt(name).await.context(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
             let conditions = gateway.data.pointer("/status/conditions").and_then(Value::as_array);
             let programmed = conditions.into_iter().flatten().find(|condition| condition["type"] == "Programmed");
             let message = programmed.and_then(|condition| condition["message"].as_str()).unwrap_or("it says nothing of itself yet").to_owned();

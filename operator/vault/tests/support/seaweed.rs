@@ -12,7 +12,11 @@ use std::{
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream},
     process::{Command, Stdio},
-    sync::{Arc, OnceLock, Weak, atomic::{AtomicU8, AtomicUsize, Ordering}, mpsc},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };

@@ -4,7 +4,7 @@
 use super::{ComponentLocks, Record, put_with_right, resource_of, rights::remove_leftover_rights};
 use crate::{
     context::RunContext,
-    error::{Result, Tried as _},
+    error::{ErrorContext as _, Result},
 };
 use jiff::Timestamp;
 use kube::{Api, Client, api::DynamicObject};
@@ -66,6 +66,6 @@ impl ComponentLocks {
 
 async fn read_object(client: &Client, site: &str, object: &Value) -> Result<Option<Value>> {
     let looked: Api<DynamicObject> = Api::namespaced_with(client.clone(), objects::namespace(object), &resource_of(object)?);
-    let found = looked.get_opt(objects::name(object)).await.tried(|| format!("read {} on {site}", label(object)))?;
+    let found = looked.get_opt(objects::name(object)).await.context(|| format!("read {} on {site}", label(object)))?;
     Ok(found.and_then(|found| serde_json::to_value(found).ok()))
 }

@@ -1,6 +1,6 @@
 //! Temporary right to write a component's objects in its namespaces, for the duration of an installation.
 
-use crate::error::{Error, Result, Tried as _, is_not_found};
+use crate::error::{Error, ErrorContext as _, Result, is_not_found};
 use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Namespace, rbac::v1::RoleBinding};
 use kube::{
     Api, Client,
@@ -51,7 +51,7 @@ pub async fn remove_leftover_rights(client: &Client, site: &str, component: &str
     let name = binding(component);
     let bindings: Api<RoleBinding> = Api::all(client.clone());
     let left =
-        bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.tried(|| format!("list what is bound as {name} on {site}"))?;
+        bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.context(|| format!("list what is bound as {name} on {site}"))?;
     let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).collect();
     remove_right(client, site, &spaces, &name).await?;
     Ok(spaces)
@@ -65,12 +65,12 @@ fn binding(component: &str) -> String {
 async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in spaces {
-        if namespaces.get_opt(name).await.tried(|| format!("read namespace {name} on {site}"))?.is_none() {
+        if namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))?.is_none() {
             let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district}}});
             namespaces
                 .patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
                 .await
-                .tried(|| format!("make namespace {name} on {site}"))?;
+                .context(|| format!("make namespace {name} on {site}"))?;
         }
     }
     Ok(())
@@ -79,7 +79,7 @@ async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, distr
 /// Binds the role to this client's own account.
 async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
     let review: SelfSubjectReview =
-        Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.tried(|| format!("ask {site} who we are"))?;
+        Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.context(|| format!("ask {site} who we are"))?;
     let who = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
     let subject = match who.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
         Some((namespace, name)) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
@@ -94,7 +94,7 @@ async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, bind
         bindings
             .patch(binding, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
             .await
-            .tried(|| format!("bind {INSTALLER_ROLE} in {space} on {site}"))?;
+            .context(|| format!("bind {INSTALLER_ROLE} in {space} on {site}"))?;
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, bind
 async fn remove_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
     for space in spaces {
         match Api::<RoleBinding>::namespaced(client.clone(), space).delete(binding, &DeleteParams::default()).await {
-            Err(error) if !is_not_found(&error) => return Err(error).tried(|| format!("unbind {INSTALLER_ROLE} in {space} on {site}")),
+            Err(error) if !is_not_found(&error) => return Err(error).context(|| format!("unbind {INSTALLER_ROLE} in {space} on {site}")),
             _ => {}
         }
     }
