@@ -1,7 +1,7 @@
 //! Backups: what is in them, and that anyone can read them.
 
 use p861_testbed::bed::{BedError, Result};
-use p861_tests::faults::{journal, kill_mover};
+use p861_tests::faults::{Bucket, journal, kill_mover};
 use p861_tests::look::condition_of;
 use p861_tests::restic::{compare_portal, restic};
 use p861_tests::scenes::{Scene, demand};
@@ -120,7 +120,10 @@ fn a_deleted_backup_leaves_nothing(stage: &Stage) -> Result<()> {
     stage.delete("backup", "unwanted")?;
     nothing_of_movers(stage, "shinan-approval")?;
     let parts = restic(stage, &["snapshots", "--json", "--tag", &format!("p861-run:{uid}")])?;
-    demand(matches!(parts.trim(), "" | "[]" | "null"), || format!("left in the repository: {parts}"))
+    demand(matches!(parts.trim(), "" | "[]" | "null"), || format!("left in the repository: {parts}"))?;
+    let of_run = format!("p861/runs/{uid}/");
+    let left: Vec<String> = Bucket::of(stage)?.list("")?.into_iter().filter(|key| key.contains(&of_run)).collect();
+    demand(left.is_empty(), || format!("what its movers stored is left: {left:?}"))
 }
 
 fn kubectl_waits(stage: &Stage) -> Result<()> {

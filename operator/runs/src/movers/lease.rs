@@ -19,6 +19,8 @@ const LEASE_TTL: Duration = Duration::from_mins(2);
 pub const LEASE_PATIENCE: Duration = Duration::from_mins(5);
 /// Time between attempts to get or to renew a lease.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest pause of a mover that another has forestalled.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
 /// Time limit for giving a lease back. One that isn't given back expires.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -83,7 +85,7 @@ impl MoverLease {
                 Ok(lease) => break lease,
                 Err(error) if error.is_transient() && began.elapsed() + RETRY_INTERVAL < patience => {
                     on_wait(&waits(&error));
-                    tokio::time::sleep(RETRY_INTERVAL).await;
+                    tokio::time::sleep(pause_after(&error)).await;
                 }
                 Err(error) => return Err(WorkError::stated(reason_of_vault(error.reason()), error.to_string(), !error.is_transient())),
             }
@@ -124,6 +126,17 @@ fn waits(error: &LeaseError) -> String {
         LeaseError::Held { by, .. } => format!("waits until the repository is given back by {by}"),
         other => format!("waits for the repository: {other}"),
     }
+}
+
+/// Who waits for another to finish asks once a second. Movers that start at once only write over each other: a short pause of chance length parts them.
+fn pause_after(error: &LeaseError) -> Duration {
+    if matches!(error, LeaseError::Held { .. }) {
+        return RETRY_INTERVAL;
+    }
+    let mut chance = [0];
+    // Without random numbers they part more slowly.
+    let _ = getrandom::fill(&mut chance);
+    MIN_PAUSE + Duration::from_millis(chance[0].into())
 }
 
 /// Renews the lease until it is lost or to be given back.
