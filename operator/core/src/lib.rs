@@ -3,13 +3,14 @@
 //! Nothing here reads a clock, a file, the network or the environment, so tests need only data.
 //!
 //! Modules: `platform` assesses a district's platform; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` decides which steps are due; `objects`
-//! transforms Kubernetes objects; `maintenance` decides about windows, duty and tickets; `evidence` generates reports.
+//! transforms Kubernetes objects; `ids` types the names that must not be mixed up; `maintenance` decides about windows, duty and tickets; `evidence` generates reports.
 
 #![warn(clippy::missing_errors_doc)]
 
 pub mod conditions;
 pub mod engine;
 pub mod evidence;
+pub mod ids;
 pub mod maintenance;
 pub mod names;
 pub mod objects;

@@ -22,7 +22,7 @@ use serde_json::json;
 #[test]
 fn a_change_under_way_keeps_a_drill_of_the_same_applications_or_site_waiting() {
     let (approval, standby) = (json!({"applicationRefs": [{"name": "approval"}]}), json!({"siteRefs": [{"name": "laoshan-dr"}]}));
-    let busy = |ticket: MaintenanceTicket| change_under_way(&[ticket], &["approval", "portal"], "laoshan-dr").is_some();
+    let busy = |ticket: MaintenanceTicket| change_under_way(&[ticket], &["approval", "portal"], &"laoshan-dr".into()).is_some();
     for phase in ["InProgress", "Verifying"] {
         assert!(busy(ticket(change("Normal"), approval.clone(), phase)) && busy(ticket(change("Normal"), standby.clone(), phase)), "{phase}");
     }

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use p861_core::{
     engine::{OnFailure, Plan},
+    ids::SiteName,
     maintenance::work::{self, Affected, ComponentOf, WorkFacts},
     platform::bundle,
     runs::Action,
@@ -34,8 +35,8 @@ fn drain() -> Value {
 }
 
 fn compiled(spec: &MaintenanceTicketSpec, application: &ApplicationSpec, alertmanagers: &[&str]) -> Plan<Action> {
-    let affected = [Affected { name: "portal", spec: application, site: "a", last_backup: Some(SignedDuration::from_mins(4)) }];
-    let sites: Vec<String> = alertmanagers.iter().map(|site| (*site).to_owned()).collect();
+    let affected = [Affected { name: "portal", spec: application, site: &"a".into(), last_backup: Some(SignedDuration::from_mins(4)) }];
+    let sites: Vec<SiteName> = alertmanagers.iter().map(|site| (*site).into()).collect();
     let facts =
         WorkFacts { ticket: "chg-1", namespace: "shinan", district: Some("shinan"), spec, applications: &affected, alertmanagers: &sites, component: None };
     work::compile(&facts).expect("compiles")
@@ -48,7 +49,7 @@ fn upgrade_of(declared: &str, rollback: &str) -> Result<Plan<Action>, String> {
         serde_json::from_value(json!({"name": "cache", "version": declared, "bundle": {"configMapRef": {"name": "cache"}}})).expect("a component");
     let server = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: redis, namespace: shinan-cache}\n".to_owned();
     let bundle = bundle::read(&BTreeMap::from([("a".to_owned(), server)]), |_| true).expect("a bundle");
-    let sites = ["standby".to_owned(), "primary".to_owned()];
+    let sites = [SiteName::from("standby"), SiteName::from("primary")];
     let source = component.bundle.as_ref().expect("a bundle");
     let component = ComponentOf { declared: &component, source, bundle: &bundle, sites: &sites };
     let facts = WorkFacts {

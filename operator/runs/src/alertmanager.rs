@@ -9,6 +9,7 @@ use crate::{
 use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use jiff::Timestamp;
 use kube::Client;
+use p861_core::ids::SiteName;
 use p861_crds::{Reason, Site};
 use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -27,7 +28,7 @@ const CREATED_BY: &str = "p861";
 pub struct Alertmanager {
     client: HttpClient,
     leadership: Leadership,
-    site: String,
+    site: SiteName,
     /// Ends with a slash.
     base: Url,
     headers: HeaderMap,
@@ -94,7 +95,7 @@ impl Alertmanager {
     /// If the Secret is missing or the URL is unusable.
     pub async fn of(hub: &Client, leadership: &Leadership, namespace: &str, site: &Site) -> Result<Option<Self>> {
         let Some(endpoint) = site.spec.monitoring.as_ref().and_then(|monitoring| monitoring.alertmanager.as_ref()) else { return Ok(None) };
-        let name = site.metadata.name.clone().unwrap_or_default();
+        let name = SiteName::from(site.metadata.name.as_deref().unwrap_or_default());
         let keys = match &endpoint.credentials_secret_ref {
             Some(secret) => secrets::required(hub, namespace, &secret.name, "token, and ca.crt if need be").await?,
             None => BTreeMap::new(),
@@ -103,7 +104,7 @@ impl Alertmanager {
     }
 
     /// `keys` may have `token` and `ca.crt`.
-    fn new(site: &str, url: &str, keys: &BTreeMap<String, String>, limits: Limits, leadership: Leadership) -> Result<Self> {
+    fn new(site: &SiteName, url: &str, keys: &BTreeMap<String, String>, limits: Limits, leadership: Leadership) -> Result<Self> {
         let invalid = |what: &str| Error::invalid(Reason::EndpointInvalid, format!("site {site}: spec.monitoring.alertmanager {what}"));
         let base = Url::parse(&format!("{}/", url.trim_end_matches('/'))).ok().filter(|base| matches!(base.scheme(), "http" | "https"));
         let base = base.ok_or_else(|| invalid("has a url that can't be used: write http://host:9093"))?;
@@ -116,7 +117,7 @@ impl Alertmanager {
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        Ok(Self { client, leadership, site: site.to_owned(), base, headers })
+        Ok(Self { client, leadership, site: site.clone(), base, headers })
     }
 
     /// When it was started.

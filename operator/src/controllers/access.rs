@@ -7,7 +7,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use p861_core::conditions::ConditionUpdate;
+use p861_core::{conditions::ConditionUpdate, ids::SiteName};
 use p861_crds::{
     ConditionType, District, Reason,
     names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL},
@@ -51,7 +51,7 @@ pub async fn apply(context: &Context, district: &District) -> Result<ConditionUp
     let mut bound = 0;
     let mut unbound = Vec::new();
     for site in &district.spec.sites {
-        match on_site(context, district, &people, &site.site_ref.name).await {
+        match on_site(context, district, &people, &site.site_ref.name.as_str().into()).await {
             Ok(()) => bound += 1,
             Err(error) => unbound.push((error.reason(), format!("{}: {error}", site.site_ref.name))),
         }
@@ -64,7 +64,7 @@ pub async fn apply(context: &Context, district: &District) -> Result<ConditionUp
     })
 }
 
-async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &str) -> Result<()> {
+async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &SiteName) -> Result<()> {
     let client = context.sites.client(site).await?;
     let view = context.sites.view(site, VIEW_TTL).await?;
     // A drill's copy has live data: access to the original must not grant access to the copy.

@@ -9,6 +9,7 @@ use crate::{
 use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
 use p861_core::{
+    ids::SiteName,
     platform::{
         application::{self, ApplicationSeen, CheckSeen, Misplaced, marker_turn, refuse_unknown_department, taken_namespace},
         facts::Unseen,
@@ -51,7 +52,7 @@ pub struct Observed {
 
 /// A marker to write.
 pub struct WriteMarker {
-    site: String,
+    site: SiteName,
 }
 
 impl Controller for ApplicationController {
@@ -142,7 +143,7 @@ async fn find(context: &Context, application: &Application, namespace: &str, pla
 }
 
 /// Finds the application's objects in a view of its site, and evaluates its condition checks.
-fn find_in(view: &View, site: &str, application: &Application) -> Result<(String, BTreeMap<String, CheckResult>)> {
+fn find_in(view: &View, site: &SiteName, application: &Application) -> Result<(String, BTreeMap<String, CheckResult>)> {
     let spec = &application.spec;
     let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
     let claims = super::backup::own_claims(site, application, |namespace| view.claims(namespace))?;

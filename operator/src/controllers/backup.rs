@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use p861_core::{
     engine::Plan,
+    ids::{SiteName, SnapshotId},
     protection::{
         backup::{self, BackupFacts, Claim},
         choose, claims, conclude,
@@ -40,9 +41,9 @@ impl From<Context> for BackupRun {
 /// Input of the compiler.
 pub struct Source {
     application: ApplicationSpec,
-    site: String,
+    site: SiteName,
     claims: Vec<Claim>,
-    parent: Option<String>,
+    parent: Option<SnapshotId>,
     deadline: SignedDuration,
 }
 
@@ -82,7 +83,7 @@ impl RunKind for BackupRun {
     }
 
     fn request(backup: &Backup, place: &RunPlace, facts: &Facts) -> Option<Request> {
-        let site = facts.source.as_ref().map(|source| source.site.clone()).or_else(|| backup.status.as_ref()?.site.clone());
+        let site = facts.source.as_ref().map(|source| source.site.clone()).or_else(|| backup.status.as_ref()?.site.as_deref().map(SiteName::from));
         Some(Request {
             applications: [backup.spec.application_ref.name.clone()].into(),
             sites: site.into_iter().collect(),
@@ -100,7 +101,7 @@ impl RunKind for BackupRun {
             site: &source.site,
             spec: &source.application,
             claims: &source.claims,
-            parent: source.parent.as_deref(),
+            parent: source.parent.as_ref(),
             deadline: source.deadline,
         };
         backup::compile(&facts).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))
@@ -170,7 +171,7 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
 }
 
 /// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.
-pub async fn claims(client: &Client, site: &str, application: &Application) -> Result<Vec<Claim>> {
+pub async fn claims(client: &Client, site: &SiteName, application: &Application) -> Result<Vec<Claim>> {
     let mut there = HashMap::new();
     for namespace in &application.spec.namespaces {
         if Api::<Namespace>::all(client.clone()).get_opt(namespace).await.context(|| format!("read namespace {namespace} on {site}"))?.is_none() {
@@ -186,6 +187,6 @@ pub async fn claims(client: &Client, site: &str, application: &Application) -> R
 }
 
 /// Like [`claims`], with a function that returns the claims of a namespace; none if it doesn't exist.
-pub fn own_claims(site: &str, application: &Application, of: impl Fn(&str) -> Option<Vec<String>>) -> Result<Vec<Claim>> {
+pub fn own_claims(site: &SiteName, application: &Application, of: impl Fn(&str) -> Option<Vec<String>>) -> Result<Vec<Claim>> {
     claims::own_claims(site, &application.name_any(), &application.spec, of).map_err(|error| Error::invalid(error.reason(), error.to_string()))
 }

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use p861_core::{
     conditions::ConditionUpdate,
     engine::{Limits, Plan},
+    ids::SiteName,
     maintenance::ticket::change_under_way,
     names,
     protection::{choose, claims::claim_of},
@@ -43,7 +44,7 @@ impl From<Context> for DrillRun {
 
 /// Input of the compiler.
 pub struct Rehearsal {
-    site: String,
+    site: SiteName,
     points: Vec<Point>,
     keep_for: SignedDuration,
     deadline: SignedDuration,
@@ -55,7 +56,7 @@ pub struct Rehearsal {
 pub struct Facts {
     plan: RecoveryPlan,
     applications: Vec<Application>,
-    home: Option<String>,
+    home: Option<SiteName>,
     /// None once the run has begun.
     rehearsal: Option<Rehearsal>,
 }
@@ -96,9 +97,10 @@ impl RunKind for DrillRun {
         if drill.spec.r#type == DrillType::Tabletop {
             return None;
         }
-        let site = facts.rehearsal.as_ref().map(|rehearsal| rehearsal.site.clone()).or_else(|| drill.status.as_ref()?.target_site.clone());
+        let site =
+            facts.rehearsal.as_ref().map(|rehearsal| rehearsal.site.clone()).or_else(|| drill.status.as_ref()?.target_site.as_deref().map(SiteName::from));
         Some(Request {
-            plan: Some(facts.plan.name_any()),
+            plan: Some(facts.plan.name_any().into()),
             applications: plan::members(&facts.plan).map(ToOwned::to_owned).collect(),
             sites: site.into_iter().collect(),
             ..request_of(drill, Self::CLASS, place)
@@ -126,7 +128,7 @@ impl RunKind for DrillRun {
     fn conclude(drill: &Drill, facts: &Facts, before: &DrillStatus, run: &RunOutcome<'_>) -> Conclusion<DrillStatus> {
         let mut before = before.clone();
         if before.from_site.is_none() {
-            before.from_site.clone_from(&facts.home);
+            before.from_site = facts.home.as_ref().map(ToString::to_string);
         }
         let of_drill = DrillConclusionFacts {
             name: drill.metadata.name.as_deref().unwrap_or_default(),
@@ -154,9 +156,16 @@ impl RunKind for DrillRun {
     }
 }
 
-async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applications: &[Application], home: &str, standby: String) -> Result<Rehearsal> {
+async fn rehearsal(
+    context: &Context,
+    drill: &Drill,
+    plan: &RecoveryPlan,
+    applications: &[Application],
+    home: &SiteName,
+    standby: SiteName,
+) -> Result<Rehearsal> {
     let namespace = drill.namespace().unwrap_or_default();
-    let site = drill.spec.site_ref.as_ref().map_or(standby, |site| site.name.clone());
+    let site = drill.spec.site_ref.as_ref().map_or(standby, |site| site.name.as_str().into());
     if drill.spec.r#type != DrillType::Tabletop {
         let tickets: Vec<MaintenanceTicket> = all(&context.hub.client, &namespace).await?;
         if let Some(busy) = change_under_way(&tickets, &plan::members(plan).collect::<Vec<_>>(), &site) {
@@ -174,7 +183,7 @@ async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applic
 }
 
 /// The plan's applications, each with its newest sound backup and the claims in it.
-pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Application], home: &str, not_after: Option<Timestamp>) -> Result<Vec<Point>> {
+pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Application], home: &SiteName, not_after: Option<Timestamp>) -> Result<Vec<Point>> {
     let namespace = plan.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let mut points = Vec::new();

@@ -19,8 +19,8 @@ pub mod window;
 
 use crate::context::Context;
 use kube::ResourceExt as _;
-use p861_core::platform::district as sites;
 pub use p861_core::platform::district::is_allotted;
+use p861_core::{ids::SiteName, platform::district as sites};
 use p861_crds::{Application, District, RecoveryPlan};
 use p861_runs::error::{Error, Result};
 pub use p861_runs::hub::{all, district_of, named};
@@ -38,7 +38,7 @@ pub async fn cached_district(context: &Context, namespace: &str) -> Result<Distr
 ///
 /// # Errors
 /// If the plans can't be read, or no site is stated.
-pub async fn active_site(context: &Context, district: &District, application: &str) -> Result<String> {
+pub async fn active_site(context: &Context, district: &District, application: &str) -> Result<SiteName> {
     let plans: Vec<RecoveryPlan> = all(&context.hub.client, district.hub_namespace()).await?;
     site_of(application, &plans, district)
 }
@@ -47,18 +47,18 @@ pub async fn active_site(context: &Context, district: &District, application: &s
 ///
 /// # Errors
 /// If no site is stated.
-pub fn site_of(application: &str, plans: &[RecoveryPlan], district: &District) -> Result<String> {
+pub fn site_of(application: &str, plans: &[RecoveryPlan], district: &District) -> Result<SiteName> {
     let site = sites::site_of_application(application, plans, district);
-    site.map(str::to_owned).map_err(|error| Error::invalid(error.reason(), error.to_string()))
+    site.map_err(|error| Error::invalid(error.reason(), error.to_string()))
 }
 
 /// Where a plan's applications run, and where they would be recovered.
 ///
 /// # Errors
 /// If a site is stated neither by the plan nor by the district.
-pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(String, String)> {
+pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(SiteName, SiteName)> {
     let sites = sites::sites_of_plan(plan.status.as_ref(), &plan.spec, district);
-    sites.map(|sites| (sites.active.to_owned(), sites.target.to_owned())).map_err(|error| Error::invalid(error.reason(), error.to_string()))
+    sites.map(|sites| (sites.active, sites.target)).map_err(|error| Error::invalid(error.reason(), error.to_string()))
 }
 
 /// Refuses an application that reaches beyond its district or its own namespaces.

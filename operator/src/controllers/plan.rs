@@ -14,6 +14,7 @@ use kube::{
 };
 use p861_core::{
     engine::Plan,
+    ids::SiteName,
     platform::facts::Unseen,
     recovery::{
         conclude,
@@ -114,7 +115,7 @@ async fn inputs(context: &Context, plan: &RecoveryPlan, namespace: &str) -> Resu
 }
 
 /// Counts the nodes of the standby.
-async fn nodes(context: &Context, site: &str) -> std::result::Result<NodeCounts, String> {
+async fn nodes(context: &Context, site: &SiteName) -> std::result::Result<NodeCounts, String> {
     let client = context.sites.client(site).await.map_err(|error| error.to_string())?;
     let nodes = Api::<Node>::all(client).list(&ListParams::default()).await.map_err(|error| format!("{site}: {error}"))?.items;
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);

@@ -159,7 +159,7 @@ async fn domains(context: &Context, namespace: &str) -> Result<BTreeSet<String>>
     let sites = district::active_sites(names, &plans, &district).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
     let mut domains = BTreeSet::new();
     for name in sites {
-        let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.context(|| format!("read site {name}"))?;
+        let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(name.as_str()).await.context(|| format!("read site {name}"))?;
         let site = site.ok_or_else(|| Error::invalid(Reason::SiteMissing, format!("site {name}, where applications run, doesn't exist: kubectl get sites")))?;
         domains.insert(site.spec.failure_domain);
     }

@@ -10,6 +10,7 @@ use kube::{
 };
 use p861_core::{
     engine::{Evidence, ListedChange, Plan, StoredObject},
+    ids::SiteName,
     protection::{
         backup::Claim,
         choose::{self, RecoveryPoint},
@@ -50,7 +51,7 @@ pub struct Target {
     name: String,
     application: ApplicationSpec,
     district: String,
-    site: String,
+    site: SiteName,
     claims: Vec<Claim>,
     deadline: SignedDuration,
 }
@@ -103,7 +104,7 @@ impl RunKind for RestoreRun {
         if spec.mode == RestoreMode::Preview {
             return Some(request);
         }
-        let site = facts.target.as_ref().map(|target| target.site.clone()).or_else(|| object.status.as_ref()?.site.clone());
+        let site = facts.target.as_ref().map(|target| target.site.clone()).or_else(|| object.status.as_ref()?.site.as_deref().map(SiteName::from));
         Some(Request {
             applications: facts.application.iter().cloned().collect(),
             sites: site.into_iter().collect(),
@@ -121,7 +122,7 @@ impl RunKind for RestoreRun {
         let mut before = before.clone();
         let point = &facts.point;
         before.backup.get_or_insert_with(|| point.backup.clone());
-        before.snapshot_id.get_or_insert_with(|| point.snapshot.clone());
+        before.snapshot_id.get_or_insert_with(|| point.snapshot.to_string());
         before.recovery_point_time.get_or_insert(Time(point.time));
         before.repository.get_or_insert_with(|| point.repository.clone());
         conclude::restore(&RestoreConclusionFacts { mode: object.spec.mode, before: &before, backup: &point.backup }, run)
@@ -147,7 +148,7 @@ async fn application_of(context: &Context, object: &Restore, point: &RecoveryPoi
 /// The recovery point of a run that has begun, from its status.
 fn stored_recovery_point(status: &RestoreStatus) -> Option<RecoveryPoint> {
     status.journal.as_ref()?;
-    let (backup, snapshot, repository) = (status.backup.clone()?, status.snapshot_id.clone()?, status.repository.clone()?);
+    let (backup, snapshot, repository) = (status.backup.clone()?, status.snapshot_id.as_deref()?.into(), status.repository.clone()?);
     Some(RecoveryPoint { backup, snapshot, repository, time: status.recovery_point_time.as_ref()?.0, level: None })
 }
 
@@ -203,7 +204,7 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
     let site = match &object.spec.target.site_ref {
-        Some(site) => site.name.clone(),
+        Some(site) => site.name.as_str().into(),
         None => active_site(context, &district, &application.name_any()).await?,
     };
     let parts = repository::parts_of(&context.hub, &namespace, point).await?;

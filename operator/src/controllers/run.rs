@@ -41,7 +41,7 @@ pub async fn scope_of(context: &Context, namespace: &str, repository: &str) -> R
         Scope::of_city(namespace, sites)
     } else {
         let district = cached_district(context, namespace).await?;
-        let sites: Vec<String> = district.spec.sites.iter().map(|site| site.site_ref.name.clone()).collect();
+        let sites = district.spec.sites.iter().map(|site| site.site_ref.name.as_str());
         Scope::of_district(namespace, sites, Allotment::of(&district))
     };
     Ok(if repository.is_empty() { scope } else { scope.with_repository(repository) })

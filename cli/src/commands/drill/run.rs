@@ -62,10 +62,10 @@ fn localized(text: String, language: Language) -> LocalizedText {
 pub fn sites(plan: &RecoveryPlan, district: Option<&District>) -> (Option<String>, Option<String>) {
     let known = district.and_then(|district| sites_of_plan(plan.status.as_ref(), &plan.spec, district).ok());
     match (known, &plan.spec.sites) {
-        (Some(sites), _) => (Some(sites.active.to_owned()), Some(sites.target.to_owned())),
+        (Some(sites), _) => (Some(sites.active.into()), Some(sites.target.into())),
         (None, stated) => {
             let home = stated.as_ref().map(|sites| sites.home_site_ref.name.clone());
-            let of_district = district.and_then(|district| active_site(plan.status.as_ref(), Some(&plan.spec), district).ok().map(str::to_owned));
+            let of_district = district.and_then(|district| active_site(plan.status.as_ref(), Some(&plan.spec), district).ok().map(String::from));
             let active = plan.status.as_ref().and_then(|status| status.active_site.clone());
             (of_district.or(active).or(home), stated.as_ref().and_then(|sites| sites.standby_site_refs.first()).map(|site| site.name.clone()))
         }

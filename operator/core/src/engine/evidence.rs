@@ -3,6 +3,7 @@
 //! The stored form is one JSON object: `{"v": 1, "kind": "volumeSaved", …}`. A reader takes an object only if it understands all of it and can write the same
 //! object again; anything else, such as a kind of a later release, is kept as it is in [`Evidence::Unknown`]. So a new field needs a new version.
 
+use crate::ids::SnapshotId;
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::protection::restore::RestoreChanges;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -201,7 +202,7 @@ pub enum Evidence {
         backup: String,
         /// restic's id of its snapshot.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        snapshot: Option<String>,
+        snapshot: Option<SnapshotId>,
     },
     /// Silences in an Alertmanager.
     Silenced {
@@ -294,7 +295,7 @@ pub enum Evidence {
     /// All parts are one snapshot.
     Sealed {
         /// restic's id.
-        snapshot: String,
+        snapshot: SnapshotId,
         /// Files.
         files: u64,
         /// Bytes.
@@ -309,7 +310,7 @@ pub enum Evidence {
     /// Every file that a snapshot needs is in the repository.
     SnapshotVerified {
         /// restic's id.
-        snapshot: String,
+        snapshot: SnapshotId,
         /// Blobs that it needs.
         blobs: u64,
         /// Packs that they are in.

@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{OnFailure, Outcome, Plan, Prompt, Retry, RunResult, RunSummary, Step, StepId, WaitsFor},
+    ids::SiteName,
     maintenance::ticket::{Asks, WorkRun},
     names,
     platform::bundle::{self, Bundle},
@@ -39,7 +40,7 @@ pub struct Affected<'a> {
     /// Its spec.
     pub spec: &'a ApplicationSpec,
     /// Where it runs.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// How long its last backup took; none if there is none.
     pub last_backup: Option<SignedDuration>,
 }
@@ -58,7 +59,7 @@ pub struct WorkFacts<'a> {
     /// Applications that it affects, as they stand in the spec.
     pub applications: &'a [Affected<'a>],
     /// Sites that have an Alertmanager.
-    pub alertmanagers: &'a [String],
+    pub alertmanagers: &'a [SiteName],
     /// The component that is upgraded, as the district's Platform declares it.
     pub component: Option<ComponentOf<'a>>,
 }
@@ -73,7 +74,7 @@ pub struct ComponentOf<'a> {
     /// Its manifests.
     pub bundle: &'a Bundle,
     /// The district's sites: the standby ones first, the primary last.
-    pub sites: &'a [String],
+    pub sites: &'a [SiteName],
 }
 
 /// Compiles a change.
@@ -243,7 +244,7 @@ fn health(component: &ComponentOf<'_>, within: &str) -> Vec<(String, Check)> {
 }
 
 fn drain_node(facts: &WorkFacts<'_>, change: &Change, drain: &DrainNode, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
-    let (site, node) = (drain.site_ref.name.clone(), drain.node_name.clone());
+    let (site, node) = (SiteName::from(drain.site_ref.name.as_str()), drain.node_name.clone());
     let inspect = StepKey::inspect(&site, &node).id()?;
     let look = Action::InspectNode { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned) };
     steps.push(Step::new(inspect.clone(), look, SHORT).retry(Retry::times(3)));
@@ -283,7 +284,7 @@ fn checks(facts: &WorkFacts<'_>, change: &Change, done: &StepId, steps: &mut Vec
             application.spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {}: spec.namespaces is empty", application.name)))?;
         for check in &application.spec.checks {
             let namespace = namespace_of(check).unwrap_or(first).clone();
-            let action = Action::Check { site: application.site.into(), namespace, check: check.clone() };
+            let action = Action::Check { site: application.site.clone(), namespace, check: check.clone() };
             let deadline = parse_duration(&check.deadline.0)? + CHECK_MARGIN;
             steps.push(Step::new(StepKey::check(application.name, &check.name).id()?, action, deadline).after([done.clone()]).on_failure(failed));
         }

@@ -3,6 +3,7 @@
 use super::{district::plan_of, facts::Unseen};
 use crate::{
     conditions::ConditionUpdate,
+    ids::SiteName,
     protection::{choose, standing},
     recovery::objectives,
     time::parse_duration,
@@ -84,7 +85,7 @@ pub struct CheckSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationSeen {
     /// The site.
-    pub site: String,
+    pub site: SiteName,
     /// What was found, for people.
     pub found: String,
     /// Its checks.
@@ -106,7 +107,7 @@ pub fn decide(
     status.objectives = Some(objectives);
     let mut verdicts = match seen {
         Ok(seen) => {
-            status.active_site = Some(seen.site.clone());
+            status.active_site = Some(seen.site.to_string());
             vec![ConditionUpdate::good(ConditionType::Ready, Reason::Resolved, seen.found.clone()), healthy(&seen.checks)]
         }
         Err(unseen) => {

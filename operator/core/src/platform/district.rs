@@ -1,6 +1,6 @@
 //! Where a district's applications run, and which namespaces of its sites are its own.
 
-use crate::{recovery::standing::members, runs::Allotment};
+use crate::{ids::SiteName, recovery::standing::members, runs::Allotment};
 use p861_crds::{
     ApplicationSpec, District, Reason, RecoveryPlan, RecoveryPlanSpec, RecoveryPlanStatus,
     platform::district::{DistrictSite, SiteRole},
@@ -28,17 +28,17 @@ impl SiteMissing {
     }
 }
 
-fn site_of_role(district: &District, role: SiteRole) -> Option<&str> {
-    district.spec.sites.iter().find(|site| site.role == role).map(|DistrictSite { site_ref, .. }| site_ref.name.as_str())
+fn site_of_role(district: &District, role: SiteRole) -> Option<SiteName> {
+    district.spec.sites.iter().find(|site| site.role == role).map(|DistrictSite { site_ref, .. }| site_ref.name.as_str().into())
 }
 
 /// The site where a plan's applications run at home: the plan's own, or the district's primary.
 ///
 /// # Errors
 /// [`SiteMissing`] if neither is stated.
-pub fn home_site<'a>(spec: Option<&'a RecoveryPlanSpec>, district: &'a District) -> Result<&'a str, SiteMissing> {
+pub fn home_site(spec: Option<&RecoveryPlanSpec>, district: &District) -> Result<SiteName, SiteMissing> {
     match spec.and_then(|spec| spec.sites.as_ref()) {
-        Some(sites) => Ok(&sites.home_site_ref.name),
+        Some(sites) => Ok(sites.home_site_ref.name.as_str().into()),
         None => site_of_role(district, SiteRole::Primary).ok_or_else(|| SiteMissing::Primary(district.hub_namespace().to_owned())),
     }
 }
@@ -49,9 +49,9 @@ pub fn home_site<'a>(spec: Option<&'a RecoveryPlanSpec>, district: &'a District)
 ///
 /// # Errors
 /// [`SiteMissing`] if neither plan nor district states a home.
-pub fn active_site<'a>(status: Option<&'a RecoveryPlanStatus>, spec: Option<&'a RecoveryPlanSpec>, district: &'a District) -> Result<&'a str, SiteMissing> {
+pub fn active_site(status: Option<&RecoveryPlanStatus>, spec: Option<&RecoveryPlanSpec>, district: &District) -> Result<SiteName, SiteMissing> {
     match status.and_then(|status| status.active_site.as_deref()) {
-        Some(active) => Ok(active),
+        Some(active) => Ok(active.into()),
         None => home_site(spec, district),
     }
 }
@@ -66,7 +66,7 @@ pub fn plan_of<'a>(application: &str, plans: &'a [RecoveryPlan]) -> Option<&'a R
 ///
 /// # Errors
 /// As [`active_site`].
-pub fn site_of_application<'a>(application: &str, plans: &'a [RecoveryPlan], district: &'a District) -> Result<&'a str, SiteMissing> {
+pub fn site_of_application(application: &str, plans: &[RecoveryPlan], district: &District) -> Result<SiteName, SiteMissing> {
     let plan = plan_of(application, plans);
     active_site(plan.and_then(|plan| plan.status.as_ref()), plan.map(|plan| &plan.spec), district)
 }
@@ -75,33 +75,33 @@ pub fn site_of_application<'a>(application: &str, plans: &'a [RecoveryPlan], dis
 ///
 /// # Errors
 /// As [`active_site`].
-pub fn active_sites(applications: impl IntoIterator<Item = String>, plans: &[RecoveryPlan], district: &District) -> Result<BTreeSet<String>, SiteMissing> {
+pub fn active_sites(applications: impl IntoIterator<Item = String>, plans: &[RecoveryPlan], district: &District) -> Result<BTreeSet<SiteName>, SiteMissing> {
     let mut sites = BTreeSet::new();
     for application in applications {
-        sites.insert(site_of_application(&application, plans, district)?.to_owned());
+        sites.insert(site_of_application(&application, plans, district)?);
     }
     if sites.is_empty() {
-        sites.insert(home_site(None, district)?.to_owned());
+        sites.insert(home_site(None, district)?);
     }
     Ok(sites)
 }
 
 /// The two sites of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SitesOfPlan<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SitesOfPlan {
     /// Where its applications run.
-    pub active: &'a str,
+    pub active: SiteName,
     /// Where they would be recovered: the standby, or home while the standby is active.
-    pub target: &'a str,
+    pub target: SiteName,
 }
 
 /// The two sites of a plan.
 ///
 /// # Errors
 /// [`SiteMissing`] if a site is stated neither by the plan nor by the district.
-pub fn sites_of_plan<'a>(status: Option<&'a RecoveryPlanStatus>, spec: &'a RecoveryPlanSpec, district: &'a District) -> Result<SitesOfPlan<'a>, SiteMissing> {
+pub fn sites_of_plan(status: Option<&RecoveryPlanStatus>, spec: &RecoveryPlanSpec, district: &District) -> Result<SitesOfPlan, SiteMissing> {
     let standby = match &spec.sites {
-        Some(sites) => sites.standby_site_refs.first().map(|site| site.name.as_str()).ok_or(SiteMissing::PlanStandby)?,
+        Some(sites) => sites.standby_site_refs.first().map(|site| site.name.as_str().into()).ok_or(SiteMissing::PlanStandby)?,
         None => site_of_role(district, SiteRole::Standby).ok_or_else(|| SiteMissing::Standby(district.hub_namespace().to_owned()))?,
     };
     let active = active_site(status, Some(spec), district)?;
@@ -209,8 +209,8 @@ mod tests {
             let plan = plan("p", OLD, &sites, active);
             let district = both();
             let found = sites_of_plan(plan.status.as_ref(), &plan.spec, &district).expect("sites");
-            assert_eq!((found.active, found.target), expected, "{case}");
-            assert_eq!(active_site(plan.status.as_ref(), Some(&plan.spec), &district), Ok(expected.0), "{case}");
+            assert_eq!((found.active.as_str(), found.target.as_str()), expected, "{case}");
+            assert_eq!(active_site(plan.status.as_ref(), Some(&plan.spec), &district), Ok(expected.0.into()), "{case}");
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
             ("failed over", "portal", vec![old.clone()], "away"),
             ("in two plans", "portal", vec![new, old], "away"),
         ] {
-            assert_eq!(site_of_application(application, &plans, &district), Ok(expected), "{case}");
+            assert_eq!(site_of_application(application, &plans, &district), Ok(expected.into()), "{case}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let (no_standby, no_primary) = (district(&[("home", "Primary")], &Value::Null), district(&[("away", "Standby")], &Value::Null));
         assert_eq!(sites(&no_standby), Err("district shinan has no site with role Standby: add one to spec.sites".into()));
         assert_eq!(sites(&no_primary), Err("district shinan has no site with role Primary".into()));
-        assert_eq!(site_of_application("portal", &[], &no_standby), Ok("home"), "running needs no standby");
+        assert_eq!(site_of_application("portal", &[], &no_standby), Ok("home".into()), "running needs no standby");
     }
 
     #[test]

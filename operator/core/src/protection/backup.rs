@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{OnFailure, Plan, Retry, Step, StepId},
+    ids::{SiteName, SnapshotId},
     names,
     runs::{Action, CompileError, MoverTask, SealFacts, StepKey},
     time::parse_duration,
@@ -28,13 +29,13 @@ pub struct BackupFacts<'a> {
     /// The district's namespace on the hub.
     pub district: &'a str,
     /// The site where the application runs.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// The Application.
     pub spec: &'a ApplicationSpec,
     /// Claims found in its namespaces.
     pub claims: &'a [Claim],
     /// Snapshot of the application's newest backup, which unchanged files are compared with.
-    pub parent: Option<&'a str>,
+    pub parent: Option<&'a SnapshotId>,
     /// How long the backup may take in all.
     pub deadline: SignedDuration,
 }
@@ -67,7 +68,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
 pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let spec = facts.spec;
     let first = spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {}: spec.namespaces is empty", facts.application)))?;
-    let parent = || facts.parent.map(str::to_owned);
+    let parent = || facts.parent.cloned();
     let mut steps: Vec<Step<Action>> = Vec::new();
     let mut parts: Vec<String> = Vec::new();
     let mut data: Vec<StepId> = Vec::new();
@@ -75,7 +76,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let quiesce = match &spec.hooks {
         Some(hooks) => {
             let execute = |command: &p861_crds::common::ContainerCommand| Action::Execute {
-                site: facts.site.into(),
+                site: facts.site.clone(),
                 namespace: command.workload_ref.namespace.clone().unwrap_or_else(|| first.clone()),
                 command: command.clone(),
             };
@@ -93,7 +94,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
         let namespaces = spec.namespaces.clone();
         data.push(id.clone());
         parts.push(part);
-        let action = Action::Move { site: facts.site.into(), namespace: namespace.into(), claim, namespaces, task };
+        let action = Action::Move { site: facts.site.clone(), namespace: namespace.into(), claim, namespaces, task };
         steps.push(Step::new(id, action, part_deadline).after(after_quiesce.clone()).retry(Retry::times(3)));
     };
 
@@ -129,12 +130,12 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
         backup: facts.backup.into(),
         application: facts.application.into(),
         district: facts.district.into(),
-        site: facts.site.into(),
+        site: facts.site.clone(),
         namespaces: spec.namespaces.clone(),
         parts,
         consistent: spec.hooks.is_some() || (!spec.streams.is_empty() && data.len() == spec.streams.len() + 1),
     };
-    let mover = |task: MoverTask| Action::Move { site: facts.site.into(), namespace: first.clone(), claim: None, namespaces: spec.namespaces.clone(), task };
+    let mover = |task: MoverTask| Action::Move { site: facts.site.clone(), namespace: first.clone(), claim: None, namespaces: spec.namespaces.clone(), task };
     steps.push(Step::new(seal.clone(), mover(MoverTask::Seal { facts: facts_of_seal }), facts.deadline).after(before_seal).retry(Retry::times(3)));
     let verify = StepKey::verify(facts.application).id()?;
     steps.push(
@@ -143,7 +144,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
             .retry(Retry::times(3))
             .on_failure(OnFailure::Continue),
     );
-    let clean_up = Action::RemoveMovers { site: facts.site.into(), namespaces: spec.namespaces.clone() };
+    let clean_up = Action::RemoveMovers { site: facts.site.clone(), namespaces: spec.namespaces.clone() };
     steps.push(Step::new(StepKey::CleanUp.id()?, clean_up, SignedDuration::from_mins(2)).finally());
     Ok(Plan::new(steps)?)
 }
@@ -160,17 +161,18 @@ mod tests {
         plan.steps().iter().map(|step| step.id.to_string()).collect()
     }
 
-    fn facts<'a>(spec: &'a ApplicationSpec, claims: &'a [Claim]) -> BackupFacts<'a> {
-        BackupFacts {
+    fn compiled(spec: &ApplicationSpec, claims: &[Claim]) -> Plan<Action> {
+        compile(&BackupFacts {
             backup: "b",
             application: "approval",
             district: "shinan",
-            site: "primary",
+            site: &"primary".into(),
             spec,
             claims,
             parent: None,
             deadline: SignedDuration::from_hours(6),
-        }
+        })
+        .expect("compiles")
     }
 
     #[test]
@@ -178,7 +180,7 @@ mod tests {
         let spec = spec(serde_json::json!({"department": "d", "namespaces": ["shinan-approval"], "volumes": [{"claim": "data-postgres-*", "method": "Skip"}],
             "streams": [{"name": "approval-db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["pg_dump"], "restore": ["pg_restore"]}]}));
         let claims = ["data-postgres-0", "attachments"].map(|name| Claim { namespace: "shinan-approval".into(), name: name.into() });
-        let plan = compile(&facts(&spec, &claims)).expect("compiles");
+        let plan = compiled(&spec, &claims);
         assert_eq!(
             ids(&plan),
             ["save/approval/objects", "save/approval/stream/approval-db", "save/approval/volume/attachments", "seal/approval", "verify/approval", "clean-up"]
@@ -189,7 +191,7 @@ mod tests {
     fn with_hooks_the_data_is_read_between_quiesce_and_resume() {
         let hook = |word: &str| serde_json::json!({"workloadRef": {"kind": "Deployment", "name": "cms"}, "command": ["cms", word]});
         let spec = spec(serde_json::json!({"department": "d", "namespaces": ["n"], "hooks": {"quiesce": hook("stop"), "resume": hook("go")}}));
-        let plan = compile(&facts(&spec, &[])).expect("compiles");
+        let plan = compiled(&spec, &[]);
         assert_eq!(ids(&plan), ["quiesce/approval", "save/approval/objects", "resume/approval", "seal/approval", "verify/approval", "clean-up"]);
         let quiesce = &plan.steps()[0];
         assert!(matches!(&quiesce.undo, Some(Action::Execute { command, .. }) if command.command == ["cms", "go"]), "a failed backup resumes too");

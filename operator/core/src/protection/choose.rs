@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{Outcome, StepTimeline},
+    ids::SnapshotId,
     runs::StepKey,
 };
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ pub struct RecoveryPoint {
     /// The Backup's name.
     pub backup: String,
     /// restic's id.
-    pub snapshot: String,
+    pub snapshot: SnapshotId,
     /// Recovery point: it contains all data written before this time.
     pub time: Timestamp,
     /// Repository that it is in.
@@ -67,7 +68,7 @@ fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
     }
     Some(RecoveryPoint {
         backup: backup.metadata.name.clone()?,
-        snapshot: status.snapshot_id.clone()?,
+        snapshot: status.snapshot_id.clone()?.into(),
         time: status.recovery_point_time.as_ref()?.0,
         repository: status.repository.clone()?,
         level: status.verification.as_ref().map(|v| v.level),

@@ -1,7 +1,7 @@
 //! The claims of an application: as they stand on its site, and as a backup has them.
 
 use super::backup::Claim;
-use crate::names;
+use crate::{ids::SiteName, names};
 use p861_crds::{ApplicationSpec, Reason};
 
 /// An application's spec names something that its site doesn't have.
@@ -15,7 +15,7 @@ pub enum ClaimsError {
         /// The namespace.
         namespace: String,
         /// The site that was read.
-        site: String,
+        site: SiteName,
     },
     /// A volume rule names a claim that doesn't exist.
     #[error("application {application}: claim {claim} doesn't exist in {namespaces} on {site}: correct spec.volumes")]
@@ -27,7 +27,7 @@ pub enum ClaimsError {
         /// The application's namespaces, separated by commas.
         namespaces: String,
         /// The site that was read.
-        site: String,
+        site: SiteName,
     },
 }
 
@@ -45,11 +45,16 @@ impl ClaimsError {
 ///
 /// # Errors
 /// [`ClaimsError`]. A missing namespace is an error, not an empty backup.
-pub fn own_claims(site: &str, application: &str, spec: &ApplicationSpec, claims_in: impl Fn(&str) -> Option<Vec<String>>) -> Result<Vec<Claim>, ClaimsError> {
+pub fn own_claims(
+    site: &SiteName,
+    application: &str,
+    spec: &ApplicationSpec,
+    claims_in: impl Fn(&str) -> Option<Vec<String>>,
+) -> Result<Vec<Claim>, ClaimsError> {
     let mut found = Vec::new();
     for namespace in &spec.namespaces {
         let Some(names) = claims_in(namespace) else {
-            return Err(ClaimsError::NamespaceMissing { application: application.into(), namespace: namespace.clone(), site: site.into() });
+            return Err(ClaimsError::NamespaceMissing { application: application.into(), namespace: namespace.clone(), site: site.clone() });
         };
         found.extend(names.into_iter().map(|name| Claim { namespace: namespace.clone(), name }));
     }
@@ -61,7 +66,7 @@ pub fn own_claims(site: &str, application: &str, spec: &ApplicationSpec, claims_
             application: application.into(),
             claim: missing.clone(),
             namespaces: spec.namespaces.join(", "),
-            site: site.into(),
+            site: site.clone(),
         });
     }
     Ok(found)
@@ -116,10 +121,10 @@ mod tests {
             (rule("nothing-*"), Ok(all)),
             (rule("fiels"), Err("application portal: claim fiels doesn't exist in two, one on home: correct spec.volumes".to_owned())),
         ] {
-            let found = own_claims("home", "portal", &spec(volumes.clone()), there).map_err(|error| error.to_string());
+            let found = own_claims(&"home".into(), "portal", &spec(volumes.clone()), there).map_err(|error| error.to_string());
             assert_eq!(found, expected, "{volumes}");
         }
-        let gone = own_claims("home", "portal", &spec(serde_json::json!([])), |name| there(name).filter(|_| name != "one"));
+        let gone = own_claims(&"home".into(), "portal", &spec(serde_json::json!([])), |name| there(name).filter(|_| name != "one"));
         let gone = gone.expect_err("a namespace is missing");
         assert_eq!(gone.reason(), "NamespaceMissing");
         assert_eq!(gone.to_string(), "application portal: namespace one doesn't exist on home: correct spec.namespaces");

@@ -19,12 +19,12 @@ use p861_crds::{
 /// What a backup has come to. `before` is its status with the fields that every run has.
 pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
     let mut status = before.clone();
-    status.site = run.site().map(str::to_owned);
+    status.site = run.site().map(ToString::to_string);
     let mut unread = run.unreadable_evidence();
     if let Some(seal) = run.done(|key| matches!(key, StepKey::Seal { .. })) {
         match &seal.evidence {
             Some(Evidence::Sealed { snapshot, bytes, added, objects, recovery_point_time, .. }) => {
-                status.snapshot_id = Some(snapshot.clone());
+                status.snapshot_id = Some(snapshot.to_string());
                 status.recovery_point_time = Some(Time(*recovery_point_time));
                 status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(*bytes)), added: Some(Quantity(quantity::print_bytes(*added))) });
                 fill_contents(&mut status, *objects, seal_facts(run));
@@ -119,7 +119,7 @@ pub struct RestoreConclusionFacts<'a> {
 /// What a restore, or its preview, has come to.
 pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conclusion<RestoreStatus> {
     let mut status = facts.before.clone();
-    status.site = run.site().map(str::to_owned);
+    status.site = run.site().map(ToString::to_string);
     let objects = run.done(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
     let mut unread = run.unreadable_evidence();
     if let Some(step) = objects {

@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{OnFailure, Plan, Retry, Step},
+    ids::SiteName,
     recovery::bring_up::{BringUp, Gates, ObjectParts, Parts, Subject, Target, VolumeParts, bring_up},
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
@@ -22,7 +23,7 @@ pub struct RestoreFacts<'a> {
     /// Name of the District.
     pub district: &'a str,
     /// The site restored to.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// How long the restore may take in all.
     pub deadline: SignedDuration,
 }
@@ -56,7 +57,7 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
     };
     let preview = spec.mode == RestoreMode::Preview;
     let prepare = StepKey::Prepare.id()?;
-    let make = Action::MakeNamespaces { site: facts.site.into(), namespaces: targets.clone(), district: facts.district.into(), temporary: preview };
+    let make = Action::MakeNamespaces { site: facts.site.clone(), namespaces: targets.clone(), district: facts.district.into(), temporary: preview };
     let mut steps = vec![Step::new(prepare.clone(), make, CLEAN_UP_DEADLINE).retry(Retry::times(3)).on_failure(OnFailure::Abort)];
     let fragment = bring_up(&BringUp {
         subject: &facts.subject,
@@ -68,11 +69,11 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
     })?;
     steps.extend(fragment.steps);
     let clean_up = StepKey::CleanUp.id()?;
-    let remove_movers = Action::RemoveMovers { site: facts.site.into(), namespaces: targets.clone() };
+    let remove_movers = Action::RemoveMovers { site: facts.site.clone(), namespaces: targets.clone() };
     steps.push(Step::new(clean_up.clone(), remove_movers, CLEAN_UP_DEADLINE).finally());
     // A preview leaves nothing behind: its movers needed the namespaces that it would write to.
     if preview {
-        let remove = Action::RemoveNamespaces { site: facts.site.into(), namespaces: targets };
+        let remove = Action::RemoveNamespaces { site: facts.site.clone(), namespaces: targets };
         steps.push(Step::new(StepKey::RemoveNamespaces.id()?, remove, CLEAN_UP_DEADLINE).after([clean_up]).finally());
     }
     Ok(Plan::new(steps)?)
@@ -138,7 +139,7 @@ mod tests {
         let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
         let claims = ["data-0", "files"].map(|name| Claim { namespace: "n".into(), name: name.into() }).to_vec();
         let subject = Subject { name: "a", spec: &application, point, claims };
-        let plan = compile(&RestoreFacts { spec: &spec, subject, district: "d", site: "s", deadline: SignedDuration::from_hours(1) })?;
+        let plan = compile(&RestoreFacts { spec: &spec, subject, district: "d", site: &"s".into(), deadline: SignedDuration::from_hours(1) })?;
         Ok(plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect())
     }
 

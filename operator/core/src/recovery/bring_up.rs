@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{OnFailure, Retry, Step, StepId},
+    ids::{SiteName, SnapshotId},
     names,
     protection::{
         backup::{Claim, volume_method},
@@ -40,7 +41,7 @@ pub struct Subject<'a> {
 #[derive(Clone, Debug)]
 pub struct Target<'a> {
     /// The site.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// How objects differ from those in the backup, with the labels that they get. The namespace mapping in it holds for volumes, workloads and checks too.
     pub rules: CopyRules,
     /// What is done about objects that exist already.
@@ -167,11 +168,11 @@ impl<'a> Compiler<'a> {
         (self.target(workload.namespace.as_ref()), WorkloadReference { namespace: None, ..workload.clone() })
     }
 
-    fn site(&self) -> String {
-        self.request.target.site.to_owned()
+    fn site(&self) -> SiteName {
+        self.request.target.site.clone()
     }
 
-    fn snapshot(&self) -> String {
+    fn snapshot(&self) -> SnapshotId {
         self.request.subject.point.snapshot.clone()
     }
 

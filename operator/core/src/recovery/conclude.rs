@@ -87,7 +87,7 @@ pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Concl
 
 /// The fields that follow from the plans of the drill and of the district.
 fn fill(status: &mut DrillStatus, facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) {
-    status.target_site = run.site().map(str::to_owned);
+    status.target_site = run.site().map(ToString::to_string);
     status.plan_digest = Some(run.plan.digest().to_owned());
     status.objectives.clone_from(&facts.plan.objectives);
     if status.prediction.is_none() {

@@ -3,6 +3,7 @@
 use super::bring_up::{BringUp, Fragment, Gates, Parts, Subject, Target, bring_up};
 use crate::{
     engine::{OnFailure, Plan, Prompt, Retry, Step, StepId},
+    ids::SiteName,
     names,
     runs::{Action, Bubble, CompileError, ConflictHandling, CopyRules, PreflightSubject, StepKey},
     time::parse_duration,
@@ -26,7 +27,7 @@ pub struct DrillFacts<'a> {
     /// Short id of the bubble.
     pub id: &'a str,
     /// The site where it is recovered.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// The plan.
     pub plan: &'a RecoveryPlanSpec,
     /// Its applications.
@@ -55,7 +56,7 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let subjects = facts.subjects.iter().map(subject).collect();
     let preflight = StepKey::Preflight.id()?;
     let mut steps =
-        vec![Step::new(preflight.clone(), Action::Preflight { site: facts.site.into(), subjects }, SignedDuration::from_mins(2)).retry(Retry::times(2))];
+        vec![Step::new(preflight.clone(), Action::Preflight { site: facts.site.clone(), subjects }, SignedDuration::from_mins(2)).retry(Retry::times(2))];
     match facts.drill_type {
         DrillType::Tabletop => return Ok(Plan::new(steps)?),
         DrillType::Isolated => {}
@@ -65,7 +66,7 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     }
     let isolate = StepKey::Isolate.id()?;
     steps.push(
-        Step::new(isolate.clone(), Action::Isolate { site: facts.site.into(), bubble: bubble.clone() }, SignedDuration::from_mins(2))
+        Step::new(isolate.clone(), Action::Isolate { site: facts.site.clone(), bubble: bubble.clone() }, SignedDuration::from_mins(2))
             .after([preflight])
             .retry(Retry::times(3)),
     );
@@ -93,7 +94,7 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
                 .on_failure(OnFailure::Continue),
         );
     }
-    steps.push(Step::new(StepKey::CleanUp.id()?, Action::RemoveBubble { site: facts.site.into(), bubble }, SignedDuration::from_mins(5)).finally());
+    steps.push(Step::new(StepKey::CleanUp.id()?, Action::RemoveBubble { site: facts.site.clone(), bubble }, SignedDuration::from_mins(5)).finally());
     Ok(Plan::new(steps)?)
 }
 
@@ -217,7 +218,7 @@ impl Compiler<'_> {
                     let namespace = exec.command.workload_ref.namespace.as_ref().or(home).and_then(|n| self.bubble.namespaces.get(n)).cloned();
                     let namespace = namespace
                         .ok_or_else(|| CompileError::Invalid(format!("step {}: application {} is not in the plan", extra.name, exec.application_ref.name)))?;
-                    (Action::Execute { site: self.facts.site.into(), namespace, command: exec.command.clone() }, None)
+                    (Action::Execute { site: self.facts.site.clone(), namespace, command: exec.command.clone() }, None)
                 }
                 (None, Some(prompt)) => {
                     (Action::Ask {}, Some(Prompt::new(prompt.text.clone()).within(parse_duration(&prompt.timeout.0)?, prompt.on_timeout.into())))

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     conditions::ConditionUpdate,
     engine::Plan,
+    ids::SiteName,
     platform::facts::Unseen,
     protection::{backup::Claim, choose::RecoveryPoint},
     runs::Action,
@@ -41,9 +42,9 @@ pub struct RecoveryInputs {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanInputs {
     /// Where its applications run.
-    pub active: String,
+    pub active: SiteName,
     /// Where they would be recovered.
-    pub standby: String,
+    pub standby: SiteName,
     /// All plans of its namespace.
     pub plans: Vec<RecoveryPlan>,
     /// All applications of its namespace.
@@ -88,7 +89,7 @@ pub fn decide(plan: &RecoveryPlan, facts: &PlanFacts, now: Timestamp) -> PlanSta
     let steps = match compiled {
         Ok((compiled, inputs, recovery)) => {
             let total = compiled.steps().len();
-            status.active_site = Some(inputs.active.clone());
+            status.active_site = Some(inputs.active.to_string());
             status.plan_digest = Some(compiled.digest().to_owned());
             status.steps = Some(StepCounts { total: i32::try_from(total).unwrap_or(i32::MAX), ..StepCounts::default() });
             conditions.push(ConditionUpdate::good(

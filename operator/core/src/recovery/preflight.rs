@@ -1,7 +1,7 @@
 //! Prerequisites of a recovery, tried before one is needed.
 
 use super::standing::members;
-use crate::{conditions::ConditionUpdate, protection::choose};
+use crate::{conditions::ConditionUpdate, ids::SiteName, protection::choose};
 use p861_crds::{
     Backup, ConditionType, Reason, RecoveryPlanSpec,
     platform::site::NodeCounts,
@@ -15,7 +15,7 @@ pub struct PreflightFacts<'a> {
     /// The plan.
     pub plan: &'a str,
     /// Where it would recover its applications.
-    pub standby: &'a str,
+    pub standby: &'a SiteName,
     /// The standby's nodes, or why they are not known.
     pub nodes: &'a Result<NodeCounts, String>,
     /// Whether the plan's repository can be read, or why not.
@@ -104,7 +104,7 @@ mod tests {
             ("probed, then damaged", &up, &opens, &[backup("portal", "Probed", true)], vec!["RecoverableData"]),
             ("another application's", &up, &opens, &[backup("other", "Probed", false)], vec!["RecoverableData"]),
         ] {
-            let (checks, verdict) = preflight(&spec, &PreflightFacts { plan: "p", standby: "b", nodes, repository }, backups);
+            let (checks, verdict) = preflight(&spec, &PreflightFacts { plan: "p", standby: &"b".into(), nodes, repository }, backups);
             let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
             assert_eq!((failed, verdict.holds()), (failing.clone(), failing.is_empty()), "{case}");
             assert!(checks.iter().all(|check| check.remedy.is_some() == (check.result == PreflightResult::Fail)), "{case}: a failure says what to do");

@@ -1,6 +1,7 @@
 //! Actions: the effects that a compiler can put into a step and the executor performs.
 
 use super::task::MoverTask;
+use crate::ids::{SiteName, SnapshotId};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     WorkloadReference,
@@ -38,7 +39,7 @@ pub struct PreflightSubject {
     /// The repository that it is in.
     pub repository: String,
     /// Its snapshot.
-    pub snapshot: String,
+    pub snapshot: SnapshotId,
     /// Its recovery point.
     pub time: Timestamp,
     /// How far it was proven before.
@@ -53,7 +54,7 @@ pub enum Action {
     /// A mover moves data beside the data.
     Move {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The namespace that its Job runs in.
         namespace: String,
         /// Claims are mounted from there; objects are read or written there.
@@ -67,7 +68,7 @@ pub enum Action {
     /// A command in a container of a workload.
     Execute {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The namespace of the workload.
         namespace: String,
         /// The command.
@@ -76,35 +77,35 @@ pub enum Action {
     /// The standby is looked at before anything is made.
     Preflight {
         /// The site.
-        site: String,
+        site: SiteName,
         /// What will be recovered.
         subjects: Vec<PreflightSubject>,
     },
     /// The bubble is made: namespaces, default deny, room for movers.
     Isolate {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The bubble.
         bubble: Bubble,
     },
     /// The bubble is removed, with everything that the run made.
     RemoveBubble {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The bubble.
         bubble: Bubble,
     },
     /// Workloads get the replicas that they had, and are ready.
     Start {
         /// The site.
-        site: String,
+        site: SiteName,
         /// Namespace → workloads; an empty list means all that still stand still.
         workloads: BTreeMap<String, Vec<WorkloadReference>>,
     },
     /// A check holds.
     Check {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The namespace.
         namespace: String,
         /// The check.
@@ -113,7 +114,7 @@ pub enum Action {
     /// The newest marker is read in the recovered application.
     ReadMarker {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The namespace.
         namespace: String,
         /// How.
@@ -122,7 +123,7 @@ pub enum Action {
     /// Jobs, Secrets and permissions of the run's movers are removed.
     RemoveMovers {
         /// The site.
-        site: String,
+        site: SiteName,
         /// Where they were.
         namespaces: Vec<String>,
     },
@@ -136,7 +137,7 @@ pub enum Action {
     /// Silences alerts about affected objects in an Alertmanager during a change.
     Silence {
         /// The site whose Alertmanager it is.
-        site: String,
+        site: SiteName,
         /// Whose silences they are: the ticket, as people know it.
         owner: String,
         /// One silence each: alerts that have all of these labels.
@@ -145,14 +146,14 @@ pub enum Action {
     /// The silences of that owner end.
     EndSilence {
         /// The site.
-        site: String,
+        site: SiteName,
         /// Whose they are.
         owner: String,
     },
     /// A node is looked at before it is emptied: it is there, and everything on it can go.
     InspectNode {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
         /// The district of the ticket; none for a hub-wide ticket.
@@ -162,7 +163,7 @@ pub enum Action {
     /// A node takes no new pods. One that somebody else has cordoned stays theirs.
     Cordon {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
         /// Whose cordon it is.
@@ -171,7 +172,7 @@ pub enum Action {
     /// A node takes pods again, if the cordon is that owner's.
     Uncordon {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
         /// Whose cordon it is.
@@ -180,14 +181,14 @@ pub enum Action {
     /// The pods of a node leave it, as their disruption budgets allow.
     Drain {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
     },
     /// Applies a component's bundle on a site and removes objects that only the previous bundle had. The previous bundle is kept for a rollback.
     InstallComponent {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The component.
         component: String,
         /// Its version.
@@ -200,7 +201,7 @@ pub enum Action {
     /// Rolls back: applies the previous bundle again and removes objects that only this version had.
     RevertComponent {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The component.
         component: String,
         /// The version that is taken back.
@@ -209,14 +210,14 @@ pub enum Action {
     /// The right to write a component's bundle is taken back, if a crash has left it.
     EndInstallation {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The component.
         component: String,
     },
     /// Checks hold all the time, for so long.
     Watch {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The checks, each with its namespace.
         checks: Vec<(String, Check)>,
         /// For how long.
@@ -226,7 +227,7 @@ pub enum Action {
     /// Namespaces are made where they are missing; those that exist stay as they are.
     MakeNamespaces {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The namespaces.
         namespaces: Vec<String>,
         /// Name of the District whose they are.
@@ -237,7 +238,7 @@ pub enum Action {
     /// The namespaces that the run made for itself are removed, with everything in them.
     RemoveNamespaces {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The namespaces; those that the run has not made stay.
         namespaces: Vec<String>,
     },
@@ -276,7 +277,7 @@ impl Action {
     }
 
     /// The site that it touches.
-    pub fn site(&self) -> Option<&str> {
+    pub fn site(&self) -> Option<&SiteName> {
         match self {
             Self::Move { site, .. }
             | Self::Execute { site, .. }

@@ -46,6 +46,7 @@ mod tests;
 pub use conflict::{Contested, conflict};
 
 use super::class::RunClass;
+use crate::ids::{PlanName, SiteName};
 use jiff::Timestamp;
 use p861_crds::Reason;
 use std::{
@@ -77,7 +78,7 @@ impl fmt::Display for RunRef {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteNamespace {
     /// The site.
-    pub site: String,
+    pub site: SiteName,
     /// The namespace.
     pub namespace: String,
 }
@@ -101,13 +102,13 @@ pub struct Request {
     /// The run that has started it, if one has: the change that this backup is taken for.
     pub part_of: Option<RunRef>,
     /// Its RecoveryPlan, in its namespace.
-    pub plan: Option<String>,
+    pub plan: Option<PlanName>,
     /// Its Applications, in its namespace.
     pub applications: BTreeSet<String>,
     /// Sites where it reads or writes.
-    pub sites: BTreeSet<String>,
+    pub sites: BTreeSet<SiteName>,
     /// Sites whose nodes or components it changes. They need not stand in `sites`.
-    pub changed_sites: BTreeSet<String>,
+    pub changed_sites: BTreeSet<SiteName>,
     /// Namespaces that it writes to.
     pub writes: BTreeSet<SiteNamespace>,
     /// Namespaces that it only reads.
@@ -178,7 +179,7 @@ pub struct Limits {
     /// Of one district, in runs.
     pub per_district: usize,
     /// Other limits of single sites, as of an edge site with a thin line.
-    pub of_sites: BTreeMap<String, usize>,
+    pub of_sites: BTreeMap<SiteName, usize>,
 }
 
 impl Default for Limits {

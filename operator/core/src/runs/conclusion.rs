@@ -4,6 +4,7 @@ use super::{Action, PreflightSubject, StepKey};
 use crate::{
     conditions::ConditionUpdate,
     engine::{Journal, Outcome, Plan, RunSummary, StepTimeline},
+    ids::SiteName,
 };
 use p861_crds::protection::backup::Verification;
 
@@ -20,7 +21,7 @@ pub struct RunOutcome<'a> {
 
 impl<'a> RunOutcome<'a> {
     /// The site that the run works on: that of its first step that has one.
-    pub fn site(&self) -> Option<&'a str> {
+    pub fn site(&self) -> Option<&'a SiteName> {
         self.plan.steps().iter().find_map(|step| step.action.site())
     }
 

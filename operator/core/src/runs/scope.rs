@@ -25,7 +25,7 @@ mod touches;
 pub use touches::{HubObject, Touched};
 
 use super::action::Action;
-use crate::names;
+use crate::{ids::SiteName, names};
 use p861_crds::{District, Reason};
 use std::{collections::BTreeSet, fmt};
 
@@ -75,20 +75,20 @@ enum Namespaces {
 pub struct Scope {
     /// Its namespace on the hub. Everything on the hub that an action names is there.
     hub_namespace: String,
-    sites: BTreeSet<String>,
+    sites: BTreeSet<SiteName>,
     namespaces: Namespaces,
     repositories: BTreeSet<String>,
 }
 
 impl Scope {
     /// The scope of a district's run: its hub namespace, its sites, and its namespaces on them.
-    pub fn of_district<S: Into<String>>(hub_namespace: &str, sites: impl IntoIterator<Item = S>, allotment: Allotment) -> Self {
+    pub fn of_district<S: Into<SiteName>>(hub_namespace: &str, sites: impl IntoIterator<Item = S>, allotment: Allotment) -> Self {
         let sites = sites.into_iter().map(Into::into).collect();
         Self { hub_namespace: hub_namespace.to_owned(), sites, namespaces: Namespaces::Allotted(allotment), repositories: BTreeSet::new() }
     }
 
     /// The scope of a run of the city, which isn't any district's: every namespace of the sites that it is given.
-    pub fn of_city<S: Into<String>>(hub_namespace: &str, sites: impl IntoIterator<Item = S>) -> Self {
+    pub fn of_city<S: Into<SiteName>>(hub_namespace: &str, sites: impl IntoIterator<Item = S>) -> Self {
         let sites = sites.into_iter().map(Into::into).collect();
         Self { hub_namespace: hub_namespace.to_owned(), sites, namespaces: Namespaces::All, repositories: BTreeSet::new() }
     }
@@ -122,7 +122,7 @@ impl Scope {
         let Touched { sites, namespaces, workloads, sources, copies, nodes: _, uses_repository, repositories, hub, owners, as_city, silences } = touched;
         let refuse_unless = |good: bool, what: fn(String) -> Beyond, name: &str| if good { Ok(()) } else { Err(what(name.to_owned())) };
         for site in sites {
-            refuse_unless(self.sites.contains(*site), Beyond::Site, site)?;
+            refuse_unless(self.sites.contains(*site), Beyond::Site, site.as_str())?;
         }
         for namespace in namespaces {
             refuse_unless(self.may_touch(namespace), Beyond::Namespace, namespace)?;
@@ -157,7 +157,7 @@ impl Scope {
         for labels in silences {
             let (district, site) = (labels.get("district"), labels.get("site"));
             let own = district.is_some_and(|district| *district == self.hub_namespace || self.namespaces == Namespaces::All);
-            let of_site = district.is_none() && site.is_some_and(|site| self.sites.contains(site));
+            let of_site = district.is_none() && site.is_some_and(|site| self.sites.contains(site.as_str()));
             refuse_unless(own || of_site, Beyond::Silence, &format!("{labels:?}"))?;
         }
         Ok(())

@@ -11,7 +11,10 @@
 
 mod text;
 
-use crate::engine::{StepId, StepIdError};
+use crate::{
+    engine::{StepId, StepIdError},
+    ids::SiteName,
+};
 
 /// What a step does, and to what. `Display` writes its id and `FromStr` reads it back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,52 +94,52 @@ pub enum StepKey {
     /// `silence/<site>`: alerts about what a change touches are silenced.
     Silence {
         /// The site of the Alertmanager.
-        site: String,
+        site: SiteName,
     },
     /// `end-silence/<site>`: they are heard again.
     EndSilence {
         /// The site of the Alertmanager.
-        site: String,
+        site: SiteName,
     },
     /// `inspect/<site>/<node>`: a node is examined before it is drained.
     Inspect {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
     },
     /// `cordon/<site>/<node>`: the node takes no new pods.
     Cordon {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
     },
     /// `drain/<site>/<node>`: its pods leave.
     Drain {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
     },
     /// `uncordon/<site>/<node>`: it takes pods again.
     Uncordon {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The node.
         node: String,
     },
     /// `install/<site>/<component>`: a version of a component is applied.
     Install {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The component.
         component: String,
     },
     /// `health/<site>/<component>/<check>`: a check of the component holds.
     Health {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The component.
         component: String,
         /// The check.
@@ -145,14 +148,14 @@ pub enum StepKey {
     /// `watch/<site>/<component>`: its checks hold all the time, for so long.
     Watch {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The component.
         component: String,
     },
     /// `end-install/<site>/<component>`: the right to write the component is taken back.
     EndInstall {
         /// The site.
-        site: String,
+        site: SiteName,
         /// The component.
         component: String,
     },
@@ -266,53 +269,53 @@ impl StepKey {
     }
 
     /// `silence/<site>`
-    pub fn silence(site: &str) -> Self {
-        Self::Silence { site: site.into() }
+    pub fn silence(site: &SiteName) -> Self {
+        Self::Silence { site: site.clone() }
     }
 
     /// `end-silence/<site>`
-    pub fn end_silence(site: &str) -> Self {
-        Self::EndSilence { site: site.into() }
+    pub fn end_silence(site: &SiteName) -> Self {
+        Self::EndSilence { site: site.clone() }
     }
 
     /// `inspect/<site>/<node>`
-    pub fn inspect(site: &str, node: &str) -> Self {
-        Self::Inspect { site: site.into(), node: node.into() }
+    pub fn inspect(site: &SiteName, node: &str) -> Self {
+        Self::Inspect { site: site.clone(), node: node.into() }
     }
 
     /// `cordon/<site>/<node>`
-    pub fn cordon(site: &str, node: &str) -> Self {
-        Self::Cordon { site: site.into(), node: node.into() }
+    pub fn cordon(site: &SiteName, node: &str) -> Self {
+        Self::Cordon { site: site.clone(), node: node.into() }
     }
 
     /// `drain/<site>/<node>`
-    pub fn drain(site: &str, node: &str) -> Self {
-        Self::Drain { site: site.into(), node: node.into() }
+    pub fn drain(site: &SiteName, node: &str) -> Self {
+        Self::Drain { site: site.clone(), node: node.into() }
     }
 
     /// `uncordon/<site>/<node>`
-    pub fn uncordon(site: &str, node: &str) -> Self {
-        Self::Uncordon { site: site.into(), node: node.into() }
+    pub fn uncordon(site: &SiteName, node: &str) -> Self {
+        Self::Uncordon { site: site.clone(), node: node.into() }
     }
 
     /// `install/<site>/<component>`
-    pub fn install(site: &str, component: &str) -> Self {
-        Self::Install { site: site.into(), component: component.into() }
+    pub fn install(site: &SiteName, component: &str) -> Self {
+        Self::Install { site: site.clone(), component: component.into() }
     }
 
     /// `health/<site>/<component>/<check>`
-    pub fn health(site: &str, component: &str, check: &str) -> Self {
-        Self::Health { site: site.into(), component: component.into(), check: check.into() }
+    pub fn health(site: &SiteName, component: &str, check: &str) -> Self {
+        Self::Health { site: site.clone(), component: component.into(), check: check.into() }
     }
 
     /// `watch/<site>/<component>`
-    pub fn watch(site: &str, component: &str) -> Self {
-        Self::Watch { site: site.into(), component: component.into() }
+    pub fn watch(site: &SiteName, component: &str) -> Self {
+        Self::Watch { site: site.clone(), component: component.into() }
     }
 
     /// `end-install/<site>/<component>`
-    pub fn end_install(site: &str, component: &str) -> Self {
-        Self::EndInstall { site: site.into(), component: component.into() }
+    pub fn end_install(site: &SiteName, component: &str) -> Self {
+        Self::EndInstall { site: site.clone(), component: component.into() }
     }
 
     /// A step of a plan's author. Its name may be no word of the grammar: [`StepKey::id`] refuses `hold`.

@@ -1,5 +1,6 @@
 //! Tasks of movers. A task is part of the Job's spec, so it must not contain secrets.
 
+use crate::ids::{SiteName, SnapshotId};
 use p861_crds::{
     WorkloadReference,
     platform::application::{CronJobsInCopy, ObjectSelector},
@@ -19,7 +20,7 @@ pub struct SealFacts {
     /// The district's namespace on the hub.
     pub district: String,
     /// The site whose data it is.
-    pub site: String,
+    pub site: SiteName,
     /// The application's namespaces, the first first.
     pub namespaces: Vec<String>,
     /// Parts that must be there, for example `objects`, `volumes/attachments`.
@@ -74,7 +75,7 @@ pub enum MoverTask {
         exclude: Vec<ObjectSelector>,
         /// The application's snapshot before this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        parent: Option<String>,
+        parent: Option<SnapshotId>,
     },
     /// The mounted claim's files become a part.
     BackupVolume {
@@ -82,7 +83,7 @@ pub enum MoverTask {
         part: String,
         /// The application's snapshot before this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        parent: Option<String>,
+        parent: Option<SnapshotId>,
     },
     /// A command's output becomes a part.
     BackupStream {
@@ -107,12 +108,12 @@ pub enum MoverTask {
     VerifyStored {
         /// The snapshot.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        snapshot: Option<String>,
+        snapshot: Option<SnapshotId>,
     },
     /// Objects of a snapshot are written.
     RestoreObjects {
         /// The snapshot.
-        snapshot: String,
+        snapshot: SnapshotId,
         /// How they differ.
         rules: CopyRules,
         /// Which of them.
@@ -130,7 +131,7 @@ pub enum MoverTask {
     /// Files of a part are written into the mounted claim.
     RestoreVolume {
         /// The snapshot.
-        snapshot: String,
+        snapshot: SnapshotId,
         /// The part.
         part: String,
         /// Paths in it; all when empty.
@@ -143,7 +144,7 @@ pub enum MoverTask {
     /// A part is fed to a command.
     RestoreStream {
         /// The snapshot.
-        snapshot: String,
+        snapshot: SnapshotId,
         /// The part.
         part: String,
         /// Namespace of the workload.

@@ -6,7 +6,10 @@ use crate::{
     error::{ErrorContext as _, Result, is_conflict},
 };
 use kube::{Api, ResourceExt, api::PostParams};
-use p861_core::engine::{Evidence, Failure};
+use p861_core::{
+    engine::{Evidence, Failure},
+    ids::SnapshotId,
+};
 use p861_crds::{
     Backup, ConditionType, Reason,
     common::RunPhase,
@@ -39,7 +42,9 @@ pub async fn take(context: &RunContext, step_context: &StepContext, application:
     let said =
         status.conditions.iter().find(|condition| condition.type_ == ConditionType::Succeeded).map(|condition| condition.message.clone()).unwrap_or_default();
     match status.phase {
-        Some(RunPhase::Succeeded) => Ok(EffectOutcome::done(Evidence::BackupTaken { backup: name.to_owned(), snapshot: status.snapshot_id })),
+        Some(RunPhase::Succeeded) => {
+            Ok(EffectOutcome::done(Evidence::BackupTaken { backup: name.to_owned(), snapshot: status.snapshot_id.map(SnapshotId::from) }))
+        }
         Some(phase) if phase.is_end() => {
             let message = format!("backup {name} of application {application} did not succeed: {said}; nothing was changed");
             Ok(EffectOutcome::Failed(Failure::permanent(Reason::BackupFailed, message), None))

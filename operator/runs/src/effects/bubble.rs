@@ -13,7 +13,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use p861_core::{engine::Evidence, runs::Bubble};
+use p861_core::{engine::Evidence, ids::SiteName, runs::Bubble};
 use p861_crds::{
     Reason,
     names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
@@ -21,7 +21,7 @@ use p861_crds::{
 use serde_json::{Value, json};
 
 /// Creates the namespaces and isolates them before anything runs in them.
-pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, bubble: &Bubble) -> Result<EffectOutcome> {
+pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteName, bubble: &Bubble) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let dns = resolver(&client).await?;
@@ -104,7 +104,7 @@ where
 }
 
 /// Deletes the namespaces and waits until they and their bound volumes are gone.
-pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, bubble: &Bubble) -> Result<EffectOutcome> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, bubble: &Bubble) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ours = format!("{RUN_LABEL}={}", step_context.run.uid);

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use p861_core::{
     engine::{Evidence, Failure},
+    ids::SiteName,
     time::{human_duration, parse_duration, whole_seconds},
 };
 use p861_crds::{
@@ -59,7 +60,7 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
 ///
 /// # Errors
 /// If the site can't be reached, or the check can't be tried. A check that doesn't hold in time is an outcome.
-pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str, check: &Check) -> Result<EffectOutcome> {
+pub async fn perform(context: &RunContext, step_context: &StepContext, site: &SiteName, namespace: &str, check: &Check) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let seen = try_once(&client, namespace, check).await?;
     let evidence = Evidence::CheckSeen { check: check.name.clone(), seen: seen.what.clone() };
@@ -81,7 +82,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &st
 pub async fn watch(
     context: &RunContext,
     step_context: &StepContext,
-    site: &str,
+    site: &SiteName,
     checks: &[(String, Check)],
     duration: SignedDuration,
 ) -> Result<EffectOutcome> {

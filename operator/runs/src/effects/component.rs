@@ -24,6 +24,7 @@ use kube::{
 };
 use p861_core::{
     engine::{Evidence, Failure},
+    ids::SiteName,
     names,
     platform::{
         bundle::{self, label, left_behind, resource, stamped},
@@ -100,7 +101,7 @@ struct Record {
 }
 
 impl Record {
-    fn of(hub: &Client, namespace: &str, component: &str, site: &str) -> Self {
+    fn of(hub: &Client, namespace: &str, component: &str, site: &SiteName) -> Self {
         let name = names::bounded(&format!("p861-component-{component}-{site}"), 240);
         Self { hub: hub.clone(), namespace: namespace.to_owned(), component: component.to_owned(), name, labels: json!({COMPONENT_LABEL: component}) }
     }
@@ -126,7 +127,7 @@ impl Record {
 ///
 /// # Errors
 /// `RecordDamaged` if it can't be parsed; otherwise the hub's error.
-pub async fn installed(hub: &Client, namespace: &str, component: &str, site: &str) -> Result<Installed> {
+pub async fn installed(hub: &Client, namespace: &str, component: &str, site: &SiteName) -> Result<Installed> {
     Record::of(hub, namespace, component, site).read("now").await
 }
 
@@ -146,7 +147,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// If the bundle can't be read, or the site can't be reached or refuses an object. A bundle other than the approved one is an outcome.
-pub async fn install(context: &RunContext, step_context: &StepContext, site: &str, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
+pub async fn install(context: &RunContext, step_context: &StepContext, site: &SiteName, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
     let namespace = &step_context.run.namespace;
     let record = Record::of(&context.hub.client, namespace, wanted.component, site);
     let _turn = context.components.locks.turn(&record.name).await;
@@ -181,7 +182,7 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &st
 ///
 /// # Errors
 /// If the site can't be reached, or the right can't be revoked.
-pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, component: &str) -> Result<EffectOutcome> {
+pub async fn end(context: &RunContext, step_context: &StepContext, site: &SiteName, component: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let left = remove_leftover_rights(&context.sites.client(site).await?, site, component).await?;
@@ -193,7 +194,7 @@ pub async fn end(context: &RunContext, step_context: &StepContext, site: &str, c
 ///
 /// # Errors
 /// If the record can't be read, or if the site can't be reached or refuses an object.
-pub async fn revert(context: &RunContext, step_context: &StepContext, site: &str, component: &str, version: &str) -> Result<EffectOutcome> {
+pub async fn revert(context: &RunContext, step_context: &StepContext, site: &SiteName, component: &str, version: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let (now, before) = (record.read("now").await?, record.read("before").await?);
@@ -206,7 +207,7 @@ pub async fn revert(context: &RunContext, step_context: &StepContext, site: &str
 }
 
 /// Applies the wanted objects, deletes those that only `other` had, and records completion. Returns version and number of objects.
-async fn put(context: &RunContext, step_context: &StepContext, site: &str, record: &Record, other: &[Value], wanted: Installed) -> Result<(String, u64)> {
+async fn put(context: &RunContext, step_context: &StepContext, site: &SiteName, record: &Record, other: &[Value], wanted: Installed) -> Result<(String, u64)> {
     let client = context.sites.client(site).await?;
     let district = district_of(&context.hub.client, &step_context.run.namespace).await?.name_any();
     put_with_right(context, record, &client, site, &district, &wanted, other).await?;
@@ -217,7 +218,15 @@ async fn put(context: &RunContext, step_context: &StepContext, site: &str, recor
 }
 
 /// Writes with a temporary right, which is revoked afterwards.
-async fn put_with_right(context: &RunContext, record: &Record, client: &Client, site: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
+async fn put_with_right(
+    context: &RunContext,
+    record: &Record,
+    client: &Client,
+    site: &SiteName,
+    district: &str,
+    wanted: &Installed,
+    other: &[Value],
+) -> Result<()> {
     let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
     context.components.locks.note_right(&record.name);
     let component = &record.component;
@@ -247,7 +256,7 @@ pub async fn bundle_of(context: &RunContext, namespace: &str, source: &Bundle, a
     bundle::read(&files, allotted).map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {source}: {error}")))
 }
 
-async fn write(client: &Client, site: &str, component: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
+async fn write(client: &Client, site: &SiteName, component: &str, district: &str, wanted: &Installed, other: &[Value]) -> Result<()> {
     for object in &wanted.objects {
         let labels = [(COMPONENT_LABEL, component), (DISTRICT_LABEL, district)];
         let ours = stamped(object, &labels, &[(COMPONENT_VERSION_ANNOTATION, &wanted.version)]);

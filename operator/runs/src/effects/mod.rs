@@ -20,6 +20,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use p861_core::{
     engine::{Evidence, Failure, StepId, StepProgress},
+    ids::SiteName,
     runs::Action,
 };
 use p861_crds::Reason;
@@ -164,7 +165,7 @@ fn failed(error: &Error) -> EffectOutcome {
 async fn execute(
     context: &RunContext,
     step_context: &StepContext,
-    site: &str,
+    site: &SiteName,
     namespace: &str,
     command: &p861_crds::common::ContainerCommand,
 ) -> Result<EffectOutcome> {
@@ -187,7 +188,7 @@ async fn execute(
 }
 
 /// Reads the newest marker. Output that is not a time is a failure that quotes it.
-async fn read_marker(context: &RunContext, site: &str, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<EffectOutcome> {
+async fn read_marker(context: &RunContext, site: &SiteName, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, MARKER_READ_TIMEOUT).await?;
     let printed = Some(Evidence::CommandRun { workload: marker.workload_ref.to_string(), output: output.excerpt() });

@@ -25,6 +25,7 @@ use kube::{
 };
 use p861_core::{
     engine::{Evidence, Failure, StepProgress, StoredObject},
+    ids::SiteName,
     names,
     runs::MoverTask,
 };
@@ -44,7 +45,7 @@ const MOVER_MEMORY_LIMIT: &str = "1Gi";
 #[derive(Clone, Copy, Debug)]
 pub struct MoverPlace<'a> {
     /// The site.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// The Job's namespace.
     pub namespace: &'a str,
     /// The claim that is mounted.
@@ -339,7 +340,7 @@ fn job(
 }
 
 /// Deletes the attempt's Job. Reports Stopped only when its pods have ended, since until then the mover may still write.
-pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &str, namespace: &str) -> Result<EffectOutcome> {
+pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &SiteName, namespace: &str) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
     context.movers.children.stop(&name).await?;
@@ -365,7 +366,7 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
 }
 
 /// Removes Jobs, Secrets, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone.
-pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, namespaces: &[String]) -> Result<EffectOutcome> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, namespaces: &[String]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = run_name(&step_context.run.uid);
     let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", step_context.run.uid));

@@ -10,7 +10,10 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, PostParams, Preconditions},
 };
-use p861_core::engine::{Evidence, Failure};
+use p861_core::{
+    engine::{Evidence, Failure},
+    ids::SiteName,
+};
 use p861_crds::{
     Reason,
     names::{DISTRICT_LABEL, RUN_LABEL},
@@ -18,7 +21,14 @@ use p861_crds::{
 use serde_json::json;
 
 /// Makes those that are missing. One that exists stays as it is; one that is being deleted is waited for, and made anew.
-pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, names: &[String], district: &str, temporary: bool) -> Result<EffectOutcome> {
+pub async fn make(
+    context: &RunContext,
+    step_context: &StepContext,
+    site: &SiteName,
+    names: &[String],
+    district: &str,
+    temporary: bool,
+) -> Result<EffectOutcome> {
     let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
     let run = &step_context.run;
     let mut made = Vec::new();
@@ -48,7 +58,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
 }
 
 /// Removes those that the run has made for itself, and waits until they are gone.
-pub async fn remove(context: &RunContext, step_context: &StepContext, site: &str, names: &[String]) -> Result<EffectOutcome> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, names: &[String]) -> Result<EffectOutcome> {
     let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
     let mut left = Vec::new();
     for name in names {

@@ -14,6 +14,7 @@ use kube::{
 };
 use p861_core::{
     engine::{Evidence, Failure, UncordonResult},
+    ids::SiteName,
     platform::district::is_allotted,
 };
 use p861_crds::{
@@ -29,7 +30,7 @@ const DRAIN_REPORT_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 const MAX_NAMED_PODS: usize = 3;
 
 /// Checks that the node exists and that its pods can run elsewhere. Changes nothing.
-pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
+pub async fn inspect(context: &RunContext, site: &SiteName, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
         return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), None));
@@ -57,7 +58,7 @@ pub async fn inspect(context: &RunContext, site: &str, node: &str, district: Opt
 }
 
 /// Cordons the node for `owner`. A node that somebody else has cordoned stays theirs.
-pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
+pub async fn cordon(context: &RunContext, site: &SiteName, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let found = nodes.get(node).await.context(|| format!("read node {node} on {site}"))?;
     let holder = found.annotations().get(CORDON_ANNOTATION).map(String::as_str);
@@ -80,7 +81,7 @@ pub async fn cordon(context: &RunContext, site: &str, node: &str, owner: &str) -
 }
 
 /// Uncordons the node if the cordon is `owner`'s. A deleted node counts as done.
-pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str) -> Result<EffectOutcome> {
+pub async fn uncordon(context: &RunContext, site: &SiteName, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let Some(found) = nodes.get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
         return Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::NodeGone }));
@@ -97,7 +98,7 @@ pub async fn uncordon(context: &RunContext, site: &str, node: &str, owner: &str)
 }
 
 /// Evicts all remaining pods. The API server refuses evictions that a disruption budget doesn't allow yet; they are retried.
-pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str, node: &str) -> Result<EffectOutcome> {
+pub async fn drain(context: &RunContext, step_context: &StepContext, site: &SiteName, node: &str) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let pods = leaving(&client, site, node).await?;
     let (mut held, mut going) = (Vec::new(), 0_usize);
@@ -133,7 +134,7 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &str,
 }
 
 /// The pods that a drain moves. Not static pods, DaemonSet pods and ended pods, nor pods that tolerate a cordoned node, which would come back at once.
-async fn leaving(client: &Client, site: &str, node: &str) -> Result<Vec<Pod>> {
+async fn leaving(client: &Client, site: &SiteName, node: &str) -> Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::all(client.clone());
     let all = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await.context(|| format!("list the pods of node {node} on {site}"))?;
     let stays = |pod: &Pod| {

@@ -10,6 +10,7 @@ use k8s_openapi::api::{core::v1::Node, storage::v1::StorageClass};
 use kube::{Api, ResourceExt, api::ListParams};
 use p861_core::{
     engine::{Evidence, Failure, PreflightResult},
+    ids::SiteName,
     runs::PreflightSubject,
 };
 use p861_crds::Reason;
@@ -22,7 +23,7 @@ struct PreflightCheck {
 }
 
 /// Performs all checks and reports all problems at once, so that a person can fix them together.
-pub async fn perform(context: &RunContext, step_context: &StepContext, site: &str, subjects: &[PreflightSubject]) -> Result<EffectOutcome> {
+pub async fn perform(context: &RunContext, step_context: &StepContext, site: &SiteName, subjects: &[PreflightSubject]) -> Result<EffectOutcome> {
     let mut checks = Vec::new();
     let client = match context.sites.client(site).await {
         Ok(client) => client,

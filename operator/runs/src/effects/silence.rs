@@ -8,7 +8,10 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::Api;
-use p861_core::engine::{Evidence, Failure};
+use p861_core::{
+    engine::{Evidence, Failure},
+    ids::SiteName,
+};
 use p861_crds::{Reason, Site, Time, maintenance::ticket::Silence};
 use std::collections::BTreeMap;
 
@@ -21,7 +24,13 @@ const SILENCE_RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(3);
 ///
 /// # Errors
 /// If Alertmanager can't be reached or refuses.
-pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, owner: &str, labels: &[BTreeMap<String, String>]) -> Result<EffectOutcome> {
+pub async fn make(
+    context: &RunContext,
+    step_context: &StepContext,
+    site: &SiteName,
+    owner: &str,
+    labels: &[BTreeMap<String, String>],
+) -> Result<EffectOutcome> {
     let alertmanager = match of(context, site).await {
         Ok(Some(alertmanager)) => alertmanager,
         Ok(None) => return Ok(EffectOutcome::Failed(Failure::permanent(Reason::NoAlertmanager, format!("site {site} names no Alertmanager any more")), None)),
@@ -32,7 +41,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &str, 
 }
 
 /// Extends the silence of each set of labels, or creates it if it is missing or has expired.
-async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[BTreeMap<String, String>], now: Timestamp) -> Result<Vec<Silence>> {
+async fn stand(alertmanager: &Alertmanager, site: &SiteName, owner: &str, labels: &[BTreeMap<String, String>], now: Timestamp) -> Result<Vec<Silence>> {
     let (standing, end) = (alertmanager.silences(owner).await?, now + SILENCE_DURATION);
     let mut silences = Vec::new();
     for wanted in labels {
@@ -40,7 +49,7 @@ async fn stand(alertmanager: &Alertmanager, site: &str, owner: &str, labels: &[B
             Some(silence) => alertmanager.extend(owner, silence, end).await?,
             None => alertmanager.silence(owner, wanted, now, end).await?,
         };
-        silences.push(Silence { site: site.to_owned(), id, end_time: Time(end) });
+        silences.push(Silence { site: site.to_string(), id, end_time: Time(end) });
     }
     Ok(silences)
 }
@@ -55,7 +64,7 @@ fn hint(step_context: &StepContext, error: &Error) -> Error {
 ///
 /// # Errors
 /// If Alertmanager can't be reached or refuses.
-pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<EffectOutcome> {
+pub async fn end(context: &RunContext, site: &SiteName, owner: &str) -> Result<EffectOutcome> {
     let Some(alertmanager) = of(context, site).await? else { return Ok(EffectOutcome::done(Evidence::SilencesEnded { ended: 0 })) };
     let standing = alertmanager.silences(owner).await?;
     for silence in &standing {
@@ -65,14 +74,14 @@ pub async fn end(context: &RunContext, site: &str, owner: &str) -> Result<Effect
 }
 
 /// A silence that a change has made: site, owner, labels.
-pub type Made = (String, String, Vec<BTreeMap<String, String>>);
+pub type Made = (SiteName, String, Vec<BTreeMap<String, String>>);
 
 /// Extends the silences of a running change and returns them. An unreachable Alertmanager is asked again in the next pass.
 pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> Vec<Silence> {
     let now = Timestamp::now();
     let mut all = Vec::new();
     for (site, owner, labels) in made {
-        let known: Vec<Silence> = before.iter().filter(|silence| silence.site == *site).cloned().collect();
+        let known: Vec<Silence> = before.iter().filter(|silence| *site == silence.site.as_str()).cloned().collect();
         if !known.is_empty() && known.iter().all(|silence| silence.end_time.0.duration_since(now) > SILENCE_RENEWAL_MARGIN) {
             all.extend(known);
             continue;
@@ -84,15 +93,15 @@ pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> 
             }
         };
         all.extend(kept.await.unwrap_or_else(|error| {
-            tracing::warn!(site, owner, "silences can't be extended: {error}");
+            tracing::warn!(%site, owner, "silences can't be extended: {error}");
             known
         }));
     }
     all
 }
 
-async fn of(context: &RunContext, site: &str) -> Result<Option<Alertmanager>> {
-    let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(site).await.context(|| format!("read site {site}"))?;
+async fn of(context: &RunContext, site: &SiteName) -> Result<Option<Alertmanager>> {
+    let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(site.as_str()).await.context(|| format!("read site {site}"))?;
     match found {
         Some(site) => Alertmanager::of(&context.hub.client, &context.hub.leadership, &context.hub.namespace, &site).await,
         None => Ok(None),

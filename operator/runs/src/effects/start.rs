@@ -13,6 +13,7 @@ use kube::{
 };
 use p861_core::{
     engine::{Evidence, Failure},
+    ids::SiteName,
     objects,
 };
 use p861_crds::{Reason, WorkloadKind, WorkloadReference, names::FIELD_MANAGER};
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Scales each workload to its original replicas and waits until all pods are ready. An empty list for a namespace means all that are still at zero.
-pub async fn perform(context: &RunContext, site: &str, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<EffectOutcome> {
+pub async fn perform(context: &RunContext, site: &SiteName, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let (mut waiting, mut ready) = (Vec::new(), Vec::new());
     for (namespace, listed) in workloads {

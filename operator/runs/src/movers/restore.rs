@@ -13,6 +13,7 @@ use kube::{
 };
 use p861_core::{
     engine::{ListedChange, ObjectChange},
+    ids::SnapshotId,
     objects::{self, Prepared, SaveDecision},
     runs::{ConflictHandling, CopyRules},
 };
@@ -114,14 +115,14 @@ pub struct ObjectsOutcome {
 pub async fn restore(
     client: &Client,
     access: RepositoryAccess,
-    snapshot: &str,
+    snapshot: &SnapshotId,
     rules: &CopyRules,
     choice: &Choice,
     conflict: ConflictHandling,
     preview: bool,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<ObjectsOutcome, WorkError> {
-    let (ranks, left_out) = read(access, snapshot.to_owned(), rules.clone(), choice.clone()).await?;
+    let (ranks, left_out) = read(access, snapshot.clone(), rules.clone(), choice.clone()).await?;
     let kinds = kinds_by_group(client).await?;
     let total: u64 = ranks.values().map(|objects| objects.len() as u64).sum();
     let tally = Tally::default();
@@ -165,13 +166,13 @@ pub async fn restore(
 type Ranks = BTreeMap<u8, Vec<Value>>;
 
 /// Reads and prepares the objects of a snapshot, and counts the skipped ones by reason.
-async fn read(access: RepositoryAccess, snapshot: String, rules: CopyRules, choice: Choice) -> Result<(Ranks, BTreeMap<String, u64>), WorkError> {
+async fn read(access: RepositoryAccess, snapshot: SnapshotId, rules: CopyRules, choice: Choice) -> Result<(Ranks, BTreeMap<String, u64>), WorkError> {
     let texts = blocking(move || {
         let repository = Repository::open(&access)?;
         let mut texts = Vec::new();
-        for (path, size) in repository.list_files(&snapshot, "objects")? {
+        for (path, size) in repository.list_files(snapshot.as_str(), "objects")? {
             let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            repository.read_file(&snapshot, &format!("objects/{path}"), &mut text)?;
+            repository.read_file(snapshot.as_str(), &format!("objects/{path}"), &mut text)?;
             texts.push((path, text));
         }
         Ok(texts)

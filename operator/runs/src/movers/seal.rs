@@ -4,6 +4,7 @@ use super::{lease::LeaseGuard, work::WorkError};
 use jiff::Timestamp;
 use p861_core::{
     engine::{Evidence, SavedPart},
+    ids::SnapshotId,
     runs::SealFacts,
 };
 use p861_crds::Reason;
@@ -12,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// The snapshot that the step before has sealed.
-pub fn sealed_snapshot(inputs: &BTreeMap<String, Evidence>) -> Result<String, WorkError> {
+pub fn sealed_snapshot(inputs: &BTreeMap<String, Evidence>) -> Result<SnapshotId, WorkError> {
     let sealed = inputs.values().find_map(|input| match input {
         Evidence::Sealed { snapshot, .. } => Some(snapshot.clone()),
         _ => None,
@@ -56,7 +57,7 @@ pub fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &Par
     });
     let spec = SealSpec {
         run: run.into(),
-        host: facts.site.clone(),
+        host: facts.site.to_string(),
         time,
         tags: vec![format!("district={}", facts.district), format!("application={}", facts.application), format!("backup={}", facts.backup)],
         parts: facts.parts.clone(),
@@ -65,7 +66,7 @@ pub fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &Par
     };
     let sealed = Repository::open(access)?.seal(&spec, &|| lease.ensure())?;
     let added = parts.values().map(|part| part.added).sum::<u64>() + sealed.added;
-    Ok(Evidence::Sealed { snapshot: sealed.snapshot, files: sealed.files, bytes: sealed.bytes, added, objects: *objects, recovery_point_time: time })
+    Ok(Evidence::Sealed { snapshot: sealed.snapshot.into(), files: sealed.files, bytes: sealed.bytes, added, objects: *objects, recovery_point_time: time })
 }
 
 #[cfg(test)]
@@ -76,7 +77,7 @@ mod tests {
     fn facts(parts: &[&str]) -> SealFacts {
         let parts = parts.iter().map(|part| (*part).to_owned()).collect();
         let text = |text: &str| text.to_owned();
-        SealFacts { backup: text("b"), application: text("a"), district: text("d"), site: text("s"), namespaces: Vec::new(), parts, consistent: false }
+        SealFacts { backup: text("b"), application: text("a"), district: text("d"), site: "s".into(), namespaces: Vec::new(), parts, consistent: false }
     }
 
     fn saved(part: &str) -> SavedPart {

@@ -3,7 +3,7 @@
 use super::work::{WorkError, blocking};
 use crate::{error::ErrorContext as _, sites::pods};
 use kube::{Api, Client, api::AttachParams};
-use p861_core::engine::Evidence;
+use p861_core::{engine::Evidence, ids::SnapshotId};
 use p861_crds::{Reason, WorkloadReference};
 use p861_vault::{Repository, RepositoryAccess};
 use std::io::Read;
@@ -134,7 +134,7 @@ impl std::io::Write for ChannelWriter {
 pub async fn into(
     client: &Client,
     access: RepositoryAccess,
-    snapshot: &str,
+    snapshot: &SnapshotId,
     part: &str,
     namespace: &str,
     workload: &WorkloadReference,
@@ -152,11 +152,11 @@ pub async fn into(
     let status = process.take_status();
     let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(CHANNEL_CAPACITY);
     let mut stdin = process.stdin().ok_or_else(|| WorkError::stated(Reason::ConnectionLost, format!("{program} in {pod} has no standard input"), false))?;
-    let (snapshot, part) = (snapshot.to_owned(), part.to_owned());
+    let (snapshot, part) = (snapshot.clone(), part.to_owned());
     let feed = blocking(move || {
         let repository = Repository::open(&access)?;
         let printer = super::work::Printer::new();
-        repository.stream_out(&snapshot, &part, &mut ChannelWriter(sender), &|progress| printer.print(&progress))
+        repository.stream_out(snapshot.as_str(), &part, &mut ChannelWriter(sender), &|progress| printer.print(&progress))
     });
     let pump = async {
         while let Some(piece) = pieces.recv().await {

@@ -12,6 +12,7 @@ use crate::{
 use kube::Client;
 use p861_core::{
     engine::{Evidence, ListedChange, SavedPart, StepProgress, StoredObject},
+    ids::SnapshotId,
     runs::MoverTask,
 };
 use p861_crds::Reason;
@@ -271,7 +272,7 @@ async fn perform(
                 None => seal::sealed_snapshot(&inputs)?,
             };
             blocking(move || {
-                let report = Repository::open(&access)?.verify_snapshot(&snapshot, false)?;
+                let report = Repository::open(&access)?.verify_snapshot(snapshot.as_str(), false)?;
                 Ok(Evidence::SnapshotVerified { snapshot, blobs: report.blobs, packs: report.packs, bytes: report.bytes })
             })
             .await
@@ -296,7 +297,7 @@ async fn perform(
                 let repository = Repository::open(&access)?;
                 let printer = Printer::new();
                 let destination = Path::new(DATA_PATH).join(path_prefix.as_deref().unwrap_or_default().trim_start_matches('/'));
-                let result = repository.restore_folder(&snapshot, &part, &destination, &paths, &|progress| printer.print(&progress))?;
+                let result = repository.restore_folder(snapshot.as_str(), &part, &destination, &paths, &|progress| printer.print(&progress))?;
                 Ok(Evidence::VolumeRestored { files: result.files, bytes: result.bytes })
             })
             .await
@@ -319,15 +320,15 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T,
     }
 }
 
-fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a str>) -> PartSpec<'a> {
-    PartSpec { run, part, host: "p861", parent }
+fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a SnapshotId>) -> PartSpec<'a> {
+    PartSpec { run, part, host: "p861", parent: parent.map(SnapshotId::as_str) }
 }
 
-async fn part(access: RepositoryAccess, run: String, part: String, parent: Option<String>, source: std::path::PathBuf) -> Result<PartResult, WorkError> {
+async fn part(access: RepositoryAccess, run: String, part: String, parent: Option<SnapshotId>, source: std::path::PathBuf) -> Result<PartResult, WorkError> {
     blocking(move || {
         let repository = Repository::open(&access)?;
         let printer = Printer::new();
-        repository.write_folder(&spec(&run, &part, parent.as_deref()), &source, &|progress| printer.print(&progress))
+        repository.write_folder(&spec(&run, &part, parent.as_ref()), &source, &|progress| printer.print(&progress))
     })
     .await
 }

@@ -16,6 +16,7 @@ use kube::{
     api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use p861_core::ids::SiteName;
 use p861_crds::{Reason, Site};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
@@ -42,11 +43,11 @@ pub struct Sites {
     hub: Client,
     namespace: String,
     leadership: Leadership,
-    clients: Arc<Mutex<HashMap<String, (String, Client)>>>,
-    addresses: Arc<Mutex<HashMap<String, http::Uri>>>,
-    believed: Arc<Mutex<HashMap<String, (Instant, Client)>>>,
+    clients: Arc<Mutex<HashMap<SiteName, (String, Client)>>>,
+    addresses: Arc<Mutex<HashMap<SiteName, http::Uri>>>,
+    believed: Arc<Mutex<HashMap<SiteName, (Instant, Client)>>>,
     views: Views,
-    nodes: Arc<Mutex<HashMap<String, (Instant, bool)>>>,
+    nodes: Arc<Mutex<HashMap<SiteName, (Instant, bool)>>>,
     reads_only: bool,
 }
 
@@ -80,17 +81,17 @@ impl Sites {
     ///
     /// # Errors
     /// If the Site or its Secret is missing or unusable, or the cluster is not the one that the Site had at first.
-    pub async fn client(&self, name: &str) -> Result<Client> {
+    pub async fn client(&self, name: &SiteName) -> Result<Client> {
         Ok(self.as_allowed(self.whole_client(name).await?))
     }
 
-    async fn whole_client(&self, name: &str) -> Result<Client> {
+    async fn whole_client(&self, name: &SiteName) -> Result<Client> {
         let believed = self.believed.lock().get(name).cloned();
         if let Some((_, client)) = believed.filter(|(since, _)| since.elapsed() < SITE_CLIENT_TTL) {
             return Ok(client);
         }
         let sites: Api<Site> = Api::all(self.hub.clone());
-        let site = match sites.get(name).await {
+        let site = match sites.get(name.as_str()).await {
             Ok(site) => site,
             Err(error) if is_not_found(&error) => return Err(Error::invalid(Reason::SiteMissing, format!("site {name} doesn't exist: kubectl get sites"))),
             Err(error) => return Err(error).context(|| format!("read site {name}")),
@@ -107,7 +108,7 @@ impl Sites {
                 ));
             }
         }
-        self.believed.lock().insert(name.to_owned(), (Instant::now(), client.clone()));
+        self.believed.lock().insert(name.clone(), (Instant::now(), client.clone()));
         Ok(client)
     }
 
@@ -121,7 +122,7 @@ impl Sites {
     }
 
     async fn whole_connect(&self, site: &Site) -> Result<(Client, bool)> {
-        let name = site.name_any();
+        let name = SiteName::from(site.name_any());
         let Some(text) = self.kubeconfig_of(site).await? else {
             return Ok((self.hub.clone(), false));
         };
@@ -147,14 +148,14 @@ impl Sites {
     ///
     /// # Errors
     /// If the site can't be reached.
-    pub async fn has_nodes(&self, name: &str) -> Result<bool> {
+    pub async fn has_nodes(&self, name: &SiteName) -> Result<bool> {
         let seen = self.nodes.lock().get(name).copied();
         if let Some((_, true)) = seen.filter(|(since, _)| since.elapsed() < NODES_TTL) {
             return Ok(true);
         }
         let nodes: Api<Node> = Api::all(self.client(name).await?);
         let some = !nodes.list_metadata(&ListParams::default().limit(1)).await.context(|| format!("look for nodes of {name}"))?.items.is_empty();
-        self.nodes.lock().insert(name.to_owned(), (Instant::now(), some));
+        self.nodes.lock().insert(name.clone(), (Instant::now(), some));
         Ok(some)
     }
 
@@ -162,9 +163,9 @@ impl Sites {
     ///
     /// # Errors
     /// If the Site or its Secret is missing or unusable.
-    pub async fn kubeconfig(&self, name: &str) -> Result<Option<String>> {
+    pub async fn kubeconfig(&self, name: &SiteName) -> Result<Option<String>> {
         let sites: Api<Site> = Api::all(self.hub.clone());
-        self.kubeconfig_of(&sites.get(name).await.context(|| format!("read site {name}"))?).await
+        self.kubeconfig_of(&sites.get(name.as_str()).await.context(|| format!("read site {name}"))?).await
     }
 
     async fn kubeconfig_of(&self, site: &Site) -> Result<Option<String>> {
@@ -189,8 +190,8 @@ impl Sites {
     ///
     /// # Errors
     /// If the Site or its Secret is missing or unusable.
-    pub async fn address(&self, name: &str) -> Result<http::Uri> {
-        let site: Site = Api::all(self.hub.clone()).get(name).await.context(|| format!("read site {name}"))?;
+    pub async fn address(&self, name: &SiteName) -> Result<http::Uri> {
+        let site: Site = Api::all(self.hub.clone()).get(name.as_str()).await.context(|| format!("read site {name}"))?;
         if site.spec.access.kubeconfig.is_some() {
             self.connect(&site).await?;
             let known = self.addresses.lock().get(name).cloned();
@@ -199,7 +200,7 @@ impl Sites {
         Ok(Config::infer().await.map_err(|_| Error::Internal("the hub's own address is not known".into()))?.cluster_url)
     }
 
-    fn forget(&self, name: &str) {
+    fn forget(&self, name: &SiteName) {
         self.clients.lock().remove(name);
     }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::{
     core::v1::{Namespace, PersistentVolumeClaim},
 };
 use kube::{Api, Client, ResourceExt as _};
+use p861_core::ids::SiteName;
 use p861_crds::{Reason, WorkloadKind, WorkloadReference};
 use parking_lot::Mutex;
 use std::{
@@ -46,7 +47,7 @@ impl View {
 /// The last view of each site, or the error of reading it. Concurrent callers wait for the one that reads.
 #[derive(Clone, Default)]
 pub struct Views {
-    sites: Arc<Mutex<HashMap<String, SharedView>>>,
+    sites: Arc<Mutex<HashMap<SiteName, SharedView>>>,
 }
 
 /// The last result of a site, behind a lock: one caller reads at a time.
@@ -63,8 +64,8 @@ impl Sites {
     ///
     /// # Errors
     /// `Unreachable` if the site doesn't answer within 30 seconds; otherwise the API server's error.
-    pub async fn view(&self, site: &str, age: Duration) -> Result<Arc<View>> {
-        let place = self.views.sites.lock().entry(site.to_owned()).or_default().clone();
+    pub async fn view(&self, site: &SiteName, age: Duration) -> Result<Arc<View>> {
+        let place = self.views.sites.lock().entry(site.clone()).or_default().clone();
         let mut last = place.lock().await;
         let fresh = last.as_ref().filter(|last| last.at.elapsed() < if last.seen.is_ok() { age } else { VIEW_TTL });
         if fresh.is_none() {
@@ -79,13 +80,13 @@ impl Sites {
     }
 }
 
-async fn read_with_timeout(sites: &Sites, site: &str) -> Result<View> {
+async fn read_with_timeout(sites: &Sites, site: &SiteName) -> Result<View> {
     let client = sites.client(site).await?;
     let read = tokio::time::timeout(VIEW_TIMEOUT, read(&client, site)).await;
     read.unwrap_or_else(|_| Err(Error::transient(Reason::Unreachable, format!("site {site} did not show its workloads within {VIEW_TIMEOUT:?}"))))
 }
 
-async fn read(client: &Client, site: &str) -> Result<View> {
+async fn read(client: &Client, site: &SiteName) -> Result<View> {
     let namespaces = list_all(&Api::<Namespace>::all(client.clone()), || format!("the namespaces of {site}")).await?;
     let mut view = View { namespaces: BTreeMap::new(), claims: HashMap::new(), workloads: HashMap::new() };
     let staying = namespaces.into_iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none());

@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 use p861_core::{
     conditions::ConditionUpdate,
     engine::{OnFailure, Outcome, Plan, Retry, RunResult, Step, StepId},
+    ids::SiteName,
     platform::district::sites_of_plan,
     protection::{choose, claims::claim_of},
     recovery::bring_up::{BringUp, Gates, Parts, Subject, Target, bring_up},
@@ -34,8 +35,8 @@ pub type Group = Vec<(String, ApplicationSpec, choose::RecoveryPoint, Vec<String
 
 /// What a failover follows from.
 pub struct Facts {
-    pub from: String,
-    pub to: String,
+    pub from: SiteName,
+    pub to: SiteName,
     pub groups: Vec<Group>,
 }
 
@@ -51,7 +52,7 @@ impl RunKind for FailoverRun {
         let prefix = format!("journal/{}/{uid}", failover.spec.plan_ref.name);
         let location = repository::location_of(&self.hub, &namespace, &repository, &prefix).await?;
         let journal = JournalStore::Bucket { store: repository::open_store(&self.hub, &namespace, &repository).await?, prefix, location };
-        let sites: Vec<String> = district.spec.sites.iter().map(|site| site.site_ref.name.clone()).collect();
+        let sites = district.spec.sites.iter().map(|site| site.site_ref.name.as_str());
         let scope = Scope::of_district(&namespace, sites, Allotment::of(&district)).with_repository(&repository);
         Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
     }
@@ -61,7 +62,7 @@ impl RunKind for FailoverRun {
         let plan: RecoveryPlan = named(client, &namespace, &failover.spec.plan_ref.name).await?;
         let district = district_of(client, &namespace).await?;
         let sites = sites_of_plan(plan.status.as_ref(), &plan.spec, &district).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
-        let mut facts = Facts { from: sites.active.to_owned(), to: sites.target.to_owned(), groups: Vec::new() };
+        let mut facts = Facts { from: sites.active, to: sites.target, groups: Vec::new() };
         let backups: Vec<Backup> = if begun { Vec::new() } else { all(client, &namespace).await? };
         for group in plan.spec.groups.iter().filter(|_| !begun) {
             let mut members = Vec::new();
@@ -80,7 +81,7 @@ impl RunKind for FailoverRun {
     fn request(failover: &Failover, place: &RunPlace, facts: &Facts) -> Option<Request> {
         let applications = facts.groups.iter().flatten().map(|(name, ..)| name.clone()).collect();
         let sites = [facts.from.clone(), facts.to.clone()].into();
-        Some(Request { plan: Some(failover.spec.plan_ref.name.clone()), applications, sites, ..request_of(failover, Self::CLASS, place) })
+        Some(Request { plan: Some(failover.spec.plan_ref.name.as_str().into()), applications, sites, ..request_of(failover, Self::CLASS, place) })
     }
 
     fn compile(_: &Failover, facts: &Facts) -> Result<Plan<Action>> {

@@ -58,7 +58,7 @@ fn of_backup() -> Plan<Action> {
         backup: "nightly-1",
         application: "approval",
         district: "shinan",
-        site: "west",
+        site: &"west".into(),
         spec: &spec,
         claims: &claims,
         parent: None,
@@ -70,7 +70,7 @@ fn of_backup() -> Plan<Action> {
 fn of_restore(mode: &str) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(json!({"source": {"applicationRef": {"name": "approval"}}, "mode": mode})), approval());
     let subject = Subject { name: "approval", spec: &application, point: point("nightly-1"), claims: claims() };
-    restore::compile(&RestoreFacts { spec: &spec, subject, district: "shinan", site: "west", deadline: DEADLINE }).expect("compiles")
+    restore::compile(&RestoreFacts { spec: &spec, subject, district: "shinan", site: &"west".into(), deadline: DEADLINE }).expect("compiles")
 }
 
 /// Two groups whose failures mean different things, a step of the plan's own whose failure asks a person, and a copy that is left standing.
@@ -88,7 +88,8 @@ fn of_drill() -> Plan<Action> {
         Subject { name: "portal", spec: &portal, point: point("nightly-2"), claims: Vec::new() },
     ];
     let keep_for = SignedDuration::from_hours(1);
-    drill::compile(&DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: "east", plan: &plan, subjects: &subjects, keep_for }).expect("compiles")
+    drill::compile(&DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: &"east".into(), plan: &plan, subjects: &subjects, keep_for })
+        .expect("compiles")
 }
 
 fn of_change(change: Value) -> Plan<Action> {
@@ -96,12 +97,12 @@ fn of_change(change: Value) -> Plan<Action> {
     let spec: MaintenanceTicketSpec =
         read(json!({"type": "Change", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "affects": affects, "change": change}));
     let application = approval();
-    let affected = [Affected { name: "approval", spec: &application, site: "west", last_backup: None }];
+    let affected = [Affected { name: "approval", spec: &application, site: &"west".into(), last_backup: None }];
     let declared = read(json!({"name": "cache", "version": "2.0.0", "bundle": {"configMapRef": {"name": "cache-2"}},
         "health": [{"name": "up", "condition": {"workloadRef": {"kind": "Deployment", "name": "cache", "namespace": "shinan-cache"}, "type": "Available"}}]}));
     let bundle = Bundle { digest: "sha256:1".into(), objects: Vec::new() };
     let source = read(json!({"configMapRef": {"name": "cache-2"}}));
-    let sites = ["east".to_owned(), "west".to_owned()];
+    let sites = ["east", "west"].map(Into::into);
     let component = Some(ComponentOf { declared: &declared, source: &source, bundle: &bundle, sites: &sites });
     let facts =
         WorkFacts { ticket: "chg-1", namespace: "shinan", district: Some("shinan"), spec: &spec, applications: &affected, alertmanagers: &sites, component };

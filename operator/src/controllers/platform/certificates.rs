@@ -4,7 +4,10 @@ use crate::context::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use p861_core::platform::{certificate, facts::CertificateFacts};
+use p861_core::{
+    ids::SiteName,
+    platform::{certificate, facts::CertificateFacts},
+};
 use p861_crds::Reason;
 use p861_runs::error::{Error, Result};
 use parking_lot::Mutex;
@@ -53,7 +56,7 @@ impl Certificates {
     }
 
     /// The certificate of a TLS Secret.
-    pub async fn read_tls_secret(&self, client: &Client, site: &str, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
+    pub async fn read_tls_secret(&self, client: &Client, site: &SiteName, namespace: &str, name: &str, now: Timestamp) -> CertificateFacts {
         let key = format!("{site}/{namespace}/{name}");
         let expires = if let Some(cached) = self.cached(&key, now) {
             cached
@@ -66,7 +69,7 @@ impl Certificates {
     }
 
     /// The certificate of a site's API server.
-    pub async fn read_api_server(&self, context: &Context, site: &str, now: Timestamp) -> CertificateFacts {
+    pub async fn read_api_server(&self, context: &Context, site: &SiteName, now: Timestamp) -> CertificateFacts {
         let key = format!("{site} API server");
         let expires = if let Some(cached) = self.cached(&key, now) {
             cached
@@ -92,7 +95,7 @@ async fn read_secret(client: &Client, namespace: &str, name: &str) -> Expiry {
 }
 
 /// Reads the API server's certificate from a TLS handshake, which needs no permission.
-async fn shown_by(context: &Context, site: &str) -> Result<Timestamp> {
+async fn shown_by(context: &Context, site: &SiteName) -> Result<Timestamp> {
     let address = context.sites.address(site).await?;
     let host = address.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = address.port_u16().unwrap_or(443);

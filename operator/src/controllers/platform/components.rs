@@ -4,7 +4,10 @@
 use super::inventory::resource;
 use crate::context::Context;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
-use p861_core::platform::{bundle, facts::ComponentFacts};
+use p861_core::{
+    ids::SiteName,
+    platform::{bundle, facts::ComponentFacts},
+};
 use p861_crds::{
     District,
     names::COMPONENT_VERSION_ANNOTATION,
@@ -19,7 +22,13 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Corrects a component's drift from its installed version, and observes it; none if it is not installed.
-pub async fn correct_and_observe(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<Option<ComponentFacts>> {
+pub async fn correct_and_observe(
+    context: &Context,
+    district: &District,
+    client: &Client,
+    site: &SiteName,
+    component: &Component,
+) -> Result<Option<ComponentFacts>> {
     let (seen, first) = match &component.helm_release {
         Some(release) => (helm_release(client, site, release).await?, release.namespace.clone()),
         None => from_bundle(context, district, client, site, component).await?,
@@ -43,7 +52,13 @@ pub async fn correct_and_observe(context: &Context, district: &District, client:
 
 /// Observes a component that was installed from a bundle, by the version annotation on its workloads, which reveals changes made by others. Also returns the
 /// bundle's first namespace.
-async fn from_bundle(context: &Context, district: &District, client: &Client, site: &str, component: &Component) -> Result<(Option<ComponentFacts>, String)> {
+async fn from_bundle(
+    context: &Context,
+    district: &District,
+    client: &Client,
+    site: &SiteName,
+    component: &Component,
+) -> Result<(Option<ComponentFacts>, String)> {
     let namespace = district.hub_namespace();
     // Drift that can't be corrected is reported, and doesn't prevent the observation.
     let kept = match correct_drift(&context.runs, namespace, &district.name_any(), client, site, &component.name).await {
@@ -79,7 +94,7 @@ async fn from_bundle(context: &Context, district: &District, client: &Client, si
 }
 
 /// Observes a Flux HelmRelease: the chart version that Flux last installed, not the requested one.
-async fn helm_release(client: &Client, site: &str, reference: &NamespacedReference) -> Result<Option<ComponentFacts>> {
+async fn helm_release(client: &Client, site: &SiteName, reference: &NamespacedReference) -> Result<Option<ComponentFacts>> {
     let (name, namespace) = (&reference.name, &reference.namespace);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases"));
     // A site without Flux answers 404, too, which means the same: not installed.

@@ -8,6 +8,7 @@ use kube::{
     core::{ApiResource, DynamicObject},
 };
 use p861_core::{
+    ids::SiteName,
     platform::{desired::Document, facts::Refused},
     quantity::Quantity,
 };
@@ -35,7 +36,7 @@ pub struct Keeper<'a> {
     /// The site's client.
     pub client: &'a Client,
     /// The site.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// The district.
     pub district: &'a District,
 }
@@ -138,7 +139,7 @@ impl Keeper<'_> {
             result => drop(result.context(what)?),
         }
         self.count_correction(&resource.kind);
-        tracing::info!(site = self.site, kind = resource.kind, namespace, name, "set right");
+        tracing::info!(site = %self.site, kind = resource.kind, namespace, name, "set right");
         Ok(())
     }
 
@@ -154,13 +155,13 @@ impl Keeper<'_> {
         match self.api(resource, namespace).delete(name, &only_this).await {
             Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(()),
             result => result
-                .map(|_| tracing::info!(site = self.site, kind = resource.kind, namespace, name, "removed"))
+                .map(|_| tracing::info!(site = %self.site, kind = resource.kind, namespace, name, "removed"))
                 .context(|| format!("remove {} {name} on {}", resource.kind, self.site)),
         }
     }
 
     fn count_correction(&self, kind: &str) {
-        self.context.runs.metrics.platform_corrections.with_label_values(&[self.district.hub_namespace(), self.site, kind]).inc();
+        self.context.runs.metrics.platform_corrections.with_label_values(&[self.district.hub_namespace(), self.site.as_str(), kind]).inc();
     }
 
     /// Applies our labels to namespaces, and removes them from namespaces that no application has any more. Other labels are left alone.

@@ -25,6 +25,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
 use p861_core::{
     conditions::ConditionUpdate,
+    ids::SiteName,
     maintenance::ticket::Happened,
     platform::{
         desired::{DesiredSite, Owner, of_site, places},
@@ -65,7 +66,7 @@ const SITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The controller and its caches, which are filled again after a restart.
 #[derive(Default)]
 pub struct PlatformController {
-    inventories: Mutex<HashMap<String, (Instant, Arc<Inventory>)>>,
+    inventories: Mutex<HashMap<SiteName, (Instant, Arc<Inventory>)>>,
     certificates: certificates::Certificates,
     probes: Arc<Probes>,
 }
@@ -91,7 +92,7 @@ pub struct DistrictSeen {
     profile: Option<PlatformProfileSpec>,
     applications: Vec<ApplicationFacts>,
     repositories: Vec<RepositoryFacts>,
-    sites: Vec<(String, SiteRole, std::result::Result<Arc<SiteSeen>, Unseen>)>,
+    sites: Vec<(SiteName, SiteRole, std::result::Result<Arc<SiteSeen>, Unseen>)>,
     history: Vec<Sample>,
     /// Image of the operator's movers, which policies allow.
     mover_image: String,
@@ -108,7 +109,7 @@ pub struct Effects {
 
 /// What is enforced on a site.
 struct Enforce {
-    site: String,
+    site: SiteName,
     district: Arc<District>,
     seen: Arc<SiteSeen>,
     desired: DesiredSite,
@@ -120,7 +121,7 @@ impl Controller for PlatformController {
     type Observed = Observed;
     type Effects = Effects;
     /// By site.
-    type Performed = BTreeMap<String, std::result::Result<Enforced, Unseen>>;
+    type Performed = BTreeMap<SiteName, std::result::Result<Enforced, Unseen>>;
     const CONDITION: ConditionType = ConditionType::Ready;
 
     async fn observe(&self, context: &ReadContext, platform: &Platform, now: Timestamp) -> Result<Observed> {
@@ -222,15 +223,16 @@ impl PlatformController {
         let places = places(&district, &applications);
         let mut sites = Vec::new();
         for site in &district.spec.sites {
-            let site_name = &site.site_ref.name;
+            let name = SiteName::from(site.site_ref.name.as_str());
             let seen = async {
-                let client = context.sites.client(site_name).await?;
-                let inventory = self.inventory(&client, site_name).await?;
+                let client = context.sites.client(&name).await?;
+                let inventory = self.inventory(&client, &name).await?;
                 let (certificates, probes) = (&self.certificates, &*self.probes);
-                let observer = SiteObserver { context, client: &client, site: site_name, district: &district, platform, certificates, probes };
-                within(SITE_TIMEOUT, site_name, observer.observe(inventory, &places, now)).await
+                let observer = SiteObserver { context, client: &client, site: &name, district: &district, platform, certificates, probes };
+                within(SITE_TIMEOUT, &name, observer.observe(inventory, &places, now)).await
             };
-            sites.push((site_name.clone(), site.role, seen.await.map(Arc::new).map_err(|error| unseen(&error))));
+            let seen = seen.await.map(Arc::new).map_err(|error| unseen(&error));
+            sites.push((name, site.role, seen));
         }
         Ok(DistrictSeen {
             zone,
@@ -245,7 +247,7 @@ impl PlatformController {
     }
 
     /// The inventory of a site, shared by its districts and read again after [`INVENTORY_TTL`].
-    async fn inventory(&self, client: &Client, site: &str) -> Result<Arc<Inventory>> {
+    async fn inventory(&self, client: &Client, site: &SiteName) -> Result<Arc<Inventory>> {
         let known = self.inventories.lock().get(site).cloned();
         if let Some((_, inventory)) = known.filter(|(at, _)| at.elapsed() < INVENTORY_TTL) {
             return Ok(inventory);
@@ -255,12 +257,12 @@ impl PlatformController {
             Arc::new(read.unwrap_or_else(|_| {
                 Err(Error::transient(Reason::Unreachable, format!("site {site} did not show what it has within {INVENTORY_TIMEOUT:?}")))
             })?);
-        self.inventories.lock().insert(site.to_owned(), (Instant::now(), read.clone()));
+        self.inventories.lock().insert(site.clone(), (Instant::now(), read.clone()));
         Ok(read)
     }
 }
 
-async fn within<T>(limit: Duration, site: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn within<T>(limit: Duration, site: &SiteName, work: impl Future<Output = Result<T>>) -> Result<T> {
     let late = || Err(Error::transient(Reason::Unreachable, format!("site {site} did not answer everything within {limit:?}")));
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| late())
 }
@@ -275,7 +277,7 @@ fn desired(platform: &Platform, seen: &DistrictSeen) -> Vec<Enforce> {
     let of_seen = seen.sites.iter().filter_map(|(site, _, of_site)| Some((site, of_site.as_ref().ok()?)));
     of_seen
         .map(|(site, of)| {
-            let owner = Owner { district, site, image: &seen.mover_image };
+            let owner = Owner { district, site: site.as_str(), image: &seen.mover_image };
             let desired = of_site(&platform.spec, owner, &of.here, &of.inventory.usage, &keep::counted(&of.quotas));
             Enforce { site: site.clone(), district: seen.district.clone(), seen: of.clone(), desired }
         })
@@ -283,8 +285,8 @@ fn desired(platform: &Platform, seen: &DistrictSeen) -> Vec<Enforce> {
 }
 
 /// What the platform is judged by: what was seen, and what came of enforcing.
-fn facts(seen: &DistrictSeen, effects: &Effects, mut performed: BTreeMap<String, std::result::Result<Enforced, Unseen>>) -> Facts {
-    let mut sight = |site: &String, of: &std::result::Result<Arc<SiteSeen>, Unseen>| -> std::result::Result<Sight, Unseen> {
+fn facts(seen: &DistrictSeen, effects: &Effects, mut performed: BTreeMap<SiteName, std::result::Result<Enforced, Unseen>>) -> Facts {
+    let mut sight = |site: &SiteName, of: &std::result::Result<Arc<SiteSeen>, Unseen>| -> std::result::Result<Sight, Unseen> {
         let of = of.as_ref().map_err(Clone::clone)?;
         let not_enforced = || Err(Unseen { reason: Reason::NotYet, message: format!("nothing was enforced on site {site} yet") });
         let enforced = performed.remove(site).unwrap_or_else(not_enforced)?;
@@ -293,7 +295,7 @@ fn facts(seen: &DistrictSeen, effects: &Effects, mut performed: BTreeMap<String,
         Ok(Sight { quotas, components: enforced.components, refused: enforced.refused, ..of.sight.clone() })
     };
     Facts {
-        sites: seen.sites.iter().map(|(name, role, of)| SiteFacts { name: name.clone(), role: *role, sight: sight(name, of) }).collect(),
+        sites: seen.sites.iter().map(|(name, role, of)| SiteFacts { name: name.to_string(), role: *role, sight: sight(name, of) }).collect(),
         repositories: seen.repositories.clone(),
         applications: seen.applications.clone(),
     }
@@ -336,10 +338,10 @@ fn update_metrics(metrics: &Metrics, district: &str, status: &PlatformStatus, ba
 }
 
 /// Sets the metric of a site's certificate that ends first.
-fn update_certificate(metrics: &Metrics, district: &str, site: &str, seen: Option<&Arc<SiteSeen>>) {
+fn update_certificate(metrics: &Metrics, district: &str, site: &SiteName, seen: Option<&Arc<SiteSeen>>) {
     let first = seen.and_then(|seen| seen.sight.certificates.iter().filter_map(|certificate| certificate.expires.as_ref().ok()).min());
     match first {
-        Some(first) => metrics.platform_certificate_expiry.with_label_values(&[district, site]).set(first.as_duration().as_secs_f64()),
-        None => drop(metrics.platform_certificate_expiry.remove_label_values(&[district, site])),
+        Some(first) => metrics.platform_certificate_expiry.with_label_values(&[district, site.as_str()]).set(first.as_duration().as_secs_f64()),
+        None => drop(metrics.platform_certificate_expiry.remove_label_values(&[district, site.as_str()])),
     }
 }

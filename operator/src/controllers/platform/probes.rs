@@ -11,7 +11,7 @@ use futures::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
-use p861_core::{platform::facts::ProbeFacts, time::parse_duration};
+use p861_core::{ids::SiteName, platform::facts::ProbeFacts, time::parse_duration};
 use p861_crds::{Platform, PlatformSpec, Reason, Site, platform::platform::Probe};
 use p861_runs::{
     error::{Error, ErrorContext as _, Result},
@@ -122,7 +122,7 @@ async fn try_from_there(context: &Context, probe: &Probe) -> Result<Connected> {
     if context.cache.filter_map(None, stands).await?.contains(&true) {
         return Ok(connect(host, port).await);
     }
-    connect_there(&context.sites.client(site).await?, &context.hub.namespace, host, port).await
+    connect_there(&context.sites.client(&site.as_str().into()).await?, &context.hub.namespace, host, port).await
 }
 
 /// Key of a probe with its parameters, so that an edited probe starts without results.
@@ -132,9 +132,9 @@ fn key(platform: &str, probe: &Probe) -> String {
 
 impl Probes {
     /// Results of the probes from a site, without those that were not tried yet.
-    pub fn facts_for_site(&self, platform: &str, spec: &PlatformSpec, site: &str) -> BTreeMap<String, ProbeFacts> {
+    pub fn facts_for_site(&self, platform: &str, spec: &PlatformSpec, site: &SiteName) -> BTreeMap<String, ProbeFacts> {
         let tried = self.tried.lock();
-        let of_site = spec.network.probes.iter().filter(|probe| probe.from_site_ref.name == site);
+        let of_site = spec.network.probes.iter().filter(|probe| *site == probe.from_site_ref.name.as_str());
         of_site.filter_map(|probe| Some((probe.name.clone(), tried.get(&key(platform, probe))?.result.clone()))).collect()
     }
 
@@ -235,9 +235,9 @@ mod tests {
             if probes.is_due(&key, one, at(second)) {
                 probes.record_result(&key, Ok(connect("127.0.0.1", address.port()).await), at(second));
             }
-            probes.facts_for_site("shinan", &spec, "here").remove("one").expect("a result")
+            probes.facts_for_site("shinan", &spec, &"here".into()).remove("one").expect("a result")
         };
-        assert!(probes.facts_for_site("shinan", &spec, "here").is_empty(), "not tried yet");
+        assert!(probes.facts_for_site("shinan", &spec, &"here".into()).is_empty(), "not tried yet");
         assert!(matches!(tried(0).await, ProbeFacts::Connected { .. }));
         drop(listener);
         assert!(matches!(tried(5).await, ProbeFacts::Connected { .. }), "not due yet");
@@ -245,12 +245,12 @@ mod tests {
         assert!(matches!(tried(20).await, ProbeFacts::Failed { .. }), "two failures");
         let _listener = TcpListener::bind(address).await.expect("the same port");
         assert!(matches!(tried(30).await, ProbeFacts::Connected { .. }));
-        assert!(probes.facts_for_site("shinan", &spec, "there").is_empty());
+        assert!(probes.facts_for_site("shinan", &spec, &"there".into()).is_empty());
         assert!(probes.is_due(&key("shinan", &spec.network.probes[0]), &spec.network.probes[0], at(1)), "the clock was put back");
         let mut moved = probe(address.port());
         moved.network.probes[0].tcp.port = 1;
         assert!(probes.all_tried("shinan", &spec) && !probes.all_tried("shinan", &moved), "one that is changed is another");
         probes.forget_all_but(HashSet::new());
-        assert!(probes.facts_for_site("shinan", &spec, "here").is_empty(), "its Platform is gone");
+        assert!(probes.facts_for_site("shinan", &spec, &"here".into()).is_empty(), "its Platform is gone");
     }
 }

@@ -10,9 +10,12 @@ use super::{
 use crate::context::{Context, ReadContext};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
-use p861_core::platform::{
-    desired::{DesiredSite, Place},
-    facts::{CertificateFacts, ComponentFacts, GatewayFacts, Refused, Sight},
+use p861_core::{
+    ids::SiteName,
+    platform::{
+        desired::{DesiredSite, Place},
+        facts::{CertificateFacts, ComponentFacts, GatewayFacts, Refused, Sight},
+    },
 };
 use p861_crds::{District, Platform};
 use p861_runs::error::{ErrorContext as _, Result};
@@ -29,7 +32,7 @@ pub struct SiteObserver<'a> {
     /// The site's client.
     pub client: &'a Client,
     /// The site.
-    pub site: &'a str,
+    pub site: &'a SiteName,
     /// The district.
     pub district: &'a District,
     /// The Platform.
@@ -66,7 +69,7 @@ pub struct Enforced {
 pub async fn enforce(
     context: &Context,
     client: &Client,
-    site: &str,
+    site: &SiteName,
     district: &District,
     platform: &Platform,
     seen: &SiteSeen,
@@ -125,7 +128,7 @@ impl SiteObserver<'_> {
     async fn gateways(&self) -> Result<(BTreeMap<String, GatewayFacts>, BTreeSet<(String, String)>)> {
         let resource = resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways");
         let (mut facts, mut secrets) = (BTreeMap::new(), BTreeSet::new());
-        for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| at.site_ref.name == self.site) {
+        for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| *self.site == at.site_ref.name.as_str()) {
             let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
             // A site without Gateway API answers 404, too, which means the same: no gateway.

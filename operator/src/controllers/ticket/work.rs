@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use p861_core::{
     engine::{Outcome, Plan},
+    ids::SiteName,
     maintenance::{
         ticket::{Work, WorkRun, still_agreed},
         work::{self, Affected, ComponentOf, WorkFacts},
@@ -38,17 +39,17 @@ pub struct ChangeRun {
 }
 
 /// An application that the change affects, the site where it runs, and how long its last backup took.
-type AffectedApplication = (Application, String, Option<SignedDuration>);
+type AffectedApplication = (Application, SiteName, Option<SignedDuration>);
 
 /// A component to upgrade: its declaration, the source of its manifests, its manifests, and its sites with the primary last.
-type Upgraded = (Component, BundleSource, Bundle, Vec<String>);
+type Upgraded = (Component, BundleSource, Bundle, Vec<SiteName>);
 
 /// Input of the compiler.
 pub struct Facts {
     district: Option<String>,
     applications: Vec<AffectedApplication>,
     /// Sites that have an Alertmanager.
-    alertmanagers: Vec<String>,
+    alertmanagers: Vec<SiteName>,
     component: Option<Upgraded>,
 }
 
@@ -230,10 +231,10 @@ async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) 
         let known: Vec<String> = sites.iter().map(kube::ResourceExt::name_any).collect();
         return Err(Error::invalid(Reason::SiteMissing, format!("the work names site {}; there are {}", drain.site_ref.name, known.join(", "))));
     }
-    let alertmanagers: Vec<String> = sites
+    let alertmanagers: Vec<SiteName> = sites
         .iter()
         .filter(|site| site.spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alertmanager.is_some()))
-        .map(kube::ResourceExt::name_any)
+        .map(|site| site.name_any().into())
         .collect();
     let component = match (&change.work.upgrade_component, &district) {
         (None, _) => None,
@@ -294,7 +295,7 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
     let bundle = effects::component::bundle_of(&context.runs, namespace, &source, |space| is_allotted(district, space)).await?;
     let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();
     sites.sort_by_key(|site| site.role == SiteRole::Primary);
-    let sites = sites.into_iter().map(|site| site.site_ref.name.clone()).collect();
+    let sites = sites.into_iter().map(|site| site.site_ref.name.as_str().into()).collect();
     Ok((declared, source, bundle, sites))
 }
 

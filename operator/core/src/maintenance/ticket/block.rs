@@ -1,6 +1,7 @@
 //! Blockers of a change.
 
 use crate::{
+    ids::SiteName,
     maintenance::window::{Opening, Window, freeze_at},
     time::human_duration,
 };
@@ -203,7 +204,7 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
 }
 
 /// The running change, if any, that blocks a drill of these applications on this site: a drill needs a stable state.
-pub fn change_under_way<'a>(tickets: &'a [MaintenanceTicket], applications: &[&str], site: &str) -> Option<&'a MaintenanceTicket> {
+pub fn change_under_way<'a>(tickets: &'a [MaintenanceTicket], applications: &[&str], site: &SiteName) -> Option<&'a MaintenanceTicket> {
     // One that is suspended in the middle of its steps is under way all the same.
     let works = |ticket: &&MaintenanceTicket| {
         ticket.status.as_ref().is_some_and(|status| {
@@ -214,7 +215,7 @@ pub fn change_under_way<'a>(tickets: &'a [MaintenanceTicket], applications: &[&s
         let affects = &ticket.spec.affects;
         let drained = ticket.spec.change.as_ref().and_then(|change| change.work.drain_node.as_ref()).map(|drain| drain.site_ref.name.as_str());
         affects.application_refs.iter().any(|application| applications.contains(&application.name.as_str()))
-            || affects.site_refs.iter().map(|site| site.name.as_str()).chain(drained).any(|theirs| theirs == site)
+            || affects.site_refs.iter().map(|site| site.name.as_str()).chain(drained).any(|theirs| *site == theirs)
     };
     tickets.iter().filter(|ticket| ticket.spec.change.is_some()).find(|ticket| works(ticket) && touches(ticket))
 }

@@ -43,7 +43,7 @@ fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of:
         backup: "b",
         application: "portal",
         district: "shinan",
-        site: "home",
+        site: &"home".into(),
         spec: &application(data),
         claims: &claims(),
         parent: None,
@@ -53,7 +53,7 @@ fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of:
 }
 
 fn works(step: &str) -> End {
-    let (snapshot, recovery_point_time) = ("0a1b2c3d".to_owned(), "2026-11-15T00:59:00Z".parse().expect("a time"));
+    let (snapshot, recovery_point_time) = ("0a1b2c3d".into(), "2026-11-15T00:59:00Z".parse().expect("a time"));
     End::Done(match step {
         "seal/portal" => Some(Evidence::Sealed { snapshot, recovery_point_time, objects: 143, files: 7, bytes: 1024, added: 512 }),
         "verify/portal" => Some(Evidence::SnapshotVerified { snapshot, blobs: 9, packs: 1, bytes: 1024 }),
@@ -127,7 +127,7 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
     let application = application(STREAM);
     let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
-    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: "home", deadline: SignedDuration::from_hours(6) };
+    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: &"home".into(), deadline: SignedDuration::from_hours(6) };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
 }

@@ -52,7 +52,7 @@ fn drilled_as(drill_type: DrillType, plan: &RecoveryPlanSpec, applications: &[Ap
             claims: Vec::new(),
         })
         .collect();
-    let facts = DrillFacts { drill_type, id: "k7m2q", site: "standby", plan, subjects: &subjects, keep_for: SignedDuration::ZERO };
+    let facts = DrillFacts { drill_type, id: "k7m2q", site: &"standby".into(), plan, subjects: &subjects, keep_for: SignedDuration::ZERO };
     play(compiler::compile(&facts).expect("compiles"), actions, end_of)
 }
 

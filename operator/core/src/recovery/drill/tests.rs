@@ -34,7 +34,7 @@ fn with_steps(groups: serde_json::Value, steps: serde_json::Value, keep_for: i64
     let facts = DrillFacts {
         drill_type: DrillType::Isolated,
         id: "k7m2q",
-        site: "standby",
+        site: &"standby".into(),
         plan: &plan,
         subjects: &subjects,
         keep_for: SignedDuration::from_secs(keep_for),
@@ -103,8 +103,9 @@ fn a_group_after_one_that_is_not_above_it_is_refused() {
     .expect("a plan");
     let one = application("shinan-one");
     let subjects = [Subject { name: "one", spec: &one, point: point(), claims: vec![] }];
-    let error = compile(&DrillFacts { drill_type: DrillType::Isolated, id: "x", site: "s", plan: &plan, subjects: &subjects, keep_for: SignedDuration::ZERO })
-        .expect_err("refused");
+    let error =
+        compile(&DrillFacts { drill_type: DrillType::Isolated, id: "x", site: &"s".into(), plan: &plan, subjects: &subjects, keep_for: SignedDuration::ZERO })
+            .expect_err("refused");
     assert!(error.to_string().contains("not a group above it"), "{error}");
 }
 

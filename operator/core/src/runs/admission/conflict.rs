@@ -1,7 +1,10 @@
 //! Whether two runs are in each other's way.
 
 use super::{RepositoryUse, Request, SiteNamespace};
-use crate::runs::class::RunClass;
+use crate::{
+    ids::{PlanName, SiteName},
+    runs::class::RunClass,
+};
 use std::{collections::BTreeSet, fmt};
 
 /// What two runs both want.
@@ -10,9 +13,9 @@ pub enum Contested {
     /// An Application.
     Application(String),
     /// A RecoveryPlan.
-    Plan(String),
+    Plan(PlanName),
     /// A site.
-    Site(String),
+    Site(SiteName),
     /// A namespace of a site.
     Namespace(SiteNamespace),
     /// A BackupRepository.
@@ -68,7 +71,7 @@ fn effect(request: &Request) -> Effect {
     }
 }
 
-fn common<'a>(a: &'a BTreeSet<String>, b: &'a BTreeSet<String>) -> Option<&'a String> {
+fn common<'a, T: Ord>(a: &'a BTreeSet<T>, b: &'a BTreeSet<T>) -> Option<&'a T> {
     a.intersection(b).next()
 }
 
@@ -80,7 +83,7 @@ fn common_application<'a>(a: &'a Request, b: &'a Request) -> Option<&'a String> 
     if same_district(a, b) { common(&a.applications, &b.applications) } else { None }
 }
 
-fn common_plan<'a>(a: &'a Request, b: &Request) -> Option<&'a String> {
+fn common_plan<'a>(a: &'a Request, b: &Request) -> Option<&'a PlanName> {
     a.plan.as_ref().filter(|_| same_district(a, b) && a.plan == b.plan)
 }
 
@@ -115,7 +118,7 @@ fn site(a: &Request, b: &Request) -> Option<Contested> {
 }
 
 /// What `a` does to a site that `b` needs to stand still, or that `b` leaves no room on.
-fn one_sided_site<'a>(a: &'a Request, b: &'a Request) -> Option<&'a String> {
+fn one_sided_site<'a>(a: &'a Request, b: &'a Request) -> Option<&'a SiteName> {
     use Effect::{Changes, Copies, Moves, Overwrites, Proves, Saves};
     let shared = common(&a.sites, &b.sites);
     match (effect(a), effect(b)) {

@@ -5,8 +5,8 @@ use RunClass::{Backup, Change, Drill, Failover, Restore};
 use p861_crds::Reason;
 use proptest::{prelude::*, sample::select};
 
-fn text(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+fn set<T: Ord + for<'a> From<&'a str>>(names: &[&str]) -> BTreeSet<T> {
+    names.iter().map(|name| T::from(name)).collect()
 }
 
 fn request(class: RunClass, name: &str) -> Request {
@@ -61,7 +61,7 @@ fn runs_that_share_nothing_run_beside_each_other() {
 
 #[test]
 fn on_one_application() {
-    let shares = |request: &mut Request| request.applications = text(&["approval"]);
+    let shares = |request: &mut Request| request.applications = set(&["approval"]);
     // Columns: Failover, Restore in place, restore elsewhere, Change, Drill, Verification, Backup.
     let expected = [
         "Failover     WPAPPPP",
@@ -93,9 +93,9 @@ fn on_one_plan() {
 #[test]
 fn on_one_site_that_a_change_changes() {
     let shares = |request: &mut Request| {
-        request.sites = text(&["east"]);
+        request.sites = set(&["east"]);
         if request.class() == Change {
-            request.changed_sites = text(&["east"]);
+            request.changed_sites = set(&["east"]);
         }
     };
     let expected = [
@@ -113,8 +113,8 @@ fn on_one_site_that_a_change_changes() {
 #[test]
 fn on_one_application_and_one_site_a_restore_in_place_leaves_no_room_for_a_drill() {
     let shares = |request: &mut Request| {
-        request.sites = text(&["east"]);
-        request.applications = text(&["approval"]);
+        request.sites = set(&["east"]);
+        request.applications = set(&["approval"]);
     };
     let expected = [
         "Failover     WPAPPPP",
@@ -169,7 +169,7 @@ fn in_one_repository_everything_shares_and_prune_is_alone() {
 #[test]
 fn another_districts_things_of_the_same_name_are_others() {
     let mut all = request(Backup, "mine");
-    all.applications = text(&["approval"]);
+    all.applications = set(&["approval"]);
     all.plan = Some("shinan".into());
     all.repository = Some(("main".into(), RepositoryUse::Exclusive));
     let mut theirs = Request { run: RunRef { uid: "theirs".into(), namespace: "laoshan".into(), ..all.run.clone() }, ..all.clone() };
@@ -181,8 +181,8 @@ fn another_districts_things_of_the_same_name_are_others() {
 #[test]
 fn a_part_runs_beside_its_whole_and_other_backups_wait() {
     let mut change = request(Change, "chg-1");
-    change.applications = text(&["approval"]);
-    let own = Request { applications: text(&["approval"]), part_of: Some(change.run.clone()), ..request(Backup, "before-chg-1") };
+    change.applications = set(&["approval"]);
+    let own = Request { applications: set(&["approval"]), part_of: Some(change.run.clone()), ..request(Backup, "before-chg-1") };
     let other = Request { part_of: None, ..own.clone() };
     assert_eq!((letter(&own, &change), letter(&other, &change)), ('A', 'W'));
 }
@@ -198,8 +198,8 @@ fn a_failover_does_not_wait_for_the_clean_up_of_what_it_aborts_and_others_do() {
 #[test]
 fn people_read_for_whom_they_wait_and_nothing_of_another_district() {
     let mut change = request(Change, "chg-20261115-0003");
-    change.changed_sites = text(&["east"]);
-    let drill = Request { sites: text(&["east"]), ..request(Drill, "q3") };
+    change.changed_sites = set(&["east"]);
+    let drill = Request { sites: set(&["east"]), ..request(Drill, "q3") };
     let why = |running: Request| match admit(&drill, &[Running::new(running)], &Limits::default()) {
         Admission::Wait(why) => (Reason::from(why.reason), why.message),
         other => panic!("{other:?}"),
@@ -214,7 +214,7 @@ fn people_read_for_whom_they_wait_and_nothing_of_another_district() {
 fn places_are_limited_and_go_to_each_district_in_turn() {
     let backup = |district: &str, number: i64| Request {
         run: RunRef { class: Backup, namespace: district.into(), name: format!("b{number}"), uid: format!("{district}-{number}") },
-        sites: text(&["east"]),
+        sites: set(&["east"]),
         repository: Some(("main".into(), RepositoryUse::Shared)),
         ..Request::new(request(Backup, "").run, Timestamp::from_second(number).expect("a time"))
     };
@@ -227,11 +227,11 @@ fn places_are_limited_and_go_to_each_district_in_turn() {
     };
     assert_eq!(admitted(&limits), ["shinan-0", "shinan-1", "laoshan-10", "laoshan-11"]);
     assert_eq!(admitted(&Limits { per_repository: 1, ..limits.clone() }), ["shinan-0", "laoshan-10"]);
-    assert_eq!(admitted(&Limits { of_sites: [("east".to_owned(), 0)].into(), ..limits.clone() }), ["shinan-0"], "a limit of 0 counts as 1");
+    assert_eq!(admitted(&Limits { of_sites: [("east".into(), 0)].into(), ..limits.clone() }), ["shinan-0"], "a limit of 0 counts as 1");
     let running: Vec<Running> = (0..4).map(|number| Running::new(backup("shinan", number))).collect();
     let Admission::Wait(why) = admit(&backup("laoshan", 10), &running, &limits) else { panic!("a fifth place") };
     assert_eq!((Reason::from(why.reason), why.message.as_str()), (Reason::LimitReached, "waits for a place: 4 of at most 4 runs on site east are under way"));
-    let failover = Request { sites: text(&["east"]), ..request(Failover, "now") };
+    let failover = Request { sites: set(&["east"]), ..request(Failover, "now") };
     assert_eq!(admit(&failover, &running, &limits), Admission::Admit, "a failover waits for no place");
 }
 
@@ -255,8 +255,8 @@ fn a_waiting_prune_lets_no_younger_backup_pass_and_a_restore_still_does() {
     assert!(matches!(younger, Some(Admission::Wait(why)) if why.message.starts_with("waits for backup prune, which comes first on repository main")));
 }
 
-fn some(names: &'static [&'static str]) -> impl Strategy<Value = BTreeSet<String>> {
-    prop::collection::btree_set(select(names).prop_map(str::to_owned), 0..2)
+fn some<T: Ord + std::fmt::Debug + From<&'static str>>(names: &'static [&'static str]) -> impl Strategy<Value = BTreeSet<T>> {
+    prop::collection::btree_set(select(names).prop_map(T::from), 0..2)
 }
 
 fn places() -> impl Strategy<Value = BTreeSet<SiteNamespace>> {
@@ -274,7 +274,7 @@ fn any_requests() -> impl Strategy<Value = Vec<Request>> {
         let repository = repository.map(|(name, exclusive)| (name.to_owned(), if exclusive { RepositoryUse::Exclusive } else { RepositoryUse::Shared }));
         let changed_sites = if class == Change { changed } else { BTreeSet::new() };
         let created = Timestamp::from_second(created).expect("a time");
-        let plan = plan.map(str::to_owned);
+        let plan = plan.map(PlanName::from);
         (Request { plan, applications, sites, changed_sites, writes, reads, repository, writes_in_place: in_place, ..Request::new(run, created) }, whole)
     });
     prop::collection::vec(one, 0..10).prop_map(|made| {

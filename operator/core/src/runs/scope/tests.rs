@@ -65,7 +65,7 @@ fn of_backup() -> Plan<Action> {
         backup: "nightly-1",
         application: "approval",
         district: "shinan",
-        site: "west",
+        site: &"west".into(),
         spec: &spec,
         claims: &claims,
         parent: None,
@@ -77,7 +77,7 @@ fn of_backup() -> Plan<Action> {
 fn of_restore(spec: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), application());
     let subject = Subject { name: "approval", spec: &application, point: point(), claims: claims() };
-    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: "west", deadline: DEADLINE };
+    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: &"west".into(), deadline: DEADLINE };
     restore::compile(&facts).expect("compiles")
 }
 
@@ -89,20 +89,20 @@ fn of_drill(drill_type: DrillType) -> Plan<Action> {
     let spec = application();
     let subjects = [Subject { name: "approval", spec: &spec, point: point(), claims: claims() }];
     let keep_for = SignedDuration::from_hours(1);
-    drill::compile(&DrillFacts { drill_type, id: "k7m2q", site: "east", plan: &plan, subjects: &subjects, keep_for }).expect("compiles")
+    drill::compile(&DrillFacts { drill_type, id: "k7m2q", site: &"east".into(), plan: &plan, subjects: &subjects, keep_for }).expect("compiles")
 }
 
 fn of_change(namespace: &str, district: Option<&str>, affects: Value, change: Value) -> Plan<Action> {
     let spec: MaintenanceTicketSpec =
         read(json!({"type": "Change", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "affects": affects, "change": change}));
     let application = application();
-    let affected = [Affected { name: "approval", spec: &application, site: "west", last_backup: None }];
+    let affected = [Affected { name: "approval", spec: &application, site: &"west".into(), last_backup: None }];
     let affected = if district.is_some() { &affected[..] } else { &[] };
     let declared = read(json!({"name": "cache", "version": "2.0.0", "bundle": {"configMapRef": {"name": "cache-2"}},
         "health": [{"name": "up", "condition": {"workloadRef": {"kind": "Deployment", "name": "cache", "namespace": "shinan-cache"}, "type": "Available"}}]}));
     let bundle = crate::platform::bundle::Bundle { digest: "sha256:1".into(), objects: Vec::new() };
     let source = read(json!({"configMapRef": {"name": "cache-2"}}));
-    let sites = ["east".to_owned(), "west".to_owned()];
+    let sites = ["east", "west"].map(Into::into);
     let component = Some(ComponentOf { declared: &declared, source: &source, bundle: &bundle, sites: &sites });
     let facts = WorkFacts { ticket: "chg-1", namespace, district, spec: &spec, applications: affected, alertmanagers: &sites, component };
     work::compile(&facts).expect("compiles")

@@ -1,8 +1,11 @@
 //! What each action touches. Every field of every action is named here, so that a new one can't be forgotten.
 
-use crate::runs::{
-    action::{Action, Bubble, PreflightSubject},
-    task::{CopyRules, MoverTask, SealFacts},
+use crate::{
+    ids::SiteName,
+    runs::{
+        action::{Action, Bubble, PreflightSubject},
+        task::{CopyRules, MoverTask, SealFacts},
+    },
 };
 use p861_crds::{
     WorkloadReference,
@@ -26,7 +29,7 @@ pub struct HubObject<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched<'a> {
     /// Sites.
-    pub sites: Vec<&'a str>,
+    pub sites: Vec<&'a SiteName>,
     /// Namespaces on these sites that it reads, writes or runs something in.
     pub namespaces: Vec<&'a str>,
     /// Namespaces that references to workloads name themselves, each after the namespace in which the action looks for the workload.
@@ -52,15 +55,15 @@ pub struct Touched<'a> {
 }
 
 impl<'a> Touched<'a> {
-    fn at(site: &'a str) -> Self {
+    fn at(site: &'a SiteName) -> Self {
         Self { sites: vec![site], ..Self::default() }
     }
 
-    fn within(site: &'a str, namespaces: impl IntoIterator<Item = &'a String>) -> Self {
+    fn within(site: &'a SiteName, namespaces: impl IntoIterator<Item = &'a String>) -> Self {
         Self { namespaces: namespaces.into_iter().map(String::as_str).collect(), ..Self::at(site) }
     }
 
-    fn on_node(site: &'a str, node: &'a str) -> Self {
+    fn on_node(site: &'a SiteName, node: &'a str) -> Self {
         Self { nodes: vec![node], ..Self::at(site) }
     }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 /// A key of each kind with these names in it.
 fn keys(first: &str, second: &str, third: &str) -> Vec<StepKey> {
+    let site = SiteName::from(first);
     vec![
         StepKey::Preflight,
         StepKey::Isolate,
@@ -28,16 +29,16 @@ fn keys(first: &str, second: &str, third: &str) -> Vec<StepKey> {
         StepKey::marker(first),
         StepKey::check(first, second),
         StepKey::backup(first),
-        StepKey::silence(first),
-        StepKey::end_silence(first),
-        StepKey::inspect(first, second),
-        StepKey::cordon(first, second),
-        StepKey::drain(first, second),
-        StepKey::uncordon(first, second),
-        StepKey::install(first, second),
-        StepKey::health(first, second, third),
-        StepKey::watch(first, second),
-        StepKey::end_install(first, second),
+        StepKey::silence(&site),
+        StepKey::end_silence(&site),
+        StepKey::inspect(&site, second),
+        StepKey::cordon(&site, second),
+        StepKey::drain(&site, second),
+        StepKey::uncordon(&site, second),
+        StepKey::install(&site, second),
+        StepKey::health(&site, second, third),
+        StepKey::watch(&site, second),
+        StepKey::end_install(&site, second),
         StepKey::extra(first),
     ]
 }

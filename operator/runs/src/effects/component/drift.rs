@@ -9,6 +9,7 @@ use crate::{
 use jiff::Timestamp;
 use kube::{Api, Client, api::DynamicObject};
 use p861_core::{
+    ids::SiteName,
     objects,
     platform::{
         bundle::{label, stamped},
@@ -22,7 +23,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// If the record or the site can't be read or written.
-pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str, client: &Client, site: &str, component: &str) -> Result<Vec<String>> {
+pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str, client: &Client, site: &SiteName, component: &str) -> Result<Vec<String>> {
     let record = Record::of(&context.hub.client, namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let installed = record.read("now").await?;
@@ -48,9 +49,9 @@ pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str
     }
     put_with_right(context, &record, client, site, district, &installed, &[]).await?;
     for what in &drifted {
-        tracing::info!(site, component, what, "set right");
+        tracing::info!(%site, component, what, "set right");
         let kind = what.split(' ').next().unwrap_or_default();
-        context.metrics.platform_corrections.with_label_values(&[namespace, site, kind]).inc();
+        context.metrics.platform_corrections.with_label_values(&[namespace, site.as_str(), kind]).inc();
     }
     Ok(Vec::new())
 }
@@ -64,7 +65,7 @@ impl ComponentLocks {
     }
 }
 
-async fn read_object(client: &Client, site: &str, object: &Value) -> Result<Option<Value>> {
+async fn read_object(client: &Client, site: &SiteName, object: &Value) -> Result<Option<Value>> {
     let looked: Api<DynamicObject> = Api::namespaced_with(client.clone(), objects::namespace(object), &resource_of(object)?);
     let found = looked.get_opt(objects::name(object)).await.context(|| format!("read {} on {site}", label(object)))?;
     Ok(found.and_then(|found| serde_json::to_value(found).ok()))

@@ -6,6 +6,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
+use p861_core::ids::SiteName;
 use p861_crds::names::{DISTRICT_LABEL, FIELD_MANAGER};
 use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
@@ -20,7 +21,7 @@ const RIGHT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// crash, the end of the change or the next drift check revokes it.
 pub async fn with_right<F: Future<Output = Result<()>>>(
     client: &Client,
-    site: &str,
+    site: &SiteName,
     spaces: &BTreeSet<String>,
     district: &str,
     component: &str,
@@ -47,7 +48,7 @@ pub async fn with_right<F: Future<Output = Result<()>>>(
 ///
 /// # Errors
 /// If the site can't be reached.
-pub async fn remove_leftover_rights(client: &Client, site: &str, component: &str) -> Result<BTreeSet<String>> {
+pub async fn remove_leftover_rights(client: &Client, site: &SiteName, component: &str) -> Result<BTreeSet<String>> {
     let name = binding(component);
     let bindings: Api<RoleBinding> = Api::all(client.clone());
     let left =
@@ -62,7 +63,7 @@ fn binding(component: &str) -> String {
 }
 
 /// Creates missing namespaces of the district.
-async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
+async fn make_room(client: &Client, site: &SiteName, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in spaces {
         if namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))?.is_none() {
@@ -77,7 +78,7 @@ async fn make_room(client: &Client, site: &str, spaces: &BTreeSet<String>, distr
 }
 
 /// Binds the role to this client's own account.
-async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
+async fn give_right(client: &Client, site: &SiteName, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
     let review: SelfSubjectReview =
         Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.context(|| format!("ask {site} who we are"))?;
     let who = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
@@ -99,7 +100,7 @@ async fn give_right(client: &Client, site: &str, spaces: &BTreeSet<String>, bind
     Ok(())
 }
 
-async fn remove_right(client: &Client, site: &str, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
+async fn remove_right(client: &Client, site: &SiteName, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
     for space in spaces {
         match Api::<RoleBinding>::namespaced(client.clone(), space).delete(binding, &DeleteParams::default()).await {
             Err(error) if !is_not_found(&error) => return Err(error).context(|| format!("unbind {INSTALLER_ROLE} in {space} on {site}")),
