@@ -105,7 +105,7 @@ pub fn decide(
     let objectives = objectives::in_force(&application.spec);
     let rpo = objectives::duration(objectives.rpo.as_ref()).ok().flatten();
     status.objectives = Some(objectives);
-    let mut verdicts = match seen {
+    let mut updates = match seen {
         Ok(seen) => {
             status.active_site = Some(seen.site.to_string());
             vec![ConditionUpdate::good(ConditionType::Ready, Reason::Resolved, seen.found.clone()), healthy(&seen.checks)]
@@ -126,8 +126,8 @@ pub fn decide(
     status.recovery_plan = plan.and_then(|plan| plan.metadata.name.clone());
     let recoverable = standing::recoverable(name, &status.verified, now);
     let ready_to_failover = standing::ready_to_failover(plan, &recoverable);
-    verdicts.extend([standing::protected(name, &newest, rpo, now), recoverable, ready_to_failover]);
-    (status, verdicts)
+    updates.extend([standing::protected(name, &newest, rpo, now), recoverable, ready_to_failover]);
+    (status, updates)
 }
 
 /// Healthy: whether every check passes.
@@ -209,8 +209,8 @@ mod tests {
             (vec![check(None), check(None)], Some(true), "ChecksPass"),
             (vec![check(None), check(Some("HTTP 500"))], Some(false), "ChecksFail"),
         ] {
-            let verdict = healthy(&checks);
-            assert_eq!((verdict.status, verdict.reason.as_str()), (status, reason), "{checks:?}");
+            let update = healthy(&checks);
+            assert_eq!((update.status, update.reason.as_str()), (status, reason), "{checks:?}");
         }
     }
 
@@ -222,9 +222,9 @@ mod tests {
         assert_eq!(status.active_site.as_deref(), Some("hill"));
         object.status = Some(status);
         let lost = Err(Unseen { reason: Reason::Unreachable, message: "no answer".into() });
-        let (status, verdicts) = decide(&object, &lost, &[], &[], now());
+        let (status, updates) = decide(&object, &lost, &[], &[], now());
         assert_eq!(status.active_site.as_deref(), Some("hill"));
-        let told: Vec<_> = verdicts.iter().map(|verdict| (verdict.kind.as_str(), verdict.status, verdict.reason.as_str())).collect();
+        let told: Vec<_> = updates.iter().map(|update| (update.kind.as_str(), update.status, update.reason.as_str())).collect();
         assert_eq!(
             told,
             [

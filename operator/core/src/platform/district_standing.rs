@@ -114,8 +114,8 @@ mod tests {
             ("no standby", DistrictFacts { failure_domains: domains(&[("a", "hill")]), ..sound.clone() }, "SiteMissing"),
             ("one hill", DistrictFacts { failure_domains: domains(&[("a", "hill"), ("b", "hill")]), ..sound.clone() }, "SharedFailureDomain"),
         ] {
-            let verdict = ready(&district(), &facts);
-            assert_eq!((verdict.reason.as_str(), verdict.holds()), (expected, expected == "AsDeclared"), "{case}");
+            let update = ready(&district(), &facts);
+            assert_eq!((update.reason.as_str(), update.holds()), (expected, expected == "AsDeclared"), "{case}");
             assert_eq!(is_namespace_foreign(&district(), &facts), expected == "NamespaceNotOurs", "{case}");
         }
     }
