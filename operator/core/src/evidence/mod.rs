@@ -1,5 +1,6 @@
 //! Feature area *evidence*: reports.
 
+pub mod compose;
 mod html;
 mod path;
 pub mod report;
