@@ -33,7 +33,7 @@ stamp() {
   while IFS= read -r line || [ -n "$line" ]; do printf '@%s %s\n' "${EPOCHREALTIME/,/.}" "$line"; done
 }
 
-# beside NAME FOLDER PROGRAM ARGUMENT… starts a test program in its package's folder.
+# beside NAME FOLDER PROGRAM ARGUMENT… starts a test program in its package's folder; with AFTER=NAME, once that one has ended.
 declare -A beside
 beside() {
   local name=$1 folder=$2 source program path
@@ -44,6 +44,7 @@ beside() {
   (
     set -o pipefail
     cd "$folder" || exit
+    if [ -n "${AFTER:-}" ]; then tail --pid="${beside[$AFTER]}" -f /dev/null; fi
     { echo "     Running $source ($program)"; exec setpriv --pdeathsig TERM -- timeout "$LIMIT" "$path" "${@:4}"; } 2>&1 | stamp >"$place/$name"
   ) &
   beside[$name]=$!
@@ -64,7 +65,7 @@ cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
 beside e2e tests e2e
 beside suites tests suites
 beside night tests suites --ignored --nocapture runbook_alerts::one_alert
-beside vault operator/vault vault_suites
+AFTER=night beside vault operator/vault vault_suites
 
 failed=0
 quick=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -vE ' (e2e|suites|vault_suites)$')

@@ -60,7 +60,7 @@ pub fn ended_clean(stage: &Stage, name: &str, phase: &str) -> Result<Value> {
 struct Writer(Child);
 
 const WRITER: &str = "n=0; bad=0; while [ ! -e /tmp/p861-stop ]; do \
-    if psql --quiet --set=ON_ERROR_STOP=1 --command=\"insert into cases (applicant, subject) values ('writer', '$n')\" 2>/tmp/p861-error; then n=$((n+1)); else bad=$((bad+1)); cat /tmp/p861-error >&2; fi; \
+    if psql --quiet --set=ON_ERROR_STOP=1 --command=\"insert into cases (applicant, subject) values ('writer', '$n')\" 2>/tmp/p861-error; then n=$((n+1)); else bad=$((bad+1)); cat /tmp/p861-error >&2; fi; sleep 0.2; \
     done; rm /tmp/p861-stop; echo $n $bad";
 
 impl Writer {

@@ -154,7 +154,7 @@ fn application_report(subject: &PreflightSubject, facts: &ReportFacts<'_>, run: 
         backup: Some(BackupReport {
             name: subject.backup.clone(),
             repository: subject.repository.clone(),
-            snapshot_id: subject.snapshot.clone(),
+            snapshot_id: subject.snapshot.to_string(),
             recovery_point_time: subject.time,
             verification: subject.level,
             size: None,

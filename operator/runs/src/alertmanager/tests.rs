@@ -21,7 +21,7 @@ async fn answering(code: u16, body: &str) -> (Alertmanager, Arc<Mutex<Vec<String
 fn alertmanager(url: &str, token: &str, limits: Limits) -> Alertmanager {
     let leadership = Leadership::none();
     leadership.lead_for(Duration::from_mins(1));
-    Alertmanager::new("here", url, &BTreeMap::from([("token".to_owned(), token.to_owned())]), limits, leadership).unwrap()
+    Alertmanager::new(&"here".into(), url, &BTreeMap::from([("token".to_owned(), token.to_owned())]), limits, leadership).unwrap()
 }
 
 fn labels() -> BTreeMap<String, String> {
@@ -111,7 +111,7 @@ async fn nothing_is_changed_without_the_lease() {
 fn a_site_whose_endpoint_can_not_be_used_is_told_so() {
     let new = |url: &str, keys: &[(&str, &str)]| {
         let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Alertmanager::new("here", url, &keys, LIMITS, Leadership::none()).map(drop)
+        Alertmanager::new(&"here".into(), url, &keys, LIMITS, Leadership::none()).map(drop)
     };
     assert!(new("http://am:9093/", &[]).is_ok());
     for (url, keys) in [

@@ -7,7 +7,8 @@ use p861_crds::Reason;
 
 /// A plan of so many claims, with what a step of a backup holds.
 fn plan(claims: u32) -> Plan<Action> {
-    let action = |claim: u32| Action::RemoveMovers { site: format!("site-{claim}"), namespaces: vec![format!("department-{claim}-{}", "n".repeat(900))] };
+    let action =
+        |claim: u32| Action::RemoveMovers { site: format!("site-{claim}").into(), namespaces: vec![format!("department-{claim}-{}", "n".repeat(900))] };
     let step = |claim: u32| Step::new(StepId::new(format!("backup/volume/claim-{claim}")).unwrap(), action(claim), SignedDuration::from_hours(1));
     Plan::with_limits((0..claims).map(step).collect(), Limits::default()).unwrap()
 }

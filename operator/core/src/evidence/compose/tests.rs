@@ -45,7 +45,7 @@ fn played(actions: &[RunAction], end_of: impl Fn(&str) -> End) -> Played {
     };
     let subjects = [Subject { name: "portal", spec: &application.spec, point, claims: Vec::new() }];
     let keep_for = SignedDuration::ZERO;
-    let facts = DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: "east", plan: &plan.spec, subjects: &subjects, keep_for };
+    let facts = DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: &"east".into(), plan: &plan.spec, subjects: &subjects, keep_for };
     play(compiler::compile(&facts).expect("compiles"), actions, end_of)
 }
 
