@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every suite. Those that need test beds, API servers or an S3 server mostly wait, so they go on beside each other and beside all others; what they said is shown
-# when those before them have ended. The part of the night of alerts that is played here is one of them (tests/tests/runbook_alerts.rs; all of it: make soak).
+# Every suite. First those that need the processor: units, and suites with an API server. Then those that mostly wait for real sites and a real S3 server, side by
+# side; what one says is shown when the one before it has ended. The part of the night of alerts that is played here (tests/tests/runbook_alerts.rs; all of it:
+# make soak) waits beside the first ones.
 # However this ends, by Ctrl-C too, its processes, test beds and files go.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -33,7 +34,7 @@ stamp() {
   while IFS= read -r line || [ -n "$line" ]; do printf '@%s %s\n' "${EPOCHREALTIME/,/.}" "$line"; done
 }
 
-# beside NAME FOLDER PROGRAM ARGUMENT… starts a test program in its package's folder; with AFTER=NAME, once that one has ended.
+# beside NAME FOLDER PROGRAM ARGUMENT… starts a test program in its package's folder.
 declare -A beside
 beside() {
   local name=$1 folder=$2 source program path
@@ -44,7 +45,6 @@ beside() {
   (
     set -o pipefail
     cd "$folder" || exit
-    if [ -n "${AFTER:-}" ]; then tail --pid="${beside[$AFTER]}" -f /dev/null; fi
     { echo "     Running $source ($program)"; exec setpriv --pdeathsig TERM -- timeout "$LIMIT" "$path" "${@:4}"; } 2>&1 | stamp >"$place/$name"
   ) &
   beside[$name]=$!
@@ -62,15 +62,13 @@ follow() {
 }
 
 cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
-beside e2e tests e2e
-beside suites tests suites
-beside night tests suites --ignored --nocapture runbook_alerts::one_alert
-AFTER=night beside vault operator/vault vault_suites
-
 failed=0
-quick=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -vE ' (e2e|suites|vault_suites)$')
+beside night tests suites --ignored --nocapture runbook_alerts::one_alert
+quick=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -vE ' (e2e|vault_suites)$')
 # shellcheck disable=SC2086
 cargo test --workspace --no-fail-fast --lib --bins $quick || failed=1
 cargo test --workspace --no-fail-fast --doc || failed=1
-for name in night vault e2e suites; do follow "$name"; done
+beside e2e tests e2e
+beside vault operator/vault vault_suites
+for name in night e2e vault; do follow "$name"; done
 exit "$failed"

@@ -108,6 +108,7 @@ reasons! {
     LayerWeak: "A layer is weaker than declared.",
     Matched: "The layers are balanced.",
     NamespaceMissing: "A namespace doesn't exist.",
+    NamespaceTerminating: "A namespace is being deleted, and takes nothing new.",
     NamespaceNotAllotted: "The namespace is not assigned to the district.",
     NamespaceNotOurs: "The namespace belongs to another district.",
     NamespaceTaken: "The namespace belongs to another application or owner.",

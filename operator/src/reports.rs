@@ -4,7 +4,7 @@ use crate::{context::Context, controllers::district_of};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    Api, Client, Resource as _, ResourceExt as _,
+    Api, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams},
 };
 use p861_core::evidence::{
@@ -41,9 +41,8 @@ pub async fn write(
     pass: &Pass,
 ) -> Result<ReportReference> {
     let (name, namespace) = (drill.name_any(), drill.namespace().unwrap_or_default());
-    let client = &context.hub.client;
-    let (district, from_site) = (district_of(client, &namespace).await?, named_site(client, status.from_site.as_ref()).await?);
-    let target_site = named_site(client, status.target_site.as_ref()).await?;
+    let district = district_of(&context.hub.client, &namespace).await?;
+    let (from_site, target_site) = (named_site(context, status.from_site.as_ref()).await?, named_site(context, status.target_site.as_ref()).await?);
     let version = env!("CARGO_PKG_VERSION");
     let facts = ReportFacts { drill, status, plan, applications, district: &district, from_site: &from_site, target_site: &target_site, version };
     let report = compose::compose(&facts, &pass.outcome()).ok_or_else(|| Error::Internal("a report of a drill that has not ended".into()))?;
@@ -72,8 +71,8 @@ pub async fn write(
 }
 
 /// A site by its name and the names that people know it by.
-async fn named_site(client: &Client, name: Option<&String>) -> Result<Named> {
+async fn named_site(context: &Context, name: Option<&String>) -> Result<Named> {
     let Some(name) = name.cloned() else { return Ok(Named { name: "?".into(), names: None }) };
-    let found: Option<Site> = Api::all(client.clone()).get_opt(&name).await.context(|| format!("read site {name}"))?;
+    let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(&name).await.context(|| format!("read site {name}"))?;
     Ok(Named { name, names: found.and_then(|site| site.spec.names) })
 }

@@ -86,7 +86,7 @@ async fn preview(context: &Context<'_>, what: &RestorePreview) -> Result<ExitSta
     let status = started(context, &created, &text::preview_announced(&what.what.backup)).await?;
     let ended = matches!(status, ExitStatus::Good | ExitStatus::Bad) && !context.global.no_wait;
     if what.list && ended && matches!(printer.output, Output::Table | Output::Wide) {
-        printer.lines(&planned_table(&load(hub, &created.name_any()).await, printer.language));
+        printer.lines(&created_table(&load(hub, &created.name_any()).await, printer.language));
     }
     Ok(status)
 }
@@ -193,9 +193,10 @@ fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
     vec![Line::toned(tone, text::planned(&line.action, language)), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]
 }
 
-fn planned_table(planned: &[Planned], language: Language) -> Vec<Line> {
+/// The objects that the page of a preview only counts.
+fn created_table(planned: &[Planned], language: Language) -> Vec<Line> {
     let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
-    for line in planned {
+    for line in planned.iter().filter(|line| line.action == "create") {
         table.row(planned_row(line, language));
     }
     if table.is_empty() { Vec::new() } else { table.lines() }
@@ -228,6 +229,7 @@ fn preview_page(restore: &Restore, planned: &[Planned], data: Option<String>, pl
     let mut lines = if table.is_empty() { Vec::new() } else { table.lines() };
     if stands_in_the_way(restore) {
         lines.push(Line::toned(Tone::Warn, text::preview_in_the_way(changes.change, changes.refused, restore.spec.conflict_policy).pick(language)));
+        return lines;
     }
     let backup = restore.spec.source.backup_ref.as_ref().map(|backup| backup.name.clone()).or(status.backup);
     if let Some(backup) = backup {
@@ -350,8 +352,16 @@ mod tests {
                 "same     5 objects                      -",
                 "data     1 streams, 1 volumes, 1.8 GiB",
                 "Blocked by: 1 refused, 2 exist and differ, and the conflict policy is Refuse: nothing would be written",
-                "To do it: p861 restore run approval-1 --site laoshan-dr -d shinan",
             ]
         );
+        let free = restore(json!({"mode": "Preview", "conflictPolicy": "Merge", "target": {"siteRef": {"name": "laoshan-dr"}}}), json!({"create": 2}));
+        let listed = [planned("create", "ConfigMap", "one", ""), planned("change", "ConfigMap", "two", "data.a: 1 → 2")];
+        let lines: Vec<String> = preview_page(&free, &listed[..1], None, " -d shinan", Language::En).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            ["ACTION  KIND       NAME  WHY", "create  2 objects  -", "To do it: p861 restore run approval-1 --site laoshan-dr --conflict Merge -d shinan",]
+        );
+        let created: Vec<String> = created_table(&listed, Language::En).iter().map(ToString::to_string).collect();
+        assert_eq!(created, ["ACTION  KIND       NAME  WHY", "create  ConfigMap  one"]);
     }
 }

@@ -125,6 +125,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::Nameless => Word { en: "no name on it", zh: "没有署名" },
         Reason::NamespaceBusy => Word { en: "another run uses the namespace", zh: "命名空间正由其他运行占用" },
         Reason::NamespaceMissing => Word { en: "a namespace is missing", zh: "缺少命名空间" },
+        Reason::NamespaceTerminating => Word { en: "namespace is being deleted", zh: "命名空间正在删除" },
         Reason::NamespaceNotAllotted => Word { en: "the namespace is not assigned to the district", zh: "命名空间不属于本区" },
         Reason::NamespaceNotOurs => Word { en: "the namespace belongs to another district", zh: "命名空间属于其他区" },
         Reason::NamespaceTaken => Word { en: "the namespace belongs to somebody else", zh: "命名空间已被占用" },

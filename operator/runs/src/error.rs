@@ -1,5 +1,6 @@
 //! Errors, each with a stable category that decides when to retry.
 
+use kube::core::Status;
 use p861_crds::Reason;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl Category {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server of the hub or of a site.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", words_of(source))]
     Kube {
         /// The attempted operation.
         what: String,
@@ -97,6 +98,7 @@ impl Error {
     pub fn category(&self) -> Category {
         match self {
             Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) if is_terminating(status) => Category::Transient,
                 kube::Error::Api(status) if matches!(status.code, 401 | 403 | 422) => Category::Refused,
                 kube::Error::Api(status) if status.code == 400 => Category::Invalid,
                 _ => Category::Transient,
@@ -110,9 +112,7 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Kube { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) if matches!(status.code, 401 | 403) => Reason::CredentialsRefused,
-                kube::Error::Api(status) if status.code == 422 => Reason::RefusedByAdmission,
-                kube::Error::Api(_) => Reason::ApiError,
+                kube::Error::Api(status) => reason_of_status(status),
                 _ => Reason::Unreachable,
             },
             Self::Vault { reason, .. } | Self::Stated { reason, .. } => reason.clone(),
@@ -120,6 +120,33 @@ impl Error {
             Self::RunLost(_) => Reason::Superseded,
             Self::Internal(_) => Reason::InternalError,
         }
+    }
+}
+
+/// An error of the client in words for people: the API server's own message, if it answered.
+fn words_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.message.is_empty() => format!("the API server answers {} {}", status.code, status.reason),
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether the namespace that something is written to is being deleted.
+fn is_terminating(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// 403 says that the account lacks a right, or that admission refuses what the account may do. Only the first names the user, and the verb that it can't do.
+fn reason_of_status(status: &Status) -> Reason {
+    match status.code {
+        401 => Reason::CredentialsRefused,
+        403 if is_terminating(status) => Reason::NamespaceTerminating,
+        403 if status.message.contains("exceeded quota") => Reason::QuotaExceeded,
+        403 if status.message.contains("User \"") && status.message.contains(" cannot ") => Reason::CredentialsRefused,
+        403 | 422 => Reason::RefusedByAdmission,
+        _ => Reason::ApiError,
     }
 }
 
@@ -149,4 +176,33 @@ pub fn is_not_found(error: &kube::Error) -> bool {
 /// Whether the API server answered that the object already exists or was changed meanwhile (409).
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_of_the_api_server_is_told_in_its_own_words_and_by_its_true_reason() {
+        let terminating = json!({"causes": [{"reason": "NamespaceTerminating", "message": "namespace x is being terminated", "field": "metadata.namespace"}]});
+        let user = r#"pods is forbidden: User "p861" cannot list resource "pods" in API group "" in the namespace "x""#;
+        let none = json!({});
+        for (code, message, details, reason, category) in [
+            (401, "Unauthorized", &none, Reason::CredentialsRefused, Category::Refused),
+            (403, user, &none, Reason::CredentialsRefused, Category::Refused),
+            (403, "pods \"a\" is forbidden: exceeded quota: small, requested: pods=1", &none, Reason::QuotaExceeded, Category::Refused),
+            (403, "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\"", &none, Reason::RefusedByAdmission, Category::Refused),
+            (403, "admission webhook \"w\" denied the request: you cannot have that", &none, Reason::RefusedByAdmission, Category::Refused),
+            (403, "unable to create new content in namespace x", &terminating, Reason::NamespaceTerminating, Category::Transient),
+            (422, "Deployment.apps \"a\" is invalid: spec.selector: field is immutable", &none, Reason::RefusedByAdmission, Category::Refused),
+            (500, "etcdserver: request timed out", &none, Reason::ApiError, Category::Transient),
+        ] {
+            let status: Status =
+                serde_json::from_value(json!({"status": "Failure", "code": code, "message": message, "reason": "", "details": details})).unwrap();
+            let error = Error::Kube { what: "write Pod a".into(), source: Box::new(kube::Error::Api(Box::new(status))) };
+            assert_eq!((error.reason(), error.category()), (reason, category), "{message}");
+            assert_eq!(error.to_string(), format!("write Pod a: {message}"));
+        }
+    }
 }

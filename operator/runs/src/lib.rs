@@ -26,6 +26,7 @@ mod admissions;
 mod cache;
 mod executor;
 mod journal;
+mod object_path;
 mod pass;
 mod tasks;
 mod view;

@@ -151,7 +151,7 @@ async fn a_restore_without_a_terminal_needs_the_backup_by_name_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_names_what_is_in_the_way_and_the_command_that_does_it() {
+async fn a_preview_names_what_is_in_the_way_and_offers_no_command_that_would_fail() {
     let hub = Hub::of("previews").await;
     hub.backup("approval-1", "approval", 5, "Probed").await;
     let watch = Running::start(hub.command(&["restore", "preview", "approval-1", "--site", "laoshan-dr"]));
@@ -176,10 +176,13 @@ async fn a_preview_names_what_is_in_the_way_and_the_command_that_does_it() {
             "same     5 objects                    -",
             "data     1 stream, 1 volume, 1.8 GiB",
             "Blocked by: 1 refused, 1 exist and differ, and the conflict policy is Refuse: nothing would be written",
-            "To do it: p861 restore run approval-1 --site laoshan-dr -d previews",
         ]
     );
     assert_eq!(hub.get("Restore", &name).await["spec"]["mode"], "Preview", "a preview writes nothing");
+    let again = hub.p861(&["restore", "show", &name, "--lang", "zh"]);
+    assert!(again.out.contains("approval-config") && !again.out.contains("p861 restore run"), "{}", again.out);
+    let free = json!({"phase": "Succeeded", "backup": "approval-1", "site": "laoshan-dr", "changes": {"create": 137, "change": 0, "same": 5, "refused": 0}});
+    hub.write("Restore", &name, free).await;
     let again = hub.p861(&["restore", "show", &name, "--lang", "zh"]);
     assert!(again.out.contains("执行：p861 restore run approval-1 --site laoshan-dr -d previews"), "{}", again.out);
 }

@@ -322,7 +322,7 @@ pub enum Evidence {
     RestorePreviewed {
         /// Number of objects by what would happen.
         changes: RestoreChanges,
-        /// Number of objects in the list: those that would change or be refused.
+        /// Number of objects in the list: those that would change, be refused or be created.
         listed: u64,
         /// The list, as JSON of [`ListedChange`].
         list: StoredObject,

@@ -25,9 +25,11 @@ use p861_crds::{
 /// Every result of a drill.
 pub const RESULTS: [DrillResult; 3] = [DrillResult::Passed, DrillResult::Failed, DrillResult::Incomplete];
 
-/// Whether a drill that has ended says anything of the plan: an isolated one that was not refused.
+/// Whether a drill that has ended says anything of the plan: an isolated one that was neither refused nor aborted. An abort, by a person or by a run that goes
+/// first, neither proves the plan nor takes back what an earlier drill proved.
 pub fn proves(spec: &DrillSpec, status: &DrillStatus) -> bool {
-    spec.r#type == DrillType::Isolated && status.completion_time.is_some() && status.result.is_some() && status.phase != Some(RunPhase::Refused)
+    let ended = status.completion_time.is_some() && status.result.is_some();
+    spec.r#type == DrillType::Isolated && ended && !matches!(status.phase, Some(RunPhase::Refused | RunPhase::Aborted))
 }
 
 /// What a drill's conclusion follows from, beside its run.

@@ -15,6 +15,7 @@ use crate::{
     context::RunContext,
     error::{Error, ErrorContext as _, Result, is_not_found},
     hub::district_of,
+    object_path::in_path,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -262,7 +263,7 @@ async fn write(client: &Client, site: &SiteName, component: &str, district: &str
         let ours = stamped(object, &labels, &[(COMPONENT_VERSION_ANNOTATION, &wanted.version)]);
         let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), p861_core::objects::namespace(object), &resource_of(object)?);
         let name = p861_core::objects::name(object);
-        let there = objects.get_opt(name).await.context(|| format!("read {} on {site}", label(object)))?;
+        let there = objects.get_opt(&in_path(name)?).await.context(|| format!("read {} on {site}", label(object)))?;
         if let Some(there) = there
             && there.labels().get(COMPONENT_LABEL).map(String::as_str) != Some(component)
         {
@@ -274,11 +275,14 @@ async fn write(client: &Client, site: &SiteName, component: &str, district: &str
                 ),
             ));
         }
-        objects.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(ours)).await.context(|| format!("apply {} on {site}", label(object)))?;
+        objects
+            .patch(&in_path(name)?, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(ours))
+            .await
+            .context(|| format!("apply {} on {site}", label(object)))?;
     }
     for object in left_behind(other, &wanted.objects) {
         let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), p861_core::objects::namespace(object), &resource_of(object)?);
-        match objects.delete(p861_core::objects::name(object), &DeleteParams::background()).await {
+        match objects.delete(&in_path(p861_core::objects::name(object))?, &DeleteParams::background()).await {
             Err(error) if !is_not_found(&error) => return Err(error).context(|| format!("remove {} from {site}", label(object))),
             _ => {}
         }

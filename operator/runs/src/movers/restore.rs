@@ -4,11 +4,11 @@ use super::{
     save::namespaced_kinds,
     work::{WorkError, blocking},
 };
-use crate::error::ErrorContext as _;
+use crate::{error::ErrorContext as _, object_path::in_path};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{
     Api, Client,
-    api::{ApiResource, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
 use p861_core::{
@@ -28,12 +28,20 @@ use std::{
     collections::{BTreeMap, HashMap},
     io::{BufRead as _, BufReader},
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 /// Concurrent writes during a restore.
 const MAX_PARALLEL_WRITES: usize = 16;
 /// Differences that a preview or a refusal lists by name.
 const MAX_LISTED_DIFFERENCES: usize = 20_000;
+/// Objects that a preview lists by name because they would be created. Those never take the place of a difference.
+const MAX_LISTED_CREATIONS: usize = 20_000;
+
+/// Time between looks at an object that is being deleted.
+const REMOVAL_INTERVAL: Duration = Duration::from_millis(500);
+/// Looks at an object that is being deleted, until the attempt fails.
+const REMOVAL_LOOKS: u32 = 120;
 
 /// Which objects of a snapshot are restored.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +72,8 @@ struct Tally {
     change: AtomicU64,
     same: AtomicU64,
     refused: AtomicU64,
-    listed: parking_lot::Mutex<Vec<ListedChange>>,
+    differences: parking_lot::Mutex<Vec<ListedChange>>,
+    creations: parking_lot::Mutex<Vec<ListedChange>>,
 }
 
 impl Tally {
@@ -76,17 +85,20 @@ impl Tally {
             ObjectChange::Refused => &self.refused,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if matches!(action, ObjectChange::Change | ObjectChange::Refused) {
-            let mut listed = self.listed.lock();
-            if listed.len() < MAX_LISTED_DIFFERENCES {
-                listed.push(ListedChange {
-                    action,
-                    kind: objects::kind(object).to_owned(),
-                    namespace: objects::namespace(object).to_owned(),
-                    name: objects::name(object).to_owned(),
-                    why: p861_core::conditions::shorten(why, 300),
-                });
-            }
+        let (list, most) = match action {
+            ObjectChange::Change | ObjectChange::Refused => (&self.differences, MAX_LISTED_DIFFERENCES),
+            ObjectChange::Create => (&self.creations, MAX_LISTED_CREATIONS),
+            ObjectChange::Same => return,
+        };
+        let mut list = list.lock();
+        if list.len() < most {
+            list.push(ListedChange {
+                action,
+                kind: objects::kind(object).to_owned(),
+                namespace: objects::namespace(object).to_owned(),
+                name: objects::name(object).to_owned(),
+                why: p861_core::conditions::shorten(why, 300),
+            });
         }
     }
 
@@ -101,7 +113,7 @@ impl Tally {
 pub struct ObjectsOutcome {
     /// Number of objects by what happened, or would.
     pub changes: RestoreChanges,
-    /// Of a preview: the objects that would change or be refused, sorted.
+    /// Of a preview: the objects that would change or be refused, then those that would be created; each sorted.
     pub previewed: Option<Vec<ListedChange>>,
     /// Number of objects that were left out, by reason.
     pub left_out: BTreeMap<String, u64>,
@@ -130,19 +142,27 @@ pub async fn restore(
     let look_first = preview || conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
     if look_first {
         for objects in ranks.values() {
-            let looks = stream::iter(objects).map(|object| compare(client, &kinds, object, &tally, preview));
+            let looks = stream::iter(objects).map(|object| async {
+                let (change, why) = compare(client, &kinds, object, preview).await?;
+                tally.note(change, object, &why);
+                Ok::<(), WorkError>(())
+            });
             looks.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
         }
     }
-    let mut listed = std::mem::take(&mut *tally.listed.lock());
     let changes = tally.changes();
+    let mut differences = tally.differences.into_inner();
     if preview {
-        // Compared side by side, they come in any order.
-        listed.sort_by(|a, b| (&a.namespace, &a.kind, &a.name).cmp(&(&b.namespace, &b.kind, &b.name)));
-        return Ok(ObjectsOutcome { changes, previewed: Some(listed), left_out });
+        // Compared side by side, they come in any order. Differences come first: a list may be cut where it is shown.
+        let mut creations = tally.creations.into_inner();
+        for list in [&mut differences, &mut creations] {
+            list.sort_by(|a, b| (&a.namespace, &a.kind, &a.name).cmp(&(&b.namespace, &b.kind, &b.name)));
+        }
+        differences.append(&mut creations);
+        return Ok(ObjectsOutcome { changes, previewed: Some(differences), left_out });
     }
     if look_first && (changes.change > 0 || changes.refused > 0) {
-        let first = listed.first().map_or_else(String::new, |item| format!("{} {}", item.kind, item.name));
+        let first = differences.first().map_or_else(String::new, |item| format!("{} {}", item.kind, item.name));
         let message = format!(
             "{} objects are there and different, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
             changes.change + changes.refused
@@ -222,43 +242,43 @@ fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
     object
 }
 
-/// Records what writing the object would change.
-async fn compare(client: &Client, kinds: &Kinds, object: &Value, tally: &Tally, dry_run: bool) -> Result<(), WorkError> {
+/// What writing the object would change, and how.
+async fn compare(client: &Client, kinds: &Kinds, object: &Value, dry_run: bool) -> Result<(ObjectChange, String), WorkError> {
     let (kind, name) = (objects::kind(object), objects::name(object));
     let Some(api) = api_of(client, kinds, object) else {
-        tally.note(ObjectChange::Refused, object, &format!("{} {kind} is not served here", object["apiVersion"].as_str().unwrap_or_default()));
-        return Ok(());
+        let version = object["apiVersion"].as_str().unwrap_or_default();
+        return Ok((ObjectChange::Refused, format!("{version} {kind} is not served here")));
+    };
+    let segment = match in_path(name) {
+        Ok(segment) => segment,
+        Err(error) => return Ok((ObjectChange::Refused, error.to_string())),
     };
     let object = &in_served_version(kinds, object);
-    let there = api.get_opt(name).await.context(|| format!("read {kind} {name}"))?;
+    let there = api.get_opt(&segment).await.context(|| format!("read {kind} {name}"))?;
     let applied = if dry_run || there.is_some() {
         let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
-        match api.patch(name, &parameters, &Patch::Apply(parse(object)?)).await {
+        match api.patch(&segment, &parameters, &Patch::Apply(parse(object)?)).await {
             Ok(applied) => Some(applied),
             // The namespace doesn't exist yet, so a dry run is impossible.
             Err(kube::Error::Api(status)) if status.code == 404 => None,
-            Err(kube::Error::Api(status)) => {
-                tally.note(ObjectChange::Refused, object, &status.message);
-                return Ok(());
-            }
+            Err(kube::Error::Api(status)) => return Ok((ObjectChange::Refused, status.message)),
             Err(error) => return Err(error).context(|| format!("try {kind} {name}")).map_err(Into::into),
         }
     } else {
         None
     };
-    match (there, applied) {
-        (None, _) => tally.note(ObjectChange::Create, object, ""),
+    Ok(match (there, applied) {
+        (None, _) => (ObjectChange::Create, String::new()),
         (Some(there), Some(applied)) => {
             let strip = |object: DynamicObject| match objects::save(serde_json::to_value(object).unwrap_or_default(), &[]) {
                 SaveDecision::Keep(value) => value,
                 SaveDecision::Leave(_) => Value::Null,
             };
             let (before, after) = (strip(there), strip(applied));
-            if before == after { tally.note(ObjectChange::Same, object, "") } else { tally.note(ObjectChange::Change, object, &difference(&before, &after)) }
+            if before == after { (ObjectChange::Same, String::new()) } else { (ObjectChange::Change, difference(&before, &after)) }
         }
-        (Some(_), None) => tally.note(ObjectChange::Same, object, ""),
-    }
-    Ok(())
+        (Some(_), None) => (ObjectChange::Same, String::new()),
+    })
 }
 
 /// The first field that differs, and how.
@@ -300,6 +320,7 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
     };
     let object = in_served_version(kinds, object);
     let what = || format!("write {kind} {name} to {namespace}");
+    let mut done = ObjectChange::Create;
     match conflict {
         ConflictHandling::Policy(ConflictPolicy::Skip) => {
             match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &parse(&object)?).await {
@@ -310,21 +331,45 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
             return Ok(());
         }
         ConflictHandling::Policy(ConflictPolicy::Replace) => {
-            if let Err(error) = api.delete(&name, &kube::api::DeleteParams::foreground()).await
-                && !crate::error::is_not_found(&error)
-            {
-                return Err(error).context(what).map_err(Into::into);
+            // What is as it was saved stays: its preview said so.
+            done = compare(client, kinds, &object, false).await?.0;
+            if done == ObjectChange::Same {
+                tally.note(done, &object, "");
+                return Ok(());
             }
-            for _ in 0..120 {
-                if api.get_opt(&name).await.context(what)?.is_none() {
-                    break;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            }
+            remove(&api, &object).await?;
         }
         ConflictHandling::Own | ConflictHandling::Policy(ConflictPolicy::Refuse | ConflictPolicy::Merge) => {}
     }
-    api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(parse(&object)?)).await.context(what)?;
-    tally.note(ObjectChange::Create, &object, "");
+    api.patch(&in_path(&name)?, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(parse(&object)?)).await.context(what)?;
+    tally.note(done, &object, "");
     Ok(())
+}
+
+/// Deletes an object that will be created anew, and waits until it is gone. One that the API server would not accept again stays.
+async fn remove(api: &Api<DynamicObject>, object: &Value) -> Result<(), WorkError> {
+    let (kind, name) = (objects::kind(object), objects::name(object));
+    let what = || format!("replace {kind} {name} in {}", objects::namespace(object));
+    let trial = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()) };
+    match api.create(&trial, &parse(object)?).await {
+        Ok(_) => {}
+        // Admission and validation come before.
+        Err(error) if crate::error::is_conflict(&error) => {}
+        Err(error) => return Err(error).context(what).map_err(Into::into),
+    }
+    let segment = in_path(name)?;
+    match api.delete(&segment, &DeleteParams::foreground()).await {
+        Ok(_) => {}
+        Err(error) if crate::error::is_not_found(&error) => return Ok(()),
+        Err(error) => return Err(error).context(what).map_err(Into::into),
+    }
+    for _ in 0..REMOVAL_LOOKS {
+        if api.get_opt(&segment).await.context(what)?.is_none() {
+            return Ok(());
+        }
+        tokio::time::sleep(REMOVAL_INTERVAL).await;
+    }
+    let limit = REMOVAL_INTERVAL.as_secs_f64() * f64::from(REMOVAL_LOOKS);
+    let message = format!("{kind} {name} is still there {limit:.0} s after it was deleted: see its metadata.finalizers and its owner");
+    Err(WorkError::stated(Reason::Conflicts, message, false))
 }

@@ -213,13 +213,14 @@ fn a_prediction_stays_as_it_was_when_the_drill_began() {
 }
 
 #[test]
-fn only_an_isolated_drill_that_was_not_refused_says_anything_of_the_plan() {
+fn only_an_isolated_drill_that_was_neither_refused_nor_aborted_says_anything_of_the_plan() {
     let ended =
         || DrillStatus { phase: Some(RunPhase::Failed), result: Some(DrillResult::Failed), completion_time: Some(Time(start())), ..DrillStatus::default() };
     for (case, drill_type, status, expected) in [
         ("ended", "Isolated", ended(), true),
         ("on paper", "Tabletop", ended(), false),
         ("refused", "Isolated", DrillStatus { phase: Some(RunPhase::Refused), ..ended() }, false),
+        ("aborted", "Isolated", DrillStatus { phase: Some(RunPhase::Aborted), result: Some(DrillResult::Incomplete), ..ended() }, false),
         ("running", "Isolated", DrillStatus { completion_time: None, result: None, ..ended() }, false),
     ] {
         let spec: DrillSpec = serde_json::from_value(json!({"planRef": {"name": "p"}, "type": drill_type})).expect("a spec");

@@ -5,6 +5,7 @@ use super::{ComponentLocks, Record, put_with_right, resource_of, rights::remove_
 use crate::{
     context::RunContext,
     error::{ErrorContext as _, Result},
+    object_path::in_path,
 };
 use jiff::Timestamp;
 use kube::{Api, Client, api::DynamicObject};
@@ -67,6 +68,6 @@ impl ComponentLocks {
 
 async fn read_object(client: &Client, site: &SiteName, object: &Value) -> Result<Option<Value>> {
     let looked: Api<DynamicObject> = Api::namespaced_with(client.clone(), objects::namespace(object), &resource_of(object)?);
-    let found = looked.get_opt(objects::name(object)).await.context(|| format!("read {} on {site}", label(object)))?;
+    let found = looked.get_opt(&in_path(objects::name(object))?).await.context(|| format!("read {} on {site}", label(object)))?;
     Ok(found.and_then(|found| serde_json::to_value(found).ok()))
 }
