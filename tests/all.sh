@@ -50,11 +50,12 @@ beside() {
   beside[$name]=$!
 }
 
-# Shows what a program says and has said, until it ends.
+# Shows what a program says and has said, until it ends. A signal is heard meanwhile: bash answers none while it runs a program itself.
 follow() {
   local status
   echo
-  tail -n +1 -f --pid="${beside[$1]}" "$place/$1"
+  tail -n +1 -f --pid="${beside[$1]}" "$place/$1" &
+  wait "$!"
   wait "${beside[$1]}"
   status=$?
   if ((status == 124)); then echo "error: $1 had not ended after $LIMIT"; fi
