@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every suite. First those that need the processor: units, and suites with an API server. Then those that mostly wait for real sites and a real S3 server, side by
-# side; what one says is shown when the one before it has ended. The part of the night of alerts that is played here (tests/tests/runbook_alerts.rs; all of it:
+# Every suite. First those that need only the processor; then those that mostly wait, for API servers, real sites and a real S3 server, side by side, two programs at
+# a time; what one says is shown when the one before it has ended. The part of the night of alerts that is played here (tests/tests/runbook_alerts.rs; all of it:
 # make soak) waits beside the first ones.
 # However this ends, by Ctrl-C too, its processes, test beds and files go.
 set -uo pipefail
@@ -65,11 +65,13 @@ follow() {
 cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
 failed=0
 beside night tests suites --ignored --nocapture runbook_alerts::one_alert
-quick=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -vE ' (e2e|vault_suites)$')
+quick=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -vE ' (e2e|suites|vault_suites)$')
 # shellcheck disable=SC2086
 cargo test --workspace --no-fail-fast --lib --bins $quick || failed=1
 cargo test --workspace --no-fail-fast --doc || failed=1
 beside e2e tests e2e
+beside suites tests suites
+for name in night suites; do follow "$name"; done
 beside vault operator/vault vault_suites
-for name in night e2e vault; do follow "$name"; done
+for name in e2e vault; do follow "$name"; done
 exit "$failed"
