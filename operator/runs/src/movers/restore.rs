@@ -331,11 +331,15 @@ async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: Conflic
             return Ok(());
         }
         ConflictHandling::Policy(ConflictPolicy::Replace) => {
-            // What is as it was saved stays: its preview said so.
-            done = compare(client, kinds, &object, false).await?.0;
-            if done == ObjectChange::Same {
-                tally.note(done, &object, "");
-                return Ok(());
+            match compare(client, kinds, &object, false).await?.0 {
+                // What is as it was saved stays: its preview said so.
+                ObjectChange::Same => {
+                    tally.note(ObjectChange::Same, &object, "");
+                    return Ok(());
+                }
+                ObjectChange::Create => {}
+                // What can't be changed in place, such as a selector, can be replaced.
+                ObjectChange::Change | ObjectChange::Refused => done = ObjectChange::Change,
             }
             remove(&api, &object).await?;
         }
@@ -373,3 +377,7 @@ async fn remove(api: &Api<DynamicObject>, object: &Value) -> Result<(), WorkErro
     let message = format!("{kind} {name} is still there {limit:.0} s after it was deleted: see its metadata.finalizers and its owner");
     Err(WorkError::stated(Reason::Conflicts, message, false))
 }
+
+#[cfg(test)]
+#[path = "restore/tests.rs"]
+mod tests;
