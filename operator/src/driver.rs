@@ -12,10 +12,7 @@ use kube::{
     api::{Patch, PatchParams},
     core::{DynamicObject, object::HasStatus},
 };
-use p861_core::{
-    conditions::{self, ConditionUpdate},
-    maintenance::ticket::Happened,
-};
+use p861_core::conditions::{self, ConditionUpdate, ObjectEvent};
 use p861_crds::{Condition, ConditionType, names::FIELD_MANAGER};
 use p861_runs::{
     error::{ErrorContext as _, Result, is_conflict, is_not_found},
@@ -76,7 +73,7 @@ pub struct Decision<S, E> {
     /// Conditions that change; the others stay.
     pub conditions: Vec<ConditionUpdate>,
     /// Events, published once the status is written.
-    pub events: Vec<Happened>,
+    pub events: Vec<ObjectEvent>,
     /// What `perform` and `follow_up` do.
     pub effects: E,
     /// Time until the next reconcile, in case nothing changes before.
@@ -195,7 +192,7 @@ impl<C: Controller> Reconciler for Driver<C> {
         if !record::<C>(context, object, &decision.status).await? {
             return Ok(CHANGED_MEANWHILE_INTERVAL);
         }
-        for Happened { reason, note, warning } in std::mem::take(&mut decision.events) {
+        for ObjectEvent { reason, note, warning } in std::mem::take(&mut decision.events) {
             publish_event(&context.hub, object, event_type(warning), reason, &note).await;
         }
         let requeue = decision.requeue;

@@ -38,6 +38,17 @@ impl ConditionUpdate {
     }
 }
 
+/// An Event of an object, as a decision states it: one change that people are told about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectEvent {
+    /// Reason of the Event.
+    pub reason: Reason,
+    /// What happened.
+    pub note: String,
+    /// Whether it is a warning.
+    pub warning: bool,
+}
+
 /// The conditions that follow from `before` and the updates: types that no update names stay as they are, times move only with the status.
 pub fn apply(before: &[Condition], updates: &[ConditionUpdate], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let mut after: Vec<Condition> = before.to_vec();

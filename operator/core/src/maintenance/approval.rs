@@ -3,8 +3,11 @@
 //! Each person has one vote per subject and purpose: the newest valid approval. Requesters cannot approve their own requests. An approval is bound to the digest
 //! that was shown, and expires; approvals that counted when the work started count for ever.
 
-use super::ticket::{Happened, required_approvals};
-use crate::{conditions::ConditionUpdate, time::parse_duration};
+use super::ticket::required_approvals;
+use crate::{
+    conditions::{ConditionUpdate, ObjectEvent},
+    time::parse_duration,
+};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     Approval, Condition, ConditionType, Drill, MaintenanceTicket, Reason,
@@ -212,8 +215,8 @@ pub fn condition(result: Result<ApprovalDecision, Void>, tally: &Tally, required
 }
 
 /// What people are told of an approval that doesn't count; nothing while its condition keeps its reason.
-pub fn refusal(before: &[Condition], counted: &ConditionUpdate) -> Option<Happened> {
+pub fn refusal(before: &[Condition], counted: &ConditionUpdate) -> Option<ObjectEvent> {
     let told = before.first().is_some_and(|condition| condition.reason == counted.reason);
     let note = || format!("{}: {}", counted.reason, counted.message);
-    (!counted.holds() && !told).then(|| Happened { reason: Reason::ApprovalRefused, note: note(), warning: true })
+    (!counted.holds() && !told).then(|| ObjectEvent { reason: Reason::ApprovalRefused, note: note(), warning: true })
 }

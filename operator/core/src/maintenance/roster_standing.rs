@@ -3,10 +3,9 @@
 use super::{
     notify::{MessageText, test_message},
     roster::{Heard, Roster, heartbeat_condition, test_due},
-    ticket::Happened,
     window::zone,
 };
-use crate::conditions::ConditionUpdate;
+use crate::conditions::{ConditionUpdate, ObjectEvent};
 use jiff::Timestamp;
 use p861_crds::{ConditionType, DutyRoster, DutyRosterStatus, Reason, Time, maintenance::roster::TestMessage};
 
@@ -38,7 +37,7 @@ pub struct RosterStanding {
     /// Conditions that are known.
     pub conditions: Vec<ConditionUpdate>,
     /// What people are told.
-    pub happened: Vec<Happened>,
+    pub happened: Vec<ObjectEvent>,
     /// A test message to send.
     pub test: Option<DueTest>,
     /// When this changes.
@@ -73,7 +72,7 @@ pub fn is_covered(status: &DutyRosterStatus) -> bool {
 }
 
 /// Reads the actions that were added: the duty is handed over.
-fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterStatus, now: Timestamp) -> Vec<Happened> {
+fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterStatus, now: Timestamp) -> Vec<ObjectEvent> {
     let known = usize::try_from(status.observed_actions.unwrap_or_default()).unwrap_or_default();
     let mut happened = Vec::new();
     for action in object.spec.actions.iter().skip(known) {
@@ -83,12 +82,12 @@ fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterSta
                 let name = |person: Option<&String>| person.map_or("?", String::as_str).to_owned();
                 let (from, to) = (name(hand_over.from.as_ref()), name(hand_over.to.as_ref()));
                 happened.push(match hand_over.taken_time {
-                    Some(_) => Happened { reason: Reason::DutyTaken, note: format!("{to} has taken the duty from {from}"), warning: false },
-                    None => Happened { reason: Reason::DutyGiven, note: format!("{from} has given the duty"), warning: false },
+                    Some(_) => ObjectEvent { reason: Reason::DutyTaken, note: format!("{to} has taken the duty from {from}"), warning: false },
+                    None => ObjectEvent { reason: Reason::DutyGiven, note: format!("{from} has given the duty"), warning: false },
                 });
                 status.last_hand_over = Some(hand_over);
             }
-            Err(why) => happened.push(Happened { reason: Reason::ActionRefused, note: format!("{:?}: {why}", action.action), warning: true }),
+            Err(why) => happened.push(ObjectEvent { reason: Reason::ActionRefused, note: format!("{:?}: {why}", action.action), warning: true }),
         }
     }
     status.observed_actions = i32::try_from(object.spec.actions.len()).ok();
@@ -96,10 +95,10 @@ fn read_actions(object: &DutyRoster, roster: &Roster, status: &mut DutyRosterSta
 }
 
 /// What people are told when a heartbeat goes silent.
-fn silence(status: &DutyRosterStatus, arrive: &ConditionUpdate) -> Option<Happened> {
+fn silence(status: &DutyRosterStatus, arrive: &ConditionUpdate) -> Option<ObjectEvent> {
     let silent = arrive.reason == Reason::HeartbeatMissing;
     let told = status.conditions.iter().any(|condition| condition.reason == Reason::HeartbeatMissing);
-    (silent && !told).then(|| Happened { reason: Reason::HeartbeatMissing, note: arrive.message.clone(), warning: true })
+    (silent && !told).then(|| ObjectEvent { reason: Reason::HeartbeatMissing, note: arrive.message.clone(), warning: true })
 }
 
 /// Records the deliveries of the newest test message.

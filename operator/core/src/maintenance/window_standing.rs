@@ -1,10 +1,7 @@
 //! How a window stands: whether it is open, until when, and what people are told when that changes.
 
-use super::{
-    ticket::Happened,
-    window::{Window, condition},
-};
-use crate::conditions::ConditionUpdate;
+use super::window::{Window, condition};
+use crate::conditions::{ConditionUpdate, ObjectEvent};
 use jiff::Timestamp;
 use p861_crds::{
     Condition, ConditionType, MaintenanceWindow, Reason, Time,
@@ -46,14 +43,14 @@ pub fn standing(spec: &MaintenanceWindowSpec, default_zone: &str, freezes: &[Fre
 }
 
 /// What people are told when the window opens or a freeze begins; nothing while its condition keeps its reason.
-pub fn turn(before: &[Condition], open: &ConditionUpdate) -> Option<Happened> {
+pub fn turn(before: &[Condition], open: &ConditionUpdate) -> Option<ObjectEvent> {
     let told = before.iter().any(|condition| condition.type_ == open.kind && condition.reason == open.reason);
     let reason = match open.reason {
         Reason::Open => Reason::WindowOpened,
         Reason::Frozen => Reason::FreezeStarted,
         _ => return None,
     };
-    (!told).then(|| Happened { reason, note: open.message.clone(), warning: false })
+    (!told).then(|| ObjectEvent { reason, note: open.message.clone(), warning: false })
 }
 
 /// All freezes of these windows.

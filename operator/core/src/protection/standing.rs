@@ -2,8 +2,7 @@
 
 use super::choose::{self, NoRecoveryPoint, RecoveryPoint};
 use crate::{
-    conditions::{self, ConditionUpdate},
-    maintenance::ticket::Happened,
+    conditions::{self, ConditionUpdate, ObjectEvent},
     time::human_duration,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -101,10 +100,10 @@ pub fn checked(repository: &str, backups: &[Backup]) -> ConditionUpdate {
 }
 
 /// What people are told when a repository is found damaged; nothing while it stays so.
-pub fn damage(before: &[Condition], checked: &ConditionUpdate) -> Option<Happened> {
+pub fn damage(before: &[Condition], checked: &ConditionUpdate) -> Option<ObjectEvent> {
     let told = before.iter().any(|condition| condition.type_ == checked.kind && condition.reason == checked.reason);
     let damaged = checked.reason == Reason::Damaged;
-    (damaged && !told).then(|| Happened { reason: Reason::RepositoryDamaged, note: checked.message.clone(), warning: true })
+    (damaged && !told).then(|| ObjectEvent { reason: Reason::RepositoryDamaged, note: checked.message.clone(), warning: true })
 }
 
 /// OffSite, of a repository: whether it stands in none of the failure domains in which its applications run.

@@ -24,9 +24,8 @@ use inventory::Inventory;
 use jiff::{Timestamp, tz::TimeZone};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
 use p861_core::{
-    conditions::ConditionUpdate,
+    conditions::{ConditionUpdate, ObjectEvent},
     ids::SiteName,
-    maintenance::ticket::Happened,
     platform::{
         desired::{DesiredSite, Owner, of_site, places},
         facts::{ApplicationFacts, Facts, RepositoryFacts, Sight, SiteFacts, Unseen},
@@ -302,10 +301,10 @@ fn facts(seen: &DistrictSeen, effects: &Effects, mut performed: BTreeMap<SiteNam
 }
 
 /// An Event when condition Ready turns to another reason.
-fn turns(before: &[Condition], conditions: &[ConditionUpdate]) -> Vec<Happened> {
+fn turns(before: &[Condition], conditions: &[ConditionUpdate]) -> Vec<ObjectEvent> {
     let told = |ready: &ConditionUpdate| before.iter().any(|condition| condition.type_ == ready.kind && condition.reason == ready.reason);
     let ready = conditions.iter().filter(|condition| condition.kind == ConditionType::Ready && !told(condition));
-    ready.map(|ready| Happened { reason: ready.reason.clone(), note: ready.message.clone(), warning: !ready.holds() }).collect()
+    ready.map(|ready| ObjectEvent { reason: ready.reason.clone(), note: ready.message.clone(), warning: !ready.holds() }).collect()
 }
 
 async fn profile_of(context: &Context, district: &District) -> Result<Option<PlatformProfileSpec>> {

@@ -7,7 +7,7 @@ use super::{
     life::{Course, Event, next},
 };
 use crate::{
-    conditions::ConditionUpdate,
+    conditions::{ConditionUpdate, ObjectEvent},
     maintenance::{notify, window::Opening},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -25,17 +25,6 @@ use sha2::{Digest as _, Sha256};
 /// Maximum number of refused actions in the status.
 const REFUSED: usize = 16;
 
-/// One change that people are told about, as an Event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happened {
-    /// Reason of the Event.
-    pub reason: Reason,
-    /// What happened.
-    pub note: String,
-    /// Whether it is a warning.
-    pub warning: bool,
-}
-
 /// Result of the decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
@@ -44,7 +33,7 @@ pub struct Decision {
     /// The conditions.
     pub updates: Vec<ConditionUpdate>,
     /// Events to publish.
-    pub happened: Vec<Happened>,
+    pub happened: Vec<ObjectEvent>,
     /// When to look again even if nothing changes.
     pub next: Option<Timestamp>,
 }
@@ -87,7 +76,7 @@ pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStat
 pub(super) struct Pass<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) status: MaintenanceTicketStatus,
-    happened: Vec<Happened>,
+    happened: Vec<ObjectEvent>,
     now: Timestamp,
 }
 
@@ -126,7 +115,7 @@ impl Pass<'_> {
     }
 
     fn tell(&mut self, reason: Reason, note: impl Into<String>, warning: bool) {
-        self.happened.push(Happened { reason, note: note.into(), warning });
+        self.happened.push(ObjectEvent { reason, note: note.into(), warning });
     }
 
     /// The first pass: priority, clocks, the first call.

@@ -9,6 +9,6 @@ pub mod life;
 mod surroundings;
 
 pub use block::{Access, Block, BlockReason, change_under_way};
-pub use decide::{Decision, Happened, decide, plan_digest, required_approvals, still_agreed};
+pub use decide::{Decision, decide, plan_digest, required_approvals, still_agreed};
 pub use facts::{Asks, Facts, Work, WorkRun};
 pub use surroundings::{Permit, Surroundings};
