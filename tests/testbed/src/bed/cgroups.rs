@@ -15,6 +15,9 @@ use super::wait::until;
 const ROOT: &str = "/sys/fs/cgroup";
 /// How long killed processes may take to be gone.
 const GONE: Duration = Duration::from_secs(30);
+/// How much a bed's pods weigh together beside one other process of the machine: without a say, a whole bed weighs no more than a single one, and whatever runs
+/// beside it starves its pods. The file, and the weight in that version's unit, where one process has 1024 or 100.
+const WEIGHTS: [(&str, &str); 2] = [("cpu.shares", "16384"), ("cpu.weight", "1600")];
 
 /// One bed's groups in all hierarchies: several with version 1, one with version 2.
 #[derive(Debug, Clone)]
@@ -52,6 +55,7 @@ impl Cgroups {
                 fs::create_dir_all(&path).map_err(BedError::io(&path))?;
                 inherit_cpus(&path)?;
             }
+            weigh(folder)?;
             if unified() {
                 let mut inner = vec![folder.clone()];
                 inner.extend(sites.iter().map(|site| folder.join(site)));
@@ -115,6 +119,17 @@ fn inherit_cpus(group: &Path) -> Result<()> {
         let parent = group.parent().unwrap_or(group).join(name);
         let value = fs::read_to_string(&parent).map_err(BedError::io(&parent))?;
         fs::write(&file, value).map_err(BedError::io(&file))?;
+    }
+    Ok(())
+}
+
+/// Only the hierarchy of the processor has such a file.
+fn weigh(group: &Path) -> Result<()> {
+    for (name, weight) in WEIGHTS {
+        let file = group.join(name);
+        if file.exists() {
+            fs::write(&file, weight).map_err(BedError::io(&file))?;
+        }
     }
     Ok(())
 }
