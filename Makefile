@@ -42,7 +42,7 @@ clean-demo:
 	@[ -x $(BIN)/testbed ] || $(MAKE) --no-print-directory build
 	@$(BIN)/testbed --name $(DEMO) down
 
-test: build
+test: setup
 	@tests/count.sh tests/all.sh
 
 # However it ends, nothing is left. P861_BENCH_OBJECTS=3000 for a quick look; BIN=target/release after cargo build --release --workspace --bins.

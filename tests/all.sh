@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every suite. The scenes on real sites come last and have the machine for themselves: their pods weigh little beside other programs, and would not keep their times.
-# The part of the night of alerts that is played here (tests/tests/runbook_alerts.rs; all of it: make soak) mostly waits: it goes on beside the first suites, and what
-# it said is shown when they have ended.
+# Every suite. What mostly waits (for API servers, for S3, for alerts) goes on side by side, beside the suites that compute; what it said is shown when those have
+# ended. Of the night of alerts a part is played here (tests/tests/runbook_alerts.rs; all of it: make soak). The scenes on real sites come last and have the machine for
+# themselves: they measure.
 # However this ends, by Ctrl-C too, its processes, test beds and files go.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -62,13 +62,24 @@ follow() {
   ((status == 0)) || failed=1
 }
 
+# The programs and images of the beds are made beside the build: cold, both take about ten minutes.
+echo 'Building everything that is tested, and what the test beds run (about twenty minutes the first time, seconds afterwards) …'
+cargo build --quiet --workspace --bin testbed || exit
+setpriv --pdeathsig TERM -- target/debug/testbed prepare &
+cargo build --quiet --workspace --bins || exit
 cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
 failed=0
+# More than there are processors: they wait for what they started.
+threads=$(($(nproc) * 2))
 beside night tests suites --ignored --nocapture runbook_alerts::one_alert
-others=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -v ' e2e$')
+beside servers tests suites --test-threads "$threads"
+beside vault operator/vault vault_suites --test-threads "$threads"
+others=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -Ev ' (suites|vault_suites|e2e)$')
 # shellcheck disable=SC2086
 cargo test --workspace --no-fail-fast --lib --bins $others || failed=1
 cargo test --workspace --no-fail-fast --doc || failed=1
+follow vault
+follow servers
 follow night
 cargo test --workspace --test e2e || failed=1
 exit "$failed"

@@ -1,12 +1,13 @@
 //! Looking at objects of a site, and waiting until they are as they should be.
 
-use p861_testbed::bed::{BedError, Result, Site, until};
+use crate::reader;
+use p861_testbed::bed::{Result, Site, until};
 use serde_json::Value;
 use std::time::Duration;
 
 /// Reading objects as JSON.
 pub trait Look {
-    /// `kubectl get ARGUMENTS -o json`, parsed.
+    /// What `kubectl get ARGUMENTS --output json` prints, parsed; asked without kubectl.
     fn get(&self, arguments: &[&str]) -> Result<Value>;
 
     /// Waits until what `kubectl get ARGUMENTS` shows is good. `judge` gives what it wants of it, or what is wrong with it.
@@ -25,10 +26,7 @@ pub trait Look {
 
 impl Look for Site {
     fn get(&self, arguments: &[&str]) -> Result<Value> {
-        let mut all = vec!["get", "--output", "json"];
-        all.extend(arguments);
-        let text = self.kubectl(&all)?;
-        serde_json::from_str(&text).map_err(|error| BedError::Refused(format!("kubectl {}: {error}", all.join(" "))))
+        reader::get(self, arguments)
     }
 
     fn wait<T>(&self, what: &str, limit: Duration, arguments: &[&str], mut judge: impl FnMut(&Value) -> std::result::Result<T, String>) -> Result<T> {

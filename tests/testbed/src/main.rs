@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use p861_testbed::bed::{self, Bed, BedError, Options, Place};
+use p861_testbed::components;
+use p861_testbed::images;
 use p861_testbed::release;
 use p861_testbed::report::Report;
 
@@ -22,6 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Install or build the programs and images that every bed needs, and nothing more
+    Prepare,
     /// Bring a bed up
     Up {
         /// Files of rules for Prometheus; without any, Prometheus and Alertmanager are not started
@@ -68,6 +72,10 @@ fn main() -> ExitCode {
 fn perform(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let (name, report) = (&arguments.name, Report::stderr());
     match &arguments.command {
+        Command::Prepare => {
+            let components = components::ensure(&report)?;
+            images::ensure(&components, &report)?;
+        }
         Command::Up { rules, sites } => {
             let options = Options { rules: rules.clone(), sites: sites.clone(), ..Options::default() };
             match Bed::up(name, &options, &report) {

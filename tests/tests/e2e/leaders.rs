@@ -50,6 +50,7 @@ fn kill_in_each_phase(stage: &Stage, kind: &str, name: &str, wanted: &[&str], li
             killed.extend(phases);
             leader_after(stage, &before)?;
         }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -7,7 +7,7 @@ use super::error::{BedError, Result};
 use super::process::Process;
 
 /// How often is looked.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Looks until `look` gives something. Its error is what was seen instead, and stands in the error when `limit` is over.
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> std::result::Result<T, String>) -> Result<T> {
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn the_error_says_what_was_last_seen() {
         let mut looks = 0;
-        let error = until::<()>("the door is open", Duration::from_millis(120), || {
+        let error = until::<()>("the door is open", Duration::from_millis(220), || {
             looks += 1;
             Err(format!("look {looks}: closed"))
         })

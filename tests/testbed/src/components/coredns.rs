@@ -12,6 +12,7 @@ pub const RECIPE: Recipe = Recipe {
         ("main.go", include_str!("../../go/coredns/main.go")),
     ],
     programs: &[("coredns", ".")],
+    names: &[],
     link: "",
     tested: false,
 };

@@ -1,6 +1,8 @@
 //! Programs built from Go modules. Each recipe's module files are part of this crate, so a build never picks other versions.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -61,6 +63,8 @@ pub struct Recipe {
     pub files: &'static [(&'static str, &'static str)],
     /// The programs: name and package.
     pub programs: &'static [(&'static str, &'static str)],
+    /// Other names of the first program, which does what it is called by: links to it.
+    pub names: &'static [&'static str],
     /// What the linker is told besides `-s -w`.
     pub link: &'static str,
     /// Whether the module has tests of its own; then it must pass them before it is built.
@@ -72,7 +76,8 @@ impl Recipe {
     pub fn entry(&self) -> String {
         let files = self.files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
         let programs = self.programs.iter().flat_map(|(name, package)| [name.as_bytes(), package.as_bytes()]);
-        format!("{}-{}-{}", self.name, self.version, key(files.chain(programs).chain([self.link.as_bytes()])))
+        let names = self.names.iter().map(|name| name.as_bytes());
+        format!("{}-{}-{}", self.name, self.version, key(files.chain(programs).chain(names).chain([self.link.as_bytes()])))
     }
 }
 
@@ -92,8 +97,18 @@ pub fn ensure(cache: &Cache, lock: &CacheLock, recipe: &Recipe, report: &Report)
         if recipe.tested {
             test(&go, source.path(), recipe, report)?;
         }
-        recipe.programs.iter().try_for_each(|program| build(&go, source.path(), recipe, *program, folder, report))
+        recipe.programs.iter().try_for_each(|program| build(&go, source.path(), recipe, *program, folder, report))?;
+        recipe.names.iter().try_for_each(|name| link(recipe, folder, name))
     })
+}
+
+/// A build that was interrupted may have left some links.
+fn link(recipe: &Recipe, folder: &Path, name: &str) -> Result<(), GoError> {
+    let (path, (program, _)) = (folder.join(name), recipe.programs[0]);
+    match symlink(program, &path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(GoError::Io { path, source }),
+        _ => Ok(()),
+    }
 }
 
 fn build(go: &Path, source: &Path, recipe: &Recipe, (program, package): (&str, &str), folder: &Path, report: &Report) -> Result<(), GoError> {
@@ -154,6 +169,7 @@ mod tests {
         version: "v1",
         files: &[("go.mod", "module example.org/tool\n\ngo 1.26.0\n"), ("main.go", "package main\n\nvar word = \"\"\n\nfunc main() { print(word) }\n")],
         programs: &[("tool", ".")],
+        names: &["other"],
         link: "-X main.word=hello",
         tested: false,
     };
@@ -177,6 +193,7 @@ mod tests {
         let others = [
             Recipe { link: "-X main.word=bye", ..RECIPE },
             Recipe { programs: &[("tool", "./cmd")], ..RECIPE },
+            Recipe { names: &[], ..RECIPE },
             Recipe { files: &[("go.mod", "module example.org/tool\n")], ..RECIPE },
         ];
         for other in others {
@@ -191,8 +208,10 @@ mod tests {
         let cache = Cache::at(folder.path()).unwrap();
         let lock = cache.lock(&Report::silent()).unwrap();
         let built = ensure(&cache, &lock, &RECIPE, &Report::silent()).unwrap();
-        let output = Command::new(built.join("tool")).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "hello");
+        for name in ["tool", "other"] {
+            let output = Command::new(built.join(name)).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "hello", "{name}");
+        }
         assert_eq!(ensure(&cache, &lock, &RECIPE, &Report::silent()).unwrap(), built);
     }
 

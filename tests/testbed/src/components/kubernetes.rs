@@ -13,22 +13,20 @@ use crate::report::Report;
 /// The minor version that every component must have: a kubelet may not be newer than its API server, so mixed finds are not used.
 const MINOR: &str = "v1.36.";
 
-/// Each program and its package.
-const PROGRAMS: [(&str, &str); 6] = [
-    ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-    ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
-    ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
-    ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
-    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
-    ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
-];
+/// The names by which `go/kubernetes` is called.
+const PROGRAMS: [&str; 6] = ["kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kubectl", "kube-proxy"];
 
 /// Its `k8s.io/kubernetes` requires 33 staging modules by replacement, which go.mod has to repeat.
 pub const RECIPE: Recipe = Recipe {
     name: "kubernetes",
     version: "v1.36.3",
-    files: &[("go.mod", include_str!("../../go/kubernetes/go.mod")), ("go.sum", include_str!("../../go/kubernetes/go.sum"))],
-    programs: &PROGRAMS,
+    files: &[
+        ("go.mod", include_str!("../../go/kubernetes/go.mod")),
+        ("go.sum", include_str!("../../go/kubernetes/go.sum")),
+        ("main.go", include_str!("../../go/kubernetes/main.go")),
+    ],
+    programs: &[("kubernetes", ".")],
+    names: &PROGRAMS,
     // Without these the components call themselves v0.0.0, and clients that compare versions refuse them.
     link: "-X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 \
            -X k8s.io/component-base/version.gitMinor=36 -X k8s.io/client-go/pkg/version.gitVersion=v1.36.3",
@@ -38,9 +36,9 @@ pub const RECIPE: Recipe = Recipe {
 /// The paths of Kubernetes' programs, in the order of [`RECIPE`]'s.
 pub fn ensure(cache: &Cache, lock: &CacheLock, report: &Report) -> Result<[PathBuf; PROGRAMS.len()], GoError> {
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let found = PROGRAMS.map(|(program, _)| look_up(program, assets.as_deref(), find, version, report));
+    let found = PROGRAMS.map(|program| look_up(program, assets.as_deref(), find, version, report));
     let built = if found.iter().any(Option::is_none) { go::ensure(cache, lock, &RECIPE, report)? } else { PathBuf::new() };
-    let mut paths = PROGRAMS.map(|(program, _)| built.join(program));
+    let mut paths = PROGRAMS.map(|program| built.join(program));
     for (path, found) in paths.iter_mut().zip(found) {
         if let Some(found) = found {
             *path = found;

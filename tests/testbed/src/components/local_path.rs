@@ -8,6 +8,7 @@ pub const RECIPE: Recipe = Recipe {
     version: "v0.0.30",
     files: &[("go.mod", include_str!("../../go/local-path-provisioner/go.mod")), ("go.sum", include_str!("../../go/local-path-provisioner/go.sum"))],
     programs: &[("local-path-provisioner", "github.com/rancher/local-path-provisioner")],
+    names: &[],
     link: "-X main.VERSION=v0.0.30",
     tested: false,
 };

@@ -17,6 +17,7 @@ pub const RECIPE: Recipe = Recipe {
         ("rules_test.go", include_str!("../../go/network-policy/rules_test.go")),
     ],
     programs: &[("network-policy", ".")],
+    names: &[],
     link: "",
     tested: true,
 };
