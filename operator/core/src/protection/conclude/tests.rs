@@ -127,7 +127,8 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
     let application = application(STREAM);
     let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
-    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: &"home".into(), deadline: SignedDuration::from_hours(6) };
+    let parts = ["objects".into(), "streams/db".into()];
+    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"home".into(), deadline: SignedDuration::from_hours(6) };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
 }
