@@ -95,6 +95,18 @@ pub enum Consistency {
     Crash,
 }
 
+/// Objects that a backup left out for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// Reason: Excluded, BeingDeleted, Finished, ControlledPod (its controller makes it again), StaleDiscovery (a kind whose API server doesn't answer).
+    pub reason: String,
+    /// Number of objects; of StaleDiscovery, of kinds.
+    pub count: i64,
+    /// The first of them by name; at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
 /// Content of a backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -108,6 +120,10 @@ pub struct BackupContents {
     pub volumes: i32,
     /// Streams.
     pub streams: i32,
+    /// Objects that are not in the backup, by reason; not what the cluster makes again by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
+    pub left_out: Vec<LeftOut>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

@@ -174,11 +174,6 @@ impl JournalStore {
     }
 }
 
-/// The plan in the ConfigMap of a run; none if it can't be read.
-pub(crate) fn plan_of(map: &ConfigMap) -> Option<Plan<Action>> {
-    format::read_plan(&format::text_of(map, PLAN).ok()??).ok()
-}
-
 /// Changes the records of a ConfigMap, if the last of them is `last` and nobody else changes it meanwhile.
 async fn replace_records(
     client: &Client,

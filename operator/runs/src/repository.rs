@@ -6,16 +6,12 @@ use crate::{
     hub::named,
     secrets,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt as _,
     api::{ObjectMeta, PostParams},
 };
-use p861_core::{
-    engine::Plan,
-    protection::choose::RecoveryPoint,
-    runs::{Action, MoverTask},
-};
+use p861_core::protection::choose::RecoveryPoint;
 use p861_crds::{BackupRepository, Reason, protection::repository::Addressing};
 use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, VaultError};
 use parking_lot::Mutex;
@@ -93,9 +89,19 @@ pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> 
 /// The stores of repositories, by namespace and name, with when they were opened.
 type OpenStores = HashMap<(String, String), (Instant, AsyncStore)>;
 
-/// Recently opened stores, since passes ask for them twice a second. Changed credentials are used after at most [`STORE_TTL`].
+/// What was read of repositories.
 #[derive(Clone, Default)]
-pub struct StoreCache(Arc<Mutex<OpenStores>>);
+pub struct StoreCache {
+    /// Recently opened stores, since passes ask for them twice a second. Changed credentials are used after at most [`STORE_TTL`].
+    stores: Arc<Mutex<OpenStores>>,
+    /// The parts of snapshots, by the snapshot's id, which is the digest of what names them: plans are looked at all the time.
+    parts: Arc<Mutex<HashMap<String, Vec<String>>>>,
+    /// Held while a repository is opened to read a snapshot: deriving its key takes much memory, so that is done once at a time.
+    opening: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Snapshots whose parts are kept in memory.
+const MAX_CACHED_SNAPSHOTS: usize = 1_024;
 
 /// How long an open store is reused.
 const STORE_TTL: Duration = Duration::from_secs(10);
@@ -106,7 +112,7 @@ const STORE_TTL: Duration = Duration::from_secs(10);
 /// If the repository or one of its Secrets is missing, or the store's settings are unusable.
 pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<AsyncStore> {
     let key = (namespace.to_owned(), repository.to_owned());
-    if let Some((opened, store)) = hub.stores.0.lock().get(&key)
+    if let Some((opened, store)) = hub.stores.stores.lock().get(&key)
         && opened.elapsed() < STORE_TTL
     {
         return Ok(store.clone());
@@ -114,7 +120,7 @@ pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
     let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))?;
-    let mut stores = hub.stores.0.lock();
+    let mut stores = hub.stores.stores.lock();
     stores.retain(|_, (opened, _)| opened.elapsed() < STORE_TTL);
     stores.insert(key, (Instant::now(), store.clone()));
     Ok(store)
@@ -224,21 +230,43 @@ pub fn vault_error(what: &str, error: &VaultError) -> Error {
     }
 }
 
-/// The parts of a backup, from its journal; none if the journal is gone.
+/// The parts of a recovery point's snapshot, as the snapshot itself names them. Nothing on the hub is asked: a journal may be gone, or of another backup.
 ///
 /// # Errors
-/// If the repository can't be read.
-pub async fn parts_of(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Result<Option<Vec<String>>> {
-    let maps: Api<ConfigMap> = Api::namespaced(hub.client.clone(), namespace);
-    let name = format!("{}-backup-journal", point.backup);
-    let map = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))?;
-    let plan: Option<Plan<Action>> = map.and_then(|map| crate::journal::plan_of(&map));
-    Ok(plan.and_then(|plan| {
-        plan.steps().iter().find_map(|step| match &step.action {
-            Action::Move { task: MoverTask::Seal { facts }, .. } => Some(facts.parts.clone()),
-            _ => None,
-        })
-    }))
+/// If the repository can't be opened, or the snapshot is missing, damaged, or doesn't name its parts.
+pub async fn snapshot_parts(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Result<Vec<String>> {
+    let (repository, id) = (point.repository.as_str(), point.snapshot.to_string());
+    let known = hub.stores.parts.lock().get(&id).cloned();
+    // A snapshot never changes, but it can be forgotten.
+    if let Some(parts) = known
+        && is_stored(&open_store(hub, namespace, repository).await?, &id).await?
+    {
+        return Ok(parts);
+    }
+    let _turn = hub.stores.opening.lock().await;
+    let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
+    let access = access(hub, &repository, false).await?;
+    let snapshot = id.clone();
+    let read = tokio::task::spawn_blocking(move || Repository::open(&access)?.snapshot_parts(&snapshot)).await;
+    let parts = read
+        .map_err(|error| Error::Internal(format!("reading a snapshot: {error}")))?
+        .map_err(|error| vault_error(&format!("read the snapshot of backup {}", point.backup), &error))?;
+    let mut known = hub.stores.parts.lock();
+    if known.len() >= MAX_CACHED_SNAPSHOTS {
+        known.clear();
+    }
+    known.insert(id, parts.clone());
+    Ok(parts)
+}
+
+/// Whether a snapshot's file is in the repository.
+async fn is_stored(store: &AsyncStore, snapshot: &str) -> Result<bool> {
+    let key = format!("snapshots/{snapshot}");
+    match store.head(&key).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(vault("look for the snapshot", &error)),
+    }
 }
 
 /// Converts an error of the repository's store.

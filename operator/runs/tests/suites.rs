@@ -6,3 +6,4 @@
 mod engine_world;
 mod failover;
 mod run_world;
+mod saving;

@@ -1,6 +1,6 @@
 //! Drill: one run of a plan into isolated namespaces, measured and reported.
 
-use super::{all, backup::claims, district_of, named, plan, plan_sites, run::scope_of};
+use super::{all, district_of, named, plan, plan_sites, run::scope_of};
 use crate::{context::Context, metrics::Metrics, reports};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -10,7 +10,10 @@ use p861_core::{
     ids::SiteName,
     maintenance::ticket::change_under_way,
     names,
-    protection::{choose, claims::claim_of},
+    protection::{
+        choose,
+        claims::{claims_in, missing_parts},
+    },
     recovery::{
         conclude::{self, DrillConclusionFacts},
         drill::{self as compiler, DrillFacts},
@@ -86,7 +89,7 @@ impl RunKind for DrillRun {
         let home = sites.as_ref().ok().map(|(home, _)| home.clone());
         let rehearsal = match (begun, sites) {
             (true, _) => None,
-            (false, Ok((home, standby))) => Some(rehearsal(&self.context, drill, &plan, &applications, &home, standby).await?),
+            (false, Ok((_, standby))) => Some(rehearsal(&self.context, drill, &plan, &applications, standby).await?),
             (false, Err(error)) => return Err(error),
         };
         Ok(Facts { plan, applications, home, rehearsal })
@@ -156,14 +159,7 @@ impl RunKind for DrillRun {
     }
 }
 
-async fn rehearsal(
-    context: &Context,
-    drill: &Drill,
-    plan: &RecoveryPlan,
-    applications: &[Application],
-    home: &SiteName,
-    standby: SiteName,
-) -> Result<Rehearsal> {
+async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applications: &[Application], standby: SiteName) -> Result<Rehearsal> {
     let namespace = drill.namespace().unwrap_or_default();
     let site = drill.spec.site_ref.as_ref().map_or(standby, |site| site.name.as_str().into());
     if drill.spec.r#type != DrillType::Tabletop {
@@ -177,13 +173,13 @@ async fn rehearsal(
     let duration = |what: &str, text: &str| parse_duration(text).map_err(|error| Error::invalid(Reason::Invalid, format!("{what}: {error}")));
     let keep_for = duration("spec.keepFor", &drill.spec.keep_for.0)?;
     let deadline = duration("spec.deadline", &drill.spec.deadline.0)?;
-    let points = points(context, plan, applications, home, drill.spec.recovery_point.not_after_time.as_ref().map(|time| time.0)).await?;
+    let points = points(context, plan, applications, drill.spec.recovery_point.not_after_time.as_ref().map(|time| time.0)).await?;
     let estimates = reports::durations(context, &namespace, plan).await;
     Ok(Rehearsal { site, points, keep_for, deadline, estimates })
 }
 
 /// The plan's applications, each with its newest sound backup and the claims in it.
-pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Application], home: &SiteName, not_after: Option<Timestamp>) -> Result<Vec<Point>> {
+pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Application], not_after: Option<Timestamp>) -> Result<Vec<Point>> {
     let namespace = plan.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let mut points = Vec::new();
@@ -195,14 +191,14 @@ pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Appl
             )
         })?;
         let point = choose::newest_sound(name, &backups, not_after).map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))?;
-        let parts = repository::parts_of(&context.hub, &namespace, &point).await?;
-        let first = application.spec.namespaces.first().cloned().unwrap_or_default();
-        let claims = match parts {
-            Some(parts) => parts.iter().filter_map(|part| claim_of(part, &first)).collect(),
-            // The backup's journal is gone: take the claims of the running application.
-            None => claims(&context.sites.client(home).await?, home, application).await?,
-        };
-        points.push((name.to_owned(), point, claims));
+        let parts = repository::snapshot_parts(&context.hub, &namespace, &point).await?;
+        let missing = missing_parts(&application.spec, &parts);
+        if !missing.is_empty() {
+            let message = format!("backup {} of application {name} has no {}: p861 backup now {name}", point.backup, missing.join(", no "));
+            return Err(Error::invalid(Reason::NoRecoveryPoint, message));
+        }
+        let first = application.spec.namespaces.first().map(String::as_str).unwrap_or_default();
+        points.push((name.to_owned(), point, claims_in(&parts, first)));
     }
     Ok(points)
 }

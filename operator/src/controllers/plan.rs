@@ -105,7 +105,7 @@ async fn inputs(context: &Context, plan: &RecoveryPlan, namespace: &str) -> Resu
     let district = district_of(&context.hub.client, namespace).await?;
     let (active, standby) = plan_sites(plan, &district)?;
     let applications: Vec<Application> = all(&context.hub.client, namespace).await?;
-    let recovery = match drill::points(context, plan, &applications, &active, None).await {
+    let recovery = match drill::points(context, plan, &applications, None).await {
         Ok(points) => {
             Ok(RecoveryInputs { points, nodes: nodes(context, &standby).await, repository: opens(context, namespace, &plan.spec.repository_ref.name).await })
         }

@@ -12,9 +12,8 @@ use p861_core::{
     engine::{Evidence, ListedChange, Plan, StoredObject},
     ids::SiteName,
     protection::{
-        backup::Claim,
         choose::{self, RecoveryPoint},
-        claims::claim_of,
+        claims::claims_in,
         conclude::{self, RestoreConclusionFacts},
         restore::{self, RestoreFacts},
     },
@@ -52,7 +51,8 @@ pub struct Target {
     application: ApplicationSpec,
     district: String,
     site: SiteName,
-    claims: Vec<Claim>,
+    /// The parts that the snapshot names.
+    parts: Vec<String>,
     deadline: SignedDuration,
 }
 
@@ -153,9 +153,10 @@ fn stored_recovery_point(status: &RestoreStatus) -> Option<RecoveryPoint> {
 }
 
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, district, site, claims, deadline } = target;
-    let subject = Subject { name, spec: application, point: point.clone(), claims: claims.clone() };
-    RestoreFacts { spec: &object.spec, subject, district, site, deadline: *deadline }
+    let Target { name, application, district, site, parts, deadline } = target;
+    let first = application.namespaces.first().map(String::as_str).unwrap_or_default();
+    let subject = Subject { name, spec: application, point: point.clone(), claims: claims_in(parts, first) };
+    RestoreFacts { spec: &object.spec, subject, parts, district, site, deadline: *deadline }
 }
 
 /// The backup to restore, and its application. A damaged backup is refused, with the newest sound one in the message.
@@ -207,11 +208,9 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
         Some(site) => site.name.as_str().into(),
         None => active_site(context, &district, &application.name_any()).await?,
     };
-    let parts = repository::parts_of(&context.hub, &namespace, point).await?;
-    let first = application.spec.namespaces.first().cloned().unwrap_or_default();
-    let claims = parts.unwrap_or_default().iter().filter_map(|part| claim_of(part, &first)).collect();
+    let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
-    let target = Target { name: application.name_any(), application: application.spec, district: district.name_any(), site, claims, deadline };
+    let target = Target { name: application.name_any(), application: application.spec, district: district.name_any(), site, parts, deadline };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(

@@ -4,7 +4,7 @@ use crate::StoreError;
 use rustic_core::RusticError;
 
 /// Every reason that an error of this crate gives, sorted.
-pub const REASONS: [&str; 20] = [
+pub const REASONS: [&str; 21] = [
     "AccessDenied",
     "AlreadyExists",
     "Damaged",
@@ -24,6 +24,7 @@ pub const REASONS: [&str; 20] = [
     "SnapshotMissing",
     "StoreError",
     "Unreachable",
+    "Unsupported",
     "VaultError",
 ];
 
@@ -85,6 +86,16 @@ pub enum VaultError {
         /// What was found.
         what: String,
     },
+    /// The snapshot doesn't say what is in it.
+    #[error(
+        "snapshot {id} doesn't name its parts (its paths: {paths}), so it was not sealed as a backup by this release: use another backup (p861 backup list)"
+    )]
+    PartsUnnamed {
+        /// Its id.
+        id: String,
+        /// Its paths.
+        paths: String,
+    },
     /// The destination can't be written.
     #[error("{path}: {what}")]
     Destination {
@@ -124,6 +135,7 @@ impl VaultError {
             Self::Damaged { .. } => "Damaged",
             Self::ReadErrors { .. } => "ReadErrors",
             Self::SnapshotMissing { .. } => "SnapshotMissing",
+            Self::PartsUnnamed { .. } => "Unsupported",
             Self::Destination { full: true, .. } => "NoSpace",
             Self::Destination { .. } => "DestinationRefused",
             Self::LeaseLost { .. } => "LeaseLost",

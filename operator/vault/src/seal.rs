@@ -78,7 +78,9 @@ impl Repository {
         snapshot.time = spec.time.to_zoned(jiff::tz::TimeZone::UTC);
         let all: Vec<String> = spec.tags.iter().cloned().chain([run.clone(), SEALED.to_owned()]).collect();
         snapshot.tags = StringList::from_str(&all.join(",")).map_err(|error| VaultError::Other { what: "make tags".into(), message: error.to_string() })?;
-        snapshot.paths = StringList::from_str("/").map_err(|error| VaultError::Other { what: "make paths".into(), message: error.to_string() })?;
+        // So that whoever plans a restore reads the parts from the snapshot's own small file, without an index.
+        let paths: Vec<String> = spec.parts.iter().map(String::as_str).chain([INVENTORY]).map(|part| format!("/{part}")).collect();
+        snapshot.paths = StringList::from_str(&paths.join(",")).map_err(|error| VaultError::Other { what: "make paths".into(), message: error.to_string() })?;
         let total = |count: fn(&SnapshotSummary) -> u64| parts.iter().filter_map(|part| part.summary.as_ref()).map(count).sum();
         summary.total_files_processed = total(|s| s.total_files_processed);
         summary.total_bytes_processed = total(|s| s.total_bytes_processed);

@@ -5,6 +5,7 @@ use crate::{
     backend::key,
     parallel::{REQUESTS, each},
     parts::run_tag,
+    seal::INVENTORY,
 };
 use jiff::Timestamp;
 use rustic_core::{
@@ -89,6 +90,22 @@ impl Repository {
                 VaultError::Store(store) if store.is_not_found() => missing(&format!("{} doesn't exist: it was forgotten", key(FileType::Snapshot, &found))),
                 other => other,
             }),
+        }
+    }
+
+    /// The parts of a sealed snapshot, for example `objects` and `volumes/attachments`, in order. Only the snapshot's own file is read: it names them as `paths`.
+    ///
+    /// # Errors
+    /// If there is no such snapshot, if it can't be read, or if it doesn't name its parts: nothing else is asked what is in it.
+    pub fn snapshot_parts(&self, id: &str) -> Result<Vec<String>, VaultError> {
+        let snapshot = self.snapshot(id)?;
+        let named: Option<Vec<String>> = snapshot.paths.iter().map(|path| path.strip_prefix('/').filter(|part| !part.is_empty()).map(str::to_owned)).collect();
+        match named {
+            Some(mut parts) if parts.iter().any(|part| part == INVENTORY) => {
+                parts.retain(|part| part != INVENTORY);
+                Ok(parts)
+            }
+            _ => Err(VaultError::PartsUnnamed { id: id.into(), paths: snapshot.paths.to_string() }),
         }
     }
 

@@ -401,11 +401,33 @@ fn stock_restic_lists_checks_and_restores_it() {
     let restic = Restic::new(fixture.path("repository").to_str().unwrap(), "correct horse", &[]);
     let target = fixture.path("by-restic");
     restic.lists_checks_and_restores(&sealed.snapshot, &fixture.path("source"), &target);
+    assert_eq!(restic.paths(), ["/inventory.json", "/streams/db", "/volumes/attachments"]);
     assert!(
         fs::read(target.join("streams/db")).unwrap() == vec![7_u8; 9 << 20],
         "the stream is {} bytes long",
         fs::metadata(target.join("streams/db")).unwrap().len()
     );
+}
+
+#[test]
+fn fault_a1_the_parts_of_a_snapshot_are_read_from_its_own_file_alone() {
+    let fixture = Fixture::new();
+    fixture.repository.write_stream(&spec("other", "objects"), Box::new(io::Cursor::new(b"x".to_vec())), &|_| {}).unwrap();
+    let place = fixture.path("repository");
+    let unsealed = fs::read_dir(place.join("snapshots")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    let sealed = fixture.sealed();
+    for (id, reason) in [(unsealed.as_str(), "Unsupported"), ("0".repeat(64).as_str(), "SnapshotMissing"), ("no id", "SnapshotMissing")] {
+        let error = fixture.repository.snapshot_parts(id).unwrap_err();
+        assert_eq!((error.reason(), error.is_transient()), (reason, false), "{id}: {error}");
+    }
+    // Whoever plans a restore of a large repository reads neither its index nor its data.
+    for folder in ["index", "data"] {
+        fs::remove_dir_all(place.join(folder)).unwrap();
+    }
+    let repository = Repository::open(&access(&place)).unwrap();
+    assert_eq!(repository.snapshot_parts(&sealed.snapshot).unwrap(), ["streams/db", "volumes/attachments"]);
+    fs::write(place.join("snapshots").join(&sealed.snapshot), b"damaged").unwrap();
+    assert_eq!(repository.snapshot_parts(&sealed.snapshot).unwrap_err().reason(), "Damaged");
 }
 
 #[test]

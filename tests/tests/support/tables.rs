@@ -42,7 +42,8 @@ pub const ON_SITE: Table = &[
     ("secrets", "get create patch delete"),
     ("serviceaccounts", "get create patch delete"),
 ];
-pub const MOVER_BACKUP: Table = &[("*", "list"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
+pub const MOVER_BACKUP: Table =
+    &[("*", "list"), ("namespaces", "get"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
 pub const MOVER_RESTORE: Table = &[("*", "get create patch delete escalate bind")];
 pub const READER: Table = &[
     ("platforms.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io", "get list watch"),

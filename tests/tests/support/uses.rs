@@ -113,7 +113,8 @@ type Right = (&'static str, &'static str);
 fn verbs(method: &str, arguments: &str, before: &str, place: &str) -> Vec<Right> {
     match method {
         "get" | "get_opt" | "get_metadata" | "get_metadata_opt" => vec![("get", "")],
-        "list" | "list_metadata" => vec![("list", "")],
+        // A page whose objects are kept as they come is asked for by address.
+        "list" | "list_metadata" | "resource_url" => vec![("list", "")],
         "create" => vec![("create", "")],
         "replace" => vec![("update", "")],
         "delete" => vec![("delete", "")],
@@ -161,7 +162,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
         | ("effects/component.rs", "read" | "store" | "files") => vec![Actor::Hub],
         // People get their roles on the hub and on the sites alike.
         ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
-        ("movers/save.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
+        ("movers/save.rs" | "movers/kinds.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
         ("movers/restore.rs", _) => vec![Actor::Restore],
         (mover, _) if mover.starts_with("movers/") => panic!("{mover}: whose rights are these?"),
         ("effects/component.rs", "write") => vec![Actor::Installer],

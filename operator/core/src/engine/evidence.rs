@@ -5,7 +5,7 @@
 
 use crate::ids::SnapshotId;
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::protection::restore::RestoreChanges;
+use p861_crds::protection::{backup::LeftOut, restore::RestoreChanges};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -37,6 +37,21 @@ pub struct SavedPart {
     /// Files that changed or vanished while they were read; the first ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A kind of which a backup has objects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SavedKind {
+    /// Namespace of the objects.
+    pub namespace: String,
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// The version in which its objects are saved.
+    pub version: String,
+    /// Number of its objects in the namespace.
+    pub count: u64,
 }
 
 /// One check of a preflight.
@@ -287,6 +302,12 @@ pub enum Evidence {
         objects: u64,
         /// Number of kinds that had any.
         resources: u64,
+        /// The kinds that had any, each in the version in which it was read, by namespace.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kinds: Vec<SavedKind>,
+        /// What was left out, by reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<LeftOut>,
     },
     /// The files of a claim.
     VolumeSaved(SavedPart),

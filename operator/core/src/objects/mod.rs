@@ -1,14 +1,25 @@
 //! Kubernetes objects as data: what belongs in a backup, what is stripped from it, how a copy differs, and in which order objects are written.
 
 mod copy;
+mod kinds;
+mod left_out;
+mod made_again;
 mod order;
 mod save;
+mod tokens;
 
 pub use copy::{NOT_STARTED, Prepared, REPLICAS_ANNOTATION, prepare, stopped_replicas};
+pub use kinds::{ChosenKind, ChosenKinds, ServedKind, ServedVersion, choose_kinds};
+pub use left_out::{LeaveReason, LeftOutTally, told};
 pub use order::rank;
-pub use save::{SaveDecision, save};
+pub use save::{NamespaceFacts, SaveDecision, judge, may_hold_user_objects, save, selects};
 
 use serde_json::{Map, Value};
+
+/// An object as one line of JSON with sorted keys, so that equal objects are equal bytes in every backup.
+pub fn line(object: &Value) -> String {
+    crate::engine::canonical_json(object)
+}
 
 /// An object's `metadata`, for reading.
 fn metadata(object: &Value) -> Option<&Map<String, Value>> {

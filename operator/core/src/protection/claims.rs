@@ -1,8 +1,8 @@
 //! The claims of an application: as they stand on its site, and as a backup has them.
 
-use super::backup::Claim;
+use super::backup::{Claim, volume_method};
 use crate::{ids::SiteName, names};
-use p861_crds::{ApplicationSpec, Reason};
+use p861_crds::{ApplicationSpec, Reason, platform::application::VolumeMethod};
 
 /// An application's spec names something that its site doesn't have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +79,23 @@ pub fn claim_of(part: &str, first: &str) -> Option<Claim> {
         Some((namespace, claim)) if names::volume_part(first, namespace, claim) == part => Claim { namespace: namespace.into(), name: claim.into() },
         _ => Claim { namespace: first.into(), name: name.into() },
     })
+}
+
+/// The claims among the parts of a snapshot. `first` is the application's first namespace.
+pub fn claims_in(parts: &[String], first: &str) -> Vec<Claim> {
+    parts.iter().filter_map(|part| claim_of(part, first)).collect()
+}
+
+/// What the application's spec promises and the snapshot has no part for, as people call it: a stream, or a claim that a volume rule names. A pattern promises
+/// nothing, since it may match nothing.
+pub fn missing_parts(spec: &ApplicationSpec, parts: &[String]) -> Vec<String> {
+    let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
+    let claims = claims_in(parts, first);
+    let streams = spec.streams.iter().filter(|stream| !parts.contains(&format!("streams/{}", stream.name)));
+    let named = spec.volumes.iter().map(|rule| &rule.claim).filter(|claim| !claim.contains('*') && volume_method(spec, claim) != VolumeMethod::Skip);
+    let absent = named.filter(|name| !claims.iter().any(|claim| claim.name == **name));
+    let objects = (!parts.iter().any(|part| part == "objects")).then(|| "objects".to_owned());
+    objects.into_iter().chain(streams.map(|stream| format!("stream {}", stream.name))).chain(absent.map(|claim| format!("volume {claim}"))).collect()
 }
 
 #[cfg(test)]

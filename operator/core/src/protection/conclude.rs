@@ -4,14 +4,14 @@ use super::choose;
 use crate::{
     conditions::ConditionUpdate,
     engine::{Evidence, Outcome, RunResult, StepTimeline},
-    quantity,
+    objects, quantity,
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
 };
 use p861_crds::{
     BackupStatus, ConditionType, Reason, RestoreStatus, Time,
     common::{Quantity, RunPhase},
     protection::{
-        backup::{BackupContents, BackupSize, Consistency, Verification, VerificationLevel},
+        backup::{BackupContents, BackupSize, Consistency, LeftOut, Verification, VerificationLevel},
         restore::RestoreMode,
     },
 };
@@ -27,7 +27,7 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
                 status.snapshot_id = Some(snapshot.to_string());
                 status.recovery_point_time = Some(Time(*recovery_point_time));
                 status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(*bytes)), added: Some(Quantity(quantity::print_bytes(*added))) });
-                fill_contents(&mut status, *objects, seal_facts(run));
+                fill_contents(&mut status, *objects, seal_facts(run), left_out(run));
             }
             _ => drop(unread.get_or_insert_with(|| unreadable(seal, "no sealed snapshot"))),
         }
@@ -50,12 +50,30 @@ fn seal_facts<'a>(run: &RunOutcome<'a>) -> Option<&'a SealFacts> {
     })
 }
 
+/// What the backup of the objects left out and the cluster doesn't make again by itself.
+fn left_out(run: &RunOutcome<'_>) -> Vec<LeftOut> {
+    let saved = run.done(|key| matches!(key, StepKey::Save { part: Part::Objects, .. }));
+    match saved.and_then(|step| step.evidence.as_ref()) {
+        Some(Evidence::ObjectsSaved { left_out, .. }) => objects::told(left_out),
+        _ => Vec::new(),
+    }
+}
+
+/// `; left out: 2 BeingDeleted (Secret n/a, …)`; empty if nothing was.
+fn left_out_text(left_out: &[LeftOut]) -> String {
+    let text = |left: &LeftOut| {
+        let more = if left.count > 1 { ", …" } else { "" };
+        format!("{} {} ({}{more})", left.count, left.reason, left.names.first().map_or("", String::as_str))
+    };
+    if left_out.is_empty() { String::new() } else { format!("; left out: {}", left_out.iter().map(text).collect::<Vec<_>>().join(", ")) }
+}
+
 fn has_succeeded(run: &RunOutcome<'_>) -> bool {
     matches!(run.summary.result, Some((RunResult::Succeeded, ..)))
 }
 
 /// What the sealed snapshot holds: objects as the seal found them, the rest as it was told to seal.
-fn fill_contents(status: &mut BackupStatus, objects: u64, facts: Option<&SealFacts>) {
+fn fill_contents(status: &mut BackupStatus, objects: u64, facts: Option<&SealFacts>, left_out: Vec<LeftOut>) {
     let parts = |prefix: &str| facts.map_or(0, |facts| facts.parts.iter().filter(|part| part.starts_with(prefix)).count());
     status.consistency = facts.map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
     status.contents = Some(BackupContents {
@@ -63,6 +81,7 @@ fn fill_contents(status: &mut BackupStatus, objects: u64, facts: Option<&SealFac
         cluster_objects: 0,
         volumes: i32::try_from(parts("volumes/")).unwrap_or(i32::MAX),
         streams: i32::try_from(parts("streams/")).unwrap_or(i32::MAX),
+        left_out,
     });
 }
 
@@ -96,7 +115,7 @@ fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>, unread: Option<
             ConditionUpdate::good(
                 ConditionType::Succeeded,
                 Reason::Complete,
-                format!("{} objects, {} volumes, {} streams", contents.objects, contents.volumes, contents.streams),
+                format!("{} objects, {} volumes, {} streams{}", contents.objects, contents.volumes, contents.streams, left_out_text(&contents.left_out)),
             )
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {

@@ -3,6 +3,7 @@
 use crate::{
     engine::{OnFailure, Plan, Retry, Step},
     ids::SiteName,
+    protection::claims::missing_parts,
     recovery::bring_up::{BringUp, Gates, ObjectParts, Parts, Subject, Target, VolumeParts, bring_up},
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
@@ -20,6 +21,8 @@ pub struct RestoreFacts<'a> {
     pub spec: &'a RestoreSpec,
     /// The Application and the backup.
     pub subject: Subject<'a>,
+    /// The parts that the backup's snapshot names.
+    pub parts: &'a [String],
     /// Name of the District.
     pub district: &'a str,
     /// The site restored to.
@@ -41,8 +44,10 @@ pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
 /// With `select.files`, only files are written. With other selections, volumes and streams are left alone.
 ///
 /// # Errors
-/// [`CompileError`] if the selection names no claim of the backup or no tier of the application, or as [`bring_up`].
+/// [`CompileError`] if the selection names no claim of the backup or no tier of the application, if the backup lacks a part that the whole application needs, or
+/// as [`bring_up`].
 pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
+    refuse_incomplete(facts)?;
     let (spec, namespaces) = (facts.spec, namespaces(facts));
     let targets: Vec<String> = namespaces.values().cloned().collect();
     let rules = CopyRules {
@@ -77,6 +82,22 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
         steps.push(Step::new(StepKey::RemoveNamespaces.id()?, remove, CLEAN_UP_DEADLINE).after([clean_up]).finally());
     }
     Ok(Plan::new(steps)?)
+}
+
+/// A whole application is not restored from a backup that lacks some of it: it would end as a success without its data.
+fn refuse_incomplete(facts: &RestoreFacts<'_>) -> Result<(), CompileError> {
+    if is_selective(facts.spec) || !facts.spec.select.files.is_empty() {
+        return Ok(());
+    }
+    let missing = missing_parts(facts.subject.spec, facts.parts);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(CompileError::Invalid(format!(
+        "backup {} has no {}, which the Application names: choose a backup that has it, correct the Application, or restore a part with spec.select",
+        facts.subject.point.backup,
+        missing.join(", no ")
+    )))
 }
 
 /// Whether only some objects are restored.
@@ -123,12 +144,18 @@ fn workloads_of_tiers(application: &ApplicationSpec, tiers: &[String]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protection::{backup::Claim, choose::RecoveryPoint};
+    use crate::protection::{choose::RecoveryPoint, claims::claims_in};
     use serde_json::{Value, json};
 
     fn compiled(spec: &Value) -> Result<Vec<String>, CompileError> {
+        compiled_from(spec, &["objects", "streams/db", "volumes/data-0", "volumes/files"])
+    }
+
+    /// Compiles a restore of a backup with these parts, which the snapshot names.
+    fn compiled_from(spec: &Value, parts: &[&str]) -> Result<Vec<String>, CompileError> {
+        let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
         let application: ApplicationSpec = serde_json::from_value(json!({
-            "department": "d", "namespaces": ["n"], "volumes": [{"claim": "data-*", "method": "Skip"}],
+            "department": "d", "namespaces": ["n"], "volumes": [{"claim": "data-*", "method": "Skip"}, {"claim": "files"}],
             "tiers": [{"name": "data", "workloadRefs": [{"kind": "StatefulSet", "name": "postgres"}]}],
             "streams": [{"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["dump"], "restore": ["load"]}],
             "checks": [{"name": "login", "tcp": {"serviceName": "web", "port": 80}}]}))
@@ -137,9 +164,8 @@ mod tests {
         whole.as_object_mut().expect("an object").extend(spec.as_object().expect("an object").clone());
         let spec: RestoreSpec = serde_json::from_value(whole).expect("a spec");
         let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
-        let claims = ["data-0", "files"].map(|name| Claim { namespace: "n".into(), name: name.into() }).to_vec();
-        let subject = Subject { name: "a", spec: &application, point, claims };
-        let plan = compile(&RestoreFacts { spec: &spec, subject, district: "d", site: &"s".into(), deadline: SignedDuration::from_hours(1) })?;
+        let subject = Subject { name: "a", spec: &application, point, claims: claims_in(&parts, "n") };
+        let plan = compile(&RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), deadline: SignedDuration::from_hours(1) })?;
         Ok(plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect())
     }
 
@@ -156,6 +182,30 @@ mod tests {
             (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),
         ] {
             assert_eq!(compiled(&spec).expect("compiles"), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn fault_a1_every_volume_and_stream_that_the_snapshot_names_is_restored_and_one_that_it_lacks_refuses_the_whole_application() {
+        let whole = ["objects", "streams/db", "volumes/files"];
+        let refused = |what: &str| Err(format!("backup b has no {what}, which the Application names: choose a backup that has it"));
+        for (spec, parts, expected) in [
+            (json!({}), vec!["objects", "streams/db", "volumes/files", "volumes/later"], Ok(2)),
+            (json!({}), whole.to_vec(), Ok(1)),
+            (json!({}), vec!["objects", "volumes/files"], refused("stream db")),
+            (json!({"mode": "Preview"}), vec!["objects", "volumes/files"], refused("stream db")),
+            (json!({}), vec!["objects", "streams/db"], refused("volume files")),
+            (json!({}), vec![], refused("objects, no stream db, no volume files")),
+            // What is skipped, or matched by a pattern only, is not promised. What is not asked for is not missed.
+            (json!({"select": {"tiers": ["data"]}}), vec!["objects"], Ok(0)),
+            (json!({"select": {"files": [{"claim": "files"}]}}), vec!["objects", "volumes/files"], Ok(1)),
+        ] {
+            let steps = compiled_from(&spec, &parts).map_err(|error| error.to_string());
+            let volumes = steps.map(|steps| steps.iter().filter(|step| step.contains("/volume/")).count());
+            match (&volumes, &expected) {
+                (Err(message), Err(start)) => assert!(message.starts_with(start.as_str()), "{spec} {parts:?}: {message}"),
+                _ => assert_eq!(volumes, expected, "{spec} {parts:?}"),
+            }
         }
     }
 

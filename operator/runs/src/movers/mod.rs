@@ -5,6 +5,7 @@
 //! ([`crate::run_objects`]): environment and termination message only point to them. It prints progress as lines of JSON.
 
 pub mod child;
+pub mod kinds;
 pub mod lease;
 pub mod restore;
 pub mod save;

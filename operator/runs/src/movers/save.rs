@@ -1,37 +1,82 @@
-//! Saves the objects of a site: listed page by page, one line per object.
+//! Saves the objects of a site: several kinds at once, each listed page by page, one line per object.
 
-use super::work::WorkError;
-use crate::error::ErrorContext as _;
-use kube::{
-    Api, Client,
-    api::{ApiResource, ListParams},
-    core::DynamicObject,
-    discovery::{Discovery, Scope, verbs},
+pub(super) use super::kinds::namespaced_kinds;
+
+use super::{
+    kinds::{discover, file_name},
+    work::WorkError,
 };
-use p861_core::objects::{self, SaveDecision};
-use p861_crds::{Reason, platform::application::ObjectSelector};
+use crate::error::{Error, ErrorContext as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::{
+    api::core::v1::{Namespace, Service},
+    apimachinery::pkg::apis::meta::v1::ListMeta,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, ListParams},
+    core::{DynamicObject, Request},
+};
+use p861_core::{
+    engine::SavedKind,
+    objects::{self, LeaveReason, LeftOutTally, NamespaceFacts, SaveDecision},
+};
+use p861_crds::{Reason, platform::application::ObjectSelector, protection::backup::LeftOut};
 use p861_vault::Progress;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
+    fs::File,
     io::{BufWriter, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Objects per page of a list.
 const PAGE_SIZE: u32 = 500;
+/// Kinds that are listed at the same time. Each has at most one page in memory.
+const MAX_PARALLEL_LISTS: usize = 8;
+/// How often the list of a kind is begun anew because its continue token has expired.
+const MAX_LIST_RESTARTS: u32 = 3;
 
 /// What was saved.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Saved {
-    /// Objects.
+    /// Number of objects.
     pub objects: u64,
-    /// Kinds that had any.
-    pub resources: u64,
+    /// Kinds that had any, sorted.
+    pub kinds: Vec<SavedKind>,
+    /// What was left out, by reason.
+    pub left_out: Vec<LeftOut>,
 }
 
-/// Lists every namespaced kind page by page and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`.
+/// One page of a list. Its objects are kept as they come: only what is saved of them is looked at.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(default)]
+    items: Vec<Value>,
+}
+
+/// What is listed, and where it goes.
+struct Source<'a> {
+    client: &'a Client,
+    exclude: &'a [ObjectSelector],
+    folder: &'a Path,
+    /// By namespace.
+    facts: BTreeMap<&'a str, NamespaceFacts>,
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    on_progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+/// Lists every namespaced kind and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`; the Namespace itself to `namespaces.jsonl`. Equal
+/// objects give equal files.
 ///
 /// # Errors
-/// If the API server can't be read, or `folder` can't be written.
+/// If the API server can't be read, a namespace doesn't exist, or `folder` can't be written.
 pub async fn save(
     client: &Client,
     namespaces: &[String],
@@ -39,95 +84,211 @@ pub async fn save(
     folder: &Path,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Saved, WorkError> {
-    let kinds = namespaced_kinds(client).await?;
+    let found = discover(client).await?;
     // Left over if the mover was killed and restarted in the same folder.
     let _ = std::fs::remove_dir_all(folder);
-    let mut saved = Saved::default();
-    let mut bytes = 0;
+    let mut source = Source { client, exclude, folder, facts: BTreeMap::new(), objects: AtomicU64::new(0), bytes: AtomicU64::new(0), on_progress };
+    let mut left_out = LeftOutTally::default();
+    for kinds in found.unanswered {
+        left_out.note(LeaveReason::StaleDiscovery, kinds);
+    }
+    let mut kinds = Vec::new();
     for namespace in namespaces {
         let place = folder.join(namespace);
         std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
-        for resource in &kinds {
-            let path = place.join(file_name(resource));
-            let (objects, written) = save_kind(client, namespace, resource, exclude, &path).await?;
-            saved.objects += objects;
-            saved.resources += u64::from(objects > 0);
-            bytes += written;
-            on_progress(Progress { items_done: saved.objects, items_total: None, bytes_done: bytes, bytes_total: None });
-        }
+        let (kind, left) = source.save_namespace(namespace).await?;
+        kinds.extend(kind);
+        left_out.merge(left);
+        source.facts.insert(namespace, facts(client, namespace).await?);
     }
-    Ok(saved)
+    let source = &source;
+    let listed = found.kinds.iter().filter(|resource| objects::may_hold_user_objects(&resource.group, &resource.kind));
+    let lists = listed.flat_map(move |resource| namespaces.iter().map(move |namespace| source.save_kind(namespace, resource)));
+    let mut lists = stream::iter(lists).buffer_unordered(MAX_PARALLEL_LISTS);
+    while let Some((kind, left)) = lists.try_next().await? {
+        kinds.extend(kind);
+        left_out.merge(left);
+    }
+    kinds.sort();
+    Ok(Saved { objects: source.objects.load(Ordering::Relaxed), kinds, left_out: left_out.listed() })
 }
 
 fn disk(path: &Path, error: &std::io::Error) -> WorkError {
     WorkError::stated(Reason::NoSpace, format!("{}: {error}", path.display()), false)
 }
 
-fn file_name(resource: &ApiResource) -> String {
-    if resource.group.is_empty() { format!("{}.jsonl", resource.plural) } else { format!("{}.{}.jsonl", resource.plural, resource.group) }
-}
-
-/// Every namespaced kind that can be listed, in its preferred version, in order of name.
-pub(super) async fn namespaced_kinds(client: &Client) -> Result<Vec<ApiResource>, WorkError> {
-    let discovery = Discovery::new(client.clone()).run_aggregated().await.context(|| "ask the API server for its kinds".into())?;
-    let mut kinds: Vec<ApiResource> = discovery
-        .groups()
-        .flat_map(kube::discovery::ApiGroup::recommended_resources)
-        .filter(|(_, capabilities)| capabilities.scope == Scope::Namespaced && capabilities.supports_operation(verbs::LIST))
-        .map(|(resource, _)| resource)
-        .collect();
-    kinds.sort_by_key(file_name);
-    kinds.dedup_by_key(|resource| file_name(resource));
-    Ok(kinds)
-}
-
-async fn save_kind(client: &Client, namespace: &str, resource: &ApiResource, exclude: &[ObjectSelector], path: &Path) -> Result<(u64, u64), WorkError> {
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, resource);
-    let mut file: Option<BufWriter<std::fs::File>> = None;
-    let (mut count, mut bytes, mut token) = (0_u64, 0_u64, None);
-    let mut lines: Vec<(String, String)> = Vec::new();
+/// Which Services of a namespace select pods: what follows from those is not saved.
+async fn facts(client: &Client, namespace: &str) -> Result<NamespaceFacts, WorkError> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let mut facts = NamespaceFacts::default();
+    let mut parameters = ListParams { limit: Some(PAGE_SIZE), ..ListParams::default() };
     loop {
-        let parameters = ListParams { limit: Some(PAGE_SIZE), continue_token: token.take(), ..ListParams::default() };
-        let list = match api.list(&parameters).await {
-            Ok(list) => list,
-            // In discovery but without a list method. (An aggregated API whose server is down answers 503, which stays an error.)
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => return Ok((0, 0)),
-            // The continue token has expired: list the kind again.
-            Err(kube::Error::Api(status)) if status.code == 410 => {
-                lines.clear();
-                (count, bytes) = (0, 0);
-                file = None;
-                continue;
-            }
-            Err(error) => return Err(error).context(|| format!("list {} in {namespace}", resource.plural)).map_err(Into::into),
+        let page = services.list(&parameters).await.context(|| format!("list services in {namespace}"))?;
+        let selects = |service: &Service| service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty());
+        facts.services.extend(page.items.iter().map(|service| (service.name_any(), selects(service))));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters.continue_token = Some(token),
+            None => return Ok(facts),
+        }
+    }
+}
+
+/// A file of lines that exists only if there is a line.
+struct Lines {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    count: u64,
+    bytes: u64,
+}
+
+impl Lines {
+    fn new(path: PathBuf) -> Self {
+        Self { path, file: None, count: 0, bytes: 0 }
+    }
+
+    fn write(&mut self, line: &str) -> Result<(), WorkError> {
+        let path = &self.path;
+        let out = match &mut self.file {
+            Some(out) => out,
+            None => self.file.insert(BufWriter::new(File::create(path).map_err(|error| disk(path, &error))?)),
         };
-        token = list.metadata.continue_.clone().filter(|token| !token.is_empty());
-        for mut object in list.items {
-            object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
-            let name = object.metadata.name.clone().unwrap_or_default();
-            let value =
-                serde_json::to_value(&object).map_err(|error| WorkError::stated(Reason::ApiError, format!("{} {name}: {error}", resource.kind), true))?;
-            if let SaveDecision::Keep(value) = objects::save(value, exclude) {
-                lines.push((name, value.to_string()));
+        writeln!(out, "{line}").map_err(|error| disk(path, &error))?;
+        self.count += 1;
+        self.bytes += line.len() as u64 + 1;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), WorkError> {
+        match &mut self.file {
+            Some(out) => out.flush().map_err(|error| disk(&self.path, &error)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Source<'_> {
+    fn judge(&self, namespace: &str, resource: &ApiResource, mut object: Value) -> SaveDecision {
+        if let Some(object) = object.as_object_mut() {
+            // The items of a list don't say it.
+            object.insert("apiVersion".into(), json!(resource.api_version));
+            object.insert("kind".into(), json!(resource.kind));
+        }
+        let nothing = NamespaceFacts::default();
+        objects::judge(object, self.exclude, self.facts.get(namespace).unwrap_or(&nothing))
+    }
+
+    fn tell(&self, lines: u64, bytes: u64) {
+        let items_done = self.objects.fetch_add(lines, Ordering::Relaxed) + lines;
+        let bytes_done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (self.on_progress)(Progress { items_done, items_total: None, bytes_done, bytes_total: None });
+    }
+
+    /// The Namespace itself, with what people put on it.
+    async fn save_namespace(&self, namespace: &str) -> Result<(Option<SavedKind>, LeftOutTally), WorkError> {
+        let there = Api::<Namespace>::all(self.client.clone()).get(namespace).await.context(|| format!("read namespace {namespace}"))?;
+        let resource = ApiResource::erase::<Namespace>(&());
+        let object = serde_json::to_value(there).map_err(|error| WorkError::stated(Reason::ApiError, format!("namespace {namespace}: {error}"), true))?;
+        let mut lines = Lines::new(self.folder.join(namespace).join(file_name(&resource)));
+        let mut left_out = LeftOutTally::default();
+        match self.judge(namespace, &resource, object) {
+            SaveDecision::Keep(object) => lines.write(&objects::line(&object))?,
+            SaveDecision::Leave(why) => left_out.note(why, format!("Namespace {namespace}")),
+        }
+        lines.finish()?;
+        self.tell(lines.count, lines.bytes);
+        Ok((saved_kind(namespace, &resource, &lines), left_out))
+    }
+
+    /// The objects of one kind in one namespace.
+    async fn save_kind(&self, namespace: &str, resource: &ApiResource) -> Result<(Option<SavedKind>, LeftOutTally), WorkError> {
+        let mut restarts = 0;
+        loop {
+            match self.list_kind(namespace, resource).await {
+                Err(Listing::Expired) if restarts < MAX_LIST_RESTARTS => {
+                    restarts += 1;
+                    let _ = std::fs::remove_file(self.folder.join(namespace).join(file_name(resource)));
+                }
+                Err(Listing::Expired) => {
+                    let message =
+                        format!("list {} in {namespace}: its continue token expired {restarts} times: the API server answers too slowly", resource.plural);
+                    return Err(WorkError::stated(Reason::ApiError, message, false));
+                }
+                Err(Listing::Failed(error)) => return Err(error),
+                Ok((lines, left_out)) => {
+                    self.tell(lines.count, lines.bytes);
+                    return Ok((saved_kind(namespace, resource, &lines), left_out));
+                }
+            }
+        }
+    }
+
+    async fn list_kind(&self, namespace: &str, resource: &ApiResource) -> Result<(Lines, LeftOutTally), Listing> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, resource);
+        let list = Request::new(api.resource_url());
+        let mut lines = Lines::new(self.folder.join(namespace).join(file_name(resource)));
+        let mut left_out = LeftOutTally::default();
+        let mut next = self.page(&list, namespace, resource, None).await?;
+        while let Some(Page { metadata, items }) = next {
+            let token = metadata.continue_.filter(|token| !token.is_empty());
+            // The API server gathers the next page while this one is judged.
+            let fetch = async {
+                match token {
+                    Some(token) => self.page(&list, namespace, resource, Some(token)).await,
+                    None => Ok(None),
+                }
+            };
+            let written = async { self.write_page(namespace, resource, items, &mut lines, &mut left_out) };
+            let (fetched, written) = tokio::join!(fetch, written);
+            written?;
+            next = fetched?;
+        }
+        lines.finish()?;
+        Ok((lines, left_out))
+    }
+
+    /// One page of a kind; none if the kind is gone.
+    async fn page(&self, list: &Request, namespace: &str, resource: &ApiResource, token: Option<String>) -> Result<Option<Page>, Listing> {
+        let what = || format!("list {} in {namespace}", resource.plural);
+        let parameters = ListParams { limit: Some(PAGE_SIZE), continue_token: token, ..ListParams::default() };
+        let request = list.list(&parameters).map_err(|error| WorkError::stated(Reason::InternalError, format!("{}: {error}", what()), true))?;
+        match self.client.request::<Page>(request).await {
+            Ok(page) => Ok(Some(page)),
+            // Gone since discovery, or without a list method: there is none of it. (An aggregated API whose server is down answers 503, which is an error.)
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 410 => Err(Listing::Expired),
+            Err(error) => Err(WorkError::Operator(Error::Kube { what: what(), source: Box::new(error) }).into()),
+        }
+    }
+
+    fn write_page(&self, namespace: &str, resource: &ApiResource, items: Vec<Value>, lines: &mut Lines, left_out: &mut LeftOutTally) -> Result<(), WorkError> {
+        let mut kept: Vec<(String, String)> = Vec::with_capacity(items.len());
+        for object in items {
+            let name = objects::name(&object).to_owned();
+            match self.judge(namespace, resource, object) {
+                SaveDecision::Keep(object) => kept.push((name, objects::line(&object))),
+                SaveDecision::Leave(why) => left_out.note(why, format!("{} {namespace}/{name}", resource.kind)),
             }
         }
         // Pages arrive sorted by name, so sorting each page sorts the whole.
-        lines.sort();
-        for (_, line) in lines.drain(..) {
-            let out = match &mut file {
-                Some(out) => out,
-                None => file.insert(BufWriter::new(std::fs::File::create(path).map_err(|error| disk(path, &error))?)),
-            };
-            writeln!(out, "{line}").map_err(|error| disk(path, &error))?;
-            count += 1;
-            bytes += line.len() as u64 + 1;
-        }
-        if token.is_none() {
-            break;
-        }
+        kept.sort();
+        kept.iter().try_for_each(|(_, line)| lines.write(line))
     }
-    if let Some(mut out) = file {
-        out.flush().map_err(|error| disk(path, &error))?;
+}
+
+/// Why the list of a kind has ended early.
+enum Listing {
+    /// The continue token has expired: it is begun anew.
+    Expired,
+    Failed(WorkError),
+}
+
+impl From<WorkError> for Listing {
+    fn from(error: WorkError) -> Self {
+        Self::Failed(error)
     }
-    Ok((count, bytes))
+}
+
+fn saved_kind(namespace: &str, resource: &ApiResource, lines: &Lines) -> Option<SavedKind> {
+    let (group, version, kind) = (resource.group.clone(), resource.version.clone(), resource.kind.clone());
+    (lines.count > 0).then(|| SavedKind { namespace: namespace.into(), group, kind, version, count: lines.count })
 }

@@ -3,11 +3,11 @@
 use super::{lease::LeaseGuard, work::WorkError};
 use jiff::Timestamp;
 use p861_core::{
-    engine::{Evidence, SavedPart},
+    engine::{Evidence, SavedKind, SavedPart},
     ids::SnapshotId,
     runs::SealFacts,
 };
-use p861_crds::Reason;
+use p861_crds::{Reason, protection::backup::LeftOut};
 use p861_vault::{Repository, RepositoryAccess, SealSpec, VaultError};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ fn unproven(inputs: &BTreeMap<String, Evidence>, what: &str) -> WorkError {
 pub struct PartsToSeal {
     parts: BTreeMap<String, SavedPart>,
     objects: u64,
+    kinds: Vec<SavedKind>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Takes the parts to seal from the evidence of the steps before. Each part must be proven: the recovery point is the beginning of the first.
@@ -39,21 +41,25 @@ pub fn parts_to_seal(facts: &SealFacts, inputs: &BTreeMap<String, Evidence>) -> 
     if let Some(missing) = facts.parts.iter().find(|part| !parts.values().any(|saved| saved.part == **part)) {
         return Err(unproven(inputs, &format!("no step proves that part {missing} was saved")));
     }
-    let objects = inputs.values().map(|input| match input {
-        Evidence::ObjectsSaved { objects, .. } => *objects,
-        _ => 0,
-    });
-    Ok(PartsToSeal { objects: objects.sum(), parts })
+    let mut sealed = PartsToSeal { parts, objects: 0, kinds: Vec::new(), left_out: Vec::new() };
+    for input in inputs.values() {
+        if let Evidence::ObjectsSaved { objects, kinds, left_out, .. } = input {
+            sealed.objects += objects;
+            sealed.kinds.extend_from_slice(kinds);
+            sealed.left_out.extend_from_slice(left_out);
+        }
+    }
+    Ok(sealed)
 }
 
 /// The recovery point is the time at which reading of the first part began: everything written before is in the backup.
 pub fn seal(access: &RepositoryAccess, run: &str, facts: &SealFacts, saved: &PartsToSeal, lease: &LeaseGuard) -> Result<Evidence, VaultError> {
-    let PartsToSeal { parts, objects } = saved;
+    let PartsToSeal { parts, objects, kinds, left_out } = saved;
     let time = parts.values().map(|part| part.started_at).min().unwrap_or_else(Timestamp::now);
     let inventory = json!({
         "formatVersion": 1, "application": facts.application, "district": facts.district, "backup": facts.backup, "site": facts.site, "run": run,
         "namespaces": facts.namespaces, "recoveryPointTime": time.to_string(), "consistency": if facts.consistent { "Application" } else { "Crash" },
-        "objects": objects, "parts": parts, "operatorVersion": env!("CARGO_PKG_VERSION"),
+        "objects": objects, "kinds": kinds, "leftOut": left_out, "parts": parts, "operatorVersion": env!("CARGO_PKG_VERSION"),
     });
     let spec = SealSpec {
         run: run.into(),
@@ -86,13 +92,19 @@ mod tests {
 
     #[test]
     fn a_part_that_no_evidence_proves_is_not_sealed() {
+        let kind = SavedKind { namespace: "n".into(), group: String::new(), kind: "Secret".into(), version: "v1".into(), count: 3 };
+        let excluded = LeftOut { reason: "Excluded".into(), count: 1, names: vec!["Secret n/a".into()] };
         let inputs = BTreeMap::from([
-            ("save/a/objects".to_owned(), Evidence::ObjectsSaved { part: saved("objects"), objects: 3, resources: 1 }),
+            (
+                "save/a/objects".to_owned(),
+                Evidence::ObjectsSaved { part: saved("objects"), objects: 3, resources: 1, kinds: vec![kind.clone()], left_out: vec![excluded.clone()] },
+            ),
             ("save/a/volume/v".to_owned(), Evidence::VolumeSaved(saved("volumes/v"))),
             ("resume/a".to_owned(), Evidence::CommandRun { workload: "Deployment/a".into(), output: String::new() }),
         ]);
         let all = parts_to_seal(&facts(&["objects", "volumes/v"]), &inputs).unwrap();
         assert_eq!((all.objects, all.parts.keys().map(String::as_str).collect::<Vec<_>>()), (3, vec!["save/a/objects", "save/a/volume/v"]));
+        assert_eq!((all.kinds, all.left_out), (vec![kind], vec![excluded]), "the inventory names the kinds and what was left out");
         let unknown = BTreeMap::from([("save/a/volume/w".to_owned(), Evidence::Unknown(json!({"v": 9, "kind": "volumeSaved"})))]);
         for (inputs, said) in [
             (inputs.clone(), "no step proves that part volumes/w was saved"),

@@ -246,7 +246,8 @@ async fn perform(
             let printer = Printer::new();
             let saved = save::save(&client, &namespaces, &exclude, &folder, &|progress| printer.print(&progress)).await?;
             let result = part(access, run, "objects".into(), parent, folder).await?;
-            Ok(Evidence::ObjectsSaved { part: saved_part(result), objects: saved.objects, resources: saved.resources })
+            let resources = saved.kinds.len() as u64;
+            Ok(Evidence::ObjectsSaved { part: saved_part(result), objects: saved.objects, resources, kinds: saved.kinds, left_out: saved.left_out })
         }
         MoverTask::BackupVolume { part: name, parent } => Ok(Evidence::VolumeSaved(saved_part(part(access, run, name, parent, DATA_PATH.into()).await?))),
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {

@@ -70,7 +70,7 @@ impl RunKind for FailoverRun {
                 let application: Application = named(client, &namespace, &member.application_ref.name).await?;
                 let point = choose::newest_sound(&application.name_any(), &backups, None)
                     .map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))?;
-                let parts = repository::parts_of(&self.hub, &namespace, &point).await?.unwrap_or_default();
+                let parts = repository::snapshot_parts(&self.hub, &namespace, &point).await?;
                 members.push((application.name_any(), application.spec, point, parts));
             }
             facts.groups.push(members);

@@ -133,6 +133,13 @@ impl Restic {
         text
     }
 
+    /// The paths of the only snapshot.
+    pub fn paths(&self) -> Vec<String> {
+        let text = self.run(&["snapshots", "--json"]);
+        let snapshots: serde_json::Value = serde_json::from_str(&text[..=text.rfind(']').unwrap()]).unwrap();
+        serde_json::from_value(snapshots[0]["paths"].clone()).unwrap()
+    }
+
     /// Lists, checks and restores a snapshot that has [`odd_tree`] as `volumes/attachments`, and compares it with its source.
     pub fn lists_checks_and_restores(&self, snapshot: &str, source: &Path, target: &Path) {
         assert!(self.run(&["snapshots"]).contains(&snapshot[..8]));

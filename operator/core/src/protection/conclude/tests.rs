@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{EVIDENCE_VERSION, Failure},
+    engine::{EVIDENCE_VERSION, Failure, SavedPart},
     protection::{
         backup::{self as backup_plan, BackupFacts, Claim},
         choose::RecoveryPoint,
@@ -117,6 +117,20 @@ fn a_sealed_backup_says_what_is_in_it() {
 }
 
 #[test]
+fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by_itself() {
+    let left = |reason: &str, count: i64, name: &str| LeftOut { reason: reason.into(), count, names: vec![name.into()] };
+    let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new() };
+    let left_out =
+        vec![left("MadeByOwner", 7, "Pod n/web-1"), left("BeingDeleted", 2, "Secret n/a"), left("StaleDiscovery", 1, "every kind of metrics.k8s.io/v1beta1")];
+    let saved = Evidence::ObjectsSaved { part, objects: 143, resources: 0, kinds: Vec::new(), left_out: left_out.clone() };
+    let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/objects", End::Done(Some(saved)))).outcome());
+    assert_eq!(concluded.status.contents.expect("contents").left_out, left_out[1..]);
+    let message = concluded.updates.last().map(|update| update.message.as_str());
+    let said = "143 objects, 2 volumes, 1 streams; left out: 2 BeingDeleted (Secret n/a, …), 1 StaleDiscovery (every kind of metrics.k8s.io/v1beta1)";
+    assert_eq!(message, Some(said));
+}
+
+#[test]
 fn an_unsealed_backup_has_no_snapshot_to_offer() {
     let status = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/volume/files", fails("ReadErrors"))).outcome()).status;
     assert_eq!((status.snapshot_id, status.recovery_point_time, status.contents, status.verification), (None, None, None, None));
@@ -127,7 +141,8 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
     let application = application(STREAM);
     let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
-    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: &"home".into(), deadline: SignedDuration::from_hours(6) };
+    let parts = ["objects".into(), "streams/db".into()];
+    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"home".into(), deadline: SignedDuration::from_hours(6) };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
 }

@@ -77,7 +77,8 @@ fn of_backup() -> Plan<Action> {
 fn of_restore(spec: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), application());
     let subject = Subject { name: "approval", spec: &application, point: point(), claims: claims() };
-    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: &"west".into(), deadline: DEADLINE };
+    let parts = ["objects".into(), "streams/db".into()];
+    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), deadline: DEADLINE };
     restore::compile(&facts).expect("compiles")
 }
 

@@ -1,0 +1,126 @@
+//! What a backup leaves out, by reason.
+
+use p861_crds::protection::backup::LeftOut;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Objects that are named for each reason; the others are counted.
+const MAX_NAMES: usize = 10;
+
+/// Why an object is not saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeaveReason {
+    /// The cluster makes it again by itself.
+    MadeByCluster,
+    /// The built-in controller of its owner makes it again.
+    MadeByOwner,
+    /// A run or a Platform of ours has made it for itself.
+    MadeByPlatform,
+    /// A pod of a controller that is not built in.
+    ControlledPod,
+    /// The Application's `spec.exclude` names it.
+    Excluded,
+    /// It is being deleted.
+    BeingDeleted,
+    /// A Job or pod that has ended: restored, it would run again.
+    Finished,
+    /// A kind whose API server doesn't answer.
+    StaleDiscovery,
+}
+
+impl LeaveReason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::MadeByCluster,
+        Self::MadeByOwner,
+        Self::MadeByPlatform,
+        Self::ControlledPod,
+        Self::Excluded,
+        Self::BeingDeleted,
+        Self::Finished,
+        Self::StaleDiscovery,
+    ];
+
+    /// Its text, as evidence, inventory and status have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MadeByCluster => "MadeByCluster",
+            Self::MadeByOwner => "MadeByOwner",
+            Self::MadeByPlatform => "MadeByPlatform",
+            Self::ControlledPod => "ControlledPod",
+            Self::Excluded => "Excluded",
+            Self::BeingDeleted => "BeingDeleted",
+            Self::Finished => "Finished",
+            Self::StaleDiscovery => "StaleDiscovery",
+        }
+    }
+
+    /// Whether nobody misses it after a restore, because it comes again by itself. Any other is named in the status of the backup.
+    pub fn comes_again(self) -> bool {
+        matches!(self, Self::MadeByCluster | Self::MadeByOwner | Self::MadeByPlatform)
+    }
+}
+
+/// Counts what is left out, and keeps the first names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOutTally(BTreeMap<LeaveReason, (i64, BTreeSet<String>)>);
+
+impl LeftOutTally {
+    /// Notes one object, or one kind.
+    pub fn note(&mut self, reason: LeaveReason, name: impl Into<String>) {
+        self.add(reason, 1, [name.into()]);
+    }
+
+    /// Adds what was noted elsewhere. The outcome doesn't depend on the order.
+    pub fn merge(&mut self, other: Self) {
+        for (reason, (count, names)) in other.0 {
+            self.add(reason, count, names);
+        }
+    }
+
+    fn add(&mut self, reason: LeaveReason, count: i64, names: impl IntoIterator<Item = String>) {
+        let (total, kept) = self.0.entry(reason).or_default();
+        *total = total.saturating_add(count);
+        kept.extend(names);
+        while kept.len() > MAX_NAMES {
+            kept.pop_last();
+        }
+    }
+
+    /// By reason, in a fixed order.
+    pub fn listed(self) -> Vec<LeftOut> {
+        self.0.into_iter().map(|(reason, (count, names))| LeftOut { reason: reason.as_str().into(), count, names: names.into_iter().collect() }).collect()
+    }
+}
+
+/// What people are told of: everything that doesn't come again by itself. A reason that this release doesn't know is told.
+pub fn told(listed: &[LeftOut]) -> Vec<LeftOut> {
+    let comes_again = |text: &str| LeaveReason::ALL.into_iter().any(|reason| reason.as_str() == text && reason.comes_again());
+    listed.iter().filter(|left| !comes_again(&left.reason)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_a1_what_is_left_out_is_counted_and_the_first_are_named_in_whatever_order_they_come() {
+        let mut names: Vec<String> = (0..25).map(|number| format!("Secret n/{number:02}")).collect();
+        let tally = |names: &[String]| {
+            let mut tally = LeftOutTally::default();
+            for name in names {
+                tally.note(LeaveReason::BeingDeleted, name.clone());
+            }
+            tally
+        };
+        let (mut one, two) = (tally(&names[..7]), tally(&names[7..]));
+        one.merge(two);
+        names.reverse();
+        assert_eq!(one, tally(&names));
+        one.note(LeaveReason::MadeByOwner, "Pod n/web-1");
+        let listed = one.listed();
+        let told = told(&listed);
+        assert_eq!(listed.iter().map(|left| (left.reason.as_str(), left.count)).collect::<Vec<_>>(), [("MadeByOwner", 1), ("BeingDeleted", 25)]);
+        assert_eq!(told.iter().map(|left| left.reason.as_str()).collect::<Vec<_>>(), ["BeingDeleted"], "pods of a Deployment come again");
+        assert_eq!((told[0].names.len(), told[0].names[0].as_str()), (MAX_NAMES, "Secret n/00"));
+    }
+}

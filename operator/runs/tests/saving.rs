@@ -1,0 +1,187 @@
+//! What a mover saves of an API server that is simulated over HTTP: which kinds, in which version, page by page, several at once, and the same bytes each time.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::Response,
+};
+use kube::{Client, Config};
+use p861_runs::movers::save::{Saved, save};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Objects of a page, whatever is asked for.
+const PAGE: usize = 500;
+
+#[derive(Default)]
+struct Server {
+    /// Answers to `/api` and `/apis`.
+    discovery: [Value; 2],
+    /// Objects by the path of their list.
+    objects: BTreeMap<String, Vec<Value>>,
+    /// Continue tokens that are refused once each.
+    expired: Mutex<Vec<String>>,
+    under_way: AtomicUsize,
+    most: AtomicUsize,
+    asked: Mutex<Vec<String>>,
+}
+
+fn resource(kind: &str, plural: &str, namespaced: bool) -> Value {
+    json!({"resource": plural, "responseKind": {"group": "", "version": "", "kind": kind}, "scope": if namespaced { "Namespaced" } else { "Cluster" }, "verbs": ["get", "list"]})
+}
+
+fn version(name: &str, freshness: &str, resources: Vec<Value>) -> Value {
+    json!({"version": name, "freshness": freshness, "resources": resources})
+}
+
+fn groups(groups: Vec<(&str, Vec<Value>)>) -> Value {
+    let items: Vec<Value> = groups.into_iter().map(|(name, versions)| json!({"metadata": {"name": name}, "versions": versions})).collect();
+    json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
+}
+
+fn named(count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|number| json!({"metadata": {"name": format!("a-{number:05}"), "namespace": "n", "uid": format!("u-{number}")}, "data": {"b": "1", "a": "2"}}))
+        .collect()
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    Response::builder().status(status).header(CONTENT_TYPE, "application/json").body(Body::from(body.to_string())).unwrap()
+}
+
+fn status(code: u16) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "no", "reason": "Expired", "code": code})
+}
+
+async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    server.most.fetch_max(server.under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    server.under_way.fetch_sub(1, Ordering::SeqCst);
+    server.asked.lock().push(path.clone());
+    match path.as_str() {
+        "/api" => return answer(StatusCode::OK, &server.discovery[0]),
+        "/apis" => return answer(StatusCode::OK, &server.discovery[1]),
+        "/api/v1/namespaces/n" => {
+            let namespace = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "n", "labels": {"team": "a", "kubernetes.io/metadata.name": "n"}}, "spec": {"finalizers": ["kubernetes"]}});
+            return answer(StatusCode::OK, &namespace);
+        }
+        _ => {}
+    }
+    let Some(objects) = server.objects.get(&path) else { return answer(StatusCode::NOT_FOUND, &status(404)) };
+    let token = query.split('&').find_map(|pair| pair.strip_prefix("continue=")).unwrap_or("0").to_owned();
+    if let Some(at) = server.expired.lock().iter().position(|expired| *expired == token) {
+        server.expired.lock().remove(at);
+        return answer(StatusCode::GONE, &status(410));
+    }
+    let from: usize = token.parse().unwrap();
+    let rest = &objects[from.min(objects.len())..];
+    let next = (rest.len() > PAGE).then(|| (from + PAGE).to_string());
+    answer(
+        StatusCode::OK,
+        &json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1", "continue": next}, "items": &rest[..rest.len().min(PAGE)]}),
+    )
+}
+
+async fn client_of(server: Arc<Server>) -> Client {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(serve).with_state(server)).await });
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::try_from(Config::new(format!("http://{address}").parse().unwrap())).unwrap()
+}
+
+/// A server with many ConfigMaps, and kinds of a group that prefers a version which doesn't serve all of them.
+fn city() -> Server {
+    let kinds = ["ConfigMap", "Secret", "Service", "Event", "Pod", "PodTemplate", "LimitRange", "ResourceQuota", "ServiceAccount", "Endpoints"];
+    let plural = |kind: &str| if kind == "Endpoints" { "endpoints".to_owned() } else { format!("{}s", kind.to_lowercase()) };
+    let mut core: Vec<Value> = kinds.iter().map(|kind| resource(kind, &plural(kind), true)).collect();
+    core.push(resource("Node", "nodes", false));
+    let demo = vec![
+        version("v1", "Current", vec![resource("Widget", "widgets", true)]),
+        version("v1alpha1", "Current", vec![resource("Widget", "widgets", true), resource("Gadget", "gadgets", true)]),
+    ];
+    let dead = |version_name: &str| vec![version(version_name, "Stale", Vec::new())];
+    let mut objects: BTreeMap<String, Vec<Value>> = kinds.iter().map(|kind| (format!("/api/v1/namespaces/n/{}", plural(kind)), Vec::new())).collect();
+    objects.insert("/api/v1/namespaces/n/configmaps".into(), named(1_201));
+    objects.insert("/apis/demo.example/v1/namespaces/n/widgets".into(), named(2));
+    objects.insert("/apis/demo.example/v1alpha1/namespaces/n/gadgets".into(), named(1));
+    let going = json!({"metadata": {"name": "going", "namespace": "n", "deletionTimestamp": "2026-11-15T00:00:00Z"}, "type": "Opaque"});
+    objects.insert("/api/v1/namespaces/n/secrets".into(), vec![going]);
+    // By hand: its Service has no selector.
+    objects.insert("/api/v1/namespaces/n/services".into(), vec![json!({"metadata": {"name": "legacy", "namespace": "n"}, "spec": {"ports": [{"port": 1}]}})]);
+    objects.insert("/api/v1/namespaces/n/endpoints".into(), vec![json!({"metadata": {"name": "legacy", "namespace": "n"}, "subsets": []})]);
+    let apis = groups(vec![("demo.example", demo), ("metrics.k8s.io", dead("v1beta1"))]);
+    Server { discovery: [groups(vec![("", vec![version("v1", "Current", core)])]), apis], objects, ..Server::default() }
+}
+
+async fn saved(server: &Arc<Server>, folder: &Path) -> Saved {
+    let client = client_of(server.clone()).await;
+    save(&client, &["n".to_owned()], &[], folder, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Every file with its text.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(folder.join("n")).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b1_every_kind_is_saved_in_a_version_that_serves_it_and_what_does_not_answer_is_named() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Arc::new(city()));
+    let saved = saved(&server, folder.path()).await;
+    let kinds: Vec<String> = saved.kinds.iter().map(|kind| format!("{} {} {} {}", kind.group, kind.version, kind.kind, kind.count)).collect();
+    let expected = [" v1 ConfigMap 1201", " v1 Endpoints 1", " v1 Namespace 1", " v1 Service 1", "demo.example v1alpha1 Gadget 1", "demo.example v1 Widget 2"];
+    assert_eq!(kinds, expected);
+    assert_eq!(saved.objects, 1_207);
+    let left_out: Vec<(&str, i64, &str)> = saved.left_out.iter().map(|left| (left.reason.as_str(), left.count, left.names[0].as_str())).collect();
+    assert_eq!(left_out, [("BeingDeleted", 1, "Secret n/going"), ("StaleDiscovery", 1, "every kind of metrics.k8s.io/v1beta1")]);
+    let files = files(folder.path());
+    let names = ["configmaps.jsonl", "endpoints.jsonl", "gadgets.demo.example.jsonl", "namespaces.jsonl", "services.jsonl", "widgets.demo.example.jsonl"];
+    assert_eq!(files.keys().map(String::as_str).collect::<Vec<_>>(), names);
+    let gadget = r#"{"apiVersion":"demo.example/v1alpha1","data":{"a":"2","b":"1"},"kind":"Gadget","metadata":{"name":"a-00000","namespace":"n"}}"#;
+    assert_eq!(files["gadgets.demo.example.jsonl"], format!("{gadget}\n"));
+    assert_eq!(files["namespaces.jsonl"], "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"labels\":{\"team\":\"a\"},\"name\":\"n\"}}\n");
+    assert!(!server.asked.lock().iter().any(|path| path.ends_with("/events")), "no Event is saved, so none is listed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_g3_kinds_are_listed_side_by_side_and_equal_objects_give_equal_files() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Arc::new(city());
+    let first = saved(&server, one.path()).await;
+    let most = server.most.load(Ordering::SeqCst);
+    assert!((2..=8).contains(&most), "{most} requests at once");
+    // Of the second, a continue token expires in the middle: the kind is listed anew, and nothing comes twice.
+    *server.expired.lock() = vec!["1000".to_owned()];
+    let second = saved(&server, two.path()).await;
+    assert!(server.expired.lock().is_empty());
+    assert_eq!((first.objects, &first.kinds), (second.objects, &second.kinds));
+    let files = files(one.path());
+    assert_eq!(files, self::files(two.path()));
+    for (name, text) in files {
+        assert!(text.lines().collect::<Vec<_>>().is_sorted(), "{name} is sorted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d6_a_server_that_names_no_kinds_is_no_empty_backup_and_a_missing_namespace_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = Server { discovery: [json!({"kind": "APIVersions", "versions": ["v1"]}), groups(Vec::new())], ..Server::default() };
+    let refused = save(&client_of(Arc::new(silent)).await, &["n".to_owned()], &[], folder.path(), &|_| {}).await.unwrap_err();
+    assert!(refused.to_string().contains("names no kinds"), "{refused}");
+    let refused = save(&client_of(Arc::new(city())).await, &["gone".to_owned()], &[], folder.path(), &|_| {}).await.unwrap_err();
+    assert!(refused.to_string().contains("read namespace gone"), "{refused}");
+}
