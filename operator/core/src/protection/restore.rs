@@ -1,5 +1,6 @@
 //! The steps of a restore.
 
+use super::backup::Claim;
 use crate::{
     engine::{OnFailure, Plan, Retry, Step},
     ids::SiteName,
@@ -24,6 +25,8 @@ pub struct RestoreFacts<'a> {
     pub district: &'a str,
     /// The site restored to.
     pub site: &'a SiteName,
+    /// Claims of the target that a preview can look into: those that are there and have a volume.
+    pub present: &'a [Claim],
     /// How long the restore may take in all.
     pub deadline: SignedDuration,
 }
@@ -36,7 +39,8 @@ pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
     facts.subject.spec.namespaces.iter().map(|namespace| (namespace.clone(), target(namespace))).collect()
 }
 
-/// Compiles a restore: verify, objects, volumes, then tier by tier start and streams. A preview says what the objects step would do, and writes nothing.
+/// Compiles a restore: verify, objects, volumes, then tier by tier start and streams. A preview says what the objects step would do, and what the volumes' steps
+/// would do to claims that are there; it writes nothing.
 ///
 /// With `select.files`, only files are written. With other selections, volumes and streams are left alone.
 ///
@@ -88,16 +92,21 @@ fn parts(facts: &RestoreFacts<'_>) -> Result<Parts, CompileError> {
     let (select, claims) = (&facts.spec.select, &facts.subject.claims);
     let preview = facts.spec.mode == RestoreMode::Preview;
     let only_files = !select.files.is_empty();
-    let with_data = !preview && !is_selective(facts.spec);
-    if only_files && with_data && !claims.iter().any(|claim| select.files.iter().any(|file| file.claim == claim.name)) {
+    let with_volumes = !is_selective(facts.spec);
+    if only_files && with_volumes && !claims.iter().any(|claim| select.files.iter().any(|file| file.claim == claim.name)) {
         let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
         return Err(CompileError::Invalid(format!("select.files names no claim of the backup; it has {}", known.join(", "))));
     }
     let workloads = workloads_of_tiers(facts.subject.spec, &select.tiers)?;
     Ok(Parts {
         objects: (!only_files).then(|| ObjectParts { select: select.clone(), workloads, preview }),
-        volumes: with_data.then(|| VolumeParts { files: select.files.clone(), path_prefix: facts.spec.target.path_prefix.clone() }),
-        start: with_data && !only_files,
+        volumes: with_volumes.then(|| VolumeParts {
+            files: select.files.clone(),
+            path_prefix: facts.spec.target.path_prefix.clone(),
+            keep_extra_files: facts.spec.target.keep_extra_files,
+            preview: preview.then(|| facts.present.to_vec()),
+        }),
+        start: with_volumes && !preview && !only_files,
         proofs: false,
     })
 }
@@ -123,10 +132,13 @@ fn workloads_of_tiers(application: &ApplicationSpec, tiers: &[String]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protection::{backup::Claim, choose::RecoveryPoint};
+    use crate::{
+        protection::choose::RecoveryPoint,
+        runs::{ExtraFiles, MoverTask},
+    };
     use serde_json::{Value, json};
 
-    fn compiled(spec: &Value) -> Result<Vec<String>, CompileError> {
+    fn plan(spec: &Value) -> Result<Plan<Action>, CompileError> {
         let application: ApplicationSpec = serde_json::from_value(json!({
             "department": "d", "namespaces": ["n"], "volumes": [{"claim": "data-*", "method": "Skip"}],
             "tiers": [{"name": "data", "workloadRefs": [{"kind": "StatefulSet", "name": "postgres"}]}],
@@ -139,8 +151,12 @@ mod tests {
         let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
         let claims = ["data-0", "files"].map(|name| Claim { namespace: "n".into(), name: name.into() }).to_vec();
         let subject = Subject { name: "a", spec: &application, point, claims };
-        let plan = compile(&RestoreFacts { spec: &spec, subject, district: "d", site: &"s".into(), deadline: SignedDuration::from_hours(1) })?;
-        Ok(plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect())
+        let present = [Claim { namespace: "n".into(), name: "files".into() }];
+        compile(&RestoreFacts { spec: &spec, subject, district: "d", site: &"s".into(), present: &present, deadline: SignedDuration::from_hours(1) })
+    }
+
+    fn compiled(spec: &Value) -> Result<Vec<String>, CompileError> {
+        Ok(plan(spec)?.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect())
     }
 
     #[test]
@@ -148,14 +164,48 @@ mod tests {
         let whole = ["restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest"];
         for (spec, expected) in [
             (json!({}), &whole[..]),
-            (json!({"mode": "Preview"}), &["restore/a/objects", "remove-namespaces"][..]),
+            (json!({"mode": "Preview"}), &["restore/a/objects", "restore/a/volume/files", "remove-namespaces"][..]),
             (json!({"select": {"tiers": ["data"]}}), &whole[..1]),
             (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[..1]),
             // Files are taken from a claim that the application skips, too: an older backup may have it.
             (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["restore/a/volume/data-0"][..]),
-            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),
+            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["restore/a/volume/files", "remove-namespaces"][..]),
+            // A claim that isn't there can't be looked into.
+            (json!({"select": {"files": [{"claim": "data-0"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),
+            (json!({"select": {"tiers": ["data"]}, "mode": "Preview"}), &["restore/a/objects", "remove-namespaces"][..]),
+            (json!({"mode": "Preview", "target": {"namespaceMappings": [{"from": "n", "to": "m"}]}}), &["restore/a/objects", "remove-namespaces"][..]),
         ] {
             assert_eq!(compiled(&spec).expect("compiles"), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn fault_c4_a_whole_claim_is_restored_exactly_and_a_selection_removes_nothing() {
+        let files = |selection: &Value| json!({"select": {"files": [selection]}});
+        let target = |target: &Value| json!({"target": target});
+        for (spec, expected) in [
+            (json!({}), ExtraFiles::Remove),
+            (json!({"conflictPolicy": "Merge"}), ExtraFiles::Remove),
+            (target(&json!({"namespaceMappings": [{"from": "n", "to": "m"}]})), ExtraFiles::Remove),
+            (target(&json!({"keepExtraFiles": true})), ExtraFiles::Keep),
+            (files(&json!({"claim": "files"})), ExtraFiles::Remove),
+            (files(&json!({"claim": "files", "paths": ["/news"]})), ExtraFiles::Keep),
+            (target(&json!({"pathPrefix": "/back"})), ExtraFiles::Keep),
+        ] {
+            let plan = plan(&spec).expect("compiles");
+            let chosen = plan.steps().iter().find_map(|step| match &step.action {
+                Action::Move { task: MoverTask::RestoreVolume { extra_files, .. }, .. } => Some(*extra_files),
+                _ => None,
+            });
+            assert_eq!(chosen, Some(expected), "{spec}");
+            let mut preview = spec.clone();
+            preview["mode"] = json!("Preview");
+            let writes = self::plan(&preview).expect("compiles").steps().iter().any(|step| match &step.action {
+                Action::Move { task: MoverTask::RestoreVolume { .. } | MoverTask::RestoreStream { .. }, .. } => true,
+                Action::Move { task: MoverTask::PreviewVolume { extra_files, .. }, .. } => *extra_files != expected,
+                _ => false,
+            });
+            assert!(!writes, "{spec}: a preview says what the restore will do, and writes nothing");
         }
     }
 

@@ -70,7 +70,8 @@ fn of_backup() -> Plan<Action> {
 fn of_restore(mode: &str) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(json!({"source": {"applicationRef": {"name": "approval"}}, "mode": mode})), approval());
     let subject = Subject { name: "approval", spec: &application, point: point("nightly-1"), claims: claims() };
-    restore::compile(&RestoreFacts { spec: &spec, subject, district: "shinan", site: &"west".into(), deadline: DEADLINE }).expect("compiles")
+    restore::compile(&RestoreFacts { spec: &spec, subject, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE })
+        .expect("compiles")
 }
 
 /// Two groups whose failures mean different things, a step of the plan's own whose failure asks a person, and a copy that is left standing.

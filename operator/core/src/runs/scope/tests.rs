@@ -77,7 +77,7 @@ fn of_backup() -> Plan<Action> {
 fn of_restore(spec: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), application());
     let subject = Subject { name: "approval", spec: &application, point: point(), claims: claims() };
-    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: &"west".into(), deadline: DEADLINE };
+    let facts = RestoreFacts { spec: &spec, subject, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE };
     restore::compile(&facts).expect("compiles")
 }
 
