@@ -248,6 +248,9 @@ pub struct RestoreWhat {
     /// Put the files under this path of their volume, beside the existing files
     #[arg(long, value_name = "PATH", requires = "files", value_parser = absolute)]
     pub prefix: Option<String>,
+    /// Keep files that are not in the backup; otherwise they are removed from each volume that is restored as a whole
+    #[arg(long)]
+    pub keep_extra_files: bool,
     /// What to do with existing objects that differ
     #[arg(long, value_enum, default_value = "Refuse", ignore_case = true, value_name = "POLICY")]
     pub conflict: Conflict,

@@ -52,6 +52,7 @@ fn spec(what: &RestoreWhat, mode: RestoreMode) -> RestoreSpec {
             site_ref: what.site.clone().map(ObjectReference::new),
             namespace_mappings: what.map.clone(),
             path_prefix: what.prefix.clone(),
+            keep_extra_files: what.keep_extra_files,
             ..RestoreTarget::default()
         },
         select: RestoreSelection { files: what.selected_files(), ..RestoreSelection::default() },
@@ -73,6 +74,9 @@ fn options(spec: &RestoreSpec) -> String {
         }
     }
     words.extend(spec.target.path_prefix.iter().map(|prefix| format!(" --prefix {prefix}")));
+    if spec.target.keep_extra_files {
+        words.push_str(" --keep-extra-files");
+    }
     if spec.conflict_policy != ConflictPolicy::default() {
         words.extend([format!(" --conflict {:?}", spec.conflict_policy)]);
     }
@@ -86,7 +90,7 @@ async fn preview(context: &Context<'_>, what: &RestorePreview) -> Result<ExitSta
     let status = started(context, &created, &text::preview_announced(&what.what.backup)).await?;
     let ended = matches!(status, ExitStatus::Good | ExitStatus::Bad) && !context.global.no_wait;
     if what.list && ended && matches!(printer.output, Output::Table | Output::Wide) {
-        printer.lines(&created_table(&load(hub, &created.name_any()).await, printer.language));
+        printer.lines(&created_table(&load(hub, &created.name_any()).await.objects, printer.language));
     }
     Ok(status)
 }
@@ -134,9 +138,13 @@ fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, 
     let mut lines = vec![Line::toned(Tone::Warn, text::restore_head(&name).pick(language))];
     let facts = Facts::new(language).maybe(text::F_DATA, as_of).with(text::F_SITE, site).with(text::F_NAMESPACES, into.collect::<Vec<_>>().join(", "));
     let facts = if files.is_empty() {
-        facts.with(text::F_OBJECTS, text::conflict(spec.conflict_policy).pick(language)).with(text::F_VOLUMES, text::volumes_over().pick(language))
+        facts
+            .with(text::F_OBJECTS, text::conflict(spec.conflict_policy).pick(language))
+            .with(text::F_VOLUMES, text::volumes_over(spec.target.keep_extra_files).pick(language))
     } else {
-        facts.with(text::F_FILES, text::files_into(&files.join(", "), spec.target.path_prefix.as_deref()).pick(language))
+        let facts = facts.with(text::F_FILES, text::files_into(&files.join(", "), spec.target.path_prefix.as_deref()).pick(language));
+        let whole = spec.target.path_prefix.is_none() && spec.select.files.iter().any(|file| file.paths.is_empty());
+        facts.maybe(text::F_VOLUMES, whole.then(|| text::whole_volumes(spec.target.keep_extra_files).pick(language).to_owned()))
     };
     lines.extend(facts.with(text::F_PREVIEW, hub.typed(&format!("p861 restore preview {name}{}", options(spec)))).lines());
     lines
@@ -179,9 +187,29 @@ struct Planned {
     why: String,
 }
 
-async fn load(hub: &Hub, name: &str) -> Vec<Planned> {
-    let map = hub.config_map(&format!("{name}-preview")).await.ok().flatten();
-    map.and_then(|mut map| map.remove("preview.json")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+/// What a preview would do to the files of a volume, as the operator writes it.
+#[derive(Clone, Debug, Deserialize)]
+struct PlannedVolume {
+    volume: String,
+    removed: u64,
+    changed: u64,
+    created: u64,
+    #[serde(default)]
+    first: Vec<String>,
+}
+
+/// The objects and the volumes of a preview.
+#[derive(Clone, Debug, Default)]
+struct Foreseen {
+    objects: Vec<Planned>,
+    volumes: Vec<PlannedVolume>,
+}
+
+async fn load(hub: &Hub, name: &str) -> Foreseen {
+    let mut map = hub.config_map(&format!("{name}-preview")).await.ok().flatten().unwrap_or_default();
+    let mut text = |key: &str| map.remove(key).unwrap_or_default();
+    let (objects, volumes) = (text("preview.json"), text("volumes.json"));
+    Foreseen { objects: serde_json::from_str(&objects).unwrap_or_default(), volumes: serde_json::from_str(&volumes).unwrap_or_default() }
 }
 
 fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
@@ -203,7 +231,7 @@ fn created_table(planned: &[Planned], language: Language) -> Vec<Line> {
 }
 
 /// The page of a preview: what would be created and what is the same in numbers, what would change or be refused by name.
-fn preview_page(restore: &Restore, planned: &[Planned], data: Option<String>, place: &str, language: Language) -> Vec<Line> {
+fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<String>, place: &str, language: Language) -> Vec<Line> {
     let status = restore.status.clone().unwrap_or_default();
     let changes = status.changes.clone().unwrap_or_default();
     let number =
@@ -213,7 +241,7 @@ fn preview_page(restore: &Restore, planned: &[Planned], data: Option<String>, pl
         table.row(number("create", changes.create));
     }
     let (mut change, mut refused) = (changes.change, changes.refused);
-    for line in planned.iter().filter(|line| matches!(line.action.as_str(), "change" | "refused")) {
+    for line in foreseen.objects.iter().filter(|line| matches!(line.action.as_str(), "change" | "refused")) {
         *(if line.action == "change" { &mut change } else { &mut refused }) -= 1;
         table.row(planned_row(line, language));
     }
@@ -225,6 +253,11 @@ fn preview_page(restore: &Restore, planned: &[Planned], data: Option<String>, pl
     }
     if let Some(data) = data {
         table.row(vec![Line::of(text::planned("data", language)), Line::of(data)]);
+    }
+    for volume in &foreseen.volumes {
+        let tone = if volume.removed > 0 { Tone::Warn } else { Tone::Plain };
+        let words = text::planned_volume(&volume.volume, [volume.removed, volume.changed, volume.created], &volume.first);
+        table.row(vec![Line::of(text::planned("data", language)), Line::toned(tone, words.pick(language))]);
     }
     let mut lines = if table.is_empty() { Vec::new() } else { table.lines() };
     if stands_in_the_way(restore) {
@@ -257,6 +290,7 @@ fn page(restore: &Restore, place: &str, language: Language) -> Vec<Line> {
             .maybe(text::F_FROM_BACKUP, status.backup.as_ref())
             .maybe(text::F_SITE, status.site.as_ref())
             .maybe(text::F_CONTENTS, changes)
+            .maybe(text::F_FILES, status.files_removed.filter(|files| *files > 0).map(|files| text::files_removed(files).pick(language).to_owned()))
             .lines(),
     );
     lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &restore.name_any() }));
@@ -307,7 +341,23 @@ mod tests {
 
     #[test]
     fn the_command_of_a_preview_says_the_same_as_the_preview() {
-        let typed = ["--site", "laoshan-dr", "--map", "a=b", "--files", "c:/x", "--files", "c:/y", "--files", "d", "--prefix", "/p", "--conflict", "Merge"];
+        let typed = [
+            "--site",
+            "laoshan-dr",
+            "--map",
+            "a=b",
+            "--files",
+            "c:/x",
+            "--files",
+            "c:/y",
+            "--files",
+            "d",
+            "--prefix",
+            "/p",
+            "--keep-extra-files",
+            "--conflict",
+            "Merge",
+        ];
         let words = ["p861", "restore", "preview", "approval-1"].iter().chain(&typed).map(std::ffi::OsString::from);
         let crate::args::Command::Restore(RestoreCommand::Preview(preview)) = crate::args::parse(words, Language::En, false).expect("it is understood").command
         else {
@@ -328,6 +378,34 @@ mod tests {
     }
 
     #[test]
+    fn fault_c4_a_preview_says_which_files_of_which_volume_would_be_removed() {
+        let preview = restore(json!({"mode": "Preview", "conflictPolicy": "Merge"}), json!({"same": 5}));
+        let volumes = serde_json::from_value(json!([
+            {"volume": "attachments", "removed": 3, "changed": 12, "created": 1, "first": ["shell.php", "a/b"]},
+            {"volume": "cache", "removed": 0, "changed": 0, "created": 0, "first": []},
+        ]));
+        let foreseen = Foreseen { objects: Vec::new(), volumes: volumes.expect("volumes") };
+        for (language, expected) in [
+            (
+                Language::En,
+                [
+                    "data    volume attachments: 3 files would be removed, 12 changed, 1 created; first: shell.php, a/b",
+                    "data    volume cache: nothing would change",
+                ],
+            ),
+            (
+                Language::Zh,
+                ["\u{6570}\u{636e}  卷 attachments：将移除 3 个文件，更改 12 个，新建 1 个；首先：shell.php, a/b", "\u{6570}\u{636e}  卷 cache：不会改变"],
+            ),
+        ] {
+            let lines: Vec<String> = preview_page(&preview, &foreseen, None, "", language).iter().map(ToString::to_string).collect();
+            for line in expected {
+                assert!(lines.iter().any(|it| it == line), "{line}: {lines:#?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_preview_names_what_is_in_the_way_and_counts_the_rest() {
         let preview = restore(
             json!({"mode": "Preview", "conflictPolicy": "Refuse", "target": {"siteRef": {"name": "laoshan-dr"}}}),
@@ -339,8 +417,16 @@ mod tests {
             planned("change", "ConfigMap", "approval-config", "data.mode: live → maintenance"),
             planned("refused", "Ingress", "approval-old", "v1beta1 is not served"),
         ];
-        let lines: Vec<String> =
-            preview_page(&preview, &listed, Some("1 streams, 1 volumes, 1.8 GiB".into()), " -d shinan", Language::En).iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = preview_page(
+            &preview,
+            &Foreseen { objects: listed.to_vec(), volumes: Vec::new() },
+            Some("1 streams, 1 volumes, 1.8 GiB".into()),
+            " -d shinan",
+            Language::En,
+        )
+        .iter()
+        .map(ToString::to_string)
+        .collect();
         assert_eq!(
             lines,
             [
@@ -356,7 +442,10 @@ mod tests {
         );
         let free = restore(json!({"mode": "Preview", "conflictPolicy": "Merge", "target": {"siteRef": {"name": "laoshan-dr"}}}), json!({"create": 2}));
         let listed = [planned("create", "ConfigMap", "one", ""), planned("change", "ConfigMap", "two", "data.a: 1 → 2")];
-        let lines: Vec<String> = preview_page(&free, &listed[..1], None, " -d shinan", Language::En).iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = preview_page(&free, &Foreseen { objects: listed[..1].to_vec(), volumes: Vec::new() }, None, " -d shinan", Language::En)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(
             lines,
             ["ACTION  KIND       NAME  WHY", "create  2 objects  -", "To do it: p861 restore run approval-1 --site laoshan-dr --conflict Merge -d shinan",]

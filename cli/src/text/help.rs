@@ -133,6 +133,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("Target site; default: the application's active site", "目标站点；缺省为应用当前所在站点"),
     ("Restore into another namespace: FROM=TO; may be repeated", "恢复到另一命名空间：FROM=TO；可重复"),
     ("Restore only files: a claim, or CLAIM:/PATH; may be repeated", "只恢复文件：存储卷声明，或 CLAIM:/PATH；可重复"),
+    (
+        "Keep files that are not in the backup; otherwise they are removed from each volume that is restored as a whole",
+        "保留备份中没有的文件；否则整卷恢复时将其移除",
+    ),
     ("Put the files under this path of their volume, beside the existing files", "将文件放到卷内的此路径下，不覆盖现有文件"),
     ("What to do with existing objects that differ", "已有且不同的对象如何处理"),
     ("List every object that the operator reports, including those that would only be created", "列出 operator 给出的每个对象，包括仅需创建的"),

@@ -95,8 +95,42 @@ pub fn conflict(policy: ConflictPolicy) -> Word {
 }
 
 /// What becomes of data.
-pub fn volumes_over() -> Bilingual {
-    both("volumes and databases of the backup overwrite existing data", "备份中的卷和数据库将覆盖现有数据")
+pub fn volumes_over(keep_extra: bool) -> Bilingual {
+    let Bilingual { en, zh } = whole_volumes(keep_extra);
+    both(format!("{en}; databases of the backup overwrite existing data"), format!("{zh}；备份中的数据库将覆盖现有数据"))
+}
+
+/// What becomes of a volume that is restored as a whole.
+pub fn whole_volumes(keep_extra: bool) -> Bilingual {
+    if keep_extra {
+        both("files of the backup overwrite existing ones, other files stay", "备份中的文件将覆盖现有文件，其他文件保留")
+    } else {
+        both(
+            "become exactly as in the backup: files that are not in it are removed (--keep-extra-files keeps them)",
+            "与备份完全一致：备份中没有的文件将被移除（--keep-extra-files 可保留）",
+        )
+    }
+}
+
+/// Files that a restore removed.
+pub fn files_removed(files: i64) -> Bilingual {
+    both(format!("{} removed, not in the backup", many_of(files, "file")), format!("移除 {files} 个备份中没有的文件"))
+}
+
+/// What a preview would do to a volume.
+pub fn planned_volume(volume: &str, [removed, changed, created]: [u64; 3], first: &[String]) -> Bilingual {
+    if removed + changed + created == 0 {
+        return both(format!("volume {volume}: nothing would change"), format!("卷 {volume}：不会改变"));
+    }
+    let (mut en, mut zh) = (
+        format!("volume {volume}: {} would be removed, {changed} changed, {created} created", many_of(removed, "file")),
+        format!("卷 {volume}：将移除 {removed} 个文件，更改 {changed} 个，新建 {created} 个"),
+    );
+    if !first.is_empty() {
+        en.extend(["; first: ", &first.join(", ")]);
+        zh.extend(["；首先：", &first.join(", ")]);
+    }
+    both(en, zh)
 }
 
 /// Where files go.

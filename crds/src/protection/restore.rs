@@ -124,10 +124,18 @@ pub struct RestoreTarget {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub image_mappings: Vec<Mapping>,
-    /// Put files under this path of their volume.
+    /// Put files under this path of their volume; nothing there is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^/"), length(max = 1024))]
     pub path_prefix: Option<String>,
+    /// Keep files that are not in the backup. Otherwise they are removed from each claim that is restored as a whole, without `pathPrefix`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keep_extra_files: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Mapping of one name.
@@ -245,6 +253,9 @@ pub struct RestoreStatus {
     /// Changes made, or previewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<RestoreChanges>,
+    /// Number of files that are not in the backup and were removed, or would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_removed: Option<i64>,
     /// Size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<BackupSize>,

@@ -3,7 +3,7 @@
 use super::{active_site, all, district_of, named, refuse_foreign_namespaces, run::scope_of};
 use crate::context::Context;
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use p861_core::{
     engine::Plan,
@@ -11,6 +11,7 @@ use p861_core::{
     protection::{
         backup::{self, BackupFacts, Claim},
         choose, claims, conclude,
+        readable::{self, ClaimState},
     },
     runs::{Action, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
@@ -163,7 +164,10 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let district = district_of(&context.hub.client, &namespace).await?;
     refuse_foreign_namespaces(&district, &application)?;
     let site = active_site(context, &district, name).await?;
-    let claims = claims(&context.sites.client(&site).await?, &site, &application).await?;
+    let states = claim_states(&context.sites.client(&site).await?, &site, &application.spec.namespaces).await?;
+    let claims = claims_among(&states, &site, &application)?;
+    // A mover would wait for such a claim until the deadline, and the backup would lack it in the end.
+    readable::require(name, &application.spec, states.values().flatten()).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);
     let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
@@ -172,8 +176,17 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
 
 /// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.
 pub async fn claims(client: &Client, site: &SiteName, application: &Application) -> Result<Vec<Claim>> {
+    claims_among(&claim_states(client, site, &application.spec.namespaces).await?, site, application)
+}
+
+fn claims_among(states: &HashMap<String, Vec<ClaimState>>, site: &SiteName, application: &Application) -> Result<Vec<Claim>> {
+    own_claims(site, application, |namespace| Some(states.get(namespace)?.iter().map(|state| state.claim.name.clone()).collect()))
+}
+
+/// The claims of some namespaces as they stand on a site. A namespace that doesn't exist is left out.
+pub async fn claim_states(client: &Client, site: &SiteName, namespaces: impl IntoIterator<Item = &String>) -> Result<HashMap<String, Vec<ClaimState>>> {
     let mut there = HashMap::new();
-    for namespace in &application.spec.namespaces {
+    for namespace in namespaces {
         if Api::<Namespace>::all(client.clone()).get_opt(namespace).await.context(|| format!("read namespace {namespace} on {site}"))?.is_none() {
             continue;
         }
@@ -181,9 +194,36 @@ pub async fn claims(client: &Client, site: &SiteName, application: &Application)
             .list(&ListParams::default())
             .await
             .context(|| format!("list the claims of {namespace} on {site}"))?;
-        there.insert(namespace.as_str(), list.items.iter().map(ResourceExt::name_any).collect());
+        let mut states: Vec<ClaimState> = list.items.iter().map(|claim| claim_state(namespace, claim)).collect();
+        if states.iter().any(|state| state.single_pod) {
+            let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+            let pods = pods.list(&ListParams::default()).await.context(|| format!("list the pods of {namespace} on {site}"))?;
+            for state in &mut states {
+                state.used_by = pods.items.iter().find(|pod| uses(pod, &state.claim.name)).map(ResourceExt::name_any);
+            }
+        }
+        there.insert(namespace.clone(), states);
     }
-    own_claims(site, application, |namespace| there.get(namespace).cloned())
+    Ok(there)
+}
+
+fn claim_state(namespace: &str, claim: &PersistentVolumeClaim) -> ClaimState {
+    let spec = claim.spec.as_ref();
+    ClaimState {
+        claim: Claim { namespace: namespace.to_owned(), name: claim.name_any() },
+        block: spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block"),
+        single_pod: spec.and_then(|spec| spec.access_modes.as_ref()).is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteOncePod")),
+        phase: claim.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
+        deleting: claim.metadata.deletion_timestamp.is_some(),
+        used_by: None,
+    }
+}
+
+/// Whether a pod that has not ended has the claim.
+fn uses(pod: &Pod, claim: &str) -> bool {
+    let ended = matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    !ended && volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref()).any(|source| source.claim_name == claim)
 }
 
 /// Like [`claims`], with a function that returns the claims of a namespace; none if it doesn't exist.

@@ -1,6 +1,6 @@
 //! Restore: one run of the restore plan, or its preview.
 
-use super::{active_site, all, district_of, is_allotted, named, run::scope_of};
+use super::{active_site, all, backup::claim_states, district_of, is_allotted, named, run::scope_of};
 use crate::context::Context;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -53,6 +53,8 @@ pub struct Target {
     site: SiteName,
     /// The parts that the snapshot names.
     parts: Vec<String>,
+    /// Claims that a preview can look into.
+    present: Vec<Claim>,
     deadline: SignedDuration,
 }
 
@@ -153,10 +155,10 @@ fn stored_recovery_point(status: &RestoreStatus) -> Option<RecoveryPoint> {
 }
 
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, district, site, parts, deadline } = target;
+    let Target { name, application, district, site, parts, present, deadline } = target;
     let first = application.namespaces.first().map(String::as_str).unwrap_or_default();
     let subject = Subject { name, spec: application, point: point.clone(), claims: claims_in(parts, first) };
-    RestoreFacts { spec: &object.spec, subject, parts, district, site, deadline: *deadline }
+    RestoreFacts { spec: &object.spec, subject, parts, district, site, present, deadline: *deadline }
 }
 
 /// The backup to restore, and its application. A damaged backup is refused, with the newest sound one in the message.
@@ -210,13 +212,19 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     };
     let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
-    let target = Target { name: application.name_any(), application: application.spec, district: district.name_any(), site, parts, deadline };
+    let (name, present) = (application.name_any(), Vec::new());
+    let mut target = Target { name, application: application.spec, district: district.name_any(), site, parts, present, deadline };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(
             Reason::NamespaceNotAllotted,
             format!("namespace {foreign} is not the district's: see spec.siteNamespaces of District {}", district.name_any()),
         ));
+    }
+    if object.spec.mode == RestoreMode::Preview {
+        // One that waits for its first pod would get a volume by being looked at.
+        let states = claim_states(&context.sites.client(&target.site).await?, &target.site, targets.values()).await?;
+        target.present = states.into_values().flatten().filter(|state| state.unreadable().is_none()).map(|state| state.claim).collect();
     }
     Ok(target)
 }
@@ -229,13 +237,24 @@ async fn store_preview(context: &Context, object: &Restore, repository: &str, pa
         Some(Evidence::RestorePreviewed { list, .. }) => read_list(context, object, repository, list).await?,
         _ => Vec::new(),
     };
-    let listed = preview_text(&listed);
+    let (listed, volumes) = (preview_text(&listed), volumes_text(&outcome));
     let name = format!("{}-preview", object.name_any());
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
     context.hub.leadership.ensure()?;
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed}});
+    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed, "volumes.json": volumes}});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
     Ok(())
+}
+
+/// What would become of the files of each claim that is there, as a JSON array.
+fn volumes_text(outcome: &RunOutcome<'_>) -> String {
+    let seen = outcome.summary.timeline.iter().filter_map(|step| match (StepKey::of(&step.id)?, step.evidence.as_ref()?) {
+        (StepKey::Restore { part: Part::Volume(volume), .. }, Evidence::VolumePreviewed { removed, changed, created, first }) => {
+            Some(json!({"volume": volume, "removed": removed, "changed": changed, "created": created, "first": first}))
+        }
+        _ => None,
+    });
+    serde_json::Value::Array(seen.collect()).to_string()
 }
 
 /// The list of a preview, from the run's objects. One that is gone or damaged is left out: the numbers are in the status.

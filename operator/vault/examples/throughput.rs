@@ -17,7 +17,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use p861_vault::{Location, PartSpec, Repository, RepositoryAccess};
+use p861_vault::{Existing, Location, PartSpec, Repository, RepositoryAccess};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -61,7 +61,8 @@ fn step(name: &str, access: &RepositoryAccess, folder: &Path) -> Value {
         }
         "restore large" | "restore small" => {
             let which = name.rsplit(' ').next().unwrap();
-            let result = repository.restore_folder(&snapshot(), &format!("volumes/{which}"), &folder.join("restored").join(which), &[], &|_| {}).unwrap();
+            let (id, part, volume) = (snapshot(), format!("volumes/{which}"), folder.join("restored").join(which));
+            let result = repository.restore_folder(&support::whole(&id, &part, &volume, Existing::Exact), &|_| {}).unwrap();
             (result.files, result.bytes)
         }
         other => panic!("there is no step {other}"),

@@ -30,7 +30,7 @@ pub use lease::{Lease, LeaseError, LeaseKind, Leases};
 pub use parts::{OnProgress, PartResult, PartSpec, Progress};
 pub use read::StreamResult;
 pub use repository::Repository;
-pub use restore::RestoreResult;
+pub use restore::{Existing, FolderComparison, FolderRestore, RestoreResult};
 pub use seal::{SealSpec, Sealed};
 pub use snapshots::SnapshotInfo;
 pub use store::{AsyncStore, Credentials, Location, RepositoryAccess, StoreError};

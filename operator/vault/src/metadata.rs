@@ -2,13 +2,23 @@
 
 use aws_smithy_types::base64;
 use rustic_core::repofile::{Metadata, Node, NodeType};
+use rustix::{
+    fs::{AtFlags, CWD, FileType, StatxFlags, makedev, readlinkat, statx},
+    io::Errno,
+};
 use serde_json::json;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown},
-    path::Path,
+    os::{
+        fd::AsFd,
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{MetadataExt as _, PermissionsExt as _, lchown},
+        },
+    },
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
@@ -73,6 +83,56 @@ pub(crate) fn attributes_missed(path: &Path, node: &Node) -> io::Result<()> {
     if node.meta.extended_attributes.is_empty() { attributes(path).map(drop) } else { Ok(()) }
 }
 
+/// What stands at a place, links not followed.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) kind: FileType,
+    /// It has other names, too.
+    pub(crate) shared: bool,
+    /// Bits of the mode, without the type.
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
+    /// The number of a device.
+    device: u64,
+    pub(crate) size: u64,
+    /// Seconds.
+    pub(crate) modified: i64,
+    /// Where a link leads.
+    target: Option<PathBuf>,
+}
+
+impl Standing {
+    /// What has a name in a folder; none if nothing has.
+    pub(crate) fn at(folder: impl AsFd, name: &OsStr) -> io::Result<Option<Self>> {
+        let there = match statx(&folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            there => there?,
+        };
+        let kind = FileType::from_raw_mode(there.stx_mode.into());
+        let target = match kind {
+            FileType::Symlink => match readlinkat(&folder, name, Vec::new()) {
+                Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+                target => Some(PathBuf::from(OsStr::from_bytes(target?.to_bytes()))),
+            },
+            _ => None,
+        };
+        Ok(Some(Self {
+            kind,
+            shared: there.stx_nlink != 1,
+            mode: u32::from(there.stx_mode) & 0o7777,
+            owner: (there.stx_uid, there.stx_gid),
+            device: makedev(there.stx_rdev_major, there.stx_rdev_minor),
+            size: there.stx_size,
+            modified: there.stx_mtime.tv_sec,
+            target,
+        }))
+    }
+
+    fn of(path: &Path) -> io::Result<Self> {
+        Self::at(CWD, path.as_os_str())?.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
 /// Puts owner, mode, attributes and time of the folder itself back, which the engine leaves alone. A folder that only stands above others in the snapshot has
 /// no owner.
 pub(crate) fn restore_root(place: &Path, node: &Node) -> io::Result<()> {
@@ -82,6 +142,10 @@ pub(crate) fn restore_root(place: &Path, node: &Node) -> io::Result<()> {
     }
     if let Some(mode) = meta.mode {
         std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode_of_go(mode)))?;
+    }
+    let wanted: BTreeSet<&str> = ours(node).map(|(name, _)| name).collect();
+    for extra in attributes(place)?.into_keys().filter(|name| !wanted.contains(name.as_str())) {
+        xattr::remove(place, extra)?;
     }
     for (name, value) in ours(node) {
         xattr::set(place, name, value)?;
@@ -93,48 +157,31 @@ pub(crate) fn restore_root(place: &Path, node: &Node) -> io::Result<()> {
 }
 
 /// Whether the existing file has the same type as in the backup, so that it can be updated instead of replaced.
-pub(crate) fn same_kind(there: &std::fs::Metadata, path: &Path, node: &Node) -> bool {
-    let kind = there.file_type();
+pub(crate) fn same_kind(there: &Standing, node: &Node) -> bool {
     match &node.node_type {
         // Writing through another name of the same file would change that too.
-        NodeType::File => kind.is_file() && (there.nlink() == 1 || node.meta.links > 1),
-        NodeType::Dir => kind.is_dir(),
-        NodeType::Symlink { .. } => kind.is_symlink() && std::fs::read_link(path).is_ok_and(|target| target == node.node_type.to_link()),
-        NodeType::Dev { device } => kind.is_block_device() && there.rdev() == *device,
-        NodeType::Chardev { device } => kind.is_char_device() && there.rdev() == *device,
-        NodeType::Fifo => kind.is_fifo(),
-        NodeType::Socket => kind.is_socket(),
+        NodeType::File => there.kind == FileType::RegularFile && (!there.shared || node.meta.links > 1),
+        NodeType::Dir => there.kind == FileType::Directory,
+        NodeType::Symlink { .. } => there.target.as_deref() == Some(node.node_type.to_link()),
+        NodeType::Dev { device } => there.kind == FileType::BlockDevice && there.device == *device,
+        NodeType::Chardev { device } => there.kind == FileType::CharacterDevice && there.device == *device,
+        NodeType::Fifo => there.kind == FileType::Fifo,
+        NodeType::Socket => there.kind == FileType::Socket,
     }
 }
 
 /// How a restored file differs from the backup in anything but its content.
 pub(crate) fn difference(path: &Path, node: &Node) -> Option<String> {
-    let there = match std::fs::symlink_metadata(path) {
+    let there = match Standing::of(path) {
         Ok(there) => there,
         Err(error) => return Some(error.to_string()),
     };
-    let meta = &node.meta;
-    if !same_kind(&there, path, node) {
-        return Some(format!("it is no {}, as in the backup, or one to elsewhere", node.node_type));
+    if let Some(difference) = plain_difference(&there, node) {
+        return Some(difference);
     }
-    let owner = (meta.uid.unwrap_or(there.uid()), meta.gid.unwrap_or(there.gid()));
-    if owner != (there.uid(), there.gid()) {
-        return Some(format!("its owner is {}:{}, in the backup {}:{}", there.uid(), there.gid(), owner.0, owner.1));
-    }
-    // A link's own mode means nothing.
-    if there.is_symlink() {
+    // A link's own attributes mean nothing.
+    if there.kind == FileType::Symlink {
         return None;
-    }
-    let mode = meta.mode.map_or(there.mode() & 0o7777, mode_of_go);
-    if mode != there.mode() & 0o7777 {
-        return Some(format!("its mode is {:o}, in the backup {mode:o}", there.mode() & 0o7777));
-    }
-    // File systems keep times more or less finely.
-    if let Some(mtime) = meta.mtime.filter(|mtime| mtime.as_second().abs_diff(there.mtime()) > 1) {
-        return Some(format!(
-            "its time is {}, in the backup {mtime}",
-            jiff::Timestamp::from_second(there.mtime()).map_or_else(|_| "unknown".into(), |time| time.to_string())
-        ));
     }
     let found = match attributes(path) {
         Ok(found) => found,
@@ -143,6 +190,31 @@ pub(crate) fn difference(path: &Path, node: &Node) -> Option<String> {
     ours(node)
         .find(|(name, value)| found.get(*name).map(Vec::as_slice) != Some(*value))
         .map(|(name, _)| format!("its attribute {name} is not as in the backup"))
+}
+
+/// How a file differs from the backup in type, owner, mode or time.
+pub(crate) fn plain_difference(there: &Standing, node: &Node) -> Option<String> {
+    let meta = &node.meta;
+    if !same_kind(there, node) {
+        return Some(format!("it is no {}, as in the backup, or one to elsewhere", node.node_type));
+    }
+    let owner = (meta.uid.unwrap_or(there.owner.0), meta.gid.unwrap_or(there.owner.1));
+    if owner != there.owner {
+        return Some(format!("its owner is {}:{}, in the backup {}:{}", there.owner.0, there.owner.1, owner.0, owner.1));
+    }
+    // A link's own mode means nothing.
+    if there.kind == FileType::Symlink {
+        return None;
+    }
+    let mode = meta.mode.map_or(there.mode, mode_of_go);
+    if mode != there.mode {
+        return Some(format!("its mode is {:o}, in the backup {mode:o}", there.mode));
+    }
+    // File systems keep times more or less finely.
+    meta.mtime.filter(|mtime| mtime.as_second().abs_diff(there.modified) > 1).map(|mtime| {
+        let seen = jiff::Timestamp::from_second(there.modified).map_or_else(|_| "unknown".into(), |time| time.to_string());
+        format!("its time is {seen}, in the backup {mtime}")
+    })
 }
 
 #[cfg(test)]

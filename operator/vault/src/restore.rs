@@ -1,82 +1,245 @@
 //! Restoring a folder.
 
+mod compare;
+mod place;
+
+pub use compare::FolderComparison;
+
 use crate::{
     OnProgress, Progress, Repository, VaultError,
-    metadata::{difference, restore_root, same_kind},
+    metadata::{Standing, difference, restore_root, same_kind},
     repository::Indexed,
     source::watched,
 };
+use compare::Level;
+use place::{Place, Sweep, below, opened, refused, set_modified};
 use rustic_core::{LocalDestination, LsOptions, RestoreOptions, repofile::Node};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, unlinkat};
 use std::{
     collections::HashSet,
     io,
+    os::fd::AsFd as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::{LazyLock, atomic::Ordering},
 };
 
-/// Result of restoring a folder.
+/// What becomes of files that are at the destination already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing<'a> {
+    /// Each restored folder becomes what it is in the backup: what is not in the backup is removed, sockets and pipes too. The file system's own `lost+found`
+    /// and what is mounted inside stay.
+    Exact,
+    /// Files of the backup replace those of their names; others stay.
+    Keep,
+    /// Nothing changes: where something stands in the place of a file, nothing is restored.
+    Untouched {
+        /// The run. What an earlier attempt of it has written doesn't stand in its way.
+        run: &'a str,
+    },
+}
+
+/// Which files of a snapshot go where.
+#[derive(Clone, Copy, Debug)]
+pub struct FolderRestore<'a> {
+    /// restic's id of the snapshot.
+    pub snapshot: &'a str,
+    /// The part, for example `volumes/attachments`.
+    pub part: &'a str,
+    /// The folder that is the volume. Nothing outside of it is written or removed.
+    pub volume: &'a Path,
+    /// Files go under this path of the volume.
+    pub prefix: Option<&'a str>,
+    /// Paths in the part; all of it when empty.
+    pub paths: &'a [String],
+    /// What becomes of what is there.
+    pub existing: Existing<'a>,
+}
+
+/// Result of restoring a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RestoreResult {
     /// Files.
     pub files: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Files that were not in the backup and were removed.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
 }
 
 /// A path in the backup, and its node.
 type Entry = Result<(PathBuf, Node), VaultError>;
 
-fn refused(path: &Path, error: &io::Error) -> VaultError {
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    VaultError::Destination { path: path.display().to_string(), what: error.to_string(), full }
+/// A folder or file of the backup, with its path below the volume.
+struct Chosen {
+    node: Node,
+    relative: PathBuf,
+    /// How much of the path is not of the backup.
+    prefix: PathBuf,
+}
+
+impl Chosen {
+    /// Below the volume, the path of an entry.
+    fn at(&self, entry: &Path) -> PathBuf {
+        if self.node.is_file() || entry.as_os_str().is_empty() { self.relative.clone() } else { self.relative.join(entry) }
+    }
 }
 
 impl Repository {
-    /// Restores a folder: contents, owners, modes, times, attributes, links. What is there and not in the backup stays. Started again after a kill, it goes on
-    /// where it was, since what is there already and right is not written again.
+    /// Restores a folder: contents, owners, modes, times, attributes, links. Started again after a kill, it goes on where it was, since what is there already
+    /// and right is not written again. What is not in the backup is removed last, when all of the backup is there and was read back; first only if the volume is
+    /// full.
     ///
     /// # Errors
-    /// If there is no such snapshot or part, if it can't be read, or if `destination` can't be written.
-    pub fn restore_folder(&self, id: &str, part: &str, destination: &Path, paths: &[String], on_progress: OnProgress<'_>) -> Result<RestoreResult, VaultError> {
-        let snapshot = self.snapshot(id)?;
+    /// If there is no such snapshot or part, if it can't be read, if the volume can't be written, or if something is in the way.
+    pub fn restore_folder(&self, request: &FolderRestore<'_>, on_progress: OnProgress<'_>) -> Result<RestoreResult, VaultError> {
         let repository = self.indexed()?;
-        std::fs::create_dir_all(destination).map_err(|error| refused(destination, &error))?;
-        let mut total = RestoreResult { files: 0, bytes: 0 };
-        let whole = [String::new()];
-        for selected in if paths.is_empty() { whole.as_slice() } else { paths } {
-            let relative = selected.trim_matches('/');
-            let node = self.node(&repository, &snapshot, format!("{part}/{relative}").trim_end_matches('/'))?;
-            let place = destination.join(relative);
-            if let Some(parent) = place.parent() {
-                std::fs::create_dir_all(parent).map_err(|error| refused(parent, &error))?;
+        let chosen = self.chosen(&repository, request)?;
+        std::fs::create_dir_all(request.volume).map_err(|error| refused(request.volume, &error))?;
+        let mut place = Place::open(request.volume).map_err(|error| refused(request.volume, &error))?;
+        let marker = match request.existing {
+            Existing::Untouched { run } => {
+                let marker = format!(".p861-restoring-{run}");
+                self.refuse_existing(&repository, &chosen, &mut place, &marker)?;
+                Some(marker)
             }
-            let result = self.restore_node(&repository, &node, &place, on_progress)?;
+            Existing::Exact | Existing::Keep => None,
+        };
+        let mut total = RestoreResult::default();
+        for chosen in &chosen {
+            let result = self.restore_chosen(&repository, chosen, &mut place, request.existing, on_progress)?;
             total.files += result.files;
             total.bytes += result.bytes;
+            total.removed += result.removed;
+            total.removed_bytes += result.removed_bytes;
+        }
+        if let Some(marker) = marker
+            && let Some(root) = place.folder(Path::new(""))?
+        {
+            unlinkat(&root, marker.as_str(), AtFlags::empty()).map_err(|error| refused(&place.full(Path::new(&marker)), &error.into()))?;
         }
         Ok(total)
     }
 
-    fn restore_node(&self, repository: &Indexed, node: &Node, place: &Path, on_progress: OnProgress<'_>) -> Result<RestoreResult, VaultError> {
+    /// Finds what is asked for, before anything is written.
+    fn chosen(&self, repository: &Indexed, request: &FolderRestore<'_>) -> Result<Vec<Chosen>, VaultError> {
+        let snapshot = self.snapshot(request.snapshot)?;
+        let prefix = below(request.prefix.unwrap_or_default())?;
+        let whole = [String::new()];
+        let paths = if request.paths.is_empty() { whole.as_slice() } else { request.paths };
+        let chosen = paths.iter().map(|path| {
+            let path = below(path)?;
+            let node = self.node(repository, &snapshot, Path::new(request.part).join(&path).to_string_lossy().trim_end_matches('/'))?;
+            Ok(Chosen { node, relative: prefix.join(path), prefix: prefix.clone() })
+        });
+        chosen.collect()
+    }
+
+    fn entries<'a>(&'a self, repository: &'a Indexed, node: &'a Node) -> Result<impl Iterator<Item = Entry> + use<'a>, VaultError> {
+        static ALL: LazyLock<LsOptions> = LazyLock::new(LsOptions::default);
+        let listed = self.engine("list files", repository.ls(node, &ALL))?;
+        Ok(listed.map(|entry| self.engine("list files", entry)))
+    }
+
+    /// Refuses to go on if something stands where a file is to come, unless the same run has begun to write: then the marker is there.
+    fn refuse_existing(&self, repository: &Indexed, chosen: &[Chosen], place: &mut Place, marker: &str) -> Result<(), VaultError> {
+        let root = place.folder(Path::new(""))?.ok_or_else(|| place.moved(Path::new("")))?;
+        let at = place.full(Path::new(marker));
+        if Standing::at(&root, marker.as_ref()).map_err(|error| refused(&at, &error))?.is_some() {
+            return Ok(());
+        }
+        for chosen in chosen {
+            for entry in self.entries(repository, &chosen.node)?.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
+                let (path, node) = entry?;
+                let path = chosen.at(&path);
+                let Some((folder, name)) = place.parent(&path)? else { continue };
+                let Some(there) = Standing::at(&folder, name).map_err(|error| refused(&place.full(&path), &error))? else { continue };
+                if !(node.is_dir() && there.kind == FileType::Directory) {
+                    let what = "it is there already, and files that are put under a path replace nothing: choose another path, or move it away";
+                    return Err(VaultError::Destination { path: place.full(&path).display().to_string(), what: what.into(), full: false });
+                }
+            }
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&root, marker, flags, Mode::from(0o600)).map_err(|error| refused(&at, &error.into()))?;
+        Ok(())
+    }
+
+    fn restore_chosen(
+        &self,
+        repository: &Indexed,
+        chosen: &Chosen,
+        place: &mut Place,
+        existing: Existing<'_>,
+        on_progress: OnProgress<'_>,
+    ) -> Result<RestoreResult, VaultError> {
+        let Chosen { node, relative, prefix } = chosen;
+        let replaces = !matches!(existing, Existing::Untouched { .. });
+        place.make(prefix, false)?;
+        place.make(if node.is_dir() { relative } else { relative.parent().unwrap_or(Path::new("")) }, replaces)?;
+        // Walk the tree again instead of keeping it in memory: a volume may have millions of files.
+        let entries = || self.entries(repository, node);
+        let exact = existing == Existing::Exact && node.is_dir();
+        // A new volume has nothing to remove.
+        let fresh = !exact || place.is_empty(relative)?;
+        let mut sweep = Sweep::default();
+        let RestoreResult { files, bytes, .. } = clear_the_way(entries()?, chosen, place, exact.then_some(&mut sweep))?;
+        let full = place.full(relative);
+        let coming = Progress { items_done: 0, items_total: Some(files), bytes_done: 0, bytes_total: Some(bytes) };
+        match self.write(repository, node, &full, coming, on_progress) {
+            Err(VaultError::Destination { full: true, .. }) if !fresh => {
+                sweep_extra(entries()?, chosen, place, &mut sweep)?;
+                self.write(repository, node, &full, coming, on_progress)?;
+            }
+            written => written?,
+        }
+        if !fresh {
+            sweep_extra(entries()?, chosen, place, &mut sweep)?;
+        }
+        if node.is_dir() {
+            let folder = place.folder(relative)?.ok_or_else(|| place.moved(relative))?;
+            restore_root(&opened(&folder, ".".as_ref()), node).map_err(|error| refused(&full, &error))?;
+        }
+        self.require_same(entries()?, chosen, place)?;
+        on_progress(Progress { items_done: files, bytes_done: bytes, ..coming });
+        Ok(RestoreResult { files, bytes, removed: sweep.files, removed_bytes: sweep.bytes })
+    }
+
+    /// Requires that each file is as in the backup and at its own place: what the engine wrote through a link that somebody put in the way is not.
+    fn require_same(&self, entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
+        for entry in entries.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
+            let (path, node) = entry?;
+            let path = chosen.at(&path);
+            let there = match place.parent(&path)? {
+                Some((folder, name)) => difference(&opened(&folder, name), &node),
+                None if path.as_os_str().is_empty() => place.folder(&path)?.and_then(|root| difference(&opened(&root, ".".as_ref()), &node)),
+                None => return Err(place.moved(path.parent().unwrap_or(&path))),
+            };
+            if let Some(what) = there {
+                let what = format!("{what}: does the volume allow it, and may we set it?");
+                return Err(VaultError::Destination { path: place.full(&path).display().to_string(), what, full: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is not there yet, and reads it back.
+    fn write(&self, repository: &Indexed, node: &Node, place: &Path, coming: Progress, on_progress: OnProgress<'_>) -> Result<(), VaultError> {
         let text = place.to_str().ok_or_else(|| VaultError::Destination {
             path: place.display().to_string(),
             what: "the destination's own path must be UTF-8".into(),
             full: false,
         })?;
-        let is_file = node.is_file();
         let listed = self.engine("list files", repository.ls(node, &LsOptions::default()))?;
-        // Walk the tree again instead of keeping it in memory: a volume may have millions of files.
-        let entries = || listed.clone().map(|entry| self.engine("list files", entry));
-        let at = |path: &Path| if is_file { place.to_owned() } else { place.join(path) };
-        let RestoreResult { files, bytes } = clear_the_way(entries(), at)?;
-        let destination = self.engine("prepare the destination", LocalDestination::new(text, true, is_file))?;
+        let destination = self.engine("prepare the destination", LocalDestination::new(text, true, node.is_file()))?;
         let mut options = RestoreOptions::default().numeric_id(true).verify_existing(true);
         // Runs of zeros become holes. The engine keeps the option's type to itself, but reads it.
         options.sparse = serde_json::from_str("\"ByContent\"").ok();
         let before = self.store.restored.load(Ordering::Relaxed);
         let written = || self.store.restored.load(Ordering::Relaxed).saturating_sub(before);
-        let progress = || Progress { items_done: 0, items_total: Some(files), bytes_done: written().min(bytes), bytes_total: Some(bytes) };
+        let progress = || Progress { bytes_done: written().min(coming.bytes_total.unwrap_or(u64::MAX)), ..coming };
         watched(on_progress, progress, || {
             let plan = self.engine("compare with what is there", repository.prepare_restore(&options, listed.clone(), &destination, false))?;
             // What is there already counts as done.
@@ -84,7 +247,10 @@ impl Repository {
             // The engine ends a thread that meets an error with a panic.
             match catch_unwind(AssertUnwindSafe(|| repository.restore(plan, &options, listed.clone(), &destination))) {
                 Ok(result) => self.engine("restore files", result)?,
-                Err(panic) => return Err(self.broken_off(repository, entries(), place, panic.downcast_ref::<String>().map_or("", String::as_str))),
+                Err(panic) => {
+                    let entries = self.entries(repository, node)?;
+                    return Err(self.broken_off(repository, entries, place, panic.downcast_ref::<String>().map_or("", String::as_str)));
+                }
             }
             // Read the files back: rustic only warns about some errors, which must fail the restore.
             let again = self.engine("compare with the backup", repository.prepare_restore(&options, listed.clone(), &destination, true))?;
@@ -95,22 +261,7 @@ impl Repository {
                 });
             }
             Ok(())
-        })?;
-        if !is_file {
-            restore_root(place, node).map_err(|error| refused(place, &error))?;
-        }
-        for entry in entries().chain([Ok((PathBuf::new(), node.clone()))]) {
-            let (path, node) = entry?;
-            if let Some(what) = difference(&at(&path), &node) {
-                return Err(VaultError::Destination {
-                    path: at(&path).display().to_string(),
-                    what: format!("{what}: does the volume allow it, and may we set it?"),
-                    full: false,
-                });
-            }
-        }
-        on_progress(Progress { items_done: files, items_total: Some(files), bytes_done: bytes, bytes_total: Some(bytes) });
-        Ok(RestoreResult { files, bytes })
+        })
     }
 
     /// Why the engine ended with a panic: the volume refused, or the repository has no sound copy of what is needed.
@@ -122,32 +273,59 @@ impl Repository {
     }
 }
 
-/// Removes what stands where the backup has something else: the engine would write through it, or leave it as it is. Counts the files that are to come.
-fn clear_the_way(entries: impl Iterator<Item = Entry>, at: impl Fn(&Path) -> PathBuf) -> Result<RestoreResult, VaultError> {
+/// Removes what is in the folder and not in the backup.
+fn sweep_extra(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &mut Place, sweep: &mut Sweep) -> Result<(), VaultError> {
+    Level::each(entries, &chosen.node, |level| {
+        let relative = chosen.at(&level.path);
+        let extra = place.extra(&relative, &level.names)?;
+        if extra.is_empty() {
+            return Ok(());
+        }
+        let folder = place.folder(&relative)?.ok_or_else(|| place.moved(&relative))?;
+        for name in &extra {
+            place.sweep(folder.as_fd(), name, &relative.join(name), sweep)?;
+        }
+        match level.modified {
+            Some(modified) => set_modified(folder.as_fd(), modified).map_err(|error| refused(&place.full(&relative), &error)),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Removes what stands where the backup has something else: the engine would write through it, or leave it as it is. A whole folder only goes if there is a
+/// sweep. Counts the files that are to come.
+fn clear_the_way(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &mut Place, mut sweep: Option<&mut Sweep>) -> Result<RestoreResult, VaultError> {
     let mut linked = HashSet::new();
-    let mut coming = RestoreResult { files: 0, bytes: 0 };
+    let mut coming = RestoreResult::default();
     for entry in entries {
         let (path, node) = entry?;
-        let path = at(&path);
+        let path = chosen.at(&path);
         if node.is_file() {
             coming.files += 1;
             coming.bytes += node.meta.size;
         }
         // The engine makes the second name of a file anew, and a link or a device too; it stops, or only warns, if one is there.
         let second_name = node.meta.links > 1 && node.is_file() && !linked.insert((node.meta.device_id, node.meta.inode));
-        let there = match std::fs::symlink_metadata(&path) {
-            Ok(there) => there,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
-            Err(error) => return Err(refused(&path, &error)),
+        let Some((folder, name)) = place.parent(&path)? else { continue };
+        let at = place.full(&path);
+        let Some(there) = Standing::at(&folder, name).map_err(|error| refused(&at, &error))? else { continue };
+        // A file with several names is made anew: they may not be those of the backup.
+        let stays = match there.kind {
+            FileType::Directory => node.is_dir(),
+            FileType::RegularFile => same_kind(&there, &node) && !there.shared && !second_name,
+            _ => false,
         };
-        if same_kind(&there, &path, &node) && !second_name && (node.is_file() || node.is_dir()) {
+        if stays {
             continue;
         }
-        if there.is_dir() {
-            let what = format!("a folder is where the backup has a {}: move it away, or restore elsewhere", node.node_type);
-            return Err(VaultError::Destination { path: path.display().to_string(), what, full: false });
+        match &mut sweep {
+            _ if there.kind != FileType::Directory => unlinkat(&folder, name, AtFlags::empty()).map_err(|error| refused(&at, &error.into()))?,
+            Some(sweep) => place.sweep(folder.as_fd(), name, &path, sweep)?,
+            None => {
+                let what = format!("a folder is where the backup has a {}: move it away, or restore elsewhere", node.node_type);
+                return Err(VaultError::Destination { path: at.display().to_string(), what, full: false });
+            }
         }
-        std::fs::remove_file(&path).map_err(|error| refused(&path, &error))?;
     }
     Ok(coming)
 }

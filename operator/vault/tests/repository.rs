@@ -1,7 +1,7 @@
 //! What the repository promises, on a folder, with stock restic as the independent reader.
 
-use crate::support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, seal_spec, spec};
-use p861_vault::{AsyncStore, Location, PartSpec, Repository, RepositoryAccess, Sealed, VaultError};
+use crate::support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, seal_spec, spec, whole};
+use p861_vault::{AsyncStore, Existing, FolderRestore, Location, PartSpec, Repository, RepositoryAccess, Sealed, VaultError};
 use std::{
     fs,
     io::{self, Read},
@@ -45,7 +45,7 @@ fn odd_files_come_back_as_they_were() {
     let fixture = Fixture::new();
     let sealed = fixture.sealed();
     let target = fixture.path("target");
-    fixture.repository.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap();
+    fixture.repository.restore_folder(&whole(&sealed.snapshot, "volumes/attachments", &target, Existing::Keep), &|_| {}).unwrap();
     assert_eq!(describe(&target), describe(&fixture.path("source")));
     let (plain, link) = (fs::metadata(target.join("plain")).unwrap(), fs::metadata(target.join("hard-link")).unwrap());
     assert_eq!(plain.ino(), link.ino(), "hard links are links again");
@@ -57,11 +57,11 @@ fn a_restore_that_was_cut_short_is_completed_by_the_next() {
     let fixture = Fixture::new();
     let sealed = fixture.sealed();
     let target = fixture.path("target");
-    fixture.repository.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap();
+    fixture.repository.restore_folder(&whole(&sealed.snapshot, "volumes/attachments", &target, Existing::Keep), &|_| {}).unwrap();
     fs::remove_file(target.join("private")).unwrap();
     fs::write(target.join("plain"), b"he").unwrap();
     fs::write(target.join("not of the backup"), b"stays").unwrap();
-    fixture.repository.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap();
+    fixture.repository.restore_folder(&whole(&sealed.snapshot, "volumes/attachments", &target, Existing::Keep), &|_| {}).unwrap();
     assert_eq!(fs::read(target.join("not of the backup")).unwrap(), b"stays");
     fs::remove_file(target.join("not of the backup")).unwrap();
     let (mut after, mut before) = (describe(&target), describe(&fixture.path("source")));
@@ -81,7 +81,10 @@ fn a_single_folder_of_a_volume_can_be_restored_elsewhere() {
     fixture.repository.write_folder(&spec("r", "volumes/site"), &source, &|_| {}).unwrap();
     let sealed = seal(&fixture.repository, "r", &["volumes/site"], None);
     let target = fixture.path("target");
-    let result = fixture.repository.restore_folder(&sealed.snapshot, "volumes/site", &target, &["/news/2026".into()], &|_| {}).unwrap();
+    let result = fixture
+        .repository
+        .restore_folder(&FolderRestore { paths: &["/news/2026".into()], ..whole(&sealed.snapshot, "volumes/site", &target, Existing::Keep) }, &|_| {})
+        .unwrap();
     assert_eq!(result.files, 1);
     assert_eq!(fs::read(target.join("news/2026/a")).unwrap(), b"a");
     assert!(!target.join("other").exists());
@@ -98,7 +101,7 @@ fn a_restore_replaces_links_and_shared_files_that_stand_in_its_way_and_never_wri
     symlink("elsewhere", target.join("symlink")).unwrap();
     fs::hard_link(&outside, target.join("private")).unwrap();
     symlink(fixture.path(""), target.join("empty folder")).unwrap();
-    fixture.repository.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap();
+    fixture.repository.restore_folder(&whole(&sealed.snapshot, "volumes/attachments", &target, Existing::Keep), &|_| {}).unwrap();
     assert_eq!(fs::read(&outside).unwrap(), b"precious");
     assert_eq!(describe(&target), describe(&fixture.path("source")));
 }
@@ -109,7 +112,7 @@ fn a_folder_in_the_place_of_a_file_is_left_alone_and_named() {
     let sealed = fixture.sealed();
     let target = fixture.path("target");
     fs::create_dir_all(target.join("plain/with something in it")).unwrap();
-    let error = fixture.repository.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap_err();
+    let error = fixture.repository.restore_folder(&whole(&sealed.snapshot, "volumes/attachments", &target, Existing::Keep), &|_| {}).unwrap_err();
     assert_eq!(error.reason(), "DestinationRefused", "{error}");
     assert!(error.to_string().contains("target/plain") && error.to_string().contains("move it away"), "{error}");
     assert!(target.join("plain/with something in it").exists());
@@ -266,8 +269,8 @@ fn a_restore_from_a_damaged_pack_names_it() {
             }
             let target = tempfile::tempdir().unwrap();
             // Opened anew, as a mover does.
-            let result =
-                Repository::open(&access(&place)).and_then(|repository| repository.restore_folder(&snapshot, "volumes/x", target.path(), &[], &|_| {}));
+            let result = Repository::open(&access(&place))
+                .and_then(|repository| repository.restore_folder(&whole(&snapshot, "volumes/x", target.path(), Existing::Keep), &|_| {}));
             if let Err(error) = result {
                 assert_eq!(error.reason(), "Damaged", "{error}");
                 assert!(error.to_string().contains(pack.file_name().unwrap().to_str().unwrap()), "{error}");

@@ -5,9 +5,9 @@ use crate::support::{
     noise::{Noise, noise},
     odd_tree, race_for_creation, race_for_increments, seal,
     seaweed::{Seaweed, bucket, runtime, slow_line, store, through, until_read},
-    spec,
+    spec, whole,
 };
-use p861_vault::{AsyncStore, Credentials, LeaseError, LeaseKind, Leases, Location, PartSpec, Repository, RepositoryAccess, VaultError};
+use p861_vault::{AsyncStore, Credentials, Existing, LeaseError, LeaseKind, Leases, Location, PartSpec, Repository, RepositoryAccess, VaultError};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs,
@@ -35,7 +35,7 @@ fn odd_files_and_streams_come_back_and_stock_restic_reads_the_same_repository() 
     assert_eq!(reader.snapshots().unwrap().iter().map(|snapshot| snapshot.id.as_str()).collect::<Vec<_>>(), [sealed.snapshot.as_str()]);
     reader.verify_snapshot(&sealed.snapshot, true).unwrap();
     let target = folder.path().join("target");
-    reader.restore_folder(&sealed.snapshot, "volumes/attachments", &target, &[], &|_| {}).unwrap();
+    reader.restore_folder(&whole(&sealed.snapshot, "volumes/attachments", &target, Existing::Keep), &|_| {}).unwrap();
     assert_eq!(describe(&target), describe(&source));
     let mut out = Vec::new();
     reader.stream_out(&sealed.snapshot, "streams/db", &mut out, &|_| {}).unwrap();
@@ -147,7 +147,7 @@ fn a_server_that_is_down_for_20_seconds_delays_a_backup_and_a_restore_and_harms_
             });
         }
     };
-    repository.restore_folder(&sealed.snapshot, "streams", target.path(), &[], &on_progress).unwrap();
+    repository.restore_folder(&whole(&sealed.snapshot, "streams", target.path(), Existing::Keep), &on_progress).unwrap();
     assert!(once.is_completed(), "the server was never down during the restore");
     assert_eq!(hex::encode(Sha256::digest(fs::read(target.path().join("db")).unwrap())), stored.sha256.unwrap());
 }
@@ -218,7 +218,7 @@ fn a_missing_cut_or_changed_pack_is_named_refused_and_can_be_healed() {
     let mut changed = sound.clone();
     changed[1 << 20] ^= 1;
     let open = || Repository::open(&access).unwrap();
-    let restore = |snapshot: &str, target: &Path| open().restore_folder(snapshot, "volumes/x", target, &[], &|_| {}).map(drop);
+    let restore = |snapshot: &str, target: &Path| open().restore_folder(&whole(snapshot, "volumes/x", target, Existing::Keep), &|_| {}).map(drop);
     let must_name = |what: &str, result: Result<(), VaultError>| {
         let error = result.unwrap_err();
         assert_eq!(error.reason(), "Damaged", "{what}: {error}");

@@ -357,12 +357,27 @@ pub enum Evidence {
         /// Number of objects that were left out, by reason.
         left_out: BTreeMap<String, u64>,
     },
+    /// What a restore would do to the files of a claim.
+    VolumePreviewed {
+        /// Files that are not in the backup and would be removed.
+        removed: u64,
+        /// Files that are there and different.
+        changed: u64,
+        /// Files that are not there.
+        created: u64,
+        /// The first files that would be removed; without any, the first that would change.
+        first: Vec<String>,
+    },
     /// The files that a restore wrote.
     VolumeRestored {
         /// Files.
         files: u64,
         /// Bytes.
         bytes: u64,
+        /// Files that were not in the backup and were removed.
+        removed: u64,
+        /// Their bytes.
+        removed_bytes: u64,
     },
     /// A stream that a command took.
     StreamRestored {

@@ -68,7 +68,8 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
             E::RestorePreviewed { changes: changes(), listed: 6, list: StoredObject { sha256: "ab".into(), bytes: 900 }, left_out: left_out() }
         }
         Some(E::RestorePreviewed { .. }) => E::ObjectsRestored { changes: changes(), left_out: left_out() },
-        Some(E::ObjectsRestored { .. }) => E::VolumeRestored { files: 20, bytes: 4096 },
+        Some(E::ObjectsRestored { .. }) => E::VolumePreviewed { removed: 3, changed: 12, created: 2, first: texts(&["shell.php"]) },
+        Some(E::VolumePreviewed { .. }) => E::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 },
         Some(E::VolumeRestored { .. }) => E::StreamRestored { bytes: 4096, sha256: "ab".into(), output: "done".into() },
         Some(E::StreamRestored { .. }) => E::Stopped(StepProgress { items_done: Some(1), ..StepProgress::message("under way") }),
         Some(E::Stopped(_)) => E::Unknown(json!({"v": 7, "kind": "teleported", "to": "mars"})),
@@ -154,8 +155,9 @@ proptest! {
 
 #[test]
 fn what_this_release_does_not_understand_wholly_is_unknown_and_says_so() {
-    let known = json!({"v": 1, "kind": "volumeRestored", "files": 20, "bytes": 4096});
-    assert_eq!(serde_json::from_value::<Evidence>(known.clone()).expect("read"), Evidence::VolumeRestored { files: 20, bytes: 4096 });
+    let known = json!({"v": 1, "kind": "volumeRestored", "files": 20, "bytes": 4096, "removed": 3, "removedBytes": 512});
+    let read = serde_json::from_value::<Evidence>(known.clone()).expect("read");
+    assert_eq!(read, Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 });
     for (change, value, said) in [
         ("v", json!(2), r#"kind "volumeRestored", version 2;"#),
         ("v", json!("1"), r#"kind "volumeRestored", version "1";"#),

@@ -119,7 +119,7 @@ pub fn passed() -> DrillReport {
     steps[9].evidence = Some(Evidence::MarkerRead { time: at(-611.0), output: "2026-11-15 00:49:51+00".into() });
     steps[15].attempts = 2;
     steps[15].message = Some("connection to the repository was lost: port 9 of the standby switch was down (attempt 1)".into());
-    steps[15].evidence = Some(Evidence::VolumeRestored { files: 18231, bytes: 20_401_094_656 });
+    steps[15].evidence = Some(Evidence::VolumeRestored { files: 18231, bytes: 20_401_094_656, removed: 0, removed_bytes: 0 });
     DrillReport {
         api_version: API_VERSION.into(),
         kind: KIND.into(),

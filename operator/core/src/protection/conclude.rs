@@ -147,6 +147,7 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
             _ => drop(unread.get_or_insert_with(|| unreadable(step, "no number of objects"))),
         }
     }
+    status.files_removed = files_removed(run).map(|files| i64::try_from(files).unwrap_or(i64::MAX));
     if unread.is_some() && has_succeeded(run) {
         status.phase = Some(RunPhase::Failed);
     }
@@ -164,13 +165,14 @@ fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome
             let changes = status.changes.clone().unwrap_or_default();
             match mode {
                 RestoreMode::Preview => {
-                    let text = format!("would create {}, change {}; {} same, {} refused", changes.create, changes.change, changes.same, changes.refused);
+                    let mut text = format!("would create {}, change {}; {} same, {} refused", changes.create, changes.change, changes.same, changes.refused);
+                    text.extend(previewed_files(run));
                     ConditionUpdate::good(ConditionType::Succeeded, Reason::Previewed, text)
                 }
                 RestoreMode::Execute => ConditionUpdate::good(
                     ConditionType::Succeeded,
                     Reason::Complete,
-                    format!("{} objects, {} files", changes.create + changes.change, restored_files(run)),
+                    format!("{} objects, {} files{}", changes.create + changes.change, restored_files(run), removed_files(run)),
                 ),
             }
         }
@@ -186,6 +188,44 @@ fn restored_files(run: &RunOutcome<'_>) -> u64 {
         _ => 0,
     };
     run.summary.timeline.iter().map(files).sum()
+}
+
+/// Files that the backup doesn't have and that were removed, or would be; none before a volume has been looked at.
+fn files_removed(run: &RunOutcome<'_>) -> Option<u64> {
+    let removed = |step: &StepTimeline| match step.evidence {
+        Some(Evidence::VolumeRestored { removed, .. } | Evidence::VolumePreviewed { removed, .. }) => Some(removed),
+        _ => None,
+    };
+    run.summary.timeline.iter().filter_map(removed).reduce(u64::saturating_add)
+}
+
+fn removed_files(run: &RunOutcome<'_>) -> String {
+    let bytes = |step: &StepTimeline| match step.evidence {
+        Some(Evidence::VolumeRestored { removed_bytes, .. }) => removed_bytes,
+        _ => 0,
+    };
+    match files_removed(run) {
+        None | Some(0) => String::new(),
+        Some(files) => {
+            let bytes = run.summary.timeline.iter().map(bytes).fold(0, u64::saturating_add);
+            format!("; {} removed that the backup doesn't have ({bytes} bytes)", many(files, "file"))
+        }
+    }
+}
+
+/// What would become of the files of the claims that are there.
+fn previewed_files(run: &RunOutcome<'_>) -> Option<String> {
+    let seen = |step: &StepTimeline| match step.evidence {
+        Some(Evidence::VolumePreviewed { removed, changed, created, .. }) => Some([1, removed, changed, created]),
+        _ => None,
+    };
+    let add = |a: [u64; 4], b: [u64; 4]| std::array::from_fn(|at| a[at].saturating_add(b[at]));
+    let [volumes, removed, changed, created] = run.summary.timeline.iter().filter_map(seen).reduce(add)?;
+    Some(format!("; in {}, {} would be removed, {changed} changed, {created} created", many(volumes, "volume"), many(removed, "file")))
+}
+
+fn many(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A backup that an ended restore found damaged is not offered again.

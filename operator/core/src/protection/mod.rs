@@ -4,5 +4,6 @@ pub mod backup;
 pub mod choose;
 pub mod claims;
 pub mod conclude;
+pub mod readable;
 pub mod restore;
 pub mod standing;

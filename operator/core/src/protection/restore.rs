@@ -1,5 +1,6 @@
 //! The steps of a restore.
 
+use super::backup::Claim;
 use crate::{
     engine::{OnFailure, Plan, Retry, Step},
     ids::SiteName,
@@ -27,6 +28,8 @@ pub struct RestoreFacts<'a> {
     pub district: &'a str,
     /// The site restored to.
     pub site: &'a SiteName,
+    /// Claims of the target that a preview can look into: those that are there and have a volume.
+    pub present: &'a [Claim],
     /// How long the restore may take in all.
     pub deadline: SignedDuration,
 }
@@ -39,7 +42,8 @@ pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
     facts.subject.spec.namespaces.iter().map(|namespace| (namespace.clone(), target(namespace))).collect()
 }
 
-/// Compiles a restore: verify, objects, volumes, then tier by tier start and streams. A preview says what the objects step would do, and writes nothing.
+/// Compiles a restore: verify, objects, volumes, then tier by tier start and streams. A preview says what the objects step would do, and what the volumes' steps
+/// would do to claims that are there; it writes nothing.
 ///
 /// With `select.files`, only files are written. With other selections, volumes and streams are left alone.
 ///
@@ -109,16 +113,21 @@ fn parts(facts: &RestoreFacts<'_>) -> Result<Parts, CompileError> {
     let (select, claims) = (&facts.spec.select, &facts.subject.claims);
     let preview = facts.spec.mode == RestoreMode::Preview;
     let only_files = !select.files.is_empty();
-    let with_data = !preview && !is_selective(facts.spec);
-    if only_files && with_data && !claims.iter().any(|claim| select.files.iter().any(|file| file.claim == claim.name)) {
+    let with_volumes = !is_selective(facts.spec);
+    if only_files && with_volumes && !claims.iter().any(|claim| select.files.iter().any(|file| file.claim == claim.name)) {
         let known: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
         return Err(CompileError::Invalid(format!("select.files names no claim of the backup; it has {}", known.join(", "))));
     }
     let workloads = workloads_of_tiers(facts.subject.spec, &select.tiers)?;
     Ok(Parts {
         objects: (!only_files).then(|| ObjectParts { select: select.clone(), workloads, preview }),
-        volumes: with_data.then(|| VolumeParts { files: select.files.clone(), path_prefix: facts.spec.target.path_prefix.clone() }),
-        start: with_data && !only_files,
+        volumes: with_volumes.then(|| VolumeParts {
+            files: select.files.clone(),
+            path_prefix: facts.spec.target.path_prefix.clone(),
+            keep_extra_files: facts.spec.target.keep_extra_files,
+            preview: preview.then(|| facts.present.to_vec()),
+        }),
+        start: with_volumes && !preview && !only_files,
         proofs: false,
     })
 }
@@ -144,15 +153,18 @@ fn workloads_of_tiers(application: &ApplicationSpec, tiers: &[String]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protection::{choose::RecoveryPoint, claims::claims_in};
+    use crate::{
+        protection::{choose::RecoveryPoint, claims::claims_in},
+        runs::{ExtraFiles, MoverTask},
+    };
     use serde_json::{Value, json};
 
-    fn compiled(spec: &Value) -> Result<Vec<String>, CompileError> {
-        compiled_from(spec, &["objects", "streams/db", "volumes/data-0", "volumes/files"])
+    fn plan(spec: &Value) -> Result<Plan<Action>, CompileError> {
+        plan_from(spec, &["objects", "streams/db", "volumes/data-0", "volumes/files"])
     }
 
     /// Compiles a restore of a backup with these parts, which the snapshot names.
-    fn compiled_from(spec: &Value, parts: &[&str]) -> Result<Vec<String>, CompileError> {
+    fn plan_from(spec: &Value, parts: &[&str]) -> Result<Plan<Action>, CompileError> {
         let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
         let application: ApplicationSpec = serde_json::from_value(json!({
             "department": "d", "namespaces": ["n"], "volumes": [{"claim": "data-*", "method": "Skip"}, {"claim": "files"}],
@@ -165,8 +177,18 @@ mod tests {
         let spec: RestoreSpec = serde_json::from_value(whole).expect("a spec");
         let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
         let subject = Subject { name: "a", spec: &application, point, claims: claims_in(&parts, "n") };
-        let plan = compile(&RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), deadline: SignedDuration::from_hours(1) })?;
-        Ok(plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect())
+        let present = [Claim { namespace: "n".into(), name: "files".into() }];
+        let facts =
+            RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), present: &present, deadline: SignedDuration::from_hours(1) };
+        compile(&facts)
+    }
+
+    fn compiled(spec: &Value) -> Result<Vec<String>, CompileError> {
+        Ok(steps_of(&plan(spec)?))
+    }
+
+    fn steps_of(plan: &Plan<Action>) -> Vec<String> {
+        plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect()
     }
 
     #[test]
@@ -174,12 +196,16 @@ mod tests {
         let whole = ["restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest"];
         for (spec, expected) in [
             (json!({}), &whole[..]),
-            (json!({"mode": "Preview"}), &["restore/a/objects", "remove-namespaces"][..]),
+            (json!({"mode": "Preview"}), &["restore/a/objects", "restore/a/volume/files", "remove-namespaces"][..]),
             (json!({"select": {"tiers": ["data"]}}), &whole[..1]),
             (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[..1]),
             // Files are taken from a claim that the application skips, too: an older backup may have it.
             (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["restore/a/volume/data-0"][..]),
-            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),
+            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["restore/a/volume/files", "remove-namespaces"][..]),
+            // A claim that isn't there can't be looked into.
+            (json!({"select": {"files": [{"claim": "data-0"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),
+            (json!({"select": {"tiers": ["data"]}, "mode": "Preview"}), &["restore/a/objects", "remove-namespaces"][..]),
+            (json!({"mode": "Preview", "target": {"namespaceMappings": [{"from": "n", "to": "m"}]}}), &["restore/a/objects", "remove-namespaces"][..]),
         ] {
             assert_eq!(compiled(&spec).expect("compiles"), expected, "{spec}");
         }
@@ -200,12 +226,42 @@ mod tests {
             (json!({"select": {"tiers": ["data"]}}), vec!["objects"], Ok(0)),
             (json!({"select": {"files": [{"claim": "files"}]}}), vec!["objects", "volumes/files"], Ok(1)),
         ] {
-            let steps = compiled_from(&spec, &parts).map_err(|error| error.to_string());
+            let steps = plan_from(&spec, &parts).map(|plan| steps_of(&plan)).map_err(|error| error.to_string());
             let volumes = steps.map(|steps| steps.iter().filter(|step| step.contains("/volume/")).count());
             match (&volumes, &expected) {
                 (Err(message), Err(start)) => assert!(message.starts_with(start.as_str()), "{spec} {parts:?}: {message}"),
                 _ => assert_eq!(volumes, expected, "{spec} {parts:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn fault_c4_a_whole_claim_is_restored_exactly_and_a_selection_removes_nothing() {
+        let files = |selection: &Value| json!({"select": {"files": [selection]}});
+        let target = |target: &Value| json!({"target": target});
+        for (spec, expected) in [
+            (json!({}), ExtraFiles::Remove),
+            (json!({"conflictPolicy": "Merge"}), ExtraFiles::Remove),
+            (target(&json!({"namespaceMappings": [{"from": "n", "to": "m"}]})), ExtraFiles::Remove),
+            (target(&json!({"keepExtraFiles": true})), ExtraFiles::Keep),
+            (files(&json!({"claim": "files"})), ExtraFiles::Remove),
+            (files(&json!({"claim": "files", "paths": ["/news"]})), ExtraFiles::Keep),
+            (target(&json!({"pathPrefix": "/back"})), ExtraFiles::Keep),
+        ] {
+            let plan = plan(&spec).expect("compiles");
+            let chosen = plan.steps().iter().find_map(|step| match &step.action {
+                Action::Move { task: MoverTask::RestoreVolume { extra_files, .. }, .. } => Some(*extra_files),
+                _ => None,
+            });
+            assert_eq!(chosen, Some(expected), "{spec}");
+            let mut preview = spec.clone();
+            preview["mode"] = json!("Preview");
+            let writes = self::plan(&preview).expect("compiles").steps().iter().any(|step| match &step.action {
+                Action::Move { task: MoverTask::RestoreVolume { .. } | MoverTask::RestoreStream { .. }, .. } => true,
+                Action::Move { task: MoverTask::PreviewVolume { extra_files, .. }, .. } => *extra_files != expected,
+                _ => false,
+            });
+            assert!(!writes, "{spec}: a preview says what the restore will do, and writes nothing");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
         backup::{Claim, volume_method},
         choose::RecoveryPoint,
     },
-    runs::{Action, CompileError, ConflictHandling, CopyRules, MoverTask, StepKey},
+    runs::{Action, CompileError, ConflictHandling, CopyRules, ExtraFiles, MoverTask, StepKey},
     time::parse_duration,
 };
 use jiff::SignedDuration;
@@ -73,8 +73,19 @@ pub struct ObjectParts {
 pub struct VolumeParts {
     /// Which files of which claims. When empty: all of every claim that the application doesn't skip.
     pub files: Vec<FileSelection>,
-    /// Files go under this path of their volume.
+    /// Files go under this path of their volume, and replace nothing.
     pub path_prefix: Option<String>,
+    /// Files that the backup doesn't have stay. Otherwise a whole claim becomes what it is in the backup.
+    pub keep_extra_files: bool,
+    /// Say what would be done to these claims of the target, and write nothing.
+    pub preview: Option<Vec<Claim>>,
+}
+
+impl VolumeParts {
+    /// What becomes of files that the backup doesn't have: they go if the whole claim is restored, in its own place. Who selects paths means these.
+    fn extra_files(&self, paths: &[String]) -> ExtraFiles {
+        if self.keep_extra_files || self.path_prefix.is_some() || !paths.is_empty() { ExtraFiles::Keep } else { ExtraFiles::Remove }
+    }
 }
 
 /// How much of the application is brought up. The backup is verified in any case.
@@ -210,7 +221,7 @@ impl<'a> Compiler<'a> {
     /// Returns all data so far.
     fn volumes(&mut self, objects: StepId) -> Result<Vec<StepId>, CompileError> {
         let mut data = vec![objects.clone()];
-        let Some(VolumeParts { files, path_prefix }) = &self.request.parts.volumes else { return Ok(data) };
+        let Some(parts @ VolumeParts { files, path_prefix, preview, .. }) = &self.request.parts.volumes else { return Ok(data) };
         for claim in &self.request.subject.claims {
             let selected = files.iter().find(|file| file.claim == claim.name);
             if if files.is_empty() { volume_method(self.spec, &claim.name) == VolumeMethod::Skip } else { selected.is_none() } {
@@ -219,8 +230,15 @@ impl<'a> Compiler<'a> {
             let part = names::volume_part(self.first, &claim.namespace, &claim.name);
             let id = StepKey::restore_volume(self.request.subject.name, &part).id()?;
             let paths = selected.map(|file| file.paths.clone()).unwrap_or_default();
-            let task = MoverTask::RestoreVolume { snapshot: self.snapshot(), part, paths, path_prefix: path_prefix.clone() };
-            let action = self.mover(self.target(Some(&claim.namespace)), Some(claim.name.clone()), task);
+            let (snapshot, extra_files, path_prefix) = (self.snapshot(), parts.extra_files(&paths), path_prefix.clone());
+            let namespace = self.target(Some(&claim.namespace));
+            let task = match preview {
+                None => MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files },
+                // A claim that isn't there would be new, and no mover could mount it.
+                Some(there) if !there.iter().any(|there| there.namespace == namespace && there.name == claim.name) => continue,
+                Some(_) => MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files },
+            };
+            let action = self.mover(namespace, Some(claim.name.clone()), task);
             data.push(self.add(id, action, std::slice::from_ref(&objects), 3));
         }
         Ok(data)

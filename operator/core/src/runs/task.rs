@@ -62,6 +62,16 @@ pub enum ConflictHandling {
     Policy(ConflictPolicy),
 }
 
+/// What becomes of files in a claim that the backup doesn't have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExtraFiles {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They are removed: the claim becomes what it is in the backup.
+    Remove,
+}
+
 /// A mover's task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -137,9 +147,28 @@ pub enum MoverTask {
         /// Paths in it; all when empty.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         paths: Vec<String>,
-        /// They go under this path of the claim.
+        /// They go under this path of the claim, and nothing that is there is replaced.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path_prefix: Option<String>,
+        /// What becomes of other files.
+        #[serde(default)]
+        extra_files: ExtraFiles,
+    },
+    /// Files of the mounted claim are compared with a part. Nothing is written.
+    PreviewVolume {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// The part.
+        part: String,
+        /// Paths in it; all when empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        paths: Vec<String>,
+        /// They would go under this path of the claim.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path_prefix: Option<String>,
+        /// What would become of other files.
+        #[serde(default)]
+        extra_files: ExtraFiles,
     },
     /// A part is fed to a command.
     RestoreStream {
@@ -170,6 +199,7 @@ impl MoverTask {
             Self::VerifyStored { .. } => "verifyStored",
             Self::RestoreObjects { .. } => "restoreObjects",
             Self::RestoreVolume { .. } => "restoreVolume",
+            Self::PreviewVolume { .. } => "previewVolume",
             Self::RestoreStream { .. } => "restoreStream",
         }
     }

@@ -296,7 +296,7 @@ fn job(
 ) -> Result<Job> {
     let run = &step_context.run;
     let told: Vec<Value> = environment(step_context, task, inputs)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    let reads_only = matches!(task, MoverTask::BackupVolume { .. });
+    let reads_only = matches!(task, MoverTask::BackupVolume { .. } | MoverTask::PreviewVolume { .. });
     let mut volumes =
         vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
     let mut mounts = vec![json!({"name": "repository", "mountPath": "/var/run/p861", "readOnly": true}), json!({"name": "tmp", "mountPath": "/tmp"})];
@@ -307,7 +307,7 @@ fn job(
     // A backup must read files of any owner: DAC_OVERRIDE on a read-only mount, since Pod Security Baseline doesn't allow DAC_READ_SEARCH. A restore must write
     // owner, mode, times and attributes. All other capabilities are dropped.
     let capabilities: &[&str] = match task {
-        MoverTask::BackupVolume { .. } => &["DAC_OVERRIDE"],
+        MoverTask::BackupVolume { .. } | MoverTask::PreviewVolume { .. } => &["DAC_OVERRIDE"],
         MoverTask::RestoreVolume { .. } => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "MKNOD"],
         _ => &[],
     };

@@ -13,10 +13,12 @@ use kube::Client;
 use p861_core::{
     engine::{Evidence, ListedChange, SavedPart, StepProgress, StoredObject},
     ids::SnapshotId,
-    runs::MoverTask,
+    runs::{ExtraFiles, MoverTask},
 };
 use p861_crds::Reason;
-use p861_vault::{AsyncStore, PartResult, PartSpec, Progress, Repository, RepositoryAccess, VaultError};
+use p861_vault::{
+    AsyncStore, Existing, FolderComparison, FolderRestore, PartResult, PartSpec, Progress, Repository, RepositoryAccess, RestoreResult, VaultError,
+};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -293,15 +295,11 @@ async fn perform(
                 None => Evidence::ObjectsRestored { changes, left_out },
             })
         }
-        MoverTask::RestoreVolume { snapshot, part, paths, path_prefix } => {
-            blocking(move || {
-                let repository = Repository::open(&access)?;
-                let printer = Printer::new();
-                let destination = Path::new(DATA_PATH).join(path_prefix.as_deref().unwrap_or_default().trim_start_matches('/'));
-                let result = repository.restore_folder(snapshot.as_str(), &part, &destination, &paths, &|progress| printer.print(&progress))?;
-                Ok(Evidence::VolumeRestored { files: result.files, bytes: result.bytes })
-            })
-            .await
+        MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files } => {
+            restore_volume(access, run, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }).await
+        }
+        MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files } => {
+            preview_volume(access, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }).await
         }
         MoverTask::RestoreStream { snapshot, part, namespace, workload_ref, container, restore } => {
             let client = client().await?;
@@ -319,6 +317,49 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T,
         Ok(result) => Ok(result?),
         Err(error) => Err(WorkError::stated(Reason::MoverLost, format!("the mover's work broke off: {error}"), false)),
     }
+}
+
+/// Files of a part, and where they go in the mounted claim.
+struct VolumeFiles {
+    snapshot: SnapshotId,
+    part: String,
+    paths: Vec<String>,
+    path_prefix: Option<String>,
+    extra_files: ExtraFiles,
+}
+
+impl VolumeFiles {
+    /// `run` is the run whose earlier attempt may have begun to write.
+    fn request<'a>(&'a self, run: &'a str) -> FolderRestore<'a> {
+        let existing = match (&self.path_prefix, self.extra_files) {
+            (Some(_), _) => Existing::Untouched { run },
+            (None, ExtraFiles::Keep) => Existing::Keep,
+            (None, ExtraFiles::Remove) => Existing::Exact,
+        };
+        let prefix = self.path_prefix.as_deref();
+        FolderRestore { snapshot: self.snapshot.as_str(), part: &self.part, volume: Path::new(DATA_PATH), prefix, paths: &self.paths, existing }
+    }
+}
+
+async fn restore_volume(access: RepositoryAccess, run: String, files: VolumeFiles) -> Result<Evidence, WorkError> {
+    blocking(move || {
+        let printer = Printer::new();
+        let result = Repository::open(&access)?.restore_folder(&files.request(&run), &|progress| printer.print(&progress))?;
+        let RestoreResult { files, bytes, removed, removed_bytes } = result;
+        Ok(Evidence::VolumeRestored { files, bytes, removed, removed_bytes })
+    })
+    .await
+}
+
+async fn preview_volume(access: RepositoryAccess, files: VolumeFiles) -> Result<Evidence, WorkError> {
+    blocking(move || {
+        let printer = Printer::new();
+        let found = Repository::open(&access)?.compare_folder(&files.request(""), &|progress| printer.print(&progress))?;
+        let FolderComparison { removed, changed, created, first } = found;
+        let first = first.iter().map(|path| p861_core::conditions::shorten(path, MAX_WARNING_CHARS)).collect();
+        Ok(Evidence::VolumePreviewed { removed, changed, created, first })
+    })
+    .await
 }
 
 fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a SnapshotId>) -> PartSpec<'a> {

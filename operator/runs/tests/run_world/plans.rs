@@ -71,7 +71,8 @@ fn of_restore(mode: &str) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(json!({"source": {"applicationRef": {"name": "approval"}}, "mode": mode})), approval());
     let subject = Subject { name: "approval", spec: &application, point: point("nightly-1"), claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
-    restore::compile(&RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), deadline: DEADLINE }).expect("compiles")
+    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE };
+    restore::compile(&facts).expect("compiles")
 }
 
 /// Two groups whose failures mean different things, a step of the plan's own whose failure asks a person, and a copy that is left standing.

@@ -3,7 +3,7 @@
 pub mod noise;
 pub mod seaweed;
 
-use p861_vault::{AsyncStore, PartSpec, Repository, SealSpec, Sealed};
+use p861_vault::{AsyncStore, Existing, FolderRestore, PartSpec, Repository, SealSpec, Sealed};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -22,6 +22,11 @@ use std::{
 
 pub fn spec<'a>(run: &'a str, part: &'a str) -> PartSpec<'a> {
     PartSpec { run, part, host: "primary", parent: None }
+}
+
+/// All of a part.
+pub fn whole<'a>(snapshot: &'a str, part: &'a str, volume: &'a Path, existing: Existing<'a>) -> FolderRestore<'a> {
+    FolderRestore { snapshot, part, volume, prefix: None, paths: &[], existing }
 }
 
 pub fn seal(repository: &Repository, run: &str, parts: &[&str], sha256: Option<&str>) -> Sealed {

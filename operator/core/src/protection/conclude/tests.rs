@@ -142,7 +142,15 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
     let application = application(STREAM);
     let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
-    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"home".into(), deadline: SignedDuration::from_hours(6) };
+    let facts = RestoreFacts {
+        spec: &spec,
+        subject,
+        parts: &parts,
+        district: "shinan",
+        site: &"home".into(),
+        present: &claims(),
+        deadline: SignedDuration::from_hours(6),
+    };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
 }
@@ -151,7 +159,7 @@ fn brings(step: &str) -> End {
     let changes = RestoreChanges { create: 137, change: 1, same: 5, refused: 2 };
     End::Done(match step {
         "restore/portal/objects" => Some(Evidence::ObjectsRestored { changes, left_out: BTreeMap::new() }),
-        step if step.starts_with("restore/portal/volume/") => Some(Evidence::VolumeRestored { files: 20, bytes: 4096 }),
+        step if step.starts_with("restore/portal/volume/") => Some(Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 0, removed_bytes: 0 }),
         _ => None,
     })
 }
@@ -181,6 +189,24 @@ fn each_end_of_a_restore_has_its_condition() {
         assert_eq!(concluded.findings.first().map(|finding| finding.backup.as_str()), finding, "{case}");
         assert!(concluded.findings.iter().all(|finding| finding.update.reason == Reason::Damaged && finding.level.is_none()), "{case}");
     }
+}
+
+#[test]
+fn fault_c4_removed_files_are_counted_in_the_status_and_told_beforehand() {
+    let first = vec!["shell.php".into()];
+    let found = Evidence::VolumePreviewed { removed: 3, changed: 12, created: 2, first };
+    let removed = Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 };
+    for (mode, evidence, message) in [
+        (RestoreMode::Preview, found, "would create 137, change 1; 5 same, 2 refused; in 2 volumes, 6 files would be removed, 24 changed, 4 created"),
+        (RestoreMode::Execute, removed, "138 objects, 40 files; 6 files removed that the backup doesn't have (1024 bytes)"),
+    ] {
+        let concluded = restored(mode, |step| if step.starts_with("restore/portal/volume/") { End::Done(Some(evidence.clone())) } else { brings(step) });
+        assert_eq!(concluded.status.files_removed, Some(6), "{mode:?}");
+        assert_eq!(concluded.updates[0].message, message, "{mode:?}");
+    }
+    let nothing = restored(RestoreMode::Execute, brings);
+    assert_eq!(nothing.status.files_removed, Some(0));
+    assert_eq!(nothing.updates[0].message, "138 objects, 40 files");
 }
 
 /// Evidence of a later release, as an older one reads it from the journal.

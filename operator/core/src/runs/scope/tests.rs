@@ -78,7 +78,7 @@ fn of_restore(spec: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), application());
     let subject = Subject { name: "approval", spec: &application, point: point(), claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
-    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), deadline: DEADLINE };
+    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE };
     restore::compile(&facts).expect("compiles")
 }
 

@@ -102,7 +102,8 @@ impl<'a> Touched<'a> {
             MoverTask::BackupObjects { namespaces, exclude: _, parent: _ } => self.namespaces.extend(namespaces.iter().map(String::as_str)),
             MoverTask::BackupVolume { part: _, parent: _ }
             | MoverTask::VerifyStored { snapshot: _ }
-            | MoverTask::RestoreVolume { snapshot: _, part: _, paths: _, path_prefix: _ } => {}
+            | MoverTask::RestoreVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _ }
+            | MoverTask::PreviewVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _ } => {}
             MoverTask::BackupStream { part: _, namespace, workload_ref, container: _, dump: _ }
             | MoverTask::RestoreStream { snapshot: _, part: _, namespace, workload_ref, container: _, restore: _ } => {
                 self.namespaces.push(namespace);
