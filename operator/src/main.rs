@@ -214,7 +214,12 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         runs: RunContext {
             hub: hub.clone(),
             sites: sites.clone(),
-            movers: MoverSettings { image: arguments.image, image_pull_policy: arguments.image_pull_policy, children: movers::child::Children::default() },
+            movers: MoverSettings {
+                image: arguments.image,
+                image_pull_policy: arguments.image_pull_policy,
+                children: movers::child::Children::default(),
+                warnings: p861_runs::effects::Warnings::default(),
+            },
             components: ComponentState::default(),
             cache: RunCache::default(),
             admissions: Admissions::default(),

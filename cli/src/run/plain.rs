@@ -37,6 +37,7 @@ fn line(change: &Change, seen: &Snapshot, clock: &Clock, language: Language, pla
             format!("{} · {} · {}", name(&step.id), text::attempt(step.attempt).pick(language), text::operator_says(&step.message).pick(language)),
         ),
         Change::Started(step) => written(started(step, clock), text::VERB_STARTED, name(&step.id)),
+        Change::Says(step) => written(clock.now, text::VERB_WAITS, format!("{} · {}", name(&step.id), text::operator_says(&step.message).pick(language))),
         Change::Asked(step) => {
             let question = question(step, language);
             let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::{Outline, Snapshot};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::{CurrentStep, RunPhase};
+use std::collections::BTreeMap;
 
 /// More steps than these a status does not list: what is missing from a full list may still be under way.
 const MOST_CURRENT: usize = 16;
@@ -49,10 +50,34 @@ pub enum Change {
     Waits(String),
     /// A step was started, or is tried again.
     Started(Box<CurrentStep>),
+    /// A step has been saying something for a while: what it waits for, what keeps it.
+    Says(Box<CurrentStep>),
     /// A step waits for a person.
     Asked(Box<CurrentStep>),
     /// A step is over.
     Ended(String, Ending, Option<SignedDuration>),
+}
+
+/// What a step says without its numbers: a count that goes on is nothing new.
+fn shape(message: &str) -> String {
+    let mut shape = String::new();
+    for word in message.split_whitespace() {
+        // A number may carry its unit, which grows with it.
+        let number = word.starts_with(|first: char| first.is_ascii_digit());
+        let unit = matches!(word.trim_end_matches([',', ';', '.']), "B" | "KiB" | "MiB" | "GiB" | "TiB" | "PiB");
+        if !unit {
+            shape.push_str(if number { "0" } else { word });
+            shape.push(' ');
+        }
+    }
+    shape
+}
+
+/// What every step says that has nothing to say, and counts of its work, which the end of the step tells.
+fn is_plain(message: &str) -> bool {
+    let shape = shape(message);
+    let words = shape.split_whitespace().filter(|word| *word != "0" && *word != "of" && *word != "items");
+    shape.trim().is_empty() || message == "under way" || words.count() == 0
 }
 
 /// All that is known of a run's steps, in the plan's order where that is known.
@@ -60,14 +85,26 @@ pub enum Change {
 pub struct Story {
     outline: Outline,
     steps: Vec<Known>,
+    says: BTreeMap<String, Says>,
     last: Option<Snapshot>,
 }
+
+/// What a step says of itself.
+#[derive(Clone, Debug)]
+struct Says {
+    shape: String,
+    since: Timestamp,
+    told: bool,
+}
+
+/// A message that lasts so long is told: most waits are shorter.
+const LASTING: SignedDuration = SignedDuration::from_secs(5);
 
 impl Story {
     /// A story that has not begun.
     pub fn new(outline: Outline) -> Self {
         let steps = outline.0.iter().map(|step| Known { id: step.id.clone(), state: State::Waiting }).collect();
-        Self { outline, steps, last: None }
+        Self { outline, steps, says: BTreeMap::new(), last: None }
     }
 
     /// The steps.
@@ -106,7 +143,7 @@ impl Story {
             changes.push(self.end(&id, Ending::Done, None));
         }
         for step in &seen.current {
-            changes.extend(self.current(step));
+            changes.extend(self.current(now, step));
         }
         if seen.phase == RunPhase::Succeeded && seen.steps.failed == 0 && seen.steps.skipped == 0 {
             let rest: Vec<String> = self.steps.iter().filter(|known| known.state == State::Waiting).map(|known| known.id.clone()).collect();
@@ -158,6 +195,7 @@ impl Story {
     }
 
     fn end(&mut self, id: &str, how: Ending, took: Option<SignedDuration>) -> Change {
+        self.says.remove(id);
         if let Some(known) = self.steps.iter_mut().find(|known| known.id == id) {
             known.state = State::Ended(how, took);
         }
@@ -165,7 +203,7 @@ impl Story {
     }
 
     /// Takes in a step under way; says so if that is new.
-    fn current(&mut self, step: &CurrentStep) -> Option<Change> {
+    fn current(&mut self, now: Timestamp, step: &CurrentStep) -> Option<Change> {
         let index = self.steps.iter().position(|known| known.id == step.id).unwrap_or_else(|| {
             self.steps.push(Known { id: step.id.clone(), state: State::Waiting });
             self.steps.len() - 1
@@ -176,7 +214,28 @@ impl Story {
             State::Waiting | State::Ended(..) => true,
         };
         known.state = State::Current(Box::new(step.clone()));
+        let shape = shape(&step.message);
+        // The line of a later attempt quotes the message.
+        let told = news && step.attempt > 1;
+        match self.says.get_mut(&step.id) {
+            Some(says) if says.shape == shape => says.told |= told,
+            _ => drop(self.says.insert(step.id.clone(), Says { shape, since: now, told })),
+        }
         news.then(|| if step.phase == RunPhase::WaitingForPerson { Change::Asked(Box::new(step.clone())) } else { Change::Started(Box::new(step.clone())) })
+    }
+
+    /// What steps under way have been saying for a while and was not told yet: what they wait for, what keeps them.
+    pub fn lasting(&mut self, now: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for known in &self.steps {
+            let (State::Current(step), Some(says)) = (&known.state, self.says.get_mut(&known.id)) else { continue };
+            let lasts = now.duration_since(says.since) >= LASTING;
+            if lasts && !says.told && step.phase != RunPhase::WaitingForPerson && !is_plain(&step.message) {
+                says.told = true;
+                changes.push(Change::Says(step.clone()));
+            }
+        }
+        changes
     }
 }
 
@@ -204,6 +263,7 @@ mod tests {
                 Change::Phase(phase) => format!("{phase}"),
                 Change::Waits(message) => format!("waits {message}"),
                 Change::Started(step) => format!("start {} {}", step.id, step.attempt),
+                Change::Says(step) => format!("says {}", step.message),
                 Change::Asked(step) => format!("ask {}", step.id),
                 Change::Ended(id, how, took) => format!("{how:?} {id} {}", took.map_or("-".into(), |took| took.as_secs().to_string())),
             })
@@ -258,5 +318,32 @@ mod tests {
         story.update(at(1), &seen(0, 0, vec![step("a", 1, 0)]));
         let asked = CurrentStep { phase: RunPhase::WaitingForPerson, ..step("a", 1, 0) };
         assert_eq!(brief(&story.update(at(2), &seen(0, 0, vec![asked]))), ["ask a"]);
+    }
+
+    #[test]
+    fn fault_d2_a_step_that_waits_for_a_while_says_for_what_and_counts_are_no_news() {
+        let mut story = Story::new(Outline::default());
+        let full = "no node takes its mover: 0/1 nodes are available";
+        for (second, message, told) in [
+            (1, "its mover starts", None),
+            (4, full, None),
+            (8, full, None),
+            (9, full, Some(full)),
+            (60, full, None),
+            (61, "12 of 300", None),
+            (70, "700 KiB of 2 GiB", None),
+            (80, "1.2 GiB of 2 GiB", None),
+            (81, "3 movers are being removed", None),
+            (86, "2 movers are being removed", Some("2 movers are being removed")),
+            (99, "1 movers are being removed", None),
+            (100, "under way", None),
+            (110, "under way", None),
+        ] {
+            story.update(at(second), &seen(0, 0, vec![CurrentStep { message: message.into(), ..step("a", 1, 0) }]));
+            let said = story.lasting(at(second));
+            assert_eq!(brief(&said), told.map(|told| format!("says {told}")).into_iter().collect::<Vec<_>>(), "{second}: {message}");
+        }
+        story.update(at(120), &seen(1, 0, vec![]));
+        assert!(story.lasting(at(200)).is_empty(), "it has ended");
     }
 }

@@ -115,6 +115,9 @@ async fn stand<K: Watched>(hub: &Hub, printer: &Printer, run: &K, raw: &Value) -
     })
 }
 
+/// How often it is checked what steps have been saying for a while.
+const LASTING_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// One line per change, or one object per change.
 async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: Story, deadline: Option<Instant>) -> Result<Outcome<K>> {
     let mut updates = follow::<K>(hub, name);
@@ -123,8 +126,17 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
     let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
     let mut shown: Option<Value> = None;
     let mut silent = false;
+    let mut last: Option<Snapshot> = None;
+    let tells = !printer.structured() && printer.output != Output::Name;
+    let mut ticks = tokio::time::interval(LASTING_CHECK_INTERVAL);
     loop {
         tokio::select! {
+            _ = ticks.tick(), if tells => {
+                let clock = hub.clock.at(Timestamp::now());
+                if let Some(seen) = &last {
+                    printer.lines(&plain::lines(&story.lasting(clock.now), seen, &clock, printer.language, hub.place()));
+                }
+            }
             seen = updates.recv() => match seen {
                 Some(Seen::Object(run, raw)) => {
                     if silent {
@@ -138,7 +150,7 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
                         if shown.as_ref() != Some(&raw) {
                             printer.change(&raw)?;
                         }
-                    } else if printer.output != Output::Name {
+                    } else if tells {
                         printer.lines(&plain::lines(&changes, &snapshot, &clock, printer.language, hub.place()));
                     }
                     shown = Some(raw);
@@ -149,6 +161,7 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
                     if snapshot.stands_still() && snapshot.unread_actions == 0 {
                         return Ok(Outcome::Person(run));
                     }
+                    last = Some(snapshot);
                 }
                 Some(Seen::Unreachable(failure)) => {
                     if !silent {

@@ -17,4 +17,5 @@ mod maintenance_told;
 mod maintenance_window;
 mod maintenance_work;
 mod outside;
+mod protection_hold;
 mod ticket_world;

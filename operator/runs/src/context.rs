@@ -3,7 +3,10 @@
 use crate::{
     admissions::Admissions,
     cache::RunCache,
-    effects::component::{BundleCache, ComponentLocks},
+    effects::{
+        Warnings,
+        component::{BundleCache, ComponentLocks},
+    },
     leadership::Leadership,
     metrics::RunMetrics,
     movers::child::Children,
@@ -37,6 +40,8 @@ pub struct MoverSettings {
     pub image_pull_policy: String,
     /// Movers that are child processes.
     pub children: Children,
+    /// Why movers that wait do so, as the Events say.
+    pub warnings: Warnings,
 }
 
 /// State of component installations.

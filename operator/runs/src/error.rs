@@ -108,6 +108,19 @@ impl Error {
         }
     }
 
+    /// Whether the server was not reached, or did not come to the request: nobody knows whether what was asked of it has happened.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+                kube::Error::Api(status) => matches!(status.code, 429 | 502 | 503 | 504),
+                _ => false,
+            },
+            Self::Stated { reason, category, .. } => *category == Category::Transient && *reason == Reason::Unreachable,
+            Self::Vault { .. } | Self::LeaseLost | Self::RunLost(_) | Self::Internal(_) => false,
+        }
+    }
+
     /// Its reason, as conditions and failures have it.
     pub fn reason(&self) -> Reason {
         match self {
@@ -128,8 +141,22 @@ fn words_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.message.is_empty() => format!("the API server answers {} {}", status.code, status.reason),
         kube::Error::Api(status) => status.message.clone(),
+        // Its own text names only the layer that failed.
+        kube::Error::Service(error) => with_causes(error.as_ref()),
+        kube::Error::HyperError(error) => with_causes(error),
         other => other.to_string(),
     }
+}
+
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| (*cause).source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whether the namespace that something is written to is being deleted.
@@ -203,6 +230,25 @@ mod tests {
             let error = Error::Kube { what: "write Pod a".into(), source: Box::new(kube::Error::Api(Box::new(status))) };
             assert_eq!((error.reason(), error.category()), (reason, category), "{message}");
             assert_eq!(error.to_string(), format!("write Pod a: {message}"));
+        }
+    }
+
+    #[test]
+    fn fault_d12_a_server_that_was_not_reached_has_not_refused() {
+        let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let kube = |source: kube::Error| Error::Kube { what: "read mover a".into(), source: Box::new(source) };
+        let answered =
+            |code: u16| kube(kube::Error::Api(Box::new(serde_json::from_value(json!({"status": "Failure", "code": code, "message": "no"})).unwrap())));
+        let away = kube(kube::Error::Service(Box::new(refused())));
+        assert_eq!((away.is_unreachable(), away.to_string().as_str()), (true, "read mover a: connection refused"));
+        assert!(Error::transient(Reason::Unreachable, "no answer").is_unreachable());
+        for (code, unknown) in
+            [(429, true), (502, true), (503, true), (504, true), (400, false), (403, false), (404, false), (409, false), (422, false), (500, false)]
+        {
+            assert_eq!(answered(code).is_unreachable(), unknown, "{code}");
+        }
+        for known in [Error::transient(Reason::WorkloadNotReady, "no pod"), Error::invalid(Reason::Invalid, "wrong"), Error::Internal("a bug".into())] {
+            assert!(!known.is_unreachable(), "{known}");
         }
     }
 }

@@ -9,6 +9,8 @@ pub struct RunMetrics {
     pub step_duration: HistogramVec,
     /// Runs whose clean-up keeps failing.
     pub cleanup_failing: IntGaugeVec,
+    /// The last progress of the run that has gone without for the longest, in seconds since 1970; absent if no run is to go on by itself.
+    pub last_progress: IntGaugeVec,
     /// Runs that failed, by kind.
     pub runs_failed: IntCounterVec,
     /// Drifted objects on sites that were corrected.
@@ -44,6 +46,11 @@ impl RunMetrics {
                 &[0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0],
             )?,
             cleanup_failing: whole("p861_cleanup_failing", "Runs whose clean-up keeps failing", &["district", "kind"])?,
+            last_progress: whole(
+                "p861_run_last_progress_timestamp_seconds",
+                "When the run that has gone without progress for the longest last made some",
+                &["district", "kind"],
+            )?,
             runs_failed: counter("p861_runs_failed_total", "Runs that failed", &["district", "kind"])?,
             platform_corrections: counter(
                 "p861_platform_corrections_total",

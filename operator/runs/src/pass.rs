@@ -1,7 +1,7 @@
 //! One pass over a run: repeats actions of people, due records, effects and outcomes until nothing more is due.
 
 use crate::{
-    cache::{ClaimedRun, RunIdentity},
+    cache::{ClaimedRun, Mark, RunIdentity},
     effects::{EffectOutcome, Effects, StepContext},
     error::{Error, Result},
     executor::Executor,
@@ -11,7 +11,9 @@ use crate::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use p861_core::{
-    engine::{Command, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, settle, summary},
+    engine::{
+        Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, WaitsFor, settle, summary,
+    },
     runs::{Action, RunOutcome},
 };
 use p861_crds::{Reason, common::RunAction};
@@ -25,8 +27,31 @@ fn report_clean_up<E: Effects>(executor: &Executor<E>, run: &RunIdentity, failin
     executor.metrics.cleanup_failing.with_label_values(&[run.namespace.as_str(), run.kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
+/// How far the run is; none while nobody expects it to go on: it has ended, waits for a person, or watches for a given time.
+fn mark(plan: &Plan<Action>, summary: &RunSummary, progress: &BTreeMap<StepId, StepProgress>) -> Option<Mark> {
+    let for_person = |step: &CurrentStep| matches!(step.waits_for, WaitsFor::Answer { .. } | WaitsFor::Decision | WaitsFor::Resume);
+    let watches = progress.keys().any(|id| plan.step(id).is_some_and(|step| matches!(step.action, Action::Watch { .. })));
+    if summary.phase.is_end() || watches || summary.current.iter().any(for_person) {
+        return None;
+    }
+    let counts = &summary.counts;
+    let ended = [counts.done, counts.undone, counts.skipped, counts.failed].into_iter().map(u64::from).sum();
+    let sum = |count: fn(&StepProgress) -> Option<u64>| progress.values().filter_map(count).fold(0, u64::saturating_add);
+    Some((ended, sum(|step| step.items_done), sum(|step| step.bytes_done)))
+}
+
+fn report_progress<E: Effects>(executor: &Executor<E>, run: &RunIdentity, mark: Option<Mark>) {
+    let labels = [run.namespace.as_str(), run.kind];
+    match executor.cache.set_progress(run, mark, Timestamp::now()) {
+        Some(oldest) => executor.metrics.last_progress.with_label_values(&labels).set(oldest.as_second()),
+        // There was none.
+        None => drop(executor.metrics.last_progress.remove_label_values(&labels)),
+    }
+}
+
 /// Drops the in-memory state of an ended run and stops its tasks.
 pub fn forget<E: Effects>(executor: &Executor<E>, run: &RunIdentity) {
+    report_progress(executor, run, None);
     report_clean_up(executor, run, false);
     executor.cache.remove(&run.uid);
     executor.tasks.forget(&run.uid);
@@ -212,6 +237,7 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
     }
     let summary = summary(&claimed.plan, &claimed.journal, Timestamp::now()).map_err(|error| Error::Internal(error.to_string()))?;
     report_clean_up(executor, run, !summary.clean_up_trouble.is_empty());
+    report_progress(executor, run, mark(&claimed.plan, &summary, &claimed.progress));
     Ok(Pass {
         plan: claimed.plan.clone(),
         journal: claimed.journal.clone(),
@@ -284,6 +310,12 @@ async fn perform<E: Effects>(
         EffectOutcome::Failed(failure, evidence) => (Some(failed(failure, evidence)), None),
         EffectOutcome::Stopped => (cancel.map(|cause| failed(cause.failure(), last_progress(claimed, step))), None),
         EffectOutcome::Running(progress) => (None, Some((step.clone(), progress))),
+        // Clean-up and undo have attempts without end, and are known by their failures.
+        EffectOutcome::Unreachable(why) if cancel.is_none() && (planned.finally || direction == Direction::Undo) => {
+            (Some(failed(Failure::transient(Reason::Unreachable, why), None)), None)
+        }
+        // A new attempt could begin beside what this one has begun.
+        EffectOutcome::Unreachable(why) => (None, Some((step.clone(), StepProgress::message(format!("{why}; asked again"))))),
     }
 }
 

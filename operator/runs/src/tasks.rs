@@ -21,26 +21,59 @@ pub(crate) struct TaskKey {
 
 /// Effects in progress in this process. If the process dies, the next one performs them again: effects are idempotent.
 #[derive(Clone, Default)]
-pub struct EffectTasks(Arc<Mutex<HashMap<TaskKey, JoinHandle<EffectOutcome>>>>);
+pub struct EffectTasks {
+    running: Arc<Mutex<HashMap<TaskKey, JoinHandle<EffectOutcome>>>>,
+    /// How often in a row the effect's server was not reached.
+    unreached: Arc<Mutex<HashMap<TaskKey, u32>>>,
+}
+
+/// The wait before an effect is performed again whose server was not reached; twice as long after each further time.
+const FIRST_UNREACHED_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_UNREACHED_WAIT: Duration = Duration::from_secs(30);
+
+fn wait_after(unreached: u32) -> Duration {
+    match unreached {
+        0 => Duration::ZERO,
+        times => FIRST_UNREACHED_WAIT.saturating_mul(1 << (times - 1).min(16)).min(LONGEST_UNREACHED_WAIT),
+    }
+}
 
 impl EffectTasks {
-    /// Starts the effect unless it is in progress, and waits for it at most `patience`. None if it is still running: poll again.
+    /// Starts the effect unless it is in progress, and waits for it at most `patience`. None if it is still running: poll again. An effect whose server was not
+    /// reached starts after a wait that grows.
     pub(crate) async fn poll<F>(&self, key: TaskKey, patience: Duration, start: impl FnOnce() -> F) -> Option<EffectOutcome>
     where
         F: Future<Output = EffectOutcome> + Send + 'static,
     {
-        let known = self.0.lock().remove(&key);
-        let mut task = known.unwrap_or_else(|| tokio::spawn(start()));
-        if let Ok(ended) = tokio::time::timeout(patience, &mut task).await {
-            return Some(ended.unwrap_or_else(crashed));
+        let known = self.running.lock().remove(&key);
+        let wait = wait_after(self.unreached.lock().get(&key).copied().unwrap_or(0));
+        let mut task = known.unwrap_or_else(|| {
+            let effect = start();
+            tokio::spawn(async move {
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                effect.await
+            })
+        });
+        let Ok(ended) = tokio::time::timeout(patience, &mut task).await else {
+            self.running.lock().insert(key, task);
+            return None;
+        };
+        let ended = ended.unwrap_or_else(crashed);
+        let mut unreached = self.unreached.lock();
+        if matches!(ended, EffectOutcome::Unreachable(_)) {
+            *unreached.entry(key).or_default() += 1;
+        } else {
+            unreached.remove(&key);
         }
-        self.0.lock().insert(key, task);
-        None
+        Some(ended)
     }
 
     /// Stops the task of an attempt and waits until it has stopped. Requests that it had sent may still take effect.
     pub(crate) async fn stop(&self, key: &TaskKey) {
-        let known = self.0.lock().remove(key);
+        self.unreached.lock().remove(key);
+        let known = self.running.lock().remove(key);
         if let Some(task) = known {
             task.abort();
             // Either aborted or finished just before; both count as stopped.
@@ -50,7 +83,8 @@ impl EffectTasks {
 
     /// Stops all tasks of a run that has ended.
     pub(crate) fn forget(&self, run: &str) {
-        self.0.lock().retain(|key, task| {
+        self.unreached.lock().retain(|key, _| key.run != run);
+        self.running.lock().retain(|key, task| {
             let keeps = key.run != run;
             if !keeps {
                 task.abort();
@@ -108,6 +142,12 @@ mod tests {
         assert!(tasks.poll(key(false), SHORT_WAIT, slow).await.is_none());
         tasks.stop(&key(false)).await;
         assert!(ended.await.is_err(), "what the effect held is dropped: nothing of it goes on");
+    }
+
+    #[test]
+    fn fault_d12_a_server_that_is_away_is_asked_less_and_less_often() {
+        let waits: Vec<u128> = [0, 1, 2, 3, 6, 7, 40, u32::MAX].map(|times| wait_after(times).as_millis()).into();
+        assert_eq!(waits, [0, 500, 1_000, 2_000, 16_000, 30_000, 30_000, 30_000]);
     }
 
     #[tokio::test]

@@ -105,7 +105,12 @@ fn context(notes: &Notes, status_code: StatusCode) -> Context {
     let runs = RunContext {
         hub: hub.clone(),
         sites: sites.clone(),
-        movers: MoverSettings { image: "image:1".into(), image_pull_policy: "Never".into(), children: Children::default() },
+        movers: MoverSettings {
+            image: "image:1".into(),
+            image_pull_policy: "Never".into(),
+            children: Children::default(),
+            warnings: p861_runs::effects::Warnings::default(),
+        },
         components: ComponentState::default(),
         cache: RunCache::default(),
         admissions: Admissions::default(),

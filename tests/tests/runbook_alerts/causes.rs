@@ -37,6 +37,8 @@ pub fn all() -> Vec<Cause> {
     let cause = |alert, happens: Act, mitigated: Act| Cause { alert, happens, mitigated };
     vec![
         cause("P861CleanUpFailed", |n| silent_for_ever(n).boxed_local(), |n| alertmanager_back(n).boxed_local()),
+        // A change that can't clean up stands still.
+        cause("P861RunStuck", follows, follows),
         cause("P861AlertsNotArriving", |n| heartbeat(n).boxed_local(), |n| async move { heartbeat_mended(n) }.boxed_local()),
         cause("P861DutyUncovered", |n| gap_in_duty(n).boxed_local(), |n| gap_filled(n).boxed_local()),
         cause("P861SiteUnreachable", |n| far_refuses(n).boxed_local(), |n| far_mended(n).boxed_local()),

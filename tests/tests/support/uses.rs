@@ -74,6 +74,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         "$kind" => return WORKLOADS.map(ToOwned::to_owned).to_vec(),
         "Node" => "nodes",
         "Pod" => "pods",
+        "Event" => "events",
         "Service" => "services",
         "Secret" => "secrets",
         "ConfigMap" => "configmaps",
@@ -166,7 +167,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
         ("movers/restore.rs", _) => vec![Actor::Restore],
         (mover, _) if mover.starts_with("movers/") => panic!("{mover}: whose rights are these?"),
         ("effects/component.rs", "write") => vec![Actor::Installer],
-        ("sites/pods.rs", "workload" | "ready_pod") => vec![Actor::Site, Actor::Backup],
+        ("sites/pods.rs", "workload" | "target" | "attach") => vec![Actor::Site, Actor::Backup],
         _ => vec![Actor::Site],
     }
 }

@@ -127,8 +127,10 @@ impl<A> Pass<'_, '_, A> {
             } else if self.run.steps[at].skip.is_some() {
                 CancelCause::Skipped
             } else if let Some(deadline) = deadline.filter(|_| self.passed(deadline)) {
-                let allowed = self.run.step(at).deadline.saturating_add(self.run.steps[at].extension);
-                CancelCause::DeadlineExceeded { deadline, allowed: human_duration(allowed) }
+                let own = self.run.step(at).deadline.saturating_add(self.run.steps[at].extension);
+                let held = self.run.step(at).under.as_ref().filter(|_| self.run.hold_ends(at) == Some(deadline));
+                let allowed = held.map_or_else(|| human_duration(own), |hold| format!("the {} of {}", human_duration(hold.limit), hold.since));
+                CancelCause::DeadlineExceeded { deadline, allowed }
             } else {
                 self.commands.push(match direction {
                     Direction::Forward => Command::Perform { step, attempt },
@@ -187,7 +189,7 @@ impl<A> Pass<'_, '_, A> {
             State::Waiting | State::Answered | State::Failed { .. } | State::Skipped { .. } => {
                 if run.exhausted(at) {
                     self.failed_for_good(at);
-                } else if !run.paused && !run.holds_back() && self.due(run.not_before(at)) {
+                } else if (!run.paused || run.step(at).despite_pause) && !run.holds_back() && self.due(run.not_before(at)) {
                     if run.must_ask(at) {
                         self.commands.push(Command::Ask { step: self.id(at), kind: AskKind::Prompt });
                     } else {

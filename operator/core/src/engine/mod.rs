@@ -35,7 +35,7 @@ pub(crate) use evidence::{KIND_KEY, VERSION_KEY};
 pub use journal::{Head, Journal, JournalError};
 pub(crate) use plan::canonical_json;
 pub use plan::{Limits, Plan, PlanError, Planned};
-pub use step::{Backoff, LONGEST_CLEAN_UP_WAIT, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
+pub use step::{Backoff, Hold, LONGEST_CLEAN_UP_WAIT, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
 pub use summary::{CleanUpTrouble, Counts, CurrentStep, MOST_CURRENT_STEPS, Outcome, RunFailure, RunSummary, StepTimeline, WaitsFor, summary};
 
 /// Where a run stands.

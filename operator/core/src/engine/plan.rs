@@ -273,10 +273,14 @@ fn check_step<A>(step: &Step<A>) -> Result<(), PlanError> {
     if let Some(timeout) = step.needs_person.as_ref().and_then(|prompt| prompt.timeout) {
         check_duration(timeout, || format!("the time that step {} waits for a person", step.id))?;
     }
+    if let Some(hold) = &step.under {
+        check_duration(hold.limit, || format!("the hold that step {} works under", step.id))?;
+    }
     let skips_by_itself = step.needs_person.as_ref().is_some_and(|prompt| prompt.on_timeout == OnTimeout::Skip);
     let contradictions = [
         (step.retry.attempts == 0, "it may be tried 0 times; 1 is no retry"),
         (step.retry.backoff.longest < step.retry.backoff.first, "its longest wait between attempts is shorter than the first"),
+        (step.under.as_ref().is_some_and(|hold| !step.after.contains(&hold.since)), "it works under the hold of a step that it doesn't come after"),
         (step.finally && step.undo.is_some(), "a clean-up step cannot be undone"),
         (step.finally && step.needs_person.is_some(), "a clean-up step cannot wait for a person, or clean-up might never end"),
         (step.finally && step.point_of_no_return, "a clean-up step cannot be the point of no return"),

@@ -47,7 +47,11 @@ impl<A> Run<'_, A> {
         }
         match failure.class {
             FailureClass::Permanent | FailureClass::Refused => true,
-            FailureClass::Transient | FailureClass::Cancelled => standing.course.failures.saturating_sub(standing.forgiven) >= step.retry.attempts,
+            FailureClass::Transient | FailureClass::Cancelled => {
+                let used_up = standing.course.failures.saturating_sub(standing.forgiven) >= step.retry.attempts;
+                // No attempt begins that the hold would end at once.
+                used_up || self.hold_ends(at).is_some_and(|end| self.not_before(at).is_none_or(|next| next >= end))
+            }
         }
     }
 
@@ -140,12 +144,19 @@ impl<A> Run<'_, A> {
         Some(time::after(asked, prompt.timeout?.saturating_add(self.steps[at].extension).saturating_add(common)))
     }
 
-    /// When the attempt under way, of the action or its undo, is given up.
+    /// When the hold ends that the step works under.
+    pub fn hold_ends(&self, at: usize) -> Option<Timestamp> {
+        let hold = self.step(at).under.as_ref()?;
+        let since = self.course(self.plan.position(&hold.since)?).started?;
+        Some(time::after(since, hold.limit))
+    }
+
+    /// When the attempt under way, of the action or its undo, is given up. A person may extend the step's own deadline, not a hold.
     pub fn attempt_deadline(&self, at: usize) -> Option<Timestamp> {
+        let own = |since| time::after(since, self.step(at).deadline.saturating_add(self.steps[at].extension));
         match self.course(at).state {
-            State::InFlight { since, .. } | State::Undoing { since, .. } => {
-                Some(time::after(since, self.step(at).deadline.saturating_add(self.steps[at].extension)))
-            }
+            State::InFlight { since, .. } => Some(self.hold_ends(at).map_or(own(since), |end| end.min(own(since)))),
+            State::Undoing { since, .. } => Some(own(since)),
             State::Waiting
             | State::Asked { .. }
             | State::Answered

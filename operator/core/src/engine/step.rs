@@ -227,6 +227,17 @@ impl Prompt {
     }
 }
 
+/// Something that is held only for a while: its time counts from the start of the step that takes hold of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// The step that takes hold. Steps under the hold come after it.
+    pub since: StepId,
+    /// How long the hold may last.
+    #[serde(with = "gep2257")]
+    pub limit: SignedDuration,
+}
+
 /// One step of a plan. `A` is the caller's enum of actions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "A: Deserialize<'de>"))]
@@ -260,6 +271,12 @@ pub struct Step<A> {
     /// It starts only once a person said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_person: Option<Prompt>,
+    /// It works under a hold: all of its attempts end when the hold's time is over, whatever is left of its own deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<Hold>,
+    /// It starts even while the run is paused, since something is held until it is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub despite_pause: bool,
     /// How long it took before, by history. It is no part of the digest: a better estimate is not another plan.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "gep2257::option")]
     pub estimate: Option<SignedDuration>,
@@ -280,6 +297,8 @@ impl<A> Step<A> {
             finally: false,
             point_of_no_return: false,
             needs_person: None,
+            under: None,
+            despite_pause: false,
             estimate: None,
         }
     }
@@ -337,6 +356,21 @@ impl<A> Step<A> {
     #[must_use]
     pub fn needs_person(mut self, prompt: Prompt) -> Self {
         self.needs_person = Some(prompt);
+        self
+    }
+
+    /// Works under a hold, which a pause doesn't lengthen.
+    #[must_use]
+    pub fn under(mut self, hold: Option<Hold>) -> Self {
+        self.despite_pause |= hold.is_some();
+        self.under = hold;
+        self
+    }
+
+    /// Starts even while the run is paused.
+    #[must_use]
+    pub fn despite_pause(mut self) -> Self {
+        self.despite_pause = true;
         self
     }
 

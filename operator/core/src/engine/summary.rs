@@ -314,12 +314,12 @@ fn waits_for<A>(run: &Run<'_, A>, at: usize) -> WaitsFor {
         }
         _ if run.needs_decision(at) => WaitsFor::Decision,
         _ if step.finally && !run.cleaning_up() => WaitsFor::End,
-        State::Failed { .. } if !run.paused || step.finally => run.not_before(at).map_or(WaitsFor::Turn, |time| WaitsFor::Retry { time }),
+        State::Failed { .. } if !run.paused || step.finally || step.despite_pause => run.not_before(at).map_or(WaitsFor::Turn, |time| WaitsFor::Retry { time }),
         _ => {
             let unmet = run.unmet(at);
             if !unmet.is_empty() {
                 WaitsFor::Steps { steps: unmet.into_iter().cloned().collect() }
-            } else if run.paused && !step.finally {
+            } else if run.paused && !step.finally && !step.despite_pause {
                 WaitsFor::Resume
             } else {
                 WaitsFor::Turn

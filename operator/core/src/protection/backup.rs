@@ -1,7 +1,7 @@
 //! The steps of a backup.
 
 use crate::{
-    engine::{OnFailure, Plan, Retry, Step, StepId},
+    engine::{Hold, OnFailure, Plan, Retry, Step, StepId},
     ids::{SiteName, SnapshotId},
     names,
     runs::{Action, CompileError, MoverTask, SealFacts, StepKey},
@@ -88,14 +88,15 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
         None => None,
     };
     let after_quiesce: Vec<StepId> = quiesce.iter().map(|(id, ..)| id.clone()).collect();
-    // While the application holds still, no part may take longer than the hooks allow.
+    // The application holds still for no longer than the hooks allow, quiescing it included, however often a part is tried.
+    let hold = quiesce.as_ref().map(|(id, _, deadline)| Hold { since: id.clone(), limit: *deadline });
     let part_deadline = quiesce.as_ref().map_or(facts.deadline, |(_, _, deadline)| *deadline);
     let mut add = |id: StepId, part: String, namespace: &str, claim: Option<String>, task: MoverTask| {
         let namespaces = spec.namespaces.clone();
         data.push(id.clone());
         parts.push(part);
         let action = Action::Move { site: facts.site.clone(), namespace: namespace.into(), claim, namespaces, task };
-        steps.push(Step::new(id, action, part_deadline).after(after_quiesce.clone()).retry(Retry::times(3)));
+        steps.push(Step::new(id, action, part_deadline).after(after_quiesce.clone()).under(hold.clone()).retry(Retry::times(3)));
     };
 
     let objects = MoverTask::BackupObjects { namespaces: spec.namespaces.clone(), exclude: spec.exclude.clone(), parent: parent() };
@@ -122,7 +123,7 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let mut before_seal = data.clone();
     if let Some((_, resume, deadline)) = quiesce {
         let id = StepKey::resume(facts.application).id()?;
-        steps.push(Step::new(id.clone(), resume, deadline).after(data.clone()).retry(Retry::times(5)));
+        steps.push(Step::new(id.clone(), resume, deadline).after(data.clone()).despite_pause().retry(Retry::times(5)));
         before_seal.push(id);
     }
     let seal = StepKey::seal(facts.application).id()?;

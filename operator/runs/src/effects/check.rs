@@ -7,8 +7,11 @@ use crate::{
     sites::pods::{self, WorkloadState},
 };
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Service;
-use kube::{Api, Client};
+use k8s_openapi::{
+    api::core::v1::{Pod, Service, ServicePort},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use kube::{Api, Client, ResourceExt as _};
 use p861_core::{
     engine::{Evidence, Failure},
     ids::SiteName,
@@ -151,17 +154,18 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
     let Some(port) = spec.ports.iter().flatten().find(|port| port.port == check.port) else {
         return Err(Error::invalid(Reason::Invalid, format!("tcp {address}: the Service has no port {}", check.port)));
     };
-    let target = match port.target_port.as_ref() {
-        Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(number)) => u16::try_from(*number).unwrap_or(0),
-        _ => u16::try_from(check.port).unwrap_or(0),
-    };
-    let selector = spec.selector.unwrap_or_default().iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-    let pods_api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), namespace);
+    let selector = spec.selector.clone().unwrap_or_default().iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+    if selector.is_empty() {
+        // An empty selector would mean every pod of the namespace.
+        return Err(Error::invalid(Reason::Invalid, format!("tcp {address}: the Service selects no pods; use a check of type exec or http")));
+    }
+    let pods_api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let list = pods_api.list(&kube::api::ListParams::default().labels(&selector)).await.context(|| format!("tcp {address}"))?;
-    let Some(pod) = list.items.iter().find(|pod| pods::is_ready(pod)) else {
-        return Ok(CheckResult { holds: false, what: format!("tcp {address}: no ready pod behind it") });
+    let ready: Vec<&Pod> = list.items.iter().filter(|pod| pods::is_ready(pod)).collect();
+    let Some((name, target)) = ready.iter().find_map(|pod| Some((pod.name_any(), target_port(port, pod)?))) else {
+        let why = if ready.is_empty() { "no ready pod behind it".to_owned() } else { format!("no ready pod behind it has the port {}", port_name(port)) };
+        return Ok(CheckResult { holds: false, what: format!("tcp {address}: {why}") });
     };
-    let name = pod.metadata.name.clone().unwrap_or_default();
     let connect = async {
         let mut forward = pods_api.portforward(&name, &[target]).await.context(|| format!("tcp {address}"))?;
         let failed = forward.take_error(target);
@@ -180,6 +184,30 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
         Ok(Err(error)) => Err(error),
         Err(_) => Ok(CheckResult { holds: false, what: format!("tcp {address}: no connection within {CHECK_TRY_TIMEOUT:?}") }),
     }
+}
+
+fn port_name(port: &ServicePort) -> String {
+    match &port.target_port {
+        Some(IntOrString::String(name)) => name.clone(),
+        Some(IntOrString::Int(number)) => number.to_string(),
+        None => port.port.to_string(),
+    }
+}
+
+/// The port of a pod that a Service's port leads to, found as Kubernetes finds it: a name is a port of that name and protocol of any of its containers, sidecars
+/// included. Pods of one Service may differ in it. None if the pod has no such port.
+fn target_port(port: &ServicePort, pod: &Pod) -> Option<u16> {
+    let name = match &port.target_port {
+        None => return u16::try_from(port.port).ok(),
+        Some(IntOrString::Int(number)) => return u16::try_from(*number).ok(),
+        Some(IntOrString::String(name)) => name,
+    };
+    let spec = pod.spec.as_ref()?;
+    let sidecars = spec.init_containers.iter().flatten().filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let protocol = |protocol: &Option<String>| protocol.clone().unwrap_or_else(|| "TCP".into());
+    let mut ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
+    let found = ports.find(|offered| offered.name.as_ref() == Some(name) && protocol(&offered.protocol) == protocol(&port.protocol))?;
+    u16::try_from(found.container_port).ok()
 }
 
 async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Result<CheckResult> {
@@ -216,4 +244,31 @@ pub fn condition_result(state: Option<&WorkloadState>, namespace: &str, check: &
     let holds = state.conditions.contains(&check.r#type);
     let word = if holds { "is" } else { "is not" };
     CheckResult { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fault_f2_a_services_port_leads_to_the_port_of_that_name_of_the_pod() {
+        let pod: Pod = serde_json::from_value(json!({"spec": {
+            "initContainers": [{"name": "once", "ports": [{"name": "setup", "containerPort": 1}]}, {"name": "mesh", "restartPolicy": "Always", "ports": [{"name": "mesh", "containerPort": 15001}]}],
+            "containers": [{"name": "dns", "ports": [{"name": "dns", "containerPort": 5353, "protocol": "UDP"}]}, {"name": "db", "ports": [{"name": "dns", "containerPort": 5300}, {"name": "pg", "containerPort": 5432}]}]}}))
+        .unwrap();
+        for (port, expected) in [
+            (json!({"port": 80}), Some(80)),
+            (json!({"port": 80, "targetPort": 8080}), Some(8080)),
+            (json!({"port": 80, "targetPort": "pg"}), Some(5432)),
+            (json!({"port": 80, "targetPort": "dns"}), Some(5300)),
+            (json!({"port": 80, "targetPort": "dns", "protocol": "UDP"}), Some(5353)),
+            (json!({"port": 80, "targetPort": "mesh"}), Some(15001)),
+            (json!({"port": 80, "targetPort": "setup"}), None),
+            (json!({"port": 80, "targetPort": "http"}), None),
+        ] {
+            let port: ServicePort = serde_json::from_value(port).unwrap();
+            assert_eq!(target_port(&port, &pod), expected, "{}", port_name(&port));
+        }
+    }
 }

@@ -11,6 +11,8 @@ mod preflight;
 pub mod silence;
 mod start;
 
+pub use mover::Warnings;
+
 use crate::{
     RunIdentity,
     context::RunContext,
@@ -37,6 +39,8 @@ pub enum EffectOutcome {
     Stopped,
     /// It is in progress.
     Running(StepProgress),
+    /// The server that it is asked of was not reached, and why. Nobody knows whether it has happened: the attempt goes on, and is performed again.
+    Unreachable(String),
 }
 
 impl EffectOutcome {
@@ -144,7 +148,7 @@ async fn perform(context: &RunContext, step_context: &StepContext, action: &Acti
 /// Stops an effect that is under way.
 async fn cancel(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
     let result = match action {
-        Action::Move { site, namespace, .. } => mover::cancel(context, step_context, site, namespace).await,
+        Action::Move { site, namespace, task, .. } => mover::cancel(context, step_context, site, namespace, task).await,
         // Other actions end with their task.
         _ => Ok(EffectOutcome::Stopped),
     };
@@ -152,9 +156,12 @@ async fn cancel(context: &RunContext, step_context: &StepContext, action: &Actio
     result.unwrap_or_else(|error| EffectOutcome::running(format!("being stopped: {error}")))
 }
 
-/// An error as a step's failure.
+/// An error as a step's outcome. What was not asked of a server has not failed there.
 fn failed(error: &Error) -> EffectOutcome {
     let message = error.to_string();
+    if error.is_unreachable() {
+        return EffectOutcome::Unreachable(message);
+    }
     let failure = match error.category() {
         Category::Transient => Failure::transient(error.reason(), message),
         Category::Refused | Category::Invalid | Category::NeedsPerson => Failure::permanent(error.reason(), message),

@@ -3,7 +3,15 @@
 //! Per run and namespace there is one Secret, one ServiceAccount and one RoleBinding for each namespace that is read or written, all under one name; per step
 //! and attempt there is one Job. All carry the run's label and are removed when the run ends.
 
-use super::{EffectOutcome, StepContext, start};
+mod job;
+mod stopping;
+mod waiting;
+
+pub use job::LABEL_VALUE_MOVER;
+pub use stopping::cancel;
+pub use waiting::Warnings;
+
+use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Category, Error, ErrorContext as _, Result, is_conflict, is_not_found},
@@ -31,15 +39,10 @@ use p861_core::{
 };
 use p861_crds::{
     Reason,
-    names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL},
+    names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::ops::ControlFlow;
-
-/// Value of the role label on movers' pods.
-pub const LABEL_VALUE_MOVER: &str = "mover";
-/// Memory limit of a mover. docs/FIGURES.md lists measured peaks.
-const MOVER_MEMORY_LIMIT: &str = "1Gi";
 
 /// Place where a mover runs.
 #[derive(Clone, Copy, Debug)]
@@ -71,23 +74,14 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         }
         return Ok(outcome);
     }
+    for earlier in 1..step_context.attempt {
+        context.movers.children.stop(&names::mover(&step_context.run.uid, step_context.step.as_str(), earlier)).await?;
+    }
     if !context.sites.has_nodes(place.site).await? {
         return start_child(context, step_context, place, task, &name).await;
     }
     let Some(job) = jobs.get_opt(&name).await.context(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
-        let inputs = match store_inputs(context, step_context, task).await? {
-            ControlFlow::Continue(inputs) => inputs,
-            ControlFlow::Break(outcome) => return Ok(outcome),
-        };
-        prepare(context, &client, step_context, place, task).await?;
-        let node = node_of_claim(&client, place).await?;
-        let job = job(context, step_context, place, (task, inputs.as_ref()), &name, node.as_deref())?;
-        match jobs.create(&PostParams::default(), &job).await {
-            Ok(_) => {}
-            Err(error) if is_conflict(&error) => {}
-            Err(error) => return Err(error).context(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
-        }
-        return Ok(EffectOutcome::running("its mover starts"));
+        return start_job(context, &client, step_context, place, task, &name).await;
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let mut list = pods
@@ -95,12 +89,12 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         .await
         .context(|| format!("list the pods of mover {}/{name}", place.namespace))?;
     // Anybody in the namespace can give a pod that label. Only the Job controller makes pods that this Job controls.
-    list.items.retain(|pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref()));
+    list.items.retain(|pod| stopping::controller_of(pod).is_some_and(|owner| Some(&owner.uid) == job.metadata.uid.as_ref()));
     let ended = list.items.iter().find_map(|pod| Some((pod, terminated(pod)?)));
     if let Some((pod, (exit_code, message, reason))) = ended {
         return outcome(context, step_context, pod, exit_code, message.as_deref(), reason.as_deref()).await;
     }
-    let status = job.status.unwrap_or_default();
+    let status = job.status.clone().unwrap_or_default();
     if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
         // The Job ended, but its pod with the result is gone: a new attempt finds or repeats its work.
         let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
@@ -109,15 +103,47 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
             None,
         ));
     }
-    let Some(pod) = list.items.first() else { return Ok(EffectOutcome::running("its mover starts")) };
-    let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
-    if !running {
-        let why = start::reason(pod).unwrap_or_else(|| "its pod starts".into());
-        return Ok(EffectOutcome::running(why));
-    }
+    let pod = list.items.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running"));
+    let Some(pod) = pod else {
+        let outcome = waiting::look(&context.movers.warnings, &client, step_context, place.namespace, &job, list.items.first()).await;
+        if matches!(outcome, EffectOutcome::Failed(..)) {
+            // The next attempt makes sure that it is gone.
+            delete_job(&client, place.namespace, &name).await?;
+        }
+        return Ok(outcome);
+    };
     let parameters = LogParams { tail_lines: Some(1), ..LogParams::default() };
     let last = pods.logs(&pod.name_any(), &parameters).await.unwrap_or_default();
     Ok(EffectOutcome::Running(movers::progress_of(&last).unwrap_or_else(|| StepProgress::message("under way"))))
+}
+
+async fn start_job(
+    context: &RunContext,
+    client: &Client,
+    step_context: &StepContext,
+    place: &MoverPlace<'_>,
+    task: &MoverTask,
+    name: &str,
+) -> Result<EffectOutcome> {
+    if step_context.attempt > 1
+        && let Some(waits) = stopping::stop_earlier(client, step_context, place, task, name).await?
+    {
+        return Ok(EffectOutcome::running(waits));
+    }
+    let inputs = match store_inputs(context, step_context, task).await? {
+        ControlFlow::Continue(inputs) => inputs,
+        ControlFlow::Break(outcome) => return Ok(outcome),
+    };
+    prepare(context, client, step_context, place, task).await?;
+    let placement = job::placement(client, place).await?;
+    let job = job::job(context, step_context, place, (task, inputs.as_ref()), name, &placement)?;
+    let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
+    match jobs.create(&PostParams::default(), &job).await {
+        Ok(_) => {}
+        Err(error) if is_conflict(&error) => {}
+        Err(error) => return Err(error).context(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
+    }
+    Ok(EffectOutcome::running("its mover starts"))
 }
 
 async fn start_child(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
@@ -231,7 +257,7 @@ async fn outcome(
         answered(context, step_context, answer).await
     } else {
         let why = match reason {
-            Some("OOMKilled") => format!("it needed more than {MOVER_MEMORY_LIMIT} of memory"),
+            Some("OOMKilled") => format!("it needed more than {} of memory", job::MOVER_MEMORY_LIMIT),
             Some(reason) => format!("{reason}, exit code {exit_code}"),
             None => format!("exit code {exit_code}"),
         };
@@ -240,18 +266,6 @@ async fn outcome(
             None,
         ))
     }
-}
-
-/// Node on which the claim is in use: a ReadWriteOnce claim can only be mounted there.
-async fn node_of_claim(client: &Client, place: &MoverPlace<'_>) -> Result<Option<String>> {
-    let Some(claim) = place.claim else { return Ok(None) };
-    let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
-    let list = pods.list(&ListParams::default()).await.context(|| format!("list the pods of {}", place.namespace))?;
-    let uses = |pod: &&Pod| {
-        let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-        volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume.persistent_volume_claim.as_ref().is_some_and(|source| source.claim_name == claim)))
-    };
-    Ok(list.items.iter().filter(uses).filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| pod.spec.as_ref()?.node_name.clone()))
 }
 
 /// Creates the mover's Secret, ServiceAccount and RoleBindings, before its Job exists, so that it never runs without them.
@@ -284,73 +298,6 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
         bindings.patch(&binding, &force, &Patch::Apply(document)).await.context(|| format!("bind the mover's role in {namespace} on {}", place.site))?;
     }
     Ok(())
-}
-
-fn job(
-    context: &RunContext,
-    step_context: &StepContext,
-    place: &MoverPlace<'_>,
-    (task, inputs): (&MoverTask, Option<&StoredObject>),
-    name: &str,
-    node: Option<&str>,
-) -> Result<Job> {
-    let run = &step_context.run;
-    let told: Vec<Value> = environment(step_context, task, inputs)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    let reads_only = matches!(task, MoverTask::BackupVolume { .. } | MoverTask::PreviewVolume { .. });
-    let mut volumes =
-        vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
-    let mut mounts = vec![json!({"name": "repository", "mountPath": "/var/run/p861", "readOnly": true}), json!({"name": "tmp", "mountPath": "/tmp"})];
-    if let Some(claim) = place.claim {
-        volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": false}}));
-        mounts.push(json!({"name": "data", "mountPath": "/data", "readOnly": reads_only}));
-    }
-    // A backup must read files of any owner: DAC_OVERRIDE on a read-only mount, since Pod Security Baseline doesn't allow DAC_READ_SEARCH. A restore must write
-    // owner, mode, times and attributes. All other capabilities are dropped.
-    let capabilities: &[&str] = match task {
-        MoverTask::BackupVolume { .. } | MoverTask::PreviewVolume { .. } => &["DAC_OVERRIDE"],
-        MoverTask::RestoreVolume { .. } => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "MKNOD"],
-        _ => &[],
-    };
-    let labels = json!({RUN_LABEL: run.uid, ROLE_LABEL: LABEL_VALUE_MOVER, STEP_LABEL: names::step_label(step_context.step.as_str())});
-    let seconds = step_context.deadline.as_secs().max(1);
-    let affinity = node.map(|node| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]}}}));
-    let document = json!({
-        "apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": name, "namespace": place.namespace, "labels": labels, "annotations": {STEP_ANNOTATION: step_context.step.as_str()}},
-        "spec": {
-            "backoffLimit": 0, "activeDeadlineSeconds": seconds, "ttlSecondsAfterFinished": 86400,
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "restartPolicy": "Never", "serviceAccountName": run_name(&run.uid), "automountServiceAccountToken": task.needs_api(),
-                    "enableServiceLinks": false, "terminationGracePeriodSeconds": 5,
-                    "affinity": affinity, "volumes": volumes,
-                    "containers": [{
-                        "name": "mover", "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
-                        "env": told,
-                        "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
-                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": MOVER_MEMORY_LIMIT}},
-                        "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": capabilities}, "seccompProfile": {"type": "RuntimeDefault"}},
-                    }],
-                },
-            },
-        },
-    });
-    serde_json::from_value(document).map_err(|error| Error::Internal(format!("the mover's Job can't be written: {error}")))
-}
-
-/// Deletes the attempt's Job. Reports Stopped only when its pods have ended, since until then the mover may still write.
-pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &SiteName, namespace: &str) -> Result<EffectOutcome> {
-    let client = context.sites.client(site).await?;
-    let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
-    context.movers.children.stop(&name).await?;
-    delete_job(&client, namespace, &name).await?;
-    let pods: Api<Pod> = Api::namespaced(client, namespace);
-    let list = pods
-        .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
-        .await
-        .context(|| format!("list the pods of mover {namespace}/{name}"))?;
-    if list.items.iter().all(|pod| terminated(pod).is_some()) { Ok(EffectOutcome::Stopped) } else { Ok(EffectOutcome::running("its mover is being stopped")) }
 }
 
 async fn delete_job(client: &Client, namespace: &str, name: &str) -> Result<()> {

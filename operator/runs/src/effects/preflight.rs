@@ -15,6 +15,9 @@ use p861_core::{
 };
 use p861_crds::Reason;
 
+/// How long a standby may be unreachable before the check fails.
+const UNREACHABLE_PATIENCE: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
 /// Result of one check.
 struct PreflightCheck {
     name: &'static str,
@@ -27,6 +30,8 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Si
     let mut checks = Vec::new();
     let client = match context.sites.client(site).await {
         Ok(client) => client,
+        // For a moment it may be away; after that the drill learns that it has no standby.
+        Err(error) if error.is_unreachable() && jiff::Timestamp::now().duration_since(step_context.started) < UNREACHABLE_PATIENCE => return Err(error),
         Err(error) => {
             let checks = vec![PreflightResult { name: "StandbyReachable".into(), passed: false, seen: error.to_string() }];
             let failure = Failure::transient(Reason::PreflightFailed, format!("StandbyReachable: {error}"));

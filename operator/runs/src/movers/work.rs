@@ -254,16 +254,13 @@ async fn perform(
         MoverTask::BackupVolume { part: name, parent } => Ok(Evidence::VolumeSaved(saved_part(part(access, run, name, parent, DATA_PATH.into()).await?))),
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
             let client = client().await?;
-            let (reader, ended) = streams::out_of(&client, &namespace, &workload_ref, container.as_deref(), &dump).await?;
-            let result = blocking(move || {
+            let store = move |reader| {
                 let repository = Repository::open(&access)?;
                 let printer = Printer::new();
                 repository.write_stream(&spec(&run, &part, None), reader, &|progress| printer.print(&progress))
-            })
-            .await;
-            // The command's exit explains more than the broken stream.
-            ended.await.map_err(|_| WorkError::stated(Reason::ConnectionLost, "the dump's end was not heard of", false))??;
-            Ok(Evidence::StreamSaved(saved_part(result?)))
+            };
+            let stored = streams::out_of(&client, &namespace, &workload_ref, container.as_deref(), &dump, store).await?;
+            Ok(Evidence::StreamSaved(saved_part(stored)))
         }
         MoverTask::Seal { facts } => {
             let parts = seal::parts_to_seal(&facts, &inputs)?;

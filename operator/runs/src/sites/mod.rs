@@ -1,5 +1,6 @@
 //! Clients of the sites: the hub's own cluster, or the cluster of a kubeconfig in a Secret.
 
+pub mod attached;
 mod kubeconfig;
 pub mod pods;
 pub mod view;

@@ -1,12 +1,13 @@
 //! Pods of workloads, and commands in them.
 
+use super::attached::{self, Attached, Exit, Limits};
 use crate::error::{Error, ErrorContext as _, Result};
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, StatefulSet},
         core::v1::Pod,
     },
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, Status},
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -14,7 +15,6 @@ use kube::{
 };
 use p861_crds::{Reason, WorkloadKind, WorkloadReference};
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
 
 /// Output and exit of a command in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Output {
     pub success: bool,
     /// Standard output, at most [`MAX_OUTPUT_BYTES`] bytes.
     pub stdout: String,
-    /// Standard error, at most [`MAX_OUTPUT_BYTES`] bytes.
+    /// Begin and end of standard error.
     pub stderr: String,
     /// How it ended, from the API server.
     pub message: String,
@@ -38,7 +38,9 @@ impl Output {
 }
 
 /// Output beyond this is read and discarded.
-pub const MAX_OUTPUT_BYTES: u64 = 64 * 1024;
+pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+/// Buffer of each stream between the connection and its reader or writer.
+const STREAM_BUFFER_BYTES: usize = 256 * 1024;
 
 /// A workload's pod selector and how many pods it wants and has ready.
 #[derive(Clone, Debug)]
@@ -163,24 +165,62 @@ pub fn is_ready(pod: &Pod) -> bool {
             .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
-/// The first ready pod of a workload by name, so that every attempt takes the same.
+/// Where a command runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The pod.
+    pub pod: String,
+    /// Its container.
+    pub container: String,
+}
+
+/// Names a pod's container for commands without one, as kubectl does.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+impl Target {
+    /// The named container of a pod; else the one that its annotation names, else its first. The API server itself refuses to choose among several.
+    pub fn of(pod: &Pod, container: Option<&str>) -> Self {
+        let names: Vec<&str> = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str()).collect();
+        let annotated = pod.annotations().get(DEFAULT_CONTAINER).map(String::as_str).filter(|name| names.contains(name));
+        let container = container.or(annotated).or(names.first().copied()).unwrap_or_default();
+        Self { pod: pod.name_any(), container: container.to_owned() }
+    }
+}
+
+/// Where a command for a workload runs: in its first ready pod by name, so that every attempt takes the same.
 ///
 /// # Errors
 /// If the workload has no ready pod.
-pub async fn ready_pod(client: &Client, namespace: &str, reference: &WorkloadReference) -> Result<String> {
+pub async fn target(client: &Client, namespace: &str, reference: &WorkloadReference, container: Option<&str>) -> Result<Target> {
     let Some(state) = workload(client, namespace, reference).await? else {
         return Err(Error::invalid(Reason::WorkloadMissing, format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let list = pods.list(&ListParams::default().labels(&state.selector)).await.context(|| format!("list the pods of {reference} in {namespace}"))?;
-    let mut ready: Vec<String> = list.items.iter().filter(|pod| is_ready(pod)).map(ResourceExt::name_any).collect();
-    ready.sort();
-    ready.into_iter().next().ok_or_else(|| {
+    let ready = list.items.iter().filter(|pod| is_ready(pod)).min_by_key(|pod| pod.name_any());
+    ready.map(|pod| Target::of(pod, container)).ok_or_else(|| {
         Error::transient(Reason::WorkloadNotReady, format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted))
     })
 }
 
-/// Runs a command in a ready pod of a workload and waits for its exit, at most `limit`. Standard output and error are cut at [`MAX_OUTPUT_BYTES`].
+/// Starts a command in a container.
+///
+/// # Errors
+/// If the API server refuses.
+pub async fn attach(client: &Client, namespace: &str, target: &Target, command: &[String], with_input: bool) -> Result<Attached> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let buffered = AttachParams::default().max_stdin_buf_size(STREAM_BUFFER_BYTES).max_stdout_buf_size(STREAM_BUFFER_BYTES);
+    let parameters = buffered.stdin(with_input).stdout(true).stderr(true).container(&target.container);
+    let process = pods.exec(&target.pod, command, &parameters).await.context(|| what(namespace, target, command))?;
+    Ok(process.into())
+}
+
+fn what(namespace: &str, target: &Target, command: &[String]) -> String {
+    format!("run {:?} in pod {namespace}/{}", command.first().map(String::as_str).unwrap_or_default(), target.pod)
+}
+
+/// Runs a command in a ready pod of a workload and waits for its exit, at most `limit` in all. Standard output is cut at [`MAX_OUTPUT_BYTES`]; of standard error
+/// begin and end are kept.
 ///
 /// # Errors
 /// If there is no ready pod, or the command can't be started or doesn't end in time. A non-zero exit is not an error.
@@ -192,41 +232,40 @@ pub async fn execute(
     command: &[String],
     limit: Duration,
 ) -> Result<Output> {
-    let pod = ready_pod(client, namespace, reference).await?;
-    execute_in(client, namespace, &pod, container, command, limit).await
+    let what = || format!("run {:?} in {reference} of {namespace}", command.first().map(String::as_str).unwrap_or_default());
+    let run = async {
+        let target = target(client, namespace, reference, container).await?;
+        execute_in(client, namespace, &target, command, limit).await
+    };
+    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(late(what(), limit)))
 }
 
-/// Like [`execute`], in a given pod.
+/// Like [`execute`], in a given container.
 ///
 /// # Errors
 /// If the command can't be started or doesn't end in time.
-pub async fn execute_in(client: &Client, namespace: &str, pod: &str, container: Option<&str>, command: &[String], limit: Duration) -> Result<Output> {
-    let what = || format!("run {:?} in pod {namespace}/{pod}", command.first().map(String::as_str).unwrap_or_default());
+pub async fn execute_in(client: &Client, namespace: &str, target: &Target, command: &[String], limit: Duration) -> Result<Output> {
     let run = async {
-        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let mut parameters = AttachParams::default().stdin(false).stdout(true).stderr(true);
-        if let Some(container) = container {
-            parameters = parameters.container(container);
-        }
-        let mut process = pods.exec(pod, command, &parameters).await.context(what)?;
-        let status = process.take_status();
-        let (stdout, stderr) = (process.stdout(), process.stderr());
-        let (stdout, stderr) = tokio::join!(read_bounded(stdout), read_bounded(stderr));
-        let status: Option<Status> = match status {
-            Some(status) => status.await,
-            None => None,
-        };
-        let status = status.ok_or_else(|| Error::transient(Reason::ConnectionLost, format!("{}: the connection ended before the command did", what())))?;
-        Ok(Output { success: status.status.as_deref() == Some("Success"), stdout, stderr, message: status.message.unwrap_or_default() })
+        let attached = attach(client, namespace, target, command, false).await?;
+        output_of(attached, attached::LIMITS, || what(namespace, target, command)).await
     };
-    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(Error::transient(Reason::DeadlineExceeded, format!("{}: no end after {limit:?}", what()))))
+    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(late(what(namespace, target, command), limit)))
 }
 
-async fn read_bounded(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
-    let Some(mut stream) = stream else { return String::new() };
-    let mut kept = Vec::new();
-    // An error only ends the output; the command's status arrives on another channel.
-    let _ = (&mut stream).take(MAX_OUTPUT_BYTES).read_to_end(&mut kept).await;
-    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    String::from_utf8_lossy(&kept).into_owned()
+fn late(what: String, limit: Duration) -> Error {
+    Error::transient(Reason::DeadlineExceeded, format!("{what}: no end after {limit:?}"))
 }
+
+async fn output_of(attached: Attached, limits: Limits, what: impl Fn() -> String) -> Result<Output> {
+    let (exit, stdout, stderr) = attached::output(attached, limits, MAX_OUTPUT_BYTES).await;
+    let (success, message) = match exit {
+        Exit::Lost => return Err(Error::transient(Reason::ConnectionLost, format!("{}: the connection ended before the command did", what()))),
+        Exit::Success => (true, String::new()),
+        Exit::Failure(message) => (false, message),
+    };
+    Ok(Output { success, stdout: stdout.begin(), stderr: stderr.quoted(), message })
+}
+
+#[cfg(test)]
+#[path = "pods/tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 //! its process dies, another takes it, a person aborts it, the step fails, never ends, or the journal's store is down. No Kubernetes, milliseconds a run.
 
 mod aborted;
+mod away;
 mod bed;
 mod failed;
 mod killed;

@@ -42,6 +42,8 @@ pub enum Fault {
     Stops(Moment),
     /// It fails for good.
     Fails,
+    /// Its server is not reached, once before it happens and once while it happens.
+    Away,
     /// It happens, and then the store refuses everything.
     StoreDown,
     /// It happens, and then what is written arrives, but no answer comes back.
@@ -60,6 +62,8 @@ struct State {
     begun: BTreeSet<Effect>,
     happened: Vec<Effect>,
     failed: BTreeSet<Effect>,
+    /// Effects whose server was not reached before they happened.
+    away: BTreeSet<Effect>,
     stopped: BTreeSet<Effect>,
     /// Effects that run now, by process.
     active: Vec<(Effect, u32)>,
@@ -346,12 +350,25 @@ impl Effects for Hands {
             world.state.lock().failed.insert(effect);
             return EffectOutcome::Failed(Failure::permanent(Reason::from_text("Broken"), "it is broken"), None);
         }
+        if fault == Some(Fault::Away) {
+            let mut state = world.state.lock();
+            let first = state.away.insert(effect.clone());
+            if planned.finally || effect.2 {
+                // Another attempt follows.
+                state.failed.insert(effect);
+                return EffectOutcome::Unreachable("connection refused".into());
+            }
+            if first {
+                return EffectOutcome::Unreachable("connection refused".into());
+            }
+        }
         world.happen(&effect, action);
         world.stops_here(&effect, self.process, Moment::After).await;
         if fault.is_some() {
             world.mend(&effect);
         }
         match fault {
+            Some(Fault::Away) => return EffectOutcome::Unreachable("no answer".into()),
             Some(Fault::StoreDown) => world.disk.refuse_everything(),
             Some(Fault::AnswersLost) => world.disk.lose_answers(),
             Some(Fault::LeaseLost) => self.leadership.resign(),

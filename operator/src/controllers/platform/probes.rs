@@ -178,17 +178,18 @@ impl Probes {
 async fn connect_there(client: &Client, namespace: &str, host: &str, port: u16) -> Result<Connected> {
     let probers: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.context(|| "look for the site's prober".to_owned())?;
-    let ready = listed.items.iter().filter(|pod| pods::is_ready(pod)).map(kube::ResourceExt::name_any).min();
-    let prober = ready.ok_or_else(|| {
+    let ready = listed.items.iter().filter(|pod| pods::is_ready(pod)).min_by_key(|pod| pod.name_any());
+    let prober = ready.map(|pod| pods::Target::of(pod, None)).ok_or_else(|| {
         Error::transient(
             Reason::ProberMissing,
             format!("no prober is ready in namespace {namespace} of the site: upgrade chart p861 there, with site.prober=true"),
         )
     })?;
     let command = ["p861-operator", "connect", host, &port.to_string()].map(str::to_owned);
-    let output = pods::execute_in(client, namespace, &prober, None, &command, CONNECT_TIMEOUT + EXEC_OVERHEAD).await?;
-    serde_json::from_str(output.stdout.trim())
-        .map_err(|_| Error::transient(Reason::ProberFailed, format!("the site's prober {prober} gave no answer: {} {}", output.message, output.stderr.trim())))
+    let output = pods::execute_in(client, namespace, &prober, &command, CONNECT_TIMEOUT + EXEC_OVERHEAD).await?;
+    serde_json::from_str(output.stdout.trim()).map_err(|_| {
+        Error::transient(Reason::ProberFailed, format!("the site's prober {} gave no answer: {} {}", prober.pod, output.message, output.stderr.trim()))
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,226 @@
+//! Why a mover does not run yet, and how long that is waited for.
+
+use crate::effects::{EffectOutcome, StepContext, start};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Event, Pod},
+};
+use kube::{Api, Client, ResourceExt, api::ListParams};
+use p861_core::{
+    conditions::shorten,
+    engine::Failure,
+    time::{human_duration, whole_seconds},
+};
+use p861_crds::Reason;
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long an attempt waits for its mover to run. Whatever keeps it away has been said long before, and another attempt begins anew.
+pub const START_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
+/// A mover usually runs by then; until then nobody asks why it doesn't.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+/// Events of a mover that waits are read as often: an API server looks through all Events of the namespace.
+const EVENTS_INTERVAL: Duration = Duration::from_secs(10);
+/// What is known of a mover's Events is forgotten after this.
+const EVENTS_TTL: Duration = Duration::from_mins(10);
+const MAX_WHY_CHARS: usize = 400;
+
+/// The newest warning of each Job and pod that was asked about, by UID.
+#[derive(Clone, Default)]
+pub struct Warnings(Arc<Mutex<HashMap<String, (Instant, Option<String>)>>>);
+
+impl Warnings {
+    /// The newest warning about an object, read at most every [`EVENTS_INTERVAL`]. None also if Events can't be read: they only explain.
+    async fn newest(&self, client: &Client, namespace: &str, uid: &str) -> Option<String> {
+        let known = self.0.lock().get(uid).cloned();
+        if let Some((_, warning)) = known.filter(|(read, _)| read.elapsed() < EVENTS_INTERVAL) {
+            return warning;
+        }
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        let about = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning"));
+        let warning = match events.list(&about).await {
+            Ok(list) => newest_of(&list.items),
+            Err(error) => {
+                tracing::warn!("the Events of {uid} in {namespace} can't be read: {error}");
+                None
+            }
+        };
+        let mut known = self.0.lock();
+        known.retain(|_, (read, _)| read.elapsed() < EVENTS_TTL);
+        known.insert(uid.to_owned(), (Instant::now(), warning.clone()));
+        warning
+    }
+}
+
+/// The newest of some Events, in words.
+fn newest_of(events: &[Event]) -> Option<String> {
+    let time = |event: &Event| {
+        let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
+        let own = event.event_time.as_ref().map(|time| time.0);
+        series.max(own).max(event.last_timestamp.as_ref().map(|time| time.0)).max(event.metadata.creation_timestamp.as_ref().map(|time| time.0))
+    };
+    let newest = events.iter().max_by_key(|event| time(event))?;
+    let (reason, message) = (newest.reason.as_deref().unwrap_or("Warning"), newest.message.as_deref().unwrap_or_default());
+    Some(shorten(&format!("{reason}: {}", message.trim_start_matches("Error creating: ").trim()), MAX_WHY_CHARS))
+}
+
+/// What a mover waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wait {
+    reason: Reason,
+    message: String,
+}
+
+/// What to do about a pod that is refused.
+fn remedy(warning: &str) -> &'static str {
+    match warning {
+        text if text.contains("exceeded quota") || text.contains("failed quota") => {
+            "; raise the quota by one mover (requests cpu 50m, memory 64Mi; limits cpu 2, memory 1Gi)"
+        }
+        text if text.contains("violates PodSecurity") => {
+            "; a mover that mounts a claim needs root, to keep the owners of its files: label the namespace pod-security.kubernetes.io/enforce=baseline, or leave the claim out of the backup (spec.volumes of the Application, method: Skip)"
+        }
+        text if text.contains("per Container") || text.contains("per Pod") => "; let the LimitRange allow a mover (limits cpu 2, memory 1Gi)",
+        text if text.contains("denied the request") || text.contains("failed calling webhook") || text.contains("ValidatingAdmissionPolicy") => {
+            "; let that rule admit pods with the label platform861.io/role=mover"
+        }
+        _ => "",
+    }
+}
+
+/// What a mover waits for, by its pod and by the newest warning about the pod; or about the Job, while there is no pod.
+fn wait(pod: Option<&Pod>, warning: Option<&str>) -> Wait {
+    let of = |reason: Reason, message: String| Wait { reason, message };
+    let Some(pod) = pod else {
+        return warning.map_or_else(
+            || of(Reason::MoverNotStarted, "its mover starts".into()),
+            |warning| of(Reason::MoverRefused, format!("its mover's pod is refused: {warning}{}", remedy(warning))),
+        );
+    };
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let unscheduled = conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False").find_map(|c| c.message.clone());
+    if let Some(message) = unscheduled {
+        return of(Reason::MoverUnschedulable, format!("no node takes its mover: {message}"));
+    }
+    if let Some(why) = start::reason(pod) {
+        return of(Reason::MoverNotStarted, format!("its mover's container can't start: {why}"));
+    }
+    match warning {
+        Some(warning) => of(Reason::MoverNotStarted, format!("its mover's pod can't start: {warning}{}", remedy(warning))),
+        None => of(Reason::MoverNotStarted, "its mover's pod starts".into()),
+    }
+}
+
+/// What is said of a mover that has not run for `since`: what it waits for, and at last its failure.
+fn outcome(waits: Wait, since: SignedDuration) -> EffectOutcome {
+    if since < START_TIMEOUT {
+        return EffectOutcome::running(waits.message);
+    }
+    let message = format!("{}; it has not run within {}, and is tried again", waits.message, human_duration(whole_seconds(START_TIMEOUT)));
+    EffectOutcome::Failed(Failure::transient(waits.reason, message), None)
+}
+
+/// What keeps a mover that has not run from running. Fails the attempt after [`START_TIMEOUT`].
+pub async fn look(warnings: &Warnings, client: &Client, step_context: &StepContext, namespace: &str, job: &Job, pod: Option<&Pod>) -> EffectOutcome {
+    let made = job.metadata.creation_timestamp.as_ref().map_or(step_context.started, |time| time.0);
+    let since = Timestamp::now().duration_since(made);
+    let about = pod.map_or_else(|| job.uid(), ResourceExt::uid);
+    let warning = match about {
+        Some(uid) if since >= PATIENCE => warnings.newest(client, namespace, &uid).await,
+        _ => None,
+    };
+    outcome(wait(pod, warning.as_deref()), since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_core::engine::FailureClass;
+    use serde_json::{Value, json};
+
+    fn pod(status: Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap()
+    }
+
+    fn container(reason: &str) -> Value {
+        json!({"name": "mover", "image": "registry/p861:1", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason, "message": "it says so"}}})
+    }
+
+    #[test]
+    fn fault_d2_and_d3_a_mover_that_cannot_run_says_why_and_what_to_do() {
+        let creating = pod(json!({"phase": "Pending", "containerStatuses": [container("ContainerCreating")]}));
+        let unscheduled =
+            pod(json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient memory."}]}));
+        let image = pod(json!({"containerStatuses": [container("ImagePullBackOff")]}));
+        for (name, pod, warning, reason, says) in [
+            ("new", None, None, Reason::MoverNotStarted, "its mover starts"),
+            (
+                "quota",
+                None,
+                Some("FailedCreate: pods \"p\" is forbidden: exceeded quota: small, requested: limits.cpu=2"),
+                Reason::MoverRefused,
+                "raise the quota",
+            ),
+            (
+                "limits missing",
+                None,
+                Some("FailedCreate: pods \"p\" is forbidden: failed quota: small: must specify limits.cpu"),
+                Reason::MoverRefused,
+                "raise the quota",
+            ),
+            (
+                "limit range",
+                None,
+                Some("FailedCreate: maximum memory usage per Container is 512Mi, but limit is 1Gi"),
+                Reason::MoverRefused,
+                "let the LimitRange allow",
+            ),
+            (
+                "pod security",
+                None,
+                Some("FailedCreate: pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\""),
+                Reason::MoverRefused,
+                "enforce=baseline",
+            ),
+            ("webhook", None, Some("FailedCreate: admission webhook \"w\" denied the request: no"), Reason::MoverRefused, "platform861.io/role=mover"),
+            ("node full", Some(&unscheduled), None, Reason::MoverUnschedulable, "1 Insufficient memory"),
+            ("image", Some(&image), None, Reason::MoverNotStarted, "ImagePullBackOff: it says so"),
+            ("creating", Some(&creating), None, Reason::MoverNotStarted, "its mover's pod starts"),
+            ("volume", Some(&creating), Some("FailedMount: MountVolume.SetUp failed"), Reason::MoverNotStarted, "MountVolume.SetUp failed"),
+        ] {
+            let waits = wait(pod, warning);
+            assert_eq!(waits.reason, reason, "{name}: {}", waits.message);
+            assert!(waits.message.contains(says) && warning.is_none_or(|warning| waits.message.contains(warning)), "{name}: {}", waits.message);
+            // It says so while it waits, and ends with the same words.
+            let running = outcome(waits.clone(), START_TIMEOUT - SignedDuration::from_secs(1));
+            assert!(matches!(running, EffectOutcome::Running(progress) if progress.message.as_deref() == Some(waits.message.as_str())), "{name}");
+            let EffectOutcome::Failed(failure, None) = outcome(waits.clone(), START_TIMEOUT) else { panic!("{name}: it waits on") };
+            assert_eq!((failure.class, failure.reason), (FailureClass::Transient, reason), "{name}");
+            assert!(failure.message.starts_with(&waits.message), "{name}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn of_several_events_the_newest_is_said() {
+        let event = |message: &str, times: Value| -> Event {
+            let mut event = json!({"metadata": {"name": message}, "involvedObject": {}, "reason": "FailedCreate", "message": message});
+            event.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
+            serde_json::from_value(event).unwrap()
+        };
+        let events = [
+            event("Error creating: first", json!({"lastTimestamp": "2026-11-15T01:00:00Z"})),
+            event(
+                "Error creating: newest",
+                json!({"eventTime": "2026-11-15T00:30:00.000000Z", "series": {"count": 3, "lastObservedTime": "2026-11-15T01:30:00.000000Z"}}),
+            ),
+            event("second", json!({"eventTime": "2026-11-15T01:10:00.000000Z"})),
+        ];
+        assert_eq!(newest_of(&events).as_deref(), Some("FailedCreate: newest"));
+        assert_eq!(newest_of(&[]), None);
+    }
+}
