@@ -1,12 +1,22 @@
 //! Kubernetes objects as data: what belongs in a backup, what is stripped from it, how a copy differs, and in which order objects are written.
 
+mod allocate;
+mod compare;
 mod copy;
 mod order;
+mod owners;
+mod pace;
+mod replace;
 mod save;
 
+pub use allocate::allocate_anew;
+pub use compare::{ClaimMatch, compare_claims, content, covers, difference, goes_to_namespace, is_untouched, metadata_patch};
 pub use copy::{NOT_STARTED, Prepared, REPLICAS_ANNOTATION, prepare, stopped_replicas};
-pub use order::rank;
-pub use save::{SaveDecision, save};
+pub use order::{rank, rank_of};
+pub use owners::{Owner, owners, rewire};
+pub use pace::Pace;
+pub use replace::{MayReplace, in_place, replaceable};
+pub use save::{SaveDecision, save, selects};
 
 use serde_json::{Map, Value};
 

@@ -74,7 +74,8 @@ pub fn save(mut object: Value, exclude: &[ObjectSelector]) -> SaveDecision {
     SaveDecision::Keep(object)
 }
 
-fn selects(selector: &ObjectSelector, object: &Value) -> bool {
+/// Whether a selector of an Application selects the object.
+pub fn selects(selector: &ObjectSelector, object: &Value) -> bool {
     selector.kind == kind(object)
         && selector.group.as_deref().unwrap_or_default() == group(object)
         && selector.name.as_deref().is_none_or(|wanted| wanted == name(object))

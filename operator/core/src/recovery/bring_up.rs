@@ -201,7 +201,9 @@ impl<'a> Compiler<'a> {
     fn objects(&mut self, verified: &StepId) -> Result<StepId, CompileError> {
         let Some(ObjectParts { select, workloads, preview }) = self.request.parts.objects.clone() else { return Ok(verified.clone()) };
         let target = &self.request.target;
-        let task = MoverTask::RestoreObjects { snapshot: self.snapshot(), rules: target.rules.clone(), select, workloads, conflict: target.conflict, preview };
+        // What the Application excludes now may be in an older backup.
+        let (rules, exclude) = (target.rules.clone(), self.spec.exclude.clone());
+        let task = MoverTask::RestoreObjects { snapshot: self.snapshot(), rules, select, workloads, exclude, conflict: target.conflict, preview };
         let id = StepKey::restore_objects(self.request.subject.name).id()?;
         let action = self.mover(self.target(None), None, task);
         Ok(self.add(id, action, std::slice::from_ref(verified), 3))
