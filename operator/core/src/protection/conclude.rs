@@ -3,7 +3,7 @@
 use super::choose;
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Evidence, Outcome, RunResult, StepTimeline},
+    engine::{Evidence, ListedChange, Outcome, RunResult, StepTimeline},
     quantity,
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
 };
@@ -181,10 +181,9 @@ pub fn partially_restored(run: &RunOutcome<'_>) -> Option<String> {
     let number: i64 = all.iter().map(|(changes, _)| changes.refused + changes.not_served).sum();
     let unserved = unserved(run);
     let unserved = if unserved.is_empty() { unserved } else { format!("; {unserved}") };
-    Some(format!(
-        "{number} objects were not written, the first {} {} in {}: {}{unserved}; everything else was",
-        first.kind, first.name, first.namespace, first.why
-    ))
+    let were = if number == 1 { "1 object was".to_owned() } else { format!("{number} objects were") };
+    let ListedChange { kind, name, namespace, why, .. } = first;
+    Some(format!("{were} not written, the first {kind} {name} in {namespace}: {why}{unserved}; everything else was"))
 }
 
 /// Says which kinds of the backup the site doesn't serve, and what to do; empty if it serves all.
@@ -202,11 +201,9 @@ fn unserved(run: &RunOutcome<'_>) -> String {
     }
     let (number, shown): (u64, Vec<String>) =
         (kinds.values().sum(), kinds.iter().take(MAX_KINDS_NAMED).map(|(kind, number)| format!("{kind} {number}")).collect());
+    let are = if number == 1 { "1 object is".to_owned() } else { format!("{number} objects are") };
     let more = if kinds.len() > shown.len() { format!(" and {} kinds more", kinds.len() - shown.len()) } else { String::new() };
-    format!(
-        "{number} objects are of kinds that the site doesn't serve ({}{more}): install what defines them, or leave them out with spec.exclude",
-        shown.join(", ")
-    )
+    format!("{are} of kinds that the site doesn't serve ({}{more}): install what defines them, or leave them out with spec.exclude", shown.join(", "))
 }
 
 /// Says what was written otherwise than it was saved.

@@ -79,7 +79,7 @@ pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Concl
             updates.push(objectives.condition());
         }
     }
-    let proves = run.summary.phase.is_end() && unread.is_none();
+    let proves = run.summary.phase.is_end() && unread.is_none() && partial.is_none();
     if let Some(message) = unread {
         status.phase = Some(RunPhase::Failed);
         updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message));

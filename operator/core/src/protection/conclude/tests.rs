@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{EVIDENCE_VERSION, Failure, ListedChange, ObjectChange, RefusedObjects, StoredObject},
+    engine::{EVIDENCE_VERSION, Failure, ObjectChange, RefusedObjects, StoredObject},
     protection::{
         backup::{self as backup_plan, BackupFacts, Claim},
         choose::RecoveryPoint,

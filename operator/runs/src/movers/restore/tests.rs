@@ -238,3 +238,20 @@ async fn fault_b14_what_server_side_apply_cannot_express_is_updated_whole() {
     assert_eq!(world.asked(), ["POST", "GET", "PATCH", "PUT"]);
     assert!(matches!(found, Outcome::Refused(_)), "this server refuses that as well: {found:?}");
 }
+
+#[test]
+fn fault_b13_what_the_application_excludes_is_left_out_of_a_restore_too() {
+    let exclude = |group: Option<&str>, kind: &str, name: Option<&str>| Choice {
+        exclude: vec![ObjectSelector { group: group.map(str::to_owned), kind: kind.into(), name: name.map(str::to_owned) }],
+        ..Choice::default()
+    };
+    let widget = object("demo.example/v1", "Widget", json!({}));
+    for (choice, left) in [
+        (exclude(Some("demo.example"), "Widget", None), true),
+        (exclude(Some("demo.example"), "Widget", Some("a")), true),
+        (exclude(Some("demo.example"), "Widget", Some("b")), false),
+        (exclude(None, "Widget", None), false),
+    ] {
+        assert_eq!(choice.leaves(&widget).is_some(), left, "{choice:?}");
+    }
+}
