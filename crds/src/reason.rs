@@ -177,6 +177,7 @@ reasons! {
     NotOffSite: "The backups are not off site.",
     Opened: "The repository was opened, written and read back.",
     OtherFailureDomain: "The repository is in another failure domain than its applications.",
+    PartiallyRestored: "Some objects of the backup could not be written.",
     PreconditionFailed: "The object was changed by another writer.",
     Previewed: "The restore was previewed; nothing was changed.",
     Probed: "The backup was restored, and the application's checks passed.",

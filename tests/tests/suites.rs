@@ -12,6 +12,7 @@ mod maintenance_objects;
 mod operator_alone;
 mod platform_access;
 mod platform_objects;
+mod restore_objects;
 mod runbook_alerts;
 mod runbook_pages;
 mod scale;

@@ -215,7 +215,7 @@ pub enum Conflict {
     /// Update them
     #[value(name = "Merge")]
     Merge,
-    /// Delete and recreate them
+    /// Make them as in the backup; data is never deleted
     #[value(name = "Replace")]
     Replace,
 }

@@ -170,6 +170,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::OtherFailureDomain => Word { en: "in another failure domain", zh: "处于其他故障域" },
         Reason::OutOfScope => Word { en: "outside the run's district", zh: "超出本区范围" },
         Reason::OutsideWindow => Word { en: "outside its window", zh: "不在维护窗口内" },
+        Reason::PartiallyRestored => Word { en: "some objects were not written", zh: "部分对象未能写入" },
         Reason::Passed => Word { en: "passed", zh: "通过" },
         Reason::PlanBusy => Word { en: "the plan is busy", zh: "预案正忙" },
         Reason::PlanChanged => Word { en: "differs from the approved plan", zh: "方案已与批准内容不符" },

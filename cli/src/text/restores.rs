@@ -39,9 +39,13 @@ pub fn objects(number: i64) -> Bilingual {
 
 /// What a restore changed.
 pub fn changes(changes: &RestoreChanges) -> Bilingual {
+    let unserved = match changes.not_served {
+        0 => Default::default(),
+        number => (format!(", {number} of kinds that are not served here"), format!("，{number} 个对象的类型在此站点不存在")),
+    };
     both(
-        format!("{} created, {} changed, {} the same, {} refused", changes.create, changes.change, changes.same, changes.refused),
-        format!("新建 {}，更改 {}，相同 {}，被拒绝 {}", changes.create, changes.change, changes.same, changes.refused),
+        format!("{} created, {} changed, {} the same, {} refused{}", changes.create, changes.change, changes.same, changes.refused, unserved.0),
+        format!("新建 {}，更改 {}，相同 {}，被拒绝 {}{}", changes.create, changes.change, changes.same, changes.refused, unserved.1),
     )
 }
 
@@ -90,7 +94,10 @@ pub fn conflict(policy: ConflictPolicy) -> Word {
         }
         ConflictPolicy::Skip => Word { en: "Skip: existing ones stay unchanged", zh: "Skip：已存在的对象保持不变" },
         ConflictPolicy::Merge => Word { en: "Merge: existing ones are updated from the backup", zh: "Merge：已存在的对象按备份更改" },
-        ConflictPolicy::Replace => Word { en: "Replace: existing ones are deleted and recreated", zh: "Replace：已存在的对象删除后重建" },
+        ConflictPolicy::Replace => Word {
+            en: "Replace: existing ones become as in the backup; no data is deleted",
+            zh: "Replace：已存在的对象恢复为备份中的样子；不删除任何数据",
+        },
     }
 }
 

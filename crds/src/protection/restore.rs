@@ -41,7 +41,7 @@ pub struct RestoreSpec {
     /// Selection; everything when absent.
     #[serde(default)]
     pub select: RestoreSelection,
-    /// What to do with existing objects that differ.
+    /// What to do with existing objects that differ. No policy deletes what holds data, or changes the spec of an existing claim.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
     /// Time limit.
@@ -188,7 +188,7 @@ pub struct FileSelection {
     pub paths: Vec<String>,
 }
 
-/// What to do with existing objects that differ.
+/// What to do with existing objects that differ. No policy changes the spec of an existing claim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConflictPolicy {
     /// Refuse the restore; write nothing.
@@ -198,13 +198,13 @@ pub enum ConflictPolicy {
     Skip,
     /// Update them with server-side apply.
     Merge,
-    /// Delete and recreate them.
+    /// Update them so that they are as in the backup; what can't be changed in place is deleted and made again if its kind holds no data, and refused otherwise.
     Replace,
 }
 
 /// Number of objects by outcome of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct RestoreChanges {
     /// Does not exist.
     pub create: i64,
@@ -212,8 +212,16 @@ pub struct RestoreChanges {
     pub change: i64,
     /// Exists and is the same.
     pub same: i64,
-    /// Refused by admission.
+    /// The API server doesn't take it, or it can't be changed without harm.
     pub refused: i64,
+    /// Its kind is not served on the site.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_served: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// State of the restore.

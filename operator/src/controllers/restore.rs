@@ -30,6 +30,7 @@ use p861_runs::{
     run_objects::RunObjects,
 };
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Size of a preview's list in its ConfigMap, which holds 1 MiB in all.
 const MAX_PREVIEW_BYTES: usize = 900 * 1024;
@@ -131,10 +132,7 @@ impl RunKind for RestoreRun {
     }
 
     async fn finish(&self, object: &Restore, facts: &Facts, _: &mut RestoreStatus, pass: &Pass) -> Result<()> {
-        if object.spec.mode == RestoreMode::Preview {
-            store_preview(&self.context, object, &facts.point.repository, pass).await?;
-        }
-        Ok(())
+        store_list(&self.context, object, &facts.point.repository, pass).await
     }
 }
 
@@ -229,19 +227,25 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     Ok(target)
 }
 
-/// Stores a preview's results by name for `p861 restore preview --list`.
-async fn store_preview(context: &Context, object: &Restore, repository: &str, pass: &Pass) -> Result<()> {
+/// Stores a preview's results by name for `p861 restore preview --list`, or the objects that a restore could not write.
+async fn store_list(context: &Context, object: &Restore, repository: &str, pass: &Pass) -> Result<()> {
     let outcome = pass.outcome();
     let objects = outcome.step(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
     let listed = match objects.and_then(|step| step.evidence.as_ref()) {
         Some(Evidence::RestorePreviewed { list, .. }) => read_list(context, object, repository, list).await?,
-        _ => Vec::new(),
+        Some(Evidence::ObjectsRestored { refused: Some(refused), .. }) => read_list(context, object, repository, &refused.list).await?,
+        _ if object.spec.mode == RestoreMode::Preview => Vec::new(),
+        _ => return Ok(()),
     };
-    let (listed, volumes) = (preview_text(&listed), volumes_text(&outcome));
-    let name = format!("{}-preview", object.name_any());
+    let what = if object.spec.mode == RestoreMode::Preview { "preview" } else { "refused" };
+    let mut data = BTreeMap::from([(format!("{what}.json"), preview_text(&listed))]);
+    if object.spec.mode == RestoreMode::Preview {
+        data.insert("volumes.json".into(), volumes_text(&outcome));
+    }
+    let name = format!("{}-{what}", object.name_any());
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
     context.hub.leadership.ensure()?;
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": {"preview.json": listed, "volumes.json": volumes}});
+    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": data});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }
@@ -257,7 +261,7 @@ fn volumes_text(outcome: &RunOutcome<'_>) -> String {
     serde_json::Value::Array(seen.collect()).to_string()
 }
 
-/// The list of a preview, from the run's objects. One that is gone or damaged is left out: the numbers are in the status.
+/// The list of a preview or of what was refused, from the run's objects. One that is gone or damaged is left out: the numbers are in the status.
 async fn read_list(context: &Context, object: &Restore, repository: &str, list: &StoredObject) -> Result<Vec<ListedChange>> {
     let store = repository::open_store(&context.hub, &object.namespace().unwrap_or_default(), repository).await?;
     match RunObjects::new(store, &object.uid().unwrap_or_default()).get(list).await {

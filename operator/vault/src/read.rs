@@ -119,6 +119,39 @@ impl Repository {
         self.copy_out(id, path, writer, &|_| {}).map(|result| result.bytes)
     }
 
+    /// Reads files one after the other, with one reading of the index, and hands their bytes on as they come, each with the file's place in `paths`.
+    ///
+    /// # Errors
+    /// If there is no such snapshot or file, if it can't be read, or if `take` fails.
+    pub fn read_files(&self, id: &str, paths: &[String], take: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>) -> Result<(), VaultError> {
+        struct Taker<'a> {
+            file: usize,
+            take: &'a mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+            refused: Option<io::Error>,
+        }
+        impl Write for Taker<'_> {
+            fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+                (self.take)(self.file, buffer).map(|()| buffer.len()).inspect_err(|error| self.refused = Some(io::Error::new(error.kind(), error.to_string())))
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let snapshot = self.snapshot(id)?;
+        let repository = self.indexed()?;
+        for (file, path) in paths.iter().enumerate() {
+            let node = self.node(&repository, &snapshot, path)?;
+            let mut taker = Taker { file, take: &mut *take, refused: None };
+            let dumped = repository.dump(&node, &mut taker);
+            if let Some(error) = taker.refused {
+                return Err(VaultError::Destination { path: path.clone(), what: error.to_string(), full: error.kind() == io::ErrorKind::StorageFull });
+            }
+            dumped.map_err(|error| self.unreadable(&repository, [Ok(node.clone())].into_iter(), path, &error.display_log()))?;
+        }
+        Ok(())
+    }
+
     fn copy_out(&self, id: &str, path: &str, writer: &mut dyn Write, on_progress: OnProgress<'_>) -> Result<StreamResult, VaultError> {
         let snapshot = self.snapshot(id)?;
         let repository = self.indexed()?;

@@ -44,7 +44,7 @@ pub const ON_SITE: Table = &[
 ];
 pub const MOVER_BACKUP: Table =
     &[("*", "list"), ("namespaces", "get"), ("deployments.apps statefulsets.apps daemonsets.apps", "get"), ("pods/exec", "get create")];
-pub const MOVER_RESTORE: Table = &[("*", "get create patch delete escalate bind")];
+pub const MOVER_RESTORE: Table = &[("*", "get list create update patch delete escalate bind")];
 pub const READER: Table = &[
     ("platforms.platform861.io applications.platform861.io backuprepositories.platform861.io recoveryplans.platform861.io", "get list watch"),
     ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch"),

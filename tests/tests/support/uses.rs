@@ -164,7 +164,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
         // People get their roles on the hub and on the sites alike.
         ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
         ("movers/save.rs" | "movers/kinds.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
-        ("movers/restore.rs", _) => vec![Actor::Restore],
+        (mover, _) if mover.starts_with("movers/restore") => vec![Actor::Restore],
         (mover, _) if mover.starts_with("movers/") => panic!("{mover}: whose rights are these?"),
         ("effects/component.rs", "write") => vec![Actor::Installer],
         ("sites/pods.rs", "workload" | "target" | "attach") => vec![Actor::Site, Actor::Backup],

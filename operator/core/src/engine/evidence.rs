@@ -103,6 +103,18 @@ pub struct ListedChange {
     pub why: String,
 }
 
+/// Objects that a restore could not write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedObjects {
+    /// The first of them.
+    pub first: ListedChange,
+    /// Number of objects in the list.
+    pub listed: u64,
+    /// The list, as JSON of [`ListedChange`].
+    pub list: StoredObject,
+}
+
 /// Result of uncordoning a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -349,6 +361,12 @@ pub enum Evidence {
         list: StoredObject,
         /// Number of objects that are left out, by reason.
         left_out: BTreeMap<String, u64>,
+        /// Number of objects of kinds that the site doesn't serve, by kind.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        not_served: BTreeMap<String, u64>,
+        /// Number of objects that would be written otherwise than they were saved, by what is changed.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        adjusted: BTreeMap<String, u64>,
     },
     /// The objects that a restore wrote.
     ObjectsRestored {
@@ -356,6 +374,15 @@ pub enum Evidence {
         changes: RestoreChanges,
         /// Number of objects that were left out, by reason.
         left_out: BTreeMap<String, u64>,
+        /// Number of objects of kinds that the site doesn't serve, by kind.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        not_served: BTreeMap<String, u64>,
+        /// Number of objects that were written otherwise than they were saved, by what was changed.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        adjusted: BTreeMap<String, u64>,
+        /// Objects that could not be written, those of kinds that aren't served among them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<RefusedObjects>,
     },
     /// What a restore would do to the files of a claim.
     VolumePreviewed {

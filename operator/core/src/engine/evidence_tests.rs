@@ -17,7 +17,7 @@ fn part(sha256: Option<&str>, warnings: &[&str]) -> SavedPart {
 }
 
 fn changes() -> RestoreChanges {
-    RestoreChanges { create: 1, change: 2, same: 3, refused: 4 }
+    RestoreChanges { create: 1, change: 2, same: 3, refused: 4, not_served: 0 }
 }
 
 fn left_out() -> BTreeMap<String, u64> {
@@ -65,9 +65,20 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::StreamSaved(_)) => E::Sealed { snapshot: "0a1b".into(), files: 1, bytes: 2, added: 3, objects: 143, recovery_point_time: time() },
         Some(E::Sealed { .. }) => E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3 },
         Some(E::SnapshotVerified { .. }) => {
-            E::RestorePreviewed { changes: changes(), listed: 6, list: StoredObject { sha256: "ab".into(), bytes: 900 }, left_out: left_out() }
+            let list = StoredObject { sha256: "ab".into(), bytes: 900 };
+            E::RestorePreviewed { changes: changes(), listed: 6, list, left_out: left_out(), not_served: BTreeMap::new(), adjusted: BTreeMap::new() }
         }
-        Some(E::RestorePreviewed { .. }) => E::ObjectsRestored { changes: changes(), left_out: left_out() },
+        Some(E::RestorePreviewed { .. }) => E::ObjectsRestored {
+            changes: RestoreChanges { not_served: 1, ..changes() },
+            left_out: left_out(),
+            not_served: BTreeMap::from([("Widget.demo.example".into(), 1)]),
+            adjusted: BTreeMap::from([("nodePort".into(), 2)]),
+            refused: Some(RefusedObjects {
+                first: ListedChange { action: ObjectChange::Refused, kind: "Widget".into(), namespace: "n".into(), name: "w".into(), why: "not served".into() },
+                listed: 5,
+                list: StoredObject { sha256: "ab".into(), bytes: 900 },
+            }),
+        },
         Some(E::ObjectsRestored { .. }) => E::VolumePreviewed { removed: 3, changed: 12, created: 2, first: texts(&["shell.php"]) },
         Some(E::VolumePreviewed { .. }) => E::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 },
         Some(E::VolumeRestored { .. }) => E::StreamRestored { bytes: 4096, sha256: "ab".into(), output: "done".into() },

@@ -30,7 +30,9 @@ pub use advance::{Advance, advance};
 pub use command::{CancelCause, Command, Direction};
 pub use compact::MIN_RECORDS_SAVED;
 pub use event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, MAX_TEXT_CHARS, Record, RunResult, SkipCause};
-pub use evidence::{EVIDENCE_VERSION, Evidence, ListedChange, ObjectChange, PreflightResult, SavedKind, SavedPart, StepProgress, StoredObject, UncordonResult};
+pub use evidence::{
+    EVIDENCE_VERSION, Evidence, ListedChange, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, UncordonResult,
+};
 pub(crate) use evidence::{KIND_KEY, VERSION_KEY};
 pub use journal::{Head, Journal, JournalError};
 pub(crate) use plan::canonical_json;

@@ -1,17 +1,27 @@
 //! Kubernetes objects as data: what belongs in a backup, what is stripped from it, how a copy differs, and in which order objects are written.
 
+mod allocate;
+mod compare;
 mod copy;
 mod kinds;
 mod left_out;
 mod made_again;
 mod order;
+mod owners;
+mod pace;
+mod replace;
 mod save;
 mod tokens;
 
+pub use allocate::allocate_anew;
+pub use compare::{ClaimMatch, compare_claims, content, covers, difference, goes_to_namespace, is_untouched, metadata_patch};
 pub use copy::{NOT_STARTED, Prepared, REPLICAS_ANNOTATION, prepare, stopped_replicas};
 pub use kinds::{ChosenKind, ChosenKinds, ServedKind, ServedVersion, choose_kinds};
 pub use left_out::{LeaveReason, LeftOutTally, told};
-pub use order::rank;
+pub use order::{rank, rank_of};
+pub use owners::{Owner, owners, rewire};
+pub use pace::Pace;
+pub use replace::{MayReplace, in_place, replaceable};
 pub use save::{NamespaceFacts, SaveDecision, judge, may_hold_user_objects, save, selects};
 
 use serde_json::{Map, Value};

@@ -5,7 +5,12 @@ use serde_json::Value;
 
 /// Rank of an object; lower is written earlier.
 pub fn rank(object: &Value) -> u8 {
-    match (group(object), kind(object)) {
+    rank_of(group(object), kind(object))
+}
+
+/// Rank of a kind's objects.
+pub fn rank_of(group: &str, kind: &str) -> u8 {
+    match (group, kind) {
         ("", "Namespace") => 0,
         ("apiextensions.k8s.io" | "scheduling.k8s.io", _) => 1,
         ("", "ServiceAccount" | "LimitRange" | "ResourceQuota") => 2,

@@ -3,7 +3,7 @@
 use super::choose;
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Evidence, Outcome, RunResult, StepTimeline},
+    engine::{Evidence, ListedChange, Outcome, RunResult, StepTimeline},
     objects, quantity,
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
 };
@@ -15,6 +15,10 @@ use p861_crds::{
         restore::RestoreMode,
     },
 };
+use std::collections::BTreeMap;
+
+/// Kinds that a message names.
+const MAX_KINDS_NAMED: usize = 5;
 
 /// What a backup has come to. `before` is its status with the fields that every run has.
 pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
@@ -148,31 +152,36 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
         }
     }
     status.files_removed = files_removed(run).map(|files| i64::try_from(files).unwrap_or(i64::MAX));
-    if unread.is_some() && has_succeeded(run) {
+    // Everything else was written, volumes and streams too, and what was written was started. But it is not what was saved.
+    let partial = partially_restored(run);
+    if (unread.is_some() || partial.is_some()) && has_succeeded(run) {
         status.phase = Some(RunPhase::Failed);
     }
-    let updates = vec![restore_succeeded(facts.mode, &status, run, unread)];
+    let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message)).or(partial.map(|message| (Reason::PartiallyRestored, message)));
+    let updates = vec![restore_succeeded(facts.mode, &status, run, shortfall)];
     Conclusion { status, updates, findings: damage_found(facts.backup, run).into_iter().collect() }
 }
 
-fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>, unread: Option<String>) -> ConditionUpdate {
+fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>, shortfall: Option<(Reason, String)>) -> ConditionUpdate {
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
-            if let Some(message) = unread {
-                return ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message);
+            if let Some((reason, message)) = shortfall {
+                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message);
             }
             let changes = status.changes.clone().unwrap_or_default();
             match mode {
                 RestoreMode::Preview => {
-                    let mut text = format!("would create {}, change {}; {} same, {} refused", changes.create, changes.change, changes.same, changes.refused);
+                    let unserved = if changes.not_served > 0 { format!("; {}", unserved(run)) } else { String::new() };
+                    let mut text =
+                        format!("would create {}, change {}; {} same, {} refused{unserved}", changes.create, changes.change, changes.same, changes.refused);
                     text.extend(previewed_files(run));
                     ConditionUpdate::good(ConditionType::Succeeded, Reason::Previewed, text)
                 }
                 RestoreMode::Execute => ConditionUpdate::good(
                     ConditionType::Succeeded,
                     Reason::Complete,
-                    format!("{} objects, {} files{}", changes.create + changes.change, restored_files(run), removed_files(run)),
+                    format!("{} objects, {} files{}{}", changes.create + changes.change, restored_files(run), removed_files(run), adjusted(run)),
                 ),
             }
         }
@@ -180,6 +189,51 @@ fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome
             ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone())
         }
     }
+}
+
+/// Says which objects a run that restored the rest could not write; none if it wrote all.
+pub fn partially_restored(run: &RunOutcome<'_>) -> Option<String> {
+    let refused = |step: &StepTimeline| match &step.evidence {
+        Some(Evidence::ObjectsRestored { changes, refused: Some(refused), .. }) => Some((changes.clone(), refused.first.clone())),
+        _ => None,
+    };
+    let all: Vec<_> = run.summary.timeline.iter().filter_map(refused).collect();
+    let (_, first) = all.first()?;
+    let number: i64 = all.iter().map(|(changes, _)| changes.refused + changes.not_served).sum();
+    let unserved = unserved(run);
+    let unserved = if unserved.is_empty() { unserved } else { format!("; {unserved}") };
+    let were = if number == 1 { "1 object was".to_owned() } else { format!("{number} objects were") };
+    let ListedChange { kind, name, namespace, why, .. } = first;
+    Some(format!("{were} not written, the first {kind} {name} in {namespace}: {why}{unserved}; everything else was"))
+}
+
+/// Says which kinds of the backup the site doesn't serve, and what to do; empty if it serves all.
+fn unserved(run: &RunOutcome<'_>) -> String {
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    for step in &run.summary.timeline {
+        if let Some(Evidence::ObjectsRestored { not_served, .. } | Evidence::RestorePreviewed { not_served, .. }) = &step.evidence {
+            for (kind, number) in not_served {
+                *kinds.entry(kind).or_default() += number;
+            }
+        }
+    }
+    if kinds.is_empty() {
+        return String::new();
+    }
+    let (number, shown): (u64, Vec<String>) =
+        (kinds.values().sum(), kinds.iter().take(MAX_KINDS_NAMED).map(|(kind, number)| format!("{kind} {number}")).collect());
+    let are = if number == 1 { "1 object is".to_owned() } else { format!("{number} objects are") };
+    let more = if kinds.len() > shown.len() { format!(" and {} kinds more", kinds.len() - shown.len()) } else { String::new() };
+    format!("{are} of kinds that the site doesn't serve ({}{more}): install what defines them, or leave them out with spec.exclude", shown.join(", "))
+}
+
+/// Says what was written otherwise than it was saved.
+fn adjusted(run: &RunOutcome<'_>) -> String {
+    let of_step = |step: &StepTimeline| match &step.evidence {
+        Some(Evidence::ObjectsRestored { adjusted, .. }) => adjusted.iter().map(|(how, number)| format!("; {number} × {how}")).collect(),
+        _ => String::new(),
+    };
+    run.summary.timeline.iter().map(of_step).collect()
 }
 
 fn restored_files(run: &RunOutcome<'_>) -> u64 {

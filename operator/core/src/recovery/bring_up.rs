@@ -212,7 +212,9 @@ impl<'a> Compiler<'a> {
     fn objects(&mut self, verified: &StepId) -> Result<StepId, CompileError> {
         let Some(ObjectParts { select, workloads, preview }) = self.request.parts.objects.clone() else { return Ok(verified.clone()) };
         let target = &self.request.target;
-        let task = MoverTask::RestoreObjects { snapshot: self.snapshot(), rules: target.rules.clone(), select, workloads, conflict: target.conflict, preview };
+        // What the Application excludes now may be in an older backup.
+        let (rules, exclude) = (target.rules.clone(), self.spec.exclude.clone());
+        let task = MoverTask::RestoreObjects { snapshot: self.snapshot(), rules, select, workloads, exclude, conflict: target.conflict, preview };
         let id = StepKey::restore_objects(self.request.subject.name).id()?;
         let action = self.mover(self.target(None), None, task);
         Ok(self.add(id, action, std::slice::from_ref(verified), 3))
@@ -314,4 +316,45 @@ impl<'a> Compiler<'a> {
 pub fn namespace_of(check: &Check) -> Option<&String> {
     let workload = check.exec.as_ref().map(|exec| &exec.workload_ref).or(check.condition.as_ref().map(|condition| &condition.workload_ref));
     workload.and_then(|workload| workload.namespace.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use p861_crds::platform::application::CronJobsInCopy;
+    use serde_json::json;
+
+    #[test]
+    fn fault_b13_what_the_application_excludes_now_is_part_of_the_task_to_restore_its_objects() {
+        let spec: ApplicationSpec =
+            serde_json::from_value(json!({"department": "d", "namespaces": ["n"], "exclude": [{"group": "demo.example", "kind": "Widget"}]})).expect("a spec");
+        let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
+        let subject = Subject { name: "a", spec: &spec, point, claims: Vec::new() };
+        let namespaces = BTreeMap::from([("n".to_owned(), "n".to_owned())]);
+        let rules = CopyRules {
+            namespaces,
+            storage_classes: Vec::new(),
+            images: Vec::new(),
+            isolated: false,
+            stopped: true,
+            cron_jobs: CronJobsInCopy::Run,
+            labels: BTreeMap::new(),
+        };
+        let target = Target { site: &"s".into(), rules, conflict: ConflictHandling::Own };
+        let request = BringUp {
+            subject: &subject,
+            target,
+            gates: Gates::default(),
+            parts: Parts::all(),
+            on_failure: OnFailure::Abort,
+            deadline: SignedDuration::from_hours(1),
+        };
+        let steps = bring_up(&request).expect("compiles").steps;
+        let excluded = steps.iter().find_map(|step| match &step.action {
+            Action::Move { task: MoverTask::RestoreObjects { exclude, .. }, .. } => Some(exclude.clone()),
+            _ => None,
+        });
+        assert_eq!(excluded, Some(spec.exclude.clone()));
+    }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     conditions::ConditionUpdate,
     engine::{Outcome, RunResult},
-    protection::choose,
+    protection::{choose, conclude::partially_restored},
     runs::{Action, BackupFinding, Conclusion, RunOutcome, StepKey},
     time::{human_duration, print_duration, whole_seconds},
 };
@@ -69,17 +69,23 @@ pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Concl
         status.measured = Some(Measured { rto: Some(duration_text(rto)), rpo: None });
     }
     let mut updates = vec![cleaned_up(run, &status)];
-    let unread = run.unreadable_evidence().filter(|_| matches!(run.summary.result, Some((RunResult::Succeeded, ..))));
+    let succeeded_so_far = matches!(run.summary.result, Some((RunResult::Succeeded, ..)));
+    let unread = run.unreadable_evidence().filter(|_| succeeded_so_far);
+    // A copy that lacks objects is not what would be recovered.
+    let partial = partially_restored(run).filter(|_| succeeded_so_far && unread.is_none());
     if let Some((result, ..)) = &run.summary.result {
         status.result = Some(if unread.is_some() { DrillResult::Incomplete } else { drill_result(*result, !isolated || objectives.met()) });
         if isolated && *result == RunResult::Succeeded && unread.is_none() {
             updates.push(objectives.condition());
         }
     }
-    let proves = run.summary.phase.is_end() && unread.is_none();
+    let proves = run.summary.phase.is_end() && unread.is_none() && partial.is_none();
     if let Some(message) = unread {
         status.phase = Some(RunPhase::Failed);
         updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message));
+    } else if let Some(message) = partial {
+        (status.phase, status.result) = (Some(RunPhase::Failed), Some(DrillResult::Failed));
+        updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::PartiallyRestored, message));
     } else {
         updates.push(succeeded(isolated, &objectives, run));
     }

@@ -132,6 +132,9 @@ pub enum MoverTask {
         /// If there are any, no other workloads are written: those of the selected tiers, each with its namespace.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         workloads: Vec<WorkloadReference>,
+        /// Left out, as the Application says.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        exclude: Vec<ObjectSelector>,
         /// What to do with existing objects.
         conflict: ConflictHandling,
         /// Say what would be done, write nothing.

@@ -1,47 +1,45 @@
 //! Restores the objects of a snapshot to a site, rank by rank, or previews the restore.
+//!
+//! The objects are streamed: only those under way are in memory. What can't be written doesn't end the restore: it is tried once more at the end, then listed.
 
-use super::{
-    save::namespaced_kinds,
-    work::{WorkError, blocking},
-};
-use crate::{error::ErrorContext as _, object_path::in_path};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams},
-    core::DynamicObject,
-};
+mod asking;
+mod counting;
+mod place;
+mod reading;
+mod writing;
+
+use super::{save::namespaced_kinds, work::WorkError};
+use counting::{Outcome, Tally};
+use futures::{StreamExt as _, TryStreamExt as _, stream, stream::FuturesUnordered};
+use kube::{Client, api::ApiResource};
 use p861_core::{
-    engine::{ListedChange, ObjectChange},
+    engine::ListedChange,
     ids::SnapshotId,
-    objects::{self, Prepared, SaveDecision},
+    objects::{self, Owner, Pace, Prepared},
     runs::{ConflictHandling, CopyRules},
 };
 use p861_crds::{
     Reason, WorkloadReference,
-    names::FIELD_MANAGER,
+    platform::application::ObjectSelector,
     protection::restore::{ConflictPolicy, RestoreChanges, RestoreSelection},
 };
-use p861_vault::{Progress, Repository, RepositoryAccess};
-use serde_json::{Value, json};
+use p861_vault::{Progress, RepositoryAccess};
+use parking_lot::Mutex;
+use reading::{File, Line, Source, Wanted};
+use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
-    io::{BufRead as _, BufReader},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
 };
+use writing::{Kinds, Writer};
 
-/// Concurrent writes during a restore.
-const MAX_PARALLEL_WRITES: usize = 16;
-/// Differences that a preview or a refusal lists by name.
-const MAX_LISTED_DIFFERENCES: usize = 20_000;
-/// Objects that a preview lists by name because they would be created. Those never take the place of a difference.
-const MAX_LISTED_CREATIONS: usize = 20_000;
-
-/// Time between looks at an object that is being deleted.
-const REMOVAL_INTERVAL: Duration = Duration::from_millis(500);
-/// Looks at an object that is being deleted, until the attempt fails.
-const REMOVAL_LOOKS: u32 = 120;
+/// How often what waits for its owner is looked at again.
+const MAX_OWNER_PASSES: usize = 8;
+/// Lists of names that are made at once.
+const PARALLEL_LISTS: usize = 8;
+/// The order of a kind that nobody serves: it can't be written in any.
+const LAST_RANK: u8 = u8::MAX;
+const OWNER_DROPPED: &str = "owner not restored, the reference to it was dropped";
 
 /// Which objects of a snapshot are restored.
 #[derive(Clone, Debug, Default)]
@@ -50,10 +48,16 @@ pub struct Choice {
     pub select: RestoreSelection,
     /// If there are any, no other workloads.
     pub workloads: Vec<WorkloadReference>,
+    /// Left out, as the Application says.
+    pub exclude: Vec<ObjectSelector>,
 }
 
 impl Choice {
-    fn includes(&self, object: &Value) -> bool {
+    /// Why an object is left out; none if it is restored.
+    fn leaves(&self, object: &Value) -> Option<&'static str> {
+        if self.exclude.iter().any(|selector| objects::selects(selector, object)) {
+            return Some("excluded by the Application");
+        }
         let (kind, group) = (objects::kind(object), objects::group(object));
         let resources = &self.select.resources;
         let of_kind = resources.is_empty() || resources.iter().any(|wanted| wanted.kind == kind && wanted.group.as_deref().unwrap_or_default() == group);
@@ -61,51 +65,24 @@ impl Choice {
         let named = |workload: &WorkloadReference| {
             workload.kind.to_string() == kind && workload.name == objects::name(object) && workload.namespace.as_deref() == Some(objects::namespace(object))
         };
-        of_kind && (self.workloads.is_empty() || !is_workload || self.workloads.iter().any(named))
+        let chosen = of_kind && (self.workloads.is_empty() || !is_workload || self.workloads.iter().any(named));
+        (!chosen).then_some("not selected")
     }
 }
 
-/// Counts of objects by action, done or previewed.
-#[derive(Default)]
-struct Tally {
-    create: AtomicU64,
-    change: AtomicU64,
-    same: AtomicU64,
-    refused: AtomicU64,
-    differences: parking_lot::Mutex<Vec<ListedChange>>,
-    creations: parking_lot::Mutex<Vec<ListedChange>>,
-}
-
-impl Tally {
-    fn note(&self, action: ObjectChange, object: &Value, why: &str) {
-        let counter = match action {
-            ObjectChange::Create => &self.create,
-            ObjectChange::Change => &self.change,
-            ObjectChange::Same => &self.same,
-            ObjectChange::Refused => &self.refused,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        let (list, most) = match action {
-            ObjectChange::Change | ObjectChange::Refused => (&self.differences, MAX_LISTED_DIFFERENCES),
-            ObjectChange::Create => (&self.creations, MAX_LISTED_CREATIONS),
-            ObjectChange::Same => return,
-        };
-        let mut list = list.lock();
-        if list.len() < most {
-            list.push(ListedChange {
-                action,
-                kind: objects::kind(object).to_owned(),
-                namespace: objects::namespace(object).to_owned(),
-                name: objects::name(object).to_owned(),
-                why: p861_core::conditions::shorten(why, 300),
-            });
-        }
-    }
-
-    fn changes(&self) -> RestoreChanges {
-        let count = |counter: &AtomicU64| i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        RestoreChanges { create: count(&self.create), change: count(&self.change), same: count(&self.same), refused: count(&self.refused) }
-    }
+/// What is restored, and how.
+#[derive(Clone, Debug)]
+pub struct ObjectsTask {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// How objects differ from those in the backup.
+    pub rules: CopyRules,
+    /// Which of them.
+    pub choice: Choice,
+    /// What is done about objects that exist already.
+    pub conflict: ConflictHandling,
+    /// Only say what would be done.
+    pub preview: bool,
 }
 
 /// What a restore of objects did, or would do.
@@ -113,269 +90,308 @@ impl Tally {
 pub struct ObjectsOutcome {
     /// Number of objects by what happened, or would.
     pub changes: RestoreChanges,
-    /// Of a preview: the objects that would change or be refused, then those that would be created; each sorted.
-    pub previewed: Option<Vec<ListedChange>>,
+    /// Of a preview: the objects that would change or be refused, then those that would be created; each sorted. Else those that were refused.
+    pub listed: Vec<ListedChange>,
     /// Number of objects that were left out, by reason.
     pub left_out: BTreeMap<String, u64>,
+    /// Number of objects of kinds that are not served, by kind.
+    pub not_served: BTreeMap<String, u64>,
+    /// Number of objects that were written otherwise than they were saved, by what was changed.
+    pub adjusted: BTreeMap<String, u64>,
 }
 
-/// Writes the objects of a snapshot: rank by rank, many of a rank at a time, by server-side apply. A preview asks the API server by dry run and writes nothing.
+/// Writes the objects of a snapshot: rank by rank, many of a rank at a time, then those that have owners, then once more what was refused. A preview asks the
+/// API server by dry run and writes nothing.
 ///
 /// # Errors
-/// If the snapshot can't be read, or the API server can't be reached or refuses an object.
-#[expect(clippy::too_many_arguments, reason = "one argument per field of the task")]
+/// If the snapshot can't be read, the API server can't be reached, or objects differ that may not. An object that is refused is no error.
 pub async fn restore(
     client: &Client,
     access: RepositoryAccess,
-    snapshot: &SnapshotId,
-    rules: &CopyRules,
-    choice: &Choice,
-    conflict: ConflictHandling,
-    preview: bool,
+    task: &ObjectsTask,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<ObjectsOutcome, WorkError> {
-    let (ranks, left_out) = read(access, snapshot.clone(), rules.clone(), choice.clone()).await?;
-    let kinds = kinds_by_group(client).await?;
-    let total: u64 = ranks.values().map(|objects| objects.len() as u64).sum();
-    let tally = Tally::default();
-    // Refuse must write nothing if any object differs, so all objects are compared before the first write.
-    let look_first = preview || conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
-    if look_first {
-        for objects in ranks.values() {
-            let looks = stream::iter(objects).map(|object| async {
-                let (change, why) = compare(client, &kinds, object, preview).await?;
-                tally.note(change, object, &why);
-                Ok::<(), WorkError>(())
-            });
-            looks.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
-        }
+    let source = Source::open(access, &task.snapshot).await?;
+    let (pace, tally) = (Mutex::default(), Mutex::default());
+    let restore = Restoring { client, source, task, pace: &pace, tally: &tally, on_progress, bytes: AtomicU64::new(0), items: AtomicU64::new(0) };
+    // Refuse must write nothing if any object differs, so all that are there are compared before the first write.
+    if !task.preview && task.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse) {
+        restore.refuse_conflicts().await?;
     }
-    let changes = tally.changes();
-    let mut differences = tally.differences.into_inner();
-    if preview {
-        // Compared side by side, they come in any order. Differences come first: a list may be cut where it is shown.
-        let mut creations = tally.creations.into_inner();
-        for list in [&mut differences, &mut creations] {
-            list.sort_by(|a, b| (&a.namespace, &a.kind, &a.name).cmp(&(&b.namespace, &b.kind, &b.name)));
-        }
-        differences.append(&mut creations);
-        return Ok(ObjectsOutcome { changes, previewed: Some(differences), left_out });
-    }
-    if look_first && (changes.change > 0 || changes.refused > 0) {
-        let first = differences.first().map_or_else(String::new, |item| format!("{} {}", item.kind, item.name));
-        let message = format!(
-            "{} objects are there and different, for example {first}; nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
-            changes.change + changes.refused
-        );
-        return Err(WorkError::stated(Reason::Conflicts, message, true));
-    }
-    let tally = Tally::default();
-    let done = AtomicU64::new(0);
-    for objects in ranks.values() {
-        let writes = stream::iter(objects).map(|object| async {
-            write(client, &kinds, object, conflict, &tally).await?;
-            let items_done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            on_progress(Progress { items_done, items_total: Some(total), bytes_done: 0, bytes_total: None });
-            Ok::<(), WorkError>(())
-        });
-        writes.buffer_unordered(MAX_PARALLEL_WRITES).try_collect::<Vec<()>>().await?;
-    }
-    Ok(ObjectsOutcome { changes: tally.changes(), previewed: None, left_out })
+    restore.all().await?;
+    let mut tally = std::mem::take(&mut *tally.lock());
+    let listed = if task.preview { tally.previewed() } else { tally.refused() };
+    Ok(ObjectsOutcome { changes: tally.changes, listed, left_out: tally.left_out, not_served: tally.not_served, adjusted: tally.adjusted })
 }
 
-type Ranks = BTreeMap<u8, Vec<Value>>;
+/// What a later pass is to do.
+#[derive(Default)]
+struct Pending {
+    lines: Wanted,
+    /// Objects that wait for their owner.
+    owned: usize,
+    /// All of them, by identity.
+    identities: HashSet<String>,
+}
 
-/// Reads and prepares the objects of a snapshot, and counts the skipped ones by reason.
-async fn read(access: RepositoryAccess, snapshot: SnapshotId, rules: CopyRules, choice: Choice) -> Result<(Ranks, BTreeMap<String, u64>), WorkError> {
-    let texts = blocking(move || {
-        let repository = Repository::open(&access)?;
-        let mut texts = Vec::new();
-        for (path, size) in repository.list_files(snapshot.as_str(), "objects")? {
-            let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            repository.read_file(snapshot.as_str(), &format!("objects/{path}"), &mut text)?;
-            texts.push((path, text));
+/// What came of one line.
+enum Handled {
+    Done,
+    Later { owned: bool, identity: String },
+}
+
+/// How a pass goes over its lines.
+struct Pass<'a> {
+    number: usize,
+    /// What is refused now is refused, and owners that are missing now stay so.
+    last: bool,
+    /// What the pass before left.
+    before: &'a HashSet<String>,
+}
+
+struct Restoring<'a> {
+    client: &'a Client,
+    source: Source,
+    task: &'a ObjectsTask,
+    pace: &'a Mutex<Pace>,
+    tally: &'a Mutex<Tally>,
+    on_progress: &'a (dyn Fn(Progress) + Send + Sync),
+    bytes: AtomicU64,
+    items: AtomicU64,
+}
+
+fn identity(namespace: &str, group: &str, kind: &str, name: &str) -> String {
+    format!("{namespace}/{kind}.{group}/{name}")
+}
+
+impl Restoring<'_> {
+    async fn writer(&self, dry_run: bool) -> Result<Writer<'_>, WorkError> {
+        let kinds: Kinds =
+            namespaced_kinds(self.client).await?.into_iter().map(|resource| ((resource.group.clone(), resource.kind.clone()), resource)).collect();
+        Ok(Writer {
+            client: self.client,
+            kinds,
+            conflict: self.task.conflict,
+            isolated: self.task.rules.isolated,
+            dry_run,
+            pace: self.pace,
+            tally: self.tally,
+            owners: Mutex::default(),
+        })
+    }
+
+    fn resource<'k>(kinds: &'k Kinds, file: &File) -> Option<&'k ApiResource> {
+        kinds.values().find(|resource| resource.plural == file.plural && resource.group == file.group)
+    }
+
+    /// The files, each with its rank, lower ranks first.
+    fn order(&self, kinds: &Kinds) -> Vec<(u8, usize)> {
+        let rank = |file: &File| match (file.group.as_str(), file.plural.as_str()) {
+            ("", "namespaces") => objects::rank_of("", "Namespace"),
+            _ => Self::resource(kinds, file).map_or(LAST_RANK, |resource| objects::rank_of(&resource.group, &resource.kind)),
+        };
+        let mut order: Vec<(u8, usize)> = self.source.files.iter().enumerate().map(|(index, file)| (rank(file), index)).collect();
+        order.sort_unstable();
+        order
+    }
+
+    /// All passes.
+    async fn all(&self) -> Result<(), WorkError> {
+        let everything = (0..self.source.files.len()).map(|file| (file, None)).collect();
+        let mut writer = self.writer(self.task.preview).await?;
+        let mut pending = self.pass(&writer, everything, &Pass { number: 0, last: self.task.preview, before: &HashSet::new() }).await?;
+        for number in 1.. {
+            if pending.lines.is_empty() {
+                break;
+            }
+            let owned = pending.owned;
+            let last = owned == 0 || number > MAX_OWNER_PASSES;
+            // A kind may have been defined since by an operator that was restored.
+            writer = self.writer(false).await?;
+            let next = self.pass(&writer, std::mem::take(&mut pending.lines), &Pass { number, last, before: &pending.identities }).await?;
+            if last {
+                break;
+            }
+            let stuck = next.owned > 0 && next.owned >= owned;
+            pending = next;
+            if stuck {
+                let last = Pass { number: number + 1, last: true, before: &pending.identities };
+                self.pass(&writer, std::mem::take(&mut pending.lines), &last).await?;
+                break;
+            }
         }
-        Ok(texts)
-    })
-    .await?;
-    let (mut ranks, mut left): (Ranks, BTreeMap<String, u64>) = Default::default();
-    for (path, text) in texts {
-        for (number, line) in BufReader::new(text.as_slice()).lines().enumerate() {
-            let broken = |error: &dyn std::fmt::Display| WorkError::stated(Reason::Damaged, format!("objects/{path}, line {}: {error}", number + 1), true);
-            let line = line.map_err(|error| broken(&error))?;
-            let object: Value = serde_json::from_str(&line).map_err(|error| broken(&error))?;
-            if !choice.includes(&object) {
-                *left.entry("not selected".into()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Goes over these lines, a rank at a time.
+    async fn pass(&self, writer: &Writer<'_>, wanted: Wanted, pass: &Pass<'_>) -> Result<Pending, WorkError> {
+        let order = self.order(&writer.kinds);
+        let ranks: HashMap<usize, u8> = order.iter().map(|(rank, file)| (*file, *rank)).collect();
+        let mut lines = self.source.read(order.into_iter().map(|(_, file)| file).collect(), wanted);
+        let (mut pending, mut rank) = (Pending::default(), None);
+        let mut under_way = FuturesUnordered::new();
+        let mut collect = |(file, number, handled): (usize, usize, Handled)| {
+            if let Handled::Later { owned, identity } = handled {
+                pending.owned += usize::from(owned);
+                pending.identities.insert(identity);
+                pending.lines.entry(file).or_insert_with(|| Some(BTreeSet::new())).get_or_insert_default().insert(number);
+            }
+        };
+        while let Some(line) = lines.recv().await {
+            let line = line?;
+            let of_line = ranks.get(&line.file).copied();
+            let most = if of_line == rank { self.pace.lock().at_once() } else { 1 };
+            rank = of_line;
+            while under_way.len() >= most {
+                match under_way.next().await {
+                    Some(handled) => collect(handled?),
+                    None => break,
+                }
+            }
+            under_way.push(self.line(writer, pass, line));
+        }
+        while let Some(handled) = under_way.next().await {
+            collect(handled?);
+        }
+        drop(under_way);
+        Ok(pending)
+    }
+
+    fn parse(&self, line: &Line) -> Result<Value, WorkError> {
+        let path = self.source.files.get(line.file).map_or("", |file| file.path.as_str());
+        serde_json::from_slice(&line.text)
+            .map_err(|error| WorkError::stated(Reason::Damaged, format!("objects/{path}, line {}: {error}", line.number + 1), true))
+    }
+
+    async fn line(&self, writer: &Writer<'_>, pass: &Pass<'_>, line: Line) -> Result<(usize, usize, Handled), WorkError> {
+        let object = self.parse(&line)?;
+        let handled = self.object(writer, pass, object).await?;
+        if matches!(handled, Handled::Done) {
+            let bytes_done = self.bytes.fetch_add(line.text.len() as u64 + 1, Ordering::Relaxed) + line.text.len() as u64 + 1;
+            let items_done = self.items.fetch_add(1, Ordering::Relaxed) + 1;
+            let bytes_total = Some(self.source.files.iter().map(|file| file.bytes).sum());
+            (self.on_progress)(Progress { items_done, items_total: None, bytes_done, bytes_total });
+        }
+        Ok((line.file, line.number, handled))
+    }
+
+    async fn object(&self, writer: &Writer<'_>, pass: &Pass<'_>, object: Value) -> Result<Handled, WorkError> {
+        let object = match self.task.choice.leaves(&object) {
+            Some(why) => Prepared::Leave(why),
+            None => objects::prepare(object, &self.task.rules),
+        };
+        let mut object = match object {
+            Prepared::Write(object) => object,
+            Prepared::Leave(why) => {
+                self.tally.lock().leave(why);
+                return Ok(Handled::Done);
+            }
+        };
+        let (group, kind, name) = (objects::group(&object), objects::kind(&object), objects::name(&object));
+        let identity = identity(objects::namespace(&object), group, kind, name);
+        let owned = !objects::owners(&object).is_empty();
+        if self.task.preview {
+            // The UID of an owner that would be created is not known yet.
+            objects::rewire(&mut object, |_| None);
+        } else if owned {
+            // Its owner comes first.
+            if pass.number == 0 || !self.rewire(writer, pass, &mut object).await? {
+                return Ok(Handled::Later { owned, identity });
+            }
+        }
+        let outcome = writer.write(object.clone(), owned && !self.task.preview).await?;
+        if !pass.last && matches!(outcome, Outcome::Refused(_) | Outcome::NotServed) {
+            return Ok(Handled::Later { owned: false, identity });
+        }
+        self.tally.lock().note(outcome, &object);
+        Ok(Handled::Done)
+    }
+
+    /// Gives the object its owners of this site. Returns whether it can be written now: an owner that is written in this pass or later is waited for.
+    async fn rewire(&self, writer: &Writer<'_>, pass: &Pass<'_>, object: &mut Value) -> Result<bool, WorkError> {
+        let namespace = objects::namespace(object).to_owned();
+        let mut found: HashMap<Owner, String> = HashMap::new();
+        for owner in objects::owners(object) {
+            match writer.owner(&namespace, &owner).await? {
+                Some(uid) => drop(found.insert(owner, uid)),
+                None if !pass.last && pass.before.contains(&identity(&namespace, &owner.group, &owner.kind, &owner.name)) => return Ok(false),
+                None => {}
+            }
+        }
+        if objects::rewire(object, |owner| found.get(owner).cloned()) > 0 {
+            self.tally.lock().adjust(OWNER_DROPPED);
+        }
+        Ok(true)
+    }
+
+    /// Compares all objects that are there already.
+    async fn refuse_conflicts(&self) -> Result<(), WorkError> {
+        let writer = self.writer(true).await?;
+        let there = self.names_there(&writer.kinds).await?;
+        let wanted: Wanted = there.keys().map(|file| (*file, None)).collect();
+        let order = self.order(&writer.kinds).into_iter().map(|(_, file)| file).collect();
+        let mut lines = self.source.read(order, wanted);
+        let mut under_way = FuturesUnordered::new();
+        let mut different = Tally::default();
+        let mut note = |(object, outcome): (Value, Outcome)| {
+            if matches!(outcome, Outcome::Changed(_)) {
+                different.note(outcome, &object);
+            }
+        };
+        while let Some(line) = lines.recv().await {
+            let line = line?;
+            let object = self.parse(&line)?;
+            if self.task.choice.leaves(&object).is_some() {
                 continue;
             }
-            match objects::prepare(object, &rules) {
-                Prepared::Write(object) => ranks.entry(objects::rank(&object)).or_default().push(object),
-                Prepared::Leave(why) => *left.entry(why.into()).or_default() += 1,
+            let Prepared::Write(mut object) = objects::prepare(object, &self.task.rules) else { continue };
+            if !there.get(&line.file).is_some_and(|names| names.as_ref().is_none_or(|names| names.contains(objects::name(&object)))) {
+                continue;
             }
-        }
-    }
-    Ok((ranks, left))
-}
-
-type Kinds = HashMap<(String, String), ApiResource>;
-
-async fn kinds_by_group(client: &Client) -> Result<Kinds, WorkError> {
-    Ok(namespaced_kinds(client).await?.into_iter().map(|resource| ((resource.group.clone(), resource.kind.clone()), resource)).collect())
-}
-
-fn api_of(client: &Client, kinds: &Kinds, object: &Value) -> Option<Api<DynamicObject>> {
-    let resource = kinds.get(&(objects::group(object).to_owned(), objects::kind(object).to_owned()))?;
-    Some(Api::namespaced_with(client.clone(), objects::namespace(object), resource))
-}
-
-fn parse(object: &Value) -> Result<DynamicObject, WorkError> {
-    serde_json::from_value(object.clone())
-        .map_err(|error| WorkError::stated(Reason::Damaged, format!("{} {}: {error}", objects::kind(object), objects::name(object)), true))
-}
-
-/// Converts the object's apiVersion to the one that this API server prefers, if the backup's is no longer served.
-fn in_served_version(kinds: &Kinds, object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(resource) = kinds.get(&(objects::group(&object).to_owned(), objects::kind(&object).to_owned())) {
-        object["apiVersion"] = json!(resource.api_version);
-    }
-    object
-}
-
-/// What writing the object would change, and how.
-async fn compare(client: &Client, kinds: &Kinds, object: &Value, dry_run: bool) -> Result<(ObjectChange, String), WorkError> {
-    let (kind, name) = (objects::kind(object), objects::name(object));
-    let Some(api) = api_of(client, kinds, object) else {
-        let version = object["apiVersion"].as_str().unwrap_or_default();
-        return Ok((ObjectChange::Refused, format!("{version} {kind} is not served here")));
-    };
-    let segment = match in_path(name) {
-        Ok(segment) => segment,
-        Err(error) => return Ok((ObjectChange::Refused, error.to_string())),
-    };
-    let object = &in_served_version(kinds, object);
-    let there = api.get_opt(&segment).await.context(|| format!("read {kind} {name}"))?;
-    let applied = if dry_run || there.is_some() {
-        let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
-        match api.patch(&segment, &parameters, &Patch::Apply(parse(object)?)).await {
-            Ok(applied) => Some(applied),
-            // The namespace doesn't exist yet, so a dry run is impossible.
-            Err(kube::Error::Api(status)) if status.code == 404 => None,
-            Err(kube::Error::Api(status)) => return Ok((ObjectChange::Refused, status.message)),
-            Err(error) => return Err(error).context(|| format!("try {kind} {name}")).map_err(Into::into),
-        }
-    } else {
-        None
-    };
-    Ok(match (there, applied) {
-        (None, _) => (ObjectChange::Create, String::new()),
-        (Some(there), Some(applied)) => {
-            let strip = |object: DynamicObject| match objects::save(serde_json::to_value(object).unwrap_or_default(), &[]) {
-                SaveDecision::Keep(value) => value,
-                SaveDecision::Leave(_) => Value::Null,
-            };
-            let (before, after) = (strip(there), strip(applied));
-            if before == after { (ObjectChange::Same, String::new()) } else { (ObjectChange::Change, difference(&before, &after)) }
-        }
-        (Some(_), None) => (ObjectChange::Same, String::new()),
-    })
-}
-
-/// The first field that differs, and how.
-fn difference(before: &Value, after: &Value) -> String {
-    fn walk(path: &str, before: &Value, after: &Value) -> Option<String> {
-        match (before, after) {
-            (Value::Object(a), Value::Object(b)) => {
-                let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-                keys.into_iter().find_map(|key| {
-                    walk(
-                        &if path.is_empty() { key.clone() } else { format!("{path}.{key}") },
-                        a.get(key).unwrap_or(&Value::Null),
-                        b.get(key).unwrap_or(&Value::Null),
-                    )
-                })
-            }
-            _ if before != after => {
-                let brief = |value: &Value| p861_core::conditions::shorten(&value.to_string(), 60);
-                Some(format!("{path}: {} → {}", brief(before), brief(after)))
-            }
-            _ => None,
-        }
-    }
-    // Values of Secrets are not shown.
-    if before.get("kind").and_then(Value::as_str) == Some("Secret") { "its data differs".into() } else { walk("", before, after).unwrap_or_default() }
-}
-
-async fn write(client: &Client, kinds: &Kinds, object: &Value, conflict: ConflictHandling, tally: &Tally) -> Result<(), WorkError> {
-    let (kind, name, namespace) = (objects::kind(object).to_owned(), objects::name(object).to_owned(), objects::namespace(object).to_owned());
-    let Some(api) = api_of(client, kinds, object) else {
-        return Err(WorkError::stated(
-            Reason::RefusedByAdmission,
-            format!(
-                "{kind} {name}: {} is not served on this site: install it, or leave the kind out with spec.exclude",
-                object["apiVersion"].as_str().unwrap_or_default()
-            ),
-            true,
-        ));
-    };
-    let object = in_served_version(kinds, object);
-    let what = || format!("write {kind} {name} to {namespace}");
-    let mut done = ObjectChange::Create;
-    match conflict {
-        ConflictHandling::Policy(ConflictPolicy::Skip) => {
-            match api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &parse(&object)?).await {
-                Ok(_) => tally.note(ObjectChange::Create, &object, ""),
-                Err(error) if crate::error::is_conflict(&error) => tally.note(ObjectChange::Same, &object, ""),
-                Err(error) => return Err(error).context(what).map_err(Into::into),
-            }
-            return Ok(());
-        }
-        ConflictHandling::Policy(ConflictPolicy::Replace) => {
-            match compare(client, kinds, &object, false).await?.0 {
-                // What is as it was saved stays: its preview said so.
-                ObjectChange::Same => {
-                    tally.note(ObjectChange::Same, &object, "");
-                    return Ok(());
+            objects::rewire(&mut object, |_| None);
+            while under_way.len() >= self.pace.lock().at_once() {
+                match under_way.next().await {
+                    Some(looked) => note(looked?),
+                    None => break,
                 }
-                ObjectChange::Create => {}
-                // What can't be changed in place, such as a selector, can be replaced.
-                ObjectChange::Change | ObjectChange::Refused => done = ObjectChange::Change,
             }
-            remove(&api, &object).await?;
+            let writer = &writer;
+            under_way.push(async move { Ok::<_, WorkError>((object.clone(), writer.look(object).await?)) });
         }
-        ConflictHandling::Own | ConflictHandling::Policy(ConflictPolicy::Refuse | ConflictPolicy::Merge) => {}
+        while let Some(looked) = under_way.next().await {
+            note(looked?);
+        }
+        drop(under_way);
+        let number = different.changes.change;
+        let Some(first) = different.previewed().into_iter().next() else { return Ok(()) };
+        let message = format!(
+            "{number} objects are there and different, for example {} {} ({}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
+            first.kind, first.name, first.why
+        );
+        Err(WorkError::stated(Reason::Conflicts, message, true))
     }
-    api.patch(&in_path(&name)?, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(parse(&object)?)).await.context(what)?;
-    tally.note(done, &object, "");
-    Ok(())
-}
 
-/// Deletes an object that will be created anew, and waits until it is gone. One that the API server would not accept again stays.
-async fn remove(api: &Api<DynamicObject>, object: &Value) -> Result<(), WorkError> {
-    let (kind, name) = (objects::kind(object), objects::name(object));
-    let what = || format!("replace {kind} {name} in {}", objects::namespace(object));
-    let trial = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()) };
-    match api.create(&trial, &parse(object)?).await {
-        Ok(_) => {}
-        // Admission and validation come before.
-        Err(error) if crate::error::is_conflict(&error) => {}
-        Err(error) => return Err(error).context(what).map_err(Into::into),
+    /// The names that exist already, by file of the snapshot; none for a Namespace, which always exists.
+    async fn names_there(&self, kinds: &Kinds) -> Result<HashMap<usize, Option<HashSet<String>>>, WorkError> {
+        let lists = self.source.files.iter().enumerate().filter_map(|(index, file)| {
+            let namespace = self.task.rules.namespaces.get(&file.namespace)?;
+            if (file.group.as_str(), file.plural.as_str()) == ("", "namespaces") {
+                return Some((index, None));
+            }
+            Some((index, Some((Self::resource(kinds, file)?, namespace))))
+        });
+        stream::iter(lists)
+            .map(|(index, list)| async move {
+                let Some((resource, namespace)) = list else { return Ok::<_, WorkError>((index, None)) };
+                let what = || format!("list {} in {namespace}", resource.plural);
+                let names = asking::ask(self.pace, what, || place::names(self.client, resource, namespace)).await?;
+                // A kind that can't be listed, or a namespace that doesn't exist: nothing is there.
+                Ok((index, Some(names.unwrap_or_default())))
+            })
+            .buffer_unordered(PARALLEL_LISTS)
+            .try_collect()
+            .await
     }
-    let segment = in_path(name)?;
-    match api.delete(&segment, &DeleteParams::foreground()).await {
-        Ok(_) => {}
-        Err(error) if crate::error::is_not_found(&error) => return Ok(()),
-        Err(error) => return Err(error).context(what).map_err(Into::into),
-    }
-    for _ in 0..REMOVAL_LOOKS {
-        if api.get_opt(&segment).await.context(what)?.is_none() {
-            return Ok(());
-        }
-        tokio::time::sleep(REMOVAL_INTERVAL).await;
-    }
-    let limit = REMOVAL_INTERVAL.as_secs_f64() * f64::from(REMOVAL_LOOKS);
-    let message = format!("{kind} {name} is still there {limit:.0} s after it was deleted: see its metadata.finalizers and its owner");
-    Err(WorkError::stated(Reason::Conflicts, message, false))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
 };
 use kube::Client;
 use p861_core::{
-    engine::{Evidence, ListedChange, SavedPart, StepProgress, StoredObject},
+    engine::{Evidence, ListedChange, RefusedObjects, SavedPart, StepProgress, StoredObject},
     ids::SnapshotId,
     runs::{ExtraFiles, MoverTask},
 };
@@ -40,6 +40,8 @@ const MAX_MESSAGE_CHARS: usize = 1500;
 const MAX_ANSWER_BYTES: usize = 4_000;
 /// How long a mover tries to store what it has proved.
 const STORE_PATIENCE: Duration = Duration::from_mins(5);
+/// How long a mover that ends tries to release its lease: it must be gone within 5 s of being told to end.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
 const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Warnings of a part that its evidence lists.
 const MAX_WARNINGS: usize = 5;
@@ -186,10 +188,25 @@ async fn work() -> Result<StoredObject, WorkError> {
         tokio::select! {
             result = work => result,
             lost = lease.lost() => Err(lost),
+            stopped = told_to_end() => Err(stopped),
         }
     };
-    lease.release().await;
+    if tokio::time::timeout(RELEASE_PATIENCE, lease.release()).await.is_err() {
+        tracing::warn!("the repository's lease is left to expire: it could not be released in time");
+    }
     result
+}
+
+/// Waits until the process is told to end. The first process of a container would otherwise ignore it until it is killed.
+async fn told_to_end() -> WorkError {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(error) => {
+            tracing::warn!("this process does not hear when it is told to end: {error}");
+            std::future::pending::<()>().await;
+        }
+    }
+    WorkError::stated(Reason::MoverLost, "the mover was told to end before its work was done", false)
 }
 
 /// Does the task and stores what it proves.
@@ -277,20 +294,9 @@ async fn perform(
             })
             .await
         }
-        MoverTask::RestoreObjects { snapshot, rules, select, workloads, conflict, preview } => {
-            let client = client().await?;
-            let printer = Printer::new();
-            let choice = restore::Choice { select, workloads };
-            let on_progress = |progress| printer.print(&progress);
-            let outcome = restore::restore(&client, access, &snapshot, &rules, &choice, conflict, preview, &on_progress).await?;
-            let restore::ObjectsOutcome { changes, previewed, left_out } = outcome;
-            Ok(match previewed {
-                Some(list) => {
-                    let (listed, list) = stored_list(objects, list).await?;
-                    Evidence::RestorePreviewed { changes, listed, list, left_out }
-                }
-                None => Evidence::ObjectsRestored { changes, left_out },
-            })
+        MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, conflict, preview } => {
+            let choice = restore::Choice { select, workloads, exclude };
+            restore_objects(access, objects, &restore::ObjectsTask { snapshot, rules, choice, conflict, preview }).await
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files } => {
             restore_volume(access, run, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }).await
@@ -303,6 +309,25 @@ async fn perform(
             streams::into(&client, access, &snapshot, &part, &namespace, &workload_ref, container.as_deref(), &restore).await
         }
     }
+}
+
+async fn restore_objects(access: RepositoryAccess, objects: &RunObjects, task: &restore::ObjectsTask) -> Result<Evidence, WorkError> {
+    let client = client().await?;
+    let printer = Printer::new();
+    let outcome = restore::restore(&client, access, task, &|progress| printer.print(&progress)).await?;
+    let restore::ObjectsOutcome { changes, listed, left_out, not_served, adjusted } = outcome;
+    if task.preview {
+        let (listed, list) = stored_list(objects, listed).await?;
+        return Ok(Evidence::RestorePreviewed { changes, listed, list, left_out, not_served, adjusted });
+    }
+    let refused = match listed.first().cloned() {
+        Some(first) => {
+            let (listed, list) = stored_list(objects, listed).await?;
+            Some(RefusedObjects { first, listed, list })
+        }
+        None => None,
+    };
+    Ok(Evidence::ObjectsRestored { changes, left_out, not_served, adjusted, refused })
 }
 
 async fn client() -> Result<Client, WorkError> {

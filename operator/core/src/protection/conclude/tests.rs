@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{EVIDENCE_VERSION, Failure, SavedPart},
+    engine::{EVIDENCE_VERSION, Failure, ObjectChange, RefusedObjects, SavedPart, StoredObject},
     protection::{
         backup::{self as backup_plan, BackupFacts, Claim},
         choose::RecoveryPoint,
@@ -155,10 +155,47 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
 }
 
+/// The objects of a restore, the first that was refused, and how many were of kinds that are not served.
+fn written(changes: RestoreChanges, refused: Option<&str>, not_served: &[(&str, u64)]) -> Evidence {
+    let list = StoredObject { sha256: "a".into(), bytes: 1 };
+    let first = |kind: &str| ListedChange { action: ObjectChange::Refused, kind: kind.into(), namespace: "n".into(), name: "x".into(), why: "no".into() };
+    let refused = refused.map(|kind| RefusedObjects { first: first(kind), listed: 1, list });
+    let not_served = not_served.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect();
+    let adjusted = BTreeMap::new();
+    Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), not_served, adjusted, refused }
+}
+
+#[test]
+fn fault_b13_a_restore_that_could_not_write_all_goes_on_and_ends_failed_with_the_first_and_the_count() {
+    let ends = |refused: i64, not_served: &'static [(&str, u64)]| {
+        let number = not_served.iter().map(|(_, number)| i64::try_from(*number).unwrap()).sum();
+        let changes = RestoreChanges { create: 5, refused, not_served: number, ..RestoreChanges::default() };
+        restored(RestoreMode::Execute, move |step| match step {
+            "restore/portal/objects" => End::Done(Some(written(changes.clone(), Some("Ingress"), not_served))),
+            step => brings(step),
+        })
+    };
+    let unserved = "3 objects are of kinds that the site doesn't serve (Gadget.demo.example 1, Widget.demo.example 2): install what defines them, or leave them out with spec.exclude";
+    for (refused, not_served, expected) in [
+        (2, &[][..], "2 objects were not written, the first Ingress x in n: no; everything else was".to_owned()),
+        (
+            0,
+            &[("Widget.demo.example", 2), ("Gadget.demo.example", 1)][..],
+            format!("3 objects were not written, the first Ingress x in n: no; {unserved}; everything else was"),
+        ),
+    ] {
+        let concluded = ends(refused, not_served);
+        let update = &concluded.updates[0];
+        assert_eq!((update.status, update.reason.as_str(), update.message.as_str()), (Some(false), "PartiallyRestored", expected.as_str()));
+        assert_eq!(concluded.status.phase, Some(RunPhase::Failed));
+        assert_eq!(concluded.status.changes.map(|changes| changes.refused), Some(refused));
+    }
+}
+
 fn brings(step: &str) -> End {
-    let changes = RestoreChanges { create: 137, change: 1, same: 5, refused: 2 };
+    let changes = RestoreChanges { create: 137, change: 1, same: 5, refused: 0, not_served: 0 };
     End::Done(match step {
-        "restore/portal/objects" => Some(Evidence::ObjectsRestored { changes, left_out: BTreeMap::new() }),
+        "restore/portal/objects" => Some(written(changes, None, &[])),
         step if step.starts_with("restore/portal/volume/") => Some(Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 0, removed_bytes: 0 }),
         _ => None,
     })
@@ -169,7 +206,7 @@ fn each_end_of_a_restore_has_its_condition() {
     let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
     for (case, concluded, expected, finding) in [
         ("all works", restored(RestoreMode::Execute, brings), (Some(true), "Complete", "138 objects, 40 files"), None),
-        ("a preview", restored(RestoreMode::Preview, brings), (Some(true), "Previewed", "would create 137, change 1; 5 same, 2 refused"), None),
+        ("a preview", restored(RestoreMode::Preview, brings), (Some(true), "Previewed", "would create 137, change 1; 5 same, 0 refused"), None),
         (
             "objects are refused",
             restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused(Reason::Conflicts, "3 objects differ")))),

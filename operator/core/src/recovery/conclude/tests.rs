@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{EVIDENCE_VERSION, Evidence, Failure},
+    engine::{EVIDENCE_VERSION, Evidence, Failure, ListedChange, ObjectChange, RefusedObjects, StoredObject},
     protection::choose::RecoveryPoint,
     recovery::{
         bring_up::Subject as DrillSubject,
@@ -15,6 +15,7 @@ use p861_crds::{
     common::{ActionKind, RunAction},
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Two applications with one check each, drilled from backups ten minutes old.
 fn applications(objectives: &Value) -> Vec<Application> {
@@ -236,4 +237,18 @@ fn a_drill_whose_evidence_cannot_be_read_proves_nothing() {
     assert_eq!(told(&concluded.updates), [("CleanedUp", Some(true), "NothingLeft"), ("Succeeded", Some(false), "EvidenceUnreadable")]);
     assert_eq!((concluded.status.result, concluded.status.phase), (Some(DrillResult::Incomplete), Some(RunPhase::Failed)));
     assert!(concluded.findings.is_empty());
+}
+
+#[test]
+fn fault_b13_a_drill_whose_copy_lacks_objects_has_failed_and_proves_nothing() {
+    let first = ListedChange { action: ObjectChange::Refused, kind: "Role".into(), namespace: "n".into(), name: "x".into(), why: "no".into() };
+    let refused = Some(RefusedObjects { first, listed: 1, list: StoredObject { sha256: "a".into(), bytes: 1 } });
+    let changes = p861_crds::protection::restore::RestoreChanges { create: 5, refused: 1, ..Default::default() };
+    let evidence = Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), not_served: BTreeMap::new(), adjusted: BTreeMap::new(), refused };
+    let concluded = usual(but("restore/two/objects", End::Done(Some(evidence))));
+    assert_eq!((concluded.status.phase, concluded.status.result), (Some(RunPhase::Failed), Some(DrillResult::Failed)));
+    let succeeded = concluded.updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
+    assert_eq!((succeeded.status, &succeeded.reason), (Some(false), &Reason::PartiallyRestored));
+    assert!(succeeded.message.starts_with("1 object was not written, the first Role x in n: no"), "{}", succeeded.message);
+    assert!(concluded.findings.is_empty(), "{:?}", concluded.findings);
 }

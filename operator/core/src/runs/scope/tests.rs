@@ -275,7 +275,7 @@ fn task() -> impl Strategy<Value = MoverTask> {
         let namespaces = namespaces.into_iter().map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
         let rules = CopyRules { namespaces, ..read(json!({"namespaces": {}, "isolated": false, "stopped": false})) };
         let (select, workloads) = (RestoreSelection::default(), vec![read(workload)]);
-        MoverTask::RestoreObjects { snapshot: "s".into(), rules, select, workloads, conflict: ConflictHandling::Own, preview: false }
+        MoverTask::RestoreObjects { snapshot: "s".into(), rules, select, workloads, exclude: Vec::new(), conflict: ConflictHandling::Own, preview: false }
     });
     prop_oneof![
         stream,

@@ -116,7 +116,7 @@ impl<'a> Touched<'a> {
                 self.owners.push(district);
                 self.hub.extend([HubObject { kind: "Backup", name: backup }, HubObject { kind: "Application", name: application }]);
             }
-            MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, conflict: _, preview: _ } => {
+            MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, exclude: _, conflict: _, preview: _ } => {
                 let CopyRules { namespaces, storage_classes: _, images: _, isolated: _, stopped: _, cron_jobs: _, labels: _ } = rules;
                 self.namespaces.extend(namespaces.values().map(String::as_str));
                 self.sources.extend(namespaces.keys().map(String::as_str));

@@ -1,85 +1,257 @@
-//! Replacing, against an API server that says what a case wants and notes what it is asked.
+//! Writing one object, against an API server that says what a case wants and notes what it is asked.
 
 use super::*;
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
-use parking_lot::Mutex;
+use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 
-fn saved() -> Value {
-    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reader?x=y", "namespace": "n"}, "rules": [{"verbs": ["get"]}]})
+/// A small API server with one object.
+struct Server {
+    there: Option<Value>,
+    /// How it answers what would change the object in place.
+    on_change: Option<(u16, &'static str)>,
+    /// How it answers what would create it, unless it is there.
+    on_create: Vec<(u16, &'static str, &'static str)>,
+    asked: Vec<String>,
 }
 
-fn kinds() -> Kinds {
-    let resource = ApiResource {
-        group: "rbac.authorization.k8s.io".into(),
-        version: "v1".into(),
-        api_version: "rbac.authorization.k8s.io/v1".into(),
-        kind: "Role".into(),
-        plural: "roles".into(),
+fn status(code: u16, message: &str, field: &str) -> (StatusCode, Value) {
+    let reason = match (code, message) {
+        (409, "changed") => "Conflict",
+        (409, _) => "AlreadyExists",
+        (404, _) => "NotFound",
+        (422, _) => "Invalid",
+        _ => "Other",
     };
-    Kinds::from([((resource.group.clone(), resource.kind.clone()), resource)])
-}
-
-fn refused(code: u16, reason: &str) -> (StatusCode, Value) {
-    let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason});
+    let details = json!({"causes": [{"field": field, "message": message, "reason": "FieldValueInvalid"}]});
+    let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, "details": details});
     (StatusCode::from_u16(code).unwrap(), status)
 }
 
-/// What the server answers, and what it was asked.
-struct Server {
-    there: Option<Value>,
-    on_apply: (StatusCode, Value),
-    on_trial: (StatusCode, Value),
-    asked: Vec<String>,
+fn merged(mut live: Value, patch: &Value) -> Value {
+    match (&mut live, patch) {
+        (Value::Object(live), Value::Object(patch)) => {
+            for (key, value) in patch {
+                let before = live.remove(key).unwrap_or(Value::Null);
+                live.insert(key.clone(), merged(before, value));
+            }
+        }
+        _ => return patch.clone(),
+    }
+    live
 }
 
 fn client(server: &Arc<Mutex<Server>>) -> Client {
     let server = server.clone();
     let answer = move |request: Request<Body>| {
-        let mut server = server.lock();
-        let trial = request.uri().query().unwrap_or_default().contains("dryRun=All");
-        let method = request.method().clone();
-        server.asked.push(format!("{method}{}", if trial { " as a trial" } else { "" }));
-        let of_object = request.uri().path().ends_with("/roles/reader%3Fx%3Dy") || method == Method::POST;
-        let (code, body) = match (of_object, method.as_str(), trial) {
-            (false, ..) => refused(500, "another object was asked for"),
-            (_, "GET", _) => server.there.clone().map_or_else(|| refused(404, "NotFound"), |there| (StatusCode::OK, there)),
-            (_, "PATCH", true) => server.on_apply.clone(),
-            (_, "POST", true) => server.on_trial.clone(),
-            (_, "DELETE", false) => {
-                server.there = None;
-                (StatusCode::OK, json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}))
-            }
-            (_, "PATCH", false) => (StatusCode::OK, saved()),
-            _ => refused(500, "nobody asks for that"),
-        };
-        std::future::ready(Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap()))
+        let server = server.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body: Value = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap_or_default();
+            let trial = head.uri.query().unwrap_or_default().contains("dryRun=All");
+            let mut server = server.lock();
+            let uid = body.pointer("/preconditions/uid").and_then(Value::as_str).map(|uid| format!(" {uid}")).unwrap_or_default();
+            let policy = body.get("propagationPolicy").and_then(Value::as_str).map(|policy| format!(" {policy}")).unwrap_or_default();
+            server.asked.push(format!("{}{}{uid}{policy}", head.method, if trial { " as a trial" } else { "" }));
+            let (code, body) = match (&head.method, server.there.clone()) {
+                (&Method::GET, None) => status(404, "not found", ""),
+                (&Method::GET, Some(there)) => (StatusCode::OK, there),
+                (&Method::POST, there) => match server.on_create.pop() {
+                    Some((code, message, field)) => status(code, message, field),
+                    None if there.is_some() => status(409, "exists", ""),
+                    None => {
+                        if !trial {
+                            server.there = Some(body.clone());
+                        }
+                        (StatusCode::CREATED, body)
+                    }
+                },
+                (&Method::DELETE, Some(_)) => {
+                    server.there = None;
+                    (StatusCode::OK, json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}))
+                }
+                (method, Some(there)) => match server.on_change {
+                    Some((code, message)) => status(code, message, "spec"),
+                    None => {
+                        let after = if method == Method::PUT { body } else { merged(there, &body) };
+                        if !trial {
+                            server.there = Some(after.clone());
+                        }
+                        (StatusCode::OK, after)
+                    }
+                },
+                (_, None) => status(404, "not found", ""),
+            };
+            Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap())
+        }
     };
     Client::new(tower::service_fn(answer), "n")
 }
 
+fn object(api: &str, kind: &str, spec: Value) -> Value {
+    json!({"apiVersion": api, "kind": kind, "metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": "7"}, "spec": spec})
+}
+
+fn saved(live: &Value, spec: Value) -> Value {
+    let mut object = live.clone();
+    object["spec"] = spec;
+    object["metadata"] = json!({"name": "a", "namespace": "n"});
+    object
+}
+
+struct World {
+    server: Arc<Mutex<Server>>,
+    tally: Mutex<Tally>,
+}
+
+impl World {
+    fn with(there: Option<Value>) -> Self {
+        Self { server: Arc::new(Mutex::new(Server { there, on_change: None, on_create: Vec::new(), asked: Vec::new() })), tally: Mutex::default() }
+    }
+
+    fn refusing_changes(self, code: u16, message: &'static str) -> Self {
+        self.server.lock().on_change = Some((code, message));
+        self
+    }
+
+    async fn write(&self, object: Value, policy: Option<ConflictPolicy>) -> Outcome {
+        let (client, pace) = (client(&self.server), Mutex::default());
+        let (group, kind) = (objects::group(&object).to_owned(), objects::kind(&object).to_owned());
+        let api_version = object["apiVersion"].as_str().unwrap().to_owned();
+        let resource = ApiResource { group: group.clone(), version: "v1".into(), api_version, plural: format!("{}s", kind.to_lowercase()), kind: kind.clone() };
+        let conflict = policy.map_or(ConflictHandling::Own, ConflictHandling::Policy);
+        let kinds = Kinds::from([((group, kind), resource)]);
+        let writer = Writer { client: &client, kinds, conflict, isolated: false, dry_run: false, pace: &pace, tally: &self.tally, owners: Mutex::default() };
+        writer.write(object, false).await.unwrap()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.server.lock().asked)
+    }
+}
+
+const POLICIES: [ConflictPolicy; 4] = [ConflictPolicy::Refuse, ConflictPolicy::Skip, ConflictPolicy::Merge, ConflictPolicy::Replace];
+
 #[tokio::test]
-async fn replacing_keeps_what_is_the_same_and_deletes_only_what_would_be_accepted_again() {
-    let (ok, there, exists) = (StatusCode::OK, json!({"rules": [{"verbs": ["list"]}]}), refused(409, "AlreadyExists"));
-    let mut other = saved();
-    other["rules"] = there["rules"].clone();
-    let (look, whole) = (["GET", "PATCH as a trial"], ["GET", "PATCH as a trial", "POST as a trial", "DELETE", "GET", "PATCH"]);
-    for (case, there, on_apply, on_trial, asked, expected) in [
-        ("the same", Some(saved()), (ok, saved()), exists.clone(), &look[..], Ok((0, 0, 1))),
-        ("it differs", Some(other.clone()), (ok, saved()), exists.clone(), &whole[..], Ok((0, 1, 0))),
-        ("it can't be changed in place", Some(other.clone()), refused(422, "Invalid"), exists.clone(), &whole[..], Ok((0, 1, 0))),
-        ("it would not be accepted again", Some(other), refused(403, "Forbidden"), refused(403, "Forbidden"), &whole[..3], Err(Reason::RefusedByAdmission)),
+async fn fault_a3_each_object_counts_as_what_happened_under_every_policy() {
+    let live = object("apps/v1", "Deployment", json!({"a": 1, "b": 2}));
+    for policy in POLICIES {
+        let world = World::with(None);
+        assert_eq!(world.write(saved(&live, json!({"a": 1})), Some(policy)).await, Outcome::Created(String::new()), "{policy:?}");
+        assert_eq!(world.asked(), ["POST"], "{policy:?}: nothing is asked beside");
+        // A second attempt finds what the first one wrote.
+        let world = World::with(Some(live.clone()));
+        assert_eq!(world.write(saved(&live, json!({"a": 1, "b": 2})), Some(policy)).await, Outcome::Same, "{policy:?}");
+        assert_eq!(world.asked(), ["POST", "GET"], "{policy:?}: nothing is written again");
+    }
+    for (policy, outcome, after) in [
+        (ConflictPolicy::Merge, Some("spec.a: 1 → 3"), json!({"a": 3, "b": 2})),
+        (ConflictPolicy::Replace, Some("spec.a: 1 → 3"), json!({"a": 3})),
+        (ConflictPolicy::Skip, None, json!({"a": 1, "b": 2})),
+        (ConflictPolicy::Refuse, None, json!({"a": 1, "b": 2})),
     ] {
-        let server = Arc::new(Mutex::new(Server { there, on_apply, on_trial, asked: Vec::new() }));
-        let tally = Tally::default();
-        let written = write(&client(&server), &kinds(), &saved(), ConflictHandling::Policy(ConflictPolicy::Replace), &tally).await;
-        let RestoreChanges { create, change, same, refused } = tally.changes();
-        let result = written.map(|()| (create, change, same)).map_err(|error| match error {
-            WorkError::Operator(error) => error.reason(),
-            other => panic!("{case}: {other}"),
-        });
-        assert_eq!((result, refused), (expected, 0), "{case}");
-        assert_eq!(server.lock().asked, asked, "{case}");
+        let world = World::with(Some(live.clone()));
+        let found = world.write(saved(&live, json!({"a": 3})), Some(policy)).await;
+        match outcome {
+            Some(how) => assert_eq!(found, Outcome::Changed(how.into()), "{policy:?}"),
+            None => assert!(matches!(found, Outcome::Left(_) | Outcome::Refused(_)), "{policy:?}: {found:?}"),
+        }
+        assert_eq!(world.server.lock().there.as_ref().unwrap()["spec"], after, "{policy:?}");
+    }
+}
+
+#[tokio::test]
+async fn fault_c1_nothing_that_holds_data_is_deleted_whatever_the_api_server_refuses() {
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    let other = json!({"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}});
+    for policy in [None].into_iter().chain(POLICIES.map(Some)) {
+        for (api, kind, spec, wanted) in [
+            ("v1", "PersistentVolumeClaim", claim.clone(), other.clone()),
+            ("demo.example/v1", "Database", json!({"size": 1}), json!({"size": 2})),
+            ("v1", "Unlisted", json!({"size": 1}), json!({"size": 2})),
+        ] {
+            let live = object(api, kind, spec);
+            let world = World::with(Some(live.clone())).refusing_changes(422, "spec: field is immutable");
+            let found = world.write(saved(&live, wanted), policy).await;
+            assert!(matches!(found, Outcome::Refused(_) | Outcome::Left(_)), "{policy:?} {kind}: {found:?}");
+            assert!(!world.asked().iter().any(|asked| asked.starts_with("DELETE")), "{policy:?} {kind}");
+            assert_eq!(world.server.lock().there.as_ref(), Some(&live), "{policy:?} {kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_c1_what_cannot_be_changed_in_place_is_made_again_by_its_uid_and_orphans_what_it_owns() {
+    let live = object("apps/v1", "StatefulSet", json!({"serviceName": "a"}));
+    let whole = ["POST", "GET", "PUT", "POST as a trial", "DELETE u1 Orphan", "GET", "POST"];
+    let world = World::with(Some(live.clone())).refusing_changes(422, "spec: Forbidden: updates to it are forbidden");
+    let found = world.write(saved(&live, json!({"serviceName": "b"})), Some(ConflictPolicy::Replace)).await;
+    assert!(matches!(found, Outcome::Changed(_)), "{found:?}");
+    assert_eq!(world.asked(), whole);
+    assert_eq!(world.server.lock().there.as_ref().unwrap()["spec"], json!({"serviceName": "b"}));
+    // Under Merge nothing is deleted, and neither is what the API server would not take again, or refuses for another reason than that it can't be changed.
+    for (policy, code, message, on_create, asked) in [
+        (ConflictPolicy::Merge, 422, "immutable", vec![], &["POST", "GET", "PATCH"][..]),
+        (ConflictPolicy::Replace, 422, "immutable", vec![(403, "no", ""), (409, "exists", "")], &whole[..4]),
+        (ConflictPolicy::Replace, 403, "webhook says no", vec![], &whole[..3]),
+    ] {
+        let world = World::with(Some(live.clone())).refusing_changes(code, message);
+        world.server.lock().on_create = on_create;
+        let found = world.write(saved(&live, json!({"serviceName": "b"})), Some(policy)).await;
+        assert!(matches!(found, Outcome::Refused(_)), "{policy:?} {code}: {found:?}");
+        assert_eq!(world.asked(), asked, "{policy:?} {code}");
+    }
+}
+
+#[tokio::test]
+async fn fault_a4_a_kind_that_is_not_served_is_no_conflict() {
+    let (client, pace, tally) = (client(&World::with(None).server), Mutex::default(), Mutex::<Tally>::default());
+    let conflict = ConflictHandling::Policy(ConflictPolicy::Refuse);
+    let writer =
+        Writer { client: &client, kinds: Kinds::new(), conflict, isolated: false, dry_run: false, pace: &pace, tally: &tally, owners: Mutex::default() };
+    let widget = object("demo.example/v1", "Widget", json!({}));
+    for dry_run in [false, true] {
+        let outcome = if dry_run { writer.look(widget.clone()).await } else { writer.write(widget.clone(), false).await };
+        assert_eq!(outcome.unwrap(), Outcome::NotServed);
+    }
+    tally.lock().note(Outcome::NotServed, &widget);
+    let tally = tally.into_inner();
+    assert_eq!((tally.changes.not_served, tally.changes.change, tally.not_served), (1, 0, BTreeMap::from([("Widget.demo.example".into(), 1)])));
+}
+
+#[tokio::test]
+async fn fault_b6_a_node_port_that_is_taken_is_allotted_anew_and_counted() {
+    let service = object("v1", "Service", json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30888}]}));
+    let world = World::with(None);
+    world.server.lock().on_create = vec![(422, "provided port is already allocated", "spec.ports[0].nodePort")];
+    assert_eq!(world.write(service.clone(), Some(ConflictPolicy::Refuse)).await, Outcome::Created(String::new()));
+    assert_eq!(world.server.lock().there.as_ref().unwrap()["spec"]["ports"], json!([{"port": 80}]));
+    assert_eq!(world.tally.lock().adjusted.values().sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn fault_b14_what_server_side_apply_cannot_express_is_updated_whole() {
+    let live = object("apps/v1", "Deployment", json!({"a": 1}));
+    let world = World::with(Some(live.clone())).refusing_changes(400, "duplicate entries for key [name=\"A\"]");
+    let found = world.write(saved(&live, json!({"a": 2})), Some(ConflictPolicy::Merge)).await;
+    assert_eq!(world.asked(), ["POST", "GET", "PATCH", "PUT"]);
+    assert!(matches!(found, Outcome::Refused(_)), "this server refuses that as well: {found:?}");
+}
+
+#[test]
+fn fault_b13_what_the_application_excludes_is_left_out_of_a_restore_too() {
+    let exclude = |group: Option<&str>, kind: &str, name: Option<&str>| Choice {
+        exclude: vec![ObjectSelector { group: group.map(str::to_owned), kind: kind.into(), name: name.map(str::to_owned) }],
+        ..Choice::default()
+    };
+    let widget = object("demo.example/v1", "Widget", json!({}));
+    for (choice, left) in [
+        (exclude(Some("demo.example"), "Widget", None), true),
+        (exclude(Some("demo.example"), "Widget", Some("a")), true),
+        (exclude(Some("demo.example"), "Widget", Some("b")), false),
+        (exclude(None, "Widget", None), false),
+    ] {
+        assert_eq!(choice.leaves(&widget).is_some(), left, "{choice:?}");
     }
 }

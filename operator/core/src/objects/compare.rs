@@ -1,0 +1,233 @@
+//! Whether an object that is there is the one of the backup.
+
+use super::{group, kind, metadata, name};
+use crate::{conditions::shorten, quantity::Quantity};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Fields of `metadata` that say nothing of what an object contains.
+const SERVER_FIELDS: &[&str] =
+    &["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink"];
+/// Annotations that `kubectl` and controllers write beside what people write.
+const BESIDE: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+/// Characters of a value that a difference shows.
+const MAX_VALUE_CHARS: usize = 60;
+
+/// What an object contains: without status and without what the server stores beside it.
+pub fn content(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(map) = object.as_object_mut() {
+        map.remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| !SERVER_FIELDS.contains(&key.as_str()));
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.retain(|key, _| !BESIDE.contains(&key.as_str()));
+        }
+        metadata.retain(|_, value| !is_empty(value));
+    }
+    object
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether `live` has everything that `wanted` says, so that writing it would change nothing. Lists must be equal; a map may have more.
+pub fn covers(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| live.get(key).map_or_else(|| is_empty(value), |live| covers(live, value)))
+        }
+        _ => live == wanted,
+    }
+}
+
+/// Whether the object exists in every namespace as the cluster makes it, and nobody has changed it yet: its like in a backup is no conflict.
+pub fn is_untouched(live: &Value) -> bool {
+    if (group(live), kind(live), name(live)) != ("", "ServiceAccount", "default") {
+        return false;
+    }
+    let content = content(live);
+    let plain = |map: &Map<String, Value>, known: &[&str]| map.iter().all(|(key, value)| known.contains(&key.as_str()) || is_empty(value));
+    content.as_object().is_some_and(|map| plain(map, &["apiVersion", "kind", "metadata"]))
+        && metadata(&content).is_some_and(|metadata| plain(metadata, &["name", "namespace"]))
+}
+
+/// The first field that differs, and how. Values of Secrets are not shown.
+pub fn difference(before: &Value, after: &Value) -> String {
+    fn walk(path: &str, before: &Value, after: &Value) -> Option<String> {
+        match (before, after) {
+            (Value::Object(a), Value::Object(b)) => {
+                let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+                keys.into_iter().find_map(|key| {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    walk(&path, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null))
+                })
+            }
+            _ if before != after => {
+                let brief = |value: &Value| shorten(&value.to_string(), MAX_VALUE_CHARS);
+                Some(format!("{path}: {} → {}", brief(before), brief(after)))
+            }
+            _ => None,
+        }
+    }
+    if kind(before) == "Secret" { "its data differs".into() } else { walk("", before, after).unwrap_or_default() }
+}
+
+/// What a claim that is there has in common with the one of the backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimMatch {
+    /// All of its spec.
+    Same,
+    /// All but its size: it was enlarged since the backup, and stays as large.
+    Larger,
+    /// Its spec is another, and a restore changes no claim's spec.
+    Other(String),
+}
+
+/// Compares the spec of a claim that is there with the one of the backup.
+pub fn compare_claims(live: &Value, wanted: &Value) -> ClaimMatch {
+    const SIZE: &str = "/spec/resources/requests/storage";
+    let size = |claim: &Value| claim.pointer(SIZE).and_then(Value::as_str).and_then(|text| Quantity::parse(text).ok());
+    let rest = |claim: &Value| {
+        let mut spec = claim.get("spec").cloned().unwrap_or_else(|| json!({}));
+        if let Some(requests) = spec.pointer_mut("/resources/requests").and_then(Value::as_object_mut) {
+            requests.remove("storage");
+        }
+        spec
+    };
+    let (there, asked) = (rest(live), rest(wanted));
+    if !covers(&there, &asked) {
+        let asked = difference(&overlap(&there, &asked), &asked);
+        return ClaimMatch::Other(format!("spec.{asked}: a restore changes no claim's spec"));
+    }
+    match (size(live), size(wanted)) {
+        (Some(there), Some(asked)) if there < asked => {
+            let text = |claim: &Value| claim.pointer(SIZE).and_then(Value::as_str).unwrap_or_default().to_owned();
+            ClaimMatch::Other(format!(
+                "it requests {}, the backup's {}: a restore enlarges no claim; raise spec.resources.requests.storage if its class allows expansion",
+                text(live),
+                text(wanted)
+            ))
+        }
+        (Some(there), Some(asked)) if there > asked => ClaimMatch::Larger,
+        _ => ClaimMatch::Same,
+    }
+}
+
+/// The members of `live` that `wanted` has, too.
+fn overlap(live: &Value, wanted: &Value) -> Value {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().filter_map(|(key, wanted)| Some((key.clone(), overlap(live.get(key)?, wanted)))).collect::<Map<_, _>>().into()
+        }
+        _ => live.clone(),
+    }
+}
+
+/// The labels and annotations of a saved object that a live one lacks or has otherwise, as a merge patch; none if it has them all. Those for which `keep` says
+/// no are left out; those that the live one has otherwise only with `overwrite`.
+pub fn metadata_patch(wanted: &Value, live: &Value, overwrite: bool, keep: impl Fn(&str) -> bool) -> Option<Value> {
+    let mut changes = Map::new();
+    for field in ["labels", "annotations"] {
+        let of = |object: &Value| object.pointer(&format!("/metadata/{field}")).and_then(Value::as_object).cloned().unwrap_or_default();
+        let (wanted, live) = (of(wanted), of(live));
+        let differs = |key: &String, value: &Value| live.get(key).is_none_or(|there| overwrite && there != value);
+        let of_field: Map<String, Value> = wanted.into_iter().filter(|(key, value)| keep(key) && differs(key, value)).collect();
+        if !of_field.is_empty() {
+            changes.insert(field.into(), of_field.into());
+        }
+    }
+    (!changes.is_empty()).then(|| json!({"metadata": changes}))
+}
+
+/// Whether a label or annotation of a saved Namespace goes to the namespace restored to. What the cluster allots stays its own; a copy's isolation and what a
+/// namespace enforces on its pods already are never changed by a backup.
+pub fn goes_to_namespace(key: &str, live: &Value, isolated: bool) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    let enforces = || live.pointer("/metadata/labels/pod-security.kubernetes.io~1enforce").is_some();
+    match domain {
+        "platform861.io" => false,
+        "pod-security.kubernetes.io" => !isolated && !enforces(),
+        "openshift.io" => !key.starts_with("openshift.io/sa.scc."),
+        _ => key != "kubernetes.io/metadata.name" && !BESIDE.contains(&key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_covers_what_the_server_would_not_change() {
+        let live = json!({"spec": {"replicas": 1, "strategy": {"type": "Recreate"}, "list": [{"a": 1, "b": 2}]}});
+        for (wanted, covered) in [
+            (json!({"spec": {"replicas": 1}}), true),
+            (json!({"spec": {"replicas": 1, "extra": {}, "none": null}}), true),
+            (json!({"spec": {"replicas": 2}}), false),
+            (json!({"spec": {"more": 1}}), false),
+            (json!({"spec": {"list": [{"a": 1, "b": 2}]}}), true),
+            // A list may be replaced as a whole: a field less in it is a difference.
+            (json!({"spec": {"list": [{"a": 1}]}}), false),
+        ] {
+            assert_eq!(covers(&live, &wanted), covered, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn only_an_untouched_account_of_every_namespace_is_no_conflict() {
+        let account = |name: &str, extra: Value| {
+            let mut object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "n", "uid": "u"}});
+            object.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            object
+        };
+        for (object, untouched) in [
+            (account("default", json!({})), true),
+            (account("default", json!({"imagePullSecrets": []})), true),
+            (account("default", json!({"imagePullSecrets": [{"name": "mine"}]})), false),
+            (account("other", json!({})), false),
+            (json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "default"}}), false),
+        ] {
+            assert_eq!(is_untouched(&object), untouched, "{object}");
+        }
+    }
+
+    #[test]
+    fn fault_b14_a_claim_that_was_enlarged_stays_and_no_claim_is_changed() {
+        let claim = |class: Option<&str>, size: &str| json!({"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": size}}}});
+        let same =
+            [(claim(Some("a"), "1Gi"), claim(Some("a"), "1Gi")), (claim(Some("a"), "1Gi"), claim(Some("a"), "1024Mi")), (claim(Some("a"), "1Gi"), json!({}))];
+        for (live, wanted) in same {
+            assert_eq!(compare_claims(&live, &wanted), ClaimMatch::Same, "{live} {wanted}");
+        }
+        assert_eq!(compare_claims(&claim(Some("a"), "2Gi"), &claim(Some("a"), "1Gi")), ClaimMatch::Larger);
+        for (live, wanted, says) in [
+            (claim(Some("a"), "1Gi"), claim(Some("a"), "2Gi"), "it requests 1Gi, the backup's 2Gi"),
+            (claim(Some("a"), "1Gi"), claim(Some("b"), "1Gi"), "spec.storageClassName: \"a\" → \"b\""),
+        ] {
+            let ClaimMatch::Other(why) = compare_claims(&live, &wanted) else { panic!("{live} {wanted}") };
+            assert!(why.starts_with(says), "{why}");
+        }
+    }
+
+    #[test]
+    fn fault_b5_a_namespaces_labels_are_merged_but_never_those_of_its_isolation() {
+        let saved = json!({"metadata": {"labels": {"kubernetes.io/metadata.name": "n", "platform861.io/drill": "x", "pod-security.kubernetes.io/enforce": "privileged",
+            "istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
+        let merged = |live: Value, isolated: bool, overwrite: bool| metadata_patch(&saved, &live, overwrite, |key| goes_to_namespace(key, &live, isolated));
+        let empty = || json!({"metadata": {}});
+        let all = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged", "istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
+        assert_eq!(merged(empty(), false, false), Some(all));
+        let copy = json!({"metadata": {"labels": {"istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
+        assert_eq!(merged(empty(), true, true), Some(copy));
+        let live = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted", "istio-injection": "enabled", "team": "b"}, "annotations": {"note": "b"}}});
+        assert_eq!(merged(live.clone(), false, false), None);
+        assert_eq!(merged(live, false, true), Some(json!({"metadata": {"labels": {"team": "a"}}})));
+    }
+}

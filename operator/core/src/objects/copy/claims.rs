@@ -1,0 +1,49 @@
+//! Claims, which are bound anew.
+
+use p861_crds::protection::restore::Mapping;
+use serde_json::{Map, Value, json};
+
+/// The way in which a claim named its class before it had a field for it. It still holds.
+const OLD_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+/// Beginnings of the annotations that binding and provisioning write.
+const OF_BINDING: &[&str] = &["pv.kubernetes.io/", "volume.kubernetes.io/", "volume.beta.kubernetes.io/"];
+
+pub(super) fn claim(object: &mut Value, classes: &[Mapping]) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("finalizers");
+        annotations(metadata, classes);
+    }
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("volumeName");
+        spec.remove("dataSource");
+        spec.remove("dataSourceRef");
+        map_class(spec, "storageClassName", classes);
+    }
+}
+
+pub(super) fn templates(object: &mut Value, classes: &[Mapping]) {
+    for template in object.pointer_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(template) = template.as_object_mut() else { continue };
+        template.remove("status");
+        if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
+            annotations(metadata, classes);
+        }
+        if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
+            map_class(spec, "storageClassName", classes);
+        }
+    }
+}
+
+fn annotations(metadata: &mut Map<String, Value>, classes: &[Mapping]) {
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|key, _| key == OLD_CLASS || !OF_BINDING.iter().any(|known| key.starts_with(known)));
+        map_class(annotations, OLD_CLASS, classes);
+    }
+}
+
+fn map_class(fields: &mut Map<String, Value>, field: &str, classes: &[Mapping]) {
+    let Some(class) = fields.get(field).and_then(Value::as_str) else { return };
+    if let Some(mapping) = classes.iter().find(|mapping| mapping.from == class) {
+        fields.insert(field.into(), json!(mapping.to));
+    }
+}

@@ -1,0 +1,95 @@
+//! Asks the API server with patience: what passes is waited for, and what it refuses is an answer.
+
+use crate::error::Error;
+use crate::movers::work::WorkError;
+use kube::core::Status;
+use p861_core::objects::Pace;
+use p861_crds::Reason;
+use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+
+/// How often one request is made until the step fails and is tried again as a whole.
+const MAX_TRIES: u32 = 7;
+/// Wait before the second try; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// How long one answer may take.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Whether the answer concerns this object: asked again at once it would be the same.
+fn is_refusal(status: &Status) -> bool {
+    let of_webhook = status.message.contains("webhook");
+    match status.code {
+        401 | 408 | 429 => false,
+        // Two quotas or two writers at once.
+        409 => !(status.reason == "Conflict" && status.message.contains("quota")),
+        400..=499 => true,
+        500..=599 => of_webhook || is_duplicate(status),
+        _ => false,
+    }
+}
+
+/// Server-side apply can't tell entries with one key apart, such as two variables of one name.
+pub(super) fn is_duplicate(status: &Status) -> bool {
+    status.message.contains("duplicate entries for key")
+}
+
+/// Whether a dry run was refused because of a webhook that knows none.
+pub(super) fn is_untried(status: &Status) -> bool {
+    status.code == 400 && status.message.contains("does not support dry run")
+}
+
+/// The fields that an answer names.
+pub(super) fn fields(status: &Status) -> Vec<&str> {
+    status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.field.as_str()).collect()
+}
+
+/// Makes a request until it is answered. The answer may be a refusal of this object.
+///
+/// # Errors
+/// If the API server can't be reached, doesn't know the account, or the namespace is being deleted.
+pub(super) async fn ask<T, F: Future<Output = kube::Result<T>>>(
+    pace: &Mutex<Pace>,
+    what: impl Fn() -> String,
+    request: impl Fn() -> F,
+) -> Result<Result<T, Box<Status>>, WorkError> {
+    let mut wait = FIRST_WAIT;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let since = Instant::now();
+        let answer = tokio::time::timeout(ANSWER_DEADLINE, request()).await;
+        let error = match answer {
+            Ok(Ok(value)) => {
+                pace.lock().answered(since.elapsed());
+                return Ok(Ok(value));
+            }
+            Ok(Err(kube::Error::SerdeError(error))) => {
+                return Err(WorkError::stated(Reason::ApiError, format!("{}: the API server's answer can't be read: {error}", what()), true));
+            }
+            Ok(Err(kube::Error::Api(status))) if is_refusal(&status) => {
+                let error = Error::Kube { what: what(), source: Box::new(kube::Error::Api(status.clone())) };
+                if error.reason() == Reason::NamespaceTerminating {
+                    return Err(error.into());
+                }
+                pace.lock().answered(since.elapsed());
+                return Ok(Err(status));
+            }
+            Ok(Err(error)) => {
+                if matches!(&error, kube::Error::Api(status) if matches!(status.code, 429 | 503 | 504)) {
+                    pace.lock().refused();
+                }
+                Error::Kube { what: what(), source: Box::new(error) }.into()
+            }
+            Err(_) => {
+                pace.lock().refused();
+                WorkError::stated(Reason::Unreachable, format!("{}: no answer within {} s", what(), ANSWER_DEADLINE.as_secs()), false)
+            }
+        };
+        let hopeless = matches!(&error, WorkError::Operator(error) if error.reason() == Reason::CredentialsRefused);
+        if tries >= MAX_TRIES || hopeless {
+            return Err(error);
+        }
+        tokio::time::sleep(wait).await;
+        wait *= 2;
+    }
+}

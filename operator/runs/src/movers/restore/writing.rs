@@ -1,0 +1,343 @@
+//! Writes one object, or tries it by dry run: created where it is not there, else as the policy for existing objects says. A preview goes the same way.
+
+use super::{
+    asking::{ask, fields, is_duplicate, is_untried},
+    counting::{Outcome, Tally},
+    place::Place,
+};
+use crate::movers::work::WorkError;
+use kube::{Client, api::ApiResource, core::Status};
+use p861_core::{
+    objects::{self, ClaimMatch, Owner, Pace},
+    runs::ConflictHandling,
+};
+use p861_crds::protection::restore::ConflictPolicy;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// Time between looks at an object that is being deleted.
+const REMOVAL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long an object that is being deleted is waited for.
+const REMOVAL_PATIENCE: Duration = Duration::from_mins(1);
+/// How often an update is tried that another writer was faster than.
+const MAX_UPDATES: u32 = 4;
+/// UIDs of owners that are remembered.
+const MAX_OWNERS: usize = 20_000;
+/// How a claim that was enlarged counts.
+const ENLARGED: &str = "claim larger than in the backup, it stays as large";
+const SKIPPED: &str = "it is there and different: conflictPolicy Skip leaves it";
+
+/// The kinds that a site serves in namespaces, by group and kind.
+pub(super) type Kinds = HashMap<(String, String), ApiResource>;
+
+/// Writes objects to a site.
+pub(super) struct Writer<'a> {
+    pub(super) client: &'a Client,
+    pub(super) kinds: Kinds,
+    pub(super) conflict: ConflictHandling,
+    /// An isolated copy keeps the labels of its namespaces.
+    pub(super) isolated: bool,
+    pub(super) dry_run: bool,
+    pub(super) pace: &'a Mutex<Pace>,
+    pub(super) tally: &'a Mutex<Tally>,
+    pub(super) owners: Mutex<HashMap<(String, Owner), String>>,
+}
+
+/// What came of creating an object.
+enum Made {
+    Yes,
+    Exists,
+    Refused(Box<Status>),
+}
+
+/// One object with its place.
+struct Item<'a> {
+    place: &'a Place,
+    object: Value,
+    /// Its owner was restored before it and may have made it meanwhile.
+    owned: bool,
+}
+
+impl Item<'_> {
+    fn what(&self) -> String {
+        format!("write {} {} to {}", objects::kind(&self.object), objects::name(&self.object), objects::namespace(&self.object))
+    }
+
+    fn is(&self, kind: &str) -> bool {
+        (objects::group(&self.object), objects::kind(&self.object)) == ("", kind)
+    }
+}
+
+/// Whether the object is a Namespace.
+fn is_namespace(object: &Value) -> bool {
+    (objects::group(object), objects::kind(object)) == ("", "Namespace")
+}
+
+fn namespaces() -> ApiResource {
+    ApiResource { group: String::new(), version: "v1".into(), api_version: "v1".into(), kind: "Namespace".into(), plural: "namespaces".into() }
+}
+
+/// What an object that is written or would be has become, told from its contents before and after.
+fn told(live: &Value, after: &Value) -> Outcome {
+    let (before, after) = (objects::content(live), objects::content(after));
+    if before == after { Outcome::Same } else { Outcome::Changed(objects::difference(&before, &after)) }
+}
+
+impl Writer<'_> {
+    fn kind_of(&self, object: &Value) -> Option<ApiResource> {
+        if is_namespace(object) {
+            return Some(namespaces());
+        }
+        self.kinds.get(&(objects::group(object).to_owned(), objects::kind(object).to_owned())).cloned()
+    }
+
+    /// The UID of an owner that is there; none if it isn't, or is being deleted.
+    pub(super) async fn owner(&self, namespace: &str, owner: &Owner) -> Result<Option<String>, WorkError> {
+        let key = (namespace.to_owned(), owner.clone());
+        if let Some(uid) = self.owners.lock().get(&key) {
+            return Ok(Some(uid.clone()));
+        }
+        let Some(resource) = self.kinds.get(&(owner.group.clone(), owner.kind.clone())) else { return Ok(None) };
+        let named = json!({"metadata": {"name": owner.name, "namespace": namespace}});
+        let Ok(place) = Place::of(self.client, resource, &named) else { return Ok(None) };
+        let what = || format!("read {} {} in {namespace}", owner.kind, owner.name);
+        let Ok(Some(live)) = ask(self.pace, what, || place.get()).await? else { return Ok(None) };
+        let uid = live.pointer("/metadata/uid").and_then(Value::as_str).filter(|_| live.pointer("/metadata/deletionTimestamp").is_none());
+        if let Some(uid) = uid {
+            let mut known = self.owners.lock();
+            if known.len() < MAX_OWNERS {
+                known.insert(key, uid.to_owned());
+            }
+        }
+        Ok(uid.map(str::to_owned))
+    }
+
+    /// Writes the object, or tries it.
+    pub(super) async fn write(&self, mut object: Value, owned: bool) -> Result<Outcome, WorkError> {
+        let Some(resource) = self.kind_of(&object) else { return Ok(Outcome::NotServed) };
+        let place = match Place::of(self.client, &resource, &object) {
+            Ok(place) => place,
+            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+        };
+        // The version of the backup may be served no more.
+        object["apiVersion"] = json!(resource.api_version);
+        if is_namespace(&object) {
+            return self.namespace(&Item { place: &place, object, owned }).await;
+        }
+        let mut item = Item { place: &place, object, owned };
+        match self.create(&mut item).await? {
+            Made::Yes => Ok(Outcome::Created(String::new())),
+            Made::Refused(status) => Ok(Outcome::Refused(status.message)),
+            Made::Exists => self.existing(&mut item).await,
+        }
+    }
+
+    /// Looks at an object that is there: what the policy would do with it, by dry run.
+    pub(super) async fn look(&self, mut object: Value) -> Result<Outcome, WorkError> {
+        let Some(resource) = self.kind_of(&object) else { return Ok(Outcome::NotServed) };
+        let Ok(place) = Place::of(self.client, &resource, &object) else { return Ok(Outcome::Same) };
+        object["apiVersion"] = json!(resource.api_version);
+        let mut item = Item { place: &place, object, owned: false };
+        if is_namespace(&item.object) { self.namespace(&item).await } else { self.existing(&mut item).await }
+    }
+
+    /// Creates the object. What this cluster can't give a Service is left to it, and said.
+    async fn create(&self, item: &mut Item<'_>) -> Result<Made, WorkError> {
+        loop {
+            let Err(status) = ask(self.pace, || item.what(), || item.place.create(&item.object, self.dry_run)).await? else { return Ok(Made::Yes) };
+            if status.code == 409 && status.reason == "AlreadyExists" {
+                return Ok(Made::Exists);
+            }
+            // A namespace that a preview would create, or a webhook that knows no dry run.
+            if self.dry_run && (status.code == 404 || is_untried(&status)) {
+                return Ok(Made::Yes);
+            }
+            if !self.allocated_anew(item, &status, true) {
+                return Ok(Made::Refused(status));
+            }
+        }
+    }
+
+    /// Leaves to the cluster what it can't give a Service; `counts` if that is what will be written.
+    fn allocated_anew(&self, item: &mut Item<'_>, status: &Status, counts: bool) -> bool {
+        let anew = if status.code == 422 { objects::allocate_anew(&mut item.object, &fields(status)) } else { None };
+        if let Some(how) = anew.filter(|_| counts) {
+            self.tally.lock().adjust(how);
+        }
+        anew.is_some()
+    }
+
+    async fn existing(&self, item: &mut Item<'_>) -> Result<Outcome, WorkError> {
+        let live = match ask(self.pace, || item.what(), || item.place.get()).await? {
+            Ok(Some(live)) => live,
+            Ok(None) => return Ok(Outcome::Refused("it was deleted while it was compared".into())),
+            Err(status) => return Ok(Outcome::Refused(status.message)),
+        };
+        if live.pointer("/metadata/deletionTimestamp").is_some() {
+            return Ok(Outcome::Refused("it is being deleted: see its metadata.finalizers".into()));
+        }
+        if item.is("PersistentVolumeClaim") {
+            return self.claim(item, &live).await;
+        }
+        let policy = match self.conflict {
+            ConflictHandling::Own => ConflictPolicy::Merge,
+            ConflictHandling::Policy(policy) => policy,
+        };
+        if policy != ConflictPolicy::Replace && objects::covers(&objects::content(&live), &item.object) {
+            return Ok(Outcome::Same);
+        }
+        match policy {
+            ConflictPolicy::Merge => self.apply(item, &live, self.dry_run).await,
+            ConflictPolicy::Replace => self.update(item, live, true).await,
+            ConflictPolicy::Skip => Ok(match self.apply(item, &live, true).await? {
+                Outcome::Changed(_) | Outcome::Refused(_) => Outcome::Left(SKIPPED),
+                same => same,
+            }),
+            // Nobody has written this object: the cluster made it with the namespace, or its owner did, restored a moment ago.
+            ConflictPolicy::Refuse if item.owned || objects::is_untouched(&live) => Ok(match self.apply(item, &live, self.dry_run).await? {
+                Outcome::Changed(how) => Outcome::Created(how),
+                other => other,
+            }),
+            ConflictPolicy::Refuse => Ok(match self.apply(item, &live, true).await? {
+                Outcome::Changed(how) if !self.dry_run => Outcome::Refused(format!("it appeared while the restore ran, and differs: {how}")),
+                // That it can't be changed in place is a difference, too.
+                Outcome::Refused(why) if self.dry_run => Outcome::Changed(why),
+                other => other,
+            }),
+        }
+    }
+
+    async fn apply(&self, item: &mut Item<'_>, live: &Value, dry_run: bool) -> Result<Outcome, WorkError> {
+        loop {
+            match ask(self.pace, || item.what(), || item.place.apply(&item.object, dry_run)).await? {
+                Ok(after) => return Ok(told(live, &after)),
+                Err(status) if is_duplicate(&status) && dry_run == self.dry_run => return self.update(item, live.clone(), false).await,
+                Err(status) if is_duplicate(&status) || (dry_run && is_untried(&status)) => {
+                    return Ok(Outcome::Changed(objects::difference(&objects::content(live), &item.object)));
+                }
+                Err(status) if self.allocated_anew(item, &status, dry_run == self.dry_run) => {}
+                Err(status) => return Ok(Outcome::Refused(status.message)),
+            }
+        }
+    }
+
+    /// Puts the object in the place of the live one. With `remake`, one that can't be changed in place may be deleted and made again.
+    async fn update(&self, item: &mut Item<'_>, mut live: Value, remake: bool) -> Result<Outcome, WorkError> {
+        for _ in 0..MAX_UPDATES {
+            let object = objects::in_place(&item.object, &live);
+            if objects::content(&object) == objects::content(&live) {
+                return Ok(Outcome::Same);
+            }
+            let status = match ask(self.pace, || item.what(), || item.place.update(&object, self.dry_run)).await? {
+                Ok(after) => return Ok(told(&live, &after)),
+                Err(status) => status,
+            };
+            match status.code {
+                // Another writer was faster.
+                409 => match ask(self.pace, || item.what(), || item.place.get()).await? {
+                    Ok(Some(newer)) => live = newer,
+                    _ => break,
+                },
+                422 if self.allocated_anew(item, &status, true) => {}
+                422 if remake => return self.remake(item, &live, &status.message).await,
+                _ if self.dry_run && is_untried(&status) => return Ok(told(&live, &object)),
+                _ => return Ok(Outcome::Refused(status.message)),
+            }
+        }
+        Ok(Outcome::Refused("another writer changes it at the same time".into()))
+    }
+
+    /// Deletes and creates an object that can't be changed in place, if its kind holds no data and the API server would take it.
+    async fn remake(&self, item: &mut Item<'_>, live: &Value, why: &str) -> Result<Outcome, WorkError> {
+        let permission = match objects::replaceable(live, &item.object) {
+            Ok(permission) => permission,
+            Err(kept) => return Ok(Outcome::Refused(format!("{kept} ({why})"))),
+        };
+        // Validation and admission come before the name is looked at.
+        match ask(self.pace, || item.what(), || item.place.create(&item.object, true)).await? {
+            Err(status) if status.reason != "AlreadyExists" && !is_untried(&status) => return Ok(Outcome::Refused(status.message)),
+            _ => {}
+        }
+        let changed = Outcome::Changed(format!("deleted and made again, since it can't be changed in place: {why}"));
+        if self.dry_run {
+            return Ok(changed);
+        }
+        match ask(self.pace, || item.what(), || item.place.delete(&permission)).await? {
+            Err(status) if status.code != 404 => return Ok(Outcome::Refused(status.message)),
+            _ => {}
+        }
+        let since = Instant::now();
+        while let Ok(Some(_)) = ask(self.pace, || item.what(), || item.place.get()).await? {
+            if since.elapsed() > REMOVAL_PATIENCE {
+                let limit = REMOVAL_PATIENCE.as_secs();
+                return Ok(Outcome::Refused(format!("it is still there {limit} s after it was deleted: see its metadata.finalizers")));
+            }
+            tokio::time::sleep(REMOVAL_INTERVAL).await;
+        }
+        match self.create(item).await? {
+            Made::Yes | Made::Exists => Ok(changed),
+            Made::Refused(status) => {
+                // As it was is better than gone.
+                let before = objects::content(live);
+                let back = ask(self.pace, || item.what(), || item.place.create(&before, false)).await?;
+                let back = if back.is_ok() { "the one before was made again" } else { "the one before is gone" };
+                Ok(Outcome::Refused(format!("{}; {back}", status.message)))
+            }
+        }
+    }
+
+    /// A claim that is there keeps its spec under every policy: only its labels and annotations follow the policy.
+    async fn claim(&self, item: &Item<'_>, live: &Value) -> Result<Outcome, WorkError> {
+        match objects::compare_claims(live, &item.object) {
+            ClaimMatch::Other(why) => return Ok(Outcome::Refused(why)),
+            ClaimMatch::Larger if !self.dry_run => self.tally.lock().adjust(ENLARGED),
+            ClaimMatch::Larger | ClaimMatch::Same => {}
+        }
+        let Some(patch) = objects::metadata_patch(&item.object, live, true, |_| true) else { return Ok(Outcome::Same) };
+        let changed = Outcome::Changed(format!("labels and annotations: {}", patch["metadata"]));
+        match self.conflict {
+            ConflictHandling::Policy(ConflictPolicy::Skip) => Ok(Outcome::Left(SKIPPED)),
+            ConflictHandling::Policy(ConflictPolicy::Refuse) => {
+                Ok(if self.dry_run { changed } else { Outcome::Refused("it appeared while the restore ran, and differs".into()) })
+            }
+            ConflictHandling::Own | ConflictHandling::Policy(ConflictPolicy::Merge | ConflictPolicy::Replace) => self.merge(item, &patch, changed).await,
+        }
+    }
+
+    /// Labels and annotations that the namespace lacks are added under every policy; those that it has otherwise follow the policy.
+    async fn namespace(&self, item: &Item<'_>) -> Result<Outcome, WorkError> {
+        let live = match ask(self.pace, || item.what(), || item.place.get()).await? {
+            Ok(Some(live)) => live,
+            Ok(None) => return Ok(Outcome::Created(String::new())),
+            Err(status) => return Ok(Outcome::Refused(status.message)),
+        };
+        let goes = |key: &str| objects::goes_to_namespace(key, &live, self.isolated);
+        let (missing, all) = [false, true].map(|overwrite| objects::metadata_patch(&item.object, &live, overwrite, goes)).into();
+        let added = |patch: &Value| Outcome::Created(format!("labels and annotations are added: {}", patch["metadata"]));
+        let differs = || format!("its labels or annotations differ: {}", all.as_ref().map_or(&Value::Null, |all| &all["metadata"]));
+        let (patch, outcome) = match self.conflict {
+            ConflictHandling::Policy(ConflictPolicy::Refuse) if all != missing => {
+                return Ok(if self.dry_run { Outcome::Changed(differs()) } else { Outcome::Refused(differs()) });
+            }
+            ConflictHandling::Policy(ConflictPolicy::Skip) if all != missing && missing.is_none() => return Ok(Outcome::Left(SKIPPED)),
+            ConflictHandling::Policy(ConflictPolicy::Skip | ConflictPolicy::Refuse) => (missing.as_ref(), missing.as_ref().map(added)),
+            _ if all == missing => (all.as_ref(), all.as_ref().map(added)),
+            _ => (all.as_ref(), Some(Outcome::Changed(differs()))),
+        };
+        match (patch, outcome) {
+            (Some(patch), Some(outcome)) => self.merge(item, patch, outcome).await,
+            _ => Ok(Outcome::Same),
+        }
+    }
+
+    async fn merge(&self, item: &Item<'_>, patch: &Value, done: Outcome) -> Result<Outcome, WorkError> {
+        Ok(match ask(self.pace, || item.what(), || item.place.merge(patch, self.dry_run)).await? {
+            Err(status) if !is_untried(&status) => Outcome::Refused(status.message),
+            _ => done,
+        })
+    }
+}
