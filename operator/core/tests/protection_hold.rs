@@ -64,6 +64,10 @@ fn held(plan: &Plan<Action>, courses: &[Does], paused_at: Option<i64>) -> Option
     let mut next_course = courses.iter().copied().cycle();
     let mut actions = Vec::new();
     for second in 0..1_000 {
+        // Nobody can ask anything of a run that has ended.
+        if journal.records().iter().any(|record| matches!(record.event, Event::Finished { .. })) {
+            break;
+        }
         if paused_at == Some(second) {
             actions.push(serde_json::from_value::<RunAction>(serde_json::json!({"action": "Pause"})).unwrap());
         }

@@ -82,7 +82,8 @@ async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response 
     }
     let Some(objects) = server.objects.get(&path) else { return answer(StatusCode::NOT_FOUND, &status(404)) };
     let token = query.split('&').find_map(|pair| pair.strip_prefix("continue=")).unwrap_or("0").to_owned();
-    if let Some(at) = server.expired.lock().iter().position(|expired| *expired == token) {
+    let expired = server.expired.lock().iter().position(|expired| *expired == token);
+    if let Some(at) = expired {
         server.expired.lock().remove(at);
         return answer(StatusCode::GONE, &status(410));
     }

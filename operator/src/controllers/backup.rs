@@ -175,10 +175,6 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
 }
 
 /// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.
-pub async fn claims(client: &Client, site: &SiteName, application: &Application) -> Result<Vec<Claim>> {
-    claims_among(&claim_states(client, site, &application.spec.namespaces).await?, site, application)
-}
-
 fn claims_among(states: &HashMap<String, Vec<ClaimState>>, site: &SiteName, application: &Application) -> Result<Vec<Claim>> {
     own_claims(site, application, |namespace| Some(states.get(namespace)?.iter().map(|state| state.claim.name.clone()).collect()))
 }

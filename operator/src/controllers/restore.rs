@@ -12,6 +12,7 @@ use p861_core::{
     engine::{Evidence, ListedChange, Plan, StoredObject},
     ids::SiteName,
     protection::{
+        backup::Claim,
         choose::{self, RecoveryPoint},
         claims::claims_in,
         conclude::{self, RestoreConclusionFacts},
@@ -245,7 +246,8 @@ async fn store_list(context: &Context, object: &Restore, repository: &str, pass:
     let name = format!("{}-{what}", object.name_any());
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
     context.hub.leadership.ensure()?;
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": data});
+    let document =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": data});
     maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
     Ok(())
 }

@@ -112,6 +112,7 @@ fn priority(version: &str) -> Priority<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// Reads `group/version: Kind, Kind`; a version with `?` doesn't answer, and one without a colon has unknown kinds.
     fn served(lines: &[&str]) -> Vec<ServedVersion> {
@@ -154,10 +155,10 @@ mod tests {
             (&["nodes/v1?:", "/v1: Pod"], &["/v1 Pod"], &[]),
         ] {
             let chosen = choose_kinds(&served(lines));
-            let read: Vec<String> = chosen.kinds.iter().map(|kind| format!("{}/{} {}", kind.group, kind.version, kind.kind)).collect();
+            let read: BTreeSet<String> = chosen.kinds.iter().map(|kind| format!("{}/{} {}", kind.group, kind.version, kind.kind)).collect();
             assert_eq!(
-                (read.iter().map(String::as_str).collect::<Vec<_>>(), chosen.unanswered),
-                (kinds.to_vec(), unanswered.iter().map(ToString::to_string).collect()),
+                (read.iter().map(String::as_str).collect::<BTreeSet<_>>(), chosen.kinds.len(), chosen.unanswered),
+                (kinds.iter().copied().collect(), kinds.len(), unanswered.iter().map(ToString::to_string).collect()),
                 "{lines:?}"
             );
         }

@@ -9,14 +9,16 @@ use p861_crds::common::{ActionKind, RunPhase};
 #[test]
 fn fault_d12_a_server_that_is_away_for_a_while_uses_up_no_attempt_and_nothing_happens_twice() {
     at_every_step(&[()], |case, bed| {
+        // Clean-up is tried without end, so that it has no attempts to use up.
+        if case.step.finally {
+            return;
+        }
         let process = bed.process();
         bed.world.plant(&case.step.id, false, process.number, Fault::Away);
         alone(async {
             let end = bed.until_end(&process).await.unwrap();
             bed.check(&end, RunPhase::Succeeded);
-            if !case.step.finally {
-                bed.check_once();
-            }
+            bed.check_once();
         });
     });
 }

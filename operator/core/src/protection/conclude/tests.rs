@@ -234,7 +234,7 @@ fn fault_c4_removed_files_are_counted_in_the_status_and_told_beforehand() {
     let found = Evidence::VolumePreviewed { removed: 3, changed: 12, created: 2, first };
     let removed = Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 };
     for (mode, evidence, message) in [
-        (RestoreMode::Preview, found, "would create 137, change 1; 5 same, 2 refused; in 2 volumes, 6 files would be removed, 24 changed, 4 created"),
+        (RestoreMode::Preview, found, "would create 137, change 1; 5 same, 0 refused; in 2 volumes, 6 files would be removed, 24 changed, 4 created"),
         (RestoreMode::Execute, removed, "138 objects, 40 files; 6 files removed that the backup doesn't have (1024 bytes)"),
     ] {
         let concluded = restored(mode, |step| if step.starts_with("restore/portal/volume/") { End::Done(Some(evidence.clone())) } else { brings(step) });

@@ -31,7 +31,11 @@ fn has_ended(job: &Job) -> bool {
 /// Whether a mover only reads: what is left of it can harm nothing.
 fn only_reads(task: &MoverTask) -> bool {
     match task {
-        MoverTask::BackupObjects { .. } | MoverTask::BackupVolume { .. } | MoverTask::BackupStream { .. } | MoverTask::VerifyStored { .. } => true,
+        MoverTask::BackupObjects { .. }
+        | MoverTask::BackupVolume { .. }
+        | MoverTask::BackupStream { .. }
+        | MoverTask::VerifyStored { .. }
+        | MoverTask::PreviewVolume { .. } => true,
         MoverTask::RestoreObjects { preview, .. } => *preview,
         MoverTask::Seal { .. } | MoverTask::RestoreVolume { .. } | MoverTask::RestoreStream { .. } => false,
     }
@@ -110,7 +114,13 @@ mod tests {
         let now: Timestamp = "2026-11-15T01:00:00Z".parse().unwrap();
         let (read, write) = (
             MoverTask::BackupVolume { part: "p".into(), parent: None },
-            MoverTask::RestoreVolume { snapshot: "5a1f".into(), part: "p".into(), paths: Vec::new(), path_prefix: None },
+            MoverTask::RestoreVolume {
+                snapshot: "5a1f".into(),
+                part: "p".into(),
+                paths: Vec::new(),
+                path_prefix: None,
+                extra_files: p861_core::runs::ExtraFiles::Keep,
+            },
         );
         let (runs, ended) = (
             json!({"phase": "Running"}),
