@@ -63,7 +63,8 @@ struct World {
 impl World {
     async fn with(files: &[(&str, Vec<Value>)]) -> Self {
         let (server, folder) = (Lone::bare(), tempfile::tempdir().expect("a folder"));
-        let (access, snapshot) = backup(folder.path(), files);
+        // The repository has a runtime of its own.
+        let (access, snapshot) = tokio::task::block_in_place(|| backup(folder.path(), files));
         let client = server.client(None).await;
         Self { server, client, folder, access, snapshot }
     }

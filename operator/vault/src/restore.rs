@@ -266,7 +266,11 @@ impl Repository {
 
     /// Why the engine ended with a panic: the volume refused, or the repository has no sound copy of what is needed.
     fn broken_off(&self, repository: &Indexed, entries: impl Iterator<Item = Entry>, place: &Path, panic: &str) -> VaultError {
-        if let Some(number) = panic.split("os error ").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()) {
+        if let Some(number) = ["os error ", "Os { code: "]
+            .iter()
+            .find_map(|said| panic.split(said).nth(1))
+            .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+        {
             return refused(place, &io::Error::from_raw_os_error(number));
         }
         self.unreadable(repository, entries.map(|entry| entry.map(|(_, node)| node)), &place.display().to_string(), "the engine broke off; its log says more")

@@ -23,6 +23,7 @@ pub const HUB: Table = &[
 ];
 pub const ON_SITE: Table = &[
     ("nodes pods services persistentvolumeclaims persistentvolumes storageclasses.storage.k8s.io ingresses.networking.k8s.io", "list"),
+    ("events", "list"),
     ("services services/proxy pods/log", "get"),
     // A component of the base software, object by object.
     ("configmaps persistentvolumeclaims cronjobs.batch horizontalpodautoscalers.autoscaling", "get"),

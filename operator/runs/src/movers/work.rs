@@ -352,7 +352,7 @@ struct VolumeFiles {
 
 impl VolumeFiles {
     /// `run` is the run whose earlier attempt may have begun to write.
-    fn request<'a>(&'a self, run: &'a str) -> FolderRestore<'a> {
+    fn folder<'a>(&'a self, run: &'a str) -> FolderRestore<'a> {
         let existing = match (&self.path_prefix, self.extra_files) {
             (Some(_), _) => Existing::Untouched { run },
             (None, ExtraFiles::Keep) => Existing::Keep,
@@ -366,7 +366,7 @@ impl VolumeFiles {
 async fn restore_volume(access: RepositoryAccess, run: String, files: VolumeFiles) -> Result<Evidence, WorkError> {
     blocking(move || {
         let printer = Printer::new();
-        let result = Repository::open(&access)?.restore_folder(&files.request(&run), &|progress| printer.print(&progress))?;
+        let result = Repository::open(&access)?.restore_folder(&files.folder(&run), &|progress| printer.print(&progress))?;
         let RestoreResult { files, bytes, removed, removed_bytes } = result;
         Ok(Evidence::VolumeRestored { files, bytes, removed, removed_bytes })
     })
@@ -376,7 +376,7 @@ async fn restore_volume(access: RepositoryAccess, run: String, files: VolumeFile
 async fn preview_volume(access: RepositoryAccess, files: VolumeFiles) -> Result<Evidence, WorkError> {
     blocking(move || {
         let printer = Printer::new();
-        let found = Repository::open(&access)?.compare_folder(&files.request(""), &|progress| printer.print(&progress))?;
+        let found = Repository::open(&access)?.compare_folder(&files.folder(""), &|progress| printer.print(&progress))?;
         let FolderComparison { removed, changed, created, first } = found;
         let first = first.iter().map(|path| p861_core::conditions::shorten(path, MAX_WARNING_CHARS)).collect();
         Ok(Evidence::VolumePreviewed { removed, changed, created, first })
