@@ -62,13 +62,12 @@ pub fn get(site: &Site, arguments: &[&str]) -> Result<Value> {
 
 async fn answer(kubeconfig: String, question: Question) -> std::result::Result<Value, String> {
     let known = READERS.lock().get(&kubeconfig).cloned();
-    let reader = match known {
-        Some(reader) => reader,
-        None => {
-            let reader = Arc::new(Reader::connect(&kubeconfig).await?);
-            READERS.lock().insert(kubeconfig, reader.clone());
-            reader
-        }
+    let reader = if let Some(reader) = known {
+        reader
+    } else {
+        let reader = Arc::new(Reader::connect(&kubeconfig).await?);
+        READERS.lock().insert(kubeconfig, reader.clone());
+        reader
     };
     reader.answer(&question).await
 }
@@ -142,7 +141,7 @@ impl Reader {
             return Ok(known);
         }
         let discovery = Discovery::new(self.client.clone()).run_aggregated().await.map_err(|error| said(&error))?;
-        let all = discovery.groups().flat_map(|group| group.recommended_resources()).map(|(resource, abilities)| (resource, abilities.scope));
+        let all = discovery.groups().flat_map(kube::discovery::ApiGroup::recommended_resources).map(|(resource, abilities)| (resource, abilities.scope));
         *self.kinds.lock() = all.collect();
         find(&self.kinds.lock(), word).ok_or_else(|| format!("the server doesn't have a resource type {word:?}"))
     }

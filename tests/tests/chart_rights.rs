@@ -85,7 +85,8 @@ fn somewhere(user: &str) -> Place<'_> {
 
 /// A RoleBinding or ClusterRoleBinding of a role of the chart to somebody.
 fn bind(server: &Lone, role: &str, namespace: Option<&str>, subject: &Value) {
-    let name = format!("test-{role}");
+    // With the subject: tests beside each other give the same role to others.
+    let name = format!("test-{role}-{}", subject["name"].as_str().unwrap_or_default());
     let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
     let mut binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "subjects": [subject],
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}});

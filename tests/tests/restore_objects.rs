@@ -33,7 +33,8 @@ fn backup(folder: &Path, files: &[(&str, Vec<Value>)]) -> (RepositoryAccess, Str
     let place = folder.join("objects").join(SOURCE);
     fs::create_dir_all(&place).expect("a folder");
     for (name, objects) in files {
-        let text: String = objects.iter().map(|object| format!("{object}\n")).collect();
+        let lines: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        let text = lines.join("\n") + "\n";
         fs::write(place.join(format!("{name}.jsonl")), text).expect("written");
     }
     let repository = Repository::open_or_init(&access).expect("a repository");

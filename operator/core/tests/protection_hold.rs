@@ -110,7 +110,7 @@ fn held(plan: &Plan<Action>, courses: &[Does], paused_at: Option<i64>) -> Option
     let records = journal.records();
     let since = records.iter().find(|record| record.step.as_ref().is_some_and(|id| id.as_str() == "quiesce/a"))?.at;
     let released = records.iter().find(|record| {
-        let id = record.step.as_ref().map(|id| id.as_str());
+        let id = record.step.as_ref().map(p861_core::engine::StepId::as_str);
         matches!((&record.event, id), (Event::Intent, Some("resume/a")) | (Event::UndoIntent, Some("quiesce/a")))
     });
     released.map(|record| record.at.duration_since(since))

@@ -202,13 +202,13 @@ impl Repository {
             let folder = place.folder(relative)?.ok_or_else(|| place.moved(relative))?;
             restore_root(&opened(&folder, ".".as_ref()), node).map_err(|error| refused(&full, &error))?;
         }
-        self.require_same(entries()?, chosen, place)?;
+        Self::require_same(entries()?, chosen, place)?;
         on_progress(Progress { items_done: files, bytes_done: bytes, ..coming });
         Ok(RestoreResult { files, bytes, removed: sweep.files, removed_bytes: sweep.bytes })
     }
 
     /// Requires that each file is as in the backup and at its own place: what the engine wrote through a link that somebody put in the way is not.
-    fn require_same(&self, entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
+    fn require_same(entries: impl Iterator<Item = Entry>, chosen: &Chosen, place: &mut Place) -> Result<(), VaultError> {
         for entry in entries.chain([Ok((PathBuf::new(), chosen.node.clone()))]) {
             let (path, node) = entry?;
             let path = chosen.at(&path);

@@ -3,8 +3,11 @@
 use super::{group, kind, metadata, text};
 use serde_json::{Map, Value, json};
 
-/// Owner and child, each by group and kind: the built-in controller of the owner makes the child again, under the same name or another.
-const MADE_AGAIN: &[((&str, &str), (&str, &str))] = &[
+/// A kind, by group and kind.
+type Kind = (&'static str, &'static str);
+
+/// Owner and child: the built-in controller of the owner makes the child again, under the same name or another.
+const MADE_AGAIN: &[(Kind, Kind)] = &[
     (("apps", "ReplicaSet"), ("", "Pod")),
     (("apps", "StatefulSet"), ("", "Pod")),
     (("apps", "DaemonSet"), ("", "Pod")),

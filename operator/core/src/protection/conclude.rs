@@ -230,10 +230,11 @@ fn unserved(run: &RunOutcome<'_>) -> String {
 /// Says what was written otherwise than it was saved.
 fn adjusted(run: &RunOutcome<'_>) -> String {
     let of_step = |step: &StepTimeline| match &step.evidence {
-        Some(Evidence::ObjectsRestored { adjusted, .. }) => adjusted.iter().map(|(how, number)| format!("; {number} × {how}")).collect(),
-        _ => String::new(),
+        Some(Evidence::ObjectsRestored { adjusted, .. }) => adjusted.clone(),
+        _ => BTreeMap::new(),
     };
-    run.summary.timeline.iter().map(of_step).collect()
+    let all = run.summary.timeline.iter().flat_map(of_step);
+    all.fold(String::new(), |text, (how, number)| format!("{text}; {number} × {how}"))
 }
 
 fn restored_files(run: &RunOutcome<'_>) -> u64 {

@@ -185,7 +185,9 @@ impl Place {
                 path.pop();
                 let above = levels.last_mut();
                 if sweep.counts_only || done.keeps {
-                    above.into_iter().for_each(|above| above.keeps = true);
+                    if let Some(above) = above {
+                        above.keeps = true;
+                    }
                 } else {
                     let parent = above.as_ref().map_or(folder, |above| above.folder.as_fd());
                     unlinkat(parent, &done.name, AtFlags::REMOVEDIR)?;

@@ -30,9 +30,12 @@ const EVENTS_INTERVAL: Duration = Duration::from_secs(10);
 const EVENTS_TTL: Duration = Duration::from_mins(10);
 const MAX_WHY_CHARS: usize = 400;
 
+/// When Events were read, and the newest warning among them.
+type Read = (Instant, Option<String>);
+
 /// The newest warning of each Job and pod that was asked about, by UID.
 #[derive(Clone, Default)]
-pub struct Warnings(Arc<Mutex<HashMap<String, (Instant, Option<String>)>>>);
+pub struct Warnings(Arc<Mutex<HashMap<String, Read>>>);
 
 impl Warnings {
     /// The newest warning about an object, read at most every [`EVENTS_INTERVAL`]. None also if Events can't be read: they only explain.

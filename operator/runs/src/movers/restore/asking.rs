@@ -13,7 +13,7 @@ const MAX_TRIES: u32 = 7;
 /// Wait before the second try; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// How long one answer may take.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Whether the answer concerns this object: asked again at once it would be the same.
 fn is_refusal(status: &Status) -> bool {

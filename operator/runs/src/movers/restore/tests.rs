@@ -55,7 +55,6 @@ fn client(server: &Arc<Mutex<Server>>) -> Client {
             let policy = body.get("propagationPolicy").and_then(Value::as_str).map(|policy| format!(" {policy}")).unwrap_or_default();
             server.asked.push(format!("{}{}{uid}{policy}", head.method, if trial { " as a trial" } else { "" }));
             let (code, body) = match (&head.method, server.there.clone()) {
-                (&Method::GET, None) => status(404, "not found", ""),
                 (&Method::GET, Some(there)) => (StatusCode::OK, there),
                 (&Method::POST, there) => match server.on_create.pop() {
                     Some((code, message, field)) => status(code, message, field),
@@ -71,16 +70,17 @@ fn client(server: &Arc<Mutex<Server>>) -> Client {
                     server.there = None;
                     (StatusCode::OK, json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}))
                 }
-                (method, Some(there)) => match server.on_change {
-                    Some((code, message)) => status(code, message, "spec"),
-                    None => {
+                (method, Some(there)) => {
+                    if let Some((code, message)) = server.on_change {
+                        status(code, message, "spec")
+                    } else {
                         let after = if method == Method::PUT { body } else { merged(there, &body) };
                         if !trial {
                             server.there = Some(after.clone());
                         }
                         (StatusCode::OK, after)
                     }
-                },
+                }
                 (_, None) => status(404, "not found", ""),
             };
             Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap())

@@ -81,7 +81,7 @@ impl Far {
                 Hangs => {}
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
