@@ -161,8 +161,8 @@ fn movers_are_child_processes_where_there_is_no_kubelet_and_die_with_the_operato
 
     let status = hub.wait_end("backup", "undisturbed");
     assert_eq!(status["phase"], "Succeeded", "{status}");
-    // The namespace has no other objects: nothing made kube-root-ca.crt.
-    assert_eq!(status["contents"]["objects"], OBJECTS, "{status}");
+    // Beside the Namespace itself there are no other objects: nothing made kube-root-ca.crt.
+    assert_eq!(status["contents"]["objects"], OBJECTS + 1, "{status}");
     restic(&hub, folder.path(), &["check", "--read-data"]);
 
     // Killed while a mover runs: the mover ends with it, and the next operator does the step again.
@@ -197,6 +197,14 @@ fn movers_are_child_processes_where_there_is_no_kubelet_and_die_with_the_operato
     // An application with a volume can't be saved here, and that is said rather than left out.
     let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "files", "namespace": "shinan-forms"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
     hub.apply(&[claim]);
+    backup("without-a-volume");
+    let status = hub.wait_end("backup", "without-a-volume");
+    assert_eq!(status["phase"], "Refused", "a claim that is not bound has nothing to read: {status}");
+    assert!(status.to_string().contains("ClaimNotReadable"), "{status}");
+    // Nobody binds claims here.
+    let bound =
+        ["patch", "pvc", "files", "--namespace", "shinan-forms", "--subresource", "status", "--type", "merge", "--patch", r#"{"status":{"phase":"Bound"}}"#];
+    hub.0.kubectl(&bound).expect("it is bound");
     backup("with-a-volume");
     let status = hub.wait_end("backup", "with-a-volume");
     assert_eq!(status["phase"], "Failed", "{status}");
