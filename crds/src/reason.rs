@@ -151,6 +151,7 @@ reasons! {
     BackupTooOld: "The newest backup is too old.",
     CheckOverdue: "The last check of the repository is too old.",
     ClaimMissing: "A PersistentVolumeClaim doesn't exist.",
+    ClaimInUse: "Pods use a PersistentVolumeClaim that is to be restored as a whole.",
     ClaimNotReadable: "A PersistentVolumeClaim can't be read as files.",
     ConditionalWriteMissing: "The object store has no conditional writes, which leases and journals need.",
     Conflicts: "Objects exist already and differ.",

@@ -1,5 +1,7 @@
 //! `p861 restore …`
 
+mod preview;
+
 use super::{
     Context, act,
     backup::{contents_and_size, journal_map},
@@ -13,7 +15,7 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
-    hub::{Hub, Run as _, create_run, typed},
+    hub::{Hub, Run as _, create_run},
     printer::Output,
     run::{Snapshot, Stand, Watched},
     text::{self, Language},
@@ -24,7 +26,7 @@ use p861_crds::{
     common::RunPhase,
     protection::restore::{ConflictPolicy, RestoreMode, RestoreSelection, RestoreSource, RestoreTarget},
 };
-use serde::Deserialize;
+use preview::{created_table, load, preview_page, promises_success};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<ExitStatus> {
@@ -175,109 +177,6 @@ fn table(restores: &[Restore], wide: bool, clock: &Clock, language: Language) ->
     table.lines()
 }
 
-/// A line of a preview, as the operator writes it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Planned {
-    action: String,
-    kind: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    why: String,
-}
-
-/// What a preview would do to the files of a volume, as the operator writes it.
-#[derive(Clone, Debug, Deserialize)]
-struct PlannedVolume {
-    volume: String,
-    removed: u64,
-    changed: u64,
-    created: u64,
-    #[serde(default)]
-    first: Vec<String>,
-}
-
-/// The objects and the volumes of a preview.
-#[derive(Clone, Debug, Default)]
-struct Foreseen {
-    objects: Vec<Planned>,
-    volumes: Vec<PlannedVolume>,
-}
-
-async fn load(hub: &Hub, name: &str) -> Foreseen {
-    let mut map = hub.config_map(&format!("{name}-preview")).await.ok().flatten().unwrap_or_default();
-    let mut text = |key: &str| map.remove(key).unwrap_or_default();
-    let (objects, volumes) = (text("preview.json"), text("volumes.json"));
-    Foreseen { objects: serde_json::from_str(&objects).unwrap_or_default(), volumes: serde_json::from_str(&volumes).unwrap_or_default() }
-}
-
-fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
-    let tone = match line.action.as_str() {
-        "refused" => Tone::Bad,
-        "change" => Tone::Warn,
-        _ => Tone::Plain,
-    };
-    vec![Line::toned(tone, text::planned(&line.action, language)), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]
-}
-
-/// The objects that the page of a preview only counts.
-fn created_table(planned: &[Planned], language: Language) -> Vec<Line> {
-    let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
-    for line in planned.iter().filter(|line| line.action == "create") {
-        table.row(planned_row(line, language));
-    }
-    if table.is_empty() { Vec::new() } else { table.lines() }
-}
-
-/// The page of a preview: what would be created and what is the same in numbers, what would change or be refused by name.
-fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<String>, place: &str, language: Language) -> Vec<Line> {
-    let status = restore.status.clone().unwrap_or_default();
-    let changes = status.changes.clone().unwrap_or_default();
-    let number =
-        |action: &str, count: i64| vec![Line::of(text::planned(action, language)), Line::of(text::objects(count).pick(language)), Line::of("-"), Line::of("")];
-    let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
-    if changes.create > 0 {
-        table.row(number("create", changes.create));
-    }
-    let (mut change, mut refused) = (changes.change, changes.refused);
-    for line in foreseen.objects.iter().filter(|line| matches!(line.action.as_str(), "change" | "refused")) {
-        *(if line.action == "change" { &mut change } else { &mut refused }) -= 1;
-        table.row(planned_row(line, language));
-    }
-    // The operator names the first ones only.
-    for (action, count) in [("change", change), ("refused", refused), ("same", changes.same)] {
-        if count > 0 {
-            table.row(number(action, count));
-        }
-    }
-    if let Some(data) = data {
-        table.row(vec![Line::of(text::planned("data", language)), Line::of(data)]);
-    }
-    for volume in &foreseen.volumes {
-        let tone = if volume.removed > 0 { Tone::Warn } else { Tone::Plain };
-        let words = text::planned_volume(&volume.volume, [volume.removed, volume.changed, volume.created], &volume.first);
-        table.row(vec![Line::of(text::planned("data", language)), Line::toned(tone, words.pick(language))]);
-    }
-    let mut lines = if table.is_empty() { Vec::new() } else { table.lines() };
-    if stands_in_the_way(restore) {
-        lines.push(Line::toned(Tone::Warn, text::preview_in_the_way(changes.change, changes.refused, restore.spec.conflict_policy).pick(language)));
-        return lines;
-    }
-    let backup = restore.spec.source.backup_ref.as_ref().map(|backup| backup.name.clone()).or(status.backup);
-    if let Some(backup) = backup {
-        let command = typed(&format!("p861 restore run {backup}{}", options(&restore.spec)), place);
-        lines.push(Line::of(text::to_do_it(&command).pick(language)));
-    }
-    lines
-}
-
-/// Whether a restore as it was previewed would stop: something is refused, or different where nothing different may be.
-fn stands_in_the_way(restore: &Restore) -> bool {
-    let changes = restore.status.as_ref().and_then(|status| status.changes.clone()).unwrap_or_default();
-    changes.refused > 0 || (changes.change > 0 && restore.spec.conflict_policy == ConflictPolicy::Refuse)
-}
-
 fn page(restore: &Restore, place: &str, language: Language) -> Vec<Line> {
     let status = restore.status.clone().unwrap_or_default();
     let mut lines = vec![
@@ -310,7 +209,7 @@ impl Watched for Restore {
 
     fn verdict(&self) -> ExitStatus {
         match self.phase() {
-            RunPhase::Succeeded if self.spec.mode == RestoreMode::Preview => ExitStatus::judged(!stands_in_the_way(self)),
+            RunPhase::Succeeded if self.spec.mode == RestoreMode::Preview => ExitStatus::judged(promises_success(self)),
             RunPhase::Succeeded => ExitStatus::judged(self.status.as_ref().and_then(|s| s.changes.as_ref()).is_none_or(|changes| changes.refused == 0)),
             RunPhase::Refused => ExitStatus::Refused,
             _ => ExitStatus::Bad,
@@ -333,7 +232,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn restore(spec: Value, changes: Value) -> Restore {
+    pub(super) fn restore(spec: Value, changes: Value) -> Restore {
         let mut document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Restore", "metadata": {"name": "r"}, "spec": spec, "status": {"phase": "Succeeded", "backup": "approval-1", "changes": changes}});
         document["spec"]["source"] = json!({"backupRef": {"name": "approval-1"}});
         serde_json::from_value(document).expect("a restore")
@@ -364,93 +263,5 @@ mod tests {
             panic!("another command")
         };
         assert_eq!(options(&spec(&preview.what, RestoreMode::Preview)).split_whitespace().collect::<Vec<_>>(), typed);
-    }
-
-    #[test]
-    fn what_would_stop_a_restore_makes_its_preview_bad() {
-        let preview = |policy: &str, change: i64, refused: i64| {
-            restore(json!({"mode": "Preview", "conflictPolicy": policy}), json!({"create": 1, "change": change, "same": 0, "refused": refused}))
-        };
-        assert_eq!(preview("Refuse", 0, 0).verdict(), ExitStatus::Good);
-        assert_eq!(preview("Refuse", 1, 0).verdict(), ExitStatus::Bad);
-        assert_eq!(preview("Merge", 1, 0).verdict(), ExitStatus::Good);
-        assert_eq!(preview("Merge", 1, 1).verdict(), ExitStatus::Bad);
-    }
-
-    #[test]
-    fn fault_c4_a_preview_says_which_files_of_which_volume_would_be_removed() {
-        let preview = restore(json!({"mode": "Preview", "conflictPolicy": "Merge"}), json!({"same": 5}));
-        let volumes = serde_json::from_value(json!([
-            {"volume": "attachments", "removed": 3, "changed": 12, "created": 1, "first": ["shell.php", "a/b"]},
-            {"volume": "cache", "removed": 0, "changed": 0, "created": 0, "first": []},
-        ]));
-        let foreseen = Foreseen { objects: Vec::new(), volumes: volumes.expect("volumes") };
-        for (language, expected) in [
-            (
-                Language::En,
-                [
-                    "data    volume attachments: 3 files would be removed, 12 changed, 1 created; first: shell.php, a/b",
-                    "data    volume cache: nothing would change",
-                ],
-            ),
-            (
-                Language::Zh,
-                ["\u{6570}\u{636e}  卷 attachments：将移除 3 个文件，更改 12 个，新建 1 个；首先：shell.php, a/b", "\u{6570}\u{636e}  卷 cache：不会改变"],
-            ),
-        ] {
-            let lines: Vec<String> = preview_page(&preview, &foreseen, None, "", language).iter().map(ToString::to_string).collect();
-            for line in expected {
-                assert!(lines.iter().any(|it| it == line), "{line}: {lines:#?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_preview_names_what_is_in_the_way_and_counts_the_rest() {
-        let preview = restore(
-            json!({"mode": "Preview", "conflictPolicy": "Refuse", "target": {"siteRef": {"name": "laoshan-dr"}}}),
-            json!({"create": 137, "change": 2, "same": 5, "refused": 1}),
-        );
-        let planned =
-            |action: &str, kind: &str, name: &str, why: &str| Planned { action: action.into(), kind: kind.into(), name: name.into(), why: why.into() };
-        let listed = [
-            planned("change", "ConfigMap", "approval-config", "data.mode: live → maintenance"),
-            planned("refused", "Ingress", "approval-old", "v1beta1 is not served"),
-        ];
-        let lines: Vec<String> = preview_page(
-            &preview,
-            &Foreseen { objects: listed.to_vec(), volumes: Vec::new() },
-            Some("1 streams, 1 volumes, 1.8 GiB".into()),
-            " -d shinan",
-            Language::En,
-        )
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-        assert_eq!(
-            lines,
-            [
-                "ACTION   KIND                           NAME             WHY",
-                "create   137 objects                    -",
-                "change   ConfigMap                      approval-config  data.mode: live → maintenance",
-                "refused  Ingress                        approval-old     v1beta1 is not served",
-                "change   1 object                       -",
-                "same     5 objects                      -",
-                "data     1 streams, 1 volumes, 1.8 GiB",
-                "Blocked by: 1 refused, 2 exist and differ, and the conflict policy is Refuse: nothing would be written",
-            ]
-        );
-        let free = restore(json!({"mode": "Preview", "conflictPolicy": "Merge", "target": {"siteRef": {"name": "laoshan-dr"}}}), json!({"create": 2}));
-        let listed = [planned("create", "ConfigMap", "one", ""), planned("change", "ConfigMap", "two", "data.a: 1 → 2")];
-        let lines: Vec<String> = preview_page(&free, &Foreseen { objects: listed[..1].to_vec(), volumes: Vec::new() }, None, " -d shinan", Language::En)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            lines,
-            ["ACTION  KIND       NAME  WHY", "create  2 objects  -", "To do it: p861 restore run approval-1 --site laoshan-dr --conflict Merge -d shinan",]
-        );
-        let created: Vec<String> = created_table(&listed, Language::En).iter().map(ToString::to_string).collect();
-        assert_eq!(created, ["ACTION  KIND       NAME  WHY", "create  ConfigMap  one"]);
     }
 }

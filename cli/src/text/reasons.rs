@@ -52,6 +52,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::ChecksFail | Reason::ChecksFailed => Word { en: "checks fail", zh: "检查未通过" },
         Reason::ChecksPass => Word { en: "checks pass", zh: "检查通过" },
         Reason::ClaimMissing => Word { en: "a claim is missing", zh: "缺少存储卷声明" },
+        Reason::ClaimInUse => Word { en: "a claim is in use", zh: "存储卷声明正在使用" },
         Reason::ClaimNotReadable => Word { en: "a claim can't be read", zh: "有存储卷声明无法读取" },
         Reason::ClassMissing => Word { en: "a class is missing", zh: "缺少存储类" },
         Reason::CleanUpFailed => Word { en: "clean-up keeps failing", zh: "清理失败" },

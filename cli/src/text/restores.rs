@@ -62,18 +62,20 @@ pub fn planned(action: &str, language: Language) -> String {
     both(action, zh).pick(language).to_owned()
 }
 
-/// Why a restore would stop.
-pub fn preview_in_the_way(change: i64, refused: i64, policy: ConflictPolicy) -> Bilingual {
-    let (mut en, mut zh) = (Vec::new(), Vec::new());
-    if refused > 0 {
-        en.push(format!("{refused} refused"));
-        zh.push(format!("{refused} 个被拒绝"));
-    }
-    if change > 0 && policy == ConflictPolicy::Refuse {
-        en.push(format!("{change} exist and differ, and the conflict policy is Refuse: nothing would be written"));
-        zh.push(format!("{change} 个已存在且不同，而冲突策略为 Refuse：不会写入任何内容"));
-    }
-    both(format!("Blocked by: {}", en.join(", ")), format!("阻碍：{}", zh.join("，")))
+/// Why a restore would write nothing.
+pub fn preview_blocked(change: i64) -> Bilingual {
+    both(
+        format!("Blocked by: {change} exist and differ, and the conflict policy is Refuse: nothing would be written"),
+        format!("阻碍：{change} 个已存在且不同，而冲突策略为 Refuse：不会写入任何内容"),
+    )
+}
+
+/// What a restore could not write.
+pub fn preview_incomplete(objects: i64) -> Bilingual {
+    both(
+        format!("Not everything: {objects} can't be written; everything else would be, and the restore would end as Failed"),
+        format!("不完整：{objects} 个无法写入；其余会写入，恢复将以失败结束"),
+    )
 }
 
 /// The command of a preview.

@@ -175,7 +175,7 @@ async fn a_preview_names_what_is_in_the_way_and_offers_no_command_that_would_fai
             "refused  Ingress                      approval-old     networking.k8s.io/v1beta1 is not served",
             "same     5 objects                    -",
             "data     1 stream, 1 volume, 1.8 GiB",
-            "Blocked by: 1 refused, 1 exist and differ, and the conflict policy is Refuse: nothing would be written",
+            "Blocked by: 1 exist and differ, and the conflict policy is Refuse: nothing would be written",
         ]
     );
     assert_eq!(hub.get("Restore", &name).await["spec"]["mode"], "Preview", "a preview writes nothing");

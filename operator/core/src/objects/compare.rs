@@ -1,15 +1,13 @@
 //! Whether an object that is there is the one of the backup.
 
-use super::{group, kind, metadata, name};
+use super::{
+    group, kind, metadata, name,
+    save::{SERVER_ANNOTATIONS, SERVER_FIELDS},
+};
 use crate::{conditions::shorten, quantity::Quantity};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Fields of `metadata` that say nothing of what an object contains.
-const SERVER_FIELDS: &[&str] =
-    &["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink"];
-/// Annotations that `kubectl` and controllers write beside what people write.
-const BESIDE: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
 /// Characters of a value that a difference shows.
 const MAX_VALUE_CHARS: usize = 60;
 
@@ -22,7 +20,7 @@ pub fn content(object: &Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|key, _| !SERVER_FIELDS.contains(&key.as_str()));
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.retain(|key, _| !BESIDE.contains(&key.as_str()));
+            annotations.retain(|key, _| !SERVER_ANNOTATIONS.contains(&key.as_str()));
         }
         metadata.retain(|_, value| !is_empty(value));
     }
@@ -156,7 +154,7 @@ pub fn goes_to_namespace(key: &str, live: &Value, isolated: bool) -> bool {
         "platform861.io" => false,
         "pod-security.kubernetes.io" => !isolated && !enforces(),
         "openshift.io" => !key.starts_with("openshift.io/sa.scc."),
-        _ => key != "kubernetes.io/metadata.name" && !BESIDE.contains(&key),
+        _ => key != "kubernetes.io/metadata.name" && !SERVER_ANNOTATIONS.contains(&key),
     }
 }
 

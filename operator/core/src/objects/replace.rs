@@ -27,6 +27,8 @@ const REPLACEABLE: &[(&str, &str)] = &[
     ("rbac.authorization.k8s.io", "RoleBinding"),
 ];
 
+/// The longest grace period of a pod that is deleted to be made again: a restore waits for its end, and a longer wait could end with neither.
+const MAX_GRACE_SECONDS: u64 = 30;
 /// Labels that the API server generates for a Job and its pods.
 pub(crate) const JOB_LABELS: [&str; 4] = ["controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name"];
 /// Beginning of the name of the token volume that admission adds to every pod.
@@ -58,7 +60,8 @@ impl MayReplace {
 /// Whether `live`, which can't be changed in place to `wanted`, may be deleted and made again.
 ///
 /// # Errors
-/// Why not, as a sentence: it holds data or may take some with it, its kind is not known to hold none, or its pods run and would be left beside the new ones.
+/// Why not, as a sentence: it holds data or may take some with it, its kind is not known to hold none, its pods run and would be left beside the new ones, or its
+/// deletion may not end while the restore waits.
 pub fn replaceable(live: &Value, wanted: &Value) -> Result<MayReplace, String> {
     let (group, kind) = (group(live), kind(live));
     let never = || Err(format!("a {kind} can't be changed in place, and a restore deletes no {kind}"));
@@ -73,6 +76,16 @@ pub fn replaceable(live: &Value, wanted: &Value) -> Result<MayReplace, String> {
     };
     if holds_data {
         return Err(format!("this {kind} can't be changed in place, and it holds data that would go with it: delete it by hand if that may go"));
+    }
+    // Once it is being deleted there is no way back, and what doesn't end is lost.
+    if let Some(finalizer) = live.pointer("/metadata/finalizers/0").and_then(Value::as_str) {
+        return Err(format!(
+            "this {kind} can't be changed in place, and its deletion would wait for the finalizer {finalizer}: delete it by hand if it may go"
+        ));
+    }
+    let grace = live.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(MAX_GRACE_SECONDS);
+    if kind == "Pod" && grace > MAX_GRACE_SECONDS {
+        return Err(format!("this Pod can't be changed in place, and it may take {grace} s to end: delete it first"));
     }
     let pods = running_pods(live);
     // Pods of a StatefulSet are taken over by the new one, if it selects them.

@@ -44,10 +44,10 @@ const MADE_BY_CLUSTER: &[(&str, &str)] = &[
 const OUR_ROLES: &[(&str, &str)] = &[("mover", RUN_LABEL), ("access", DISTRICT_LABEL), ("platform", PLATFORM_LABEL)];
 
 /// Fields of `metadata` that belong to the server that stored the object.
-const SERVER_FIELDS: &[&str] =
+pub(super) const SERVER_FIELDS: &[&str] =
     &["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink"];
 /// Annotations that belong to it, or to kubectl.
-const SERVER_ANNOTATIONS: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+pub(super) const SERVER_ANNOTATIONS: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
 /// Labels of a Namespace that say where it is and whose it is there.
 const PLACE_LABELS: &[&str] = &["kubernetes.io/metadata.name", DISTRICT_LABEL, DEPARTMENT_LABEL, PLATFORM_LABEL, DRILL_LABEL, RUN_LABEL];
 

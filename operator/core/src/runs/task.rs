@@ -212,6 +212,11 @@ impl MoverTask {
         matches!(self, Self::RestoreObjects { preview: false, .. })
     }
 
+    /// Whether it writes a claim as a whole, which nothing else may write into meanwhile. Of paths that a person has selected, the person knows who uses them.
+    pub fn writes_whole_claim(&self) -> bool {
+        matches!(self, Self::RestoreVolume { paths, path_prefix: None, .. } if paths.is_empty())
+    }
+
     /// Whether it needs what earlier steps proved.
     pub fn needs_evidence(&self) -> bool {
         matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None })

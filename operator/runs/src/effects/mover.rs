@@ -3,6 +3,7 @@
 //! Per run and namespace there is one Secret, one ServiceAccount and one RoleBinding for each namespace that is read or written, all under one name; per step
 //! and attempt there is one Job. All carry the run's label and are removed when the run ends.
 
+mod in_use;
 mod job;
 mod stopping;
 mod waiting;
@@ -129,6 +130,9 @@ async fn start_job(
         && let Some(waits) = stopping::stop_earlier(client, step_context, place, task, name).await?
     {
         return Ok(EffectOutcome::running(waits));
+    }
+    if let Some(outcome) = in_use::wait(client, step_context, place, task).await? {
+        return Ok(outcome);
     }
     let inputs = match store_inputs(context, step_context, task).await? {
         ControlFlow::Continue(inputs) => inputs,

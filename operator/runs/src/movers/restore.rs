@@ -9,9 +9,10 @@ mod reading;
 mod writing;
 
 use super::{save::namespaced_kinds, work::WorkError};
+use crate::error::Error;
 use counting::{Outcome, Tally};
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::FuturesUnordered};
-use kube::{Client, api::ApiResource};
+use kube::{Client, api::ApiResource, core::Status};
 use p861_core::{
     engine::ListedChange,
     ids::SnapshotId,
@@ -160,6 +161,16 @@ struct Restoring<'a> {
     items: AtomicU64,
 }
 
+/// The names in an answer to a list. Whoever can't see what is there must not write.
+fn names_of(answer: Result<HashSet<String>, Box<Status>>, what: impl FnOnce() -> String) -> Result<HashSet<String>, WorkError> {
+    match answer {
+        Ok(names) => Ok(names),
+        // The kind is gone since discovery, or has no list: nothing is there.
+        Err(status) if matches!(status.code, 404 | 405) => Ok(HashSet::new()),
+        Err(status) => Err(Error::Kube { what: what(), source: Box::new(kube::Error::Api(status)) }.into()),
+    }
+}
+
 fn identity(namespace: &str, group: &str, kind: &str, name: &str) -> String {
     format!("{namespace}/{kind}.{group}/{name}")
 }
@@ -175,7 +186,6 @@ impl Restoring<'_> {
             isolated: self.task.rules.isolated,
             dry_run,
             pace: self.pace,
-            tally: self.tally,
             owners: Mutex::default(),
         })
     }
@@ -290,38 +300,41 @@ impl Restoring<'_> {
         let (group, kind, name) = (objects::group(&object), objects::kind(&object), objects::name(&object));
         let identity = identity(objects::namespace(&object), group, kind, name);
         let owned = !objects::owners(&object).is_empty();
+        let mut orphaned = false;
         if self.task.preview {
             // The UID of an owner that would be created is not known yet.
             objects::rewire(&mut object, |_| None);
         } else if owned {
             // Its owner comes first.
-            if pass.number == 0 || !self.rewire(writer, pass, &mut object).await? {
-                return Ok(Handled::Later { owned, identity });
-            }
+            let rewired = if pass.number == 0 { None } else { self.rewire(writer, pass, &mut object).await? };
+            let Some(dropped) = rewired else { return Ok(Handled::Later { owned, identity }) };
+            orphaned = dropped > 0;
         }
-        let outcome = writer.write(object.clone(), owned && !self.task.preview).await?;
+        let (outcome, adjusted) = writer.write(object.clone(), owned && !self.task.preview).await?;
         if !pass.last && matches!(outcome, Outcome::Refused(_) | Outcome::NotServed) {
             return Ok(Handled::Later { owned: false, identity });
         }
-        self.tally.lock().note(outcome, &object);
+        let mut tally = self.tally.lock();
+        if !matches!(outcome, Outcome::Refused(_) | Outcome::NotServed) {
+            adjusted.into_iter().chain(orphaned.then_some(OWNER_DROPPED)).for_each(|how| tally.adjust(how));
+        }
+        tally.note(outcome, &object);
         Ok(Handled::Done)
     }
 
-    /// Gives the object its owners of this site. Returns whether it can be written now: an owner that is written in this pass or later is waited for.
-    async fn rewire(&self, writer: &Writer<'_>, pass: &Pass<'_>, object: &mut Value) -> Result<bool, WorkError> {
+    /// Gives the object its owners of this site. Returns how many references to owners were dropped; none while an owner is waited for that is written in this pass
+    /// or later.
+    async fn rewire(&self, writer: &Writer<'_>, pass: &Pass<'_>, object: &mut Value) -> Result<Option<u64>, WorkError> {
         let namespace = objects::namespace(object).to_owned();
         let mut found: HashMap<Owner, String> = HashMap::new();
         for owner in objects::owners(object) {
             match writer.owner(&namespace, &owner).await? {
                 Some(uid) => drop(found.insert(owner, uid)),
-                None if !pass.last && pass.before.contains(&identity(&namespace, &owner.group, &owner.kind, &owner.name)) => return Ok(false),
+                None if !pass.last && pass.before.contains(&identity(&namespace, &owner.group, &owner.kind, &owner.name)) => return Ok(None),
                 None => {}
             }
         }
-        if objects::rewire(object, |owner| found.get(owner).cloned()) > 0 {
-            self.tally.lock().adjust(OWNER_DROPPED);
-        }
-        Ok(true)
+        Ok(Some(objects::rewire(object, |owner| found.get(owner).cloned())))
     }
 
     /// Compares all objects that are there already.
@@ -384,9 +397,8 @@ impl Restoring<'_> {
             .map(|(index, list)| async move {
                 let Some((resource, namespace)) = list else { return Ok::<_, WorkError>((index, None)) };
                 let what = || format!("list {} in {namespace}", resource.plural);
-                let names = asking::ask(self.pace, what, || place::names(self.client, resource, namespace)).await?;
-                // A kind that can't be listed, or a namespace that doesn't exist: nothing is there.
-                Ok((index, Some(names.unwrap_or_default())))
+                let answer = asking::ask(self.pace, what, || place::names(self.client, resource, namespace)).await?;
+                Ok((index, Some(names_of(answer, what)?)))
             })
             .buffer_unordered(PARALLEL_LISTS)
             .try_collect()

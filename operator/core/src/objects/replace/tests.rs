@@ -59,6 +59,14 @@ fn fault_c1_an_object_of_the_list_is_deleted_by_its_uid_and_only_where_no_data_g
         ("a pod on a claim", with(live("v1", "Pod"), "/spec/volumes", volumes("persistentVolumeClaim")), true),
         ("a pod with scratch data", with(live("v1", "Pod"), "/spec/volumes", volumes("emptyDir")), false),
         ("a pod with an ephemeral volume", with(live("v1", "Pod"), "/spec/volumes", volumes("ephemeral")), false),
+        (
+            "a Service whose load balancer is given back first",
+            with(live("v1", "Service"), "/metadata/finalizers", json!(["service.kubernetes.io/load-balancer-cleanup"])),
+            false,
+        ),
+        ("an object without finalizers", with(live("v1", "ConfigMap"), "/metadata/finalizers", json!([])), true),
+        ("a pod that ends within its usual time", with(live("v1", "Pod"), "/spec/terminationGracePeriodSeconds", json!(30)), true),
+        ("a pod that may take long to end", with(live("v1", "Pod"), "/spec/terminationGracePeriodSeconds", json!(3600)), false),
         ("an object without a uid", json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}), false),
     ] {
         let wanted = json!({"apiVersion": object["apiVersion"], "kind": object["kind"]});

@@ -19,7 +19,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
 fn is_refusal(status: &Status) -> bool {
     let of_webhook = status.message.contains("webhook");
     match status.code {
-        401 | 408 | 429 => false,
+        // Of 410, the list is begun anew.
+        401 | 408 | 410 | 429 => false,
         // Two quotas or two writers at once.
         409 => !(status.reason == "Conflict" && status.message.contains("quota")),
         400..=499 => true,

@@ -100,6 +100,14 @@ fn saved(live: &Value, spec: Value) -> Value {
     object
 }
 
+/// A server that serves the object's kind alone.
+fn kinds_of(object: &Value) -> Kinds {
+    let (group, kind) = (objects::group(object).to_owned(), objects::kind(object).to_owned());
+    let api_version = object["apiVersion"].as_str().unwrap().to_owned();
+    let resource = ApiResource { group: group.clone(), version: "v1".into(), api_version, plural: format!("{}s", kind.to_lowercase()), kind: kind.clone() };
+    Kinds::from([((group, kind), resource)])
+}
+
 struct World {
     server: Arc<Mutex<Server>>,
     tally: Mutex<Tally>,
@@ -117,13 +125,18 @@ impl World {
 
     async fn write(&self, object: Value, policy: Option<ConflictPolicy>) -> Outcome {
         let (client, pace) = (client(&self.server), Mutex::default());
-        let (group, kind) = (objects::group(&object).to_owned(), objects::kind(&object).to_owned());
-        let api_version = object["apiVersion"].as_str().unwrap().to_owned();
-        let resource = ApiResource { group: group.clone(), version: "v1".into(), api_version, plural: format!("{}s", kind.to_lowercase()), kind: kind.clone() };
         let conflict = policy.map_or(ConflictHandling::Own, ConflictHandling::Policy);
-        let kinds = Kinds::from([((group, kind), resource)]);
-        let writer = Writer { client: &client, kinds, conflict, isolated: false, dry_run: false, pace: &pace, tally: &self.tally, owners: Mutex::default() };
-        writer.write(object, false).await.unwrap()
+        let writer = Writer { client: &client, kinds: kinds_of(&object), conflict, isolated: false, dry_run: false, pace: &pace, owners: Mutex::default() };
+        let (outcome, adjusted) = writer.write(object, false).await.unwrap();
+        adjusted.into_iter().for_each(|how| self.tally.lock().adjust(how));
+        outcome
+    }
+
+    /// What a look before anything is written finds.
+    async fn look(&self, object: Value, policy: ConflictPolicy) -> Outcome {
+        let (client, pace, conflict) = (client(&self.server), Mutex::default(), ConflictHandling::Policy(policy));
+        let writer = Writer { client: &client, kinds: kinds_of(&object), conflict, isolated: false, dry_run: true, pace: &pace, owners: Mutex::default() };
+        writer.look(object).await.unwrap()
     }
 
     fn asked(&self) -> Vec<String> {
@@ -205,18 +218,42 @@ async fn fault_c1_what_cannot_be_changed_in_place_is_made_again_by_its_uid_and_o
 }
 
 #[tokio::test]
+async fn fault_c1_what_cannot_become_as_saved_is_a_difference_that_is_found_before_anything_is_written() {
+    let claim = |size: &str| object("v1", "PersistentVolumeClaim", json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}));
+    let mut going = claim("5Gi");
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-15T00:00:00Z");
+    for (live, says) in [(claim("1Gi"), "it requests 1Gi, the backup's 5Gi"), (going, "it is being deleted")] {
+        let world = World::with(Some(live));
+        let looked = world.look(claim("5Gi"), ConflictPolicy::Refuse).await;
+        assert!(matches!(&looked, Outcome::Changed(why) if why.contains(says)), "{looked:?}");
+        assert!(matches!(world.write(claim("5Gi"), Some(ConflictPolicy::Skip)).await, Outcome::Left(_)), "Skip leaves what differs: {says}");
+        let merged = world.write(claim("5Gi"), Some(ConflictPolicy::Merge)).await;
+        assert!(matches!(&merged, Outcome::Refused(why) if why.contains(says)), "{merged:?}");
+    }
+}
+
+#[test]
+fn fault_c1_who_cannot_see_what_is_there_does_not_write() {
+    let answer = |code: u16| {
+        let status: Status = serde_json::from_value(json!({"status": "Failure", "code": code, "message": "no", "reason": "Forbidden"})).unwrap();
+        names_of(Err(Box::new(status)), || "list secrets in n".into())
+    };
+    for (code, nothing_there) in [(404, true), (405, true), (403, false), (400, false), (422, false)] {
+        assert_eq!(answer(code).is_ok_and(|names| names.is_empty()), nothing_there, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn fault_a4_a_kind_that_is_not_served_is_no_conflict() {
-    let (client, pace, tally) = (client(&World::with(None).server), Mutex::default(), Mutex::<Tally>::default());
+    let (client, pace, mut tally) = (client(&World::with(None).server), Mutex::default(), Tally::default());
     let conflict = ConflictHandling::Policy(ConflictPolicy::Refuse);
-    let writer =
-        Writer { client: &client, kinds: Kinds::new(), conflict, isolated: false, dry_run: false, pace: &pace, tally: &tally, owners: Mutex::default() };
+    let writer = Writer { client: &client, kinds: Kinds::new(), conflict, isolated: false, dry_run: false, pace: &pace, owners: Mutex::default() };
     let widget = object("demo.example/v1", "Widget", json!({}));
     for dry_run in [false, true] {
-        let outcome = if dry_run { writer.look(widget.clone()).await } else { writer.write(widget.clone(), false).await };
-        assert_eq!(outcome.unwrap(), Outcome::NotServed);
+        let outcome = if dry_run { writer.look(widget.clone()).await.unwrap() } else { writer.write(widget.clone(), false).await.unwrap().0 };
+        assert_eq!(outcome, Outcome::NotServed);
     }
-    tally.lock().note(Outcome::NotServed, &widget);
-    let tally = tally.into_inner();
+    tally.note(Outcome::NotServed, &widget);
     assert_eq!((tally.changes.not_served, tally.changes.change, tally.not_served), (1, 0, BTreeMap::from([("Widget.demo.example".into(), 1)])));
 }
 

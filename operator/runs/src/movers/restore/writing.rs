@@ -2,7 +2,7 @@
 
 use super::{
     asking::{ask, fields, is_duplicate, is_untried},
-    counting::{Outcome, Tally},
+    counting::Outcome,
     place::Place,
 };
 use crate::movers::work::WorkError;
@@ -43,7 +43,6 @@ pub(super) struct Writer<'a> {
     pub(super) isolated: bool,
     pub(super) dry_run: bool,
     pub(super) pace: &'a Mutex<Pace>,
-    pub(super) tally: &'a Mutex<Tally>,
     pub(super) owners: Mutex<HashMap<(String, Owner), String>>,
 }
 
@@ -60,6 +59,8 @@ struct Item<'a> {
     object: Value,
     /// Its owner was restored before it and may have made it meanwhile.
     owned: bool,
+    /// How it is written otherwise than it was saved.
+    adjusted: Vec<&'static str>,
 }
 
 impl Item<'_> {
@@ -85,6 +86,13 @@ fn namespaces() -> ApiResource {
 fn told(live: &Value, after: &Value) -> Outcome {
     let (before, after) = (objects::content(live), objects::content(after));
     if before == after { Outcome::Same } else { Outcome::Changed(objects::difference(&before, &after)) }
+}
+
+/// Leaves to the cluster what it can't give a Service; `counts` if that is what will be written.
+fn allocated_anew(item: &mut Item<'_>, status: &Status, counts: bool) -> bool {
+    let anew = if status.code == 422 { objects::allocate_anew(&mut item.object, &fields(status)) } else { None };
+    item.adjusted.extend(anew.filter(|_| counts));
+    anew.is_some()
 }
 
 impl Writer<'_> {
@@ -116,24 +124,26 @@ impl Writer<'_> {
         Ok(uid.map(str::to_owned))
     }
 
-    /// Writes the object, or tries it.
-    pub(super) async fn write(&self, mut object: Value, owned: bool) -> Result<Outcome, WorkError> {
-        let Some(resource) = self.kind_of(&object) else { return Ok(Outcome::NotServed) };
+    /// Writes the object, or tries it. Also says how it is written otherwise than it was saved.
+    pub(super) async fn write(&self, mut object: Value, owned: bool) -> Result<(Outcome, Vec<&'static str>), WorkError> {
+        let nothing = Vec::new;
+        let Some(resource) = self.kind_of(&object) else { return Ok((Outcome::NotServed, nothing())) };
         let place = match Place::of(self.client, &resource, &object) {
             Ok(place) => place,
-            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+            Err(error) => return Ok((Outcome::Refused(error.to_string()), nothing())),
         };
         // The version of the backup may be served no more.
         object["apiVersion"] = json!(resource.api_version);
         if is_namespace(&object) {
-            return self.namespace(&Item { place: &place, object, owned }).await;
+            return Ok((self.namespace(&Item { place: &place, object, owned, adjusted: nothing() }).await?, nothing()));
         }
-        let mut item = Item { place: &place, object, owned };
-        match self.create(&mut item).await? {
-            Made::Yes => Ok(Outcome::Created(String::new())),
-            Made::Refused(status) => Ok(Outcome::Refused(status.message)),
-            Made::Exists => self.existing(&mut item).await,
-        }
+        let mut item = Item { place: &place, object, owned, adjusted: nothing() };
+        let outcome = match self.create(&mut item).await? {
+            Made::Yes => Outcome::Created(String::new()),
+            Made::Refused(status) => Outcome::Refused(status.message),
+            Made::Exists => self.existing(&mut item).await?,
+        };
+        Ok((outcome, item.adjusted))
     }
 
     /// Looks at an object that is there: what the policy would do with it, by dry run.
@@ -141,7 +151,7 @@ impl Writer<'_> {
         let Some(resource) = self.kind_of(&object) else { return Ok(Outcome::NotServed) };
         let Ok(place) = Place::of(self.client, &resource, &object) else { return Ok(Outcome::Same) };
         object["apiVersion"] = json!(resource.api_version);
-        let mut item = Item { place: &place, object, owned: false };
+        let mut item = Item { place: &place, object, owned: false, adjusted: Vec::new() };
         if is_namespace(&item.object) { self.namespace(&item).await } else { self.existing(&mut item).await }
     }
 
@@ -156,19 +166,27 @@ impl Writer<'_> {
             if self.dry_run && (status.code == 404 || is_untried(&status)) {
                 return Ok(Made::Yes);
             }
-            if !self.allocated_anew(item, &status, true) {
+            if !allocated_anew(item, &status, true) {
                 return Ok(Made::Refused(status));
             }
         }
     }
 
-    /// Leaves to the cluster what it can't give a Service; `counts` if that is what will be written.
-    fn allocated_anew(&self, item: &mut Item<'_>, status: &Status, counts: bool) -> bool {
-        let anew = if status.code == 422 { objects::allocate_anew(&mut item.object, &fields(status)) } else { None };
-        if let Some(how) = anew.filter(|_| counts) {
-            self.tally.lock().adjust(how);
+    /// In a copy nothing is there but what it wrote itself.
+    fn policy(&self) -> ConflictPolicy {
+        match self.conflict {
+            ConflictHandling::Own => ConflictPolicy::Merge,
+            ConflictHandling::Policy(policy) => policy,
         }
-        anew.is_some()
+    }
+
+    /// An object that is there, differs, and can't become as saved. Under Refuse that is a difference like any other: found beforehand, nothing is written.
+    fn in_the_way(&self, why: String) -> Outcome {
+        match self.policy() {
+            ConflictPolicy::Skip => Outcome::Left(SKIPPED),
+            ConflictPolicy::Refuse if self.dry_run => Outcome::Changed(why),
+            ConflictPolicy::Refuse | ConflictPolicy::Merge | ConflictPolicy::Replace => Outcome::Refused(why),
+        }
     }
 
     async fn existing(&self, item: &mut Item<'_>) -> Result<Outcome, WorkError> {
@@ -178,15 +196,12 @@ impl Writer<'_> {
             Err(status) => return Ok(Outcome::Refused(status.message)),
         };
         if live.pointer("/metadata/deletionTimestamp").is_some() {
-            return Ok(Outcome::Refused("it is being deleted: see its metadata.finalizers".into()));
+            return Ok(self.in_the_way("it is being deleted: see its metadata.finalizers".into()));
         }
         if item.is("PersistentVolumeClaim") {
             return self.claim(item, &live).await;
         }
-        let policy = match self.conflict {
-            ConflictHandling::Own => ConflictPolicy::Merge,
-            ConflictHandling::Policy(policy) => policy,
-        };
+        let policy = self.policy();
         if policy != ConflictPolicy::Replace && objects::covers(&objects::content(&live), &item.object) {
             return Ok(Outcome::Same);
         }
@@ -219,7 +234,7 @@ impl Writer<'_> {
                 Err(status) if is_duplicate(&status) || (dry_run && is_untried(&status)) => {
                     return Ok(Outcome::Changed(objects::difference(&objects::content(live), &item.object)));
                 }
-                Err(status) if self.allocated_anew(item, &status, dry_run == self.dry_run) => {}
+                Err(status) if allocated_anew(item, &status, dry_run == self.dry_run) => {}
                 Err(status) => return Ok(Outcome::Refused(status.message)),
             }
         }
@@ -242,7 +257,7 @@ impl Writer<'_> {
                     Ok(Some(newer)) => live = newer,
                     _ => break,
                 },
-                422 if self.allocated_anew(item, &status, true) => {}
+                422 if allocated_anew(item, &status, true) => {}
                 422 if remake => return self.remake(item, &live, &status.message).await,
                 _ if self.dry_run && is_untried(&status) => return Ok(told(&live, &object)),
                 _ => return Ok(Outcome::Refused(status.message)),
@@ -291,20 +306,18 @@ impl Writer<'_> {
     }
 
     /// A claim that is there keeps its spec under every policy: only its labels and annotations follow the policy.
-    async fn claim(&self, item: &Item<'_>, live: &Value) -> Result<Outcome, WorkError> {
+    async fn claim(&self, item: &mut Item<'_>, live: &Value) -> Result<Outcome, WorkError> {
         match objects::compare_claims(live, &item.object) {
-            ClaimMatch::Other(why) => return Ok(Outcome::Refused(why)),
-            ClaimMatch::Larger if !self.dry_run => self.tally.lock().adjust(ENLARGED),
-            ClaimMatch::Larger | ClaimMatch::Same => {}
+            ClaimMatch::Other(why) => return Ok(self.in_the_way(why)),
+            ClaimMatch::Larger => item.adjusted.push(ENLARGED),
+            ClaimMatch::Same => {}
         }
         let Some(patch) = objects::metadata_patch(&item.object, live, true, |_| true) else { return Ok(Outcome::Same) };
         let changed = Outcome::Changed(format!("labels and annotations: {}", patch["metadata"]));
-        match self.conflict {
-            ConflictHandling::Policy(ConflictPolicy::Skip) => Ok(Outcome::Left(SKIPPED)),
-            ConflictHandling::Policy(ConflictPolicy::Refuse) => {
-                Ok(if self.dry_run { changed } else { Outcome::Refused("it appeared while the restore ran, and differs".into()) })
-            }
-            ConflictHandling::Own | ConflictHandling::Policy(ConflictPolicy::Merge | ConflictPolicy::Replace) => self.merge(item, &patch, changed).await,
+        match self.policy() {
+            ConflictPolicy::Skip => Ok(Outcome::Left(SKIPPED)),
+            ConflictPolicy::Refuse => Ok(if self.dry_run { changed } else { Outcome::Refused("it appeared while the restore ran, and differs".into()) }),
+            ConflictPolicy::Merge | ConflictPolicy::Replace => self.merge(item, &patch, changed).await,
         }
     }
 

@@ -1,0 +1,233 @@
+//! The page of a preview: what a restore would do, as the operator has found it.
+
+use super::options;
+use crate::{
+    format::{Line, Table, Tone},
+    hub::{Hub, typed},
+    text::{self, Language},
+};
+use p861_crds::{
+    Restore,
+    protection::restore::{ConflictPolicy, RestoreChanges},
+};
+use serde::Deserialize;
+
+/// A line of a preview, as the operator writes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Planned {
+    action: String,
+    kind: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    why: String,
+}
+
+/// What a preview would do to the files of a volume, as the operator writes it.
+#[derive(Clone, Debug, Deserialize)]
+struct PlannedVolume {
+    volume: String,
+    removed: u64,
+    changed: u64,
+    created: u64,
+    #[serde(default)]
+    first: Vec<String>,
+}
+
+/// The objects and the volumes of a preview.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Foreseen {
+    pub(super) objects: Vec<Planned>,
+    volumes: Vec<PlannedVolume>,
+}
+
+pub(super) async fn load(hub: &Hub, name: &str) -> Foreseen {
+    let mut map = hub.config_map(&format!("{name}-preview")).await.ok().flatten().unwrap_or_default();
+    let mut text = |key: &str| map.remove(key).unwrap_or_default();
+    let (objects, volumes) = (text("preview.json"), text("volumes.json"));
+    Foreseen { objects: serde_json::from_str(&objects).unwrap_or_default(), volumes: serde_json::from_str(&volumes).unwrap_or_default() }
+}
+
+fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
+    let tone = match line.action.as_str() {
+        "refused" => Tone::Bad,
+        "change" => Tone::Warn,
+        _ => Tone::Plain,
+    };
+    vec![Line::toned(tone, text::planned(&line.action, language)), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]
+}
+
+/// The objects that the page of a preview only counts.
+pub(super) fn created_table(planned: &[Planned], language: Language) -> Vec<Line> {
+    let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
+    for line in planned.iter().filter(|line| line.action == "create") {
+        table.row(planned_row(line, language));
+    }
+    if table.is_empty() { Vec::new() } else { table.lines() }
+}
+
+/// The page of a preview: what would be created and what is the same in numbers, what would change or be refused by name.
+pub(super) fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<String>, place: &str, language: Language) -> Vec<Line> {
+    let status = restore.status.clone().unwrap_or_default();
+    let changes = status.changes.clone().unwrap_or_default();
+    let number =
+        |action: &str, count: i64| vec![Line::of(text::planned(action, language)), Line::of(text::objects(count).pick(language)), Line::of("-"), Line::of("")];
+    let mut table = Table::new(language, &[text::ACTION, text::KIND, text::NAME, text::WHY]);
+    if changes.create > 0 {
+        table.row(number("create", changes.create));
+    }
+    let (mut change, mut refused) = (changes.change, changes.refused);
+    for line in foreseen.objects.iter().filter(|line| matches!(line.action.as_str(), "change" | "refused")) {
+        *(if line.action == "change" { &mut change } else { &mut refused }) -= 1;
+        table.row(planned_row(line, language));
+    }
+    // The operator names the first ones only.
+    for (action, count) in [("change", change), ("refused", refused), ("same", changes.same)] {
+        if count > 0 {
+            table.row(number(action, count));
+        }
+    }
+    if let Some(data) = data {
+        table.row(vec![Line::of(text::planned("data", language)), Line::of(data)]);
+    }
+    for volume in &foreseen.volumes {
+        let tone = if volume.removed > 0 { Tone::Warn } else { Tone::Plain };
+        let words = text::planned_volume(&volume.volume, [volume.removed, volume.changed, volume.created], &volume.first);
+        table.row(vec![Line::of(text::planned("data", language)), Line::toned(tone, words.pick(language))]);
+    }
+    let mut lines = if table.is_empty() { Vec::new() } else { table.lines() };
+    if is_blocked(restore, &changes) {
+        lines.push(Line::toned(Tone::Warn, text::preview_blocked(changes.change).pick(language)));
+        return lines;
+    }
+    let unwritten = changes.refused + changes.not_served;
+    if unwritten > 0 {
+        lines.push(Line::toned(Tone::Warn, text::preview_incomplete(unwritten).pick(language)));
+    }
+    let backup = restore.spec.source.backup_ref.as_ref().map(|backup| backup.name.clone()).or(status.backup);
+    if let Some(backup) = backup {
+        let command = typed(&format!("p861 restore run {backup}{}", options(&restore.spec)), place);
+        lines.push(Line::of(text::to_do_it(&command).pick(language)));
+    }
+    lines
+}
+
+/// Whether a restore as it was previewed would write nothing: something is different where nothing different may be.
+fn is_blocked(restore: &Restore, changes: &RestoreChanges) -> bool {
+    changes.change > 0 && restore.spec.conflict_policy == ConflictPolicy::Refuse
+}
+
+/// Whether a restore as it was previewed would succeed.
+pub(super) fn promises_success(restore: &Restore) -> bool {
+    let changes = restore.status.as_ref().and_then(|status| status.changes.clone()).unwrap_or_default();
+    changes.refused + changes.not_served == 0 && !is_blocked(restore, &changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::restore, *};
+    use crate::{exit::ExitStatus, run::Watched as _};
+    use serde_json::json;
+
+    #[test]
+    fn what_would_stop_a_restore_makes_its_preview_bad() {
+        let blocked = "Blocked by: 1 exist and differ, and the conflict policy is Refuse: nothing would be written";
+        let incomplete = "Not everything: 1 can't be written; everything else would be, and the restore would end as Failed";
+        for (policy, change, refused, not_served, verdict, said) in [
+            ("Refuse", 0, 0, 0, ExitStatus::Good, None),
+            ("Refuse", 1, 0, 0, ExitStatus::Bad, Some(blocked)),
+            ("Refuse", 1, 1, 0, ExitStatus::Bad, Some(blocked)),
+            ("Refuse", 0, 1, 0, ExitStatus::Bad, Some(incomplete)),
+            ("Merge", 1, 0, 0, ExitStatus::Good, None),
+            ("Merge", 1, 1, 0, ExitStatus::Bad, Some(incomplete)),
+            ("Merge", 0, 0, 1, ExitStatus::Bad, Some(incomplete)),
+        ] {
+            let changes = json!({"create": 1, "change": change, "same": 0, "refused": refused, "notServed": not_served});
+            let preview = restore(json!({"mode": "Preview", "conflictPolicy": policy}), changes);
+            assert_eq!(preview.verdict(), verdict, "{policy} {change} {refused} {not_served}");
+            let lines: Vec<String> = preview_page(&preview, &Foreseen::default(), None, "", Language::En).iter().map(ToString::to_string).collect();
+            let told = |text: &str| lines.iter().any(|line| line == text);
+            assert_eq!((told(blocked), told(incomplete)), (said == Some(blocked), said == Some(incomplete)), "{lines:?}");
+            // What writes nothing is not offered.
+            assert_eq!(lines.iter().any(|line| line.starts_with("To do it: ")), said != Some(blocked), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn fault_c4_a_preview_says_which_files_of_which_volume_would_be_removed() {
+        let preview = restore(json!({"mode": "Preview", "conflictPolicy": "Merge"}), json!({"same": 5}));
+        let volumes = serde_json::from_value(json!([
+            {"volume": "attachments", "removed": 3, "changed": 12, "created": 1, "first": ["shell.php", "a/b"]},
+            {"volume": "cache", "removed": 0, "changed": 0, "created": 0, "first": []},
+        ]));
+        let foreseen = Foreseen { objects: Vec::new(), volumes: volumes.expect("volumes") };
+        for (language, expected) in [
+            (
+                Language::En,
+                [
+                    "data    volume attachments: 3 files would be removed, 12 changed, 1 created; first: shell.php, a/b",
+                    "data    volume cache: nothing would change",
+                ],
+            ),
+            (
+                Language::Zh,
+                ["\u{6570}\u{636e}  卷 attachments：将移除 3 个文件，更改 12 个，新建 1 个；首先：shell.php, a/b", "\u{6570}\u{636e}  卷 cache：不会改变"],
+            ),
+        ] {
+            let lines: Vec<String> = preview_page(&preview, &foreseen, None, "", language).iter().map(ToString::to_string).collect();
+            for line in expected {
+                assert!(lines.iter().any(|it| it == line), "{line}: {lines:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_preview_names_what_is_in_the_way_and_counts_the_rest() {
+        let preview = restore(
+            json!({"mode": "Preview", "conflictPolicy": "Refuse", "target": {"siteRef": {"name": "laoshan-dr"}}}),
+            json!({"create": 137, "change": 2, "same": 5, "refused": 1}),
+        );
+        let planned =
+            |action: &str, kind: &str, name: &str, why: &str| Planned { action: action.into(), kind: kind.into(), name: name.into(), why: why.into() };
+        let listed = [
+            planned("change", "ConfigMap", "approval-config", "data.mode: live → maintenance"),
+            planned("refused", "Ingress", "approval-old", "v1beta1 is not served"),
+        ];
+        let lines: Vec<String> = preview_page(
+            &preview,
+            &Foreseen { objects: listed.to_vec(), volumes: Vec::new() },
+            Some("1 streams, 1 volumes, 1.8 GiB".into()),
+            " -d shinan",
+            Language::En,
+        )
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+        assert_eq!(
+            lines,
+            [
+                "ACTION   KIND                           NAME             WHY",
+                "create   137 objects                    -",
+                "change   ConfigMap                      approval-config  data.mode: live → maintenance",
+                "refused  Ingress                        approval-old     v1beta1 is not served",
+                "change   1 object                       -",
+                "same     5 objects                      -",
+                "data     1 streams, 1 volumes, 1.8 GiB",
+                "Blocked by: 2 exist and differ, and the conflict policy is Refuse: nothing would be written",
+            ]
+        );
+        let free = restore(json!({"mode": "Preview", "conflictPolicy": "Merge", "target": {"siteRef": {"name": "laoshan-dr"}}}), json!({"create": 2}));
+        let listed = [planned("create", "ConfigMap", "one", ""), planned("change", "ConfigMap", "two", "data.a: 1 → 2")];
+        let lines: Vec<String> = preview_page(&free, &Foreseen { objects: listed[..1].to_vec(), volumes: Vec::new() }, None, " -d shinan", Language::En)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            lines,
+            ["ACTION  KIND       NAME  WHY", "create  2 objects  -", "To do it: p861 restore run approval-1 --site laoshan-dr --conflict Merge -d shinan",]
+        );
+        let created: Vec<String> = created_table(&listed, Language::En).iter().map(ToString::to_string).collect();
+        assert_eq!(created, ["ACTION  KIND       NAME  WHY", "create  ConfigMap  one"]);
+    }
+}
