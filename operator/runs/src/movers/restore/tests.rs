@@ -128,7 +128,9 @@ impl World {
         let conflict = policy.map_or(ConflictHandling::Own, ConflictHandling::Policy);
         let writer = Writer { client: &client, kinds: kinds_of(&object), conflict, isolated: false, dry_run: false, pace: &pace, owners: Mutex::default() };
         let (outcome, adjusted) = writer.write(object, false).await.unwrap();
-        adjusted.into_iter().for_each(|how| self.tally.lock().adjust(how));
+        for how in adjusted {
+            self.tally.lock().adjust(how);
+        }
         outcome
     }
 
