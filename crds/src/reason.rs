@@ -140,6 +140,7 @@ reasons! {
     VersionUnsupported: "The cluster's version is not supported.",
     WorkloadMissing: "A workload that is named doesn't exist.",
     WorkloadNotReady: "A workload has too few ready pods.",
+    WorkloadNotStopped: "A workload can't be stopped, or somebody starts it again.",
 
     // Protection: repositories, backups, restores.
     AccessDenied: "The object store denied access.",

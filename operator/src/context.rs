@@ -56,3 +56,35 @@ impl Deref for ReadContext {
         &self.0
     }
 }
+
+/// A context of a process that asks this API server, for tests.
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use kube::Client;
+    use p861_runs::{
+        Admissions, ComponentState, EffectTasks, MoverSettings, RunCache, effects::Warnings, leadership::Leadership, movers::child::Children,
+        repository::StoreCache,
+    };
+
+    /// A process that knows nothing yet. The operator's namespace is `p861-system`.
+    pub fn process(client: &Client, cache: HubCache) -> Context {
+        let (client, leadership, namespace) = (client.clone(), Leadership::without_lease(), "p861-system");
+        let metrics = Metrics::new().expect("metrics");
+        let hub =
+            Hub { client: client.clone(), leadership: leadership.clone(), namespace: namespace.into(), identity: "test".into(), stores: StoreCache::default() };
+        let sites = Sites::new(client.clone(), namespace, leadership.clone());
+        let runs = RunContext {
+            hub: hub.clone(),
+            sites: sites.clone(),
+            movers: MoverSettings { image: "image:1".into(), image_pull_policy: "Never".into(), children: Children::default(), warnings: Warnings::default() },
+            components: ComponentState::default(),
+            cache: RunCache::default(),
+            admissions: Admissions::default(),
+            tasks: EffectTasks::default(),
+            metrics: metrics.runs.clone(),
+        };
+        let messaging = Messaging { heartbeats: Heartbeats::default(), keys: Keys::new(client, namespace, leadership), public_url: None };
+        Context { hub, cache, sites, runs, metrics, messaging }
+    }
+}

@@ -24,7 +24,7 @@ use metrics::Metrics;
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, repository::StoreCache, sites,
 };
-use reconciler::{PendingController, register};
+use reconciler::{PendingController, Running, first_end, register};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -235,11 +235,13 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     begun.extend(controllers::run::begun::<p861_crds::Restore>(&context.hub.client).await?);
     begun.extend(controllers::run::begun::<p861_crds::Drill>(&context.hub.client).await?);
     context.runs.admissions.expect(begun);
-    tokio::spawn(controllers::platform::probes::watch(context.clone(), probes));
-    tokio::spawn(resolution::watch(context.clone()));
-    let controllers = futures::future::join_all(pending.into_iter().map(|start| start(context.clone())));
+    let watches = [
+        Running::start("the watch of probes", controllers::platform::probes::watch(context.clone(), probes)),
+        Running::start("the watch of resolutions", resolution::watch(context.clone())),
+    ];
+    let running = pending.into_iter().map(|controller| controller.start(&context)).chain(watches);
     tokio::select! {
-        ended = controllers => Err(format!("the controllers ended: {ended:?}").into()),
+        ended = first_end(running) => Err(format!("{ended}: the process ends, and another goes on from the journals").into()),
         // The next leader finds the work in progress; continuing without the lease could write twice.
         lost = leads.wait_for(|leads| !*leads) => { lost?; Err("the lease was lost; the process ends".into()) }
         _ = terminate.recv() => give_over(client, &arguments.namespace, &arguments.identity, &leadership).await,

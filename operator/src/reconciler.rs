@@ -4,7 +4,7 @@
 //! this process holds the lease.
 
 use crate::{context::Context, hub_cache::HubCache, metrics::Metrics};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -21,7 +21,8 @@ use p861_crds::{Condition, ConditionType, Reason};
 use p861_runs::error::{Error, ErrorContext as _, Result};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
+use tokio::task::JoinHandle;
 
 /// How often deleted objects are looked for, to remove their metrics.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,30 +42,71 @@ pub trait Reconciler: Send + Sync + 'static {
 }
 
 /// A controller that starts once it gets its context.
-pub type PendingController = Box<dyn FnOnce(Context) -> tokio::task::JoinHandle<()> + Send>;
+pub struct PendingController {
+    kind: String,
+    start: Box<dyn FnOnce(Context) -> JoinHandle<()> + Send>,
+}
+
+impl PendingController {
+    /// Starts it. It runs until the process ends.
+    pub fn start(self, context: &Context) -> Running {
+        Running { name: format!("the controller of {}", self.kind), task: (self.start)(context.clone()) }
+    }
+}
+
+/// Something that must run as long as the process does.
+pub struct Running {
+    name: String,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { name: name.to_owned(), task: tokio::spawn(work) }
+    }
+}
+
+/// Waits until the first of them ends, which none should, and says which and why. The process then ends: one that works on without a controller looks healthy, and
+/// its objects wait for ever.
+pub async fn first_end(running: impl IntoIterator<Item = Running>) -> String {
+    let mut tasks: FuturesUnordered<_> = running.into_iter().map(|Running { name, task }| async move { (name, task.await) }).collect();
+    match tasks.next().await {
+        Some((name, Ok(()))) => format!("{name} ended, which it never should"),
+        Some((name, Err(error))) => match error.try_into_panic() {
+            Ok(panic) => format!("{name} panicked: {}", text_of(panic.as_ref())),
+            Err(error) => format!("{name} was stopped: {error}"),
+        },
+        None => "there are no controllers".to_owned(),
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text")
+}
 
 /// Registers a kind's watch in the cache, for all controllers to read. The controller runs from when it gets its context until the process ends.
 pub fn register<R: Reconciler>(client: &Client, cache: &mut HubCache, reconciler: R) -> PendingController {
     let controller = Controller::new(Api::<DeserializeGuard<R::Kind>>::all(client.clone()), watcher::Config::default());
     cache.register(controller.store());
-    Box::new(move |context| tokio::spawn(run(context, reconciler, controller)))
+    PendingController { kind: R::Kind::kind(&()).into_owned(), start: Box::new(move |context| tokio::spawn(run(context, reconciler, controller))) }
 }
 
 async fn run<R: Reconciler>(context: Context, reconciler: R, controller: Controller<DeserializeGuard<R::Kind>>) {
     let kind = R::Kind::kind(&()).into_owned();
     let controller = controller.with_config(kube::runtime::controller::Config::default().concurrency(16));
     let shared = Arc::new(Shared { context, reconciler, store: controller.store(), seen: Mutex::default() });
-    let sweeping = tokio::spawn(sweep_deleted(shared.clone()));
-    controller
-        .run(reconcile_object::<R>, on_error::<R>, shared)
-        .for_each(|result| {
-            if let Err(error) = result {
-                tracing::debug!(kind, %error, "reconcile ended with an error");
-            }
-            futures::future::ready(())
-        })
-        .await;
-    sweeping.abort();
+    let sweeping = sweep_deleted(shared.clone());
+    let reconciling = controller.run(reconcile_object::<R>, on_error::<R>, shared).for_each(|result| {
+        if let Err(error) = result {
+            tracing::debug!(kind, %error, "reconcile ended with an error");
+        }
+        futures::future::ready(())
+    });
+    tokio::select! {
+        () = reconciling => {}
+        () = sweeping => {}
+    }
 }
 
 /// Shared by all reconciles of a kind.
@@ -145,4 +187,25 @@ async fn report_invalid<R: Reconciler>(context: &Context, guard: &DeserializeGua
     let patch = serde_json::json!({"status": {"conditions": after}});
     api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.context(|| format!("write the status of {kind} {name}"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn fault_d10_a_controller_that_panics_or_ends_is_named_at_once_whatever_the_others_do() {
+        async fn panics(text: &str) {
+            tokio::task::yield_now().await;
+            panic!("index {text}");
+        }
+        let forever = || Running::start("the controller of Drill", std::future::pending());
+        for (ends, said) in [
+            (Running::start("the controller of Backup", panics("3 of 2")), "the controller of Backup panicked: index 3 of 2"),
+            (Running::start("the watch of probes", async {}), "the watch of probes ended, which it never should"),
+        ] {
+            let told = tokio::time::timeout(Duration::from_secs(10), first_end([forever(), ends, forever()])).await;
+            assert_eq!(told.expect("it is told at once"), said);
+        }
+    }
 }

@@ -61,6 +61,7 @@ fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
         StepKey::Seal { .. } => word("seal"),
         StepKey::Verify { .. } => word("verify"),
         StepKey::Marker { .. } => word("marker"),
+        StepKey::Stop { .. } => word("stop"),
         StepKey::Start { tier: Some(tier), .. } => named("start", tier),
         StepKey::Start { tier: None, .. } => named("start", &word("rest")),
         StepKey::Check { check, .. } => named("check", check),

@@ -269,6 +269,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::WorkDone => Word { en: "the work is done", zh: "作业已完成" },
         Reason::WorkloadMissing => Word { en: "a workload is missing", zh: "缺少工作负载" },
         Reason::WorkloadNotReady => Word { en: "a workload is not ready", zh: "工作负载未就绪" },
+        Reason::WorkloadNotStopped => Word { en: "a workload can't be stopped", zh: "工作负载无法停止" },
         Reason::WorkRolledBack => Word { en: "the work was rolled back", zh: "作业已回退" },
         Reason::Other(_) => return None,
     })

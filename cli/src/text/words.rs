@@ -320,6 +320,7 @@ pub fn step_word(key: &str) -> Option<Word> {
         "objects" => Word { en: "objects", zh: "对象" },
         "volume" => Word { en: "volume", zh: "卷" },
         "stream" => Word { en: "stream", zh: "数据流" },
+        "stop" => Word { en: "stop", zh: "停止" },
         "start" => Word { en: "start", zh: "启动" },
         "rest" => Word { en: "the rest", zh: "其余" },
         "check" => Word { en: "check", zh: "检查" },

@@ -2,11 +2,12 @@
 //!
 //! Nothing here reads a clock, a file, the network or the environment, so tests need only data.
 //!
-//! Modules: `platform` assesses a district's platform; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` decides which steps are due; `objects`
+//! Modules: `canonical` digests JSON; `platform` assesses a district's platform; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` decides which steps are due; `objects`
 //! transforms Kubernetes objects; `ids` types the names that must not be mixed up; `maintenance` decides about windows, duty and tickets; `evidence` generates reports.
 
 #![warn(clippy::missing_errors_doc)]
 
+pub mod canonical;
 pub mod conditions;
 pub mod engine;
 pub mod evidence;

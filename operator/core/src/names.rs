@@ -37,6 +37,13 @@ pub fn mover(run_uid: &str, step: &str, attempt: u32) -> String {
     format!("p861-{}-{}-{attempt}", readable.trim_matches('-'), short_digest(&[run_uid, step], 8))
 }
 
+/// The ConfigMap of a run, with its record and perhaps its journal. It belongs to one run: an object that was made again under its name is another run, and finds
+/// nothing of the one before. `noun` is the run's in `p861`, for example `backup`.
+pub fn journal(object: &str, noun: &str, run_uid: &str) -> String {
+    const LONGEST_OBJECT: usize = 200;
+    format!("{}-{noun}-journal-{}", bounded(object, LONGEST_OBJECT), short_digest(&["journal", run_uid], 8))
+}
+
 /// The name, or if it is longer than `length` its beginning and a digest of all of it.
 pub fn bounded(name: &str, length: usize) -> String {
     const DIGEST: usize = 8;
@@ -69,6 +76,15 @@ mod tests {
         assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
         assert_ne!(mover("u", "x", 1), mover("u", "x", 2));
         assert_ne!(mover("u", "a/x", 1), mover("u", "b/x", 1));
+    }
+
+    #[test]
+    fn fault_a2_a_journal_belongs_to_one_run_by_its_uid_not_to_a_name() {
+        assert_ne!(journal("nightly", "backup", "uid-1"), journal("nightly", "backup", "uid-2"));
+        assert_ne!(journal("nightly", "backup", "uid-1"), journal("nightly", "restore", "uid-1"));
+        assert!(journal("nightly", "backup", "uid-1").starts_with("nightly-backup-journal-"));
+        let long = "n".repeat(253);
+        assert!(journal(&long, "restore", "uid").len() <= 253);
     }
 
     #[test]

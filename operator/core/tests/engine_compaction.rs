@@ -233,3 +233,24 @@ fn a_clean_up_that_waits_an_hour_says_when_it_tries_again_and_a_retry_starts_it_
     journal.push(journal.stamp(failure, 1, now + seconds(1))).unwrap();
     assert_eq!(advance(&plan, &journal, now + seconds(1)).unwrap().next, Some(now + seconds(2)));
 }
+
+#[test]
+fn fault_d7_every_text_of_a_record_is_cut_also_those_of_its_evidence() {
+    use p861_core::engine::{MAX_EVIDENCE_TEXT_CHARS, SavedPart};
+    let (_, journal, now) = failing(1);
+    let part = SavedPart {
+        part: "volumes/files".into(),
+        files: 1,
+        bytes: 1,
+        added: 1,
+        started_at: now,
+        sha256: None,
+        warnings: vec!["ü".repeat(100_000), "short".into()],
+    };
+    let failure = Failure::transient(Reason::Unreachable, "x".repeat(100_000));
+    let record = journal.stamp(Entry::failed(id("remove"), 2, failure, Evidence::VolumeSaved(part)), 1, now);
+    let Some(Evidence::VolumeSaved(kept)) = &record.evidence else { panic!("{record:?}") };
+    assert_eq!(kept.warnings[0].chars().count(), MAX_EVIDENCE_TEXT_CHARS + 1, "and the sign of the cut");
+    assert_eq!(kept.warnings[1], "short");
+    assert!(serde_json::to_string(&record).unwrap().len() < 16 * 1024);
+}

@@ -1,5 +1,6 @@
 //! Runs that this process has claimed. Only a cache: after a restart everything is read again from the journals.
 
+use crate::{error::Result, journal::RunRecord};
 use jiff::Timestamp;
 use p861_core::{
     engine::{Journal, Plan, StepId, StepProgress},
@@ -40,6 +41,8 @@ pub(crate) struct ClaimedRun {
 #[derive(Clone, Default)]
 pub struct RunCache {
     claimed: Arc<Mutex<HashMap<String, Slot>>>,
+    /// The records of runs that have begun, by UID.
+    records: Arc<Mutex<HashMap<String, Arc<RunRecord>>>>,
     /// UIDs of runs whose clean-up keeps failing, by namespace and kind.
     failing_clean_ups: Arc<Mutex<FailingCleanUps>>,
     /// How far runs under way are, and since when, by UID.
@@ -67,6 +70,22 @@ impl RunCache {
 
     pub(crate) fn remove(&self, uid: &str) {
         self.claimed.lock().remove(uid);
+        self.records.lock().remove(uid);
+    }
+
+    /// The run's record: as known, or as it is read now.
+    pub(crate) async fn record(&self, uid: &str, read: impl Future<Output = Result<Option<RunRecord>>>) -> Result<Option<Arc<RunRecord>>> {
+        let known = self.records.lock().get(uid).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let Some(record) = read.await?.map(Arc::new) else { return Ok(None) };
+        self.keep_record(record.clone());
+        Ok(Some(record))
+    }
+
+    pub(crate) fn keep_record(&self, record: Arc<RunRecord>) {
+        self.records.lock().insert(record.uid.clone(), record);
     }
 
     /// Records how far the run is; none if nobody expects it to go on, since it has ended or waits for a person. Returns the last progress of the run of its kind

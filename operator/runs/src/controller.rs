@@ -6,7 +6,8 @@ use crate::{
     context::{Hub, RunContext},
     error::{Category, Error, ErrorContext as _, Result},
     finalizer,
-    kind::{Readiness, RunKind},
+    journal::{RecordStore, RunRecord},
+    kind::{Readiness, RunKind, RunPlace},
     pass::{self, Pass, Stored},
     repository,
     run_objects::RunObjects,
@@ -24,7 +25,7 @@ use p861_crds::{
     Backup, ConditionType, Reason, RunObject, RunStatus, Time,
     common::{ActionKind, RunAction, RunPhase},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Time between passes while effects are in progress.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -38,6 +39,10 @@ const LOST_JOURNAL_INTERVAL: Duration = Duration::from_mins(1);
 const OBJECTS_INTERVAL: Duration = Duration::from_secs(30);
 /// How long after its end a run waits for a repository that doesn't answer, to remove its objects.
 const OBJECTS_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// Time between attempts to carry on a run that has begun, while something keeps it from that which only a person mends.
+const HINDERED_INTERVAL: Duration = Duration::from_secs(30);
+/// How long after its end a run tries to write its report and what it found of backups.
+const RESULTS_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// Longest time between passes of a run without effects in progress.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Shortest time between passes of a run without effects in progress.
@@ -63,6 +68,11 @@ pub enum Carried<S> {
         /// Time until the next attempt.
         again: Duration,
     },
+    /// It can't begin as it is specified. Nothing was done.
+    Refused {
+        /// Why.
+        error: Error,
+    },
     /// The run began, but its journal is missing. Its effects are unknown, so nothing is done and nothing is undone.
     JournalMissing {
         /// Where the journal was, and what to do; shown to people.
@@ -79,36 +89,61 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
     let deleted = object.meta().deletion_timestamp.is_some();
     if status.phase().is_some_and(RunPhase::is_end) || (deleted && !finalizer::is_held(object)) {
         context.admissions.end(&object.uid().unwrap_or_default());
-        if finalizer::is_held(object)
-            && let Ok(Readiness::Ready(place)) = kind.locate(object).await
-            && !remove_objects(&context.hub, &K::identity(object, &place), status.completion_time().map(|time| time.0), now).await
-        {
-            return Ok(OBJECTS_INTERVAL);
+        if finalizer::is_held(object) {
+            let record = records::<K>(&context.hub, object)?.load().await?;
+            if let Ok(Readiness::Ready(place)) = kind.locate(object, record.as_ref()).await
+                && !remove_objects(&context.hub, &K::identity(object, &place), status.completion_time().map(|time| time.0), now).await
+            {
+                return Ok(OBJECTS_INTERVAL);
+            }
         }
-        finalizer::hold(&context.hub, object, false).await?;
+        let_go::<K>(&context.hub, object).await?;
         return Ok(ENDED_INTERVAL);
     }
     match carry_on(context, kind, object, &status, now).await {
-        Ok(Carried::On { status, pass, run }) => record(context, object, &status, &pass, &run, now).await,
+        Ok(Carried::On { status, pass, run }) => record::<K>(context, object, &status, &pass, &run, now).await,
         Ok(Carried::Waits { .. }) if object.actions().iter().any(|action| action.action == ActionKind::Abort) => {
             refuse::<K>(context, object, &Error::invalid(Reason::Aborted, "aborted before it began: nothing was done"), now).await
         }
         Ok(Carried::Waits { reason, message, again }) => explain_wait(&context.hub, object, reason, message, now).await.map(|()| again),
         // Deleting the object confirms that a person has cleaned up after the run.
-        Ok(Carried::JournalMissing { .. }) if deleted => finalizer::hold(&context.hub, object, false).await.map(|()| ENDED_INTERVAL),
+        Ok(Carried::JournalMissing { .. }) if deleted => let_go::<K>(&context.hub, object).await.map(|()| ENDED_INTERVAL),
         Ok(Carried::JournalMissing { message }) => {
             explain_wait(&context.hub, object, Reason::JournalMissing, message, now).await?;
             Ok(LOST_JOURNAL_INTERVAL)
         }
-        Err(error) if error.category() == Category::Invalid && !status.has_begun() => refuse::<K>(context, object, &error, now).await,
+        Ok(Carried::Refused { error }) => refuse::<K>(context, object, &error, now).await,
+        // It has begun, so it is not refused: it goes on as soon as a person has mended what the message names.
+        Err(error) if finalizer::is_held(object) && error.category() != Category::Transient => {
+            let message = format!("it has begun and can't go on, nor clean up: {error}. It goes on by itself once that is mended");
+            explain_wait(&context.hub, object, error.reason(), message, now).await?;
+            tracing::warn!(kind = K::CLASS.kind(), namespace = object.namespace(), name = object.name_any(), reason = error.reason().as_str(), "{error}");
+            Ok(HINDERED_INTERVAL)
+        }
         Err(error) => Err(error),
     }
+}
+
+fn records<K: RunKind>(hub: &Hub, object: &K::Object) -> Result<RecordStore> {
+    RecordStore::of(hub, object, K::CLASS, &K::run_uid(object))
+}
+
+/// Lets go of a run that has ended, or never began: its record may be deleted, and then its object.
+///
+/// # Errors
+/// If this process doesn't lead, or the API server refuses.
+pub async fn let_go<K: RunKind>(hub: &Hub, object: &K::Object) -> Result<()> {
+    if !finalizer::is_held(object) {
+        return Ok(());
+    }
+    records::<K>(hub, object)?.release().await?;
+    finalizer::hold(hub, object, false).await
 }
 
 /// Makes one pass over a run and concludes. Returns the new status without writing it; `before` is the present status.
 ///
 /// # Errors
-/// Of category Invalid if the run can't begin as specified; otherwise the failed read or write.
+/// The failed read or write. A run that can't begin as specified is no error: [`Carried::Refused`].
 pub async fn carry_on<K: RunKind>(
     context: &RunContext,
     kind: &K,
@@ -116,21 +151,11 @@ pub async fn carry_on<K: RunKind>(
     before: &<K::Object as RunObject>::Status,
     now: Timestamp,
 ) -> Result<Carried<<K::Object as RunObject>::Status>> {
-    let place = match kind.locate(object).await? {
-        Readiness::Ready(place) => place,
-        Readiness::Wait { reason, message, again } => return Ok(Carried::Waits { reason, message, again }),
+    let Begun { place, stored, facts, mut record } = match load(context, kind, object, before).await? {
+        Loaded::Begun(begun) => begun,
+        Loaded::Not(carried) => return Ok(carried),
     };
     let run = K::identity(object, &place);
-    let executor = context.executor();
-    let stored = pass::load(&executor, &run, &place.journal).await?;
-    if matches!(stored, Stored::Nothing) && before.has_begun() {
-        let message = format!(
-            "the journal {} is gone: what this run did can't be known, and it goes no further. Look at what it touches, mend it by hand, and delete this object",
-            place.journal.location()
-        );
-        return Ok(Carried::JournalMissing { message });
-    }
-    let facts = kind.gather(object, &place, !matches!(stored, Stored::Nothing)).await?;
     let ended_before = before.phase().is_some_and(RunPhase::is_end);
     if let Some(request) = K::request(object, &place, &facts).filter(|_| !ended_before) {
         match stored {
@@ -143,22 +168,38 @@ pub async fn carry_on<K: RunKind>(
         }
     }
     let stored = match stored {
-        Stored::Nothing => Stored::New(Box::new(K::compile(object, &facts)?)),
+        Stored::Nothing => match K::compile(object, &facts) {
+            Ok(plan) => {
+                record = None;
+                Stored::New(Box::new(plan))
+            }
+            Err(error) => return refused(error),
+        },
         stored => stored,
     };
-    // The finalizer is set before the first record: the run must clean up before its object is gone.
-    if let Err(error) = finalizer::hold(&context.hub, object, !ended_before).await {
-        // An object that was deleted meanwhile never comes back: admitted and not begun, it would hold up others for good.
-        if matches!(stored, Stored::New(_)) {
-            context.admissions.end(&run.uid);
+    let is_new = matches!(stored, Stored::New(_));
+    let passed = async {
+        // The finalizer is set before the first record: the run must clean up before its object is gone.
+        finalizer::hold(&context.hub, object, !ended_before).await?;
+        if record.is_none() && !ended_before {
+            remember::<K>(context, object, &place, &facts).await?;
         }
-        return Err(error);
-    }
-    let mut actions = finalizer::actions(object, &kind.actions(object));
-    if let Some(reason) = context.admissions.aborted(&run.uid) {
-        actions.push(RunAction { action: ActionKind::Abort, step: None, reason: Some(reason), answer: None, duration: None, by: None });
-    }
-    let pass = pass::pass(&executor, &run, &place.journal, &actions, stored).await?;
+        let mut actions = finalizer::actions(object, &kind.actions(object));
+        if let Some(reason) = context.admissions.aborted(&run.uid) {
+            actions.push(RunAction { action: ActionKind::Abort, step: None, reason: Some(reason), answer: None, duration: None, by: None });
+        }
+        pass::pass(&context.executor(), &run, &place.journal, &actions, stored).await
+    };
+    let pass = match passed.await {
+        Ok(pass) => pass,
+        Err(error) => {
+            // An object that was deleted meanwhile never comes back: admitted and not begun, it would hold up others for good.
+            if is_new {
+                context.admissions.end(&run.uid);
+            }
+            return if is_new && error.reason() == Reason::JournalFull { Ok(Carried::Refused { error }) } else { Err(error) };
+        }
+    };
     let generation = object.meta().generation;
     let mut status = before.clone();
     status.set_observed_generation(generation);
@@ -166,16 +207,112 @@ pub async fn carry_on<K: RunKind>(
     let concluded = K::conclude(object, &facts, &status, &pass.outcome());
     let mut status = concluded.status;
     status.set_conditions(conditions::apply(status.conditions(), &concluded.updates, generation, now));
+    let findings = concluded.findings;
     if pass.summary.phase.is_end() && !ended_before {
-        record_findings(&context.hub, &run.namespace, concluded.findings, now).await?;
-        kind.finish(object, &facts, &mut status, &pass).await?;
+        let published = async {
+            record_findings(&context.hub, &run.namespace, findings, now).await?;
+            kind.finish(object, &facts, &mut status, &pass).await
+        };
+        publish_results(&context.hub, object, published.await, pass.summary.completion, now).await?;
     }
     Ok(Carried::On { status: Box::new(status), pass: Box::new(pass), run: Box::new(run) })
 }
 
-async fn record<K: RunObject>(context: &RunContext, object: &K, status: &K::Status, pass: &Pass, run: &RunIdentity, now: Timestamp) -> Result<Duration> {
+/// A run that can be carried on.
+struct Begun<K: RunKind> {
+    place: RunPlace,
+    stored: Stored,
+    facts: K::Facts,
+    record: Option<Arc<RunRecord>>,
+}
+
+enum Loaded<K: RunKind> {
+    Begun(Begun<K>),
+    /// It goes no further, for now or for good.
+    Not(Carried<<K::Object as RunObject>::Status>),
+}
+
+/// An error before the run has begun: it is refused, if trying again is useless.
+fn refused<S>(error: Error) -> Result<Carried<S>> {
+    if error.category() == Category::Invalid { Ok(Carried::Refused { error }) } else { Err(error) }
+}
+
+/// Finds the run's journal and gathers its facts: from its record, if it has begun.
+async fn load<K: RunKind>(context: &RunContext, kind: &K, object: &K::Object, before: &<K::Object as RunObject>::Status) -> Result<Loaded<K>> {
+    let uid = K::run_uid(object);
+    let record =
+        if finalizer::is_held(object) || before.has_begun() { context.cache.record(&uid, records::<K>(&context.hub, object)?.load()).await? } else { None };
+    let may_have_begun = record.is_some() || before.has_begun();
+    let mut place = match kind.locate(object, record.as_deref()).await {
+        Ok(Readiness::Ready(place)) => place,
+        Ok(Readiness::Wait { reason, message, again }) => return Ok(Loaded::Not(Carried::Waits { reason, message, again })),
+        Err(error) if may_have_begun => return Err(error),
+        Err(error) => return refused(error).map(Loaded::Not),
+    };
+    let run = K::identity(object, &place);
+    let stored = pass::load(&context.executor(), &run, &place.journal).await?;
+    let has_begun = !matches!(stored, Stored::Nothing);
+    if !has_begun && before.has_begun() {
+        let message = format!(
+            "the journal {} is gone: what this run did can't be known, and it goes no further. Look at what it touches, mend it by hand, and delete this object",
+            place.journal.location()
+        );
+        return Ok(Loaded::Not(Carried::JournalMissing { message }));
+    }
+    let begun = record.as_deref().filter(|_| has_begun);
+    if !has_begun && record.is_some() {
+        // An attempt to begin came to nothing: what it was to begin with may be out of date.
+        place = match kind.locate(object, None).await {
+            Ok(Readiness::Ready(place)) => place,
+            Ok(Readiness::Wait { reason, message, again }) => return Ok(Loaded::Not(Carried::Waits { reason, message, again })),
+            Err(error) => return refused(error).map(Loaded::Not),
+        };
+    }
+    match kind.gather(object, &place, begun).await {
+        Ok(facts) => Ok(Loaded::Begun(Begun { place, stored, facts, record })),
+        Err(error) if has_begun => Err(error),
+        Err(error) => refused(error).map(Loaded::Not),
+    }
+}
+
+/// Stores what the run begins with, before its first record.
+async fn remember<K: RunKind>(context: &RunContext, object: &K::Object, place: &RunPlace, facts: &K::Facts) -> Result<()> {
+    let record = RunRecord {
+        uid: K::run_uid(object),
+        repository: place.repository.clone(),
+        journal: place.journal.location(),
+        scope: place.scope.clone(),
+        facts: K::remember(facts)?,
+    };
+    records::<K>(&context.hub, object)?.put(&record).await?;
+    context.cache.keep_record(Arc::new(record));
+    Ok(())
+}
+
+/// What an ended run publishes beside its status is tried again for a while. Then the run ends without it: it has cleaned up, and its journal says what happened.
+async fn publish_results<K: RunObject>(hub: &Hub, object: &K, published: Result<()>, ended: Option<Timestamp>, now: Timestamp) -> Result<()> {
+    let Err(error) = published else { return Ok(()) };
+    let recent = ended.is_some_and(|ended| now.duration_since(ended) < RESULTS_PATIENCE);
+    let may_work = error.category() == Category::Transient && error.reason() != Reason::NamespaceTerminating;
+    if may_work && recent {
+        return Err(error);
+    }
+    let note = format!("the run has ended and cleaned up, but what it is to publish could not be written: {error}");
+    publish_event(hub, object, EventType::Warning, error.reason(), &note).await;
+    tracing::warn!(kind = %K::kind(&()), namespace = object.namespace(), name = object.name_any(), "{note}");
+    Ok(())
+}
+
+async fn record<K: RunKind>(
+    context: &RunContext,
+    object: &K::Object,
+    status: &<K::Object as RunObject>::Status,
+    pass: &Pass,
+    run: &RunIdentity,
+    now: Timestamp,
+) -> Result<Duration> {
     apply_status(&context.hub, object, object.run_status(), status).await?;
-    Ok(publish(context, object, run, pass, now).await?.unwrap_or(ENDED_INTERVAL))
+    Ok(publish::<K>(context, object, run, pass, now).await?.unwrap_or(ENDED_INTERVAL))
 }
 
 /// Call after the status is written: publishes the Events of the pass and releases a run that has ended. Returns the time until the next pass; none once it has
@@ -183,10 +320,7 @@ async fn record<K: RunObject>(context: &RunContext, object: &K, status: &K::Stat
 ///
 /// # Errors
 /// If the finalizer can't be written.
-pub async fn publish<K>(context: &RunContext, object: &K, run: &RunIdentity, pass: &Pass, now: Timestamp) -> Result<Option<Duration>>
-where
-    K: RunObject,
-{
+pub async fn publish<K: RunKind>(context: &RunContext, object: &K::Object, run: &RunIdentity, pass: &Pass, now: Timestamp) -> Result<Option<Duration>> {
     publish_records(&context.hub, object, pass).await;
     if !pass.summary.phase.is_end() {
         return Ok(Some(next_look(pass, now)));
@@ -199,7 +333,7 @@ where
     if !remove_objects(&context.hub, run, pass.summary.completion, now).await {
         return Ok(Some(OBJECTS_INTERVAL));
     }
-    finalizer::hold(&context.hub, object, false).await?;
+    let_go::<K>(&context.hub, object).await?;
     Ok(None)
 }
 
@@ -242,7 +376,7 @@ async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Er
     apply_status(&context.hub, object, object.run_status(), &status).await?;
     publish_event(&context.hub, object, EventType::Warning, Reason::RunFinished, &error.to_string()).await;
     context.admissions.end(&object.uid().unwrap_or_default());
-    finalizer::hold(&context.hub, object, false).await?;
+    let_go::<K>(&context.hub, object).await?;
     Ok(ENDED_INTERVAL)
 }
 

@@ -137,15 +137,23 @@ impl Error {
 }
 
 /// An error of the client in words for people: the API server's own message, if it answered.
-fn words_of(error: &kube::Error) -> String {
+pub fn words_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.message.is_empty() => format!("the API server answers {} {}", status.code, status.reason),
         kube::Error::Api(status) => status.message.clone(),
-        // Its own text names only the layer that failed.
-        kube::Error::Service(error) => with_causes(error.as_ref()),
-        kube::Error::HyperError(error) => with_causes(error),
-        other => other.to_string(),
+        kube::Error::SerdeError(_) | kube::Error::ReadEvents(_) | kube::Error::FromUtf8(_) => {
+            format!("the API server's answer can't be read ({})", causes(error))
+        }
+        kube::Error::Auth(_) => format!("the credentials for the API server can't be used ({})", causes(error)),
+        kube::Error::InferConfig(_) | kube::Error::InferKubeconfig(_) => format!("the kubeconfig can't be used ({})", causes(error)),
+        kube::Error::Service(_) | kube::Error::HyperError(_) => format!("no answer from the API server ({})", causes(error)),
+        _ => format!("the API server can't be asked ({})", causes(error)),
     }
+}
+
+/// What lies under an error of the client: its own text names only the layer that failed, and can hold Rust's debug output.
+fn causes(error: &kube::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), with_causes)
 }
 
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
@@ -240,7 +248,7 @@ mod tests {
         let answered =
             |code: u16| kube(kube::Error::Api(Box::new(serde_json::from_value(json!({"status": "Failure", "code": code, "message": "no"})).unwrap())));
         let away = kube(kube::Error::Service(Box::new(refused())));
-        assert_eq!((away.is_unreachable(), away.to_string().as_str()), (true, "read mover a: connection refused"));
+        assert_eq!((away.is_unreachable(), away.to_string().as_str()), (true, "read mover a: no answer from the API server (connection refused)"));
         assert!(Error::transient(Reason::Unreachable, "no answer").is_unreachable());
         for (code, unknown) in
             [(429, true), (502, true), (503, true), (504, true), (400, false), (403, false), (404, false), (409, false), (422, false), (500, false)]
@@ -249,6 +257,29 @@ mod tests {
         }
         for known in [Error::transient(Reason::WorkloadNotReady, "no pod"), Error::invalid(Reason::Invalid, "wrong"), Error::Internal("a bug".into())] {
             assert!(!known.is_unreachable(), "{known}");
+        }
+    }
+
+    #[test]
+    fn fault_a11_every_error_of_the_client_is_a_sentence_for_people() {
+        let broken = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let api = |code: u16, reason: &str, message: &str| {
+            let status: Status = serde_json::from_value(json!({"status": "Failure", "code": code, "reason": reason, "message": message})).unwrap();
+            kube::Error::Api(Box::new(status))
+        };
+        for (error, words) in [
+            (api(503, "ServiceUnavailable", ""), "the API server answers 503 ServiceUnavailable"),
+            (api(404, "NotFound", "pods \"a\" not found"), "pods \"a\" not found"),
+            (kube::Error::Service(refused.into()), "no answer from the API server (connection refused)"),
+            (kube::Error::SerdeError(broken), "the API server's answer can't be read (EOF while parsing an object at line 1 column 1)"),
+            (kube::Error::LinesCodecMaxLineLengthExceeded, "the API server can't be asked (Error finding newline character)"),
+        ] {
+            let told = Error::Kube { what: "list the pods of x".into(), source: Box::new(error) }.to_string();
+            assert_eq!(told, format!("list the pods of x: {words}"));
+            for debug in ["Status {", "Some(", "Failure", "ServiceError", "ApiError"] {
+                assert!(!told.contains(debug), "{told}");
+            }
         }
     }
 }

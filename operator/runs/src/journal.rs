@@ -5,6 +5,7 @@
 
 mod bucket;
 mod format;
+mod record;
 
 use crate::{
     error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
@@ -19,6 +20,7 @@ use p861_core::{
 };
 use p861_crds::Reason;
 use p861_vault::AsyncStore;
+pub use record::{RecordStore, RunRecord};
 
 /// Why records were not appended.
 #[derive(Debug, thiserror::Error)]
@@ -74,14 +76,23 @@ impl JournalStore {
         match self {
             Self::ConfigMap { client, namespace, name, owner } => {
                 let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+                let what = || format!("create the journal {namespace}/{name}");
+                // The record of the run is there already, if its controller keeps one.
+                let there = maps.get_opt(name).await.context(what)?;
                 let metadata = kube::core::ObjectMeta { name: Some(name.clone()), owner_references: Some(vec![owner.clone()]), ..Default::default() };
-                let mut map = ConfigMap { metadata, ..Default::default() };
-                format::put_text(&mut map, PLAN, text)?;
-                format::put_text(&mut map, RECORDS, String::new())?;
-                match maps.create(&PostParams::default(), &map).await {
-                    Ok(_) => {}
-                    Err(error) if is_conflict(&error) => {}
-                    Err(error) => return Err(error).context(|| format!("create the journal {namespace}/{name}")),
+                let mut map = there.clone().unwrap_or(ConfigMap { metadata, ..Default::default() });
+                if format::text_of(&map, PLAN).map_err(|what| self.broken(&what))?.is_none() {
+                    format::put_text(&mut map, PLAN, text)?;
+                    format::put_text(&mut map, RECORDS, String::new())?;
+                    let written = match there {
+                        Some(_) => maps.replace(name, &PostParams::default(), &map).await,
+                        None => maps.create(&PostParams::default(), &map).await,
+                    };
+                    match written {
+                        Ok(_) => {}
+                        Err(error) if is_conflict(&error) => {}
+                        Err(error) => return Err(error).context(what),
+                    }
                 }
             }
             Self::Bucket { store, prefix, .. } => match store.put_if_absent(&format!("{prefix}/{PLAN}"), text.into_bytes()).await {
@@ -110,7 +121,11 @@ impl JournalStore {
                     Err(error) => return Err(error).context(|| format!("read the journal {namespace}/{name}")),
                 };
                 let text = |key| format::text_of(&map, key).map_err(|what| self.broken(&what));
-                let Some(plan) = text(PLAN)? else { return Err(self.broken(&format!("the key {PLAN} is missing"))) };
+                let Some(plan) = text(PLAN)? else {
+                    // Only the record of a run that was about to begin.
+                    let begins = text(record::RECORD)?.is_some() && text(RECORDS)?.is_none();
+                    return if begins { Ok(None) } else { Err(self.broken(&format!("the key {PLAN} is missing"))) };
+                };
                 (plan, text(RECORDS)?.unwrap_or_default())
             }
             Self::Bucket { store, prefix, .. } => {

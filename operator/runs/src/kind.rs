@@ -3,8 +3,8 @@
 use crate::{
     cache::RunIdentity,
     context::Hub,
-    error::{Error, Result},
-    journal::JournalStore,
+    error::{Category, Error, Result},
+    journal::{JournalStore, RunRecord},
     pass::Pass,
 };
 use jiff::Timestamp;
@@ -12,9 +12,12 @@ use kube::ResourceExt as _;
 use p861_core::{
     conditions::ConditionUpdate,
     engine::Plan,
+    names,
     runs::{Action, Conclusion, RepositoryUse, Request, RunClass, RunOutcome, RunRef, Scope},
 };
 use p861_crds::{Reason, RunObject, common::RunAction};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Whether a run can begin or continue.
@@ -46,7 +49,8 @@ pub struct RunPlace {
 
 /// A kind of run: what it reads, the plan that it compiles, and the status that it concludes. `compile` and `conclude` are pure.
 ///
-/// An Invalid error from `locate`, `gather` or `compile` refuses a run that has not begun. A run that has begun follows its stored plan.
+/// An Invalid error from `locate`, `gather` or `compile` refuses a run that has not begun. A run that has begun follows its stored plan and is concluded from its
+/// [`RunRecord`]: `locate` and `gather` take what they need from there, so that nothing that is deleted meanwhile keeps it from cleaning up.
 pub trait RunKind: Send + Sync + 'static {
     /// Its object on the hub.
     type Object: RunObject;
@@ -55,13 +59,18 @@ pub trait RunKind: Send + Sync + 'static {
     /// Its class: precedence, names, metrics.
     const CLASS: RunClass;
 
+    /// UID of the object's present run.
+    fn run_uid(object: &Self::Object) -> String {
+        object.uid().unwrap_or_default()
+    }
+
     /// Identity of the run in its movers, labels and journal.
     fn identity(object: &Self::Object, place: &RunPlace) -> RunIdentity {
         RunIdentity {
             kind: Self::CLASS.kind(),
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
-            uid: object.uid().unwrap_or_default(),
+            uid: Self::run_uid(object),
             repository: place.repository.clone(),
             scope: place.scope.clone(),
         }
@@ -72,18 +81,26 @@ pub trait RunKind: Send + Sync + 'static {
         object.actions().to_vec()
     }
 
-    /// Finds the run's repository and journal. Called in every pass; must not write.
+    /// Finds the run's repository and journal. Called in every pass; must not write. Once the run has begun they are those of its record.
     ///
     /// # Errors
     /// Of category Invalid: the run is refused with it. Others are retried.
-    fn locate(&self, object: &Self::Object) -> impl Future<Output = Result<Readiness<RunPlace>>> + Send;
+    fn locate(&self, object: &Self::Object, begun: Option<&RunRecord>) -> impl Future<Output = Result<Readiness<RunPlace>>> + Send;
 
-    /// Reads the state that `compile` (only before the run has begun) and `conclude` need. Called in every pass, so a run that has begun should read little;
-    /// must not write.
+    /// Reads the state that `compile` (only before the run has begun) and `conclude` need. Called in every pass; must not write. Once the run has begun, what
+    /// `conclude` needs is in its record, and no object needs to exist any more.
     ///
     /// # Errors
     /// Of category Invalid: the run is refused with it. Others are retried.
-    fn gather(&self, object: &Self::Object, place: &RunPlace, begun: bool) -> impl Future<Output = Result<Self::Facts>> + Send;
+    fn gather(&self, object: &Self::Object, place: &RunPlace, begun: Option<&RunRecord>) -> impl Future<Output = Result<Self::Facts>> + Send;
+
+    /// What of the facts `gather` must find in the record of a run that has begun.
+    ///
+    /// # Errors
+    /// If it can't be written as JSON.
+    fn remember(_facts: &Self::Facts) -> Result<Value> {
+        Ok(Value::Null)
+    }
 
     /// What the run uses, for admission; none if it may run beside everything. Called before it begins, and again when a process takes it up.
     fn request(_object: &Self::Object, _place: &RunPlace, _facts: &Self::Facts) -> Option<Request> {
@@ -128,11 +145,32 @@ pub fn request_of<K: RunObject>(object: &K, class: RunClass, place: &RunPlace) -
     Request { repository: Some((place.repository.clone(), RepositoryUse::Shared)), ..Request::new(run, created) }
 }
 
-/// A journal on the hub: a ConfigMap of that name, owned by the run's object.
+/// A journal on the hub: a ConfigMap that the run's object owns, and that no other run has.
 ///
 /// # Errors
 /// If the object has no UID, that is, was not read from an API server.
-pub fn journal_on_hub<K: RunObject>(hub: &Hub, object: &K, name: String) -> Result<JournalStore> {
+pub fn journal_on_hub<K: RunObject>(hub: &Hub, object: &K, class: RunClass, run_uid: &str) -> Result<JournalStore> {
     let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal(format!("{} {} has no UID", K::kind(&()), object.name_any())))?;
+    let name = names::journal(&object.name_any(), class.noun(), run_uid);
     Ok(JournalStore::ConfigMap { client: hub.client.clone(), namespace: object.namespace().unwrap_or_default(), name, owner })
+}
+
+/// The facts in a run's record, as its kind has written them.
+///
+/// # Errors
+/// `JournalDamaged` if they can't be read.
+pub fn remembered<T: DeserializeOwned>(record: &RunRecord) -> Result<T> {
+    serde_json::from_value(record.facts.clone()).map_err(|error| Error::Stated {
+        reason: Reason::JournalDamaged,
+        message: format!("what the run was begun with can't be read: {error}; go on with the release that began it"),
+        category: Category::NeedsPerson,
+    })
+}
+
+/// Facts for a run's record.
+///
+/// # Errors
+/// If they can't be written as JSON.
+pub fn to_remember<T: Serialize>(facts: &T) -> Result<Value> {
+    serde_json::to_value(facts).map_err(|error| Error::Internal(format!("the record of the run can't be written: {error}")))
 }

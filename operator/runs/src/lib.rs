@@ -36,7 +36,7 @@ pub use cache::{RunCache, RunIdentity};
 pub use context::{ComponentState, Hub, MoverSettings, RunContext};
 pub use effects::{EffectOutcome, Effects, StepContext};
 pub use executor::Executor;
-pub use journal::JournalStore;
+pub use journal::{JournalStore, RecordStore, RunRecord};
 pub use kind::{Readiness, RunKind, RunPlace};
 pub use metrics::RunMetrics;
 pub use pass::{Pass, Stored, forget, load, pass};

@@ -41,11 +41,11 @@ async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> R
     Ok(secrets::read(hub, namespace, name, &["password"]).await?.remove(0))
 }
 
-/// Location, credentials and key of a repository. Its JSON is the content of a mover's Secret; it is never logged.
-async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> Result<RepositoryAccess> {
+/// Location and credentials of a repository: enough for its journals, which are not encrypted.
+async fn location(hub: &Hub, repository: &BackupRepository) -> Result<(Location, Option<Credentials>)> {
     let namespace = repository.namespace().unwrap_or_default();
     let spec = &repository.spec;
-    let (location, credentials) = match (&spec.s3, &spec.folder) {
+    match (&spec.s3, &spec.folder) {
         (Some(s3), _) => {
             let keys = secrets::read(hub, &namespace, &s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?;
             let mut keys = keys.into_iter();
@@ -61,17 +61,23 @@ async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> R
                 virtual_host: s3.addressing == Addressing::VirtualHost,
                 ca,
             };
-            (location, Some(Credentials { access_key_id: keys.next().unwrap_or_default(), secret_access_key: keys.next().unwrap_or_default() }))
+            Ok((location, Some(Credentials { access_key_id: keys.next().unwrap_or_default(), secret_access_key: keys.next().unwrap_or_default() })))
         }
         (None, Some(folder)) => {
             let path = folder
                 .path
                 .as_ref()
                 .ok_or_else(|| Error::invalid(Reason::Unsupported, "folder.claimName is not supported by this release: use folder.path or s3"))?;
-            (Location::Folder { path: PathBuf::from(path) }, None)
+            Ok((Location::Folder { path: PathBuf::from(path) }, None))
         }
-        (None, None) => return Err(Error::invalid(Reason::Invalid, "give exactly one of s3 and folder")),
-    };
+        (None, None) => Err(Error::invalid(Reason::Invalid, "give exactly one of s3 and folder")),
+    }
+}
+
+/// Location, credentials and key of a repository. Its JSON is the content of a mover's Secret; it is never logged.
+async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> Result<RepositoryAccess> {
+    let (namespace, spec) = (repository.namespace().unwrap_or_default(), &repository.spec);
+    let (location, credentials) = location(hub, repository).await?;
     let password = password(hub, &namespace, &spec.encryption.key_secret_ref.name, may_create).await?;
     Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
 }
@@ -103,27 +109,53 @@ pub struct StoreCache {
 /// Snapshots whose parts are kept in memory.
 const MAX_CACHED_SNAPSHOTS: usize = 1_024;
 
+impl StoreCache {
+    /// The store, if it was opened within this time.
+    fn opened_within(&self, key: &(String, String), age: Duration) -> Option<AsyncStore> {
+        self.stores.lock().get(key).filter(|(opened, _)| opened.elapsed() < age).map(|(_, store)| store.clone())
+    }
+
+    fn keep(&self, key: (String, String), store: &AsyncStore) {
+        let mut stores = self.stores.lock();
+        stores.retain(|_, (opened, _)| opened.elapsed() < STORE_KEPT);
+        stores.insert(key, (Instant::now(), store.clone()));
+    }
+}
+
 /// How long an open store is reused.
 const STORE_TTL: Duration = Duration::from_secs(10);
+/// How long a store stays open after its BackupRepository or a Secret of it was deleted: for runs that have begun, whose journals are in it.
+const STORE_KEPT: Duration = Duration::from_hours(24);
 
-/// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in [`STORE_TTL`].
+/// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in [`STORE_TTL`]. If they are deleted, the store that was
+/// open stays open for runs that have begun.
 ///
 /// # Errors
 /// If the repository or one of its Secrets is missing, or the store's settings are unusable.
 pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<AsyncStore> {
     let key = (namespace.to_owned(), repository.to_owned());
-    if let Some((opened, store)) = hub.stores.stores.lock().get(&key)
-        && opened.elapsed() < STORE_TTL
-    {
-        return Ok(store.clone());
+    if let Some(store) = hub.stores.opened_within(&key, STORE_TTL) {
+        return Ok(store);
     }
-    let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
-    let access = access(hub, &repository, false).await?;
-    let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))?;
-    let mut stores = hub.stores.stores.lock();
-    stores.retain(|_, (opened, _)| opened.elapsed() < STORE_TTL);
-    stores.insert(key, (Instant::now(), store.clone()));
-    Ok(store)
+    let opened = async {
+        let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
+        let (location, credentials) = location(hub, &repository).await?;
+        AsyncStore::new(&location, credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))
+    };
+    match opened.await {
+        Ok(store) => {
+            hub.stores.keep(key, &store);
+            Ok(store)
+        }
+        Err(error) if matches!(error.reason(), Reason::NotFound | Reason::SecretMissing) => match hub.stores.opened_within(&key, STORE_KEPT) {
+            Some(store) => {
+                tracing::warn!(namespace, repository, "the store of a repository stays open for the runs that have begun, although: {error}");
+                Ok(store)
+            }
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
 }
 
 /// Bytes stored in a repository. Lists every object of it.

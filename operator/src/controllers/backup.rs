@@ -18,7 +18,7 @@ use p861_core::{
 };
 use p861_crds::{Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, common::RunPhase};
 use p861_runs::{
-    Pass, Readiness, RunKind, RunPlace,
+    Pass, Readiness, RunKind, RunPlace, RunRecord,
     error::{Error, ErrorContext as _, Result},
     kind::{journal_on_hub, request_of},
     repository,
@@ -60,11 +60,10 @@ impl RunKind for BackupRun {
     type Facts = Facts;
     const CLASS: RunClass = RunClass::Backup;
 
-    async fn locate(&self, backup: &Backup) -> Result<Readiness<RunPlace>> {
+    async fn locate(&self, backup: &Backup, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
         let namespace = backup.namespace().unwrap_or_default();
-        let status = backup.status.as_ref();
-        let repository = if let Some(begun) = status.and_then(|status| status.repository.clone()) {
-            begun
+        let repository = if let Some(begun) = begun {
+            begun.repository.clone()
         } else {
             let repository = repository_of(&self.context, backup).await?;
             if !was_looked_at(&repository) {
@@ -73,13 +72,13 @@ impl RunKind for BackupRun {
             }
             repository.name_any()
         };
-        let journal = journal_on_hub(&self.context.hub, backup, format!("{}-backup-journal", backup.name_any()))?;
-        let scope = scope_of(&self.context, &namespace, &repository).await?;
+        let journal = journal_on_hub(&self.context.hub, backup, Self::CLASS, &Self::run_uid(backup))?;
+        let scope = scope_of(&self.context, &namespace, &repository, begun).await?;
         Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
     }
 
-    async fn gather(&self, backup: &Backup, place: &RunPlace, begun: bool) -> Result<Facts> {
-        let source = if begun { None } else { Some(source(&self.context, backup).await?) };
+    async fn gather(&self, backup: &Backup, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
+        let source = if begun.is_some() { None } else { Some(source(&self.context, backup).await?) };
         Ok(Facts { repository: place.repository.clone(), source })
     }
 

@@ -23,15 +23,16 @@ use p861_core::{
     time::parse_duration,
 };
 use p861_crds::{
-    Application, Backup, ConditionType, Drill, DrillStatus, MaintenanceTicket, Reason, RecoveryPlan,
+    Application, Backup, ConditionType, District, Drill, DrillStatus, MaintenanceTicket, Reason, RecoveryPlan,
     recovery::drill::{DrillResult, DrillType},
 };
 use p861_runs::{
-    JournalStore, Pass, Readiness, RunKind, RunPlace,
+    JournalStore, Pass, Readiness, RunKind, RunPlace, RunRecord,
     error::{Error, Result},
-    kind::request_of,
+    kind::{remembered, request_of, to_remember},
     repository,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Drills.
@@ -59,9 +60,19 @@ pub struct Rehearsal {
 pub struct Facts {
     plan: RecoveryPlan,
     applications: Vec<Application>,
-    home: Option<SiteName>,
+    district: District,
+    home: SiteName,
     /// None once the run has begun.
     rehearsal: Option<Rehearsal>,
+}
+
+/// What a drill keeps from its beginning: it is measured and reported by what was declared then.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    plan: RecoveryPlan,
+    applications: Vec<Application>,
+    district: District,
+    home: SiteName,
 }
 
 impl RunKind for DrillRun {
@@ -69,30 +80,48 @@ impl RunKind for DrillRun {
     type Facts = Facts;
     const CLASS: RunClass = RunClass::Drill;
 
-    async fn locate(&self, drill: &Drill) -> Result<Readiness<RunPlace>> {
-        let (hub, namespace) = (&self.context.hub, drill.namespace().unwrap_or_default());
-        let plan: RecoveryPlan = named(&hub.client, &namespace, &drill.spec.plan_ref.name).await?;
-        let repository = plan.spec.repository_ref.name.clone();
+    async fn locate(&self, drill: &Drill, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
+        let (hub, namespace, uid) = (&self.context.hub, drill.namespace().unwrap_or_default(), drill.uid().unwrap_or_default());
+        let prefix = format!("journal/{}/{uid}", drill.spec.plan_ref.name);
+        let (repository, location) = match begun {
+            Some(begun) => (begun.repository.clone(), begun.journal.clone()),
+            None => {
+                let plan: RecoveryPlan = named(&hub.client, &namespace, &drill.spec.plan_ref.name).await?;
+                let repository = plan.spec.repository_ref.name;
+                let location = repository::location_of(hub, &namespace, &repository, &prefix).await?;
+                (repository, location)
+            }
+        };
         let store = repository::open_store(hub, &namespace, &repository).await?;
-        let prefix = format!("journal/{}/{}", plan.name_any(), drill.uid().unwrap_or_default());
-        let location = repository::location_of(hub, &namespace, &repository, &prefix).await?;
-        let scope = scope_of(&self.context, &namespace, &repository).await?.isolated(&names::drill_id(&drill.uid().unwrap_or_default()));
+        let scope = scope_of(&self.context, &namespace, &repository, begun).await?.isolated(&names::drill_id(&uid));
         Ok(Readiness::Ready(RunPlace { repository, journal: JournalStore::Bucket { store, prefix, location }, scope }))
     }
 
-    async fn gather(&self, drill: &Drill, _: &RunPlace, begun: bool) -> Result<Facts> {
+    async fn gather(&self, drill: &Drill, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
+        if let Some(begun) = begun {
+            let Remembered { plan, applications, district, home } = remembered(begun)?;
+            return Ok(Facts { plan, applications, district, home, rehearsal: None });
+        }
         let (client, namespace) = (&self.context.hub.client, drill.namespace().unwrap_or_default());
         let plan: RecoveryPlan = named(client, &namespace, &drill.spec.plan_ref.name).await?;
         let applications: Vec<Application> = all(client, &namespace).await?;
         let district = district_of(client, &namespace).await?;
-        let sites = plan_sites(&plan, &district);
-        let home = sites.as_ref().ok().map(|(home, _)| home.clone());
-        let rehearsal = match (begun, sites) {
-            (true, _) => None,
-            (false, Ok((_, standby))) => Some(rehearsal(&self.context, drill, &plan, &applications, standby).await?),
-            (false, Err(error)) => return Err(error),
-        };
-        Ok(Facts { plan, applications, home, rehearsal })
+        let (home, standby) = plan_sites(&plan, &district)?;
+        let rehearsal = rehearsal(&self.context, drill, &plan, &applications, standby).await?;
+        Ok(Facts { plan, applications, district, home, rehearsal: Some(rehearsal) })
+    }
+
+    fn remember(facts: &Facts) -> Result<serde_json::Value> {
+        let members: Vec<&str> = plan::members(&facts.plan).collect();
+        let applications = facts.applications.iter().filter(|application| members.contains(&application.name_any().as_str()));
+        let mut kept =
+            Remembered { plan: facts.plan.clone(), applications: applications.cloned().collect(), district: facts.district.clone(), home: facts.home.clone() };
+        // Neither says anything of what is drilled, and both can be long.
+        for metadata in kept.applications.iter_mut().map(|application| &mut application.metadata).chain([&mut kept.plan.metadata, &mut kept.district.metadata])
+        {
+            (metadata.managed_fields, metadata.annotations) = (None, None);
+        }
+        to_remember(&kept)
     }
 
     fn request(drill: &Drill, place: &RunPlace, facts: &Facts) -> Option<Request> {
@@ -131,7 +160,7 @@ impl RunKind for DrillRun {
     fn conclude(drill: &Drill, facts: &Facts, before: &DrillStatus, run: &RunOutcome<'_>) -> Conclusion<DrillStatus> {
         let mut before = before.clone();
         if before.from_site.is_none() {
-            before.from_site = facts.home.as_ref().map(ToString::to_string);
+            before.from_site = Some(facts.home.to_string());
         }
         let of_drill = DrillConclusionFacts {
             name: drill.metadata.name.as_deref().unwrap_or_default(),
@@ -145,7 +174,8 @@ impl RunKind for DrillRun {
     }
 
     async fn finish(&self, drill: &Drill, facts: &Facts, status: &mut DrillStatus, pass: &Pass) -> Result<()> {
-        let report = reports::write(&self.context, drill, status, &facts.plan, &facts.applications, pass).await?;
+        let declared = reports::Declared { plan: &facts.plan, applications: &facts.applications, district: &facts.district };
+        let report = reports::write(&self.context, drill, status, &declared, pass).await?;
         status.report = Some(report);
         if conclude::proves(&drill.spec, status) {
             gauge(&self.context.metrics, &drill.namespace().unwrap_or_default(), &facts.plan.name_any(), status);

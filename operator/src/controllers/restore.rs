@@ -19,17 +19,22 @@ use p861_core::{
         restore::{self, RestoreFacts},
     },
     recovery::bring_up::Subject,
-    runs::{Action, Conclusion, Part, Request, RunClass, RunOutcome, StepKey},
+    runs::{Action, Conclusion, Part, Request, RunClass, RunOutcome, SiteNamespace, StepKey},
     time::parse_duration,
 };
-use p861_crds::{Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time, names::FIELD_MANAGER, protection::restore::RestoreMode};
+use p861_crds::{
+    Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time,
+    names::FIELD_MANAGER,
+    protection::restore::{RestoreMode, RestoreSelection},
+};
 use p861_runs::{
-    Pass, Readiness, RunKind, RunPlace,
+    Pass, Readiness, RunKind, RunPlace, RunRecord,
     error::{Error, ErrorContext as _, Result},
-    kind::{journal_on_hub, request_of},
+    kind::{journal_on_hub, remembered, request_of, to_remember},
     repository,
     run_objects::RunObjects,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -53,6 +58,8 @@ pub struct Target {
     application: ApplicationSpec,
     district: String,
     site: SiteName,
+    /// The application runs there.
+    is_active_site: bool,
     /// The parts that the snapshot names.
     parts: Vec<String>,
     /// Claims that a preview can look into.
@@ -60,13 +67,40 @@ pub struct Target {
     deadline: SignedDuration,
 }
 
+/// What is restored.
+struct Source {
+    point: RecoveryPoint,
+    /// Its Backup is called damaged.
+    was_damaged: bool,
+    application: Application,
+}
+
 /// State that a restore depends on.
 pub struct Facts {
     point: RecoveryPoint,
-    /// Name of the Application, as far as it is known.
-    application: Option<String>,
+    /// Name of the Application.
+    application: String,
+    /// Where it is restored.
+    site: SiteName,
+    /// The namespaces that it writes to.
+    writes: Vec<String>,
+    /// One of them is where the application runs.
+    in_place: bool,
+    /// Its Backup was called damaged, and all of it is restored.
+    reads_damaged_anew: bool,
     /// None once the run has begun.
     target: Option<Target>,
+}
+
+/// What a restore keeps from its beginning.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    point: RecoveryPoint,
+    application: String,
+    site: SiteName,
+    writes: Vec<String>,
+    in_place: bool,
+    reads_damaged_anew: bool,
 }
 
 impl RunKind for RestoreRun {
@@ -74,32 +108,38 @@ impl RunKind for RestoreRun {
     type Facts = Facts;
     const CLASS: RunClass = RunClass::Restore;
 
-    async fn locate(&self, object: &Restore) -> Result<Readiness<RunPlace>> {
-        let repository = match object.status.as_ref().and_then(stored_recovery_point) {
-            Some(point) => point.repository,
-            None => source(&self.context, object).await?.0.repository,
+    async fn locate(&self, object: &Restore, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
+        let repository = match begun {
+            Some(begun) => begun.repository.clone(),
+            None => source(&self.context, object).await?.point.repository,
         };
-        let journal = journal_on_hub(&self.context.hub, object, format!("{}-restore-journal", object.name_any()))?;
-        let scope = scope_of(&self.context, &object.namespace().unwrap_or_default(), &repository).await?;
+        let journal = journal_on_hub(&self.context.hub, object, Self::CLASS, &Self::run_uid(object))?;
+        let scope = scope_of(&self.context, &object.namespace().unwrap_or_default(), &repository, begun).await?;
         Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
     }
 
-    async fn gather(&self, object: &Restore, place: &RunPlace, has_begun: bool) -> Result<Facts> {
-        // A run that has begun follows its stored plan; its Backup and Application may have been deleted.
-        if let Some(point) = object.status.as_ref().and_then(stored_recovery_point) {
-            let application = application_of(&self.context, object, &point).await?;
-            return Ok(Facts { point, application, target: None });
+    async fn gather(&self, object: &Restore, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
+        // A run that has begun restores what it began with, whatever has become of its Backup and Application, and whichever backup is the newest now.
+        if let Some(begun) = begun {
+            let Remembered { point, application, site, writes, in_place, reads_damaged_anew } = remembered(begun)?;
+            return Ok(Facts { point, application, site, writes, in_place, reads_damaged_anew, target: None });
         }
-        let (point, application) = source(&self.context, object).await?;
-        let name = Some(application.name_any());
-        if has_begun {
-            return Ok(Facts { point, application: name, target: None });
-        }
+        let Source { point, was_damaged, application } = source(&self.context, object).await?;
         if point.repository != place.repository {
             return Err(Error::transient(Reason::Superseded, "another backup became the newest meanwhile: it is looked for again"));
         }
-        let target = Some(target(&self.context, object, &point, application).await?);
-        Ok(Facts { point, application: name, target })
+        let name = application.name_any();
+        let target = target(&self.context, object, &point, application).await?;
+        let writes: Vec<String> = restore::namespaces(&restore_facts(object, &point, &target)).into_values().collect();
+        let in_place = target.is_active_site && writes.iter().any(|namespace| target.application.namespaces.contains(namespace));
+        let reads_damaged_anew = was_damaged && object.spec.select == RestoreSelection::default();
+        Ok(Facts { point, application: name, site: target.site.clone(), writes, in_place, reads_damaged_anew, target: Some(target) })
+    }
+
+    fn remember(facts: &Facts) -> Result<serde_json::Value> {
+        let Facts { point, application, site, writes, in_place, reads_damaged_anew, target: _ } = facts;
+        let (point, application, site, writes) = (point.clone(), application.clone(), site.clone(), writes.clone());
+        to_remember(&Remembered { point, application, site, writes, in_place: *in_place, reads_damaged_anew: *reads_damaged_anew })
     }
 
     fn request(object: &Restore, place: &RunPlace, facts: &Facts) -> Option<Request> {
@@ -108,11 +148,12 @@ impl RunKind for RestoreRun {
         if spec.mode == RestoreMode::Preview {
             return Some(request);
         }
-        let site = facts.target.as_ref().map(|target| target.site.clone()).or_else(|| object.status.as_ref()?.site.as_deref().map(SiteName::from));
+        let writes = facts.writes.iter().map(|namespace| SiteNamespace { site: facts.site.clone(), namespace: namespace.clone() });
         Some(Request {
-            applications: facts.application.iter().cloned().collect(),
-            sites: site.into_iter().collect(),
-            writes_in_place: spec.target.namespace_mappings.is_empty() && spec.target.site_ref.is_none(),
+            applications: [facts.application.clone()].into(),
+            sites: [facts.site.clone()].into(),
+            writes: writes.collect(),
+            writes_in_place: facts.in_place,
             ..request
         })
     }
@@ -125,11 +166,14 @@ impl RunKind for RestoreRun {
     fn conclude(object: &Restore, facts: &Facts, before: &RestoreStatus, run: &RunOutcome<'_>) -> Conclusion<RestoreStatus> {
         let mut before = before.clone();
         let point = &facts.point;
-        before.backup.get_or_insert_with(|| point.backup.clone());
-        before.snapshot_id.get_or_insert_with(|| point.snapshot.to_string());
-        before.recovery_point_time.get_or_insert(Time(point.time));
-        before.repository.get_or_insert_with(|| point.repository.clone());
-        conclude::restore(&RestoreConclusionFacts { mode: object.spec.mode, before: &before, backup: &point.backup }, run)
+        before.backup = Some(point.backup.clone());
+        before.snapshot_id = Some(point.snapshot.to_string());
+        before.recovery_point_time = Some(Time(point.time));
+        before.repository = Some(point.repository.clone());
+        conclude::restore(
+            &RestoreConclusionFacts { mode: object.spec.mode, before: &before, backup: &point.backup, reads_damaged_anew: facts.reads_damaged_anew },
+            run,
+        )
     }
 
     async fn finish(&self, object: &Restore, facts: &Facts, _: &mut RestoreStatus, pass: &Pass) -> Result<()> {
@@ -137,47 +181,37 @@ impl RunKind for RestoreRun {
     }
 }
 
-/// The application of a run that has begun; none if its source doesn't name one any more.
-async fn application_of(context: &Context, object: &Restore, point: &RecoveryPoint) -> Result<Option<String>> {
-    if let Some(application) = &object.spec.source.application_ref {
-        return Ok(Some(application.name.clone()));
-    }
-    let of_point = |backup: &Backup| (backup.name_any() == point.backup).then(|| backup.spec.application_ref.name.clone());
-    Ok(context.cache.filter_map(object.namespace().as_deref(), of_point).await?.into_iter().next())
-}
-
-/// The recovery point of a run that has begun, from its status.
-fn stored_recovery_point(status: &RestoreStatus) -> Option<RecoveryPoint> {
-    status.journal.as_ref()?;
-    let (backup, snapshot, repository) = (status.backup.clone()?, status.snapshot_id.as_deref()?.into(), status.repository.clone()?);
-    Some(RecoveryPoint { backup, snapshot, repository, time: status.recovery_point_time.as_ref()?.0, level: None })
-}
-
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, district, site, parts, present, deadline } = target;
+    let Target { name, application, district, site, is_active_site: _, parts, present, deadline } = target;
     let first = application.namespaces.first().map(String::as_str).unwrap_or_default();
     let subject = Subject { name, spec: application, point: point.clone(), claims: claims_in(parts, first) };
     RestoreFacts { spec: &object.spec, subject, parts, district, site, present, deadline: *deadline }
 }
 
 /// The backup to restore, and its application. A damaged backup is refused, with the newest sound one in the message.
-async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, Application)> {
+async fn source(context: &Context, object: &Restore) -> Result<Source> {
     let namespace = object.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let source = &object.spec.source;
     let refuse = |error: choose::NoRecoveryPoint| Error::invalid(Reason::NoRecoveryPoint, error.to_string());
+    let mut was_damaged = false;
     let (application, point) = if let Some(reference) = &source.backup_ref {
         let chosen: Backup = named(&context.hub.client, &namespace, &reference.name).await?;
         let application = chosen.spec.application_ref.name.clone();
-        if choose::is_damaged(&chosen) {
+        // Into other namespaces it may be tried: that reads everything anew, and success clears what was found.
+        if choose::is_damaged(&chosen) && object.spec.target.namespace_mappings.is_empty() {
             let other = choose::newest_sound(&application, &backups, None)
                 .map_or_else(|error| error.to_string(), |point| format!("the newest sound one is {}", point.backup));
-            return Err(Error::invalid(Reason::Damaged, format!("backup {} is damaged in its repository; {other}", reference.name)));
+            let message = format!(
+                "backup {0} is damaged in its repository; {other}. To read it anew, restore it into other namespaces (p861 restore run {0} --map NAMESPACE=OTHER): if all of it comes, it counts as sound again",
+                reference.name
+            );
+            return Err(Error::invalid(Reason::Damaged, message));
         }
-        let point = choose::newest_sound(&application, std::iter::once(&chosen), None);
+        was_damaged = choose::is_damaged(&chosen);
         (
             application,
-            point.map_err(|_| {
+            choose::as_point(&chosen).ok_or_else(|| {
                 Error::invalid(
                     Reason::NoRecoveryPoint,
                     format!("backup {} has not succeeded: p861 backup list {}", reference.name, chosen.spec.application_ref.name),
@@ -198,21 +232,26 @@ async fn source(context: &Context, object: &Restore) -> Result<(RecoveryPoint, A
     } else {
         return Err(Error::invalid(Reason::Invalid, "give exactly one of source.backupRef, source.applicationRef and source.snapshot"));
     };
-    Ok((point, named(&context.hub.client, &namespace, &application).await?))
+    Ok(Source { point, was_damaged, application: named(&context.hub.client, &namespace, &application).await? })
 }
 
 /// Destination of the restore and content of the backup.
 async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, application: Application) -> Result<Target> {
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
-    let site = match &object.spec.target.site_ref {
-        Some(site) => site.name.as_str().into(),
-        None => active_site(context, &district, &application.name_any()).await?,
+    let (site, is_active_site) = match &object.spec.target.site_ref {
+        Some(site) => {
+            let site: SiteName = site.name.as_str().into();
+            // Where no site is known to be the active one, the restore may well write beside the application.
+            let is_active = active_site(context, &district, &application.name_any()).await.map_or(true, |active| active == site);
+            (site, is_active)
+        }
+        None => (active_site(context, &district, &application.name_any()).await?, true),
     };
     let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
     let (name, present) = (application.name_any(), Vec::new());
-    let mut target = Target { name, application: application.spec, district: district.name_any(), site, parts, present, deadline };
+    let mut target = Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, present, deadline };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(

@@ -5,9 +5,9 @@ use crate::{context::Context, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use p861_core::runs::{Allotment, Scope};
-use p861_crds::{ConditionType, RunObject, RunStatus as _, Site, common::RunPhase};
+use p861_crds::{ConditionType, Reason, RunObject, RunStatus as _, Site, common::RunPhase};
 use p861_runs::{
-    RunKind,
+    RunKind, RunRecord,
     controller::reconcile,
     error::{ErrorContext as _, Result},
 };
@@ -31,18 +31,21 @@ impl<K: RunKind + From<Context>> Reconciler for RunReconciler<K> {
     }
 }
 
-/// Scope of a namespace's runs: the sites, namespaces and repository of its district. Runs in the operator's own namespace are hub-wide.
+/// Scope of a namespace's runs: the sites, namespaces and repository of its district. Runs in the operator's own namespace are hub-wide. A run that has begun keeps
+/// the scope of its beginning if its District is deleted meanwhile: it must clean up.
 ///
 /// # Errors
 /// `DistrictMissing` if the namespace belongs to no District.
-pub async fn scope_of(context: &Context, namespace: &str, repository: &str) -> Result<Scope> {
+pub async fn scope_of(context: &Context, namespace: &str, repository: &str, begun: Option<&RunRecord>) -> Result<Scope> {
     let scope = if namespace == context.hub.namespace {
         let sites = context.cache.filter_map(None, |site: &Site| Some(site.name_any())).await?;
         Scope::of_city(namespace, sites)
     } else {
-        let district = cached_district(context, namespace).await?;
-        let sites = district.spec.sites.iter().map(|site| site.site_ref.name.as_str());
-        Scope::of_district(namespace, sites, Allotment::of(&district))
+        match (cached_district(context, namespace).await, begun) {
+            (Ok(district), _) => Scope::of_district(namespace, district.spec.sites.iter().map(|site| site.site_ref.name.as_str()), Allotment::of(&district)),
+            (Err(error), Some(begun)) if error.reason() == Reason::DistrictMissing => return Ok(begun.scope.clone()),
+            (Err(error), _) => return Err(error),
+        }
     };
     Ok(if repository.is_empty() { scope } else { scope.with_repository(repository) })
 }
@@ -57,3 +60,8 @@ pub async fn begun<K: RunObject>(client: &Client) -> Result<Vec<String>> {
     let goes_on = |run: &K| run.run_status().is_some_and(|status| status.has_begun() && !status.phase().is_some_and(RunPhase::is_end));
     Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).filter(goes_on).filter_map(|run| run.uid()).collect())
 }
+
+#[cfg(test)]
+mod fake_hub;
+#[cfg(test)]
+mod tests;

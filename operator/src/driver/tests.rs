@@ -1,11 +1,7 @@
 //! The driver against an API server that only takes notes.
 
 use super::*;
-use crate::{
-    context::Messaging,
-    hub_cache::HubCache,
-    maintenance::{alerts::Heartbeats, links::Keys},
-};
+use crate::{context::tests::process, hub_cache::HubCache};
 use http::{Request, Response, StatusCode};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -14,10 +10,6 @@ use kube::{
     client::Body,
 };
 use p861_crds::{ConditionType, MaintenanceWindow, MaintenanceWindowStatus, Reason};
-use p861_runs::{
-    Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, leadership::Leadership, movers::child::Children, repository::StoreCache,
-    sites::Sites,
-};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -97,28 +89,7 @@ fn context(notes: &Notes, status_code: StatusCode) -> Context {
         let answer = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
         std::future::ready(answer)
     });
-    let (client, leadership) = (Client::new(server, "d"), Leadership::without_lease());
-    let metrics = Metrics::new().expect("metrics");
-    let hub =
-        Hub { client: client.clone(), leadership: leadership.clone(), namespace: "p861-system".into(), identity: "test".into(), stores: StoreCache::default() };
-    let sites = Sites::new(client.clone(), "p861-system", leadership.clone());
-    let runs = RunContext {
-        hub: hub.clone(),
-        sites: sites.clone(),
-        movers: MoverSettings {
-            image: "image:1".into(),
-            image_pull_policy: "Never".into(),
-            children: Children::default(),
-            warnings: p861_runs::effects::Warnings::default(),
-        },
-        components: ComponentState::default(),
-        cache: RunCache::default(),
-        admissions: Admissions::default(),
-        tasks: EffectTasks::default(),
-        metrics: metrics.runs.clone(),
-    };
-    let messaging = Messaging { heartbeats: Heartbeats::default(), keys: Keys::new(client, "p861-system", leadership), public_url: None };
-    Context { hub, cache: HubCache::default(), sites, runs, metrics, messaging }
+    process(&Client::new(server, "d"), HubCache::default())
 }
 
 fn window(status: Option<&MaintenanceWindowStatus>) -> Arc<MaintenanceWindow> {

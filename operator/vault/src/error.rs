@@ -152,15 +152,6 @@ impl VaultError {
         }
     }
 
-    /// Maps a store's error while reading a required object: a missing object means damage.
-    pub(crate) fn while_reading(store: StoreError, needed_by: &str) -> Self {
-        if store.is_not_found() && !store.key().is_empty() {
-            Self::Damaged { object: store.key().to_owned(), what: format!("{}; {needed_by} needs it", store.what()) }
-        } else {
-            Self::Store(store)
-        }
-    }
-
     /// An error of the engine; the store's own error, if that was the cause, says more.
     pub(crate) fn engine(what: &str, error: &RusticError, store: Option<StoreError>) -> Self {
         match store {

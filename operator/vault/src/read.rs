@@ -61,7 +61,7 @@ impl Write for Meter<'_> {
 impl Repository {
     pub(crate) fn node(&self, repository: &Indexed, snapshot: &SnapshotFile, path: &str) -> Result<Node, VaultError> {
         repository.node_from_path(snapshot.tree, Path::new(path)).map_err(|_| match self.store.take_error() {
-            Some(store) => VaultError::while_reading(store, path),
+            Some(store) => self.while_reading(store, path),
             // Either it isn't there, or a folder above it can't be read: walking the folders tells.
             None => match self.needs(repository, snapshot) {
                 Err(damaged) => damaged,
@@ -73,7 +73,7 @@ impl Repository {
     /// Why files could not be read from the repository: their packs are compared with their digests, to name the damaged one.
     pub(crate) fn unreadable(&self, repository: &Indexed, nodes: impl Iterator<Item = Result<Node, VaultError>>, path: &str, message: &str) -> VaultError {
         if let Some(store) = self.store.take_error() {
-            return VaultError::while_reading(store, path);
+            return self.while_reading(store, path);
         }
         match self.packs_of(repository, nodes, path).and_then(|packs| self.digest_packs(&packs)) {
             Err(damaged) => damaged,

@@ -85,7 +85,10 @@ impl Repository {
         for (pack, need) in &needs {
             let damaged = |what: String| VaultError::Damaged { object: key(FileType::Pack, pack), what };
             match there.get(&**pack) {
-                None => return Err(damaged(format!("it is missing, and {} needs it", need.file.display()))),
+                None => {
+                    self.still_missing(&key(FileType::Pack, pack))?;
+                    return Err(damaged(format!("it is missing, and {} needs it", need.file.display())));
+                }
                 Some(size) if u64::from(*size) < need.end => {
                     return Err(damaged(format!("it has {size} bytes, and {} needs {}", need.file.display(), need.end)));
                 }
@@ -133,7 +136,11 @@ impl Repository {
         let there: BTreeMap<Id, u32> = self.engine("list the packs", self.store.list_with_size(FileType::Pack))?.into_iter().collect();
         let sized = needs.into_iter().map(|(pack, file)| match there.get(&*pack) {
             Some(size) => Ok((*pack, u64::from(*size), file)),
-            None => Err(VaultError::Damaged { object: key(FileType::Pack, &pack), what: format!("it is missing, and {file} needs it") }),
+            None => {
+                let object = key(FileType::Pack, &pack);
+                self.still_missing(&object)?;
+                Err(VaultError::Damaged { object, what: format!("it is missing, and {file} needs it") })
+            }
         });
         sized.collect()
     }
@@ -149,7 +156,7 @@ impl Repository {
             let key = key(FileType::Pack, &pack);
             // Read once more: the store's last error may be of another thread.
             match self.store.run(|| self.store.store().get_range(&key, offset.into(), length.into())) {
-                Err(store) => VaultError::while_reading(store, &needed_by),
+                Err(store) => self.while_reading(store, &needed_by),
                 Ok(_) => VaultError::Damaged { object: key, what: format!("{needed_by} can't be read from it: {}", error.display_log()) },
             }
         })?;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, Resource, ResourceExt as _, api::PostParams, runtime::wait::await_condition};
+use p861_core::names;
 use p861_crds::common::RunPhase;
 use p861_crds::{Backup, Drill, Restore};
 use p861_testbed::bed::{BedError, Result};
@@ -95,7 +96,12 @@ pub fn run<K: Run>(name: &str, spec: serde_json::Value) -> Result<K> {
 
 /// The journal of a Backup (`noun` backup) or a Restore (restore): it lies in a ConfigMap.
 pub async fn journal(hub: &Client, noun: &str, name: &str) -> Result<Timeline> {
-    let map = format!("{name}-{noun}-journal");
+    let uid = match noun {
+        "backup" => Api::<Backup>::namespaced(hub.clone(), DISTRICT).get(name).await.map(|run| run.uid()),
+        _ => Api::<Restore>::namespaced(hub.clone(), DISTRICT).get(name).await.map(|run| run.uid()),
+    };
+    let uid = uid.map_err(|error| failed(format!("read {noun} {name}"))(&error))?.unwrap_or_default();
+    let map = names::journal(name, noun, &uid);
     let maps: Api<ConfigMap> = Api::namespaced(hub.clone(), DISTRICT);
     let data = maps.get(&map).await.map_err(|error| failed(format!("read ConfigMap {map}"))(&error))?.data.unwrap_or_default();
     let text = |key: &str| data.get(key).ok_or_else(|| BedError::Refused(format!("ConfigMap {map} has no {key}")));

@@ -87,7 +87,8 @@ fn see(folder: &Path) -> std::io::Result<BTreeMap<Vec<u8>, Seen>> {
     Ok(all)
 }
 
-fn claim_folder(stage: &Stage, site: &p861_testbed::bed::Site, namespace: &str) -> Result<std::path::PathBuf> {
+/// The folder of the portal's files on a site.
+pub fn claim_folder(stage: &Stage, site: &p861_testbed::bed::Site, namespace: &str) -> Result<std::path::PathBuf> {
     let claim: Value = site.get(&["persistentvolumeclaim", "--namespace", namespace, "site-files"])?;
     volume_folder(stage, site, claim["spec"]["volumeName"].as_str().unwrap_or_default())
 }

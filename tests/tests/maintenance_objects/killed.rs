@@ -55,7 +55,7 @@ fn manifest(alertmanager: &str, folder: &std::path::Path) -> String {
 async fn records(client: &Client, name: &str) -> Vec<Value> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), DISTRICT);
     let all = maps.list(&ListParams::default()).await.expect("ConfigMaps").items;
-    let journal = all.into_iter().find(|map| map.metadata.name.as_deref().is_some_and(|map| map.starts_with(&format!("{name}-journal"))));
+    let journal = all.into_iter().find(|map| map.metadata.name.as_deref().is_some_and(|map| map.starts_with(&format!("{name}-ticket-journal-"))));
     let text = journal.and_then(|map| map.data?.remove("journal.jsonl")).unwrap_or_default();
     text.lines().filter(|line| !line.trim().is_empty()).map(|line| serde_json::from_str(line).expect("a record")).collect()
 }

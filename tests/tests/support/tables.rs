@@ -31,6 +31,10 @@ pub const ON_SITE: Table = &[
     ("nodes", "get patch"),
     ("pods/eviction", "create"),
     ("deployments.apps statefulsets.apps daemonsets.apps", "get list patch"),
+    // A restore stops what runs pods, and starts it again.
+    ("replicasets.apps replicationcontrollers cronjobs.batch jobs.batch", "list patch"),
+    ("pods", "create patch delete"),
+    ("podtemplates", "list create delete"),
     ("namespaces rolebindings.rbac.authorization.k8s.io", "get list create patch delete"),
     ("networkpolicies.networking.k8s.io", "get list create patch update delete"),
     ("resourcequotas priorityclasses.scheduling.k8s.io", "get list create update delete"),

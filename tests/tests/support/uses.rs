@@ -65,6 +65,11 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
             let full = |(group, _, _, plural): (&str, &str, &str, &str)| if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
             return p861_core::platform::bundle::KINDS.map(full).to_vec();
         }
+        // Every kind that runs pods.
+        "DynamicObject" if file == "effects/workloads.rs" => {
+            let full = |(group, _, _, plural): (&str, &str, &str, &str)| if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+            return p861_core::objects::Runner::ALL.map(|runner| full(runner.names())).to_vec();
+        }
         "DynamicObject" => {
             let named = around.iter().map(|text| by_name(text)).find(|named| !named.is_empty());
             return named.unwrap_or_else(|| panic!("{file}: which resource is this DynamicObject?"));
@@ -75,6 +80,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         "Node" => "nodes",
         "Pod" => "pods",
         "Event" => "events",
+        "PodTemplate" => "podtemplates",
         "Service" => "services",
         "Secret" => "secrets",
         "ConfigMap" => "configmaps",

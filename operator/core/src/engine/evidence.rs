@@ -69,9 +69,18 @@ pub enum Evidence {
         /// The namespaces.
         namespaces: Vec<String>,
     },
+    /// Nothing that can write runs any more.
+    WorkloadsStopped {
+        /// Number of objects that are stopped.
+        workloads: u64,
+        /// The first of them with what they did, for example `Deployment/cms 2` or `CronJob/nightly running`.
+        stopped: Vec<String>,
+    },
     /// Workloads whose pods are all ready.
     WorkloadsReady {
-        /// Each with its pods, for example `Deployment/cms 2/2`.
+        /// Number of workloads.
+        workloads: u64,
+        /// The first of them with their pods, for example `Deployment/cms 2/2`.
         ready: Vec<String>,
     },
     /// Nothing of the run's movers is left.
@@ -288,7 +297,38 @@ pub enum Evidence {
     Unknown(Value),
 }
 
+/// The longest text in evidence, in characters: a mover's warning or what a check has seen must not fill the journal.
+pub const MAX_EVIDENCE_TEXT_CHARS: usize = 4_096;
+
+/// Cuts every text in a JSON value; returns whether one was longer.
+fn cut_texts(value: &mut Value) -> bool {
+    match value {
+        Value::String(text) => match text.char_indices().nth(MAX_EVIDENCE_TEXT_CHARS) {
+            Some((end, _)) => {
+                text.truncate(end);
+                text.push('…');
+                true
+            }
+            None => false,
+        },
+        // Every member is cut: `any` would stop at the first.
+        Value::Array(items) => items.iter_mut().fold(false, |cut, item| cut_texts(item) || cut),
+        Value::Object(members) => members.iter_mut().fold(false, |cut, (_, member)| cut_texts(member) || cut),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 impl Evidence {
+    /// The same, with texts of at most [`MAX_EVIDENCE_TEXT_CHARS`].
+    #[must_use]
+    pub(super) fn with_short_texts(self) -> Self {
+        let Ok(mut value) = serde_json::to_value(&self) else { return self };
+        if !cut_texts(&mut value) {
+            return self;
+        }
+        serde_json::from_value(value).unwrap_or(self)
+    }
+
     /// Says which evidence this release can't read; none if it can.
     pub fn unknown(&self) -> Option<String> {
         let Self::Unknown(value) = self else { return None };

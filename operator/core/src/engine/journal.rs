@@ -263,7 +263,7 @@ impl Journal {
 
     /// The record that this entry would be: the next in sequence, written now under `token`.
     ///
-    /// Its texts are cut to [`super::MAX_TEXT_CHARS`].
+    /// Its texts are cut to [`super::MAX_TEXT_CHARS`], those of its evidence to [`super::MAX_EVIDENCE_TEXT_CHARS`].
     pub fn stamp(&self, mut entry: Entry, token: u64, now: Timestamp) -> Record {
         entry.event.cap_texts();
         Record {
@@ -274,7 +274,7 @@ impl Journal {
             event: entry.event,
             at: now,
             by: entry.by,
-            evidence: entry.evidence,
+            evidence: entry.evidence.map(super::Evidence::with_short_texts),
         }
     }
 

@@ -31,11 +31,11 @@ pub use command::{CancelCause, Command, Direction};
 pub use compact::MIN_RECORDS_SAVED;
 pub use event::{AbortCause, Answer, AskKind, Entry, Event, Failure, FailureClass, MAX_TEXT_CHARS, Record, RunResult, SkipCause};
 pub use evidence::{
-    EVIDENCE_VERSION, Evidence, ListedChange, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, UncordonResult,
+    EVIDENCE_VERSION, Evidence, ListedChange, MAX_EVIDENCE_TEXT_CHARS, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress,
+    StoredObject, UncordonResult,
 };
 pub(crate) use evidence::{KIND_KEY, VERSION_KEY};
 pub use journal::{Head, Journal, JournalError};
-pub(crate) use plan::canonical_json;
 pub use plan::{Limits, Plan, PlanError, Planned};
 pub use step::{Backoff, Hold, LONGEST_CLEAN_UP_WAIT, LONGEST_ID, OnFailure, OnTimeout, Prompt, Retry, Step, StepId, StepIdError};
 pub use summary::{CleanUpTrouble, Counts, CurrentStep, MOST_CURRENT_STEPS, Outcome, RunFailure, RunSummary, StepTimeline, WaitsFor, summary};

@@ -1,13 +1,15 @@
 //! A plan: the steps of a run in an order in which they can be done, checked once, and its digest.
 
-use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroU32};
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::step::{OnFailure, OnTimeout, Step, StepId};
-use crate::time::{gep2257, print_duration};
+use crate::{
+    canonical,
+    time::{gep2257, print_duration},
+};
 
 /// What is wrong with a plan. Each is a mistake of whoever compiled it, never of the world.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -351,42 +353,5 @@ fn digest<A: Serialize>(steps: &[Step<A>], limits: Limits) -> Result<String, Pla
         }
     }
     let plan = serde_json::json!({ "limits": limits, "steps": steps });
-    Ok(format!("sha256:{}", hex::encode(Sha256::digest(canonical_json(&plan)))))
-}
-
-/// JSON with sorted keys and no spaces, so that equal values have equal text. (Whether `serde_json` sorts keys depends on features that any dependency
-/// may switch on.)
-pub(crate) fn canonical_json(value: &serde_json::Value) -> String {
-    fn write(value: &serde_json::Value, out: &mut String) {
-        match value {
-            serde_json::Value::Array(items) => {
-                out.push('[');
-                for (at, item) in items.iter().enumerate() {
-                    if at > 0 {
-                        out.push(',');
-                    }
-                    write(item, out);
-                }
-                out.push(']');
-            }
-            serde_json::Value::Object(members) => {
-                let sorted: BTreeMap<&String, &serde_json::Value> = members.iter().collect();
-                out.push('{');
-                for (at, (key, member)) in sorted.into_iter().enumerate() {
-                    if at > 0 {
-                        out.push(',');
-                    }
-                    write(&serde_json::Value::String(key.clone()), out);
-                    out.push(':');
-                    write(member, out);
-                }
-                out.push('}');
-            }
-            // Writing to a String cannot fail.
-            scalar => drop(write!(out, "{scalar}")),
-        }
-    }
-    let mut out = String::new();
-    write(value, &mut out);
-    out
+    Ok(canonical::digest(&plan))
 }

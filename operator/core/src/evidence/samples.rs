@@ -115,7 +115,8 @@ pub fn passed() -> DrillReport {
         step("check/portal/search", &["start/portal/rest"], (400.0, 404.0), (515.0, 516.5)),
         step("clean-up", &[], (410.0, 560.0), (521.4, 684.0)),
     ];
-    steps[8].evidence = Some(Evidence::WorkloadsReady { ready: vec!["Deployment/approval-web 2/2".into(), "Deployment/approval-worker 1/1".into()] });
+    steps[8].evidence =
+        Some(Evidence::WorkloadsReady { workloads: 2, ready: vec!["Deployment/approval-web 2/2".into(), "Deployment/approval-worker 1/1".into()] });
     steps[9].evidence = Some(Evidence::MarkerRead { time: at(-611.0), output: "2026-11-15 00:49:51+00".into() });
     steps[15].attempts = 2;
     steps[15].message = Some("connection to the repository was lost: port 9 of the standby switch was down (attempt 1)".into());

@@ -5,18 +5,13 @@ mod pods;
 mod services;
 mod subjects;
 
-use super::{group, kind, name, namespace, text};
+use super::{group, kind, name, namespace, stop::held, text};
 use crate::runs::CopyRules;
 use p861_crds::{
     names::{ROLE_LABEL, RUN_LABEL},
     platform::application::CronJobsInCopy,
 };
 use serde_json::{Value, json};
-
-/// How many replicas a stopped workload had. Starting it reads this.
-pub const REPLICAS_ANNOTATION: &str = "platform861.io/replicas";
-/// Label that no node has: keeps a stopped DaemonSet from running.
-pub const NOT_STARTED: &str = "platform861.io/not-started";
 
 /// Result of the transformation of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +54,6 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
         ("", "PersistentVolumeClaim") => claims::claim(&mut object, &rules.storage_classes),
         ("rbac.authorization.k8s.io", "RoleBinding") => subjects::prepare(&mut object, rules),
         ("batch", "CronJob") if rules.isolated && rules.cron_jobs == CronJobsInCopy::Suspend => set(&mut object, "/spec", "suspend", json!(true)),
-        ("batch", "Job") if rules.stopped => set(&mut object, "/spec", "suspend", json!(true)),
         _ => {}
     }
     if api_group == "batch" && api_kind == "Job" {
@@ -75,7 +69,7 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
         pods::bare(&mut object);
     }
     if rules.stopped {
-        stop(&mut object, &api_group, &api_kind);
+        object = held(object);
     }
     if api_kind == "StatefulSet" {
         claims::templates(&mut object, &rules.storage_classes);
@@ -109,38 +103,6 @@ fn set(object: &mut Value, at: &str, key: &str, value: Value) {
     if let Some(map) = object.pointer_mut(at).and_then(Value::as_object_mut) {
         map.insert(key.into(), value);
     }
-}
-
-fn stop(object: &mut Value, group: &str, kind: &str) {
-    match (group, kind) {
-        ("apps", "Deployment" | "StatefulSet") => {
-            let replicas = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
-            set(object, "/spec", "replicas", json!(0));
-            annotate(object, &replicas.to_string());
-        }
-        ("apps", "DaemonSet") => {
-            if let Some(pod) = object.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut)
-                && let Some(selector) = pod.entry("nodeSelector").or_insert_with(|| json!({})).as_object_mut()
-            {
-                selector.insert(NOT_STARTED.into(), json!("true"));
-            }
-            annotate(object, "all");
-        }
-        _ => {}
-    }
-}
-
-fn annotate(object: &mut Value, replicas: &str) {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
-        && let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
-    {
-        annotations.insert(REPLICAS_ANNOTATION.into(), json!(replicas));
-    }
-}
-
-/// Whether the object is a workload that was stopped, and with how many replicas it is started. `None` for DaemonSets means "on all nodes".
-pub fn stopped_replicas(object: &Value) -> Option<&str> {
-    object.pointer("/metadata/annotations/platform861.io~1replicas").and_then(Value::as_str)
 }
 
 #[cfg(test)]

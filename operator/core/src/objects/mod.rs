@@ -3,6 +3,7 @@
 mod allocate;
 mod compare;
 mod copy;
+mod halt;
 mod kinds;
 mod left_out;
 mod made_again;
@@ -11,11 +12,13 @@ mod owners;
 mod pace;
 mod replace;
 mod save;
+mod stop;
 mod tokens;
 
 pub use allocate::allocate_anew;
 pub use compare::{ClaimMatch, compare_claims, content, covers, difference, goes_to_namespace, is_untouched, metadata_patch};
-pub use copy::{NOT_STARTED, Prepared, REPLICAS_ANNOTATION, prepare, stopped_replicas};
+pub use copy::{Prepared, prepare};
+pub use halt::{Halt, Scene, halt, uses};
 pub use kinds::{ChosenKind, ChosenKinds, ServedKind, ServedVersion, choose_kinds};
 pub use left_out::{LeaveReason, LeftOutTally, told};
 pub use order::{rank, rank_of};
@@ -23,12 +26,16 @@ pub use owners::{Owner, owners, rewire};
 pub use pace::Pace;
 pub use replace::{MayReplace, in_place, replaceable};
 pub use save::{NamespaceFacts, SaveDecision, judge, may_hold_user_objects, save, selects};
+pub use stop::{
+    Controller, LABEL_VALUE_MOVER, NOT_STARTED, REPLICAS_ANNOTATION, Runner, Stop, controller, has_ended, held, is_mover, is_stopped, merged, start, stop,
+    stopped_replicas,
+};
 
 use serde_json::{Map, Value};
 
 /// An object as one line of JSON with sorted keys, so that equal objects are equal bytes in every backup.
 pub fn line(object: &Value) -> String {
-    crate::engine::canonical_json(object)
+    crate::canonical::canonical_json(object)
 }
 
 /// An object's `metadata`, for reading.

@@ -41,7 +41,7 @@ const MADE_BY_CLUSTER: &[(&str, &str)] = &[
 ];
 
 /// Values of [`ROLE_LABEL`] that we give, each with the label that stands beside it. Anything else under that label is a user's own.
-const OUR_ROLES: &[(&str, &str)] = &[("mover", RUN_LABEL), ("access", DISTRICT_LABEL), ("platform", PLATFORM_LABEL)];
+const OUR_ROLES: &[(&str, &str)] = &[("mover", RUN_LABEL), ("stopped", RUN_LABEL), ("access", DISTRICT_LABEL), ("platform", PLATFORM_LABEL)];
 
 /// Fields of `metadata` that belong to the server that stored the object.
 pub(super) const SERVER_FIELDS: &[&str] =

@@ -2,10 +2,12 @@
 
 pub mod image;
 
-use crate::objects::{group, kind, name, namespace, rank};
+use crate::{
+    canonical,
+    objects::{group, kind, name, namespace, rank},
+};
 use p861_crds::{WorkloadKind, WorkloadReference};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum size of a bundle in bytes: the ConfigMap that stores it must also hold the previously installed one.
@@ -134,8 +136,8 @@ pub fn read(files: &BTreeMap<String, String>, allotted: impl Fn(&str) -> bool) -
         return Err(BundleError::NothingRuns);
     }
     objects.sort_by_key(|object| (rank(object), label(object)));
-    // serde_json keeps maps sorted, so the order of files and fields makes no other bundle.
-    let digest = format!("sha256:{}", hex::encode(Sha256::digest(Value::Array(objects.clone()).to_string())));
+    // The order of files and fields makes no other bundle.
+    let digest = canonical::digest(&Value::Array(objects.clone()));
     Ok(Bundle { objects, digest })
 }
 

@@ -7,9 +7,11 @@ use crate::{
 };
 use jiff::Timestamp;
 use p861_crds::{Backup, ConditionType, Reason, common::RunPhase, protection::backup::VerificationLevel};
+use serde::{Deserialize, Serialize};
 
 /// A backup that can be restored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RecoveryPoint {
     /// The Backup's name.
     pub backup: String,
@@ -20,6 +22,7 @@ pub struct RecoveryPoint {
     /// Repository that it is in.
     pub repository: String,
     /// How far it was proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<VerificationLevel>,
 }
 
@@ -61,7 +64,8 @@ pub fn damage_in<'a>(timeline: impl IntoIterator<Item = &'a StepTimeline>, of_ba
     failures.filter(|failure| failure.reason == Reason::Damaged).map(|failure| failure.message.clone()).next()
 }
 
-fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
+/// The recovery point of a backup that succeeded, sound or not; none of any other.
+pub fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
     let status = backup.status.as_ref()?;
     if status.phase != Some(RunPhase::Succeeded) {
         return None;

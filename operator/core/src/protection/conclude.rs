@@ -137,6 +137,8 @@ pub struct RestoreConclusionFacts<'a> {
     pub before: &'a RestoreStatus,
     /// The Backup that it restores.
     pub backup: &'a str,
+    /// That Backup was called damaged when the restore began, and everything in it is restored: success proves the opposite.
+    pub reads_damaged_anew: bool,
 }
 
 /// What a restore, or its preview, has come to.
@@ -157,12 +159,13 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
     if (unread.is_some() || partial.is_some()) && has_succeeded(run) {
         status.phase = Some(RunPhase::Failed);
     }
+    let whole = if unread.is_none() && partial.is_none() { found_whole(facts, run) } else { None };
     let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message)).or(partial.map(|message| (Reason::PartiallyRestored, message)));
-    let updates = vec![restore_succeeded(facts.mode, &status, run, shortfall)];
-    Conclusion { status, updates, findings: damage_found(facts.backup, run).into_iter().collect() }
+    let updates = vec![restore_succeeded(facts, &status, run, shortfall)];
+    Conclusion { status, updates, findings: damage_found(facts.backup, run).or(whole).into_iter().collect() }
 }
 
-fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome<'_>, shortfall: Option<(Reason, String)>) -> ConditionUpdate {
+fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus, run: &RunOutcome<'_>, shortfall: Option<(Reason, String)>) -> ConditionUpdate {
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
@@ -170,7 +173,7 @@ fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome
                 return ConditionUpdate::bad(ConditionType::Succeeded, reason, message);
             }
             let changes = status.changes.clone().unwrap_or_default();
-            match mode {
+            match facts.mode {
                 RestoreMode::Preview => {
                     let unserved = if changes.not_served > 0 { format!("; {}", unserved(run)) } else { String::new() };
                     let mut text =
@@ -186,9 +189,31 @@ fn restore_succeeded(mode: RestoreMode, status: &RestoreStatus, run: &RunOutcome
             }
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
-            ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone())
+            ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), format!("{message}{}", left_behind(facts, run)))
         }
     }
+}
+
+/// What a restore that ended early has left of the application, in words.
+fn left_behind(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> String {
+    if facts.mode == RestoreMode::Preview {
+        return String::new();
+    }
+    let key = |step: &StepTimeline| StepKey::of(&step.id);
+    // Objects that are in the way are found before the first is written.
+    let refused = |step: &StepTimeline| {
+        matches!(key(step), Some(StepKey::Restore { part: Part::Objects, .. }))
+            && step.failure.as_ref().is_some_and(|failure| failure.reason == Reason::Conflicts)
+    };
+    let began = |step: &&StepTimeline| step.attempts > 0 && matches!(key(step), Some(StepKey::Restore { .. })) && !refused(step);
+    let written: Vec<String> = run.summary.timeline.iter().filter(began).map(|step| step.id.to_string()).collect();
+    let stop = run.summary.timeline.iter().find(|step| matches!(key(step), Some(StepKey::Stop { .. })));
+    let started = if stop.is_some_and(|stop| stop.outcome == Outcome::Undone) { "; what ran before was started again" } else { "" };
+    if written.is_empty() {
+        return started.to_owned();
+    }
+    let backup = facts.backup;
+    format!("{started}. The application's data is partly that of backup {backup} (begun: {}): restore again, this backup or another", written.join(", "))
 }
 
 /// Says which objects a run that restored the rest could not write; none if it wrote all.
@@ -288,6 +313,17 @@ fn damage_found(backup: &str, run: &RunOutcome<'_>) -> Option<BackupFinding> {
     run.summary.result.as_ref()?;
     let message = choose::damage_in(&run.summary.timeline, |_| true)?;
     Some(BackupFinding { backup: backup.to_owned(), update: ConditionUpdate::bad(ConditionType::Verified, Reason::Damaged, message), level: None })
+}
+
+/// A backup that was called damaged and has been restored whole is sound: its store is mended, or had answered wrongly. Not for a run that fell short.
+fn found_whole(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Option<BackupFinding> {
+    let is_proof = facts.reads_damaged_anew && facts.mode == RestoreMode::Execute && has_succeeded(run);
+    let message = "all of it was restored after it had been called damaged: every byte is there";
+    is_proof.then(|| BackupFinding {
+        backup: facts.backup.to_owned(),
+        update: ConditionUpdate::good(ConditionType::Verified, Reason::Stored, message),
+        level: None,
+    })
 }
 
 #[cfg(test)]

@@ -42,10 +42,11 @@ pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
     facts.subject.spec.namespaces.iter().map(|namespace| (namespace.clone(), target(namespace))).collect()
 }
 
-/// Compiles a restore: verify, objects, volumes, then tier by tier start and streams. A preview says what the objects step would do, and what the volumes' steps
+/// Compiles a restore: verify, stop, objects, volumes, then tier by tier start and streams. A preview says what the objects step would do, and what the volumes' steps
 /// would do to claims that are there; it writes nothing.
 ///
-/// With `select.files`, only files are written. With other selections, volumes and streams are left alone.
+/// With `select.files`, only files are written, and only what uses their claims is stopped. With other selections nothing is stopped, and volumes and streams
+/// are left alone.
 ///
 /// # Errors
 /// [`CompileError`] if the selection names no claim of the backup or no tier of the application, if the backup lacks a part that the whole application needs, or
@@ -127,6 +128,8 @@ fn parts(facts: &RestoreFacts<'_>) -> Result<Parts, CompileError> {
             keep_extra_files: facts.spec.target.keep_extra_files,
             preview: preview.then(|| facts.present.to_vec()),
         }),
+        // Whatever is done about objects that are there: what runs would write beside us.
+        stop: with_volumes && !preview,
         start: with_volumes && !preview && !only_files,
         proofs: false,
     })
@@ -191,16 +194,65 @@ mod tests {
         plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect()
     }
 
+    /// Whether a step comes after another, however many are between.
+    fn comes_after(plan: &Plan<Action>, step: &Step<Action>, before: &str) -> bool {
+        step.dependencies().any(|id| id.as_str() == before || plan.step(id).is_some_and(|step| comes_after(plan, step, before)))
+    }
+
+    /// Whether a step writes into volumes, containers or objects that may be there.
+    fn writes(action: &Action) -> bool {
+        use MoverTask::{RestoreObjects, RestoreStream, RestoreVolume};
+        matches!(action, Action::Move { task: RestoreObjects { preview: false, .. } | RestoreVolume { .. } | RestoreStream { .. }, .. })
+    }
+
+    #[test]
+    fn fault_c3_whatever_the_policy_nothing_is_written_before_all_that_runs_there_is_stopped() {
+        let mapped = json!({"namespaceMappings": [{"from": "n", "to": "m"}]});
+        for policy in ["Refuse", "Skip", "Merge", "Replace"] {
+            for more in [
+                json!({}),
+                json!({"target": mapped}),
+                json!({"select": {"files": [{"claim": "files", "paths": ["a"]}]}}),
+                json!({"select": {"files": [{"claim": "files"}]}, "target": {"pathPrefix": "/old"}}),
+            ] {
+                let mut spec = more.clone();
+                spec["conflictPolicy"] = json!(policy);
+                let plan = plan(&spec).expect("compiles");
+                let written: Vec<&Step<Action>> = plan.steps().iter().filter(|step| writes(&step.action)).collect();
+                assert!(!written.is_empty() && written.iter().all(|step| comes_after(&plan, step, "stop/a")), "{policy} {more}: {written:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn fault_c5_what_is_stopped_is_started_again_at_the_end_and_by_the_undo() {
+        let starts = |plan: &Plan<Action>| {
+            let rest = plan.steps().iter().find(|step| step.id.as_str() == "start/a/rest").expect("a last start").action.clone();
+            let stop = plan.steps().iter().find(|step| step.id.as_str() == "stop/a").expect("a stop").clone();
+            let Action::Start { workloads, claims, .. } = rest else { panic!("a start") };
+            let Action::Stop { namespaces, .. } = stop.action else { panic!("a stop") };
+            let Some(Action::StartAgain { namespaces: again, .. }) = stop.undo else { panic!("its undo") };
+            assert!(stop.after.iter().any(|id| id.as_str() == "prepare"), "the undo knows which namespaces the run has made");
+            assert!(namespaces.keys().eq(workloads.keys()) && namespaces.keys().eq(&again), "{namespaces:?} {workloads:?} {again:?}");
+            (namespaces, claims)
+        };
+        let whole = plan(&json!({"target": {"namespaceMappings": [{"from": "n", "to": "m"}]}})).expect("compiles");
+        assert_eq!(starts(&whole), (BTreeMap::from([("m".to_owned(), vec![])]), BTreeMap::new()));
+        let files = plan(&json!({"select": {"files": [{"claim": "data-0"}]}})).expect("compiles");
+        let claims = BTreeMap::from([("n".to_owned(), vec!["data-0".to_owned()])]);
+        assert_eq!(starts(&files), (claims.clone(), claims), "only what uses the claim is stopped, and waited for");
+    }
+
     #[test]
     fn what_is_selected_says_which_steps_there_are() {
-        let whole = ["restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest"];
+        let whole = ["stop/a", "restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest"];
         for (spec, expected) in [
             (json!({}), &whole[..]),
             (json!({"mode": "Preview"}), &["restore/a/objects", "restore/a/volume/files", "remove-namespaces"][..]),
-            (json!({"select": {"tiers": ["data"]}}), &whole[..1]),
-            (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[..1]),
+            (json!({"select": {"tiers": ["data"]}}), &whole[1..2]),
+            (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[1..2]),
             // Files are taken from a claim that the application skips, too: an older backup may have it.
-            (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["restore/a/volume/data-0"][..]),
+            (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["stop/a", "restore/a/volume/data-0", "start/a/rest"][..]),
             (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["restore/a/volume/files", "remove-namespaces"][..]),
             // A claim that isn't there can't be looked into.
             (json!({"select": {"files": [{"claim": "data-0"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),

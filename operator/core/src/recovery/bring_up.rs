@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 
 /// How long one reading of a marker may take.
 const MARKER_DEADLINE: SignedDuration = SignedDuration::from_mins(2);
+/// How long it may take until nothing can write any more: pods may have long grace periods, and the application is down meanwhile.
+const STOP_DEADLINE: SignedDuration = SignedDuration::from_hours(1);
 /// The engine waits this much longer than a check's own deadline: the check gives up first, and says what it saw last.
 pub const CHECK_MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
@@ -95,6 +97,9 @@ pub struct Parts {
     pub objects: Option<ObjectParts>,
     /// Its volumes.
     pub volumes: Option<VolumeParts>,
+    /// Before anything is written, everything is stopped that runs where it is written, and afterwards started again, whatever becomes of the run. A copy
+    /// in namespaces of its own needs none.
+    pub stop: bool,
     /// Its workloads are started tier by tier, and fed their streams.
     pub start: bool,
     /// What proves it is read: its marker and its checks. Needs `start`.
@@ -104,7 +109,7 @@ pub struct Parts {
 impl Parts {
     /// The whole application, with its proofs.
     pub fn all() -> Self {
-        Self { objects: Some(ObjectParts::default()), volumes: Some(VolumeParts::default()), start: true, proofs: true }
+        Self { objects: Some(ObjectParts::default()), volumes: Some(VolumeParts::default()), stop: false, start: true, proofs: true }
     }
 }
 
@@ -134,15 +139,16 @@ pub struct Fragment {
     pub ends: Vec<StepId>,
 }
 
-/// Compiles the steps of one application: verify → objects → volumes side by side → for each tier start, then its streams → start of the rest, then the
-/// streams of no tier → marker and checks side by side.
+/// Compiles the steps of one application: verify → stop, where it is wanted → objects → volumes side by side → for each tier start, then its streams → start
+/// of the rest, then the streams of no tier → marker and checks side by side.
 ///
 /// # Errors
 /// [`CompileError`] if the application has no namespaces, a name can't be part of a step's id, or a check's deadline is no duration.
 pub fn bring_up(request: &BringUp<'_>) -> Result<Fragment, CompileError> {
     let mut compiler = Compiler::new(request)?;
     let verified = compiler.verify()?;
-    let objects = compiler.objects(&verified)?;
+    let still = compiler.stop(verified)?;
+    let objects = compiler.objects(&still)?;
     let mut ends = compiler.volumes(objects)?;
     if request.parts.start {
         ends.extend(request.gates.start.iter().cloned());
@@ -150,6 +156,8 @@ pub fn bring_up(request: &BringUp<'_>) -> Result<Fragment, CompileError> {
         if request.parts.proofs {
             ends = compiler.proofs(ends)?;
         }
+    } else if request.parts.stop {
+        ends = vec![compiler.rest(&ends)?];
     }
     Ok(Fragment { steps: compiler.steps, ends })
 }
@@ -208,6 +216,35 @@ impl<'a> Compiler<'a> {
         Ok(id)
     }
 
+    /// What is stopped: namespace → claims. Where whole objects are written, everything; where only files are, what uses their claims.
+    fn halted(&self) -> BTreeMap<String, Vec<String>> {
+        if self.request.parts.objects.is_some() {
+            return self.spec.namespaces.iter().map(|namespace| (self.target(Some(namespace)), Vec::new())).collect();
+        }
+        let Some(parts) = &self.request.parts.volumes else { return BTreeMap::new() };
+        let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for claim in self.request.subject.claims.iter().filter(|claim| is_written(self.spec, parts, claim)) {
+            claims.entry(self.target(Some(&claim.namespace))).or_default().push(claim.name.clone());
+        }
+        claims
+    }
+
+    /// A damaged backup stops nothing. What comes after writes only once no pod can write any more. Returns what the objects wait for.
+    fn stop(&mut self, verified: StepId) -> Result<StepId, CompileError> {
+        let namespaces = self.halted();
+        if !self.request.parts.stop || namespaces.is_empty() {
+            return Ok(verified);
+        }
+        let id = StepKey::stop(self.request.subject.name).id()?;
+        let again = Action::StartAgain { site: self.site(), namespaces: namespaces.keys().cloned().collect() };
+        let stop = Action::Stop { site: self.site(), namespaces };
+        let step = Step::new(id.clone(), stop, self.request.deadline.min(STOP_DEADLINE)).on_failure(self.request.on_failure);
+        // Its undo must know which namespaces the run has made: what made them is one of the gates.
+        let after = self.request.gates.data.iter().cloned().chain([verified]);
+        self.steps.push(step.after(after).retry(Retry::times(3)).undo(again));
+        Ok(id)
+    }
+
     /// Returns what the volumes wait for.
     fn objects(&mut self, verified: &StepId) -> Result<StepId, CompileError> {
         let Some(ObjectParts { select, workloads, preview }) = self.request.parts.objects.clone() else { return Ok(verified.clone()) };
@@ -224,11 +261,9 @@ impl<'a> Compiler<'a> {
     fn volumes(&mut self, objects: StepId) -> Result<Vec<StepId>, CompileError> {
         let mut data = vec![objects.clone()];
         let Some(parts @ VolumeParts { files, path_prefix, preview, .. }) = &self.request.parts.volumes else { return Ok(data) };
-        for claim in &self.request.subject.claims {
+        let spec = self.spec;
+        for claim in self.request.subject.claims.iter().filter(|claim| is_written(spec, parts, claim)) {
             let selected = files.iter().find(|file| file.claim == claim.name);
-            if if files.is_empty() { volume_method(self.spec, &claim.name) == VolumeMethod::Skip } else { selected.is_none() } {
-                continue;
-            }
             let part = names::volume_part(self.first, &claim.namespace, &claim.name);
             let id = StepKey::restore_volume(self.request.subject.name, &part).id()?;
             let paths = selected.map(|file| file.paths.clone()).unwrap_or_default();
@@ -255,11 +290,18 @@ impl<'a> Compiler<'a> {
             streams = later;
             gate = self.streams(&now, started)?;
         }
-        // An empty list means all that still stand still.
-        let workloads = self.spec.namespaces.iter().map(|namespace| (self.target(Some(namespace)), Vec::new())).collect();
-        let id = StepKey::start_rest(self.request.subject.name).id()?;
-        let rest = self.add(id, Action::Start { site: self.site(), workloads }, &gate, 2);
+        let rest = self.rest(&gate)?;
         self.streams(&streams, rest)
+    }
+
+    /// Everything that still stands still.
+    fn rest(&mut self, gate: &[StepId]) -> Result<StepId, CompileError> {
+        let claims = if self.request.parts.start { BTreeMap::new() } else { self.halted() };
+        let all = || self.spec.namespaces.iter().map(|namespace| self.target(Some(namespace))).collect();
+        let namespaces: Vec<String> = if claims.is_empty() { all() } else { claims.keys().cloned().collect() };
+        let workloads = namespaces.into_iter().map(|namespace| (namespace, Vec::new())).collect();
+        let id = StepKey::start_rest(self.request.subject.name).id()?;
+        Ok(self.add(id, Action::Start { site: self.site(), workloads, claims }, gate, 2))
     }
 
     fn tier(&mut self, tier: &Tier, gate: &[StepId]) -> Result<StepId, CompileError> {
@@ -268,7 +310,7 @@ impl<'a> Compiler<'a> {
             workloads.entry(namespace).or_default().push(workload);
         }
         let id = StepKey::start_tier(self.request.subject.name, &tier.name).id()?;
-        Ok(self.add(id, Action::Start { site: self.site(), workloads }, gate, 2))
+        Ok(self.add(id, Action::Start { site: self.site(), workloads, claims: BTreeMap::new() }, gate, 2))
     }
 
     /// Streams go into running containers. Returns what the next tier waits for.
@@ -310,6 +352,11 @@ impl<'a> Compiler<'a> {
         }
         Ok(if ends.is_empty() { ready } else { ends })
     }
+}
+
+/// Whether files of the claim are written.
+fn is_written(spec: &ApplicationSpec, parts: &VolumeParts, claim: &Claim) -> bool {
+    if parts.files.is_empty() { volume_method(spec, &claim.name) != VolumeMethod::Skip } else { parts.files.iter().any(|file| file.claim == claim.name) }
 }
 
 /// The namespace that a check names, if it names one.

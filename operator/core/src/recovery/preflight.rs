@@ -9,6 +9,9 @@ use p861_crds::{
     recovery::plan::{PreflightCheck, PreflightResult},
 };
 
+/// Rehearses a plan.
+const DRILL: &str = "p861 drill run";
+
 /// What the checks are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightFacts<'a> {
@@ -41,13 +44,15 @@ pub fn preflight(spec: &RecoveryPlanSpec, facts: &PreflightFacts<'_>, backups: &
     let checks = vec![
         check("StandbyReachable", reachable, || format!("p861 site show {standby}")),
         check("KeyAccess", opened.clone(), show_repository),
-        check("RecoverableData", recoverable, || format!("p861 drill run {plan}")),
+        check("RecoverableData", recoverable, || format!("{DRILL} {plan}")),
         check("JournalWritable", opened, show_repository),
     ];
     let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
     let (all, failing) = (checks.len(), failed.len());
     let verdict = if failed.is_empty() {
-        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PreflightPassed, format!("{all} of {all} checks"))
+        let message =
+            format!("{all} of {all} checks; this release rehearses a failover ({DRILL} {plan}) and restores, it has no command for the failover itself");
+        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PreflightPassed, message)
     } else {
         let message = format!("{failing} of {all} checks fail ({}): p861 plan check {plan}", failed.join(", "));
         ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::PreflightFailed, message)
@@ -84,6 +89,15 @@ mod tests {
             "spec": {"applicationRef": {"name": application}},
             "status": {"phase": "Succeeded", "verification": {"level": level, "verifiedTime": time}, "conditions": conditions}}))
         .expect("a backup")
+    }
+
+    #[test]
+    fn fault_a12_a_plan_whose_checks_pass_claims_no_failover_that_the_product_lacks() {
+        let spec: RecoveryPlanSpec = serde_json::from_value(json!({"repositoryRef": {"name": "offsite"}, "groups": []})).expect("a plan");
+        let facts = PreflightFacts { plan: "core", standby: &"b".into(), nodes: &Ok(NodeCounts { total: 1, ready: 1 }), repository: &Ok(()) };
+        let (_, verdict) = preflight(&spec, &facts, &[]);
+        assert!(verdict.holds());
+        assert!(verdict.message.starts_with("4 of 4 checks") && verdict.message.contains("has no command for the failover itself"), "{}", verdict.message);
     }
 
     #[test]

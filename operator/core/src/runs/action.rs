@@ -95,12 +95,29 @@ pub enum Action {
         /// The bubble.
         bubble: Bubble,
     },
+    /// Everything that runs pods is stopped, and every pod that can write is gone.
+    Stop {
+        /// The site.
+        site: SiteName,
+        /// Namespace → claims: what uses them is stopped; an empty list means everything in it.
+        namespaces: BTreeMap<String, Vec<String>>,
+    },
+    /// What was stopped is started again, as it was: a stop is taken back. It need not become ready.
+    StartAgain {
+        /// The site.
+        site: SiteName,
+        /// The namespaces; in those that the run has made nothing is started.
+        namespaces: Vec<String>,
+    },
     /// Workloads get the replicas that they had, and are ready.
     Start {
         /// The site.
         site: SiteName,
-        /// Namespace → workloads; an empty list means all that still stand still.
+        /// Namespace → workloads; an empty list means everything that still stands still, of every kind.
         workloads: BTreeMap<String, Vec<WorkloadReference>>,
+        /// Namespace → claims: only workloads that use them must be ready; an empty list means all.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        claims: BTreeMap<String, Vec<String>>,
     },
     /// A check holds.
     Check {
@@ -255,6 +272,8 @@ impl Action {
             Self::Preflight { .. } => "preflight",
             Self::Isolate { .. } => "isolate",
             Self::RemoveBubble { .. } => "removeBubble",
+            Self::Stop { .. } => "stop",
+            Self::StartAgain { .. } => "startAgain",
             Self::Start { .. } => "start",
             Self::Check { .. } => "check",
             Self::ReadMarker { .. } => "readMarker",
@@ -284,6 +303,8 @@ impl Action {
             | Self::Preflight { site, .. }
             | Self::Isolate { site, .. }
             | Self::RemoveBubble { site, .. }
+            | Self::Stop { site, .. }
+            | Self::StartAgain { site, .. }
             | Self::Start { site, .. }
             | Self::Check { site, .. }
             | Self::ReadMarker { site, .. }

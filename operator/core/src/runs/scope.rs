@@ -27,13 +27,15 @@ pub use touches::{HubObject, Touched};
 use super::action::Action;
 use crate::{ids::SiteName, names};
 use p861_crds::{District, Reason};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 
 /// What every drill's copy has in its namespace's name, before the drill's id.
 const COPY_INFIX: &str = "--drill-";
 
 /// Which namespaces of its sites are a district's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Allotment {
     prefixes: Vec<String>,
     names: Vec<String>,
@@ -60,7 +62,8 @@ impl Allotment {
 }
 
 /// The namespaces of sites that a run may touch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 enum Namespaces {
     /// All: a run of the city.
     All,
@@ -71,7 +74,8 @@ enum Namespaces {
 }
 
 /// What one run may touch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Scope {
     /// Its namespace on the hub. Everything on the hub that an action names is there.
     hub_namespace: String,

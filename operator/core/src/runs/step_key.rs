@@ -67,6 +67,11 @@ pub enum StepKey {
         /// The part.
         part: Part,
     },
+    /// `stop/<application>`: everything that runs pods where data will be written is stopped.
+    Stop {
+        /// The application.
+        application: String,
+    },
     /// `start/<application>/tier/<tier>` or `start/<application>/rest`: workloads start.
     Start {
         /// The application.
@@ -243,6 +248,11 @@ impl StepKey {
         Self::Restore { application: application.into(), part: Part::Stream(stream.into()) }
     }
 
+    /// `stop/<application>`
+    pub fn stop(application: &str) -> Self {
+        Self::Stop { application: application.into() }
+    }
+
     /// `start/<application>/tier/<tier>`
     pub fn start_tier(application: &str, tier: &str) -> Self {
         Self::Start { application: application.into(), tier: Some(tier.into()) }
@@ -350,6 +360,7 @@ impl StepKey {
             | Self::Seal { application }
             | Self::Verify { application }
             | Self::Restore { application, .. }
+            | Self::Stop { application }
             | Self::Start { application, .. }
             | Self::Marker { application }
             | Self::Check { application, .. }

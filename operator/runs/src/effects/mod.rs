@@ -10,6 +10,8 @@ mod node;
 mod preflight;
 pub mod silence;
 mod start;
+mod stop;
+mod workloads;
 
 pub use mover::Warnings;
 
@@ -119,7 +121,9 @@ async fn perform(context: &RunContext, step_context: &StepContext, action: &Acti
         Action::Preflight { site, subjects } => preflight::perform(context, step_context, site, subjects).await,
         Action::Isolate { site, bubble } => bubble::make(context, step_context, site, bubble).await,
         Action::RemoveBubble { site, bubble } => bubble::remove(context, step_context, site, bubble).await,
-        Action::Start { site, workloads } => start::perform(context, site, workloads).await,
+        Action::Stop { site, namespaces } => stop::perform(context, step_context, site, namespaces).await,
+        Action::StartAgain { site, namespaces } => stop::start_again(context, step_context, site, namespaces).await,
+        Action::Start { site, workloads, claims } => start::perform(context, site, workloads, claims).await,
         Action::Check { site, namespace, check } => check::perform(context, step_context, site, namespace, check).await,
         Action::ReadMarker { site, namespace, marker } => read_marker(context, site, namespace, marker).await,
         Action::RemoveMovers { site, namespaces } => mover::remove(context, step_context, site, namespaces).await,

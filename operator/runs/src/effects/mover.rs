@@ -8,7 +8,7 @@ mod job;
 mod stopping;
 mod waiting;
 
-pub use job::LABEL_VALUE_MOVER;
+pub use p861_core::objects::LABEL_VALUE_MOVER;
 pub use stopping::cancel;
 pub use waiting::Warnings;
 

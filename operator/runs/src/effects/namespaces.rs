@@ -16,7 +16,7 @@ use p861_core::{
 };
 use p861_crds::{
     Reason,
-    names::{DISTRICT_LABEL, RUN_LABEL},
+    names::{DISTRICT_LABEL, DRILL_LABEL, RUN_LABEL},
 };
 use serde_json::json;
 
@@ -32,6 +32,9 @@ pub async fn make(
     let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
     let run = &step_context.run;
     let mut made = Vec::new();
+    if let Some(failure) = of_another_run(&namespaces, site, names, &run.uid).await? {
+        return Ok(EffectOutcome::Failed(failure, None));
+    }
     for name in names {
         match namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? {
             Some(existing) if existing.metadata.deletion_timestamp.is_some() => {
@@ -55,6 +58,29 @@ pub async fn make(
         }
     }
     Ok(EffectOutcome::done(Evidence::NamespacesMade { made }))
+}
+
+/// Whether one of them is the copy of a drill, or what another run has made for itself: that run would remove it, with whatever was restored into it.
+async fn of_another_run(namespaces: &Api<Namespace>, site: &SiteName, names: &[String], run: &str) -> Result<Option<Failure>> {
+    for name in names {
+        let Some(namespace) = namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? else { continue };
+        if let Some(owner) = owner_of(&namespace, run) {
+            let message = format!("namespace {name} on {site} is {owner}, which removes it when it ends; nothing was written. Restore into another namespace");
+            return Ok(Some(Failure::permanent(Reason::NamespaceTaken, message)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whose temporary namespace it is, in words; none if it is nobody's, or this run's.
+fn owner_of(namespace: &Namespace, run: &str) -> Option<String> {
+    let (labels, of_run) = (namespace.labels(), namespace.labels().get(RUN_LABEL));
+    match (labels.get(DRILL_LABEL), of_run) {
+        (_, Some(owner)) if owner == run => None,
+        (Some(drill), _) => Some(format!("the isolated copy of drill {drill}")),
+        (None, Some(owner)) => Some(format!("of another run (UID {owner})")),
+        (None, None) => None,
+    }
 }
 
 /// Removes those that the run has made for itself, and waits until they are gone.
@@ -84,4 +110,24 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &Sit
         return Ok(EffectOutcome::Failed(Failure::transient(Reason::CleanUpFailed, message), None));
     }
     Ok(EffectOutcome::running(format!("{} namespaces are being removed", left.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_c7_the_copy_of_a_drill_and_what_another_run_made_is_nobodys_target() {
+        for (labels, owner) in [
+            (json!({}), None),
+            (json!({DISTRICT_LABEL: "shinan"}), None),
+            (json!({RUN_LABEL: "mine"}), None),
+            (json!({RUN_LABEL: "other"}), Some("of another run (UID other)")),
+            (json!({RUN_LABEL: "other", DRILL_LABEL: "k7m2q"}), Some("the isolated copy of drill k7m2q")),
+            (json!({DRILL_LABEL: "k7m2q"}), Some("the isolated copy of drill k7m2q")),
+        ] {
+            let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "n", "labels": labels}})).unwrap();
+            assert_eq!(owner_of(&namespace, "mine").as_deref(), owner, "{labels}");
+        }
+    }
 }

@@ -1,94 +1,110 @@
-//! Starting workloads that were restored at zero replicas.
+//! Starting workloads that were stopped, or restored held.
 
-use super::EffectOutcome;
-use crate::{
-    context::RunContext,
-    error::{ErrorContext as _, Result},
-    sites::pods,
+use super::{
+    EffectOutcome,
+    workloads::{self, Look, first_of},
 };
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
-};
+use crate::{context::RunContext, error::Result, sites::pods};
+use futures::{StreamExt as _, stream};
+use kube::{Api, Client, api::ListParams};
 use p861_core::{
     engine::{Evidence, Failure},
     ids::SiteName,
-    objects,
+    objects::{self, Runner},
 };
-use p861_crds::{Reason, WorkloadKind, WorkloadReference, names::FIELD_MANAGER};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use p861_crds::{Reason, WorkloadReference};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Scales each workload to its original replicas and waits until all pods are ready. An empty list for a namespace means all that are still at zero.
-pub async fn perform(context: &RunContext, site: &SiteName, workloads: &BTreeMap<String, Vec<WorkloadReference>>) -> Result<EffectOutcome> {
-    let client = context.sites.client(site).await?;
-    let (mut waiting, mut ready) = (Vec::new(), Vec::new());
+/// Workloads that a message names.
+const MAX_NAMED: usize = 5;
+/// Workloads that the evidence names.
+const MAX_PROVEN: usize = 50;
+
+/// Where the workloads of a step stand.
+#[derive(Default)]
+struct Standing {
+    ready: Vec<String>,
+    /// Workloads that are not ready: namespace, words, selector of its pods.
+    waiting: Vec<(String, String, String)>,
+    /// Objects that are started now.
+    started: usize,
+}
+
+/// Gives each workload what it had and waits until all are ready. No workloads for a namespace means all that are still stopped, of every kind; with claims,
+/// only those that use them are waited for.
+pub async fn perform(
+    context: &RunContext,
+    site: &SiteName,
+    workloads: &BTreeMap<String, Vec<WorkloadReference>>,
+    claims: &BTreeMap<String, Vec<String>>,
+) -> Result<EffectOutcome> {
+    let (client, look) = (context.sites.client(site).await?, Look::begins());
+    let mut standing = Standing::default();
     for (namespace, listed) in workloads {
-        let listed = if listed.is_empty() { all(&client, namespace).await? } else { listed.clone() };
-        for workload in listed {
-            match raise(&client, namespace, &workload).await? {
-                Raised::Missing => {
-                    let message = format!("{workload} is not in the backup's objects of {namespace}: correct spec.tiers of the Application");
-                    return Ok(EffectOutcome::Failed(Failure::permanent(Reason::WorkloadMissing, message), None));
-                }
-                Raised::Now => waiting.push(format!("{workload} starts")),
-                Raised::Before => {}
-            }
-            match pods::workload(&client, namespace, &workload).await? {
-                Some(state) if state.observed && state.ready >= state.wanted => ready.push(format!("{workload} {}/{}", state.ready, state.wanted)),
-                Some(state) => waiting.push(format!("{workload} {}/{}{}", state.ready, state.wanted, why_not(&client, namespace, &state.selector).await)),
-                None => waiting.push(format!("{workload} is gone")),
-            }
+        let named_kinds: BTreeSet<Runner> = listed.iter().filter_map(runner).collect();
+        let kinds = if listed.is_empty() { BTreeSet::from(Runner::ALL) } else { named_kinds };
+        let found = workloads::list(&client, namespace, kinds).await?;
+        let named = |object: &&Value| listed.is_empty() || listed.iter().any(|workload| is(workload, object));
+        if let Some(missing) = listed.iter().find(|workload| !found.iter().any(|object| is(workload, object))) {
+            let message = format!("{missing} is not in the backup's objects of {namespace}: correct spec.tiers of the Application");
+            return Ok(EffectOutcome::Failed(Failure::permanent(Reason::WorkloadMissing, message), None));
+        }
+        let wanted: Vec<&Value> = found.iter().filter(named).collect();
+        let patches = workloads::starts(wanted.iter().copied());
+        standing.started += patches.len();
+        workloads::patch(&client, namespace, patches).await?;
+        if listed.is_empty() {
+            standing.started += workloads::bring_back(&client, namespace, &found, false).await?;
+        }
+        let claims = claims.get(namespace).map_or(&[][..], Vec::as_slice);
+        look_at(&mut standing, namespace, wanted.into_iter().filter(|object| claims.is_empty() || objects::uses(object, claims)));
+    }
+    let all = standing.ready.len() + standing.waiting.len();
+    if standing.started == 0 && standing.waiting.is_empty() {
+        standing.ready.truncate(MAX_PROVEN);
+        return Ok(EffectOutcome::done(Evidence::WorkloadsReady { workloads: u64::try_from(all).unwrap_or(u64::MAX), ready: standing.ready }));
+    }
+    let message = format!("{} of {all} ready{}", standing.ready.len(), waits_for(&client, &standing).await);
+    look.pause().await;
+    Ok(EffectOutcome::running(message))
+}
+
+fn runner(workload: &WorkloadReference) -> Option<Runner> {
+    Runner::named("apps", &workload.kind.to_string())
+}
+
+fn is(workload: &WorkloadReference, object: &Value) -> bool {
+    Runner::of(object) == runner(workload) && objects::name(object) == workload.name
+}
+
+/// Sorts workloads that keep a number of pods by whether they have them. What is started in this pass counts as waiting: its status is of before.
+fn look_at<'a>(standing: &mut Standing, namespace: &str, found: impl Iterator<Item = &'a Value>) {
+    for object in found.filter(|object| objects::controller(object).is_none()) {
+        let Some(runner) = Runner::of(object).filter(|runner| runner.keeps_ready()) else { continue };
+        let Some(state) = pods::state_of(object) else { continue };
+        let words = format!("{}/{} {}/{}", runner.kind(), objects::name(object), state.ready, state.wanted);
+        if objects::start(object).is_none() && state.observed && state.ready >= state.wanted {
+            standing.ready.push(words);
+        } else {
+            standing.waiting.push((namespace.to_owned(), words, state.selector));
         }
     }
-    Ok(if waiting.is_empty() { EffectOutcome::done(Evidence::WorkloadsReady { ready }) } else { EffectOutcome::running(waiting.join(", ")) })
 }
 
-enum Raised {
-    Missing,
-    Now,
-    Before,
-}
-
-/// Sets the replicas, if they are still zero.
-async fn raise(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Raised> {
-    macro_rules! raise {
-        ($kind:ty, $patch:expr) => {{
-            let api: Api<$kind> = Api::namespaced(client.clone(), namespace);
-            let Some(found) = api.get_opt(&workload.name).await.context(|| format!("read {workload} in {namespace}"))? else {
-                return Ok(Raised::Missing);
-            };
-            let value = serde_json::to_value(&found).unwrap_or_default();
-            let Some(replicas) = objects::stopped_replicas(&value) else { return Ok(Raised::Before) };
-            let patch: fn(i64) -> Value = $patch;
-            let mut patch = patch(replicas.parse().unwrap_or(1));
-            // Removing the annotation makes this happen once: a later pass must not undo a person's scaling.
-            patch["metadata"] = json!({"annotations": {objects::REPLICAS_ANNOTATION: null}});
-            api.patch(&workload.name, &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() }, &Patch::Merge(patch)).await.context(|| format!("start {workload} in {namespace}"))?;
-            Ok(Raised::Now)
-        }};
+/// The first workloads that are not ready, each with the reason that its pods give.
+async fn waits_for(client: &Client, standing: &Standing) -> String {
+    if standing.waiting.is_empty() {
+        return String::new();
     }
-    match workload.kind {
-        WorkloadKind::Deployment => raise!(Deployment, |replicas| json!({"spec": {"replicas": replicas}})),
-        WorkloadKind::StatefulSet => raise!(StatefulSet, |replicas| json!({"spec": {"replicas": replicas}})),
-        WorkloadKind::DaemonSet => raise!(DaemonSet, |_| json!({"spec": {"template": {"spec": {"nodeSelector": {objects::NOT_STARTED: null}}}}})),
-    }
-}
-
-/// All workloads of a namespace.
-async fn all(client: &Client, namespace: &str) -> Result<Vec<WorkloadReference>> {
-    let what = || format!("list the workloads of {namespace}");
-    let mut found = Vec::new();
-    let every = ListParams::default();
-    let mut add = |kind: WorkloadKind, names: Vec<String>| found.extend(names.into_iter().map(|name| WorkloadReference { kind, name, namespace: None }));
-    let list = Api::<Deployment>::namespaced(client.clone(), namespace).list(&every).await.context(what)?;
-    add(WorkloadKind::Deployment, list.items.iter().map(ResourceExt::name_any).collect());
-    let list = Api::<StatefulSet>::namespaced(client.clone(), namespace).list(&every).await.context(what)?;
-    add(WorkloadKind::StatefulSet, list.items.iter().map(ResourceExt::name_any).collect());
-    let list = Api::<DaemonSet>::namespaced(client.clone(), namespace).list(&every).await.context(what)?;
-    add(WorkloadKind::DaemonSet, list.items.iter().map(ResourceExt::name_any).collect());
-    Ok(found)
+    let first: Vec<(String, String, String)> = standing.waiting.iter().take(MAX_NAMED).cloned().collect();
+    let named = stream::iter(first).map(|(namespace, words, selector)| async move {
+        let why = why_not(client, &namespace, &selector).await;
+        format!("{words}{why}")
+    });
+    let mut named: Vec<String> = named.buffered(MAX_NAMED).collect().await;
+    named.extend(standing.waiting.iter().skip(MAX_NAMED).map(|(_, words, _)| words.clone()));
+    format!("; waits for {}", first_of(&named, MAX_NAMED))
 }
 
 /// Why a workload's pods aren't ready, if they say so: an image that can't be pulled, a container that crashes, no room.
@@ -113,4 +129,32 @@ pub fn reason(pod: &k8s_openapi::api::core::v1::Pod) -> Option<String> {
     let preparing = status.init_container_statuses.iter().flatten().filter(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
     let preparing = preparing.map(|container| format!("its init container {} still runs", container.name));
     waiting.chain(unscheduled).chain(preparing).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn deployment(name: &str, replicas: i64, ready: i64, annotations: &Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "generation": 2, "annotations": annotations},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": {}},
+            "status": {"observedGeneration": 2, "replicas": ready, "updatedReplicas": ready, "readyReplicas": ready}})
+    }
+
+    #[test]
+    fn fault_g1_what_is_at_its_number_costs_nothing_and_is_ready() {
+        let found = [
+            deployment("off", 0, 0, &json!({})),
+            deployment("up", 2, 2, &json!({})),
+            deployment("held", 0, 0, &json!({"platform861.io/replicas": "3"})),
+            deployment("slow", 2, 1, &json!({})),
+        ];
+        let starts = workloads::starts(&found);
+        assert_eq!(starts.iter().map(|(_, name, _)| name.as_str()).collect::<Vec<_>>(), ["held"]);
+        let mut standing = Standing::default();
+        look_at(&mut standing, "n", found.iter());
+        assert_eq!(standing.ready, ["Deployment/off 0/0", "Deployment/up 2/2"]);
+        assert_eq!(standing.waiting.iter().map(|(_, words, _)| words.as_str()).collect::<Vec<_>>(), ["Deployment/held 0/0", "Deployment/slow 1/2"]);
+    }
 }

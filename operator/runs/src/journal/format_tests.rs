@@ -54,3 +54,29 @@ fn a_plan_of_another_format_is_not_read() {
     let none = text.replacen(r#""format":1,"#, "", 1);
     assert!(read_plan(&none).unwrap_err().contains("missing field `format`"));
 }
+
+#[test]
+fn fault_d7_a_backup_of_900_claims_can_begin() {
+    use p861_core::protection::backup::{self, BackupFacts, Claim};
+    let spec = serde_json::from_value(serde_json::json!({"department": "d", "namespaces": ["shinan-archive"]})).unwrap();
+    let claims: Vec<Claim> = (0..900)
+        .map(|number| Claim { namespace: "shinan-archive".into(), name: format!("data-archive-of-the-department-{number}-{}", "n".repeat(40)) })
+        .collect();
+    let facts = BackupFacts {
+        backup: "archive-1",
+        application: "archive",
+        district: "shinan",
+        site: &"west".into(),
+        spec: &spec,
+        claims: &claims,
+        parent: None,
+        deadline: SignedDuration::from_hours(6),
+    };
+    let plan = backup::compile(&facts).unwrap();
+    assert!(plan.steps().len() > 900);
+    let mut map = ConfigMap::default();
+    put_text(&mut map, PLAN, plan_text(&plan).unwrap()).unwrap();
+    let size = map.binary_data.iter().flatten().map(|(_, packed)| packed.0.len()).sum::<usize>();
+    assert!(size > 0 && size < MAX_MAP_BYTES / 4, "{size} bytes leave no room for its records");
+    assert_eq!(read_plan(&text_of(&map, PLAN).unwrap().unwrap()).unwrap().digest(), plan.digest());
+}

@@ -4,8 +4,8 @@ use super::attached::{self, Attached, Exit, Limits};
 use crate::error::{Error, ErrorContext as _, Result};
 use k8s_openapi::{
     api::{
-        apps::v1::{DaemonSet, Deployment, StatefulSet},
-        core::v1::Pod,
+        apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+        core::v1::{Pod, ReplicationController},
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
@@ -13,7 +13,10 @@ use kube::{
     Api, Client, ResourceExt,
     api::{AttachParams, ListParams},
 };
+use p861_core::objects::Runner;
 use p861_crds::{Reason, WorkloadKind, WorkloadReference};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Output and exit of a command in a container.
@@ -152,6 +155,40 @@ impl From<DaemonSet> for WorkloadState {
         let all = status.updated_number_scheduled.unwrap_or(0) >= wanted;
         let observed = status.observed_generation >= found.metadata.generation;
         Self { selector: selector_text(&spec.selector), wanted, ready, conditions: all_ready(ready, wanted), observed }.rolled_out_if(all)
+    }
+}
+
+/// The state of a workload that was listed; none if its kind keeps no number of pods.
+pub fn state_of(workload: &Value) -> Option<WorkloadState> {
+    fn read<K: DeserializeOwned + Into<WorkloadState>>(workload: &Value) -> Option<WorkloadState> {
+        K::deserialize(workload).ok().map(Into::into)
+    }
+    match Runner::of(workload)? {
+        Runner::Deployment => read::<Deployment>(workload),
+        Runner::StatefulSet => read::<StatefulSet>(workload),
+        Runner::DaemonSet => read::<DaemonSet>(workload),
+        Runner::ReplicaSet => read::<ReplicaSet>(workload),
+        Runner::ReplicationController => read::<ReplicationController>(workload),
+        Runner::CronJob | Runner::Job | Runner::Pod => None,
+    }
+}
+
+impl From<ReplicaSet> for WorkloadState {
+    fn from(found: ReplicaSet) -> Self {
+        let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+        let (wanted, ready) = (spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0));
+        let observed = status.observed_generation >= found.metadata.generation;
+        Self { selector: selector_text(&spec.selector), wanted, ready, conditions: all_ready(ready, wanted), observed }
+    }
+}
+
+impl From<ReplicationController> for WorkloadState {
+    fn from(found: ReplicationController) -> Self {
+        let (spec, status) = (found.spec.unwrap_or_default(), found.status.unwrap_or_default());
+        let (wanted, ready) = (spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0));
+        let observed = status.observed_generation >= found.metadata.generation;
+        let selector = LabelSelector { match_labels: spec.selector, ..LabelSelector::default() };
+        Self { selector: selector_text(&selector), wanted, ready, conditions: all_ready(ready, wanted), observed }
     }
 }
 

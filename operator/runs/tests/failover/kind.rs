@@ -17,7 +17,7 @@ use p861_crds::{
     protection::restore::ConflictPolicy,
 };
 use p861_runs::{
-    Hub, JournalStore, Readiness, RunKind, RunPlace,
+    Hub, JournalStore, Readiness, RunKind, RunPlace, RunRecord,
     error::{Error, Result},
     hub::{all, district_of, named},
     kind::request_of,
@@ -45,7 +45,7 @@ impl RunKind for FailoverRun {
     type Facts = Facts;
     const CLASS: RunClass = RunClass::Failover;
 
-    async fn locate(&self, failover: &Failover) -> Result<Readiness<RunPlace>> {
+    async fn locate(&self, failover: &Failover, _: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
         let (namespace, uid) = (failover.namespace().unwrap_or_default(), failover.uid().unwrap_or_default());
         let plan: RecoveryPlan = named(&self.hub.client, &namespace, &failover.spec.plan_ref.name).await?;
         let (district, repository) = (district_of(&self.hub.client, &namespace).await?, plan.spec.repository_ref.name);
@@ -57,12 +57,13 @@ impl RunKind for FailoverRun {
         Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
     }
 
-    async fn gather(&self, failover: &Failover, _: &RunPlace, begun: bool) -> Result<Facts> {
+    async fn gather(&self, failover: &Failover, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
         let (client, namespace) = (&self.hub.client, failover.namespace().unwrap_or_default());
         let plan: RecoveryPlan = named(client, &namespace, &failover.spec.plan_ref.name).await?;
         let district = district_of(client, &namespace).await?;
         let sites = sites_of_plan(plan.status.as_ref(), &plan.spec, &district).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
         let mut facts = Facts { from: sites.active, to: sites.target, groups: Vec::new() };
+        let begun = begun.is_some();
         let backups: Vec<Backup> = if begun { Vec::new() } else { all(client, &namespace).await? };
         for group in plan.spec.groups.iter().filter(|_| !begun) {
             let mut members = Vec::new();
@@ -114,9 +115,10 @@ fn compile(facts: &Facts) -> std::result::Result<Plan<Action>, CompileError> {
             steps.push(Step { action: execute(&hooks.quiesce), ..step(quiesce.clone()) }.after([preflight.clone()]).undo(execute(&hooks.resume)));
             before = quiesce;
         }
-        let stop = StepId::of(&["stop", name])?;
         let all = spec.namespaces.iter().map(|namespace| (namespace.clone(), Vec::new())).collect();
-        stops.push(step(stop).after([before]).undo(Action::Start { site: facts.from.clone(), workloads: all }));
+        let stop = Action::Stop { site: facts.from.clone(), namespaces: all };
+        let again = Action::StartAgain { site: facts.from.clone(), namespaces: spec.namespaces.clone() };
+        stops.push(Step { action: stop, ..step(StepKey::stop(name).id()?) }.after([before]).undo(again));
     }
     let epoch = StepId::new("promote")?;
     let promote = step(epoch.clone()).after(stops.iter().map(|stop| stop.id.clone())).point_of_no_return();

@@ -229,7 +229,9 @@ impl Bed {
         assert_eq!(pass.summary.phase, phase, "{:?}", pass.summary.result);
         self.world.check();
         let (mut left, moved) = (self.world.left(), self.is_committed());
-        left.retain(|thing| !(phase == RunPhase::Succeeded && thing.starts_with("version ") || moved && thing.starts_with("frozen ")));
+        left.retain(|thing| {
+            !(phase == RunPhase::Succeeded && thing.starts_with("version ") || moved && (thing.starts_with("frozen ") || thing.starts_with("stopped ")))
+        });
         assert_eq!(left, Vec::<String>::new(), "left after the end");
     }
 

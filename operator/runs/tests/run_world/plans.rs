@@ -67,8 +67,10 @@ fn of_backup() -> Plan<Action> {
     backup::compile(&facts).expect("compiles")
 }
 
-fn of_restore(mode: &str) -> Plan<Action> {
-    let (spec, application): (RestoreSpec, _) = (read(json!({"source": {"applicationRef": {"name": "approval"}}, "mode": mode})), approval());
+fn of_restore(more: Value) -> Plan<Action> {
+    let mut spec = json!({"source": {"applicationRef": {"name": "approval"}}});
+    spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    let (spec, application): (RestoreSpec, _) = (read(spec), approval());
     let subject = Subject { name: "approval", spec: &application, point: point("nightly-1"), claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
     let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE };
@@ -124,8 +126,9 @@ pub fn plans() -> Vec<(&'static str, Plan<Action>)> {
     let rollback = json!({"policy": "OnFailure"});
     vec![
         ("backup", of_backup()),
-        ("restore", of_restore("Execute")),
-        ("preview", of_restore("Preview")),
+        ("restore", of_restore(json!({}))),
+        ("files", of_restore(json!({"select": {"files": [{"claim": "files", "paths": ["a.txt"]}]}}))),
+        ("preview", of_restore(json!({"mode": "Preview"}))),
         ("drill", of_drill()),
         ("failover", crate::failover::failover()),
         ("drain", of_change(json!({"class": "Standard", "rollback": rollback, "work": {"drainNode": {"siteRef": {"name": "west"}, "nodeName": "west-1"}}}))),

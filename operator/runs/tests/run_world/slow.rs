@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const BOUND: Duration = Duration::from_secs(10);
 
 #[test]
-fn an_effect_that_never_ends_holds_no_pass_and_an_abort_is_heard_meanwhile() {
+fn fault_d9_an_effect_that_never_ends_holds_no_pass_and_an_abort_is_heard_meanwhile() {
     // How often what is being stopped has not stopped yet.
     at_every_step(&[0, 2], |case, bed| {
         let process = bed.process();

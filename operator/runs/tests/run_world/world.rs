@@ -122,6 +122,7 @@ fn makes(step: &StepId, action: &Action) -> Vec<String> {
         }
         Action::Isolate { bubble, .. } => vec![format!("bubble {}", bubble.id)],
         Action::Execute { command, namespace, .. } if command.command == ["freeze"] => vec![format!("frozen {namespace}")],
+        Action::Stop { site, namespaces } => namespaces.keys().map(|namespace| format!("stopped {site}/{namespace}")).collect(),
         Action::Silence { site, owner, .. } => vec![format!("silence {site} {owner}")],
         Action::Cordon { site, node, .. } => vec![format!("cordon {site}/{node}")],
         Action::InstallComponent { site, component, .. } => vec![format!("version {site} {component}"), format!("right {site} {component}")],
@@ -138,6 +139,10 @@ fn removes(action: &Action, thing: &str) -> bool {
             thing == format!("bubble {}", bubble.id) || bubble.namespaces.values().any(|namespace| thing.starts_with(&format!("mover {site}/{namespace} ")))
         }
         Action::Execute { command, namespace, .. } => command.command == ["thaw"] && thing == format!("frozen {namespace}"),
+        Action::StartAgain { site, namespaces } => namespaces.iter().any(|namespace| thing == format!("stopped {site}/{namespace}")),
+        Action::Start { site, workloads, .. } => {
+            workloads.iter().any(|(namespace, listed)| listed.is_empty() && thing == format!("stopped {site}/{namespace}"))
+        }
         Action::EndSilence { site, owner } => thing == format!("silence {site} {owner}"),
         Action::Uncordon { site, node, .. } => thing == format!("cordon {site}/{node}"),
         Action::RevertComponent { site, component, .. } => thing == format!("version {site} {component}"),

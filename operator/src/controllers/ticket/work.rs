@@ -24,11 +24,10 @@ use p861_crds::{
     },
 };
 use p861_runs::{
-    Pass, Readiness, RunIdentity, RunKind, RunPlace,
+    Pass, Readiness, RunIdentity, RunKind, RunPlace, RunRecord,
     controller::{self, Carried},
     effects::{self, silence},
     error::{Category, Error, Result},
-    finalizer,
     kind::journal_on_hub,
 };
 use std::time::Duration;
@@ -60,30 +59,23 @@ impl RunKind for ChangeRun {
     const CLASS: RunClass = RunClass::Change;
 
     /// A ticket that is reopened and started again is another run, with another journal.
-    fn identity(ticket: &MaintenanceTicket, place: &RunPlace) -> RunIdentity {
-        RunIdentity {
-            kind: Self::CLASS.kind(),
-            namespace: ticket.namespace().unwrap_or_default(),
-            name: ticket.name_any(),
-            uid: format!("{}-{}", ticket.uid().unwrap_or_default(), started_second(ticket)),
-            repository: place.repository.clone(),
-            scope: place.scope.clone(),
-        }
+    fn run_uid(ticket: &MaintenanceTicket) -> String {
+        format!("{}-{}", ticket.uid().unwrap_or_default(), started_second(ticket))
     }
 
     fn actions(&self, ticket: &MaintenanceTicket) -> Vec<RunAction> {
         ticket.status.as_ref().map(|status| run_actions(ticket, status)).unwrap_or_default()
     }
 
-    async fn locate(&self, ticket: &MaintenanceTicket) -> Result<Readiness<RunPlace>> {
-        let journal = journal_on_hub(&self.context.hub, ticket, format!("{}-journal-{}", ticket.name_any(), started_second(ticket)))?;
-        let scope = scope_of(&self.context, &ticket.namespace().unwrap_or_default(), "").await?;
+    async fn locate(&self, ticket: &MaintenanceTicket, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
+        let journal = journal_on_hub(&self.context.hub, ticket, Self::CLASS, &Self::run_uid(ticket))?;
+        let scope = scope_of(&self.context, &ticket.namespace().unwrap_or_default(), "", begun).await?;
         Ok(Readiness::Ready(RunPlace { repository: String::new(), journal, scope }))
     }
 
-    async fn gather(&self, ticket: &MaintenanceTicket, _: &RunPlace, begun: bool) -> Result<Option<Facts>> {
+    async fn gather(&self, ticket: &MaintenanceTicket, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Option<Facts>> {
         match &ticket.spec.change {
-            Some(change) if !begun => gather(&self.context, ticket, change).await.map(Some),
+            Some(change) if begun.is_none() => gather(&self.context, ticket, change).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -153,7 +145,7 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
     let over = status.work_phase.is_some_and(RunPhase::is_end);
     let kind = ChangeRun { context: context.clone() };
     let carried = match controller::carry_on(&context.runs, &kind, ticket, &status, now).await {
-        Err(error) if error.category() == Category::Invalid => Err((error.reason(), error.to_string())),
+        Ok(Carried::Refused { error }) => Err((error.reason(), error.to_string())),
         Ok(Carried::JournalMissing { message }) => Err((Reason::JournalMissing, message)),
         Ok(Carried::Waits { message, .. }) => return Err(Error::transient(Reason::NotYet, message)),
         Ok(Carried::On { status, pass, run }) => Ok((status, pass, run)),
@@ -162,7 +154,7 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
     let (concluded, pass, run) = match carried {
         Ok(carried) => carried,
         Err((reason, message)) => {
-            finalizer::hold(&context.hub, ticket, false).await?;
+            controller::let_go::<ChangeRun>(&context.hub, ticket).await?;
             (status.work_phase, status.current_steps, status.silences) = (Some(RunPhase::Refused), Vec::new(), Vec::new());
             return Ok(refused(status, reason, message));
         }
@@ -177,6 +169,8 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
     let work = work_of(Some(work::standing(&pass.summary)));
     if over {
         p861_runs::forget(&context.runs.executor(), &run);
+        // A process may have died between the last status and this.
+        controller::let_go::<ChangeRun>(&context.hub, ticket).await?;
     }
     Ok(Progress { status, work, run: (!over).then_some((run, pass)) })
 }
@@ -193,7 +187,7 @@ fn refused(status: MaintenanceTicketStatus, reason: Reason, message: String) -> 
 /// Call after the ticket's status is written: publishes Events and releases steps that have ended. Returns the time until the next pass; none once they have
 /// ended.
 pub async fn publish(context: &Context, ticket: &MaintenanceTicket, run: &RunIdentity, pass: &Pass, now: Timestamp) -> Result<Option<Duration>> {
-    controller::publish(&context.runs, ticket, run, pass, now).await
+    controller::publish::<ChangeRun>(&context.runs, ticket, run, pass, now).await
 }
 
 /// Maps the actions of all steps that are done.

@@ -6,6 +6,8 @@ pub(crate) enum Refusal {
     Unreachable,
     AccessDenied,
     NotFound,
+    /// The object has fewer bytes than it must have.
+    Shorter,
     AlreadyExists,
     PreconditionFailed,
     NoSpace,
@@ -45,8 +47,13 @@ impl StoreError {
         self.refusal == Refusal::AlreadyExists
     }
 
-    /// The object is not there.
+    /// The object, or a part of it, is not there.
     pub fn is_not_found(&self) -> bool {
+        matches!(self.refusal, Refusal::NotFound | Refusal::Shorter)
+    }
+
+    /// The whole object is not there.
+    pub(crate) fn is_missing(&self) -> bool {
         self.refusal == Refusal::NotFound
     }
 
@@ -65,7 +72,7 @@ impl StoreError {
         match self.refusal {
             Refusal::Unreachable => "Unreachable",
             Refusal::AccessDenied => "AccessDenied",
-            Refusal::NotFound => "NotFound",
+            Refusal::NotFound | Refusal::Shorter => "NotFound",
             Refusal::AlreadyExists => "AlreadyExists",
             Refusal::PreconditionFailed => "PreconditionFailed",
             Refusal::NoSpace => "NoSpace",

@@ -79,7 +79,7 @@ impl Folder {
         if body.len() as u64 == length {
             Ok(body)
         } else {
-            Err(self.refused(Refusal::NotFound, key, format!("it is shorter than it should be: {} bytes at {offset} instead of {length}", body.len())))
+            Err(self.refused(Refusal::Shorter, key, format!("it is shorter than it should be: {} bytes at {offset} instead of {length}", body.len())))
         }
     }
 

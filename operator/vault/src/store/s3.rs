@@ -76,6 +76,14 @@ impl S3 {
         StoreError::new(refusal, &self.place, key, what)
     }
 
+    /// The answer to a HEAD has no body, so no code: there a 404 alone says that the object doesn't exist. No damage follows from it.
+    fn refused_head<E: ProvideErrorMetadata>(&self, key: &str, error: &SdkError<E, Response>) -> StoreError {
+        if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) {
+            return StoreError::new(Refusal::NotFound, &self.place, key, "it doesn't exist");
+        }
+        self.refused(key, error)
+    }
+
     fn broken(&self, key: &str, error: &aws_sdk_s3::primitives::ByteStreamError) -> StoreError {
         StoreError::new(Refusal::Unreachable, &self.place, key, format!("the connection broke while it was read: {}", innermost(error)))
     }
@@ -103,7 +111,7 @@ impl S3 {
 
     pub(super) async fn ensure_bucket(&self) -> Result<()> {
         let Err(error) = self.client.head_bucket().bucket(&self.bucket).send().await else { return Ok(()) };
-        let refused = self.refused("", &error);
+        let refused = self.refused_head("", &error);
         if refused.refusal != Refusal::NotFound {
             return Err(refused);
         }
@@ -123,7 +131,7 @@ impl S3 {
     pub(super) async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
         let range = format!("bytes={offset}-{}", offset + length - 1);
         let shorter = |has: String| {
-            StoreError::new(Refusal::NotFound, &self.place, key, format!("it is shorter than it should be: {has} bytes at {offset} instead of {length}"))
+            StoreError::new(Refusal::Shorter, &self.place, key, format!("it is shorter than it should be: {has} bytes at {offset} instead of {length}"))
         };
         let answer = match self.client.get_object().bucket(&self.bucket).key(self.full(key)).range(range).send().await {
             Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 416) => return Err(shorter("no".into())),
@@ -167,7 +175,7 @@ impl S3 {
     }
 
     pub(super) async fn head(&self, key: &str) -> Result<u64> {
-        let answer = self.client.head_object().bucket(&self.bucket).key(self.full(key)).send().await.map_err(|error| self.refused(key, &error))?;
+        let answer = self.client.head_object().bucket(&self.bucket).key(self.full(key)).send().await.map_err(|error| self.refused_head(key, &error))?;
         Ok(u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0))
     }
 
@@ -183,7 +191,13 @@ fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> (Refusal, 
     let said = error.message().unwrap_or_default();
     match (status, code) {
         (_, "NoSuchBucket") => (Refusal::NotFound, "the bucket doesn't exist: create it, or correct spec.s3.bucket".to_owned()),
-        (Some(404), _) => (Refusal::NotFound, "it doesn't exist".to_owned()),
+        (Some(404), "NoSuchKey") => (Refusal::NotFound, "it doesn't exist".to_owned()),
+        // A load balancer, a proxy or another server: nothing is known of the object.
+        (Some(404), _) => (
+            Refusal::Unreachable,
+            "the endpoint answers 404 without the S3 code NoSuchKey, as a load balancer or another server does: check the endpoint, and what is in front of the store"
+                .to_owned(),
+        ),
         (Some(412), _) | (Some(409), "ConditionalRequestConflict") => (Refusal::PreconditionFailed, "it was changed by another".to_owned()),
         (_, "RequestTimeTooSkewed") => {
             (Refusal::AccessDenied, "the store's clock and ours differ by more than the store allows: correct the time of this machine".to_owned())
@@ -216,4 +230,54 @@ fn innermost(error: &dyn std::error::Error) -> String {
         error = source;
     }
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    /// A server that gives this answer to one request.
+    fn answers(head: &'static str, body: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 16 * 1024];
+            let _ = stream.read(&mut request).unwrap();
+            let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        address
+    }
+
+    fn store(endpoint: String) -> S3 {
+        let location = Location::S3 { endpoint, region: "r".into(), bucket: "b".into(), prefix: String::new(), virtual_host: false, ca: None };
+        S3::new(&location, Some(&Credentials { access_key_id: "a".into(), secret_access_key: "s".into() })).unwrap()
+    }
+
+    #[tokio::test]
+    async fn fault_a8_only_the_s3_code_says_that_an_object_is_missing() {
+        let xml = |code: &str| -> &'static str {
+            Box::leak(format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>no</Message></Error>").into_boxed_str())
+        };
+        let html = "<html><body>default backend - 404</body></html>";
+        for (case, head, body, missing, transient) in [
+            ("the store says so", "404 Not Found\r\ncontent-type: application/xml", xml("NoSuchKey"), true, false),
+            ("a load balancer's page", "404 Not Found\r\ncontent-type: text/html", html, false, true),
+            ("no body at all", "404 Not Found", "", false, true),
+            ("another code", "404 Not Found\r\ncontent-type: application/xml", xml("NoSuchUpload"), false, true),
+            ("a gateway's page", "502 Bad Gateway\r\ncontent-type: text/html", html, false, true),
+        ] {
+            let error = store(answers(head, body)).get("data/00/x").await.unwrap_err();
+            assert_eq!((error.is_missing(), error.is_not_found(), error.is_transient()), (missing, missing, transient), "{case}: {error}");
+        }
+        let error = store(answers("404 Not Found\r\ncontent-type: text/html", html)).get("data/00/x").await.unwrap_err();
+        assert!(error.to_string().contains("without the S3 code NoSuchKey"), "{error}");
+        assert!(store(answers("404 Not Found", "")).head("config").await.unwrap_err().is_missing(), "HEAD has no body");
+    }
 }

@@ -225,6 +225,7 @@ pub(super) fn step(id: &str) -> Words {
         StepKey::Restore { part: Part::Objects, .. } => t("恢复对象", "restore objects"),
         StepKey::Restore { part: Part::Volume(claim), .. } => t(format!("恢复卷 {claim}"), format!("restore volume {claim}")),
         StepKey::Restore { part: Part::Stream(stream), .. } => t(format!("恢复数据流 {stream}"), format!("restore stream {stream}")),
+        StepKey::Stop { .. } => t("停止工作负载", "stop the workloads"),
         StepKey::Start { tier: None, .. } => t("启动其余工作负载", "start the rest"),
         StepKey::Start { tier: Some(tier), .. } => t(format!("启动 {tier}"), format!("start {tier}")),
         StepKey::Marker { .. } => t("读取数据标记", "read the marker"),

@@ -7,6 +7,7 @@ use super::{
     life::{Course, Event, next},
 };
 use crate::{
+    canonical,
     conditions::{ConditionUpdate, ObjectEvent},
     maintenance::{notify, window::Opening},
 };
@@ -20,7 +21,6 @@ use p861_crds::{
         window::ChangeClass,
     },
 };
-use sha2::{Digest as _, Sha256};
 
 /// Maximum number of refused actions in the status.
 const REFUSED: usize = 16;
@@ -61,9 +61,8 @@ pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&
     if !known {
         return None;
     }
-    // serde_json keeps maps sorted, so equal specs give equal bytes.
     let whole = serde_json::json!({"title": spec.title, "affects": spec.affects, "change": change, "said": said, "steps": steps});
-    Some(format!("sha256:{}", hex::encode(Sha256::digest(whole.to_string()))))
+    Some(canonical::digest(&whole))
 }
 
 /// Whether these steps are what was agreed to when the work was let begin.

@@ -1,6 +1,7 @@
 //! How an object differs in its new place.
 
 use super::*;
+use crate::objects::stopped_replicas;
 use p861_crds::protection::restore::Mapping;
 use std::collections::BTreeMap;
 

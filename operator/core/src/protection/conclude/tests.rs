@@ -137,6 +137,10 @@ fn an_unsealed_backup_has_no_snapshot_to_offer() {
 }
 
 fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
+    restored_of(mode, false, end_of)
+}
+
+fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
     let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
     let application = application(STREAM);
@@ -152,7 +156,7 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
         deadline: SignedDuration::from_hours(6),
     };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
-    restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b" }, &run.outcome())
+    restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b", reads_damaged_anew }, &run.outcome())
 }
 
 /// The objects of a restore, the first that was refused, and how many were of kinds that are not served.
@@ -210,14 +214,24 @@ fn each_end_of_a_restore_has_its_condition() {
         (
             "objects are refused",
             restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused(Reason::Conflicts, "3 objects differ")))),
-            (Some(false), "Conflicts", "step restore/portal/objects failed: 3 objects differ"),
+            (Some(false), "Conflicts", "step restore/portal/objects failed: 3 objects differ; what ran before was started again"),
             None,
         ),
         (
             "the data is damaged",
             restored(RestoreMode::Execute, but("restore/portal/objects", fails("Damaged"))),
-            (Some(false), "Damaged", "step restore/portal/objects failed: Damaged happened"),
+            (
+                Some(false),
+                "Damaged",
+                "step restore/portal/objects failed: Damaged happened; what ran before was started again. The application's data is partly that of backup b (begun: restore/portal/objects): restore again, this backup or another",
+            ),
             Some("b"),
+        ),
+        (
+            "something can't be stopped",
+            restored(RestoreMode::Execute, but("stop/portal", End::Failed(Failure::permanent(Reason::WorkloadNotStopped, "it can't")))),
+            (Some(false), "WorkloadNotStopped", "step stop/portal failed: it can't; what ran before was started again"),
+            None,
         ),
         ("objects are under way", restored(RestoreMode::Execute, but("restore/portal/objects", End::Open)), (None, "Running", "restore/portal/objects"), None),
     ] {
@@ -244,6 +258,26 @@ fn fault_c4_removed_files_are_counted_in_the_status_and_told_beforehand() {
     let nothing = restored(RestoreMode::Execute, brings);
     assert_eq!(nothing.status.files_removed, Some(0));
     assert_eq!(nothing.updates[0].message, "138 objects, 40 files");
+}
+
+#[test]
+fn fault_a8_a_backup_that_was_called_damaged_and_comes_whole_is_sound_again() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    let verdict = |concluded: Conclusion<RestoreStatus>| concluded.findings.into_iter().next().map(|finding| (finding.update.status, finding.update.reason));
+    let execute = RestoreMode::Execute;
+    let partial = written(RestoreChanges { create: 136, refused: 1, ..RestoreChanges::default() }, Some("Ingress"), &[]);
+    for (case, concluded, expected) in [
+        ("all of it came", restored_of(execute, true, brings), Some((Some(true), Reason::Stored))),
+        ("a preview reads no volume", restored_of(RestoreMode::Preview, true, brings), None),
+        ("it is damaged still", restored_of(execute, true, but("restore/portal/objects", fails("Damaged"))), Some((Some(false), Reason::Damaged))),
+        ("another failure proves nothing", restored_of(execute, true, but("restore/portal/objects", fails("Conflicts"))), None),
+        ("not all of it could be written", restored_of(execute, true, but("restore/portal/objects", End::Done(Some(partial)))), None),
+        ("it has not ended", restored_of(execute, true, but("restore/portal/objects", End::Open)), None),
+        ("evidence of a later release", restored_of(execute, true, but("restore/portal/volume/files", of_later_release())), None),
+        ("nobody called it damaged", restored_of(execute, false, brings), None),
+    ] {
+        assert_eq!(verdict(concluded), expected, "{case}");
+    }
 }
 
 /// Evidence of a later release, as an older one reads it from the journal.

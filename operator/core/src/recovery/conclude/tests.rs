@@ -90,7 +90,7 @@ fn told(updates: &[ConditionUpdate]) -> Vec<(&str, Option<bool>, &str)> {
 }
 
 #[test]
-fn a_missed_objective_is_named_by_its_own_reason() {
+fn fault_a5_a_missed_objective_is_named_by_its_own_reason() {
     let (long, short) = ("10h", "1s");
     let asks = |rto: &str, rpo: &str| json!({"rto": rto, "rpo": rpo});
     for (case, plan_rto, one, two, reason, message) in [

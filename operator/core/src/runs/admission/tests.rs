@@ -76,6 +76,40 @@ fn on_one_application() {
 }
 
 #[test]
+fn fault_c9_of_runs_of_one_kind_on_one_thing_one_goes_and_the_others_wait_for_it_by_name() {
+    let (application, namespace) = (set(&["approval"]), SiteNamespace { site: "east".into(), namespace: "shinan-look".into() });
+    let one = |column: &str, name: &str| {
+        let mut request = of_column(column, name);
+        match column {
+            // Copies into one namespace: neither would be what its name says.
+            "restore" => request.writes = [namespace.clone()].into(),
+            "Drill" => request.plan = Some("core".into()),
+            _ => request.applications.clone_from(&application),
+        }
+        request
+    };
+    for (column, reason) in [
+        ("Backup", WaitReason::ApplicationBusy),
+        ("Restore", WaitReason::ApplicationBusy),
+        ("restore", WaitReason::NamespaceBusy),
+        ("Drill", WaitReason::PlanBusy),
+        ("Verification", WaitReason::ApplicationBusy),
+        ("Change", WaitReason::ApplicationBusy),
+    ] {
+        let running = [Running::new(one(column, "first"))];
+        for name in ["second", "third"] {
+            match admit(&one(column, name), &running, &Limits::default()) {
+                Admission::Wait(why) => {
+                    assert_eq!(why.reason, reason, "{column}");
+                    assert!(why.message.contains("first"), "{column}: {}", why.message);
+                }
+                other => panic!("{column}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn on_one_plan() {
     let shares = |request: &mut Request| request.plan = Some("shinan".into());
     let expected = [

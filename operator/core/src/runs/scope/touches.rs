@@ -146,8 +146,10 @@ impl Action {
                 touched.hub("Application", application).hub("Backup", backup)
             }),
             Self::Isolate { site, bubble } | Self::RemoveBubble { site, bubble } => Touched::at(site).bubble(bubble),
-            Self::Start { site, workloads } => {
-                let mut touched = Touched::within(site, workloads.keys());
+            Self::Stop { site, namespaces } => Touched::within(site, namespaces.keys()),
+            Self::StartAgain { site, namespaces } => Touched::within(site, namespaces),
+            Self::Start { site, workloads, claims } => {
+                let mut touched = Touched::within(site, workloads.keys().chain(claims.keys()));
                 for (namespace, workload) in workloads.iter().flat_map(|(namespace, all)| all.iter().map(move |workload| (namespace, workload))) {
                     touched.workload(namespace, workload);
                 }

@@ -1,14 +1,19 @@
 //! A whole claim is written only once no other pod can write into it.
 
-use super::{MoverPlace, job::LABEL_VALUE_MOVER, stopping::controller_of};
+use super::{MoverPlace, stopping::controller_of};
 use crate::{
     effects::{EffectOutcome, StepContext},
     error::{ErrorContext as _, Result},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::{Api, Client, ResourceExt, api::ListParams};
-use p861_core::{engine::Failure, runs::MoverTask, time::human_duration};
+use p861_core::{
+    engine::Failure,
+    objects::{LABEL_VALUE_MOVER, NOT_STARTED},
+    runs::MoverTask,
+    time::human_duration,
+};
 use p861_crds::{
     Reason,
     names::{ROLE_LABEL, RUN_LABEL},
@@ -19,7 +24,8 @@ const IN_USE_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
 /// Pods that a message names.
 const MAX_PODS_NAMED: usize = 3;
 
-/// The pods that mount a claim and have not ended, a terminating one included: it writes until it is gone. Movers of the run are not among them.
+/// The pods that mount a claim and have not ended, a terminating one included: it writes until it is gone. Movers of the run are not among them, nor pods that
+/// our scheduling gate holds: they have no node.
 fn users<'a>(pods: &'a [Pod], claim: &str, run: &str) -> Vec<&'a Pod> {
     let mounts = |pod: &Pod| {
         let mut volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
@@ -29,7 +35,11 @@ fn users<'a>(pods: &'a [Pod], claim: &str, run: &str) -> Vec<&'a Pod> {
     let is = |pod: &Pod, label: &str, value: &str| pod.labels().get(label).is_some_and(|own| own == value);
     // Anybody can give a pod labels; a Job's pod is made by the Job controller.
     let ours = |pod: &Pod| is(pod, ROLE_LABEL, LABEL_VALUE_MOVER) && is(pod, RUN_LABEL, run) && controller_of(pod).is_some_and(|owner| owner.kind == "Job");
-    pods.iter().filter(|pod| mounts(pod) && !ended(pod) && !ours(pod)).collect()
+    let held = |pod: &Pod| {
+        let gates = |spec: &PodSpec| spec.node_name.is_none() && spec.scheduling_gates.iter().flatten().any(|gate| gate.name == NOT_STARTED);
+        pod.spec.as_ref().is_some_and(gates)
+    };
+    pods.iter().filter(|pod| mounts(pod) && !ended(pod) && !ours(pod) && !held(pod)).collect()
 }
 
 /// What is said of a claim that these pods use: who is waited for, and at last a failure.
@@ -77,6 +87,11 @@ mod tests {
             json!({"metadata": {"name": "p", "labels": {ROLE_LABEL: LABEL_VALUE_MOVER, RUN_LABEL: run},
                 "ownerReferences": [{"apiVersion": "batch/v1", "kind": kind, "name": "o", "uid": "u", "controller": true}]}})
         };
+        let held = |spec: &Value| {
+            let mut pod = json!({"spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}});
+            pod["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+            pod
+        };
         for (name, more, uses) in [
             ("running", json!({}), true),
             ("terminating", json!({"metadata": {"name": "p", "deletionTimestamp": "2026-11-15T00:00:00Z"}}), true),
@@ -86,6 +101,9 @@ mod tests {
             ("succeeded", json!({"status": {"phase": "Succeeded"}}), false),
             ("failed", json!({"status": {"phase": "Failed"}}), false),
             ("on another claim", json!({"spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data-2"}}]}}), false),
+            ("held", held(&json!({"schedulingGates": [{"name": NOT_STARTED}]})), false),
+            ("held, and on a node all the same", held(&json!({"schedulingGates": [{"name": NOT_STARTED}], "nodeName": "node-1"})), true),
+            ("held by another's gate", held(&json!({"schedulingGates": [{"name": "quota.example/wait"}]})), true),
             ("without a claim", json!({"spec": {"containers": []}}), false),
             ("a mover of this run", owned("Job", "run-1"), false),
             ("a mover of another run", owned("Job", "run-2"), true),

@@ -15,12 +15,10 @@ use k8s_openapi::api::{
     core::v1::{Pod, PodSpec, Toleration},
 };
 use kube::{Api, Client, ResourceExt, api::ListParams};
-use p861_core::{engine::StoredObject, names, runs::MoverTask};
+use p861_core::{engine::StoredObject, names, objects::LABEL_VALUE_MOVER, runs::MoverTask};
 use p861_crds::names::{ROLE_LABEL, RUN_LABEL, STEP_ANNOTATION, STEP_LABEL};
 use serde_json::{Value, json};
 
-/// Value of the role label on movers' pods.
-pub const LABEL_VALUE_MOVER: &str = "mover";
 /// Memory limit of a mover. docs/FIGURES.md lists measured peaks.
 pub const MOVER_MEMORY_LIMIT: &str = "1Gi";
 /// CPU limit of a mover: a quota on limits.cpu refuses pods without one.
