@@ -212,6 +212,24 @@ impl std::fmt::Display for RunPhase {
     }
 }
 
+/// How many ended runs stay as objects. What others refer to, what a status is concluded from, and what is labelled `platform861.io/keep: "true"` stays besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HistoryLimits {
+    /// Runs that succeeded.
+    #[schemars(range(min = 0, max = 1000))]
+    pub succeeded: i32,
+    /// Runs that failed, were aborted, or were refused.
+    #[schemars(range(min = 0, max = 1000))]
+    pub failed: i32,
+}
+
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self { succeeded: 6, failed: 6 }
+    }
+}
+
 /// Number of steps of a run, by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -19,7 +19,7 @@ pub mod run;
 
 pub use common::{Condition, Duration, LocalizedText, ObjectReference, WorkloadKind, WorkloadReference};
 pub use condition::ConditionType;
-pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 pub use maintenance::{
     approval::{Approval, ApprovalSpec, ApprovalStatus},
     roster::{DutyRoster, DutyRosterSpec, DutyRosterStatus},

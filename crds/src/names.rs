@@ -38,3 +38,5 @@ pub const TICKET_LABEL: &str = "platform861.io/ticket";
 pub const COMPONENT_VERSION_ANNOTATION: &str = "platform861.io/component-version";
 /// Label of what a component's bundle has made: the component.
 pub const COMPONENT_LABEL: &str = "platform861.io/component";
+/// Label or annotation of an ended run: with the value `true` its object stays on the hub, whatever `spec.history` of its District says.
+pub const KEEP: &str = "platform861.io/keep";

@@ -24,7 +24,7 @@ use metrics::Metrics;
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, repository::StoreCache, sites,
 };
-use reconciler::{PendingController, Running, first_end, register};
+use reconciler::{PendingController, Running, first_end, register, register_called};
 use std::{
     io::IsTerminal as _,
     process::ExitCode,
@@ -144,7 +144,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let ready = Arc::new(AtomicBool::new(false));
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
     let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
-    let receiver = alerts::AlertReceiver::new(client.clone(), &arguments.namespace, leadership.clone(), metrics.clone());
+    let receiver = alerts::AlertReceiver::new(client.clone(), &arguments.namespace, &arguments.identity, leadership.clone(), metrics.clone());
     let (heartbeats, keys) = (receiver.heartbeats.clone(), receiver.keys.clone());
     let links = links::Links { client: client.clone(), keys: keys.clone(), leadership: leadership.clone() };
     tokio::spawn(async move {
@@ -184,11 +184,13 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     });
     let mut cache = HubCache::default();
     let probes = Arc::new(controllers::platform::probes::Probes::default());
+    // A ticket that has installed something calls the Platforms, whose status says what is installed.
+    let installs = Arc::new(tokio::sync::Notify::new());
     let pending: [PendingController; 14] = [
         register(&guarded, &mut cache, Driver::of(controllers::site::SiteController)),
         register(&guarded, &mut cache, Driver::of(controllers::district::DistrictController)),
         register(&guarded, &mut cache, Driver::of(controllers::profile::ProfileController)),
-        register(&guarded, &mut cache, Driver::of(controllers::platform::PlatformController::new(probes.clone()))),
+        register_called(&guarded, &mut cache, Driver::of(controllers::platform::PlatformController::new(probes.clone())), installs.clone()),
         register(&guarded, &mut cache, Driver::of(controllers::application::ApplicationController::default())),
         register(&guarded, &mut cache, Driver::of(controllers::repository::RepositoryController::default())),
         register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::backup::BackupRun>::default()),
@@ -196,7 +198,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         register(&guarded, &mut cache, Driver::of(controllers::plan::PlanController)),
         register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::drill::DrillRun>::default()),
         register(&guarded, &mut cache, Driver::of(controllers::window::WindowController)),
-        register(&guarded, &mut cache, Driver::of(controllers::ticket::TicketController::default())),
+        register(&guarded, &mut cache, Driver::of(controllers::ticket::TicketController::new(installs))),
         register(&guarded, &mut cache, Driver::of(controllers::approval::ApprovalController)),
         register(&guarded, &mut cache, Driver::of(controllers::roster::RosterController::default())),
     ];

@@ -4,7 +4,10 @@
 //! this process holds the lease.
 
 use crate::{context::Context, hub_cache::HubCache, metrics::Metrics};
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{
+    Stream, StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -22,7 +25,7 @@ use p861_runs::error::{Error, ErrorContext as _, Result};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{any::Any, collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 /// How often deleted objects are looked for, to remove their metrics.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -87,7 +90,26 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 
 /// Registers a kind's watch in the cache, for all controllers to read. The controller runs from when it gets its context until the process ends.
 pub fn register<R: Reconciler>(client: &Client, cache: &mut HubCache, reconciler: R) -> PendingController {
-    let controller = Controller::new(Api::<DeserializeGuard<R::Kind>>::all(client.clone()), watcher::Config::default());
+    pending(cache, reconciler, controller_of::<R>(client))
+}
+
+/// The same, for a kind whose status depends on what another controller does: all its objects are reconciled at once when that calls.
+pub fn register_called<R: Reconciler>(client: &Client, cache: &mut HubCache, reconciler: R, call: Arc<Notify>) -> PendingController {
+    pending(cache, reconciler, controller_of::<R>(client).reconcile_all_on(calls(call)))
+}
+
+fn calls(call: Arc<Notify>) -> impl Stream<Item = ()> + Send + 'static {
+    stream::unfold(call, |call| async move {
+        call.notified().await;
+        Some(((), call))
+    })
+}
+
+fn controller_of<R: Reconciler>(client: &Client) -> Controller<DeserializeGuard<R::Kind>> {
+    Controller::new(Api::<DeserializeGuard<R::Kind>>::all(client.clone()), watcher::Config::default())
+}
+
+fn pending<R: Reconciler>(cache: &mut HubCache, reconciler: R, controller: Controller<DeserializeGuard<R::Kind>>) -> PendingController {
     cache.register(controller.store());
     PendingController { kind: R::Kind::kind(&()).into_owned(), start: Box::new(move |context| tokio::spawn(run(context, reconciler, controller))) }
 }
@@ -192,6 +214,19 @@ async fn report_invalid<R: Reconciler>(context: &Context, guard: &DeserializeGua
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn fault_f6_a_call_is_heard_also_if_it_comes_while_nobody_listens() {
+        let call = Arc::new(Notify::new());
+        let mut calls = std::pin::pin!(calls(call.clone()));
+        let soon = Duration::from_secs(10);
+        call.notify_one();
+        call.notify_one();
+        assert_eq!(tokio::time::timeout(soon, calls.next()).await.expect("it was called"), Some(()));
+        assert!(tokio::time::timeout(Duration::from_millis(20), calls.next()).await.is_err(), "two calls at once are one");
+        call.notify_one();
+        assert_eq!(tokio::time::timeout(soon, calls.next()).await.expect("it was called again"), Some(()));
+    }
 
     #[tokio::test]
     async fn fault_d10_a_controller_that_panics_or_ends_is_named_at_once_whatever_the_others_do() {

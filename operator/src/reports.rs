@@ -3,10 +3,7 @@
 use crate::context::Context;
 use jiff::SignedDuration;
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
-use kube::{
-    Api, Resource as _, ResourceExt as _,
-    api::{Patch, PatchParams},
-};
+use kube::{Api, ResourceExt as _};
 use p861_core::{
     evidence::{
         DrillReport, Language,
@@ -16,13 +13,13 @@ use p861_core::{
     },
     runs::packed,
 };
-use p861_crds::{Application, District, Drill, DrillStatus, RecoveryPlan, Site, names::FIELD_MANAGER, recovery::drill::ReportReference};
+use p861_crds::{Application, District, Drill, DrillStatus, RecoveryPlan, Site, recovery::drill::ReportReference};
 use p861_runs::{
     Pass,
     error::{Error, ErrorContext as _, Result},
+    owned_maps::{self, MapContent},
     repository,
 };
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Size of a report in its ConfigMap, which the API server limits to 1 MiB in all.
@@ -70,13 +67,8 @@ pub async fn write(context: &Context, drill: &Drill, status: &DrillStatus, decla
         }
         locations.push(repository::location_of(&context.hub, &namespace, repository, &key(ending)).await?);
     }
-    context.hub.leadership.ensure()?;
-    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &namespace);
-    let map = format!("{name}-report");
     let ReportMap { data, binary_data } = report_map(&published)?;
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": map, "ownerReferences": [drill.controller_owner_ref(&())]},
-        "data": data, "binaryData": binary_data});
-    maps.patch(&map, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {map}"))?;
+    owned_maps::apply(&context.hub, drill, &format!("{name}-report"), MapContent { labels: None, data, binary_data }).await?;
     let mut locations = locations.into_iter();
     Ok(ReportReference { html: locations.next().unwrap_or_default(), json: locations.next().unwrap_or_default(), digest: published.digest })
 }

@@ -28,6 +28,7 @@ const SITE: &[&str] = &[
     "ClusterRole/p861-mover-backup",
     "ClusterRole/p861-mover-restore",
     "ClusterRole/p861-site",
+    "ClusterRole/p861-site-cleaner",
     "ClusterRole/p861-site-installer",
     "ClusterRole/p861-site-role-approver",
     "ClusterRole/p861-site-role-auditor",
@@ -47,6 +48,22 @@ const MUTATING: &[&str] = &[
     "MutatingAdmissionPolicyBinding/p861-identity",
 ];
 
+/// Cluster-scoped objects of a district.
+const CLUSTER_RESOURCES: &[&str] = &[
+    "site.clusterResources.shinan.objects[0].group=apiextensions.k8s.io",
+    "site.clusterResources.shinan.objects[0].resource=customresourcedefinitions",
+    "site.clusterResources.shinan.objects[0].names={gadgets.demo.example}",
+    "site.clusterResources.shinan.rights[0].apiGroups={demo.example}",
+    "site.clusterResources.shinan.rights[0].resources={gadgets}",
+    "site.clusterResources.shinan.rights[0].verbs={get}",
+];
+const CLUSTER_RIGHTS: &[&str] = &[
+    "ClusterRole/p861-cluster-backup-shinan",
+    "ClusterRole/p861-cluster-restore-shinan",
+    "ClusterRoleBinding/p861-cluster-backup-shinan",
+    "ClusterRoleBinding/p861-cluster-restore-shinan",
+];
+
 /// Values, and what they render.
 const SWITCHES: &[(&[&str], &[&[&str]])] = &[
     (&[], &[HUB, PROFILES, SITE, DASHBOARD]),
@@ -56,6 +73,7 @@ const SWITCHES: &[(&[&str], &[&[&str]])] = &[
     (&["hub.enabled=false"], &[SITE, PROBER]),
     (&["hub.enabled=false", "site.prober=false"], &[SITE]),
     (&["hub.enabled=false", "site.tokenSecret=true"], &[SITE, PROBER, &["Secret/p861-site-token"]]),
+    (CLUSTER_RESOURCES, &[HUB, PROFILES, SITE, DASHBOARD, CLUSTER_RIGHTS]),
     // What belongs to the hub is not made on a site, whatever else is switched on.
     (&["hub.enabled=false", "prometheusRule.enabled=true", "admission.mutating=v1", "hub.clusterReaders={a}", "profiles.enabled=true"], &[SITE, PROBER]),
     (&["hub.enabled=false", "site.enabled=false", "site.tokenSecret=true"], &[]),
@@ -133,6 +151,9 @@ fn a_value_that_can_t_be_right_is_refused_and_the_words_say_where_and_what() {
         ("hub.clusterReaders=all", "at '/hub/clusterReaders': got string, want array"),
         ("site.token=true", "additional properties 'token' not allowed"),
         ("site.prober=ja", "at '/site/prober': got string, want boolean"),
+        ("site.clusterResources.shinan.objects[0].resource=secrets", "at '/site/clusterResources/shinan/objects/0/resource': value must be one of"),
+        ("site.clusterResources.shinan.objects[0].resource=clusterroles", "at '/site/clusterResources/shinan/objects/0': missing property 'names'"),
+        ("site.clusterResources.shinan.rights[0].verbs={escalate}", "at '/site/clusterResources/shinan/rights/0/verbs/0': 'not' failed"),
         ("site.readCertificates=ja", "at '/site/readCertificates': got string, want boolean"),
         ("profiles.enabled=2", "at '/profiles/enabled': got number, want boolean"),
         ("profiles.names={861-2008}", "additional properties 'names' not allowed"),

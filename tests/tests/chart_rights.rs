@@ -3,22 +3,24 @@
 use crate::support::{
     access::{MAIN_VERBS, Place, VERBS, allowed, demand_equal, may, rights, served},
     lone::{Lone, SYSTEM, lone},
-    named, of_kind, render,
+    named, of_kind, render, root,
     tables::{HUB, MOVER_BACKUP, MOVER_RESTORE, ON_SITE, READER, ROLES, SITE_READER, SITE_ROLES, Table},
     uses::{Actor, uses},
     words,
 };
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
-    rbac::v1::{ClusterRoleBinding, Role, RoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
+    scheduling::v1::PriorityClass,
 };
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
+use p861_core::objects::{CLUSTER_KINDS, ClusterKind};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const OPERATOR: &str = "system:serviceaccount:p861-system:p861-operator";
 const SITE: &str = "system:serviceaccount:p861-system:p861-site";
@@ -41,7 +43,8 @@ fn granted(role: &Value) -> BTreeSet<String> {
 
 #[test]
 fn the_operator_and_its_movers_are_granted_what_their_source_uses_and_nothing_else() {
-    let documents = render(&[]);
+    // With cluster-scoped objects of a district, every rule of the chart is rendered.
+    let documents = render(&every_cluster_kind().iter().map(String::as_str).collect::<Vec<_>>());
     let roles = [
         (Actor::Hub, named(&documents, "ClusterRole", "p861-hub")),
         (Actor::Lease, named(&documents, "Role", "p861-operator")),
@@ -49,6 +52,8 @@ fn the_operator_and_its_movers_are_granted_what_their_source_uses_and_nothing_el
         (Actor::Backup, named(&documents, "ClusterRole", "p861-mover-backup")),
         (Actor::Restore, named(&documents, "ClusterRole", "p861-mover-restore")),
         (Actor::Installer, named(&documents, "ClusterRole", "p861-site-installer")),
+        (Actor::Cleaner, named(&documents, "ClusterRole", "p861-site-cleaner")),
+        (Actor::ClusterBackup, named(&documents, "ClusterRole", "p861-cluster-backup-shinan")),
     ];
     let uses = uses();
     let mut wrong = Vec::new();
@@ -63,8 +68,36 @@ fn the_operator_and_its_movers_are_granted_what_their_source_uses_and_nothing_el
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Values by which a district has an object of every cluster-scoped kind that an Application may name.
+fn every_cluster_kind() -> Vec<String> {
+    let values = |(index, kind): (usize, &ClusterKind)| {
+        let object = format!("site.clusterResources.shinan.objects[{index}]");
+        [format!("{object}.group={}", kind.group), format!("{object}.resource={}", kind.plural), format!("{object}.names={{gadgets}}")]
+    };
+    CLUSTER_KINDS.iter().enumerate().flat_map(values).collect()
+}
+
 #[test]
-fn no_verb_is_a_wildcard_and_no_resource_but_of_what_a_mover_saves_and_writes() {
+fn fault_b12_a_districts_movers_may_touch_its_cluster_scoped_objects_by_name_and_hand_out_nothing() {
+    let documents = render(&every_cluster_kind().iter().map(String::as_str).collect::<Vec<_>>());
+    for (task, verbs) in [("backup", &["get"][..]), ("restore", &["get", "create", "patch", "update"])] {
+        let name = format!("p861-cluster-{task}-shinan");
+        let rules = named(&documents, "ClusterRole", &name)["rules"].as_array().expect("rules");
+        assert_eq!(rules.len(), CLUSTER_KINDS.len());
+        for (rule, kind) in rules.iter().zip(CLUSTER_KINDS) {
+            assert_eq!((words(&rule["apiGroups"]), words(&rule["resources"])), (vec![kind.group], vec![kind.plural]));
+            assert_eq!((words(&rule["resourceNames"]), words(&rule["verbs"])), (vec!["gadgets"], verbs.to_vec()), "{name}: {rule}");
+        }
+        assert_eq!(named(&documents, "ClusterRoleBinding", &name)["subjects"], json!([]), "nobody has it but for the time of a run");
+    }
+    let site = named(&documents, "ClusterRole", "p861-site")["rules"].as_array().expect("rules");
+    let of_bindings: Vec<&Value> = site.iter().filter(|rule| words(&rule["resources"]).contains(&"clusterrolebindings")).collect();
+    assert_eq!(of_bindings.len(), 1);
+    assert_eq!(words(&of_bindings[0]["resourceNames"]), ["p861-cluster-backup-shinan", "p861-cluster-restore-shinan"]);
+}
+
+#[test]
+fn no_verb_is_a_wildcard_and_no_resource_but_of_what_a_mover_saves_and_writes_and_of_what_remains_of_a_copy() {
     let documents = render(&[]);
     for role in of_kind(&documents, "ClusterRole").into_iter().chain(of_kind(&documents, "Role")) {
         let name = role["metadata"]["name"].as_str().expect("a name");
@@ -72,11 +105,66 @@ fn no_verb_is_a_wildcard_and_no_resource_but_of_what_a_mover_saves_and_writes() 
             assert!(!words(&rule["verbs"]).contains(&"*"), "{name}: {rule}");
             assert!(rule.get("nonResourceURLs").is_none(), "{name}: {rule}");
             let wild = words(&rule["resources"]).contains(&"*") || words(&rule["apiGroups"]).contains(&"*");
-            assert!(!wild || name.starts_with("p861-mover-"), "{name}: {rule}");
+            assert!(!wild || name.starts_with("p861-mover-") || name == "p861-site-cleaner", "{name}: {rule}");
         }
     }
     let everywhere: Vec<&str> = of_kind(&documents, "ClusterRoleBinding").iter().filter_map(|binding| binding["roleRef"]["name"].as_str()).collect();
     assert_eq!(everywhere, ["p861-hub", "p861-site"], "a mover's or a district's role is bound in one namespace at a time");
+}
+
+/// Verbs in the order in which docs/SECURITY.md has them.
+const VERBS_OF_PAPER: [&str; 10] = ["get", "list", "watch", "create", "update", "patch", "delete", "approve", "bind", "escalate"];
+
+/// The permissions of the chart's roles as docs/SECURITY.md lists them: a row for each role and set of verbs.
+fn permissions(documents: &[Value]) -> String {
+    let mut table = "| role | verbs | resources |\n|---|---|---|".to_owned();
+    for role in documents.iter().filter(|document| document["kind"] == "ClusterRole" || document["kind"] == "Role") {
+        let mut verbs_of: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        for rule in role["rules"].as_array().expect("rules") {
+            let only = words(&rule["resourceNames"]).join(", ");
+            let only = if only.is_empty() { only } else { format!(" ({only})") };
+            let verbs = words(&rule["verbs"])
+                .into_iter()
+                .map(|verb| VERBS_OF_PAPER.iter().position(|known| *known == verb).unwrap_or_else(|| panic!("verb {verb} has no place in VERBS_OF_PAPER")));
+            let verbs: BTreeSet<usize> = verbs.collect();
+            for group in words(&rule["apiGroups"]) {
+                for resource in words(&rule["resources"]) {
+                    let (plural, sub) = resource.split_once('/').map_or((resource, String::new()), |(plural, sub)| (plural, format!("/{sub}")));
+                    let group = if group.is_empty() || group == "*" { String::new() } else { format!(".{group}") };
+                    verbs_of.entry(format!("{plural}{group}{sub}{only}")).or_default().extend(&verbs);
+                }
+            }
+        }
+        let mut rows: BTreeMap<Vec<usize>, Vec<String>> = BTreeMap::new();
+        for (resource, verbs) in verbs_of {
+            rows.entry(verbs.into_iter().collect()).or_default().push(resource);
+        }
+        for (verbs, resources) in rows {
+            let verbs: Vec<&str> = verbs.into_iter().map(|verb| VERBS_OF_PAPER[verb]).collect();
+            let name = role["metadata"]["name"].as_str().expect("a name");
+            table = format!("{table}\n| `{name}` | {} | {} |", verbs.join(", "), resources.join(", "));
+        }
+    }
+    table
+}
+
+#[test]
+fn fault_a10_security_md_lists_the_permissions_of_the_chart_and_no_others() {
+    const COMMAND: &str = "P861_GENERATE=1 cargo test -p p861-tests --test suites -- security_md";
+    let path = root().join("docs/SECURITY.md");
+    let page = std::fs::read_to_string(&path).expect("docs/SECURITY.md");
+    let begin = format!("<!-- permissions: begin. Generated by: {COMMAND} -->\n");
+    let (before, rest) = page.split_once(&begin).expect("the table begins");
+    let (stated, after) = rest.split_once("\n<!-- permissions: end -->").expect("the table ends");
+    let granted = permissions(&render(&[]));
+    if std::env::var_os("P861_GENERATE").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{granted}\n<!-- permissions: end -->{after}")).expect("written");
+        return;
+    }
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let missing: Vec<String> = lines(&granted).difference(&lines(stated)).cloned().collect();
+    let surplus: Vec<String> = lines(stated).difference(&lines(&granted)).cloned().collect();
+    assert!(stated == granted, "not in docs/SECURITY.md: {missing:#?}\nnot in the chart: {surplus:#?}\nTo write it anew: {COMMAND}");
 }
 
 fn somewhere(user: &str) -> Place<'_> {
@@ -216,6 +304,7 @@ async fn nobody_hands_out_more_than_the_roles_of_the_chart() {
             vec![
                 "p861-mover-backup",
                 "p861-mover-restore",
+                "p861-site-cleaner",
                 "p861-site-role-viewer",
                 "p861-site-role-engineer",
                 "p861-site-role-approver",
@@ -313,6 +402,44 @@ async fn a_restoring_mover_writes_rights_that_it_has_not_but_only_where_it_is_bo
     let mut everywhere = binding("everywhere", "view");
     everywhere["kind"] = "ClusterRoleBinding".into();
     refusal(Api::<ClusterRoleBinding>::all(client).patch("everywhere", &apply, &Patch::Apply(everywhere)).await);
+}
+
+/// RBAC can't limit a creation to a name, but it can limit an application that creates.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b12_a_mover_writes_its_districts_cluster_scoped_objects_by_name_and_no_right_beyond_its_own() {
+    let server = lone("chart_rights");
+    let object = |index: usize, group: &str, resource: &str, name: &str| {
+        let object = format!("site.clusterResources.b12.objects[{index}]");
+        [format!("{object}.group={group}"), format!("{object}.resource={resource}"), format!("{object}.names={{{name}}}")]
+    };
+    let rights = "site.clusterResources.b12.rights[0]";
+    let rights = [format!("{rights}.apiGroups={{demo.example}}"), format!("{rights}.resources={{gadgets}}"), format!("{rights}.verbs={{get}}")];
+    let values =
+        [object(0, "scheduling.k8s.io", "priorityclasses", "b12-own"), object(1, "rbac.authorization.k8s.io", "clusterroles", "b12-own"), rights].concat();
+    let documents = render(&values.iter().map(String::as_str).collect::<Vec<_>>());
+    server.apply(&named(&documents, "ClusterRole", "p861-cluster-restore-b12").to_string());
+    let who = "system:serviceaccount:shinan-portal:p861-run-b12";
+    bind(&server, "p861-cluster-restore-b12", None, &json!({"kind": "ServiceAccount", "name": "p861-run-b12", "namespace": "shinan-portal"}));
+    for _ in 0..1200 {
+        if may(&server, somewhere(who), "patch", "priorityclasses.scheduling.k8s.io", "b12-own").await {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let (client, apply) = (account(&server, who).await, PatchParams::apply("p861-operator"));
+    let class = |name: &str| json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 5});
+    let classes: Api<PriorityClass> = Api::all(client.clone());
+    classes.patch("b12-own", &apply, &Patch::Apply(class("b12-own"))).await.expect("it is made by its name");
+    classes.patch("b12-own", &apply, &Patch::Apply(class("b12-own"))).await.expect("and again");
+    refusal(classes.patch("b12-other", &apply, &Patch::Apply(class("b12-other"))).await);
+    refusal(classes.create(&PostParams::default(), &serde_json::from_value(class("b12-other")).expect("a class")).await);
+    refusal(classes.delete("b12-own", &DeleteParams::default()).await);
+    refusal(classes.list(&ListParams::default()).await);
+    let role = |resources: &str| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "b12-own"}, "rules": [{"apiGroups": ["demo.example"], "resources": [resources], "verbs": ["get"]}]});
+    let roles: Api<ClusterRole> = Api::all(client);
+    roles.patch("b12-own", &apply, &Patch::Apply(role("gadgets"))).await.expect("a role with the rights that the administrator lists");
+    let said = refusal(roles.patch("b12-own", &apply, &Patch::Apply(role("secrets"))).await);
+    assert!(said.contains("attempting to grant RBAC permissions not currently held"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

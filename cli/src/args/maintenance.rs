@@ -66,6 +66,7 @@ pub enum DutyCommand {
 
 /// `p861 ticket open`
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub struct TicketOpen {
     /// Title in one line; or upgrade, followed by the name of a component
     pub title: String,
@@ -107,6 +108,12 @@ pub struct TicketOpen {
     /// Maximum time to drain the node
     #[arg(long, value_name = "DURATION", default_value = "30m", requires = "drain")]
     pub drain_deadline: String,
+    /// Drain pods with emptyDir data, too; the data is deleted with them
+    #[arg(long, requires = "drain")]
+    pub delete_emptydir_data: bool,
+    /// Drain pods without a controller, too; nothing starts them again
+    #[arg(long, requires = "drain")]
+    pub force: bool,
     /// Do not back up the applications before the change
     #[arg(long)]
     pub no_backup: bool,

@@ -1,9 +1,11 @@
 //! Arguments of the command line. The English help is here; `text::help` has the Chinese one, keyed by the English text.
 
+mod kinds;
 mod maintenance;
 mod nouns;
 mod runs;
 
+pub use kinds::{kind, resource, typed as typed_kind};
 pub use maintenance::*;
 pub use nouns::*;
 pub use runs::*;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use p861_crds::{
-    protection::restore::{ConflictPolicy, FileSelection, Mapping},
+    protection::restore::{ConflictPolicy, FileSelection, Mapping, ResourceSelector},
     recovery::drill::DrillType,
 };
 
@@ -27,6 +27,8 @@ pub enum RestoreCommand {
     Preview(RestorePreview),
     /// Restore a backup, after confirmation
     Run(RestoreRun),
+    /// Print objects of a backup as they were saved; without a name, list their names
+    Get(RestoreGet),
     /// List restores
     List,
     /// Show one restore
@@ -245,6 +247,9 @@ pub struct RestoreWhat {
     /// Restore only files: a claim, or CLAIM:/PATH; may be repeated
     #[arg(long, value_name = "CLAIM[:/PATH]", value_parser = files)]
     pub files: Vec<FileSelection>,
+    /// Restore only objects: a kind, or KIND/NAME; may be repeated
+    #[arg(long, value_name = "KIND[.GROUP][/NAME]", conflicts_with = "files", value_parser = super::resource)]
+    pub resource: Vec<ResourceSelector>,
     /// Put the files under this path of their volume, beside the existing files
     #[arg(long, value_name = "PATH", requires = "files", value_parser = absolute)]
     pub prefix: Option<String>,
@@ -300,6 +305,24 @@ pub struct RestorePreview {
     /// List every object that the operator reports, including those that would only be created
     #[arg(long)]
     pub list: bool,
+    /// Show every object with all of its differences; values of Secrets are never shown
+    #[arg(long)]
+    pub objects: bool,
+}
+
+/// `p861 restore get`
+#[derive(Clone, Debug, Args)]
+pub struct RestoreGet {
+    /// The backup
+    pub backup: String,
+    /// Kind of the objects, for example ConfigMap, deployments or Widget.demo.example; every kind when absent
+    #[arg(value_parser = super::kind)]
+    pub kind: Option<ResourceSelector>,
+    /// Name of the object
+    pub name: Option<String>,
+    /// Site that is to read the backup; default: the application's active site
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
 }
 
 /// `p861 restore run`

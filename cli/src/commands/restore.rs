@@ -1,5 +1,6 @@
 //! `p861 restore …`
 
+mod get;
 mod preview;
 
 use super::{
@@ -11,13 +12,13 @@ use super::{
     start::started,
 };
 use crate::{
-    args::{RestoreCommand, RestorePreview, RestoreRun, RestoreWhat},
+    args::{RestoreCommand, RestorePreview, RestoreRun, RestoreWhat, typed_kind},
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
     hub::{Hub, Run as _, create_run},
     printer::Output,
-    run::{Snapshot, Stand, Watched},
+    run::{Snapshot, Stand, Watched, watch},
     text::{self, Language},
 };
 use kube::ResourceExt as _;
@@ -26,7 +27,7 @@ use p861_crds::{
     common::RunPhase,
     protection::restore::{ConflictPolicy, RestoreMode, RestoreSelection, RestoreSource, RestoreTarget},
 };
-use preview::{created_table, load, preview_page, promises_success};
+use preview::{Extent, created_table, document, load, objects_page, preview_page, promises_success};
 
 /// Runs the command.
 pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<ExitStatus> {
@@ -34,6 +35,7 @@ pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<
     match command {
         RestoreCommand::Preview(what) => preview(context, what).await,
         RestoreCommand::Run(what) => run(context, what).await,
+        RestoreCommand::Get(what) => get::get(context, what).await,
         RestoreCommand::List => {
             let mut restores = hub.list_here::<Restore>("").await?;
             restores.sort_by_key(|restore| (std::cmp::Reverse(restore.metadata.creation_timestamp.as_ref().map(|time| time.0)), restore.name_any()));
@@ -57,7 +59,7 @@ fn spec(what: &RestoreWhat, mode: RestoreMode) -> RestoreSpec {
             keep_extra_files: what.keep_extra_files,
             ..RestoreTarget::default()
         },
-        select: RestoreSelection { files: what.selected_files(), ..RestoreSelection::default() },
+        select: RestoreSelection { files: what.selected_files(), resources: what.resource.clone(), ..RestoreSelection::default() },
         conflict_policy: what.conflict.into(),
         deadline: "6h".into(),
         requested_by: None,
@@ -75,6 +77,7 @@ fn options(spec: &RestoreSpec) -> String {
             paths => words.extend(paths.iter().map(|path| format!(" --files {}:{path}", file.claim))),
         }
     }
+    words.extend(spec.select.resources.iter().map(|selector| format!(" --resource {}", typed_kind(selector))));
     words.extend(spec.target.path_prefix.iter().map(|prefix| format!(" --prefix {prefix}")));
     if spec.target.keep_extra_files {
         words.push_str(" --keep-extra-files");
@@ -89,12 +92,33 @@ async fn preview(context: &Context<'_>, what: &RestorePreview) -> Result<ExitSta
     let (hub, printer) = (&context.hub, context.printer);
     hub.get_here::<Backup>(&what.what.backup).await?;
     let created = create_run(hub, &format!("{}-preview", what.what.backup), Restore::new("", spec(&what.what, RestoreMode::Preview))).await?;
+    let name = created.name_any();
+    if what.objects && printer.structured() && !context.global.no_wait {
+        // One document, and not a line for each change before it.
+        let status = watched_silently(context, &name).await?;
+        let restore = hub.get_here::<Restore>(&name).await?.object;
+        if restore.phase() == RunPhase::Succeeded {
+            printer.structure(&document(&restore, &load(hub, &name, Extent::All).await))?;
+        } else {
+            printer.structure(&restore)?;
+        }
+        return Ok(status);
+    }
     let status = started(context, &created, &text::preview_announced(&what.what.backup)).await?;
     let ended = matches!(status, ExitStatus::Good | ExitStatus::Bad) && !context.global.no_wait;
-    if what.list && ended && matches!(printer.output, Output::Table | Output::Wide) {
-        printer.lines(&created_table(&load(hub, &created.name_any()).await.objects, printer.language));
+    if (what.list || what.objects) && ended && matches!(printer.output, Output::Table | Output::Wide) {
+        let foreseen = load(hub, &name, Extent::All).await;
+        let lines = if what.objects { objects_page(&foreseen, printer.language) } else { created_table(&foreseen.objects, printer.language) };
+        printer.lines(&lines);
     }
     Ok(status)
+}
+
+/// Waits for the end of a restore, and prints nothing on the way.
+async fn watched_silently(context: &Context<'_>, name: &str) -> Result<ExitStatus> {
+    let mut silent = context.printer.clone();
+    silent.output = Output::Name;
+    watch::<Restore>(&context.hub, &silent, context.global, name).await
 }
 
 async fn run(context: &Context<'_>, what: &RestoreRun) -> Result<ExitStatus> {
@@ -139,7 +163,10 @@ fn announcement(backup: &Backup, application: &Application, spec: &RestoreSpec, 
         .collect();
     let mut lines = vec![Line::toned(Tone::Warn, text::restore_head(&name).pick(language))];
     let facts = Facts::new(language).maybe(text::F_DATA, as_of).with(text::F_SITE, site).with(text::F_NAMESPACES, into.collect::<Vec<_>>().join(", "));
-    let facts = if files.is_empty() {
+    let resources: Vec<String> = spec.select.resources.iter().map(typed_kind).collect();
+    let facts = if !resources.is_empty() {
+        facts.with(text::F_OBJECTS, format!("{}; {}", resources.join(", "), text::conflict(spec.conflict_policy).pick(language)))
+    } else if files.is_empty() {
         facts
             .with(text::F_OBJECTS, text::conflict(spec.conflict_policy).pick(language))
             .with(text::F_VOLUMES, text::volumes_over(spec.target.keep_extra_files).pick(language))
@@ -222,8 +249,8 @@ impl Watched for Restore {
         }
         let name = self.status.as_ref().and_then(|status| status.backup.clone()).unwrap_or_default();
         let backup = hub.get_here::<Backup>(&name).await.ok().and_then(|read| read.object.status);
-        let data = backup.filter(|_| self.spec.select.files.is_empty()).map(|status| contents_and_size(&status, language));
-        preview_page(self, &load(hub, &self.name_any()).await, data, hub.place(), language)
+        let data = backup.filter(|_| self.spec.select == RestoreSelection::default()).map(|status| contents_and_size(&status, language));
+        preview_page(self, &load(hub, &self.name_any(), Extent::First).await, data, hub.place(), language)
     }
 }
 
@@ -257,6 +284,13 @@ mod tests {
             "--conflict",
             "Merge",
         ];
+        let words = ["p861", "restore", "preview", "approval-1"].iter().chain(&typed).map(std::ffi::OsString::from);
+        let crate::args::Command::Restore(RestoreCommand::Preview(preview)) = crate::args::parse(words, Language::En, false).expect("it is understood").command
+        else {
+            panic!("another command")
+        };
+        assert_eq!(options(&spec(&preview.what, RestoreMode::Preview)).split_whitespace().collect::<Vec<_>>(), typed);
+        let typed = ["--resource", "ConfigMap/settings", "--resource", "Deployment.apps", "--resource", "Widget.demo.example/w"];
         let words = ["p861", "restore", "preview", "approval-1"].iter().chain(&typed).map(std::ffi::OsString::from);
         let crate::args::Command::Restore(RestoreCommand::Preview(preview)) = crate::args::parse(words, Language::En, false).expect("it is understood").command
         else {

@@ -12,6 +12,14 @@ enum Product {
     Mariadb,
 }
 
+/// Two commands: to dump and to restore, or to write and to read.
+type Commands = (Vec<String>, Vec<String>);
+
+/// Routines and events are dumped only if they are asked for, and without the last option the users that a dump brings can log in only after the server's next start.
+const DUMP_OPTIONS: &str = "--user=root --single-transaction --all-databases --routines --events --flush-privileges --max-allowed-packet=1G";
+/// A client takes rows of 16 MiB unless it is told that the server takes more.
+const CLIENT_OPTIONS: &str = "--user=root --max-allowed-packet=1G";
+
 /// A container that holds a database.
 #[derive(Clone, Debug)]
 pub struct Database<'a> {
@@ -69,32 +77,21 @@ impl Database<'_> {
     pub fn stream(&self) -> Value {
         let (dump, restore) = match self.product {
             Product::Postgres => self.postgres(),
-            Product::Mysql => Self::shell(
-                "mysqldump --user=root --password=\"$MYSQL_ROOT_PASSWORD\" --single-transaction --all-databases",
-                "mysql --user=root --password=\"$MYSQL_ROOT_PASSWORD\"",
-            ),
-            Product::Mariadb => Self::shell(
-                "mariadb-dump --user=root --password=\"$MARIADB_ROOT_PASSWORD\" --single-transaction --all-databases",
-                "mariadb --user=root --password=\"$MARIADB_ROOT_PASSWORD\"",
-            ),
+            // Without GTID_PURGED: a server that has transactions of its own takes none.
+            Product::Mysql => self.of_root(&format!("mysqldump {DUMP_OPTIONS} --set-gtid-purged=OFF"), &format!("mysql {CLIENT_OPTIONS}")),
+            Product::Mariadb => self.of_root(&format!("mariadb-dump {DUMP_OPTIONS}"), &format!("mariadb {CLIENT_OPTIONS}")),
         };
         json!({"name": self.stream_name(), "workloadRef": self.reference(), "container": self.container.name, "dump": dump, "restore": restore})
     }
 
     /// The marker of an Application, where the database is one that is known well enough. Its time stands in a table of its own.
     pub fn marker(&self) -> Option<Value> {
-        let (user, database) = self.postgres_names()?;
-        let psql = |query: &str| {
-            json!(["psql", format!("--username={user}"), format!("--dbname={database}"), "--quiet", "--tuples-only", "--no-align", "--command", query])
+        let (write, read) = match self.product {
+            Product::Postgres => self.postgres_marker()?,
+            Product::Mysql => self.mysql_marker("mysql"),
+            Product::Mariadb => self.mysql_marker("mariadb"),
         };
-        (self.product == Product::Postgres).then(|| {
-            json!({
-                "workloadRef": self.reference(),
-                "container": self.container.name,
-                "write": psql("create table if not exists p861_marker (at timestamptz not null); insert into p861_marker (at) values ('$(MARKER)')"),
-                "read": psql("select to_char(max(at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from p861_marker"),
-            })
-        })
+        Some(json!({"workloadRef": self.reference(), "container": self.container.name, "write": write, "read": read}))
     }
 
     fn reference(&self) -> Value {
@@ -112,7 +109,32 @@ impl Database<'_> {
         Some((user, database))
     }
 
-    fn postgres(&self) -> (Vec<String>, Vec<String>) {
+    fn postgres_marker(&self) -> Option<Commands> {
+        let (user, database) = self.postgres_names()?;
+        let psql = |query: &str| {
+            let words: [&str; 8] =
+                ["psql", &format!("--username={user}"), &format!("--dbname={database}"), "--quiet", "--tuples-only", "--no-align", "--command", query];
+            words.map(str::to_owned).to_vec()
+        };
+        Some((
+            psql("create table if not exists p861_marker (at timestamptz not null); insert into p861_marker (at) values ('$(MARKER)')"),
+            psql("select to_char(max(at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from p861_marker"),
+        ))
+    }
+
+    /// In a database of its own: which of the others is the application's, nobody has said. Its one row is replaced each time.
+    fn mysql_marker(&self, client: &str) -> Commands {
+        let statement = |sql: &str| format!("{client} --user=root --batch --skip-column-names --execute=\"{sql}\"");
+        self.of_root(
+            &statement(
+                "create database if not exists p861; create table if not exists p861.marker (id int primary key, at varchar(40) not null); \
+                 replace into p861.marker values (1, '$(MARKER)')",
+            ),
+            &statement("select at from p861.marker"),
+        )
+    }
+
+    fn postgres(&self) -> Commands {
         match self.postgres_names() {
             Some((user, database)) => (
                 vec!["pg_dump".into(), format!("--username={user}"), "--format=custom".into(), database.clone()],
@@ -133,9 +155,34 @@ impl Database<'_> {
         }
     }
 
-    fn shell(dump: &str, restore: &str) -> (Vec<String>, Vec<String>) {
+    fn shell(first: &str, second: &str) -> Commands {
         let run = |command: &str| vec!["sh".to_owned(), "-c".to_owned(), format!("exec {command}")];
-        (run(dump), run(restore))
+        (run(first), run(second))
+    }
+
+    /// Two commands with the password of MySQL's root in their environment: on a command line every process of the container could read it.
+    fn of_root(&self, first: &str, second: &str) -> Commands {
+        let password = self.root_password();
+        let run = |command: &str| vec!["sh".to_owned(), "-c".to_owned(), format!("export MYSQL_PWD=\"{password}\"; exec {command}")];
+        (run(first), run(second))
+    }
+
+    /// Where the container has the password of root, as its shell reads it: under the name that the image takes and the workload gives, which may be a file.
+    fn root_password(&self) -> String {
+        let names: &[&str] = match self.product {
+            Product::Mysql => &["MYSQL_ROOT_PASSWORD"],
+            Product::Mariadb | Product::Postgres => &["MARIADB_ROOT_PASSWORD", "MYSQL_ROOT_PASSWORD"],
+        };
+        let given = |name: &str| self.container.env.iter().flatten().any(|variable| variable.name == name);
+        let of = |name: &&str| match (given(name), given(&format!("{name}_FILE"))) {
+            (true, _) => Some(format!("${name}")),
+            (_, true) => Some(format!("$(cat \"${name}_FILE\")")),
+            _ => None,
+        };
+        // A Secret or ConfigMap that gives all of its keys may give either.
+        let otherwise =
+            || names.iter().rev().fold(String::new(), |rest, name| if rest.is_empty() { format!("${name}") } else { format!("${{{name}:-{rest}}}") });
+        names.iter().find_map(of).unwrap_or_else(otherwise)
     }
 }
 
@@ -171,5 +218,61 @@ mod tests {
         let database = database(&workload).expect("a database");
         assert_eq!(database.stream()["dump"][0], "sh");
         assert_eq!(database.marker(), None);
+    }
+
+    /// An environment that gives these names.
+    fn given(names: &[&str]) -> Value {
+        json!(names.iter().map(|name| json!({"name": name, "value": "x"})).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_password_of_root_is_taken_from_where_the_container_has_it_and_stands_on_no_command_line() {
+        for (image, env, password) in [
+            ("mariadb:11", given(&["MARIADB_ROOT_PASSWORD"]), "$MARIADB_ROOT_PASSWORD"),
+            ("mariadb:10.6", given(&["MYSQL_ROOT_PASSWORD"]), "$MYSQL_ROOT_PASSWORD"),
+            ("bitnami/mariadb:11", given(&["MARIADB_ROOT_PASSWORD_FILE"]), "$(cat \"$MARIADB_ROOT_PASSWORD_FILE\")"),
+            ("mariadb:11", json!([]), "${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}"),
+            ("mysql:8.4", given(&["MYSQL_ROOT_PASSWORD"]), "$MYSQL_ROOT_PASSWORD"),
+            ("mysql:8.4", given(&["MYSQL_ROOT_PASSWORD_FILE"]), "$(cat \"$MYSQL_ROOT_PASSWORD_FILE\")"),
+            ("mysql:8.4", json!([]), "$MYSQL_ROOT_PASSWORD"),
+        ] {
+            let workload = workload(json!({"name": "c", "image": image, "env": env}));
+            let database = database(&workload).expect("a database");
+            let (stream, marker) = (database.stream(), database.marker().expect("a marker"));
+            for command in [&stream["dump"], &stream["restore"], &marker["write"], &marker["read"]] {
+                let line = command[2].as_str().unwrap_or_default();
+                assert!(line.starts_with(&format!("export MYSQL_PWD=\"{password}\"; exec ")), "{image}: {command}");
+                assert!(!line.contains("--password"), "{image}: {command}");
+            }
+        }
+    }
+
+    /// What a dump leaves out is lost, and what a restored server doesn't read is not back.
+    #[test]
+    fn a_dump_has_routines_events_and_users_who_can_log_in_at_once() {
+        for image in ["mariadb:11", "mysql:8.4"] {
+            let workload = workload(json!({"name": "c", "image": image}));
+            let dump = database(&workload).expect("a database").stream()["dump"][2].to_string();
+            for option in ["--single-transaction", "--all-databases", "--routines", "--events", "--flush-privileges"] {
+                assert!(dump.contains(option), "{image}: {dump} has no {option}");
+            }
+            // MariaDB's program doesn't know this option and would refuse to run.
+            assert_eq!(dump.contains("--set-gtid-purged=OFF"), image.starts_with("mysql"), "{image}: {dump}");
+        }
+    }
+
+    #[test]
+    fn a_marker_of_mysql_replaces_its_row_and_is_read_as_it_was_written() {
+        let workload = workload(json!({"name": "db", "image": "mariadb", "env": given(&["MARIADB_ROOT_PASSWORD"])}));
+        let marker = database(&workload).expect("a database").marker().expect("a marker");
+        assert_eq!(
+            marker["write"][2],
+            "export MYSQL_PWD=\"$MARIADB_ROOT_PASSWORD\"; exec mariadb --user=root --batch --skip-column-names --execute=\"create database if not exists p861; \
+             create table if not exists p861.marker (id int primary key, at varchar(40) not null); replace into p861.marker values (1, '$(MARKER)')\""
+        );
+        assert_eq!(
+            marker["read"][2],
+            "export MYSQL_PWD=\"$MARIADB_ROOT_PASSWORD\"; exec mariadb --user=root --batch --skip-column-names --execute=\"select at from p861.marker\""
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const LONGEST_NAME: usize = 40;
 
 /// The keys of an Application's spec in the order in which people read them.
-const ORDER: [&str; 8] = ["names", "department", "criticality", "namespaces", "tiers", "streams", "volumes", "checks"];
+const ORDER: [&str; 9] = ["names", "department", "criticality", "namespaces", "tiers", "streams", "volumes", "clusterResources", "checks"];
 
 /// A name cut to so many characters; no name ends with a hyphen.
 pub fn short(name: &str, longest: usize) -> String {
@@ -30,7 +30,8 @@ pub fn draft(found: &Found, name: &str, hub_namespace: &str, namespace: &str) ->
     let volumes: Vec<Value> = skipped.into_iter().map(|claim| json!({"claim": claim, "method": "Skip"})).collect();
     let streams: Vec<Value> = databases.iter().map(super::data::Database::stream).collect();
     let mut spec = json!({"names": {"zh": "TODO", "en": "TODO"}, "department": "TODO", "criticality": "Important", "namespaces": [namespace], "tiers": tiers});
-    for (key, list) in [("streams", streams), ("volumes", volumes), ("checks", checks(found))] {
+    let cluster = found.of_cluster.proposed.iter().map(|resource| json!(resource)).collect();
+    for (key, list) in [("streams", streams), ("volumes", volumes), ("clusterResources", cluster), ("checks", checks(found))] {
         if !list.is_empty() {
             spec[key] = json!(list);
         }
@@ -82,6 +83,9 @@ pub fn manifest(draft: &Value, found: &Found, site: &str, departments: &[&str]) 
                 "department" if departments.is_empty() => format!("{}  # the department that owns it\n", lines.trim_end()),
                 "department" => format!("{}  # one of {}\n", lines.trim_end(), departments.join(", ")),
                 "criticality" => format!("{}  # TODO: Critical, Important or Ordinary\n", lines.trim_end()),
+                "clusterResources" => {
+                    format!("# The site's administrator permits these by name: site.clusterResources in the values of the chart p861 there\n{lines}")
+                }
                 "checks" => format!("# A port that accepts proves little: add an http or exec check for what people do\n{lines}"),
                 _ => lines,
             },
@@ -118,6 +122,18 @@ mod tests {
     }
 
     #[test]
+    fn fault_b12_what_is_needed_of_the_cluster_is_proposed_and_says_who_permits_it() {
+        let found = samples::with_cluster_resources();
+        let draft = draft(&found, "shop", "shinan", "shinan-shop");
+        let application: Application = serde_json::from_value(draft.clone()).expect("it can be read as an Application");
+        let names: Vec<&str> = application.spec.cluster_resources.iter().map(|resource| resource.name.as_str()).collect();
+        assert_eq!(names, ["carts.shop.example", "shop"]);
+        let manifest = manifest(&draft, &found, "xinxi-dasha", &[]).expect("a manifest");
+        assert_eq!(serde_saphyr::from_str::<Value>(&manifest).expect("YAML"), draft);
+        assert!(manifest.contains("administrator permits these by name: site.clusterResources"), "{manifest}");
+    }
+
+    #[test]
     fn a_manifest_says_the_same_as_its_draft_and_marks_what_a_person_must_add() {
         let found = samples::found();
         let draft = draft(&found, "shop", "shinan", "shinan-shop");
@@ -126,15 +142,32 @@ mod tests {
         assert_eq!(read, draft);
         assert!(manifest.contains("department: TODO  # one of approval-bureau, computer-centre\n"), "{manifest}");
         assert!(manifest.contains("criticality: Important  # TODO"), "{manifest}");
+        let with_marker = with_marker(&manifest);
+        assert!(with_marker.spec.marker.is_some_and(|marker| marker.write.iter().any(|word| word.contains("$(MARKER)"))));
+    }
+
+    /// The Application of a manifest whose reader has taken its proposed marker.
+    fn with_marker(manifest: &str) -> Application {
         let uncommented: String = manifest
             .lines()
             .map(|line| line.replacen("  # ", "  ", 1))
             .filter(|line| !line.contains("TODO: ") && !line.contains("A port"))
             .collect::<Vec<_>>()
             .join("\n");
-        let with_marker: Application =
-            serde_saphyr::from_str(&uncommented).unwrap_or_else(|error| panic!("the commented marker is one: {error}\n{uncommented}"));
-        assert!(with_marker.spec.marker.is_some_and(|marker| marker.write.iter().any(|word| word.contains("$(MARKER)"))));
+        serde_saphyr::from_str(&uncommented).unwrap_or_else(|error| panic!("the commented marker is one: {error}\n{uncommented}"))
+    }
+
+    #[test]
+    fn commands_of_mariadb_are_in_a_manifest_what_they_are_in_its_draft() {
+        let template = json!({"spec": {"containers": [{"name": "mariadb", "image": "mariadb:11", "env": [{"name": "MARIADB_ROOT_PASSWORD", "value": "x"}]}]}});
+        let workload = super::super::workload("StatefulSet", "db".into(), serde_json::from_value(template).expect("a template"), vec!["data-db-*".into()]);
+        let found = Found::of(vec![workload], Vec::new(), &[], Vec::new());
+        let draft = draft(&found, "shop", "shinan", "shinan-shop");
+        let read = with_marker(&manifest(&draft, &found, "xinxi-dasha", &[]).expect("a manifest"));
+        assert_eq!(json!(read.spec.streams), draft["spec"]["streams"]);
+        let proposed = database(&found.workloads[0]).and_then(|database| database.marker()).expect("a marker");
+        let marker = read.spec.marker.expect("a marker");
+        assert_eq!((json!(marker.write), json!(marker.read)), (proposed["write"].clone(), proposed["read"].clone()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Finding an application in a namespace: workloads, the order they depend on each other in, their data. What only a person knows is marked TODO.
 
+mod cluster;
 mod data;
 mod draft;
 mod order;
@@ -13,6 +14,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, PersistentVolumeClaim, PodTemplateSpec, Service},
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use p861_core::protection::volumes::is_of_run;
 use std::collections::BTreeMap;
 
 /// A workload that was found.
@@ -43,6 +45,8 @@ pub struct Found {
     tiers: Vec<Vec<usize>>,
     services: Vec<Service>,
     claims: Vec<Claim>,
+    /// What it needs of the whole cluster.
+    of_cluster: cluster::OfCluster,
 }
 
 impl Found {
@@ -56,7 +60,7 @@ impl Found {
             workload.words = order::words(&workload.template, maps);
         }
         let tiers = order::tiers(&workloads, &services);
-        Self { workloads, tiers, services, claims }
+        Self { workloads, tiers, services, claims, of_cluster: cluster::OfCluster::default() }
     }
 }
 
@@ -81,8 +85,12 @@ pub async fn look(client: &Client, namespace: &str) -> kube::Result<Found> {
     let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace).list(&every).await?.items;
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace).list(&every).await?.items;
     let size = |claim: &PersistentVolumeClaim| claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage").map(|size| size.0.clone());
-    let claims = claims.iter().map(|claim| Claim { name: claim.name_any(), size: size(claim) }).collect();
-    Ok(Found::of(workloads, services, &maps, claims))
+    let claims = claims.iter().filter(|claim| !is_of_run(claim.labels())).map(|claim| Claim { name: claim.name_any(), size: size(claim) }).collect();
+    let mut found = Found::of(workloads, services, &maps, claims);
+    if !found.is_empty() {
+        found.of_cluster = cluster::look(client, namespace, &found).await?;
+    }
+    Ok(found)
 }
 
 fn workload(kind: &'static str, name: String, template: PodTemplateSpec, mut claims: Vec<String>) -> Workload {
@@ -95,6 +103,7 @@ fn workload(kind: &'static str, name: String, template: PodTemplateSpec, mut cla
 #[cfg(test)]
 mod samples {
     use super::*;
+    use p861_crds::platform::application::ClusterResource;
     use serde_json::{Value, json};
 
     /// Three tiers: a web page that calls a server, which calls a database by a name that stands in a ConfigMap, and a directory outside.
@@ -134,5 +143,13 @@ mod samples {
         let settings = serde_json::from_value(json!({"metadata": {"name": "settings"}, "data": {"DB_HOST": "db-main"}})).expect("a map");
         let claim = |name: &str, size: &str| Claim { name: name.into(), size: Some(size.into()) };
         Found::of(workloads, vec![service("api", "api"), service("db-main", "db")], &[settings], vec![claim("data-db-0", "8Gi"), claim("attachments", "20Gi")])
+    }
+
+    /// The same, with a kind of its own and a class, as somebody sees it who may not read webhook configurations.
+    pub fn with_cluster_resources() -> Found {
+        let named = |group: &str, kind: &str, name: &str| ClusterResource { group: Some(group.into()), kind: kind.into(), name: name.into() };
+        let proposed =
+            vec![named("apiextensions.k8s.io", "CustomResourceDefinition", "carts.shop.example"), named("scheduling.k8s.io", "PriorityClass", "shop")];
+        Found { of_cluster: cluster::OfCluster { proposed, unread: vec!["clusterroles".into(), "clusterrolebindings".into()] }, ..found() }
     }
 }

@@ -22,6 +22,12 @@ pub fn remarks(found: &Found, language: Language) -> Vec<Line> {
         line(Tone::Good, "✓", text::D_ORDER, text::from_services(&tier_names(found).join(" → ")).pick(language).to_owned()),
         line(Tone::Good, "✓", text::D_DATA, data(found, language)),
     ];
+    if !found.of_cluster.proposed.is_empty() {
+        lines.push(line(Tone::Good, "✓", text::D_CLUSTER, of_cluster(found)));
+    }
+    if !found.of_cluster.unread.is_empty() {
+        lines.push(line(Tone::Warn, "!", text::D_CLUSTER, text::unread_of_cluster(&found.of_cluster.unread.join(", ")).pick(language).to_owned()));
+    }
     let outside = outside(found);
     lines.extend(
         outside
@@ -46,6 +52,19 @@ fn workloads(found: &Found) -> String {
         }
     }
     by_kind.iter().map(|(kind, names)| format!("{kind}/{}", names.join(", "))).collect::<Vec<_>>().join(", ")
+}
+
+/// `CustomResourceDefinition/gadgets.demo.example, PriorityClass/gadgets`: each kind is named once.
+fn of_cluster(found: &Found) -> String {
+    let mut said = String::new();
+    let mut before = "";
+    for resource in &found.of_cluster.proposed {
+        let separator = if said.is_empty() { "" } else { ", " };
+        let kind = if resource.kind == before { String::new() } else { format!("{}/", resource.kind) };
+        said = format!("{said}{separator}{kind}{}", resource.name);
+        before = &resource.kind;
+    }
+    said
 }
 
 fn data(found: &Found, language: Language) -> String {
@@ -114,6 +133,18 @@ mod tests {
                 "✓ data        PostgreSQL 16: stream db-db, its volume skipped; attachments 20Gi (files)",
                 "! outside     LDAP_URL refers to 10.20.3.7:636: unreachable in a drill unless isolation.allowEgress allows it",
                 "? yours       names, department, criticality, marker: marked TODO",
+            ]
+        );
+    }
+
+    #[test]
+    fn fault_b12_what_is_needed_of_the_cluster_is_told_with_what_could_not_be_read() {
+        let lines: Vec<String> = remarks(&samples::with_cluster_resources(), Language::En).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines[3..5],
+            [
+                "✓ cluster     CustomResourceDefinition/carts.shop.example, PriorityClass/shop",
+                "! cluster     clusterroles, clusterrolebindings: you may not list these, so what it needs of them is not proposed",
             ]
         );
     }

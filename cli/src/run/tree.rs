@@ -53,10 +53,13 @@ fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
     let label = match &key {
         StepKey::Save { part, .. } | StepKey::Restore { part, .. } => match part {
             Part::Objects => word("objects"),
+            Part::ObjectsAgain => word("objects-again"),
             Part::Volume(claim) => named("volume", claim),
             Part::Stream(stream) => named("stream", stream),
         },
         StepKey::Quiesce { .. } => word("quiesce"),
+        StepKey::Snapshot { .. } => word("snapshot"),
+        StepKey::RemoveSnapshots { .. } => word("remove-snapshots"),
         StepKey::Resume { .. } => word("resume"),
         StepKey::Seal { .. } => word("seal"),
         StepKey::Verify { .. } => word("verify"),
@@ -69,7 +72,6 @@ fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
         StepKey::Preflight
         | StepKey::Isolate
         | StepKey::Prepare
-        | StepKey::RemoveNamespaces
         | StepKey::Hold
         | StepKey::Manual
         | StepKey::CleanUp

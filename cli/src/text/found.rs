@@ -46,3 +46,8 @@ pub fn found_files(claim: &str, size: Option<&str>) -> Bilingual {
 pub fn no_data() -> Bilingual {
     both("none: no claim, and no database with a known image", "无：没有存储卷声明，也没有可识别的数据库镜像")
 }
+
+/// Cluster-scoped objects that could not be read.
+pub fn unread_of_cluster(kinds: &str) -> Bilingual {
+    both(format!("{kinds}: you may not list these, so what it needs of them is not proposed"), format!("{kinds}：您无权列出，因此未能给出其中所需对象的建议"))
+}

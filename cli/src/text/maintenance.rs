@@ -168,6 +168,11 @@ pub fn approving(title: &str, plan: Option<&str>, digest: &str) -> Bilingual {
     both(format!("{title}\nHow: {plan}\nDigest: {digest}"), format!("{title}\n方案：{plan}\n摘要：{digest}"))
 }
 
+/// What the operator says of a drain to those who are to agree.
+pub fn approving_drain(said: &str) -> Bilingual {
+    both(format!("Now: {said}"), format!("目前：{said}"))
+}
+
 /// An approval counts.
 pub fn approval_counted(name: &str, rejected: bool, said: &str) -> Bilingual {
     if rejected {

@@ -55,11 +55,51 @@ pub fn planned(action: &str, language: Language) -> String {
         "create" => "新建",
         "change" => "更改",
         "same" => "相同",
+        "leave" => "保留",
         "refused" => "被拒绝",
         "data" => "数据",
         other => other,
     };
     both(action, zh).pick(language).to_owned()
+}
+
+/// How many objects a preview doesn't list.
+pub fn objects_left(number: u64) -> Bilingual {
+    both(format!("{number} objects are not listed: preview fewer of them"), format!("{number} 个对象未列出：请分批预览"))
+}
+
+/// `restore get` with `--no-wait`.
+pub fn get_waits() -> Bilingual {
+    both("p861 restore get prints what the operator has read: leave out --no-wait", "p861 restore get 须等待 operator 读取后输出：请去掉 --no-wait")
+}
+
+/// What `restore get` waits for.
+pub fn get_begins(backup: &str, restore: &str) -> Bilingual {
+    both(format!("Reading {backup} by the preview {restore}; nothing is written."), format!("通过预览 {restore} 读取 {backup}；不写入任何内容。"))
+}
+
+/// The backup could not be read.
+pub fn get_failed(backup: &str, why: &str) -> Bilingual {
+    both(format!("{backup} can't be read: {why}"), format!("无法读取 {backup}：{why}"))
+}
+
+/// A backup without objects of that kind.
+pub fn get_nothing(backup: &str, kind: &str) -> Bilingual {
+    let kind = if kind.is_empty() { String::new() } else { format!(" {kind}") };
+    both(format!("{backup} has no{kind} objects"), format!("{backup} 中没有{kind} 对象"))
+}
+
+/// An object that a backup doesn't have.
+pub fn get_missing(backup: &str, object: &str, list: &str) -> Bilingual {
+    both(format!("{backup} has no {object}: {list} lists what there is"), format!("{backup} 中没有 {object}：用 {list} 列出"))
+}
+
+/// The values of a Secret are not printed.
+pub fn get_hidden(command: &str) -> Bilingual {
+    both(
+        format!("values of Secrets are hidden: restore it into another namespace and read it there, with your rights on that site: {command}"),
+        format!("Secret 的值不显示：请恢复到另一命名空间，再以您在该站点的权限查看：{command}"),
+    )
 }
 
 /// Why a restore would write nothing.

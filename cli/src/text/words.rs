@@ -132,6 +132,7 @@ words! {
     F_TIME_ZONE: "time zone", "时区";
     WHOLE_PLAN: "plan", "预案";
     WRITER: "WRITER", "写入站点";
+    D_CLUSTER: "cluster", "集群";
     D_DATA: "data", "数据";
     D_ORDER: "order", "次序";
     D_OUTSIDE: "outside", "外部";
@@ -318,6 +319,7 @@ pub fn step_word(key: &str) -> Option<Word> {
         "isolate" => Word { en: "isolate", zh: "隔离" },
         "verify" => Word { en: "verify", zh: "校验" },
         "objects" => Word { en: "objects", zh: "对象" },
+        "objects-again" => Word { en: "refused objects again", zh: "再试被拒的对象" },
         "volume" => Word { en: "volume", zh: "卷" },
         "stream" => Word { en: "stream", zh: "数据流" },
         "stop" => Word { en: "stop", zh: "停止" },
@@ -327,9 +329,10 @@ pub fn step_word(key: &str) -> Option<Word> {
         "marker" => Word { en: "marker", zh: "标记" },
         "seal" => Word { en: "seal", zh: "封存" },
         "prepare" => Word { en: "make namespaces", zh: "建立命名空间" },
-        "remove-namespaces" => Word { en: "remove namespaces", zh: "移除命名空间" },
         "hold" => Word { en: "hold", zh: "保留" },
         "quiesce" => Word { en: "quiesce", zh: "暂停写入" },
+        "snapshot" => Word { en: "take volume snapshots", zh: "创建卷快照" },
+        "remove-snapshots" => Word { en: "remove volume snapshots", zh: "移除卷快照" },
         "resume" => Word { en: "resume", zh: "恢复写入" },
         "clean-up" => Word { en: "clean up", zh: "清理" },
         "manual" => Word { en: "manual work", zh: "人工作业" },

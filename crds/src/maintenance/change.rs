@@ -129,6 +129,12 @@ pub struct DrainNode {
     /// Maximum time to drain the node. Disruption budgets are respected. If pods remain after that time, the change fails and the node is uncordoned.
     #[serde(default = "default_drain_deadline")]
     pub deadline: Duration,
+    /// Drain pods with `emptyDir` data, too; the data is deleted with them. Without it, such a pod ends the change before anything is done to the node.
+    #[serde(default)]
+    pub delete_empty_dir_data: bool,
+    /// Drain pods without a controller, too; nothing starts them again. Without it, such a pod ends the change before anything is done to the node.
+    #[serde(default)]
+    pub force: bool,
 }
 
 fn default_drain_deadline() -> Duration {

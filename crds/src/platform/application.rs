@@ -4,8 +4,9 @@ pub use super::check::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck};
 
 use super::super::common::{Condition, ContainerCommand, Duration, LocalizedText, ObjectReference, Time, WorkloadReference};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// An application of a department.
 #[derive(Clone, Debug, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -65,10 +66,16 @@ pub struct ApplicationSpec {
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub streams: Vec<Stream>,
-    /// How to save claims. Claims that match no entry are saved as files.
+    /// How to save claims. Claims that match no entry are read from a volume snapshot where their storage can take one, otherwise as files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub volumes: Vec<VolumeRule>,
+    /// Cluster-scoped objects that it needs: its CustomResourceDefinitions, ClusterRoles, ClusterRoleBindings, PriorityClasses, webhook configurations,
+    /// PersistentVolumes and classes. They are saved with it and restored before everything else (webhook configurations after it). The site's administrator
+    /// permits them by name, with the chart's value `site.clusterResources`. A copy in a drill gets only CustomResourceDefinitions that are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub cluster_resources: Vec<ClusterResource>,
     /// Objects left out of backups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
@@ -170,7 +177,7 @@ pub struct Stream {
 /// How to save a claim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum VolumeMethod {
-    /// Takes a volume snapshot and reads that.
+    /// Takes a CSI volume snapshot and reads that. The backup is refused where none can be taken.
     Snapshot,
     /// Reads the files in the mounted volume.
     #[default]
@@ -188,6 +195,22 @@ pub struct VolumeRule {
     /// Method.
     #[serde(default)]
     pub method: VolumeMethod,
+}
+
+/// A cluster-scoped object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterResource {
+    /// API group; the core group when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub group: Option<String>,
+    /// Kind.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// Selects one object, or all objects of a kind.
@@ -288,6 +311,26 @@ pub struct Isolation {
     pub allow_egress: Vec<String>,
     /// What happens to the copy's CronJobs.
     pub cron_jobs: CronJobsInCopy,
+    /// Changes to objects of the copy, made before it is closed and stopped. One that matches nothing is named in the drill's report.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub patches: Vec<CopyPatch>,
+}
+
+/// A change to objects of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CopyPatch {
+    /// Objects to change.
+    pub target: ObjectSelector,
+    /// Merge patch. In core, apps and batch kinds, lists of containers, variables, volumes and ports merge by their keys, and `$patch: delete` takes an entry out, as
+    /// with `kubectl patch`; elsewhere a list is replaced. It may not touch what an object is, where it is and whose.
+    #[schemars(schema_with = "any_object")]
+    pub patch: Map<String, Value>,
+}
+
+/// An object with any fields.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// A backup named in a status.

@@ -1,6 +1,6 @@
 //! District: a namespace on the hub, its sites, departments and people.
 
-use super::super::common::{Condition, LocalizedText, ObjectReference};
+use super::super::common::{Condition, HistoryLimits, LocalizedText, ObjectReference};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,10 @@ pub struct DistrictSpec {
     /// Namespaces on the sites that the district may touch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_namespaces: Option<SiteNamespaces>,
+    /// How many ended runs stay as objects on the hub: Backups and Restores of each application, Drills of each plan, tickets of each type. Each is stored in the
+    /// repository before its object goes. Snapshots are not touched: only retention removes them.
+    #[serde(default)]
+    pub history: HistoryLimits,
 }
 
 fn default_time_zone() -> String {

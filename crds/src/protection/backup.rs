@@ -98,7 +98,8 @@ pub enum Consistency {
 /// Objects that a backup left out for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
-    /// Reason: Excluded, BeingDeleted, Finished, ControlledPod (its controller makes it again), StaleDiscovery (a kind whose API server doesn't answer).
+    /// Reason: Excluded, BeingDeleted, Finished, ControlledPod (its controller makes it again), StaleDiscovery (a kind whose API server doesn't answer), Missing
+    /// (`spec.clusterResources` of the Application names it, and it doesn't exist: the backup fails).
     pub reason: String,
     /// Number of objects; of StaleDiscovery, of kinds.
     pub count: i64,
@@ -111,7 +112,7 @@ pub struct LeftOut {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackupContents {
-    /// Objects of its namespaces.
+    /// Objects, the cluster-scoped ones among them.
     pub objects: i64,
     /// Cluster-scoped objects.
     #[serde(skip_serializing_if = "is_zero")]

@@ -116,11 +116,11 @@ pub struct RestoreTarget {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub namespace_mappings: Vec<Mapping>,
-    /// Mapping of storage classes.
+    /// Mapping of storage classes, before what the Platform declares for the two sites.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub storage_class_mappings: Vec<Mapping>,
-    /// Mapping of image registries.
+    /// Mapping of image registries, before what the Platform declares for the two sites.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub image_mappings: Vec<Mapping>,
@@ -157,7 +157,7 @@ pub struct RestoreSelection {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tiers: Vec<String>,
-    /// Kinds.
+    /// Kinds, or single objects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub resources: Vec<ResourceSelector>,
@@ -167,14 +167,18 @@ pub struct RestoreSelection {
     pub files: Vec<FileSelection>,
 }
 
-/// A kind.
+/// A kind, or one of its objects. A preview in which every selector has a name shows each object as it was saved; values of Secrets are hidden.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceSelector {
     /// API group; the core group when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Kind.
+    /// Kind; `*` means every kind.
     pub kind: String,
+    /// Name; every object of the kind when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub name: Option<String>,
 }
 
 /// Files of a claim.

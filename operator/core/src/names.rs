@@ -37,6 +37,16 @@ pub fn mover(run_uid: &str, step: &str, attempt: u32) -> String {
     format!("p861-{}-{}-{attempt}", readable.trim_matches('-'), short_digest(&[run_uid, step], 8))
 }
 
+/// The beginning of the names of a run's VolumeSnapshots.
+pub fn snapshot_prefix(run_uid: &str) -> String {
+    format!("p861-snap-{}-", short_digest(&["snapshots", run_uid], 8))
+}
+
+/// The VolumeSnapshot of a claim: another one for each attempt, since an attempt takes all of its snapshots at one moment.
+pub fn snapshot(run_uid: &str, attempt: u32, namespace: &str, claim: &str) -> String {
+    format!("{}{}-{attempt}", snapshot_prefix(run_uid), short_digest(&[namespace, claim], 8))
+}
+
 /// The ConfigMap of a run, with its record and perhaps its journal. It belongs to one run: an object that was made again under its name is another run, and finds
 /// nothing of the one before. `noun` is the run's in `p861`, for example `backup`.
 pub fn journal(object: &str, noun: &str, run_uid: &str) -> String {
@@ -85,6 +95,14 @@ mod tests {
         assert!(journal("nightly", "backup", "uid-1").starts_with("nightly-backup-journal-"));
         let long = "n".repeat(253);
         assert!(journal(&long, "restore", "uid").len() <= 253);
+    }
+
+    #[test]
+    fn snapshots_differ_by_run_claim_and_attempt_and_are_known_by_their_run() {
+        let names =
+            [snapshot("u", 1, "n", "c"), snapshot("u", 2, "n", "c"), snapshot("u", 1, "m", "c"), snapshot("u", 1, "n", "d"), snapshot("v", 1, "n", "c")];
+        assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
+        assert_eq!(names.iter().filter(|name| name.starts_with(&snapshot_prefix("u"))).count(), 4);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Posts of Alertmanager: what is refused, which ticket has them, and that no order of posts does harm.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use p861_core::maintenance::alerts::{Intake, MOST, Place, Post, Refusal, intake, parse, place};
+use p861_core::maintenance::alerts::{Intake, ListedGroup, MOST, Part, Place, Post, Refusal, intake, parse, place};
 use p861_crds::{
     District, MaintenanceTicket, MaintenanceTicketStatus,
     maintenance::ticket::{AlertState, TicketAlert, TicketPhase},
@@ -28,7 +28,8 @@ fn post(alerts: Vec<Value>) -> Post {
 }
 
 fn decide(group: &str, post: &Post, tickets: &[MaintenanceTicket]) -> Intake {
-    intake("laoshan-dr", group, &post.alerts, tickets, &TimeZone::get("Asia/Shanghai").unwrap())
+    let part = Part { site: "laoshan-dr", group_key: group, truncated: post.truncated, alerts: &post.alerts };
+    intake(&part, tickets, &TimeZone::get("Asia/Shanghai").unwrap())
 }
 
 /// A district's tickets, as posts change them.
@@ -39,14 +40,18 @@ impl Desk {
     fn take(&mut self, group: &str, post: &Post) -> Intake {
         let intake = decide(group, post, &self.0);
         match intake.clone() {
-            Intake::Open { name, spec, alerts } => {
+            Intake::Open { name, spec, listed } => {
                 assert!(self.0.iter().all(|ticket| ticket.metadata.name.as_deref() != Some(&name)), "{name} is opened twice");
                 let mut ticket = MaintenanceTicket::new(&name, *spec);
-                ticket.status = Some(MaintenanceTicketStatus { phase: Some(TicketPhase::Open), alerts, ..MaintenanceTicketStatus::default() });
+                let (alerts, truncated_alerts) = (listed.alerts, listed.truncated);
+                ticket.status =
+                    Some(MaintenanceTicketStatus { phase: Some(TicketPhase::Open), alerts, truncated_alerts, ..MaintenanceTicketStatus::default() });
                 self.0.push(ticket);
             }
-            Intake::Join { name, alerts } => {
-                self.0.iter_mut().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)).unwrap().status.as_mut().unwrap().alerts = alerts;
+            Intake::Join { name, listed } => {
+                let ticket = self.0.iter_mut().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)).unwrap();
+                let status = ticket.status.as_mut().unwrap();
+                (status.alerts, status.truncated_alerts) = (listed.alerts, listed.truncated);
             }
             Intake::Known => {}
         }
@@ -152,27 +157,134 @@ fn an_alert_belongs_to_its_district_or_to_those_of_its_site_or_to_the_city() {
 
 #[test]
 fn what_is_no_post_is_refused_with_what_is_wrong() {
-    let good = alert("A", 1, true, 0, json!({}));
-    let with = |change: fn(&mut Value)| {
-        let mut alert = good.clone();
-        change(&mut alert);
-        json!({"version": "4", "groupKey": "g", "alerts": [alert]})
-    };
     for (body, word, words) in [
         (json!(null), "malformed", "no post"),
         (json!({"version": "3", "groupKey": "g", "alerts": []}), "version", "version 4"),
         (json!({"version": "4", "groupKey": "", "alerts": []}), "malformed", "groupKey"),
-        (json!({"version": "4", "groupKey": "g", "alerts": vec![good.clone(); MOST + 1]}), "tooMany", "max_alerts"),
-        (with(|alert| alert["fingerprint"] = "../../etc".into()), "malformed", "fingerprint"),
-        (with(|alert| alert["labels"]["alertname"] = "".into()), "malformed", "alertname"),
-        (with(|alert| alert["labels"]["alertname"] = "a\u{1b}[2J".into()), "malformed", "alertname"),
-        (with(|alert| alert["status"] = "maybe".into()), "malformed", "neither"),
-        (with(|alert| alert["startsAt"] = "yesterday".into()), "malformed", "no post"),
-        (with(|alert| alert["labels"] = json!(["a"])), "malformed", "no post"),
+        (json!({"version": "4", "groupKey": "g", "alerts": {}}), "malformed", "no post"),
     ] {
         let refusal: Refusal = parse(body.to_string().as_bytes()).unwrap_err();
         assert!(refusal.word() == word && refusal.to_string().contains(words), "{body}: {refusal}");
     }
+}
+
+/// What can be wrong with one alert of a post, what it is named, and what is said of it.
+fn odd_alerts() -> Vec<(Value, &'static str, &'static str)> {
+    let with = |change: fn(&mut Value)| {
+        let mut alert = alert("Odd", 9, true, 0, json!({}));
+        change(&mut alert);
+        alert
+    };
+    vec![
+        (with(|alert| alert["fingerprint"] = "../../etc".into()), "Odd", "fingerprint"),
+        (with(|alert| alert["labels"]["alertname"] = "".into()), "#2", "alertname"),
+        (with(|alert| alert["labels"]["alertname"] = "a\u{1b}[2J".into()), "a [2J", "alertname"),
+        (with(|alert| alert["labels"]["alertname"] = "a".repeat(129).into()), "a…", "alertname"),
+        (with(|alert| alert["status"] = "maybe".into()), "Odd", "neither"),
+        (with(|alert| alert["startsAt"] = "yesterday".into()), "Odd", ""),
+        (with(|alert| alert["labels"] = json!(["a"])), "#2", ""),
+        (with(|alert| alert["labels"]["number"] = json!(7)), "Odd", "string"),
+        (json!("alert"), "#2", ""),
+        (json!(null), "#2", ""),
+    ]
+}
+
+#[test]
+fn fault_f3_an_odd_alert_is_named_and_the_others_of_its_post_count() {
+    for (odd, name, why) in odd_alerts() {
+        let taken = post(vec![alert("A", 1, true, 0, json!({})), odd.clone(), alert("B", 2, true, 0, json!({}))]);
+        assert_eq!(taken.alerts.iter().map(|alert| alert.name.as_str()).collect::<Vec<_>>(), ["A", "B"], "{odd}");
+        assert_eq!(taken.unreadable.len(), 1, "{odd}");
+        let unreadable = &taken.unreadable[0];
+        let named =
+            name.strip_suffix('…').map_or(unreadable.name == name, |start| unreadable.name.starts_with(start) && unreadable.name.chars().count() == 128);
+        assert!(named && unreadable.why.contains(why) && !unreadable.why.is_empty(), "{odd}: {unreadable}");
+        assert!(!unreadable.to_string().chars().any(char::is_control), "{unreadable:?}");
+        let mut desk = Desk::default();
+        assert!(matches!(desk.take(GROUP, &taken), Intake::Open { .. }), "{odd}");
+        assert_eq!(desk.alerts(0).len(), 2);
+    }
+}
+
+#[test]
+fn fault_f3_a_group_key_of_any_length_is_the_groups_alone() {
+    let keyed = |key: String| parse(json!({"version": "4", "groupKey": key, "alerts": []}).to_string().as_bytes()).unwrap().group_key;
+    let (long, other) = (keyed("g".repeat(5_000)), keyed(format!("{}h", "g".repeat(5_000))));
+    assert!(long.chars().count() == 4_096 && other.chars().count() == 4_096 && long != other);
+    assert_eq!(keyed("g".repeat(4_096)), "g".repeat(4_096));
+}
+
+fn truncated(alerts: Vec<Value>, count: u64) -> Post {
+    let body =
+        json!({"version": "4", "groupKey": GROUP, "truncatedAlerts": count, "receiver": "p861", "groupLabels": {"site": "xinxi-dasha"}, "alerts": alerts});
+    parse(body.to_string().as_bytes()).unwrap()
+}
+
+/// A group of Alertmanager's API, with these alerts.
+fn group(receiver: &str, site: &str, alerts: &[Value]) -> ListedGroup {
+    let mut alerts = alerts.to_vec();
+    for alert in &mut alerts {
+        alert["status"] = json!({"state": "active", "silencedBy": [], "inhibitedBy": []});
+        alert["receivers"] = json!([{"name": receiver}]);
+    }
+    serde_json::from_value(json!({"labels": {"site": site}, "receiver": {"name": receiver}, "alerts": alerts})).unwrap()
+}
+
+#[test]
+fn fault_f4_what_alertmanager_left_out_of_its_post_is_taken_from_its_api() {
+    let (a, b, c) = (alert("A", 1, true, 0, json!({})), alert("B", 2, true, 0, json!({})), alert("C", 3, true, 0, json!({})));
+    let mut post = truncated(vec![a.clone()], 2);
+    post.complete(&[
+        group("p861", "xinxi-dasha", &[a.clone(), b.clone(), c.clone()]),
+        group("p861", "xinxi-dasha", &[alert("Route", 7, true, 0, json!({}))]),
+        group("p861", "jimo", &[a.clone(), alert("Site", 8, true, 0, json!({}))]),
+        group("mail", "xinxi-dasha", &[a.clone(), alert("Receiver", 9, true, 0, json!({}))]),
+    ]);
+    assert_eq!(post.alerts.iter().map(|alert| alert.name.as_str()).collect::<Vec<_>>(), ["A", "B", "C"]);
+    assert_eq!(post.truncated, 0);
+    let mut desk = Desk::default();
+    desk.take(GROUP, &post);
+    assert_eq!((desk.alerts(0).len(), desk.0[0].status.as_ref().unwrap().truncated_alerts), (3, None));
+    // The group has no alert that fires any more: nothing was left out.
+    let mut over = truncated(vec![alert("A", 1, false, 0, json!({}))], 2);
+    over.complete(&[]);
+    assert_eq!((over.alerts.len(), over.truncated), (1, 0));
+}
+
+#[test]
+fn fault_f4_what_was_left_out_and_can_t_be_read_is_counted_on_the_ticket_until_a_post_of_the_group_has_all() {
+    let (first, second) = (alert("A", 1, true, 0, json!({})), alert("B", 2, true, 0, json!({})));
+    let mut desk = Desk::default();
+    let left_out = |desk: &Desk| desk.0[0].status.as_ref().unwrap().truncated_alerts;
+    desk.take(GROUP, &truncated(vec![first.clone()], 41));
+    assert_eq!(left_out(&desk), Some(41));
+    assert_eq!(desk.take(GROUP, &truncated(vec![first.clone()], 41)), Intake::Known);
+    // A group of another name that has the same alert says nothing of what this one's post left out.
+    desk.take("another", &truncated(vec![first.clone(), second.clone()], 0));
+    assert_eq!(left_out(&desk), Some(41));
+    desk.take(GROUP, &truncated(vec![first, second], 0));
+    assert_eq!(left_out(&desk), None);
+}
+
+#[test]
+fn fault_f4_of_more_alerts_than_a_ticket_lists_the_gravest_are_listed_and_the_others_counted() {
+    let many: Vec<Value> = (0..u32::try_from(MOST).unwrap() + 5)
+        .map(|number| alert("Many", 1 + number, true, 0, json!({"severity": if number > 1_000 { "critical" } else { "info" }})))
+        .collect();
+    let post = post(many);
+    assert_eq!((post.alerts.len(), post.truncated), (MOST, 5));
+    let mut desk = Desk::default();
+    desk.take(GROUP, &post);
+    assert_eq!(desk.alerts(0).iter().filter(|alert| alert.severity.as_deref() == Some("critical")).count(), 4);
+    assert_eq!(desk.0[0].status.as_ref().unwrap().truncated_alerts, Some(5));
+    // The ticket is full: what comes besides is counted, what has ended makes room.
+    let more = truncated(vec![alert("More", 5_000, true, 0, json!({}))], 0);
+    desk.take(GROUP, &more);
+    assert_eq!(desk.0[0].status.as_ref().unwrap().truncated_alerts, Some(1));
+    let ended = alert("Many", 1, false, 0, json!({"severity": "info"}));
+    desk.take(GROUP, &truncated(vec![ended, alert("More", 5_000, true, 0, json!({}))], 0));
+    assert_eq!(desk.0[0].status.as_ref().unwrap().truncated_alerts, None);
+    assert!(desk.alerts(0).len() == MOST && desk.alerts(0).iter().any(|alert| alert.alert_name == "More"));
 }
 
 fn posts() -> impl Strategy<Value = Vec<(u32, bool, i64)>> {
@@ -189,7 +301,7 @@ proptest! {
     fn no_text_that_almost_is_a_post_makes_it_panic(version in "4?", group in ".{0,40}", name in ".{0,140}", fingerprint in "[0-9a-zA-Z/]{0,40}", start in "[0-9TZ:+.-]{0,30}", end in prop::option::of("[0-9TZ:+.-]{0,30}")) {
         let body = json!({"version": version, "groupKey": group, "alerts": [{"status": "firing", "labels": {"alertname": name}, "startsAt": start, "endsAt": end, "fingerprint": fingerprint}]});
         if let Ok(post) = parse(body.to_string().as_bytes()) {
-            prop_assert!(!post.group_key.is_empty() && post.alerts.len() == 1);
+            prop_assert!(!post.group_key.is_empty() && post.alerts.len() + post.unreadable.len() == 1);
             let _ = decide(&post.group_key.clone(), &post, &[]);
         }
     }

@@ -21,12 +21,13 @@ fn drain() -> World {
     let mut world = World::of(spec);
     world.opening = Some(open_now());
     world.tally.given = vec!["b".into()];
-    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None });
+    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None });
     world
 }
 
 fn run(phase: RunPhase, asks: Option<Asks>) -> Work {
-    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(WorkRun { phase, asks, said: (Reason::Running, "2 of 5 steps".into()) }) }
+    let run = Some(WorkRun { phase, asks, said: (Reason::Running, "2 of 5 steps".into()) });
+    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None }
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_a
     assert!(still_agreed(&world.spec, &world.status, "sha256:1"), "what is said after the start is no other plan");
     assert!(!still_agreed(&world.spec, &world.status, "sha256:2"));
     let refused = WorkRun { phase: RunPhase::Refused, asks: None, said: (Reason::PlanChanged, "it is another".into()) };
-    world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused) });
+    world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused), warning: None });
     let ended = world.pass(3);
     assert_eq!((world.phase(), condition(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
 }
@@ -92,16 +93,16 @@ fn a_rollback_waits_for_the_steps_to_be_taken_back() {
 #[test]
 fn steps_that_can_t_be_compiled_can_t_be_agreed_to() {
     let mut world = drain();
-    world.work = Some(Work { steps: Err("site a isn't there".into()), takes: SignedDuration::ZERO, run: None });
+    world.work = Some(Work { steps: Err("site a isn't there".into()), takes: SignedDuration::ZERO, run: None, warning: None });
     let decision = world.pass(0);
     assert_eq!((world.phase(), condition(&decision, "Approved").1), (TicketPhase::Open, "NotCompiled".into()));
     assert_eq!(world.status.plan_digest, None);
-    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None });
+    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None });
     world.pass(1);
     let first = world.status.plan_digest.clone();
     assert_eq!(world.phase(), TicketPhase::InProgress);
     let mut other = drain();
-    other.work = Some(Work { steps: Ok("sha256:2".into()), takes: SignedDuration::ZERO, run: None });
+    other.work = Some(Work { steps: Ok("sha256:2".into()), takes: SignedDuration::ZERO, run: None, warning: None });
     other.pass(0);
     assert_ne!(other.status.plan_digest, first, "other steps are another plan");
 }
@@ -122,4 +123,19 @@ fn a_change_that_people_made_is_resolved_when_its_checks_are_over() {
     world.work = Some(run(RunPhase::Succeeded, None));
     world.act(4, action(TicketActionKind::Resolve, "li"));
     assert_eq!(world.phase(), TicketPhase::Closed);
+}
+
+#[test]
+fn fault_f5_who_is_to_agree_is_told_what_a_drain_loses() {
+    let mut world = drain();
+    world.work.as_mut().unwrap().warning = Some("no controller makes pod a/debug anew: gone for good after the drain".into());
+    for agreed in [false, true] {
+        world.tally.given = if agreed { vec!["b".into()] } else { vec![] };
+        let decision = world.pass(0);
+        let approved = decision.updates.iter().find(|update| update.kind == "Approved").unwrap();
+        assert!(
+            approved.status == Some(agreed) && approved.message.ends_with("; no controller makes pod a/debug anew: gone for good after the drain"),
+            "{approved:?}"
+        );
+    }
 }

@@ -13,7 +13,8 @@ use p861_crds::{
     MaintenanceTicket, Time,
     common::RunPhase,
     maintenance::ticket::{
-        AlertState, ClockName, ClockState, EscalationState, Grade, Priority, Resolution, TicketActionKind, TicketAlert, TicketPhase, TicketType,
+        AlertState, ClockName, ClockState, EscalationState, Grade, NotificationState, Priority, Resolution, TicketActionKind, TicketAlert, TicketPhase,
+        TicketType,
     },
 };
 use proptest::prelude::*;
@@ -110,6 +111,112 @@ fn an_incident_is_acknowledged_in_time_noted_reported_and_closed_when_its_alerts
     assert_eq!((world.phase(), world.status.resolution, world.clock(ClockName::Resolve)), (TicketPhase::Closed, Some(Resolution::Done), ClockState::Met));
     assert_eq!(condition(&closed, "Succeeded"), (Some(true), "Done".into()));
     assert_eq!(world.pass(50).happened, [], "what ended is told once");
+}
+
+fn fired(number: u32, severity: &str, state: AlertState) -> TicketAlert {
+    TicketAlert {
+        fingerprint: format!("{number:016x}"),
+        alert_name: format!("Alert{number}"),
+        severity: Some(severity.into()),
+        state,
+        start_time: Time(after(0)),
+        end_time: None,
+        posted_by: None,
+    }
+}
+
+/// An incident of low impact and urgency.
+fn small_incident() -> World {
+    let mut spec = incident();
+    (spec.impact, spec.urgency) = (Grade::Low, Grade::Low);
+    World::of(spec)
+}
+
+fn due(world: &World, name: ClockName) -> jiff::Timestamp {
+    world.status.clocks.iter().find(|clock| clock.name == name).unwrap().due_time.0
+}
+
+#[test]
+fn fault_f4_an_incident_is_as_grave_as_its_gravest_alert_and_its_clocks_run_from_then() {
+    let mut world = small_incident();
+    world.status.alerts = vec![fired(1, "info", AlertState::Firing)];
+    world.pass(0);
+    assert_eq!((world.status.priority, due(&world, ClockName::Acknowledge)), (Some(Priority::P4), after(120)));
+    world.status.alerts.push(fired(2, "warning", AlertState::Firing));
+    let warned = world.pass(10);
+    assert_eq!((world.status.priority, due(&world, ClockName::Acknowledge)), (Some(Priority::P3), after(40)));
+    assert_eq!((warned.happened[0].reason.as_str(), warned.happened[0].note.as_str()), ("PriorityRaised", "P4 → P3: alert Alert2 is warning"));
+    // It is critical now: due sooner, and to be reported.
+    world.status.alerts.push(fired(3, "critical", AlertState::Firing));
+    let raised = world.pass(20);
+    assert_eq!(raised.happened.iter().map(|happened| happened.note.as_str()).collect::<Vec<_>>(), ["P3 → P1: alert Alert3 is critical"]);
+    let clocks = [ClockName::Acknowledge, ClockName::Resolve, ClockName::Report].map(|name| due(&world, name));
+    assert_eq!((world.status.priority, clocks), (Some(Priority::P1), [after(25), after(20 + 240), after(20 + 240)]));
+    assert_eq!(world.pass(21).happened, [], "it is told once");
+    // The critical alert ends: a person decides whether it is less grave.
+    world.status.alerts[2].state = AlertState::Resolved;
+    assert_eq!((world.pass(22).happened, world.status.priority), (vec![], Some(Priority::P1)));
+}
+
+#[test]
+fn fault_f4_a_deadline_never_moves_back_and_one_that_is_met_or_missed_stays_so() {
+    let mut world = small_incident();
+    world.pass(0);
+    world.act(1, action(TicketActionKind::Acknowledge, "a"));
+    world.act(10, action(TicketActionKind::Suspend, "a"));
+    world.status.alerts = vec![fired(1, "critical", AlertState::Firing)];
+    world.pass(100);
+    assert_eq!((world.clock(ClockName::Acknowledge), world.clock(ClockName::Resolve)), (ClockState::Met, ClockState::Paused));
+    world.act(610, action(TicketActionKind::Resume, "a"));
+    assert_eq!(due(&world, ClockName::Resolve), after(610 + 240), "it has the whole limit once it goes on");
+    let mut late = small_incident();
+    late.pass(0);
+    let resolve = 72 * 60;
+    late.pass(resolve + 1);
+    late.status.alerts = vec![fired(1, "critical", AlertState::Firing)];
+    late.pass(resolve + 2);
+    assert_eq!((late.clock(ClockName::Resolve), due(&late, ClockName::Resolve)), (ClockState::Overdue, after(resolve)));
+    let mut soon = small_incident();
+    soon.spec.due_time = Some(Time(after(30)));
+    soon.pass(0);
+    soon.status.alerts = vec![fired(1, "critical", AlertState::Firing)];
+    soon.pass(1);
+    assert_eq!(due(&soon, ClockName::Resolve), after(30));
+}
+
+#[test]
+fn fault_f4_who_was_called_for_the_lower_priority_is_called_again() {
+    let mut world = small_incident();
+    world.channels = vec!["sms".into()];
+    world.current = vec![serde_json::from_value(json!({"level": "duty", "person": "duty-engineer-a"})).unwrap()];
+    world.status.alerts = vec![fired(1, "info", AlertState::Firing)];
+    world.pass(0);
+    world.status.notifications[0].state = NotificationState::Delivered;
+    world.pass(1);
+    assert_eq!(world.status.notifications[0].state, NotificationState::Delivered);
+    world.status.alerts.push(fired(2, "critical", AlertState::Firing));
+    world.pass(2);
+    assert_eq!((world.status.notifications.len(), world.status.notifications[0].state), (1, NotificationState::Pending));
+}
+
+#[test]
+fn fault_f4_an_incident_with_alerts_that_it_does_not_list_stays_open_and_says_so() {
+    let mut world = small_incident();
+    world.status.alerts = vec![fired(1, "critical", AlertState::Resolved)];
+    world.status.truncated_alerts = Some(40);
+    let open = world.pass(0);
+    assert_eq!(world.phase(), TicketPhase::Open);
+    let succeeded = open.updates.iter().find(|update| update.kind == "Succeeded").unwrap();
+    assert!(succeeded.message.starts_with("0 alerts firing, and 40 more of the group"), "{}", succeeded.message);
+    world.status.truncated_alerts = None;
+    world.pass(1);
+    assert_eq!(world.phase(), TicketPhase::Closed);
+    let mut by_hand = small_incident();
+    by_hand.status.alerts = vec![fired(1, "critical", AlertState::Resolved)];
+    by_hand.status.truncated_alerts = Some(40);
+    by_hand.pass(0);
+    by_hand.act(1, action(TicketActionKind::Resolve, "a"));
+    assert_eq!(by_hand.phase(), TicketPhase::Closed, "a person has looked");
 }
 
 #[test]

@@ -144,8 +144,9 @@ proptest! {
             prop_assert!(post.alerts.len() <= MOST && !post.group_key.is_empty());
             prop_assert!(post.alerts.iter().all(|alert| !alert.name.is_empty() && !alert.name.chars().any(char::is_control)));
             let zone = TimeZone::get(DEFAULT_ZONE).unwrap();
-            let first = alerts::intake("here", &post.group_key, &post.alerts, &[], &zone);
-            let again = alerts::intake("here", &post.group_key, &post.alerts, &[], &zone);
+            let part = alerts::Part { site: "here", group_key: &post.group_key, truncated: post.truncated, alerts: &post.alerts };
+            let first = alerts::intake(&part, &[], &zone);
+            let again = alerts::intake(&part, &[], &zone);
             prop_assert_eq!(first, again, "the same post opens the same ticket");
         }
     }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use p861_core::{
     engine::{Command, Entry, Event, Failure, Journal, Plan, Step, settle},
     protection::backup::{BackupFacts, Claim, compile},
-    runs::Action,
+    runs::{Action, ClaimSnapshot},
 };
 use p861_crds::{ApplicationSpec, Reason, common::RunAction};
 use proptest::prelude::*;
@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 const BACKUP_DEADLINE: SignedDuration = SignedDuration::from_hours(6);
 
-fn plan(hold: &str, streams: usize, claims: usize) -> Plan<Action> {
+/// `snapshots`: so many of the claims are read from snapshots.
+fn plan(hold: &str, streams: usize, claims: usize, snapshots: usize) -> Plan<Action> {
     let workload = serde_json::json!({"kind": "StatefulSet", "name": "postgres"});
     let streams: Vec<_> =
         (0..streams).map(|at| serde_json::json!({"name": format!("db-{at}"), "workloadRef": workload, "dump": ["d"], "restore": ["r"]})).collect();
@@ -21,6 +22,14 @@ fn plan(hold: &str, streams: usize, claims: usize) -> Plan<Action> {
         "hooks": {"quiesce": hook("freeze"), "resume": hook("thaw"), "deadline": hold}}))
     .unwrap();
     let claims: Vec<Claim> = (0..claims).map(|at| Claim { namespace: "n".into(), name: format!("files-{at}") }).collect();
+    let snapshot = |claim: &Claim| ClaimSnapshot {
+        namespace: claim.namespace.clone(),
+        claim: claim.name.clone(),
+        class: "snap".into(),
+        storage_class: "block".into(),
+        bytes: 1,
+    };
+    let snapshots: Vec<ClaimSnapshot> = claims.iter().take(snapshots).map(snapshot).collect();
     let facts = BackupFacts {
         backup: "b",
         application: "a",
@@ -28,6 +37,7 @@ fn plan(hold: &str, streams: usize, claims: usize) -> Plan<Action> {
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        snapshots: &snapshots,
         parent: None,
         deadline: BACKUP_DEADLINE,
     };
@@ -121,11 +131,11 @@ proptest! {
 
     #[test]
     fn fault_c8_an_application_is_held_no_longer_than_its_hooks_allow(
-        (minutes, streams, claims) in (1..4_i64, 0..3_usize, 0..3_usize),
+        (minutes, streams, claims, snapshots) in (1..4_i64, 0..3_usize, 0..3_usize, 0..3_usize),
         courses in prop::collection::vec(does(), 1..9),
         paused_at in prop::option::of(0..200_i64),
     ) {
-        let plan = plan(&format!("{minutes}m"), streams, claims);
+        let plan = plan(&format!("{minutes}m"), streams, claims, snapshots);
         let limit = SignedDuration::from_mins(minutes);
         if let Some(held) = held(&plan, &courses, paused_at) {
             prop_assert!(held <= limit, "held for {held:?}, and allowed are {limit:?}");
@@ -135,8 +145,10 @@ proptest! {
     }
 
     #[test]
-    fn fault_c8_every_step_between_quiesce_and_resume_works_under_the_hold((seconds, streams, claims) in (1..10_000_i64, 0..5_usize, 0..5_usize)) {
-        let plan = plan(&format!("{seconds}s"), streams, claims);
+    fn fault_c8_every_step_between_quiesce_and_resume_works_under_the_hold(
+        (seconds, streams, claims, snapshots) in (1..10_000_i64, 0..5_usize, 0..5_usize, 0..5_usize),
+    ) {
+        let plan = plan(&format!("{seconds}s"), streams, claims, snapshots);
         let limit = SignedDuration::from_secs(seconds);
         let quiesce = plan.steps().iter().find(|step| is_hold(step)).unwrap();
         prop_assert!(quiesce.deadline <= limit && quiesce.retry.attempts == 1);
@@ -148,15 +160,28 @@ proptest! {
             prop_assert_eq!((&hold.since, hold.limit), (&quiesce.id, limit));
             prop_assert!(part.despite_pause && part.after == [quiesce.id.clone()] && part.once_settled.is_empty());
         }
+        // Nothing else works under the hold: the application would be held for it and not wait for it.
+        let under: Vec<_> = plan.steps().iter().filter(|step| step.under.is_some()).map(|step| step.id.clone()).collect();
+        prop_assert_eq!(under.len(), resume.after.len());
+        // What is read from a snapshot is not waited for, and neither are the objects beside it.
+        let snapshots = snapshots.min(claims);
+        prop_assert_eq!(resume.after.len(), if snapshots == 0 { 1 + streams + claims } else { 1 + streams + claims - snapshots });
     }
 }
 
 #[test]
 fn fault_c8_parts_that_hang_end_together_with_the_hold() {
-    let plan = plan("2m", 1, 1);
+    let plan = plan("2m", 1, 1, 0);
     assert_eq!(held(&plan, &[Does::Hangs], None), Some(SignedDuration::from_mins(2)));
     assert_eq!(held(&plan, &[Does::Fails(110)], None), Some(SignedDuration::from_mins(2)), "the second attempt ends with the hold");
     assert_eq!(held(&plan, &[Does::Fails(116)], None), Some(SignedDuration::from_secs(119)), "a second attempt would begin after the hold");
     assert_eq!(held(&plan, &[Does::Works(10)], None), Some(SignedDuration::from_secs(13)));
     assert_eq!(held(&plan, &[Does::Works(10)], Some(5)), Some(SignedDuration::from_secs(13)), "a pause does not lengthen it");
+}
+
+#[test]
+fn an_application_is_held_for_its_snapshots_and_not_for_the_reading_of_them() {
+    let plan = plan("2m", 0, 2, 2);
+    // Quiesce takes 3 seconds and the snapshots 10; then nothing that hangs holds the application.
+    assert_eq!(held(&plan, &[Does::Works(10), Does::Hangs], None), Some(SignedDuration::from_secs(13)));
 }

@@ -18,4 +18,5 @@ mod maintenance_window;
 mod maintenance_work;
 mod outside;
 mod protection_hold;
+mod runs_history;
 mod ticket_world;

@@ -1,4 +1,4 @@
-//! A site's Alertmanager, as far as silences go (its API v2).
+//! A site's Alertmanager, as far as silences and the alerts of a group go (its API v2).
 
 use crate::{
     error::{Category, Error, Result},
@@ -9,7 +9,7 @@ use crate::{
 use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use jiff::Timestamp;
 use kube::Client;
-use p861_core::ids::SiteName;
+use p861_core::{ids::SiteName, maintenance::alerts::ListedGroup};
 use p861_crds::{Reason, Site};
 use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -136,6 +136,14 @@ impl Alertmanager {
     pub async fn alerts(&self) -> Result<BTreeSet<String>> {
         let alerts: Vec<HeldAlert> = self.read("alerts", "list the alerts").await?;
         Ok(alerts.into_iter().map(|alert| alert.fingerprint).collect())
+    }
+
+    /// Its groups with all their firing alerts, except those that it does not post because they are silenced or inhibited.
+    ///
+    /// # Errors
+    /// If Alertmanager can't be reached or refuses.
+    pub async fn groups(&self) -> Result<Vec<ListedGroup>> {
+        self.read("alerts/groups?silenced=false&inhibited=false&muted=false", "list the groups of alerts").await
     }
 
     /// Silences of `owner` that have not expired.

@@ -152,7 +152,7 @@ pub async fn carry_on<K: RunKind>(
     now: Timestamp,
 ) -> Result<Carried<<K::Object as RunObject>::Status>> {
     let Begun { place, stored, facts, mut record } = match load(context, kind, object, before).await? {
-        Loaded::Begun(begun) => begun,
+        Loaded::Begun(begun) => *begun,
         Loaded::Not(carried) => return Ok(carried),
     };
     let run = K::identity(object, &place);
@@ -227,7 +227,7 @@ struct Begun<K: RunKind> {
 }
 
 enum Loaded<K: RunKind> {
-    Begun(Begun<K>),
+    Begun(Box<Begun<K>>),
     /// It goes no further, for now or for good.
     Not(Carried<<K::Object as RunObject>::Status>),
 }
@@ -269,7 +269,7 @@ async fn load<K: RunKind>(context: &RunContext, kind: &K, object: &K::Object, be
         };
     }
     match kind.gather(object, &place, begun).await {
-        Ok(facts) => Ok(Loaded::Begun(Begun { place, stored, facts, record })),
+        Ok(facts) => Ok(Loaded::Begun(Box::new(Begun { place, stored, facts, record }))),
         Err(error) if has_begun => Err(error),
         Err(error) => refused(error).map(Loaded::Not),
     }

@@ -9,6 +9,7 @@ mod record;
 
 use crate::{
     error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
+    owned_maps::owned_map,
     repository::vault,
 };
 use format::{PLAN, RECORDS};
@@ -79,8 +80,7 @@ impl JournalStore {
                 let what = || format!("create the journal {namespace}/{name}");
                 // The record of the run is there already, if its controller keeps one.
                 let there = maps.get_opt(name).await.context(what)?;
-                let metadata = kube::core::ObjectMeta { name: Some(name.clone()), owner_references: Some(vec![owner.clone()]), ..Default::default() };
-                let mut map = there.clone().unwrap_or(ConfigMap { metadata, ..Default::default() });
+                let mut map = there.clone().unwrap_or_else(|| owned_map(owner, name));
                 if format::text_of(&map, PLAN).map_err(|what| self.broken(&what))?.is_none() {
                     format::put_text(&mut map, PLAN, text)?;
                     format::put_text(&mut map, RECORDS, String::new())?;

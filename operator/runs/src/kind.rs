@@ -5,6 +5,7 @@ use crate::{
     context::Hub,
     error::{Category, Error, Result},
     journal::{JournalStore, RunRecord},
+    owned_maps::owner_of,
     pass::Pass,
 };
 use jiff::Timestamp;
@@ -150,7 +151,7 @@ pub fn request_of<K: RunObject>(object: &K, class: RunClass, place: &RunPlace) -
 /// # Errors
 /// If the object has no UID, that is, was not read from an API server.
 pub fn journal_on_hub<K: RunObject>(hub: &Hub, object: &K, class: RunClass, run_uid: &str) -> Result<JournalStore> {
-    let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal(format!("{} {} has no UID", K::kind(&()), object.name_any())))?;
+    let owner = owner_of(object)?;
     let name = names::journal(&object.name_any(), class.noun(), run_uid);
     Ok(JournalStore::ConfigMap { client: hub.client.clone(), namespace: object.namespace().unwrap_or_default(), name, owner })
 }

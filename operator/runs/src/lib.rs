@@ -15,6 +15,7 @@ pub mod kind;
 pub mod leadership;
 pub mod metrics;
 pub mod movers;
+pub mod owned_maps;
 pub mod repository;
 pub mod run_objects;
 pub mod secrets;
@@ -23,6 +24,7 @@ pub mod status;
 pub mod tls;
 
 mod admissions;
+mod asking;
 mod cache;
 mod executor;
 mod journal;

@@ -308,7 +308,9 @@ async fn perform<E: Effects>(
             (Some(entry), None)
         }
         EffectOutcome::Failed(failure, evidence) => (Some(failed(failure, evidence)), None),
-        EffectOutcome::Stopped => (cancel.map(|cause| failed(cause.failure(), last_progress(claimed, step))), None),
+        EffectOutcome::Stopped(said) => (cancel.map(|cause| failed(cause.failure(), last_progress(claimed, step, said))), None),
+        // What is being stopped doesn't count any more, but what it has done stays done.
+        EffectOutcome::Running(progress) if cancel.is_some() => (None, Some((step.clone(), with_counts_of(progress, claimed.progress.get(step))))),
         EffectOutcome::Running(progress) => (None, Some((step.clone(), progress))),
         // Clean-up and undo have attempts without end, and are known by their failures.
         EffectOutcome::Unreachable(why) if cancel.is_none() && (planned.finally || direction == Direction::Undo) => {
@@ -319,9 +321,20 @@ async fn perform<E: Effects>(
     }
 }
 
-/// Last progress of a step that had to be stopped, kept as evidence of its failure.
-fn last_progress(claimed: &ClaimedRun, step: &StepId) -> Option<Evidence> {
-    claimed.progress.get(step).cloned().map(Evidence::Stopped)
+/// Last progress of a step that had to be stopped, kept as evidence of its failure; with what it said at its end.
+fn last_progress(claimed: &ClaimedRun, step: &StepId, said: Option<String>) -> Option<Evidence> {
+    let before = claimed.progress.get(step);
+    match said {
+        Some(said) => Some(with_counts_of(StepProgress::message(said), before)),
+        None => before.cloned(),
+    }
+    .map(Evidence::Stopped)
+}
+
+/// A message with the counts of the progress before it.
+fn with_counts_of(progress: StepProgress, before: Option<&StepProgress>) -> StepProgress {
+    let Some(before) = before.filter(|_| progress.items_done.is_none() && progress.bytes_done.is_none()) else { return progress };
+    StepProgress { message: progress.message, ..before.clone() }
 }
 
 fn evidence(journal: &Journal, step: &StepId) -> Option<Evidence> {

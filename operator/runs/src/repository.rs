@@ -11,9 +11,9 @@ use kube::{
     Api, ResourceExt as _,
     api::{ObjectMeta, PostParams},
 };
-use p861_core::protection::choose::RecoveryPoint;
+use p861_core::protection::choose::{CataloguedPoint, RecoveryPoint};
 use p861_crds::{BackupRepository, Reason, protection::repository::Addressing};
-use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, VaultError};
+use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, SnapshotInfo, VaultError};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -95,6 +95,12 @@ pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> 
 /// The stores of repositories, by namespace and name, with when they were opened.
 type OpenStores = HashMap<(String, String), (Instant, AsyncStore)>;
 
+/// Repositories that are open, by namespace and name: with when they were last used, and what they were opened with.
+type OpenRepositories = HashMap<(String, String), (Instant, RepositoryAccess, SharedRepository)>;
+
+/// An open repository. One use at a time: its store remembers one error.
+type SharedRepository = Arc<Mutex<Repository>>;
+
 /// What was read of repositories.
 #[derive(Clone, Default)]
 pub struct StoreCache {
@@ -102,7 +108,10 @@ pub struct StoreCache {
     stores: Arc<Mutex<OpenStores>>,
     /// The parts of snapshots, by the snapshot's id, which is the digest of what names them: plans are looked at all the time.
     parts: Arc<Mutex<HashMap<String, Vec<String>>>>,
-    /// Held while a repository is opened to read a snapshot: deriving its key takes much memory, so that is done once at a time.
+    /// Repositories that stay open, with their key and what was read of their snapshots. So a look at one derives no key, which takes 128 MiB, and reads only
+    /// snapshots that are new: what it costs does not grow with their number.
+    repositories: Arc<Mutex<OpenRepositories>>,
+    /// Held while a repository is opened: deriving its key takes much memory, so that is done once at a time.
     opening: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -115,6 +124,21 @@ impl StoreCache {
         self.stores.lock().get(key).filter(|(opened, _)| opened.elapsed() < age).map(|(_, store)| store.clone())
     }
 
+    /// The open repository, if it was opened with this.
+    fn repository(&self, key: &(String, String), access: &RepositoryAccess) -> Option<SharedRepository> {
+        let mut repositories = self.repositories.lock();
+        let (used, with, repository) = repositories.get_mut(key)?;
+        *used = Instant::now();
+        let same = with.location == access.location && with.credentials == access.credentials && with.password == access.password;
+        (same && access.id.as_ref().is_none_or(|id| Some(id) == with.id.as_ref())).then(|| repository.clone())
+    }
+
+    fn keep_repository(&self, key: (String, String), access: RepositoryAccess, repository: &SharedRepository) {
+        let mut repositories = self.repositories.lock();
+        repositories.retain(|_, (used, ..)| used.elapsed() < REPOSITORY_KEPT);
+        repositories.insert(key, (Instant::now(), access, repository.clone()));
+    }
+
     fn keep(&self, key: (String, String), store: &AsyncStore) {
         let mut stores = self.stores.lock();
         stores.retain(|_, (opened, _)| opened.elapsed() < STORE_KEPT);
@@ -124,6 +148,8 @@ impl StoreCache {
 
 /// How long an open store is reused.
 const STORE_TTL: Duration = Duration::from_secs(10);
+/// How long a repository that nobody uses stays open.
+const REPOSITORY_KEPT: Duration = Duration::from_hours(1);
 /// How long a store stays open after its BackupRepository or a Secret of it was deleted: for runs that have begun, whose journals are in it.
 const STORE_KEPT: Duration = Duration::from_hours(24);
 
@@ -203,12 +229,63 @@ pub async fn open_and_inspect(hub: &Hub, repository: &BackupRepository, pinned: 
     let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))?;
     store.ensure_bucket().await.map_err(|error| vault("reach the bucket", &error))?;
     prove_conditional_writes(&store, &hub.identity).await?;
-    let opened = tokio::task::spawn_blocking(move || {
-        // A known repository that disappeared must not be replaced by an empty one.
-        let repository = if pinned.is_some() { Repository::open(&access)? } else { Repository::open_or_init(&access)? };
-        Ok::<_, VaultError>(RepositoryState { id: repository.id(), snapshots: repository.snapshots()?.len() })
-    });
-    opened.await.map_err(|error| Error::Internal(format!("opening the repository: {error}")))?.map_err(|error| vault_error("open the repository", &error))
+    // A known repository that disappeared must not be replaced by an empty one.
+    let open: Open = if pinned.is_some() { Repository::open } else { Repository::open_or_init };
+    let namespace = repository.namespace().unwrap_or_default();
+    let repository = opened(hub, (namespace, repository.name_any()), access, open).await?;
+    blocking("open the repository", move || {
+        let repository = repository.lock();
+        Ok(RepositoryState { id: repository.id(), snapshots: repository.snapshots()?.len() })
+    })
+    .await
+}
+
+/// How a repository is opened.
+type Open = fn(&RepositoryAccess) -> std::result::Result<Repository, VaultError>;
+
+/// The open repository: the one that is known, as long as it is the same, or else opened now.
+async fn opened(hub: &Hub, key: (String, String), mut access: RepositoryAccess, open: Open) -> Result<SharedRepository> {
+    let what = "open the repository";
+    if let Some(known) = hub.stores.repository(&key, &access) {
+        let repository = known.clone();
+        if blocking(what, move || repository.lock().is_as_opened()).await? {
+            return Ok(known);
+        }
+    }
+    let _turn = hub.stores.opening.lock().await;
+    let (access, repository) = blocking(what, move || {
+        let repository = open(&access)?;
+        access.id = Some(repository.id());
+        Ok((access, Arc::new(Mutex::new(repository))))
+    })
+    .await?;
+    hub.stores.keep_repository(key, access, &repository);
+    Ok(repository)
+}
+
+/// Work on a repository, which blocks.
+async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> std::result::Result<T, VaultError> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(format!("{what}: {error}")))?;
+    done.map_err(|error| vault_error(what, &error))
+}
+
+/// The recovery points in a repository, oldest first: also those whose Backup is not on the hub any more. Only snapshots that are new are read.
+///
+/// # Errors
+/// If the repository can't be opened or read.
+pub async fn catalogue(hub: &Hub, namespace: &str, repository: &str) -> Result<Vec<CataloguedPoint>> {
+    let declared: BackupRepository = named(&hub.client, namespace, repository).await?;
+    let access = access(hub, &declared, false).await?;
+    let open = opened(hub, (namespace.to_owned(), repository.to_owned()), access, Repository::open).await?;
+    let snapshots = blocking(&format!("list the snapshots of repository {repository}"), move || open.lock().snapshots()).await?;
+    Ok(snapshots.into_iter().map(|snapshot| catalogued(repository, snapshot)).collect())
+}
+
+fn catalogued(repository: &str, snapshot: SnapshotInfo) -> CataloguedPoint {
+    let backup = snapshot.tag("backup").map_or_else(|| snapshot.id.chars().take(12).collect(), str::to_owned);
+    let site = Some(snapshot.host.as_str().into());
+    let point = RecoveryPoint { backup, snapshot: snapshot.id.into(), time: snapshot.time, repository: repository.to_owned(), level: None, site };
+    CataloguedPoint { application: snapshot.label, point }
 }
 
 /// Deletes the unsealed data of a failed backup, which no restore can use. Returns the number of parts removed.
@@ -219,11 +296,9 @@ pub async fn forget_unsealed(hub: &Hub, namespace: &str, repository: &str, run: 
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
     hub.leadership.ensure()?;
-    let run = run.to_owned();
-    let forgotten = tokio::task::spawn_blocking(move || Repository::open(&access)?.forget_unsealed(&run)).await;
-    forgotten
-        .map_err(|error| Error::Internal(format!("forgetting a run's parts: {error}")))?
-        .map_err(|error| vault_error("forget the parts of a failed backup", &error))
+    let (key, run) = ((namespace.to_owned(), repository.name_any()), run.to_owned());
+    let open = opened(hub, key, access, Repository::open).await?;
+    blocking("forget the parts of a failed backup", move || open.lock().forget_unsealed(&run)).await
 }
 
 /// Fails on a store that ignores conditional writes: two orchestrators could write the same journal. Each proof uses a new object.
@@ -275,14 +350,11 @@ pub async fn snapshot_parts(hub: &Hub, namespace: &str, point: &RecoveryPoint) -
     {
         return Ok(parts);
     }
-    let _turn = hub.stores.opening.lock().await;
-    let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
-    let access = access(hub, &repository, false).await?;
+    let declared: BackupRepository = named(&hub.client, namespace, repository).await?;
+    let access = access(hub, &declared, false).await?;
+    let open = opened(hub, (namespace.to_owned(), repository.to_owned()), access, Repository::open).await?;
     let snapshot = id.clone();
-    let read = tokio::task::spawn_blocking(move || Repository::open(&access)?.snapshot_parts(&snapshot)).await;
-    let parts = read
-        .map_err(|error| Error::Internal(format!("reading a snapshot: {error}")))?
-        .map_err(|error| vault_error(&format!("read the snapshot of backup {}", point.backup), &error))?;
+    let parts = blocking(&format!("read the snapshot of backup {}", point.backup), move || open.lock().snapshot_parts(&snapshot)).await?;
     let mut known = hub.stores.parts.lock();
     if known.len() >= MAX_CACHED_SNAPSHOTS {
         known.clear();

@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use kube::{Client, Config};
+use p861_crds::platform::application::ClusterResource;
 use p861_runs::movers::save::{Saved, save};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ struct Server {
     discovery: [Value; 2],
     /// Objects by the path of their list.
     objects: BTreeMap<String, Vec<Value>>,
+    /// Answers to reads of single objects, by path.
+    named: BTreeMap<String, (u16, Value)>,
     /// Continue tokens that are refused once each.
     expired: Mutex<Vec<String>>,
     under_way: AtomicUsize,
@@ -79,6 +82,9 @@ async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response 
             return answer(StatusCode::OK, &namespace);
         }
         _ => {}
+    }
+    if let Some((code, object)) = server.named.get(&path) {
+        return answer(StatusCode::from_u16(*code).unwrap(), object);
     }
     let Some(objects) = server.objects.get(&path) else { return answer(StatusCode::NOT_FOUND, &status(404)) };
     let token = query.split('&').find_map(|pair| pair.strip_prefix("continue=")).unwrap_or("0").to_owned();
@@ -130,7 +136,7 @@ fn city() -> Server {
 
 async fn saved(server: &Arc<Server>, folder: &Path) -> Saved {
     let client = client_of(server.clone()).await;
-    save(&client, &["n".to_owned()], &[], folder, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"))
+    save(&client, &["n".to_owned()], &[], &[], folder, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every file with its text.
@@ -178,11 +184,59 @@ async fn fault_g3_kinds_are_listed_side_by_side_and_equal_objects_give_equal_fil
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_b10_a_status_is_saved_where_the_kind_has_no_status_subresource() {
+    let mut server = city();
+    let mut gauge = resource("Gauge", "gauges", true);
+    gauge["subresources"] = json!([{"subresource": "scale", "verbs": ["get"]}, {"subresource": "status", "verbs": ["get", "patch"]}]);
+    server.discovery[1] = groups(vec![("demo.example", vec![version("v1", "Current", vec![resource("Counter", "counters", true), gauge])])]);
+    for plural in ["counters", "gauges"] {
+        let object = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u"}, "status": {"serial": 7}});
+        server.objects.insert(format!("/apis/demo.example/v1/namespaces/n/{plural}"), vec![object]);
+    }
+    let (folder, server) = (tempfile::tempdir().unwrap(), Arc::new(server));
+    saved(&server, folder.path()).await;
+    let files = files(folder.path());
+    for (file, kept) in [("counters.demo.example.jsonl", true), ("gauges.demo.example.jsonl", false)] {
+        assert_eq!(files[file].contains(r#""status":{"serial":7}"#), kept, "{}", files[file]);
+        assert!(!files[file].contains("uid"), "{}", files[file]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_b12_named_cluster_scoped_objects_are_saved_and_one_that_does_not_exist_is_named() {
+    let mut server = city();
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "rules": [],
+        "metadata": {"name": "gadgets:reader", "uid": "u", "resourceVersion": "7", "labels": {"team": "a"}}});
+    server.named.insert("/apis/rbac.authorization.k8s.io/v1/clusterroles/gadgets%3Areader".into(), (200, role));
+    let gone = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "no", "reason": "NotFound", "code": 404});
+    server.named.insert("/apis/scheduling.k8s.io/v1/priorityclasses/gone".into(), (404, gone));
+    let named = |group: &str, kind: &str, name: &str| ClusterResource { group: Some(group.into()), kind: kind.into(), name: name.into() };
+    let cluster = [named("rbac.authorization.k8s.io", "ClusterRole", "gadgets:reader"), named("scheduling.k8s.io", "PriorityClass", "gone")];
+    let (folder, client) = (tempfile::tempdir().unwrap(), client_of(Arc::new(server)).await);
+    let saved = save(&client, &["n".to_owned()], &cluster, &[], folder.path(), &|_| {}).await.unwrap_or_else(|error| panic!("{error}"));
+    let of_cluster: Vec<(&str, u64)> = saved.kinds.iter().filter(|kind| kind.namespace.is_empty()).map(|kind| (kind.kind.as_str(), kind.count)).collect();
+    assert_eq!((of_cluster, saved.objects), (vec![("ClusterRole", 1)], 1_208));
+    let line = r#"{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"labels":{"team":"a"},"name":"gadgets:reader"},"rules":[]}"#;
+    let folder = folder.path().join("_cluster");
+    assert_eq!(fs::read_to_string(folder.join("clusterroles.rbac.authorization.k8s.io.jsonl")).unwrap(), format!("{line}\n"));
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    let missing: Vec<&str> = saved.left_out.iter().filter(|left| left.reason == "Missing").flat_map(|left| &left.names).map(String::as_str).collect();
+    assert_eq!(missing, ["PriorityClass gone"]);
+
+    let mut server = city();
+    server.named.insert("/apis/scheduling.k8s.io/v1/priorityclasses/closed".into(), (403, status(403)));
+    let cluster = [named("scheduling.k8s.io", "PriorityClass", "closed")];
+    let place = tempfile::tempdir().unwrap();
+    let refused = save(&client_of(Arc::new(server)).await, &["n".to_owned()], &cluster, &[], place.path(), &|_| {}).await.unwrap_err();
+    assert!(refused.to_string().contains("site.clusterResources"), "who may not read one is told who can permit it: {refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fault_d6_a_server_that_names_no_kinds_is_no_empty_backup_and_a_missing_namespace_neither() {
     let folder = tempfile::tempdir().unwrap();
     let silent = Server { discovery: [json!({"kind": "APIVersions", "versions": ["v1"]}), groups(Vec::new())], ..Server::default() };
-    let refused = save(&client_of(Arc::new(silent)).await, &["n".to_owned()], &[], folder.path(), &|_| {}).await.unwrap_err();
+    let refused = save(&client_of(Arc::new(silent)).await, &["n".to_owned()], &[], &[], folder.path(), &|_| {}).await.unwrap_err();
     assert!(refused.to_string().contains("names no kinds"), "{refused}");
-    let refused = save(&client_of(Arc::new(city())).await, &["gone".to_owned()], &[], folder.path(), &|_| {}).await.unwrap_err();
+    let refused = save(&client_of(Arc::new(city())).await, &["gone".to_owned()], &[], &[], folder.path(), &|_| {}).await.unwrap_err();
     assert!(refused.to_string().contains("read namespace gone"), "{refused}");
 }

@@ -1,7 +1,10 @@
 //! Backup: one run of the backup plan.
 
+mod behind;
+
 use super::{active_site, all, district_of, named, refuse_foreign_namespaces, run::scope_of};
 use crate::context::Context;
+use behind::{behind_claims, snapshots_of};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
@@ -12,8 +15,10 @@ use p861_core::{
         backup::{self, BackupFacts, Claim},
         choose, claims, conclude,
         readable::{self, ClaimState},
+        volumes,
     },
-    runs::{Action, Conclusion, Request, RunClass, RunOutcome},
+    quantity::Quantity,
+    runs::{Action, ClaimSnapshot, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
 };
 use p861_crds::{Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, common::RunPhase};
@@ -25,6 +30,8 @@ use p861_runs::{
 };
 use std::{collections::HashMap, time::Duration};
 
+/// Annotation of a claim that names its StorageClass, from before `spec.storageClassName`.
+const OLD_CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 /// Time until the repository's status is checked again.
 const REPOSITORY_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -44,6 +51,7 @@ pub struct Source {
     application: ApplicationSpec,
     site: SiteName,
     claims: Vec<Claim>,
+    snapshots: Vec<ClaimSnapshot>,
     parent: Option<SnapshotId>,
     deadline: SignedDuration,
 }
@@ -101,6 +109,7 @@ impl RunKind for BackupRun {
             site: &source.site,
             spec: &source.application,
             claims: &source.claims,
+            snapshots: &source.snapshots,
             parent: source.parent.as_ref(),
             deadline: source.deadline,
         };
@@ -163,14 +172,20 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let district = district_of(&context.hub.client, &namespace).await?;
     refuse_foreign_namespaces(&district, &application)?;
     let site = active_site(context, &district, name).await?;
-    let states = claim_states(&context.sites.client(&site).await?, &site, &application.spec.namespaces).await?;
+    let client = context.sites.client(&site).await?;
+    let states = claim_states(&client, &site, &application.spec.namespaces).await?;
     let claims = claims_among(&states, &site, &application)?;
+    let states: Vec<&ClaimState> = states.values().flatten().collect();
+    let (stand, classes) = behind_claims(context, &namespace, (&client, &site), &application.spec, &states).await?;
+    let saved = volumes::decide(name, &application.spec, volumes::DEFAULT_VOLUME_METHOD, &stand, &classes)
+        .map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
     // A mover would wait for such a claim until the deadline, and the backup would lack it in the end.
-    readable::require(name, &application.spec, states.values().flatten()).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
+    readable::require(name, &saved, states.iter().copied()).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
+    let snapshots = snapshots_of(&saved, &states);
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);
     let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
-    Ok(Source { application: application.spec, site, claims, parent, deadline })
+    Ok(Source { application: application.spec, site, claims, snapshots, parent, deadline })
 }
 
 /// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.
@@ -189,7 +204,8 @@ pub async fn claim_states(client: &Client, site: &SiteName, namespaces: impl Int
             .list(&ListParams::default())
             .await
             .context(|| format!("list the claims of {namespace} on {site}"))?;
-        let mut states: Vec<ClaimState> = list.items.iter().map(|claim| claim_state(namespace, claim)).collect();
+        let own = list.items.iter().filter(|claim| !volumes::is_of_run(claim.labels()));
+        let mut states: Vec<ClaimState> = own.map(|claim| claim_state(namespace, claim)).collect();
         if states.iter().any(|state| state.single_pod) {
             let pods = Api::<Pod>::namespaced(client.clone(), namespace);
             let pods = pods.list(&ListParams::default()).await.context(|| format!("list the pods of {namespace} on {site}"))?;
@@ -210,8 +226,19 @@ fn claim_state(namespace: &str, claim: &PersistentVolumeClaim) -> ClaimState {
         single_pod: spec.and_then(|spec| spec.access_modes.as_ref()).is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteOncePod")),
         phase: claim.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
         deleting: claim.metadata.deletion_timestamp.is_some(),
+        // Kubernetes prefers the old annotation.
+        storage_class: claim.annotations().get(OLD_CLASS_ANNOTATION).or(spec.and_then(|spec| spec.storage_class_name.as_ref())).cloned(),
+        volume: spec.and_then(|spec| spec.volume_name.clone()),
+        bytes: bytes_of(claim),
         used_by: None,
     }
+}
+
+/// The size that a claim has, or asks for while it has none.
+fn bytes_of(claim: &PersistentVolumeClaim) -> u64 {
+    let has = claim.status.as_ref().and_then(|status| status.capacity.as_ref()?.get("storage"));
+    let asks = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
+    has.or(asks).and_then(|size| Quantity::parse(&size.0).ok()?.bytes().ok()).unwrap_or_default()
 }
 
 /// Whether a pod that has not ended has the claim.

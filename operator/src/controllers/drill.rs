@@ -1,9 +1,10 @@
 //! Drill: one run of a plan into isolated namespaces, measured and reported.
 
-use super::{all, district_of, named, plan, plan_sites, run::scope_of};
+use super::{all, district_of, named, plan, plan_sites, platform_of, points::newest, run::scope_of};
 use crate::{context::Context, metrics::Metrics, reports};
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::{Api, ResourceExt as _, api::ListParams};
 use p861_core::{
     conditions::ConditionUpdate,
     engine::{Limits, Plan},
@@ -11,12 +12,13 @@ use p861_core::{
     maintenance::ticket::change_under_way,
     names,
     protection::{
-        choose,
+        backup::Claim,
         claims::{claims_in, missing_parts},
     },
     recovery::{
         conclude::{self, DrillConclusionFacts},
         drill::{self as compiler, DrillFacts},
+        ground::Ground,
         plan_standing::{Point, subjects_of},
     },
     runs::{Action, Conclusion, Request, RunClass, RunOutcome},
@@ -28,12 +30,12 @@ use p861_crds::{
 };
 use p861_runs::{
     JournalStore, Pass, Readiness, RunKind, RunPlace, RunRecord,
-    error::{Error, Result},
+    error::{Error, ErrorContext as _, Result},
     kind::{remembered, request_of, to_remember},
     repository,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Drills.
 pub struct DrillRun {
@@ -54,6 +56,7 @@ pub struct Rehearsal {
     deadline: SignedDuration,
     /// Duration of each step in the last drill, by step id.
     estimates: BTreeMap<String, SignedDuration>,
+    ground: Ground,
 }
 
 /// State that a drill depends on.
@@ -83,14 +86,13 @@ impl RunKind for DrillRun {
     async fn locate(&self, drill: &Drill, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
         let (hub, namespace, uid) = (&self.context.hub, drill.namespace().unwrap_or_default(), drill.uid().unwrap_or_default());
         let prefix = format!("journal/{}/{uid}", drill.spec.plan_ref.name);
-        let (repository, location) = match begun {
-            Some(begun) => (begun.repository.clone(), begun.journal.clone()),
-            None => {
-                let plan: RecoveryPlan = named(&hub.client, &namespace, &drill.spec.plan_ref.name).await?;
-                let repository = plan.spec.repository_ref.name;
-                let location = repository::location_of(hub, &namespace, &repository, &prefix).await?;
-                (repository, location)
-            }
+        let (repository, location) = if let Some(begun) = begun {
+            (begun.repository.clone(), begun.journal.clone())
+        } else {
+            let plan: RecoveryPlan = named(&hub.client, &namespace, &drill.spec.plan_ref.name).await?;
+            let repository = plan.spec.repository_ref.name;
+            let location = repository::location_of(hub, &namespace, &repository, &prefix).await?;
+            (repository, location)
         };
         let store = repository::open_store(hub, &namespace, &repository).await?;
         let scope = scope_of(&self.context, &namespace, &repository, begun).await?.isolated(&names::drill_id(&uid));
@@ -151,6 +153,7 @@ impl RunKind for DrillRun {
             plan: &facts.plan.spec,
             subjects: &subjects,
             keep_for: rehearsal.keep_for,
+            ground: &rehearsal.ground,
         };
         let compiled = compiler::compile(&of_drill).map_err(|error| invalid(&error))?;
         let steps = compiled.steps().iter().map(|step| step.clone().estimate(rehearsal.estimates.get(step.id.as_str()).copied())).collect();
@@ -205,7 +208,8 @@ async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applic
     let deadline = duration("spec.deadline", &drill.spec.deadline.0)?;
     let points = points(context, plan, applications, drill.spec.recovery_point.not_after_time.as_ref().map(|time| time.0)).await?;
     let estimates = reports::durations(context, &namespace, plan).await;
-    Ok(Rehearsal { site, points, keep_for, deadline, estimates })
+    let ground = Ground { platform: platform_of(&context.hub.client, &namespace).await?, classes: classes(context, &points, &site).await };
+    Ok(Rehearsal { site, points, keep_for, deadline, estimates, ground })
 }
 
 /// The plan's applications, each with its newest sound backup and the claims in it.
@@ -220,7 +224,7 @@ pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Appl
                 format!("application {name} of plan {} doesn't exist: kubectl get applications -n {namespace}", plan.name_any()),
             )
         })?;
-        let point = choose::newest_sound(name, &backups, not_after).map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))?;
+        let point = newest(context, &namespace, name, &backups, not_after).await?;
         let parts = repository::snapshot_parts(&context.hub, &namespace, &point).await?;
         let missing = missing_parts(&application.spec, &parts);
         if !missing.is_empty() {
@@ -231,6 +235,41 @@ pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Appl
         points.push((name.to_owned(), point, claims_in(&parts, first)));
     }
     Ok(points)
+}
+
+/// The storage classes of each application's claims where its backup was made, as they are there now: the backup's own objects are read only once it is restored.
+/// Not asked of an application that stays on its site.
+async fn classes(context: &Context, points: &[Point], site: &SiteName) -> BTreeMap<String, std::result::Result<BTreeSet<String>, String>> {
+    let mut found = BTreeMap::new();
+    let mut silent: BTreeMap<&SiteName, String> = BTreeMap::new();
+    for (application, point, claims) in points.iter().filter(|(_, _, claims)| !claims.is_empty()) {
+        let Some(source) = point.site.as_ref().filter(|source| *source != site) else { continue };
+        let classes = match silent.get(source) {
+            Some(why) => Err(why.clone()),
+            None => classes_of(context, source, claims).await.map_err(|error| error.to_string()),
+        };
+        if let Err(why) = &classes {
+            silent.insert(source, why.clone());
+        }
+        found.insert(application.clone(), classes);
+    }
+    found
+}
+
+async fn classes_of(context: &Context, site: &SiteName, wanted: &[Claim]) -> Result<BTreeSet<String>> {
+    let client = context.sites.client(site).await?;
+    let namespaces: BTreeSet<&String> = wanted.iter().map(|claim| &claim.namespace).collect();
+    let mut classes = BTreeSet::new();
+    for namespace in namespaces {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+        let there = claims.list(&ListParams::default()).await.context(|| format!("list the claims of {namespace} on {site}"))?.items;
+        let saved = there.iter().filter(|claim| wanted.iter().any(|wanted| wanted.namespace == *namespace && wanted.name == claim.name_any()));
+        classes.extend(saved.filter_map(|claim| {
+            let old = claim.annotations().get("volume.beta.kubernetes.io/storage-class");
+            old.or(claim.spec.as_ref()?.storage_class_name.as_ref()).filter(|class| !class.is_empty()).cloned()
+        }));
+    }
+    Ok(classes)
 }
 
 /// Sets the metrics of a plan's newest drill that proves recovery.

@@ -6,8 +6,10 @@ pub mod approval;
 pub mod backup;
 pub mod district;
 pub mod drill;
+pub mod history;
 pub mod plan;
 pub mod platform;
+pub mod points;
 pub mod profile;
 pub mod repository;
 pub mod restore;
@@ -18,10 +20,10 @@ pub mod ticket;
 pub mod window;
 
 use crate::context::Context;
-use kube::ResourceExt as _;
+use kube::{Client, ResourceExt as _};
 pub use p861_core::platform::district::is_allotted;
 use p861_core::{ids::SiteName, platform::district as sites};
-use p861_crds::{Application, District, RecoveryPlan};
+use p861_crds::{Application, District, Platform, RecoveryPlan, platform::platform::PlatformSpec};
 use p861_runs::error::{Error, Result};
 pub use p861_runs::hub::{all, district_of, named};
 
@@ -32,6 +34,14 @@ pub async fn cached_district(context: &Context, namespace: &str) -> Result<Distr
         Some(district) => Ok(district),
         None => district_of(&context.hub.client, namespace).await,
     }
+}
+
+/// The Platform of a district; none if it has none.
+///
+/// # Errors
+/// If the hub can't be read.
+pub async fn platform_of(hub: &Client, namespace: &str) -> Result<Option<PlatformSpec>> {
+    Ok(all::<Platform>(hub, namespace).await?.into_iter().next().map(|platform| platform.spec))
 }
 
 /// The site where an application runs.

@@ -1,6 +1,6 @@
 //! RecoveryPlan: whether it compiles, its standby is ready, and it was drilled.
 
-use super::{all, district_of, drill, plan_sites};
+use super::{all, district_of, drill, plan_sites, platform_of};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
@@ -8,28 +8,26 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
-use kube::{
-    Api, Resource as _, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams},
-};
+use kube::{Api, ResourceExt as _, api::ListParams};
 use p861_core::{
     engine::Plan,
     ids::SiteName,
     platform::facts::Unseen,
     recovery::{
         conclude,
+        ground::Ground,
         plan_standing::{PlanFacts, PlanInputs, RecoveryInputs, decide, listing},
         standing,
     },
     runs::Action,
 };
-use p861_crds::{Application, ConditionType, Drill, RecoveryPlan, RecoveryPlanStatus, names::FIELD_MANAGER, platform::site::NodeCounts};
+use p861_crds::{Application, ConditionType, Drill, RecoveryPlan, RecoveryPlanStatus, platform::site::NodeCounts};
 use p861_runs::{
     error::{Error, ErrorContext as _, Result},
     hub::is_ready,
+    owned_maps::{self, MapContent},
     repository,
 };
-use serde_json::json;
 use std::time::Duration;
 
 /// Time between reconciles.
@@ -111,7 +109,9 @@ async fn inputs(context: &Context, plan: &RecoveryPlan, namespace: &str) -> Resu
         }
         Err(error) => Err(unseen(&error)),
     };
-    Ok(PlanInputs { active, standby, plans: all(&context.hub.client, namespace).await?, applications, recovery })
+    // Which classes the claims have is asked when a drill begins.
+    let ground = Ground { platform: platform_of(&context.hub.client, namespace).await?, ..Ground::default() };
+    Ok(PlanInputs { active, standby, plans: all(&context.hub.client, namespace).await?, applications, recovery, ground })
 }
 
 /// Counts the nodes of the standby.
@@ -138,8 +138,6 @@ async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Act
     if existing.as_ref().and_then(|map| map.data.as_ref()?.get("steps.json")) == Some(&text) {
         return Ok(());
     }
-    context.hub.leadership.ensure()?;
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [plan.controller_owner_ref(&())]}, "data": {"steps.json": text}});
-    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
-    Ok(())
+    let data = [("steps.json".to_owned(), text)].into();
+    owned_maps::apply(&context.hub, plan, &name, MapContent { data, ..MapContent::default() }).await
 }

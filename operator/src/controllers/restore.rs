@@ -1,19 +1,17 @@
 //! Restore: one run of the restore plan, or its preview.
 
-use super::{active_site, all, backup::claim_states, district_of, is_allotted, named, run::scope_of};
+mod listing;
+
+use super::{active_site, all, backup::claim_states, district_of, is_allotted, named, platform_of, points, run::scope_of};
 use crate::context::Context;
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, Resource as _, ResourceExt as _,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt as _;
 use p861_core::{
     engine::{Evidence, ListedChange, Plan, StoredObject},
     ids::SiteName,
     protection::{
         backup::Claim,
-        choose::{self, RecoveryPoint},
+        choose::{self, CataloguedPoint, RecoveryPoint},
         claims::claims_in,
         conclude::{self, RestoreConclusionFacts},
         restore::{self, RestoreFacts},
@@ -24,22 +22,19 @@ use p861_core::{
 };
 use p861_crds::{
     Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time,
-    names::FIELD_MANAGER,
+    platform::platform::PlatformSpec,
     protection::restore::{RestoreMode, RestoreSelection},
 };
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace, RunRecord,
-    error::{Error, ErrorContext as _, Result},
+    error::{Error, Result},
     kind::{journal_on_hub, remembered, request_of, to_remember},
-    repository,
+    owned_maps, repository,
     run_objects::RunObjects,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
-
-/// Size of a preview's list in its ConfigMap, which holds 1 MiB in all.
-const MAX_PREVIEW_BYTES: usize = 900 * 1024;
 
 /// Restores.
 pub struct RestoreRun {
@@ -65,6 +60,7 @@ pub struct Target {
     /// Claims that a preview can look into.
     present: Vec<Claim>,
     deadline: SignedDuration,
+    platform: Option<PlatformSpec>,
 }
 
 /// What is restored.
@@ -182,57 +178,62 @@ impl RunKind for RestoreRun {
 }
 
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, district, site, is_active_site: _, parts, present, deadline } = target;
+    let Target { name, application, district, site, is_active_site: _, parts, present, deadline, platform } = target;
     let first = application.namespaces.first().map(String::as_str).unwrap_or_default();
     let subject = Subject { name, spec: application, point: point.clone(), claims: claims_in(parts, first) };
-    RestoreFacts { spec: &object.spec, subject, parts, district, site, present, deadline: *deadline }
+    RestoreFacts { spec: &object.spec, subject, parts, district, site, present, deadline: *deadline, platform: platform.as_ref() }
 }
 
-/// The backup to restore, and its application. A damaged backup is refused, with the newest sound one in the message.
+/// The backup to restore, and its application.
 async fn source(context: &Context, object: &Restore) -> Result<Source> {
     let namespace = object.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let source = &object.spec.source;
-    let refuse = |error: choose::NoRecoveryPoint| Error::invalid(Reason::NoRecoveryPoint, error.to_string());
     let mut was_damaged = false;
-    let (application, point) = if let Some(reference) = &source.backup_ref {
-        let chosen: Backup = named(&context.hub.client, &namespace, &reference.name).await?;
-        let application = chosen.spec.application_ref.name.clone();
-        // Into other namespaces it may be tried: that reads everything anew, and success clears what was found.
-        if choose::is_damaged(&chosen) && object.spec.target.namespace_mappings.is_empty() {
-            let other = choose::newest_sound(&application, &backups, None)
-                .map_or_else(|error| error.to_string(), |point| format!("the newest sound one is {}", point.backup));
-            let message = format!(
-                "backup {0} is damaged in its repository; {other}. To read it anew, restore it into other namespaces (p861 restore run {0} --map NAMESPACE=OTHER): if all of it comes, it counts as sound again",
-                reference.name
-            );
-            return Err(Error::invalid(Reason::Damaged, message));
-        }
-        was_damaged = choose::is_damaged(&chosen);
-        (
-            application,
-            choose::as_point(&chosen).ok_or_else(|| {
-                Error::invalid(
-                    Reason::NoRecoveryPoint,
-                    format!("backup {} has not succeeded: p861 backup list {}", reference.name, chosen.spec.application_ref.name),
-                )
-            })?,
-        )
+    let CataloguedPoint { application, point } = if let Some(reference) = &source.backup_ref {
+        was_damaged = backups.iter().any(|backup| backup.metadata.name.as_ref() == Some(&reference.name) && choose::is_damaged(backup));
+        of_backup(context, object, &backups, &reference.name).await?
     } else if let Some(reference) = &source.application_ref {
-        let point = choose::newest_sound(&reference.name, &backups, source.not_after_time.as_ref().map(|time| time.0)).map_err(refuse)?;
-        (reference.name.clone(), point)
+        let not_after = source.not_after_time.as_ref().map(|time| time.0);
+        let point = points::newest(context, &namespace, &reference.name, &backups, not_after).await?;
+        CataloguedPoint { application: reference.name.clone(), point }
     } else if let Some(snapshot) = &source.snapshot {
         let of_snapshot = backups.iter().find(|b| b.status.as_ref().and_then(|s| s.snapshot_id.as_deref()).is_some_and(|id| id.starts_with(&snapshot.id)));
-        let chosen = of_snapshot.ok_or_else(|| {
-            Error::invalid(Reason::SnapshotMissing, format!("no Backup of this namespace has snapshot {}: restic snapshots, or p861 backup list", snapshot.id))
-        })?;
-        let application = chosen.spec.application_ref.name.clone();
-        let point = choose::newest_sound(&application, std::iter::once(chosen), None).map_err(refuse)?;
-        (application, point)
+        match of_snapshot {
+            Some(chosen) => {
+                let application = chosen.spec.application_ref.name.clone();
+                let point = choose::newest_sound(&application, std::iter::once(chosen), None);
+                CataloguedPoint { application, point: point.map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))? }
+            }
+            None => points::of_snapshot(context, &namespace, snapshot).await?,
+        }
     } else {
         return Err(Error::invalid(Reason::Invalid, "give exactly one of source.backupRef, source.applicationRef and source.snapshot"));
     };
     Ok(Source { point, was_damaged, application: named(&context.hub.client, &namespace, &application).await? })
+}
+
+/// The point of the Backup of that name. A damaged one is refused, with the newest sound one in the message. One whose object has left the hub is found by its
+/// snapshot, which keeps its name.
+async fn of_backup(context: &Context, object: &Restore, backups: &[Backup], name: &str) -> Result<CataloguedPoint> {
+    let namespace = object.namespace().unwrap_or_default();
+    let Some(chosen) = backups.iter().find(|backup| backup.metadata.name.as_deref() == Some(name)) else {
+        let message = format!("Backup {name} doesn't exist in namespace {namespace}, nor a snapshot of it in a repository: kubectl get backups -n {namespace}");
+        return points::of_collected(context, &namespace, name).await?.ok_or_else(|| Error::invalid(Reason::NotFound, message));
+    };
+    let application = chosen.spec.application_ref.name.clone();
+    // Into other namespaces it may be tried: that reads everything anew, and success clears what was found.
+    if choose::is_damaged(chosen) && object.spec.target.namespace_mappings.is_empty() {
+        let other = choose::newest_sound(&application, backups, None)
+            .map_or_else(|error| error.to_string(), |point| format!("the newest sound one is {}", point.backup));
+        let message = format!(
+            "backup {name} is damaged in its repository; {other}. To read it anew, restore it into other namespaces (p861 restore run {name} --map NAMESPACE=OTHER): if all of it comes, it counts as sound again"
+        );
+        return Err(Error::invalid(Reason::Damaged, message));
+    }
+    let unfinished = || Error::invalid(Reason::NoRecoveryPoint, format!("backup {name} has not succeeded: p861 backup list {application}"));
+    let point = choose::as_point(chosen).ok_or_else(unfinished)?;
+    Ok(CataloguedPoint { application, point })
 }
 
 /// Destination of the restore and content of the backup.
@@ -251,7 +252,8 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
     let (name, present) = (application.name_any(), Vec::new());
-    let mut target = Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, present, deadline };
+    let platform = platform_of(&context.hub.client, &namespace).await?;
+    let mut target = Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, present, deadline, platform };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(
@@ -267,28 +269,40 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     Ok(target)
 }
 
-/// Stores a preview's results by name for `p861 restore preview --list`, or the objects that a restore could not write.
+/// Stores a preview's results for `p861 restore preview`, or the objects that a restore could not write.
 async fn store_list(context: &Context, object: &Restore, repository: &str, pass: &Pass) -> Result<()> {
     let outcome = pass.outcome();
-    let objects = outcome.step(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
-    let listed = match objects.and_then(|step| step.evidence.as_ref()) {
-        Some(Evidence::RestorePreviewed { list, .. }) => read_list(context, object, repository, list).await?,
-        Some(Evidence::ObjectsRestored { refused: Some(refused), .. }) => read_list(context, object, repository, &refused.list).await?,
+    let lists = match outcome.objects_restored().into_values().next() {
+        Some(Evidence::RestorePreviewed { lists, .. }) => lists.clone(),
+        Some(Evidence::ObjectsRestored { refused: Some(refused), .. }) => vec![refused.list.clone()],
         _ if object.spec.mode == RestoreMode::Preview => Vec::new(),
         _ => return Ok(()),
     };
     let what = if object.spec.mode == RestoreMode::Preview { "preview" } else { "refused" };
-    let mut data = BTreeMap::from([(format!("{what}.json"), preview_text(&listed))]);
-    if object.spec.mode == RestoreMode::Preview {
-        data.insert("volumes.json".into(), volumes_text(&outcome));
+    let base = format!("{}-{what}", object.name_any());
+    // The first part is written last: who sees it sees all.
+    let (mut first, mut parts, mut left) = (None, 0, 0);
+    for list in &lists {
+        let listed = read_list(context, object, repository, list).await?;
+        for part in listing::parts(&listed) {
+            if parts >= listing::MAX_PARTS {
+                left += part.objects;
+                continue;
+            }
+            if parts == 0 {
+                first = Some(part);
+            } else {
+                owned_maps::apply(&context.hub, object, &listing::part_name(&base, parts), listing::data_of(what, part, BTreeMap::new())).await?;
+            }
+            parts += 1;
+        }
     }
-    let name = format!("{}-{what}", object.name_any());
-    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &object.namespace().unwrap_or_default());
-    context.hub.leadership.ensure()?;
-    let document =
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": [object.controller_owner_ref(&())]}, "data": data});
-    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
-    Ok(())
+    let mut about = BTreeMap::from([("parts".to_owned(), parts.max(1).to_string())]);
+    about.extend((left > 0).then(|| ("left".to_owned(), left.to_string())));
+    if object.spec.mode == RestoreMode::Preview {
+        about.insert("volumes.json".into(), volumes_text(&outcome));
+    }
+    owned_maps::apply(&context.hub, object, &base, listing::data_of(what, first.unwrap_or_default(), about)).await
 }
 
 /// What would become of the files of each claim that is there, as a JSON array.
@@ -311,50 +325,6 @@ async fn read_list(context: &Context, object: &Restore, repository: &str, list: 
         Err(error) => {
             tracing::warn!(restore = object.name_any(), "the list of the preview is left out: {error}");
             Ok(Vec::new())
-        }
-    }
-}
-
-/// The first objects of a preview, as many as a ConfigMap holds, as a JSON array.
-fn preview_text(listed: &[ListedChange]) -> String {
-    let mut text = String::from("[");
-    for line in listed.iter().filter_map(|line| serde_json::to_string(line).ok()) {
-        if text.len() + line.len() > MAX_PREVIEW_BYTES {
-            break;
-        }
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(&line);
-    }
-    text.push(']');
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use p861_core::engine::ObjectChange;
-
-    fn listed(count: usize) -> Vec<ListedChange> {
-        let one = |number| ListedChange {
-            action: ObjectChange::Change,
-            kind: "Deployment".into(),
-            namespace: "shinan-portal".into(),
-            name: format!("portal-{number}"),
-            why: "spec.replicas: 2 \u{2192} 3".into(),
-        };
-        (0..count).map(one).collect()
-    }
-
-    #[test]
-    fn a_preview_names_every_object_as_far_as_a_config_map_holds_them() {
-        for (count, all) in [(0, true), (1, true), (1_000, true), (100_000, false)] {
-            let text = preview_text(&listed(count));
-            let read: Vec<ListedChange> = serde_json::from_str(&text).expect("JSON");
-            assert_eq!(read, listed(count)[..read.len()], "{count}");
-            assert_eq!(read.len() == count, all, "{count}");
-            assert!(text.len() < 1024 * 1024 && (all || text.len() > MAX_PREVIEW_BYTES * 9 / 10), "{count}: {} bytes", text.len());
         }
     }
 }

@@ -62,6 +62,6 @@ pub async fn begun<K: RunObject>(client: &Client) -> Result<Vec<String>> {
 }
 
 #[cfg(test)]
-mod fake_hub;
+pub(super) mod fake_hub;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ use p861_crds::{
 use p861_runs::{Pass, RunIdentity, error::Result, finalizer};
 use series::{AllSeries, TicketSeries};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 use work::Progress;
 
 /// Longest time between reconciles of a waiting change.
@@ -44,6 +45,15 @@ const DELIVERY_INTERVAL: Duration = Duration::from_secs(1);
 pub struct TicketController {
     series: AllSeries,
     messages: Messages,
+    /// Called when a change has installed something, or has ended.
+    installs: Arc<Notify>,
+}
+
+impl TicketController {
+    /// The controller. `installs` is called when a change has installed something, or has ended.
+    pub fn new(installs: Arc<Notify>) -> Self {
+        Self { installs, ..Self::default() }
+    }
 }
 
 /// What a ticket depends on.
@@ -137,6 +147,9 @@ impl Controller for TicketController {
 
     /// The status has the messages as pending before they are sent, so that the next leader sends the ones that this process doesn't finish.
     async fn follow_up(&self, context: &Context, ticket: &MaintenanceTicket, decision: DecisionOf<Self>, now: Timestamp) -> Result<Option<Duration>> {
+        if has_installed(ticket, &decision.status) {
+            self.installs.notify_one();
+        }
         self.messages.forget(&decision.effects.settled);
         if let Some(roster) = &decision.effects.roster {
             self.messages.send(context, ticket, &decision.status, roster, now);
@@ -156,6 +169,13 @@ impl Controller for TicketController {
 
 fn has_begun(ticket: &MaintenanceTicket) -> bool {
     ticket.status.as_ref().is_some_and(|status| status.start_time.is_some())
+}
+
+/// Whether the steps of an upgrade have come further since: what the Platform says of its components may not be so any more.
+fn has_installed(ticket: &MaintenanceTicket, after: &MaintenanceTicketStatus) -> bool {
+    let upgrades = ticket.spec.change.as_ref().is_some_and(|change| change.work.upgrade_component.is_some());
+    let stands = |status: &MaintenanceTicketStatus| (status.steps.as_ref().map(|steps| (steps.done, steps.failed)), status.work_phase, status.phase);
+    upgrades && ticket.status.as_ref().map(stands).unwrap_or_default() != stands(after)
 }
 
 /// The present status, with the outcomes of messages.
@@ -212,4 +232,34 @@ async fn surroundings(context: &Context, namespace: &str, source: ReadFrom) -> R
         tickets: source.list(context, namespace).await?,
         applications: source.list(context, namespace).await?,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn ticket(work: Value, status: Value) -> MaintenanceTicket {
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "MaintenanceTicket", "metadata": {"name": "chg"},
+            "spec": {"type": "Change", "title": {"en": "t"}, "impact": "Low", "urgency": "Low", "change": {"class": "Normal", "work": work}}, "status": status}))
+        .unwrap()
+    }
+
+    #[test]
+    fn fault_f6_the_platform_is_called_whenever_an_upgrade_has_come_further_and_when_it_ends() {
+        let upgrade = || json!({"upgradeComponent": {"component": "cache", "version": "1.0.0"}});
+        let standing = |done: u32, work: &str, phase: &str| json!({"phase": phase, "workPhase": work, "steps": {"done": done, "total": 4}});
+        let under_way = standing(1, "Running", "InProgress");
+        for (work, after, called) in [
+            (upgrade(), standing(1, "Running", "InProgress"), false),
+            (upgrade(), standing(2, "Running", "InProgress"), true),
+            (upgrade(), standing(1, "Aborting", "InProgress"), true),
+            (upgrade(), standing(1, "Running", "Closed"), true),
+            (json!({"manual": {}}), standing(2, "Running", "InProgress"), false),
+        ] {
+            let status: MaintenanceTicketStatus = serde_json::from_value(after.clone()).unwrap();
+            assert_eq!(has_installed(&ticket(work, under_way.clone()), &status), called, "{after}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Turns posts of Alertmanager into tickets: `POST /alertmanager/<site>` with the bearer token of Secret `p861-alerts`.
 //!
-//! The answer is 200 only when everything is stored. Otherwise Alertmanager retries, which bridges a restart, a change of leader and an unreachable API server.
-//! Posts are idempotent.
+//! The answer is 200 only when everything that can be read is stored. Otherwise Alertmanager retries, which bridges a restart, a change of leader and an unreachable
+//! API server. Posts are idempotent. An alert that can't be read is named in the answer, the log, the metric and an Event of the Site; the others of its post count.
 
 use super::links::{Keys, TOKEN_SECRET, own_name};
 use crate::metrics::Metrics;
@@ -19,14 +19,17 @@ use kube::{
     core::DeserializeGuard,
 };
 use p861_core::maintenance::{
-    alerts::{Alert, Intake, Place, Post, intake, parse, place},
+    alerts::{Alert, Intake, Listed, Part, Place, Post, UnreadableAlert, intake, parse, place},
     window::DEFAULT_ZONE,
 };
-use p861_crds::{District, DutyRoster, MaintenanceTicket, Reason, Site, maintenance::ticket::TicketAlert};
-use p861_runs::status::apply_status_if_unchanged;
+use p861_crds::{District, DutyRoster, MaintenanceTicket, Reason, Site};
+use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
 use p861_runs::{
+    Hub,
+    alertmanager::Alertmanager,
     error::{Error, ErrorContext as _, Result, is_conflict},
     leadership::Leadership,
+    repository::StoreCache,
 };
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
@@ -40,8 +43,14 @@ use std::{
 const MAX_POST_BYTES: usize = 4 << 20;
 /// Time limit for receiving a post.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Result of a post that is stored completely, as the metric spells it.
+const ACCEPTED: &str = "accepted";
 /// Attempts of a write that conflicts with another writer's.
 const MAX_WRITE_ATTEMPTS: usize = 8;
+/// Unreadable alerts named in an answer, a line of the log and an Event.
+const MAX_NAMED_ALERTS: usize = 5;
+/// Unreadable alerts remembered as told by an Event. Above that all are forgotten, and told again.
+const MAX_TOLD_ALERTS: usize = 1_000;
 
 /// When each site's heartbeat was last heard. Kept in memory: a heartbeat per minute is not worth an API write.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +84,8 @@ pub struct AlertReceiver {
     pub client: Client,
     /// The operator's namespace.
     pub namespace: String,
+    /// Name of this replica.
+    pub identity: String,
     /// Only the leader writes.
     pub leadership: Leadership,
     /// Metrics.
@@ -85,13 +96,25 @@ pub struct AlertReceiver {
     pub keys: Keys,
     /// Serialises posts: two concurrent ones would both open the same ticket, and one would fail.
     one_at_a_time: Arc<tokio::sync::Mutex<()>>,
+    /// Unreadable alerts that an Event of their Site tells of: Alertmanager posts the same ones again every few minutes.
+    told: Arc<Mutex<BTreeSet<(String, UnreadableAlert)>>>,
 }
 
 impl AlertReceiver {
     /// A receiver that has heard no heartbeat yet.
-    pub fn new(client: Client, namespace: &str, leadership: Leadership, metrics: Metrics) -> Self {
+    pub fn new(client: Client, namespace: &str, identity: &str, leadership: Leadership, metrics: Metrics) -> Self {
         let keys = Keys::new(client.clone(), namespace, leadership.clone());
-        Self { client, namespace: namespace.to_owned(), leadership, metrics, heartbeats: Heartbeats::default(), keys, one_at_a_time: Arc::default() }
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+            leadership,
+            metrics,
+            heartbeats: Heartbeats::default(),
+            keys,
+            one_at_a_time: Arc::default(),
+            told: Arc::default(),
+        }
     }
 
     /// Its route.
@@ -102,7 +125,7 @@ impl AlertReceiver {
     fn answer(&self, result: &str, code: StatusCode, text: impl Into<String>) -> (StatusCode, String) {
         self.metrics.alert_posts.with_label_values(&[result]).inc();
         let text = text.into();
-        if code.is_success() {
+        if result == ACCEPTED {
             tracing::debug!(result, "alerts: {text}");
         } else {
             tracing::warn!(result, "alerts: {text}");
@@ -135,39 +158,70 @@ async fn receive(State(receiver): State<AlertReceiver>, Path(site): Path<String>
         }
         Err(_) => return receiver.answer("tooSlow", StatusCode::REQUEST_TIMEOUT, "the post did not arrive in time"),
     };
-    let post = match parse(&bytes) {
+    let mut post = match parse(&bytes) {
         Ok(post) => post,
         Err(refusal) => return receiver.answer(refusal.word(), StatusCode::BAD_REQUEST, refusal.to_string()),
     };
     for alert in &post.alerts {
         tracing::debug!(site, group = post.group_key, alert = alert.name, alert.fingerprint, state = ?alert.state, start = %alert.start, "posted");
     }
-    match store_post(&receiver, &site, &post).await {
-        Ok(StoredPost { unknown, .. }) if !unknown.is_empty() => receiver.answer(
-            "unknownDistrict",
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("there is no {}: kubectl get districts", unknown.into_iter().collect::<Vec<_>>().join(", ")),
-        ),
-        Ok(StoredPost { tickets, .. }) => receiver.answer("accepted", StatusCode::OK, format!("{} alerts, tickets: {}", post.alerts.len(), tickets.join(", "))),
+    match store_post(&receiver, &site, &mut post).await {
+        Ok(stored) => stored_answer(&receiver, &post, stored),
         Err(error) if error.reason() == Reason::SiteMissing => receiver.answer("unknownSite", StatusCode::NOT_FOUND, error.to_string()),
         // Alertmanager retries after 5xx.
         Err(error) => receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
 }
 
+/// The answer to a post that was read. Whatever of it is not stored is named.
+fn stored_answer(receiver: &AlertReceiver, post: &Post, stored: StoredPost) -> (StatusCode, String) {
+    let StoredPost { tickets, unknown, failed } = stored;
+    // Alertmanager retries after 5xx, also what is stored: that changes nothing.
+    if let Some(error) = failed {
+        return receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    }
+    if !unknown.is_empty() {
+        let unknown = unknown.into_iter().collect::<Vec<_>>().join(", ");
+        return receiver.answer("unknownDistrict", StatusCode::UNPROCESSABLE_ENTITY, format!("there is no {unknown}: kubectl get districts"));
+    }
+    let text = format!("{} alerts, tickets: {}", post.alerts.len(), tickets.join(", "));
+    if post.unreadable.is_empty() {
+        return receiver.answer(ACCEPTED, StatusCode::OK, text);
+    }
+    // Not an error of HTTP: the same post would be no better the next time.
+    receiver.answer("alertUnreadable", StatusCode::OK, format!("{text}; {}", unreadable_words(&post.unreadable)))
+}
+
+/// The first unreadable alerts, and how many there are.
+fn unreadable_words(unreadable: &[UnreadableAlert]) -> String {
+    let named: Vec<String> = unreadable.iter().take(MAX_NAMED_ALERTS).map(ToString::to_string).collect();
+    let more = unreadable.len().saturating_sub(MAX_NAMED_ALERTS);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("{} can't be read and have no ticket: {}{more}", unreadable.len(), named.join("; "))
+}
+
 /// What was stored of a post.
 struct StoredPost {
     tickets: Vec<String>,
     unknown: BTreeSet<String>,
+    /// Why the alerts of a namespace could not be stored; the first of several.
+    failed: Option<Error>,
 }
 
-/// Stores a post. Alerts of a missing district are skipped and reported; the others are stored.
-async fn store_post(receiver: &AlertReceiver, site: &str, post: &Post) -> Result<StoredPost> {
-    let _turn = receiver.one_at_a_time.lock().await;
+/// Stores a post. Alerts of a missing district are skipped and reported, and so are those of a namespace whose tickets can't be written; the others are stored.
+async fn store_post(receiver: &AlertReceiver, site: &str, post: &mut Post) -> Result<StoredPost> {
     let sites: Api<Site> = Api::all(receiver.client.clone());
-    if sites.get_opt(site).await.context(|| format!("read site {site}"))?.is_none() {
+    let Some(poster) = sites.get_opt(site).await.context(|| format!("read site {site}"))? else {
         return Err(Error::invalid(Reason::SiteMissing, format!("site {site} doesn't exist: the last part of the receiver's URL is the name of a Site")));
+    };
+    if post.truncated > 0 {
+        complete(receiver, &poster, site, post).await;
     }
+    if !post.unreadable.is_empty() {
+        announce_unreadable(receiver, &poster, site, &post.unreadable).await;
+    }
+    // Alertmanager's API was asked before: nobody waits for that.
+    let _turn = receiver.one_at_a_time.lock().await;
     let districts: Api<DeserializeGuard<District>> = Api::all(receiver.client.clone());
     let districts = districts.list(&ListParams::default()).await.context(|| "list the districts".into())?.items;
     let districts: Vec<District> = districts.into_iter().filter_map(|guard| guard.0.ok()).collect();
@@ -192,13 +246,58 @@ async fn store_post(receiver: &AlertReceiver, site: &str, post: &Post) -> Result
             parts.entry(namespace).or_default().push(alert.clone());
         }
     }
-    let mut tickets = Vec::new();
+    let mut stored = StoredPost { tickets: Vec::new(), unknown, failed: None };
     for (namespace, alerts) in parts {
         let zone = districts.iter().find(|district| district.hub_namespace() == namespace).map_or(DEFAULT_ZONE, |district| &district.spec.time_zone);
         let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-        tickets.extend(store_alerts(receiver, &namespace, site, &post.group_key, &alerts, &zone).await?);
+        let part = Part { site, group_key: &post.group_key, truncated: post.truncated, alerts: &alerts };
+        match store_alerts(receiver, &namespace, &part, &zone).await {
+            Ok(ticket) => stored.tickets.extend(ticket),
+            Err(error) => {
+                tracing::warn!(namespace, "alerts are not stored: {error}");
+                stored.failed.get_or_insert(error);
+            }
+        }
     }
-    Ok(StoredPost { tickets, unknown })
+    Ok(stored)
+}
+
+/// Reads the alerts that Alertmanager left out of the post from its API. If it can't be asked, the tickets say how many are missing.
+async fn complete(receiver: &AlertReceiver, site: &Site, name: &str, post: &mut Post) {
+    let groups = match Alertmanager::of(&receiver.client, &receiver.leadership, &receiver.namespace, site).await {
+        Ok(Some(alertmanager)) => alertmanager.groups().await,
+        Ok(None) => {
+            tracing::warn!(site = name, truncated = post.truncated, "a post lacks alerts, and the Site has no spec.monitoring.alertmanager to ask");
+            return;
+        }
+        Err(error) => Err(error),
+    };
+    match groups {
+        Ok(groups) => post.complete(&groups),
+        Err(error) => tracing::warn!(site = name, truncated = post.truncated, "a post lacks alerts: {error}"),
+    }
+}
+
+/// Publishes an Event of the Site for alerts that it has not told of.
+async fn announce_unreadable(receiver: &AlertReceiver, site: &Site, name: &str, unreadable: &[UnreadableAlert]) {
+    let news: Vec<UnreadableAlert> = {
+        let mut told = receiver.told.lock();
+        if told.len() > MAX_TOLD_ALERTS {
+            told.clear();
+        }
+        unreadable.iter().filter(|alert| told.insert((name.to_owned(), (*alert).clone()))).cloned().collect()
+    };
+    if news.is_empty() || receiver.leadership.ensure().is_err() {
+        return;
+    }
+    let hub = Hub {
+        client: receiver.client.clone(),
+        leadership: receiver.leadership.clone(),
+        namespace: receiver.namespace.clone(),
+        identity: receiver.identity.clone(),
+        stores: StoreCache::default(),
+    };
+    publish_event(&hub, site, event_type(true), Reason::AlertUnreadable, &unreadable_words(&news)).await;
 }
 
 /// The names of the heartbeat alerts of all rosters: they always fire, and open no ticket.
@@ -209,38 +308,38 @@ async fn heartbeat_names(receiver: &AlertReceiver) -> Result<BTreeSet<String>> {
 }
 
 /// Stores the alerts of a namespace. Returns their ticket; None if it had them already.
-async fn store_alerts(receiver: &AlertReceiver, namespace: &str, site: &str, group_key: &str, alerts: &[Alert], zone: &TimeZone) -> Result<Option<String>> {
+async fn store_alerts(receiver: &AlertReceiver, namespace: &str, part: &Part<'_>, zone: &TimeZone) -> Result<Option<String>> {
     let api: Api<MaintenanceTicket> = Api::namespaced(receiver.client.clone(), namespace);
     for _ in 0..MAX_WRITE_ATTEMPTS {
         let guarded: Api<DeserializeGuard<MaintenanceTicket>> = Api::namespaced(receiver.client.clone(), namespace);
         let list = guarded.list(&ListParams::default()).await.context(|| format!("list the tickets of {namespace}"))?;
         let tickets: Vec<MaintenanceTicket> = list.items.into_iter().filter_map(|guard| guard.0.ok()).collect();
-        let (ticket, alerts) = match intake(site, group_key, alerts, &tickets, zone) {
+        let (ticket, listed) = match intake(part, &tickets, zone) {
             Intake::Known => return Ok(None),
-            Intake::Open { name, mut spec, alerts } => {
+            Intake::Open { name, mut spec, listed } => {
                 receiver.leadership.ensure()?;
                 // Admission requires it on clusters that don't fill it in.
                 spec.requested_by = Some(own_name(&receiver.client).await?);
                 match api.create(&PostParams::default(), &MaintenanceTicket::new(&name, *spec)).await {
-                    Ok(ticket) => (ticket, alerts),
+                    Ok(ticket) => (ticket, listed),
                     Err(error) if is_conflict(&error) => continue,
                     Err(error) => return Err(error).context(|| format!("open ticket {namespace}/{name}")),
                 }
             }
-            Intake::Join { name, alerts } => match tickets.into_iter().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)) {
-                Some(ticket) => (ticket, alerts),
+            Intake::Join { name, listed } => match tickets.into_iter().find(|ticket| ticket.metadata.name.as_ref() == Some(&name)) {
+                Some(ticket) => (ticket, listed),
                 None => continue,
             },
         };
-        if write_alerts(receiver, &ticket, alerts).await? {
+        if write_alerts(receiver, &ticket, listed).await? {
             return Ok(ticket.metadata.name);
         }
     }
     Err(Error::transient(Reason::Conflict, format!("the tickets of {namespace} are being changed by somebody else: try again")))
 }
 
-async fn write_alerts(receiver: &AlertReceiver, ticket: &MaintenanceTicket, alerts: Vec<TicketAlert>) -> Result<bool> {
+async fn write_alerts(receiver: &AlertReceiver, ticket: &MaintenanceTicket, listed: Listed) -> Result<bool> {
     let mut status = ticket.status.clone().unwrap_or_default();
-    status.alerts = alerts;
+    (status.alerts, status.truncated_alerts) = (listed.alerts, listed.truncated);
     apply_status_if_unchanged(&receiver.client, &receiver.leadership, ticket, ticket.status.as_ref(), &status).await
 }

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 /// How long a fault of the store is waited out, unless `P861_S3_PATIENCE` (seconds) says otherwise.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -20,7 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A store for callers that block.
 pub(crate) struct Store {
     objects: AsyncStore,
-    runtime: Runtime,
+    handle: Handle,
+    _threads: Threads,
     location: String,
     patience: Duration,
     /// The error behind an error of the engine, which keeps only its text.
@@ -31,6 +32,17 @@ pub(crate) struct Store {
     budget: Budget,
     /// Bytes of files that the engine has restored.
     pub(crate) restored: AtomicU64,
+}
+
+/// The threads of a store. They end without being waited for: a process that keeps repositories open may drop one where it must not block.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl fmt::Debug for Store {
@@ -50,7 +62,8 @@ impl Store {
         let patience = std::env::var("P861_S3_PATIENCE").ok().and_then(|text| text.parse().ok()).map_or(PATIENCE, Duration::from_secs);
         Ok(Arc::new(Self {
             objects,
-            runtime,
+            handle: runtime.handle().clone(),
+            _threads: Threads(Some(runtime)),
             location: access.location.to_string(),
             patience,
             last: Mutex::default(),
@@ -80,7 +93,7 @@ impl Store {
         let mut since = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.runtime.block_on(request()) {
+            match self.handle.block_on(request()) {
                 Err(error) if error.is_transient() && since.get_or_insert_with(Instant::now).elapsed() + pause < self.patience => {
                     tracing::warn!("{error}; tried again in {pause:?}");
                     std::thread::sleep(pause);

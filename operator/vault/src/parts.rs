@@ -254,7 +254,7 @@ impl Repository {
     /// The part that an attempt before has stored; its leftovers are removed.
     fn stored_part(&self, spec: &PartSpec<'_>) -> Result<Option<PartResult>, VaultError> {
         let draft = format!("{DRAFT}:{}", spec.part);
-        let of_run: Vec<SnapshotFile> = self.all_snapshots()?.into_iter().filter(|snapshot| snapshot.tags.contains(&run_tag(spec.run))).collect();
+        let of_run = self.of_run(spec.run)?;
         let drafts: Vec<String> = of_run.iter().filter(|snapshot| snapshot.tags.contains(&draft)).map(|snapshot| snapshot.id.to_hex().to_string()).collect();
         self.forget(&drafts)?;
         Ok(of_run.iter().find(|snapshot| snapshot.tags.contains(&part_tag(spec.part))).and_then(|snapshot| {
@@ -264,7 +264,11 @@ impl Repository {
     }
 
     pub(crate) fn part(&self, run: &str, part: &str) -> Result<Option<SnapshotFile>, VaultError> {
-        let (run, part) = (run_tag(run), part_tag(part));
-        Ok(self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(&part)))
+        let (tag, part) = (run_tag(run), part_tag(part));
+        if let Some(found) = self.of_run(run)?.into_iter().find(|snapshot| snapshot.tags.contains(&part)) {
+            return Ok(Some(found));
+        }
+        // Whoever asks has stored it. If what is known of the time before the run is gone or wrong, it is among all.
+        Ok(self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&tag) && snapshot.tags.contains(&part)))
     }
 }

@@ -1,6 +1,6 @@
 //! Opens and initialises repositories.
 
-use crate::{RepositoryAccess, StoreError, VaultError, backend::Store};
+use crate::{RepositoryAccess, SnapshotInfo, StoreError, VaultError, backend::Store};
 use parking_lot::Mutex;
 use rustic_core::{
     ConfigOptions, Credentials, FileType, IndexedFullStatus, IndexedIdsStatus, KeyOptions, OpenStatus, Progress, ProgressBars, ProgressType,
@@ -8,7 +8,7 @@ use rustic_core::{
     repofile::{MasterKey, SnapshotFile, SnapshotId},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
@@ -20,8 +20,15 @@ pub struct Repository {
     access: RepositoryAccess,
     id: String,
     key: OnceLock<MasterKey>,
-    /// Cache of snapshots.
+    /// Content of `config`, and the names of the keys when they were first asked for.
+    config: Vec<u8>,
+    key_names: Mutex<Option<Vec<String>>>,
+    /// Cache of snapshots, for those who need all of each.
     pub(crate) snapshots: Mutex<BTreeMap<SnapshotId, SnapshotFile>>,
+    /// A run, and the snapshots that were there before it.
+    pub(crate) before: Mutex<Option<(String, Arc<BTreeSet<SnapshotId>>)>>,
+    /// Cache of snapshots in short.
+    pub(crate) infos: Mutex<BTreeMap<SnapshotId, SnapshotInfo>>,
 }
 
 impl fmt::Debug for Repository {
@@ -101,12 +108,22 @@ impl Repository {
     /// The inner error: there is no repository, and this is how the store said so.
     fn open_in(store: Arc<Store>, access: &RepositoryAccess) -> Result<Result<Self, StoreError>, VaultError> {
         // Read rather than asked for its size: only an answer with a body says why it is refused.
-        match store.run(|| store.store().get("config")) {
-            Ok(_) => {}
+        let config = match store.run(|| store.store().get("config")) {
+            Ok(config) => config,
             Err(error) if error.is_not_found() => return Ok(Err(error)),
             Err(error) => return Err(error.into()),
-        }
-        let mut repository = Self { store, access: access.clone(), id: String::new(), key: OnceLock::new(), snapshots: Mutex::default() };
+        };
+        let mut repository = Self {
+            store,
+            access: access.clone(),
+            id: String::new(),
+            key: OnceLock::new(),
+            config,
+            key_names: Mutex::default(),
+            snapshots: Mutex::default(),
+            before: Mutex::default(),
+            infos: Mutex::default(),
+        };
         repository.id = repository.settled()?.config().id.to_hex().to_string();
         if let Some(expected) = access.id.as_ref().filter(|expected| **expected != repository.id) {
             return Err(VaultError::RepositoryChanged { location: access.location.to_string(), expected: expected.clone(), found: repository.id });
@@ -132,6 +149,24 @@ impl Repository {
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Whether the repository is still as it was opened: `config` and the names of its keys are the same. Two requests, and no key is derived, which takes 128 MiB
+    /// and a second. False also if it is gone: whoever opens it anew learns why.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub fn is_as_opened(&self) -> Result<bool, VaultError> {
+        match self.store.run(|| self.store.store().get("config")) {
+            Ok(config) if config == self.config => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let mut names = self.store.run(|| self.store.store().list("keys/"))?;
+        names.sort_unstable();
+        let mut known = self.key_names.lock();
+        Ok(*known.get_or_insert_with(|| names.clone()) == names)
     }
 
     /// restic's id of the repository.

@@ -51,8 +51,8 @@ impl Repository {
     /// If a part is missing, or the repository can't be read or written.
     pub fn seal(&self, spec: &SealSpec, may_store: &dyn Fn() -> Result<(), VaultError>) -> Result<Sealed, VaultError> {
         let run = run_tag(&spec.run);
-        if let Some(sealed) = self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(SEALED)) {
-            return self.finish(&run, &sealed, 0);
+        if let Some(sealed) = self.of_run(&spec.run)?.into_iter().find(|snapshot| snapshot.tags.contains(SEALED)) {
+            return self.finish(&spec.run, &sealed, 0);
         }
         let text =
             serde_json::to_vec_pretty(&spec.inventory).map_err(|error| VaultError::Other { what: "write the inventory".into(), message: error.to_string() })?;
@@ -88,19 +88,15 @@ impl Repository {
         snapshot.summary = Some(summary);
         may_store()?;
         self.engine("store the snapshot", repository.save_snapshots(vec![snapshot]))?;
-        let sealed = self.all_snapshots()?.into_iter().find(|snapshot| snapshot.tags.contains(&run) && snapshot.tags.contains(SEALED));
+        let sealed = self.of_run(&spec.run)?.into_iter().find(|snapshot| snapshot.tags.contains(SEALED));
         let sealed = sealed.ok_or_else(|| VaultError::Other { what: "seal the snapshot".into(), message: "it was written and is not there".into() })?;
-        self.finish(&run, &sealed, merged_added)
+        self.finish(&spec.run, &sealed, merged_added)
     }
 
     /// Removes the run's parts. Only now: until the sealed snapshot is there, they are the data.
     fn finish(&self, run: &str, sealed: &SnapshotFile, added: u64) -> Result<Sealed, VaultError> {
-        let left: Vec<String> = self
-            .all_snapshots()?
-            .iter()
-            .filter(|snapshot| snapshot.tags.contains(run) && snapshot.id != sealed.id)
-            .map(|snapshot| snapshot.id.to_hex().to_string())
-            .collect();
+        let of_run = self.of_run(run)?;
+        let left: Vec<String> = of_run.iter().filter(|snapshot| snapshot.id != sealed.id).map(|snapshot| snapshot.id.to_hex().to_string()).collect();
         self.forget(&left)?;
         let summary = sealed.summary.clone().unwrap_or_default();
         Ok(Sealed { snapshot: sealed.id.to_hex().to_string(), files: summary.total_files_processed, bytes: summary.total_bytes_processed, added })

@@ -134,13 +134,13 @@ impl Repository {
             }
         }
         let there: BTreeMap<Id, u32> = self.engine("list the packs", self.store.list_with_size(FileType::Pack))?.into_iter().collect();
-        let sized = needs.into_iter().map(|(pack, file)| match there.get(&*pack) {
-            Some(size) => Ok((*pack, u64::from(*size), file)),
-            None => {
-                let object = key(FileType::Pack, &pack);
-                self.still_missing(&object)?;
-                Err(VaultError::Damaged { object, what: format!("it is missing, and {file} needs it") })
+        let sized = needs.into_iter().map(|(pack, file)| {
+            if let Some(size) = there.get(&*pack) {
+                return Ok((*pack, u64::from(*size), file));
             }
+            let object = key(FileType::Pack, &pack);
+            self.still_missing(&object)?;
+            Err(VaultError::Damaged { object, what: format!("it is missing, and {file} needs it") })
         });
         sized.collect()
     }

@@ -460,3 +460,48 @@ fn who_has_lost_the_lease_stores_no_snapshot_and_the_next_attempt_does() {
     fixture.repository.seal(&wanted, &|| Ok(())).unwrap();
     assert_eq!(fixture.repository.snapshots().unwrap().len(), 1);
 }
+
+#[test]
+fn fault_f8_a_snapshot_that_was_read_is_not_read_again_and_a_new_one_is_found() {
+    let fixture = Fixture::new();
+    let place = fixture.path("repository");
+    let sealed = |run: &str| {
+        fixture.repository.write_stream(&spec(run, "streams/db"), Box::new(io::Cursor::new(run.as_bytes().to_vec())), &|_| {}).unwrap();
+        seal(&fixture.repository, run, &["streams/db"], None).snapshot
+    };
+    let ids = || fixture.repository.snapshots().unwrap().into_iter().map(|snapshot| snapshot.id).collect::<std::collections::BTreeSet<_>>();
+    let first = sealed("run-1");
+    assert_eq!(ids(), [first.clone()].into());
+    // Whoever reads it again finds it damaged, and leaves it out.
+    fs::write(place.join("snapshots").join(&first), b"damaged").unwrap();
+    let second = sealed("run-2");
+    assert_eq!(ids(), [first.clone(), second.clone()].into());
+    let anew = Repository::open(&access(&place)).unwrap();
+    assert_eq!(anew.snapshots().unwrap().into_iter().map(|snapshot| snapshot.id).collect::<Vec<_>>(), [second]);
+    fs::remove_file(place.join("snapshots").join(&first)).unwrap();
+    assert_eq!(ids().len(), 1, "one that was forgotten is not kept");
+    let part = spec("run-3", "streams/db");
+    fixture.repository.write_stream(&part, Box::new(io::Cursor::new(b"part".to_vec())), &|_| {}).unwrap();
+    assert_eq!((ids().len(), fixture.repository.forget_unsealed("run-3").unwrap(), ids().len()), (1, 1, 1), "a part is no snapshot");
+}
+
+#[test]
+fn fault_f8_a_repository_that_stays_open_knows_whether_it_is_still_the_same() {
+    let fixture = Fixture::new();
+    let place = fixture.path("repository");
+    let same = || fixture.repository.is_as_opened().unwrap();
+    assert!(same() && same());
+    let key = fs::read_dir(place.join("keys")).unwrap().next().unwrap().unwrap().path();
+    let other = place.join("keys").join("0".repeat(64));
+    fs::copy(&key, &other).unwrap();
+    assert!(!same(), "another key");
+    fs::remove_file(&other).unwrap();
+    assert!(same());
+    let config = fs::read(place.join("config")).unwrap();
+    fs::write(place.join("config"), b"another").unwrap();
+    assert!(!same(), "another repository");
+    fs::remove_file(place.join("config")).unwrap();
+    assert!(!same(), "none");
+    fs::write(place.join("config"), config).unwrap();
+    assert!(same());
+}

@@ -186,3 +186,44 @@ async fn a_preview_names_what_is_in_the_way_and_offers_no_command_that_would_fai
     let again = hub.p861(&["restore", "show", &name, "--lang", "zh"]);
     assert!(again.out.contains("执行：p861 restore run approval-1 --site laoshan-dr -d previews"), "{}", again.out);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_object_of_a_backup_is_printed_as_it_was_saved_and_a_secret_without_its_values() {
+    let hub = Hub::of("gets").await;
+    hub.backup("approval-1", "approval", 5, "Probed").await;
+    let named =
+        |kind: &str, name: &str, manifest: Value| json!({"action": "same", "kind": kind, "namespace": "gets-approval", "name": name, "manifest": manifest});
+    let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "gets-approval"}, "data": {"mode": "live"}});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "gets-approval"}, "data": {"password": "(hidden)"}});
+    for (arguments, selector, listed, code, out, err) in [
+        (
+            &["cm", "settings"][..],
+            json!({"kind": "ConfigMap", "name": "settings"}),
+            json!([named("ConfigMap", "settings", settings.clone())]),
+            0,
+            "apiVersion: v1\ndata:\n  mode: live\nkind: ConfigMap\n",
+            "",
+        ),
+        (
+            &["secret", "db"],
+            json!({"kind": "Secret", "name": "db"}),
+            json!([named("Secret", "db", secret)]),
+            0,
+            "password: (hidden)",
+            "--resource Secret/db --map",
+        ),
+        (&["cm", "nothing"], json!({"kind": "ConfigMap", "name": "nothing"}), json!([]), 4, "", "approval-1 has no ConfigMap/nothing"),
+        (&["cm"], json!({"kind": "ConfigMap"}), json!([named("ConfigMap", "settings", Value::Null)]), 0, "gets-approval  ConfigMap  settings", ""),
+    ] {
+        let known = hub.names("Restore").await;
+        let command = Running::start(hub.command(&[&["restore", "get", "approval-1"], arguments].concat()));
+        let name = hub.wait_for_new("Restore", &known).await;
+        let spec = hub.get("Restore", &name).await["spec"].clone();
+        assert_eq!((&spec["mode"], &spec["select"]["resources"]), (&json!("Preview"), &json!([selector])), "it writes nothing");
+        hub.map(&format!("{name}-preview"), json!({"preview.json": listed.to_string()})).await;
+        hub.write("Restore", &name, json!({"phase": "Succeeded", "backup": "approval-1", "changes": {"same": 1}})).await;
+        let said = command.end();
+        assert_eq!(said.code, code, "{said:?}");
+        assert!(said.out.contains(out) && said.err.contains(err), "{arguments:?} {said:?}");
+    }
+}

@@ -14,7 +14,7 @@ pub const SCENES: &[Scene] = &[
     ("a drill recovers both applications, proves the RPO by their markers, and the primary's clients never notice", it_recovers_and_nobody_notices),
     ("a check that fails fails the drill with what it saw, and the copy is gone", a_failed_check_fails_the_drill),
     ("a drill that is aborted in the middle or late leaves nothing", aborted),
-    ("a drill whose object is deleted ends, and leaves nothing", deleted_while_it_runs),
+    ("a drill whose object is deleted ends, and leaves nothing, even if a finalizer without a controller stands in its copy", deleted_while_it_runs),
     ("Ctrl-C leaves the view and not the drill, and says how to come back", interrupted),
     ("a tabletop drill touches nothing and ends in seconds", tabletop),
 ];
@@ -239,6 +239,11 @@ fn aborted(stage: &Stage) -> Result<()> {
 fn deleted_while_it_runs(stage: &Stage) -> Result<()> {
     start_drill(stage, "deleted", json!({}))?;
     wait_step(stage, "drill", "deleted", "restore/")?;
+    // A controller of the standby has put its finalizer on it, and is no more.
+    let copies = stage.standby()?.get(&["namespaces", "--selector", "platform861.io/drill"])?;
+    let copy = copies["items"][0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let held = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "namespace": copy, "finalizers": ["example.com/hold"]}});
+    stage.apply(stage.standby()?, "held", &held.to_string())?;
     stage.delete("drill", "deleted")?;
     nothing_left(stage)
 }

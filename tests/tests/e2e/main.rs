@@ -11,6 +11,7 @@ mod odd_files;
 mod pages;
 mod restores;
 mod stores;
+mod strangers;
 mod telling;
 mod wrong;
 
@@ -18,6 +19,10 @@ use p861_tests::scenes::play;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // `make strangers`: they need images that no other scene needs.
+    if std::env::args().any(|argument| argument == "--ignored") {
+        return play("strangers", &[strangers::SCENES.to_vec()]);
+    }
     let data = [
         backups::SCENES,
         odd_files::SCENES,

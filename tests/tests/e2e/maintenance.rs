@@ -231,6 +231,10 @@ fn a_component_is_upgraded(stage: &Stage) -> Result<()> {
         if gaps.out.contains("p861 ticket open upgrade notice") { Ok(()) } else { Err(gaps.all()) }
     })?;
     let installed = upgrade(stage, "Closed")?;
+    // A view says what is so now, not what was so before the change.
+    let platform = stage.standby()?.get(&["--namespace", DISTRICT, "platform", DISTRICT])?;
+    let shown = platform["status"]["components"].as_array().into_iter().flatten().find(|component| component["name"] == "notice").cloned();
+    demand(shown.as_ref().is_some_and(|shown| shown["version"] == "1.0.0"), || format!("the platform knows the component at once: {shown:?}"))?;
     let records = journal(stage, "maintenanceticket", installed["metadata"]["name"].as_str().unwrap_or_default())?;
     let order: Vec<&str> = records
         .iter()

@@ -202,8 +202,7 @@ fn a_changed_file_is_named(stage: &Stage) -> Result<()> {
     demand(asked.as_str().is_some_and(|message| message.contains(&packs[0])), || format!("the question does not name {}: {asked}", packs[0]))?;
     ended?;
     known?;
-    let refused =
-        stage.say(&["restore", "run", &damaged, "--map", "shinan-portal=shinan-portal-never", "--site", "laoshan-dr", "--yes", "--backup", &damaged])?;
+    let refused = stage.say(&["restore", "run", &damaged, "--site", "laoshan-dr", "--yes", "--backup", &damaged])?;
     demand(refused.code != 0 && refused.all().contains(&sound), || {
         format!("a restore of a damaged backup must be refused, and the newest sound one be named: {}", refused.all())
     })?;

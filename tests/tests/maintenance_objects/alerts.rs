@@ -119,6 +119,36 @@ async fn posts_of_strangers_are_refused_and_counted_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_f3_a_post_with_an_odd_alert_opens_the_tickets_of_the_others_and_names_it() {
+    let stage = stage().await;
+    stage.district().await;
+    let token = stage.token().await;
+    let address = stage.shared.operator.address.clone();
+    let mut body: Value = serde_json::from_slice(&firing(DISTRICT, "BesideAnOddOne", 31, false)).expect("JSON");
+    let mut odd = body["alerts"][0].clone();
+    (odd["labels"]["alertname"], odd["startsAt"]) = (json!("OddOne"), json!("yesterday"));
+    body["alerts"].as_array_mut().expect("alerts").insert(0, odd);
+    body["truncatedAlerts"] = json!(7);
+    let before = stage.counted("alertUnreadable").await;
+    assert_eq!(post(&address, "/alertmanager/laoshan-dr", Some(&token), body.to_string().as_bytes()).await, 200);
+    assert!(stage.counted("alertUnreadable").await > before);
+    let incidents = stage.incidents("BesideAnOddOne").await;
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].data["status"]["truncatedAlerts"], 7, "no Alertmanager answers at the Site's address");
+    let events: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(stage.client.clone(), "default");
+    let since = Instant::now();
+    loop {
+        let all = events.list(&kube::api::ListParams::default()).await.expect("a list").items;
+        let notes: Vec<_> = all.into_iter().filter(|event| event.reason.as_deref() == Some("AlertUnreadable")).filter_map(|event| event.message).collect();
+        if notes.iter().any(|note| note.contains("alert OddOne")) {
+            return;
+        }
+        assert!(since.elapsed() < NOTICED, "no Event names the alert: {notes:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_post_that_comes_again_and_from_many_sides_at_once_opens_one_ticket_that_ends_with_its_alerts() {
     let stage = stage().await;
     stage.district().await;

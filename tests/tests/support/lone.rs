@@ -269,6 +269,8 @@ fn processes(folder: &Path, etcd: u16, peer: u16, api: u16) -> Vec<Child> {
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".into(),
         format!("--token-auth-file={}", path("tokens.csv")),
         "--service-cluster-ip-range=10.99.0.0/24".into(),
+        // As nearly every cluster is.
+        "--allow-privileged=true".into(),
     ];
     vec![start(&programs().etcd, "etcd.log", etcd_arguments), start(&programs().kube_apiserver, "api.log", api_arguments)]
 }

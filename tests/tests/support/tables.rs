@@ -8,6 +8,7 @@ pub const HUB: Table = &[
     ("backuprepositories.platform861.io recoveryplans.platform861.io maintenancewindows.platform861.io dutyrosters.platform861.io", "get list watch"),
     ("backups.platform861.io restores.platform861.io drills.platform861.io", "get list watch patch"),
     ("backups.platform861.io", "create"),
+    ("backups.platform861.io restores.platform861.io drills.platform861.io maintenancetickets.platform861.io approvals.platform861.io", "delete"),
     ("approvals.platform861.io", "get list watch"),
     ("maintenancetickets.platform861.io", "get list watch create patch"),
     ("sites.platform861.io/status districts.platform861.io/status platformprofiles.platform861.io/status platforms.platform861.io/status", "patch"),
@@ -24,7 +25,7 @@ pub const HUB: Table = &[
 pub const ON_SITE: Table = &[
     ("nodes pods services persistentvolumeclaims persistentvolumes storageclasses.storage.k8s.io ingresses.networking.k8s.io", "list"),
     ("events", "list"),
-    ("services services/proxy pods/log", "get"),
+    ("services services/proxy pods/log persistentvolumes", "get"),
     // A component of the base software, object by object.
     ("configmaps persistentvolumeclaims cronjobs.batch horizontalpodautoscalers.autoscaling", "get"),
     ("ingresses.networking.k8s.io poddisruptionbudgets.policy", "get"),

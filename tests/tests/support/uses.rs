@@ -21,8 +21,12 @@ pub enum Actor {
     Backup,
     /// A mover that writes objects.
     Restore,
+    /// A mover that reads cluster-scoped objects, by names that the site's administrator lists.
+    ClusterBackup,
     /// The operator on a site, in a component's namespaces while it is installed.
     Installer,
+    /// The operator on a site, in a drill's copy while it is deleted.
+    Cleaner,
 }
 
 /// The rights that each needs, as `verb resource.group/subresource`, and where each is needed.
@@ -58,9 +62,14 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
     let one = match bare {
         // A run's finalizer.
         "K" if file == "finalizer.rs" => return RUNS.map(|plural| format!("{plural}.{GROUP}")).to_vec(),
+        // An ended run that leaves the hub.
+        "K" if file == "controllers/history.rs" => return RUNS.iter().chain(&["maintenancetickets"]).map(|plural| format!("{plural}.{GROUP}")).collect(),
         "K" | "Kind" => return ours(),
         "DynamicObject" if matches!(file, "driver.rs" | "reconciler.rs") => return ours(),
-        "DynamicObject" if file.starts_with("movers/") => "*",
+        "DynamicObject" if file == "movers/cluster.rs" => {
+            return p861_core::objects::CLUSTER_KINDS.iter().map(|kind| format!("{}.{}", kind.plural, kind.group).trim_end_matches('.').to_owned()).collect();
+        }
+        "DynamicObject" if file.starts_with("movers/") || file == "effects/bubble/remains.rs" => "*",
         "DynamicObject" if file.starts_with("effects/component") => {
             let full = |(group, _, _, plural): (&str, &str, &str, &str)| if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
             return p861_core::platform::bundle::KINDS.map(full).to_vec();
@@ -94,6 +103,7 @@ fn resources(kind: &str, file: &str, around: &[&str]) -> Vec<String> {
         "ValidatingAdmissionPolicyBinding" => "validatingadmissionpolicybindings.admissionregistration.k8s.io",
         "NetworkPolicy" => "networkpolicies.networking.k8s.io",
         "RoleBinding" => "rolebindings.rbac.authorization.k8s.io",
+        "ClusterRoleBinding" => "clusterrolebindings.rbac.authorization.k8s.io",
         "Lease" => "leases.coordination.k8s.io",
         "Job" => "jobs.batch",
         "Deployment" => "deployments.apps",
@@ -158,6 +168,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
             | "finalizer.rs"
             | "hub.rs"
             | "journal.rs"
+            | "journal/record.rs"
             | "maintenance/links.rs"
             | "main.rs"
             | "maintenance/notify.rs"
@@ -169,10 +180,12 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
         | ("effects/component.rs", "read" | "store" | "files") => vec![Actor::Hub],
         // People get their roles on the hub and on the sites alike.
         ("controllers/access.rs", "bind") => vec![Actor::Hub, Actor::Site],
+        ("movers/cluster.rs", _) => vec![Actor::ClusterBackup],
         ("movers/save.rs" | "movers/kinds.rs" | "movers/streams.rs", _) => vec![Actor::Backup],
         (mover, _) if mover.starts_with("movers/restore") => vec![Actor::Restore],
         (mover, _) if mover.starts_with("movers/") => panic!("{mover}: whose rights are these?"),
         ("effects/component.rs", "write") => vec![Actor::Installer],
+        ("effects/bubble/remains.rs", "list_kind" | "remove_finalizers") => vec![Actor::Cleaner],
         ("sites/pods.rs", "workload" | "target" | "attach") => vec![Actor::Site, Actor::Backup],
         _ => vec![Actor::Site],
     }

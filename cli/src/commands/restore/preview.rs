@@ -6,26 +6,37 @@ use crate::{
     hub::{Hub, typed},
     text::{self, Language},
 };
+use kube::ResourceExt as _;
 use p861_crds::{
     Restore,
     protection::restore::{ConflictPolicy, RestoreChanges},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// A line of a preview, as the operator writes it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// An object of a preview, as the operator writes it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Planned {
-    action: String,
-    kind: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    why: String,
+    pub(super) action: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) group: String,
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) why: String,
+    /// All differences, one a line, if there is more than `why` says.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) diff: String,
+    /// The object as it was saved, if the preview names single objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manifest: Option<Value>,
 }
 
 /// What a preview would do to the files of a volume, as the operator writes it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct PlannedVolume {
     volume: String,
     removed: u64,
@@ -40,22 +51,48 @@ struct PlannedVolume {
 pub(super) struct Foreseen {
     pub(super) objects: Vec<Planned>,
     volumes: Vec<PlannedVolume>,
+    /// Number of objects that are not listed.
+    left: u64,
 }
 
-pub(super) async fn load(hub: &Hub, name: &str) -> Foreseen {
-    let mut map = hub.config_map(&format!("{name}-preview")).await.ok().flatten().unwrap_or_default();
+/// How much of a preview is read: its first part has what stands in the way, as far as it fits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    First,
+    All,
+}
+
+pub(super) async fn load(hub: &Hub, name: &str, extent: Extent) -> Foreseen {
+    let base = format!("{name}-preview");
+    let mut map = hub.config_map(&base).await.ok().flatten().unwrap_or_default();
+    let objects = |map: &mut BTreeMap<String, String>| -> Vec<Planned> {
+        let text = map.remove("preview.json").unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    };
+    let mut foreseen = Foreseen { objects: objects(&mut map), ..Foreseen::default() };
     let mut text = |key: &str| map.remove(key).unwrap_or_default();
-    let (objects, volumes) = (text("preview.json"), text("volumes.json"));
-    Foreseen { objects: serde_json::from_str(&objects).unwrap_or_default(), volumes: serde_json::from_str(&volumes).unwrap_or_default() }
+    foreseen.volumes = serde_json::from_str(&text("volumes.json")).unwrap_or_default();
+    foreseen.left = text("left").parse().unwrap_or_default();
+    let parts: usize = text("parts").parse().unwrap_or(1);
+    if extent == Extent::All {
+        for number in 1..parts {
+            let mut map = hub.config_map(&format!("{base}-{number}")).await.ok().flatten().unwrap_or_default();
+            foreseen.objects.append(&mut objects(&mut map));
+        }
+    }
+    foreseen
 }
 
-fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
-    let tone = match line.action.as_str() {
+fn tone(line: &Planned) -> Tone {
+    match line.action.as_str() {
         "refused" => Tone::Bad,
         "change" => Tone::Warn,
         _ => Tone::Plain,
-    };
-    vec![Line::toned(tone, text::planned(&line.action, language)), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]
+    }
+}
+
+fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
+    vec![Line::toned(tone(line), text::planned(&line.action, language)), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]
 }
 
 /// The objects that the page of a preview only counts.
@@ -65,6 +102,36 @@ pub(super) fn created_table(planned: &[Planned], language: Language) -> Vec<Line
         table.row(planned_row(line, language));
     }
     if table.is_empty() { Vec::new() } else { table.lines() }
+}
+
+/// Every object that would be written, changed or refused, with all of its differences.
+pub(super) fn objects_page(foreseen: &Foreseen, language: Language) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for line in foreseen.objects.iter().filter(|line| line.action != "same") {
+        let kind = if line.group.is_empty() { line.kind.clone() } else { format!("{}.{}", line.kind, line.group) };
+        let head = format!("{} {kind} {}/{}", text::planned(&line.action, language), line.namespace, line.name);
+        let (head, body) = match (line.diff.as_str(), line.why.as_str()) {
+            ("", "") => (head, Vec::new()),
+            ("", why) => (head, vec![why]),
+            (diff, why) if line.action == "change" || why.is_empty() => (head, diff.lines().collect()),
+            (diff, why) => (format!("{head}: {why}"), diff.lines().collect()),
+        };
+        lines.push(Line::toned(tone(line), head));
+        lines.extend(body.into_iter().map(|text| Line::of(format!("  {text}"))));
+    }
+    if foreseen.left > 0 {
+        lines.push(Line::toned(Tone::Warn, text::objects_left(foreseen.left).pick(language)));
+    }
+    lines
+}
+
+/// A preview for programs, with every object.
+pub(super) fn document(restore: &Restore, foreseen: &Foreseen) -> Value {
+    let status = restore.status.clone().unwrap_or_default();
+    json!({
+        "apiVersion": "cli.platform861.io/v1", "kind": "RestorePreview", "restore": restore.name_any(), "backup": status.backup, "site": status.site,
+        "changes": status.changes, "objects": foreseen.objects, "objectsNotListed": foreseen.left, "volumes": foreseen.volumes,
+    })
 }
 
 /// The page of a preview: what would be created and what is the same in numbers, what would change or be refused by name.
@@ -161,7 +228,7 @@ mod tests {
             {"volume": "attachments", "removed": 3, "changed": 12, "created": 1, "first": ["shell.php", "a/b"]},
             {"volume": "cache", "removed": 0, "changed": 0, "created": 0, "first": []},
         ]));
-        let foreseen = Foreseen { objects: Vec::new(), volumes: volumes.expect("volumes") };
+        let foreseen = Foreseen { volumes: volumes.expect("volumes"), ..Foreseen::default() };
         for (language, expected) in [
             (
                 Language::En,
@@ -183,20 +250,65 @@ mod tests {
     }
 
     #[test]
+    fn each_object_is_shown_with_all_of_its_differences() {
+        let foreseen = Foreseen {
+            objects: serde_json::from_value(json!([
+                {"action": "change", "group": "apps", "kind": "Deployment", "namespace": "n", "name": "web", "why": "spec.a: 1 → 2", "diff": "spec.a: 1 → 2\nspec.b:\n  -x\n  +y"},
+                {"action": "change", "kind": "ConfigMap", "namespace": "n", "name": "c", "why": "data.a: 1 → 2"},
+                {"action": "leave", "kind": "Service", "namespace": "n", "name": "s", "why": "Skip leaves it", "diff": "spec.c: 1 → 2"},
+                {"action": "refused", "kind": "Ingress", "namespace": "n", "name": "i", "why": "no host"},
+                {"action": "create", "kind": "Secret", "namespace": "n", "name": "k"},
+                {"action": "same", "kind": "Secret", "namespace": "n", "name": "l"},
+            ]))
+            .expect("objects"),
+            left: 3,
+            ..Foreseen::default()
+        };
+        let lines: Vec<String> = objects_page(&foreseen, Language::En).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "change Deployment.apps n/web",
+                "  spec.a: 1 → 2",
+                "  spec.b:",
+                "    -x",
+                "    +y",
+                "change ConfigMap n/c",
+                "  data.a: 1 → 2",
+                "leave Service n/s: Skip leaves it",
+                "  spec.c: 1 → 2",
+                "refused Ingress n/i",
+                "  no host",
+                "create Secret n/k",
+                "3 objects are not listed: preview fewer of them",
+            ]
+        );
+        let preview = restore(json!({"mode": "Preview"}), json!({"create": 1}));
+        let document = document(&preview, &foreseen);
+        assert_eq!((&document["kind"], &document["objects"][0]["diff"]), (&json!("RestorePreview"), &json!("spec.a: 1 → 2\nspec.b:\n  -x\n  +y")));
+        assert_eq!((document["objects"].as_array().map(Vec::len), &document["objectsNotListed"]), (Some(6), &json!(3)));
+    }
+
+    #[test]
     fn a_preview_names_what_is_in_the_way_and_counts_the_rest() {
         let preview = restore(
             json!({"mode": "Preview", "conflictPolicy": "Refuse", "target": {"siteRef": {"name": "laoshan-dr"}}}),
             json!({"create": 137, "change": 2, "same": 5, "refused": 1}),
         );
-        let planned =
-            |action: &str, kind: &str, name: &str, why: &str| Planned { action: action.into(), kind: kind.into(), name: name.into(), why: why.into() };
+        let planned = |action: &str, kind: &str, name: &str, why: &str| Planned {
+            action: action.into(),
+            kind: kind.into(),
+            name: name.into(),
+            why: why.into(),
+            ..Planned::default()
+        };
         let listed = [
             planned("change", "ConfigMap", "approval-config", "data.mode: live → maintenance"),
             planned("refused", "Ingress", "approval-old", "v1beta1 is not served"),
         ];
         let lines: Vec<String> = preview_page(
             &preview,
-            &Foreseen { objects: listed.to_vec(), volumes: Vec::new() },
+            &Foreseen { objects: listed.to_vec(), ..Foreseen::default() },
             Some("1 streams, 1 volumes, 1.8 GiB".into()),
             " -d shinan",
             Language::En,
@@ -219,7 +331,7 @@ mod tests {
         );
         let free = restore(json!({"mode": "Preview", "conflictPolicy": "Merge", "target": {"siteRef": {"name": "laoshan-dr"}}}), json!({"create": 2}));
         let listed = [planned("create", "ConfigMap", "one", ""), planned("change", "ConfigMap", "two", "data.a: 1 → 2")];
-        let lines: Vec<String> = preview_page(&free, &Foreseen { objects: listed[..1].to_vec(), volumes: Vec::new() }, None, " -d shinan", Language::En)
+        let lines: Vec<String> = preview_page(&free, &Foreseen { objects: listed[..1].to_vec(), ..Foreseen::default() }, None, " -d shinan", Language::En)
             .iter()
             .map(ToString::to_string)
             .collect();

@@ -33,6 +33,11 @@ pub async fn approve(context: &Context<'_>, what: &TicketApprove) -> Result<Exit
     let plan = ticket.spec.change.as_ref().and_then(|change| change.plan.as_ref()).map(|plan| plan.in_language(printer.language.key()).to_owned());
     let short: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
     printer.say(&text::approving(ticket.spec.title.in_language(printer.language.key()), plan.as_deref(), &short));
+    // A drain can lose pods and data: the condition names them.
+    let drains = ticket.spec.change.as_ref().is_some_and(|change| change.work.drain_node.is_some());
+    if let Some(approved) = super::super::page::condition(&status.conditions, ConditionType::Approved).filter(|_| drains) {
+        printer.say(&text::approving_drain(&approved.message));
+    }
     let spec = ApprovalSpec {
         subject_ref: SubjectReference { kind: SubjectKind::MaintenanceTicket, name: name.clone(), uid: kube::ResourceExt::uid(&ticket).unwrap_or_default() },
         purpose: Purpose::Start,

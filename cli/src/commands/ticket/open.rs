@@ -60,9 +60,13 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         None => None,
     };
     let drain_node = match what.drain.as_deref().map(|place| place.split_once('/')) {
-        Some(Some((site, node))) if !site.is_empty() && !node.is_empty() => {
-            Some(DrainNode { site_ref: ObjectReference::new(site), node_name: node.to_owned(), deadline: what.drain_deadline.as_str().into() })
-        }
+        Some(Some((site, node))) if !site.is_empty() && !node.is_empty() => Some(DrainNode {
+            site_ref: ObjectReference::new(site),
+            node_name: node.to_owned(),
+            deadline: what.drain_deadline.as_str().into(),
+            delete_empty_dir_data: what.delete_emptydir_data,
+            force: what.force,
+        }),
         Some(_) => return Err(Failure::usage(text::not_a_node(what.drain.as_deref().unwrap_or_default()))),
         None => None,
     };

@@ -129,6 +129,9 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place
         let state = if alert.state == AlertState::Firing { text::FIRING } else { text::RESOLVED };
         facts = facts.with(text::F_ALERT, format!("{} {} · {}", alert.alert_name, state.pick(language), clock.minute(alert.start_time.0)));
     }
+    if let Some(truncated) = status.truncated_alerts {
+        facts = facts.with(text::F_ALERT, format!("+{truncated}"));
+    }
     for told in &status.notifications {
         let why = told.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         facts = facts.with(

@@ -282,7 +282,7 @@ pub struct MaintenanceTicketStatus {
     /// Result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// Priority, from impact and urgency.
+    /// Priority, from impact and urgency. It rises when a graver alert joins the incident, and never falls by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
     /// Assignee.
@@ -332,6 +332,10 @@ pub struct MaintenanceTicketStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["fingerprint"]))]
     pub alerts: Vec<TicketAlert>,
+    /// Incident: number of alerts of its group that Alertmanager left out of its post (`max_alerts`) and that the operator could not read from
+    /// its API, or that are above 1000. The incident does not close by itself before a post lists all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated_alerts: Option<i32>,
     /// Deadlines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

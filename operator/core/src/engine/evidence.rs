@@ -5,7 +5,9 @@
 
 mod items;
 
-pub use items::{ListedChange, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, UncordonResult};
+pub use items::{
+    Awaits, ListedChange, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, TakenSnapshot, UncordonResult,
+};
 
 use crate::ids::SnapshotId;
 use jiff::{SignedDuration, Timestamp};
@@ -83,6 +85,16 @@ pub enum Evidence {
         /// The first of them with their pods, for example `Deployment/cms 2/2`.
         ready: Vec<String>,
     },
+    /// Snapshots of claims: their points in time have passed, so that the application may go on.
+    SnapshotsTaken {
+        /// One for each claim.
+        snapshots: Vec<TakenSnapshot>,
+    },
+    /// Nothing of the run's snapshots is left, on the API server or in the storage.
+    SnapshotsRemoved {
+        /// Where they were.
+        namespaces: Vec<String>,
+    },
     /// Nothing of the run's movers is left.
     MoversRemoved {
         /// Where they were.
@@ -92,11 +104,6 @@ pub enum Evidence {
     NamespacesMade {
         /// Their names.
         made: Vec<String>,
-    },
-    /// The run's own namespaces are gone.
-    NamespacesRemoved {
-        /// Names of those that the run may have created.
-        namespaces: Vec<String>,
     },
     /// A Backup that succeeded.
     BackupTaken {
@@ -116,17 +123,29 @@ pub enum Evidence {
         /// How many were ended now.
         ended: u64,
     },
-    /// A node whose pods can all run elsewhere.
+    /// A node that can be drained as the change says.
     NodeInspected {
         /// Pods that will leave.
         pods: u64,
         /// It was cordoned already.
         cordoned: bool,
+        /// Pods that nothing starts again, which the change agrees to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unmanaged: Vec<String>,
+        /// Pods whose `emptyDir` data is deleted, which the change agrees to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        local_data: Vec<String>,
+        /// Pods that stay because they would come back at once.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        returning: Vec<String>,
     },
-    /// Pods that no controller would create again.
+    /// Pods with something that a drain would lose.
     PodsUnmanaged {
-        /// The pods.
+        /// Pods that no controller would create again.
         pods: Vec<String>,
+        /// Pods with `emptyDir` data.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        local_data: Vec<String>,
     },
     /// A node takes no new pods.
     NodeCordoned {
@@ -230,10 +249,10 @@ pub enum Evidence {
     RestorePreviewed {
         /// Number of objects by what would happen.
         changes: RestoreChanges,
-        /// Number of objects in the list: those that would change, be refused or be created.
+        /// Number of objects in the lists: all of them, unless there are too many.
         listed: u64,
-        /// The list, as JSON of [`ListedChange`].
-        list: StoredObject,
+        /// The lists, each as JSON of [`ListedChange`]: first what would change, be left or be refused, then what would be created, then what is the same.
+        lists: Vec<StoredObject>,
         /// Number of objects that are left out, by reason.
         left_out: BTreeMap<String, u64>,
         /// Number of objects of kinds that the site doesn't serve, by kind.
@@ -258,6 +277,9 @@ pub enum Evidence {
         /// Objects that could not be written, those of kinds that aren't served among them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<RefusedObjects>,
+        /// Patches of the copy that no object was meant by.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        patches_unmatched: Vec<String>,
     },
     /// What a restore would do to the files of a claim.
     VolumePreviewed {
@@ -312,8 +334,8 @@ fn cut_texts(value: &mut Value) -> bool {
             None => false,
         },
         // Every member is cut: `any` would stop at the first.
-        Value::Array(items) => items.iter_mut().fold(false, |cut, item| cut_texts(item) || cut),
-        Value::Object(members) => members.iter_mut().fold(false, |cut, (_, member)| cut_texts(member) || cut),
+        Value::Array(items) => items.iter_mut().map(cut_texts).filter(|cut| *cut).count() > 0,
+        Value::Object(members) => members.values_mut().map(cut_texts).filter(|cut| *cut).count() > 0,
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

@@ -25,6 +25,7 @@ fn left_out() -> BTreeMap<String, u64> {
 }
 
 /// The sample after this one. Every kind has a place here: a new one doesn't compile without.
+#[expect(clippy::too_many_lines, reason = "a table of all kinds")]
 fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
     use Evidence as E;
     Some(match evidence {
@@ -37,14 +38,26 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::Isolated { .. }) => E::IsolationRemoved { namespaces: texts(&["a"]) },
         Some(E::IsolationRemoved { .. }) => E::WorkloadsStopped { workloads: 2, stopped: texts(&["Deployment/cms 2", "CronJob/nightly running"]) },
         Some(E::WorkloadsStopped { .. }) => E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]) },
-        Some(E::WorkloadsReady { .. }) => E::MoversRemoved { namespaces: texts(&["a"]) },
+        Some(E::WorkloadsReady { .. }) => E::SnapshotsTaken {
+            snapshots: vec![TakenSnapshot {
+                namespace: "a".into(),
+                claim: "files".into(),
+                name: "p861-snap-1".into(),
+                storage_class: "block".into(),
+                bytes: 4096,
+                time: time(),
+            }],
+        },
+        Some(E::SnapshotsTaken { .. }) => E::SnapshotsRemoved { namespaces: texts(&["a"]) },
+        Some(E::SnapshotsRemoved { .. }) => E::MoversRemoved { namespaces: texts(&["a"]) },
         Some(E::MoversRemoved { .. }) => E::NamespacesMade { made: texts(&["a"]) },
-        Some(E::NamespacesMade { .. }) => E::NamespacesRemoved { namespaces: texts(&["a"]) },
-        Some(E::NamespacesRemoved { .. }) => E::BackupTaken { backup: "b".into(), snapshot: Some("0a1b".into()) },
+        Some(E::NamespacesMade { .. }) => E::BackupTaken { backup: "b".into(), snapshot: Some("0a1b".into()) },
         Some(E::BackupTaken { .. }) => E::Silenced { silences: texts(&["id"]) },
         Some(E::Silenced { .. }) => E::SilencesEnded { ended: 1 },
-        Some(E::SilencesEnded { .. }) => E::NodeInspected { pods: 7, cordoned: false },
-        Some(E::NodeInspected { .. }) => E::PodsUnmanaged { pods: texts(&["pod a/b"]) },
+        Some(E::SilencesEnded { .. }) => {
+            E::NodeInspected { pods: 7, cordoned: false, unmanaged: Vec::new(), local_data: texts(&["a/cache"]), returning: texts(&["a/agent"]) }
+        }
+        Some(E::NodeInspected { .. }) => E::PodsUnmanaged { pods: texts(&["a/b"]), local_data: Vec::new() },
         Some(E::PodsUnmanaged { .. }) => E::NodeCordoned { owner: Some("chg-1".into()) },
         Some(E::NodeCordoned { .. }) => E::NodeUncordoned { result: UncordonResult::CordonOfAnother },
         Some(E::NodeUncordoned { .. }) => E::NodeDrained { node: "n1".into() },
@@ -67,7 +80,14 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::Sealed { .. }) => E::SnapshotVerified { snapshot: "0a1b".into(), blobs: 1, packs: 2, bytes: 3 },
         Some(E::SnapshotVerified { .. }) => {
             let list = StoredObject { sha256: "ab".into(), bytes: 900 };
-            E::RestorePreviewed { changes: changes(), listed: 6, list, left_out: left_out(), not_served: BTreeMap::new(), adjusted: BTreeMap::new() }
+            E::RestorePreviewed {
+                changes: changes(),
+                listed: 6,
+                lists: vec![list],
+                left_out: left_out(),
+                not_served: BTreeMap::new(),
+                adjusted: BTreeMap::new(),
+            }
         }
         Some(E::RestorePreviewed { .. }) => E::ObjectsRestored {
             changes: RestoreChanges { not_served: 1, ..changes() },
@@ -75,10 +95,22 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
             not_served: BTreeMap::from([("Widget.demo.example".into(), 1)]),
             adjusted: BTreeMap::from([("nodePort".into(), 2)]),
             refused: Some(RefusedObjects {
-                first: ListedChange { action: ObjectChange::Refused, kind: "Widget".into(), namespace: "n".into(), name: "w".into(), why: "not served".into() },
+                first: ListedChange {
+                    action: ObjectChange::Refused,
+                    group: "demo.example".into(),
+                    kind: "Widget".into(),
+                    namespace: "n".into(),
+                    name: "w".into(),
+                    why: "not served".into(),
+                    awaits: Some(Awaits::Kind),
+                    diff: String::new(),
+                    manifest: None,
+                },
                 listed: 5,
                 list: StoredObject { sha256: "ab".into(), bytes: 900 },
+                awaiting: 1,
             }),
+            patches_unmatched: texts(&["spec.isolation.patches[0] (Deployment web)"]),
         },
         Some(E::ObjectsRestored { .. }) => E::VolumePreviewed { removed: 3, changed: 12, created: 2, first: texts(&["shell.php"]) },
         Some(E::VolumePreviewed { .. }) => E::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 },

@@ -4,152 +4,28 @@
 //! that site. Posts may be repeated, late and out of order: each group and start time opens one ticket, and a resolved alert does not fire again with the same start
 //! time.
 
+mod post;
+
+pub use post::{Alert, ListedGroup, Post, Refusal, UnreadableAlert, parse};
+
 use crate::conditions::shorten;
 use jiff::{Timestamp, tz::TimeZone};
 use p861_crds::{
     District, LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Time,
     maintenance::ticket::{Affected, AlertState, AlertmanagerSource, Grade, Incident, IncidentSource, TicketAlert, TicketPhase, TicketType},
 };
-use serde::Deserialize;
+use post::printable;
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// More alerts than this in one post, or in one ticket, are refused: `max_alerts` of Alertmanager's receiver keeps below it.
+/// Most alerts that are taken of one post, and that one ticket lists; the others are counted.
 pub const MOST: usize = 1_000;
+/// The longest name of an application or a site that a ticket can affect, in bytes.
+const MAX_OBJECT_NAME_BYTES: usize = 253;
 /// Alerts that speak of tickets themselves: a ticket about a late ticket would be late too.
 const OF_TICKETS: [&str; 1] = ["P861TicketOverdue"];
 /// Alert whose ticket collects all other alerts of the same site.
 const SITE_LOST: &str = "P861SiteUnreachable";
-
-/// Why a post is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It is no post of Alertmanager's.
-    #[error("this is no post of Alertmanager's webhook receiver: {0}")]
-    Malformed(String),
-    /// Another form than the one that is known.
-    #[error("webhook version {0:?} is not known: this operator reads version 4")]
-    Version(String),
-    /// Too many at once.
-    #[error("{0} alerts in one post are too many: set max_alerts of the receiver to at most {MOST}")]
-    TooMany(usize),
-}
-
-impl Refusal {
-    /// As the metric spells it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "malformed",
-            Self::Version(_) => "version",
-            Self::TooMany(_) => "tooMany",
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawPost {
-    version: String,
-    group_key: String,
-    alerts: Vec<RawAlert>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawAlert {
-    status: String,
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    starts_at: Timestamp,
-    #[serde(default)]
-    ends_at: Option<Timestamp>,
-    fingerprint: String,
-}
-
-/// A group of alerts, as it was posted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Post {
-    /// Alertmanager's name of the group.
-    pub group_key: String,
-    /// The alerts.
-    pub alerts: Vec<Alert>,
-}
-
-/// An alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alert {
-    /// Alertmanager's name of it.
-    pub fingerprint: String,
-    /// Its label `alertname`.
-    pub name: String,
-    /// Whether it fires.
-    pub state: AlertState,
-    /// Since when.
-    pub start: Timestamp,
-    /// Until when.
-    pub end: Option<Timestamp>,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
-}
-
-impl Alert {
-    fn label(&self, name: &str) -> Option<&str> {
-        self.labels.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    fn as_status(&self, site: &str) -> TicketAlert {
-        TicketAlert {
-            fingerprint: self.fingerprint.clone(),
-            alert_name: self.name.clone(),
-            severity: self.label("severity").map(str::to_owned),
-            state: self.state,
-            start_time: Time(self.start),
-            end_time: self.end.map(Time),
-            posted_by: Some(site.to_owned()),
-        }
-    }
-}
-
-/// Reads a post.
-///
-/// # Errors
-/// If it is none, or not one that can be taken.
-pub fn parse(body: &[u8]) -> Result<Post, Refusal> {
-    let raw: RawPost = serde_json::from_slice(body).map_err(|error| Refusal::Malformed(error.to_string()))?;
-    if raw.version != "4" {
-        return Err(Refusal::Version(shorten(&raw.version, 32)));
-    }
-    if raw.group_key.is_empty() || raw.group_key.chars().count() > 4_096 {
-        return Err(Refusal::Malformed("groupKey is empty, or longer than 4096 characters".into()));
-    }
-    if raw.alerts.len() > MOST {
-        return Err(Refusal::TooMany(raw.alerts.len()));
-    }
-    let alerts = raw.alerts.into_iter().map(alert).collect::<Result<Vec<_>, _>>()?;
-    Ok(Post { group_key: raw.group_key, alerts })
-}
-
-fn alert(raw: RawAlert) -> Result<Alert, Refusal> {
-    let wrong = |what: &str| Refusal::Malformed(what.to_owned());
-    let state = match raw.status.as_str() {
-        "firing" => AlertState::Firing,
-        "resolved" => AlertState::Resolved,
-        _ => return Err(wrong("the status of an alert is neither firing nor resolved")),
-    };
-    if !(1..=32).contains(&raw.fingerprint.len()) || !raw.fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(wrong("the fingerprint of an alert is no hexadecimal number"));
-    }
-    let name = raw.labels.get("alertname").cloned().unwrap_or_default();
-    if name.is_empty() || name.chars().count() > 128 || name.chars().any(char::is_control) {
-        return Err(wrong("an alert has no label alertname of at most 128 characters"));
-    }
-    // A ticket keeps whole seconds: a beginning that had parts of one would look newer than itself.
-    let start = Timestamp::from_second(raw.starts_at.as_second()).map_err(|_| wrong("the beginning of an alert is no time"))?;
-    // Alertmanager writes the year 1 for "no end".
-    let end = raw.ends_at.filter(|end| state == AlertState::Resolved && *end >= raw.starts_at);
-    Ok(Alert { fingerprint: raw.fingerprint, name, state, start, end, labels: raw.labels, annotations: raw.annotations })
-}
 
 /// Where an alert belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,27 +67,50 @@ pub enum Intake {
         /// The ticket.
         spec: Box<MaintenanceTicketSpec>,
         /// Its alerts.
-        alerts: Vec<TicketAlert>,
+        listed: Listed,
     },
     /// A ticket that is there has these alerts now.
     Join {
         /// Its name.
         name: String,
         /// All its alerts.
-        alerts: Vec<TicketAlert>,
+        listed: Listed,
     },
     /// Nothing is new.
     Known,
 }
 
-/// Decides. `site` is the site whose Alertmanager posted, `alerts` those of the post that belong to the namespace, `tickets` all of the namespace.
-pub fn intake(site: &str, group_key: &str, alerts: &[Alert], tickets: &[MaintenanceTicket], zone: &TimeZone) -> Intake {
+/// The alerts of a ticket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Those that the ticket lists; at most [`MOST`].
+    pub alerts: Vec<TicketAlert>,
+    /// Number of alerts that it doesn't list; none if it lists all.
+    pub truncated: Option<i32>,
+}
+
+/// The alerts of a post that belong to one namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The site whose Alertmanager posted.
+    pub site: &'a str,
+    /// Alertmanager's name of the group.
+    pub group_key: &'a str,
+    /// Number of alerts of the group that were not posted, wherever they belong.
+    pub truncated: u64,
+    /// The alerts.
+    pub alerts: &'a [Alert],
+}
+
+/// Decides. `tickets` are all of the namespace.
+pub fn intake(part: &Part<'_>, tickets: &[MaintenanceTicket], zone: &TimeZone) -> Intake {
+    let Part { site, group_key, truncated, alerts } = *part;
     let open = tickets.iter().filter(|ticket| !phase(ticket).is_end() && ticket.spec.r#type == TicketType::Incident);
     let ours = open.min_by_key(|ticket| {
         (fit(ticket, site, group_key, alerts), ticket.metadata.creation_timestamp.as_ref().map(|time| time.0), ticket.metadata.name.clone())
     });
     if let Some(ticket) = ours.filter(|ticket| fit(ticket, site, group_key, alerts) != Fit::Not) {
-        return join(site, ticket, alerts);
+        return join(part, ticket);
     }
     let firing: Vec<&Alert> = alerts.iter().filter(|alert| alert.state == AlertState::Firing).collect();
     let Some(start) = firing.iter().map(|alert| alert.start).min() else { return Intake::Known };
@@ -220,7 +119,11 @@ pub fn intake(site: &str, group_key: &str, alerts: &[Alert], tickets: &[Maintena
     for length in [4, 12, 32] {
         let name = format!("{stem}-{}", &digest[..length]);
         match tickets.iter().find(|ticket| ticket.metadata.name.as_deref() == Some(&name)) {
-            None => return Intake::Open { name, spec: Box::new(spec(site, group_key, &firing, start)), alerts: merge(site, &[], alerts) },
+            None => {
+                let (alerts, surplus) = merge(site, &[], alerts);
+                let listed = Listed { alerts, truncated: counted(truncated.saturating_add(surplus)) };
+                return Intake::Open { name, spec: Box::new(spec(site, group_key, &firing, start)), listed };
+            }
             // The same trouble, and a person has ended the ticket: that holds until it begins anew.
             Some(ticket) if source(ticket).is_some_and(|source| source.group_key == group_key && source.site_ref.name == site) => return Intake::Known,
             // Another's name: a longer one.
@@ -260,15 +163,30 @@ fn fit(ticket: &MaintenanceTicket, site: &str, group_key: &str, alerts: &[Alert]
     if lost && !alerts.is_empty() && ticket.spec.affects.site_refs.iter().any(|lost| of_site(&lost.name)) { Fit::Site } else { Fit::Not }
 }
 
-fn join(site: &str, ticket: &MaintenanceTicket, alerts: &[Alert]) -> Intake {
-    let before = ticket.status.as_ref().map(|status| status.alerts.as_slice()).unwrap_or_default();
-    let merged = merge(site, before, alerts);
-    if merged == before { Intake::Known } else { Intake::Join { name: ticket.metadata.name.clone().unwrap_or_default(), alerts: merged } }
+fn join(part: &Part<'_>, ticket: &MaintenanceTicket) -> Intake {
+    let status = ticket.status.as_ref();
+    let before = status.map(|status| status.alerts.as_slice()).unwrap_or_default();
+    let known = status.and_then(|status| status.truncated_alerts);
+    let (alerts, surplus) = merge(part.site, before, part.alerts);
+    let now = counted(part.truncated.saturating_add(surplus));
+    // Another group's post lists nothing of what this one's left out.
+    let own = fit(ticket, part.site, part.group_key, part.alerts) == Fit::Group;
+    let truncated = if own { now } else { now.max(known) };
+    if alerts == before && truncated == known {
+        return Intake::Known;
+    }
+    Intake::Join { name: ticket.metadata.name.clone().unwrap_or_default(), listed: Listed { alerts, truncated } }
 }
 
-/// The alerts of a ticket after a post: each fingerprint once, the newest word on it.
-fn merge(site: &str, before: &[TicketAlert], alerts: &[Alert]) -> Vec<TicketAlert> {
+/// As the status has it: absent rather than 0.
+fn counted(truncated: u64) -> Option<i32> {
+    (truncated > 0).then(|| i32::try_from(truncated).unwrap_or(i32::MAX))
+}
+
+/// The alerts of a ticket after a post: each fingerprint once, the newest word on it. Also the number of firing alerts that it has no room for.
+fn merge(site: &str, before: &[TicketAlert], alerts: &[Alert]) -> (Vec<TicketAlert>, u64) {
     let mut all = before.to_vec();
+    let mut surplus = 0;
     for alert in alerts {
         match all.iter().position(|known| known.fingerprint == alert.fingerprint) {
             Some(index) => {
@@ -280,18 +198,23 @@ fn merge(site: &str, before: &[TicketAlert], alerts: &[Alert]) -> Vec<TicketAler
                     *known = alert.as_status(told_first.as_deref().unwrap_or(site));
                 }
             }
-            None if all.len() < MOST && alert.state == AlertState::Firing => all.push(alert.as_status(site)),
-            None => {}
+            None if alert.state == AlertState::Resolved => {}
+            None if all.len() < MOST => all.push(alert.as_status(site)),
+            // What has ended makes room for what fires.
+            None => match all.iter().position(|known| known.state == AlertState::Resolved) {
+                Some(index) => all[index] = alert.as_status(site),
+                None => surplus += 1,
+            },
         }
     }
-    all
+    (all, surplus)
 }
 
 fn spec(site: &str, group_key: &str, firing: &[&Alert], start: Timestamp) -> MaintenanceTicketSpec {
     let worst = firing.iter().min_by_key(|alert| (grades(alert.label("severity")), alert.start, alert.name.clone()));
     let (impact, urgency) = worst.map_or((Grade::Low, Grade::Low), |alert| grades(alert.label("severity")));
     let named = |label: &str, most: usize| {
-        let names: BTreeSet<&str> = firing.iter().filter_map(|alert| alert.label(label)).filter(|name| name.len() <= 253).collect();
+        let names: BTreeSet<&str> = firing.iter().filter_map(|alert| alert.label(label)).filter(|name| name.len() <= MAX_OBJECT_NAME_BYTES).collect();
         names.into_iter().take(most).map(ObjectReference::new).collect::<Vec<_>>()
     };
     MaintenanceTicketSpec {
@@ -316,7 +239,7 @@ fn spec(site: &str, group_key: &str, firing: &[&Alert], start: Timestamp) -> Mai
 }
 
 /// Impact and urgency by an alert's label `severity`.
-fn grades(severity: Option<&str>) -> (Grade, Grade) {
+pub fn grades(severity: Option<&str>) -> (Grade, Grade) {
     match severity {
         Some("critical") => (Grade::High, Grade::High),
         Some("error" | "major") => (Grade::High, Grade::Medium),
@@ -328,9 +251,8 @@ fn grades(severity: Option<&str>) -> (Grade, Grade) {
 /// What the worst alert says of itself, and how many there are beside it.
 fn title(worst: Option<&Alert>, count: usize) -> LocalizedText {
     let said = |key: &str| worst.and_then(|alert| alert.annotations.get(key)).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let harmless = |text: &str| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
     let name = worst.map_or("alert", |alert| alert.name.as_str());
     let (more, more_zh) = if count > 1 { (format!(" (+{})", count - 1), format!("（另 {} 条）", count - 1)) } else { (String::new(), String::new()) };
-    let with = |text: &str, more: &str| Some(format!("{}{more}", shorten(&harmless(text), 480)));
+    let with = |text: &str, more: &str| Some(format!("{}{more}", shorten(&printable(text), 480)));
     LocalizedText { zh: said("summary_zh").and_then(|text| with(text, &more_zh)), en: with(said("summary").unwrap_or(name), &more) }
 }

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod approval;
+pub mod drain;
 pub mod notify;
 pub mod roster;
 pub mod roster_standing;

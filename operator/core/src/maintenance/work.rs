@@ -3,7 +3,10 @@
 use crate::{
     engine::{OnFailure, Outcome, Plan, Prompt, Retry, RunResult, RunSummary, Step, StepId, WaitsFor},
     ids::SiteName,
-    maintenance::ticket::{Asks, WorkRun},
+    maintenance::{
+        drain::DrainConsent,
+        ticket::{Asks, WorkRun},
+    },
     names,
     platform::bundle::{self, Bundle},
     recovery::bring_up::{CHECK_MARGIN, namespace_of},
@@ -243,17 +246,23 @@ fn health(component: &ComponentOf<'_>, within: &str) -> Vec<(String, Check)> {
     own.chain(rolled_out).collect()
 }
 
+/// What a change that drains a node agrees to lose.
+pub fn consent(drain: &DrainNode) -> DrainConsent {
+    DrainConsent { delete_empty_dir_data: drain.delete_empty_dir_data, force: drain.force }
+}
+
 fn drain_node(facts: &WorkFacts<'_>, change: &Change, drain: &DrainNode, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
     let (site, node) = (SiteName::from(drain.site_ref.name.as_str()), drain.node_name.clone());
     let inspect = StepKey::inspect(&site, &node).id()?;
-    let look = Action::InspectNode { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned) };
+    let consent = consent(drain);
+    let look = Action::InspectNode { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned), consent };
     steps.push(Step::new(inspect.clone(), look, SHORT).retry(Retry::times(3)));
     let cordon = StepKey::cordon(&site, &node).id()?;
     let closed = Action::Cordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
     let open = Action::Uncordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
     steps.push(Step::new(cordon.clone(), closed, SHORT).after(ready.to_vec()).after([inspect]).retry(Retry::times(3)).undo(open.clone()));
     let empty = StepKey::drain(&site, &node).id()?;
-    let leave = Action::Drain { site: site.clone(), node: node.clone() };
+    let leave = Action::Drain { site: site.clone(), node: node.clone(), consent };
     steps.push(Step::new(empty.clone(), leave, parse_duration(&drain.deadline.0)?).after([cordon]).on_failure(on_failure(change)));
     let hands = StepKey::Manual.id()?;
     let text = change.plan.clone().unwrap_or_else(|| LocalizedText {

@@ -1,22 +1,30 @@
 //! Whether an object that is there is the one of the backup.
 
 use super::{
+    diff::{brief, differences},
     group, kind, metadata, name,
     save::{SERVER_ANNOTATIONS, SERVER_FIELDS},
 };
-use crate::{conditions::shorten, quantity::Quantity};
+use crate::quantity::Quantity;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
-
-/// Characters of a value that a difference shows.
-const MAX_VALUE_CHARS: usize = 60;
 
 /// What an object contains: without status and without what the server stores beside it.
 pub fn content(object: &Value) -> Value {
-    let mut object = object.clone();
+    let mut object = data(object);
     if let Some(map) = object.as_object_mut() {
         map.remove("status");
     }
+    object
+}
+
+/// What an object contains, to be compared with `wanted`: with its status if `wanted` has one, since then the status is data.
+pub fn content_as(object: &Value, wanted: &Value) -> Value {
+    if wanted.get("status").is_some() { data(object) } else { content(object) }
+}
+
+/// An object without what the server stores beside it.
+fn data(object: &Value) -> Value {
+    let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|key, _| !SERVER_FIELDS.contains(&key.as_str()));
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
@@ -57,25 +65,9 @@ pub fn is_untouched(live: &Value) -> bool {
         && metadata(&content).is_some_and(|metadata| plain(metadata, &["name", "namespace"]))
 }
 
-/// The first field that differs, and how. Values of Secrets are not shown.
-pub fn difference(before: &Value, after: &Value) -> String {
-    fn walk(path: &str, before: &Value, after: &Value) -> Option<String> {
-        match (before, after) {
-            (Value::Object(a), Value::Object(b)) => {
-                let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-                keys.into_iter().find_map(|key| {
-                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                    walk(&path, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null))
-                })
-            }
-            _ if before != after => {
-                let brief = |value: &Value| shorten(&value.to_string(), MAX_VALUE_CHARS);
-                Some(format!("{path}: {} → {}", brief(before), brief(after)))
-            }
-            _ => None,
-        }
-    }
-    if kind(before) == "Secret" { "its data differs".into() } else { walk("", before, after).unwrap_or_default() }
+/// What applying `wanted` would change of the live object, as far as `wanted` says: what the API server adds by itself is not known.
+pub fn differences_of(live: &Value, wanted: &Value) -> String {
+    differences(&overlap(&content_as(live, wanted), wanted), wanted)
 }
 
 /// What a claim that is there has in common with the one of the backup.
@@ -102,7 +94,7 @@ pub fn compare_claims(live: &Value, wanted: &Value) -> ClaimMatch {
     };
     let (there, asked) = (rest(live), rest(wanted));
     if !covers(&there, &asked) {
-        let asked = difference(&overlap(&there, &asked), &asked);
+        let asked = brief(&differences(&overlap(&there, &asked), &asked));
         return ClaimMatch::Other(format!("spec.{asked}: a restore changes no claim's spec"));
     }
     match (size(live), size(wanted)) {
@@ -145,14 +137,14 @@ pub fn metadata_patch(wanted: &Value, live: &Value, overwrite: bool, keep: impl 
     (!changes.is_empty()).then(|| json!({"metadata": changes}))
 }
 
-/// Whether a label or annotation of a saved Namespace goes to the namespace restored to. What the cluster allots stays its own; a copy's isolation and what a
-/// namespace enforces on its pods already are never changed by a backup.
-pub fn goes_to_namespace(key: &str, live: &Value, isolated: bool) -> bool {
+/// Whether a label or annotation of a saved Namespace goes to the namespace restored to. What the cluster allots stays its own, and so do our labels, by which a copy
+/// is closed. What a namespace enforces on its pods already is never changed by a backup: one that was there keeps its own, and a copy gets that of its source.
+pub fn goes_to_namespace(key: &str, live: &Value) -> bool {
     let domain = key.split_once('/').map_or("", |(domain, _)| domain);
     let enforces = || live.pointer("/metadata/labels/pod-security.kubernetes.io~1enforce").is_some();
     match domain {
         "platform861.io" => false,
-        "pod-security.kubernetes.io" => !isolated && !enforces(),
+        "pod-security.kubernetes.io" => !enforces(),
         "openshift.io" => !key.starts_with("openshift.io/sa.scc."),
         _ => key != "kubernetes.io/metadata.name" && !SERVER_ANNOTATIONS.contains(&key),
     }
@@ -176,6 +168,17 @@ mod tests {
         ] {
             assert_eq!(covers(&live, &wanted), covered, "{wanted}");
         }
+    }
+
+    #[test]
+    fn fault_b10_a_status_is_compared_where_it_was_saved() {
+        let live = json!({"metadata": {"name": "a", "uid": "u"}, "spec": {"a": 1}, "status": {"serial": 8}});
+        let (plain, with_status) =
+            (json!({"metadata": {"name": "a"}, "spec": {"a": 1}}), json!({"metadata": {"name": "a"}, "spec": {"a": 1}, "status": {"serial": 7}}));
+        assert!(covers(&content_as(&live, &plain), &plain), "it is its controller's");
+        assert!(!covers(&content_as(&live, &with_status), &with_status), "it is data");
+        assert_eq!(differences_of(&live, &with_status), "status.serial: 8 → 7");
+        assert_eq!(content_as(&live, &with_status).pointer("/metadata/uid"), None);
     }
 
     #[test]
@@ -218,14 +221,14 @@ mod tests {
     fn fault_b5_a_namespaces_labels_are_merged_but_never_those_of_its_isolation() {
         let saved = json!({"metadata": {"labels": {"kubernetes.io/metadata.name": "n", "platform861.io/drill": "x", "pod-security.kubernetes.io/enforce": "privileged",
             "istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
-        let merged = |live: Value, isolated: bool, overwrite: bool| metadata_patch(&saved, &live, overwrite, |key| goes_to_namespace(key, &live, isolated));
+        let merged = |live: Value, overwrite: bool| metadata_patch(&saved, &live, overwrite, |key| goes_to_namespace(key, &live));
         let empty = || json!({"metadata": {}});
         let all = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged", "istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
-        assert_eq!(merged(empty(), false, false), Some(all));
-        let copy = json!({"metadata": {"labels": {"istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
-        assert_eq!(merged(empty(), true, true), Some(copy));
+        assert_eq!(merged(empty(), false), Some(all.clone()));
+        let copy = json!({"metadata": {"labels": {"platform861.io/drill": "k7m2q", "platform861.io/run": "u"}}});
+        assert_eq!(merged(copy, true), Some(all), "the Pod Security of the source holds in its copy, and our labels stay");
         let live = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted", "istio-injection": "enabled", "team": "b"}, "annotations": {"note": "b"}}});
-        assert_eq!(merged(live.clone(), false, false), None);
-        assert_eq!(merged(live, false, true), Some(json!({"metadata": {"labels": {"team": "a"}}})));
+        assert_eq!(merged(live.clone(), false), None);
+        assert_eq!(merged(live, true), Some(json!({"metadata": {"labels": {"team": "a"}}})));
     }
 }

@@ -5,7 +5,7 @@ mod pods;
 mod services;
 mod subjects;
 
-use super::{group, kind, name, namespace, stop::held, text};
+use super::{group, kind, name, namespace, patch, stop::held, text};
 use crate::runs::CopyRules;
 use p861_crds::{
     names::{ROLE_LABEL, RUN_LABEL},
@@ -34,17 +34,23 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
         set(&mut object, "/metadata", "name", json!(target));
         return Prepared::Write(object);
     }
-    if rules.isolated
-        && let Some(why) = left_out_of_a_bubble(&object)
-    {
-        return Prepared::Leave(why);
+    if rules.isolated {
+        if let Some(why) = left_out_of_a_bubble(&object) {
+            return Prepared::Leave(why);
+        }
+        // First of all, so that everything that closes the copy holds against a patch.
+        patch::apply(&rules.patches, &mut object);
+        without_finalizers(&mut object);
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".into(), json!(target));
         let labels = metadata.entry("labels").or_insert_with(|| json!({}));
         if let Some(labels) = labels.as_object_mut() {
-            labels.remove(ROLE_LABEL);
-            labels.remove(RUN_LABEL);
+            // What a run of ours made is in no backup: elsewhere these labels are a user's own.
+            if rules.isolated {
+                labels.remove(ROLE_LABEL);
+                labels.remove(RUN_LABEL);
+            }
             labels.extend(rules.labels.iter().map(|(key, value)| (key.clone(), json!(value))));
         }
     }
@@ -59,7 +65,9 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
     if api_group == "batch" && api_kind == "Job" {
         pods::generated_job_fields(&mut object);
     }
-    pods::template_labels(&mut object);
+    if rules.isolated {
+        pods::template_labels(&mut object);
+    }
     if let Some(template) = pod_template(&api_group, &api_kind)
         && let Some(pod) = object.pointer_mut(template)
     {
@@ -87,6 +95,24 @@ fn left_out_of_a_bubble(object: &Value) -> Option<&'static str> {
         ("policy", "PodDisruptionBudget") => Some("it would hold up the clean-up"),
         ("cert-manager.io" | "acme.cert-manager.io", _) => Some("it would ask a certificate authority outside"),
         _ => None,
+    }
+}
+
+/// A finalizer waits for a controller that the copy may not have, and would keep the copy for ever. Templates hand theirs on to what is made of them, whatever the kind.
+fn without_finalizers(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, inner) in fields {
+                if field == "metadata"
+                    && let Some(metadata) = inner.as_object_mut()
+                {
+                    metadata.remove("finalizers");
+                }
+                without_finalizers(inner);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_finalizers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

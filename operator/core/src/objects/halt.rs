@@ -95,11 +95,9 @@ pub fn halt(scene: &Scene<'_>) -> Halt {
 /// Whether a pod can write, or will. One that is ending still can.
 fn may_write(pod: &Value, scene: &Scene<'_>) -> bool {
     let our_mover = || is_mover(pod) && metadata(pod).and_then(|metadata| metadata.get("labels")?.get(RUN_LABEL)?.as_str()) == Some(scene.run);
-    Runner::of(pod) == Some(Runner::Pod)
-        && !has_ended(pod)
-        && !(is_stopped(pod) && text(pod, "/spec/nodeName").is_empty())
-        && !our_mover()
-        && (scene.claims.is_empty() || uses(pod, scene.claims))
+    let held = || is_stopped(pod) && text(pod, "/spec/nodeName").is_empty();
+    let concerned = || scene.claims.is_empty() || uses(pod, scene.claims);
+    Runner::of(pod) == Some(Runner::Pod) && !has_ended(pod) && !held() && !our_mover() && concerned()
 }
 
 /// Who stands at the top of a pod's owners.

@@ -27,6 +27,26 @@ pub struct ServedKind {
     pub kind: String,
     /// Its name in addresses.
     pub plural: String,
+    /// It has a status subresource: whoever writes an object can't write its status with it.
+    pub has_status: bool,
+}
+
+/// Whose the status of an object is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusOwner {
+    /// A controller's, which finds out again how things are. It is no part of the data.
+    #[default]
+    Controller,
+    /// Whoever writes the object: a custom resource without a status subresource. It is data like any other field.
+    Writer,
+}
+
+impl StatusOwner {
+    /// Of a kind of that group. Kinds of Kubernetes itself have no status but by their controllers.
+    pub fn of(group: &str, has_status_subresource: bool) -> Self {
+        let of_kubernetes = !group.contains('.') || group.ends_with(".k8s.io");
+        if has_status_subresource || of_kubernetes { Self::Controller } else { Self::Writer }
+    }
 }
 
 /// A kind in the version in which it is read.
@@ -40,6 +60,8 @@ pub struct ChosenKind {
     pub kind: String,
     /// Its name in addresses.
     pub plural: String,
+    /// Whose the status of its objects is.
+    pub status: StatusOwner,
 }
 
 /// What is read of an API server.
@@ -81,6 +103,7 @@ pub fn choose_kinds(versions: &[ServedVersion]) -> ChosenKinds {
         version: version.version.clone(),
         kind: kind.kind.clone(),
         plural: kind.plural.clone(),
+        status: StatusOwner::of(&version.group, kind.has_status),
     });
     ChosenKinds { kinds: kinds.collect(), unanswered: unanswered.into_iter().collect() }
 }
@@ -120,7 +143,7 @@ mod tests {
             let (of, kinds) = line.split_once(':').map_or((*line, None), |(of, kinds)| (of, Some(kinds)));
             let (group, version) = of.split_once('/').expect("group/version");
             let kinds = kinds.map(|kinds| kinds.split(',').map(str::trim).filter(|kind| !kind.is_empty()));
-            let kind = |kind: &str| ServedKind { kind: kind.into(), plural: format!("{}s", kind.to_lowercase()) };
+            let kind = |kind: &str| ServedKind { kind: kind.into(), plural: format!("{}s", kind.to_lowercase()), has_status: false };
             ServedVersion {
                 group: group.into(),
                 version: version.trim_end_matches('?').into(),
@@ -162,6 +185,30 @@ mod tests {
                 "{lines:?}"
             );
         }
+    }
+
+    #[test]
+    fn fault_b10_the_status_of_a_custom_resource_is_data_where_it_is_no_subresource() {
+        for (group, has_status, owner) in [
+            ("demo.example", false, StatusOwner::Writer),
+            ("demo.example", true, StatusOwner::Controller),
+            ("", false, StatusOwner::Controller),
+            ("apps", true, StatusOwner::Controller),
+            ("batch", false, StatusOwner::Controller),
+            ("gateway.networking.k8s.io", false, StatusOwner::Controller),
+        ] {
+            assert_eq!(StatusOwner::of(group, has_status), owner, "{group}, status subresource: {has_status}");
+        }
+        let kind = |has_status: bool| vec![ServedKind { kind: "Gadget".into(), plural: "gadgets".into(), has_status }];
+        let version = |name: &str, has_status: bool| ServedVersion {
+            group: "demo.example".into(),
+            version: name.into(),
+            is_known: true,
+            kinds: kind(has_status),
+            ..ServedVersion::default()
+        };
+        let chosen = choose_kinds(&[version("v1", false), version("v1beta1", true)]);
+        assert_eq!(chosen.kinds[0].status, StatusOwner::Writer, "of the version in which it is read");
     }
 
     #[test]

@@ -25,11 +25,13 @@ pub enum LeaveReason {
     Finished,
     /// A kind whose API server doesn't answer.
     StaleDiscovery,
+    /// The Application's `spec.clusterResources` names it, and it doesn't exist.
+    Missing,
 }
 
 impl LeaveReason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MadeByCluster,
         Self::MadeByOwner,
         Self::MadeByPlatform,
@@ -38,6 +40,7 @@ impl LeaveReason {
         Self::BeingDeleted,
         Self::Finished,
         Self::StaleDiscovery,
+        Self::Missing,
     ];
 
     /// Its text, as evidence, inventory and status have it.
@@ -51,6 +54,7 @@ impl LeaveReason {
             Self::BeingDeleted => "BeingDeleted",
             Self::Finished => "Finished",
             Self::StaleDiscovery => "StaleDiscovery",
+            Self::Missing => "Missing",
         }
     }
 

@@ -1,29 +1,43 @@
 //! Kubernetes objects as data: what belongs in a backup, what is stripped from it, how a copy differs, and in which order objects are written.
 
+mod again;
 mod allocate;
+mod cluster;
 mod compare;
 mod copy;
+mod diff;
 mod halt;
 mod kinds;
 mod left_out;
 mod made_again;
+mod manifest;
+mod needed;
 mod order;
 mod owners;
 mod pace;
+mod patch;
+mod remains;
 mod replace;
 mod save;
 mod stop;
 mod tokens;
 
+pub use again::{Identity, ObjectCounts, awaits, worth_a_second_try};
 pub use allocate::allocate_anew;
-pub use compare::{ClaimMatch, compare_claims, content, covers, difference, goes_to_namespace, is_untouched, metadata_patch};
+pub use cluster::{CLUSTER_KINDS, CLUSTER_VERSION, ClusterKind, ClusterObject, defined_kind, is_established, names_object, permitted, prepare_cluster};
+pub use compare::{ClaimMatch, compare_claims, content, content_as, covers, differences_of, goes_to_namespace, is_untouched, metadata_patch};
 pub use copy::{Prepared, prepare};
+pub use diff::{brief, differences};
 pub use halt::{Halt, Scene, halt, uses};
-pub use kinds::{ChosenKind, ChosenKinds, ServedKind, ServedVersion, choose_kinds};
+pub use kinds::{ChosenKind, ChosenKinds, ServedKind, ServedVersion, StatusOwner, choose_kinds};
 pub use left_out::{LeaveReason, LeftOutTally, told};
+pub use manifest::{HIDDEN_VALUE, manifest};
+pub use needed::{Survey, needed};
 pub use order::{rank, rank_of};
 pub use owners::{Owner, owners, rewire};
 pub use pace::Pace;
+pub use patch::{matching as matching_patches, refused as refused_patch, told as told_patch};
+pub use remains::{Leftover, Remains, is_copy_of, leftover, remains, told_terminating};
 pub use replace::{MayReplace, in_place, replaceable};
 pub use save::{NamespaceFacts, SaveDecision, judge, may_hold_user_objects, save, selects};
 pub use stop::{

@@ -2,6 +2,7 @@
 
 use super::{
     group, kind,
+    kinds::StatusOwner,
     left_out::LeaveReason,
     made_again::{Ownership, ownership, reduce_references},
     metadata, name, namespace, text, tokens,
@@ -58,15 +59,15 @@ pub fn may_hold_user_objects(group: &str, kind: &str) -> bool {
 
 /// As [`judge`], without knowing anything of the namespace.
 pub fn save(object: Value, exclude: &[ObjectSelector]) -> SaveDecision {
-    judge(object, exclude, &NamespaceFacts::default())
+    judge(object, exclude, &NamespaceFacts::default(), StatusOwner::Controller)
 }
 
 /// Judges one object. The object is taken as the API server lists it.
-pub fn judge(mut object: Value, exclude: &[ObjectSelector], facts: &NamespaceFacts) -> SaveDecision {
+pub fn judge(mut object: Value, exclude: &[ObjectSelector], facts: &NamespaceFacts, status: StatusOwner) -> SaveDecision {
     if let Some(reason) = left_out(&object, exclude, facts) {
         return SaveDecision::Leave(reason);
     }
-    strip(&mut object);
+    strip(&mut object, status);
     match (group(&object), kind(&object)) {
         ("", "Secret") if tokens::is_token(&object) => tokens::empty_token(&mut object),
         ("", "ServiceAccount") => {
@@ -166,8 +167,10 @@ fn is_finished(object: &Value) -> bool {
 }
 
 /// Removes the fields that the server sets.
-fn strip(object: &mut Value) {
-    if let Some(map) = object.as_object_mut() {
+fn strip(object: &mut Value, status: StatusOwner) {
+    if status == StatusOwner::Controller
+        && let Some(map) = object.as_object_mut()
+    {
         map.remove("status");
     }
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };

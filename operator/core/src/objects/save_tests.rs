@@ -10,7 +10,7 @@ fn of(object: Value) -> Result<Value, LeaveReason> {
 /// With these Services in the namespace, each with or without a selector.
 fn among(object: Value, services: &[(&str, bool)]) -> Result<Value, LeaveReason> {
     let facts = NamespaceFacts { services: services.iter().map(|(name, selects)| ((*name).to_owned(), *selects)).collect() };
-    match judge(object, &[], &facts) {
+    match judge(object, &[], &facts, StatusOwner::Controller) {
         SaveDecision::Keep(value) => Ok(value),
         SaveDecision::Leave(why) => Err(why),
     }
@@ -192,4 +192,13 @@ fn what_the_application_excludes_is_left() {
     assert_eq!(save(object.clone(), &[rule(Some("cache"), Some("apps"))]), SaveDecision::Leave(LeaveReason::Excluded));
     assert!(matches!(save(object.clone(), &[rule(Some("other"), Some("apps"))]), SaveDecision::Keep(_)));
     assert!(matches!(save(object, &[rule(None, None)]), SaveDecision::Keep(_)), "a core Deployment does not exist");
+}
+
+#[test]
+fn fault_b10_a_status_that_is_data_is_saved_with_the_object() {
+    let gadget = object("demo.example/v1", "Gadget", json!({"spec": {"a": 1}, "status": {"serial": 7}, "metadata": {"uid": "u"}}));
+    for (owner, status) in [(StatusOwner::Writer, Some(json!({"serial": 7}))), (StatusOwner::Controller, None)] {
+        let SaveDecision::Keep(saved) = judge(gadget.clone(), &[], &NamespaceFacts::default(), owner) else { panic!("it is kept") };
+        assert_eq!((saved.get("status"), saved["metadata"].get("uid")), (status.as_ref(), None), "{owner:?}");
+    }
 }

@@ -16,6 +16,7 @@ pub mod forecast;
 pub mod items;
 pub mod judge;
 pub mod layers;
+pub mod moves;
 pub mod profile;
 pub mod quota;
 pub mod quotas;

@@ -3,15 +3,24 @@
 use crate::{
     engine::{Hold, OnFailure, Plan, Retry, Step, StepId},
     ids::{SiteName, SnapshotId},
-    names,
-    runs::{Action, CompileError, MoverTask, SealFacts, StepKey},
+    names, objects,
+    runs::{Action, ClaimSnapshot, CompileError, MoverTask, SealFacts, StepKey},
     time::parse_duration,
 };
 use jiff::SignedDuration;
-use p861_crds::{ApplicationSpec, platform::application::VolumeMethod};
+use p861_crds::{
+    ApplicationSpec,
+    platform::application::{ClusterResource, VolumeMethod},
+};
+use std::collections::BTreeSet;
+
+/// How long one attempt to take snapshots may last where no hook sets a limit. Drivers take them within seconds; what they copy afterwards counts as reading.
+const SNAPSHOT_DEADLINE: SignedDuration = SignedDuration::from_mins(10);
+/// How long the removal of movers may take, and that of snapshots.
+const CLEAN_UP_DEADLINE: SignedDuration = SignedDuration::from_mins(2);
 
 /// A claim of the application, as it was found on the site.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     /// Its namespace.
     pub namespace: String,
@@ -34,15 +43,22 @@ pub struct BackupFacts<'a> {
     pub spec: &'a ApplicationSpec,
     /// Claims found in its namespaces.
     pub claims: &'a [Claim],
+    /// Those of them that are read from a volume snapshot.
+    pub snapshots: &'a [ClaimSnapshot],
     /// Snapshot of the application's newest backup, which unchanged files are compared with.
     pub parent: Option<&'a SnapshotId>,
     /// How long the backup may take in all.
     pub deadline: SignedDuration,
 }
 
-/// How a claim is saved: by the first rule that matches its name.
-pub fn volume_method(spec: &ApplicationSpec, claim: &str) -> VolumeMethod {
-    spec.volumes.iter().find(|rule| matches_pattern(&rule.claim, claim)).map_or(VolumeMethod::Files, |rule| rule.method)
+/// What the Application says of a claim: the first rule that matches its name; none if no rule does.
+pub fn rule_of(spec: &ApplicationSpec, claim: &str) -> Option<VolumeMethod> {
+    spec.volumes.iter().find(|rule| matches_pattern(&rule.claim, claim)).map(|rule| rule.method)
+}
+
+/// Whether the Application leaves a claim out of its backups. [`super::volumes::decide`] says how the others are saved.
+pub fn is_skipped(spec: &ApplicationSpec, claim: &str) -> bool {
+    rule_of(spec, claim) == Some(VolumeMethod::Skip)
 }
 
 /// `*` stands for any characters.
@@ -59,20 +75,31 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// The cluster-scoped objects that the Application names.
+///
+/// # Errors
+/// [`CompileError`] if one of them is none that an Application may name.
+pub fn cluster_resources(spec: &ApplicationSpec) -> Result<Vec<ClusterResource>, CompileError> {
+    let permitted = |resource: &ClusterResource| match objects::permitted(resource) {
+        Ok(_) => Ok(resource.clone()),
+        Err(why) => Err(CompileError::Invalid(format!("spec.clusterResources: {why}"))),
+    };
+    spec.cluster_resources.iter().map(permitted).collect()
+}
+
 /// Compiles a backup: quiesce, then objects, streams and volumes side by side, resume, seal, verify; clean-up in any case.
 ///
 /// Resume is a step of its own, right after the data is read; if the run fails before, undoing quiesce resumes too.
+///
+/// Volumes that are read from snapshots don't hold the application: it goes on as soon as all snapshots are taken. Objects are then read beside it, since hooks
+/// concern only data. Streams, and the files of volumes without snapshots, must be read while it holds still.
 ///
 /// # Errors
 /// [`CompileError`] if a duration can't be read, or the steps are no valid plan.
 pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let spec = facts.spec;
     let first = spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {}: spec.namespaces is empty", facts.application)))?;
-    let parent = || facts.parent.cloned();
     let mut steps: Vec<Step<Action>> = Vec::new();
-    let mut parts: Vec<String> = Vec::new();
-    let mut data: Vec<StepId> = Vec::new();
-
     let quiesce = match &spec.hooks {
         Some(hooks) => {
             let execute = |command: &p861_crds::common::ContainerCommand| Action::Execute {
@@ -90,43 +117,35 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let after_quiesce: Vec<StepId> = quiesce.iter().map(|(id, ..)| id.clone()).collect();
     // The application holds still for no longer than the hooks allow, quiescing it included, however often a part is tried.
     let hold = quiesce.as_ref().map(|(id, _, deadline)| Hold { since: id.clone(), limit: *deadline });
-    let part_deadline = quiesce.as_ref().map_or(facts.deadline, |(_, _, deadline)| *deadline);
-    let mut add = |id: StepId, part: String, namespace: &str, claim: Option<String>, task: MoverTask| {
-        let namespaces = spec.namespaces.clone();
-        data.push(id.clone());
-        parts.push(part);
-        let action = Action::Move { site: facts.site.clone(), namespace: namespace.into(), claim, namespaces, task };
-        steps.push(Step::new(id, action, part_deadline).after(after_quiesce.clone()).under(hold.clone()).retry(Retry::times(3)));
+    let under_hold = |id: &StepId, action: Action, deadline: SignedDuration| {
+        let deadline = quiesce.as_ref().map_or(deadline, |(_, _, limit)| *limit);
+        Step::new(id.clone(), action, deadline).after(after_quiesce.clone()).under(hold.clone()).retry(Retry::times(3))
     };
-
-    let objects = MoverTask::BackupObjects { namespaces: spec.namespaces.clone(), exclude: spec.exclude.clone(), parent: parent() };
-    add(StepKey::save_objects(facts.application).id()?, "objects".into(), first, None, objects);
-    for stream in &spec.streams {
-        let part = format!("streams/{}", stream.name);
-        let namespace = stream.workload_ref.namespace.clone().unwrap_or_else(|| first.clone());
-        let task = MoverTask::BackupStream {
-            part: part.clone(),
-            namespace: namespace.clone(),
-            workload_ref: stream.workload_ref.clone(),
-            container: stream.container.clone(),
-            dump: stream.dump.clone(),
-        };
-        add(StepKey::save_stream(facts.application, &stream.name).id()?, part, &namespace, None, task);
+    // What the application holds still for, and what becomes the snapshot in the repository.
+    let (mut held, mut data, mut parts): (Vec<StepId>, Vec<StepId>, Vec<String>) = (Vec::new(), Vec::new(), Vec::new());
+    let take = StepKey::snapshot(facts.application).id()?;
+    if !facts.snapshots.is_empty() {
+        let action = Action::TakeSnapshots { site: facts.site.clone(), snapshots: facts.snapshots.to_vec() };
+        steps.push(under_hold(&take, action, SNAPSHOT_DEADLINE.min(facts.deadline)));
+        held.push(take.clone());
     }
-    for claim in facts.claims.iter().filter(|claim| volume_method(spec, &claim.name) != VolumeMethod::Skip) {
-        let part = names::volume_part(first, &claim.namespace, &claim.name);
-        let id = StepKey::save_volume(facts.application, &part).id()?;
-        let task = MoverTask::BackupVolume { part: part.clone(), parent: parent() };
-        add(id, part, &claim.namespace, Some(claim.name.clone()), task);
+    for Read { id, part, namespace, claim, task, when } in reads(facts, first)? {
+        let action = Action::Move { site: facts.site.clone(), namespace, claim, namespaces: spec.namespaces.clone(), task };
+        steps.push(match when {
+            When::Held => under_hold(&id, action, facts.deadline),
+            When::Beside => Step::new(id.clone(), action, facts.deadline).after(after_quiesce.clone()).retry(Retry::times(3)),
+            When::Taken => Step::new(id.clone(), action, facts.deadline).after([take.clone()]).retry(Retry::times(3)),
+        });
+        held.extend(matches!(when, When::Held).then(|| id.clone()));
+        data.push(id);
+        parts.push(part);
     }
-
     let mut before_seal = data.clone();
-    if let Some((_, resume, deadline)) = quiesce {
+    if let Some((_, resume, deadline)) = quiesce.clone() {
         let id = StepKey::resume(facts.application).id()?;
-        steps.push(Step::new(id.clone(), resume, deadline).after(data.clone()).despite_pause().retry(Retry::times(5)));
+        steps.push(Step::new(id.clone(), resume, deadline).after(held).despite_pause().retry(Retry::times(5)));
         before_seal.push(id);
     }
-    let seal = StepKey::seal(facts.application).id()?;
     let facts_of_seal = SealFacts {
         backup: facts.backup.into(),
         application: facts.application.into(),
@@ -137,17 +156,81 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
         consistent: spec.hooks.is_some() || (!spec.streams.is_empty() && data.len() == spec.streams.len() + 1),
     };
     let mover = |task: MoverTask| Action::Move { site: facts.site.clone(), namespace: first.clone(), claim: None, namespaces: spec.namespaces.clone(), task };
+    let (seal, verify) = (StepKey::seal(facts.application).id()?, StepKey::verify(facts.application).id()?);
     steps.push(Step::new(seal.clone(), mover(MoverTask::Seal { facts: facts_of_seal }), facts.deadline).after(before_seal).retry(Retry::times(3)));
-    let verify = StepKey::verify(facts.application).id()?;
-    steps.push(
-        Step::new(verify, mover(MoverTask::VerifyStored { snapshot: None }), facts.deadline)
-            .after([seal])
-            .retry(Retry::times(3))
-            .on_failure(OnFailure::Continue),
-    );
-    let clean_up = Action::RemoveMovers { site: facts.site.clone(), namespaces: spec.namespaces.clone() };
-    steps.push(Step::new(StepKey::CleanUp.id()?, clean_up, SignedDuration::from_mins(2)).finally());
+    let verified = Step::new(verify, mover(MoverTask::VerifyStored { snapshot: None }), facts.deadline).after([seal]);
+    steps.push(verified.retry(Retry::times(3)).on_failure(OnFailure::Continue));
+    steps.extend(clean_up(facts)?);
     Ok(Plan::new(steps)?)
+}
+
+/// A part of the backup: where it is read, and when.
+struct Read {
+    id: StepId,
+    part: String,
+    namespace: String,
+    claim: Option<String>,
+    task: MoverTask,
+    when: When,
+}
+
+/// Everything that is read, objects first.
+fn reads(facts: &BackupFacts<'_>, first: &str) -> Result<Vec<Read>, CompileError> {
+    let spec = facts.spec;
+    let parent = || facts.parent.cloned();
+    let taken: BTreeSet<(&str, &str)> = facts.snapshots.iter().map(|snapshot| (snapshot.namespace.as_str(), snapshot.claim.as_str())).collect();
+    let cluster = cluster_resources(spec)?;
+    let task = MoverTask::BackupObjects { namespaces: spec.namespaces.clone(), exclude: spec.exclude.clone(), cluster, parent: parent() };
+    let when = if taken.is_empty() { When::Held } else { When::Beside };
+    let id = StepKey::save_objects(facts.application).id()?;
+    let mut reads = vec![Read { id, part: "objects".into(), namespace: first.to_owned(), claim: None, task, when }];
+    for stream in &spec.streams {
+        let part = format!("streams/{}", stream.name);
+        let namespace = stream.workload_ref.namespace.clone().unwrap_or_else(|| first.to_owned());
+        let task = MoverTask::BackupStream {
+            part: part.clone(),
+            namespace: namespace.clone(),
+            workload_ref: stream.workload_ref.clone(),
+            container: stream.container.clone(),
+            dump: stream.dump.clone(),
+        };
+        let id = StepKey::save_stream(facts.application, &stream.name).id()?;
+        reads.push(Read { id, part, namespace, claim: None, task, when: When::Held });
+    }
+    for claim in facts.claims.iter().filter(|claim| !is_skipped(spec, &claim.name)) {
+        let part = names::volume_part(first, &claim.namespace, &claim.name);
+        let id = StepKey::save_volume(facts.application, &part).id()?;
+        let from_snapshot = taken.contains(&(claim.namespace.as_str(), claim.name.as_str()));
+        let task = MoverTask::BackupVolume { part: part.clone(), parent: parent(), from_snapshot };
+        let when = if from_snapshot { When::Taken } else { When::Held };
+        reads.push(Read { id, part, namespace: claim.namespace.clone(), claim: Some(claim.name.clone()), task, when });
+    }
+    Ok(reads)
+}
+
+/// When a part is read.
+#[derive(Clone, Copy)]
+enum When {
+    /// While the application holds still.
+    Held,
+    /// From then on, whether it holds still or not.
+    Beside,
+    /// As soon as its snapshot is taken.
+    Taken,
+}
+
+/// Removes what the backup made beside its result, in any case.
+fn clean_up(facts: &BackupFacts<'_>) -> Result<Vec<Step<Action>>, CompileError> {
+    let (site, namespaces) = (facts.site, &facts.spec.namespaces);
+    let id = StepKey::CleanUp.id()?;
+    let action = Action::RemoveMovers { site: site.clone(), namespaces: namespaces.clone() };
+    let mut steps = vec![Step::new(id.clone(), action, CLEAN_UP_DEADLINE).finally()];
+    if !facts.snapshots.is_empty() {
+        // The movers hold the claims that the snapshots are read through.
+        let action = Action::RemoveSnapshots { site: site.clone(), namespaces: namespaces.clone() };
+        steps.push(Step::new(StepKey::remove_snapshots(facts.application).id()?, action, CLEAN_UP_DEADLINE).after([id]).finally());
+    }
+    Ok(steps)
 }
 
 #[cfg(test)]
@@ -163,6 +246,10 @@ mod tests {
     }
 
     fn compiled(spec: &ApplicationSpec, claims: &[Claim]) -> Plan<Action> {
+        with_snapshots(spec, claims, &[])
+    }
+
+    fn with_snapshots(spec: &ApplicationSpec, claims: &[Claim], snapshots: &[ClaimSnapshot]) -> Plan<Action> {
         compile(&BackupFacts {
             backup: "b",
             application: "approval",
@@ -170,6 +257,7 @@ mod tests {
             site: &"primary".into(),
             spec,
             claims,
+            snapshots,
             parent: None,
             deadline: SignedDuration::from_hours(6),
         })
@@ -189,6 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn fault_b12_named_cluster_scoped_objects_are_saved_with_the_others_and_one_that_may_not_be_named_refuses_the_backup() {
+        let named = |kind: &str, name: &str| {
+            let group = "rbac.authorization.k8s.io";
+            spec(serde_json::json!({"department": "d", "namespaces": ["n"], "clusterResources": [{"group": group, "kind": kind, "name": name}]}))
+        };
+        let application = named("ClusterRole", "gadget-operator");
+        let plan = compiled(&application, &[]);
+        let saved = plan.steps().iter().find_map(|step| match &step.action {
+            Action::Move { task: MoverTask::BackupObjects { cluster, .. }, .. } => Some(cluster.clone()),
+            _ => None,
+        });
+        assert_eq!(saved.as_ref(), Some(&application.cluster_resources));
+        for (kind, name) in [("ClusterRole", "cluster-admin"), ("Group", "x")] {
+            let error = cluster_resources(&named(kind, name)).expect_err("refused").to_string();
+            assert!(error.contains("spec.clusterResources: ") && error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
     fn with_hooks_the_data_is_read_between_quiesce_and_resume() {
         let hook = |word: &str| serde_json::json!({"workloadRef": {"kind": "Deployment", "name": "cms"}, "command": ["cms", word]});
         let spec = spec(serde_json::json!({"department": "d", "namespaces": ["n"], "hooks": {"quiesce": hook("stop"), "resume": hook("go")}}));
@@ -196,6 +303,39 @@ mod tests {
         assert_eq!(ids(&plan), ["quiesce/approval", "save/approval/objects", "resume/approval", "seal/approval", "verify/approval", "clean-up"]);
         let quiesce = &plan.steps()[0];
         assert!(matches!(&quiesce.undo, Some(Action::Execute { command, .. }) if command.command == ["cms", "go"]), "a failed backup resumes too");
+    }
+
+    #[test]
+    fn with_snapshots_the_application_holds_still_for_them_and_not_for_the_reading() {
+        let hook = |word: &str| serde_json::json!({"workloadRef": {"kind": "Deployment", "name": "cms"}, "command": ["cms", word]});
+        let stream = serde_json::json!({"name": "db", "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "dump": ["d"], "restore": ["r"]});
+        let spec = spec(
+            serde_json::json!({"department": "d", "namespaces": ["n"], "streams": [stream], "hooks": {"quiesce": hook("stop"), "resume": hook("go"), "deadline": "1m"}}),
+        );
+        let claims = ["fast", "slow"].map(|name| Claim { namespace: "n".into(), name: name.into() });
+        let snapshots = [ClaimSnapshot { namespace: "n".into(), claim: "fast".into(), class: "snap".into(), storage_class: "block".into(), bytes: 1 }];
+        let plan = with_snapshots(&spec, &claims, &snapshots);
+        let step = |id: &str| plan.steps().iter().find(|step| step.id.as_str() == id).unwrap_or_else(|| panic!("{id} of {:?}", ids(&plan)));
+        let after = |id: &str| step(id).after.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let quiesced = vec!["quiesce/approval".to_owned()];
+        for (id, before, is_held) in [
+            ("snapshot/approval", quiesced.clone(), true),
+            ("save/approval/objects", quiesced.clone(), false),
+            ("save/approval/stream/db", quiesced.clone(), true),
+            ("save/approval/volume/fast", vec!["snapshot/approval".to_owned()], false),
+            ("save/approval/volume/slow", quiesced, true),
+        ] {
+            assert_eq!(after(id), before, "{id}");
+            assert_eq!(step(id).under.is_some(), is_held, "{id}");
+            let minutes = if is_held { SignedDuration::from_mins(1) } else { SignedDuration::from_hours(6) };
+            assert_eq!(step(id).deadline, minutes, "{id}");
+            assert_eq!(after("resume/approval").contains(&id.to_owned()), is_held, "resume waits for what is held, {id}");
+            assert!(id == "snapshot/approval" || after("seal/approval").contains(&id.to_owned()), "{id} is sealed");
+        }
+        let last: Vec<_> = plan.steps().iter().filter(|step| step.finally).map(|step| step.id.to_string()).collect();
+        assert_eq!(last, ["clean-up", "remove-snapshots/approval"]);
+        let plain = compiled(&spec, &claims);
+        assert!(!ids(&plain).iter().any(|id| id.contains("snapshot")), "without a snapshot nothing is taken or removed");
     }
 
     #[test]

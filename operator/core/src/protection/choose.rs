@@ -2,11 +2,15 @@
 
 use crate::{
     engine::{Outcome, StepTimeline},
-    ids::SnapshotId,
+    ids::{SiteName, SnapshotId},
     runs::StepKey,
 };
 use jiff::Timestamp;
-use p861_crds::{Backup, ConditionType, Reason, common::RunPhase, protection::backup::VerificationLevel};
+use p861_crds::{
+    Backup, BackupStatus, ConditionType, Reason,
+    common::{Condition, RunPhase},
+    protection::backup::VerificationLevel,
+};
 use serde::{Deserialize, Serialize};
 
 /// A backup that can be restored.
@@ -24,6 +28,18 @@ pub struct RecoveryPoint {
     /// How far it was proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<VerificationLevel>,
+    /// The site whose data it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteName>,
+}
+
+/// A recovery point as its repository describes it. Its Backup may not be on the hub any more: objects go when there are many (`runs::history`), snapshots stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CataloguedPoint {
+    /// The Application's name.
+    pub application: String,
+    /// The point. How far it was proven is not known.
+    pub point: RecoveryPoint,
 }
 
 /// Why no backup can be offered.
@@ -64,10 +80,17 @@ pub fn damage_in<'a>(timeline: impl IntoIterator<Item = &'a StepTimeline>, of_ba
     failures.filter(|failure| failure.reason == Reason::Damaged).map(|failure| failure.message.clone()).next()
 }
 
-/// The recovery point of a backup that succeeded, sound or not; none of any other.
+/// Whether the backup failed only because cluster-scoped objects that its Application names didn't exist. Its snapshot has everything else: none of its kind is
+/// chosen by itself, but a person may name it.
+fn lacks_only_cluster_resources(status: &BackupStatus) -> bool {
+    let reason = |condition: &Condition| condition.type_ == ConditionType::Succeeded && condition.reason == Reason::ClusterResourceMissing;
+    status.phase == Some(RunPhase::Failed) && status.conditions.iter().any(reason)
+}
+
+/// The recovery point of a backup that succeeded, sound or not, or lacks nothing but cluster-scoped objects that didn't exist; none of any other.
 pub fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
     let status = backup.status.as_ref()?;
-    if status.phase != Some(RunPhase::Succeeded) {
+    if status.phase != Some(RunPhase::Succeeded) && !lacks_only_cluster_resources(status) {
         return None;
     }
     Some(RecoveryPoint {
@@ -76,6 +99,7 @@ pub fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
         time: status.recovery_point_time.as_ref()?.0,
         repository: status.repository.clone()?,
         level: status.verification.as_ref().map(|v| v.level),
+        site: status.site.as_deref().map(SiteName::from),
     })
 }
 
@@ -104,6 +128,25 @@ pub fn newest_sound<'a>(
     }
 }
 
+/// The newest catalogued point of an application, no newer than `not_after`, that no Backup on the hub calls damaged, or incomplete.
+pub fn newest_catalogued(application: &str, catalogue: &[CataloguedPoint], backups: &[Backup], not_after: Option<Timestamp>) -> Option<RecoveryPoint> {
+    let is_incomplete = |backup: &Backup| backup.status.as_ref().is_some_and(lacks_only_cluster_resources);
+    let passed_over = |point: &RecoveryPoint| {
+        let of_point = |backup: &&Backup| backup.status.as_ref().and_then(|status| status.snapshot_id.as_deref()) == Some(point.snapshot.as_str());
+        backups.iter().filter(of_point).any(|backup| is_damaged(backup) || is_incomplete(backup))
+    };
+    let of_application = catalogue.iter().filter(|catalogued| catalogued.application == application).map(|catalogued| &catalogued.point);
+    let sound = of_application.filter(|point| not_after.is_none_or(|limit| point.time <= limit) && !passed_over(point));
+    sound.max_by(|a, b| (a.time, &a.backup).cmp(&(b.time, &b.backup))).cloned()
+}
+
+/// The only catalogued point whose snapshot's id begins so; none if there is none, or several.
+pub fn catalogued_snapshot<'a>(id: &str, catalogue: &'a [CataloguedPoint]) -> Option<&'a CataloguedPoint> {
+    let mut found = catalogue.iter().filter(|catalogued| catalogued.point.snapshot.as_str().starts_with(id));
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +173,21 @@ mod tests {
     }
 
     #[test]
+    fn fault_b12_a_backup_that_lacks_only_a_missing_cluster_scoped_object_is_never_chosen_and_may_be_named() {
+        for (reason, may_be_named) in [("ClusterResourceMissing", true), ("ReadErrors", false)] {
+            let mut newest = backup("new", 200, "Failed", false);
+            let condition =
+                serde_json::json!([{"type": "Succeeded", "status": "False", "reason": reason, "message": "", "lastTransitionTime": "2026-11-15T00:00:00Z"}]);
+            if let Some(status) = &mut newest.status {
+                status.conditions = serde_json::from_value(condition).expect("conditions");
+            }
+            assert_eq!(as_point(&newest).is_some(), may_be_named, "{reason}");
+            let all = [backup("old", 100, "Succeeded", false), newest];
+            assert_eq!(newest_sound("a", &all, None).map(|p| p.backup), Ok("old".into()), "{reason}");
+        }
+    }
+
+    #[test]
     fn a_time_limit_is_kept_and_its_refusal_names_the_oldest() {
         let all = [backup("old", 100, "Succeeded", false), backup("new", 200, "Succeeded", false)];
         let at = |s| Some(Timestamp::from_second(s).expect("a time"));
@@ -137,6 +195,44 @@ mod tests {
         assert!(matches!(newest_sound("a", &all, at(50)), Err(NoRecoveryPoint::AllNewer { .. })));
         assert!(matches!(newest_sound("b", &all, None), Err(NoRecoveryPoint::None(_))));
         assert!(matches!(newest_sound("a", &[backup("x", 1, "Succeeded", true)], None), Err(NoRecoveryPoint::AllDamaged(_))));
+    }
+
+    #[test]
+    fn fault_f8_a_point_whose_backup_left_the_hub_is_found_in_the_catalogue() {
+        let point = |application: &str, backup: &str, second: i64| CataloguedPoint {
+            application: application.into(),
+            point: RecoveryPoint {
+                backup: backup.into(),
+                snapshot: format!("{backup}-snapshot").as_str().into(),
+                time: Timestamp::from_second(second).expect("a time"),
+                repository: "r".into(),
+                level: None,
+                site: None,
+            },
+        };
+        let catalogue = [point("a", "one", 100), point("a", "two", 200), point("a", "three", 300), point("b", "of-b", 250)];
+        let mut bad = backup("two", 200, "Succeeded", true);
+        bad.status.get_or_insert_default().snapshot_id = Some("two-snapshot".into());
+        let mut incomplete = backup("two", 200, "Failed", false);
+        let status = incomplete.status.get_or_insert_default();
+        status.snapshot_id = Some("two-snapshot".into());
+        let missing = serde_json::json!([{"type": "Succeeded", "status": "False", "reason": "ClusterResourceMissing", "message": "", "lastTransitionTime": "2026-11-15T00:00:00Z"}]);
+        status.conditions = serde_json::from_value(missing).expect("conditions");
+        let at = |second| Some(Timestamp::from_second(second).expect("a time"));
+        for (application, backups, not_after, expected) in [
+            ("a", &[][..], at(250), Some("two")),
+            ("a", std::slice::from_ref(&bad), at(250), Some("one")),
+            ("a", std::slice::from_ref(&incomplete), at(250), Some("one")),
+            ("a", &[], None, Some("three")),
+            ("a", &[], at(50), None),
+            ("b", &[], at(250), Some("of-b")),
+            ("c", &[], None, None),
+        ] {
+            let found = newest_catalogued(application, &catalogue, backups, not_after).map(|point| point.backup);
+            assert_eq!(found.as_deref(), expected, "{application} {not_after:?}");
+        }
+        let of_snapshot = |id| catalogued_snapshot(id, &catalogue).map(|found| found.point.backup.as_str());
+        assert_eq!((of_snapshot("one"), of_snapshot("t"), of_snapshot("four")), (Some("one"), None, None), "an id that fits two names none");
     }
 
     #[test]

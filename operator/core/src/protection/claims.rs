@@ -1,8 +1,8 @@
 //! The claims of an application: as they stand on its site, and as a backup has them.
 
-use super::backup::{Claim, volume_method};
+use super::backup::{Claim, is_skipped};
 use crate::{ids::SiteName, names};
-use p861_crds::{ApplicationSpec, Reason, platform::application::VolumeMethod};
+use p861_crds::{ApplicationSpec, Reason};
 
 /// An application's spec names something that its site doesn't have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +92,7 @@ pub fn missing_parts(spec: &ApplicationSpec, parts: &[String]) -> Vec<String> {
     let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
     let claims = claims_in(parts, first);
     let streams = spec.streams.iter().filter(|stream| !parts.contains(&format!("streams/{}", stream.name)));
-    let named = spec.volumes.iter().map(|rule| &rule.claim).filter(|claim| !claim.contains('*') && volume_method(spec, claim) != VolumeMethod::Skip);
+    let named = spec.volumes.iter().map(|rule| &rule.claim).filter(|claim| !claim.contains('*') && !is_skipped(spec, claim));
     let absent = named.filter(|name| !claims.iter().any(|claim| claim.name == **name));
     let objects = (!parts.iter().any(|part| part == "objects")).then(|| "objects".to_owned());
     objects.into_iter().chain(streams.map(|stream| format!("stream {}", stream.name))).chain(absent.map(|claim| format!("volume {claim}"))).collect()

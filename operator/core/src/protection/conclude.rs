@@ -3,8 +3,9 @@
 use super::choose;
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Evidence, ListedChange, Outcome, RunResult, StepTimeline},
-    objects, quantity,
+    engine::{Evidence, ListedChange, Outcome, RunResult, Step, StepTimeline},
+    objects::{self, LeaveReason},
+    quantity,
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
 };
 use p861_crds::{
@@ -31,7 +32,7 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
                 status.snapshot_id = Some(snapshot.to_string());
                 status.recovery_point_time = Some(Time(*recovery_point_time));
                 status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(*bytes)), added: Some(Quantity(quantity::print_bytes(*added))) });
-                fill_contents(&mut status, *objects, seal_facts(run), left_out(run));
+                fill_contents(&mut status, *objects, seal_facts(run), saved(run));
             }
             _ => drop(unread.get_or_insert_with(|| unreadable(seal, "no sealed snapshot"))),
         }
@@ -40,11 +41,27 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
     if let Some(verified_time) = verify.filter(|step| is_verified(step)).and_then(|step| step.ended) {
         status.verification = Some(Verification { level: VerificationLevel::Stored, verified_time: Time(verified_time) });
     }
-    if unread.is_some() && has_succeeded(run) {
+    let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message)).or_else(|| missing(&status));
+    if shortfall.is_some() && has_succeeded(run) {
         status.phase = Some(RunPhase::Failed);
     }
-    let updates = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run, unread)]).collect();
+    let updates = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run, shortfall)]).collect();
     Conclusion { status, updates, findings: Vec::new() }
+}
+
+/// Says which objects that the Application names don't exist; none if all do. Everything else is in the snapshot, but it is not what was asked for.
+fn missing(status: &BackupStatus) -> Option<(Reason, String)> {
+    let contents = status.contents.as_ref()?;
+    let missing = contents.left_out.iter().find(|left| left.reason == LeaveReason::Missing.as_str())?;
+    let more = usize::try_from(missing.count).unwrap_or(usize::MAX).saturating_sub(missing.names.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!(
+        "the Application names what doesn't exist: {}{more}; create it, or take it out of spec.clusterResources. Everything else is in snapshot {}: a Restore that names \
+         this Backup brings it back",
+        missing.names.join(", "),
+        status.snapshot_id.as_deref().unwrap_or_default()
+    );
+    Some((Reason::ClusterResourceMissing, message))
 }
 
 fn seal_facts<'a>(run: &RunOutcome<'a>) -> Option<&'a SealFacts> {
@@ -54,12 +71,15 @@ fn seal_facts<'a>(run: &RunOutcome<'a>) -> Option<&'a SealFacts> {
     })
 }
 
-/// What the backup of the objects left out and the cluster doesn't make again by itself.
-fn left_out(run: &RunOutcome<'_>) -> Vec<LeftOut> {
+/// How many cluster-scoped objects the backup of the objects saved, and what it left out and the cluster doesn't make again by itself.
+fn saved(run: &RunOutcome<'_>) -> (u64, Vec<LeftOut>) {
     let saved = run.done(|key| matches!(key, StepKey::Save { part: Part::Objects, .. }));
     match saved.and_then(|step| step.evidence.as_ref()) {
-        Some(Evidence::ObjectsSaved { left_out, .. }) => objects::told(left_out),
-        _ => Vec::new(),
+        Some(Evidence::ObjectsSaved { kinds, left_out, .. }) => {
+            let cluster_scoped = kinds.iter().filter(|kind| kind.namespace.is_empty()).map(|kind| kind.count).sum();
+            (cluster_scoped, objects::told(left_out))
+        }
+        _ => (0, Vec::new()),
     }
 }
 
@@ -72,17 +92,26 @@ fn left_out_text(left_out: &[LeftOut]) -> String {
     if left_out.is_empty() { String::new() } else { format!("; left out: {}", left_out.iter().map(text).collect::<Vec<_>>().join(", ")) }
 }
 
+/// How many of the volumes were read from volume snapshots, in words; empty if none were.
+fn from_snapshots(run: &RunOutcome<'_>) -> String {
+    let reads_snapshot = |step: &&Step<Action>| matches!(step.action, Action::Move { task: MoverTask::BackupVolume { from_snapshot: true, .. }, .. });
+    match run.plan.steps().iter().filter(reads_snapshot).count() {
+        0 => String::new(),
+        number => format!(" ({number} as of a volume snapshot)"),
+    }
+}
+
 fn has_succeeded(run: &RunOutcome<'_>) -> bool {
     matches!(run.summary.result, Some((RunResult::Succeeded, ..)))
 }
 
 /// What the sealed snapshot holds: objects as the seal found them, the rest as it was told to seal.
-fn fill_contents(status: &mut BackupStatus, objects: u64, facts: Option<&SealFacts>, left_out: Vec<LeftOut>) {
+fn fill_contents(status: &mut BackupStatus, objects: u64, facts: Option<&SealFacts>, (cluster_objects, left_out): (u64, Vec<LeftOut>)) {
     let parts = |prefix: &str| facts.map_or(0, |facts| facts.parts.iter().filter(|part| part.starts_with(prefix)).count());
     status.consistency = facts.map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
     status.contents = Some(BackupContents {
         objects: i64::try_from(objects).unwrap_or(i64::MAX),
-        cluster_objects: 0,
+        cluster_objects: i64::try_from(cluster_objects).unwrap_or(i64::MAX),
         volumes: i32::try_from(parts("volumes/")).unwrap_or(i32::MAX),
         streams: i32::try_from(parts("streams/")).unwrap_or(i32::MAX),
         left_out,
@@ -108,18 +137,25 @@ fn stored(verify: &StepTimeline) -> Option<ConditionUpdate> {
     }
 }
 
-fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>, unread: Option<String>) -> ConditionUpdate {
+fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>, shortfall: Option<(Reason, String)>) -> ConditionUpdate {
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
-            if let Some(message) = unread {
-                return ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message);
+            if let Some((reason, message)) = shortfall {
+                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message);
             }
             let contents = status.contents.clone().unwrap_or_default();
             ConditionUpdate::good(
                 ConditionType::Succeeded,
                 Reason::Complete,
-                format!("{} objects, {} volumes, {} streams{}", contents.objects, contents.volumes, contents.streams, left_out_text(&contents.left_out)),
+                format!(
+                    "{} objects, {} volumes{}, {} streams{}",
+                    contents.objects,
+                    contents.volumes,
+                    from_snapshots(run),
+                    contents.streams,
+                    left_out_text(&contents.left_out)
+                ),
             )
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
@@ -146,9 +182,10 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
     let mut status = facts.before.clone();
     status.site = run.site().map(ToString::to_string);
     let objects = run.done(|key| matches!(key, StepKey::Restore { part: Part::Objects, .. }));
+    let end_state = run.objects_restored().into_values().next();
     let mut unread = run.unreadable_evidence();
     if let Some(step) = objects {
-        match &step.evidence {
+        match end_state.or(step.evidence.as_ref()) {
             Some(Evidence::RestorePreviewed { changes, .. } | Evidence::ObjectsRestored { changes, .. }) => status.changes = Some(changes.clone()),
             _ => drop(unread.get_or_insert_with(|| unreadable(step, "no number of objects"))),
         }
@@ -218,25 +255,26 @@ fn left_behind(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Stri
 
 /// Says which objects a run that restored the rest could not write; none if it wrote all.
 pub fn partially_restored(run: &RunOutcome<'_>) -> Option<String> {
-    let refused = |step: &StepTimeline| match &step.evidence {
-        Some(Evidence::ObjectsRestored { changes, refused: Some(refused), .. }) => Some((changes.clone(), refused.first.clone())),
+    let refused = |evidence: &Evidence| match evidence {
+        Evidence::ObjectsRestored { changes, refused: Some(refused), .. } => Some((changes.clone(), refused.first.clone())),
         _ => None,
     };
-    let all: Vec<_> = run.summary.timeline.iter().filter_map(refused).collect();
+    let all: Vec<_> = run.objects_restored().into_values().filter_map(refused).collect();
     let (_, first) = all.first()?;
     let number: i64 = all.iter().map(|(changes, _)| changes.refused + changes.not_served).sum();
     let unserved = unserved(run);
     let unserved = if unserved.is_empty() { unserved } else { format!("; {unserved}") };
     let were = if number == 1 { "1 object was".to_owned() } else { format!("{number} objects were") };
     let ListedChange { kind, name, namespace, why, .. } = first;
-    Some(format!("{were} not written, the first {kind} {name} in {namespace}: {why}{unserved}; everything else was"))
+    let place = if namespace.is_empty() { String::new() } else { format!(" in {namespace}") };
+    Some(format!("{were} not written, the first {kind} {name}{place}: {why}{unserved}; everything else was"))
 }
 
 /// Says which kinds of the backup the site doesn't serve, and what to do; empty if it serves all.
 fn unserved(run: &RunOutcome<'_>) -> String {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    for step in &run.summary.timeline {
-        if let Some(Evidence::ObjectsRestored { not_served, .. } | Evidence::RestorePreviewed { not_served, .. }) = &step.evidence {
+    for evidence in run.objects_restored().into_values() {
+        if let Evidence::ObjectsRestored { not_served, .. } | Evidence::RestorePreviewed { not_served, .. } = evidence {
             for (kind, number) in not_served {
                 *kinds.entry(kind).or_default() += number;
             }
@@ -253,12 +291,12 @@ fn unserved(run: &RunOutcome<'_>) -> String {
 }
 
 /// Says what was written otherwise than it was saved.
-fn adjusted(run: &RunOutcome<'_>) -> String {
-    let of_step = |step: &StepTimeline| match &step.evidence {
-        Some(Evidence::ObjectsRestored { adjusted, .. }) => adjusted.clone(),
+pub fn adjusted(run: &RunOutcome<'_>) -> String {
+    let adjusted = |evidence: &Evidence| match evidence {
+        Evidence::ObjectsRestored { adjusted, .. } => adjusted.clone(),
         _ => BTreeMap::new(),
     };
-    let all = run.summary.timeline.iter().flat_map(of_step);
+    let all = run.objects_restored().into_values().flat_map(adjusted);
     all.fold(String::new(), |text, (how, number)| format!("{text}; {number} × {how}"))
 }
 

@@ -6,4 +6,6 @@ pub mod claims;
 pub mod conclude;
 pub mod readable;
 pub mod restore;
+pub mod snapshots;
 pub mod standing;
+pub mod volumes;

@@ -1,8 +1,8 @@
 //! Which claims a mover can read. One that it can't read would keep a backup waiting until its deadline, so the backup says so before it reads anything.
 
-use super::backup::{Claim, volume_method};
-use p861_crds::{ApplicationSpec, Reason, platform::application::VolumeMethod};
-use std::fmt;
+use super::{backup::Claim, volumes::SavedBy};
+use p861_crds::Reason;
+use std::{collections::BTreeMap, fmt};
 
 /// A claim as it stands on a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub struct ClaimState {
     pub phase: String,
     /// It is being deleted.
     pub deleting: bool,
+    /// Its StorageClass; none if it names none.
+    pub storage_class: Option<String>,
+    /// Its PersistentVolume; none while it is not bound.
+    pub volume: Option<String>,
+    /// Its capacity in bytes, or what it asks for.
+    pub bytes: u64,
     /// A pod that has it, as far as that was looked for: of claims that only one pod may have.
     pub used_by: Option<String>,
 }
@@ -93,14 +99,17 @@ impl fmt::Display for NotReadable {
     }
 }
 
-/// Requires that every claim which the application saves can be read.
+/// Requires that every claim which is saved can be read. A snapshot is read through a claim of its own, whoever uses the claim that it is of.
 ///
 /// # Errors
 /// [`NotReadable`], with all that can't be.
-pub fn require<'a>(application: &str, spec: &ApplicationSpec, states: impl IntoIterator<Item = &'a ClaimState>) -> Result<(), NotReadable> {
-    let saved = states.into_iter().filter(|state| volume_method(spec, &state.claim.name) != VolumeMethod::Skip);
-    let mut claims: Vec<(Claim, Unreadable)> = saved.filter_map(|state| Some((state.claim.clone(), state.unreadable()?))).collect();
-    claims.sort_by(|(a, _), (b, _)| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+pub fn require<'a>(application: &str, saved: &BTreeMap<Claim, SavedBy>, states: impl IntoIterator<Item = &'a ClaimState>) -> Result<(), NotReadable> {
+    let unreadable = |state: &ClaimState| match (saved.get(&state.claim)?, state.unreadable()?) {
+        (SavedBy::Snapshot { .. }, Unreadable::InUse(_)) => None,
+        (SavedBy::Snapshot { .. } | SavedBy::Files, why) => Some((state.claim.clone(), why)),
+    };
+    let mut claims: Vec<(Claim, Unreadable)> = states.into_iter().filter_map(unreadable).collect();
+    claims.sort_by(|(a, _), (b, _)| a.cmp(b));
     if claims.is_empty() { Ok(()) } else { Err(NotReadable { application: application.into(), claims }) }
 }
 
@@ -110,11 +119,12 @@ mod tests {
 
     fn bound(name: &str) -> ClaimState {
         let claim = Claim { namespace: "shinan-portal".into(), name: name.into() };
-        ClaimState { claim, block: false, single_pod: false, phase: "Bound".into(), deleting: false, used_by: None }
+        let (storage_class, volume) = (Some("block".into()), Some("pv-1".into()));
+        ClaimState { claim, block: false, single_pod: false, phase: "Bound".into(), deleting: false, storage_class, volume, bytes: 1 << 30, used_by: None }
     }
 
-    fn spec(volumes: &serde_json::Value) -> ApplicationSpec {
-        serde_json::from_value(serde_json::json!({"department": "d", "namespaces": ["shinan-portal"], "volumes": volumes})).expect("a spec")
+    fn saved(claims: &[&str], by: &SavedBy) -> BTreeMap<Claim, SavedBy> {
+        claims.iter().map(|name| (bound(name).claim, by.clone())).collect()
     }
 
     #[test]
@@ -133,17 +143,19 @@ mod tests {
             (ClaimState { phase: "Later".into(), ..bound("c") }, Some(Unreadable::Unbound("Later".into()))),
         ] {
             assert_eq!(state.unreadable(), expected, "{state:?}");
-            let required = require("portal", &spec(&serde_json::json!([])), [&bound("a"), &state]);
+            let required = require("portal", &saved(&["a", "c"], &SavedBy::Files), [&bound("a"), &state]);
             assert_eq!(required.is_err(), expected.is_some(), "{state:?}");
-            let skipped = serde_json::json!([{"claim": "c", "method": "Skip"}]);
-            assert_eq!(require("portal", &spec(&skipped), [&bound("a"), &state]), Ok(()), "{state:?}: nobody asks for it");
+            let by_snapshot = require("portal", &saved(&["a", "c"], &SavedBy::Snapshot { class: "s".into() }), [&bound("a"), &state]);
+            let in_use = matches!(expected, Some(Unreadable::InUse(_)));
+            assert_eq!(by_snapshot.is_err(), expected.is_some() && !in_use, "{state:?}: a snapshot is read through a claim of its own");
+            assert_eq!(require("portal", &saved(&["a"], &SavedBy::Files), [&bound("a"), &state]), Ok(()), "{state:?}: nobody asks for it");
         }
     }
 
     #[test]
     fn fault_d5_all_claims_that_cannot_be_read_are_named_with_what_to_do() {
         let states = [ClaimState { block: true, ..bound("disk") }, bound("files"), ClaimState { phase: "Pending".into(), ..bound("cache") }];
-        let error = require("portal", &spec(&serde_json::json!([])), &states).expect_err("two can't be read");
+        let error = require("portal", &saved(&["disk", "files", "cache"], &SavedBy::Files), &states).expect_err("two can't be read");
         assert_eq!(error.reason(), Reason::ClaimNotReadable);
         assert_eq!(
             error.to_string(),

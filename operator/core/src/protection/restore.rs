@@ -4,12 +4,17 @@ use super::backup::Claim;
 use crate::{
     engine::{OnFailure, Plan, Retry, Step},
     ids::SiteName,
+    platform::moves,
     protection::claims::missing_parts,
     recovery::bring_up::{BringUp, Gates, ObjectParts, Parts, Subject, Target, VolumeParts, bring_up},
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
 use jiff::SignedDuration;
-use p861_crds::{ApplicationSpec, RestoreSpec, WorkloadReference, platform::application::CronJobsInCopy, protection::restore::RestoreMode};
+use p861_crds::{
+    ApplicationSpec, RestoreSpec, WorkloadReference,
+    platform::{application::CronJobsInCopy, platform::PlatformSpec},
+    protection::restore::RestoreMode,
+};
 use std::collections::BTreeMap;
 
 /// How long the removal of movers may take.
@@ -32,6 +37,8 @@ pub struct RestoreFacts<'a> {
     pub present: &'a [Claim],
     /// How long the restore may take in all.
     pub deadline: SignedDuration,
+    /// The district's Platform, if it has one.
+    pub platform: Option<&'a PlatformSpec>,
 }
 
 /// Namespace in the backup → namespace written to.
@@ -42,7 +49,7 @@ pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
     facts.subject.spec.namespaces.iter().map(|namespace| (namespace.clone(), target(namespace))).collect()
 }
 
-/// Compiles a restore: verify, stop, objects, volumes, then tier by tier start and streams. A preview says what the objects step would do, and what the volumes' steps
+/// Compiles a restore: verify, stop, objects, volumes, then tier by tier start and streams, then once more what could not be written before the start. A preview says what the objects step would do, and what the volumes' steps
 /// would do to claims that are there; it writes nothing.
 ///
 /// With `select.files`, only files are written, and only what uses their claims is stopped. With other selections nothing is stopped, and volumes and streams
@@ -55,19 +62,21 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
     refuse_incomplete(facts)?;
     let (spec, namespaces) = (facts.spec, namespaces(facts));
     let targets: Vec<String> = namespaces.values().cloned().collect();
+    let moved = moves::between(facts.platform, facts.subject.point.site.as_ref(), facts.site).but(&spec.target);
     let rules = CopyRules {
         namespaces,
-        storage_classes: spec.target.storage_class_mappings.clone(),
-        images: spec.target.image_mappings.clone(),
+        storage_classes: moved.storage_classes,
+        images: moved.images,
         isolated: false,
         // A whole application is started in order; selected objects come as they were.
         stopped: !is_selective(spec),
         cron_jobs: CronJobsInCopy::Run,
+        patches: Vec::new(),
         labels: BTreeMap::new(),
     };
     let preview = spec.mode == RestoreMode::Preview;
     let prepare = StepKey::Prepare.id()?;
-    let make = Action::MakeNamespaces { site: facts.site.clone(), namespaces: targets.clone(), district: facts.district.into(), temporary: preview };
+    let make = Action::MakeNamespaces { site: facts.site.clone(), namespaces: targets.clone(), district: facts.district.into(), preview };
     let mut steps = vec![Step::new(prepare.clone(), make, CLEAN_UP_DEADLINE).retry(Retry::times(3)).on_failure(OnFailure::Abort)];
     let fragment = bring_up(&BringUp {
         subject: &facts.subject,
@@ -79,13 +88,8 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
     })?;
     steps.extend(fragment.steps);
     let clean_up = StepKey::CleanUp.id()?;
-    let remove_movers = Action::RemoveMovers { site: facts.site.clone(), namespaces: targets.clone() };
-    steps.push(Step::new(clean_up.clone(), remove_movers, CLEAN_UP_DEADLINE).finally());
-    // A preview leaves nothing behind: its movers needed the namespaces that it would write to.
-    if preview {
-        let remove = Action::RemoveNamespaces { site: facts.site.clone(), namespaces: targets };
-        steps.push(Step::new(StepKey::RemoveNamespaces.id()?, remove, CLEAN_UP_DEADLINE).after([clean_up]).finally());
-    }
+    let remove_movers = Action::RemoveMovers { site: facts.site.clone(), namespaces: targets };
+    steps.push(Step::new(clean_up, remove_movers, CLEAN_UP_DEADLINE).finally());
     Ok(Plan::new(steps)?)
 }
 
@@ -178,11 +182,12 @@ mod tests {
         let mut whole = json!({"source": {"backupRef": {"name": "b"}}});
         whole.as_object_mut().expect("an object").extend(spec.as_object().expect("an object").clone());
         let spec: RestoreSpec = serde_json::from_value(whole).expect("a spec");
-        let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
+        let point =
+            RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None, site: None };
         let subject = Subject { name: "a", spec: &application, point, claims: claims_in(&parts, "n") };
         let present = [Claim { namespace: "n".into(), name: "files".into() }];
-        let facts =
-            RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), present: &present, deadline: SignedDuration::from_hours(1) };
+        let deadline = SignedDuration::from_hours(1);
+        let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), present: &present, deadline, platform: None };
         compile(&facts)
     }
 
@@ -225,6 +230,59 @@ mod tests {
     }
 
     #[test]
+    fn fault_c6_a_preview_makes_changes_and_removes_nothing_on_the_site() {
+        for more in [
+            json!({}),
+            json!({"target": {"namespaceMappings": [{"from": "n", "to": "m"}]}}),
+            json!({"select": {"tiers": ["data"]}}),
+            json!({"select": {"files": [{"claim": "files"}]}}),
+        ] {
+            let mut spec = more.clone();
+            spec["mode"] = json!("Preview");
+            for step in plan(&spec).expect("compiles").steps() {
+                let harmless = match &step.action {
+                    Action::MakeNamespaces { preview, .. } => *preview,
+                    Action::Move { task, .. } => {
+                        matches!(task, MoverTask::VerifyStored { .. } | MoverTask::PreviewVolume { .. } | MoverTask::RestoreObjects { preview: true, .. })
+                    }
+                    // What its movers were given.
+                    Action::RemoveMovers { .. } => true,
+                    _ => false,
+                };
+                assert!(harmless && step.undo.is_none(), "{more}: {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn fault_f9_a_restore_to_another_site_maps_what_the_platform_declares_unless_it_says_otherwise() {
+        let at = |site: &str, name: &str| json!({"siteRef": {"name": site}, "storageClassName": name});
+        let classes = json!([{"name": "block", "sites": [at("home", "ceph-rbd"), at("s", "topolvm")]}, {"name": "files", "sites": [at("home", "cephfs"), at("s", "nfs")]}]);
+        let platform: PlatformSpec = serde_json::from_value(json!({"storage": {"classes": classes}})).expect("a Platform");
+        let spec: RestoreSpec =
+            serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "target": {"storageClassMappings": [{"from": "cephfs", "to": "mine"}]}}))
+                .expect("a spec");
+        let application: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["n"]})).expect("a spec");
+        for (from, expected) in [("home", vec![("cephfs", "mine"), ("ceph-rbd", "topolvm"), ("cephfs", "nfs")]), ("s", vec![("cephfs", "mine")])] {
+            let site = Some(from.into());
+            let point =
+                RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None, site };
+            let subject = Subject { name: "a", spec: &application, point, claims: Vec::new() };
+            let (deadline, parts) = (SignedDuration::from_hours(1), ["objects".to_owned()]);
+            let facts =
+                RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), present: &[], deadline, platform: Some(&platform) };
+            let compiled = compile(&facts).expect("compiles");
+            let mapped = compiled.steps().iter().find_map(|step| match &step.action {
+                Action::Move { task: MoverTask::RestoreObjects { rules, .. }, .. } => Some(rules.storage_classes.clone()),
+                _ => None,
+            });
+            let mapped = mapped.expect("a restore of objects");
+            // The first that fits holds.
+            assert_eq!(mapped.iter().map(|mapping| (mapping.from.as_str(), mapping.to.as_str())).collect::<Vec<_>>(), expected, "{from}");
+        }
+    }
+
+    #[test]
     fn fault_c5_what_is_stopped_is_started_again_at_the_end_and_by_the_undo() {
         let starts = |plan: &Plan<Action>| {
             let rest = plan.steps().iter().find(|step| step.id.as_str() == "start/a/rest").expect("a last start").action.clone();
@@ -245,19 +303,20 @@ mod tests {
 
     #[test]
     fn what_is_selected_says_which_steps_there_are() {
-        let whole = ["stop/a", "restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest"];
+        let whole =
+            ["stop/a", "restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest", "restore/a/objects-again"];
         for (spec, expected) in [
             (json!({}), &whole[..]),
-            (json!({"mode": "Preview"}), &["restore/a/objects", "restore/a/volume/files", "remove-namespaces"][..]),
+            (json!({"mode": "Preview"}), &["restore/a/objects", "restore/a/volume/files"][..]),
             (json!({"select": {"tiers": ["data"]}}), &whole[1..2]),
             (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[1..2]),
             // Files are taken from a claim that the application skips, too: an older backup may have it.
             (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["stop/a", "restore/a/volume/data-0", "start/a/rest"][..]),
-            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["restore/a/volume/files", "remove-namespaces"][..]),
+            (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["restore/a/volume/files"][..]),
             // A claim that isn't there can't be looked into.
-            (json!({"select": {"files": [{"claim": "data-0"}]}, "mode": "Preview"}), &["remove-namespaces"][..]),
-            (json!({"select": {"tiers": ["data"]}, "mode": "Preview"}), &["restore/a/objects", "remove-namespaces"][..]),
-            (json!({"mode": "Preview", "target": {"namespaceMappings": [{"from": "n", "to": "m"}]}}), &["restore/a/objects", "remove-namespaces"][..]),
+            (json!({"select": {"files": [{"claim": "data-0"}]}, "mode": "Preview"}), &[][..]),
+            (json!({"select": {"tiers": ["data"]}, "mode": "Preview"}), &["restore/a/objects"][..]),
+            (json!({"mode": "Preview", "target": {"namespaceMappings": [{"from": "n", "to": "m"}]}}), &["restore/a/objects"][..]),
         ] {
             assert_eq!(compiled(&spec).expect("compiles"), expected, "{spec}");
         }

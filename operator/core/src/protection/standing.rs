@@ -28,14 +28,14 @@ pub fn protected(application: &str, newest: &Result<RecoveryPoint, NoRecoveryPoi
 }
 
 /// The newest sound backup proven to each level, the lowest level first.
-pub fn verified(application: &str, backups: &[Backup]) -> Vec<VerifiedBackup> {
+pub fn verified<'a>(application: &str, backups: impl IntoIterator<Item = &'a Backup> + Clone) -> Vec<VerifiedBackup> {
     let sound = |backup: &&Backup| backup.spec.application_ref.name == application && !choose::is_damaged(backup);
     let proven = |backup: &Backup| {
         let status = backup.status.as_ref().filter(|status| status.phase == Some(RunPhase::Succeeded))?;
         Some((backup.metadata.name.clone()?, status.verification.clone()?))
     };
     let newest = |level: VerificationLevel| {
-        let reached = backups.iter().filter(sound).filter_map(proven).filter(|(_, proof)| proof.level >= level);
+        let reached = backups.clone().into_iter().filter(sound).filter_map(proven).filter(|(_, proof)| proof.level >= level);
         let (backup, proof) = reached.max_by_key(|(_, proof)| proof.verified_time.0)?;
         Some(VerifiedBackup { level, backup, verified_time: proof.verified_time })
     };
@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn an_application_is_protected_by_a_backup_within_its_rpo() {
-        let point = |hours| Ok(RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: hours_ago(hours), repository: "r".into(), level: None });
+        let point =
+            |hours| Ok(RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: hours_ago(hours), repository: "r".into(), level: None, site: None });
         let four_hours = Some(SignedDuration::from_hours(4));
         for (case, newest, rpo, expected) in [
             ("no backup", Err(NoRecoveryPoint::None("a".into())), four_hours, (false, "NoBackupYet")),

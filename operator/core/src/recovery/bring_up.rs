@@ -4,8 +4,9 @@ use crate::{
     engine::{OnFailure, Retry, Step, StepId},
     ids::{SiteName, SnapshotId},
     names,
+    objects::ClusterKind,
     protection::{
-        backup::{Claim, volume_method},
+        backup::{Claim, cluster_resources, is_skipped},
         choose::RecoveryPoint,
     },
     runs::{Action, CompileError, ConflictHandling, CopyRules, ExtraFiles, MoverTask, StepKey},
@@ -14,7 +15,7 @@ use crate::{
 use jiff::SignedDuration;
 use p861_crds::{
     ApplicationSpec, WorkloadReference,
-    platform::application::{Check, Stream, Tier, VolumeMethod},
+    platform::application::{Check, ClusterResource, Stream, Tier},
     protection::restore::{FileSelection, RestoreSelection},
 };
 use std::collections::BTreeMap;
@@ -140,7 +141,7 @@ pub struct Fragment {
 }
 
 /// Compiles the steps of one application: verify → stop, where it is wanted → objects → volumes side by side → for each tier start, then its streams → start
-/// of the rest, then the streams of no tier → marker and checks side by side.
+/// of the rest, then the streams of no tier → the objects that could not be written and may be now → marker and checks side by side.
 ///
 /// # Errors
 /// [`CompileError`] if the application has no namespaces, a name can't be part of a step's id, or a check's deadline is no duration.
@@ -149,13 +150,12 @@ pub fn bring_up(request: &BringUp<'_>) -> Result<Fragment, CompileError> {
     let verified = compiler.verify()?;
     let still = compiler.stop(verified)?;
     let objects = compiler.objects(&still)?;
-    let mut ends = compiler.volumes(objects)?;
+    let mut ends = compiler.volumes(objects.clone())?;
     if request.parts.start {
         ends.extend(request.gates.start.iter().cloned());
         ends = compiler.start(ends)?;
-        if request.parts.proofs {
-            ends = compiler.proofs(ends)?;
-        }
+        let again = compiler.objects_again(&objects, &ends)?;
+        ends = if request.parts.proofs { compiler.proofs(ends, again)? } else { ends.into_iter().chain(again).collect() };
     } else if request.parts.stop {
         ends = vec![compiler.rest(&ends)?];
     }
@@ -245,16 +245,43 @@ impl<'a> Compiler<'a> {
         Ok(id)
     }
 
+    /// The cluster-scoped objects that may be written: all that the Application names; of a copy its definitions only.
+    fn cluster(&self) -> Result<Vec<ClusterResource>, CompileError> {
+        let mut cluster = cluster_resources(self.spec)?;
+        if self.request.target.rules.isolated {
+            cluster.retain(|resource| ClusterKind::named(resource).is_some_and(ClusterKind::goes_into_a_copy));
+        }
+        Ok(cluster)
+    }
+
     /// Returns what the volumes wait for.
     fn objects(&mut self, verified: &StepId) -> Result<StepId, CompileError> {
         let Some(ObjectParts { select, workloads, preview }) = self.request.parts.objects.clone() else { return Ok(verified.clone()) };
         let target = &self.request.target;
         // What the Application excludes now may be in an older backup.
         let (rules, exclude) = (target.rules.clone(), self.spec.exclude.clone());
-        let task = MoverTask::RestoreObjects { snapshot: self.snapshot(), rules, select, workloads, exclude, conflict: target.conflict, preview };
+        let (snapshot, cluster, conflict, absent) = (self.snapshot(), self.cluster()?, target.conflict, Vec::new());
+        let task = MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, preview, absent, again: false };
         let id = StepKey::restore_objects(self.request.subject.name).id()?;
         let action = self.mover(self.target(None), None, task);
         Ok(self.add(id, action, std::slice::from_ref(verified), 3))
+    }
+
+    /// Once the application runs it may serve the webhooks and kinds that kept some objects from being written. A try that fails leaves them as they are
+    /// listed. What is written now is not stopped: the start has been.
+    fn objects_again(&mut self, first: &StepId, running: &[StepId]) -> Result<Option<StepId>, CompileError> {
+        let Some(ObjectParts { select, workloads, .. }) = self.request.parts.objects.clone() else { return Ok(None) };
+        let target = &self.request.target;
+        let rules = CopyRules { stopped: false, ..target.rules.clone() };
+        let (snapshot, exclude, cluster, conflict) = (self.snapshot(), self.spec.exclude.clone(), self.cluster()?, target.conflict);
+        let absent = Vec::new();
+        let task = MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, preview: false, absent, again: true };
+        let id = StepKey::restore_objects_again(self.request.subject.name).id()?;
+        let step = Step::new(id.clone(), self.mover(self.target(None), None, task), self.request.deadline).retry(Retry::times(3));
+        // What it needs to know is proved by the first try.
+        let step = step.after(running.iter().chain([first]).cloned()).on_failure(OnFailure::Continue);
+        self.steps.push(step);
+        Ok(Some(id))
     }
 
     /// Returns all data so far.
@@ -333,30 +360,30 @@ impl<'a> Compiler<'a> {
         Ok(fed)
     }
 
-    /// The marker and the checks, side by side; without any, what they would have waited for.
-    fn proofs(&mut self, ready: Vec<StepId>) -> Result<Vec<StepId>, CompileError> {
+    /// The marker and the checks, side by side; without any, what they would have waited for. They see the application with all of its objects.
+    fn proofs(&mut self, ready: Vec<StepId>, again: Option<StepId>) -> Result<Vec<StepId>, CompileError> {
         let (name, mut ends) = (self.request.subject.name, Vec::new());
         if let Some(marker) = &self.spec.marker {
             let id = StepKey::marker(name).id()?;
             let action = Action::ReadMarker { site: self.site(), namespace: self.target(marker.workload_ref.namespace.as_ref()), marker: marker.clone() };
-            let step = Step::new(id.clone(), action, MARKER_DEADLINE).after(ready.clone()).retry(Retry::times(3));
+            let step = Step::new(id.clone(), action, MARKER_DEADLINE).after(ready.clone()).once_settled(again.clone()).retry(Retry::times(3));
             self.steps.push(step.on_failure(OnFailure::Continue));
             ends.push(id);
         }
         for check in &self.spec.checks {
             let id = StepKey::check(name, &check.name).id()?;
             let action = Action::Check { site: self.site(), namespace: self.target(namespace_of(check)), check: check.clone() };
-            let step = Step::new(id.clone(), action, parse_duration(&check.deadline.0)? + CHECK_MARGIN).after(ready.clone());
+            let step = Step::new(id.clone(), action, parse_duration(&check.deadline.0)? + CHECK_MARGIN).after(ready.clone()).once_settled(again.clone());
             self.steps.push(step.on_failure(OnFailure::Continue));
             ends.push(id);
         }
-        Ok(if ends.is_empty() { ready } else { ends })
+        Ok(if ends.is_empty() { ready.into_iter().chain(again).collect() } else { ends })
     }
 }
 
 /// Whether files of the claim are written.
 fn is_written(spec: &ApplicationSpec, parts: &VolumeParts, claim: &Claim) -> bool {
-    if parts.files.is_empty() { volume_method(spec, &claim.name) != VolumeMethod::Skip } else { parts.files.iter().any(|file| file.claim == claim.name) }
+    if parts.files.is_empty() { !is_skipped(spec, &claim.name) } else { parts.files.iter().any(|file| file.claim == claim.name) }
 }
 
 /// The namespace that a check names, if it names one.
@@ -366,42 +393,4 @@ pub fn namespace_of(check: &Check) -> Option<&String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::Timestamp;
-    use p861_crds::platform::application::CronJobsInCopy;
-    use serde_json::json;
-
-    #[test]
-    fn fault_b13_what_the_application_excludes_now_is_part_of_the_task_to_restore_its_objects() {
-        let spec: ApplicationSpec =
-            serde_json::from_value(json!({"department": "d", "namespaces": ["n"], "exclude": [{"group": "demo.example", "kind": "Widget"}]})).expect("a spec");
-        let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: Timestamp::UNIX_EPOCH, repository: "r".into(), level: None };
-        let subject = Subject { name: "a", spec: &spec, point, claims: Vec::new() };
-        let namespaces = BTreeMap::from([("n".to_owned(), "n".to_owned())]);
-        let rules = CopyRules {
-            namespaces,
-            storage_classes: Vec::new(),
-            images: Vec::new(),
-            isolated: false,
-            stopped: true,
-            cron_jobs: CronJobsInCopy::Run,
-            labels: BTreeMap::new(),
-        };
-        let target = Target { site: &"s".into(), rules, conflict: ConflictHandling::Own };
-        let request = BringUp {
-            subject: &subject,
-            target,
-            gates: Gates::default(),
-            parts: Parts::all(),
-            on_failure: OnFailure::Abort,
-            deadline: SignedDuration::from_hours(1),
-        };
-        let steps = bring_up(&request).expect("compiles").steps;
-        let excluded = steps.iter().find_map(|step| match &step.action {
-            Action::Move { task: MoverTask::RestoreObjects { exclude, .. }, .. } => Some(exclude.clone()),
-            _ => None,
-        });
-        assert_eq!(excluded, Some(spec.exclude.clone()));
-    }
-}
+mod tests;

@@ -6,8 +6,11 @@ use super::{
 };
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Outcome, RunResult},
-    protection::{choose, conclude::partially_restored},
+    engine::{Evidence, Outcome, RunResult, StepTimeline},
+    protection::{
+        choose,
+        conclude::{adjusted, partially_restored},
+    },
     runs::{Action, BackupFinding, Conclusion, RunOutcome, StepKey},
     time::{human_duration, print_duration, whole_seconds},
 };
@@ -226,13 +229,29 @@ fn succeeded(isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) 
         Some((RunResult::Succeeded, ..)) => {
             let sum = |count: fn(&Measurement) -> i32| objectives.subjects.iter().map(|subject| count(&subject.measured)).sum::<i32>();
             let rto = objectives.rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(rto)));
-            let text = format!("{} applications, {} of {} checks{rto}", objectives.subjects.len(), sum(|m| m.passed), sum(|m| m.total));
+            let patches = unmatched_patches(run).map_or_else(String::new, |patches| format!("; no object matches {patches}"));
+            let (applications, passed, total) = (objectives.subjects.len(), sum(|m| m.passed), sum(|m| m.total));
+            let text = format!("{applications} applications, {passed} of {total} checks{rto}{patches}{}", adjusted(run));
             ConditionUpdate::good(ConditionType::Succeeded, if objectives.met() { Reason::Passed } else { Reason::Complete }, text)
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
             ConditionUpdate::bad(ConditionType::Succeeded, reason.clone(), message.clone())
         }
     }
+}
+
+/// The patches of the copy that matched no object, each with its application; none if all did.
+fn unmatched_patches(run: &RunOutcome<'_>) -> Option<String> {
+    let of_step = |step: &StepTimeline| -> Vec<String> {
+        match (StepKey::of(&step.id), &step.evidence) {
+            (Some(StepKey::Restore { application, .. }), Some(Evidence::ObjectsRestored { patches_unmatched, .. })) => {
+                patches_unmatched.iter().map(|patch| format!("{patch} of {application}")).collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    let all: Vec<String> = run.summary.timeline.iter().flat_map(of_step).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// Whether anything that the drill made stands.

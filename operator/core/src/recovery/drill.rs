@@ -1,10 +1,13 @@
 //! Compiles the steps of a drill. An isolated drill is the recovery itself, into isolated namespaces.
 
-use super::bring_up::{BringUp, Fragment, Gates, Parts, Subject, Target, bring_up};
+use super::{
+    bring_up::{BringUp, Fragment, Gates, Parts, Subject, Target, bring_up},
+    ground::Ground,
+};
 use crate::{
     engine::{OnFailure, Plan, Prompt, Retry, Step, StepId},
     ids::SiteName,
-    names,
+    names, objects,
     runs::{Action, Bubble, CompileError, ConflictHandling, CopyRules, PreflightSubject, StepKey},
     time::parse_duration,
 };
@@ -12,6 +15,7 @@ use jiff::SignedDuration;
 use p861_crds::{
     LocalizedText, RecoveryPlanSpec,
     names::DRILL_LABEL,
+    platform::application::CopyPatch,
     recovery::{
         drill::DrillType,
         plan::{ExtraStep, Group, StepScope},
@@ -34,6 +38,8 @@ pub struct DrillFacts<'a> {
     pub subjects: &'a [Subject<'a>],
     /// The copy is left standing this long.
     pub keep_for: SignedDuration,
+    /// What is known of the sites.
+    pub ground: &'a Ground,
 }
 
 /// Compiles a drill.
@@ -45,15 +51,7 @@ pub struct DrillFacts<'a> {
 /// [`CompileError`] if a duration can't be read, or the steps are no valid plan.
 pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let bubble = bubble(facts);
-    let subject = |s: &Subject<'_>| PreflightSubject {
-        application: s.name.into(),
-        backup: s.point.backup.clone(),
-        repository: s.point.repository.clone(),
-        snapshot: s.point.snapshot.clone(),
-        time: s.point.time,
-        level: s.point.level,
-    };
-    let subjects = facts.subjects.iter().map(subject).collect();
+    let subjects = facts.subjects.iter().map(|subject| preflight_subject(facts, subject)).collect();
     let preflight = StepKey::Preflight.id()?;
     let mut steps =
         vec![Step::new(preflight.clone(), Action::Preflight { site: facts.site.clone(), subjects }, SignedDuration::from_mins(2)).retry(Retry::times(2))];
@@ -96,6 +94,34 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
     }
     steps.push(Step::new(StepKey::CleanUp.id()?, Action::RemoveBubble { site: facts.site.clone(), bubble }, SignedDuration::from_mins(5)).finally());
     Ok(Plan::new(steps)?)
+}
+
+/// The patches of an application's copy.
+fn patches(subject: &Subject<'_>) -> Result<Vec<CopyPatch>, CompileError> {
+    let patches = subject.spec.isolation.as_ref().map(|isolation| isolation.patches.clone()).unwrap_or_default();
+    for (at, patch) in patches.iter().enumerate() {
+        if let Some(why) = objects::refused_patch(patch) {
+            return Err(CompileError::Invalid(format!("application {}: {}: {why}", subject.name, objects::told_patch(at, patch))));
+        }
+    }
+    Ok(patches)
+}
+
+/// What the preflight looks at for an application.
+fn preflight_subject(facts: &DrillFacts<'_>, subject: &Subject<'_>) -> PreflightSubject {
+    let moved = facts.ground.from_backup(&subject.point, facts.site);
+    let (classes, classes_unknown) = facts.ground.classes_of(subject.name, &moved);
+    PreflightSubject {
+        application: subject.name.into(),
+        backup: subject.point.backup.clone(),
+        repository: subject.point.repository.clone(),
+        snapshot: subject.point.snapshot.clone(),
+        time: subject.point.time,
+        level: subject.point.level,
+        classes,
+        classes_unknown,
+        images: moved.images,
+    }
 }
 
 /// A step that would never come is a mistake: one at a group that isn't there, or one that is meant for isolated drills at a stage that they don't have.
@@ -184,13 +210,15 @@ impl Compiler<'_> {
     /// The steps of one application in the bubble; returns those that end it.
     fn application(&mut self, subject: &Subject<'_>, group: &Group, gates: &[StepId]) -> Result<Vec<StepId>, CompileError> {
         let spec = subject.spec;
+        let moved = self.facts.ground.from_backup(&subject.point, self.facts.site);
         let rules = CopyRules {
             namespaces: self.bubble.namespaces.iter().filter(|(from, _)| spec.namespaces.contains(from)).map(|(from, to)| (from.clone(), to.clone())).collect(),
-            storage_classes: Vec::new(),
-            images: Vec::new(),
+            storage_classes: moved.storage_classes,
+            images: moved.images,
             isolated: true,
             stopped: true,
             cron_jobs: spec.isolation.as_ref().map(|isolation| isolation.cron_jobs).unwrap_or_default(),
+            patches: patches(subject)?,
             labels: BTreeMap::from([(DRILL_LABEL.to_owned(), self.facts.id.to_owned())]),
         };
         let Fragment { steps, ends } = bring_up(&BringUp {

@@ -3,6 +3,7 @@
 pub mod bring_up;
 pub mod conclude;
 pub mod drill;
+pub mod ground;
 pub mod measure;
 pub mod objectives;
 pub mod plan_standing;

@@ -3,6 +3,7 @@
 use super::{
     bring_up::Subject,
     drill::{self as compiler, DrillFacts},
+    ground::Ground,
     preflight::{PreflightFacts, preflight},
     standing::{self, members},
 };
@@ -51,6 +52,8 @@ pub struct PlanInputs {
     pub applications: Vec<Application>,
     /// What a recovery would start from, or why there is nothing.
     pub recovery: Result<RecoveryInputs, Unseen>,
+    /// What is known of the sites.
+    pub ground: Ground,
 }
 
 /// What a plan is judged by.
@@ -146,6 +149,7 @@ fn compile<'a>(plan: &RecoveryPlan, inputs: &'a PlanInputs) -> Result<(Plan<Acti
         plan: &plan.spec,
         subjects: &subjects,
         keep_for: SignedDuration::ZERO,
+        ground: &inputs.ground,
     };
     let compiled = compiler::compile(&facts).map_err(|error| Unseen { reason: Reason::Invalid, message: error.to_string() })?;
     Ok((compiled, inputs, recovery))
@@ -202,7 +206,7 @@ mod tests {
     }
 
     fn inputs() -> PlanInputs {
-        let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: now(), repository: "offsite".into(), level: None };
+        let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: now(), repository: "offsite".into(), level: None, site: None };
         PlanInputs {
             active: "hill".into(),
             standby: "harbour".into(),
@@ -213,6 +217,7 @@ mod tests {
                 nodes: Ok(NodeCounts { total: 1, ready: 1 }),
                 repository: Ok(()),
             }),
+            ground: Ground::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use p861_crds::{
         plan::{LastDrill, Prediction, PredictionBasis},
     },
 };
+use std::cmp::Reverse;
 
 /// A plan not drilled for longer is overdue.
 pub const DRILL_MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 31);
@@ -53,15 +54,20 @@ pub fn drilled(last: Option<&LastDrill>, now: Timestamp) -> ConditionUpdate {
     }
 }
 
-/// The median RTO of the newest drills that measured one; none if none did.
-pub fn predict(drills: &[&Drill]) -> Option<Prediction> {
+/// The newest drills that measured an RTO, as many as a prediction follows from, the newest first; each with its RTO.
+pub fn measured<'a>(drills: &[&'a Drill]) -> Vec<(&'a Drill, SignedDuration)> {
     let measured = drills.iter().filter_map(|drill| {
         let status = drill.status.as_ref()?;
-        Some((status.completion_time.as_ref()?.0, parse_duration(&status.measured.as_ref()?.rto.as_ref()?.0).ok()?))
+        Some((status.completion_time.as_ref()?.0, parse_duration(&status.measured.as_ref()?.rto.as_ref()?.0).ok()?, *drill))
     });
-    let mut measured: Vec<(Timestamp, SignedDuration)> = measured.collect();
-    measured.sort();
-    let mut newest: Vec<SignedDuration> = measured.iter().rev().take(MAX_SAMPLES).map(|(_, rto)| *rto).collect();
+    let mut measured: Vec<(Timestamp, SignedDuration, &Drill)> = measured.collect();
+    measured.sort_by_key(|(ended, rto, _)| Reverse((*ended, *rto)));
+    measured.into_iter().take(MAX_SAMPLES).map(|(_, rto, drill)| (drill, rto)).collect()
+}
+
+/// The median RTO of the newest drills that measured one; none if none did.
+pub fn predict(drills: &[&Drill]) -> Option<Prediction> {
+    let mut newest: Vec<SignedDuration> = measured(drills).into_iter().map(|(_, rto)| rto).collect();
     newest.sort();
     let median = newest.get(newest.len() / 2)?;
     let rto = print_duration(whole_seconds(*median)).unwrap_or_default();

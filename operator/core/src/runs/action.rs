@@ -1,7 +1,10 @@
 //! Actions: the effects that a compiler can put into a step and the executor performs.
 
 use super::task::MoverTask;
-use crate::ids::{SiteName, SnapshotId};
+use crate::{
+    ids::{SiteName, SnapshotId},
+    maintenance::drain::DrainConsent,
+};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     WorkloadReference,
@@ -10,7 +13,7 @@ use p861_crds::{
         application::{Check, Marker},
         platform::Bundle,
     },
-    protection::backup::VerificationLevel,
+    protection::{backup::VerificationLevel, restore::Mapping},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,6 +48,31 @@ pub struct PreflightSubject {
     /// How far it was proven before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<VerificationLevel>,
+    /// The storage classes of its claims where the backup was made, each with the one that they get.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, String>,
+    /// Why its storage classes are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes_unknown: Option<String>,
+    /// Beginnings of its images' names that are others on the site.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Mapping>,
+}
+
+/// A snapshot that a backup takes of a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimSnapshot {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Name of the claim.
+    pub claim: String,
+    /// The VolumeSnapshotClass.
+    pub class: String,
+    /// StorageClass of the claim, and of the one that the snapshot is read through.
+    pub storage_class: String,
+    /// Size of the claim in bytes.
+    pub bytes: u64,
 }
 
 /// One effect. Each is idempotent: performed again after a crash, it finds its earlier result.
@@ -137,6 +165,20 @@ pub enum Action {
         /// How.
         marker: Marker,
     },
+    /// Snapshots of claims are taken, all at one moment.
+    TakeSnapshots {
+        /// The site.
+        site: SiteName,
+        /// Of which claims, and how.
+        snapshots: Vec<ClaimSnapshot>,
+    },
+    /// The run's snapshots are removed, with what they take in the storage, and the claims that they were read through.
+    RemoveSnapshots {
+        /// The site.
+        site: SiteName,
+        /// Where they were.
+        namespaces: Vec<String>,
+    },
     /// Jobs, Secrets and permissions of the run's movers are removed.
     RemoveMovers {
         /// The site.
@@ -176,6 +218,9 @@ pub enum Action {
         /// The district of the ticket; none for a hub-wide ticket.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         district: Option<String>,
+        /// What the change agrees to lose.
+        #[serde(default, skip_serializing_if = "DrainConsent::is_none")]
+        consent: DrainConsent,
     },
     /// A node takes no new pods. One that somebody else has cordoned stays theirs.
     Cordon {
@@ -201,6 +246,9 @@ pub enum Action {
         site: SiteName,
         /// The node.
         node: String,
+        /// What the change agrees to lose.
+        #[serde(default, skip_serializing_if = "DrainConsent::is_none")]
+        consent: DrainConsent,
     },
     /// Applies a component's bundle on a site and removes objects that only the previous bundle had. The previous bundle is kept for a rollback.
     InstallComponent {
@@ -249,15 +297,9 @@ pub enum Action {
         namespaces: Vec<String>,
         /// Name of the District whose they are.
         district: String,
-        /// Those that are made belong to the run alone, which removes them.
-        temporary: bool,
-    },
-    /// The namespaces that the run made for itself are removed, with everything in them.
-    RemoveNamespaces {
-        /// The site.
-        site: SiteName,
-        /// The namespaces; those that the run has not made stay.
-        namespaces: Vec<String>,
+        /// Only look whether they may be written to; make none.
+        #[serde(default)]
+        preview: bool,
     },
     /// Nothing: the step is its question.
     Ask {},
@@ -277,6 +319,8 @@ impl Action {
             Self::Start { .. } => "start",
             Self::Check { .. } => "check",
             Self::ReadMarker { .. } => "readMarker",
+            Self::TakeSnapshots { .. } => "takeSnapshots",
+            Self::RemoveSnapshots { .. } => "removeSnapshots",
             Self::RemoveMovers { .. } => "removeMovers",
             Self::TakeBackup { .. } => "takeBackup",
             Self::Silence { .. } => "silence",
@@ -290,7 +334,6 @@ impl Action {
             Self::EndInstallation { .. } => "endInstallation",
             Self::Watch { .. } => "watch",
             Self::MakeNamespaces { .. } => "makeNamespaces",
-            Self::RemoveNamespaces { .. } => "removeNamespaces",
             Self::Ask {} => "ask",
         }
     }
@@ -308,6 +351,8 @@ impl Action {
             | Self::Start { site, .. }
             | Self::Check { site, .. }
             | Self::ReadMarker { site, .. }
+            | Self::TakeSnapshots { site, .. }
+            | Self::RemoveSnapshots { site, .. }
             | Self::RemoveMovers { site, .. }
             | Self::Silence { site, .. }
             | Self::EndSilence { site, .. }
@@ -319,7 +364,6 @@ impl Action {
             | Self::RevertComponent { site, .. }
             | Self::EndInstallation { site, .. }
             | Self::MakeNamespaces { site, .. }
-            | Self::RemoveNamespaces { site, .. }
             | Self::Watch { site, .. } => Some(site),
             Self::TakeBackup { .. } | Self::Ask {} => None,
         }

@@ -1,12 +1,13 @@
 //! What a run of any kind is concluded from, and what a conclusion holds.
 
-use super::{Action, PreflightSubject, StepKey};
+use super::{Action, Part, PreflightSubject, StepKey};
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Journal, Outcome, Plan, RunSummary, StepTimeline},
+    engine::{Evidence, Journal, Outcome, Plan, RunSummary, StepTimeline},
     ids::SiteName,
 };
 use p861_crds::protection::backup::Verification;
+use std::collections::BTreeMap;
 
 /// A run as the engine sees it: running or ended.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,22 @@ impl<'a> RunOutcome<'a> {
     /// The same, if that step is done.
     pub fn done(&self, is: impl Fn(&StepKey) -> bool) -> Option<&'a StepTimeline> {
         self.step(is).filter(|step| step.outcome == Outcome::Done)
+    }
+
+    /// What became of the objects of each application in the end: where a second try came to some of them, its evidence, which counts all; else that of the first.
+    pub fn objects_restored(&self) -> BTreeMap<String, &'a Evidence> {
+        let mut found = BTreeMap::new();
+        for step in &self.summary.timeline {
+            let Some(StepKey::Restore { application, part: part @ (Part::Objects | Part::ObjectsAgain) }) = StepKey::of(&step.id) else { continue };
+            match &step.evidence {
+                Some(evidence @ Evidence::ObjectsRestored { .. }) if part == Part::ObjectsAgain => drop(found.insert(application, evidence)),
+                Some(evidence @ (Evidence::ObjectsRestored { .. } | Evidence::RestorePreviewed { .. })) => {
+                    found.entry(application).or_insert(evidence);
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// Names the first step that is done, but whose evidence this release can't read. Such a run can't be said to have succeeded.

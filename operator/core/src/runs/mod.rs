@@ -7,6 +7,7 @@ mod admission;
 mod class;
 mod conclusion;
 mod error;
+pub mod history;
 pub mod packed;
 
 #[cfg(test)]
@@ -15,7 +16,7 @@ mod scope;
 mod step_key;
 mod task;
 
-pub use action::{Action, Bubble, PreflightSubject};
+pub use action::{Action, Bubble, ClaimSnapshot, PreflightSubject};
 pub use admission::{Admission, Contested, Limits, RepositoryUse, Request, RunRef, Running, SiteNamespace, WaitReason, Why, admit, admit_in_turn, conflict};
 pub use class::{RunClass, UnknownClass};
 pub(crate) use conclusion::unreadable;

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use p861_crds::common::{ActionKind, RunAction};
 
 /// How a step ends, each time it is tried.
+#[expect(clippy::large_enum_variant, reason = "a few of them, in tests")]
 #[derive(Clone, Debug)]
 pub enum End {
     Done(Option<Evidence>),

@@ -25,8 +25,12 @@ mod touches;
 pub use touches::{HubObject, Touched};
 
 use super::action::Action;
-use crate::{ids::SiteName, names};
-use p861_crds::{District, Reason};
+use crate::{
+    ids::SiteName,
+    names,
+    objects::{self, ClusterKind},
+};
+use p861_crds::{District, Reason, platform::application::ClusterResource};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 
@@ -123,7 +127,8 @@ impl Scope {
     }
 
     fn permits_touching(&self, touched: &Touched<'_>) -> Result<(), Beyond> {
-        let Touched { sites, namespaces, workloads, sources, copies, nodes: _, uses_repository, repositories, hub, owners, as_city, silences } = touched;
+        let Touched { sites, namespaces, workloads, sources, copies, cluster, nodes: _, uses_repository, repositories, hub, owners, as_city, silences } =
+            touched;
         let refuse_unless = |good: bool, what: fn(String) -> Beyond, name: &str| if good { Ok(()) } else { Err(what(name.to_owned())) };
         for site in sites {
             refuse_unless(self.sites.contains(*site), Beyond::Site, site.as_str())?;
@@ -141,6 +146,9 @@ impl Scope {
             let of_this_run = matches!(&self.namespaces, Namespaces::Isolated(_, own) if own == id) && names::bubble_namespace(original, id) == *copy;
             refuse_unless(self.is_own(original), Beyond::Namespace, original)?;
             refuse_unless(of_this_run, Beyond::Namespace, copy)?;
+        }
+        for resource in cluster {
+            self.permits_cluster_resource(resource).map_err(Beyond::ClusterObject)?;
         }
         if *uses_repository && self.repositories.is_empty() {
             return Err(Beyond::NoRepository);
@@ -165,6 +173,13 @@ impl Scope {
             refuse_unless(own || of_site, Beyond::Silence, &format!("{labels:?}"))?;
         }
         Ok(())
+    }
+
+    /// A cluster-scoped object is every district's. Which names are this district's, the site's administrator says, and the site's API server holds to it.
+    fn permits_cluster_resource(&self, resource: &ClusterResource) -> Result<(), String> {
+        let kind: &ClusterKind = objects::permitted(resource)?;
+        let copied = !matches!(self.namespaces, Namespaces::Isolated(..)) || kind.goes_into_a_copy();
+        if copied { Ok(()) } else { Err(format!("{} {} holds for the whole cluster: a copy has none", resource.kind, resource.name)) }
     }
 
     /// Whether the run may read, write or run something there.
@@ -200,6 +215,7 @@ enum Beyond {
     Namespace(String),
     Repository(String),
     NoRepository,
+    ClusterObject(String),
     HubObject(String),
     Owner(String),
     Silence(String),
@@ -221,7 +237,7 @@ impl OutOfScope {
             Beyond::Site(_) => Reason::SiteNotAllotted,
             Beyond::Namespace(_) => Reason::NamespaceNotAllotted,
             Beyond::Repository(_) | Beyond::NoRepository => Reason::RepositoryNotAllotted,
-            Beyond::HubObject(_) | Beyond::Owner(_) | Beyond::Silence(_) => Reason::OutOfScope,
+            Beyond::ClusterObject(_) | Beyond::HubObject(_) | Beyond::Owner(_) | Beyond::Silence(_) => Reason::OutOfScope,
         }
     }
 }
@@ -240,6 +256,7 @@ impl fmt::Display for OutOfScope {
             }
             Beyond::Repository(name) => write!(f, "repository {name} is not the run's"),
             Beyond::NoRepository => write!(f, "it needs a repository, and the run has none"),
+            Beyond::ClusterObject(why) => f.write_str(why),
             Beyond::HubObject(object) => write!(f, "{object} is no name of an object in {run_in}"),
             Beyond::Owner(owner) => write!(f, "it speaks for {owner}, and the run is of {run_in}"),
             Beyond::Silence(labels) => write!(f, "a silence of {labels} is neither limited to {run_in} nor to one of its sites"),

@@ -23,10 +23,8 @@ pub enum StepKey {
     Preflight,
     /// `isolate`: the namespaces of a drill are made and closed.
     Isolate,
-    /// `prepare`: the namespaces that a restore writes to are made where they are missing.
+    /// `prepare`: the namespaces that a restore writes to are made where they are missing; a preview only looks at them.
     Prepare,
-    /// `remove-namespaces`: those that a preview needed are removed again.
-    RemoveNamespaces,
     /// `hold`: the result of a drill is kept for people to look at.
     Hold,
     /// `manual`: people work, and say when they are done.
@@ -35,6 +33,16 @@ pub enum StepKey {
     CleanUp,
     /// `quiesce/<application>`: the application holds still.
     Quiesce {
+        /// The application.
+        application: String,
+    },
+    /// `snapshot/<application>`: snapshots of its volumes are taken.
+    Snapshot {
+        /// The application.
+        application: String,
+    },
+    /// `remove-snapshots/<application>`: they are removed again.
+    RemoveSnapshots {
         /// The application.
         application: String,
     },
@@ -176,6 +184,8 @@ pub enum StepKey {
 pub enum Part {
     /// `objects`.
     Objects,
+    /// `objects-again`: those that could not be written before the application ran. Of a restore only.
+    ObjectsAgain,
     /// `volume/<claim>`; outside the application's first namespace `volume/<namespace>.<claim>`.
     Volume(String),
     /// `stream/<stream>`.
@@ -201,6 +211,16 @@ impl StepKey {
     /// `quiesce/<application>`
     pub fn quiesce(application: &str) -> Self {
         Self::Quiesce { application: application.into() }
+    }
+
+    /// `snapshot/<application>`
+    pub fn snapshot(application: &str) -> Self {
+        Self::Snapshot { application: application.into() }
+    }
+
+    /// `remove-snapshots/<application>`
+    pub fn remove_snapshots(application: &str) -> Self {
+        Self::RemoveSnapshots { application: application.into() }
     }
 
     /// `resume/<application>`
@@ -236,6 +256,11 @@ impl StepKey {
     /// `restore/<application>/objects`
     pub fn restore_objects(application: &str) -> Self {
         Self::Restore { application: application.into(), part: Part::Objects }
+    }
+
+    /// `restore/<application>/objects-again`
+    pub fn restore_objects_again(application: &str) -> Self {
+        Self::Restore { application: application.into(), part: Part::ObjectsAgain }
     }
 
     /// `restore/<application>/volume/<claim>`, from the part of the snapshot: `volumes/<claim>`.
@@ -355,6 +380,8 @@ impl StepKey {
     pub fn application(&self) -> Option<&str> {
         match self {
             Self::Quiesce { application }
+            | Self::Snapshot { application }
+            | Self::RemoveSnapshots { application }
             | Self::Resume { application }
             | Self::Save { application, .. }
             | Self::Seal { application }
@@ -368,7 +395,6 @@ impl StepKey {
             Self::Preflight
             | Self::Isolate
             | Self::Prepare
-            | Self::RemoveNamespaces
             | Self::Hold
             | Self::Manual
             | Self::CleanUp

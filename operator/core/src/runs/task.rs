@@ -3,7 +3,7 @@
 use crate::ids::{SiteName, SnapshotId};
 use p861_crds::{
     WorkloadReference,
-    platform::application::{CronJobsInCopy, ObjectSelector},
+    platform::application::{ClusterResource, CopyPatch, CronJobsInCopy, ObjectSelector},
     protection::restore::{ConflictPolicy, Mapping, RestoreSelection},
 };
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub struct CopyRules {
     /// CronJobs of an isolated copy.
     #[serde(default)]
     pub cron_jobs: CronJobsInCopy,
+    /// Changes to objects of an isolated copy, as its Application says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<CopyPatch>,
     /// Labels that every object gets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -83,6 +86,9 @@ pub enum MoverTask {
         /// Left out.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         exclude: Vec<ObjectSelector>,
+        /// Cluster-scoped objects that are saved with them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cluster: Vec<ClusterResource>,
         /// The application's snapshot before this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<SnapshotId>,
@@ -94,6 +100,9 @@ pub enum MoverTask {
         /// The application's snapshot before this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<SnapshotId>,
+        /// Not the claim itself is read, but the volume snapshot that an earlier step has taken of it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        from_snapshot: bool,
     },
     /// A command's output becomes a part.
     BackupStream {
@@ -135,11 +144,20 @@ pub enum MoverTask {
         /// Left out, as the Application says.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         exclude: Vec<ObjectSelector>,
+        /// The cluster-scoped objects that may be written. No others of the snapshot are.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cluster: Vec<ClusterResource>,
         /// What to do with existing objects.
         conflict: ConflictHandling,
         /// Say what would be done, write nothing.
         #[serde(default)]
         preview: bool,
+        /// Of a preview: target namespaces that aren't there, in which everything would be new. Seen when its mover starts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        absent: Vec<String>,
+        /// Only those that the step before could not write, and that may be taken now.
+        #[serde(default)]
+        again: bool,
     },
     /// Files of a part are written into the mounted claim.
     RestoreVolume {
@@ -212,14 +230,52 @@ impl MoverTask {
         matches!(self, Self::RestoreObjects { preview: false, .. })
     }
 
+    /// The cluster-scoped objects that it reads or writes.
+    pub fn cluster_resources(&self) -> &[ClusterResource] {
+        match self {
+            Self::BackupObjects { cluster, .. } | Self::RestoreObjects { cluster, .. } => cluster,
+            Self::BackupVolume { .. }
+            | Self::BackupStream { .. }
+            | Self::Seal { .. }
+            | Self::VerifyStored { .. }
+            | Self::RestoreVolume { .. }
+            | Self::PreviewVolume { .. }
+            | Self::RestoreStream { .. } => &[],
+        }
+    }
+
     /// Whether it writes a claim as a whole, which nothing else may write into meanwhile. Of paths that a person has selected, the person knows who uses them.
     pub fn writes_whole_claim(&self) -> bool {
         matches!(self, Self::RestoreVolume { paths, path_prefix: None, .. } if paths.is_empty())
     }
 
+    /// Whether it only says what a restore of objects would do.
+    pub fn is_preview_of_objects(&self) -> bool {
+        matches!(self, Self::RestoreObjects { preview: true, .. })
+    }
+
+    /// Whether it can run in any namespace of its site: it mounts nothing and writes nothing.
+    pub fn runs_anywhere(&self) -> bool {
+        self.is_preview_of_objects() || matches!(self, Self::VerifyStored { .. })
+    }
+
+    /// The same preview, where these namespaces are missing. What writes is told nothing: it fails where its namespace is gone.
+    #[must_use]
+    pub fn without(mut self, namespaces: Vec<String>) -> Self {
+        if let Self::RestoreObjects { preview: true, absent, .. } = &mut self {
+            *absent = namespaces;
+        }
+        self
+    }
+
+    /// Whether it was told that this namespace is missing.
+    pub fn lacks(&self, namespace: &str) -> bool {
+        matches!(self, Self::RestoreObjects { absent, .. } if absent.iter().any(|missing| missing == namespace))
+    }
+
     /// Whether it needs what earlier steps proved.
     pub fn needs_evidence(&self) -> bool {
-        matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None })
+        matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None } | Self::RestoreObjects { again: true, .. })
     }
 
     /// Whether it needs the API server of its site at all.

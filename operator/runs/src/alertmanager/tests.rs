@@ -125,3 +125,11 @@ fn a_site_whose_endpoint_can_not_be_used_is_told_so() {
         assert!(error.reason() == "EndpointInvalid" && error.to_string().starts_with("site here: spec.monitoring.alertmanager"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn fault_f4_the_groups_are_asked_for_without_what_is_not_posted() {
+    let alert = json!({"fingerprint": "a1", "startsAt": "2026-12-07T19:00:00Z", "labels": {"alertname": "A"}, "status": {"state": "active"}});
+    let (alertmanager, got) = answering(200, &json!([{"labels": {"site": "here"}, "receiver": {"name": "p861"}, "alerts": [alert]}]).to_string()).await;
+    assert_eq!(alertmanager.groups().await.unwrap().len(), 1);
+    assert!(got.lock()[0].starts_with("GET /am/api/v2/alerts/groups?silenced=false&inhibited=false&muted=false Bearer secret"), "{}", got.lock()[0]);
+}

@@ -1,24 +1,37 @@
 //! A drill's bubble: isolated namespaces that can only reach each other, and are removed afterwards.
 
-use super::{EffectOutcome, StepContext, mover::LABEL_VALUE_MOVER};
+mod remains;
+
+use super::{EffectOutcome, StepContext, mover::LABEL_VALUE_MOVER, namespaces::told_terminating, workloads::Look};
 use crate::{
     context::RunContext,
-    error::{Error, ErrorContext as _, Result},
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
 };
+use jiff::SignedDuration;
 use k8s_openapi::api::{
     core::v1::{Namespace, PersistentVolume, Service},
     networking::v1::NetworkPolicy,
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
-use p861_core::{engine::Evidence, ids::SiteName, runs::Bubble};
+use p861_core::{
+    engine::{Evidence, Failure},
+    ids::SiteName,
+    runs::Bubble,
+};
 use p861_crds::{
     Reason,
     names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
 };
+use remains::Place;
 use serde_json::{Value, json};
+
+/// The clean-up fails so long before its deadline, so that its failure names what remains.
+const LAST_WORD: SignedDuration = SignedDuration::from_secs(20);
+/// Volumes that a message names.
+const MAX_NAMED: usize = 3;
 
 /// Creates the namespaces and isolates them before anything runs in them.
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteName, bubble: &Bubble) -> Result<EffectOutcome> {
@@ -36,14 +49,11 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteN
                 ));
             }
             if existing.metadata.deletion_timestamp.is_some() {
-                return Ok(EffectOutcome::running(format!("namespace {name} is being deleted")));
+                return Ok(EffectOutcome::running(told_terminating(existing)));
             }
         }
-        let labels = json!({
-            RUN_LABEL: step_context.run.uid, DRILL_LABEL: bubble.id, DISTRICT_LABEL: step_context.run.namespace,
-            // Copies need the same privileges as the originals; the network policies isolate them.
-            "pod-security.kubernetes.io/enforce": "privileged",
-        });
+        // Its Pod Security is that of its source, which comes with the objects, before any pod of theirs.
+        let labels = json!({RUN_LABEL: step_context.run.uid, DRILL_LABEL: bubble.id, DISTRICT_LABEL: step_context.run.namespace});
         apply(&namespaces, name, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})).await?;
         let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), name);
         for (policy, spec) in policies_of(bubble, &dns) {
@@ -103,38 +113,60 @@ where
     Ok(())
 }
 
-/// Deletes the namespaces and waits until they and their bound volumes are gone.
+/// Deletes the namespaces and waits until they and their bound volumes are gone. What holds them up is removed if it is only a finalizer, and told in any case.
 pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, bubble: &Bubble) -> Result<EffectOutcome> {
-    let client = context.sites.client(site).await?;
+    let (client, look) = (context.sites.client(site).await?, Look::begins());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ours = format!("{RUN_LABEL}={}", step_context.run.uid);
     let left = namespaces.list(&ListParams::default().labels(&ours)).await.context(|| format!("list the drill's namespaces on {site}"))?.items;
-    for namespace in left.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()) {
-        namespaces
-            .delete(&namespace.name_any(), &DeleteParams::default())
-            .await
-            .map(|_| ())
-            .or_else(|error| if crate::error::is_not_found(&error) { Ok(()) } else { Err(error) })
-            .context(|| format!("delete namespace {} on {site}", namespace.name_any()))?;
+    let place = Place { client: &client, site, run: &step_context.run.uid, drill: &bubble.id };
+    let mut held = Vec::new();
+    for namespace in &left {
+        let name = namespace.name_any();
+        if namespace.metadata.deletion_timestamp.is_some() {
+            held.extend(place.clear(namespace).await?.into_iter().map(|words| format!("{name}: {words}")));
+            continue;
+        }
+        place.prepare(namespace).await?;
+        // With its UID: another namespace of that name is another's.
+        let this = DeleteParams { preconditions: Some(Preconditions { uid: namespace.uid(), resource_version: None }), ..DeleteParams::default() };
+        match namespaces.delete(&name, &this).await {
+            Err(error) if !is_not_found(&error) && !is_conflict(&error) => return Err(error).context(|| format!("delete namespace {name} on {site}")),
+            _ => {}
+        }
     }
-    // The provisioner deletes volumes after their claims; without this wait, "nothing left" would be reported too early.
-    let volumes: Api<PersistentVolume> = Api::all(client);
+    let volumes = volumes_of(&client, site, bubble).await?;
+    if left.is_empty() && volumes.is_empty() {
+        return Ok(EffectOutcome::done(Evidence::IsolationRemoved { namespaces: bubble.namespaces.values().cloned().collect() }));
+    }
+    let mut message = format!("{} namespaces and {} volumes are being removed", left.len(), volumes.len());
+    // Volumes are released only after their namespaces.
+    if left.is_empty() {
+        held = volumes.iter().take(MAX_NAMED).map(|volume| format!("volume {volume} is not deleted by its provisioner")).collect();
+    }
+    if !held.is_empty() {
+        message = format!("{message}: {}", held.join("; "));
+    }
+    if step_context.left() < LAST_WORD {
+        return Ok(EffectOutcome::Failed(Failure::transient(Reason::CleanUpFailed, format!("{message}, on {site}")), None));
+    }
+    look.pause().await;
+    Ok(EffectOutcome::running(message))
+}
+
+/// Volumes of the copy that their provisioner deletes after their claims; without waiting for them, "nothing left" would be reported too early.
+async fn volumes_of(client: &Client, site: &SiteName, bubble: &Bubble) -> Result<Vec<String>> {
+    let volumes: Api<PersistentVolume> = Api::all(client.clone());
     let bound = volumes.list(&ListParams::default()).await.context(|| format!("list the volumes of {site}"))?.items;
     let of_bubble = |volume: &&PersistentVolume| {
         let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
         claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|namespace| bubble.namespaces.values().any(|name| name == namespace))
     };
     let deletes = |volume: &&PersistentVolume| volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Delete");
-    let volumes_left = bound.iter().filter(of_bubble).filter(deletes).count();
-    if left.is_empty() && volumes_left == 0 {
-        return Ok(EffectOutcome::done(Evidence::IsolationRemoved { namespaces: bubble.namespaces.values().cloned().collect() }));
-    }
-    let stuck = left.iter().find_map(why_stuck).map_or_else(String::new, |why| format!(": {why}"));
-    Ok(EffectOutcome::running(format!("{} namespaces and {volumes_left} volumes are being removed{stuck}", left.len())))
-}
-
-/// Why a namespace is still terminating, from its conditions.
-fn why_stuck(namespace: &Namespace) -> Option<String> {
-    let conditions = namespace.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().filter(|c| c.status == "True" && c.type_ != "NamespaceDeletionDiscoveryFailure").find_map(|c| c.message.clone())
+    let told = |volume: &PersistentVolume| {
+        let status = volume.status.as_ref();
+        let why = status.and_then(|status| status.message.as_deref().or(status.phase.as_deref())).unwrap_or_default();
+        format!("{} ({why})", volume.name_any())
+    };
+    Ok(bound.iter().filter(of_bubble).filter(deletes).map(told).collect())
 }

@@ -160,10 +160,14 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
         return Err(Error::invalid(Reason::Invalid, format!("tcp {address}: the Service selects no pods; use a check of type exec or http")));
     }
     let pods_api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let list = pods_api.list(&kube::api::ListParams::default().labels(&selector)).await.context(|| format!("tcp {address}"))?;
-    let ready: Vec<&Pod> = list.items.iter().filter(|pod| pods::is_ready(pod)).collect();
-    let Some((name, target)) = ready.iter().find_map(|pod| Some((pod.name_any(), target_port(port, pod)?))) else {
-        let why = if ready.is_empty() { "no ready pod behind it".to_owned() } else { format!("no ready pod behind it has the port {}", port_name(port)) };
+    let mut any_ready = false;
+    let found = pods::first_of(&pods_api, &selector, |pod| {
+        let ready = pods::is_ready(pod);
+        any_ready |= ready;
+        if ready { Some((pod.name_any(), target_port(port, pod)?)) } else { None }
+    });
+    let Some((name, target)) = found.await.context(|| format!("tcp {address}"))? else {
+        let why = if any_ready { format!("no ready pod behind it has the port {}", port_name(port)) } else { "no ready pod behind it".to_owned() };
         return Ok(CheckResult { holds: false, what: format!("tcp {address}: {why}") });
     };
     let connect = async {

@@ -1,14 +1,16 @@
 //! The effects of steps. Each is idempotent per run, step and attempt: it checks the world before it acts, so that a repeated call finds the earlier result.
 
+mod account;
 mod backup;
 mod bubble;
 pub mod check;
 pub mod component;
 mod mover;
 mod namespaces;
-mod node;
+pub mod node;
 mod preflight;
 pub mod silence;
+mod snapshot;
 mod start;
 mod stop;
 mod workloads;
@@ -37,8 +39,8 @@ pub enum EffectOutcome {
     Done(Option<Evidence>),
     /// It has failed; with its evidence, if there is more than the failure says.
     Failed(Failure, Option<Evidence>),
-    /// It was stopped, and certainly has no further effect.
-    Stopped,
+    /// It was stopped, and certainly has no further effect; with its last word, if it had one.
+    Stopped(Option<String>),
     /// It is in progress.
     Running(StepProgress),
     /// The server that it is asked of was not reached, and why. Nobody knows whether it has happened: the attempt goes on, and is performed again.
@@ -106,7 +108,7 @@ impl Effects for RunContext {
         match step.run.scope.permits(action) {
             Ok(()) => cancel(self, step, action).await,
             // It was never performed.
-            Err(_) => EffectOutcome::Stopped,
+            Err(_) => EffectOutcome::Stopped(None),
         }
     }
 }
@@ -115,38 +117,49 @@ impl Effects for RunContext {
 async fn perform(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
     let result = match action {
         Action::Move { site, namespace, claim, namespaces, task } => {
-            mover::perform(context, step_context, &mover::MoverPlace { site, namespace, claim: claim.as_deref(), namespaces }, task).await
+            move_data(context, step_context, mover::MoverPlace { site, namespace, claim: claim.as_deref(), snapshot: None, namespaces }, task).await
         }
         Action::Execute { site, namespace, command } => execute(context, step_context, site, namespace, command).await,
         Action::Preflight { site, subjects } => preflight::perform(context, step_context, site, subjects).await,
         Action::Isolate { site, bubble } => bubble::make(context, step_context, site, bubble).await,
-        Action::RemoveBubble { site, bubble } => bubble::remove(context, step_context, site, bubble).await,
+        Action::RemoveBubble { site, bubble } => match mover::rights::take_back_of_run(context, step_context, site).await {
+            Ok(()) => bubble::remove(context, step_context, site, bubble).await,
+            Err(error) => Err(error),
+        },
         Action::Stop { site, namespaces } => stop::perform(context, step_context, site, namespaces).await,
         Action::StartAgain { site, namespaces } => stop::start_again(context, step_context, site, namespaces).await,
         Action::Start { site, workloads, claims } => start::perform(context, site, workloads, claims).await,
         Action::Check { site, namespace, check } => check::perform(context, step_context, site, namespace, check).await,
         Action::ReadMarker { site, namespace, marker } => read_marker(context, site, namespace, marker).await,
+        Action::TakeSnapshots { site, snapshots } => snapshot::take(context, step_context, site, snapshots).await,
+        Action::RemoveSnapshots { site, namespaces } => snapshot::remove(context, step_context, site, namespaces).await,
         Action::RemoveMovers { site, namespaces } => mover::remove(context, step_context, site, namespaces).await,
         Action::TakeBackup { application, backup } => backup::take(context, step_context, application, backup).await,
         Action::Silence { site, owner, labels } => silence::make(context, step_context, site, owner, labels).await,
         Action::EndSilence { site, owner } => silence::end(context, site, owner).await,
-        Action::InspectNode { site, node, district } => node::inspect(context, site, node, district.as_deref()).await,
+        Action::InspectNode { site, node, district, consent } => node::inspect(context, site, node, district.as_deref(), *consent).await,
         Action::Cordon { site, node, owner } => node::cordon(context, site, node, owner).await,
         Action::Uncordon { site, node, owner } => node::uncordon(context, site, node, owner).await,
-        Action::Drain { site, node } => node::drain(context, step_context, site, node).await,
+        Action::Drain { site, node, consent } => node::drain(context, step_context, site, node, *consent).await,
         Action::InstallComponent { site, component, version, bundle, digest } => {
             component::install(context, step_context, site, &component::Wanted { component, version, bundle, digest }).await
         }
         Action::RevertComponent { site, component, version } => component::revert(context, step_context, site, component, version).await,
         Action::EndInstallation { site, component } => component::end(context, step_context, site, component).await,
         Action::Watch { site, checks, duration } => check::watch(context, step_context, site, checks, *duration).await,
-        Action::MakeNamespaces { site, namespaces, district, temporary } => {
-            namespaces::make(context, step_context, site, namespaces, district, *temporary).await
-        }
-        Action::RemoveNamespaces { site, namespaces } => namespaces::remove(context, step_context, site, namespaces).await,
+        Action::MakeNamespaces { site, namespaces, district, preview } => namespaces::make(context, step_context, site, namespaces, district, *preview).await,
         Action::Ask {} => Ok(EffectOutcome::Done(None)),
     };
     result.unwrap_or_else(|error| failed(&error))
+}
+
+/// Runs the mover of a task. One that reads a snapshot reads what an earlier step has proved, as of that time.
+async fn move_data(context: &RunContext, step_context: &StepContext, place: mover::MoverPlace<'_>, task: &p861_core::runs::MoverTask) -> Result<EffectOutcome> {
+    let Some(taken) = snapshot::to_read(step_context, place.namespace, place.claim, task)? else {
+        return mover::perform(context, step_context, &place, task).await;
+    };
+    let outcome = mover::perform(context, step_context, &mover::MoverPlace { snapshot: Some(&taken), ..place }, task).await?;
+    Ok(snapshot::as_of(outcome, &taken))
 }
 
 /// Stops an effect that is under way.
@@ -154,7 +167,7 @@ async fn cancel(context: &RunContext, step_context: &StepContext, action: &Actio
     let result = match action {
         Action::Move { site, namespace, task, .. } => mover::cancel(context, step_context, site, namespace, task).await,
         // Other actions end with their task.
-        _ => Ok(EffectOutcome::Stopped),
+        _ => Ok(EffectOutcome::Stopped(None)),
     };
     // Retried: reporting Stopped too early would let an undo run beside the effect.
     result.unwrap_or_else(|error| EffectOutcome::running(format!("being stopped: {error}")))

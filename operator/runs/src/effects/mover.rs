@@ -3,8 +3,11 @@
 //! Per run and namespace there is one Secret, one ServiceAccount and one RoleBinding for each namespace that is read or written, all under one name; per step
 //! and attempt there is one Job. All carry the run's label and are removed when the run ends.
 
+mod heard;
 mod in_use;
 mod job;
+pub mod rights;
+mod room;
 mod stopping;
 mod waiting;
 
@@ -12,7 +15,7 @@ pub use p861_core::objects::LABEL_VALUE_MOVER;
 pub use stopping::cancel;
 pub use waiting::Warnings;
 
-use super::{EffectOutcome, StepContext};
+use super::{EffectOutcome, StepContext, snapshot};
 use crate::{
     context::RunContext,
     error::{Category, Error, ErrorContext as _, Result, is_conflict, is_not_found},
@@ -23,6 +26,7 @@ use crate::{
     repository::{open_store, repository_secret},
     run_objects::{ObjectError, RunObjects},
 };
+use heard::{Heard, heard};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Pod, Secret, ServiceAccount},
@@ -33,9 +37,9 @@ use kube::{
     api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
 };
 use p861_core::{
-    engine::{Evidence, Failure, StepProgress, StoredObject},
+    engine::{Evidence, Failure, StepProgress, StoredObject, TakenSnapshot},
     ids::SiteName,
-    names,
+    names, objects,
     runs::MoverTask,
 };
 use p861_crds::{
@@ -43,7 +47,7 @@ use p861_crds::{
     names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
 };
 use serde_json::json;
-use std::ops::ControlFlow;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 /// Place where a mover runs.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +58,8 @@ pub struct MoverPlace<'a> {
     pub namespace: &'a str,
     /// The claim that is mounted.
     pub claim: Option<&'a str>,
+    /// Not the claim itself is mounted, but this snapshot of it.
+    pub snapshot: Option<&'a TakenSnapshot>,
     /// Namespaces whose objects or pods it needs.
     pub namespaces: &'a [String],
 }
@@ -63,10 +69,17 @@ pub fn run_name(uid: &str) -> String {
     format!("p861-run-{}", names::short_digest(&["run", uid], 8))
 }
 
+/// Whether a second try at objects could write nothing more than the first: then no mover is started for it.
+fn is_needless(task: &MoverTask, inputs: &BTreeMap<String, Evidence>) -> bool {
+    matches!(task, MoverTask::RestoreObjects { again: true, .. }) && objects::worth_a_second_try(inputs).is_none()
+}
+
 /// Starts the mover, or polls a running one.
 pub async fn perform(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<EffectOutcome> {
+    if is_needless(task, &step_context.inputs) {
+        return Ok(EffectOutcome::Done(None));
+    }
     let client = context.sites.client(place.site).await?;
-    let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
     if let Some(state) = context.movers.children.poll(&name)? {
         let outcome = outcome_of_child(context, step_context, &name, state).await?;
@@ -79,39 +92,41 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
         context.movers.children.stop(&names::mover(&step_context.run.uid, step_context.step.as_str(), earlier)).await?;
     }
     if !context.sites.has_nodes(place.site).await? {
-        return start_child(context, step_context, place, task, &name).await;
+        return start_child(context, &client, step_context, place, task, &name).await;
     }
-    let Some(job) = jobs.get_opt(&name).await.context(|| format!("read mover {}/{name} on {}", place.namespace, place.site))? else {
-        return start_job(context, &client, step_context, place, task, &name).await;
+    let (place, job) = room::find(&client, place, &context.hub.namespace, task, &name).await?;
+    let Some(job) = job else {
+        return start_job(context, &client, step_context, &place, task, &name).await;
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
-    let mut list = pods
+    let list = pods
         .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
         .await
         .context(|| format!("list the pods of mover {}/{name}", place.namespace))?;
-    // Anybody in the namespace can give a pod that label. Only the Job controller makes pods that this Job controls.
-    list.items.retain(|pod| stopping::controller_of(pod).is_some_and(|owner| Some(&owner.uid) == job.metadata.uid.as_ref()));
-    let ended = list.items.iter().find_map(|pod| Some((pod, terminated(pod)?)));
-    if let Some((pod, (exit_code, message, reason))) = ended {
-        return outcome(context, step_context, pod, exit_code, message.as_deref(), reason.as_deref()).await;
-    }
     let status = job.status.clone().unwrap_or_default();
-    if status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0 {
-        // The Job ended, but its pod with the result is gone: a new attempt finds or repeats its work.
-        let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
-        return Ok(EffectOutcome::Failed(
-            Failure::transient(Reason::MoverLost, format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
-            None,
-        ));
-    }
-    let pod = list.items.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running"));
-    let Some(pod) = pod else {
-        let outcome = waiting::look(&context.movers.warnings, &client, step_context, place.namespace, &job, list.items.first()).await;
-        if matches!(outcome, EffectOutcome::Failed(..)) {
-            // The next attempt makes sure that it is gone.
-            delete_job(&client, place.namespace, &name).await?;
+    let is_over = status.failed.unwrap_or(0) > 0 || status.succeeded.unwrap_or(0) > 0;
+    let pod = match heard(&list.items, &job) {
+        Heard::Ended { pod, exit_code, message, reason } => {
+            return outcome(context, step_context, pod, exit_code, message.as_deref(), reason.as_deref()).await;
         }
-        return Ok(outcome);
+        Heard::Runs(_) | Heard::Waits(_) if is_over => {
+            // The Job ended, but its pod with the result is gone: a new attempt finds or repeats its work.
+            let why = status.conditions.into_iter().flatten().find(|c| c.status == "True").and_then(|c| c.message).unwrap_or_else(|| "its pod is gone".into());
+            return Ok(EffectOutcome::Failed(
+                Failure::transient(Reason::MoverLost, format!("mover {}/{name} on {} ended without a result: {why}", place.namespace, place.site)),
+                None,
+            ));
+        }
+        Heard::Runs(pod) => pod,
+        Heard::Waits(pod) => {
+            let from = (place.namespace, place.snapshot.is_some());
+            let outcome = waiting::look(&context.movers.warnings, &client, step_context, from, &job, pod).await;
+            if matches!(outcome, EffectOutcome::Failed(..)) {
+                // The next attempt makes sure that it is gone.
+                delete_job(&client, place.namespace, &name).await?;
+            }
+            return Ok(outcome);
+        }
     };
     let parameters = LogParams { tail_lines: Some(1), ..LogParams::default() };
     let last = pods.logs(&pod.name_any(), &parameters).await.unwrap_or_default();
@@ -134,13 +149,22 @@ async fn start_job(
     if let Some(outcome) = in_use::wait(client, step_context, place, task).await? {
         return Ok(outcome);
     }
+    let bytes = match place.snapshot {
+        None => 0,
+        Some(taken) => match snapshot::ready(client, taken).await? {
+            ControlFlow::Continue(bytes) => bytes,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        },
+    };
     let inputs = match store_inputs(context, step_context, task).await? {
         ControlFlow::Continue(inputs) => inputs,
         ControlFlow::Break(outcome) => return Ok(outcome),
     };
-    prepare(context, client, step_context, place, task).await?;
+    let task = room::told(client, place, task).await?;
+    prepare(context, client, step_context, place, &task).await?;
     let placement = job::placement(client, place).await?;
-    let job = job::job(context, step_context, place, (task, inputs.as_ref()), name, &placement)?;
+    let data = job::data(&step_context.run.uid, place, bytes);
+    let job = job::job(context, step_context, place, (&*task, inputs.as_ref(), data), name, &placement)?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     match jobs.create(&PostParams::default(), &job).await {
         Ok(_) => {}
@@ -150,7 +174,14 @@ async fn start_job(
     Ok(EffectOutcome::running("its mover starts"))
 }
 
-async fn start_child(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str) -> Result<EffectOutcome> {
+async fn start_child(
+    context: &RunContext,
+    client: &Client,
+    step_context: &StepContext,
+    place: &MoverPlace<'_>,
+    task: &MoverTask,
+    name: &str,
+) -> Result<EffectOutcome> {
     if let Some(claim) = place.claim {
         return Err(Error::invalid(
             Reason::NoNode,
@@ -163,10 +194,11 @@ async fn start_child(context: &RunContext, step_context: &StepContext, place: &M
     };
     let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
+    let task = room::told(client, place, task).await?;
     context.movers.children.start(
         &step_context.run.uid,
         name,
-        &ChildSpec { environment: environment(step_context, task, inputs.as_ref())?, access, kubeconfig },
+        &ChildSpec { environment: environment(step_context, &task, inputs.as_ref())?, access, kubeconfig },
     )?;
     Ok(EffectOutcome::running("its mover starts"))
 }
@@ -292,7 +324,7 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
     }
     let writes = matches!(task, MoverTask::RestoreObjects { .. });
     let role = if writes { "p861-mover-restore" } else { "p861-mover-backup" };
-    for namespace in place.namespaces {
+    for namespace in place.namespaces.iter().filter(|namespace| !task.lacks(namespace)) {
         let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
         // A binding's role can't be changed, so it is part of the name.
         let binding = format!("{name}-{}", if writes { "restore" } else { "backup" });
@@ -301,7 +333,7 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": place.namespace}]});
         bindings.patch(&binding, &force, &Patch::Apply(document)).await.context(|| format!("bind the mover's role in {namespace} on {}", place.site))?;
     }
-    Ok(())
+    rights::give(client, place, &step_context.run.namespace, &name, task).await
 }
 
 async fn delete_job(client: &Client, namespace: &str, name: &str) -> Result<()> {
@@ -316,7 +348,7 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
     }
 }
 
-/// Removes Jobs, Secrets, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone.
+/// Removes Jobs, Secrets, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone. Those of a preview may be in the product's namespace.
 pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, namespaces: &[String]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = run_name(&step_context.run.uid);
@@ -325,7 +357,8 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &Sit
         context.movers.children.stop(&child).await?;
     }
     let mut left = 0;
-    for namespace in namespaces {
+    let own = Some(&context.hub.namespace).filter(|own| !namespaces.contains(own));
+    for namespace in namespaces.iter().chain(own) {
         let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
         for job in jobs.list(&ours).await.context(|| format!("list the run's movers in {namespace} on {site}"))?.items {
             delete_job(&client, namespace, &job.name_any()).await?;
@@ -339,6 +372,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &Sit
             ignore_missing(Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(&format!("{name}-{suffix}"), &nothing).await).context(what)?;
         }
     }
+    rights::take_back(&client, site, &step_context.run.namespace, &name).await?;
     if left == 0 {
         Ok(EffectOutcome::done(Evidence::MoversRemoved { namespaces: namespaces.to_vec() }))
     } else {

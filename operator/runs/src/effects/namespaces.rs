@@ -3,16 +3,14 @@
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{ErrorContext as _, Result, is_conflict, is_not_found},
+    error::{ErrorContext as _, Result, is_conflict},
 };
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, PostParams, Preconditions},
-};
+use kube::{Api, ResourceExt as _, api::PostParams};
 use p861_core::{
     engine::{Evidence, Failure},
     ids::SiteName,
+    objects,
 };
 use p861_crds::{
     Reason,
@@ -20,34 +18,26 @@ use p861_crds::{
 };
 use serde_json::json;
 
-/// Makes those that are missing. One that exists stays as it is; one that is being deleted is waited for, and made anew.
-pub async fn make(
-    context: &RunContext,
-    step_context: &StepContext,
-    site: &SiteName,
-    names: &[String],
-    district: &str,
-    temporary: bool,
-) -> Result<EffectOutcome> {
+/// Makes those that are missing. One that exists stays as it is; one that is being deleted is waited for, and made anew. A preview makes none.
+pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteName, names: &[String], district: &str, preview: bool) -> Result<EffectOutcome> {
     let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
     let run = &step_context.run;
     let mut made = Vec::new();
     if let Some(failure) = of_another_run(&namespaces, site, names, &run.uid).await? {
         return Ok(EffectOutcome::Failed(failure, None));
     }
+    if preview {
+        return Ok(EffectOutcome::done(Evidence::NamespacesMade { made }));
+    }
     for name in names {
         match namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? {
             Some(existing) if existing.metadata.deletion_timestamp.is_some() => {
-                return Ok(EffectOutcome::running(format!("namespace {name} on {site} is being deleted")));
+                return Ok(EffectOutcome::running(told_terminating(&existing)));
             }
             Some(_) => continue,
             None => {}
         }
-        let mut labels = json!({DISTRICT_LABEL: district});
-        if temporary {
-            labels[RUN_LABEL] = json!(run.uid);
-        }
-        let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district}}});
         let namespace: Namespace =
             serde_json::from_value(document).map_err(|error| crate::error::Error::Internal(format!("a Namespace can't be written: {error}")))?;
         match namespaces.create(&PostParams::default(), &namespace).await {
@@ -58,6 +48,11 @@ pub async fn make(
         }
     }
     Ok(EffectOutcome::done(Evidence::NamespacesMade { made }))
+}
+
+/// Says that a namespace is being deleted, and why it is still there.
+pub fn told_terminating(namespace: &Namespace) -> String {
+    objects::told_terminating(&serde_json::to_value(namespace).unwrap_or_default())
 }
 
 /// Whether one of them is the copy of a drill, or what another run has made for itself: that run would remove it, with whatever was restored into it.
@@ -72,7 +67,7 @@ async fn of_another_run(namespaces: &Api<Namespace>, site: &SiteName, names: &[S
     Ok(None)
 }
 
-/// Whose temporary namespace it is, in words; none if it is nobody's, or this run's.
+/// Whose namespace for a time it is, in words; none if it is nobody's, or this run's.
 fn owner_of(namespace: &Namespace, run: &str) -> Option<String> {
     let (labels, of_run) = (namespace.labels(), namespace.labels().get(RUN_LABEL));
     match (labels.get(DRILL_LABEL), of_run) {
@@ -81,35 +76,6 @@ fn owner_of(namespace: &Namespace, run: &str) -> Option<String> {
         (None, Some(owner)) => Some(format!("of another run (UID {owner})")),
         (None, None) => None,
     }
-}
-
-/// Removes those that the run has made for itself, and waits until they are gone.
-pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, names: &[String]) -> Result<EffectOutcome> {
-    let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
-    let mut left = Vec::new();
-    for name in names {
-        let Some(namespace) = namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? else { continue };
-        if namespace.labels().get(RUN_LABEL) != Some(&step_context.run.uid) {
-            continue;
-        }
-        left.push(name.as_str());
-        // With its UID: another namespace of that name is another's.
-        let this = DeleteParams { preconditions: Some(Preconditions { uid: namespace.uid(), resource_version: None }), ..DeleteParams::default() };
-        match namespaces.delete(name, &this).await {
-            Ok(_) => {}
-            Err(error) if is_not_found(&error) || is_conflict(&error) => {}
-            Err(error) => return Err(error).context(|| format!("delete namespace {name} on {site}")),
-        }
-    }
-    if left.is_empty() {
-        return Ok(EffectOutcome::done(Evidence::NamespacesRemoved { namespaces: names.to_vec() }));
-    }
-    if step_context.left().is_negative() {
-        let message =
-            format!("namespaces {} on {site} are still being deleted: kubectl get namespace {} -o yaml says what holds them", left.join(", "), left.join(" "));
-        return Ok(EffectOutcome::Failed(Failure::transient(Reason::CleanUpFailed, message), None));
-    }
-    Ok(EffectOutcome::running(format!("{} namespaces are being removed", left.len())))
 }
 
 #[cfg(test)]

@@ -1,20 +1,24 @@
 //! Cordons and drains a node for manual work, and uncordons it afterwards.
 
+mod evict;
+
 use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
-    error::{ErrorContext as _, Result, is_not_found},
+    error::{Category, Error, ErrorContext as _, Result},
     hub::districts,
 };
+use evict::evict_all;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, ResourceExt,
-    api::{EvictParams, ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use p861_core::{
     engine::{Evidence, Failure, UncordonResult},
     ids::SiteName,
+    maintenance::drain::{DrainConsent, DrainLook, Fate, NodePod, fate},
     platform::district::is_allotted,
 };
 use p861_crds::{
@@ -26,38 +30,62 @@ use std::collections::BTreeSet;
 
 /// A drain fails this long before its deadline, so that it can report which pods stay and why.
 const DRAIN_REPORT_MARGIN: SignedDuration = SignedDuration::from_secs(15);
-/// Pods named in a message.
-const MAX_NAMED_PODS: usize = 3;
 
-/// Checks that the node exists and that its pods can run elsewhere. Changes nothing.
-pub async fn inspect(context: &RunContext, site: &SiteName, node: &str, district: Option<&str>) -> Result<EffectOutcome> {
+/// What a drain of the node would lose now, or why it would be refused, for people who are to agree to it; none if neither.
+///
+/// # Errors
+/// If the site or the hub can't be read.
+pub async fn look(context: &RunContext, site: &SiteName, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<Option<String>> {
+    let client = context.sites.client(site).await?;
+    let pods = pods_of(&client, site, node).await?;
+    // Pods of others are not named.
+    if let Some(shared) = shared(context, &pods, node, district).await? {
+        return Ok(Some(shared));
+    }
+    Ok(DrainLook::of(&pods.iter().map(node_pod).collect::<Vec<_>>(), consent).words())
+}
+
+/// Why a district may not drain a node on which another's pods run; none if there are none, or if the ticket is the city's.
+async fn shared(context: &RunContext, pods: &[Pod], node: &str, district: Option<&str>) -> Result<Option<String>> {
+    let Some(district) = district else { return Ok(None) };
+    let others: Vec<District> = districts(&context.hub.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
+    let movable = pods.iter().filter(|pod| matches!(fate(&node_pod(pod), DrainConsent::default()), Fate::Leaves | Fate::Kept(_)));
+    let spaces: BTreeSet<String> = movable.filter_map(ResourceExt::namespace).collect();
+    let taken = spaces.iter().find_map(|space| others.iter().find(|other| is_allotted(other, space)).map(|other| (space, other.name_any())));
+    Ok(taken.map(|(space, other)| {
+        format!("node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}", context.hub.namespace)
+    }))
+}
+
+/// Checks that the node exists, that its pods are the district's, and that nothing of them is lost that the change doesn't agree to lose. Changes nothing.
+///
+/// # Errors
+/// If the site can't be asked, or refuses.
+pub async fn inspect(context: &RunContext, site: &SiteName, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
         return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), None));
     };
-    let pods = leaving(&client, site, node).await?;
-    let strays: Vec<String> = pods.iter().filter(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true))).map(named).collect();
-    if !strays.is_empty() {
-        let message = format!("no controller would make {} anew: delete it first, or give it one", listed(&strays));
-        return Ok(EffectOutcome::Failed(Failure::refused(Reason::PodUnmanaged, message), Some(Evidence::PodsUnmanaged { pods: strays })));
+    let pods = pods_of(&client, site, node).await?;
+    if let Some(message) = shared(context, &pods, node, district).await? {
+        return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeShared, message), None));
     }
-    if let Some(district) = district {
-        let others: Vec<District> = districts(&context.hub.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
-        let spaces: BTreeSet<String> = pods.iter().filter_map(ResourceExt::namespace).collect();
-        let taken = spaces.iter().find_map(|space| others.iter().find(|other| is_allotted(other, space)).map(|other| (space, other.name_any())));
-        if let Some((space, other)) = taken {
-            let message = format!(
-                "node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}",
-                context.hub.namespace
-            );
-            return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeShared, message), None));
-        }
+    let look = DrainLook::of(&pods.iter().map(node_pod).collect::<Vec<_>>(), consent);
+    let said = look.words();
+    let DrainLook { leaving, returning, local_data, unmanaged, refused, .. } = look;
+    if refused {
+        let reason = if unmanaged.is_empty() || consent.force { Reason::PodHasLocalData } else { Reason::PodUnmanaged };
+        let evidence = Evidence::PodsUnmanaged { pods: unmanaged, local_data };
+        return Ok(EffectOutcome::Failed(Failure::refused(reason, said.unwrap_or_default()), Some(evidence)));
     }
     let cordoned = found.spec.and_then(|spec| spec.unschedulable).unwrap_or(false);
-    Ok(EffectOutcome::done(Evidence::NodeInspected { pods: pods.len() as u64, cordoned }))
+    Ok(EffectOutcome::done(Evidence::NodeInspected { pods: leaving, cordoned, unmanaged, local_data, returning }))
 }
 
 /// Cordons the node for `owner`. A node that somebody else has cordoned stays theirs.
+///
+/// # Errors
+/// If the site can't be asked, or refuses.
 pub async fn cordon(context: &RunContext, site: &SiteName, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let found = nodes.get(node).await.context(|| format!("read node {node} on {site}"))?;
@@ -81,6 +109,9 @@ pub async fn cordon(context: &RunContext, site: &SiteName, node: &str, owner: &s
 }
 
 /// Uncordons the node if the cordon is `owner`'s. A deleted node counts as done.
+///
+/// # Errors
+/// If the site can't be asked, or refuses.
 pub async fn uncordon(context: &RunContext, site: &SiteName, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let Some(found) = nodes.get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
@@ -97,34 +128,17 @@ pub async fn uncordon(context: &RunContext, site: &SiteName, node: &str, owner: 
     Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::Uncordoned }))
 }
 
-/// Evicts all remaining pods. The API server refuses evictions that a disruption budget doesn't allow yet; they are retried.
-pub async fn drain(context: &RunContext, step_context: &StepContext, site: &SiteName, node: &str) -> Result<EffectOutcome> {
+/// Evicts all remaining pods. What the API server refuses for now, and a server that doesn't answer for a moment, is waited for until the deadline, with its reason.
+///
+/// # Errors
+/// If the site can't be asked, or refuses.
+pub async fn drain(context: &RunContext, step_context: &StepContext, site: &SiteName, node: &str, consent: DrainConsent) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let pods = leaving(&client, site, node).await?;
-    let (mut held, mut going) = (Vec::new(), 0_usize);
-    for pod in &pods {
-        if pod.metadata.deletion_timestamp.is_some() {
-            going += 1;
-            continue;
-        }
-        context.hub.leadership.ensure()?;
-        let space = pod.namespace().unwrap_or_default();
-        match Api::<Pod>::namespaced(client.clone(), &space).evict(&pod.name_any(), &EvictParams::default()).await {
-            Ok(_) => going += 1,
-            Err(error) if is_not_found(&error) => {}
-            Err(kube::Error::Api(status)) if status.code == 429 => held.push(format!("{} ({})", named(pod), status.message.trim_end_matches('.'))),
-            // The pod's namespace is being deleted, and the pod with it.
-            Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("being terminated") => going += 1,
-            Err(error) => return Err(error).context(|| format!("evict {} from node {node} on {site}", named(pod))),
-        }
-    }
-    if pods.is_empty() {
-        return Ok(EffectOutcome::done(Evidence::NodeDrained { node: node.to_owned() }));
-    }
-    let message = match (held.is_empty(), going) {
-        (true, _) => format!("{going} pods leave"),
-        (false, 0) => format!("held back: {}", listed(&held)),
-        (false, _) => format!("{going} pods leave; held back: {}", listed(&held)),
+    let (message, held) = match evict_all(&client, &context.hub.leadership, site, node, consent).await {
+        Ok(remaining) if remaining.is_empty() => return Ok(EffectOutcome::done(Evidence::NodeDrained { node: node.to_owned() })),
+        Ok(remaining) => (remaining.words(), remaining.held),
+        Err(error) if passes(&error) => (error.to_string(), vec![error.to_string()]),
+        Err(error) => return Err(error),
     };
     if step_context.left() < DRAIN_REPORT_MARGIN {
         let why = format!("node {node} was not empty in time: {message}; see its disruption budgets: kubectl get pdb -A");
@@ -133,17 +147,32 @@ pub async fn drain(context: &RunContext, step_context: &StepContext, site: &Site
     Ok(EffectOutcome::running(message))
 }
 
-/// The pods that a drain moves. Not static pods, DaemonSet pods and ended pods, nor pods that tolerate a cordoned node, which would come back at once.
-async fn leaving(client: &Client, site: &SiteName, node: &str) -> Result<Vec<Pod>> {
+/// Whether a later pass may succeed where this one failed. A server that was not reached at all is the executor's to wait for.
+fn passes(error: &Error) -> bool {
+    matches!(error, Error::Kube { .. }) && error.category() == Category::Transient && !error.is_unreachable()
+}
+
+/// All pods of a node.
+async fn pods_of(client: &Client, site: &SiteName, node: &str) -> Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::all(client.clone());
-    let all = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await.context(|| format!("list the pods of node {node} on {site}"))?;
-    let stays = |pod: &Pod| {
-        let of_node = pod.annotations().contains_key("kubernetes.io/config.mirror");
-        let daemon = pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true));
-        let ended = pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"));
-        of_node || daemon || ended || tolerates_cordon(pod)
-    };
-    Ok(all.items.into_iter().filter(|pod| !stays(pod)).collect())
+    let all = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await;
+    Ok(all.context(|| format!("list the pods of node {node} on {site}"))?.items)
+}
+
+fn node_pod(pod: &Pod) -> NodePod {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    NodePod {
+        name: name_of(pod),
+        mirror: pod.annotations().contains_key("kubernetes.io/config.mirror"),
+        ended: pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed")),
+        controller: pod.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.kind.clone()),
+        tolerates_cordon: tolerates_cordon(pod),
+        empty_dir: volumes.into_iter().flatten().any(|volume| volume.empty_dir.is_some()),
+    }
+}
+
+fn name_of(pod: &Pod) -> String {
+    format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
 fn tolerates_cordon(pod: &Pod) -> bool {
@@ -155,12 +184,6 @@ fn tolerates_cordon(pod: &Pod) -> bool {
     })
 }
 
-fn named(pod: &Pod) -> String {
-    format!("pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
-}
-
-fn listed(names: &[String]) -> String {
-    let more = names.len().saturating_sub(MAX_NAMED_PODS);
-    let first = names.iter().take(MAX_NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
-    if more == 0 { first } else { format!("{first} and {more} more") }
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it is wrong")]
+mod tests;

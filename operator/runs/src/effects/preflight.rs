@@ -11,6 +11,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use p861_core::{
     engine::{Evidence, Failure, PreflightResult},
     ids::SiteName,
+    recovery::ground,
     runs::PreflightSubject,
 };
 use p861_crds::Reason;
@@ -50,11 +51,11 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Si
     let classes: Api<StorageClass> = Api::all(client);
     let classes: Vec<String> =
         classes.list(&ListParams::default()).await.context(|| format!("list the storage classes of {site}"))?.items.iter().map(ResourceExt::name_any).collect();
-    checks.push(PreflightCheck {
-        name: "StorageClasses",
-        problem: classes.is_empty().then(|| format!("{site} has no storage class: claims would wait for ever")),
-        seen: classes.join(", "),
-    });
+    let (problem, seen) = ground::judge_classes(site, &classes, subjects);
+    checks.push(PreflightCheck { name: "StorageClasses", problem, seen });
+    if let Some(seen) = ground::told_images(subjects) {
+        checks.push(PreflightCheck { name: "Images", problem: None, seen });
+    }
 
     let run = &step_context.run;
     let key = match repository::open_store(&context.hub, &run.namespace, &run.repository).await {

@@ -1,7 +1,13 @@
 //! What runs pods in a namespace: one list per kind, and many changes side by side.
 
-use crate::error::{Error, ErrorContext as _, Result, is_not_found};
-use futures::{StreamExt as _, stream};
+use crate::{
+    asking::ask,
+    error::{Error, ErrorContext as _, Result, is_not_found},
+};
+use futures::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use k8s_openapi::api::core::v1::{Pod, PodTemplate};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -10,14 +16,15 @@ use kube::{
 };
 use p861_core::{
     names,
-    objects::{self, Runner},
+    objects::{self, Pace, Runner},
 };
 use p861_crds::names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Concurrent changes of one step.
-const MAX_PARALLEL_CHANGES: usize = 32;
+/// Kinds that are listed at once.
+const PARALLEL_LISTS: usize = 16;
 /// A look is followed by a pause of so many times what it took, so that waiting costs the API server little.
 const PAUSE_PER_LOOK: u32 = 4;
 /// The longest such pause.
@@ -49,7 +56,7 @@ fn resource(runner: Runner) -> ApiResource {
 
 /// All objects of these kinds in a namespace, one list for each kind.
 pub async fn list(client: &Client, namespace: &str, runners: impl IntoIterator<Item = Runner>) -> Result<Vec<Value>> {
-    let lists = stream::iter(runners).map(|runner| list_kind(client, namespace, runner)).buffered(MAX_PARALLEL_CHANGES);
+    let lists = stream::iter(runners).map(|runner| list_kind(client, namespace, runner)).buffered(PARALLEL_LISTS);
     let lists: Vec<Result<Vec<Value>>> = lists.collect().await;
     Ok(lists.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
@@ -69,19 +76,34 @@ async fn list_kind(client: &Client, namespace: &str, runner: Runner) -> Result<V
     found.items.into_iter().map(value).collect()
 }
 
-/// Patches objects of a namespace side by side; one that is gone needs none. All are tried, whatever becomes of one.
+/// Patches objects of a namespace side by side, as many at once as the API server takes; one that is gone needs none. All are tried, whatever becomes of one.
 pub async fn patch(client: &Client, namespace: &str, patches: Vec<(Runner, String, Value)>) -> Result<()> {
-    let changes = stream::iter(patches).map(|(runner, name, patch)| patch_one(client, namespace, runner, name, patch));
-    let done: Vec<Result<()>> = changes.buffer_unordered(MAX_PARALLEL_CHANGES).collect().await;
-    done.into_iter().collect()
+    let pace = Mutex::new(Pace::default());
+    let (mut under_way, mut all) = (FuturesUnordered::new(), Ok(()));
+    let mut note = |done: Result<()>| all = std::mem::replace(&mut all, Ok(())).and(done);
+    for (runner, name, patch) in patches {
+        while under_way.len() >= pace.lock().at_once() {
+            match under_way.next().await {
+                Some(done) => note(done),
+                None => break,
+            }
+        }
+        under_way.push(patch_one(client, &pace, namespace, runner, name, patch));
+    }
+    while let Some(done) = under_way.next().await {
+        note(done);
+    }
+    drop(under_way);
+    all
 }
 
-async fn patch_one(client: &Client, namespace: &str, runner: Runner, name: String, patch: Value) -> Result<()> {
+async fn patch_one(client: &Client, pace: &Mutex<Pace>, namespace: &str, runner: Runner, name: String, patch: Value) -> Result<()> {
     let resource = resource(runner);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    match api.patch(&name, &parameters, &Patch::Merge(patch)).await {
-        Err(error) if !is_not_found(&error) => Err(error).context(|| format!("change {}/{name} in {namespace}", runner.kind())),
+    let (what, patch) = (|| format!("change {}/{name} in {namespace}", runner.kind()), Patch::Merge(patch));
+    match ask(pace, what, || api.patch(&name, &parameters, &patch)).await? {
+        Err(status) if status.code != 404 => Err(Error::Kube { what: what(), source: Box::new(kube::Error::Api(status)) }),
         _ => Ok(()),
     }
 }

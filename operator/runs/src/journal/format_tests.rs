@@ -69,6 +69,7 @@ fn fault_d7_a_backup_of_900_claims_can_begin() {
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        snapshots: &[],
         parent: None,
         deadline: SignedDuration::from_hours(6),
     };

@@ -8,6 +8,7 @@ use crate::{
     context::Hub,
     error::{Category, Error, ErrorContext as _, Result, is_conflict, is_not_found},
     leadership::Leadership,
+    owned_maps::{owned_map, owner_of},
 };
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Api, Client, ResourceExt as _, api::PostParams};
@@ -56,7 +57,7 @@ impl RecordStore {
     /// # Errors
     /// If the object has no UID, that is, was not read from an API server.
     pub fn of<K: RunObject>(hub: &Hub, object: &K, class: RunClass, run: &str) -> Result<Self> {
-        let owner = object.controller_owner_ref(&()).ok_or_else(|| Error::Internal(format!("{} {} has no UID", K::kind(&()), object.name_any())))?;
+        let owner = owner_of(object)?;
         Ok(Self {
             client: hub.client.clone(),
             leadership: hub.leadership.clone(),
@@ -97,13 +98,8 @@ impl RecordStore {
         self.leadership.ensure()?;
         let text = serde_json::to_string(record).map_err(|error| Error::Internal(format!("the record of the run can't be written: {error}")))?;
         let what = || format!("write the record of the run, ConfigMap {}/{}", self.namespace, self.name);
-        let metadata = kube::core::ObjectMeta {
-            name: Some(self.name.clone()),
-            owner_references: Some(vec![self.owner.clone()]),
-            finalizers: Some(vec![CLEANUP_FINALIZER.to_owned()]),
-            ..Default::default()
-        };
-        let mut map = ConfigMap { metadata, ..Default::default() };
+        let mut map = owned_map(&self.owner, &self.name);
+        map.metadata.finalizers = Some(vec![CLEANUP_FINALIZER.to_owned()]);
         format::put_text(&mut map, RECORD, text.clone())?;
         match self.maps().create(&PostParams::default(), &map).await {
             Err(error) if is_conflict(&error) => {}

@@ -7,12 +7,15 @@ use crate::error::{Error, Result};
 use p861_core::engine::{Failure, StepProgress};
 use p861_crds::Reason;
 use parking_lot::Mutex;
-use std::{collections::HashMap, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, sync::Arc};
+use std::{collections::HashMap, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
+
+/// How long a child that is told to end may take, as long as a pod's grace period.
+const END_PATIENCE: Duration = Duration::from_millis(4_500);
 
 /// Input of a child process.
 #[derive(Clone, Debug)]
@@ -43,6 +46,22 @@ struct Running {
     progress: Arc<Mutex<StepProgress>>,
 }
 
+impl Running {
+    fn answer(&self) -> Option<MoverAnswer> {
+        std::fs::read_to_string(self.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok())
+    }
+}
+
+/// Sends the signal by which the kubelet ends a container, too.
+fn tell_to_end(child: &Child) {
+    let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(process) = process
+        && let Err(error) = rustix::process::kill_process(process, rustix::process::Signal::TERM)
+    {
+        tracing::debug!("a mover can't be told to end: {error}");
+    }
+}
+
 /// The children of this process, by their movers' names.
 #[derive(Clone, Default)]
 pub struct Children(Arc<Mutex<HashMap<String, Running>>>);
@@ -63,8 +82,7 @@ impl Children {
             let Some(status) = ended else {
                 return Ok(Some(ChildState::Running(running.progress.lock().clone())));
             };
-            let answer = std::fs::read_to_string(running.folder.path().join("answer.json")).ok().and_then(|text| serde_json::from_str(&text).ok());
-            if let Some(answer) = answer {
+            if let Some(answer) = running.answer() {
                 return Ok(Some(ChildState::Answered(answer)));
             }
             children.remove(name);
@@ -110,16 +128,20 @@ impl Children {
         Ok(())
     }
 
-    /// Kills the child of this name and waits until it has ended.
+    /// Tells the child of this name to end, kills it if it doesn't soon, and waits until it has ended. Returns its answer, if it gave one.
     ///
     /// # Errors
     /// If it can't be killed.
-    pub async fn stop(&self, name: &str) -> Result<()> {
-        let Some(mut running) = self.with(|children| children.remove(name)) else { return Ok(()) };
-        if matches!(running.child.try_wait(), Ok(Some(_))) {
-            return Ok(());
+    pub async fn stop(&self, name: &str) -> Result<Option<MoverAnswer>> {
+        let Some(mut running) = self.with(|children| children.remove(name)) else { return Ok(None) };
+        if !matches!(running.child.try_wait(), Ok(Some(_))) {
+            tell_to_end(&running.child);
+            if tokio::time::timeout(END_PATIENCE, running.child.wait()).await.is_err() {
+                let failed = |error: std::io::Error| Error::transient(Reason::MoverLost, format!("mover {name} can't be killed: {error}"));
+                running.child.kill().await.map_err(failed)?;
+            }
         }
-        running.child.kill().await.map_err(|error| Error::transient(Reason::MoverLost, format!("mover {name} can't be killed: {error}")))
+        Ok(running.answer())
     }
 
     /// The names of a run's children.

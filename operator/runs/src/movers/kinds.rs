@@ -7,14 +7,17 @@ use kube::{
     api::{ApiResource, GroupVersionKind},
     core::discovery::v2::{APIGroupDiscovery, APIVersionDiscovery},
 };
-use p861_core::objects::{ServedKind, ServedVersion, choose_kinds};
+use p861_core::objects::{ServedKind, ServedVersion, StatusOwner, choose_kinds};
 use p861_crds::Reason;
+use std::collections::BTreeSet;
 
 /// What an API server serves.
 #[derive(Clone, Debug)]
 pub struct Discovered {
     /// Every namespaced kind that can be listed, once, in order of name.
     pub kinds: Vec<ApiResource>,
+    /// Those whose objects have a status that is data, by group and kind.
+    pub with_status: BTreeSet<(String, String)>,
     /// Kinds whose server doesn't answer, as people call them.
     pub unanswered: Vec<String>,
 }
@@ -46,13 +49,14 @@ pub async fn discover(client: &Client) -> Result<Discovered, WorkError> {
         return Err(WorkError::stated(Reason::ApiError, message, false));
     }
     let chosen = choose_kinds(&versions);
+    let with_status = chosen.kinds.iter().filter(|kind| kind.status == StatusOwner::Writer).map(|kind| (kind.group.clone(), kind.kind.clone())).collect();
     let resource = |kind: p861_core::objects::ChosenKind| {
         let gvk = GroupVersionKind { group: kind.group, version: kind.version, kind: kind.kind };
         ApiResource::from_gvk_with_plural(&gvk, &kind.plural)
     };
     let mut kinds: Vec<ApiResource> = chosen.kinds.into_iter().map(resource).collect();
     kinds.sort_by_key(file_name);
-    Ok(Discovered { kinds, unanswered: chosen.unanswered })
+    Ok(Discovered { kinds, with_status, unanswered: chosen.unanswered })
 }
 
 fn versions_of(group: &APIGroupDiscovery) -> impl Iterator<Item = ServedVersion> {
@@ -71,6 +75,9 @@ fn namespaced(version: &APIVersionDiscovery) -> Vec<ServedKind> {
         let verbs = &resource.verbs;
         resource.scope.as_deref() == Some("Namespaced") && verbs.iter().any(|verb| verb == "list")
     });
-    let named = listed.filter_map(|resource| Some(ServedKind { kind: resource.response_kind.as_ref()?.kind.clone()?, plural: resource.resource.clone()? }));
+    let named = listed.filter_map(|resource| {
+        let has_status = resource.subresources.iter().any(|sub| sub.subresource.as_deref() == Some("status"));
+        Some(ServedKind { kind: resource.response_kind.as_ref()?.kind.clone()?, plural: resource.resource.clone()?, has_status })
+    });
     named.collect()
 }

@@ -5,9 +5,12 @@
 //! ([`crate::run_objects`]): environment and termination message only point to them. It prints progress as lines of JSON.
 
 pub mod child;
+mod cluster;
+pub mod ending;
 pub mod kinds;
 pub mod lease;
 pub mod restore;
+mod restored;
 pub mod save;
 mod seal;
 pub mod streams;

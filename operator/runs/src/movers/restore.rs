@@ -1,28 +1,38 @@
 //! Restores the objects of a snapshot to a site, rank by rank, or previews the restore.
 //!
-//! The objects are streamed: only those under way are in memory. What can't be written doesn't end the restore: it is tried once more at the end, then listed.
+//! The objects are streamed: only those under way are in memory, at most 64 that were read and 64 that are being written, of at most 1.5 MiB each, however many the
+//! snapshot has. Of the others the mover keeps names alone: of those that wait for their owner, that were refused, and, under the policy Refuse, of those that are
+//! there. A preview also keeps its list, with at most 48 MiB of differences.
+//!
+//! What can't be written doesn't end the restore: it is tried once more at the end, then listed. A mover that died is followed by another, which creates what is
+//! missing and leaves what is as saved.
 
-mod asking;
+mod choosing;
+mod cluster;
+mod conflicts;
 mod counting;
 mod place;
 mod reading;
 mod writing;
 
-use super::{save::namespaced_kinds, work::WorkError};
-use crate::error::Error;
+use super::{
+    ending::{END_PATIENCE, EndRequest},
+    kinds::discover,
+    work::WorkError,
+};
+use cluster::{DEFINED_BEFORE, OfCluster};
 use counting::{Outcome, Tally};
-use futures::{StreamExt as _, TryStreamExt as _, stream, stream::FuturesUnordered};
-use kube::{Client, api::ApiResource, core::Status};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use kube::{Client, api::ApiResource};
 use p861_core::{
     engine::ListedChange,
     ids::SnapshotId,
-    objects::{self, Owner, Pace, Prepared},
+    objects::{self, Identity, Owner, Pace, Prepared},
     runs::{ConflictHandling, CopyRules},
 };
 use p861_crds::{
-    Reason, WorkloadReference,
-    platform::application::ObjectSelector,
-    protection::restore::{ConflictPolicy, RestoreChanges, RestoreSelection},
+    Reason,
+    protection::restore::{ConflictPolicy, RestoreChanges},
 };
 use p861_vault::{Progress, RepositoryAccess};
 use parking_lot::Mutex;
@@ -34,42 +44,14 @@ use std::{
 };
 use writing::{Kinds, Writer};
 
+pub use choosing::Choice;
+
 /// How often what waits for its owner is looked at again.
 const MAX_OWNER_PASSES: usize = 8;
-/// Lists of names that are made at once.
-const PARALLEL_LISTS: usize = 8;
 /// The order of a kind that nobody serves: it can't be written in any.
 const LAST_RANK: u8 = u8::MAX;
+const STATUS_LEFT: &str = "its status is its controller's on this site, and was not written";
 const OWNER_DROPPED: &str = "owner not restored, the reference to it was dropped";
-
-/// Which objects of a snapshot are restored.
-#[derive(Clone, Debug, Default)]
-pub struct Choice {
-    /// As the Restore says.
-    pub select: RestoreSelection,
-    /// If there are any, no other workloads.
-    pub workloads: Vec<WorkloadReference>,
-    /// Left out, as the Application says.
-    pub exclude: Vec<ObjectSelector>,
-}
-
-impl Choice {
-    /// Why an object is left out; none if it is restored.
-    fn leaves(&self, object: &Value) -> Option<&'static str> {
-        if self.exclude.iter().any(|selector| objects::selects(selector, object)) {
-            return Some("excluded by the Application");
-        }
-        let (kind, group) = (objects::kind(object), objects::group(object));
-        let resources = &self.select.resources;
-        let of_kind = resources.is_empty() || resources.iter().any(|wanted| wanted.kind == kind && wanted.group.as_deref().unwrap_or_default() == group);
-        let is_workload = group == "apps" && matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet");
-        let named = |workload: &WorkloadReference| {
-            workload.kind.to_string() == kind && workload.name == objects::name(object) && workload.namespace.as_deref() == Some(objects::namespace(object))
-        };
-        let chosen = of_kind && (self.workloads.is_empty() || !is_workload || self.workloads.iter().any(named));
-        (!chosen).then_some("not selected")
-    }
-}
 
 /// What is restored, and how.
 #[derive(Clone, Debug)]
@@ -84,6 +66,10 @@ pub struct ObjectsTask {
     pub conflict: ConflictHandling,
     /// Only say what would be done.
     pub preview: bool,
+    /// Of a preview: namespaces that aren't there. Nothing in them is asked for: there is nothing, and the mover may ask for nothing.
+    pub absent: Vec<String>,
+    /// Only these, which an earlier try could not write; none means all.
+    pub again: Option<HashSet<Identity>>,
 }
 
 /// What a restore of objects did, or would do.
@@ -91,7 +77,8 @@ pub struct ObjectsTask {
 pub struct ObjectsOutcome {
     /// Number of objects by what happened, or would.
     pub changes: RestoreChanges,
-    /// Of a preview: the objects that would change or be refused, then those that would be created; each sorted. Else those that were refused.
+    /// Of a preview all objects: those that would change, be left or be refused, then those that would be created, then those that are the same; each sorted.
+    /// Else those that were refused.
     pub listed: Vec<ListedChange>,
     /// Number of objects that were left out, by reason.
     pub left_out: BTreeMap<String, u64>,
@@ -99,10 +86,14 @@ pub struct ObjectsOutcome {
     pub not_served: BTreeMap<String, u64>,
     /// Number of objects that were written otherwise than they were saved, by what was changed.
     pub adjusted: BTreeMap<String, u64>,
+    /// Patches of a copy that no object was meant by.
+    pub patches_unmatched: Vec<String>,
+    /// Of a second try: the objects that it came to. All of them are in the counts.
+    pub tried: HashSet<Identity>,
 }
 
-/// Writes the objects of a snapshot: rank by rank, many of a rank at a time, then those that have owners, then once more what was refused. A preview asks the
-/// API server by dry run and writes nothing.
+/// Writes the objects of a snapshot: first those of the whole cluster, then rank by rank, many of a rank at a time, then those that have owners, then once more
+/// what was refused, then webhook configurations. A preview asks the API server by dry run and writes nothing.
 ///
 /// # Errors
 /// If the snapshot can't be read, the API server can't be reached, or objects differ that may not. An object that is refused is no error.
@@ -112,17 +103,48 @@ pub async fn restore(
     task: &ObjectsTask,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<ObjectsOutcome, WorkError> {
+    restore_until(client, access, task, on_progress, &EndRequest::never()).await
+}
+
+/// The same, unless it is told to end: then it begins to write no more objects, waits a moment for the answers to those under way, and says how many it has written.
+///
+/// # Errors
+/// As [`restore`], and if it was told to end.
+pub async fn restore_until(
+    client: &Client,
+    access: RepositoryAccess,
+    task: &ObjectsTask,
+    on_progress: &(dyn Fn(Progress) + Send + Sync),
+    end: &EndRequest,
+) -> Result<ObjectsOutcome, WorkError> {
     let source = Source::open(access, &task.snapshot).await?;
-    let (pace, tally) = (Mutex::default(), Mutex::default());
-    let restore = Restoring { client, source, task, pace: &pace, tally: &tally, on_progress, bytes: AtomicU64::new(0), items: AtomicU64::new(0) };
-    // Refuse must write nothing if any object differs, so all that are there are compared before the first write.
-    if !task.preview && task.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse) {
-        restore.refuse_conflicts().await?;
+    let (pace, tally) = (Mutex::default(), Mutex::new(if task.preview { Tally::of_preview() } else { Tally::default() }));
+    let restore = Restoring {
+        client,
+        source,
+        task,
+        pace: &pace,
+        tally: &tally,
+        on_progress,
+        end,
+        bytes: AtomicU64::new(0),
+        items: AtomicU64::new(0),
+        unanswered: AtomicU64::new(0),
+        with_status: Mutex::default(),
+        promised: Mutex::default(),
+    };
+    tokio::select! {
+        // Whoever has written all by the time it is told has done its work.
+        biased;
+        result = restore.whole() => result.map_err(|error| if end.is_made() { restore.ended() } else { error })?,
+        () = end.over() => return Err(restore.ended()),
     }
-    restore.all().await?;
     let mut tally = std::mem::take(&mut *tally.lock());
-    let listed = if task.preview { tally.previewed() } else { tally.refused() };
-    Ok(ObjectsOutcome { changes: tally.changes, listed, left_out: tally.left_out, not_served: tally.not_served, adjusted: tally.adjusted })
+    let listed = tally.listed();
+    let patches = task.rules.patches.iter().enumerate().filter(|(at, _)| !tally.patched.contains(at));
+    let patches_unmatched = patches.map(|(at, patch)| objects::told_patch(at, patch)).collect();
+    let Tally { changes, left_out, not_served, adjusted, tried, .. } = tally;
+    Ok(ObjectsOutcome { changes, listed, left_out, not_served, adjusted, patches_unmatched, tried })
 }
 
 /// What a later pass is to do.
@@ -132,13 +154,13 @@ struct Pending {
     /// Objects that wait for their owner.
     owned: usize,
     /// All of them, by identity.
-    identities: HashSet<String>,
+    identities: HashSet<Identity>,
 }
 
 /// What came of one line.
 enum Handled {
     Done,
-    Later { owned: bool, identity: String },
+    Later { owned: bool, identity: Identity },
 }
 
 /// How a pass goes over its lines.
@@ -147,7 +169,7 @@ struct Pass<'a> {
     /// What is refused now is refused, and owners that are missing now stay so.
     last: bool,
     /// What the pass before left.
-    before: &'a HashSet<String>,
+    before: &'a HashSet<Identity>,
 }
 
 struct Restoring<'a> {
@@ -157,33 +179,33 @@ struct Restoring<'a> {
     pace: &'a Mutex<Pace>,
     tally: &'a Mutex<Tally>,
     on_progress: &'a (dyn Fn(Progress) + Send + Sync),
+    end: &'a EndRequest,
     bytes: AtomicU64,
     items: AtomicU64,
+    /// Objects that are being written.
+    unanswered: AtomicU64,
+    /// Kinds whose objects have a status here that is data, by group and kind.
+    with_status: Mutex<BTreeSet<(String, String)>>,
+    /// Of a preview: kinds that would be defined before their objects are written.
+    promised: Mutex<HashSet<(String, String)>>,
 }
 
-/// The names in an answer to a list. Whoever can't see what is there must not write.
-fn names_of(answer: Result<HashSet<String>, Box<Status>>, what: impl FnOnce() -> String) -> Result<HashSet<String>, WorkError> {
-    match answer {
-        Ok(names) => Ok(names),
-        // The kind is gone since discovery, or has no list: nothing is there.
-        Err(status) if matches!(status.code, 404 | 405) => Ok(HashSet::new()),
-        Err(status) => Err(Error::Kube { what: what(), source: Box::new(kube::Error::Api(status)) }.into()),
-    }
-}
-
-fn identity(namespace: &str, group: &str, kind: &str, name: &str) -> String {
-    format!("{namespace}/{kind}.{group}/{name}")
+fn identity_of(namespace: &str, owner: &Owner) -> Identity {
+    let Owner { group, kind, name } = owner.clone();
+    Identity { group, kind, namespace: namespace.to_owned(), name }
 }
 
 impl Restoring<'_> {
     async fn writer(&self, dry_run: bool) -> Result<Writer<'_>, WorkError> {
-        let kinds: Kinds =
-            namespaced_kinds(self.client).await?.into_iter().map(|resource| ((resource.group.clone(), resource.kind.clone()), resource)).collect();
+        let found = discover(self.client).await?;
+        *self.with_status.lock() = found.with_status;
+        let kinds: Kinds = found.kinds.into_iter().map(|resource| ((resource.group.clone(), resource.kind.clone()), resource)).collect();
         Ok(Writer {
             client: self.client,
             kinds,
             conflict: self.task.conflict,
             isolated: self.task.rules.isolated,
+            absent: &self.task.absent,
             dry_run,
             pace: self.pace,
             owners: Mutex::default(),
@@ -205,10 +227,44 @@ impl Restoring<'_> {
         order
     }
 
+    /// The look before, where one is needed, then all passes.
+    async fn whole(&self) -> Result<(), WorkError> {
+        let task = self.task;
+        let of_cluster = self.of_cluster().await?;
+        // Refuse must write nothing if any object differs, so all that are there are compared before the first write.
+        // What a second try finds there has appeared meanwhile; nothing was written over it.
+        if !task.preview && task.again.is_none() && task.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse) {
+            self.refuse_conflicts(&of_cluster).await?;
+        }
+        self.all(of_cluster).await
+    }
+
+    /// What a restore that was told to end says. The next attempt finds what is there, and counts it as the same.
+    fn ended(&self) -> WorkError {
+        let RestoreChanges { create, change, same, refused, not_served } = self.tally.lock().changes.clone();
+        let unanswered = self.unanswered.load(Ordering::Relaxed);
+        let written = format!("so far {create} objects were created, {change} changed, {same} were the same, {} refused", refused + not_served);
+        let unknown =
+            if unanswered == 0 { String::new() } else { format!("; of {unanswered} the API server has not answered within {} ms", END_PATIENCE.as_millis()) };
+        let said = if self.task.preview { "nothing was written".to_owned() } else { format!("{written}{unknown}") };
+        WorkError::stated(Reason::MoverLost, format!("the mover was told to end before its work was done: {said}"), false)
+    }
+
     /// All passes.
-    async fn all(&self) -> Result<(), WorkError> {
-        let everything = (0..self.source.files.len()).map(|file| (file, None)).collect();
+    async fn all(&self, of_cluster: Vec<OfCluster>) -> Result<(), WorkError> {
         let mut writer = self.writer(self.task.preview).await?;
+        let at_the_end = self.write_first(&writer, of_cluster).await?;
+        if self.source.files.iter().any(File::is_of_cluster) && !self.task.preview {
+            // With the kinds that were defined a moment ago.
+            writer = self.writer(false).await?;
+        }
+        self.namespaced(writer).await?;
+        self.write_last(at_the_end).await
+    }
+
+    /// All passes over what is in namespaces.
+    async fn namespaced<'a>(&'a self, mut writer: Writer<'a>) -> Result<(), WorkError> {
+        let everything = self.source.files.iter().enumerate().filter(|(_, file)| !file.is_of_cluster()).map(|(file, _)| (file, None)).collect();
         let mut pending = self.pass(&writer, everything, &Pass { number: 0, last: self.task.preview, before: &HashSet::new() }).await?;
         for number in 1.. {
             if pending.lines.is_empty() {
@@ -247,7 +303,12 @@ impl Restoring<'_> {
                 pending.lines.entry(file).or_insert_with(|| Some(BTreeSet::new())).get_or_insert_default().insert(number);
             }
         };
+        let mut is_cut = false;
         while let Some(line) = lines.recv().await {
+            if self.end.is_made() {
+                is_cut = true;
+                break;
+            }
             let line = line?;
             let of_line = ranks.get(&line.file).copied();
             let most = if of_line == rank { self.pace.lock().at_once() } else { 1 };
@@ -264,6 +325,9 @@ impl Restoring<'_> {
             collect(handled?);
         }
         drop(under_way);
+        if is_cut {
+            return Err(self.ended());
+        }
         Ok(pending)
     }
 
@@ -277,28 +341,44 @@ impl Restoring<'_> {
         let object = self.parse(&line)?;
         let handled = self.object(writer, pass, object).await?;
         if matches!(handled, Handled::Done) {
-            let bytes_done = self.bytes.fetch_add(line.text.len() as u64 + 1, Ordering::Relaxed) + line.text.len() as u64 + 1;
-            let items_done = self.items.fetch_add(1, Ordering::Relaxed) + 1;
-            let bytes_total = Some(self.source.files.iter().map(|file| file.bytes).sum());
-            (self.on_progress)(Progress { items_done, items_total: None, bytes_done, bytes_total });
+            self.progressed(line.text.len() as u64 + 1);
         }
         Ok((line.file, line.number, handled))
     }
 
+    /// One object of so many bytes is done.
+    fn progressed(&self, bytes: u64) {
+        let bytes_done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let items_done = self.items.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes_total = Some(self.source.files.iter().map(|file| file.bytes).sum());
+        (self.on_progress)(Progress { items_done, items_total: None, bytes_done, bytes_total });
+    }
+
     async fn object(&self, writer: &Writer<'_>, pass: &Pass<'_>, object: Value) -> Result<Handled, WorkError> {
-        let object = match self.task.choice.leaves(&object) {
-            Some(why) => Prepared::Leave(why),
-            None => objects::prepare(object, &self.task.rules),
+        let manifest = (self.task.preview && self.task.choice.is_by_name()).then(|| objects::manifest(&object));
+        let object = if let Some(why) = self.task.choice.leaves(&object) {
+            Prepared::Leave(why)
+        } else {
+            let patches = objects::matching_patches(&self.task.rules.patches, &object);
+            let prepared = objects::prepare(object, &self.task.rules);
+            if matches!(prepared, Prepared::Write(_)) {
+                self.tally.lock().patched.extend(patches);
+            }
+            prepared
         };
         let mut object = match object {
             Prepared::Write(object) => object,
             Prepared::Leave(why) => {
-                self.tally.lock().leave(why);
+                if self.task.again.is_none() {
+                    self.tally.lock().leave(why);
+                }
                 return Ok(Handled::Done);
             }
         };
-        let (group, kind, name) = (objects::group(&object), objects::kind(&object), objects::name(&object));
-        let identity = identity(objects::namespace(&object), group, kind, name);
+        let identity = Identity::of(&object);
+        if self.task.again.as_ref().is_some_and(|again| !again.contains(&identity)) {
+            return Ok(Handled::Done);
+        }
         let owned = !objects::owners(&object).is_empty();
         let mut orphaned = false;
         if self.task.preview {
@@ -310,16 +390,36 @@ impl Restoring<'_> {
             let Some(dropped) = rewired else { return Ok(Handled::Later { owned, identity }) };
             orphaned = dropped > 0;
         }
-        let (outcome, adjusted) = writer.write(object.clone(), owned && !self.task.preview).await?;
+        let status_left = self.leave_status(&mut object);
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let written = writer.write(object.clone(), owned && !self.task.preview).await;
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        let (mut outcome, adjusted) = written?;
+        if outcome == Outcome::NotServed && self.is_promised(&object) {
+            outcome = Outcome::Created(DEFINED_BEFORE.into());
+        }
         if !pass.last && matches!(outcome, Outcome::Refused(_) | Outcome::NotServed) {
             return Ok(Handled::Later { owned: false, identity });
         }
         let mut tally = self.tally.lock();
         if !matches!(outcome, Outcome::Refused(_) | Outcome::NotServed) {
-            adjusted.into_iter().chain(orphaned.then_some(OWNER_DROPPED)).for_each(|how| tally.adjust(how));
+            let more = orphaned.then_some(OWNER_DROPPED).into_iter().chain(status_left.then_some(STATUS_LEFT));
+            adjusted.into_iter().chain(more).for_each(|how| tally.adjust(how));
         }
-        tally.note(outcome, &object);
+        if self.task.again.is_some() {
+            tally.tried.insert(identity);
+        }
+        tally.note_with(outcome, &object, manifest);
         Ok(Handled::Done)
+    }
+
+    /// Takes away a status that was data where the object was saved, and is its controller's here: the API server would not take it. Says whether it did.
+    fn leave_status(&self, object: &mut Value) -> bool {
+        if object.get("status").is_none() {
+            return false;
+        }
+        let kind = (objects::group(object).to_owned(), objects::kind(object).to_owned());
+        !self.with_status.lock().contains(&kind) && object.as_object_mut().is_some_and(|map| map.remove("status").is_some())
     }
 
     /// Gives the object its owners of this site. Returns how many references to owners were dropped; none while an owner is waited for that is written in this pass
@@ -330,79 +430,11 @@ impl Restoring<'_> {
         for owner in objects::owners(object) {
             match writer.owner(&namespace, &owner).await? {
                 Some(uid) => drop(found.insert(owner, uid)),
-                None if !pass.last && pass.before.contains(&identity(&namespace, &owner.group, &owner.kind, &owner.name)) => return Ok(None),
+                None if !pass.last && pass.before.contains(&identity_of(&namespace, &owner)) => return Ok(None),
                 None => {}
             }
         }
         Ok(Some(objects::rewire(object, |owner| found.get(owner).cloned())))
-    }
-
-    /// Compares all objects that are there already.
-    async fn refuse_conflicts(&self) -> Result<(), WorkError> {
-        let writer = self.writer(true).await?;
-        let there = self.names_there(&writer.kinds).await?;
-        let wanted: Wanted = there.keys().map(|file| (*file, None)).collect();
-        let order = self.order(&writer.kinds).into_iter().map(|(_, file)| file).collect();
-        let mut lines = self.source.read(order, wanted);
-        let mut under_way = FuturesUnordered::new();
-        let mut different = Tally::default();
-        let mut note = |(object, outcome): (Value, Outcome)| {
-            if matches!(outcome, Outcome::Changed(_)) {
-                different.note(outcome, &object);
-            }
-        };
-        while let Some(line) = lines.recv().await {
-            let line = line?;
-            let object = self.parse(&line)?;
-            if self.task.choice.leaves(&object).is_some() {
-                continue;
-            }
-            let Prepared::Write(mut object) = objects::prepare(object, &self.task.rules) else { continue };
-            if !there.get(&line.file).is_some_and(|names| names.as_ref().is_none_or(|names| names.contains(objects::name(&object)))) {
-                continue;
-            }
-            objects::rewire(&mut object, |_| None);
-            while under_way.len() >= self.pace.lock().at_once() {
-                match under_way.next().await {
-                    Some(looked) => note(looked?),
-                    None => break,
-                }
-            }
-            let writer = &writer;
-            under_way.push(async move { Ok::<_, WorkError>((object.clone(), writer.look(object).await?)) });
-        }
-        while let Some(looked) = under_way.next().await {
-            note(looked?);
-        }
-        drop(under_way);
-        let number = different.changes.change;
-        let Some(first) = different.previewed().into_iter().next() else { return Ok(()) };
-        let message = format!(
-            "{number} objects are there and different, for example {} {} ({}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
-            first.kind, first.name, first.why
-        );
-        Err(WorkError::stated(Reason::Conflicts, message, true))
-    }
-
-    /// The names that exist already, by file of the snapshot; none for a Namespace, which always exists.
-    async fn names_there(&self, kinds: &Kinds) -> Result<HashMap<usize, Option<HashSet<String>>>, WorkError> {
-        let lists = self.source.files.iter().enumerate().filter_map(|(index, file)| {
-            let namespace = self.task.rules.namespaces.get(&file.namespace)?;
-            if (file.group.as_str(), file.plural.as_str()) == ("", "namespaces") {
-                return Some((index, None));
-            }
-            Some((index, Some((Self::resource(kinds, file)?, namespace))))
-        });
-        stream::iter(lists)
-            .map(|(index, list)| async move {
-                let Some((resource, namespace)) = list else { return Ok::<_, WorkError>((index, None)) };
-                let what = || format!("list {} in {namespace}", resource.plural);
-                let answer = asking::ask(self.pace, what, || place::names(self.client, resource, namespace)).await?;
-                Ok((index, Some(names_of(answer, what)?)))
-            })
-            .buffer_unordered(PARALLEL_LISTS)
-            .try_collect()
-            .await
     }
 }
 

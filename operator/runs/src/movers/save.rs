@@ -1,8 +1,7 @@
 //! Saves the objects of a site: several kinds at once, each listed page by page, one line per object.
 
-pub(super) use super::kinds::namespaced_kinds;
-
 use super::{
+    cluster,
     kinds::{discover, file_name},
     work::WorkError,
 };
@@ -19,18 +18,23 @@ use kube::{
 };
 use p861_core::{
     engine::SavedKind,
-    objects::{self, LeaveReason, LeftOutTally, NamespaceFacts, SaveDecision},
+    objects::{self, LeaveReason, LeftOutTally, NamespaceFacts, SaveDecision, StatusOwner},
 };
-use p861_crds::{Reason, platform::application::ObjectSelector, protection::backup::LeftOut};
+use p861_crds::{
+    Reason,
+    platform::application::{ClusterResource, ObjectSelector},
+    protection::backup::LeftOut,
+};
 use p861_vault::Progress;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 /// Objects per page of a list.
@@ -67,19 +71,22 @@ struct Source<'a> {
     folder: &'a Path,
     /// By namespace.
     facts: BTreeMap<&'a str, NamespaceFacts>,
+    /// Kinds whose objects have a status that is data, by group and kind.
+    with_status: BTreeSet<(String, String)>,
     objects: AtomicU64,
     bytes: AtomicU64,
     on_progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
-/// Lists every namespaced kind and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`; the Namespace itself to `namespaces.jsonl`. Equal
-/// objects give equal files.
+/// Lists every namespaced kind and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`; the Namespace itself to `namespaces.jsonl`, the
+/// cluster-scoped objects to files under [`cluster::FOLDER`]. Equal objects give equal files.
 ///
 /// # Errors
-/// If the API server can't be read, a namespace doesn't exist, or `folder` can't be written.
+/// If the API server can't be read, a namespace doesn't exist, a cluster-scoped object may not be read, or `folder` can't be written.
 pub async fn save(
     client: &Client,
     namespaces: &[String],
+    cluster: &[ClusterResource],
     exclude: &[ObjectSelector],
     folder: &Path,
     on_progress: &(dyn Fn(Progress) + Send + Sync),
@@ -87,12 +94,14 @@ pub async fn save(
     let found = discover(client).await?;
     // Left over if the mover was killed and restarted in the same folder.
     let _ = std::fs::remove_dir_all(folder);
-    let mut source = Source { client, exclude, folder, facts: BTreeMap::new(), objects: AtomicU64::new(0), bytes: AtomicU64::new(0), on_progress };
+    let (objects, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut source = Source { client, exclude, folder, facts: BTreeMap::new(), with_status: found.with_status, objects, bytes, on_progress };
     let mut left_out = LeftOutTally::default();
     for kinds in found.unanswered {
         left_out.note(LeaveReason::StaleDiscovery, kinds);
     }
-    let mut kinds = Vec::new();
+    let (mut kinds, left) = source.save_cluster(cluster).await?;
+    left_out.merge(left);
     for namespace in namespaces {
         let place = folder.join(namespace);
         std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
@@ -174,13 +183,44 @@ impl Source<'_> {
             object.insert("kind".into(), json!(resource.kind));
         }
         let nothing = NamespaceFacts::default();
-        objects::judge(object, self.exclude, self.facts.get(namespace).unwrap_or(&nothing))
+        let is_data = self.with_status.contains(&(resource.group.clone(), resource.kind.clone()));
+        let status = if is_data { StatusOwner::Writer } else { StatusOwner::Controller };
+        objects::judge(object, self.exclude, self.facts.get(namespace).unwrap_or(&nothing), status)
     }
 
     fn tell(&self, lines: u64, bytes: u64) {
         let items_done = self.objects.fetch_add(lines, Ordering::Relaxed) + lines;
         let bytes_done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         (self.on_progress)(Progress { items_done, items_total: None, bytes_done, bytes_total: None });
+    }
+
+    /// The cluster-scoped objects that the Application names, kind by kind. One that doesn't exist is noted: the backup is not what was asked for.
+    async fn save_cluster(&self, named: &[ClusterResource]) -> Result<(Vec<SavedKind>, LeftOutTally), WorkError> {
+        let (mut kinds, mut left_out) = (Vec::new(), LeftOutTally::default());
+        if named.is_empty() {
+            return Ok((kinds, left_out));
+        }
+        let place = self.folder.join(cluster::FOLDER);
+        std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
+        let since = Instant::now();
+        for (resource, names) in cluster::by_kind(named)? {
+            let mut lines = Lines::new(place.join(file_name(&resource)));
+            for name in names {
+                let what = format!("{} {name}", resource.kind);
+                let Some(object) = cluster::read(self.client, &resource, &name, since).await? else {
+                    left_out.note(LeaveReason::Missing, what);
+                    continue;
+                };
+                match self.judge("", &resource, object) {
+                    SaveDecision::Keep(object) => lines.write(&objects::line(&object))?,
+                    SaveDecision::Leave(why) => left_out.note(why, what),
+                }
+            }
+            lines.finish()?;
+            self.tell(lines.count, lines.bytes);
+            kinds.extend(saved_kind("", &resource, &lines));
+        }
+        Ok((kinds, left_out))
     }
 
     /// The Namespace itself, with what people put on it.

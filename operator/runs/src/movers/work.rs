@@ -2,8 +2,11 @@
 
 use super::{
     MoverAnswer, ProgressLine,
+    ending::{EndRequest, Ender, end_request},
     lease::{LEASE_PATIENCE, LeaseGuard, MoverLease},
-    restore, save, seal, streams,
+    restore,
+    restored::Restorer,
+    save, seal, streams,
 };
 use crate::{
     repository::reason_of_vault,
@@ -11,7 +14,7 @@ use crate::{
 };
 use kube::Client;
 use p861_core::{
-    engine::{Evidence, ListedChange, RefusedObjects, SavedPart, StepProgress, StoredObject},
+    engine::{Evidence, SavedPart, StepProgress, StoredObject},
     ids::SnapshotId,
     runs::{ExtraFiles, MoverTask},
 };
@@ -41,7 +44,9 @@ const MAX_ANSWER_BYTES: usize = 4_000;
 /// How long a mover tries to store what it has proved.
 const STORE_PATIENCE: Duration = Duration::from_mins(5);
 /// How long a mover that ends tries to release its lease: it must be gone within 5 s of being told to end.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
+const RELEASE_PATIENCE: Duration = Duration::from_millis(2_500);
+/// How long work that ends by itself when it is told to may take for that: longer than it waits for answers.
+const WORK_END_PATIENCE: Duration = Duration::from_secs(2);
 const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Warnings of a part that its evidence lists.
 const MAX_WARNINGS: usize = 5;
@@ -184,11 +189,15 @@ async fn work() -> Result<StoredObject, WorkError> {
     let holder = variable("P861_HOLDER")?;
     let lease = MoverLease::take(store, &holder, LEASE_PATIENCE, |message| print_line(StepProgress::message(message))).await?;
     let result = {
-        let work = work_with(task, access, run, inputs, &objects, lease.guard());
+        let (ender, end) = end_request();
+        // What writes objects says how many it has written.
+        let patience = if matches!(task, MoverTask::RestoreObjects { .. }) { WORK_END_PATIENCE } else { Duration::ZERO };
+        let work = work_with(task, access, run, inputs, &objects, lease.guard(), &end);
         tokio::select! {
+            biased;
             result = work => result,
             lost = lease.lost() => Err(lost),
-            stopped = told_to_end() => Err(stopped),
+            stopped = told_to_end(&ender, patience) => Err(stopped),
         }
     };
     if tokio::time::timeout(RELEASE_PATIENCE, lease.release()).await.is_err() {
@@ -197,8 +206,9 @@ async fn work() -> Result<StoredObject, WorkError> {
     result
 }
 
-/// Waits until the process is told to end. The first process of a container would otherwise ignore it until it is killed.
-async fn told_to_end() -> WorkError {
+/// Waits until the process is told to end, tells the work, and gives it so long. The first process of a container would otherwise ignore the signal until it is
+/// killed.
+async fn told_to_end(ender: &Ender, patience: Duration) -> WorkError {
     match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(mut signal) => drop(signal.recv().await),
         Err(error) => {
@@ -206,6 +216,8 @@ async fn told_to_end() -> WorkError {
             std::future::pending::<()>().await;
         }
     }
+    ender.end();
+    tokio::time::sleep(patience).await;
     WorkError::stated(Reason::MoverLost, "the mover was told to end before its work was done", false)
 }
 
@@ -217,17 +229,18 @@ async fn work_with(
     inputs: Option<StoredObject>,
     objects: &RunObjects,
     lease: LeaseGuard,
+    end: &EndRequest,
 ) -> Result<StoredObject, WorkError> {
     let inputs = match inputs {
         Some(inputs) => objects.get(&inputs).await?,
         None => BTreeMap::new(),
     };
-    let evidence = perform(task, access, run, inputs, objects, lease).await?;
+    let evidence = perform(task, access, run, inputs, objects, lease, end).await?;
     stored(objects, &evidence).await
 }
 
 /// Stores an object of the run. The work behind it may have taken hours, so a store that doesn't answer is waited for.
-async fn stored<T: serde::Serialize + ?Sized>(objects: &RunObjects, value: &T) -> Result<StoredObject, WorkError> {
+pub(super) async fn stored<T: serde::Serialize + ?Sized>(objects: &RunObjects, value: &T) -> Result<StoredObject, WorkError> {
     let began = Instant::now();
     loop {
         match objects.put(value).await {
@@ -240,16 +253,6 @@ async fn stored<T: serde::Serialize + ?Sized>(objects: &RunObjects, value: &T) -
     }
 }
 
-/// Stores the list of a preview; of one that is too large the first part. Returns the number of objects in it, too.
-async fn stored_list(objects: &RunObjects, mut list: Vec<ListedChange>) -> Result<(u64, StoredObject), WorkError> {
-    loop {
-        match stored(objects, &list).await {
-            Err(WorkError::Object(ObjectError::TooLarge { .. })) if !list.is_empty() => list.truncate(list.len() / 2),
-            result => return Ok((list.len() as u64, result?)),
-        }
-    }
-}
-
 async fn perform(
     task: MoverTask,
     access: RepositoryAccess,
@@ -257,18 +260,21 @@ async fn perform(
     inputs: BTreeMap<String, Evidence>,
     objects: &RunObjects,
     lease: LeaseGuard,
+    end: &EndRequest,
 ) -> Result<Evidence, WorkError> {
     match task {
-        MoverTask::BackupObjects { namespaces, exclude, parent } => {
+        MoverTask::BackupObjects { namespaces, exclude, cluster, parent } => {
             let client = client().await?;
             let folder = place("P861_SCRATCH", SCRATCH_PATH);
             let printer = Printer::new();
-            let saved = save::save(&client, &namespaces, &exclude, &folder, &|progress| printer.print(&progress)).await?;
+            let saved = save::save(&client, &namespaces, &cluster, &exclude, &folder, &|progress| printer.print(&progress)).await?;
             let result = part(access, run, "objects".into(), parent, folder).await?;
             let resources = saved.kinds.len() as u64;
             Ok(Evidence::ObjectsSaved { part: saved_part(result), objects: saved.objects, resources, kinds: saved.kinds, left_out: saved.left_out })
         }
-        MoverTask::BackupVolume { part: name, parent } => Ok(Evidence::VolumeSaved(saved_part(part(access, run, name, parent, DATA_PATH.into()).await?))),
+        MoverTask::BackupVolume { part: name, parent, from_snapshot: _ } => {
+            Ok(Evidence::VolumeSaved(saved_part(part(access, run, name, parent, DATA_PATH.into()).await?)))
+        }
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
             let client = client().await?;
             let store = move |reader| {
@@ -294,9 +300,12 @@ async fn perform(
             })
             .await
         }
-        MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, conflict, preview } => {
-            let choice = restore::Choice { select, workloads, exclude };
-            restore_objects(access, objects, &restore::ObjectsTask { snapshot, rules, choice, conflict, preview }).await
+        MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, preview, absent, again } => {
+            let choice = restore::Choice { select, workloads, exclude, cluster };
+            let task = restore::ObjectsTask { snapshot, rules, choice, conflict, preview, absent, again: None };
+            let (client, printer) = (client().await?, Printer::new());
+            let restorer = Restorer { client: &client, access, objects, end, printer: &printer };
+            if again { restorer.second_try(task, &inputs).await } else { restorer.restore(&task).await }
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files } => {
             restore_volume(access, run, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }).await
@@ -309,25 +318,6 @@ async fn perform(
             streams::into(&client, access, &snapshot, &part, &namespace, &workload_ref, container.as_deref(), &restore).await
         }
     }
-}
-
-async fn restore_objects(access: RepositoryAccess, objects: &RunObjects, task: &restore::ObjectsTask) -> Result<Evidence, WorkError> {
-    let client = client().await?;
-    let printer = Printer::new();
-    let outcome = restore::restore(&client, access, task, &|progress| printer.print(&progress)).await?;
-    let restore::ObjectsOutcome { changes, listed, left_out, not_served, adjusted } = outcome;
-    if task.preview {
-        let (listed, list) = stored_list(objects, listed).await?;
-        return Ok(Evidence::RestorePreviewed { changes, listed, list, left_out, not_served, adjusted });
-    }
-    let refused = match listed.first().cloned() {
-        Some(first) => {
-            let (listed, list) = stored_list(objects, listed).await?;
-            Some(RefusedObjects { first, listed, list })
-        }
-        None => None,
-    };
-    Ok(Evidence::ObjectsRestored { changes, left_out, not_served, adjusted, refused })
 }
 
 async fn client() -> Result<Client, WorkError> {

@@ -226,6 +226,25 @@ where
     }
 }
 
+/// Hands over every object that the selectors choose, in pages of 500. No more than a page is in memory: for kinds of which a site has very many.
+///
+/// # Errors
+/// If a page can't be read.
+pub async fn for_each<K>(api: &Api<K>, selectors: ListParams, what: impl Fn() -> String, mut take: impl FnMut(K)) -> Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let mut parameters = selectors.clone().limit(PAGE_SIZE);
+    loop {
+        let page = api.list(&parameters).await.context(|| format!("list {}", what()))?;
+        page.items.into_iter().for_each(&mut take);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = selectors.clone().limit(PAGE_SIZE).continue_token(&token),
+            None => return Ok(()),
+        }
+    }
+}
+
 /// The UID of namespace kube-system, which identifies a cluster.
 ///
 /// # Errors

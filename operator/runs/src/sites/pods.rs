@@ -202,6 +202,28 @@ pub fn is_ready(pod: &Pod) -> bool {
             .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
+/// Pods that are asked for at a time to find one.
+const FIRST_PODS: u32 = 50;
+
+/// What `choose` makes of the first pod, by name, that it wants. Checks and markers look for one pod every half minute, and a workload can have thousands: no more
+/// pages are read than it takes to find one.
+///
+/// # Errors
+/// If the API server can't be read.
+pub async fn first_of<T>(pods: &Api<Pod>, selector: &str, mut choose: impl FnMut(&Pod) -> Option<T>) -> kube::Result<Option<T>> {
+    let page_of = || ListParams::default().labels(selector).limit(FIRST_PODS);
+    let mut parameters = page_of();
+    loop {
+        let mut page = pods.list(&parameters).await?;
+        page.items.sort_by_key(ResourceExt::name_any);
+        let chosen = page.items.iter().find_map(&mut choose);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) if chosen.is_none() => parameters = page_of().continue_token(&token),
+            _ => return Ok(chosen),
+        }
+    }
+}
+
 /// Where a command runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -233,9 +255,8 @@ pub async fn target(client: &Client, namespace: &str, reference: &WorkloadRefere
         return Err(Error::invalid(Reason::WorkloadMissing, format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let list = pods.list(&ListParams::default().labels(&state.selector)).await.context(|| format!("list the pods of {reference} in {namespace}"))?;
-    let ready = list.items.iter().filter(|pod| is_ready(pod)).min_by_key(|pod| pod.name_any());
-    ready.map(|pod| Target::of(pod, container)).ok_or_else(|| {
+    let ready = first_of(&pods, &state.selector, |pod| is_ready(pod).then(|| Target::of(pod, container))).await;
+    ready.context(|| format!("list the pods of {reference} in {namespace}"))?.ok_or_else(|| {
         Error::transient(Reason::WorkloadNotReady, format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted))
     })
 }

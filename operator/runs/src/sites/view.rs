@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::{Namespace, PersistentVolumeClaim},
 };
 use kube::{Api, Client, ResourceExt as _};
-use p861_core::ids::SiteName;
+use p861_core::{ids::SiteName, protection::volumes::is_of_run};
 use p861_crds::{Reason, WorkloadKind, WorkloadReference};
 use parking_lot::Mutex;
 use std::{
@@ -91,7 +91,8 @@ async fn read(client: &Client, site: &SiteName) -> Result<View> {
     let mut view = View { namespaces: BTreeMap::new(), claims: HashMap::new(), workloads: HashMap::new() };
     let staying = namespaces.into_iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none());
     view.namespaces.extend(staying.map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())));
-    for claim in list_all(&Api::<PersistentVolumeClaim>::all(client.clone()), || format!("the claims of {site}")).await? {
+    let claims = list_all(&Api::<PersistentVolumeClaim>::all(client.clone()), || format!("the claims of {site}")).await?;
+    for claim in claims.into_iter().filter(|claim| !is_of_run(claim.labels())) {
         view.claims.entry(claim.namespace().unwrap_or_default()).or_default().push(claim.name_any());
     }
     let mut add = |kind, namespace: Option<String>, name: String, state| view.workloads.insert((kind, namespace.unwrap_or_default(), name), state);

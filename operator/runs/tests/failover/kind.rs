@@ -148,5 +148,5 @@ fn compile(facts: &Facts) -> std::result::Result<Plan<Action>, CompileError> {
 fn rules(spec: &ApplicationSpec) -> CopyRules {
     let namespaces = spec.namespaces.iter().map(|namespace| (namespace.clone(), namespace.clone())).collect();
     let (cron_jobs, labels) = (CronJobsInCopy::Run, BTreeMap::new());
-    CopyRules { namespaces, storage_classes: Vec::new(), images: Vec::new(), isolated: false, stopped: true, cron_jobs, labels }
+    CopyRules { namespaces, storage_classes: Vec::new(), images: Vec::new(), isolated: false, stopped: true, cron_jobs, patches: Vec::new(), labels }
 }

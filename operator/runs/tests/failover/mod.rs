@@ -33,7 +33,7 @@ fn application(namespace: &str) -> ApplicationSpec {
 
 /// Two groups of one application each.
 pub fn failover() -> Plan<Action> {
-    let point = RecoveryPoint { backup: "b".into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None };
+    let point = RecoveryPoint { backup: "b".into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None, site: None };
     let group = |name: &str| vec![(name.to_owned(), application(&format!("shinan-{name}")), point.clone(), vec!["volumes/files".to_owned()])];
     let facts = Facts { from: "west".into(), to: "east".into(), groups: vec![group("identity"), group("approval")] };
     let object = Failover::new("move", FailoverSpec { plan_ref: ObjectReference::new("core"), actions: Vec::new() });

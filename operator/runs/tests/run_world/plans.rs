@@ -13,8 +13,9 @@ use p861_core::{
     recovery::{
         bring_up::Subject,
         drill::{self, DrillFacts},
+        ground::Ground,
     },
-    runs::{Action, Allotment, Scope},
+    runs::{Action, Allotment, ClaimSnapshot, Scope},
 };
 use p861_crds::{ApplicationSpec, District, MaintenanceTicketSpec, RecoveryPlanSpec, RestoreSpec, recovery::drill::DrillType};
 use serde_json::{Value, json};
@@ -48,11 +49,15 @@ fn claims() -> Vec<Claim> {
     [("shinan-approval", "files"), ("shinan-data", "data-postgres-0")].map(|(namespace, name)| Claim { namespace: namespace.into(), name: name.into() }).into()
 }
 
-fn point(backup: &str) -> RecoveryPoint {
-    RecoveryPoint { backup: backup.into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None }
+fn snapshot(namespace: &str, claim: &str) -> ClaimSnapshot {
+    ClaimSnapshot { namespace: namespace.into(), claim: claim.into(), class: "snap".into(), storage_class: "block".into(), bytes: 1 << 30 }
 }
 
-fn of_backup() -> Plan<Action> {
+fn point(backup: &str) -> RecoveryPoint {
+    RecoveryPoint { backup: backup.into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None, site: None }
+}
+
+fn of_backup(snapshots: &[ClaimSnapshot]) -> Plan<Action> {
     let (spec, claims) = (approval(), claims());
     let facts = BackupFacts {
         backup: "nightly-1",
@@ -61,6 +66,7 @@ fn of_backup() -> Plan<Action> {
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        snapshots,
         parent: None,
         deadline: DEADLINE,
     };
@@ -73,7 +79,8 @@ fn of_restore(more: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), approval());
     let subject = Subject { name: "approval", spec: &application, point: point("nightly-1"), claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
-    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE };
+    let facts =
+        RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE, platform: None };
     restore::compile(&facts).expect("compiles")
 }
 
@@ -92,8 +99,16 @@ fn of_drill() -> Plan<Action> {
         Subject { name: "portal", spec: &portal, point: point("nightly-2"), claims: Vec::new() },
     ];
     let keep_for = SignedDuration::from_hours(1);
-    drill::compile(&DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: &"east".into(), plan: &plan, subjects: &subjects, keep_for })
-        .expect("compiles")
+    drill::compile(&DrillFacts {
+        drill_type: DrillType::Isolated,
+        id: "k7m2q",
+        site: &"east".into(),
+        plan: &plan,
+        subjects: &subjects,
+        keep_for,
+        ground: &Ground::default(),
+    })
+    .expect("compiles")
 }
 
 fn of_change(change: Value) -> Plan<Action> {
@@ -125,7 +140,8 @@ pub fn scope(plan: &str) -> Scope {
 pub fn plans() -> Vec<(&'static str, Plan<Action>)> {
     let rollback = json!({"policy": "OnFailure"});
     vec![
-        ("backup", of_backup()),
+        ("backup", of_backup(&[])),
+        ("snapshots", of_backup(&[snapshot("shinan-data", "data-postgres-0")])),
         ("restore", of_restore(json!({}))),
         ("files", of_restore(json!({"select": {"files": [{"claim": "files", "paths": ["a.txt"]}]}}))),
         ("preview", of_restore(json!({"mode": "Preview"}))),

@@ -117,8 +117,8 @@ fn proof(effect: &Effect) -> Evidence {
 fn makes(step: &StepId, action: &Action) -> Vec<String> {
     match action {
         Action::Move { site, namespace, .. } => vec![format!("mover {site}/{namespace} of {step}")],
-        Action::MakeNamespaces { site, namespaces, temporary: true, .. } => {
-            namespaces.iter().map(|namespace| format!("namespace {site}/{namespace}")).collect()
+        Action::TakeSnapshots { site, snapshots } => {
+            snapshots.iter().map(|snapshot| format!("snapshot {site}/{}/{}", snapshot.namespace, snapshot.claim)).collect()
         }
         Action::Isolate { bubble, .. } => vec![format!("bubble {}", bubble.id)],
         Action::Execute { command, namespace, .. } if command.command == ["freeze"] => vec![format!("frozen {namespace}")],
@@ -134,7 +134,7 @@ fn makes(step: &StepId, action: &Action) -> Vec<String> {
 fn removes(action: &Action, thing: &str) -> bool {
     match action {
         Action::RemoveMovers { site, namespaces } => namespaces.iter().any(|namespace| thing.starts_with(&format!("mover {site}/{namespace} "))),
-        Action::RemoveNamespaces { site, namespaces } => namespaces.iter().any(|namespace| thing == format!("namespace {site}/{namespace}")),
+        Action::RemoveSnapshots { site, namespaces } => namespaces.iter().any(|namespace| thing.starts_with(&format!("snapshot {site}/{namespace}/"))),
         Action::RemoveBubble { site, bubble } => {
             thing == format!("bubble {}", bubble.id) || bubble.namespaces.values().any(|namespace| thing.starts_with(&format!("mover {site}/{namespace} ")))
         }
@@ -393,6 +393,6 @@ impl Effects for Hands {
             return EffectOutcome::running("being stopped");
         }
         state.stopped.insert(effect);
-        EffectOutcome::Stopped
+        EffectOutcome::Stopped(None)
     }
 }

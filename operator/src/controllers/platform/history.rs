@@ -3,15 +3,15 @@
 use crate::context::Context;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    Api, Resource as _, ResourceExt as _,
+    Api, ResourceExt as _,
     api::{Patch, PatchParams},
 };
 use p861_core::platform::forecast::{Sample, extend};
-use p861_crds::{
-    Platform, Reason,
-    names::{FIELD_MANAGER, PLATFORM_LABEL},
+use p861_crds::{Platform, Reason, names::PLATFORM_LABEL};
+use p861_runs::{
+    error::{Error, ErrorContext as _, Result},
+    owned_maps::{self, MapContent},
 };
-use p861_runs::error::{Error, ErrorContext as _, Result};
 use serde_json::json;
 
 /// The key of the records.
@@ -40,17 +40,15 @@ pub async fn record(context: &Context, platform: &Platform, history: &[Sample], 
     let Some(all) = extend(history, next) else { return Ok(()) };
     let name = name_of(platform);
     let text = serde_json::to_string(&all).map_err(|error| Error::Internal(error.to_string()))?;
-    context.hub.leadership.ensure()?;
-    let maps = maps(context, platform);
     // An existing ConfigMap (perhaps restored by a person) is only extended: some clusters refuse to set an owner later.
     if !history.is_empty() {
+        context.hub.leadership.ensure()?;
+        let maps = maps(context, platform);
         let patch = json!({"data": {SAMPLES_KEY: text}});
         maps.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.context(|| format!("write ConfigMap {name}"))?;
         return Ok(());
     }
-    let document = json!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": name, "labels": {PLATFORM_LABEL: platform.name_any()}, "ownerReferences": [platform.controller_owner_ref(&())]},
-        "data": {SAMPLES_KEY: text}});
-    maps.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(|| format!("write ConfigMap {name}"))?;
-    Ok(())
+    let labels = Some([(PLATFORM_LABEL.to_owned(), platform.name_any())].into());
+    let data = [(SAMPLES_KEY.to_owned(), text)].into();
+    owned_maps::apply(&context.hub, platform, &name, MapContent { labels, data, ..MapContent::default() }).await
 }

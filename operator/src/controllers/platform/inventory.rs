@@ -21,9 +21,12 @@ use p861_core::platform::{
 use p861_runs::{
     error::{ErrorContext as _, Result},
     hub::is_ready,
-    sites::list_all,
+    sites::{for_each, list_all},
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Selects the pods that have not ended: only they use what a node and a quota have.
+const ALIVE_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
 /// Inventory of a site.
 #[derive(Debug, Default)]
@@ -64,31 +67,11 @@ pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Ve
 pub async fn read(client: &Client) -> Result<Inventory> {
     let mut inventory = Inventory::default();
     let nodes = list_all(&Api::<Node>::all(client.clone()), || "the nodes".into()).await?;
-    let pods = list_all(&Api::<Pod>::all(client.clone()), || "the pods".into()).await?;
     let claims = list_all(&Api::<PersistentVolumeClaim>::all(client.clone()), || "the claims".into()).await?;
     let classes = list_all(&Api::<StorageClass>::all(client.clone()), || "the storage classes".into()).await?;
     let namespaces = list_all(&Api::<Namespace>::all(client.clone()), || "the namespaces".into()).await?;
     let ingresses = list_all(&Api::<Ingress>::all(client.clone()), || "the ingresses".into()).await?;
-    let mut asked: BTreeMap<String, Amounts> = BTreeMap::new();
-    for pod in pods.iter().filter(|pod| is_alive(pod)) {
-        let requests = |resource: &str| pod_amount(pod, resource, false);
-        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
-            *asked.entry(node).or_default() += Amounts { cpu: requests("cpu"), memory: requests("memory"), pods: 1 };
-        }
-        let usage = inventory.usage.entry(pod.namespace().unwrap_or_default()).or_default();
-        let limits = |resource: &str| pod_amount(pod, resource, true);
-        for (resource, amount) in [
-            ("pods", 1),
-            ("cpu", requests("cpu")),
-            ("requests.cpu", requests("cpu")),
-            ("memory", requests("memory")),
-            ("requests.memory", requests("memory")),
-            ("limits.cpu", limits("cpu")),
-            ("limits.memory", limits("memory")),
-        ] {
-            *usage.entry(resource.to_owned()).or_default() += amount;
-        }
-    }
+    let asked = count_pods(client, &mut inventory).await?;
     for claim in &claims {
         let spec = claim.spec.as_ref();
         let class = spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
@@ -119,6 +102,39 @@ pub async fn read(client: &Client) -> Result<Inventory> {
     }
     inventory.admission_policies = admission_policies(client).await?;
     Ok(inventory)
+}
+
+/// Adds what the pods ask for to the usage of their namespaces, and returns it by node.
+///
+/// Pods are the most numerous objects of a site. Those that have ended, of which a namespace of CronJobs has many more than of others, are not asked for; of the rest
+/// a page is in memory at a time, and of each pod only sums stay.
+async fn count_pods(client: &Client, inventory: &mut Inventory) -> Result<BTreeMap<String, Amounts>> {
+    let mut asked: BTreeMap<String, Amounts> = BTreeMap::new();
+    let count = |pod: Pod| {
+        if !is_alive(&pod) {
+            return;
+        }
+        let requests = |resource: &str| pod_amount(&pod, resource, false);
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
+            *asked.entry(node).or_default() += Amounts { cpu: requests("cpu"), memory: requests("memory"), pods: 1 };
+        }
+        let usage = inventory.usage.entry(pod.namespace().unwrap_or_default()).or_default();
+        let limits = |resource: &str| pod_amount(&pod, resource, true);
+        for (resource, amount) in [
+            ("pods", 1),
+            ("cpu", requests("cpu")),
+            ("requests.cpu", requests("cpu")),
+            ("memory", requests("memory")),
+            ("requests.memory", requests("memory")),
+            ("limits.cpu", limits("cpu")),
+            ("limits.memory", limits("memory")),
+        ] {
+            *usage.entry(resource.to_owned()).or_default() += amount;
+        }
+    };
+    let alive = ListParams::default().fields(ALIVE_PODS);
+    for_each(&Api::<Pod>::all(client.clone()), alive, || "the pods".into(), count).await?;
+    Ok(asked)
 }
 
 async fn admission_policies(client: &Client) -> Result<BTreeMap<String, bool>> {
@@ -156,4 +172,64 @@ fn pod_amount(pod: &Pod, resource: &str, limits: bool) -> i64 {
     let running: i64 = spec.containers.iter().chain(spec.init_containers.iter().flatten().filter(stays)).map(container).sum();
     let starting = spec.init_containers.iter().flatten().filter(|c| !stays(c)).map(container).max().unwrap_or_default();
     running.max(starting) + of(spec.overhead.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+    use std::{convert::Infallible, sync::Arc};
+
+    /// Pods of the site; they are 500 on a page.
+    const PODS: usize = 1_200;
+
+    /// The value of a parameter of a query.
+    fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// A page of pods on `node-1`; the last of each page has ended.
+    fn page(query: &str) -> Value {
+        let number = |name: &str| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
+        let (first, limit) = (number("continue").unwrap_or_default(), number("limit").unwrap_or(PODS));
+        let next = (first + limit).min(PODS);
+        let pod = |number: usize| {
+            let phase = if number + 1 == next { "Succeeded" } else { "Running" };
+            json!({"metadata": {"name": format!("p{number}"), "namespace": "shinan-approval"}, "status": {"phase": phase},
+                "spec": {"nodeName": "node-1", "containers": [{"name": "c", "resources": {"requests": {"cpu": "10m"}}}]}})
+        };
+        let token = if next < PODS { json!(next.to_string()) } else { Value::Null };
+        json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": token}, "items": (first..next).map(pod).collect::<Vec<_>>()})
+    }
+
+    #[tokio::test]
+    async fn fault_f8_a_look_at_a_site_asks_for_pods_that_run_page_by_page() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = asked.clone();
+        let server = tower::service_fn(move |request: Request<Body>| {
+            let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+            let answer = match path.as_str() {
+                "/api/v1/pods" => {
+                    seen.lock().push(query.clone());
+                    page(&query)
+                }
+                "/api/v1/nodes" => json!({"kind": "NodeList", "apiVersion": "v1", "metadata": {}, "items": [{"metadata": {"name": "node-1"}}]}),
+                _ => json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []}),
+            };
+            async move { Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes()))) }
+        });
+        let inventory = read(&Client::new(server, "default")).await.expect("it can be read");
+        let asked = asked.lock().clone();
+        assert_eq!(asked.len(), PODS.div_ceil(500), "{asked:?}");
+        for query in &asked {
+            let selected = parameter(query, "fieldSelector").is_some_and(|selector| selector.contains("Succeeded") && selector.contains("Failed"));
+            assert!(selected && parameter(query, "limit") == Some("500"), "{query}");
+        }
+        let running = i64::try_from(PODS - asked.len()).expect("a number");
+        assert_eq!(inventory.nodes[0].requested.pods, running, "those that have ended use nothing");
+        assert_eq!(inventory.usage["shinan-approval"]["pods"], running);
+    }
 }

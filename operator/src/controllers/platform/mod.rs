@@ -9,7 +9,7 @@
 mod certificates;
 mod components;
 mod history;
-mod inventory;
+pub(super) mod inventory;
 mod keep;
 pub mod probes;
 mod sight;

@@ -56,6 +56,11 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
+/// Whether an object is the one that a deletion names.
+fn meets(object: &Value, preconditions: &Value) -> bool {
+    ["uid", "resourceVersion"].iter().all(|field| preconditions[field].is_null() || preconditions[field] == object["metadata"][field])
+}
+
 fn refused(code: StatusCode, reason: &str, message: &str) -> (StatusCode, Value) {
     let details = json!({"causes": [{"reason": reason}]});
     (code, json!({"kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": reason, "message": message, "details": details}))
@@ -101,7 +106,9 @@ impl FakeHub {
         let mut stored = self.0.lock();
         let keys: Vec<Key> = stored.objects.keys().filter(|key| key.1 == plural && key.3 == name).cloned().collect();
         assert!(!keys.is_empty(), "{plural} {name} isn't there");
-        keys.iter().for_each(|key| stored.delete(key));
+        for key in &keys {
+            stored.delete(key);
+        }
     }
 
     /// A person deletes a namespace with everything in it.
@@ -109,7 +116,9 @@ impl FakeHub {
         let mut stored = self.0.lock();
         stored.terminating.push(namespace.to_owned());
         let keys: Vec<Key> = stored.objects.keys().filter(|key| key.2 == namespace).cloned().collect();
-        keys.iter().for_each(|key| stored.delete(key));
+        for key in &keys {
+            stored.delete(key);
+        }
     }
 
     /// Everything that is in a namespace.
@@ -118,6 +127,11 @@ impl FakeHub {
     }
 
     fn answer(&self, method: &Method, path: &str, query: &str, body: &Value) -> (StatusCode, Value) {
+        if path.ends_with("/selfsubjectreviews") {
+            let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {},
+                "status": {"userInfo": {"username": "system:serviceaccount:p861-system:p861-operator", "groups": []}}});
+            return (StatusCode::CREATED, review);
+        }
         let mut stored = self.0.lock();
         let asked = asked(path);
         let missing = || refused(StatusCode::NOT_FOUND, "NotFound", &format!("{path} not found"));
@@ -149,6 +163,7 @@ impl FakeHub {
                 merge(&mut object, body);
                 (StatusCode::OK, stored.write(key, object))
             }
+            ("DELETE", Some(object)) if !meets(&object, &body["preconditions"]) => refused(StatusCode::CONFLICT, "Conflict", "it was changed"),
             ("DELETE", Some(_)) => {
                 stored.delete(&key);
                 (StatusCode::OK, json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}))

@@ -51,7 +51,7 @@ fn seal() -> Sealed {
         run: "sound".into(),
         host: "here".into(),
         time: "2026-11-15T00:00:00Z".parse().expect("a time"),
-        tags: Vec::new(),
+        tags: vec!["application=approval".into(), "backup=sound".into()],
         parts: vec!["objects".into()],
         inventory: json!({}),
         label: "approval".into(),
@@ -78,7 +78,7 @@ fn read_files(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
 /// A hub that is its only site, too, with what a run of each kind needs.
 struct Bed {
     hub: FakeHub,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Bed {
@@ -112,7 +112,7 @@ impl Bed {
         let mut sound = ours("Backup", "sound", "shinan", json!({"applicationRef": {"name": "approval"}}));
         sound["status"] = json!({"phase": "Succeeded", "snapshotID": sealed().snapshot, "recoveryPointTime": "2026-11-15T00:00:00Z", "repository": "main"});
         hub.put("backups", &sound);
-        Self { hub, _folder: folder }
+        Self { hub, folder }
     }
 
     /// A process that knows nothing yet.
@@ -319,4 +319,61 @@ async fn fault_a2_a_backup_made_again_under_its_name_runs_again_although_the_old
     let status = bed.status(&kind);
     assert_ne!(status["journal"]["location"], old["journal"]["location"]);
     assert!(status["completionTime"].is_null() && status["phase"] == "Running", "{status:#}");
+}
+
+#[tokio::test]
+async fn fault_f8_a_backup_whose_object_left_the_hub_can_be_restored_by_name_by_snapshot_and_by_time() {
+    let [_, kind, _] = kinds();
+    let id = &sealed().snapshot[..12];
+    for source in [
+        json!({"backupRef": {"name": "sound"}}),
+        json!({"snapshot": {"repositoryRef": {"name": "main"}, "id": id}}),
+        json!({"applicationRef": {"name": "approval"}, "notAfterTime": "2026-11-15T12:00:00Z"}),
+    ] {
+        let bed = Bed::new();
+        let mut newer = bed.hub.get("backups", "sound").expect("a backup");
+        newer["metadata"] = json!({"name": "newer", "namespace": "shinan"});
+        (newer["status"]["recoveryPointTime"], newer["status"]["snapshotID"]) = (json!("2026-11-16T00:00:00Z"), json!("77aa"));
+        bed.hub.put("backups", &newer);
+        bed.hub.delete("backups", "sound");
+        let context = bed.process();
+        bed.hub.put(kind.plural, &ours(kind.name, "run", "shinan", json!({"source": source})));
+        bed.until(&context, &kind, "a mover works", |bed| !bed.hub.of("jobs").is_empty()).await;
+        let status = bed.status(&kind);
+        assert_eq!((&status["backup"], &status["snapshotID"]), (&json!("sound"), &json!(sealed().snapshot)), "{source}: {status:#}");
+        bed.abort(&kind);
+        bed.ends_clean(&context, &kind).await;
+    }
+}
+
+#[tokio::test]
+async fn fault_f8_a_restore_of_a_backup_that_nobody_has_is_refused() {
+    let (bed, [_, kind, _]) = (Bed::new(), kinds());
+    bed.hub.put(kind.plural, &ours(kind.name, "run", "shinan", json!({"source": {"backupRef": {"name": "never"}}})));
+    let context = bed.process();
+    bed.until(&context, &kind, "it is refused", |bed| bed.status(&kind)["phase"] == "Refused").await;
+    let conditions = bed.status(&kind)["conditions"].to_string();
+    assert!(conditions.contains("Backup never doesn't exist in namespace shinan, nor a snapshot of it"), "{conditions}");
+}
+
+#[tokio::test]
+async fn fault_f8_a_look_at_a_repository_reads_no_snapshot_twice() {
+    let bed = Bed::new();
+    let context = bed.process();
+    let declared = bed.hub.get("backuprepositories", "main").expect("a repository");
+    let declared: p861_crds::BackupRepository = serde_json::from_value(declared).expect("a repository");
+    let look = async |pinned: Option<&str>| p861_runs::repository::open_and_inspect(&context.hub, &declared, pinned.map(str::to_owned)).await;
+    let first = look(None).await.expect("it opens");
+    assert_eq!(first.snapshots, 1);
+    // Whoever read it again would find it damaged, and would not count it.
+    let file = bed.folder.path().join(format!("snapshots/{}", sealed().snapshot));
+    fs::write(&file, b"garbage").expect("a file");
+    for _ in 0..3 {
+        assert_eq!(look(Some(&first.id)).await.expect("it opens").snapshots, 1);
+    }
+    fs::remove_file(&file).expect("a file");
+    assert_eq!(look(Some(&first.id)).await.expect("it opens").snapshots, 0, "one that was forgotten doesn't count");
+    // It is opened anew if it is another than before, or gone.
+    fs::remove_file(bed.folder.path().join("config")).expect("a file");
+    assert!(look(Some(&first.id)).await.is_err());
 }

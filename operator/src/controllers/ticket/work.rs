@@ -17,7 +17,7 @@ use p861_core::{
 use p861_crds::{
     Application, Backup, ConditionType, District, MaintenanceTicket, MaintenanceTicketStatus, Platform, Reason, Site,
     common::{RunAction, RunPhase},
-    maintenance::change::{Change, UpgradeComponent},
+    maintenance::change::{Change, DrainNode, UpgradeComponent},
     platform::{
         district::{DistrictSite, SiteRole},
         platform::{Bundle as BundleSource, Component},
@@ -26,11 +26,14 @@ use p861_crds::{
 use p861_runs::{
     Pass, Readiness, RunIdentity, RunKind, RunPlace, RunRecord,
     controller::{self, Carried},
-    effects::{self, silence},
+    effects::{self, node, silence},
     error::{Category, Error, Result},
     kind::journal_on_hub,
 };
 use std::time::Duration;
+
+/// A node that can't be looked at in this time doesn't hold up its ticket.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The work of tickets.
 pub struct ChangeRun {
@@ -128,7 +131,23 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
         }
         Err(error) => return Err(error),
     };
-    Ok(Work { steps, takes, run: None })
+    let warning = match &change.work.drain_node {
+        Some(drain) if steps.is_ok() => drain_warning(context, &ticket.namespace().unwrap_or_default(), drain).await,
+        _ => None,
+    };
+    Ok(Work { steps, takes, run: None, warning })
+}
+
+/// What a drain of the node would lose as it is now. That it can't be looked at is said, and keeps nothing from being approved: the step `inspect` looks again.
+async fn drain_warning(context: &Context, namespace: &str, drain: &DrainNode) -> Option<String> {
+    let (site, node) = (SiteName::from(drain.site_ref.name.as_str()), &drain.node_name);
+    // As `gather` has it: a ticket in the operator's namespace is the city's.
+    let district = Some(namespace).filter(|namespace| *namespace != context.hub.namespace);
+    match tokio::time::timeout(LOOK_TIMEOUT, node::look(&context.runs, &site, node, district, work::consent(drain))).await {
+        Ok(Ok(warning)) => warning,
+        Ok(Err(error)) => Some(format!("node {node} can't be looked at now: {error}")),
+        Err(_) => Some(format!("node {node} can't be looked at now: site {site} does not answer")),
+    }
 }
 
 /// Makes one pass over the steps. Returns their fields in the ticket's status, which the caller writes.
@@ -176,7 +195,7 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
 }
 
 fn work_of(run: Option<WorkRun>) -> Work {
-    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run }
+    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None }
 }
 
 /// Steps that are refused: none of them runs.

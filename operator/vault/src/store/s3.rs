@@ -15,7 +15,9 @@ use aws_sdk_s3::{
 };
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::base64;
 use bytes::Bytes;
+use md5::{Digest as _, Md5};
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,7 +60,7 @@ impl S3 {
             .endpoint_url(endpoint)
             .force_path_style(!virtual_host)
             .credentials_provider(SdkCredentials::new(&keys.access_key_id, &keys.secret_access_key, None, None, "p861"))
-            // Not every store knows the newer checksums; the repository has its own.
+            // Not every store knows the newer checksums. `write` sends the oldest, which all know.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .retry_config(RetryConfig::standard().with_max_attempts(2))
@@ -143,7 +145,9 @@ impl S3 {
 
     pub(super) async fn write(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<String> {
         let size = body.len() as u64;
-        let mut request = self.client.put_object().bucket(&self.bucket).key(self.full(key)).body(ByteStream::from(body));
+        // A bucket with object lock refuses a write without a checksum.
+        let checksum = base64::encode(Md5::digest(&body));
+        let mut request = self.client.put_object().bucket(&self.bucket).key(self.full(key)).content_md5(checksum).body(ByteStream::from(body));
         match condition {
             Condition::Always => {}
             Condition::IfAbsent => request = request.if_none_match("*"),
@@ -253,6 +257,68 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
         });
         address
+    }
+
+    /// The value of a header in the head of a request.
+    fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+        head.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// A bucket with object lock: it takes writes whose checksum is that of their body, and refuses all others as S3 does. Gives its address, and the heads of the
+    /// requests that it took.
+    fn locked_bucket() -> (String, std::sync::mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (taken, seen) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let mut request = Vec::new();
+                let end = loop {
+                    let mut part = [0; 4096];
+                    let length = stream.read(&mut part).unwrap();
+                    request.extend_from_slice(&part[..length]);
+                    match request.windows(4).position(|four| four == b"\r\n\r\n") {
+                        Some(end) => break end + 4,
+                        None => assert!(length > 0, "the request has no end"),
+                    }
+                };
+                let head = String::from_utf8(request[..end].to_vec()).unwrap();
+                let length: usize = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+                let mut body = request[end..].to_vec();
+                let had = body.len();
+                body.resize(length, 0);
+                stream.read_exact(&mut body[had..]).unwrap();
+                let checksum = base64::encode(Md5::digest(&body));
+                let (code, text) = match header(&head, "content-md5") {
+                    Some(sent) if sent == checksum => ("200 OK\r\netag: \"t\"", ""),
+                    Some(_) => ("400 Bad Request", "<Error><Code>BadDigest</Code><Message>the checksum is another</Message></Error>"),
+                    None => ("400 Bad Request", "<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- is required</Message></Error>"),
+                };
+                let answer = format!("HTTP/1.1 {code}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+                stream.write_all(answer.as_bytes()).unwrap();
+                if taken.send(head).is_err() {
+                    return;
+                }
+            }
+        });
+        (address, seen)
+    }
+
+    #[tokio::test]
+    async fn fault_f7_every_kind_of_write_has_a_checksum_as_a_bucket_with_object_lock_asks_for() {
+        let (address, heads) = locked_bucket();
+        let store = store(address);
+        for body in [Bytes::new(), Bytes::from_static(b"{}"), Bytes::from(vec![7; 300_000])] {
+            for (condition, name, value) in [
+                (Condition::Always, "if-match", None),
+                (Condition::IfAbsent, "if-none-match", Some("*")),
+                (Condition::IfMatch("\"t\""), "if-match", Some("\"t\"")),
+            ] {
+                let tag = store.write("locks/x", body.clone(), condition).await.unwrap_or_else(|error| panic!("{condition:?}, {} bytes: {error}", body.len()));
+                assert_eq!(tag, "\"t\"");
+                assert_eq!(header(&heads.recv().unwrap(), name), value, "{condition:?}");
+            }
+        }
     }
 
     fn store(endpoint: String) -> S3 {

@@ -16,6 +16,9 @@ use crate::report::Report;
 /// Longer than kube-apiserver takes cold on a slow machine (400 s on two cores).
 const BUILD_LIMIT: Duration = Duration::from_mins(45);
 
+/// How long one module may take.
+const DOWNLOAD_LIMIT: Duration = Duration::from_mins(5);
+
 /// The recipes' modules need this Go or a newer one.
 const OLDEST: (u32, u32) = (1, 26);
 
@@ -41,6 +44,14 @@ pub enum GoError {
         program: String,
         /// How it failed.
         source: RunError,
+    },
+    /// A module could not be downloaded, or is not the one that is meant.
+    #[error("downloading {module} failed: {problem}")]
+    Download {
+        /// The module.
+        module: String,
+        /// What went wrong.
+        problem: String,
     },
     /// A file of the build could not be written.
     #[error("{} could not be written: {source}", path.display())]
@@ -102,6 +113,33 @@ pub fn ensure(cache: &Cache, lock: &CacheLock, recipe: &Recipe, report: &Report)
     })
 }
 
+/// A Go module of which files are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Module {
+    /// Its path.
+    pub path: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The hash of its content, as a go.sum has it.
+    pub sum: &'static str,
+}
+
+/// The folder of a module in Go's own cache, after downloading it if it is not there.
+pub fn download(cache: &Cache, lock: &CacheLock, module: &Module, report: &Report) -> Result<PathBuf, GoError> {
+    let go = go(cache, lock, report)?;
+    let name = format!("{}@{}", module.path, module.version);
+    let failed = |problem: String| GoError::Download { module: name.clone(), problem };
+    let folder = tempfile::tempdir().map_err(|source| GoError::Io { path: std::env::temp_dir(), source })?;
+    let mut command = go_command(&go, folder.path());
+    let printed = run(command.args(["mod", "download", "-json", &name]), DOWNLOAD_LIMIT).map_err(|error| failed(error.to_string()))?;
+    let printed: serde_json::Value = serde_json::from_str(&printed).map_err(|error| failed(error.to_string()))?;
+    let text = |field: &str| printed[field].as_str().unwrap_or_default().to_owned();
+    if text("Sum") != module.sum {
+        return Err(failed(format!("its hash is {}, not {}", text("Sum"), module.sum)));
+    }
+    Ok(PathBuf::from(text("Dir")))
+}
+
 /// A build that was interrupted may have left some links.
 fn link(recipe: &Recipe, folder: &Path, name: &str) -> Result<(), GoError> {
     let (path, (program, _)) = (folder.join(name), recipe.programs[0]);
@@ -136,14 +174,15 @@ fn test(go: &Path, source: &Path, recipe: &Recipe, report: &Report) -> Result<()
 }
 
 /// Builds leave the machine usable: they run at low priority. The caller's own Go settings must not change what comes out.
-fn go_command(go: &Path, source: &Path) -> Command {
+pub(super) fn go_command(go: &Path, source: &Path) -> Command {
     let mut command = Command::new("nice");
     command.args(["-n", "10"]).arg(go).current_dir(source);
     command.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local").env("GOFLAGS", "").env("GOWORK", "off");
     command
 }
 
-fn go(cache: &Cache, lock: &CacheLock, report: &Report) -> Result<PathBuf, GoError> {
+/// A Go that is new enough.
+pub(super) fn go(cache: &Cache, lock: &CacheLock, report: &Report) -> Result<PathBuf, GoError> {
     for candidate in [find("go"), find("/usr/local/go/bin/go")].into_iter().flatten() {
         let version = run(Command::new(&candidate).arg("version").env("GOTOOLCHAIN", "local"), Duration::from_mins(1)).unwrap_or_default();
         if parse_version(&version).is_some_and(|version| version >= OLDEST) {

@@ -6,9 +6,11 @@ pub mod debian;
 pub mod go;
 pub mod kubernetes;
 pub mod local_path;
+pub mod manifests;
 pub mod network_policy;
 pub mod pypi;
 pub mod run;
+pub mod snapshot_crds;
 
 use std::fs;
 use std::os::unix::fs::symlink;

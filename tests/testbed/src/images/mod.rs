@@ -14,7 +14,7 @@ use crate::components::run::RunError;
 use crate::report::Report;
 pub use oci::architecture;
 use oci::{Config, OciError};
-use recipes::{BASE, FROM_DEBIAN};
+use recipes::{BASE, FROM_DEBIAN, FromDebian, STRANGERS};
 pub use rootfs::EPOCH_SECONDS;
 use rootfs::RootfsError;
 
@@ -22,6 +22,10 @@ use rootfs::RootfsError;
 pub const POSTGRES: &str = "localhost/p861-postgres:15";
 /// DokuWiki on nginx and PHP, port 8080, all it keeps in /srv/site. `serve` alone serves what /etc/p861/site/*.conf says.
 pub const PORTAL: &str = "localhost/p861-portal:1";
+/// MariaDB 10.11 with its client; see images/mariadb/mariadb-start for its environment.
+pub const MARIADB: &str = "localhost/p861-mariadb:10.11";
+/// MediaWiki 1.39 on nginx and PHP, port 8080; what it keeps beside its database is in /srv/wiki.
+pub const WIKI: &str = "localhost/p861-wiki:1.39";
 /// libc, certificates, and busybox as a shell.
 pub const BASE_IMAGE: &str = "localhost/p861-base:1";
 /// What holds a pod's namespaces: the base's busybox, asleep.
@@ -81,17 +85,21 @@ pub fn ensure(components: &Components, report: &Report) -> Result<Vec<Image>, Im
     let mut images = vec![image(&cache, &lock, BASE_IMAGE, &base.key, &Config::default(), report, |_| Ok(vec![base.path.clone()]))?];
     let asleep = Config { entrypoint: &["/bin/busybox", "sleep", "infinity"], user: "65532:65532", ..Config::default() };
     images.push(image(&cache, &lock, PAUSE, &base.key, &asleep, report, |_| Ok(vec![base.path.clone()]))?);
-    for (reference, recipe, config) in FROM_DEBIAN {
-        images.push(image(&cache, &lock, reference, &recipe.key(), config, report, |folder| {
-            let layer = folder.join("layer.tar");
-            rootfs::build(&components.mmdebstrap, recipe, &layer)?;
-            Ok(vec![layer])
-        })?);
+    for recipe in &FROM_DEBIAN {
+        images.push(from_debian(&cache, &lock, recipe, &components.mmdebstrap, report)?);
     }
     for (reference, program) in [(COREDNS, &components.coredns), (LOCAL_PATH_PROVISIONER, &components.local_path_provisioner)] {
         images.push(on_base(&cache, &lock, &base, reference, program, report)?);
     }
     Ok(images)
+}
+
+/// The images of applications that nobody here wrote, made if they are not in the cache. No bed has them unless they are brought in
+/// ([`crate::bed::Site::import`]). Cold, this takes about a minute.
+pub fn strangers(components: &Components, report: &Report) -> Result<Vec<Image>, ImagesError> {
+    let cache = Cache::of_user()?;
+    let lock = cache.lock(report)?;
+    STRANGERS.iter().map(|recipe| from_debian(&cache, &lock, recipe, &components.mmdebstrap, report)).collect()
 }
 
 /// The image of the operator: the base and this binary. Only the layer with the binary is new, so this takes seconds; the same binary
@@ -127,6 +135,15 @@ fn base_layer(cache: &Cache, lock: &CacheLock, mmdebstrap: &Path, report: &Repor
         Ok::<(), ImagesError>(())
     })?;
     Ok(BaseLayer { path: folder.join("layer.tar"), key })
+}
+
+/// An image that is a root file system of Debian's packages.
+fn from_debian(cache: &Cache, lock: &CacheLock, (reference, recipe, config): &FromDebian, mmdebstrap: &Path, report: &Report) -> Result<Image, ImagesError> {
+    image(cache, lock, reference, &recipe.key(), config, report, |folder| {
+        let layer = folder.join("layer.tar");
+        rootfs::build(mmdebstrap, recipe, &layer)?;
+        Ok(vec![layer])
+    })
 }
 
 /// An image of the base and one program, which is its entrypoint.

@@ -2,7 +2,7 @@
 
 use super::oci::Config;
 use super::rootfs::Rootfs;
-use super::{PORTAL, POSTGRES};
+use super::{MARIADB, PORTAL, POSTGRES, WIKI};
 
 const FINISH_BASE: &str = include_str!("../../images/base/setup.sh");
 
@@ -77,8 +77,47 @@ const PORTAL_ROOTFS: Rootfs = Rootfs {
     scripts: &[FINISH_BASE, include_str!("../../images/portal/setup.sh")],
 };
 
-/// The images that are a root file system each: reference, recipe, configuration.
-pub const FROM_DEBIAN: [(&str, &Rootfs, &Config<'static>); 2] = [
+const MARIADB_ROOTFS: Rootfs = Rootfs {
+    name: "p861-mariadb",
+    packages: &["busybox-static", "libc-bin", "mariadb-client", "mariadb-client-core", "mariadb-common", "mariadb-server-core", "tzdata"],
+    excluded: &[NO_PERL[0], NO_PERL[1], NO_PERL[2], NO_PERL[3], NO_PERL[5], "/etc/mysql/mariadb.conf.d/*"],
+    files: &[
+        ("/usr/local/bin/mariadb-start", 0o755, include_str!("../../images/mariadb/mariadb-start")),
+        ("/etc/mysql/my.cnf", 0o644, include_str!("../../images/mariadb/my.cnf")),
+    ],
+    scripts: &[FINISH_BASE, include_str!("../../images/mariadb/setup.sh")],
+};
+
+const WIKI_ROOTFS: Rootfs = Rootfs {
+    name: "p861-wiki",
+    packages: &["busybox-static", "mediawiki", "nginx", "php8.2-cli", "php8.2-fpm", "php8.2-intl", "php8.2-mbstring", "php8.2-mysql", "php8.2-xml"],
+    excluded: &[
+        NO_PERL[0],
+        NO_PERL[1],
+        NO_PERL[2],
+        NO_PERL[3],
+        NO_PERL[5],
+        "/usr/lib/*/systemd/*",
+        "/usr/lib/udev/*",
+        "/usr/share/fonts/*",
+        // A third of it: none is used.
+        "/usr/share/mediawiki/extensions-core/*",
+    ],
+    files: &[
+        ("/usr/local/bin/serve", 0o755, include_str!("../../images/portal/serve")),
+        ("/usr/local/bin/wiki", 0o755, include_str!("../../images/wiki/wiki")),
+        ("/etc/p861/nginx.conf", 0o644, include_str!("../../images/portal/nginx.conf")),
+        ("/etc/p861/php-fpm.conf", 0o644, include_str!("../../images/portal/php-fpm.conf")),
+        ("/etc/p861/site/wiki.conf", 0o644, include_str!("../../images/wiki/site.conf")),
+    ],
+    scripts: &[FINISH_BASE, include_str!("../../images/wiki/setup.sh")],
+};
+
+/// An image that is a root file system: reference, recipe, configuration.
+pub type FromDebian = (&'static str, &'static Rootfs, &'static Config<'static>);
+
+/// Those of every bed.
+pub const FROM_DEBIAN: [FromDebian; 2] = [
     (
         POSTGRES,
         &POSTGRES_ROOTFS,
@@ -91,4 +130,10 @@ pub const FROM_DEBIAN: [(&str, &Rootfs, &Config<'static>); 2] = [
         },
     ),
     (PORTAL, &PORTAL_ROOTFS, &Config { entrypoint: &["portal"], environment: &["LANG=C.UTF-8"], user: "33:33", stop_signal: "" }),
+];
+
+/// Those that are made only when they are asked for.
+pub const STRANGERS: [FromDebian; 2] = [
+    (MARIADB, &MARIADB_ROOTFS, &Config { entrypoint: &["mariadb-start"], environment: &["LANG=C.UTF-8"], user: "998:998", stop_signal: "" }),
+    (WIKI, &WIKI_ROOTFS, &Config { entrypoint: &["wiki"], environment: &["LANG=C.UTF-8"], user: "33:33", stop_signal: "" }),
 ];

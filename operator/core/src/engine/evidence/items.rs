@@ -25,6 +25,24 @@ pub struct SavedPart {
     pub warnings: Vec<String>,
 }
 
+/// A volume snapshot of a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenSnapshot {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Name of the claim.
+    pub claim: String,
+    /// The VolumeSnapshot.
+    pub name: String,
+    /// StorageClass of the claim that the snapshot is read through.
+    pub storage_class: String,
+    /// Size of the claim in bytes; the one that the snapshot is read through is no smaller.
+    pub bytes: u64,
+    /// Its point in time: everything written before is in it.
+    pub time: Timestamp,
+}
+
 /// A kind of which a backup has objects.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SavedKind {
@@ -70,15 +88,30 @@ pub enum ObjectChange {
     Change,
     /// It exists and is the same.
     Same,
+    /// It exists and differs, and is left as it is.
+    Leave,
     /// The API server would refuse it.
     Refused,
 }
 
-/// An object that a restore would change, or that would be refused.
+/// What an object that could not be written waits for: it may be taken once the application runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Awaits {
+    /// Whatever serves its kind.
+    Kind,
+    /// A webhook that didn't answer.
+    Webhook,
+}
+
+/// An object of a restore or of its preview, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedChange {
     /// What would happen.
     pub action: ObjectChange,
+    /// Its API group; empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
     /// Its kind.
     pub kind: String,
     /// Namespace that it is written to.
@@ -87,6 +120,15 @@ pub struct ListedChange {
     pub name: String,
     /// The difference, or why it is refused.
     pub why: String,
+    /// What it waits for; none if a second try would end as the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Awaits>,
+    /// Of a preview: all differences, one a line. Empty if there is no more than `why` says. Values of Secrets are not in it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub diff: String,
+    /// Of a preview that names single objects: the object as it was saved, ready to be applied. Values of Secrets are hidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<serde_json::Value>,
 }
 
 /// Objects that a restore could not write.
@@ -99,6 +141,14 @@ pub struct RefusedObjects {
     pub listed: u64,
     /// The list, as JSON of [`ListedChange`].
     pub list: StoredObject,
+    /// Number of objects in the list that a second try may write.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub awaiting: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Result of uncordoning a node.

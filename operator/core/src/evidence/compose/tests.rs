@@ -8,6 +8,7 @@ use crate::{
         bring_up::Subject,
         conclude::{DrillConclusionFacts, conclude},
         drill::{self as compiler, DrillFacts},
+        ground::Ground,
     },
     runs::played::{End, Played, asked, play, start},
 };
@@ -42,10 +43,19 @@ fn played(actions: &[RunAction], end_of: impl Fn(&str) -> End) -> Played {
         time: start() - SignedDuration::from_mins(10),
         repository: "r".into(),
         level: None,
+        site: None,
     };
     let subjects = [Subject { name: "portal", spec: &application.spec, point, claims: Vec::new() }];
     let keep_for = SignedDuration::ZERO;
-    let facts = DrillFacts { drill_type: DrillType::Isolated, id: "k7m2q", site: &"east".into(), plan: &plan.spec, subjects: &subjects, keep_for };
+    let facts = DrillFacts {
+        drill_type: DrillType::Isolated,
+        id: "k7m2q",
+        site: &"east".into(),
+        plan: &plan.spec,
+        subjects: &subjects,
+        keep_for,
+        ground: &Ground::default(),
+    };
     play(compiler::compile(&facts).expect("compiles"), actions, end_of)
 }
 

@@ -64,6 +64,27 @@ pub fn wind(limits: &Limits, from: Timestamp) -> Vec<TicketClock> {
     clocks
 }
 
+/// The ticket has become graver at `now`: what is still due is due within the new limits from now on, if that is sooner. A paused deadline counts from the
+/// suspension, whose length it gets back later. A deadline that has been missed stays missed.
+pub fn hasten(clocks: &mut Vec<TicketClock>, limits: &Limits, now: Timestamp, suspended: Option<Timestamp>) {
+    // A ticket without any clocks is none that has deadlines.
+    if clocks.is_empty() {
+        return;
+    }
+    for new in wind(limits, now) {
+        match clocks.iter_mut().find(|clock| clock.name == new.name) {
+            None => clocks.push(new),
+            Some(known) if known.state == ClockState::Running => known.due_time = Time(known.due_time.0.min(new.due_time.0)),
+            Some(known) if known.state == ClockState::Paused => {
+                let within = new.due_time.0.duration_since(now);
+                known.due_time = Time(known.due_time.0.min(after(suspended.unwrap_or(now), within)));
+            }
+            // Met, missed, or not needed any more.
+            Some(_) => {}
+        }
+    }
+}
+
 /// Meets a deadline.
 pub fn meet(clocks: &mut [TicketClock], name: ClockName, now: Timestamp) {
     for clock in clocks.iter_mut().filter(|clock| clock.name == name && clock.met_time.is_none()) {

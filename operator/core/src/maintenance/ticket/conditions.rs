@@ -65,11 +65,20 @@ impl Pass<'_> {
             | TicketPhase::InProgress
             | TicketPhase::Verifying
             | TicketPhase::Suspended => {
-                let firing = self.firing();
-                let said = if firing > 0 { format!("{firing} alerts firing") } else { of_steps.unwrap_or_default() };
+                let said = self.alerts_said().or(of_steps).unwrap_or_default();
                 ConditionUpdate::unknown(ConditionType::Succeeded, reason, said)
             }
         }
+    }
+
+    /// How many alerts fire, and how many nobody knows of.
+    fn alerts_said(&self) -> Option<String> {
+        let firing = self.firing();
+        let Some(truncated) = self.status.truncated_alerts else { return (firing > 0).then(|| format!("{firing} alerts firing")) };
+        Some(format!(
+            "{firing} alerts firing, and {truncated} more of the group that this ticket doesn't list, because Alertmanager left them out of its post: see them \
+             in Alertmanager; when none fires any more, p861 ticket resolve"
+        ))
     }
 
     /// The reason of Succeeded: the phase, and of a ticket that has ended its resolution.
@@ -106,7 +115,7 @@ impl Pass<'_> {
         if self.status.plan_digest.is_none() {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::NoPlan, "nobody has said how it is done: append the action Plan");
         }
-        match (required, tally.agrees(required)) {
+        let mut said = match (required, tally.agrees(required)) {
             (0, true) => ConditionUpdate::good(ConditionType::Approved, Reason::PreApproved, format!("{} changes are approved once for all", change.class)),
             (_, true) => ConditionUpdate::good(ConditionType::Approved, Reason::EnoughApprovals, tally.given.join(", ")),
             (_, false) => ConditionUpdate::bad(
@@ -114,7 +123,12 @@ impl Pass<'_> {
                 Reason::ApprovalsMissing,
                 format!("{} of {required}; it is never the one who asked for it", tally.given.len()),
             ),
+        };
+        // People agree to what is lost as well.
+        if let Some(warning) = self.facts.work.as_ref().and_then(|work| work.warning.as_ref()) {
+            said.message = format!("{}; {warning}", said.message);
         }
+        said
     }
 
     fn blocked(&self) -> ConditionUpdate {

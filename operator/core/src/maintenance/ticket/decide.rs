@@ -17,7 +17,10 @@ use p861_crds::{
     common::RunPhase,
     maintenance::{
         change::Change,
-        ticket::{AlertState, ApprovalCounts, ClockName, EscalationState, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase, TicketType},
+        ticket::{
+            AlertState, ApprovalCounts, ClockName, EscalationState, Priority, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
+            TicketType,
+        },
         window::ChangeClass,
     },
 };
@@ -68,7 +71,7 @@ pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&
 /// Whether these steps are what was agreed to when the work was let begin.
 pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStatus, steps: &str) -> bool {
     let said = usize::try_from(status.work_first_action.unwrap_or_default()).unwrap_or_default();
-    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), takes: SignedDuration::ZERO, run: None })) == status.plan_digest
+    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), takes: SignedDuration::ZERO, run: None, warning: None })) == status.plan_digest
 }
 
 /// The decision under construction.
@@ -76,13 +79,14 @@ pub(super) struct Pass<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) status: MaintenanceTicketStatus,
     happened: Vec<ObjectEvent>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// Decides.
 pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     let mut pass = Pass { facts, status: facts.before.clone(), happened: Vec::new(), now };
     pass.open();
+    pass.raise();
     pass.read_actions();
     pass.follow_the_world();
     let mut due = clocks::tick(&mut pass.status.clocks, now);
@@ -113,13 +117,15 @@ impl Pass<'_> {
         self.facts.spec.change.as_ref()
     }
 
-    fn tell(&mut self, reason: Reason, note: impl Into<String>, warning: bool) {
+    pub(super) fn tell(&mut self, reason: Reason, note: impl Into<String>, warning: bool) {
         self.happened.push(ObjectEvent { reason, note: note.into(), warning });
     }
 
     /// The first pass: priority, clocks, the first call.
     fn open(&mut self) {
-        let priority = clocks::priority(self.facts.spec.impact, self.facts.spec.urgency);
+        let asked = clocks::priority(self.facts.spec.impact, self.facts.spec.urgency);
+        // What an alert has raised stays raised.
+        let priority = self.status.priority.map_or(asked, |risen| risen.min(asked));
         self.status.priority = Some(priority);
         if self.status.phase.is_some() {
             return;
@@ -131,11 +137,15 @@ impl Pass<'_> {
         }
     }
 
+    pub(super) fn priority(&self) -> Priority {
+        self.status.priority.unwrap_or_else(|| clocks::priority(self.facts.spec.impact, self.facts.spec.urgency))
+    }
+
     fn wind(&mut self, from: Timestamp) {
         if self.facts.spec.r#type == TicketType::Change {
             return;
         }
-        let limits = clocks::limits(self.facts.clocks, clocks::priority(self.facts.spec.impact, self.facts.spec.urgency));
+        let limits = clocks::limits(self.facts.clocks, self.priority());
         self.status.clocks = clocks::wind(&limits, from);
         if let Some(due) = &self.facts.spec.due_time {
             self.status.clocks.iter_mut().filter(|clock| clock.name == ClockName::Resolve).for_each(|clock| clock.due_time = due.clone());
@@ -321,7 +331,9 @@ impl Pass<'_> {
 
     /// What follows from the world: alerts, the plan, agreement, windows. None of these can be refused.
     fn follow_the_world(&mut self) {
-        if !self.status.alerts.is_empty() && self.firing() == 0 && !self.phase().is_end() {
+        // Nobody knows whether alerts that are not listed still fire.
+        let all_listed = self.status.truncated_alerts.is_none();
+        if !self.status.alerts.is_empty() && self.firing() == 0 && all_listed && !self.phase().is_end() {
             self.status.resolution.get_or_insert(Resolution::Done);
             let _ = self.go(Event::AlertsResolved);
             self.tell(Reason::IncidentClosed, "none of its alerts fires any more", false);

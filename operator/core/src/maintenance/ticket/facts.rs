@@ -48,6 +48,8 @@ pub struct Work {
     pub takes: SignedDuration,
     /// Where they stand; none before they begin.
     pub run: Option<WorkRun>,
+    /// What would be lost or refused if they began now, for those who are to agree; none if nothing.
+    pub warning: Option<String>,
 }
 
 /// State of a change's steps.

@@ -5,6 +5,7 @@ pub mod clocks;
 mod conditions;
 mod decide;
 mod facts;
+mod graver;
 pub mod life;
 mod surroundings;
 

@@ -10,7 +10,7 @@ const OF_BINDING: &[&str] = &["pv.kubernetes.io/", "volume.kubernetes.io/", "vol
 
 pub(super) fn claim(object: &mut Value, classes: &[Mapping]) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("finalizers");
+        finalizers(metadata);
         annotations(metadata, classes);
     }
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
@@ -31,6 +31,16 @@ pub(super) fn templates(object: &mut Value, classes: &[Mapping]) {
         if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
             map_class(spec, "storageClassName", classes);
         }
+    }
+}
+
+/// Kubernetes' own controllers put theirs on the claim again.
+fn finalizers(metadata: &mut Map<String, Value>) {
+    let of_the_cluster = |name: &str| name.split_once('/').is_some_and(|(domain, _)| domain == "kubernetes.io" || domain.ends_with(".kubernetes.io"));
+    let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) else { return };
+    finalizers.retain(|finalizer| !finalizer.as_str().is_some_and(of_the_cluster));
+    if finalizers.is_empty() {
+        metadata.remove("finalizers");
     }
 }
 

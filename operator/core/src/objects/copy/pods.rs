@@ -16,10 +16,11 @@ pub(super) fn generated_job_fields(object: &mut Value) {
     if object.pointer("/spec/manualSelector") == Some(&Value::Bool(true)) {
         return;
     }
-    for at in ["/spec/template/metadata/labels", "/metadata/labels"] {
+    // The Job's own are refused by nobody: its name is still true, its UID isn't.
+    for (at, of_name) in [("/spec/template/metadata/labels", true), ("/metadata/labels", false)] {
         if let Some(labels) = object.pointer_mut(at).and_then(Value::as_object_mut) {
-            for label in JOB_LABELS {
-                labels.remove(label);
+            for label in JOB_LABELS.iter().filter(|label| of_name || label.ends_with("controller-uid")) {
+                labels.remove(*label);
             }
         }
     }

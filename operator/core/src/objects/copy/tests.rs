@@ -13,6 +13,7 @@ fn rules() -> CopyRules {
         isolated: true,
         stopped: true,
         cron_jobs: CronJobsInCopy::Suspend,
+        patches: Vec::new(),
         labels: BTreeMap::from([("platform861.io/drill".into(), "k7m2q".into())]),
     }
 }
@@ -177,4 +178,83 @@ fn fault_b5_a_namespace_takes_the_name_that_it_is_restored_to_and_none_of_a_copy
     assert_eq!(written(namespace)["metadata"], json!({"name": "shinan-approval--drill-k7m2q", "labels": {"team": "a"}}));
     let other = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}});
     assert!(matches!(prepare(other, &rules()), Prepared::Leave(_)));
+}
+
+#[test]
+fn fault_d1_no_finalizer_goes_into_a_copy_and_every_one_into_a_restore() {
+    let held = || json!(["example.com/hold"]);
+    let template = json!({"metadata": {"finalizers": held(), "labels": {"app": "x"}}, "spec": {"containers": []}});
+    for (case, object) in [
+        ("a custom resource", object("example.com/v1", "Widget", json!({"of": [{"metadata": {"finalizers": held()}}]}))),
+        ("a Deployment", object("apps/v1", "Deployment", json!({"template": template.clone()}))),
+        ("a CronJob", object("batch/v1", "CronJob", json!({"jobTemplate": {"metadata": {"finalizers": held()}, "spec": {"template": template.clone()}}}))),
+        (
+            "a StatefulSet",
+            object("apps/v1", "StatefulSet", json!({"template": template, "volumeClaimTemplates": [{"metadata": {"name": "d", "finalizers": held()}}]})),
+        ),
+    ] {
+        let mut object = object;
+        object["metadata"]["finalizers"] = held();
+        let copy = written(object.clone()).to_string();
+        assert!(!copy.contains("finalizers"), "{case}: {copy}");
+        let back = in_its_place(object.clone());
+        let count = |value: &Value| value.to_string().matches("example.com/hold").count();
+        assert_eq!(count(&back), count(&object), "{case}: {back}");
+    }
+}
+
+#[test]
+fn a_copy_is_patched_and_closed_whatever_the_patch_says() {
+    let patch = |kind: &str, group: &str, patch: Value| serde_json::from_value(json!({"target": {"group": group, "kind": kind}, "patch": patch})).unwrap();
+    let open = json!({"hostNetwork": true, "containers": [{"name": "c", "env": [{"name": "MODE", "value": "drill"}], "ports": [{"containerPort": 80, "hostPort": 80}]}]});
+    let patches = vec![
+        patch("Deployment", "apps", json!({"spec": {"replicas": 5, "template": {"metadata": {"finalizers": ["example.com/hold"]}, "spec": open}}})),
+        patch("Service", "", json!({"spec": {"type": "LoadBalancer", "externalIPs": ["192.0.2.1"]}})),
+        patch("CronJob", "batch", json!({"spec": {"suspend": false}})),
+    ];
+    let rules = CopyRules { patches, ..rules() };
+    let prepared = |object: Value, rules: &CopyRules| match prepare(object, rules) {
+        Prepared::Write(value) => value,
+        Prepared::Leave(why) => panic!("left: {why}"),
+    };
+    let template = json!({"spec": {"containers": [{"name": "c", "image": "x"}]}});
+    let deployment = object("apps/v1", "Deployment", json!({"replicas": 2, "template": template.clone()}));
+    let copy = prepared(deployment.clone(), &rules);
+    assert_eq!(copy.pointer("/spec/template/spec/containers/0/env/0/value"), Some(&json!("drill")));
+    assert_eq!((copy.pointer("/spec/replicas"), stopped_replicas(&copy)), (Some(&json!(0)), Some("5")), "it waits, and is started as patched");
+    assert_eq!(copy.pointer("/spec/template/spec/hostNetwork"), None);
+    assert_eq!(copy.pointer("/spec/template/spec/containers/0/ports/0"), Some(&json!({"containerPort": 80})));
+    assert!(!copy.to_string().contains("finalizers"), "{copy}");
+    let service = prepared(object("v1", "Service", json!({"ports": [{"port": 80}]})), &rules);
+    assert_eq!(service["spec"], json!({"type": "ClusterIP", "ports": [{"port": 80}]}));
+    let job = prepared(object("batch/v1", "CronJob", json!({"jobTemplate": {"spec": {"template": template}}})), &rules);
+    assert_eq!(job.pointer("/spec/suspend"), Some(&json!(true)), "spec.isolation.cronJobs decides about that");
+    let restored = prepared(deployment, &CopyRules { isolated: false, stopped: false, ..rules });
+    assert_eq!(restored.pointer("/spec/replicas"), Some(&json!(2)), "a restore is no copy");
+}
+
+#[test]
+fn fault_b11_labels_that_are_ours_by_name_stay_outside_a_copy() {
+    let template = json!({"metadata": {"labels": {"app": "x", "platform861.io/role": "shop"}}, "spec": {"containers": []}});
+    let mut deployment = object("apps/v1", "Deployment", json!({"template": template}));
+    deployment["metadata"]["labels"] = json!({"platform861.io/role": "shop"});
+    assert_eq!(in_its_place(deployment.clone()), deployment);
+    assert!(!written(deployment).to_string().contains("platform861.io/role"));
+}
+
+#[test]
+fn fault_b_a_claim_keeps_the_finalizers_that_kubernetes_does_not_put_on_it_again() {
+    let mut claim = object("v1", "PersistentVolumeClaim", json!({}));
+    claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection", "snapshot.storage.kubernetes.io/pvc-as-source-protection", "example.com/held"]);
+    assert_eq!(in_its_place(claim).pointer("/metadata/finalizers"), Some(&json!(["example.com/held"])));
+}
+
+#[test]
+fn fault_b_a_job_keeps_what_its_own_labels_say_of_its_name_and_loses_what_they_say_of_its_uid() {
+    let labels = json!({"app": "x", "job-name": "a", "batch.kubernetes.io/job-name": "a", "controller-uid": "u", "batch.kubernetes.io/controller-uid": "u"});
+    let mut job = object("batch/v1", "Job", json!({"template": {"metadata": {"labels": labels.clone()}, "spec": {"containers": []}}}));
+    job["metadata"]["labels"] = labels;
+    let job = in_its_place(job);
+    assert_eq!(job.pointer("/metadata/labels"), Some(&json!({"app": "x", "job-name": "a", "batch.kubernetes.io/job-name": "a"})));
+    assert_eq!(job.pointer("/spec/template/metadata/labels"), Some(&json!({"app": "x"})), "the API server generates these");
 }

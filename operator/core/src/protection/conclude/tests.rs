@@ -2,14 +2,17 @@
 
 use super::*;
 use crate::{
-    engine::{EVIDENCE_VERSION, Failure, ObjectChange, RefusedObjects, SavedPart, StoredObject},
+    engine::{EVIDENCE_VERSION, Failure, ObjectChange, RefusedObjects, SavedKind, SavedPart, StoredObject},
     protection::{
         backup::{self as backup_plan, BackupFacts, Claim},
         choose::RecoveryPoint,
         restore::{self as restore_plan, RestoreFacts},
     },
     recovery::bring_up::Subject,
-    runs::played::{End, Played, asked, play, start},
+    runs::{
+        ClaimSnapshot,
+        played::{End, Played, asked, play, start},
+    },
 };
 use jiff::SignedDuration;
 use p861_crds::{ApplicationSpec, Reason, RestoreSpec, common::ActionKind, protection::restore::RestoreChanges};
@@ -39,6 +42,10 @@ fn backed_up(data: &str, end_of: impl Fn(&str) -> End) -> Played {
 }
 
 fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of: impl Fn(&str) -> End) -> Played {
+    backed_up_from(data, &[], actions, end_of)
+}
+
+fn backed_up_from(data: &str, snapshots: &[ClaimSnapshot], actions: &[p861_crds::common::RunAction], end_of: impl Fn(&str) -> End) -> Played {
     let facts = BackupFacts {
         backup: "b",
         application: "portal",
@@ -46,6 +53,7 @@ fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of:
         site: &"home".into(),
         spec: &application(data),
         claims: &claims(),
+        snapshots,
         parent: None,
         deadline: SignedDuration::from_hours(6),
     };
@@ -117,6 +125,17 @@ fn a_sealed_backup_says_what_is_in_it() {
 }
 
 #[test]
+fn a_backup_says_how_many_volumes_are_as_of_a_snapshot_and_fails_if_none_can_be_taken() {
+    let snapshot = ClaimSnapshot { namespace: "shinan-portal".into(), claim: "files".into(), class: "snap".into(), storage_class: "block".into(), bytes: 1 };
+    let concluded = backup(&BackupStatus::default(), &backed_up_from(HOOKS, std::slice::from_ref(&snapshot), &[], works).outcome());
+    let message = concluded.updates.last().map(|update| update.message.as_str());
+    assert_eq!(message, Some("143 objects, 2 volumes (1 as of a volume snapshot), 0 streams"));
+    let failed = backed_up_from(HOOKS, &[snapshot], &[], but("snapshot/portal", fails("SnapshotNotTaken")));
+    let concluded = backup(&BackupStatus::default(), &failed.outcome());
+    assert_eq!(told(&concluded.updates), vec![("Succeeded", Some(false), "SnapshotNotTaken")]);
+}
+
+#[test]
 fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by_itself() {
     let left = |reason: &str, count: i64, name: &str| LeftOut { reason: reason.into(), count, names: vec![name.into()] };
     let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new() };
@@ -131,6 +150,32 @@ fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by
 }
 
 #[test]
+fn fault_b12_a_backup_without_an_object_that_the_application_names_has_failed_and_says_where_the_rest_is() {
+    let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new() };
+    let kind = |namespace: &str, kind: &str, count: u64| SavedKind {
+        namespace: namespace.into(),
+        group: String::new(),
+        kind: kind.into(),
+        version: "v1".into(),
+        count,
+    };
+    let kinds = vec![kind("", "PersistentVolume", 2), kind("n", "Secret", 141)];
+    let missing = LeftOut { reason: "Missing".into(), count: 1, names: vec!["PriorityClass gone".into()] };
+    for (left_out, expected) in [(Vec::new(), (Some(true), "Complete")), (vec![missing], (Some(false), "ClusterResourceMissing"))] {
+        let saved = Evidence::ObjectsSaved { part: part.clone(), objects: 143, resources: 2, kinds: kinds.clone(), left_out: left_out.clone() };
+        let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/objects", End::Done(Some(saved)))).outcome());
+        let succeeded = concluded.updates.last().expect("a condition");
+        assert_eq!((succeeded.status, succeeded.reason.as_str()), expected);
+        let contents = concluded.status.contents.expect("contents");
+        assert_eq!((contents.objects, contents.cluster_objects, contents.left_out.is_empty()), (143, 2, left_out.is_empty()));
+        if !left_out.is_empty() {
+            assert_eq!(concluded.status.phase, Some(RunPhase::Failed));
+            assert!(succeeded.message.contains("PriorityClass gone; create it") && succeeded.message.contains("snapshot 0a1b2c3d"), "{}", succeeded.message);
+        }
+    }
+}
+
+#[test]
 fn an_unsealed_backup_has_no_snapshot_to_offer() {
     let status = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/volume/files", fails("ReadErrors"))).outcome()).status;
     assert_eq!((status.snapshot_id, status.recovery_point_time, status.contents, status.verification), (None, None, None, None));
@@ -142,7 +187,7 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
 
 fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
     let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
-    let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None };
+    let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None, site: None };
     let application = application(STREAM);
     let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
@@ -154,6 +199,7 @@ fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str
         site: &"home".into(),
         present: &claims(),
         deadline: SignedDuration::from_hours(6),
+        platform: None,
     };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b", reads_damaged_anew }, &run.outcome())
@@ -162,11 +208,21 @@ fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str
 /// The objects of a restore, the first that was refused, and how many were of kinds that are not served.
 fn written(changes: RestoreChanges, refused: Option<&str>, not_served: &[(&str, u64)]) -> Evidence {
     let list = StoredObject { sha256: "a".into(), bytes: 1 };
-    let first = |kind: &str| ListedChange { action: ObjectChange::Refused, kind: kind.into(), namespace: "n".into(), name: "x".into(), why: "no".into() };
-    let refused = refused.map(|kind| RefusedObjects { first: first(kind), listed: 1, list });
+    let first = |kind: &str| ListedChange {
+        action: ObjectChange::Refused,
+        group: String::new(),
+        kind: kind.into(),
+        namespace: "n".into(),
+        name: "x".into(),
+        why: "no".into(),
+        awaits: None,
+        diff: String::new(),
+        manifest: None,
+    };
+    let refused = refused.map(|kind| RefusedObjects { first: first(kind), listed: 1, list, awaiting: 0 });
     let not_served = not_served.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect();
     let adjusted = BTreeMap::new();
-    Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), not_served, adjusted, refused }
+    Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), not_served, adjusted, refused, patches_unmatched: Vec::new() }
 }
 
 #[test]
@@ -193,6 +249,36 @@ fn fault_b13_a_restore_that_could_not_write_all_goes_on_and_ends_failed_with_the
         assert_eq!((update.status, update.reason.as_str(), update.message.as_str()), (Some(false), "PartiallyRestored", expected.as_str()));
         assert_eq!(concluded.status.phase, Some(RunPhase::Failed));
         assert_eq!(concluded.status.changes.map(|changes| changes.refused), Some(refused));
+    }
+}
+
+#[test]
+fn fault_b13_a_second_try_after_the_start_says_how_the_run_ends() {
+    let before =
+        || written(RestoreChanges { create: 5, refused: 2, not_served: 1, ..RestoreChanges::default() }, Some("Ingress"), &[("Widget.demo.example", 1)]);
+    let all = written(RestoreChanges { create: 8, ..RestoreChanges::default() }, None, &[]);
+    let some = written(RestoreChanges { create: 7, refused: 1, ..RestoreChanges::default() }, Some("Ingress"), &[]);
+    let none = "3 objects were not written, the first Ingress x in n: no; 1 object is of kinds that the site doesn't serve (Widget.demo.example 1): install what defines them, or leave them out with spec.exclude; everything else was";
+    for (case, again, expected, created) in [
+        ("all is there now", End::Done(Some(all)), (Some(true), "Complete", "8 objects, 40 files"), 8),
+        (
+            "one is not",
+            End::Done(Some(some)),
+            (Some(false), "PartiallyRestored", "1 object was not written, the first Ingress x in n: no; everything else was"),
+            7,
+        ),
+        ("nothing was worth a try", End::Done(None), (Some(false), "PartiallyRestored", none), 5),
+        ("the try failed", fails("Unreachable"), (Some(false), "Unreachable", "step restore/portal/objects-again failed: Unreachable happened"), 5),
+    ] {
+        let concluded = restored(RestoreMode::Execute, move |step| match step {
+            "restore/portal/objects" => End::Done(Some(before())),
+            "restore/portal/objects-again" => again.clone(),
+            step => brings(step),
+        });
+        let update = &concluded.updates[0];
+        assert_eq!((update.status, update.reason.as_str()), (expected.0, expected.1), "{case}: {}", update.message);
+        assert!(update.message.starts_with(expected.2), "{case}: {}", update.message);
+        assert_eq!(concluded.status.changes.map(|changes| changes.create), Some(created), "{case}");
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     recovery::{
         bring_up::Subject as DrillSubject,
         drill::{self as compiler, DrillFacts},
+        ground::Ground,
     },
     runs::played::{End, Played, asked, play, start},
 };
@@ -49,11 +50,13 @@ fn drilled_as(drill_type: DrillType, plan: &RecoveryPlanSpec, applications: &[Ap
                 time: start() - SignedDuration::from_mins(10),
                 repository: "r".into(),
                 level: None,
+                site: None,
             },
             claims: Vec::new(),
         })
         .collect();
-    let facts = DrillFacts { drill_type, id: "k7m2q", site: &"standby".into(), plan, subjects: &subjects, keep_for: SignedDuration::ZERO };
+    let facts =
+        DrillFacts { drill_type, id: "k7m2q", site: &"standby".into(), plan, subjects: &subjects, keep_for: SignedDuration::ZERO, ground: &Ground::default() };
     play(compiler::compile(&facts).expect("compiles"), actions, end_of)
 }
 
@@ -96,12 +99,12 @@ fn fault_a5_a_missed_objective_is_named_by_its_own_reason() {
     for (case, plan_rto, one, two, reason, message) in [
         ("all met", Some(long), asks(long, long), asks(long, long), "WithinObjectives", "every application within its RTO and RPO"),
         ("no plan objective", None, asks(long, long), asks(long, long), "WithinObjectives", "every application within its RTO and RPO"),
-        ("an application's RTO", Some(long), asks(short, long), asks(long, long), "RTOExceeded", "one: RTO 1m10s of 1s"),
+        ("an application's RTO", Some(long), asks(short, long), asks(long, long), "RTOExceeded", "one: RTO 1m20s of 1s"),
         ("an application's RPO", Some(long), asks(long, long), asks(long, short), "RPOExceeded", "two: RPO 10m of 1s"),
-        ("one application's both", Some(long), asks(short, short), asks(long, long), "RTOAndRPOExceeded", "one: RTO 1m10s of 1s, RPO 10m of 1s"),
-        ("one's RTO, two's RPO", Some(long), asks(short, long), asks(long, short), "RTOAndRPOExceeded", "one: RTO 1m10s of 1s; two: RPO 10m of 1s"),
-        ("the plan's RTO", Some(short), asks(long, long), asks(long, long), "RTOExceeded", "plan: RTO 1m10s of 1s"),
-        ("the plan's RTO and an RPO", Some(short), asks(long, short), asks(long, long), "RTOAndRPOExceeded", "plan: RTO 1m10s of 1s; one: RPO 10m of 1s"),
+        ("one application's both", Some(long), asks(short, short), asks(long, long), "RTOAndRPOExceeded", "one: RTO 1m20s of 1s, RPO 10m of 1s"),
+        ("one's RTO, two's RPO", Some(long), asks(short, long), asks(long, short), "RTOAndRPOExceeded", "one: RTO 1m20s of 1s; two: RPO 10m of 1s"),
+        ("the plan's RTO", Some(short), asks(long, long), asks(long, long), "RTOExceeded", "plan: RTO 1m20s of 1s"),
+        ("the plan's RTO and an RPO", Some(short), asks(long, short), asks(long, long), "RTOAndRPOExceeded", "plan: RTO 1m20s of 1s; one: RPO 10m of 1s"),
     ] {
         let (plan, applications) = (plan_spec(plan_rto), applications(&json!({"one": one, "two": two})));
         let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
@@ -179,7 +182,7 @@ fn a_drill_proves_of_each_backup_what_became_of_its_application() {
         assert_eq!(found, expected, "{case}");
     }
     let first = &usual(works).findings[0];
-    assert_eq!(first.update.message, "restored and probed by drill d1; RTO 1m10s");
+    assert_eq!(first.update.message, "restored and probed by drill d1; RTO 1m20s");
     let ended = first.level.as_ref().map(|level| level.verified_time.0);
     assert!(ended.is_some_and(|time| time > start()), "proven when the drill ended, whenever that is written");
 }
@@ -189,7 +192,7 @@ fn a_drill_shows_what_it_measured_and_a_running_one_no_rpo_that_may_change() {
     let status = usual(works).status;
     assert_eq!(status.target_site.as_deref(), Some("standby"));
     assert_eq!(status.isolation.map(|isolation| isolation.namespaces.len()), Some(2));
-    assert_eq!(status.measured.and_then(|measured| measured.rto).map(|rto| rto.0), Some("1m10s".into()));
+    assert_eq!(status.measured.and_then(|measured| measured.rto).map(|rto| rto.0), Some("1m20s".into()));
     let one = &status.applications[0];
     assert_eq!((one.measured.rpo.as_ref().map(|rpo| rpo.0.as_str()), one.checks.passed, one.checks.total), (Some("10m"), 1, 1));
 
@@ -241,14 +244,56 @@ fn a_drill_whose_evidence_cannot_be_read_proves_nothing() {
 
 #[test]
 fn fault_b13_a_drill_whose_copy_lacks_objects_has_failed_and_proves_nothing() {
-    let first = ListedChange { action: ObjectChange::Refused, kind: "Role".into(), namespace: "n".into(), name: "x".into(), why: "no".into() };
-    let refused = Some(RefusedObjects { first, listed: 1, list: StoredObject { sha256: "a".into(), bytes: 1 } });
+    let first = ListedChange {
+        action: ObjectChange::Refused,
+        group: String::new(),
+        kind: "Role".into(),
+        namespace: "n".into(),
+        name: "x".into(),
+        why: "no".into(),
+        awaits: None,
+        diff: String::new(),
+        manifest: None,
+    };
+    let refused = Some(RefusedObjects { first, listed: 1, list: StoredObject { sha256: "a".into(), bytes: 1 }, awaiting: 0 });
     let changes = p861_crds::protection::restore::RestoreChanges { create: 5, refused: 1, ..Default::default() };
-    let evidence = Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), not_served: BTreeMap::new(), adjusted: BTreeMap::new(), refused };
+    let evidence = Evidence::ObjectsRestored {
+        changes,
+        left_out: BTreeMap::new(),
+        not_served: BTreeMap::new(),
+        adjusted: BTreeMap::new(),
+        refused,
+        patches_unmatched: Vec::new(),
+    };
     let concluded = usual(but("restore/two/objects", End::Done(Some(evidence))));
     assert_eq!((concluded.status.phase, concluded.status.result), (Some(RunPhase::Failed), Some(DrillResult::Failed)));
     let succeeded = concluded.updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
     assert_eq!((succeeded.status, &succeeded.reason), (Some(false), &Reason::PartiallyRestored));
     assert!(succeeded.message.starts_with("1 object was not written, the first Role x in n: no"), "{}", succeeded.message);
     assert!(concluded.findings.is_empty(), "{:?}", concluded.findings);
+}
+
+#[test]
+fn a_patch_that_matched_nothing_is_said_of_a_drill_that_passed() {
+    let changes = p861_crds::protection::restore::RestoreChanges { create: 5, ..Default::default() };
+    let patches_unmatched = vec!["spec.isolation.patches[1] (Deployment gone)".to_owned()];
+    let (left_out, not_served, adjusted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let evidence = Evidence::ObjectsRestored { changes, left_out, not_served, adjusted, refused: None, patches_unmatched };
+    let concluded = usual(but("restore/two/objects", End::Done(Some(evidence))));
+    let succeeded = concluded.updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
+    assert_eq!(succeeded.status, Some(true), "{}", succeeded.message);
+    assert!(succeeded.message.ends_with("; no object matches spec.isolation.patches[1] (Deployment gone) of two"), "{}", succeeded.message);
+}
+
+#[test]
+fn fault_b12_a_drill_says_which_definitions_it_left_as_they_were_or_made() {
+    let left = "CustomResourceDefinition gadgets.demo.example is there with another content, which a copy doesn't change";
+    let adjusted = BTreeMap::from([(left.to_owned(), 1)]);
+    let changes = p861_crds::protection::restore::RestoreChanges { create: 5, ..Default::default() };
+    let (left_out, not_served, patches_unmatched) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let evidence = Evidence::ObjectsRestored { changes, left_out, not_served, adjusted, refused: None, patches_unmatched };
+    let concluded = usual(but("restore/two/objects", End::Done(Some(evidence))));
+    let succeeded = concluded.updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
+    assert_eq!(succeeded.status, Some(true));
+    assert!(succeeded.message.ends_with(&format!("; 1 × {left}")), "{}", succeeded.message);
 }

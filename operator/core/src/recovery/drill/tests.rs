@@ -1,7 +1,10 @@
 //! What follows from a plan.
 
 use super::*;
-use crate::protection::{backup::Claim, choose::RecoveryPoint};
+use crate::{
+    protection::{backup::Claim, choose::RecoveryPoint},
+    runs::MoverTask,
+};
 use jiff::Timestamp;
 use p861_crds::ApplicationSpec;
 
@@ -16,7 +19,7 @@ fn application(namespace: &str) -> ApplicationSpec {
 }
 
 fn point() -> RecoveryPoint {
-    RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: Timestamp::UNIX_EPOCH, repository: "r".into(), level: None }
+    RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: Timestamp::UNIX_EPOCH, repository: "r".into(), level: None, site: None }
 }
 
 fn compiled(groups: serde_json::Value, keep_for: i64) -> Plan<Action> {
@@ -38,6 +41,7 @@ fn with_steps(groups: serde_json::Value, steps: serde_json::Value, keep_for: i64
         plan: &plan,
         subjects: &subjects,
         keep_for: SignedDuration::from_secs(keep_for),
+        ground: &Ground::default(),
     };
     compile(&facts)
 }
@@ -59,6 +63,44 @@ fn data_is_brought_for_all_at_once_and_starting_goes_group_by_group() {
     assert_eq!(waits(&plan, "restore/two/objects"), ["verify/two"]);
     assert_eq!(waits(&plan, "verify/two"), ["isolate"]);
     assert_eq!(waits(&plan, "start/two/tier/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
+}
+
+#[test]
+fn fault_f9_a_drill_on_another_site_maps_what_the_platform_declares_for_the_two() {
+    let at = |site: &str, name: &str| serde_json::json!({"siteRef": {"name": site}, "storageClassName": name});
+    let platform = serde_json::from_value(serde_json::json!({
+        "storage": {"classes": [{"name": "block", "sites": [at("home", "ceph-rbd"), at("standby", "topolvm")]}]},
+        "baseSoftware": {"registries": [{"name": "registry.city", "mirrors": [{"siteRef": {"name": "home"}, "endpoint": "registry.home"}]}]}
+    }));
+    let classes = [("one".to_owned(), Ok(["ceph-rbd".to_owned()].into()))];
+    let ground = Ground { platform: platform.expect("a Platform"), classes: classes.into() };
+    let plan: RecoveryPlanSpec = serde_json::from_value(
+        serde_json::json!({"repositoryRef": {"name": "r"}, "groups": [{"name": "a", "members": [{"applicationRef": {"name": "one"}}]}]}),
+    )
+    .expect("a plan");
+    let one = application("shinan-one");
+    for (from, expected) in [(Some("home"), Some(("topolvm", "registry.city"))), (Some("standby"), None), (None, None)] {
+        let subjects = [Subject { name: "one", spec: &one, point: RecoveryPoint { site: from.map(SiteName::from), ..point() }, claims: vec![] }];
+        let facts = DrillFacts {
+            drill_type: DrillType::Isolated,
+            id: "x",
+            site: &"standby".into(),
+            plan: &plan,
+            subjects: &subjects,
+            keep_for: SignedDuration::ZERO,
+            ground: &ground,
+        };
+        let compiled = compile(&facts).expect("compiles");
+        let rules = compiled.steps().iter().find_map(|step| match &step.action {
+            Action::Move { task: MoverTask::RestoreObjects { rules, .. }, .. } => Some(rules.clone()),
+            _ => None,
+        });
+        let rules = rules.expect("a restore of objects");
+        let mapped = rules.storage_classes.first().zip(rules.images.first()).map(|(class, image)| (class.to.as_str(), image.to.as_str()));
+        assert_eq!(mapped, expected, "{from:?}");
+        let Action::Preflight { subjects, .. } = &compiled.steps()[0].action else { panic!("a preflight") };
+        assert_eq!(subjects[0].classes.get("ceph-rbd").map(String::as_str), Some(expected.map_or("ceph-rbd", |(class, _)| class)), "{from:?}");
+    }
 }
 
 #[test]
@@ -103,9 +145,16 @@ fn a_group_after_one_that_is_not_above_it_is_refused() {
     .expect("a plan");
     let one = application("shinan-one");
     let subjects = [Subject { name: "one", spec: &one, point: point(), claims: vec![] }];
-    let error =
-        compile(&DrillFacts { drill_type: DrillType::Isolated, id: "x", site: &"s".into(), plan: &plan, subjects: &subjects, keep_for: SignedDuration::ZERO })
-            .expect_err("refused");
+    let error = compile(&DrillFacts {
+        drill_type: DrillType::Isolated,
+        id: "x",
+        site: &"s".into(),
+        plan: &plan,
+        subjects: &subjects,
+        keep_for: SignedDuration::ZERO,
+        ground: &Ground::default(),
+    })
+    .expect_err("refused");
     assert!(error.to_string().contains("not a group above it"), "{error}");
 }
 

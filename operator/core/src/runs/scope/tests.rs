@@ -12,13 +12,15 @@ use crate::{
     recovery::{
         bring_up::Subject,
         drill::{self, DrillFacts},
+        ground::Ground,
     },
-    runs::{Bubble, ConflictHandling, CopyRules, MoverTask, PreflightSubject, SealFacts},
+    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, MoverTask, PreflightSubject, SealFacts},
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{ApplicationSpec, MaintenanceTicketSpec, RecoveryPlanSpec, RestoreSpec, protection::restore::RestoreSelection, recovery::drill::DrillType};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a valid object")
@@ -53,13 +55,22 @@ fn claims() -> Vec<Claim> {
     vec![Claim { namespace: "shinan-approval".into(), name: "files".into() }, Claim { namespace: "shinan-data".into(), name: "data-postgres-0".into() }]
 }
 
+fn snapshot_of(claim: &Claim) -> ClaimSnapshot {
+    let (namespace, claim) = (claim.namespace.clone(), claim.name.clone());
+    ClaimSnapshot { namespace, claim, class: "snap".into(), storage_class: "block".into(), bytes: 1 }
+}
+
 fn point() -> RecoveryPoint {
-    RecoveryPoint { backup: "nightly-1".into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None }
+    RecoveryPoint { backup: "nightly-1".into(), snapshot: "5a1f".into(), time: Timestamp::UNIX_EPOCH, repository: "main".into(), level: None, site: None }
 }
 
 const DEADLINE: SignedDuration = SignedDuration::from_hours(6);
 
 fn of_backup() -> Plan<Action> {
+    of_backup_with(&[])
+}
+
+fn of_backup_with(snapshots: &[ClaimSnapshot]) -> Plan<Action> {
     let (spec, claims) = (application(), claims());
     let facts = BackupFacts {
         backup: "nightly-1",
@@ -68,6 +79,7 @@ fn of_backup() -> Plan<Action> {
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        snapshots,
         parent: None,
         deadline: DEADLINE,
     };
@@ -78,7 +90,8 @@ fn of_restore(spec: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), application());
     let subject = Subject { name: "approval", spec: &application, point: point(), claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
-    let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE };
+    let facts =
+        RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE, platform: None };
     restore::compile(&facts).expect("compiles")
 }
 
@@ -90,7 +103,8 @@ fn of_drill(drill_type: DrillType) -> Plan<Action> {
     let spec = application();
     let subjects = [Subject { name: "approval", spec: &spec, point: point(), claims: claims() }];
     let keep_for = SignedDuration::from_hours(1);
-    drill::compile(&DrillFacts { drill_type, id: "k7m2q", site: &"east".into(), plan: &plan, subjects: &subjects, keep_for }).expect("compiles")
+    drill::compile(&DrillFacts { drill_type, id: "k7m2q", site: &"east".into(), plan: &plan, subjects: &subjects, keep_for, ground: &Ground::default() })
+        .expect("compiles")
 }
 
 fn of_change(namespace: &str, district: Option<&str>, affects: Value, change: Value) -> Plan<Action> {
@@ -129,6 +143,7 @@ fn every_action_that_a_compiler_makes_for_the_district_passes() {
     let mapped = json!({"namespaceMappings": [{"from": "shinan-approval", "to": "shinan-look"}]});
     for (name, scope, plan) in [
         ("backup", scope(), of_backup()),
+        ("backup from snapshots", scope(), of_backup_with(&claims().iter().map(snapshot_of).collect::<Vec<_>>())),
         ("restore in place", scope(), of_restore(json!({"source": {"applicationRef": {"name": "approval"}}}))),
         ("restore elsewhere", scope(), of_restore(json!({"source": {"applicationRef": {"name": "approval"}}, "target": mapped}))),
         ("restore of a tier", scope(), of_restore(json!({"source": {"applicationRef": {"name": "approval"}}, "select": {"tiers": ["data"]}}))),
@@ -215,6 +230,9 @@ fn a_mover_needs_a_repository_of_the_run_and_a_preflight_names_no_other() {
         snapshot: "s".into(),
         time: Timestamp::UNIX_EPOCH,
         level: None,
+        classes: BTreeMap::new(),
+        classes_unknown: None,
+        images: Vec::new(),
     };
     assert_eq!(scope().permits(&Action::Preflight { site: "west".into(), subjects: vec![subject] }).expect_err("refused").reason(), "RepositoryNotAllotted");
 }
@@ -234,6 +252,34 @@ fn namespaces_are_allotted_by_the_districts_rule() {
         (json!({"names": ["kube-extra"]}), "kube-extra", true),
     ] {
         assert_eq!(Allotment::of(&district("shinan", rule.clone())).holds(namespace), expected, "{rule} {namespace}");
+    }
+}
+
+#[test]
+fn fault_b12_a_stored_plan_reaches_no_cluster_scoped_object_that_an_application_may_not_name() {
+    let touching = |task: &str, group: &str, kind: &str, name: &str, namespace: &str| {
+        let rules = json!({"namespaces": {}, "isolated": false, "stopped": false});
+        let cluster = json!([{"group": group, "kind": kind, "name": name}]);
+        let task = json!({"task": task, "namespaces": [], "snapshot": "s", "rules": rules, "conflict": "Own", "cluster": cluster});
+        read::<Action>(json!({"do": "move", "site": "west", "namespace": namespace, "namespaces": [namespace], "task": task}))
+    };
+    let (rbac, definitions) = ("rbac.authorization.k8s.io", "apiextensions.k8s.io");
+    for task in ["backupObjects", "restoreObjects"] {
+        for (group, kind, name, in_place, in_a_copy) in [
+            (definitions, "CustomResourceDefinition", "gadgets.demo.example", true, true),
+            (rbac, "ClusterRole", "gadget-operator", true, false),
+            (rbac, "ClusterRole", "cluster-admin", false, false),
+            (rbac, "ClusterRole", "p861-site", false, false),
+            (definitions, "CustomResourceDefinition", "districts.platform861.io", false, false),
+            ("", "Secret", "x", false, false),
+        ] {
+            let answer = scope().permits(&touching(task, group, kind, name, "shinan-approval"));
+            assert_eq!(answer.is_ok(), in_place, "{task} {kind} {name}: {answer:?}");
+            assert!(answer.is_ok() || answer.is_err_and(|refused| refused.reason() == Reason::OutOfScope));
+            let copy = names::bubble_namespace("shinan-approval", "k7m2q");
+            let answer = scope().isolated("k7m2q").permits(&touching(task, group, kind, name, &copy));
+            assert_eq!(answer.is_ok(), in_a_copy, "{task} {kind} {name} in a copy: {answer:?}");
+        }
     }
 }
 
@@ -275,15 +321,16 @@ fn task() -> impl Strategy<Value = MoverTask> {
         let namespaces = namespaces.into_iter().map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
         let rules = CopyRules { namespaces, ..read(json!({"namespaces": {}, "isolated": false, "stopped": false})) };
         let (select, workloads) = (RestoreSelection::default(), vec![read(workload)]);
-        MoverTask::RestoreObjects { snapshot: "s".into(), rules, select, workloads, exclude: Vec::new(), conflict: ConflictHandling::Own, preview: false }
+        let (exclude, cluster, absent, conflict) = (Vec::new(), Vec::new(), Vec::new(), ConflictHandling::Own);
+        MoverTask::RestoreObjects { snapshot: "s".into(), rules, select, workloads, exclude, cluster, conflict, preview: false, absent, again: false }
     });
     prop_oneof![
         stream,
         seal,
         objects,
-        spaces().prop_map(|namespaces| MoverTask::BackupObjects { namespaces, exclude: Vec::new(), parent: None }),
+        spaces().prop_map(|namespaces| MoverTask::BackupObjects { namespaces, exclude: Vec::new(), cluster: Vec::new(), parent: None }),
         Just(MoverTask::VerifyStored { snapshot: None }),
-        Just(MoverTask::BackupVolume { part: "p".into(), parent: None }),
+        Just(MoverTask::BackupVolume { part: "p".into(), parent: None, from_snapshot: false }),
     ]
 }
 
@@ -328,6 +375,11 @@ fn action() -> impl Strategy<Value = Action> {
             namespaces,
             task
         }),
+        (place.clone(), spaces()).prop_map(|((site, namespace), namespaces)| {
+            let of = |namespace: &str| snapshot_of(&Claim { namespace: namespace.into(), name: "c".into() });
+            Action::TakeSnapshots { site: site.into(), snapshots: namespaces.iter().map(String::as_str).chain([namespace]).map(of).collect() }
+        }),
+        (place.clone(), spaces()).prop_map(|((site, _), namespaces)| Action::RemoveSnapshots { site: site.into(), namespaces }),
         (place, spaces()).prop_map(|((site, _), namespaces)| Action::RemoveMovers { site: site.into(), namespaces }),
         owned,
         of_site,

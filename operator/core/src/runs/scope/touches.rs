@@ -3,13 +3,14 @@
 use crate::{
     ids::SiteName,
     runs::{
-        action::{Action, Bubble, PreflightSubject},
+        action::{Action, Bubble, ClaimSnapshot, PreflightSubject},
         task::{CopyRules, MoverTask, SealFacts},
     },
 };
 use p861_crds::{
     WorkloadReference,
     platform::{
+        application::ClusterResource,
         check::Check,
         platform::{Bundle, OciBundle},
     },
@@ -38,6 +39,8 @@ pub struct Touched<'a> {
     pub sources: Vec<&'a str>,
     /// Isolated copies that it makes or removes: original, copy, the drill's id.
     pub copies: Vec<(&'a str, &'a str, &'a str)>,
+    /// Cluster-scoped objects of these sites.
+    pub cluster: Vec<&'a ClusterResource>,
     /// Nodes of these sites.
     pub nodes: Vec<&'a str>,
     /// Its mover gets the credentials of the run's repository.
@@ -99,8 +102,11 @@ impl<'a> Touched<'a> {
 
     fn task(&mut self, task: &'a MoverTask) {
         match task {
-            MoverTask::BackupObjects { namespaces, exclude: _, parent: _ } => self.namespaces.extend(namespaces.iter().map(String::as_str)),
-            MoverTask::BackupVolume { part: _, parent: _ }
+            MoverTask::BackupObjects { namespaces, exclude: _, cluster, parent: _ } => {
+                self.namespaces.extend(namespaces.iter().map(String::as_str));
+                self.cluster.extend(cluster);
+            }
+            MoverTask::BackupVolume { part: _, parent: _, from_snapshot: _ }
             | MoverTask::VerifyStored { snapshot: _ }
             | MoverTask::RestoreVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _ }
             | MoverTask::PreviewVolume { snapshot: _, part: _, paths: _, path_prefix: _, extra_files: _ } => {}
@@ -116,14 +122,21 @@ impl<'a> Touched<'a> {
                 self.owners.push(district);
                 self.hub.extend([HubObject { kind: "Backup", name: backup }, HubObject { kind: "Application", name: application }]);
             }
-            MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, exclude: _, conflict: _, preview: _ } => {
-                let CopyRules { namespaces, storage_classes: _, images: _, isolated: _, stopped: _, cron_jobs: _, labels: _ } = rules;
+            MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, exclude: _, cluster, conflict: _, preview: _, absent: _, again: _ } => {
+                self.cluster.extend(cluster);
+                let CopyRules { namespaces, storage_classes: _, images: _, isolated: _, stopped: _, cron_jobs: _, patches: _, labels: _ } = rules;
                 self.namespaces.extend(namespaces.values().map(String::as_str));
                 self.sources.extend(namespaces.keys().map(String::as_str));
                 self.sources.extend(workloads.iter().filter_map(|workload| workload.namespace.as_deref()));
             }
         }
     }
+}
+
+/// A snapshot stands in its claim's namespace; its classes are the site's.
+fn namespace_of(snapshot: &ClaimSnapshot) -> &String {
+    let ClaimSnapshot { namespace, claim: _, class: _, storage_class: _, bytes: _ } = snapshot;
+    namespace
 }
 
 impl Action {
@@ -141,13 +154,12 @@ impl Action {
                 touched
             }
             Self::Preflight { site, subjects } => subjects.iter().fold(Touched::at(site), |mut touched, subject| {
-                let PreflightSubject { application, backup, repository, snapshot: _, time: _, level: _ } = subject;
+                let PreflightSubject { application, backup, repository, snapshot: _, time: _, level: _, classes: _, classes_unknown: _, images: _ } = subject;
                 touched.repositories.push(repository);
                 touched.hub("Application", application).hub("Backup", backup)
             }),
             Self::Isolate { site, bubble } | Self::RemoveBubble { site, bubble } => Touched::at(site).bubble(bubble),
             Self::Stop { site, namespaces } => Touched::within(site, namespaces.keys()),
-            Self::StartAgain { site, namespaces } => Touched::within(site, namespaces),
             Self::Start { site, workloads, claims } => {
                 let mut touched = Touched::within(site, workloads.keys().chain(claims.keys()));
                 for (namespace, workload) in workloads.iter().flat_map(|(namespace, all)| all.iter().map(move |workload| (namespace, workload))) {
@@ -165,17 +177,19 @@ impl Action {
                 touched.workload(namespace, &marker.workload_ref);
                 touched
             }
+            Self::TakeSnapshots { site, snapshots } => Touched::within(site, snapshots.iter().map(namespace_of)),
             Self::RemoveMovers { site, namespaces }
-            | Self::MakeNamespaces { site, namespaces, district: _, temporary: _ }
-            | Self::RemoveNamespaces { site, namespaces } => Touched::within(site, namespaces),
+            | Self::StartAgain { site, namespaces }
+            | Self::RemoveSnapshots { site, namespaces }
+            | Self::MakeNamespaces { site, namespaces, district: _, preview: _ } => Touched::within(site, namespaces),
             Self::TakeBackup { application, backup } => Touched::default().hub("Application", application).hub("Backup", backup),
             Self::Silence { site, owner, labels } => Touched { silences: labels.iter().collect(), ..Touched::at(site).owner(owner) },
             Self::EndSilence { site, owner } => Touched::at(site).owner(owner),
-            Self::InspectNode { site, node, district } => {
+            Self::InspectNode { site, node, district, consent: _ } => {
                 Touched { as_city: district.is_none(), owners: district.iter().map(String::as_str).collect(), ..Touched::on_node(site, node) }
             }
             Self::Cordon { site, node, owner } | Self::Uncordon { site, node, owner } => Touched::on_node(site, node).owner(owner),
-            Self::Drain { site, node } => Touched::on_node(site, node),
+            Self::Drain { site, node, consent: _ } => Touched::on_node(site, node),
             Self::InstallComponent { site, component: _, version: _, bundle, digest: _ } => {
                 let Bundle { oci, config_map_ref } = bundle;
                 let mut touched = config_map_ref.iter().fold(Touched::at(site), |touched, map| touched.hub("ConfigMap", &map.name));

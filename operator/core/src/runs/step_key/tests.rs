@@ -10,11 +10,12 @@ fn keys(first: &str, second: &str, third: &str) -> Vec<StepKey> {
         StepKey::Preflight,
         StepKey::Isolate,
         StepKey::Prepare,
-        StepKey::RemoveNamespaces,
         StepKey::Hold,
         StepKey::Manual,
         StepKey::CleanUp,
         StepKey::quiesce(first),
+        StepKey::snapshot(first),
+        StepKey::remove_snapshots(first),
         StepKey::resume(first),
         StepKey::save_objects(first),
         StepKey::save_volume(first, second),
@@ -22,6 +23,7 @@ fn keys(first: &str, second: &str, third: &str) -> Vec<StepKey> {
         StepKey::seal(first),
         StepKey::verify(first),
         StepKey::restore_objects(first),
+        StepKey::restore_objects_again(first),
         StepKey::restore_volume(first, second),
         StepKey::restore_stream(first, second),
         StepKey::stop(first),
@@ -66,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_is_written_back_as_the_same_text(text in "([a-z-]{1,9}/){0,3}[a-z-]{1,9}", known in 0..32_usize, cut in 0..40_usize) {
+    fn what_is_read_is_written_back_as_the_same_text(text in "([a-z-]{1,9}/){0,3}[a-z-]{1,9}", known in 0..36_usize, cut in 0..40_usize) {
         let whole = keys("a", "b", "c")[known].to_string();
         for text in [text.as_str(), &whole[..cut.min(whole.len())]] {
             if let Ok(key) = text.parse::<StepKey>() {
@@ -99,7 +101,18 @@ fn a_name_that_would_change_what_the_step_means_is_refused() {
 
 #[test]
 fn a_text_that_names_no_step_of_any_run_is_refused() {
-    for text in ["", "/", "restore", "restore/portal", "restore/portal/volume", "restore/portal/objects/x", "start/portal/data", "work/hands", "verify/"] {
+    for text in [
+        "",
+        "/",
+        "restore",
+        "restore/portal",
+        "restore/portal/volume",
+        "restore/portal/objects/x",
+        "save/portal/objects-again",
+        "start/portal/data",
+        "work/hands",
+        "verify/",
+    ] {
         let expected = (text == "restore").then(|| StepKey::extra("restore"));
         assert_eq!(text.parse::<StepKey>().ok(), expected, "{text}");
     }
@@ -108,6 +121,6 @@ fn a_text_that_names_no_step_of_any_run_is_refused() {
 #[test]
 fn a_failure_of_the_backup_is_looked_for_where_it_is_read() {
     let of_portal: Vec<String> = keys("portal", "b", "c").iter().filter(|key| key.reads_backup_of("portal")).map(ToString::to_string).collect();
-    assert_eq!(of_portal, ["verify/portal", "restore/portal/objects", "restore/portal/volume/b", "restore/portal/stream/b"]);
+    assert_eq!(of_portal, ["verify/portal", "restore/portal/objects", "restore/portal/objects-again", "restore/portal/volume/b", "restore/portal/stream/b"]);
     assert!(!StepKey::verify("portal").reads_backup_of("port"));
 }

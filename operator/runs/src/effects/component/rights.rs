@@ -1,10 +1,13 @@
 //! Temporary right to write a component's objects in its namespaces, for the duration of an installation.
 
-use crate::error::{Error, ErrorContext as _, Result, is_not_found};
-use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Namespace, rbac::v1::RoleBinding};
+use crate::{
+    effects::account::own_subject,
+    error::{Error, ErrorContext as _, Result, is_not_found},
+};
+use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use p861_core::ids::SiteName;
 use p861_crds::names::{DISTRICT_LABEL, FIELD_MANAGER};
@@ -79,13 +82,7 @@ async fn make_room(client: &Client, site: &SiteName, spaces: &BTreeSet<String>, 
 
 /// Binds the role to this client's own account.
 async fn give_right(client: &Client, site: &SiteName, spaces: &BTreeSet<String>, binding: &str) -> Result<()> {
-    let review: SelfSubjectReview =
-        Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await.context(|| format!("ask {site} who we are"))?;
-    let who = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
-    let subject = match who.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
-        Some((namespace, name)) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
-        None => json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": who}),
-    };
+    let subject = own_subject(client, site).await?;
     for space in spaces {
         let document = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding},

@@ -6,7 +6,7 @@
 use super::{MoverPlace, environment, run_name};
 use crate::{
     context::RunContext,
-    effects::StepContext,
+    effects::{StepContext, snapshot},
     error::{Error, ErrorContext as _, Result},
 };
 use k8s_openapi::api::{
@@ -25,6 +25,8 @@ pub const MOVER_MEMORY_LIMIT: &str = "1Gi";
 const MOVER_CPU_LIMIT: &str = "2";
 /// User and group of a mover that needs no root.
 const MOVER_UID: i64 = 65532;
+/// Name of the volume with the data. A claim that is made for it is called `<pod>-data`.
+pub const DATA_VOLUME: &str = "data";
 /// Taint of a cordoned node.
 const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
 
@@ -33,6 +35,8 @@ const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
 pub struct Placement {
     /// The node on which the claim is in use: a ReadWriteOnce claim can only be mounted there.
     pub node: Option<String>,
+    /// The node is only the best: a snapshot of the claim can be mounted elsewhere, if the storage can be reached from there.
+    pub node_is_preferred: bool,
     /// Taints that it takes: those that the pods of the claim take.
     pub tolerations: Vec<Toleration>,
 }
@@ -56,7 +60,7 @@ pub async fn placement(client: &Client, place: &MoverPlace<'_>) -> Result<Placem
     let every = ListParams::default();
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let pods = pods.list(&every).await.context(|| format!("list the pods of {}", place.namespace))?.items;
-    let mut placement = among_pods(&pods, claim);
+    let mut placement = Placement { node_is_preferred: place.snapshot.is_some(), ..among_pods(&pods, claim) };
     if placement.node.is_none() {
         // While its application is stopped, as in a restore, its workloads say which taints of its node they take.
         let what = || format!("list the workloads of {}", place.namespace);
@@ -132,7 +136,27 @@ fn security(task: &MoverTask, mounts_claim: bool) -> (Value, Value) {
     (json!({"seccompProfile": seccomp}), container)
 }
 
-/// The Job of an attempt.
+/// The volume of the data: the claim, or one that is made from a snapshot of it, of at least so many bytes. None if the mover mounts none.
+pub fn data(run: &str, place: &MoverPlace<'_>, bytes: u64) -> Option<Value> {
+    match (place.snapshot, place.claim) {
+        (Some(taken), _) => Some(json!({"name": DATA_VOLUME, "ephemeral": snapshot::volume(run, taken, bytes)})),
+        (None, Some(claim)) => Some(json!({"name": DATA_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": false}})),
+        (None, None) => None,
+    }
+}
+
+/// The node that the mover runs on: it must, or it had better.
+fn affinity(placement: &Placement) -> Option<Value> {
+    let node = placement.node.as_ref()?;
+    let term = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
+    Some(if placement.node_is_preferred {
+        json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": term}]}})
+    } else {
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}})
+    })
+}
+
+/// The Job of an attempt. `data` is the volume that it mounts, if any.
 ///
 /// # Errors
 /// Never in practice: if its document can't be read.
@@ -140,7 +164,7 @@ pub fn job(
     context: &RunContext,
     step_context: &StepContext,
     place: &MoverPlace<'_>,
-    (task, inputs): (&MoverTask, Option<&StoredObject>),
+    (task, inputs, data): (&MoverTask, Option<&StoredObject>, Option<Value>),
     name: &str,
     placement: &Placement,
 ) -> Result<Job> {
@@ -150,14 +174,13 @@ pub fn job(
     let mut volumes =
         vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
     let mut mounts = vec![json!({"name": "repository", "mountPath": "/var/run/p861", "readOnly": true}), json!({"name": "tmp", "mountPath": "/tmp"})];
-    if let Some(claim) = place.claim {
-        volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": false}}));
-        mounts.push(json!({"name": "data", "mountPath": "/data", "readOnly": reads_only}));
+    let (pod_security, container_security) = security(task, data.is_some());
+    if let Some(data) = data {
+        volumes.push(data);
+        mounts.push(json!({"name": DATA_VOLUME, "mountPath": "/data", "readOnly": reads_only}));
     }
     let labels = json!({RUN_LABEL: run.uid, ROLE_LABEL: LABEL_VALUE_MOVER, STEP_LABEL: names::step_label(step_context.step.as_str())});
     let seconds = step_context.deadline.as_secs().max(1);
-    let affinity = placement.node.as_ref().map(|node| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]}}}));
-    let (pod_security, container_security) = security(task, place.claim.is_some());
     let document = json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": name, "namespace": place.namespace, "labels": labels, "annotations": {STEP_ANNOTATION: step_context.step.as_str()}},
@@ -168,7 +191,7 @@ pub fn job(
                 "spec": {
                     "restartPolicy": "Never", "serviceAccountName": run_name(&run.uid), "automountServiceAccountToken": task.needs_api(),
                     "enableServiceLinks": false, "terminationGracePeriodSeconds": 5, "securityContext": pod_security,
-                    "affinity": affinity, "tolerations": placement.tolerations, "volumes": volumes,
+                    "affinity": affinity(placement), "tolerations": placement.tolerations, "volumes": volumes,
                     "containers": [{
                         "name": "mover", "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
                         "env": told,
@@ -213,6 +236,33 @@ mod tests {
             let placement = among_pods(&pods, "data");
             let keys: Vec<&str> = placement.tolerations.iter().filter_map(|toleration| toleration.key.as_deref()).collect();
             assert_eq!((placement.node.as_deref(), keys), (node, tolerated), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mover_of_a_snapshot_mounts_no_claim_of_the_application_and_runs_near_it_if_it_can() {
+        let taken = p861_core::engine::TakenSnapshot {
+            namespace: "n".into(),
+            claim: "files".into(),
+            name: "s".into(),
+            storage_class: "block".into(),
+            bytes: 1,
+            time: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let site = "west".into();
+        let live = MoverPlace { site: &site, namespace: "n", claim: Some("files"), snapshot: None, namespaces: &[] };
+        let data = |place: &MoverPlace<'_>| data("u", place, 1).unwrap();
+        assert_eq!(data(&live)["persistentVolumeClaim"]["claimName"], "files");
+        let volume = data(&MoverPlace { snapshot: Some(&taken), ..live });
+        assert_eq!((volume.get("persistentVolumeClaim"), volume["ephemeral"]["volumeClaimTemplate"]["spec"]["dataSource"]["name"].as_str()), (None, Some("s")));
+        for (node, preferred, rule) in [
+            (None, false, None),
+            (Some("n1"), false, Some("requiredDuringSchedulingIgnoredDuringExecution")),
+            (Some("n1"), true, Some("preferredDuringSchedulingIgnoredDuringExecution")),
+        ] {
+            let placement = Placement { node: node.map(str::to_owned), node_is_preferred: preferred, tolerations: Vec::new() };
+            let rules = affinity(&placement).map(|affinity| affinity["nodeAffinity"].as_object().unwrap().keys().cloned().collect::<Vec<_>>());
+            assert_eq!(rules, rule.map(|rule| vec![rule.to_owned()]));
         }
     }
 
@@ -262,7 +312,7 @@ mod tests {
             "SETUID",
             "SYS_CHROOT",
         ];
-        let volume = MoverTask::BackupVolume { part: "p".into(), parent: None };
+        let volume = MoverTask::BackupVolume { part: "p".into(), parent: None, from_snapshot: false };
         let write = MoverTask::RestoreVolume { snapshot: "5a1f".into(), part: "p".into(), paths: Vec::new(), path_prefix: None, extra_files: ExtraFiles::Keep };
         let facts = SealFacts {
             backup: "b".into(),

@@ -5,6 +5,7 @@ use crate::{
     context::RunContext,
     effects::{EffectOutcome, StepContext},
     error::{ErrorContext as _, Result},
+    movers::MoverAnswer,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
@@ -71,12 +72,24 @@ pub async fn stop_earlier(client: &Client, step_context: &StepContext, place: &M
     }))
 }
 
+/// What a mover that was stopped says of its work.
+fn last_word(answer: MoverAnswer) -> String {
+    match answer {
+        MoverAnswer::Done { .. } => "its work was done when it was stopped".into(),
+        MoverAnswer::Failed { message, .. } => message,
+    }
+}
+
 /// Deletes the attempt's Job. Reports Stopped only when its pods have ended, since until then the mover may still write.
 pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &SiteName, namespace: &str, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
-    context.movers.children.stop(&name).await?;
+    let of_child = context.movers.children.stop(&name).await?;
     delete_job(&client, namespace, &name).await?;
+    // Where it may be instead it only reads: its pods are not waited for.
+    if task.runs_anywhere() {
+        delete_job(&client, &context.hub.namespace, &name).await?;
+    }
     let pods: Api<Pod> = Api::namespaced(client, namespace);
     let list = pods
         .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
@@ -85,7 +98,11 @@ pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &Sit
     let now = Timestamp::now();
     let ours = |pod: &Pod| controller_of(pod).is_some_and(|owner| owner.kind == "Job" && owner.name == name);
     let acting = list.items.iter().find(|pod| ours(pod) && may_act(pod, task, now));
-    Ok(acting.map_or(EffectOutcome::Stopped, |pod| EffectOutcome::running(format!("its mover is being stopped: pod {}", pod.name_any()))))
+    if let Some(pod) = acting {
+        return Ok(EffectOutcome::running(format!("its mover is being stopped: pod {}", pod.name_any())));
+    }
+    let mut told = list.items.iter().filter(|pod| ours(pod)).filter_map(|pod| serde_json::from_str(&terminated(pod)?.1?).ok());
+    Ok(EffectOutcome::Stopped(of_child.or_else(|| told.next()).map(last_word)))
 }
 
 #[cfg(test)]
@@ -113,7 +130,7 @@ mod tests {
     fn fault_d12_no_attempt_begins_while_the_mover_of_another_may_write() {
         let now: Timestamp = "2026-11-15T01:00:00Z".parse().unwrap();
         let (read, write) = (
-            MoverTask::BackupVolume { part: "p".into(), parent: None },
+            MoverTask::BackupVolume { part: "p".into(), parent: None, from_snapshot: false },
             MoverTask::RestoreVolume {
                 snapshot: "5a1f".into(),
                 part: "p".into(),

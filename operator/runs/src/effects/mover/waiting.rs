@@ -1,10 +1,11 @@
 //! Why a mover does not run yet, and how long that is waited for.
 
+use super::job::DATA_VOLUME;
 use crate::effects::{EffectOutcome, StepContext, start};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Event, Pod},
+    core::v1::{Event, PersistentVolumeClaim, Pod},
 };
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use p861_core::{
@@ -29,6 +30,10 @@ const EVENTS_INTERVAL: Duration = Duration::from_secs(10);
 /// What is known of a mover's Events is forgotten after this.
 const EVENTS_TTL: Duration = Duration::from_mins(10);
 const MAX_WHY_CHARS: usize = 400;
+/// What the scheduler says of a pod whose claims are to be made before it chooses a node.
+const UNBOUND_CLAIMS: &str = "unbound immediate PersistentVolumeClaims";
+/// Annotation of a claim for which the scheduler has chosen a node.
+const SELECTED_NODE_ANNOTATION: &str = "volume.kubernetes.io/selected-node";
 
 /// When Events were read, and the newest warning among them.
 type Read = (Instant, Option<String>);
@@ -105,9 +110,7 @@ fn wait(pod: Option<&Pod>, warning: Option<&str>) -> Wait {
             |warning| of(Reason::MoverRefused, format!("its mover's pod is refused: {warning}{}", remedy(warning))),
         );
     };
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let unscheduled = conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False").find_map(|c| c.message.clone());
-    if let Some(message) = unscheduled {
+    if let Some(message) = unscheduled(pod) {
         return of(Reason::MoverUnschedulable, format!("no node takes its mover: {message}"));
     }
     if let Some(why) = start::reason(pod) {
@@ -128,10 +131,57 @@ fn outcome(waits: Wait, since: SignedDuration) -> EffectOutcome {
     EffectOutcome::Failed(Failure::transient(waits.reason, message), None)
 }
 
-/// What keeps a mover that has not run from running. Fails the attempt after [`START_TIMEOUT`].
-pub async fn look(warnings: &Warnings, client: &Client, step_context: &StepContext, namespace: &str, job: &Job, pod: Option<&Pod>) -> EffectOutcome {
+/// The scheduler's word about a pod that no node takes.
+fn unscheduled(pod: &Pod) -> Option<&str> {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?.message.as_deref()
+}
+
+/// When a node took the pod.
+fn scheduled(pod: &Pod) -> Option<Timestamp> {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    Some(conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "True")?.last_transition_time.as_ref()?.0)
+}
+
+/// What the mover of a snapshot waits for while its claim is made, by the newest warning about that claim. None if that is not what keeps it away.
+fn wait_for_claim(claim: &PersistentVolumeClaim, pod: &Pod, warning: Option<&str>) -> Option<String> {
+    if claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound") {
+        return None;
+    }
+    if let Some(warning) = warning {
+        return Some(format!("the storage can't make a claim from the snapshot: {warning}"));
+    }
+    // A claim that is made where its pod will run waits for the scheduler; any other keeps the scheduler waiting.
+    let waits_for_node = unscheduled(pod).is_some_and(|word| !word.contains(UNBOUND_CLAIMS)) && !claim.annotations().contains_key(SELECTED_NODE_ANNOTATION);
+    (!waits_for_node).then(|| "the storage makes a claim from the snapshot".to_owned())
+}
+
+/// What keeps the claim of a mover that reads a snapshot from being made; none if it is there, or can't be looked at.
+async fn look_at_claim(warnings: &Warnings, client: &Client, namespace: &str, pod: &Pod) -> Option<String> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+    let claim = claims.get_opt(&format!("{}-{DATA_VOLUME}", pod.name_any())).await.ok()??;
+    let warning = warnings.newest(client, namespace, claim.metadata.uid.as_deref()?).await;
+    wait_for_claim(&claim, pod, warning.as_deref())
+}
+
+/// What keeps a mover that has not run from running. Fails the attempt after [`START_TIMEOUT`]; but a claim from a snapshot takes as long as the storage copies,
+/// which only the step's deadline limits.
+pub async fn look(
+    warnings: &Warnings,
+    client: &Client,
+    step_context: &StepContext,
+    (namespace, reads_snapshot): (&str, bool),
+    job: &Job,
+    pod: Option<&Pod>,
+) -> EffectOutcome {
+    let pod_of_snapshot = pod.filter(|_| reads_snapshot);
+    if let Some(pod) = pod_of_snapshot
+        && let Some(waits) = look_at_claim(warnings, client, namespace, pod).await
+    {
+        return EffectOutcome::running(waits);
+    }
     let made = job.metadata.creation_timestamp.as_ref().map_or(step_context.started, |time| time.0);
-    let since = Timestamp::now().duration_since(made);
+    let since = Timestamp::now().duration_since(pod_of_snapshot.and_then(scheduled).unwrap_or(made));
     let about = pod.map_or_else(|| job.uid(), ResourceExt::uid);
     let warning = match about {
         Some(uid) if since >= PATIENCE => warnings.newest(client, namespace, &uid).await,
@@ -205,6 +255,35 @@ mod tests {
             let EffectOutcome::Failed(failure, None) = outcome(waits.clone(), START_TIMEOUT) else { panic!("{name}: it waits on") };
             assert_eq!((failure.class, failure.reason), (FailureClass::Transient, reason), "{name}");
             assert!(failure.message.starts_with(&waits.message), "{name}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn the_mover_of_a_snapshot_waits_for_the_storage_or_for_a_node_and_says_which() {
+        let claim = |phase: &str, annotations: &Value| -> PersistentVolumeClaim {
+            serde_json::from_value(json!({"metadata": {"name": "c", "annotations": annotations}, "status": {"phase": phase}})).unwrap()
+        };
+        let unscheduled = |message: &str| pod(json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": message}]}));
+        let (full, unbound) = ("1 Insufficient memory.", "pod has unbound immediate PersistentVolumeClaims.");
+        let (nothing, chosen) = (json!({}), json!({SELECTED_NODE_ANNOTATION: "n1"}));
+        for (name, phase, annotations, nodes, warning, expected) in [
+            ("made", "Bound", &nothing, full, None, None),
+            ("being made", "Pending", &nothing, unbound, None, Some("the storage makes a claim")),
+            ("being made for a node", "Pending", &chosen, full, None, Some("the storage makes a claim")),
+            ("waits for a node", "Pending", &nothing, full, None, None),
+            (
+                "can't be made",
+                "Pending",
+                &nothing,
+                unbound,
+                Some("ProvisioningFailed: no space"),
+                Some("can't make a claim from the snapshot: ProvisioningFailed: no space"),
+            ),
+        ] {
+            let (claim, pod) = (claim(phase, annotations), unscheduled(&format!("0/1 nodes are available: {nodes}")));
+            let waits = wait_for_claim(&claim, &pod, warning);
+            assert_eq!(waits.is_some(), expected.is_some(), "{name}: {waits:?}");
+            assert!(waits.is_none_or(|waits| waits.contains(expected.unwrap())), "{name}");
         }
     }
 

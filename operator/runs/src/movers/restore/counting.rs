@@ -2,31 +2,35 @@
 
 use p861_core::{
     conditions::shorten,
-    engine::{ListedChange, ObjectChange},
-    objects,
+    engine::{Awaits, ListedChange, ObjectChange},
+    objects::{self, Identity},
 };
 use p861_crds::protection::restore::RestoreChanges;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// Objects that changed or were refused that are listed by name.
-const MAX_LISTED_DIFFERENCES: usize = 20_000;
-/// Objects that a preview lists by name because they would be created. Those never take the place of a difference.
-const MAX_LISTED_CREATIONS: usize = 20_000;
+/// Objects that were refused that a restore lists by name.
+const MAX_LISTED_REFUSALS: usize = 20_000;
+/// Objects that a preview lists by name. Those that would be created or are the same never take the place of a difference.
+const MAX_LISTED: usize = 300_000;
+/// Bytes of all differences that a preview lists in full. Bounds what it takes into memory.
+const MAX_DIFF_BYTES: usize = 48 * 1024 * 1024;
 /// Characters of a reason in the list.
 const MAX_WHY_CHARS: usize = 300;
+/// What stands for a difference that is not listed in full.
+const TOO_MUCH: &str = "(not shown: the differences of this preview are longer than 48 MiB; select fewer objects)";
 
 /// What became of one object, or would.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It was not there; with a remark, if there is one.
     Created(String),
-    /// It was there and different; how.
+    /// It was there and different; how, a difference a line.
     Changed(String),
     /// It was there and the same.
     Same,
-    /// It is left as it is, and why.
-    Left(&'static str),
+    /// It is left as it is, and why; with the differences, one a line.
+    Left(&'static str, String),
     /// Its kind is not served here.
     NotServed,
     /// It can't be written, and why.
@@ -40,12 +44,31 @@ pub(super) struct Tally {
     pub(super) left_out: BTreeMap<String, u64>,
     pub(super) not_served: BTreeMap<String, u64>,
     pub(super) adjusted: BTreeMap<String, u64>,
-    pub(super) differences: Vec<ListedChange>,
-    pub(super) creations: Vec<ListedChange>,
-    pub(super) refused: Vec<ListedChange>,
+    /// Places of the patches that matched an object.
+    pub(super) patched: BTreeSet<usize>,
+    /// Of a preview, which lists every object; else only those that were refused are.
+    previewed: Option<Previewed>,
+    refused: Vec<ListedChange>,
+    /// Of a second try: the objects that it came to.
+    pub(super) tried: HashSet<Identity>,
+}
+
+/// The objects of a preview but those that would be refused.
+#[derive(Debug, Default)]
+struct Previewed {
+    differences: Vec<ListedChange>,
+    creations: Vec<ListedChange>,
+    same: Vec<ListedChange>,
+    /// Bytes of their differences.
+    diff_bytes: usize,
 }
 
 impl Tally {
+    /// A tally that lists every object.
+    pub(super) fn of_preview() -> Self {
+        Self { previewed: Some(Previewed::default()), ..Self::default() }
+    }
+
     pub(super) fn leave(&mut self, why: &str) {
         *self.left_out.entry(why.to_owned()).or_default() += 1;
     }
@@ -55,68 +78,142 @@ impl Tally {
     }
 
     pub(super) fn note(&mut self, outcome: Outcome, object: &Value) {
-        let (action, why) = match outcome {
-            Outcome::Left(why) => return self.leave(why),
+        self.note_with(outcome, object, None);
+    }
+
+    /// Also lists the object as it was saved, as far as it may be shown.
+    pub(super) fn note_with(&mut self, outcome: Outcome, object: &Value, manifest: Option<Value>) {
+        let identity = Identity::of(object);
+        let nothing = String::new;
+        let (action, why, awaits, diff) = match outcome {
+            Outcome::Left(why, diff) => {
+                self.leave(why);
+                (ObjectChange::Leave, why.to_owned(), None, diff)
+            }
             Outcome::Same => {
                 self.changes.same += 1;
-                return;
+                (ObjectChange::Same, nothing(), None, nothing())
             }
             Outcome::NotServed => {
-                let group = objects::group(object);
-                let kind = if group.is_empty() { objects::kind(object).to_owned() } else { format!("{}.{group}", objects::kind(object)) };
-                *self.not_served.entry(kind).or_default() += 1;
+                *self.not_served.entry(identity.kind_with_group()).or_default() += 1;
                 self.changes.not_served += 1;
-                (ObjectChange::Refused, format!("{} is not served on this site", object["apiVersion"].as_str().unwrap_or_default()))
+                let why = format!("{} is not served on this site", object["apiVersion"].as_str().unwrap_or_default());
+                (ObjectChange::Refused, why, Some(Awaits::Kind), nothing())
             }
             Outcome::Created(why) => {
                 self.changes.create += 1;
-                (ObjectChange::Create, why)
+                (ObjectChange::Create, why, None, nothing())
             }
-            Outcome::Changed(why) => {
+            Outcome::Changed(diff) => {
                 self.changes.change += 1;
-                (ObjectChange::Change, why)
+                (ObjectChange::Change, objects::brief(&diff), None, diff)
             }
             Outcome::Refused(why) => {
                 self.changes.refused += 1;
-                (ObjectChange::Refused, why)
+                let awaits = objects::awaits(&why);
+                (ObjectChange::Refused, why, awaits, nothing())
             }
         };
-        let (list, most) = match action {
-            ObjectChange::Create => (&mut self.creations, MAX_LISTED_CREATIONS),
-            ObjectChange::Refused => (&mut self.refused, MAX_LISTED_DIFFERENCES),
-            ObjectChange::Change | ObjectChange::Same => (&mut self.differences, MAX_LISTED_DIFFERENCES),
+        let Identity { group, kind, namespace, name } = identity;
+        let why = shorten(&why, MAX_WHY_CHARS);
+        let diff = if diff == why { nothing() } else { diff };
+        self.list(ListedChange { action, group, kind, namespace, name, why, awaits, diff, manifest });
+    }
+
+    fn list(&mut self, mut listed: ListedChange) {
+        let refused = listed.action == ObjectChange::Refused;
+        let Some(previewed) = &mut self.previewed else {
+            if refused && self.refused.len() < MAX_LISTED_REFUSALS {
+                self.refused.push(listed);
+            }
+            return;
         };
-        if list.len() < most {
-            list.push(ListedChange {
-                action,
-                kind: objects::kind(object).to_owned(),
-                namespace: objects::namespace(object).to_owned(),
-                name: objects::name(object).to_owned(),
-                why: shorten(&why, MAX_WHY_CHARS),
-            });
+        if previewed.diff_bytes + listed.diff.len() > MAX_DIFF_BYTES {
+            TOO_MUCH.clone_into(&mut listed.diff);
+        }
+        previewed.diff_bytes += listed.diff.len();
+        let list = match listed.action {
+            ObjectChange::Create => &mut previewed.creations,
+            ObjectChange::Same => &mut previewed.same,
+            ObjectChange::Refused => &mut self.refused,
+            ObjectChange::Change | ObjectChange::Leave => &mut previewed.differences,
+        };
+        if list.len() < MAX_LISTED {
+            list.push(listed);
         }
     }
 
-    /// The objects that would change or be refused, then those that would be created; each sorted. Handled side by side, they come in any order.
-    pub(super) fn previewed(&mut self) -> Vec<ListedChange> {
-        let mut list = std::mem::take(&mut self.differences);
-        list.append(&mut self.refused);
-        list.truncate(MAX_LISTED_DIFFERENCES);
-        let mut creations = std::mem::take(&mut self.creations);
-        sort(&mut list);
-        sort(&mut creations);
-        list.append(&mut creations);
-        list
-    }
-
-    /// The objects that were not written, sorted.
-    pub(super) fn refused(&mut self) -> Vec<ListedChange> {
+    /// Of a preview the objects that would change, be left or be refused, then those that would be created, then those that are the same; else those that were
+    /// not written. Each sorted: handled side by side, they come in any order.
+    pub(super) fn listed(&mut self) -> Vec<ListedChange> {
         let mut list = std::mem::take(&mut self.refused);
+        let Some(Previewed { mut differences, creations, same, .. }) = self.previewed.take() else {
+            sort(&mut list);
+            return list;
+        };
+        list.append(&mut differences);
         sort(&mut list);
+        for mut more in [creations, same] {
+            sort(&mut more);
+            list.append(&mut more);
+        }
+        list.truncate(MAX_LISTED);
         list
     }
 }
 
 fn sort(list: &mut [ListedChange]) {
     list.sort_by(|a, b| (&a.namespace, &a.kind, &a.name).cmp(&(&b.namespace, &b.kind, &b.name)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(name: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n"}})
+    }
+
+    #[test]
+    fn a_preview_lists_every_object_once_and_what_stands_in_the_way_first() {
+        let outcomes = [
+            ("e", Outcome::Same),
+            ("d", Outcome::Created(String::new())),
+            ("c", Outcome::Refused("no".into())),
+            ("b", Outcome::Left("left", "data.a: 1 → 2".into())),
+            ("a", Outcome::Changed("data.a: 1 → 2\ndata.b: 1 → 2".into())),
+        ];
+        let (mut preview, mut run) = (Tally::of_preview(), Tally::default());
+        for (name, outcome) in outcomes {
+            preview.note(outcome.clone(), &object(name));
+            run.note(outcome, &object(name));
+        }
+        let listed = preview.listed();
+        let said: Vec<_> = listed.iter().map(|listed| (listed.name.as_str(), listed.action, listed.why.as_str(), listed.diff.as_str())).collect();
+        assert_eq!(
+            said,
+            [
+                ("a", ObjectChange::Change, "data.a: 1 → 2", "data.a: 1 → 2\ndata.b: 1 → 2"),
+                ("b", ObjectChange::Leave, "left", "data.a: 1 → 2"),
+                ("c", ObjectChange::Refused, "no", ""),
+                ("d", ObjectChange::Create, "", ""),
+                ("e", ObjectChange::Same, "", ""),
+            ]
+        );
+        assert_eq!(run.listed().iter().map(|listed| listed.name.clone()).collect::<Vec<_>>(), ["c"], "a run lists what it could not write");
+        assert_eq!((preview.changes, preview.left_out), (run.changes, run.left_out));
+    }
+
+    #[test]
+    fn differences_beyond_the_bound_are_named_but_not_shown() {
+        let mut preview = Tally::of_preview();
+        let half = "x".repeat(MAX_DIFF_BYTES / 2);
+        for name in ["a", "b", "c", "d"] {
+            preview.note(Outcome::Changed(format!("data.a: 1 → 2\n{half}")), &object(name));
+        }
+        let listed = preview.listed();
+        assert_eq!((listed.len(), listed.iter().filter(|listed| listed.diff == TOO_MUCH).count()), (4, 3));
+        assert!(listed.iter().all(|listed| listed.why == "data.a: 1 → 2"));
+    }
 }

@@ -57,6 +57,14 @@ impl Place {
         api.create(&PostParams { dry_run, field_manager: Some(FIELD_MANAGER.into()) }, &parse(object)?).await.map(drop)
     }
 
+    /// Applies an object that is not there, which makes it. Unlike a creation, this is a right that can be given for one name. What somebody else has made
+    /// meanwhile is a conflict.
+    pub(super) async fn make(&self, object: &Value, dry_run: bool) -> kube::Result<()> {
+        let api = self.api();
+        let parameters = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER) };
+        api.patch(&self.segment, &parameters, &Patch::Apply(parse(object)?)).await.map(drop)
+    }
+
     pub(super) async fn apply(&self, object: &Value, dry_run: bool) -> kube::Result<Value> {
         let api = self.api();
         let parameters = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force() };

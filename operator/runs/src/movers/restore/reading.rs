@@ -1,6 +1,9 @@
 //! Reads the objects of a snapshot line by line: only those under way are in memory.
 
-use crate::movers::work::{WorkError, blocking};
+use crate::movers::{
+    cluster::FOLDER,
+    work::{WorkError, blocking},
+};
 use p861_core::ids::SnapshotId;
 use p861_vault::{Repository, RepositoryAccess};
 use std::{
@@ -28,6 +31,11 @@ pub(super) struct File {
 }
 
 impl File {
+    /// Whether its objects are in no namespace.
+    pub(super) fn is_of_cluster(&self) -> bool {
+        self.namespace == FOLDER
+    }
+
     fn of((path, bytes): (String, u64)) -> Self {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let stem = name.strip_suffix(".jsonl").unwrap_or(name);
@@ -134,6 +142,10 @@ impl Splitter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     #[test]
     fn bytes_in_any_pieces_become_the_lines_that_are_wanted() {
@@ -155,6 +167,33 @@ mod tests {
             let expected = [(7, 0, "a"), (7, 1, "bb"), (7, 2, "ccc"), (9, 0, "d"), (9, 2, "e")].map(|(file, number, text)| (file, number, text.to_owned()));
             assert_eq!(found, expected, "{size}");
         }
+    }
+
+    #[test]
+    fn no_more_lines_are_read_than_are_taken_whatever_the_number_of_objects() {
+        const LINES: usize = 10_000;
+        let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
+        let read = Arc::new(AtomicUsize::new(0));
+        let counting = read.clone();
+        let reader = std::thread::spawn(move || {
+            let mut splitter = Splitter { order: vec![0], wanted: Wanted::from([(0, None)]), sender, at: 0, number: 0, rest: Vec::new() };
+            for number in 0..LINES {
+                if splitter.take(0, format!("{{\"line\":{number}}}\n").as_bytes()).is_err() {
+                    break;
+                }
+                counting.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let mut most = 0;
+        for taken in 1..=LINES / 2 {
+            receiver.blocking_recv().unwrap().unwrap();
+            // Those that wait, and the one that there was just room for.
+            most = most.max(read.load(Ordering::SeqCst).saturating_sub(taken));
+        }
+        drop(receiver);
+        reader.join().unwrap();
+        assert!(most <= READ_AHEAD + 1, "{most} lines were in memory");
+        assert!(read.load(Ordering::SeqCst) <= LINES / 2 + READ_AHEAD + 1, "the reader ends with its taker");
     }
 
     #[test]

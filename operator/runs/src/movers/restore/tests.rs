@@ -1,8 +1,9 @@
 //! Writing one object, against an API server that says what a case wants and notes what it is asked.
 
-use super::*;
+use super::{conflicts::names_of, *};
 use http::{Method, Request, Response, StatusCode};
-use kube::client::Body;
+use kube::{client::Body, core::Status};
+use p861_crds::{platform::application::ObjectSelector, protection::restore::RestoreSelection};
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 
@@ -108,6 +109,10 @@ fn kinds_of(object: &Value) -> Kinds {
     Kinds::from([((group, kind), resource)])
 }
 
+fn writer<'a>(client: &'a Client, kinds: Kinds, conflict: ConflictHandling, dry_run: bool, pace: &'a Mutex<Pace>) -> Writer<'a> {
+    Writer { client, kinds, conflict, isolated: false, absent: &[], dry_run, pace, owners: Mutex::default() }
+}
+
 struct World {
     server: Arc<Mutex<Server>>,
     tally: Mutex<Tally>,
@@ -126,7 +131,7 @@ impl World {
     async fn write(&self, object: Value, policy: Option<ConflictPolicy>) -> Outcome {
         let (client, pace) = (client(&self.server), Mutex::default());
         let conflict = policy.map_or(ConflictHandling::Own, ConflictHandling::Policy);
-        let writer = Writer { client: &client, kinds: kinds_of(&object), conflict, isolated: false, dry_run: false, pace: &pace, owners: Mutex::default() };
+        let writer = writer(&client, kinds_of(&object), conflict, false, &pace);
         let (outcome, adjusted) = writer.write(object, false).await.unwrap();
         for how in adjusted {
             self.tally.lock().adjust(how);
@@ -137,7 +142,7 @@ impl World {
     /// What a look before anything is written finds.
     async fn look(&self, object: Value, policy: ConflictPolicy) -> Outcome {
         let (client, pace, conflict) = (client(&self.server), Mutex::default(), ConflictHandling::Policy(policy));
-        let writer = Writer { client: &client, kinds: kinds_of(&object), conflict, isolated: false, dry_run: true, pace: &pace, owners: Mutex::default() };
+        let writer = writer(&client, kinds_of(&object), conflict, true, &pace);
         writer.look(object).await.unwrap()
     }
 
@@ -162,7 +167,7 @@ async fn fault_a3_each_object_counts_as_what_happened_under_every_policy() {
     }
     for (policy, outcome, after) in [
         (ConflictPolicy::Merge, Some("spec.a: 1 → 3"), json!({"a": 3, "b": 2})),
-        (ConflictPolicy::Replace, Some("spec.a: 1 → 3"), json!({"a": 3})),
+        (ConflictPolicy::Replace, Some("spec.a: 1 → 3\nspec.b: 2 → (none)"), json!({"a": 3})),
         (ConflictPolicy::Skip, None, json!({"a": 1, "b": 2})),
         (ConflictPolicy::Refuse, None, json!({"a": 1, "b": 2})),
     ] {
@@ -170,7 +175,7 @@ async fn fault_a3_each_object_counts_as_what_happened_under_every_policy() {
         let found = world.write(saved(&live, json!({"a": 3})), Some(policy)).await;
         match outcome {
             Some(how) => assert_eq!(found, Outcome::Changed(how.into()), "{policy:?}"),
-            None => assert!(matches!(found, Outcome::Left(_) | Outcome::Refused(_)), "{policy:?}: {found:?}"),
+            None => assert!(matches!(found, Outcome::Left(..) | Outcome::Refused(_)), "{policy:?}: {found:?}"),
         }
         assert_eq!(world.server.lock().there.as_ref().unwrap()["spec"], after, "{policy:?}");
     }
@@ -189,7 +194,7 @@ async fn fault_c1_nothing_that_holds_data_is_deleted_whatever_the_api_server_ref
             let live = object(api, kind, spec);
             let world = World::with(Some(live.clone())).refusing_changes(422, "spec: field is immutable");
             let found = world.write(saved(&live, wanted), policy).await;
-            assert!(matches!(found, Outcome::Refused(_) | Outcome::Left(_)), "{policy:?} {kind}: {found:?}");
+            assert!(matches!(found, Outcome::Refused(_) | Outcome::Left(..)), "{policy:?} {kind}: {found:?}");
             assert!(!world.asked().iter().any(|asked| asked.starts_with("DELETE")), "{policy:?} {kind}");
             assert_eq!(world.server.lock().there.as_ref(), Some(&live), "{policy:?} {kind}");
         }
@@ -228,7 +233,7 @@ async fn fault_c1_what_cannot_become_as_saved_is_a_difference_that_is_found_befo
         let world = World::with(Some(live));
         let looked = world.look(claim("5Gi"), ConflictPolicy::Refuse).await;
         assert!(matches!(&looked, Outcome::Changed(why) if why.contains(says)), "{looked:?}");
-        assert!(matches!(world.write(claim("5Gi"), Some(ConflictPolicy::Skip)).await, Outcome::Left(_)), "Skip leaves what differs: {says}");
+        assert!(matches!(world.write(claim("5Gi"), Some(ConflictPolicy::Skip)).await, Outcome::Left(..)), "Skip leaves what differs: {says}");
         let merged = world.write(claim("5Gi"), Some(ConflictPolicy::Merge)).await;
         assert!(matches!(&merged, Outcome::Refused(why) if why.contains(says)), "{merged:?}");
     }
@@ -249,7 +254,7 @@ fn fault_c1_who_cannot_see_what_is_there_does_not_write() {
 async fn fault_a4_a_kind_that_is_not_served_is_no_conflict() {
     let (client, pace, mut tally) = (client(&World::with(None).server), Mutex::default(), Tally::default());
     let conflict = ConflictHandling::Policy(ConflictPolicy::Refuse);
-    let writer = Writer { client: &client, kinds: Kinds::new(), conflict, isolated: false, dry_run: false, pace: &pace, owners: Mutex::default() };
+    let writer = writer(&client, Kinds::new(), conflict, false, &pace);
     let widget = object("demo.example/v1", "Widget", json!({}));
     for dry_run in [false, true] {
         let outcome = if dry_run { writer.look(widget.clone()).await.unwrap() } else { writer.write(widget.clone(), false).await.unwrap().0 };
@@ -267,6 +272,16 @@ async fn fault_b6_a_node_port_that_is_taken_is_allotted_anew_and_counted() {
     assert_eq!(world.write(service.clone(), Some(ConflictPolicy::Refuse)).await, Outcome::Created(String::new()));
     assert_eq!(world.server.lock().there.as_ref().unwrap()["spec"]["ports"], json!([{"port": 80}]));
     assert_eq!(world.tally.lock().adjusted.values().sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn fault_a3_of_a_service_that_is_there_nothing_is_allotted_anew() {
+    let spec = json!({"clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "ports": [{"port": 80}]});
+    let live = object("v1", "Service", spec.clone());
+    let world = World::with(Some(live.clone()));
+    world.server.lock().on_create = vec![(422, "provided IP is already allocated", "spec.clusterIPs")];
+    assert_eq!(world.write(saved(&live, spec), Some(ConflictPolicy::Refuse)).await, Outcome::Same);
+    assert_eq!(world.tally.lock().adjusted.values().sum::<u64>(), 0, "it keeps its own address");
 }
 
 #[tokio::test]
@@ -292,5 +307,27 @@ fn fault_b13_what_the_application_excludes_is_left_out_of_a_restore_too() {
         (exclude(None, "Widget", None), false),
     ] {
         assert_eq!(choice.leaves(&widget).is_some(), left, "{choice:?}");
+    }
+}
+
+#[test]
+fn kinds_and_single_objects_are_selected_by_group_kind_and_name() {
+    let choice = |selectors: Value| Choice {
+        select: RestoreSelection { resources: serde_json::from_value(selectors).unwrap(), ..RestoreSelection::default() },
+        ..Choice::default()
+    };
+    let deployment = object("apps/v1", "Deployment", json!({}));
+    for (selectors, chosen, by_name) in [
+        (json!([]), true, false),
+        (json!([{"kind": "*"}]), true, false),
+        (json!([{"group": "apps", "kind": "Deployment"}]), true, false),
+        (json!([{"kind": "Deployment"}]), false, false),
+        (json!([{"group": "apps", "kind": "Deployment", "name": "a"}]), true, true),
+        (json!([{"group": "apps", "kind": "Deployment", "name": "b"}]), false, true),
+        (json!([{"group": "apps", "kind": "Deployment", "name": "b"}, {"kind": "*", "name": "a"}]), true, true),
+        (json!([{"group": "apps", "kind": "Deployment", "name": "a"}, {"kind": "Secret"}]), true, false),
+    ] {
+        let choice = choice(selectors.clone());
+        assert_eq!((choice.leaves(&deployment).is_none(), choice.is_by_name()), (chosen, by_name), "{selectors}");
     }
 }

@@ -1,11 +1,10 @@
 //! Writes one object, or tries it by dry run: created where it is not there, else as the policy for existing objects says. A preview goes the same way.
 
-use super::{
+use super::{counting::Outcome, place::Place};
+use crate::{
     asking::{ask, fields, is_duplicate, is_untried},
-    counting::Outcome,
-    place::Place,
+    movers::work::WorkError,
 };
-use crate::movers::work::WorkError;
 use kube::{Client, api::ApiResource, core::Status};
 use p861_core::{
     objects::{self, ClaimMatch, Owner, Pace},
@@ -29,6 +28,7 @@ const MAX_UPDATES: u32 = 4;
 const MAX_OWNERS: usize = 20_000;
 /// How a claim that was enlarged counts.
 const ENLARGED: &str = "claim larger than in the backup, it stays as large";
+const NEW_NAMESPACE: &str = "it is not there; objects in it are not tried by dry run";
 const SKIPPED: &str = "it is there and different: conflictPolicy Skip leaves it";
 
 /// The kinds that a site serves in namespaces, by group and kind.
@@ -39,8 +39,10 @@ pub(super) struct Writer<'a> {
     pub(super) client: &'a Client,
     pub(super) kinds: Kinds,
     pub(super) conflict: ConflictHandling,
-    /// An isolated copy keeps the labels of its namespaces.
+    /// It writes a copy, which changes nothing of the whole cluster.
     pub(super) isolated: bool,
+    /// Namespaces that aren't there: a preview makes none.
+    pub(super) absent: &'a [String],
     pub(super) dry_run: bool,
     pub(super) pace: &'a Mutex<Pace>,
     pub(super) owners: Mutex<HashMap<(String, Owner), String>>,
@@ -54,18 +56,22 @@ enum Made {
 }
 
 /// One object with its place.
-struct Item<'a> {
-    place: &'a Place,
-    object: Value,
+pub(super) struct Item<'a> {
+    pub(super) place: &'a Place,
+    pub(super) object: Value,
     /// Its owner was restored before it and may have made it meanwhile.
-    owned: bool,
+    pub(super) owned: bool,
     /// How it is written otherwise than it was saved.
-    adjusted: Vec<&'static str>,
+    pub(super) adjusted: Vec<&'static str>,
 }
 
 impl Item<'_> {
-    fn what(&self) -> String {
-        format!("write {} {} to {}", objects::kind(&self.object), objects::name(&self.object), objects::namespace(&self.object))
+    pub(super) fn what(&self) -> String {
+        let (kind, name) = (objects::kind(&self.object), objects::name(&self.object));
+        match objects::namespace(&self.object) {
+            "" => format!("write {kind} {name}"),
+            namespace => format!("write {kind} {name} to {namespace}"),
+        }
     }
 
     fn is(&self, kind: &str) -> bool {
@@ -83,9 +89,10 @@ fn namespaces() -> ApiResource {
 }
 
 /// What an object that is written or would be has become, told from its contents before and after.
-fn told(live: &Value, after: &Value) -> Outcome {
-    let (before, after) = (objects::content(live), objects::content(after));
-    if before == after { Outcome::Same } else { Outcome::Changed(objects::difference(&before, &after)) }
+fn told(live: &Value, after: &Value, wanted: &Value) -> Outcome {
+    let (before, after) = (objects::content_as(live, wanted), objects::content_as(after, wanted));
+    let differences = objects::differences(&before, &after);
+    if differences.is_empty() { Outcome::Same } else { Outcome::Changed(differences) }
 }
 
 /// Leaves to the cluster what it can't give a Service; `counts` if that is what will be written.
@@ -101,6 +108,12 @@ impl Writer<'_> {
             return Some(namespaces());
         }
         self.kinds.get(&(objects::group(object).to_owned(), objects::kind(object).to_owned())).cloned()
+    }
+
+    /// The remark about an object in a namespace that would be made with it; none if its namespace is there.
+    fn in_absent(&self, object: &Value) -> Option<&'static str> {
+        let (namespace, remark) = if is_namespace(object) { (objects::name(object), NEW_NAMESPACE) } else { (objects::namespace(object), "") };
+        self.absent.iter().any(|absent| absent == namespace).then_some(remark)
     }
 
     /// The UID of an owner that is there; none if it isn't, or is being deleted.
@@ -128,6 +141,9 @@ impl Writer<'_> {
     pub(super) async fn write(&self, mut object: Value, owned: bool) -> Result<(Outcome, Vec<&'static str>), WorkError> {
         let nothing = Vec::new;
         let Some(resource) = self.kind_of(&object) else { return Ok((Outcome::NotServed, nothing())) };
+        if let Some(remark) = self.in_absent(&object) {
+            return Ok((Outcome::Created(remark.to_owned()), nothing()));
+        }
         let place = match Place::of(self.client, &resource, &object) {
             Ok(place) => place,
             Err(error) => return Ok((Outcome::Refused(error.to_string()), nothing())),
@@ -141,7 +157,11 @@ impl Writer<'_> {
         let outcome = match self.create(&mut item).await? {
             Made::Yes => Outcome::Created(String::new()),
             Made::Refused(status) => Outcome::Refused(status.message),
-            Made::Exists => self.existing(&mut item).await?,
+            Made::Exists => {
+                // The API server looks at addresses and ports before it looks at names: those of a Service that is there are taken by itself.
+                item.adjusted.clear();
+                self.existing(&mut item).await?
+            }
         };
         Ok((outcome, item.adjusted))
     }
@@ -181,15 +201,15 @@ impl Writer<'_> {
     }
 
     /// An object that is there, differs, and can't become as saved. Under Refuse that is a difference like any other: found beforehand, nothing is written.
-    fn in_the_way(&self, why: String) -> Outcome {
+    pub(super) fn in_the_way(&self, why: String) -> Outcome {
         match self.policy() {
-            ConflictPolicy::Skip => Outcome::Left(SKIPPED),
+            ConflictPolicy::Skip => Outcome::Left(SKIPPED, why),
             ConflictPolicy::Refuse if self.dry_run => Outcome::Changed(why),
             ConflictPolicy::Refuse | ConflictPolicy::Merge | ConflictPolicy::Replace => Outcome::Refused(why),
         }
     }
 
-    async fn existing(&self, item: &mut Item<'_>) -> Result<Outcome, WorkError> {
+    pub(super) async fn existing(&self, item: &mut Item<'_>) -> Result<Outcome, WorkError> {
         let live = match ask(self.pace, || item.what(), || item.place.get()).await? {
             Ok(Some(live)) => live,
             Ok(None) => return Ok(Outcome::Refused("it was deleted while it was compared".into())),
@@ -202,23 +222,23 @@ impl Writer<'_> {
             return self.claim(item, &live).await;
         }
         let policy = self.policy();
-        if policy != ConflictPolicy::Replace && objects::covers(&objects::content(&live), &item.object) {
+        if policy != ConflictPolicy::Replace && objects::covers(&objects::content_as(&live, &item.object), &item.object) {
             return Ok(Outcome::Same);
         }
         match policy {
             ConflictPolicy::Merge => self.apply(item, &live, self.dry_run).await,
             ConflictPolicy::Replace => self.update(item, live, true).await,
             ConflictPolicy::Skip => Ok(match self.apply(item, &live, true).await? {
-                Outcome::Changed(_) | Outcome::Refused(_) => Outcome::Left(SKIPPED),
+                Outcome::Changed(how) | Outcome::Refused(how) => Outcome::Left(SKIPPED, how),
                 same => same,
             }),
             // Nobody has written this object: the cluster made it with the namespace, or its owner did, restored a moment ago.
             ConflictPolicy::Refuse if item.owned || objects::is_untouched(&live) => Ok(match self.apply(item, &live, self.dry_run).await? {
-                Outcome::Changed(how) => Outcome::Created(how),
+                Outcome::Changed(how) => Outcome::Created(objects::brief(&how)),
                 other => other,
             }),
             ConflictPolicy::Refuse => Ok(match self.apply(item, &live, true).await? {
-                Outcome::Changed(how) if !self.dry_run => Outcome::Refused(format!("it appeared while the restore ran, and differs: {how}")),
+                Outcome::Changed(how) if !self.dry_run => Outcome::Refused(format!("it appeared while the restore ran, and differs: {}", objects::brief(&how))),
                 // That it can't be changed in place is a difference, too.
                 Outcome::Refused(why) if self.dry_run => Outcome::Changed(why),
                 other => other,
@@ -229,10 +249,10 @@ impl Writer<'_> {
     async fn apply(&self, item: &mut Item<'_>, live: &Value, dry_run: bool) -> Result<Outcome, WorkError> {
         loop {
             match ask(self.pace, || item.what(), || item.place.apply(&item.object, dry_run)).await? {
-                Ok(after) => return Ok(told(live, &after)),
+                Ok(after) => return Ok(told(live, &after, &item.object)),
                 Err(status) if is_duplicate(&status) && dry_run == self.dry_run => return self.update(item, live.clone(), false).await,
                 Err(status) if is_duplicate(&status) || (dry_run && is_untried(&status)) => {
-                    return Ok(Outcome::Changed(objects::difference(&objects::content(live), &item.object)));
+                    return Ok(Outcome::Changed(objects::differences_of(live, &item.object)));
                 }
                 Err(status) if allocated_anew(item, &status, dry_run == self.dry_run) => {}
                 Err(status) => return Ok(Outcome::Refused(status.message)),
@@ -244,11 +264,11 @@ impl Writer<'_> {
     async fn update(&self, item: &mut Item<'_>, mut live: Value, remake: bool) -> Result<Outcome, WorkError> {
         for _ in 0..MAX_UPDATES {
             let object = objects::in_place(&item.object, &live);
-            if objects::content(&object) == objects::content(&live) {
+            if objects::content_as(&object, &item.object) == objects::content_as(&live, &item.object) {
                 return Ok(Outcome::Same);
             }
             let status = match ask(self.pace, || item.what(), || item.place.update(&object, self.dry_run)).await? {
-                Ok(after) => return Ok(told(&live, &after)),
+                Ok(after) => return Ok(told(&live, &after, &item.object)),
                 Err(status) => status,
             };
             match status.code {
@@ -259,7 +279,7 @@ impl Writer<'_> {
                 },
                 422 if allocated_anew(item, &status, true) => {}
                 422 if remake => return self.remake(item, &live, &status.message).await,
-                _ if self.dry_run && is_untried(&status) => return Ok(told(&live, &object)),
+                _ if self.dry_run && is_untried(&status) => return Ok(told(&live, &object, &item.object)),
                 _ => return Ok(Outcome::Refused(status.message)),
             }
         }
@@ -297,7 +317,7 @@ impl Writer<'_> {
             Made::Yes | Made::Exists => Ok(changed),
             Made::Refused(status) => {
                 // As it was is better than gone.
-                let before = objects::content(live);
+                let before = objects::content_as(live, &item.object);
                 let back = ask(self.pace, || item.what(), || item.place.create(&before, false)).await?;
                 let back = if back.is_ok() { "the one before was made again" } else { "the one before is gone" };
                 Ok(Outcome::Refused(format!("{}; {back}", status.message)))
@@ -315,7 +335,7 @@ impl Writer<'_> {
         let Some(patch) = objects::metadata_patch(&item.object, live, true, |_| true) else { return Ok(Outcome::Same) };
         let changed = Outcome::Changed(format!("labels and annotations: {}", patch["metadata"]));
         match self.policy() {
-            ConflictPolicy::Skip => Ok(Outcome::Left(SKIPPED)),
+            ConflictPolicy::Skip => Ok(Outcome::Left(SKIPPED, format!("labels and annotations: {}", patch["metadata"]))),
             ConflictPolicy::Refuse => Ok(if self.dry_run { changed } else { Outcome::Refused("it appeared while the restore ran, and differs".into()) }),
             ConflictPolicy::Merge | ConflictPolicy::Replace => self.merge(item, &patch, changed).await,
         }
@@ -328,7 +348,7 @@ impl Writer<'_> {
             Ok(None) => return Ok(Outcome::Created(String::new())),
             Err(status) => return Ok(Outcome::Refused(status.message)),
         };
-        let goes = |key: &str| objects::goes_to_namespace(key, &live, self.isolated);
+        let goes = |key: &str| objects::goes_to_namespace(key, &live);
         let (missing, all) = [false, true].map(|overwrite| objects::metadata_patch(&item.object, &live, overwrite, goes)).into();
         let added = |patch: &Value| Outcome::Created(format!("labels and annotations are added: {}", patch["metadata"]));
         let differs = || format!("its labels or annotations differ: {}", all.as_ref().map_or(&Value::Null, |all| &all["metadata"]));
@@ -336,7 +356,7 @@ impl Writer<'_> {
             ConflictHandling::Policy(ConflictPolicy::Refuse) if all != missing => {
                 return Ok(if self.dry_run { Outcome::Changed(differs()) } else { Outcome::Refused(differs()) });
             }
-            ConflictHandling::Policy(ConflictPolicy::Skip) if all != missing && missing.is_none() => return Ok(Outcome::Left(SKIPPED)),
+            ConflictHandling::Policy(ConflictPolicy::Skip) if all != missing && missing.is_none() => return Ok(Outcome::Left(SKIPPED, differs())),
             ConflictHandling::Policy(ConflictPolicy::Skip | ConflictPolicy::Refuse) => (missing.as_ref(), missing.as_ref().map(added)),
             _ if all == missing => (all.as_ref(), all.as_ref().map(added)),
             _ => (all.as_ref(), Some(Outcome::Changed(differs()))),

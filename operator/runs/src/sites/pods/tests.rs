@@ -48,3 +48,37 @@ async fn fault_d4_a_connection_that_is_lost_is_no_exit_of_the_command() {
     let lost = tokio::time::timeout(Duration::from_secs(20), output_of(attached, limits, || "run it".into())).await.expect("it ends");
     assert!(matches!(lost, Err(error) if error.reason() == Reason::ConnectionLost));
 }
+
+/// An API server with so many pods of a workload, of which only one is ready, and with what was asked of it.
+fn server_of(pods: usize, ready: usize) -> (Client, std::sync::Arc<parking_lot::Mutex<Vec<String>>>) {
+    let asked: std::sync::Arc<parking_lot::Mutex<Vec<String>>> = std::sync::Arc::default();
+    let seen = asked.clone();
+    let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let number = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).and_then(|text| text.parse::<usize>().ok());
+        let (first, limit) = (number("continue").unwrap_or_default(), number("limit").unwrap_or(pods));
+        let next = (first + limit).min(pods);
+        let pod = |number: usize| {
+            let status = if number == ready { "True" } else { "False" };
+            serde_json::json!({"metadata": {"name": format!("p{number:05}")}, "status": {"conditions": [{"type": "Ready", "status": status}]}})
+        };
+        let token = (next < pods).then(|| next.to_string());
+        let items: Vec<serde_json::Value> = (first..next).map(pod).collect();
+        let answer = serde_json::json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": token}, "items": items});
+        seen.lock().push(query);
+        async move { Ok::<_, std::convert::Infallible>(http::Response::new(kube::client::Body::from(answer.to_string().into_bytes()))) }
+    });
+    (Client::new(server, "default"), asked)
+}
+
+#[tokio::test]
+async fn fault_f8_to_find_a_ready_pod_no_more_of_them_are_read_than_it_takes() {
+    for (pods, ready, pages) in [(5_000, 7, 1), (5_000, 49, 1), (5_000, 120, 3), (120, 500, 3), (0, 0, 1)] {
+        let (client, asked) = server_of(pods, ready);
+        let found = first_of(&Api::namespaced(client, "n"), "app=web", |pod| is_ready(pod).then(|| pod.name_any())).await.unwrap();
+        assert_eq!(found, (ready < pods).then(|| format!("p{ready:05}")), "{pods} pods");
+        let asked = asked.lock().clone();
+        assert_eq!(asked.len(), pages, "{pods} pods: {asked:?}");
+        assert!(asked.iter().all(|query| query.contains("labelSelector=app%3Dweb") && query.contains("limit=50")), "{asked:?}");
+    }
+}

@@ -1,7 +1,6 @@
 //! Asks the API server with patience: what passes is waited for, and what it refuses is an answer.
 
-use crate::error::Error;
-use crate::movers::work::WorkError;
+use crate::error::{Error, Result};
 use kube::core::Status;
 use p861_core::objects::Pace;
 use p861_crds::Reason;
@@ -30,17 +29,17 @@ fn is_refusal(status: &Status) -> bool {
 }
 
 /// Server-side apply can't tell entries with one key apart, such as two variables of one name.
-pub(super) fn is_duplicate(status: &Status) -> bool {
+pub(crate) fn is_duplicate(status: &Status) -> bool {
     status.message.contains("duplicate entries for key")
 }
 
 /// Whether a dry run was refused because of a webhook that knows none.
-pub(super) fn is_untried(status: &Status) -> bool {
+pub(crate) fn is_untried(status: &Status) -> bool {
     status.code == 400 && status.message.contains("does not support dry run")
 }
 
 /// The fields that an answer names.
-pub(super) fn fields(status: &Status) -> Vec<&str> {
+pub(crate) fn fields(status: &Status) -> Vec<&str> {
     status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.field.as_str()).collect()
 }
 
@@ -48,11 +47,11 @@ pub(super) fn fields(status: &Status) -> Vec<&str> {
 ///
 /// # Errors
 /// If the API server can't be reached, doesn't know the account, or the namespace is being deleted.
-pub(super) async fn ask<T, F: Future<Output = kube::Result<T>>>(
+pub(crate) async fn ask<T, F: Future<Output = kube::Result<T>>>(
     pace: &Mutex<Pace>,
     what: impl Fn() -> String,
     request: impl Fn() -> F,
-) -> Result<Result<T, Box<Status>>, WorkError> {
+) -> Result<std::result::Result<T, Box<Status>>> {
     let mut wait = FIRST_WAIT;
     let mut tries = 0;
     loop {
@@ -65,12 +64,12 @@ pub(super) async fn ask<T, F: Future<Output = kube::Result<T>>>(
                 return Ok(Ok(value));
             }
             Ok(Err(kube::Error::SerdeError(error))) => {
-                return Err(WorkError::stated(Reason::ApiError, format!("{}: the API server's answer can't be read: {error}", what()), true));
+                return Err(Error::invalid(Reason::ApiError, format!("{}: the API server's answer can't be read: {error}", what())));
             }
             Ok(Err(kube::Error::Api(status))) if is_refusal(&status) => {
                 let error = Error::Kube { what: what(), source: Box::new(kube::Error::Api(status.clone())) };
                 if error.reason() == Reason::NamespaceTerminating {
-                    return Err(error.into());
+                    return Err(error);
                 }
                 pace.lock().answered(since.elapsed());
                 return Ok(Err(status));
@@ -79,15 +78,14 @@ pub(super) async fn ask<T, F: Future<Output = kube::Result<T>>>(
                 if matches!(&error, kube::Error::Api(status) if matches!(status.code, 429 | 503 | 504)) {
                     pace.lock().refused();
                 }
-                Error::Kube { what: what(), source: Box::new(error) }.into()
+                Error::Kube { what: what(), source: Box::new(error) }
             }
             Err(_) => {
                 pace.lock().refused();
-                WorkError::stated(Reason::Unreachable, format!("{}: no answer within {} s", what(), ANSWER_DEADLINE.as_secs()), false)
+                Error::transient(Reason::Unreachable, format!("{}: no answer within {} s", what(), ANSWER_DEADLINE.as_secs()))
             }
         };
-        let hopeless = matches!(&error, WorkError::Operator(error) if error.reason() == Reason::CredentialsRefused);
-        if tries >= MAX_TRIES || hopeless {
+        if tries >= MAX_TRIES || error.reason() == Reason::CredentialsRefused {
             return Err(error);
         }
         tokio::time::sleep(wait).await;

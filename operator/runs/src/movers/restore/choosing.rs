@@ -1,0 +1,51 @@
+//! Which objects of a snapshot a restore comes to.
+
+use p861_core::objects;
+use p861_crds::{
+    WorkloadReference,
+    platform::application::{ClusterResource, ObjectSelector},
+    protection::restore::{ResourceSelector, RestoreSelection},
+};
+use serde_json::Value;
+
+/// The kind of a selector that means all kinds.
+const EVERY_KIND: &str = "*";
+
+/// Which objects of a snapshot are restored.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// As the Restore says.
+    pub select: RestoreSelection,
+    /// If there are any, no other workloads.
+    pub workloads: Vec<WorkloadReference>,
+    /// Left out, as the Application says.
+    pub exclude: Vec<ObjectSelector>,
+    /// The cluster-scoped objects that may be written.
+    pub cluster: Vec<ClusterResource>,
+}
+
+impl Choice {
+    /// Why an object is left out; none if it is restored.
+    pub(super) fn leaves(&self, object: &Value) -> Option<&'static str> {
+        if self.exclude.iter().any(|selector| objects::selects(selector, object)) {
+            return Some("excluded by the Application");
+        }
+        let (kind, group, name) = (objects::kind(object), objects::group(object), objects::name(object));
+        let resources = &self.select.resources;
+        let of_kind = |wanted: &ResourceSelector| wanted.kind == EVERY_KIND || (wanted.kind == kind && wanted.group.as_deref().unwrap_or_default() == group);
+        let is_wanted = |wanted: &ResourceSelector| of_kind(wanted) && wanted.name.as_deref().is_none_or(|wanted| wanted == name);
+        let selected = resources.is_empty() || resources.iter().any(is_wanted);
+        let is_workload = group == "apps" && matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet");
+        let named = |workload: &WorkloadReference| {
+            workload.kind.to_string() == kind && workload.name == name && workload.namespace.as_deref() == Some(objects::namespace(object))
+        };
+        let chosen = selected && (self.workloads.is_empty() || !is_workload || self.workloads.iter().any(named));
+        (!chosen).then_some("not selected")
+    }
+
+    /// Whether single objects are chosen, each by its name.
+    pub(super) fn is_by_name(&self) -> bool {
+        let resources = &self.select.resources;
+        !resources.is_empty() && resources.iter().all(|wanted| wanted.name.is_some())
+    }
+}
