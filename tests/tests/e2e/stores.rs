@@ -179,6 +179,8 @@ fn used_for_portal(drill: &Value) -> String {
 }
 
 fn a_changed_file_is_named(stage: &Stage) -> Result<()> {
+    // The drills are of a plan with both applications.
+    backup_now(stage, "approval")?;
     let sound = name(&backup_now(stage, "portal")?);
     let (damaged, packs) = backup_of_its_own(stage, "p861-changed")?;
     let bucket = Bucket::of(stage)?;
