@@ -69,17 +69,19 @@ setpriv --pdeathsig TERM -- target/debug/testbed prepare &
 cargo build --quiet --workspace --bins || exit
 cargo test --workspace --no-run 2>&1 | tee -i "$place/built" || exit
 failed=0
-# More than there are processors: they wait for what they started.
+# More than there are processors: they wait for what they started. The pages of the runbooks take longest and would come last: they begin at once.
 threads=$(($(nproc) * 2))
 beside night tests suites --ignored --nocapture runbook_alerts::one_alert
-beside servers tests suites --test-threads "$threads"
-beside vault operator/vault vault_suites --test-threads "$threads"
+beside pages tests suites runbook_pages::
+beside servers tests suites --test-threads "$threads" --skip runbook_pages::
+beside vault operator/vault vault_suites --test-threads "$(nproc)"
 others=$(sed -n 's|^ *Executable tests/.* (.*/\(.*\)-[0-9a-f]*)$|--test \1|p' "$place/built" | grep -Ev ' (suites|vault_suites|e2e)$')
 # shellcheck disable=SC2086
 cargo test --workspace --no-fail-fast --lib --bins $others || failed=1
 cargo test --workspace --no-fail-fast --doc || failed=1
 follow vault
-follow servers
+follow pages
 follow night
+follow servers
 cargo test --workspace --test e2e || failed=1
 exit "$failed"
