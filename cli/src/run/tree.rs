@@ -64,6 +64,7 @@ fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
         StepKey::Seal { .. } => word("seal"),
         StepKey::Verify { .. } => word("verify"),
         StepKey::Marker { .. } => word("marker"),
+        StepKey::Compare { .. } => word("compare"),
         StepKey::Stop { .. } => word("stop"),
         StepKey::Start { tier: Some(tier), .. } => named("start", tier),
         StepKey::Start { tier: None, .. } => named("start", &word("rest")),

@@ -322,6 +322,7 @@ pub fn step_word(key: &str) -> Option<Word> {
         "objects-again" => Word { en: "refused objects again", zh: "再试被拒的对象" },
         "volume" => Word { en: "volume", zh: "卷" },
         "stream" => Word { en: "stream", zh: "数据流" },
+        "compare" => Word { en: "compare", zh: "比对" },
         "stop" => Word { en: "stop", zh: "停止" },
         "start" => Word { en: "start", zh: "启动" },
         "rest" => Word { en: "the rest", zh: "其余" },

@@ -5,7 +5,7 @@
 //!
 //! Every step may be repeated: the document is written again, as it is by now, and the object goes only at the version that was written.
 
-use super::all;
+use super::{all, restore::listing};
 use crate::{context::Context, hub_cache::ReadFrom};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -147,7 +147,14 @@ impl Place<'_> {
         let mut files = BTreeMap::new();
         for name in map_names(object, run) {
             let Some(map) = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))? else { continue };
+            let parts = map.data.as_ref().and_then(|data| data.get("parts")?.parse().ok()).unwrap_or(1).min(listing::MAX_PARTS);
             files.extend(texts(map));
+            // A long list goes on in further ConfigMaps, under the same key.
+            for number in 1..parts {
+                let name = listing::part_name(&name, number);
+                let Some(map) = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))? else { continue };
+                files.extend(texts(map).into_iter().map(|(key, text)| (format!("{number}-{key}"), text)));
+            }
         }
         Ok(files)
     }

@@ -1,6 +1,6 @@
 //! Restore: one run of the restore plan, or its preview.
 
-mod listing;
+pub(super) mod listing;
 
 use super::{active_site, all, backup::claim_states, district_of, is_allotted, named, platform_of, points, run::scope_of};
 use crate::context::Context;
@@ -184,7 +184,7 @@ fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Tar
     RestoreFacts { spec: &object.spec, subject, parts, district, site, present, deadline: *deadline, platform: platform.as_ref() }
 }
 
-/// The backup to restore, and its application.
+/// The backup to restore, and its application. A damaged one is refused where the application is, with the newest sound one in the message.
 async fn source(context: &Context, object: &Restore) -> Result<Source> {
     let namespace = object.namespace().unwrap_or_default();
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
@@ -192,7 +192,7 @@ async fn source(context: &Context, object: &Restore) -> Result<Source> {
     let mut was_damaged = false;
     let CataloguedPoint { application, point } = if let Some(reference) = &source.backup_ref {
         was_damaged = backups.iter().any(|backup| backup.metadata.name.as_ref() == Some(&reference.name) && choose::is_damaged(backup));
-        of_backup(context, object, &backups, &reference.name).await?
+        of_backup(context, &namespace, &backups, &reference.name).await?
     } else if let Some(reference) = &source.application_ref {
         let not_after = source.not_after_time.as_ref().map(|time| time.0);
         let point = points::newest(context, &namespace, &reference.name, &backups, not_after).await?;
@@ -210,27 +210,27 @@ async fn source(context: &Context, object: &Restore) -> Result<Source> {
     } else {
         return Err(Error::invalid(Reason::Invalid, "give exactly one of source.backupRef, source.applicationRef and source.snapshot"));
     };
-    Ok(Source { point, was_damaged, application: named(&context.hub.client, &namespace, &application).await? })
-}
-
-/// The point of the Backup of that name. A damaged one is refused, with the newest sound one in the message. One whose object has left the hub is found by its
-/// snapshot, which keeps its name.
-async fn of_backup(context: &Context, object: &Restore, backups: &[Backup], name: &str) -> Result<CataloguedPoint> {
-    let namespace = object.namespace().unwrap_or_default();
-    let Some(chosen) = backups.iter().find(|backup| backup.metadata.name.as_deref() == Some(name)) else {
-        let message = format!("Backup {name} doesn't exist in namespace {namespace}, nor a snapshot of it in a repository: kubectl get backups -n {namespace}");
-        return points::of_collected(context, &namespace, name).await?.ok_or_else(|| Error::invalid(Reason::NotFound, message));
-    };
-    let application = chosen.spec.application_ref.name.clone();
+    let application: Application = named(&context.hub.client, &namespace, &application).await?;
     // Into other namespaces it may be tried: that reads everything anew, and success clears what was found.
-    if choose::is_damaged(chosen) && object.spec.target.namespace_mappings.is_empty() {
-        let other = choose::newest_sound(&application, backups, None)
-            .map_or_else(|error| error.to_string(), |point| format!("the newest sound one is {}", point.backup));
+    if was_damaged && !restore::goes_elsewhere(&application.spec, &object.spec) {
+        let other = choose::newest_sound(&application.name_any(), &backups, None)
+            .map_or_else(|error| error.to_string(), |sound| format!("the newest sound one is {}", sound.backup));
+        let backup = &point.backup;
         let message = format!(
-            "backup {name} is damaged in its repository; {other}. To read it anew, restore it into other namespaces (p861 restore run {name} --map NAMESPACE=OTHER): if all of it comes, it counts as sound again"
+            "backup {backup} is damaged in its repository; {other}. To read it anew, restore it into other namespaces (p861 restore run {backup} --map NAMESPACE=OTHER): if all of it comes, it counts as sound again"
         );
         return Err(Error::invalid(Reason::Damaged, message));
     }
+    Ok(Source { point, was_damaged, application })
+}
+
+/// The point of the Backup of that name. One whose object has left the hub is found by its snapshot, which keeps its name.
+async fn of_backup(context: &Context, namespace: &str, backups: &[Backup], name: &str) -> Result<CataloguedPoint> {
+    let Some(chosen) = backups.iter().find(|backup| backup.metadata.name.as_deref() == Some(name)) else {
+        let message = format!("Backup {name} doesn't exist in namespace {namespace}, nor a snapshot of it in a repository: kubectl get backups -n {namespace}");
+        return points::of_collected(context, namespace, name).await?.ok_or_else(|| Error::invalid(Reason::NotFound, message));
+    };
+    let application = chosen.spec.application_ref.name.clone();
     let unfinished = || Error::invalid(Reason::NoRecoveryPoint, format!("backup {name} has not succeeded: p861 backup list {application}"));
     let point = choose::as_point(chosen).ok_or_else(unfinished)?;
     Ok(CataloguedPoint { application, point })

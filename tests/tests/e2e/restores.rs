@@ -1,6 +1,7 @@
 //! Restores: what they would do is shown first, and what is there is not overwritten unasked.
 
 use crate::backups::{backup_now, name};
+use crate::drills::wait_step;
 use crate::odd_files::claim_folder;
 use p861_testbed::bed::{BedError, Result, Site};
 use p861_tests::look::wait_rolled_out;
@@ -149,7 +150,24 @@ fn stops_and_starts(stage: &Stage, backup: &str) -> Result<()> {
     demand(now == saved, || format!("somebody wrote beside the restore of a file: {now}"))?;
     goes_on(standby)?;
 
-    // A refused restore starts again what it had stopped.
+    // One that is aborted while it waits starts again what it had stopped.
+    let target = json!({"siteRef": {"name": "laoshan-dr"}, "namespaceMappings": [{"from": "shinan-portal", "to": STILL}]});
+    let spec = json!({"source": {"backupRef": {"name": backup}}, "target": target, "conflictPolicy": "Skip"});
+    stage.create("Restore", "still-aborted", spec)?;
+    wait_step(stage, "restore", "still-aborted", "stop/")?;
+    stage.say_expecting(0, &["restore", "abort", "still-aborted", "--reason", "another backup", "--no-wait"])?;
+    let ended = stage.wait_end(START, "restore", "still-aborted")?;
+    demand(ended["status"]["phase"] == "Aborted", || format!("the aborted restore: {}", ended["status"]))?;
+    goes_on(standby)?;
+
+    // Under Refuse, a restore that finds a difference stops nothing.
+    let pods = || -> Result<Vec<String>> {
+        let all = standby.get(&["pods", "--namespace", STILL, "--selector", "app=writer"])?;
+        // The one that the aborted restore stopped may take its time.
+        let stay = all["items"].as_array().into_iter().flatten().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        Ok(stay.map(|pod| pod["metadata"]["uid"].to_string()).collect())
+    };
+    let before = pods()?;
     standby.kubectl(&[
         "patch",
         "service",
@@ -161,7 +179,9 @@ fn stops_and_starts(stage: &Stage, backup: &str) -> Result<()> {
         r#"{"spec": {"ports": [{"name": "http", "port": 8081}]}}"#,
     ])?;
     let refused = stage.say(&run)?;
-    demand(matches!(refused.code, 3 | 4) && refused.all().contains("started again"), || format!("a restore over what differs: {}", refused.all()))?;
+    demand(matches!(refused.code, 3 | 4) && refused.all().contains("nothing was written"), || format!("a restore over what differs: {}", refused.all()))?;
+    let after = pods()?;
+    demand(before.len() == 1 && before == after, || format!("a refused restore stopped the writer: {before:?}, then {after:?}"))?;
     goes_on(standby)
 }
 

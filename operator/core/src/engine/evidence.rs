@@ -199,6 +199,11 @@ pub enum Evidence {
         /// Namespaces in which one was left over.
         namespaces: Vec<String>,
     },
+    /// The objects of a backup that are there already, none of them different.
+    ObjectsCompared {
+        /// Number of objects.
+        compared: u64,
+    },
     /// The objects of a backup.
     ObjectsSaved {
         /// The part that they are in.

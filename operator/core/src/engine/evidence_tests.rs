@@ -67,7 +67,8 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::ComponentReverted { .. }) => E::RevertUnneeded { version: "7.2.5".into() },
         Some(E::RevertUnneeded { .. }) => E::BundleChanged { digest: "sha256:1".into(), approved: "sha256:2".into() },
         Some(E::BundleChanged { .. }) => E::RightsRevoked { namespaces: texts(&["a"]) },
-        Some(E::RightsRevoked { .. }) => E::ObjectsSaved {
+        Some(E::RightsRevoked { .. }) => E::ObjectsCompared { compared: 4 },
+        Some(E::ObjectsCompared { .. }) => E::ObjectsSaved {
             part: part(None, &[]),
             objects: 143,
             resources: 12,

@@ -2,7 +2,7 @@
 
 use super::{
     metadata, name,
-    stop::{Controller, Runner, Stop, controller, has_ended, is_mover, is_stopped, stop},
+    stop::{Controller, Runner, Stop, controller, has_ended, is_mover, is_stopped, stop, stopped_replicas},
     text,
 };
 use crate::time::human_duration;
@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Owners above a pod are followed so far.
 const MAX_OWNERS: usize = 8;
+/// By then each object has been stopped once.
+const ALL_STOPPED_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// One namespace at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +78,7 @@ pub fn halt(scene: &Scene<'_>) -> Halt {
             halt.unstoppable.push(format!("pod {}, which has no owner: {why}", name(object)));
             continue;
         }
-        if let Some(manager) = written_by_another(object, scene.started) {
+        if let Some(manager) = written_by_another(object, scene.started).filter(|_| was_stopped(object, scene)) {
             halt.set_back.push(format!("{}/{} by {manager}", runner.kind(), name(object)));
             continue;
         }
@@ -166,6 +168,12 @@ fn unsettled(runner: Runner, object: &Value, by_uid: &BTreeMap<&str, &Value>) ->
     } else {
         None
     }
+}
+
+/// Whether the step has stopped the object before: it carries our annotation, or, if somebody has replaced it with that, has had time enough to be stopped. One that
+/// an autoscaler or a rollout writes as the step begins has not been stopped yet.
+fn was_stopped(object: &Value, scene: &Scene<'_>) -> bool {
+    stopped_replicas(object).is_some() || scene.now.duration_since(scene.started) > ALL_STOPPED_AFTER
 }
 
 /// Who has written the object last, after `since`, and is not us. Its status doesn't count.

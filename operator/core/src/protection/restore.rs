@@ -43,14 +43,23 @@ pub struct RestoreFacts<'a> {
 
 /// Namespace in the backup → namespace written to.
 pub fn namespaces(facts: &RestoreFacts<'_>) -> BTreeMap<String, String> {
-    let mappings = &facts.spec.target.namespace_mappings;
-    let target =
-        |namespace: &String| mappings.iter().find(|mapping| mapping.from == *namespace).map_or_else(|| namespace.clone(), |mapping| mapping.to.clone());
-    facts.subject.spec.namespaces.iter().map(|namespace| (namespace.clone(), target(namespace))).collect()
+    mapped(facts.subject.spec, facts.spec)
 }
 
-/// Compiles a restore: verify, stop, objects, volumes, then tier by tier start and streams, then once more what could not be written before the start. A preview says what the objects step would do, and what the volumes' steps
-/// would do to claims that are there; it writes nothing.
+fn mapped(application: &ApplicationSpec, restore: &RestoreSpec) -> BTreeMap<String, String> {
+    let mappings = &restore.target.namespace_mappings;
+    let target =
+        |namespace: &String| mappings.iter().find(|mapping| mapping.from == *namespace).map_or_else(|| namespace.clone(), |mapping| mapping.to.clone());
+    application.namespaces.iter().map(|namespace| (namespace.clone(), target(namespace))).collect()
+}
+
+/// Whether a restore writes into none of the application's own namespaces, on whatever site: what it writes can be looked at, and thrown away.
+pub fn goes_elsewhere(application: &ApplicationSpec, restore: &RestoreSpec) -> bool {
+    mapped(application, restore).values().all(|target| !application.namespaces.contains(target))
+}
+
+/// Compiles a restore: verify, under the policy Refuse compare, stop, objects, volumes, then tier by tier start and streams, then once more what could not be
+/// written before the start. A preview says what the objects step would do, and what the volumes' steps would do to claims that are there; it writes nothing.
 ///
 /// With `select.files`, only files are written, and only what uses their claims is stopped. With other selections nothing is stopped, and volumes and streams
 /// are left alone.
@@ -162,7 +171,7 @@ mod tests {
     use super::*;
     use crate::{
         protection::{choose::RecoveryPoint, claims::claims_in},
-        runs::{ExtraFiles, MoverTask},
+        runs::{ExtraFiles, MoverTask, ObjectsMode},
     };
     use serde_json::{Value, json};
 
@@ -199,6 +208,23 @@ mod tests {
         plan.steps().iter().map(|step| step.id.to_string()).filter(|id| id != "verify/a" && id != "clean-up" && id != "prepare").collect()
     }
 
+    #[test]
+    fn fault_a8_a_restore_goes_elsewhere_only_if_it_writes_into_none_of_the_applications_namespaces() {
+        let application: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["a", "b"]})).expect("a spec");
+        for (mappings, elsewhere) in [
+            (json!([]), false),
+            (json!([{"from": "a", "to": "x"}]), false),
+            (json!([{"from": "a", "to": "a"}, {"from": "b", "to": "b"}]), false),
+            (json!([{"from": "a", "to": "b"}, {"from": "b", "to": "a"}]), false),
+            (json!([{"from": "c", "to": "x"}]), false),
+            (json!([{"from": "a", "to": "x"}, {"from": "b", "to": "y"}]), true),
+        ] {
+            let restore = json!({"source": {"backupRef": {"name": "b"}}, "target": {"namespaceMappings": mappings}});
+            let restore: RestoreSpec = serde_json::from_value(restore).expect("a spec");
+            assert_eq!(goes_elsewhere(&application, &restore), elsewhere, "{mappings}");
+        }
+    }
+
     /// Whether a step comes after another, however many are between.
     fn comes_after(plan: &Plan<Action>, step: &Step<Action>, before: &str) -> bool {
         step.dependencies().any(|id| id.as_str() == before || plan.step(id).is_some_and(|step| comes_after(plan, step, before)))
@@ -206,8 +232,8 @@ mod tests {
 
     /// Whether a step writes into volumes, containers or objects that may be there.
     fn writes(action: &Action) -> bool {
-        use MoverTask::{RestoreObjects, RestoreStream, RestoreVolume};
-        matches!(action, Action::Move { task: RestoreObjects { preview: false, .. } | RestoreVolume { .. } | RestoreStream { .. }, .. })
+        let Action::Move { task, .. } = action else { return false };
+        task.writes_objects() || matches!(task, MoverTask::RestoreVolume { .. } | MoverTask::RestoreStream { .. })
     }
 
     #[test]
@@ -243,7 +269,10 @@ mod tests {
                 let harmless = match &step.action {
                     Action::MakeNamespaces { preview, .. } => *preview,
                     Action::Move { task, .. } => {
-                        matches!(task, MoverTask::VerifyStored { .. } | MoverTask::PreviewVolume { .. } | MoverTask::RestoreObjects { preview: true, .. })
+                        matches!(
+                            task,
+                            MoverTask::VerifyStored { .. } | MoverTask::PreviewVolume { .. } | MoverTask::RestoreObjects { mode: ObjectsMode::Preview, .. }
+                        )
                     }
                     // What its movers were given.
                     Action::RemoveMovers { .. } => true,
@@ -283,6 +312,27 @@ mod tests {
     }
 
     #[test]
+    fn fault_c3_under_refuse_what_differs_is_found_before_anything_is_stopped() {
+        for (spec, compares) in [
+            (json!({}), true),
+            (json!({"conflictPolicy": "Merge"}), false),
+            (json!({"conflictPolicy": "Skip"}), false),
+            (json!({"mode": "Preview"}), false),
+            (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), false),
+            (json!({"select": {"files": [{"claim": "files"}]}}), false),
+        ] {
+            let plan = plan(&spec).expect("compiles");
+            let compare = plan.steps().iter().find(|step| step.id.as_str() == "compare/a");
+            assert_eq!(compare.is_some(), compares, "{spec}");
+            let Some(compare) = compare else { continue };
+            let mode = |action: &Action| if let Action::Move { task: MoverTask::RestoreObjects { mode, .. }, .. } = action { Some(*mode) } else { None };
+            assert_eq!((mode(&compare.action), compare.on_failure), (Some(ObjectsMode::Compare), OnFailure::Abort));
+            let stop = plan.steps().iter().find(|step| step.id.as_str() == "stop/a").expect("a stop");
+            assert!(comes_after(&plan, stop, "compare/a") && !comes_after(&plan, compare, "stop/a"));
+        }
+    }
+
+    #[test]
     fn fault_c5_what_is_stopped_is_started_again_at_the_end_and_by_the_undo() {
         let starts = |plan: &Plan<Action>| {
             let rest = plan.steps().iter().find(|step| step.id.as_str() == "start/a/rest").expect("a last start").action.clone();
@@ -303,13 +353,22 @@ mod tests {
 
     #[test]
     fn what_is_selected_says_which_steps_there_are() {
-        let whole =
-            ["stop/a", "restore/a/objects", "restore/a/volume/files", "start/a/tier/data", "restore/a/stream/db", "start/a/rest", "restore/a/objects-again"];
+        let whole = [
+            "compare/a",
+            "stop/a",
+            "restore/a/objects",
+            "restore/a/volume/files",
+            "start/a/tier/data",
+            "restore/a/stream/db",
+            "start/a/rest",
+            "restore/a/objects-again",
+        ];
         for (spec, expected) in [
             (json!({}), &whole[..]),
+            (json!({"conflictPolicy": "Merge"}), &whole[1..]),
             (json!({"mode": "Preview"}), &["restore/a/objects", "restore/a/volume/files"][..]),
-            (json!({"select": {"tiers": ["data"]}}), &whole[1..2]),
-            (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[1..2]),
+            (json!({"select": {"tiers": ["data"]}}), &whole[2..3]),
+            (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[2..3]),
             // Files are taken from a claim that the application skips, too: an older backup may have it.
             (json!({"select": {"files": [{"claim": "data-0", "paths": ["pg"]}]}}), &["stop/a", "restore/a/volume/data-0", "start/a/rest"][..]),
             (json!({"select": {"files": [{"claim": "files"}]}, "mode": "Preview"}), &["restore/a/volume/files"][..]),

@@ -9,14 +9,14 @@ use crate::{
         backup::{Claim, cluster_resources, is_skipped},
         choose::RecoveryPoint,
     },
-    runs::{Action, CompileError, ConflictHandling, CopyRules, ExtraFiles, MoverTask, StepKey},
+    runs::{Action, CompileError, ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, StepKey},
     time::parse_duration,
 };
 use jiff::SignedDuration;
 use p861_crds::{
     ApplicationSpec, WorkloadReference,
     platform::application::{Check, ClusterResource, Stream, Tier},
-    protection::restore::{FileSelection, RestoreSelection},
+    protection::restore::{ConflictPolicy, FileSelection, RestoreSelection},
 };
 use std::collections::BTreeMap;
 
@@ -140,7 +140,7 @@ pub struct Fragment {
     pub ends: Vec<StepId>,
 }
 
-/// Compiles the steps of one application: verify → stop, where it is wanted → objects → volumes side by side → for each tier start, then its streams → start
+/// Compiles the steps of one application: verify → where it is wanted, stop, and before it a comparison under the policy Refuse → objects → volumes side by side → for each tier start, then its streams → start
 /// of the rest, then the streams of no tier → the objects that could not be written and may be now → marker and checks side by side.
 ///
 /// # Errors
@@ -148,7 +148,8 @@ pub struct Fragment {
 pub fn bring_up(request: &BringUp<'_>) -> Result<Fragment, CompileError> {
     let mut compiler = Compiler::new(request)?;
     let verified = compiler.verify()?;
-    let still = compiler.stop(verified)?;
+    let compared = compiler.compare(verified)?;
+    let still = compiler.stop(compared)?;
     let objects = compiler.objects(&still)?;
     let mut ends = compiler.volumes(objects.clone())?;
     if request.parts.start {
@@ -229,6 +230,17 @@ impl<'a> Compiler<'a> {
         claims
     }
 
+    /// Under the policy Refuse, what differs is found while everything still runs: nothing is stopped for a restore that writes nothing. It is compared once
+    /// more before the first write, since somebody may have changed it meanwhile.
+    fn compare(&mut self, verified: StepId) -> Result<StepId, CompileError> {
+        let refuses = self.request.target.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
+        let Some(parts) = self.request.parts.objects.clone().filter(|_| self.request.parts.stop && refuses) else { return Ok(verified) };
+        let task = self.objects_task(parts, ObjectsMode::Compare)?;
+        let id = StepKey::compare(self.request.subject.name).id()?;
+        let action = self.mover(self.target(None), None, task);
+        Ok(self.add(id, action, &[verified], 3))
+    }
+
     /// A damaged backup stops nothing. What comes after writes only once no pod can write any more. Returns what the objects wait for.
     fn stop(&mut self, verified: StepId) -> Result<StepId, CompileError> {
         let namespaces = self.halted();
@@ -254,28 +266,31 @@ impl<'a> Compiler<'a> {
         Ok(cluster)
     }
 
-    /// Returns what the volumes wait for.
-    fn objects(&mut self, verified: &StepId) -> Result<StepId, CompileError> {
-        let Some(ObjectParts { select, workloads, preview }) = self.request.parts.objects.clone() else { return Ok(verified.clone()) };
+    fn objects_task(&self, parts: ObjectParts, mode: ObjectsMode) -> Result<MoverTask, CompileError> {
+        let ObjectParts { select, workloads, preview: _ } = parts;
         let target = &self.request.target;
+        // What is written in a second try is not stopped: the start has been.
+        let rules = CopyRules { stopped: target.rules.stopped && mode != ObjectsMode::Again, ..target.rules.clone() };
         // What the Application excludes now may be in an older backup.
-        let (rules, exclude) = (target.rules.clone(), self.spec.exclude.clone());
-        let (snapshot, cluster, conflict, absent) = (self.snapshot(), self.cluster()?, target.conflict, Vec::new());
-        let task = MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, preview, absent, again: false };
+        let (snapshot, exclude, cluster, conflict) = (self.snapshot(), self.spec.exclude.clone(), self.cluster()?, target.conflict);
+        Ok(MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, mode, absent: Vec::new() })
+    }
+
+    /// Returns what the volumes wait for.
+    fn objects(&mut self, before: &StepId) -> Result<StepId, CompileError> {
+        let Some(parts) = self.request.parts.objects.clone() else { return Ok(before.clone()) };
+        let mode = if parts.preview { ObjectsMode::Preview } else { ObjectsMode::Write };
+        let task = self.objects_task(parts, mode)?;
         let id = StepKey::restore_objects(self.request.subject.name).id()?;
         let action = self.mover(self.target(None), None, task);
-        Ok(self.add(id, action, std::slice::from_ref(verified), 3))
+        Ok(self.add(id, action, std::slice::from_ref(before), 3))
     }
 
     /// Once the application runs it may serve the webhooks and kinds that kept some objects from being written. A try that fails leaves them as they are
-    /// listed. What is written now is not stopped: the start has been.
+    /// listed.
     fn objects_again(&mut self, first: &StepId, running: &[StepId]) -> Result<Option<StepId>, CompileError> {
-        let Some(ObjectParts { select, workloads, .. }) = self.request.parts.objects.clone() else { return Ok(None) };
-        let target = &self.request.target;
-        let rules = CopyRules { stopped: false, ..target.rules.clone() };
-        let (snapshot, exclude, cluster, conflict) = (self.snapshot(), self.spec.exclude.clone(), self.cluster()?, target.conflict);
-        let absent = Vec::new();
-        let task = MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, preview: false, absent, again: true };
+        let Some(parts) = self.request.parts.objects.clone() else { return Ok(None) };
+        let task = self.objects_task(parts, ObjectsMode::Again)?;
         let id = StepKey::restore_objects_again(self.request.subject.name).id()?;
         let step = Step::new(id.clone(), self.mover(self.target(None), None, task), self.request.deadline).retry(Retry::times(3));
         // What it needs to know is proved by the first try.

@@ -24,4 +24,4 @@ pub use conclusion::{BackupFinding, Conclusion, RunOutcome};
 pub use error::CompileError;
 pub use scope::{Allotment, HubObject, OutOfScope, Scope, Touched};
 pub use step_key::{Part, StepKey, StepKeyError};
-pub use task::{ConflictHandling, CopyRules, ExtraFiles, MoverTask, SealFacts};
+pub use task::{ConflictHandling, CopyRules, ExtraFiles, MoverTask, ObjectsMode, SealFacts};

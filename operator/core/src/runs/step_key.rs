@@ -75,6 +75,11 @@ pub enum StepKey {
         /// The part.
         part: Part,
     },
+    /// `compare/<application>`: objects that are there already are those of the backup.
+    Compare {
+        /// The application.
+        application: String,
+    },
     /// `stop/<application>`: everything that runs pods where data will be written is stopped.
     Stop {
         /// The application.
@@ -273,6 +278,11 @@ impl StepKey {
         Self::Restore { application: application.into(), part: Part::Stream(stream.into()) }
     }
 
+    /// `compare/<application>`
+    pub fn compare(application: &str) -> Self {
+        Self::Compare { application: application.into() }
+    }
+
     /// `stop/<application>`
     pub fn stop(application: &str) -> Self {
         Self::Stop { application: application.into() }
@@ -387,6 +397,7 @@ impl StepKey {
             | Self::Seal { application }
             | Self::Verify { application }
             | Self::Restore { application, .. }
+            | Self::Compare { application }
             | Self::Stop { application }
             | Self::Start { application, .. }
             | Self::Marker { application }

@@ -75,6 +75,20 @@ pub enum ExtraFiles {
     Remove,
 }
 
+/// What a mover does with the objects of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectsMode {
+    /// They are written.
+    #[default]
+    Write,
+    /// Those are written that the step before could not write, and that may be taken now.
+    Again,
+    /// Those that are there are compared: the step fails if one differs. Nothing is written.
+    Compare,
+    /// It is said what would be done with each. Nothing is written.
+    Preview,
+}
+
 /// A mover's task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -149,15 +163,12 @@ pub enum MoverTask {
         cluster: Vec<ClusterResource>,
         /// What to do with existing objects.
         conflict: ConflictHandling,
-        /// Say what would be done, write nothing.
+        /// What is done with them.
         #[serde(default)]
-        preview: bool,
+        mode: ObjectsMode,
         /// Of a preview: target namespaces that aren't there, in which everything would be new. Seen when its mover starts.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         absent: Vec<String>,
-        /// Only those that the step before could not write, and that may be taken now.
-        #[serde(default)]
-        again: bool,
     },
     /// Files of a part are written into the mounted claim.
     RestoreVolume {
@@ -227,7 +238,7 @@ impl MoverTask {
 
     /// Whether it writes objects, which needs the wider role.
     pub fn writes_objects(&self) -> bool {
-        matches!(self, Self::RestoreObjects { preview: false, .. })
+        matches!(self, Self::RestoreObjects { mode: ObjectsMode::Write | ObjectsMode::Again, .. })
     }
 
     /// The cluster-scoped objects that it reads or writes.
@@ -251,7 +262,7 @@ impl MoverTask {
 
     /// Whether it only says what a restore of objects would do.
     pub fn is_preview_of_objects(&self) -> bool {
-        matches!(self, Self::RestoreObjects { preview: true, .. })
+        matches!(self, Self::RestoreObjects { mode: ObjectsMode::Preview, .. })
     }
 
     /// Whether it can run in any namespace of its site: it mounts nothing and writes nothing.
@@ -262,7 +273,7 @@ impl MoverTask {
     /// The same preview, where these namespaces are missing. What writes is told nothing: it fails where its namespace is gone.
     #[must_use]
     pub fn without(mut self, namespaces: Vec<String>) -> Self {
-        if let Self::RestoreObjects { preview: true, absent, .. } = &mut self {
+        if let Self::RestoreObjects { mode: ObjectsMode::Preview, absent, .. } = &mut self {
             *absent = namespaces;
         }
         self
@@ -275,7 +286,7 @@ impl MoverTask {
 
     /// Whether it needs what earlier steps proved.
     pub fn needs_evidence(&self) -> bool {
-        matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None } | Self::RestoreObjects { again: true, .. })
+        matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None } | Self::RestoreObjects { mode: ObjectsMode::Again, .. })
     }
 
     /// Whether it needs the API server of its site at all.

@@ -40,7 +40,7 @@ use p861_core::{
     engine::{Evidence, Failure, StepProgress, StoredObject, TakenSnapshot},
     ids::SiteName,
     names, objects,
-    runs::MoverTask,
+    runs::{MoverTask, ObjectsMode},
 };
 use p861_crds::{
     Reason,
@@ -71,7 +71,7 @@ pub fn run_name(uid: &str) -> String {
 
 /// Whether a second try at objects could write nothing more than the first: then no mover is started for it.
 fn is_needless(task: &MoverTask, inputs: &BTreeMap<String, Evidence>) -> bool {
-    matches!(task, MoverTask::RestoreObjects { again: true, .. }) && objects::worth_a_second_try(inputs).is_none()
+    matches!(task, MoverTask::RestoreObjects { mode: ObjectsMode::Again, .. }) && objects::worth_a_second_try(inputs).is_none()
 }
 
 /// Starts the mover, or polls a running one.

@@ -2,7 +2,7 @@
 
 use crate::{
     asking::ask,
-    error::{Error, ErrorContext as _, Result, is_not_found},
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
 };
 use futures::{
     StreamExt as _,
@@ -126,14 +126,22 @@ pub async fn remake(client: &Client, namespace: &str, run: &str, remakes: Vec<(S
             "template": {"metadata": again["metadata"], "spec": again["spec"]},
         });
         let kept: PodTemplate = serde_json::from_value(document).map_err(|error| Error::Internal(format!("pod {namespace}/{name}: {error}")))?;
+        let what = || format!("keep the manifest of pod {namespace}/{name}");
         match templates.create(&PostParams::default(), &kept).await {
-            Err(error) if !crate::error::is_conflict(&error) => return Err(error).context(|| format!("keep the manifest of pod {namespace}/{name}")),
-            _ => {}
+            // Kept by an earlier run that never brought its pod back: the pod that is there now is another.
+            Err(error) if is_conflict(&error) => {
+                match templates.delete(&kept_name(&name), &DeleteParams::default()).await {
+                    Err(error) if !is_not_found(&error) => return Err(error).context(what),
+                    _ => {}
+                }
+                templates.create(&PostParams::default(), &kept).await.context(what)?;
+            }
+            created => drop(created.context(what)?),
         }
         // With its UID: another pod of that name is another's.
         let this = DeleteParams { preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }), ..DeleteParams::default() };
         match pods.delete(&name, &this).await {
-            Err(error) if !is_not_found(&error) && !crate::error::is_conflict(&error) => {
+            Err(error) if !is_not_found(&error) && !is_conflict(&error) => {
                 return Err(error).context(|| format!("stop pod {namespace}/{name}"));
             }
             _ => {}
@@ -168,7 +176,7 @@ pub async fn bring_back(client: &Client, namespace: &str, found: &[Value], held:
             };
             let pod: Pod = serde_json::from_value(again).map_err(|error| Error::Internal(format!("pod {namespace}/{name}: {error}")))?;
             match pods.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &pod).await {
-                Err(error) if !crate::error::is_conflict(&error) => return Err(error).context(|| format!("make pod {namespace}/{name} again")),
+                Err(error) if !is_conflict(&error) => return Err(error).context(|| format!("make pod {namespace}/{name} again")),
                 _ => {}
             }
             missing += 1;

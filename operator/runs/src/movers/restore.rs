@@ -119,20 +119,7 @@ pub async fn restore_until(
 ) -> Result<ObjectsOutcome, WorkError> {
     let source = Source::open(access, &task.snapshot).await?;
     let (pace, tally) = (Mutex::default(), Mutex::new(if task.preview { Tally::of_preview() } else { Tally::default() }));
-    let restore = Restoring {
-        client,
-        source,
-        task,
-        pace: &pace,
-        tally: &tally,
-        on_progress,
-        end,
-        bytes: AtomicU64::new(0),
-        items: AtomicU64::new(0),
-        unanswered: AtomicU64::new(0),
-        with_status: Mutex::default(),
-        promised: Mutex::default(),
-    };
+    let restore = Restoring::over(client, source, task, (&pace, &tally), on_progress, end);
     tokio::select! {
         // Whoever has written all by the time it is told has done its work.
         biased;
@@ -145,6 +132,28 @@ pub async fn restore_until(
     let patches_unmatched = patches.map(|(at, patch)| objects::told_patch(at, patch)).collect();
     let Tally { changes, left_out, not_served, adjusted, tried, .. } = tally;
     Ok(ObjectsOutcome { changes, listed, left_out, not_served, adjusted, patches_unmatched, tried })
+}
+
+/// Compares the objects that are there already with those of a snapshot, unless it is told to end. Returns how many there are.
+///
+/// # Errors
+/// [`Reason::Conflicts`] if one differs; otherwise as [`restore_until`].
+pub async fn compare_until(
+    client: &Client,
+    access: RepositoryAccess,
+    task: &ObjectsTask,
+    on_progress: &(dyn Fn(Progress) + Send + Sync),
+    end: &EndRequest,
+) -> Result<u64, WorkError> {
+    let source = Source::open(access, &task.snapshot).await?;
+    let (pace, tally) = (Mutex::default(), Mutex::default());
+    let restore = Restoring::over(client, source, task, (&pace, &tally), on_progress, end);
+    let compare = async { restore.refuse_conflicts(&restore.of_cluster().await?).await };
+    tokio::select! {
+        biased;
+        result = compare => result,
+        () = end.over() => Err(WorkError::stated(Reason::MoverLost, "the mover was told to end before its work was done: nothing was written", false)),
+    }
 }
 
 /// What a later pass is to do.
@@ -193,6 +202,32 @@ struct Restoring<'a> {
 fn identity_of(namespace: &str, owner: &Owner) -> Identity {
     let Owner { group, kind, name } = owner.clone();
     Identity { group, kind, namespace: namespace.to_owned(), name }
+}
+
+impl<'a> Restoring<'a> {
+    fn over(
+        client: &'a Client,
+        source: Source,
+        task: &'a ObjectsTask,
+        (pace, tally): (&'a Mutex<Pace>, &'a Mutex<Tally>),
+        on_progress: &'a (dyn Fn(Progress) + Send + Sync),
+        end: &'a EndRequest,
+    ) -> Self {
+        Self {
+            client,
+            source,
+            task,
+            pace,
+            tally,
+            on_progress,
+            end,
+            bytes: AtomicU64::new(0),
+            items: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
+            with_status: Mutex::default(),
+            promised: Mutex::default(),
+        }
+    }
 }
 
 impl Restoring<'_> {

@@ -2,7 +2,7 @@
 
 use super::{
     ending::EndRequest,
-    restore::{ObjectsOutcome, ObjectsTask, restore_until},
+    restore::{ObjectsOutcome, ObjectsTask, compare_until, restore_until},
     work::{Printer, WorkError, stored},
 };
 use crate::run_objects::{ObjectError, RunObjects};
@@ -41,6 +41,12 @@ impl Restorer<'_> {
             return Ok(Evidence::RestorePreviewed { changes, listed: listed.len() as u64, lists, left_out, not_served, adjusted });
         }
         objects_restored(self.objects, ObjectCounts { changes, left_out, not_served, adjusted, refused: listed, patches_unmatched }).await
+    }
+
+    /// Compares the objects that are there already, and writes nothing.
+    pub(super) async fn compare(self, task: &ObjectsTask) -> Result<Evidence, WorkError> {
+        let compared = compare_until(self.client, self.access.clone(), task, &|progress| self.printer.print(&progress), self.end).await?;
+        Ok(Evidence::ObjectsCompared { compared })
     }
 
     /// Tries once more the objects that the first try could not write and that may be taken now. The evidence is the end state of all objects.

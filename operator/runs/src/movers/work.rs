@@ -16,7 +16,7 @@ use kube::Client;
 use p861_core::{
     engine::{Evidence, SavedPart, StepProgress, StoredObject},
     ids::SnapshotId,
-    runs::{ExtraFiles, MoverTask},
+    runs::{ExtraFiles, MoverTask, ObjectsMode},
 };
 use p861_crds::Reason;
 use p861_vault::{
@@ -300,12 +300,17 @@ async fn perform(
             })
             .await
         }
-        MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, preview, absent, again } => {
+        MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, mode, absent } => {
             let choice = restore::Choice { select, workloads, exclude, cluster };
+            let preview = mode == ObjectsMode::Preview;
             let task = restore::ObjectsTask { snapshot, rules, choice, conflict, preview, absent, again: None };
             let (client, printer) = (client().await?, Printer::new());
             let restorer = Restorer { client: &client, access, objects, end, printer: &printer };
-            if again { restorer.second_try(task, &inputs).await } else { restorer.restore(&task).await }
+            match mode {
+                ObjectsMode::Write | ObjectsMode::Preview => restorer.restore(&task).await,
+                ObjectsMode::Again => restorer.second_try(task, &inputs).await,
+                ObjectsMode::Compare => restorer.compare(&task).await,
+            }
         }
         MoverTask::RestoreVolume { snapshot, part, paths, path_prefix, extra_files } => {
             restore_volume(access, run, VolumeFiles { snapshot, part, paths, path_prefix, extra_files }).await

@@ -227,6 +227,7 @@ pub(super) fn step(id: &str) -> Words {
         StepKey::Restore { part: Part::ObjectsAgain, .. } => t("再次恢复被拒的对象", "restore the refused objects again"),
         StepKey::Restore { part: Part::Volume(claim), .. } => t(format!("恢复卷 {claim}"), format!("restore volume {claim}")),
         StepKey::Restore { part: Part::Stream(stream), .. } => t(format!("恢复数据流 {stream}"), format!("restore stream {stream}")),
+        StepKey::Compare { .. } => t("比对现有对象", "compare with what is there"),
         StepKey::Stop { .. } => t("停止工作负载", "stop the workloads"),
         StepKey::Start { tier: None, .. } => t("启动其余工作负载", "start the rest"),
         StepKey::Start { tier: Some(tier), .. } => t(format!("启动 {tier}"), format!("start {tier}")),

@@ -149,15 +149,19 @@ fn fault_c1_a_pod_without_an_owner_is_not_deleted_with_data_of_its_own() {
 #[test]
 fn who_sets_a_number_back_while_it_is_waited_for_is_named() {
     let [web, ..] = deployment("web", 2, "files");
+    let ours = json!({"metadata": {"annotations": {"platform861.io/replicas": "2"}}});
     let written = |manager: &str, time: &str| json!({"metadata": {"managedFields": [{"manager": manager, "operation": "Update", "time": time}]}});
-    for (manager, time, by) in [
-        ("argocd-controller", "2026-11-15T01:00:09Z", Some("Deployment/web by argocd-controller")),
-        // Before: it is simply stopped.
-        ("argocd-controller", "2026-11-15T00:59:09Z", None),
-        ("p861-operator", "2026-11-15T01:00:09Z", None),
+    let (soon, late) = ("2026-11-15T01:00:10Z", "2026-11-15T01:01:10Z");
+    for (case, annotated, manager, time, now, by) in [
+        ("set back", true, "argocd-controller", "2026-11-15T01:00:09Z", soon, Some("Deployment/web by argocd-controller")),
+        ("replaced, our annotation with it", false, "argocd-controller", "2026-11-15T01:01:09Z", late, Some("Deployment/web by argocd-controller")),
+        ("scaled as the step began, and not stopped yet", false, "kube-controller-manager", "2026-11-15T01:00:09Z", soon, None),
+        ("written before: it is simply stopped", true, "argocd-controller", "2026-11-15T00:59:09Z", soon, None),
+        ("written by us", true, "p861-operator", "2026-11-15T01:00:09Z", soon, None),
     ] {
-        let halt = judged(&[merged(web.clone(), &written(manager, time))], &[], "2026-11-15T01:00:10Z");
-        assert_eq!((halt.set_back.first().map(String::as_str), halt.patches.is_empty()), (by, by.is_some()), "{manager} at {time}");
+        let object = if annotated { merged(web.clone(), &ours) } else { web.clone() };
+        let halt = judged(&[merged(object, &written(manager, time))], &[], now);
+        assert_eq!((halt.set_back.first().map(String::as_str), halt.patches.is_empty()), (by, by.is_some()), "{case}");
     }
 }
 

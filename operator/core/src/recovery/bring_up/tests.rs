@@ -76,10 +76,10 @@ fn fault_b13_what_needed_the_application_is_tried_again_once_it_runs_and_before_
     let login = step("check/a/login");
     assert_eq!((ids(&login.once_settled), ids(&whole.ends)), (ids(std::slice::from_ref(&again.id)), ids(std::slice::from_ref(&login.id))));
     let tasks = |step: &Step<Action>| match &step.action {
-        Action::Move { task: MoverTask::RestoreObjects { rules, preview, again, .. }, .. } => Some((*again, *preview, rules.stopped)),
+        Action::Move { task: MoverTask::RestoreObjects { rules, mode, .. }, .. } => Some((*mode, rules.stopped)),
         _ => None,
     };
-    assert_eq!(whole.steps.iter().filter_map(tasks).collect::<Vec<_>>(), [(false, false, true), (true, false, false)]);
+    assert_eq!(whole.steps.iter().filter_map(tasks).collect::<Vec<_>>(), [(ObjectsMode::Write, true), (ObjectsMode::Again, false)]);
     // Without proofs the second try is the end; what starts nothing has none.
     let unproven = plan(Parts { proofs: false, ..Parts::all() });
     assert!(unproven.ends.contains(&again.id), "{:?}", unproven.ends);

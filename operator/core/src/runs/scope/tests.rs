@@ -14,7 +14,7 @@ use crate::{
         drill::{self, DrillFacts},
         ground::Ground,
     },
-    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, MoverTask, PreflightSubject, SealFacts},
+    runs::{Bubble, ClaimSnapshot, ConflictHandling, CopyRules, MoverTask, ObjectsMode, PreflightSubject, SealFacts},
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{ApplicationSpec, MaintenanceTicketSpec, RecoveryPlanSpec, RestoreSpec, protection::restore::RestoreSelection, recovery::drill::DrillType};
@@ -322,7 +322,7 @@ fn task() -> impl Strategy<Value = MoverTask> {
         let rules = CopyRules { namespaces, ..read(json!({"namespaces": {}, "isolated": false, "stopped": false})) };
         let (select, workloads) = (RestoreSelection::default(), vec![read(workload)]);
         let (exclude, cluster, absent, conflict) = (Vec::new(), Vec::new(), Vec::new(), ConflictHandling::Own);
-        MoverTask::RestoreObjects { snapshot: "s".into(), rules, select, workloads, exclude, cluster, conflict, preview: false, absent, again: false }
+        MoverTask::RestoreObjects { snapshot: "s".into(), rules, select, workloads, exclude, cluster, conflict, mode: ObjectsMode::Write, absent }
     });
     prop_oneof![
         stream,

@@ -122,7 +122,7 @@ impl<'a> Touched<'a> {
                 self.owners.push(district);
                 self.hub.extend([HubObject { kind: "Backup", name: backup }, HubObject { kind: "Application", name: application }]);
             }
-            MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, exclude: _, cluster, conflict: _, preview: _, absent: _, again: _ } => {
+            MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, exclude: _, cluster, conflict: _, mode: _, absent: _ } => {
                 self.cluster.extend(cluster);
                 let CopyRules { namespaces, storage_classes: _, images: _, isolated: _, stopped: _, cron_jobs: _, patches: _, labels: _ } = rules;
                 self.namespaces.extend(namespaces.values().map(String::as_str));

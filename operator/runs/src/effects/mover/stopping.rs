@@ -37,7 +37,7 @@ fn only_reads(task: &MoverTask) -> bool {
         | MoverTask::BackupStream { .. }
         | MoverTask::VerifyStored { .. }
         | MoverTask::PreviewVolume { .. } => true,
-        MoverTask::RestoreObjects { preview, .. } => *preview,
+        MoverTask::RestoreObjects { .. } => !task.writes_objects(),
         MoverTask::Seal { .. } | MoverTask::RestoreVolume { .. } | MoverTask::RestoreStream { .. } => false,
     }
 }

@@ -23,8 +23,8 @@ pub(super) fn names_of(answer: Result<HashSet<String>, Box<Status>>, what: impl 
 }
 
 impl Restoring<'_> {
-    /// Compares all objects that are there already.
-    pub(super) async fn refuse_conflicts(&self, of_cluster: &[OfCluster]) -> Result<(), WorkError> {
+    /// Compares all objects that are there already. Returns how many of the namespaces' there are.
+    pub(super) async fn refuse_conflicts(&self, of_cluster: &[OfCluster]) -> Result<u64, WorkError> {
         let writer = self.writer(true).await?;
         let mut different = Tally::of_preview();
         self.compare_cluster(&writer, of_cluster, &mut different).await?;
@@ -33,7 +33,9 @@ impl Restoring<'_> {
         let order = self.order(&writer.kinds).into_iter().map(|(_, file)| file).collect();
         let mut lines = self.source.read(order, wanted);
         let mut under_way = FuturesUnordered::new();
+        let mut compared = 0;
         let mut note = |(object, outcome): (Value, Outcome)| {
+            compared += 1;
             if let Outcome::Changed(how) = outcome {
                 different.note(Outcome::Changed(objects::brief(&how)), &object);
             }
@@ -64,7 +66,7 @@ impl Restoring<'_> {
         }
         drop(under_way);
         let number = different.changes.change;
-        let Some(first) = different.listed().into_iter().next() else { return Ok(()) };
+        let Some(first) = different.listed().into_iter().next() else { return Ok(compared) };
         let message = format!(
             "{number} objects are there and different, for example {} {} ({}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
             first.kind, first.name, first.why
