@@ -5,7 +5,7 @@ pub mod faults;
 pub mod hand;
 pub mod install;
 pub mod look;
-mod reader;
+pub mod reader;
 pub mod restic;
 pub mod rooms;
 pub mod scenes;

@@ -1,16 +1,18 @@
-//! `kubectl get … -o json` without kubectl: waits look many times a second, and starting kubectl costs a quarter of a second of processor time each time.
+//! `kubectl get … -o json` and `kubectl apply --server-side` without kubectl: waits look many times a second, and starting kubectl costs a quarter of a second of
+//! processor time each time, and the API server as much again, since kubectl reads the schemas of all kinds before it applies something.
 
 use kube::{
     Client, Config,
-    api::{Api, ApiResource, DynamicObject, ListParams, TypeMeta},
+    api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams, TypeMeta, ValidationDirective},
     config::{KubeConfigOptions, Kubeconfig},
-    discovery::{Discovery, Scope},
+    discovery::{Discovery, Scope, pinned_kind},
 };
 use p861_testbed::bed::{BedError, Result, Site};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Arc, LazyLock, mpsc},
     time::Duration,
 };
@@ -44,32 +46,72 @@ struct Question {
 
 /// What `kubectl get ARGUMENTS --output json` prints, parsed.
 pub fn get(site: &Site, arguments: &[&str]) -> Result<Value> {
-    let refused = |message: String| BedError::Refused(format!("{}: get {}: {message}", site.name, arguments.join(" ")));
-    let question = Question::read(arguments).map_err(&refused)?;
-    let path = site.kubeconfig();
-    let text = std::fs::read_to_string(&path).map_err(|source| BedError::Io { path, source })?;
-    let runtime = RUNTIME.as_ref().map_err(|error| refused(error.to_string()))?;
-    let (sender, received) = mpsc::channel();
-    runtime.spawn(async move {
-        let answer = match tokio::time::timeout(PATIENCE, answer(text, question)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {PATIENCE:?}")),
-        };
-        let _ = sender.send(answer);
-    });
-    received.recv().unwrap_or_else(|_| Err("the reader broke off".into())).map_err(refused)
+    get_at(&site.kubeconfig(), arguments).map_err(|message| BedError::Refused(format!("{}: get {}: {message}", site.name, arguments.join(" "))))
 }
 
-async fn answer(kubeconfig: String, question: Question) -> std::result::Result<Value, String> {
-    let known = READERS.lock().get(&kubeconfig).cloned();
-    let reader = if let Some(reader) = known {
-        reader
-    } else {
-        let reader = Arc::new(Reader::connect(&kubeconfig).await?);
-        READERS.lock().insert(kubeconfig, reader.clone());
-        reader
+/// [`get`] of the server of any kubeconfig.
+pub fn get_at(kubeconfig: &Path, arguments: &[&str]) -> std::result::Result<Value, String> {
+    let question = Question::read(arguments)?;
+    ask(kubeconfig, async move |reader| reader.answer(&question).await)
+}
+
+/// What the server answers at a path, as text: `kubectl get --raw PATH`.
+pub fn raw_at(kubeconfig: &Path, path: &str) -> std::result::Result<String, String> {
+    let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+    ask(kubeconfig, async move |reader| reader.client.request_text(request).await.map_err(|error| said(&error)))
+}
+
+/// Writes the documents of a YAML or JSON text as `kubectl apply --server-side` does: unknown fields and conflicts are refused.
+pub fn apply_at(kubeconfig: &Path, text: &str) -> std::result::Result<(), String> {
+    let documents = documents(text)?;
+    ask(kubeconfig, async move |reader| {
+        let writing = PatchParams { field_manager: Some("kubectl".into()), field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
+        for document in documents {
+            let (api, name) = reader.api_of(&document).await?;
+            api.patch(&name, &writing, &Patch::Apply(&document)).await.map_err(|error| said(&error))?;
+        }
+        Ok(())
+    })
+}
+
+/// Whether the server would make the documents of a text: `kubectl create --dry-run=server`.
+pub fn would_create_at(kubeconfig: &Path, text: &str) -> std::result::Result<(), String> {
+    let documents = documents(text)?;
+    ask(kubeconfig, async move |reader| {
+        for document in documents {
+            let (api, _) = reader.api_of(&document).await?;
+            let object: DynamicObject = serde_json::from_value(document).map_err(|error| error.to_string())?;
+            api.create(&PostParams { dry_run: true, ..PostParams::default() }, &object).await.map_err(|error| said(&error))?;
+        }
+        Ok(())
+    })
+}
+
+/// Objects of a text; those of lists one by one.
+fn documents(text: &str) -> std::result::Result<Vec<Value>, String> {
+    let all: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
+    let each = |document: Value| match document.get("items") {
+        Some(Value::Array(items)) => items.clone(),
+        _ => vec![document],
     };
-    reader.answer(&question).await
+    Ok(all.into_iter().filter(|document| !document.is_null()).flat_map(each).collect())
+}
+
+/// Asks the server of a kubeconfig something. The caller may stand in a runtime: the work is done in another, and he waits outside.
+fn ask<T, Answer>(kubeconfig: &Path, question: impl FnOnce(Arc<Reader>) -> Answer + Send + 'static) -> std::result::Result<T, String>
+where
+    T: Send + 'static,
+    Answer: Future<Output = std::result::Result<T, String>> + Send,
+{
+    let text = std::fs::read_to_string(kubeconfig).map_err(|error| format!("{}: {error}", kubeconfig.display()))?;
+    let runtime = RUNTIME.as_ref().map_err(ToString::to_string)?;
+    let (sender, received) = mpsc::channel();
+    runtime.spawn(async move {
+        let answer = async { question(Reader::of(text).await?).await };
+        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+        let _ = sender.send(answer);
+    });
+    received.recv().unwrap_or_else(|_| Err("the reader broke off".into()))
 }
 
 impl Question {
@@ -106,6 +148,16 @@ impl Question {
 }
 
 impl Reader {
+    /// The reader of a kubeconfig.
+    async fn of(kubeconfig: String) -> std::result::Result<Arc<Self>, String> {
+        if let Some(known) = READERS.lock().get(&kubeconfig) {
+            return Ok(known.clone());
+        }
+        let reader = Arc::new(Self::connect(&kubeconfig).await?);
+        READERS.lock().insert(kubeconfig, reader.clone());
+        Ok(reader)
+    }
+
     async fn connect(kubeconfig: &str) -> std::result::Result<Self, String> {
         let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(|error| error.to_string())?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|error| error.to_string())?;
@@ -133,6 +185,20 @@ impl Reader {
             }
         }
         Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}))
+    }
+
+    /// Where an object is written, and its name.
+    async fn api_of(&self, document: &Value) -> std::result::Result<(Api<DynamicObject>, String), String> {
+        let text = |at: &str| document.pointer(at).and_then(Value::as_str);
+        let version = text("/apiVersion").unwrap_or_default();
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let kind = GroupVersionKind::gvk(group, version, text("/kind").unwrap_or_default());
+        let (resource, abilities) = pinned_kind(&self.client, &kind).await.map_err(|error| said(&error))?;
+        let api = match abilities.scope {
+            Scope::Cluster => Api::all_with(self.client.clone(), &resource),
+            Scope::Namespaced => Api::namespaced_with(self.client.clone(), text("/metadata/namespace").unwrap_or("default"), &resource),
+        };
+        Ok((api, text("/metadata/name").unwrap_or_default().to_owned()))
     }
 
     /// A kind by its plural, its singular, or its plural with its group. One that isn't known yet may have been installed since.

@@ -5,12 +5,11 @@ use crate::support::{
     programs,
 };
 use p861_testbed::components::run::run;
-use p861_tests::install::program;
+use p861_tests::{install::program, reader};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write as _,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -52,28 +51,12 @@ impl Drop for Operator {
 struct Hub(Arc<Lone>);
 
 impl Hub {
-    fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
-        run(Command::new(&programs().kubectl).arg("--kubeconfig").arg(self.0.kubeconfig()).args(arguments), LIMIT).map_err(|error| error.to_string())
-    }
-
     fn apply(&self, documents: &[Value]) {
-        let text = json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string();
-        let mut command = Command::new(&programs().kubectl);
-        let child = command
-            .arg("--kubeconfig")
-            .arg(self.0.kubeconfig())
-            .args(["apply", "--server-side", "--filename", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
-        let mut child = child.expect("kubectl");
-        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
-        assert!(child.wait().expect("kubectl").success(), "kubectl apply refused: {text}");
+        self.0.apply(&json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string());
     }
 
     fn get(&self, arguments: &[&str]) -> Result<Value, String> {
-        let text = self.kubectl(&[&["get", "--output", "json"], arguments].concat())?;
-        serde_json::from_str(&text).map_err(|error| error.to_string())
+        reader::get_at(&self.0.kubeconfig(), arguments)
     }
 
     fn wait<T>(&self, what: &str, arguments: &[&str], judge: impl Fn(&Value) -> Option<T>) -> T {

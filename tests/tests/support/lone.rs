@@ -6,6 +6,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use p861_testbed::components::run::run;
+use p861_tests::reader;
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::{
@@ -121,7 +122,7 @@ impl Lone {
         let mut arguments = vec!["install", "p861", "p861"];
         arguments.extend(values.iter().flat_map(|value| ["--set", value]));
         self.helm(&arguments).expect("the operator installs");
-        let until = |what: &str, act: &dyn Fn() -> Result<String, String>| {
+        let until = |what: &str, act: &dyn Fn() -> Result<(), String>| {
             let since = Instant::now();
             while let Err(said) = act() {
                 assert!(since.elapsed() < READY, "{what} after {READY:?}: {said}");
@@ -129,16 +130,18 @@ impl Lone {
             }
         };
         for plural in ["sites", "districts", "applications", "backuprepositories", "backups", "restores", "recoveryplans", "drills"] {
-            until(&format!("{plural} are not served"), &|| self.kubectl(&["get", "--raw", &format!("/apis/platform861.io/v1alpha1/{plural}?limit=1")]));
+            until(&format!("{plural} are not served"), &|| {
+                reader::raw_at(&self.kubeconfig(), &format!("/apis/platform861.io/v1alpha1/{plural}?limit=1")).map(drop)
+            });
         }
         // The API server's mutating policies learn of a new kind some seconds after it is served, and refuse its objects until then.
         for (kind, spec) in
             [("Backup", "applicationRef: {name: a}"), ("Restore", "source: {backupRef: {name: a}}"), ("Drill", "planRef: {name: a}, type: Isolated")]
         {
-            let file = manifest(&format!(
+            let first = format!(
                 "{{apiVersion: platform861.io/v1alpha1, kind: {kind}, metadata: {{name: first, namespace: default}}, spec: {{{spec}, requestedBy: administrator}}}}"
-            ));
-            until(&format!("no {kind} can be made"), &|| self.kubectl(&["create", "--dry-run=server", "--filename", &file.path().to_string_lossy()]));
+            );
+            until(&format!("no {kind} can be made"), &|| reader::would_create_at(&self.kubeconfig(), &first));
         }
     }
 
@@ -157,13 +160,12 @@ impl Lone {
 
     /// What `kubectl get` gives, as JSON.
     pub fn get(&self, arguments: &[&str]) -> Value {
-        let text = self.kubectl(&[&["get", "--output", "json"], arguments].concat()).unwrap_or_else(|error| panic!("{error}"));
-        serde_json::from_str(&text).expect("JSON")
+        reader::get_at(&self.kubeconfig(), arguments).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Applies a manifest as the administrator.
     pub fn apply(&self, text: &str) {
-        self.kubectl(&["apply", "--server-side", "--filename", &manifest(text).path().to_string_lossy()]).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        reader::apply_at(&self.kubeconfig(), text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
     /// A client of one of [`PEOPLE`], who is known by a token and not by what the administrator says.
@@ -186,11 +188,10 @@ impl Lone {
         let since = Instant::now();
         let mut last = String::new();
         while since.elapsed() < READY && !ended.load(Ordering::Relaxed) {
-            let asked = Command::new(&programs().kubectl).args(["get", "--raw", "/readyz", "--kubeconfig"]).arg(self.kubeconfig()).output().expect("kubectl");
-            if asked.status.success() {
-                return;
+            match reader::raw_at(&self.kubeconfig(), "/readyz") {
+                Ok(_) => return,
+                Err(said) => last = said,
             }
-            last = String::from_utf8_lossy(&asked.stderr).into_owned();
             thread::sleep(Duration::from_millis(100));
         }
         let log = fs::read_to_string(self.folder.path().join("api.log")).unwrap_or_default();
@@ -206,13 +207,6 @@ impl Drop for Lone {
             let _ = keeper.join();
         }
     }
-}
-
-/// A file for kubectl to read.
-fn manifest(text: &str) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(file.path(), text).expect("written");
-    file
 }
 
 fn token(person: &str) -> String {
