@@ -10,6 +10,13 @@ BIN := target/debug
 # The builds that `make release` packs: release; or debug, which is quicker and serves to try the files out.
 PROFILE := release
 
+# Runs something whose beds are taken down however it ends, unless P861_KEEP=1 was asked for.
+define on_beds
+beds=$$(mktemp); clean() { while read -r bed; do if $(BIN)/testbed list | grep -q "^$$bed "; then $(BIN)/testbed --name "$$bed" down; fi; done <"$$beds"; rm -f "$$beds"; }; \
+if [ "$(P861_KEEP)" != 1 ]; then trap clean EXIT; trap 'exit 130' INT TERM; fi; \
+P861_BEDS=$$beds $(1)
+endef
+
 .PHONY: help demo clean-demo test bench scale soak strangers fuzz generate release setup build lint lint-selftest audit
 
 help:
@@ -18,7 +25,7 @@ help:
 	@echo 'make test          every suite, with a closing count'
 	@echo 'make bench         figures: throughput and memory at 30,000 objects'
 	@echo 'make scale         12 districts, 2,000 applications, 300 nodes: how soon it settles, what it costs to look on'
-	@echo 'make soak          the whole night: every alert fires by its cause, becomes a ticket, and ends as its runbook says; and every interleaving of the leases (about fourteen minutes)'
+	@echo 'make soak          the whole night: every alert fires by its cause, becomes a ticket, and ends as its runbook says; every interleaving of the leases; and drills in the worst of company: killed leaders, aborts, a store that is gone or damaged (about half an hour)'
 	@echo 'make strangers     an application that nobody here wrote, MediaWiki on MariaDB: discovered, backed up, drilled, restored (about eight minutes)'
 	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'
 	@echo 'make generate      write the CRDs and the references of API and command line'
@@ -59,12 +66,11 @@ scale: build
 soak: build
 	@cargo test --quiet --workspace --test suites -- --ignored runbook_alerts::every_alert --nocapture
 	@cargo test --quiet --workspace --lib -- --ignored lease::
+	@$(call on_beds,cargo test --quiet --workspace --test e2e -- --soak)
 
-# Two sites, and the images of two more of Debian's packages. However it ends, nothing is left, unless P861_KEEP=1 was asked for and it failed.
+# Two sites, and the images of two more of Debian's packages.
 strangers: build
-	@beds=$$(mktemp); clean() { while read -r bed; do if $(BIN)/testbed list | grep -q "^$$bed "; then $(BIN)/testbed --name "$$bed" down; fi; done <"$$beds"; rm -f "$$beds"; }; \
-	if [ "$(P861_KEEP)" != 1 ]; then trap clean EXIT; trap 'exit 130' INT TERM; fi; \
-	P861_BEDS=$$beds cargo test --quiet --workspace --test e2e -- --ignored
+	@$(call on_beds,cargo test --quiet --workspace --test e2e -- --ignored)
 
 # What it finds is kept beside the test, and tried first ever after.
 fuzz: build

@@ -13,11 +13,13 @@ use std::time::Duration;
 pub const SCENES: &[Scene] = &[
     ("a drill recovers both applications, proves the RPO by their markers, and the primary's clients never notice", it_recovers_and_nobody_notices),
     ("a check that fails fails the drill with what it saw, and the copy is gone", a_failed_check_fails_the_drill),
-    ("a drill that is aborted in the middle or late leaves nothing", aborted),
     ("a drill whose object is deleted ends, and leaves nothing, even if a finalizer without a controller stands in its copy", deleted_while_it_runs),
     ("Ctrl-C leaves the view and not the drill, and says how to come back", interrupted),
     ("a tabletop drill touches nothing and ends in seconds", tabletop),
 ];
+
+/// Those of `make soak`.
+pub const SOAK: &[Scene] = &[("a drill that is aborted in the middle or late leaves nothing", aborted)];
 
 /// How long one drill may take on a busy machine.
 pub const DRILL: Duration = Duration::from_mins(7);

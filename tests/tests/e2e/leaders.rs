@@ -15,10 +15,13 @@ use std::time::{Duration, Instant};
 
 pub const SCENES: &[Scene] = &[
     ("a backup whose leaders are killed again and again goes on under the other replica, and each effect happens once", a_backup_outlives_its_leaders),
-    ("a drill whose leaders are killed again and again goes on under the other replica, and each effect happens once", a_drill_outlives_its_leaders),
     ("a leader that was frozen until its lease ran out writes nothing when it wakes", a_frozen_leader_writes_nothing),
     ("a leader that is asked to end hands over at once", asked_to_end),
 ];
+
+/// Those of `make soak`.
+pub const SOAK: &[Scene] =
+    &[("a drill whose leaders are killed again and again goes on under the other replica, and each effect happens once", a_drill_outlives_its_leaders)];
 
 /// What kind of step it is: the first word of its id, and for data which part of it.
 fn phase_of(id: &str) -> String {

@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub const SCENES: &[Scene] = &[
-    ("the page of a district's first day does what it says, word for word", first_day),
-    ("the page of a first night on duty does what it says, word for word", first_night),
-];
+pub const SCENES: &[Scene] = &[("the page of a district's first day does what it says, word for word", first_day)];
+
+/// Those of `make soak`.
+pub const SOAK: &[Scene] = &[("the page of a first night on duty does what it says, word for word", first_night)];
 
 fn first_day(stage: &Stage) -> Result<()> {
     // What the demo has done before.
