@@ -33,10 +33,11 @@ fn main() -> ExitCode {
         restores::SCENES,
         wrong::SCENES,
         stores::SCENES,
+        maintenance::SCENES,
         telling::OF_DATA,
         // The last: it takes the operator away.
         installation::SCENES,
     ];
-    let people = [drills::SCENES, isolation::SCENES, leaders::SCENES, maintenance::SCENES, pages::SCENES, telling::SCENES];
+    let people = [drills::SCENES, isolation::SCENES, leaders::SCENES, pages::SCENES, telling::SCENES];
     play("e2e", &[data.concat(), people.concat()])
 }

@@ -7,13 +7,13 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// After backups, restores and the bad days of stores.
-pub const OF_DATA: &[Scene] = &[("no secret stands in what backups, restores and failing stores left to be read", no_secret_is_told)];
+pub const OF_DATA: &[Scene] = &[("no secret stands in what backups, restores, changes and failing stores left to be read", no_secret_is_told)];
 
 pub const SCENES: &[Scene] = &[
     ("Prometheus reads the operator's metrics, and every rule can be evaluated", prometheus_reads),
     ("the one page of p861 says what runs, what is protected and what needs a person", the_one_page),
     ("a plan that was drilled says so, and predicts its RTO", a_drilled_plan),
-    ("no secret stands in a log, a status, an Event or a journal of drills and changes", no_secret_is_told),
+    ("no secret stands in a log, a status, an Event or a journal of drills", no_secret_is_told),
 ];
 
 fn ask(stage: &Stage, path: &str) -> std::result::Result<Value, String> {
