@@ -23,9 +23,9 @@ fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "--ignored") {
         return play("strangers", &[strangers::SCENES.to_vec()]);
     }
-    // `make soak`: the long forms of what others show here briefly. The first makes the backups that the rest need.
+    // `make soak`: the long forms of what others show here briefly. The first makes the backups that the rest need; the first day comes before the first night.
     if std::env::args().any(|argument| argument == "--soak") {
-        return play("soak", &[[&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, pages::SOAK].concat()]);
+        return play("soak", &[[&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, pages::SCENES, pages::SOAK].concat()]);
     }
     let data = [
         backups::SCENES,

@@ -201,7 +201,7 @@ pub enum Evidence {
     },
     /// The objects of a backup that are there already, none of them different.
     ObjectsCompared {
-        /// Number of objects.
+        /// Number of objects in namespaces; cluster-scoped ones are compared, too, and not counted.
         compared: u64,
     },
     /// The objects of a backup.

@@ -23,7 +23,7 @@ pub(super) fn names_of(answer: Result<HashSet<String>, Box<Status>>, what: impl 
 }
 
 impl Restoring<'_> {
-    /// Compares all objects that are there already. Returns how many of the namespaces' there are.
+    /// Compares all objects that are there already. Returns how many of those in namespaces are there; cluster-scoped ones are compared and not counted.
     pub(super) async fn refuse_conflicts(&self, of_cluster: &[OfCluster]) -> Result<u64, WorkError> {
         let writer = self.writer(true).await?;
         let mut different = Tally::of_preview();
