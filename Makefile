@@ -24,7 +24,7 @@ help:
 	@echo 'make clean-demo    take the demo down'
 	@echo 'make test          every suite, with a closing count'
 	@echo 'make bench         figures: throughput and memory at 30,000 objects'
-	@echo 'make scale         12 districts, 2,000 applications, 300 nodes: how soon it settles, what it costs to look on'
+	@echo 'make scale         12 districts, 20 repositories, 2,000 applications, 10,000 pods: how soon it settles, what it costs, and its memory'
 	@echo 'make soak          the whole night: every alert fires by its cause, becomes a ticket, and ends as its runbook says; every interleaving of the leases; and drills in the worst of company: killed leaders, aborts, a store that is gone or damaged (the night and the leases: about fourteen minutes; the drills come on top)'
 	@echo 'make strangers     an application that nobody here wrote, MediaWiki on MariaDB: discovered, backed up, drilled, restored (about eight minutes)'
 	@echo 'make fuzz          what comes from outside, damaged in a hundred thousand ways (CASES=…; about two minutes)'

@@ -2,7 +2,7 @@
 
 use crate::support::{golden, p861};
 
-const NOUNS: [&str; 16] = [
+const NOUNS: [&str; 17] = [
     "status",
     "site",
     "district",
@@ -15,6 +15,7 @@ const NOUNS: [&str; 16] = [
     "plan",
     "drill",
     "window",
+    "template",
     "ticket",
     "duty",
     "completions",

@@ -116,9 +116,10 @@ pub struct ContainerCommand {
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub container: Option<String>,
     /// The command and its arguments; no shell unless it names one.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(length(max = 8192)))]
     pub command: Vec<String>,
 }
 
@@ -333,6 +334,12 @@ pub struct JournalReference {
     pub sequence: i64,
     /// The executor's fencing token.
     pub token: i64,
+    /// Digest of the plan that the run follows. Another plan is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Seal of that record, if the journal is in a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 /// Equality of a type with its text, both ways round.

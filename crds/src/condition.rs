@@ -48,6 +48,7 @@ condition_types! {
     Healthy: "Application: its checks pass.",
     NetworkReady: "Platform: the network layer is as declared.",
     ObjectivesMet: "Drill: every application was within its objectives.",
+    ObjectsLimited: "District: the number of its objects on the hub is limited.",
     OffSite: "BackupRepository: it is in another failure domain than its applications.",
     Open: "MaintenanceWindow: it is open.",
     PeopleReachable: "DutyRoster: the last test message reached everybody.",

@@ -1,8 +1,8 @@
 //! The CRD documents as they are installed, made from the types.
 
 use crate::{
-    Application, Approval, Backup, BackupRepository, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform, PlatformProfile,
-    RecoveryPlan, Restore, Site,
+    Application, Approval, Backup, BackupRepository, ChangeTemplate, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform,
+    PlatformProfile, RecoveryPlan, Restore, Site,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -30,6 +30,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         RecoveryPlan::crd(),
         Drill::crd(),
         MaintenanceWindow::crd(),
+        ChangeTemplate::crd(),
         MaintenanceTicket::crd(),
         Approval::crd(),
         DutyRoster::crd(),

@@ -23,6 +23,7 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 pub use maintenance::{
     approval::{Approval, ApprovalSpec, ApprovalStatus},
     roster::{DutyRoster, DutyRosterSpec, DutyRosterStatus},
+    template::{ChangeTemplate, ChangeTemplateSpec, ChangeTemplateStatus},
     ticket::{MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus},
     window::{MaintenanceWindow, MaintenanceWindowSpec, MaintenanceWindowStatus},
 };

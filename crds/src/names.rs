@@ -10,6 +10,8 @@ pub const DISTRICT_LABEL: &str = "platform861.io/district";
 pub const APPLICATION_LABEL: &str = "platform861.io/application";
 /// Label: UID of the run (Backup, Restore, Drill) that made an object. What carries it, and nothing else, is removed when the run cleans up.
 pub const RUN_LABEL: &str = "platform861.io/run";
+/// Annotation of a namespace: UID of the run that has made it. Unlike [`RUN_LABEL`], it doesn't let that run remove it.
+pub const MADE_BY_ANNOTATION: &str = "platform861.io/made-by";
 /// Label: id of the step within its run, as a hash, since step ids hold slashes.
 pub const STEP_LABEL: &str = "platform861.io/step";
 /// Label: what a pod of ours is for: `mover` or `probe`.

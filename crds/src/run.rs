@@ -35,6 +35,8 @@ pub trait RunStatus: Clone + Default + PartialEq + Debug + Serialize + Send + Sy
     fn phase(&self) -> Option<RunPhase>;
     /// Whether its journal was begun.
     fn has_begun(&self) -> bool;
+    /// Where its journal is, and how far it was when the status was written.
+    fn journal(&self) -> Option<&JournalReference>;
     /// When it ended; none if it hasn't, or if the status doesn't say.
     fn completion_time(&self) -> Option<&Time>;
     /// Its conditions.
@@ -47,6 +49,8 @@ pub trait RunStatus: Clone + Default + PartialEq + Debug + Serialize + Send + Sy
     fn set_view(&mut self, view: &RunView);
     /// Sets it to refused: started and ended at `time` without a step.
     fn set_refused(&mut self, time: Time);
+    /// Sets it to failed at `time`, with what is known of its steps: nothing follows from its journal any more.
+    fn set_failed(&mut self, time: Time);
 }
 
 /// A run's object.
@@ -70,6 +74,10 @@ macro_rules! run {
 
             fn has_begun(&self) -> bool {
                 self.journal.is_some()
+            }
+
+            fn journal(&self) -> Option<&JournalReference> {
+                self.journal.as_ref()
             }
 
             fn completion_time(&self) -> Option<&Time> {
@@ -104,6 +112,12 @@ macro_rules! run {
                 self.start_time = Some(time.clone());
                 self.completion_time = Some(time);
             }
+
+            fn set_failed(&mut self, time: Time) {
+                self.phase = Some(RunPhase::Failed);
+                self.completion_time = Some(time);
+                (self.current_steps, self.progress) = (Vec::new(), None);
+            }
         }
 
         impl RunObject for $object {
@@ -134,6 +148,10 @@ impl RunStatus for MaintenanceTicketStatus {
         self.journal.is_some()
     }
 
+    fn journal(&self) -> Option<&JournalReference> {
+        self.journal.as_ref()
+    }
+
     fn completion_time(&self) -> Option<&Time> {
         None
     }
@@ -161,6 +179,11 @@ impl RunStatus for MaintenanceTicketStatus {
     fn set_refused(&mut self, _: Time) {
         self.work_phase = Some(RunPhase::Refused);
         self.current_steps = Vec::new();
+    }
+
+    fn set_failed(&mut self, _: Time) {
+        self.work_phase = Some(RunPhase::Failed);
+        (self.current_steps, self.progress) = (Vec::new(), None);
     }
 }
 

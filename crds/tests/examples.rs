@@ -2,8 +2,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops where it is wrong")]
 
 use p861_crds::{
-    Application, Approval, Backup, BackupRepository, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform, PlatformProfile,
-    RecoveryPlan, Restore, Site,
+    Application, Approval, Backup, BackupRepository, ChangeTemplate, District, Drill, DutyRoster, MaintenanceTicket, MaintenanceWindow, Platform,
+    PlatformProfile, RecoveryPlan, Restore, Site,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -53,6 +53,7 @@ fn every_example_that_is_accepted_can_be_read_into_its_type() {
                 "recoveryplan" => read::<RecoveryPlan>(example, document),
                 "drill" => read::<Drill>(example, document),
                 "maintenancewindow" => read::<MaintenanceWindow>(example, document),
+                "changetemplate" => read::<ChangeTemplate>(example, document),
                 "maintenanceticket" => read::<MaintenanceTicket>(example, document),
                 "approval" => read::<Approval>(example, document),
                 "dutyroster" => read::<DutyRoster>(example, document),

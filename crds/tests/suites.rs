@@ -1,4 +1,5 @@
 //! The suites of the kinds without an API server.
 
+mod bounds;
 mod examples;
 mod generated;

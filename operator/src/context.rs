@@ -63,16 +63,27 @@ pub mod tests {
     use super::*;
     use kube::Client;
     use p861_runs::{
-        Admissions, ComponentState, EffectTasks, MoverSettings, RunCache, effects::Warnings, leadership::Leadership, movers::child::Children,
-        repository::StoreCache,
+        Admissions, ComponentState, EffectTasks, JournalKeys, MoverSettings, RunCache, effects::Warnings, folders::FolderRoot, leadership::Leadership,
+        movers::child::Children, repository::StoreCache,
     };
+
+    /// Repositories in folders are where temporary ones are.
+    fn stores() -> StoreCache {
+        StoreCache::with_folders(FolderRoot::new(&std::env::temp_dir()).expect("an absolute path"))
+    }
 
     /// A process that knows nothing yet. The operator's namespace is `p861-system`.
     pub fn process(client: &Client, cache: HubCache) -> Context {
         let (client, leadership, namespace) = (client.clone(), Leadership::without_lease(), "p861-system");
         let metrics = Metrics::new().expect("metrics");
-        let hub =
-            Hub { client: client.clone(), leadership: leadership.clone(), namespace: namespace.into(), identity: "test".into(), stores: StoreCache::default() };
+        let hub = Hub {
+            client: client.clone(),
+            leadership: leadership.clone(),
+            namespace: namespace.into(),
+            identity: "test".into(),
+            stores: stores(),
+            journal_keys: JournalKeys::default(),
+        };
         let sites = Sites::new(client.clone(), namespace, leadership.clone());
         let runs = RunContext {
             hub: hub.clone(),

@@ -3,6 +3,7 @@
 
 use crate::{
     context::{Context, ReadContext},
+    dispatch::Step,
     metrics::Metrics,
     reconciler::Reconciler,
 };
@@ -55,6 +56,7 @@ object_status!(
     p861_crds::ApplicationStatus,
     p861_crds::ApprovalStatus,
     p861_crds::BackupRepositoryStatus,
+    p861_crds::ChangeTemplateStatus,
     p861_crds::DistrictStatus,
     p861_crds::DutyRosterStatus,
     p861_crds::MaintenanceTicketStatus,
@@ -162,7 +164,8 @@ pub trait Controller: Send + Sync + 'static {
 
 /// Makes the steps of a controller.
 pub struct Driver<C> {
-    controller: C,
+    /// The controller.
+    pub controller: C,
     reading: OnceLock<ReadContext>,
 }
 
@@ -177,18 +180,21 @@ impl<C: Controller> Reconciler for Driver<C> {
     type Kind = C::Kind;
     const CONDITION: ConditionType = C::CONDITION;
 
-    async fn reconcile(&self, context: &Context, object: Arc<C::Kind>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, object: Arc<C::Kind>, now: Timestamp, step: &Step) -> Result<Duration> {
         let (controller, object) = (&self.controller, object.as_ref());
         if let Some(idle) = C::idle(object) {
             return Ok(idle);
         }
+        step.begins("observe");
         let observed = controller.observe(self.reading.get_or_init(|| context.reading()), object, now).await?;
         let decision = C::decide(object, &observed, now);
+        step.begins("perform");
         let performed = controller.perform(context, object, &decision.effects, now).await?;
         let mut decision = C::conclude(object, &observed, decision, performed, now);
         let generation = object.meta().generation;
         decision.status.set_conditions(conditions::apply(decision.status.conditions(), &decision.conditions, generation, now), generation);
         controller.set_metrics(&context.metrics, object, &observed, &decision.status);
+        step.begins("write the status");
         if !record::<C>(context, object, &decision.status).await? {
             return Ok(CHANGED_MEANWHILE_INTERVAL);
         }
@@ -196,6 +202,7 @@ impl<C: Controller> Reconciler for Driver<C> {
             publish_event(&context.hub, object, event_type(warning), reason, &note).await;
         }
         let requeue = decision.requeue;
+        step.begins("follow up");
         let follow_up = controller.follow_up(context, object, decision, now).await?;
         Ok(follow_up.map_or(requeue, |at_latest| at_latest.min(requeue)))
     }

@@ -7,11 +7,13 @@ use crate::{context::Context, controllers::all};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Resource,
-    core::DeserializeGuard,
     runtime::reflector::{Lookup, Store},
 };
 use p861_crds::Reason;
-use p861_runs::error::{Error, Result};
+use p861_runs::{
+    error::{Error, Result},
+    hub_object::HubObject,
+};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::{
@@ -33,11 +35,11 @@ pub trait Cached: Lookup<DynamicType = ()> + Resource<DynamicType = ()> + Clone 
 impl<K: Lookup<DynamicType = ()> + Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Cached for K {}
 
 /// A kind's objects by namespace.
-type NamespaceIndex<K> = HashMap<String, Vec<Arc<DeserializeGuard<K>>>>;
+type NamespaceIndex<K> = HashMap<String, Vec<Arc<HubObject<K>>>>;
 
 /// A kind's reflector store, with an index that is reused for [`INDEX_TTL`]: without it, each of two thousand reconciles would sort two thousand objects.
 struct CachedKind<K: Cached> {
-    store: Store<DeserializeGuard<K>>,
+    store: Store<HubObject<K>>,
     index: Mutex<Option<(Instant, Arc<NamespaceIndex<K>>)>>,
 }
 
@@ -57,7 +59,7 @@ impl<K: Cached> CachedKind<K> {
     }
 }
 
-/// Reflector stores by kind. Objects that fail to deserialize are left out; they carry a condition instead.
+/// Reflector stores by kind. Objects that can't be read, or for which their namespace's budget has no room, are left out; they carry a condition instead.
 #[derive(Clone, Default)]
 pub struct HubCache {
     stores: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -65,7 +67,7 @@ pub struct HubCache {
 
 impl HubCache {
     /// Adds a kind. Called before the controllers start.
-    pub fn register<K: Cached>(&mut self, store: Store<DeserializeGuard<K>>) {
+    pub fn register<K: Cached>(&mut self, store: Store<HubObject<K>>) {
         self.stores.insert(TypeId::of::<K>(), Arc::new(CachedKind { store, index: Mutex::default() }));
     }
 
@@ -81,7 +83,7 @@ impl HubCache {
         }
         let index = cached.by_namespace();
         let chosen = index.iter().filter(|(key, _)| namespace.is_none_or(|namespace| *key == namespace));
-        Ok(chosen.flat_map(|(_, objects)| objects).filter_map(|guard| map(guard.0.as_ref().ok()?)).collect())
+        Ok(chosen.flat_map(|(_, objects)| objects).filter_map(|guard| map(guard.object.as_ref().ok()?)).collect())
     }
 
     /// The objects of a kind in a namespace, sorted by name.

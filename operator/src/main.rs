@@ -4,11 +4,17 @@
 
 mod context;
 mod controllers;
+mod copy_dns;
+mod copy_probe;
+mod dispatch;
 mod driver;
 mod hub_cache;
 mod leader;
+mod log_limit;
 mod maintenance;
 mod metrics;
+mod own_networks;
+mod panics;
 mod prober;
 mod reconciler;
 mod reports;
@@ -19,10 +25,13 @@ use context::{Context, Messaging};
 use driver::Driver;
 use hub_cache::HubCache;
 use kube::{Api, Client, Config, api::ListParams};
+use log_limit::LogLimit;
 use maintenance::{alerts, links, resolution};
 use metrics::Metrics;
+use p861_egress::Egress;
 use p861_runs::{
-    Admissions, ComponentState, EffectTasks, Hub, MoverSettings, RunCache, RunContext, guard, leadership::Leadership, movers, repository::StoreCache, sites,
+    Admissions, ComponentState, EffectTasks, Hub, JournalKeys, MoverSettings, RunCache, RunContext, folders::FolderRoot, guard, leadership::Leadership, movers,
+    repository::StoreCache, sites,
 };
 use reconciler::{PendingController, Running, first_end, register, register_called};
 use std::{
@@ -31,7 +40,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::Duration,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,6 +67,10 @@ enum Command {
     Run(RunArguments),
     /// Runs one task of a run; the operator starts it in a Job or as a child process.
     Mover,
+    /// Answers names in the copy of a drill; the operator starts it there.
+    Dns,
+    /// Tries to reach what is outside the copy of a drill; the operator starts it there.
+    Probe,
     /// Sleeps in a pod on a site, so that the operator can run `connect` there.
     Prober,
     /// Tries a TCP connection, and prints as JSON how long it took or why it failed.
@@ -100,16 +113,35 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("P861_LOG_FILTER")
         .unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,kube_client::client::builder=off,rustic_core=warn,jiff=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let limit = LogLimit::default();
     match arguments.log {
-        LogForm::Text => builder.init(),
-        LogForm::Json => builder.json().init(),
+        LogForm::Text => builder.finish().with(limit.clone()).init(),
+        LogForm::Json => builder.json().finish().with(limit.clone()).init(),
     }
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is installed already");
     }
+    if let Err(error) = Egress::configure() {
+        tracing::error!("{}, {}: {error}", p861_egress::ALLOW_VARIABLE, p861_egress::OWN_VARIABLE);
+        return ExitCode::FAILURE;
+    }
     match arguments.command {
         // Ends the process here: returning would wait for blocking work, which a mover that has lost the repository's lease must not go on with.
         Command::Mover => std::process::exit(i32::from(!movers::work::run().await)),
+        Command::Dns => match copy_dns::run().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Probe => match copy_probe::run().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                ExitCode::FAILURE
+            }
+        },
         Command::Prober => match prober::stand().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -125,19 +157,22 @@ async fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Command::Run(run) => match operate(run).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!("{error}");
-                ExitCode::FAILURE
+        Command::Run(run) => {
+            panics::end_the_process();
+            match operate(run, limit).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    ExitCode::FAILURE
+                }
             }
-        },
+        }
     }
 }
 
 #[expect(clippy::too_many_lines, reason = "a start is read from top to bottom")]
-async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::infer().await?;
+async fn operate(arguments: RunArguments, log_limit: LogLimit) -> Result<(), Box<dyn std::error::Error>> {
+    let (config, folders) = (Config::infer().await?, FolderRoot::of_environment()?);
     // Only for the lease itself and for reads before it is held; all other requests go through the guard.
     let client = Client::try_from(config.clone())?;
     let (leadership, metrics) = (Leadership::none(), Metrics::new()?);
@@ -146,21 +181,20 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let health = server::Health { ready: ready.clone(), leadership: leadership.clone(), metrics: metrics.clone() };
     let receiver = alerts::AlertReceiver::new(client.clone(), &arguments.namespace, &arguments.identity, leadership.clone(), metrics.clone());
     let (heartbeats, keys) = (receiver.heartbeats.clone(), receiver.keys.clone());
-    let links = links::Links { client: client.clone(), keys: keys.clone(), leadership: leadership.clone() };
-    tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, health, receiver.router().merge(links.router())).await {
-            tracing::error!("the health server ended: {error}");
-            std::process::exit(1);
-        }
-    });
+    let links = links::Links::new(client.clone(), keys.clone(), leadership.clone());
+    tokio::spawn(server::serve(listener, health, receiver.router().merge(links.router())));
+    tokio::spawn(keys.clone().keep_known());
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let competes = async {
         wait_for_kinds(&client).await;
+        // Before anything is done for a district: its addresses may lead to the hub's own cluster.
+        let networks = own_networks::close(client.clone(), Egress::of_process(), config.cluster_url.host().map(str::to_owned)).await;
         ready.store(true, Ordering::Relaxed);
-        leader::compete(client.clone(), &arguments.namespace, &arguments.identity, arguments.lease_duration, leadership.clone()).await
+        let leads = leader::compete(client.clone(), &arguments.namespace, &arguments.identity, arguments.lease_duration, leadership.clone()).await;
+        leads.map(|leads| (leads, networks))
     };
-    let mut leads = tokio::select! {
+    let (mut leads, networks) = tokio::select! {
         leads = competes => leads?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
@@ -174,19 +208,11 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     tracing::info!(identity = arguments.identity, "leads");
     let guarded = guard::client(config, &leadership)?;
     heartbeats.listen_from(jiff::Timestamp::now());
-    // Creates the token now, so that a person can configure an Alertmanager before the first alert.
-    let of_alerts = keys.clone();
-    tokio::spawn(async move {
-        while let Err(error) = of_alerts.token().await {
-            tracing::warn!("the token of alerts can't be made: {error}");
-            tokio::time::sleep(Duration::from_secs(10)).await;
-        }
-    });
     let mut cache = HubCache::default();
     let probes = Arc::new(controllers::platform::probes::Probes::default());
     // A ticket that has installed something calls the Platforms, whose status says what is installed.
     let installs = Arc::new(tokio::sync::Notify::new());
-    let pending: [PendingController; 14] = [
+    let pending: [PendingController; 15] = [
         register(&guarded, &mut cache, Driver::of(controllers::site::SiteController)),
         register(&guarded, &mut cache, Driver::of(controllers::district::DistrictController)),
         register(&guarded, &mut cache, Driver::of(controllers::profile::ProfileController)),
@@ -198,6 +224,7 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         register(&guarded, &mut cache, Driver::of(controllers::plan::PlanController)),
         register(&guarded, &mut cache, controllers::run::RunReconciler::<controllers::drill::DrillRun>::default()),
         register(&guarded, &mut cache, Driver::of(controllers::window::WindowController)),
+        register(&guarded, &mut cache, Driver::of(controllers::template::TemplateController)),
         register(&guarded, &mut cache, Driver::of(controllers::ticket::TicketController::new(installs))),
         register(&guarded, &mut cache, Driver::of(controllers::approval::ApprovalController)),
         register(&guarded, &mut cache, Driver::of(controllers::roster::RosterController::default())),
@@ -207,7 +234,8 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
         leadership: leadership.clone(),
         namespace: arguments.namespace.clone(),
         identity: arguments.identity.clone(),
-        stores: StoreCache::default(),
+        stores: StoreCache::with_folders(folders),
+        journal_keys: JournalKeys::default(),
     };
     let sites = sites::Sites::new(guarded, &arguments.namespace, leadership.clone());
     let public_url = arguments.public_url.map(|url| url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty());
@@ -240,6 +268,8 @@ async fn operate(arguments: RunArguments) -> Result<(), Box<dyn std::error::Erro
     let watches = [
         Running::start("the watch of probes", controllers::platform::probes::watch(context.clone(), probes)),
         Running::start("the watch of resolutions", resolution::watch(context.clone())),
+        Running::start("the watch of the hub's own networks", networks),
+        Running::start("the report of the log's limit", log_limit.report()),
     ];
     let running = pending.into_iter().map(|controller| controller.start(&context)).chain(watches);
     tokio::select! {

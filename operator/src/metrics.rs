@@ -17,6 +17,8 @@ pub struct Metrics {
     pub site_nodes_ready: IntGaugeVec,
     /// All nodes.
     pub site_nodes_total: IntGaugeVec,
+    /// Nodes that are not ready because a ticket works on them.
+    pub site_nodes_in_maintenance: IntGaugeVec,
     /// Recovery point of the newest backup that succeeded.
     pub backup_last_success: GaugeVec,
     /// The application's RPO.
@@ -65,10 +67,17 @@ pub struct Metrics {
     pub reconcile_errors: IntCounterVec,
     /// How long a reconcile took.
     pub reconcile_duration: HistogramVec,
+    /// How long an object waited for its turn.
+    pub reconcile_wait: HistogramVec,
+    /// Reconciles that took too long, or met a bug.
+    pub reconciles_given_up: IntCounterVec,
+    /// Objects whose last reconcile was given up.
+    pub objects_not_reconciled: IntGaugeVec,
 }
 
 impl Metrics {
     /// Registers all of them.
+    #[expect(clippy::too_many_lines, reason = "a list")]
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
@@ -98,6 +107,7 @@ impl Metrics {
             site_reachable: whole("p861_site_reachable", "1 if the site's API server answers", &["site"])?,
             site_nodes_ready: whole("p861_site_nodes_ready", "Nodes that are ready", &["site"])?,
             site_nodes_total: whole("p861_site_nodes_total", "Nodes", &["site"])?,
+            site_nodes_in_maintenance: whole("p861_site_nodes_in_maintenance", "Nodes that are not ready because a ticket works on them", &["site"])?,
             backup_last_success: gauge(
                 "p861_backup_last_success_timestamp_seconds",
                 "Recovery point of the newest backup that succeeded",
@@ -137,8 +147,16 @@ impl Metrics {
                 "p861_reconcile_duration_seconds",
                 "How long a reconcile took",
                 &["kind"],
-                &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0],
+                &[0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0],
             )?,
+            reconcile_wait: histogram(
+                "p861_reconcile_wait_seconds",
+                "How long an object waited for its turn to be reconciled",
+                &["district"],
+                &[0.1, 0.5, 2.0, 10.0, 30.0, 120.0, 600.0],
+            )?,
+            reconciles_given_up: counter("p861_reconciles_given_up_total", "Reconciles that took too long, or met a bug", &["district", "kind"])?,
+            objects_not_reconciled: whole("p861_objects_not_reconciled", "Objects whose last reconcile was given up", &["district", "kind"])?,
             runs: RunMetrics::new(&registry)?,
             registry,
         })

@@ -1,9 +1,14 @@
 //! The loop that runs every kind's controller.
 //!
-//! An object that fails to deserialize gets a condition and doesn't block others. The category of an error decides when to retry. Nothing is reconciled unless
-//! this process holds the lease.
+//! An object that can't be read gets a condition and doesn't block others. The category of an error decides when to retry. Nothing is reconciled unless
+//! this process holds the lease. When it is an object's turn, the dispatcher says (`dispatch.rs`).
 
-use crate::{context::Context, hub_cache::HubCache, metrics::Metrics};
+use crate::{
+    context::Context,
+    dispatch::{Dispatcher, ObjectKey, Step, key_of},
+    hub_cache::HubCache,
+    metrics::Metrics,
+};
 use futures::{
     Stream, StreamExt as _,
     stream::{self, FuturesUnordered},
@@ -12,16 +17,19 @@ use jiff::Timestamp;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
-    core::{DeserializeGuard, DynamicObject},
+    core::{ApiResource, DynamicObject},
     runtime::{
         controller::{Action, Controller},
-        reflector::Store,
+        reflector::{ObjectRef, Store},
         watcher,
     },
 };
 use p861_core::conditions::{self, ConditionUpdate};
 use p861_crds::{Condition, ConditionType, Reason};
-use p861_runs::error::{Error, ErrorContext as _, Result};
+use p861_runs::{
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
+    hub_object::HubObject,
+};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{any::Any, collections::HashSet, fmt::Debug, sync::Arc, time::Duration};
@@ -37,8 +45,9 @@ pub trait Reconciler: Send + Sync + 'static {
     /// The object's main condition: `Ready`, or `Succeeded` on runs.
     const CONDITION: ConditionType;
 
-    /// Reconciles an object. Returns the time until the next reconcile, in case nothing changes before.
-    fn reconcile(&self, context: &Context, object: Arc<Self::Kind>, now: Timestamp) -> impl Future<Output = Result<Duration>> + Send;
+    /// Reconciles an object. Returns the time until the next reconcile, in case nothing changes before. It says which step begins. After
+    /// [`RECONCILE_DEADLINE`](crate::dispatch::RECONCILE_DEADLINE) it is dropped wherever it waits.
+    fn reconcile(&self, context: &Context, object: Arc<Self::Kind>, now: Timestamp, step: &Step) -> impl Future<Output = Result<Duration>> + Send;
 
     /// Removes the metrics of a deleted object: a series that stays would alert for ever.
     fn on_deleted(&self, _metrics: &Metrics, _namespace: &str, _name: &str) {}
@@ -84,7 +93,8 @@ pub async fn first_end(running: impl IntoIterator<Item = Running>) -> String {
     }
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub fn text_of(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text")
 }
 
@@ -105,19 +115,20 @@ fn calls(call: Arc<Notify>) -> impl Stream<Item = ()> + Send + 'static {
     })
 }
 
-fn controller_of<R: Reconciler>(client: &Client) -> Controller<DeserializeGuard<R::Kind>> {
-    Controller::new(Api::<DeserializeGuard<R::Kind>>::all(client.clone()), watcher::Config::default())
+fn controller_of<R: Reconciler>(client: &Client) -> Controller<HubObject<R::Kind>> {
+    Controller::new(Api::<HubObject<R::Kind>>::all(client.clone()), watcher::Config::default())
 }
 
-fn pending<R: Reconciler>(cache: &mut HubCache, reconciler: R, controller: Controller<DeserializeGuard<R::Kind>>) -> PendingController {
+fn pending<R: Reconciler>(cache: &mut HubCache, reconciler: R, controller: Controller<HubObject<R::Kind>>) -> PendingController {
     cache.register(controller.store());
     PendingController { kind: R::Kind::kind(&()).into_owned(), start: Box::new(move |context| tokio::spawn(run(context, reconciler, controller))) }
 }
 
-async fn run<R: Reconciler>(context: Context, reconciler: R, controller: Controller<DeserializeGuard<R::Kind>>) {
+async fn run<R: Reconciler>(context: Context, reconciler: R, controller: Controller<HubObject<R::Kind>>) {
     let kind = R::Kind::kind(&()).into_owned();
-    let controller = controller.with_config(kube::runtime::controller::Config::default().concurrency(16));
-    let shared = Arc::new(Shared { context, reconciler, store: controller.store(), seen: Mutex::default() });
+    // No limit of its own: the dispatcher has one that is fair by district.
+    let controller = controller.with_config(kube::runtime::controller::Config::default().concurrency(0));
+    let shared = Arc::new(Shared { store: controller.store(), dispatcher: Dispatcher::new(context, reconciler), seen: Mutex::default() });
     let sweeping = sweep_deleted(shared.clone());
     let reconciling = controller.run(reconcile_object::<R>, on_error::<R>, shared).for_each(|result| {
         if let Err(error) = result {
@@ -133,82 +144,98 @@ async fn run<R: Reconciler>(context: Context, reconciler: R, controller: Control
 
 /// Shared by all reconciles of a kind.
 struct Shared<R: Reconciler> {
-    context: Context,
-    reconciler: R,
-    store: Store<DeserializeGuard<R::Kind>>,
-    seen: Mutex<HashSet<(String, String)>>,
+    store: Store<HubObject<R::Kind>>,
+    dispatcher: Arc<Dispatcher<R>>,
+    seen: Mutex<HashSet<ObjectKey>>,
 }
 
-/// Counts objects that fail to deserialize, and removes the metrics of deleted ones.
+/// Counts objects that can't be read, and forgets deleted ones and their metrics.
 async fn sweep_deleted<R: Reconciler>(shared: Arc<Shared<R>>) {
     let kind = R::Kind::kind(&()).into_owned();
+    let (dispatcher, metrics) = (&shared.dispatcher, &shared.dispatcher.context.metrics);
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let state = shared.store.state();
-        shared
-            .context
-            .metrics
-            .invalid_objects
-            .with_label_values(&[&kind])
-            .set(i64::try_from(state.iter().filter(|guard| guard.0.is_err()).count()).unwrap_or(i64::MAX));
-        let now: HashSet<(String, String)> = state.iter().map(|guard| (guard.namespace().unwrap_or_default(), guard.name_any())).collect();
+        let invalid = state.iter().filter(|guard| guard.object.is_err()).count();
+        metrics.invalid_objects.with_label_values(&[&kind]).set(i64::try_from(invalid).unwrap_or(i64::MAX));
+        let now: HashSet<ObjectKey> = state.iter().map(|guard| key_of(guard.as_ref())).collect();
+        dispatcher.forget_all_but(&now);
         let mut seen = shared.seen.lock();
-        seen.difference(&now).for_each(|(namespace, name)| shared.reconciler.on_deleted(&shared.context.metrics, namespace, name));
+        seen.difference(&now).for_each(|(namespace, name)| dispatcher.reconciler.on_deleted(metrics, namespace, name));
         *seen = now;
     }
 }
 
-async fn reconcile_object<R: Reconciler>(guard: Arc<DeserializeGuard<R::Kind>>, shared: Arc<Shared<R>>) -> Result<Action> {
-    let (context, reconciler) = (&shared.context, &shared.reconciler);
-    if !context.hub.leadership.holds() {
+async fn reconcile_object<R: Reconciler>(guard: Arc<HubObject<R::Kind>>, shared: Arc<Shared<R>>) -> Result<Action> {
+    if !shared.dispatcher.context.hub.leadership.holds() {
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
-    let kind = R::Kind::kind(&()).into_owned();
-    let timer = context.metrics.reconcile_duration.with_label_values(&[&kind]).start_timer();
-    let object = match &guard.0 {
-        Ok(object) => Arc::new(object.clone()),
-        Err(invalid) => {
-            report_invalid::<R>(context, &guard, &invalid.error).await?;
-            return Ok(Action::requeue(Duration::from_mins(5)));
-        }
-    };
-    let result = reconciler.reconcile(context, object, Timestamp::now()).await;
-    timer.observe_duration();
-    result.map(Action::requeue)
+    let (key, reference) = (key_of(guard.as_ref()), ObjectRef::from_obj(guard.as_ref()));
+    // It may wait for long, and is not kept meanwhile.
+    drop(guard);
+    let next = shared.dispatcher.reconcile(&key, || shared.store.get(&reference)).await?;
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
-fn on_error<R: Reconciler>(guard: Arc<DeserializeGuard<R::Kind>>, error: &Error, shared: Arc<Shared<R>>) -> Action {
+fn on_error<R: Reconciler>(guard: Arc<HubObject<R::Kind>>, error: &Error, shared: Arc<Shared<R>>) -> Action {
     let kind = R::Kind::kind(&()).into_owned();
     let category = error.category();
-    shared.context.metrics.reconcile_errors.with_label_values(&[kind.as_str(), category.word()]).inc();
+    shared.dispatcher.context.metrics.reconcile_errors.with_label_values(&[kind.as_str(), category.word()]).inc();
     tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, reason = error.reason().as_str(), category = category.word(), "{error}");
-    Action::requeue(category.requeue())
+    Action::requeue(shared.dispatcher.wait_after(&key_of(guard.as_ref()), error))
 }
 
 /// Reports on the object's own status that this version can't read it, for example after a downgrade.
-async fn report_invalid<R: Reconciler>(context: &Context, guard: &DeserializeGuard<R::Kind>, error: &str) -> Result<()> {
-    let kind = R::Kind::kind(&()).into_owned();
-    let resource = kube::core::ApiResource::erase::<R::Kind>(&());
-    let api: Api<DynamicObject> = match guard.meta().namespace.as_deref() {
-        Some(namespace) => Api::namespaced_with(context.hub.client.clone(), namespace, &resource),
-        None => Api::all_with(context.hub.client.clone(), &resource),
-    };
-    let name = guard.name_any();
-    let current = api.get(&name).await.context(|| format!("read {kind} {name}"))?;
+pub async fn report_invalid<R: Reconciler>(context: &Context, guard: &HubObject<R::Kind>, error: &str) -> Result<()> {
+    let (kind, name) = (R::Kind::kind(&()).into_owned(), guard.name_any());
+    let current = objects_of(context, &resource::<R>(), guard.namespace()).get(&name).await.context(|| format!("read {kind} {name}"))?;
     let whole = serde_json::to_value(&current).unwrap_or_default();
     // Parsed again for the path of the field, which the watch's parser doesn't report.
-    let place = serde_path_to_error::deserialize::<_, R::Kind>(whole).err().map(|error| format!("{}: ", error.path())).unwrap_or_default();
-    let message = format!("this object can't be read by this version of the operator: {place}{error}. Correct the field, or delete the object");
+    let message = match serde_path_to_error::deserialize::<_, R::Kind>(whole) {
+        Err(place) => format!("this object can't be read by this version of the operator: {}: {error}. Correct the field, or delete the object", place.path()),
+        Ok(_) => format!("this object is not looked after: {error}"),
+    };
+    set_condition::<R>(context, &current, ConditionUpdate::bad(R::CONDITION, Reason::Invalid, message)).await
+}
+
+/// Sets one condition of an object, whatever its status is otherwise.
+pub async fn write_condition<R: Reconciler>(context: &Context, guard: &HubObject<R::Kind>, update: ConditionUpdate) -> Result<()> {
+    let (kind, name) = (R::Kind::kind(&()).into_owned(), guard.name_any());
+    match objects_of(context, &resource::<R>(), guard.namespace()).get_opt(&name).await.context(|| format!("read {kind} {name}"))? {
+        Some(current) => set_condition::<R>(context, &current, update).await,
+        None => Ok(()),
+    }
+}
+
+fn resource<R: Reconciler>() -> ApiResource {
+    ApiResource::erase::<R::Kind>(&())
+}
+
+/// The objects beside one: in its namespace, or cluster-scoped.
+fn objects_of(context: &Context, resource: &ApiResource, namespace: Option<String>) -> Api<DynamicObject> {
+    match namespace {
+        Some(namespace) => Api::namespaced_with(context.hub.client.clone(), &namespace, resource),
+        None => Api::all_with(context.hub.client.clone(), resource),
+    }
+}
+
+async fn set_condition<R: Reconciler>(context: &Context, current: &DynamicObject, update: ConditionUpdate) -> Result<()> {
+    let (kind, name, metadata) = (R::Kind::kind(&()).into_owned(), current.name_any(), &current.metadata);
     let before: Vec<Condition> = current.data.pointer("/status/conditions").and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default();
-    let after = conditions::apply(&before, &[ConditionUpdate::bad(R::CONDITION, Reason::Invalid, message.clone())], guard.meta().generation, Timestamp::now());
+    let message = update.message.clone();
+    let after = conditions::apply(&before, &[update], metadata.generation, Timestamp::now());
     if after == before {
         return Ok(());
     }
-    tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, "{message}");
+    tracing::warn!(kind, namespace = metadata.namespace, name, "{message}");
     context.hub.leadership.ensure()?;
-    let patch = serde_json::json!({"status": {"conditions": after}});
-    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.context(|| format!("write the status of {kind} {name}"))?;
-    Ok(())
+    // At this version only: the list of conditions is written as a whole.
+    let patch = serde_json::json!({"metadata": {"resourceVersion": metadata.resource_version}, "status": {"conditions": after}});
+    match objects_of(context, &resource::<R>(), current.namespace()).patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        // Whoever changed it looks at it again.
+        Err(error) if is_conflict(&error) || is_not_found(&error) => Ok(()),
+        result => result.map(drop).context(|| format!("write the status of {kind} {name}")),
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,62 @@
 //! HTTP server: health, metrics, alerts from Alertmanager, and links in messages.
+//!
+//! Some of it is open to the outside, so every connection is bounded in number, time and size, and nobody can keep the kubelet's probes out: a connection serves one
+//! request, and when there are too many the oldest is closed for the newest.
 
 use crate::metrics::Metrics;
-use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
-use p861_runs::leadership::Leadership;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
 };
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use p861_runs::leadership::Leadership;
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::AbortHandle,
+};
+use tower::ServiceExt as _;
+
+/// What one client, and all of them together, may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Open connections. The oldest makes room for the newest.
+    connections: usize,
+    /// From a connection to the end of its request's head.
+    head_time: Duration,
+    /// From a connection to the last byte of its answer.
+    time: Duration,
+    /// Bytes of a request's head: request line and headers.
+    head_bytes: usize,
+    /// Headers of a request.
+    headers: usize,
+    /// Requests other than the kubelet's that are answered at a time.
+    requests: usize,
+}
+
+/// The server's limits. A post of alerts has limits of its own (`maintenance::alerts`), within these.
+const LIMITS: Limits =
+    Limits { connections: 256, head_time: Duration::from_secs(10), time: Duration::from_mins(1), head_bytes: 16 << 10, headers: 64, requests: 32 };
+/// Wait after an error of accepting, for example when the process has too many files open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// State behind the health endpoints.
 #[derive(Clone, Debug)]
@@ -20,14 +70,65 @@ pub struct Health {
 }
 
 /// Serves `/healthz`, `/readyz`, `/metrics` and the `outside` routes until the process ends.
-pub async fn serve(listener: tokio::net::TcpListener, health: Health, outside: Router) -> std::io::Result<()> {
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(health)
-        .merge(outside);
-    axum::serve(listener, router).await
+pub async fn serve(listener: TcpListener, health: Health, outside: Router) {
+    serve_within(listener, routes(health, outside, LIMITS), LIMITS).await;
+}
+
+/// The kubelet's probes are answered always, the others within their number.
+fn routes(health: Health, outside: Router, limits: Limits) -> Router {
+    let turns = Arc::new(Semaphore::new(limits.requests));
+    let bounded = Router::new().route("/metrics", get(metrics)).with_state(health.clone()).merge(outside).layer(middleware::from_fn_with_state(turns, in_turn));
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(health).merge(bounded)
+}
+
+async fn in_turn(State(turns): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match turns.try_acquire() {
+        Ok(_turn) => next.run(request).await,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time: try again\n").into_response(),
+    }
+}
+
+async fn serve_within(listener: TcpListener, router: Router, limits: Limits) {
+    let open = OpenConnections::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => open.serve(stream, router.clone(), limits),
+            Err(error) => {
+                tracing::warn!("a connection can't be accepted: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The open connections, the oldest first.
+#[derive(Clone, Default)]
+struct OpenConnections(Arc<Mutex<VecDeque<AbortHandle>>>);
+
+impl OpenConnections {
+    fn serve(&self, stream: TcpStream, router: Router, limits: Limits) {
+        let mut open = self.0.lock();
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= limits.connections
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(tokio::spawn(connection(stream, router, limits)).abort_handle());
+    }
+}
+
+/// Answers the one request of a connection.
+async fn connection(stream: TcpStream, router: Router, limits: Limits) {
+    let service = TowerToHyperService::new(router.map_request(|request: Request<Incoming>| request.map(Body::new)));
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_buf_size(limits.head_bytes).max_headers(limits.headers).keep_alive(false);
+    let served = server.serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(limits.time, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("a connection ended: {error}"),
+        Err(_) => tracing::debug!("a connection took longer than {:?}", limits.time),
+    }
 }
 
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
@@ -45,3 +146,7 @@ async fn metrics(State(health): State<Health>) -> impl IntoResponse {
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into_bytes()),
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -23,6 +23,9 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }
 
+/// Probes of the suites go to the API server's own Service, which is closed in the hub's cluster unless it is named.
+const PROBED: &str = "operator.egress.allow={kubernetes.default.svc.cluster.local}";
+
 /// A program that was built beside this one: `p861`, `p861-operator`.
 pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(|error| BedError::Refused(format!("this program's own path: {error}")))?;
@@ -68,7 +71,7 @@ pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
         for site in bed.sites() {
             let mut arguments = vec!["upgrade", "p861", "p861"];
             arguments.extend(common);
-            for value in [&image, "operator.image.repository=localhost/p861-operator", "operator.image.pullPolicy=Never", "operator.log=text"] {
+            for value in [&image, "operator.image.repository=localhost/p861-operator", "operator.image.pullPolicy=Never", "operator.log=text", PROBED] {
                 arguments.extend(["--set", value]);
             }
             if site.name != hub.name {

@@ -85,6 +85,7 @@ fn declare(server: &Lone) {
         "restore/accepted-least",
         "drill/accepted-isolated",
         "maintenancewindow/accepted-least",
+        "changetemplate/accepted-least",
         "maintenanceticket/accepted-incident",
         "approval/accepted-start",
         "dutyroster/accepted-least",
@@ -119,7 +120,7 @@ fn an_upgrade_changes_what_its_values_say_and_nothing_else() {
     assert_eq!(upgrade(&["operator.replicas=3", "dashboard.enabled=false"]), ["-ConfigMap/p861-dashboard"]);
     assert_eq!(
         upgrade(&["operator.replicas=3", "dashboard.enabled=false", "hub.clusterReaders={shinan-viewers}"]),
-        ["+ClusterRoleBinding/p861-cluster-reader"]
+        ["+ClusterRoleBinding/p861-cluster-reader", "+Role/p861-template-reader", "+RoleBinding/p861-template-reader"]
     );
     // The hub moves to another cluster: what a managed site needs stays, and so does everything that people declared.
     let moved = upgrade(&["hub.enabled=false"]);
@@ -149,7 +150,7 @@ fn uninstalling_leaves_the_kinds_and_every_object_and_installing_again_finds_the
         let of_charts = |name: &str| name.contains("/p861") && !name.starts_with("CustomResourceDefinition/");
         state.iter().filter(|(name, _)| !of_charts(name)).map(|(name, mark)| (name.clone(), mark.uid.clone())).collect()
     };
-    assert_eq!(ours(&first).len(), 31, "fourteen kinds, an object of each, and the three shipped profiles: {:?}", ours(&first));
+    assert_eq!(ours(&first).len(), 33, "fifteen kinds, an object of each, and the three shipped profiles: {:?}", ours(&first));
     server.helm(&["uninstall", "p861"]).expect("the operator goes");
     let left = state(&server);
     assert_eq!(ours(&left), ours(&first), "taking the operator away takes nothing that people declared");

@@ -14,6 +14,7 @@ const HUB: &[&str] = &[
     "ClusterRole/p861-role-viewer",
     "ClusterRoleBinding/p861-hub",
     "Deployment/p861-operator",
+    "NetworkPolicy/p861-operator",
     "PodDisruptionBudget/p861-operator",
     "Role/p861-operator",
     "RoleBinding/p861-operator",
@@ -21,14 +22,18 @@ const HUB: &[&str] = &[
     "ServiceAccount/p861-operator",
     "ValidatingAdmissionPolicy/p861-approver",
     "ValidatingAdmissionPolicy/p861-identity",
+    "ValidatingAdmissionPolicy/p861-publisher",
     "ValidatingAdmissionPolicyBinding/p861-approver",
     "ValidatingAdmissionPolicyBinding/p861-identity",
+    "ValidatingAdmissionPolicyBinding/p861-publisher",
 ];
 const SITE: &[&str] = &[
+    "ClusterRole/p861-copy-dns",
     "ClusterRole/p861-mover-backup",
     "ClusterRole/p861-mover-restore",
     "ClusterRole/p861-site",
     "ClusterRole/p861-site-cleaner",
+    "ClusterRole/p861-site-copy-maker",
     "ClusterRole/p861-site-installer",
     "ClusterRole/p861-site-role-approver",
     "ClusterRole/p861-site-role-auditor",
@@ -37,15 +42,23 @@ const SITE: &[&str] = &[
     "ClusterRole/p861-site-role-viewer",
     "ClusterRoleBinding/p861-site",
     "ServiceAccount/p861-site",
+    "ValidatingAdmissionPolicy/p861-copies",
+    "ValidatingAdmissionPolicyBinding/p861-copies",
+    "ValidatingAdmissionPolicy/p861-mover-accounts",
+    "ValidatingAdmissionPolicy/p861-movers",
+    "ValidatingAdmissionPolicyBinding/p861-mover-accounts",
+    "ValidatingAdmissionPolicyBinding/p861-movers",
 ];
-const PROBER: &[&str] = &["Deployment/p861-prober"];
+const PROBER: &[&str] = &["Deployment/p861-prober", "NetworkPolicy/p861-prober"];
 const PROFILES: &[&str] = &["PlatformProfile/686-2016", "PlatformProfile/851-2011", "PlatformProfile/861-2008"];
 const DASHBOARD: &[&str] = &["ConfigMap/p861-dashboard"];
 const MUTATING: &[&str] = &[
     "MutatingAdmissionPolicy/p861-approver",
     "MutatingAdmissionPolicy/p861-identity",
+    "MutatingAdmissionPolicy/p861-publisher",
     "MutatingAdmissionPolicyBinding/p861-approver",
     "MutatingAdmissionPolicyBinding/p861-identity",
+    "MutatingAdmissionPolicyBinding/p861-publisher",
 ];
 
 /// Cluster-scoped objects of a district.
@@ -82,7 +95,10 @@ const SWITCHES: &[(&[&str], &[&[&str]])] = &[
     (&["admission.mutating=v1"], &[HUB, PROFILES, SITE, DASHBOARD, MUTATING]),
     (&["admission.mutating=v1beta1"], &[HUB, PROFILES, SITE, DASHBOARD, MUTATING]),
     (&["admission.mutating=none"], &[HUB, PROFILES, SITE, DASHBOARD]),
-    (&["hub.clusterReaders={shinan-viewers,jimo-viewers}"], &[HUB, PROFILES, SITE, DASHBOARD, &["ClusterRoleBinding/p861-cluster-reader"]]),
+    (
+        &["hub.clusterReaders={shinan-viewers,jimo-viewers}"],
+        &[HUB, PROFILES, SITE, DASHBOARD, &["ClusterRoleBinding/p861-cluster-reader", "Role/p861-template-reader", "RoleBinding/p861-template-reader"]],
+    ),
     (
         &[
             "operator.replicas=1",
@@ -158,6 +174,15 @@ fn a_value_that_can_t_be_right_is_refused_and_the_words_say_where_and_what() {
         ("profiles.enabled=2", "at '/profiles/enabled': got number, want boolean"),
         ("profiles.names={861-2008}", "additional properties 'names' not allowed"),
         ("operator.publicURL=p861.qingdao.example", "at '/operator/publicURL': 'p861.qingdao.example' does not match pattern"),
+        ("operator.egress.deny={10.0.0.0/8}", "at '/operator/egress': additional properties 'deny' not allowed"),
+        ("operator.egress.allow={http://minio}", "at '/operator/egress/allow/0': 'http://minio' does not match pattern"),
+        ("operator.egress.clusterNetworks={minio}", "at '/operator/egress/clusterNetworks/0': 'minio' does not match pattern"),
+        ("operator.folders.path=srv/backups", "at '/operator/folders/path': 'srv/backups' does not match pattern"),
+        ("operator.folders.path=/srv/backups", "at '/operator/folders/volume': minProperties: got 0, want 1"),
+        ("networkPolicy.enabled=ja", "at '/networkPolicy/enabled': got string, want boolean"),
+        ("networkPolicy.egress=x", "additional properties 'egress' not allowed"),
+        ("networkPolicy.operator.ingressFrom={monitoring}", "at '/networkPolicy/operator/ingressFrom/0': got string, want object"),
+        ("networkPolicy.prober.ingress={x}", "at '/networkPolicy/prober': additional properties 'ingress' not allowed"),
         ("operator.log=xml", "at '/operator/log': value must be one of 'text', 'json'"),
         ("operator.image.pullPolicy=Sometimes", "at '/operator/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
         ("operator.image.repository=", "at '/operator/image/repository': minLength: got 0, want 1"),
@@ -265,6 +290,66 @@ fn the_links_of_messages_lead_to_the_address_that_values_name() {
     };
     assert_eq!(address(&[]), [json!("")], "without an address there are no links");
     assert_eq!(address(&["operator.publicURL=https://p861.qingdao.example"]), [json!("https://p861.qingdao.example")]);
+}
+
+#[test]
+fn fault_e21_network_policies_open_the_operators_port_to_whom_values_name_and_the_prober_to_nobody() {
+    let policy = |values: &[&str], name: &str| named(&render(values), "NetworkPolicy", name)["spec"].clone();
+    let operator = policy(&[], "p861-operator");
+    assert_eq!((&operator["policyTypes"], &operator["ingress"]), (&json!(["Ingress", "Egress"]), &json!([{"ports": [{"protocol": "TCP", "port": 8080}]}])));
+    let documents = render(&[]);
+    assert_eq!(operator["podSelector"], named(&documents, "Deployment", "p861-operator")["spec"]["selector"]);
+    let peer = "networkPolicy.operator.ingressFrom[0].namespaceSelector.matchLabels.team=monitoring";
+    assert_eq!(policy(&[peer], "p861-operator")["ingress"][0]["from"], json!([{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}]));
+
+    let prober = policy(&["hub.enabled=false"], "p861-prober");
+    assert_eq!((&prober["policyTypes"], &prober["ingress"]), (&json!(["Ingress", "Egress"]), &Value::Null), "nobody reaches it");
+    let documents = render(&["hub.enabled=false"]);
+    assert_eq!(prober["podSelector"], named(&documents, "Deployment", "p861-prober")["spec"]["selector"]);
+
+    let ports = |rule: &Value| rule["ports"].as_array().into_iter().flatten().filter_map(|port| port["port"].as_u64()).collect::<BTreeSet<_>>();
+    for spec in [&operator, &prober] {
+        let rules = spec["egress"].as_array().expect("egress");
+        assert_eq!((ports(&rules[0]), ports(&rules[1])), (BTreeSet::from([53, 5353]), BTreeSet::from([443, 6443])), "DNS and API servers");
+        for peer in rules[2..].iter().flat_map(|rule| rule["to"].as_array().expect("peers")) {
+            let left_out = peer["ipBlock"]["except"].as_array().expect("a block without link-local addresses");
+            assert!(left_out.contains(&json!("169.254.0.0/16")) || left_out.contains(&json!("fe80::/10")), "{peer}");
+        }
+    }
+    let narrowed = policy(&["networkPolicy.operator.egress=null"], "p861-operator");
+    assert_eq!(narrowed["egress"].as_array().map(Vec::len), Some(2), "what remains is DNS and API servers");
+    for values in [&["networkPolicy.enabled=false"][..], &["networkPolicy.enabled=false", "hub.enabled=false"]] {
+        assert!(crate::support::of_kind(&render(values), "NetworkPolicy").is_empty());
+    }
+}
+
+#[test]
+fn fault_e18_the_operator_is_told_where_addresses_may_lead_and_where_folders_may_be() {
+    let container = |values: &[&str], name: &str| named(&render(values), "Deployment", name)["spec"]["template"]["spec"].clone();
+    let variable = |pod: &Value, name: &str| {
+        let mut variables = pod["containers"][0]["env"].as_array().expect("variables").iter();
+        variables.find(|variable| variable["name"] == name).map(|variable| variable["value"].clone())
+    };
+    let plain = container(&[], "p861-operator");
+    for name in ["P861_EGRESS_ALLOW", "P861_EGRESS_OWN", "P861_FOLDERS"] {
+        assert_eq!(variable(&plain, name), Some(json!("")), "nothing is open by default: {name}");
+    }
+    let values = [
+        "operator.egress.allow={10.96.7.0/24,*.storage.svc}",
+        "operator.egress.clusterNetworks={192.168.0.0/16}",
+        "operator.folders.path=/srv/backups",
+        "operator.folders.volume.persistentVolumeClaim.claimName=backups",
+    ];
+    let opened = container(&values, "p861-operator");
+    assert_eq!(variable(&opened, "P861_EGRESS_ALLOW"), Some(json!("10.96.7.0/24,*.storage.svc")));
+    assert_eq!(variable(&opened, "P861_EGRESS_OWN"), Some(json!("192.168.0.0/16")));
+    assert_eq!(variable(&opened, "P861_FOLDERS"), Some(json!("/srv/backups")));
+    let mounted = json!({"name": "folders", "mountPath": "/srv/backups"});
+    assert!(opened["containers"][0]["volumeMounts"].as_array().expect("mounts").contains(&mounted));
+    let volume = json!({"name": "folders", "persistentVolumeClaim": {"claimName": "backups"}});
+    assert!(opened["volumes"].as_array().expect("volumes").contains(&volume));
+    let prober = container(&["hub.enabled=false", "operator.egress.allow={x.example}"], "p861-prober");
+    assert_eq!(variable(&prober, "P861_EGRESS_ALLOW"), Some(json!("x.example")));
 }
 
 #[test]

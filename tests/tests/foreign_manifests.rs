@@ -130,10 +130,21 @@ async fn bring_up(site: &Site, access: RepositoryAccess, snapshot: &str, namespa
         stopped: true,
         cron_jobs: CronJobsInCopy::Run,
         patches: Vec::new(),
+        kinds: Vec::new(),
+        resolver: Vec::new(),
         labels: BTreeMap::new(),
     };
     let conflict = ConflictHandling::Policy(ConflictPolicy::Refuse);
-    let task = ObjectsTask { snapshot: snapshot.into(), rules, choice: Choice::default(), conflict, preview: false, absent: Vec::new(), again: None };
+    let task = ObjectsTask {
+        run: String::new(),
+        snapshot: snapshot.into(),
+        rules,
+        choice: Choice::default(),
+        conflict,
+        preview: false,
+        absent: Vec::new(),
+        again: None,
+    };
     let outcome = restore(&site.client, access, &task, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"));
     for (identity, object) in everything(&site.client, namespaces).await {
         if let Some(patch) = objects::start(&object) {

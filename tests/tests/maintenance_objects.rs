@@ -6,4 +6,5 @@ mod killed;
 mod messages;
 mod registry;
 mod stage;
+mod templates;
 mod tickets;

@@ -2,6 +2,7 @@
 
 use crate::support::{
     lone::{Lone, lone},
+    operator::on_this_machine,
     programs,
 };
 use p861_testbed::components::run::run;
@@ -28,7 +29,7 @@ impl Operator {
     fn start(server: &Lone, identity: &str) -> Self {
         let mut command = Command::new(program("p861-operator").expect("the operator is built"));
         command.args(["run", "--identity", identity, "--image", "none", "--listen", "127.0.0.1:0", "--namespace", "p861-system", "--lease-duration", "6"]);
-        command.env("KUBECONFIG", server.kubeconfig()).stdin(Stdio::null()).stderr(Stdio::null());
+        command.env("KUBECONFIG", server.kubeconfig()).envs(on_this_machine()).stdin(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("the operator starts"))
     }
 

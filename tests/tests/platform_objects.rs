@@ -2,7 +2,7 @@
 
 use crate::support::{
     lone::lone,
-    operator::{Operator, api, apply, condition, operator, until},
+    operator::{ACCOUNT, Operator, api, apply, condition, operator, until},
     text,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Secret};
@@ -392,11 +392,15 @@ async fn what_is_forbidden_is_refused_at_admission_and_an_ending_certificate_is_
     let kept = json!({"runAsNonRoot": true, "allowPrivilegeEscalation": false, "seccompProfile": {"type": "RuntimeDefault"}});
     assert!(outcome(pod("x", "registry.example/tax:1.0", &kept)).await.contains("capabilities.drop: [ALL]"));
     assert_eq!(outcome(pod("x", "registry.example:5000/tax:1.0", &good)).await, "", "what is in order");
-    assert_eq!(
-        outcome(pod("x", "registry.example/p861-operator:0.1.0", &json!({"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}}))).await,
-        "",
-        "a mover"
-    );
+    let root = json!({"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}});
+    assert!(outcome(pod("x", "registry.example/p861-operator:0.1.0", &root)).await.contains("podSecurity is Restricted"), "its image makes no mover");
+    let mover = json!({"platform861.io/role": "mover"});
+    let template = json!({"metadata": {"labels": mover}, "spec": {"restartPolicy": "Never", "containers": [{"name": "mover", "image": "registry.example/p861-operator:0.1.0", "securityContext": root}]}});
+    let job =
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "m", "namespace": "jimo-tax", "labels": mover}, "spec": {"template": template}});
+    let job: DynamicObject = serde_json::from_value(job).expect("a Job");
+    let itself = server.client(Some((ACCOUNT, &["system:serviceaccounts", "system:authenticated"]))).await;
+    api(&itself, "batch", "Job", "jobs", Some("jimo-tax")).create(&dry, &job).await.expect("a mover, by the operator");
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "tax", "namespace": "jimo-tax"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
     let refused = services.create(&dry, &serde_json::from_value(service).expect("a Service")).await.map(drop).expect_err("refused").to_string();
     assert!(refused.contains("Services of type NodePort are forbidden here"), "{refused}");

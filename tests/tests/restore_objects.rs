@@ -1,6 +1,7 @@
 //! Objects of a backup, written to a real API server without nodes: what comes back, what is never touched, and what is said of the rest.
 
 mod cluster;
+mod namespaces;
 
 use crate::support::lone::Lone;
 use kube::Client;
@@ -10,7 +11,7 @@ use p861_core::{
     runs::{ConflictHandling, CopyRules},
 };
 use p861_crds::{
-    platform::application::{ClusterResource, CronJobsInCopy},
+    platform::application::{ClusterResource, CopyKind, CronJobsInCopy},
     protection::restore::ConflictPolicy,
 };
 use p861_runs::movers::{
@@ -26,6 +27,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// UID of the run that restores.
+const RUN: &str = "run-1";
 /// The namespace in the backup.
 const SOURCE: &str = "shinan-forms";
 
@@ -114,10 +117,13 @@ impl World {
             stopped: false,
             cron_jobs: CronJobsInCopy::Run,
             patches: Vec::new(),
+            // Of its applications: what a copy has otherwise is Kubernetes' own.
+            kinds: vec![CopyKind { group: Some("b12.example".into()), kind: "Gizmo".into() }],
+            resolver: Vec::new(),
             labels: BTreeMap::new(),
         };
         let choice = Choice { cluster, ..Choice::default() };
-        ObjectsTask { snapshot: self.snapshot.as_str().into(), rules, choice, conflict, preview, absent: Vec::new(), again: None }
+        ObjectsTask { run: RUN.into(), snapshot: self.snapshot.as_str().into(), rules, choice, conflict, preview, absent: Vec::new(), again: None }
     }
 
     async fn perform(&self, task: &ObjectsTask) -> Result<ObjectsOutcome, String> {

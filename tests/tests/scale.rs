@@ -1,20 +1,23 @@
-//! A city's size, in two API servers that have objects and nothing else: twelve districts of 28 departments each, 2,000 applications and 300 nodes. How long one
-//! operator takes until everything says how it stands, and what it costs to look on. A campaign: `make scale`.
+//! A city's size, in two API servers that have objects and nothing else, and a real S3 server: twelve districts of 28 departments each, 2,000 applications, 300 nodes,
+//! 10,000 pods and 20 repositories. How long one operator takes until everything says how it stands, also if it dies in the middle; what it costs to look on; and how
+//! much memory it ever takes. A campaign: `make scale`.
 #![allow(clippy::print_stdout, reason = "it says what it measured")]
 
 use crate::support::{
     lone::{Lone, SYSTEM},
     operator::{Operator, api, condition},
+    s3::Store,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Namespace, Node, Secret},
+    core::v1::{Namespace, Node, Pod, Secret, ServiceAccount},
 };
 use kube::{
     Api, Client,
     api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
+use p861_testbed::services::http;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -26,11 +29,16 @@ const DEPARTMENTS: usize = 28;
 const APPLICATIONS: usize = 2000;
 /// Nodes of the primary and of the standby.
 const NODES: [usize; 2] = [200, 100];
+/// Pods of each application, on the primary.
+const PODS: usize = 5;
+/// Repositories of all districts.
+const REPOSITORIES: usize = 20;
 /// Tickets of each district: so many incidents, and so many changes that wait to be agreed to.
 const TICKETS: [usize; 2] = [4, 2];
-/// The promise: everything says how it stands within this, and looking on costs no more of a core than that.
+/// The promise: everything says how it stands within this, looking on costs no more of a core than that, and no process ever takes more memory.
 const SETTLES: Duration = Duration::from_mins(2);
 const IDLES: f64 = 0.1;
+const MEMORY_MIB: u64 = 256;
 /// How long idling is watched, and how long before that nothing is asked of the operator.
 const WATCHED: Duration = Duration::from_mins(2);
 const REST: Duration = Duration::from_secs(30);
@@ -41,40 +49,39 @@ const AT_ONCE: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a campaign: make scale"]
-async fn a_city_settles_within_two_minutes_and_idles_at_a_tenth_of_a_core() {
-    let (hub, primary) = (Lone::start_with_charts(), Lone::bare());
-    let (here, there) = (hub.client(None).await, primary.client(None).await);
+async fn fault_e10_scale_a_city_settles_within_two_minutes_also_after_a_cold_restart_and_never_takes_more_than_256_mib() {
+    let (hub, primary, store) = (Lone::start_with_charts(), Lone::bare(), Store::start());
+    let here = hub.client(None).await;
     let since = Instant::now();
-    on_site(&there, NODES[0], APPLICATIONS).await;
-    on_site(&here, NODES[1], 0).await;
-    let kubeconfig = fs::read_to_string(primary.kubeconfig()).expect("a kubeconfig");
-    let secret: Secret = serde_json::from_value(json!({"metadata": {"name": "site-primary"}, "stringData": {"kubeconfig": kubeconfig}})).expect("a Secret");
-    Api::<Secret>::namespaced(here.clone(), SYSTEM).create(&PostParams::default(), &secret).await.expect("the kubeconfig of the primary");
-    for site in [
-        json!({"metadata": {"name": "primary"}, "spec": {"names": {"en": "Primary"}, "failureDomain": "one", "access": {"kubeconfig": {"secretRef": {"name": "site-primary"}}}}}),
-        json!({"metadata": {"name": "standby"}, "spec": {"names": {"en": "Standby"}, "failureDomain": "two", "access": {"inCluster": {}}}}),
-    ] {
-        make(&here, "Site", "sites", None, site, None).await;
-    }
-    for number in 0..DISTRICTS {
-        district(&here, number).await;
-    }
-    each(APPLICATIONS, |number| application(&here, number)).await;
-    println!("made {DISTRICTS} districts of {DEPARTMENTS} departments, {APPLICATIONS} applications, {} nodes in {:.0?}", NODES[0] + NODES[1], since.elapsed());
+    city(&here, &primary, &store).await;
+    println!(
+        "made {DISTRICTS} districts of {DEPARTMENTS} departments, {APPLICATIONS} applications, {} nodes, {} pods, {REPOSITORIES} repositories in {:.0?}",
+        NODES[0] + NODES[1],
+        APPLICATIONS * PODS,
+        since.elapsed()
+    );
+
+    // One that dies when half of the city has settled; its successor begins with an empty memory.
+    let first = Operator::start(&hub);
+    until(&first, "half of the applications have settled", async || {
+        let settled = APPLICATIONS - open_of(&here, "Application", "applications", &[("Ready", "True")]).await.len();
+        if settled * 2 >= APPLICATIONS { Ok(()) } else { Err(format!("{settled} of {APPLICATIONS}")) }
+    })
+    .await;
+    check_process(&first);
+    println!("the first is killed; {}", memory(first.id));
+    first.kill();
 
     let operator = Operator::start(&hub);
     let since = Instant::now();
-    loop {
+    until(&operator, "everything says how it stands", async || {
         let unsettled = unsettled(&here).await;
-        if unsettled.is_empty() {
-            break;
-        }
-        assert!(since.elapsed() < LIMIT, "after {LIMIT:?} {unsettled:?}; the operator's log ends with:\n{}", operator.said());
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+        if unsettled.is_empty() { Ok(()) } else { Err(format!("{unsettled:?}")) }
+    })
+    .await;
+    until_all_seen(&operator).await;
     let settled = since.elapsed();
-    let to_settle = processor_time(operator.id);
-    println!("settled in {settled:.1?}, with {to_settle:.1?} of processor time; {}", memory(operator.id));
+    println!("settled in {settled:.1?}, with {:.1?} of processor time; {}", processor_time(operator.id), memory(operator.id));
     tokio::time::sleep(REST).await;
     let (before, since) = (processor_time(operator.id), Instant::now());
     tokio::time::sleep(WATCHED).await;
@@ -82,8 +89,83 @@ async fn a_city_settles_within_two_minutes_and_idles_at_a_tenth_of_a_core() {
     let idle = used.as_secs_f64() / since.elapsed().as_secs_f64();
     println!("idles at {idle:.3} of a core; {}", memory(operator.id));
     assert!(unsettled(&here).await.is_empty(), "it did not stay settled: {:?}", unsettled(&here).await);
+    check_process(&operator);
+    operator.kill();
+
+    // A third one meets a city that has settled: nothing is written, and everything is read.
+    let third = Operator::start(&hub);
+    let since = Instant::now();
+    until_all_seen(&third).await;
+    println!("after a cold restart everything was looked at within {:.1?}; {}", since.elapsed(), memory(third.id));
+    check_process(&third);
     assert!(settled <= SETTLES, "settled in {settled:?}, promised: {SETTLES:?}");
     assert!(idle <= IDLES, "idles at {idle:.3} of a core, promised: {IDLES}");
+}
+
+/// Makes everything that there is before an operator comes.
+async fn city(here: &Client, primary: &Lone, store: &Store) {
+    let there = primary.client(None).await;
+    on_site(&there, NODES[0], APPLICATIONS).await;
+    on_site(here, NODES[1], 0).await;
+    let kubeconfig = fs::read_to_string(primary.kubeconfig()).expect("a kubeconfig");
+    secret(here, SYSTEM, "site-primary", json!({"kubeconfig": kubeconfig})).await;
+    for site in [
+        json!({"metadata": {"name": "primary"}, "spec": {"names": {"en": "Primary"}, "failureDomain": "one", "access": {"kubeconfig": {"secretRef": {"name": "site-primary"}}}}}),
+        json!({"metadata": {"name": "standby"}, "spec": {"names": {"en": "Standby"}, "failureDomain": "two", "access": {"inCluster": {}}}}),
+    ] {
+        make(here, "Site", "sites", None, site, None).await;
+    }
+    for number in 0..DISTRICTS {
+        district(here, number).await;
+    }
+    each(REPOSITORIES, |number| repository(here, store, number)).await;
+    each(APPLICATIONS, |number| application(here, number)).await;
+}
+
+/// Waits until something is so.
+async fn until(operator: &Operator, what: &str, look: impl AsyncFn() -> Result<(), String>) {
+    let since = Instant::now();
+    while let Err(last) = look().await {
+        assert!(since.elapsed() < LIMIT, "after {LIMIT:?} not: {what}; {last}; the operator's log ends with:\n{}", operator.said());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Waits until this process has looked at every object, and opened every repository.
+async fn until_all_seen(operator: &Operator) {
+    until(operator, "everything was looked at", async || {
+        let metrics = http::request(operator.address.parse().expect("an address"), "GET", "/metrics", &[], &[]).map_err(|error| error.to_string())?.body;
+        let seen = |kind: &str| sum_of(&metrics, &format!("p861_reconcile_duration_seconds_count{{kind=\"{kind}\"}}"));
+        let mut wanted = vec![("repositories that are ready", sum_of(&metrics, "p861_repository_ready{"), REPOSITORIES)];
+        for (kind, count) in [
+            ("Site", 2),
+            ("District", DISTRICTS),
+            ("Platform", DISTRICTS),
+            ("Application", APPLICATIONS),
+            ("Backup", APPLICATIONS),
+            ("BackupRepository", REPOSITORIES),
+            ("MaintenanceTicket", DISTRICTS * (TICKETS[0] + TICKETS[1])),
+        ] {
+            wanted.push((kind, seen(kind), count));
+        }
+        let short: Vec<_> = wanted.into_iter().filter(|(_, seen, count)| seen < count).collect();
+        if short.is_empty() { Ok(()) } else { Err(format!("{short:?}")) }
+    })
+    .await;
+}
+
+/// The sum of the series that begin so.
+fn sum_of(metrics: &str, series: &str) -> usize {
+    metrics.lines().filter(|line| line.starts_with(series)).filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+}
+
+/// The process that was started is the one that runs, it has met no bug, and it has never taken more memory than was promised.
+fn check_process(operator: &Operator) {
+    let log = operator.log();
+    assert!(!log.contains("panicked") && !log.contains("a bug in the operator"), "it met a bug:\n{log}");
+    assert_eq!(log.matches(" leads ").count(), 1, "it leads once");
+    let peak = memory_mib(operator.id, "VmHWM:");
+    assert!(peak <= MEMORY_MIB, "it took up to {peak} MiB, promised: {MEMORY_MIB}; its log ends with:\n{}", operator.said());
 }
 
 /// Runs something for every number, many at once.
@@ -106,7 +188,47 @@ fn namespace_of(number: usize) -> String {
     format!("{}-app{number:04}", district_name(number))
 }
 
-/// Nodes, and the namespaces of applications with a Deployment each that says it is well.
+async fn secret(client: &Client, namespace: &str, name: &str, texts: Value) {
+    let object: Secret = serde_json::from_value(json!({"metadata": {"name": name}, "stringData": texts})).expect("a Secret");
+    Api::<Secret>::namespaced(client.clone(), namespace).create(&PostParams::default(), &object).await.expect("a Secret");
+}
+
+/// A repository in a bucket of its own, which is not there yet.
+async fn repository(client: &Client, store: &Store, number: usize) {
+    let (namespace, name) = (district_name(number), format!("repository{number:02}"));
+    secret(client, &namespace, &format!("{name}-s3"), json!({"accessKeyID": store.admin.access_key, "secretAccessKey": store.admin.secret_key})).await;
+    let s3 = json!({"endpoint": store.endpoint(), "bucket": name, "credentialsSecretRef": {"name": format!("{name}-s3")}});
+    let spec = json!({"failureDomain": "two", "s3": s3, "encryption": {"keySecretRef": {"name": format!("{name}-key")}}});
+    make(client, "BackupRepository", "backuprepositories", Some(&namespace), json!({"metadata": {"name": name}, "spec": spec}), None).await;
+}
+
+/// Pods of an application that run, with everything that a kubelet says of them.
+async fn pods(client: &Client, namespace: &str, application: usize) {
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("a ServiceAccount");
+    Api::<ServiceAccount>::namespaced(client.clone(), namespace).create(&PostParams::default(), &account).await.expect("a ServiceAccount");
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    for number in 0..PODS {
+        let name = format!("web-6d5f8b7c9d-{number:05}");
+        let node = format!("node-{:03}", (application * PODS + number) % NODES[0]);
+        let variables: Vec<Value> = (0..12).map(|variable| json!({"name": format!("SETTING_{variable}"), "value": "a value of usual length"})).collect();
+        let container = json!({"name": "web", "image": "registry.example/web:1", "env": variables, "ports": [{"containerPort": 8080}],
+            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}});
+        let metadata =
+            json!({"name": name, "labels": {"app": "web", "pod-template-hash": "6d5f8b7c9d"}, "annotations": {"example.com/checksum": "0".repeat(64)}});
+        let spec = json!({"nodeName": node, "automountServiceAccountToken": false, "containers": [container]});
+        let pod: Pod = serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("a pod");
+        api.create(&PostParams::default(), &pod).await.expect("a pod");
+        let conditions: Vec<Value> = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
+            .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": "2026-11-15T00:00:00Z"}))
+            .to_vec();
+        let container = json!({"name": "web", "image": "registry.example/web:1", "imageID": format!("registry.example/web@sha256:{}", "0".repeat(64)), "ready": true,
+            "restartCount": 0, "started": true, "containerID": format!("containerd://{}", "0".repeat(64)), "state": {"running": {"startedAt": "2026-11-15T00:00:00Z"}}});
+        let status = json!({"status": {"phase": "Running", "podIP": "10.1.2.3", "hostIP": "10.0.0.1", "startTime": "2026-11-15T00:00:00Z", "conditions": conditions, "containerStatuses": [container]}});
+        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await.expect("its status");
+    }
+}
+
+/// Nodes, and the namespaces of applications with a Deployment each that says it is well, and its pods.
 async fn on_site(client: &Client, nodes: usize, applications: usize) {
     each(nodes, async |number| {
         let node: Node =
@@ -129,6 +251,7 @@ async fn on_site(client: &Client, nodes: usize, applications: usize) {
         let status = json!({"status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
             "conditions": [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": ""}]}});
         deployments.patch_status("web", &PatchParams::default(), &Patch::Merge(status)).await.expect("its status");
+        pods(client, &namespace, number).await;
     })
     .await;
 }
@@ -203,6 +326,15 @@ async fn application(client: &Client, number: usize) {
     make(client, "Backup", "backups", Some(&namespace), backup, Some(status)).await;
 }
 
+/// Objects of a kind that do not say yet that they stand so; `*` is any state.
+async fn open_of(client: &Client, kind: &str, plural: &str, wanted: &[(&str, &str)]) -> Vec<DynamicObject> {
+    let listed = api(client, "platform861.io", kind, plural, None).list(&ListParams::default()).await.expect("a list").items;
+    let stands = |object: &DynamicObject| {
+        wanted.iter().all(|(name, status)| condition(object, name)["status"].as_str().is_some_and(|found| *status == "*" || found == *status))
+    };
+    listed.into_iter().filter(|object| !stands(object)).collect()
+}
+
 /// What does not say yet how it stands, in short.
 async fn unsettled(client: &Client) -> Vec<String> {
     let mut all = Vec::new();
@@ -210,17 +342,14 @@ async fn unsettled(client: &Client) -> Vec<String> {
         ("Site", "sites", &[("Ready", "True")][..]),
         ("District", "districts", &[("Ready", "True"), ("AccessApplied", "True")]),
         ("Application", "applications", &[("Ready", "True"), ("Healthy", "True"), ("Protected", "True"), ("Recoverable", "False")]),
+        ("BackupRepository", "backuprepositories", &[("Ready", "True")]),
         ("Platform", "platforms", &[("NetworkReady", "True"), ("ServersReady", "True"), ("Ready", "*")]),
         ("MaintenanceWindow", "maintenancewindows", &[("Open", "*")]),
         ("MaintenanceTicket", "maintenancetickets", &[("Succeeded", "*")]),
     ] {
-        let listed = api(client, "platform861.io", kind, plural, None).list(&ListParams::default()).await.expect("a list").items;
-        let stands = |object: &&DynamicObject| {
-            wanted.iter().all(|(name, status)| condition(object, name)["status"].as_str().is_some_and(|found| *status == "*" || found == *status))
-        };
-        let open: Vec<&DynamicObject> = listed.iter().filter(|object| !stands(object)).collect();
+        let open = open_of(client, kind, plural, wanted).await;
         if let Some(first) = open.first() {
-            all.push(format!("{} of {} {plural}, as {:?}: {}", open.len(), listed.len(), first.metadata.name, first.data["status"]));
+            all.push(format!("{} {plural}, as {:?}: {}", open.len(), first.metadata.name, first.data["status"]));
         }
     }
     all
@@ -235,10 +364,12 @@ fn processor_time(id: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn memory(id: u32) -> String {
+fn memory_mib(id: u32, key: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the operator runs");
-    let of = |key: &str| {
-        status.lines().find_map(|line| line.strip_prefix(key)).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
-    };
-    format!("memory {} MiB, at most {} MiB", of("VmRSS:"), of("VmHWM:"))
+    let kib = status.lines().find_map(|line| line.strip_prefix(key)).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() / 1024
+}
+
+fn memory(id: u32) -> String {
+    format!("memory {} MiB, at most {} MiB", memory_mib(id, "VmRSS:"), memory_mib(id, "VmHWM:"))
 }

@@ -17,6 +17,18 @@ app.kubernetes.io/name: p861
 app.kubernetes.io/component: prober
 {{- end }}
 
+{{/* DNS (its pods listen to 5353 on OpenShift) and API servers, wherever they are: an API server is not always an address that an ipBlock means. */}}
+{{- define "p861.basicEgress" -}}
+- ports:
+  - {protocol: UDP, port: 53}
+  - {protocol: TCP, port: 53}
+  - {protocol: UDP, port: 5353}
+  - {protocol: TCP, port: 5353}
+- ports:
+  - {protocol: TCP, port: 443}
+  - {protocol: TCP, port: 6443}
+{{- end }}
+
 {{- define "p861.image" -}}
 {{ .Values.operator.image.repository }}:{{ .Values.operator.image.tag | default .Chart.AppVersion }}
 {{- end }}

@@ -16,6 +16,15 @@ pub enum WindowCommand {
     Show(Name),
 }
 
+/// `p861 template …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum TemplateCommand {
+    /// List the templates that the district's changes may follow
+    List,
+    /// Show one template: its work and its limits
+    Show(Name),
+}
+
 /// `p861 ticket …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum TicketCommand {
@@ -66,10 +75,12 @@ pub enum DutyCommand {
 
 /// `p861 ticket open`
 #[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("of_change").multiple(true).args(["change", "template"]))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub struct TicketOpen {
-    /// Title in one line; or upgrade, followed by the name of a component
-    pub title: String,
+    /// Title in one line; or upgrade, followed by the name of a component; optional with --template
+    #[arg(required_unless_present = "template")]
+    pub title: Option<String>,
     /// After upgrade: the component of the Platform to upgrade to its declared version
     pub component: Option<String>,
     /// Impact
@@ -87,6 +98,9 @@ pub struct TicketOpen {
     /// Open a change of this class instead of an incident
     #[arg(long, value_enum, value_name = "CLASS")]
     pub change: Option<ClassWord>,
+    /// Open a Standard change that follows this template; what the template states is filled in
+    #[arg(long, value_name = "TEMPLATE")]
+    pub template: Option<String>,
     /// Description of the work
     #[arg(long, value_name = "TEXT")]
     pub plan: Option<String>,
@@ -99,20 +113,20 @@ pub struct TicketOpen {
     /// Expected duration of the change: it does not start if its window closes sooner
     #[arg(long = "expected", value_name = "DURATION")]
     pub expected: Option<String>,
-    /// How long an upgraded component must stay healthy on a site before the next site follows
-    #[arg(long, value_name = "DURATION", default_value = "10m", requires = "component")]
-    pub watch: String,
+    /// How long an upgraded component must stay healthy on a site before the next site follows; default: 10m, or the template's
+    #[arg(long, value_name = "DURATION")]
+    pub watch: Option<String>,
     /// Node to drain for the change: SITE/NODE
-    #[arg(long, value_name = "SITE/NODE", requires = "change", conflicts_with = "component")]
+    #[arg(long, value_name = "SITE/NODE", requires = "of_change", conflicts_with = "component")]
     pub drain: Option<String>,
-    /// Maximum time to drain the node
-    #[arg(long, value_name = "DURATION", default_value = "30m", requires = "drain")]
-    pub drain_deadline: String,
+    /// Maximum time to drain the node; default: 30m, or the template's
+    #[arg(long, value_name = "DURATION")]
+    pub drain_deadline: Option<String>,
     /// Drain pods with emptyDir data, too; the data is deleted with them
-    #[arg(long, requires = "drain")]
+    #[arg(long, requires = "of_change")]
     pub delete_emptydir_data: bool,
     /// Drain pods without a controller, too; nothing starts them again
-    #[arg(long, requires = "drain")]
+    #[arg(long, requires = "of_change")]
     pub force: bool,
     /// Do not back up the applications before the change
     #[arg(long)]

@@ -102,6 +102,9 @@ pub enum Command {
     /// Maintenance windows: when changes are allowed
     #[command(subcommand)]
     Window(WindowCommand),
+    /// Templates: changes that are approved once for all
+    #[command(subcommand)]
+    Template(TemplateCommand),
     /// Tickets: incidents and changes
     #[command(subcommand)]
     Ticket(TicketCommand),

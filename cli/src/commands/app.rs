@@ -16,7 +16,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
-use p861_core::platform::district::is_allotted;
+use p861_core::{platform::district::is_allotted, runs::Scope};
 use p861_crds::{Application, ConditionType, Site};
 
 /// Runs the command.
@@ -97,6 +97,11 @@ fn page(application: &Application, clock: &Clock, language: Language, place: &st
 
 async fn discover(context: &Context<'_>, what: &Discover) -> Result<ExitStatus> {
     let (hub, printer, namespace) = (&context.hub, context.printer, what.namespace_on_site.as_str());
+    if let (Some(site), Some(district)) = (&what.site, &hub.district)
+        && Scope::of(district).site(&site.as_str().into()).is_err()
+    {
+        return Err(Failure::refused(text::site_not_allotted(site, &district.name_any())));
+    }
     let (client, address) = match (&what.site_kubeconfig, &what.site_context, &what.site) {
         (None, None, Some(site)) => site_client(hub, &hub.get::<Site>(None, site).await?.object).await?,
         (file, context_name, _) => connect_site(file.as_deref().or(context.global.kubeconfig.as_deref()), context_name.as_deref()).await?,

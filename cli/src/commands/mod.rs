@@ -20,6 +20,7 @@ mod restore;
 mod site;
 mod start;
 mod status;
+mod template;
 mod ticket;
 mod window;
 
@@ -75,6 +76,7 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Plan(command) => plan::perform(&context, command).await,
         Command::Drill(command) => drill::perform(&context, command).await,
         Command::Window(command) => window::perform(&context, command).await,
+        Command::Template(command) => template::perform(&context, command).await,
         Command::Ticket(command) => ticket::perform(&context, command).await,
         Command::Duty(command) => duty::perform(&context, command).await,
         Command::Completions { .. } | Command::Man { .. } | Command::Reference => Ok(ExitStatus::Good),

@@ -13,8 +13,8 @@ use crate::{
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use p861_crds::{
-    Application, Backup, BackupRepository, Condition, ConditionType, District, Drill, DutyRoster, MaintenanceTicket, Platform, Reason, RecoveryPlan, Restore,
-    Site,
+    Application, Backup, BackupRepository, ChangeTemplate, Condition, ConditionType, District, Drill, DutyRoster, MaintenanceTicket, Platform, Reason,
+    RecoveryPlan, Restore, Site,
     common::RunPhase,
     maintenance::ticket::{TicketPhase, TicketType},
 };
@@ -64,6 +64,8 @@ pub struct Objects {
     pub restores: Vec<Restore>,
     /// Its drills.
     pub drills: Vec<Drill>,
+    /// Its templates.
+    pub templates: Vec<ChangeTemplate>,
     /// Its tickets.
     pub tickets: Vec<MaintenanceTicket>,
     /// Its rosters.
@@ -102,6 +104,7 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
     declared!(&objects.applications, &[ConditionType::Ready, ConditionType::Healthy, ConditionType::Protected, ConditionType::Recoverable]);
     declared!(&objects.plans, &[ConditionType::Ready, ConditionType::ReadyToFailover, ConditionType::Drilled]);
     declared!(&objects.rosters, &[ConditionType::Ready, ConditionType::AlertsArrive, ConditionType::PeopleReachable]);
+    declared!(&objects.templates, &[ConditionType::Ready]);
     objects.tickets.iter().for_each(|ticket| list.ticket(ticket));
     for backup in &objects.backups {
         list.run(backup);

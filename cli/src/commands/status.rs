@@ -15,7 +15,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use p861_crds::{Application, Backup, BackupRepository, Condition, ConditionType, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore, Site};
+use p861_crds::{
+    Application, Backup, BackupRepository, ChangeTemplate, Condition, ConditionType, Drill, DutyRoster, MaintenanceTicket, Platform, RecoveryPlan, Restore,
+    Site,
+};
 use serde_json::json;
 
 /// Prints the page.
@@ -33,6 +36,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let plans = read(printer, hub.list_here::<RecoveryPlan>("").await?);
     let platforms = read(printer, hub.list_here::<Platform>("").await?);
     let tickets = read(printer, hub.list_here::<MaintenanceTicket>("").await?);
+    let templates = read(printer, hub.list_here::<ChangeTemplate>("").await?).items;
     let rosters = read(printer, hub.list_here::<DutyRoster>("").await?).items;
     let (backups, restores, drills) =
         (hub.list_here::<Backup>("").await?.items, hub.list_here::<Restore>("").await?.items, hub.list_here::<Drill>("").await?.items);
@@ -45,6 +49,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
         applications: applications.items.clone(),
         plans: plans.items.clone(),
         platforms: platforms.items.clone(),
+        templates,
         tickets: tickets.items.clone(),
         rosters,
         backups,

@@ -10,6 +10,7 @@ use kube::{
     Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+use p861_core::platform::kubeconfig::{self, KubeconfigFault};
 use p861_crds::Site;
 use std::{path::Path, time::Duration};
 
@@ -100,11 +101,17 @@ pub async fn site_client(hub: &Hub, site: &Site) -> Result<(Client, String)> {
         .unwrap_or_default()
         .remove("kubeconfig")
         .ok_or_else(|| Failure::refused(text::site_secret_missing(&name, operator_namespace, secret_name)))?;
-    let unusable = |why: &str| Failure::refused(text::site_secret_unusable(&name, operator_namespace, secret_name, why));
-    let yaml = String::from_utf8(bytes.0).map_err(|_| unusable("UTF-8"))?;
-    let kubeconfig = Kubeconfig::from_yaml(&yaml).map_err(|error| unusable(&told(&error)))?;
-    let config = from_kubeconfig(kubeconfig, access.context.as_deref()).await?;
-    client_of(config).map(|(client, address, _)| (client, address))
+    let unusable = |fault: &KubeconfigFault| Failure::refused(text::site_secret_unusable(&name, operator_namespace, secret_name, fault));
+    let config = inert_config(&bytes.0, access.context.as_deref()).await.map_err(|fault| unusable(&fault))?;
+    client_of(bounded(config)).map(|(client, address, _)| (client, address))
+}
+
+/// The configuration of a Site's kubeconfig. Others fill that Secret, so it must not run a program or read a file of the person who looks at the site.
+async fn inert_config(bytes: &[u8], context: Option<&str>) -> std::result::Result<Config, KubeconfigFault> {
+    let unreadable = || KubeconfigFault::Unreadable { at: None };
+    let yaml = str::from_utf8(bytes).map_err(|_| unreadable())?;
+    let kubeconfig = Kubeconfig::from_yaml(&kubeconfig::inert(yaml, context)?).map_err(|_| unreadable())?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|_| unreadable())
 }
 
 /// A client of a site by the person's own kubeconfig.
@@ -123,6 +130,30 @@ mod tests {
         assert!(error.to_string().contains("s3cr3t-token"), "this test shows nothing if the error is silent by itself: {error}");
         let told = told(&error);
         assert!(told.starts_with("not a kubeconfig at line ") && !told.contains("s3cr3t"), "{told}");
+    }
+
+    /// A Site's kubeconfig whose user has these fields.
+    fn of_site(user: &str) -> String {
+        format!(
+            "{{apiVersion: v1, kind: Config, current-context: a, contexts: [{{name: a, context: {{cluster: a, user: a}}}}], clusters: [{{name: a, cluster: {{server: \"https://127.0.0.1:1\"}}}}], users: [{{name: a, user: {{{user}}}}}]}}"
+        )
+    }
+
+    #[tokio::test]
+    async fn fault_e20_the_kubeconfig_of_a_site_runs_nothing_and_reads_nothing_on_a_persons_machine() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mark, file) = (folder.path().join("it-ran"), folder.path().join("token"));
+        std::fs::write(&file, "s3cr3t").expect("written");
+        let exec = format!("exec: {{apiVersion: client.authentication.k8s.io/v1, command: touch, args: [\"{}\"], interactiveMode: Never}}", mark.display());
+        let helper = format!("auth-provider: {{name: gcp, config: {{cmd-path: touch, cmd-args: \"{}\", expiry-key: x, token-key: y}}}}", mark.display());
+        for (user, field) in [(exec, "user.exec"), (helper, "user.auth-provider"), (format!("tokenFile: \"{}\"", file.display()), "user.tokenFile")] {
+            let fault = inert_config(of_site(&user).as_bytes(), None).await.expect_err(field);
+            let said = text::site_secret_unusable("west", "p861-system", "site-west", &fault);
+            assert!(fault.to_string().contains(field) && format!("{said:?}").contains(field), "{fault}");
+        }
+        assert!(!mark.exists(), "nothing ran");
+        let config = inert_config(of_site("token: abc").as_bytes(), None).await.expect("a token is data");
+        assert!(config.auth_info.exec.is_none() && config.auth_info.token.is_some());
     }
 
     #[test]

@@ -52,6 +52,7 @@ kinds! {
     p861_crds::RecoveryPlan => "plan",
     p861_crds::Drill => "drill",
     p861_crds::MaintenanceWindow => "window",
+    p861_crds::ChangeTemplate => "template",
     p861_crds::MaintenanceTicket => "ticket",
     p861_crds::Approval => "approval",
     p861_crds::DutyRoster => "duty",

@@ -72,6 +72,7 @@ fn place(noun: &str, id: &str, language: Language) -> (Option<String>, String) {
         StepKey::Extra { name } => name.clone(),
         StepKey::Preflight
         | StepKey::Isolate
+        | StepKey::ProveIsolation
         | StepKey::Prepare
         | StepKey::Hold
         | StepKey::Manual

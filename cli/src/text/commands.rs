@@ -58,6 +58,14 @@ pub fn no_windows(namespace: &str) -> Bilingual {
     )
 }
 
+/// An empty list.
+pub fn no_templates(namespace: &str) -> Bilingual {
+    both(
+        format!("No template applies to {namespace}, so every change needs an approval: an Approver can publish a ChangeTemplate"),
+        format!("{namespace} 没有可用的变更模板，每项变更均须批准：批准人可创建 ChangeTemplate"),
+    )
+}
+
 /// What a drill will do.
 pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bilingual {
     let (on, home) = (site.map(|site| format!(" on {site}")).unwrap_or_default(), home.unwrap_or("the primary"));

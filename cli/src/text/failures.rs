@@ -1,6 +1,7 @@
 //! Failures: what happened, to which object, what to type next.
 
 use super::{Bilingual, both};
+use p861_core::platform::kubeconfig::KubeconfigFault;
 use p861_crds::common::{ActionKind, RunPhase};
 
 /// Completes "you may not …".
@@ -201,10 +202,24 @@ pub fn site_secret_forbidden(name: &str, namespace: &str, secret: &str) -> Bilin
 }
 
 /// A site's Secret that can't be used.
-pub fn site_secret_unusable(name: &str, namespace: &str, secret: &str, why: &str) -> Bilingual {
+pub fn site_secret_unusable(name: &str, namespace: &str, secret: &str, fault: &KubeconfigFault) -> Bilingual {
+    let zh = match fault {
+        KubeconfigFault::Unreadable { at: Some((line, column)) } => format!("不是 kubeconfig：见第 {line} 行第 {column} 列"),
+        KubeconfigFault::Unreadable { at: None } => "不是 kubeconfig".to_owned(),
+        KubeconfigFault::Missing(what) => format!("没有可用的 {what}：请写明 current-context，以及含 cluster 和 user 的 context"),
+        KubeconfigFault::RunsProgram(field) => {
+            format!("含有会运行程序的字段 {field}，站点的 kubeconfig 不允许运行程序：请改用令牌，kubectl create token p861-site")
+        }
+        KubeconfigFault::ReadsFile(field) => {
+            format!("含有指向文件的字段 {field}，站点的 kubeconfig 不允许读取文件：请写入文件内容，kubectl config view --raw --minify --flatten")
+        }
+        KubeconfigFault::UsesProxy(field) => format!("含有经由其他服务器转发请求的字段 {field}：请删除，并在 server 中写明中心可达的地址"),
+        KubeconfigFault::UnknownField(field) => format!("含有未知字段 {field}：请删除"),
+        KubeconfigFault::Server => "的 cluster.server 不是地址：请写 https://host:6443".to_owned(),
+    };
     both(
-        format!("site {name}: the kubeconfig in Secret {namespace}/{secret} {why}"),
-        format!("站点 {name}：Secret {namespace}/{secret} 中的 kubeconfig 无法使用（{why}）"),
+        format!("site {name}: the kubeconfig in Secret {namespace}/{secret} {fault}"),
+        format!("站点 {name}：Secret {namespace}/{secret} 中的 kubeconfig {zh}"),
     )
 }
 
@@ -355,6 +370,14 @@ pub fn not_allotted(namespace: &str, district: &str) -> Bilingual {
     both(
         format!("namespace {namespace} does not belong to district {district}: allow it in spec.siteNamespaces of District {district} first"),
         format!("命名空间 {namespace} 不属于区 {district}：请先在 District {district} 的 spec.siteNamespaces 中允许"),
+    )
+}
+
+/// A site that is not one of the district's.
+pub fn site_not_allotted(site: &str, district: &str) -> Bilingual {
+    both(
+        format!("site {site} is not one of the sites of district {district}: see spec.sites of District {district}"),
+        format!("站点 {site} 不属于区 {district}：请查看 District {district} 的 spec.sites"),
     )
 }
 

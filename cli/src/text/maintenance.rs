@@ -1,7 +1,10 @@
 //! What the commands of the room *maintenance* say.
 
 use super::{Bilingual, Word, both};
-use p861_crds::maintenance::ticket::{ClockName, NotificationState, TicketActionKind, TicketPhase, TicketType};
+use p861_crds::maintenance::{
+    ticket::{ClockName, NotificationState, TicketActionKind, TicketPhase, TicketType},
+    window::ChangeClass,
+};
 
 /// An empty list.
 pub fn no_tickets(namespace: &str) -> Bilingual {
@@ -44,6 +47,101 @@ pub fn ticket_phase(phase: TicketPhase) -> Word {
         TicketPhase::RolledBack => Word { en: "RolledBack", zh: "已回退" },
         TicketPhase::Cancelled => Word { en: "Cancelled", zh: "已取消" },
     }
+}
+
+/// The word for a class of change.
+pub fn change_class(class: ChangeClass) -> Word {
+    match class {
+        ChangeClass::Standard => Word { en: "Standard", zh: "标准变更" },
+        ChangeClass::Normal => Word { en: "Normal", zh: "普通变更" },
+        ChangeClass::Emergency => Word { en: "Emergency", zh: "紧急变更" },
+    }
+}
+
+/// A Standard change that is treated as a Normal one.
+pub fn not_standard() -> Bilingual {
+    both("Normal, since it does not keep within its template", "普通变更（超出模板范围）")
+}
+
+/// A template that was pinned at the opening.
+pub fn pinned_template(name: &str, publisher: &str, digest: &str) -> Bilingual {
+    both(format!("{name}, published by {publisher}, digest {digest}"), format!("{name}，{publisher} 发布，摘要 {digest}"))
+}
+
+/// The city's templates may not be read.
+pub fn city_templates_hidden(namespace: &str) -> Bilingual {
+    both(
+        format!("the city's templates in {namespace} can't be read: ask its administrator for hub.clusterReaders"),
+        format!("无法读取 {namespace} 中的市级模板：请管理员设置 hub.clusterReaders"),
+    )
+}
+
+/// `--change` beside `--template`.
+pub fn template_is_of_standard() -> Bilingual {
+    both(
+        "a Standard change follows a template, and no other does: give --template NAME, or --change normal; p861 template list shows the templates",
+        "标准变更须依据模板，其他变更不用模板：请加 --template 名称，或改用 --change normal；p861 template list 列出模板",
+    )
+}
+
+/// The template leaves open what the command must say.
+pub fn template_leaves_open(name: &str, example: &str) -> Bilingual {
+    both(format!("template {name} leaves its work open: type {example}"), format!("模板 {name} 未限定唯一作业：请输入 {example}"))
+}
+
+/// The change departs from the template.
+pub fn outside_template(name: &str, differences: &[String], normal: &str) -> Bilingual {
+    let differences = differences.join("; ");
+    both(
+        format!("template {name} doesn't permit it: {differences}; {normal} opens it for approval"),
+        format!("模板 {name} 不允许：{differences}；{normal} 将提交批准"),
+    )
+}
+
+/// Work of a template: an upgrade.
+pub fn template_upgrade(components: &str, at_least: &str, below: &str) -> Bilingual {
+    both(format!("upgrade {components} from {at_least} to below {below}"), format!("升级 {components}，{at_least} 起、低于 {below}"))
+}
+
+/// Work of a template: a drain.
+pub fn template_drain(nodes: &str) -> Bilingual {
+    both(format!("drain {nodes}"), format!("排空 {nodes}"))
+}
+
+/// Work of a template: by hand.
+pub fn template_manual() -> Bilingual {
+    both("manual work", "人工作业")
+}
+
+/// Any node of a site.
+pub fn any_node_of(site: &str) -> Bilingual {
+    both(format!("any node of {site}"), format!("{site} 任一节点"))
+}
+
+/// Limits of an upgrade.
+pub fn upgrade_limits(healthy_within: &str, watch_for: &str) -> Bilingual {
+    both(format!("healthy within at most {healthy_within}, watched for at least {watch_for}"), format!("须在 {healthy_within} 内健康，观察至少 {watch_for}"))
+}
+
+/// Limits of a drain.
+pub fn drain_limits(deadline: &str, deletes: bool, force: bool) -> Bilingual {
+    let (mut en, mut zh) = (format!("drained within at most {deadline}"), format!("须在 {deadline} 内排空"));
+    if deletes {
+        en.push_str(", emptyDir data may be deleted");
+        zh.push_str("，可删除 emptyDir 数据");
+    }
+    if force {
+        en.push_str(", pods without a controller may be drained");
+        zh.push_str("，可驱逐没有控制器的 Pod");
+    }
+    both(en, zh)
+}
+
+/// Limits of every change.
+pub fn change_limits(backup: bool, silence: bool, rollback: &str) -> Bilingual {
+    let backup = if backup { ("backup required", "须先备份") } else { ("backup optional", "可不备份") };
+    let silence = if silence { ("silences permitted", "可静默告警") } else { ("no silences", "不得静默告警") };
+    both(format!("{}, {}, rollback {rollback}", backup.0, silence.0), format!("{}，{}，回退策略 {rollback}", backup.1, silence.1))
 }
 
 /// The word for an action on a ticket.
@@ -128,8 +226,8 @@ pub fn not_an_origin(from: &str) -> Bilingual {
 /// Options of a change on an incident.
 pub fn only_of_a_change() -> Bilingual {
     both(
-        "--plan, --rollback, --window, --no-backup and --no-silence are only for changes: add --change normal",
-        "--plan、--rollback、--window、--no-backup 和 --no-silence 仅用于变更：请加 --change normal",
+        "--plan, --rollback, --window, --expected, --no-backup and --no-silence are only for changes: add --change normal",
+        "--plan、--rollback、--window、--expected、--no-backup 和 --no-silence 仅用于变更：请加 --change normal",
     )
 }
 
@@ -147,6 +245,11 @@ pub fn no_component(component: &str, known: &[&str]) -> Bilingual {
 /// The title of an upgrade.
 pub fn upgrade_title(component: &str, version: &str) -> p861_crds::LocalizedText {
     p861_crds::LocalizedText { zh: Some(format!("升级 {component} 到 {version}")), en: Some(format!("Upgrade {component} to {version}")) }
+}
+
+/// Options of other work than the change's.
+pub fn not_of_this_work(option: &str, of: &str) -> Bilingual {
+    both(format!("{option} is only for {of}"), format!("{option} 仅用于 {of}"))
 }
 
 /// `--drain` is no node.

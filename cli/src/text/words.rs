@@ -91,6 +91,10 @@ words! {
     VERIFIED: "VERIFIED", "已验证";
     VERSION: "KUBERNETES", "KUBERNETES";
     WINDOW: "WINDOW", "窗口";
+    TEMPLATE: "TEMPLATE", "模板";
+    PUBLISHER: "PUBLISHED BY", "发布人";
+    WORK: "WORK", "作业";
+    DIGEST: "DIGEST", "摘要";
     TICKET: "TICKET", "工单";
     PRIORITY: "PRI", "优先级";
     STATE: "STATE", "状态";
@@ -111,6 +115,12 @@ words! {
     F_DUE: "due", "期限";
     F_PLAN_OF_CHANGE: "how", "方案";
     F_ROLLBACK: "rollback", "回退";
+    F_CLASS: "class", "变更类别";
+    F_TEMPLATE: "template", "模板";
+    F_PUBLISHER: "published by", "发布人";
+    F_WORK: "work", "作业";
+    F_LIMITS: "limits", "限定";
+    F_BUNDLES: "manifests from", "安装包来源";
     F_DIGEST: "digest", "摘要";
     F_ALERT: "alert", "告警";
     F_NODE: "node", "节点";
@@ -236,6 +246,7 @@ pub fn noun(noun: &str) -> Word {
         "ticket" => Word { en: "Ticket", zh: "工单" },
         "duty" => Word { en: "Duty roster", zh: "值班表" },
         "window" => Word { en: "Maintenance window", zh: "维护窗口" },
+        "template" => Word { en: "Template", zh: "变更模板" },
         _ => Word { en: "Object", zh: "对象" },
     }
 }
@@ -317,6 +328,7 @@ pub fn step_word(key: &str) -> Option<Word> {
     Some(match key {
         "preflight" => Word { en: "preflight", zh: "预检" },
         "isolate" => Word { en: "isolate", zh: "隔离" },
+        "prove-isolation" => Word { en: "prove isolation", zh: "验证隔离" },
         "verify" => Word { en: "verify", zh: "校验" },
         "objects" => Word { en: "objects", zh: "对象" },
         "objects-again" => Word { en: "refused objects again", zh: "再试被拒的对象" },
@@ -376,6 +388,7 @@ pub fn condition(kind: &str) -> Option<Word> {
         Ok(ConditionType::OffSite) => Word { en: "OffSite", zh: "异地" },
         Ok(ConditionType::Checked) => Word { en: "Checked", zh: "已检查" },
         Ok(ConditionType::AccessApplied) => Word { en: "AccessApplied", zh: "权限已应用" },
+        Ok(ConditionType::ObjectsLimited) => Word { en: "ObjectsLimited", zh: "对象数量已限制" },
         Ok(ConditionType::Balanced) => Word { en: "Balanced", zh: "均衡" },
         Ok(ConditionType::BaseSoftwareReady) => Word { en: "BaseSoftwareReady", zh: "基础软件就绪" },
         Ok(ConditionType::Committed) => Word { en: "Committed", zh: "已提交" },

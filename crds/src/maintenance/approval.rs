@@ -35,7 +35,7 @@ pub struct ApprovalSpec {
     pub purpose: Purpose,
     /// Digest of the plan that was shown. If the plan compiles differently, the approval does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"), length(max = 71))]
     pub digest: Option<String>,
     /// AffirmSiteOff: the site that is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]

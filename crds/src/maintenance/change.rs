@@ -7,11 +7,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A change and how to perform it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(self.class == 'Standard') == has(self.templateRef)").message("a Standard change follows a template that somebody else has published: add templateRef: {name: …}; any other class names none, and needs an approval")
+)]
 pub struct Change {
-    /// Standard (approved once for all), Normal, or Emergency (needs no window).
+    /// Standard (approved once for all by its template), Normal, or Emergency (needs no window).
     pub class: ChangeClass,
+    /// Standard: the ChangeTemplate that it follows, of the district or, if it has none of that name, of the operator's namespace. A change that does not keep within
+    /// it needs an approval as a Normal one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_ref: Option<ObjectReference>,
     /// Maintenance window; when absent, any window for the change's class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ref: Option<ObjectReference>,
@@ -42,7 +49,7 @@ pub struct Change {
     pub rehearsal: Option<Rehearsal>,
 }
 
-fn default_blocking_alerts() -> Vec<BlockingAlert> {
+pub(super) fn default_blocking_alerts() -> Vec<BlockingAlert> {
     vec![BlockingAlert { severity: "critical".into() }]
 }
 
@@ -59,7 +66,7 @@ pub enum ChangeBackup {
 /// Alerts to silence during a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ChangeSilence {
-    /// Silence the alerts of affected applications and sites.
+    /// Silence the district's alerts of affected applications and sites, and the alerts of a node that is drained.
     #[default]
     Affected,
     /// Silence nothing.
@@ -109,11 +116,11 @@ pub struct UpgradeComponent {
     pub watch_for: Duration,
 }
 
-fn default_healthy_within() -> Duration {
+pub(super) fn default_healthy_within() -> Duration {
     "5m".into()
 }
 
-fn default_watch_for() -> Duration {
+pub(super) fn default_watch_for() -> Duration {
     "10m".into()
 }
 
@@ -137,7 +144,7 @@ pub struct DrainNode {
     pub force: bool,
 }
 
-fn default_drain_deadline() -> Duration {
+pub(super) fn default_drain_deadline() -> Duration {
     "30m".into()
 }
 

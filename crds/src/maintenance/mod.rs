@@ -3,5 +3,6 @@
 pub mod approval;
 pub mod change;
 pub mod roster;
+pub mod template;
 pub mod ticket;
 pub mod window;

@@ -41,7 +41,7 @@ pub struct DutyRosterSpec {
     pub channels: Vec<Channel>,
     /// Time of the daily test message to everybody, for example "09:00".
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"), length(max = 5))]
     pub test_message_at: Option<String>,
     /// Escalation levels. The first is called at once, each next one if the previous has not acknowledged.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -65,7 +65,8 @@ pub struct DutyRosterSpec {
 }
 
 /// A person on the roster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!self.name.matches('[[:cntrl:]]')").message("a name is one line, without control characters"))]
 pub struct Person {
     /// Name on the roster.
     #[schemars(length(min = 1, max = 63))]
@@ -100,11 +101,15 @@ pub struct WebhookChannel {
 }
 
 /// A mail server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.server.matches('^[A-Za-z0-9._-]+:[0-9]+$')").message("server is a host name or an IPv4 address, and a port: mail.example:465"),
+    validation = Rule::new("self.from.matches('^[A-Za-z0-9!#$%&*+/=?^_{|}~.-]+@[A-Za-z0-9.-]+$')").message("from is a bare mail address: name@host.example")
+)]
 pub struct SmtpChannel {
     /// Its `host:port`.
-    #[schemars(regex(pattern = "^[^:/ ]+:[0-9]{1,5}$"))]
+    #[schemars(regex(pattern = "^[^:/ ]+:[0-9]{1,5}$"), length(max = 259))]
     pub server: String,
     /// Sender address.
     #[schemars(length(min = 3, max = 320))]
@@ -157,22 +162,22 @@ pub struct Rotation {
     pub name: String,
     /// Start of a shift, for example "08:00"; midnight when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"), length(max = 5))]
     pub start: Option<String>,
     /// End of a shift; on the next day if not after the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"), length(max = 5))]
     pub end: Option<String>,
     /// Day of the first shift, for example "2026-11-23".
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
+    #[schemars(regex(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), length(max = 10))]
     pub start_date: Option<String>,
     /// Days per person.
     #[serde(default = "default_turn_days")]
     #[schemars(range(min = 1, max = 366))]
     pub turn_days: i32,
     /// People, in order.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     pub people: Vec<String>,
 }
 
@@ -217,7 +222,8 @@ pub struct PriorityClock {
     pub report: Option<Duration>,
 }
 
-/// An alert that always fires.
+/// An alert that always fires. It opens no incident if it is the roster's own: in a district's roster an alert that has the district in its label `district`, in
+/// the city's roster any other, and those of districts without a roster. (An alert with `severity: none` opens no incident anyway.)
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Heartbeat {

@@ -56,7 +56,7 @@ fn default_classes() -> Vec<ChangeClass> {
 /// Class of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ChangeClass {
-    /// Pre-approved: well known and low risk.
+    /// Pre-approved by a ChangeTemplate: well known and low risk.
     Standard,
     /// Planned and approved individually.
     Normal,

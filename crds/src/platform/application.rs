@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
     shortname = "papp",
     category = "p861",
     validation = Rule::new("self.metadata.name.size() <= 40 && self.spec.namespaces.all(n, n.size() <= 47)").message("an application's name has at most 40 characters and its namespaces at most 47: a drill appends --drill-<id>"),
+    validation = Rule::new("!has(self.spec.isolation) || !has(self.spec.isolation.allowEgress) || self.spec.isolation.allowEgress.all(e, isCIDR(e) || e.matches('^([*][.])?([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])+[a-z]([-a-z0-9]*[a-z0-9])?$'))").message("allowEgress: write a network, for example 10.20.3.7/32, or a DNS name, for example ldap.city.example or *.city.example"),
     printcolumn(name = "Department", type_ = "string", json_path = ".spec.department"),
     printcolumn(name = "Site", type_ = "string", json_path = ".status.activeSite"),
     printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
@@ -165,12 +166,13 @@ pub struct Stream {
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub container: Option<String>,
     /// Writes the data to standard output.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(length(max = 8192)))]
     pub dump: Vec<String>,
     /// Reads the data from standard input.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(length(max = 8192)))]
     pub restore: Vec<String>,
 }
 
@@ -218,12 +220,14 @@ pub struct ClusterResource {
 pub struct ObjectSelector {
     /// API group; the core group when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub group: Option<String>,
     /// Kind.
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
     /// Name; all objects of the kind when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub name: Option<String>,
 }
 
@@ -252,6 +256,7 @@ pub struct Marker {
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub container: Option<String>,
     /// How often to write it.
     #[serde(default = "default_marker_period")]
@@ -261,7 +266,7 @@ pub struct Marker {
     #[schemars(length(min = 1, max = 64), inner(length(max = 4096)))]
     pub write: Vec<String>,
     /// Prints the newest written time.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(length(max = 8192)))]
     pub read: Vec<String>,
 }
 
@@ -277,17 +282,21 @@ pub struct Entrypoint {
     #[schemars(length(min = 1, max = 40))]
     pub name: String,
     /// DNS name.
+    #[schemars(length(max = 253))]
     pub hostname: String,
     /// The Service behind it.
+    #[schemars(length(max = 63))]
     pub service_name: String,
     /// Its port.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
     /// Gateway, by its name in the Platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub gateway: Option<String>,
     /// HTTP path that must answer.
     #[serde(default = "super::check::default_path")]
+    #[schemars(length(max = 2048))]
     pub path: String,
 }
 
@@ -305,16 +314,34 @@ pub enum CronJobsInCopy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Isolation {
-    /// Networks (CIDR) that the copy may connect to.
+    /// What the copy may connect to: networks (CIDR), and DNS names that its own DNS answers, as far as they lead into these networks. A name may begin with `*.`.
+    /// No other name of the world is answered in a copy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    pub allow_egress: Vec<String>,
+    /// Kinds that the copy gets although they may act outside it, for example custom resources whose controller is part of the application. Kubernetes' own kinds
+    /// that are harmless in a closed namespace need no entry (docs/SECURITY.md lists them); everything else is left out. Policies of networks can't be added.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
-    pub allow_egress: Vec<String>,
+    pub kinds: Vec<CopyKind>,
     /// What happens to the copy's CronJobs.
     pub cron_jobs: CronJobsInCopy,
     /// Changes to objects of the copy, made before it is closed and stopped. One that matches nothing is named in the drill's report.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub patches: Vec<CopyPatch>,
+}
+
+/// A kind of objects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct CopyKind {
+    /// API group; the core group when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub group: Option<String>,
+    /// Kind.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
 }
 
 /// A change to objects of a copy.

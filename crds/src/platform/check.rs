@@ -53,12 +53,14 @@ fn default_check_failures() -> i32 {
 #[serde(rename_all = "camelCase")]
 pub struct HttpCheck {
     /// The Service.
+    #[schemars(length(max = 63))]
     pub service_name: String,
     /// Its port.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
     /// Path with query.
     #[serde(default = "default_path")]
+    #[schemars(length(max = 2048))]
     pub path: String,
     /// What counts as a valid answer.
     #[serde(default)]
@@ -78,6 +80,7 @@ pub struct HttpExpectation {
     pub status: i32,
     /// Regular expression that the body must contain.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub pattern: Option<String>,
 }
 
@@ -92,6 +95,7 @@ impl Default for HttpExpectation {
 #[serde(rename_all = "camelCase")]
 pub struct TcpCheck {
     /// The Service.
+    #[schemars(length(max = 63))]
     pub service_name: String,
     /// Its port.
     #[schemars(range(min = 1, max = 65535))]
@@ -106,9 +110,10 @@ pub struct ExecCheck {
     pub workload_ref: WorkloadReference,
     /// The container; the pod's first when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub container: Option<String>,
     /// The command and its arguments.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(length(max = 8192)))]
     pub command: Vec<String>,
     /// Required output; exit code 0 is enough when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +124,7 @@ pub struct ExecCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputExpectation {
     /// Regular expression that the output must contain.
+    #[schemars(length(max = 1024))]
     pub pattern: String,
 }
 
@@ -129,6 +135,7 @@ pub struct ConditionCheck {
     /// The workload.
     pub workload_ref: WorkloadReference,
     /// The condition's type, for example Available; or RolledOut: all desired pods are ready and match the newest template.
+    #[schemars(length(max = 316))]
     pub r#type: String,
 }
 

@@ -1,6 +1,9 @@
 //! District: a namespace on the hub, its sites, departments and people.
 
-use super::super::common::{Condition, HistoryLimits, LocalizedText, ObjectReference};
+use super::{
+    super::common::{Condition, HistoryLimits, LocalizedText, ObjectReference},
+    platform::PodSecurity,
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +33,7 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct DistrictSpec {
     /// Division code (GB/T 2260), for example 370202.
-    #[schemars(regex(pattern = "^[0-9]{6}$"))]
+    #[schemars(regex(pattern = "^[0-9]{6}$"), length(max = 6))]
     pub code: String,
     /// Names for people.
     pub names: LocalizedText,
@@ -62,14 +65,101 @@ pub struct DistrictSpec {
     /// Namespaces on the sites that the district may touch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_namespaces: Option<SiteNamespaces>,
+    /// What its Platform, its runs and its pods on the sites may not exceed.
+    #[serde(default)]
+    pub limits: DistrictLimits,
     /// How many ended runs stay as objects on the hub: Backups and Restores of each application, Drills of each plan, tickets of each type. Each is stored in the
     /// repository before its object goes. Snapshots are not touched: only retention removes them.
     #[serde(default)]
     pub history: HistoryLimits,
+    /// How many objects of each kind the district may have on the hub. The operator keeps a ResourceQuota `p861-objects` in the district's namespace; what goes beyond
+    /// it is refused by the API server. Condition ObjectsLimited says whether the cluster counts them.
+    #[serde(default)]
+    pub object_limits: ObjectLimits,
+}
+
+/// The most objects of each kind in a district's namespace on the hub. They are looked after by one operator for all districts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectLimits {
+    /// Platforms. One counts; a second is needed for a moment to rename it.
+    #[schemars(range(min = 1, max = 16))]
+    pub platforms: i32,
+    /// Applications.
+    #[schemars(range(min = 1, max = 5000))]
+    pub applications: i32,
+    /// Backup repositories.
+    #[schemars(range(min = 1, max = 64))]
+    pub backup_repositories: i32,
+    /// Backups, with the ended ones that `history` keeps: twelve of each application by default.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub backups: i32,
+    /// Restores and previews.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub restores: i32,
+    /// Recovery plans.
+    #[schemars(range(min = 1, max = 1000))]
+    pub recovery_plans: i32,
+    /// Drills.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub drills: i32,
+    /// Maintenance windows.
+    #[schemars(range(min = 1, max = 1000))]
+    pub maintenance_windows: i32,
+    /// Templates of standard changes.
+    #[schemars(range(min = 1, max = 1000))]
+    pub change_templates: i32,
+    /// Tickets, with the ended ones of 31 days.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub maintenance_tickets: i32,
+    /// Approvals.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub approvals: i32,
+    /// Duty rosters.
+    #[schemars(range(min = 1, max = 100))]
+    pub duty_rosters: i32,
+}
+
+impl Default for ObjectLimits {
+    fn default() -> Self {
+        Self {
+            platforms: 2,
+            applications: 500,
+            backup_repositories: 8,
+            backups: 7000,
+            restores: 1000,
+            recovery_plans: 100,
+            drills: 1000,
+            maintenance_windows: 50,
+            change_templates: 50,
+            maintenance_tickets: 3000,
+            approvals: 3000,
+            duty_rosters: 16,
+        }
+    }
 }
 
 fn default_time_zone() -> String {
     "Asia/Shanghai".into()
+}
+
+/// What a district may not exceed, whatever its own people declare. The city sets it: a District is cluster-scoped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DistrictLimits {
+    /// The least strict Pod Security level of its namespaces: of those that its Platform keeps, and of those that restores, drills and components make. A stricter
+    /// one of the Platform, or of the namespace that a backup was made of, holds.
+    pub pod_security: PodSecurity,
+    /// Greatest value of a priority class of its Platform, and greatest priority of a pod in its namespaces. Pods of a higher priority may push out others, also
+    /// those of other districts.
+    #[schemars(range(min = -1_000_000_000, max = 999_999_999))]
+    pub max_priority: i32,
+}
+
+impl Default for DistrictLimits {
+    fn default() -> Self {
+        Self { pod_security: PodSecurity::Baseline, max_priority: 1_000_000 }
+    }
 }
 
 /// A site's role in a district.
@@ -126,9 +216,11 @@ pub struct RoleBinding {
     pub role: Role,
     /// Groups with this role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub groups: Vec<String>,
     /// Users with this role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub users: Vec<String>,
 }
 
@@ -138,9 +230,11 @@ pub struct RoleBinding {
 pub struct SiteNamespaces {
     /// Name prefixes; `<district>-` when neither list is given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 63)))]
     pub prefixes: Vec<String>,
     /// Full names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), inner(length(min = 1, max = 63)))]
     pub names: Vec<String>,
 }
 
@@ -154,7 +248,7 @@ pub struct DistrictStatus {
     /// Its namespace on the hub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Ready, AccessApplied.
+    /// Ready, AccessApplied, ObjectsLimited.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
     namespaced,
     status = "PlatformStatus",
     category = "p861",
+    validation = Rule::new("!has(self.spec.servers) || !has(self.spec.servers.priorityClasses) || self.spec.servers.priorityClasses.all(c, c.name.startsWith(self.metadata.name) && c.name.substring(self.metadata.name.size()).startsWith('-'))").message("priority classes are the whole site's: begin their names with the district's, for example <district>-critical"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Supports", type_ = "integer", json_path = ".status.balance.supportable"),
     printcolumn(name = "Runs", type_ = "integer", json_path = ".status.balance.running"),
@@ -71,7 +72,7 @@ pub struct ServersLayer {
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["department"]))]
     pub quotas: Vec<ServersQuota>,
-    /// Priority classes to create on every site.
+    /// Priority classes to create on every site: with the district's name as a prefix, and values up to `spec.limits.maxPriority` of the District.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -93,7 +94,7 @@ pub struct NodePool {
     pub name: String,
     /// Labels of its nodes; `platform861.io/pool: <name>` when empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: BTreeMap<String, String>,
     /// Minimum number of ready nodes on each site.
     #[schemars(length(min = 1, max = 32))]
@@ -130,7 +131,7 @@ pub struct PriorityClass {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Pods with a higher value are scheduled first.
-    #[schemars(range(min = -1_000_000_000, max = 1_000_000_000))]
+    #[schemars(range(min = -1_000_000_000, max = 999_999_999))]
     pub value: i32,
 }
 
@@ -204,8 +205,8 @@ pub struct StorageQuota {
     pub hard: BTreeMap<String, Quantity>,
 }
 
-/// A level of the Pod Security Standards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A level of the Pod Security Standards; the greater is the stricter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum PodSecurity {
     /// No restrictions.
     Privileged,
@@ -224,6 +225,11 @@ impl PodSecurity {
             Self::Baseline => "baseline",
             Self::Restricted => "restricted",
         }
+    }
+
+    /// The level of a namespace's label; none if it is no level.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Privileged, Self::Baseline, Self::Restricted].into_iter().find(|level| level.word() == word)
     }
 }
 
@@ -244,7 +250,7 @@ pub enum Forbidden {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecurityLayer {
-    /// Pod Security level of the district's namespaces.
+    /// Pod Security level of the district's namespaces. One that is less strict than `spec.limits.podSecurity` of the District is not enforced.
     pub pod_security: PodSecurity,
     /// Certificates of gateways, ingresses and API servers.
     pub certificates: Certificates,

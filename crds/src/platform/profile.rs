@@ -323,7 +323,7 @@ pub struct Indicator {
     #[schemars(range(min = 0, max = 100))]
     pub weight: i32,
     /// Value for the full score: a decimal number.
-    #[schemars(regex(pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$"))]
+    #[schemars(regex(pattern = r"^[0-9]{1,9}(\.[0-9]{1,4})?$"), length(max = 14))]
     pub target: String,
     /// Its unit.
     pub unit: IndicatorUnit,

@@ -62,6 +62,7 @@ pub struct KubeconfigAccess {
     pub secret_ref: ObjectReference,
     /// Context in the kubeconfig; the current one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub context: Option<String>,
 }
 

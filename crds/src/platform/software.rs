@@ -101,7 +101,7 @@ pub struct OciBundle {
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
     /// Digest of its manifest.
-    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"), length(max = 71))]
     pub digest: String,
     /// Secret of type kubernetes.io/dockerconfigjson in the district's namespace on the hub, for a registry that requires authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]

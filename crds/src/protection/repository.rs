@@ -59,6 +59,7 @@ pub struct S3Location {
     pub bucket: String,
     /// Region.
     #[serde(default = "default_region")]
+    #[schemars(length(max = 64))]
     pub region: String,
     /// Path in the bucket.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -95,10 +96,11 @@ pub enum Addressing {
 pub struct FolderLocation {
     /// Claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub claim_name: Option<String>,
     /// Absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^/"))]
+    #[schemars(regex(pattern = "^/"), length(max = 1024))]
     pub path: Option<String>,
 }
 

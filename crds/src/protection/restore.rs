@@ -91,7 +91,7 @@ pub struct SnapshotReference {
     /// The repository.
     pub repository_ref: ObjectReference,
     /// restic's snapshot id, or its first characters.
-    #[schemars(regex(pattern = "^[0-9a-f]{8,64}$"))]
+    #[schemars(regex(pattern = "^[0-9a-f]{8,64}$"), length(max = 64))]
     pub id: String,
 }
 
@@ -155,7 +155,7 @@ pub struct Mapping {
 pub struct RestoreSelection {
     /// Tiers of the application.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 40)))]
     pub tiers: Vec<String>,
     /// Kinds, or single objects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -172,8 +172,10 @@ pub struct RestoreSelection {
 pub struct ResourceSelector {
     /// API group; the core group when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub group: Option<String>,
     /// Kind; `*` means every kind.
+    #[schemars(length(min = 1, max = 63))]
     pub kind: String,
     /// Name; every object of the kind when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,10 +187,11 @@ pub struct ResourceSelector {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileSelection {
     /// The claim.
+    #[schemars(length(min = 1, max = 253))]
     pub claim: String,
     /// Paths in the claim; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 256), inner(length(max = 4096)))]
     pub paths: Vec<String>,
 }
 

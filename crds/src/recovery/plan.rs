@@ -108,7 +108,7 @@ pub struct Group {
     pub name: String,
     /// Groups that must be ready first; the previous group when absent, none when [].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(max = 40)))]
     pub after: Option<Vec<String>>,
     /// Its applications.
     #[schemars(length(min = 1, max = 64))]
@@ -196,11 +196,17 @@ pub struct ExtraStep {
     pub name: String,
     /// Run it before this stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^(Quiesce|Stop|FinalSync|Fence|Promote|Start|Start/[a-z0-9]([-a-z0-9]*[a-z0-9])?|Check|Traffic|Reprotect)$"))]
+    #[schemars(
+        regex(pattern = "^(Quiesce|Stop|FinalSync|Fence|Promote|Start|Start/[a-z0-9]([-a-z0-9]*[a-z0-9])?|Check|Traffic|Reprotect)$"),
+        length(max = 46)
+    )]
     pub before: Option<String>,
     /// Run it after this stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^(Quiesce|Stop|FinalSync|Fence|Promote|Start|Start/[a-z0-9]([-a-z0-9]*[a-z0-9])?|Check|Traffic|Reprotect)$"))]
+    #[schemars(
+        regex(pattern = "^(Quiesce|Stop|FinalSync|Fence|Promote|Start|Start/[a-z0-9]([-a-z0-9]*[a-z0-9])?|Check|Traffic|Reprotect)$"),
+        length(max = 46)
+    )]
     pub after: Option<String>,
     /// Runs that include it; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,7 +3,8 @@
 //! Nothing here reads a clock, a file, the network or the environment, so tests need only data.
 //!
 //! Modules: `canonical` digests JSON; `platform` assesses a district's platform; `protection` and `recovery` compile runs into plans of `runs::Action`; `engine` decides which steps are due; `objects`
-//! transforms Kubernetes objects; `ids` types the names that must not be mixed up; `maintenance` decides about windows, duty and tickets; `evidence` generates reports.
+//! transforms Kubernetes objects; `isolation` closes the copy of a drill; `ids` types the names that must not be mixed up; `maintenance` decides about windows, duty and tickets; `evidence` generates reports;
+//! `fairness` shares workers among districts.
 
 #![warn(clippy::missing_errors_doc)]
 
@@ -11,7 +12,9 @@ pub mod canonical;
 pub mod conditions;
 pub mod engine;
 pub mod evidence;
+pub mod fairness;
 pub mod ids;
+pub mod isolation;
 pub mod maintenance;
 pub mod names;
 pub mod objects;

@@ -1,15 +1,18 @@
 //! The work of a change, as its ticket follows it: agreed to, begun by itself, asked for, taken back.
 
-use crate::ticket_world::{World, action, change, condition, open_now};
+use crate::ticket_world::{World, action, change, condition, open_now, template};
 use jiff::SignedDuration;
 use p861_core::maintenance::{
-    ticket::{Asks, Block, BlockReason, Work, WorkRun, still_agreed},
+    ticket::{Asks, Block, BlockReason, Decision, Work, WorkRun, still_agreed},
     window::Opening,
 };
 use p861_crds::{
     Reason,
     common::RunPhase,
-    maintenance::ticket::{Resolution, TicketActionKind, TicketPhase},
+    maintenance::{
+        ticket::{Resolution, TicketActionKind, TicketPhase},
+        window::ChangeClass,
+    },
 };
 use serde_json::json;
 
@@ -21,13 +24,13 @@ fn drain() -> World {
     let mut world = World::of(spec);
     world.opening = Some(open_now());
     world.tally.given = vec!["b".into()];
-    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None });
+    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
     world
 }
 
 fn run(phase: RunPhase, asks: Option<Asks>) -> Work {
     let run = Some(WorkRun { phase, asks, said: (Reason::Running, "2 of 5 steps".into()) });
-    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None }
+    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None, source: None }
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_a
     assert!(still_agreed(&world.spec, &world.status, "sha256:1"), "what is said after the start is no other plan");
     assert!(!still_agreed(&world.spec, &world.status, "sha256:2"));
     let refused = WorkRun { phase: RunPhase::Refused, asks: None, said: (Reason::PlanChanged, "it is another".into()) };
-    world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused), warning: None });
+    world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused), warning: None, source: None });
     let ended = world.pass(3);
     assert_eq!((world.phase(), condition(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
 }
@@ -93,16 +96,16 @@ fn a_rollback_waits_for_the_steps_to_be_taken_back() {
 #[test]
 fn steps_that_can_t_be_compiled_can_t_be_agreed_to() {
     let mut world = drain();
-    world.work = Some(Work { steps: Err("site a isn't there".into()), takes: SignedDuration::ZERO, run: None, warning: None });
+    world.work = Some(Work { steps: Err("site a isn't there".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
     let decision = world.pass(0);
     assert_eq!((world.phase(), condition(&decision, "Approved").1), (TicketPhase::Open, "NotCompiled".into()));
     assert_eq!(world.status.plan_digest, None);
-    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None });
+    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
     world.pass(1);
     let first = world.status.plan_digest.clone();
     assert_eq!(world.phase(), TicketPhase::InProgress);
     let mut other = drain();
-    other.work = Some(Work { steps: Ok("sha256:2".into()), takes: SignedDuration::ZERO, run: None, warning: None });
+    other.work = Some(Work { steps: Ok("sha256:2".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
     other.pass(0);
     assert_ne!(other.status.plan_digest, first, "other steps are another plan");
 }
@@ -138,4 +141,126 @@ fn fault_f5_who_is_to_agree_is_told_what_a_drain_loses() {
             "{approved:?}"
         );
     }
+}
+
+/// A Standard change whose window is open, and which nothing is in the way of.
+fn standard() -> World {
+    let mut world = World::of(change("Standard"));
+    world.opening = Some(open_now());
+    world
+}
+
+fn approved(decision: &Decision) -> (Option<bool>, String) {
+    condition(decision, "Approved")
+}
+
+#[test]
+fn fault_e5_a_standard_change_is_one_by_its_template_and_says_whose() {
+    let mut world = standard();
+    let decision = world.pass(0);
+    assert_eq!((world.phase(), approved(&decision)), (TicketPhase::Scheduled, (Some(true), "PreApproved".into())));
+    let pinned = world.status.template.clone().unwrap();
+    assert_eq!((pinned.namespace.as_str(), pinned.name.as_str(), pinned.published_by.as_deref()), ("shinan", "disk", Some("leader")));
+    assert_eq!(world.status.change_class, Some(ChangeClass::Standard));
+    assert_eq!(world.status.approvals.as_ref().map(|approvals| approvals.required), Some(0));
+    let said = decision.updates.iter().find(|update| update.kind == "Approved").unwrap();
+    assert_eq!(said.message, "within template disk, published by leader");
+    world.act(1, action(TicketActionKind::Start, "li"));
+    assert_eq!(world.phase(), TicketPhase::InProgress);
+}
+
+#[test]
+fn fault_e5_any_other_change_of_class_standard_needs_an_approval_as_a_normal_one_does() {
+    let none = |world: &mut World| world.templates.clear();
+    let nameless = |world: &mut World| world.templates[0].spec.published_by = None;
+    let own = |world: &mut World| world.templates = vec![template("li")];
+    let unnamed = |world: &mut World| world.spec.requested_by = None;
+    let old = |world: &mut World| world.spec.change.as_mut().unwrap().template_ref = None;
+    let outside = |world: &mut World| world.spec.change.as_mut().unwrap().plan = Some(serde_json::from_value(json!({"en": "all at once"})).unwrap());
+    let leaving = |world: &mut World| world.templates[0].metadata.deletion_timestamp = Some(p861_crds::Time(crate::ticket_world::after(0)));
+    let cases: [(&str, Happen<'_>); 7] = [
+        ("TemplateMissing", &none),
+        ("TemplateMissing", &old),
+        ("TemplateMissing", &leaving),
+        ("TemplateNotReady", &nameless),
+        ("RequesterCannotApprove", &own),
+        ("Nameless", &unnamed),
+        ("OutsideTemplate", &outside),
+    ];
+    for (reason, spoil) in cases {
+        let mut world = standard();
+        spoil(&mut world);
+        let decision = world.pass(0);
+        assert_eq!((world.phase(), approved(&decision)), (TicketPhase::Planned, (Some(false), reason.into())), "{reason}");
+        let said = decision.updates.iter().find(|update| update.kind == "Approved").unwrap();
+        assert!(said.message.contains("it needs approvals as a Normal change does, 0 of 1"), "{}", said.message);
+        assert_eq!(world.status.change_class, Some(ChangeClass::Normal));
+        world.act(1, action(TicketActionKind::Start, "li"));
+        assert_eq!(world.phase(), TicketPhase::Planned, "{reason}: it does not start");
+        world.tally.given = vec!["leader".into()];
+        let decision = world.pass(2);
+        assert_eq!((world.phase(), approved(&decision)), (TicketPhase::Scheduled, (Some(true), "EnoughApprovals".into())), "{reason}");
+        world.act(3, action(TicketActionKind::Start, "li"));
+        assert_eq!((world.phase(), world.status.change_class), (TicketPhase::InProgress, Some(ChangeClass::Normal)), "{reason}");
+    }
+}
+
+/// Something that happens meanwhile.
+type Happen<'a> = &'a dyn Fn(&mut World);
+
+#[test]
+fn fault_e5_a_template_that_is_withdrawn_or_published_anew_is_noticed_at_the_start() {
+    let withdraw = |world: &mut World| world.templates.clear();
+    let widen = |world: &mut World| world.templates[0].spec.blocking_alerts.clear();
+    let publish_anew = |world: &mut World| world.templates = vec![template("director")];
+    let cases: [(&str, Happen<'_>); 3] = [("TemplateMissing", &withdraw), ("TemplateChanged", &widen), ("TemplateChanged", &publish_anew)];
+    for (reason, happen) in cases {
+        let mut world = standard();
+        world.pass(0);
+        assert_eq!(world.phase(), TicketPhase::Scheduled);
+        happen(&mut world);
+        // In the very pass in which it would start.
+        let decision = world.act(1, action(TicketActionKind::Start, "li"));
+        assert!(world.refused().contains("not agreed to any more"), "{reason}: {}", world.refused());
+        assert_eq!((world.phase(), approved(&decision)), (TicketPhase::Planned, (Some(false), reason.into())));
+        // Nor is it followed after a pause. Only who opens the ticket again opens it by the template as it is now.
+        world.act(2, action(TicketActionKind::Suspend, "li"));
+        world.act(3, action(TicketActionKind::Resume, "li"));
+        assert_eq!(approved(&world.pass(4)), (Some(false), reason.into()));
+        world.act(5, action(TicketActionKind::Cancel, "li"));
+        world.act(6, action(TicketActionKind::Reopen, "li"));
+        let expected = if world.templates.is_empty() { (Some(false), "TemplateMissing") } else { (Some(true), "PreApproved") };
+        assert_eq!(approved(&world.pass(7)), (expected.0, expected.1.into()), "{reason}");
+    }
+}
+
+#[test]
+fn fault_e5_work_that_has_begun_is_not_stopped_by_what_becomes_of_its_template() {
+    let mut world = standard();
+    world.pass(0);
+    world.act(1, action(TicketActionKind::Start, "li"));
+    world.templates.clear();
+    let decision = world.pass(2);
+    assert_eq!((world.phase(), approved(&decision)), (TicketPhase::InProgress, (Some(true), "PreApproved".into())));
+    assert_eq!(world.status.change_class, Some(ChangeClass::Standard));
+}
+
+#[test]
+fn fault_e5_what_a_reopened_change_was_agreed_to_before_lets_nothing_begin() {
+    let mut world = drain();
+    world.spec.change.as_mut().unwrap().class = ChangeClass::Standard;
+    world.templates[0].spec.work = serde_json::from_value(json!({"drainNode": {"nodes": [{"siteRef": {"name": "a"}}]}})).unwrap();
+    world.templates[0].spec.plan = None;
+    world.spec.change.as_mut().unwrap().template_ref = Some(p861_crds::ObjectReference::new("disk"));
+    world.tally.given.clear();
+    world.pass(0);
+    assert_eq!((world.phase(), world.status.change_class), (TicketPhase::InProgress, Some(ChangeClass::Standard)));
+    world.work = Some(run(RunPhase::Succeeded, None));
+    world.pass(1);
+    assert_eq!(world.phase(), TicketPhase::Closed);
+    world.templates.clear();
+    world.act(2, action(TicketActionKind::Reopen, "li"));
+    assert_eq!((world.phase(), world.status.template.clone()), (TicketPhase::Open, None));
+    world.work = Some(Work { steps: Ok("sha256:1".into()), takes: SignedDuration::ZERO, run: None, warning: None, source: None });
+    assert_eq!((approved(&world.pass(3)), world.phase()), ((Some(false), "TemplateMissing".into()), TicketPhase::Planned));
 }

@@ -333,11 +333,11 @@ fn another_plan_is_another_digest_and_one_no_holds_everything_up() {
 
 #[test]
 fn without_a_word_on_how_it_is_done_there_is_nothing_to_agree_to() {
-    let mut spec = change("Standard");
+    let mut spec = change("Normal");
     spec.change.as_mut().unwrap().plan = None;
     assert_eq!(plan_digest(&spec, 0, None), None);
     let mut world = World::of(spec);
-    world.opening = Some(open_now());
+    (world.opening, world.tally.given) = (Some(open_now()), vec!["b".into()]);
     let decision = world.pass(0);
     assert_eq!((world.phase(), condition(&decision, "Approved").1), (TicketPhase::Open, "NoPlan".into()));
     let mut plan = action(TicketActionKind::Plan, "a");

@@ -69,15 +69,15 @@ fn ids(plan: &Plan<Action>) -> Vec<&str> {
 }
 
 #[test]
-fn a_drain_backs_up_and_silences_first_waits_for_hands_and_looks_afterwards() {
+fn a_drain_looks_backs_up_and_silences_first_waits_for_hands_and_looks_afterwards() {
     let plan = compiled(&ticket(drain(), "OnFailure", "Affected", "Affected"), &application(1), &["a", "b"]);
     assert_eq!(
         ids(&plan),
         [
             "backup/portal",
+            "inspect/a/n1",
             "silence/a",
             "silence/b",
-            "inspect/a/n1",
             "cordon/a/n1",
             "drain/a/n1",
             "manual",
@@ -90,6 +90,29 @@ fn a_drain_backs_up_and_silences_first_waits_for_hands_and_looks_afterwards() {
     let cordon = plan.steps().iter().find(|step| step.id.as_str() == "cordon/a/n1").expect("a cordon");
     let before: Vec<&str> = cordon.dependencies().map(p861_core::engine::StepId::as_str).collect();
     assert_eq!(before, ["backup/portal", "inspect/a/n1", "silence/a", "silence/b"], "nothing is touched before it is backed up and looked at");
+}
+
+#[test]
+fn fault_e8_a_district_silences_nothing_of_a_site_but_its_own_alerts_and_the_node_that_may_be_drained() {
+    let mut spec = ticket(drain(), "OnFailure", "Affected", "Affected");
+    spec.affects.site_refs = vec![p861_crds::ObjectReference::new("a")];
+    let of = |district: Option<&str>, namespace: &str| {
+        let application = application(0);
+        let affected = [Affected { name: "portal", spec: &application, site: &"a".into(), last_backup: None }];
+        let (sites, applications) = ([SiteName::from("a")], if district.is_some() { &affected[..] } else { &[] });
+        let mut spec = spec.clone();
+        spec.affects.application_refs.retain(|_| district.is_some());
+        let facts = WorkFacts { ticket: "chg-1", namespace, district, spec: &spec, applications, alertmanagers: &sites, component: None };
+        let plan = work::compile(&facts).expect("compiles");
+        let step = plan.steps().iter().find(|step| step.id.as_str() == "silence/a").expect("a silence");
+        let Action::Silence { labels, .. } = &step.action else { panic!("{step:?}") };
+        let before: Vec<String> = step.dependencies().map(ToString::to_string).collect();
+        assert!(before.contains(&"inspect/a/n1".to_owned()), "of a node that may not be drained nothing is silenced: {before:?}");
+        json!(labels)
+    };
+    let node = json!({"site": "a", "node": "n1"});
+    assert_eq!(of(Some("shinan"), "shinan"), json!([{"district": "shinan", "application": "portal"}, {"district": "shinan", "site": "a"}, node]));
+    assert_eq!(of(None, "p861-system"), json!([{"site": "a"}, node]), "a site is the city's");
 }
 
 #[test]

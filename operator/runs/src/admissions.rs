@@ -85,12 +85,40 @@ impl Admissions {
         self.0.lock().aborted.get(uid).cloned()
     }
 
+    /// Watches over a run that was admitted, until its object is held.
+    pub(crate) fn until_held(&self, uid: &str) -> Unheld {
+        Unheld { admissions: self.clone(), uid: Some(uid.to_owned()) }
+    }
+
     /// Removes a run that has ended or needs no admission.
     pub(crate) fn end(&self, uid: &str) {
         let mut state = self.0.lock();
         state.take_off(uid);
         state.running.remove(uid);
         state.aborted.remove(uid);
+    }
+}
+
+/// A run that was admitted and has nothing on the hub that would outlive its object. If this is dropped, for example because the pass is given up, the run is asked for
+/// anew: an object that is deleted meanwhile never comes back, and would hold up others for good.
+pub(crate) struct Unheld {
+    admissions: Admissions,
+    /// None once the object can't go without being let go.
+    uid: Option<String>,
+}
+
+impl Unheld {
+    /// The object stays until it is let go, which ends the admission.
+    pub(crate) fn held(mut self) {
+        self.uid = None;
+    }
+}
+
+impl Drop for Unheld {
+    fn drop(&mut self) {
+        if let Some(uid) = &self.uid {
+            self.admissions.end(uid);
+        }
     }
 }
 
@@ -127,6 +155,16 @@ mod tests {
         assert_eq!(reason(admissions.ask(request(RunClass::Backup, "a"))), None, "a run that begins is asked for again after a crash");
         admissions.end("a");
         assert_eq!(reason(admissions.ask(request(RunClass::Backup, "b"))), None);
+    }
+
+    #[test]
+    fn fault_e12_a_pass_that_is_given_up_before_its_object_is_held_leaves_no_run_that_holds_up_others() {
+        let admissions = Admissions::default();
+        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "a"))), None);
+        drop(admissions.until_held("a"));
+        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "b"))), None, "nobody knows whether a comes back");
+        admissions.until_held("b").held();
+        assert_eq!(reason(admissions.ask(request(RunClass::Backup, "a"))), Some(Reason::ApplicationBusy), "b may have begun");
     }
 
     #[test]

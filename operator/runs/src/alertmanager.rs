@@ -4,7 +4,7 @@ use crate::{
     error::{Category, Error, Result},
     http_client::{HttpClient, HttpError, Limits},
     leadership::Leadership,
-    secrets,
+    secrets::{SecretTexts, SecretsOf},
 };
 use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use jiff::Timestamp;
@@ -97,10 +97,10 @@ impl Alertmanager {
         let Some(endpoint) = site.spec.monitoring.as_ref().and_then(|monitoring| monitoring.alertmanager.as_ref()) else { return Ok(None) };
         let name = SiteName::from(site.metadata.name.as_deref().unwrap_or_default());
         let keys = match &endpoint.credentials_secret_ref {
-            Some(secret) => secrets::required(hub, namespace, &secret.name, "token, and ca.crt if need be").await?,
-            None => BTreeMap::new(),
+            Some(secret) => SecretsOf::operator(hub, namespace).required(&secret.name, "token, and ca.crt if need be").await?,
+            None => SecretTexts::default(),
         };
-        Self::new(&name, &endpoint.url, &keys, LIMITS, leadership.clone()).map(Some)
+        Self::new(&name, &endpoint.url, keys.as_map(), LIMITS, leadership.clone()).map(Some)
     }
 
     /// `keys` may have `token` and `ca.crt`.
@@ -220,6 +220,7 @@ impl Alertmanager {
     fn failed(&self, what: &str, error: &HttpError) -> Error {
         let (reason, category, hint) = match error {
             HttpError::Unreachable(_) | HttpError::TooSlow(_) => (Reason::Unreachable, Category::Transient, ""),
+            HttpError::NotAllowed(_) => (Reason::EgressRefused, Category::Invalid, ""),
             HttpError::TooLong(_) => (Reason::AlertmanagerUnreadable, Category::Transient, ""),
             HttpError::Refused { status, .. } => match status.as_u16() {
                 401 | 403 => (Reason::CredentialsRefused, Category::Refused, ": check the token in the Secret of spec.monitoring.alertmanager"),

@@ -3,7 +3,7 @@
 use crate::{error::Result, journal::RunRecord};
 use jiff::Timestamp;
 use p861_core::{
-    engine::{Journal, Plan, StepId, StepProgress},
+    engine::{Journal, Plan, StepId, StepProgress, sealed::ChainHead},
     runs::{Action, Scope},
 };
 use parking_lot::Mutex;
@@ -33,6 +33,8 @@ pub struct RunIdentity {
 pub(crate) struct ClaimedRun {
     pub(crate) plan: Plan<Action>,
     pub(crate) journal: Journal,
+    /// The seal of its last record, if it is sealed: the journal is not read again to append to it.
+    pub(crate) head: Option<ChainHead>,
     pub(crate) token: u64,
     pub(crate) progress: BTreeMap<StepId, StepProgress>,
 }

@@ -7,6 +7,7 @@ use crate::{
         Warnings,
         component::{BundleCache, ComponentLocks},
     },
+    journal::JournalKeys,
     leadership::Leadership,
     metrics::RunMetrics,
     movers::child::Children,
@@ -29,6 +30,8 @@ pub struct Hub {
     pub identity: String,
     /// Stores of repositories that were opened lately.
     pub stores: StoreCache,
+    /// The key of journals that are kept in repositories.
+    pub journal_keys: JournalKeys,
 }
 
 /// How movers are started.

@@ -1,12 +1,14 @@
 //! The controller that all kinds of runs share: finalizer, refusal, claim, passes, status, findings, Events, metrics.
 
+mod ending;
+
 use crate::{
     admissions::Answer,
     cache::RunIdentity,
     context::{Hub, RunContext},
     error::{Category, Error, ErrorContext as _, Result},
     finalizer,
-    journal::{RecordStore, RunRecord},
+    journal::{self, RecordStore, RunRecord},
     kind::{Readiness, RunKind, RunPlace},
     pass::{self, Pass, Stored},
     repository,
@@ -14,6 +16,7 @@ use crate::{
     status::{apply_status, publish_event},
     view::view,
 };
+use ending::{refuse, stop, untrusted};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt as _, runtime::events::EventType};
 use p861_core::{
@@ -22,7 +25,7 @@ use p861_core::{
     runs::BackupFinding,
 };
 use p861_crds::{
-    Backup, ConditionType, Reason, RunObject, RunStatus, Time,
+    Backup, ConditionType, Reason, RunObject, RunStatus,
     common::{ActionKind, RunAction, RunPhase},
 };
 use std::{sync::Arc, time::Duration};
@@ -78,6 +81,13 @@ pub enum Carried<S> {
         /// Where the journal was, and what to do; shown to people.
         message: String,
     },
+    /// Somebody else has changed its journal or its plan. Nothing of it is done, and nothing is undone: a person decides.
+    Tampered {
+        /// How, and what to do; shown to people.
+        message: String,
+        /// Identity of the run.
+        run: Box<RunIdentity>,
+    },
 }
 
 /// Reconciles a run's object, for kinds whose object is only a run. Returns the time until the next reconcile.
@@ -112,6 +122,7 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
             explain_wait(&context.hub, object, Reason::JournalMissing, message, now).await?;
             Ok(LOST_JOURNAL_INTERVAL)
         }
+        Ok(Carried::Tampered { message, run }) => stop::<K>(context, object, &run, &message, now).await,
         Ok(Carried::Refused { error }) => refuse::<K>(context, object, &error, now).await,
         // It has begun, so it is not refused: it goes on as soon as a person has mended what the message names.
         Err(error) if finalizer::is_held(object) && error.category() != Category::Transient => {
@@ -178,9 +189,13 @@ pub async fn carry_on<K: RunKind>(
         stored => stored,
     };
     let is_new = matches!(stored, Stored::New(_));
+    let unheld = is_new.then(|| context.admissions.until_held(&run.uid));
     let passed = async {
         // The finalizer is set before the first record: the run must clean up before its object is gone.
         finalizer::hold(&context.hub, object, !ended_before).await?;
+        if let Some(unheld) = unheld {
+            unheld.held();
+        }
         if record.is_none() && !ended_before {
             remember::<K>(context, object, &place, &facts).await?;
         }
@@ -197,7 +212,7 @@ pub async fn carry_on<K: RunKind>(
             if is_new {
                 context.admissions.end(&run.uid);
             }
-            return if is_new && error.reason() == Reason::JournalFull { Ok(Carried::Refused { error }) } else { Err(error) };
+            return if is_new && error.reason() == Reason::JournalFull { Ok(Carried::Refused { error }) } else { untrusted(error, run) };
         }
     };
     let generation = object.meta().generation;
@@ -250,14 +265,13 @@ async fn load<K: RunKind>(context: &RunContext, kind: &K, object: &K::Object, be
         Err(error) => return refused(error).map(Loaded::Not),
     };
     let run = K::identity(object, &place);
-    let stored = pass::load(&context.executor(), &run, &place.journal).await?;
+    let stored = match pass::load(&context.executor(), &run, &place.journal).await {
+        Ok(stored) => stored,
+        Err(error) => return untrusted(error, run).map(Loaded::Not),
+    };
     let has_begun = !matches!(stored, Stored::Nothing);
     if !has_begun && before.has_begun() {
-        let message = format!(
-            "the journal {} is gone: what this run did can't be known, and it goes no further. Look at what it touches, mend it by hand, and delete this object",
-            place.journal.location()
-        );
-        return Ok(Loaded::Not(Carried::JournalMissing { message }));
+        return untrusted(journal::missing(&place.journal.location()), run).map(Loaded::Not);
     }
     let begun = record.as_deref().filter(|_| has_begun);
     if !has_begun && record.is_some() {
@@ -362,22 +376,6 @@ async fn explain_wait<K: RunObject>(hub: &Hub, object: &K, reason: Reason, messa
     let update = ConditionUpdate::unknown(ConditionType::Succeeded, reason, message);
     status.set_conditions(conditions::apply(status.conditions(), &[update], object.meta().generation, now));
     apply_status(hub, object, object.run_status(), &status).await
-}
-
-/// Refuses a run that has not begun, with the reason in its status. No effect was performed.
-async fn refuse<K: RunKind>(context: &RunContext, object: &K::Object, error: &Error, now: Timestamp) -> Result<Duration> {
-    let generation = object.meta().generation;
-    let mut status = object.run_status().cloned().unwrap_or_default();
-    status.set_observed_generation(generation);
-    status.set_refused(Time(now));
-    let mut updates = vec![ConditionUpdate::bad(ConditionType::Succeeded, error.reason(), error.to_string())];
-    updates.extend(K::refuse(&mut status));
-    status.set_conditions(conditions::apply(status.conditions(), &updates, generation, now));
-    apply_status(&context.hub, object, object.run_status(), &status).await?;
-    publish_event(&context.hub, object, EventType::Warning, Reason::RunFinished, &error.to_string()).await;
-    context.admissions.end(&object.uid().unwrap_or_default());
-    let_go::<K>(&context.hub, object).await?;
-    Ok(ENDED_INTERVAL)
 }
 
 /// Writes a run's findings about Backups to their status. A deleted Backup is skipped.

@@ -1,6 +1,7 @@
 //! Errors, each with a stable category that decides when to retry.
 
 use kube::core::Status;
+use p861_core::runs::SiteNotAllotted;
 use p861_crds::Reason;
 use std::time::Duration;
 
@@ -133,6 +134,12 @@ impl Error {
             Self::RunLost(_) => Reason::Superseded,
             Self::Internal(_) => Reason::InternalError,
         }
+    }
+}
+
+impl From<SiteNotAllotted> for Error {
+    fn from(refused: SiteNotAllotted) -> Self {
+        Self::invalid(refused.reason(), refused.to_string())
     }
 }
 

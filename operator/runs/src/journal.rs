@@ -2,26 +2,29 @@
 //!
 //! The essential operation is a conditional append after exactly the records read. A ConfigMap is replaced by resourceVersion; in a bucket each batch of
 //! records is an object named by its first sequence number and created only if absent. Both are compacted as they grow (docs/ENGINE.md).
+//!
+//! Only the operator writes ConfigMaps of a district. Its bucket others can write to: what is stored there is sealed.
 
 mod bucket;
 mod format;
 mod record;
+mod sealing;
 
 use crate::{
     error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
     owned_maps::owned_map,
-    repository::vault,
 };
 use format::{PLAN, RECORDS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Api, Client, api::PostParams};
 use p861_core::{
-    engine::{Journal, MIN_RECORDS_SAVED, Plan, Record},
+    engine::{Journal, MIN_RECORDS_SAVED, Plan, Record, sealed::ChainHead},
     runs::Action,
 };
 use p861_crds::Reason;
 use p861_vault::AsyncStore;
 pub use record::{RecordStore, RunRecord};
+pub use sealing::{JournalKeys, KEY_SECRET, Sealing, missing};
 
 /// Why records were not appended.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +59,20 @@ pub enum JournalStore {
         prefix: String,
         /// Location, as shown to people.
         location: String,
+        /// How it is sealed.
+        sealing: Box<Sealing>,
     },
+}
+
+/// A run as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredRun {
+    /// Its plan.
+    pub plan: Plan<Action>,
+    /// Its journal.
+    pub journal: Journal,
+    /// The seal of the last record, if the journal is sealed.
+    pub head: Option<ChainHead>,
 }
 
 impl JournalStore {
@@ -68,11 +84,11 @@ impl JournalStore {
         }
     }
 
-    /// Stores the plan unless one is there already, and returns the one that is there.
+    /// Stores the plan unless one is there already, and returns what is there. In a bucket no other plan than this one is taken, and the hub knows of it first.
     ///
     /// # Errors
-    /// `JournalFull` if the plan is too large for a ConfigMap; otherwise the hub's or the repository's error.
-    pub async fn begin(&self, plan: &Plan<Action>) -> Result<Plan<Action>> {
+    /// `JournalFull` if the plan is too large for a ConfigMap; otherwise as [`JournalStore::load`].
+    pub async fn begin(&self, plan: &Plan<Action>) -> Result<StoredRun> {
         let text = format::plan_text(plan)?;
         match self {
             Self::ConfigMap { client, namespace, name, owner } => {
@@ -95,51 +111,38 @@ impl JournalStore {
                     }
                 }
             }
-            Self::Bucket { store, prefix, .. } => match store.put_if_absent(&format!("{prefix}/{PLAN}"), text.into_bytes()).await {
-                Ok(_) => {}
-                Err(error) if error.is_already_exists() => {}
-                Err(error) => return Err(vault("store the plan of the run", &error)),
-            },
+            Self::Bucket { store, prefix, sealing, .. } => {
+                sealing.put_pin(plan.digest(), None).await?;
+                bucket::put_plan(store, prefix, sealing.seal_plan(&text)).await?;
+            }
         }
-        self.load()
-            .await?
-            .map(|(plan, _)| plan)
-            .ok_or_else(|| Error::transient(Reason::JournalMissing, format!("the journal {} was written and is not there", self.location())))
+        self.load().await?.ok_or_else(|| Error::transient(Reason::JournalMissing, format!("the journal {} was written and is not there", self.location())))
     }
 
     /// Reads plan and journal; none if the run was never begun. In a bucket this costs one list and one read per batch since the last compaction.
     ///
     /// # Errors
-    /// `JournalDamaged` if they can't be parsed; otherwise the hub's or the repository's error.
-    pub async fn load(&self) -> Result<Option<(Plan<Action>, Journal)>> {
-        let (plan, lines) = match self {
-            Self::ConfigMap { client, namespace, name, .. } => {
-                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-                let map = match maps.get(name).await {
-                    Ok(map) => map,
-                    Err(error) if is_not_found(&error) => return Ok(None),
-                    Err(error) => return Err(error).context(|| format!("read the journal {namespace}/{name}")),
-                };
-                let text = |key| format::text_of(&map, key).map_err(|what| self.broken(&what));
-                let Some(plan) = text(PLAN)? else {
-                    // Only the record of a run that was about to begin.
-                    let begins = text(record::RECORD)?.is_some() && text(RECORDS)?.is_none();
-                    return if begins { Ok(None) } else { Err(self.broken(&format!("the key {PLAN} is missing"))) };
-                };
-                (plan, text(RECORDS)?.unwrap_or_default())
-            }
-            Self::Bucket { store, prefix, .. } => {
-                let plan = match store.get(&format!("{prefix}/{PLAN}")).await {
-                    Ok(bytes) => String::from_utf8(bytes).map_err(|_| self.broken(&format!("{PLAN} is not text")))?,
-                    Err(error) if error.is_not_found() => return Ok(None),
-                    Err(error) => return Err(vault("read the plan of the run", &error)),
-                };
-                (plan, bucket::load(store, prefix).await?)
-            }
+    /// `JournalDamaged` if they can't be parsed; of a sealed journal as [`Sealing::load`]; otherwise the hub's or the repository's error.
+    pub async fn load(&self) -> Result<Option<StoredRun>> {
+        let (client, namespace, name) = match self {
+            Self::ConfigMap { client, namespace, name, .. } => (client, namespace, name),
+            Self::Bucket { store, prefix, location, sealing } => return sealing.load(store, prefix, location).await,
+        };
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+        let map = match maps.get(name).await {
+            Ok(map) => map,
+            Err(error) if is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(error).context(|| format!("read the journal {namespace}/{name}")),
+        };
+        let text = |key| format::text_of(&map, key).map_err(|what| self.broken(&what));
+        let Some(plan) = text(PLAN)? else {
+            // Only the record of a run that was about to begin.
+            let begins = text(record::RECORD)?.is_some() && text(RECORDS)?.is_none();
+            return if begins { Ok(None) } else { Err(self.broken(&format!("the key {PLAN} is missing"))) };
         };
         let plan = format::read_plan(&plan).map_err(|what| self.broken(&what))?;
-        let journal = Journal::from_lines(&lines).map_err(|error| self.broken(&error.to_string()))?;
-        Ok(Some((plan, journal)))
+        let journal = Journal::from_lines(&text(RECORDS)?.unwrap_or_default()).map_err(|error| self.broken(&error.to_string()))?;
+        Ok(Some(StoredRun { plan, journal, head: None }))
     }
 
     fn broken(&self, what: &str) -> Error {
@@ -150,35 +153,52 @@ impl JournalStore {
         }
     }
 
-    /// Appends records, all or none, after exactly the records before them.
+    /// Appends records, all or none, after exactly the records before them: `head` is the last one's seal, if the journal is sealed. Returns the new head.
     ///
     /// # Errors
     /// [`StoreError::Overtaken`] if another orchestrator has written in between.
-    pub async fn append(&self, records: &[Record]) -> std::result::Result<(), StoreError> {
-        let Some(first) = records.first() else { return Ok(()) };
+    pub async fn append(&self, head: Option<&ChainHead>, records: &[Record]) -> std::result::Result<Option<ChainHead>, StoreError> {
+        let Some(first) = records.first() else { return Ok(head.cloned()) };
         match self {
             Self::ConfigMap { client, namespace, name, .. } => {
                 let text = format::record_lines(records)?;
-                replace_records(client, namespace, name, first.sequence.saturating_sub(1), |stored| stored + &text).await
+                replace_records(client, namespace, name, first.sequence.saturating_sub(1), |stored| stored + &text).await?;
+                Ok(None)
             }
-            Self::Bucket { store, prefix, .. } => bucket::append(store, prefix, first.sequence, records).await,
+            Self::Bucket { store, prefix, sealing, .. } => {
+                let (text, after) = sealing.seal_records(&head.cloned().unwrap_or_else(|| sealing.begin()), records)?;
+                bucket::append(store, prefix, first.sequence, &text).await?;
+                Ok(Some(after))
+            }
         }
     }
 
-    /// Compacts the stored journal if that saves enough, and returns the shorter one. `journal` must be as stored; records that another process has written
-    /// since are not lost.
+    /// Keeps where others can't write which plan the run follows and which record is its last, if its journal is where others can write.
+    ///
+    /// # Errors
+    /// As [`Sealing::put_pin`].
+    pub async fn pin(&self, plan: &Plan<Action>, head: Option<&ChainHead>) -> Result<()> {
+        match self {
+            Self::ConfigMap { .. } => Ok(()),
+            Self::Bucket { sealing, .. } => sealing.put_pin(plan.digest(), head).await,
+        }
+    }
+
+    /// Compacts the stored journal if that saves enough, and returns the shorter one, whose head is the same. `journal` must be as stored; records that another
+    /// process has written since are not lost.
     ///
     /// # Errors
     /// [`StoreError::Overtaken`] if another orchestrator has written in between.
-    pub async fn compact(&self, plan: &Plan<Action>, journal: &Journal) -> std::result::Result<Option<Journal>, StoreError> {
+    pub async fn compact(&self, plan: &Plan<Action>, journal: &Journal, head: Option<&ChainHead>) -> std::result::Result<Option<Journal>, StoreError> {
         let Some(shorter) = journal.compacted(plan, MIN_RECORDS_SAVED) else { return Ok(None) };
         match self {
             Self::ConfigMap { client, namespace, name, .. } => {
                 let text = format::journal_text(&shorter)?;
                 replace_records(client, namespace, name, shorter.sequence(), |_| text).await?;
             }
-            Self::Bucket { store, prefix, .. } => {
-                bucket::write_compacted(store, prefix, &shorter).await?;
+            Self::Bucket { store, prefix, sealing, .. } => {
+                let Some(head) = head else { return Ok(None) };
+                bucket::write_compacted(store, prefix, shorter.head().through, sealing.seal_compacted(head, &shorter)?).await?;
                 // Leftovers are never read, and the next compaction deletes them.
                 if let Err(error) = bucket::delete_superseded(store, prefix).await {
                     tracing::warn!("the journal {} is compacted, but what it stands for can't be deleted: {error}", self.location());

@@ -133,6 +133,11 @@ pub trait RunKind: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
+    /// Additional fields and conditions of a run whose journal can't be trusted: it ends as failed, and what it has made stays.
+    fn stop(_status: &mut <Self::Object as RunObject>::Status) -> Vec<ConditionUpdate> {
+        Vec::new()
+    }
+
     /// Additional fields and conditions of a refused run's status.
     fn refuse(_status: &mut <Self::Object as RunObject>::Status) -> Vec<ConditionUpdate> {
         Vec::new()

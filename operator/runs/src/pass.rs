@@ -5,14 +5,15 @@ use crate::{
     effects::{EffectOutcome, Effects, StepContext},
     error::{Error, Result},
     executor::Executor,
-    journal::{JournalStore, StoreError},
-    tasks::TaskKey,
+    journal::{JournalStore, StoreError, StoredRun},
+    tasks::{EffectOwner, MAX_EFFECTS_PER_DISTRICT, Polled, TaskKey},
 };
 use futures::future::join_all;
 use jiff::Timestamp;
 use p861_core::{
     engine::{
-        Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, WaitsFor, settle, summary,
+        Command, CurrentStep, Direction, Entry, Event, Evidence, Failure, Journal, Plan, Record, RunSummary, StepId, StepProgress, WaitsFor, sealed::ChainHead,
+        settle, summary,
     },
     runs::{Action, RunOutcome},
 };
@@ -64,6 +65,8 @@ pub struct Pass {
     pub plan: Plan<Action>,
     /// Its journal.
     pub journal: Journal,
+    /// The seal of the journal's last record, if it is sealed.
+    pub head: Option<ChainHead>,
     /// Progress, as the engine sums it up.
     pub summary: RunSummary,
     /// Progress of running steps.
@@ -94,7 +97,7 @@ pub enum Stored {
     /// This process has claimed it.
     Claimed,
     /// A plan and its journal, to be claimed.
-    Found(Box<(Plan<Action>, Journal)>),
+    Found(Box<StoredRun>),
     /// Nothing: the run has not begun.
     Nothing,
     /// Nothing yet: the run begins with this plan.
@@ -119,14 +122,15 @@ pub async fn load<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: 
 pub async fn pass<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &JournalStore, actions: &[RunAction], stored: Stored) -> Result<Pass> {
     let slot = executor.cache.slot(&run.uid);
     let mut slot = slot.lock().await;
-    let result = claimed_pass(executor, run, store, actions, stored, &mut slot).await;
-    if let Err(error) = &result {
-        // After any error the journal is read again: what is stored is the truth.
-        *slot = None;
+    // Kept only after a pass that ended well. After any error, and after a pass that was given up between a record and its place in memory, the journal is read
+    // again: what is stored is the truth.
+    let mut claimed = slot.take();
+    let result = claimed_pass(executor, run, store, actions, stored, &mut claimed).await;
+    match &result {
+        Ok(_) => *slot = claimed,
         // Who may not write may not act either. After other errors effects go on: a later pass takes their outcomes.
-        if matches!(error, Error::RunLost(_) | Error::LeaseLost) {
-            executor.tasks.forget(&run.uid);
-        }
+        Err(Error::RunLost(_) | Error::LeaseLost) => executor.tasks.forget(&run.uid),
+        Err(_) => {}
     }
     result
 }
@@ -148,23 +152,37 @@ async fn claimed_pass<E: Effects>(
 
 async fn claim<E: Effects>(executor: &Executor<E>, store: &JournalStore, stored: Stored) -> Result<ClaimedRun> {
     executor.leadership.ensure()?;
-    let (plan, mut journal) = match stored {
+    let StoredRun { plan, mut journal, mut head } = match stored {
         Stored::Found(found) => *found,
-        Stored::New(plan) => (store.begin(&plan).await?, Journal::new()),
+        Stored::New(plan) => {
+            let begun = store.begin(&plan).await?;
+            if begun.journal.sequence() > 0 {
+                return Err(Error::RunLost(format!("another orchestrator has begun it, and written record {}", begun.journal.sequence())));
+            }
+            begun
+        }
         Stored::Claimed | Stored::Nothing => return Err(Error::transient(Reason::JournalMissing, "the run was claimed before; its journal is read again")),
     };
     let mut token = journal.token();
     if !journal.is_finished() {
         let record = journal.claim(plan.digest(), &executor.identity, Timestamp::now());
         token = record.token;
-        append(executor, store, &mut journal, vec![record]).await?;
+        append(executor, store, (&mut journal, &mut head), vec![record]).await?;
+        // Before the first effect: a journal that ends before this claim is refused from here on.
+        executor.leadership.ensure()?;
+        store.pin(&plan, head.as_ref()).await?;
     }
-    Ok(ClaimedRun { plan, journal, token, progress: BTreeMap::new() })
+    Ok(ClaimedRun { plan, journal, head, token, progress: BTreeMap::new() })
 }
 
-async fn append<E: Effects>(executor: &Executor<E>, store: &JournalStore, journal: &mut Journal, records: Vec<Record>) -> Result<()> {
+async fn append<E: Effects>(
+    executor: &Executor<E>,
+    store: &JournalStore,
+    (journal, head): (&mut Journal, &mut Option<ChainHead>),
+    records: Vec<Record>,
+) -> Result<()> {
     executor.leadership.ensure()?;
-    store.append(&records).await.map_err(lost)?;
+    *head = store.append(head.as_ref(), &records).await.map_err(lost)?;
     for record in records {
         journal.push(record).map_err(|error| Error::Internal(error.to_string()))?;
     }
@@ -180,7 +198,7 @@ fn lost(error: StoreError) -> Error {
 
 /// Compacts the journal in memory and in its store, if that saves enough.
 async fn compact(store: &JournalStore, claimed: &mut ClaimedRun) -> Result<()> {
-    match store.compact(&claimed.plan, &claimed.journal).await {
+    match store.compact(&claimed.plan, &claimed.journal, claimed.head.as_ref()).await {
         Ok(Some(shorter)) => claimed.journal = shorter,
         Ok(None) => {}
         Err(error @ StoreError::Overtaken(_)) => return Err(lost(error)),
@@ -216,7 +234,7 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
         measure_steps(executor, run, &claimed.plan, &journal, &records);
         written.extend(records.clone());
         if !records.is_empty() {
-            append(executor, store, &mut claimed.journal, records).await?;
+            append(executor, store, (&mut claimed.journal, &mut claimed.head), records).await?;
             compact(store, claimed).await?;
         }
         next = due.next;
@@ -241,6 +259,7 @@ async fn rounds<E: Effects>(executor: &Executor<E>, run: &RunIdentity, store: &J
     Ok(Pass {
         plan: claimed.plan.clone(),
         journal: claimed.journal.clone(),
+        head: claimed.head.clone(),
         summary,
         progress: claimed.progress.clone(),
         records: written,
@@ -287,14 +306,20 @@ async fn perform<E: Effects>(
     let key = |stops: bool| TaskKey { run: run.uid.clone(), step: step.clone(), attempt, direction, stops };
     let (effects, action) = (executor.effects.clone(), action.clone());
     let patience = if slow.contains(step) { Duration::ZERO } else { EFFECT_WAIT };
-    let ended = if cancel.is_none() {
-        executor.tasks.poll(key(false), patience, || async move { effects.perform(&step_context, &action).await }).await
+    let ends = planned.finally || planned.despite_pause || direction == Direction::Undo || cancel.is_some();
+    let owner = EffectOwner { district: run.namespace.as_str().into(), exempt: ends };
+    let polled = if cancel.is_none() {
+        executor.tasks.poll(key(false), &owner, patience, || async move { effects.perform(&step_context, &action).await }).await
     } else {
         executor.tasks.stop(&key(false)).await;
-        executor.tasks.poll(key(true), patience, || async move { effects.cancel(&step_context, &action).await }).await
+        executor.tasks.poll(key(true), &owner, patience, || async move { effects.cancel(&step_context, &action).await }).await
     };
-    // An effect that is still running keeps its last progress.
-    let effect = ended.unwrap_or_else(|| EffectOutcome::Running(claimed.progress.get(step).cloned().unwrap_or_else(|| StepProgress::message("under way"))));
+    let effect = match polled {
+        Polled::Ended(outcome) => *outcome,
+        // It keeps its last progress.
+        Polled::UnderWay => EffectOutcome::Running(claimed.progress.get(step).cloned().unwrap_or_else(|| StepProgress::message("under way"))),
+        Polled::Queued => EffectOutcome::running(format!("waits: {MAX_EFFECTS_PER_DISTRICT} other effects of this district are under way")),
+    };
     let failed = |failure: Failure, evidence: Option<Evidence>| match direction {
         Direction::Forward => Entry::failed(step.clone(), attempt, failure, evidence),
         Direction::Undo => Entry::undo_failed(step.clone(), attempt, failure, evidence),

@@ -1,56 +1,45 @@
 //! Access to backup repositories: location, credentials and key, from the BackupRepository and its Secrets on the hub.
 
+mod cache;
+
+pub use cache::StoreCache;
+use cache::{RepositoryKey, SharedRepository};
+
 use crate::{
     context::Hub,
-    error::{Category, Error, ErrorContext as _, Result, is_conflict},
+    district,
+    error::{Category, Error, Result},
     hub::named,
-    secrets,
+    places::Places,
+    secrets::SecretsOf,
 };
-use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, ResourceExt as _,
-    api::{ObjectMeta, PostParams},
-};
+use kube::ResourceExt as _;
 use p861_core::protection::choose::{CataloguedPoint, RecoveryPoint};
 use p861_crds::{BackupRepository, Reason, protection::repository::Addressing};
 use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, SnapshotInfo, VaultError};
-use parking_lot::Mutex;
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::LazyLock;
+
+/// The key of a repository's key Secret.
+const PASSWORD: &str = "password";
 
 /// The repository's key, generated if the Secret is absent: keys that people invent are weak.
-async fn password(hub: &Hub, namespace: &str, name: &str, may_create: bool) -> Result<String> {
-    let secrets: Api<Secret> = Api::namespaced(hub.client.clone(), namespace);
-    if secrets.get_opt(name).await.context(|| format!("read Secret {namespace}/{name}"))?.is_none() && may_create {
-        hub.leadership.ensure()?;
-        let secret = Secret {
-            metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
-            string_data: Some(BTreeMap::from([("password".to_owned(), secrets::random_hex()?)])),
-            ..Secret::default()
-        };
-        match secrets.create(&PostParams::default(), &secret).await {
-            Ok(_) => tracing::warn!(namespace, name, "made the repository's key: keep a copy of this Secret elsewhere, without it the backups can't be read"),
-            Err(error) if is_conflict(&error) => {}
-            Err(error) => return Err(error).context(|| format!("create Secret {namespace}/{name}")),
-        }
+async fn password(hub: &Hub, repository: &BackupRepository, may_create: bool) -> Result<String> {
+    let (secrets, name) = (SecretsOf::object(&hub.client, repository), &repository.spec.encryption.key_secret_ref.name);
+    if may_create && secrets.found_or_made(&hub.leadership, name, PASSWORD).await?.1 {
+        let namespace = secrets.namespace();
+        tracing::warn!(namespace, name, "made the repository's key: keep a copy of this Secret elsewhere, without it the backups can't be read");
     }
-    Ok(secrets::read(hub, namespace, name, &["password"]).await?.remove(0))
+    Ok(secrets.texts(name, &[PASSWORD]).await?.remove(0))
 }
 
 /// Location and credentials of a repository: enough for its journals, which are not encrypted.
 async fn location(hub: &Hub, repository: &BackupRepository) -> Result<(Location, Option<Credentials>)> {
-    let namespace = repository.namespace().unwrap_or_default();
-    let spec = &repository.spec;
+    let (secrets, spec) = (SecretsOf::object(&hub.client, repository), &repository.spec);
     match (&spec.s3, &spec.folder) {
         (Some(s3), _) => {
-            let keys = secrets::read(hub, &namespace, &s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?;
-            let mut keys = keys.into_iter();
+            let mut keys = secrets.texts(&s3.credentials_secret_ref.name, &["accessKeyID", "secretAccessKey"]).await?.into_iter();
             let ca = match &s3.ca_secret_ref {
-                Some(reference) => Some(secrets::read(hub, &namespace, &reference.name, &["ca.crt"]).await?.remove(0)),
+                Some(reference) => Some(secrets.texts(&reference.name, &["ca.crt"]).await?.remove(0)),
                 None => None,
             };
             let location = Location::S3 {
@@ -68,7 +57,7 @@ async fn location(hub: &Hub, repository: &BackupRepository) -> Result<(Location,
                 .path
                 .as_ref()
                 .ok_or_else(|| Error::invalid(Reason::Unsupported, "folder.claimName is not supported by this release: use folder.path or s3"))?;
-            Ok((Location::Folder { path: PathBuf::from(path) }, None))
+            Ok((Location::Folder { path: hub.stores.folders.admit(path)? }, None))
         }
         (None, None) => Err(Error::invalid(Reason::Invalid, "give exactly one of s3 and folder")),
     }
@@ -76,9 +65,8 @@ async fn location(hub: &Hub, repository: &BackupRepository) -> Result<(Location,
 
 /// Location, credentials and key of a repository. Its JSON is the content of a mover's Secret; it is never logged.
 async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> Result<RepositoryAccess> {
-    let (namespace, spec) = (repository.namespace().unwrap_or_default(), &repository.spec);
     let (location, credentials) = location(hub, repository).await?;
-    let password = password(hub, &namespace, &spec.encryption.key_secret_ref.name, may_create).await?;
+    let password = password(hub, repository, may_create).await?;
     Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
 }
 
@@ -92,88 +80,25 @@ pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> 
     serde_json::to_string(&access).map_err(|_| Error::Internal("the repository's access can't be written".into()))
 }
 
-/// The stores of repositories, by namespace and name, with when they were opened.
-type OpenStores = HashMap<(String, String), (Instant, AsyncStore)>;
-
-/// Repositories that are open, by namespace and name: with when they were last used, and what they were opened with.
-type OpenRepositories = HashMap<(String, String), (Instant, RepositoryAccess, SharedRepository)>;
-
-/// An open repository. One use at a time: its store remembers one error.
-type SharedRepository = Arc<Mutex<Repository>>;
-
-/// What was read of repositories.
-#[derive(Clone, Default)]
-pub struct StoreCache {
-    /// Recently opened stores, since passes ask for them twice a second. Changed credentials are used after at most [`STORE_TTL`].
-    stores: Arc<Mutex<OpenStores>>,
-    /// The parts of snapshots, by the snapshot's id, which is the digest of what names them: plans are looked at all the time.
-    parts: Arc<Mutex<HashMap<String, Vec<String>>>>,
-    /// Repositories that stay open, with their key and what was read of their snapshots. So a look at one derives no key, which takes 128 MiB, and reads only
-    /// snapshots that are new: what it costs does not grow with their number.
-    repositories: Arc<Mutex<OpenRepositories>>,
-    /// Held while a repository is opened: deriving its key takes much memory, so that is done once at a time.
-    opening: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// Snapshots whose parts are kept in memory.
-const MAX_CACHED_SNAPSHOTS: usize = 1_024;
-
-impl StoreCache {
-    /// The store, if it was opened within this time.
-    fn opened_within(&self, key: &(String, String), age: Duration) -> Option<AsyncStore> {
-        self.stores.lock().get(key).filter(|(opened, _)| opened.elapsed() < age).map(|(_, store)| store.clone())
-    }
-
-    /// The open repository, if it was opened with this.
-    fn repository(&self, key: &(String, String), access: &RepositoryAccess) -> Option<SharedRepository> {
-        let mut repositories = self.repositories.lock();
-        let (used, with, repository) = repositories.get_mut(key)?;
-        *used = Instant::now();
-        let same = with.location == access.location && with.credentials == access.credentials && with.password == access.password;
-        (same && access.id.as_ref().is_none_or(|id| Some(id) == with.id.as_ref())).then(|| repository.clone())
-    }
-
-    fn keep_repository(&self, key: (String, String), access: RepositoryAccess, repository: &SharedRepository) {
-        let mut repositories = self.repositories.lock();
-        repositories.retain(|_, (used, ..)| used.elapsed() < REPOSITORY_KEPT);
-        repositories.insert(key, (Instant::now(), access, repository.clone()));
-    }
-
-    fn keep(&self, key: (String, String), store: &AsyncStore) {
-        let mut stores = self.stores.lock();
-        stores.retain(|_, (opened, _)| opened.elapsed() < STORE_KEPT);
-        stores.insert(key, (Instant::now(), store.clone()));
-    }
-}
-
-/// How long an open store is reused.
-const STORE_TTL: Duration = Duration::from_secs(10);
-/// How long a repository that nobody uses stays open.
-const REPOSITORY_KEPT: Duration = Duration::from_hours(1);
-/// How long a store stays open after its BackupRepository or a Secret of it was deleted: for runs that have begun, whose journals are in it.
-const STORE_KEPT: Duration = Duration::from_hours(24);
-
-/// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in [`STORE_TTL`]. If they are deleted, the store that was
+/// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in ten seconds. If they are deleted, the store that was
 /// open stays open for runs that have begun.
 ///
 /// # Errors
 /// If the repository or one of its Secrets is missing, or the store's settings are unusable.
 pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<AsyncStore> {
     let key = (namespace.to_owned(), repository.to_owned());
-    if let Some(store) = hub.stores.opened_within(&key, STORE_TTL) {
+    if let Some(store) = hub.stores.recent_store(&key) {
         return Ok(store);
     }
     let opened = async {
         let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
         let (location, credentials) = location(hub, &repository).await?;
-        AsyncStore::new(&location, credentials.as_ref()).await.map_err(|error| vault("open the repository's store", &error))
+        let what = "open the repository's store";
+        hub.stores.store(key.clone(), &location, credentials.as_ref(), AsyncStore::new).await.map_err(|error| vault(what, &error))
     };
     match opened.await {
-        Ok(store) => {
-            hub.stores.keep(key, &store);
-            Ok(store)
-        }
-        Err(error) if matches!(error.reason(), Reason::NotFound | Reason::SecretMissing) => match hub.stores.opened_within(&key, STORE_KEPT) {
+        Ok(store) => Ok(store),
+        Err(error) if matches!(error.reason(), Reason::NotFound | Reason::SecretMissing) => match hub.stores.last_store(&key) {
             Some(store) => {
                 tracing::warn!(namespace, repository, "the store of a repository stays open for the runs that have begun, although: {error}");
                 Ok(store)
@@ -190,8 +115,7 @@ pub async fn open_store(hub: &Hub, namespace: &str, repository: &str) -> Result<
 /// If the store can't be opened or listed.
 pub async fn bytes_stored(hub: &Hub, namespace: &str, repository: &str) -> Result<u64> {
     let store = open_store(hub, namespace, repository).await?;
-    let objects = store.list_with_size("").await.map_err(|error| vault("measure the repository", &error))?;
-    Ok(objects.iter().fold(0, |sum: u64, (_, size)| sum.saturating_add(*size)))
+    store.measure("").await.map(|stored| stored.bytes).map_err(|error| vault("measure the repository", &error))
 }
 
 /// Location of an object of a repository, as shown to people.
@@ -233,39 +157,59 @@ pub async fn open_and_inspect(hub: &Hub, repository: &BackupRepository, pinned: 
     let open: Open = if pinned.is_some() { Repository::open } else { Repository::open_or_init };
     let namespace = repository.namespace().unwrap_or_default();
     let repository = opened(hub, (namespace, repository.name_any()), access, open).await?;
-    blocking("open the repository", move || {
-        let repository = repository.lock();
-        Ok(RepositoryState { id: repository.id(), snapshots: repository.snapshots()?.len() })
-    })
-    .await
+    let state =
+        used(hub, "open the repository", repository, |repository| Ok(RepositoryState { id: repository.id(), snapshots: repository.count_snapshots()? }));
+    state.await
 }
 
 /// How a repository is opened.
 type Open = fn(&RepositoryAccess) -> std::result::Result<Repository, VaultError>;
 
-/// The open repository: the one that is known, as long as it is the same, or else opened now.
-async fn opened(hub: &Hub, key: (String, String), mut access: RepositoryAccess, open: Open) -> Result<SharedRepository> {
+/// The open repository: the one that is known, as long as it is the same, or else opened now. Several may be opened at once: their keys are derived one at a time, and
+/// none twice, by the vault itself.
+async fn opened(hub: &Hub, key: RepositoryKey, mut access: RepositoryAccess, open: Open) -> Result<SharedRepository> {
     let what = "open the repository";
     if let Some(known) = hub.stores.repository(&key, &access) {
         let repository = known.clone();
-        if blocking(what, move || repository.lock().is_as_opened()).await? {
+        if blocking(what, move || repository.with(Repository::is_as_opened)).await? {
             return Ok(known);
         }
     }
-    let _turn = hub.stores.opening.lock().await;
     let (access, repository) = blocking(what, move || {
         let repository = open(&access)?;
         access.id = Some(repository.id());
-        Ok((access, Arc::new(Mutex::new(repository))))
+        Ok((access, SharedRepository::new(repository)))
     })
     .await?;
     hub.stores.keep_repository(key, access, &repository);
     Ok(repository)
 }
 
-/// Work on a repository, which blocks.
+/// Uses an open repository. What is read of it stays in memory within the bounds of all.
+async fn used<T: Send + 'static>(
+    hub: &Hub,
+    what: &str,
+    repository: SharedRepository,
+    work: impl FnOnce(&Repository) -> std::result::Result<T, VaultError> + Send + 'static,
+) -> Result<T> {
+    let done = blocking(what, move || repository.with(work)).await;
+    hub.stores.shrink();
+    done
+}
+
+/// Threads of one district that work on repositories, or wait for one. All districts share the process's threads.
+const MAX_THREADS_PER_DISTRICT: usize = 8;
+
+/// Work on a repository, which blocks. It has its thread until it ends, also if the caller gives up before: however often a repository that doesn't answer is asked,
+/// its district takes no more threads.
 async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> std::result::Result<T, VaultError> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(format!("{what}: {error}")))?;
+    static THREADS: LazyLock<Places> = LazyLock::new(|| Places::new(MAX_THREADS_PER_DISTRICT));
+    let place = THREADS.take(&district::current().unwrap_or_default()).await;
+    let work = move || {
+        let _place = place;
+        work()
+    };
+    let done = tokio::task::spawn_blocking(district::carried(work)).await.map_err(|error| Error::Internal(format!("{what}: {error}")))?;
     done.map_err(|error| vault_error(what, &error))
 }
 
@@ -277,7 +221,7 @@ pub async fn catalogue(hub: &Hub, namespace: &str, repository: &str) -> Result<V
     let declared: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &declared, false).await?;
     let open = opened(hub, (namespace.to_owned(), repository.to_owned()), access, Repository::open).await?;
-    let snapshots = blocking(&format!("list the snapshots of repository {repository}"), move || open.lock().snapshots()).await?;
+    let snapshots = used(hub, &format!("list the snapshots of repository {repository}"), open, Repository::snapshots).await?;
     Ok(snapshots.into_iter().map(|snapshot| catalogued(repository, snapshot)).collect())
 }
 
@@ -298,7 +242,7 @@ pub async fn forget_unsealed(hub: &Hub, namespace: &str, repository: &str, run: 
     hub.leadership.ensure()?;
     let (key, run) = ((namespace.to_owned(), repository.name_any()), run.to_owned());
     let open = opened(hub, key, access, Repository::open).await?;
-    blocking("forget the parts of a failed backup", move || open.lock().forget_unsealed(&run)).await
+    used(hub, "forget the parts of a failed backup", open, move |repository| repository.forget_unsealed(&run)).await
 }
 
 /// Fails on a store that ignores conditional writes: two orchestrators could write the same journal. Each proof uses a new object.
@@ -343,7 +287,7 @@ pub fn vault_error(what: &str, error: &VaultError) -> Error {
 /// If the repository can't be opened, or the snapshot is missing, damaged, or doesn't name its parts.
 pub async fn snapshot_parts(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Result<Vec<String>> {
     let (repository, id) = (point.repository.as_str(), point.snapshot.to_string());
-    let known = hub.stores.parts.lock().get(&id).cloned();
+    let known = hub.stores.parts(&id);
     // A snapshot never changes, but it can be forgotten.
     if let Some(parts) = known
         && is_stored(&open_store(hub, namespace, repository).await?, &id).await?
@@ -354,12 +298,8 @@ pub async fn snapshot_parts(hub: &Hub, namespace: &str, point: &RecoveryPoint) -
     let access = access(hub, &declared, false).await?;
     let open = opened(hub, (namespace.to_owned(), repository.to_owned()), access, Repository::open).await?;
     let snapshot = id.clone();
-    let parts = blocking(&format!("read the snapshot of backup {}", point.backup), move || open.lock().snapshot_parts(&snapshot)).await?;
-    let mut known = hub.stores.parts.lock();
-    if known.len() >= MAX_CACHED_SNAPSHOTS {
-        known.clear();
-    }
-    known.insert(id, parts.clone());
+    let parts = used(hub, &format!("read the snapshot of backup {}", point.backup), open, move |repository| repository.snapshot_parts(&snapshot)).await?;
+    hub.stores.keep_parts(id, &parts);
     Ok(parts)
 }
 

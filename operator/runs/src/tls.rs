@@ -1,4 +1,4 @@
-//! TLS verification for connections to mail servers, webhooks and Alertmanagers.
+//! TLS verification for connections to mail servers, webhooks, Alertmanagers and registries.
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -27,16 +27,32 @@ fn system_roots() -> &'static RootCertStore {
 /// # Errors
 /// The fault of `ca`, as a phrase that follows its name in a message.
 pub fn client_config(ca: Option<&str>) -> Result<ClientConfig, String> {
-    let roots = match ca {
-        None => system_roots().clone(),
-        Some(pem) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(pem).ok_or("holds no certificate in PEM")? {
-                roots.add(authority).map_err(|error| format!("holds a certificate that can't be used: {error}"))?;
-            }
-            roots
-        }
-    };
+    match ca {
+        None => config_of(system_roots().clone()),
+        Some(pem) => config_of(with_authorities(RootCertStore::empty(), pem)?),
+    }
+}
+
+/// A client that trusts the authorities of the machine, and those in `ca` (PEM) besides.
+///
+/// # Errors
+/// The fault of `ca`, as a phrase that follows its name in a message.
+pub fn client_config_with(ca: Option<&str>) -> Result<ClientConfig, String> {
+    let roots = system_roots().clone();
+    config_of(match ca {
+        None => roots,
+        Some(pem) => with_authorities(roots, pem)?,
+    })
+}
+
+fn with_authorities(mut roots: RootCertStore, pem: &str) -> Result<RootCertStore, String> {
+    for authority in certificates(pem).ok_or("holds no certificate in PEM")? {
+        roots.add(authority).map_err(|error| format!("holds a certificate that can't be used: {error}"))?;
+    }
+    Ok(roots)
+}
+
+fn config_of(roots: RootCertStore) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())

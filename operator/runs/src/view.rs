@@ -64,6 +64,8 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
             location: location.to_owned(),
             sequence: i64::try_from(summary.sequence).unwrap_or(i64::MAX),
             token: i64::try_from(summary.token).unwrap_or(i64::MAX),
+            plan: Some(pass.plan.digest().to_owned()),
+            seal: pass.head.as_ref().map(|head| head.seal.clone()),
         },
         observed_actions: i32::try_from(summary.observed_actions).unwrap_or(i32::MAX),
     }

@@ -6,6 +6,8 @@ mod capabilities;
 #[allow(dead_code, reason = "the failover needs a part of it")]
 mod engine_world;
 mod failover;
+mod gate;
 mod owned_maps;
 mod run_world;
 mod saving;
+mod secrets;

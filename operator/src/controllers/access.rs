@@ -1,7 +1,8 @@
 //! RBAC for a district's people: binds the chart's roles in the district's own namespaces, on the hub and on its sites.
 
-use super::is_allotted;
+use super::{allotted_site, is_allotted};
 use crate::context::Context;
+use futures::future::join_all;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -15,11 +16,16 @@ use p861_crds::{
 };
 use p861_runs::{
     error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
-    sites::view::VIEW_TTL,
+    sites::{list_selected, view::VIEW_TTL},
 };
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+/// Time limit for binding the roles on one site; after it the site counts as unreachable, and the rest is bound next time.
+const SITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Value of [`ROLE_LABEL`] that excludes a binding from backups, so that a copy of an application grants no access.
 const ACCESS_ROLE: &str = "access";
 
@@ -48,12 +54,19 @@ pub async fn apply(context: &Context, district: &District) -> Result<ConditionUp
     let people = people(district);
     let hub: BTreeSet<String> = [district.hub_namespace().to_owned()].into();
     bind(context, &context.hub.client, district, &people, "p861-role", &hub).await?;
+    // Side by side: sites that don't answer must not add up to more than a reconcile may take.
+    let sites = join_all(district.spec.sites.iter().map(async |site| {
+        let name = SiteName::from(site.site_ref.name.as_str());
+        let late = || Err(Error::transient(Reason::Unreachable, format!("it did not answer everything within {SITE_TIMEOUT:?}")));
+        let result = tokio::time::timeout(SITE_TIMEOUT, on_site(context, district, &people, &name)).await.unwrap_or_else(|_| late());
+        (name, result)
+    }));
     let mut bound = 0;
     let mut unbound = Vec::new();
-    for site in &district.spec.sites {
-        match on_site(context, district, &people, &site.site_ref.name.as_str().into()).await {
+    for (name, result) in sites.await {
+        match result {
             Ok(()) => bound += 1,
-            Err(error) => unbound.push((error.reason(), format!("{}: {error}", site.site_ref.name))),
+            Err(error) => unbound.push((error.reason(), format!("{name}: {error}"))),
         }
     }
     Ok(match unbound.first() {
@@ -65,8 +78,9 @@ pub async fn apply(context: &Context, district: &District) -> Result<ConditionUp
 }
 
 async fn on_site(context: &Context, district: &District, people: &BTreeMap<Role, Vec<Value>>, site: &SiteName) -> Result<()> {
-    let client = context.sites.client(site).await?;
-    let view = context.sites.view(site, VIEW_TTL).await?;
+    let site = allotted_site(district, site)?;
+    let client = context.sites.client(&site).await?;
+    let view = context.sites.view(&site, VIEW_TTL).await?;
     // A drill's copy has live data: access to the original must not grant access to the copy.
     let ours = view.namespaces.iter().filter(|(name, labels)| is_allotted(district, name) && !labels.contains_key(DRILL_LABEL));
     let ours = ours.map(|(name, _)| name.clone()).collect();
@@ -84,7 +98,7 @@ async fn bind(
 ) -> Result<()> {
     let owner = district.name_any();
     let ours = ListParams::default().labels(&format!("{DISTRICT_LABEL}={owner}"));
-    let listed = Api::<RoleBinding>::all(client.clone()).list(&ours).await.context(|| format!("list the role bindings of district {owner}"))?.items;
+    let listed = list_selected(&Api::<RoleBinding>::all(client.clone()), ours, || format!("the role bindings of district {owner}")).await?;
     let mut there: BTreeMap<(String, String), RoleBinding> = listed
         .into_iter()
         .filter(|binding| binding.role_ref.name.starts_with(prefix))

@@ -1,13 +1,14 @@
 //! Application: whether it is found, healthy, protected and recoverable. Also writes its marker once per period.
 
-use super::{cached_district, plan::members, refuse_foreign_namespaces, site_of};
+use super::{cached_district, plan::members, refuse_foreign_namespaces, run::scope_of, site_of};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
     metrics::Metrics,
 };
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use kube::{Client, ResourceExt as _};
+use kube::ResourceExt as _;
 use p861_core::{
     ids::SiteName,
     platform::{
@@ -15,15 +16,16 @@ use p861_core::{
         facts::Unseen,
     },
     recovery::objectives,
+    runs::Scope,
 };
-use p861_crds::{Application, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan};
+use p861_crds::{Application, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan, common::ContainerCommand, platform::application::Check};
 use p861_runs::{
-    effects::check::{self, CheckResult},
-    error::{Error, Result},
-    sites::{
-        pods,
-        view::{VIEW_RECHECK_TTL, VIEW_TTL, View},
+    effects::{
+        check::{self, CheckResult},
+        gated,
     },
+    error::{Error, Result},
+    sites::view::{VIEW_RECHECK_TTL, VIEW_TTL, View},
 };
 use parking_lot::Mutex;
 use std::{
@@ -33,6 +35,10 @@ use std::{
 
 /// Longest time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
+/// Checks of an application that are tried at once.
+const CHECKS_AT_ONCE: usize = 4;
+/// Time limit for one try of all checks of an application.
+const CHECKS_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time limit for the command that writes a marker.
 const MARKER_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -131,7 +137,6 @@ async fn find(context: &Context, application: &Application, namespace: &str, pla
         return Err(misplaced(taken));
     }
     let site = site_of(&application.name_any(), plans, &district)?;
-    let client = context.sites.client(&site).await?;
     let view = context.sites.view(&site, VIEW_TTL).await?;
     let mut found = find_in(&view, &site, application);
     // Confirm with a fresh view before reporting anything as missing or unhealthy.
@@ -139,7 +144,10 @@ async fn find(context: &Context, application: &Application, namespace: &str, pla
         found = find_in(&*context.sites.view(&site, VIEW_RECHECK_TTL).await?, &site, application);
     }
     let (found, conditions) = found?;
-    Ok(ApplicationSeen { site, found, checks: try_checks(&client, application, conditions).await })
+    let scope = Scope::of(&district);
+    let once = |namespace, check| gated::try_check(&context.sites, &scope, &site, namespace, check);
+    let checks = try_checks(application, conditions, CHECKS_TIMEOUT, once).await;
+    Ok(ApplicationSeen { site: site.into(), found, checks })
 }
 
 /// Finds the application's objects in a view of its site, and evaluates its condition checks.
@@ -167,23 +175,32 @@ fn find_in(view: &View, site: &SiteName, application: &Application) -> Result<(S
     Ok((found, conditions.collect()))
 }
 
-/// Tries every check once; condition checks are already evaluated.
-async fn try_checks(client: &Client, application: &Application, mut conditions: BTreeMap<String, CheckResult>) -> Vec<CheckSeen> {
-    let first = application.spec.namespaces.first().cloned().unwrap_or_default();
-    let mut checks = Vec::new();
-    for check in &application.spec.checks {
-        let namespace = check.exec.as_ref().and_then(|exec| exec.workload_ref.namespace.as_ref()).unwrap_or(&first);
-        let seen = match conditions.remove(&check.name) {
-            Some(seen) => Ok(seen),
-            None => check::try_once(client, namespace, check).await,
-        };
-        let failing = match seen {
-            Ok(seen) => (!seen.holds).then_some(seen.what),
-            Err(error) => Some(error.to_string()),
-        };
-        checks.push(CheckSeen { name: check.name.clone(), failing });
-    }
-    checks
+/// Tries every check once, some at a time; condition checks are already evaluated. What has no result in time fails: many slow checks must not add up to more than a
+/// reconcile may take.
+async fn try_checks<'a, Try: Future<Output = Result<CheckResult>>>(
+    application: &'a Application,
+    mut conditions: BTreeMap<String, CheckResult>,
+    limit: Duration,
+    attempt: impl Fn(&'a str, &'a Check) -> Try,
+) -> Vec<CheckSeen> {
+    let first = application.spec.namespaces.first().map_or("", String::as_str);
+    let until = tokio::time::Instant::now() + limit;
+    let tries = application.spec.checks.iter().map(|check| (check, conditions.remove(&check.name))).map(|(check, known)| {
+        let namespace = check.exec.as_ref().and_then(|exec| exec.workload_ref.namespace.as_deref()).unwrap_or(first);
+        let tried = attempt(namespace, check);
+        async move {
+            let failing = match known {
+                Some(seen) => (!seen.holds).then_some(seen.what),
+                None => match tokio::time::timeout_at(until, tried).await {
+                    Ok(Ok(seen)) => (!seen.holds).then_some(seen.what),
+                    Ok(Err(error)) => Some(error.to_string()),
+                    Err(_) => Some(format!("no result: the application's checks took longer than {limit:?} together")),
+                },
+            };
+            CheckSeen { name: check.name.clone(), failing }
+        }
+    });
+    stream::iter(tries.collect::<Vec<_>>()).buffered(CHECKS_AT_ONCE).collect().await
 }
 
 async fn write_marker(context: &Context, application: &Application, WriteMarker { site }: &WriteMarker, now: Timestamp) -> std::result::Result<(), String> {
@@ -193,11 +210,44 @@ async fn write_marker(context: &Context, application: &Application, WriteMarker 
     // Milliseconds: finer than any objective, and every database can store them.
     let text = format!("{now:.3}");
     let command: Vec<String> = marker.write.iter().map(|word| word.replace("$(MARKER)", &text)).collect();
+    let command = ContainerCommand { workload_ref: marker.workload_ref.clone(), container: marker.container.clone(), command };
     context.hub.leadership.ensure().map_err(|error| error.to_string())?;
-    let client = context.sites.client(site).await.map_err(|error| error.to_string())?;
-    match pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &command, MARKER_WRITE_TIMEOUT).await {
+    let scope = scope_of(context, &application.namespace().unwrap_or_default(), "", None).await.map_err(|error| error.to_string())?;
+    match gated::run_command(&context.sites, &scope, site, namespace, &command, MARKER_WRITE_TIMEOUT).await {
         Ok(output) if output.success => Ok(()),
         Ok(output) => Err(output.excerpt()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn fault_e12_many_checks_that_never_answer_end_within_one_limit_and_the_others_have_their_results() {
+        let once = |_, check: &Check| {
+            let quick = check.http.as_ref().is_some_and(|http| http.service_name == "quick");
+            async move {
+                if !quick {
+                    std::future::pending::<()>().await;
+                }
+                Ok(CheckResult { holds: true, what: "well".to_owned() })
+            }
+        };
+        let service = |number: usize| if number == 0 { "quick" } else { "slow" };
+        let checks: Vec<_> = (0..40).map(|number| json!({"name": format!("c{number}"), "http": {"serviceName": service(number), "port": 80}})).collect();
+        let spec = json!({"names": {"en": "a"}, "department": "d", "namespaces": ["shinan-a"], "checks": checks});
+        let application: Application =
+            serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Application", "metadata": {"name": "a"}, "spec": spec}))
+                .expect("one");
+        let tried = try_checks(&application, BTreeMap::new(), Duration::from_millis(100), once);
+        // Each alone may take 15 seconds.
+        let seen = tokio::time::timeout(Duration::from_secs(10), tried).await.expect("together they have one limit");
+        assert_eq!(seen.len(), 40);
+        assert_eq!((seen[0].name.as_str(), &seen[0].failing), ("c0", &None));
+        let late = seen[1..].iter().filter(|seen| seen.failing.as_ref().is_some_and(|why| why.contains("no result")));
+        assert_eq!(late.count(), 39);
     }
 }

@@ -185,7 +185,7 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);
     let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
-    Ok(Source { application: application.spec, site, claims, snapshots, parent, deadline })
+    Ok(Source { application: application.spec, site: site.into(), claims, snapshots, parent, deadline })
 }
 
 /// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.

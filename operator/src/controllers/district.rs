@@ -1,4 +1,4 @@
-//! District: its namespace on the hub, its people's roles there and on its sites, whether its sites and profile exist, and which ended runs stay.
+//! District: its namespace on the hub and the limits of it, its people's roles there and on its sites, whether its sites and profile exist, and which ended runs stay.
 
 use super::{access, history};
 use crate::{
@@ -6,27 +6,36 @@ use crate::{
     driver::{Controller, Decision, DecisionOf},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use kube::{
-    Api, ResourceExt as _,
+    Api, Resource as _, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
     core::DeserializeGuard,
 };
 use p861_core::{
     conditions::ConditionUpdate,
-    platform::district_standing::{DistrictFacts, ProfileSeen, is_namespace_foreign, ready},
+    platform::{
+        district_standing::{DistrictFacts, ProfileSeen, is_namespace_foreign, ready},
+        object_limits::{QUOTA_NAME, hard, is_as_wanted},
+    },
     runs::history::EndedRun,
 };
 use p861_crds::{
-    ConditionType, District, DistrictStatus, PlatformProfile, Site,
-    names::{DISTRICT_LABEL, FIELD_MANAGER},
+    ConditionType, District, DistrictStatus, Platform, PlatformProfile, Reason, Site,
+    names::{DISTRICT_LABEL, FIELD_MANAGER, GROUP},
 };
-use p861_runs::error::{ErrorContext as _, Result};
-use serde_json::json;
-use std::time::Duration;
+use p861_runs::error::{Error, ErrorContext as _, Result};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Time between reconciles.
 const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Name of the quota in the operator's own namespace by which is seen whether the cluster counts our kinds.
+const QUOTA_PROBE_NAME: &str = "p861-counts";
+/// How long a new quota is waited for until the cluster has counted what there is, and how often it is looked at meanwhile.
+const QUOTA_COUNT_TIMEOUT: Duration = Duration::from_secs(3);
+const QUOTA_COUNT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The controller.
 pub struct DistrictController;
@@ -52,8 +61,8 @@ impl Controller for DistrictController {
     type Status = DistrictStatus;
     type Observed = Observed;
     type Effects = Effects;
-    /// Condition AccessApplied.
-    type Performed = Option<ConditionUpdate>;
+    /// Conditions AccessApplied and ObjectsLimited.
+    type Performed = Vec<ConditionUpdate>;
     const CONDITION: ConditionType = ConditionType::Ready;
 
     async fn observe(&self, context: &ReadContext, district: &District, now: Timestamp) -> Result<Observed> {
@@ -85,18 +94,19 @@ impl Controller for DistrictController {
         }
     }
 
-    async fn perform(&self, context: &Context, district: &District, effects: &Effects, _: Timestamp) -> Result<Option<ConditionUpdate>> {
+    async fn perform(&self, context: &Context, district: &District, effects: &Effects, _: Timestamp) -> Result<Vec<ConditionUpdate>> {
         match effects {
-            Effects::KeepAway => Ok(None),
+            Effects::KeepAway => Ok(Vec::new()),
             Effects::Establish(_) => {
                 apply_namespace(context, &district.name_any(), district.hub_namespace()).await?;
-                access::apply(context, district).await.map(Some)
+                let limited = limit_objects(context, district).await?;
+                Ok([Some(access::apply(context, district).await?), limited].into_iter().flatten().collect())
             }
         }
     }
 
-    fn conclude(_: &District, _: &Observed, mut decision: DecisionOf<Self>, access: Option<ConditionUpdate>, _: Timestamp) -> DecisionOf<Self> {
-        decision.conditions.splice(0..0, access);
+    fn conclude(_: &District, _: &Observed, mut decision: DecisionOf<Self>, performed: Vec<ConditionUpdate>, _: Timestamp) -> DecisionOf<Self> {
+        decision.conditions.splice(0..0, performed);
         decision
     }
 
@@ -121,6 +131,73 @@ async fn apply_namespace(context: &Context, district: &str, namespace: &str) -> 
     Ok(())
 }
 
+/// Limits how many objects of ours the district may have, as condition ObjectsLimited. The hub's own namespace is the city's and has no limit.
+///
+/// An object whose number is limited and not counted is refused by the API server. So nothing is limited before the cluster is seen to count our kinds: it may have no
+/// controller that does, and one that has just learnt of a kind needs half a minute.
+async fn limit_objects(context: &Context, district: &District) -> Result<Option<ConditionUpdate>> {
+    let (namespace, wanted) = (district.hub_namespace(), hard(&district.spec.object_limits));
+    if namespace == context.hub.namespace {
+        return Ok(None);
+    }
+    let quotas: Api<ResourceQuota> = Api::namespaced(context.hub.client.clone(), namespace);
+    let what = || format!("limit the objects of district {}", district.name_any());
+    let there = quotas.get_opt(QUOTA_NAME).await.context(what)?;
+    let is_there = there.as_ref().is_some_and(|quota| is_as_wanted(amounts(quota), &wanted));
+    if !is_there {
+        if !counts_our_kinds(context).await? {
+            let message =
+                "the hub's cluster does not count objects for quotas (yet), so the district's have no limit: is its controller resourcequota running?";
+            return Ok(Some(ConditionUpdate::unknown(ConditionType::ObjectsLimited, Reason::QuotaNotCounted, message)));
+        }
+        context.hub.leadership.ensure()?;
+        let document = quota(QUOTA_NAME, &district.name_any(), &wanted);
+        quotas.patch(QUOTA_NAME, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(what)?;
+        // People would meet the moment in which it is not counted yet just when the district becomes Ready.
+        let counted = async {
+            while !quotas.get_opt(QUOTA_NAME).await.context(what)?.is_some_and(|quota| is_counted(&quota, &wanted)) {
+                tokio::time::sleep(QUOTA_COUNT_INTERVAL).await;
+            }
+            Ok::<(), Error>(())
+        };
+        tokio::time::timeout(QUOTA_COUNT_TIMEOUT, counted).await.unwrap_or(Ok(()))?;
+    }
+    let limits = &district.spec.object_limits;
+    let message = format!(
+        "{} applications, {} backups and {} repositories at most: kubectl describe quota {QUOTA_NAME} -n {namespace}",
+        limits.applications, limits.backups, limits.backup_repositories
+    );
+    Ok(Some(ConditionUpdate::good(ConditionType::ObjectsLimited, Reason::QuotaApplied, message)))
+}
+
+/// Whether the cluster counts our kinds: a quota of the operator's own namespace, for a kind that nobody makes there, is counted.
+async fn counts_our_kinds(context: &Context) -> Result<bool> {
+    let probe = BTreeMap::from([(format!("count/{}.{GROUP}", Platform::plural(&())), "0".to_owned())]);
+    let quotas: Api<ResourceQuota> = Api::namespaced(context.hub.client.clone(), &context.hub.namespace);
+    let what = || "see whether the hub's cluster counts our kinds".to_owned();
+    if let Some(quota) = quotas.get_opt(QUOTA_PROBE_NAME).await.context(what)? {
+        return Ok(is_counted(&quota, &probe));
+    }
+    context.hub.leadership.ensure()?;
+    let document = quota(QUOTA_PROBE_NAME, "", &probe);
+    quotas.patch(QUOTA_PROBE_NAME, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document)).await.context(what)?;
+    Ok(false)
+}
+
+fn quota(name: &str, district: &str, hard: &BTreeMap<String, String>) -> Value {
+    let labels = if district.is_empty() { json!({}) } else { json!({DISTRICT_LABEL: district}) };
+    json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": name, "labels": labels}, "spec": {"hard": hard}})
+}
+
+fn amounts(quota: &ResourceQuota) -> impl Iterator<Item = (&String, &String)> {
+    quota.spec.iter().filter_map(|spec| spec.hard.as_ref()).flatten().map(|(name, amount)| (name, &amount.0))
+}
+
+fn is_counted(quota: &ResourceQuota, wanted: &BTreeMap<String, String>) -> bool {
+    let used = quota.status.as_ref().and_then(|status| status.used.as_ref());
+    used.is_some_and(|used| wanted.keys().all(|name| used.contains_key(name)))
+}
+
 /// An older district with the same code.
 async fn code_owner(context: &Context, district: &District) -> Result<Option<String>> {
     let age = |district: &District| (district.metadata.creation_timestamp.as_ref().map(|time| time.0), district.name_any());
@@ -138,4 +215,49 @@ async fn profile_of(context: &Context, district: &District) -> Result<Option<Pro
         Some(DeserializeGuard(Err(_))) => ProfileSeen::Unreadable,
         None => ProfileSeen::Missing,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::run::fake_hub::FakeHub, *};
+    use crate::{context::tests::process, hub_cache::HubCache};
+
+    fn district(namespace: &str, applications: i32) -> District {
+        let spec = json!({"code": "370202", "names": {"en": "Shinan"}, "namespace": namespace, "sites": [{"siteRef": {"name": "here"}, "role": "Primary"}],
+            "objectLimits": {"applications": applications}});
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"}, "spec": spec}))
+            .expect("a district")
+    }
+
+    #[tokio::test]
+    async fn fault_e10_the_number_of_a_districts_objects_is_limited_as_it_says_once_the_cluster_counts_them() {
+        let hub = FakeHub::default();
+        let context = process(&hub.client(), HubCache::default());
+        let limit = async |applications: i32| limit_objects(&context, &district("shinan-hub", applications)).await.expect("no error").expect("a condition");
+        // Nobody counts: what is limited would be refused.
+        for _ in 0..2 {
+            assert_eq!(limit(5000).await.reason, Reason::QuotaNotCounted);
+        }
+        assert!(hub.get("resourcequotas", QUOTA_NAME).is_none());
+        let mut probe = hub.get("resourcequotas", QUOTA_PROBE_NAME).expect("it was asked");
+        assert_eq!(probe["metadata"]["namespace"], "p861-system");
+        probe["status"] = json!({"used": {"count/platforms.platform861.io": "0"}});
+        hub.put("resourcequotas", &probe);
+        let quota = || hub.get("resourcequotas", QUOTA_NAME).expect("a quota");
+        assert!(limit(5000).await.holds());
+        let made = quota();
+        let hard = &made["spec"]["hard"];
+        assert_eq!((&hard["count/applications.platform861.io"], &hard["count/backuprepositories.platform861.io"]), (&json!("5000"), &json!("8")), "{made}");
+        assert_eq!(made["metadata"]["namespace"], "shinan-hub");
+        // The API server writes it in its own way, and it stays as it is.
+        let mut written = made.clone();
+        written["spec"]["hard"]["count/applications.platform861.io"] = json!("5k");
+        hub.put("resourcequotas", &written);
+        let before = quota();
+        assert!(limit(5000).await.holds());
+        assert_eq!(quota(), before);
+        assert!(limit(20).await.holds());
+        assert_eq!(quota()["spec"]["hard"]["count/applications.platform861.io"], "20");
+        assert_eq!(limit_objects(&context, &district("p861-system", 20)).await.expect("no error"), None, "the city's own has no limit");
+    }
 }

@@ -1,6 +1,6 @@
 //! Drill: one run of a plan into isolated namespaces, measured and reported.
 
-use super::{all, district_of, named, plan, plan_sites, platform_of, points::newest, run::scope_of};
+use super::{all, allotted_site, district_of, named, plan, plan_sites, platform_of, points::newest, run::scope_of};
 use crate::{context::Context, metrics::Metrics, reports};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -21,15 +21,16 @@ use p861_core::{
         ground::Ground,
         plan_standing::{Point, subjects_of},
     },
-    runs::{Action, Conclusion, Request, RunClass, RunOutcome},
+    runs::{Action, AllottedSite, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
 };
 use p861_crds::{
     Application, Backup, ConditionType, District, Drill, DrillStatus, MaintenanceTicket, Reason, RecoveryPlan,
+    names::DRILL_LABEL,
     recovery::drill::{DrillResult, DrillType},
 };
 use p861_runs::{
-    JournalStore, Pass, Readiness, RunKind, RunPlace, RunRecord,
+    JournalStore, Pass, Readiness, RunKind, RunPlace, RunRecord, Sealing,
     error::{Error, ErrorContext as _, Result},
     kind::{remembered, request_of, to_remember},
     repository,
@@ -96,7 +97,8 @@ impl RunKind for DrillRun {
         };
         let store = repository::open_store(hub, &namespace, &repository).await?;
         let scope = scope_of(&self.context, &namespace, &repository, begun).await?.isolated(&names::drill_id(&uid));
-        Ok(Readiness::Ready(RunPlace { repository, journal: JournalStore::Bucket { store, prefix, location }, scope }))
+        let sealing = Sealing::of_object(hub, drill, Self::CLASS, &Self::run_uid(drill)).await?;
+        Ok(Readiness::Ready(RunPlace { repository, journal: JournalStore::Bucket { store, prefix, location, sealing: Box::new(sealing) }, scope }))
     }
 
     async fn gather(&self, drill: &Drill, _: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
@@ -109,8 +111,8 @@ impl RunKind for DrillRun {
         let applications: Vec<Application> = all(client, &namespace).await?;
         let district = district_of(client, &namespace).await?;
         let (home, standby) = plan_sites(&plan, &district)?;
-        let rehearsal = rehearsal(&self.context, drill, &plan, &applications, standby).await?;
-        Ok(Facts { plan, applications, district, home, rehearsal: Some(rehearsal) })
+        let rehearsal = rehearsal(&self.context, drill, &plan, &applications, (&district, standby)).await?;
+        Ok(Facts { plan, applications, district, home: home.into(), rehearsal: Some(rehearsal) })
     }
 
     fn remember(facts: &Facts) -> Result<serde_json::Value> {
@@ -186,15 +188,31 @@ impl RunKind for DrillRun {
         Ok(())
     }
 
+    fn stop(status: &mut DrillStatus) -> Vec<ConditionUpdate> {
+        status.result = Some(DrillResult::Failed);
+        let site = status.target_site.as_deref().unwrap_or("the standby site");
+        let message = format!("copies of this drill may be left on {site}: kubectl get namespaces -l {DRILL_LABEL}, and delete those of this drill");
+        vec![ConditionUpdate::bad(ConditionType::CleanedUp, Reason::JournalTampered, message)]
+    }
+
     fn refuse(status: &mut DrillStatus) -> Vec<ConditionUpdate> {
         status.result = Some(DrillResult::Incomplete);
         vec![ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingMade, "nothing was made")]
     }
 }
 
-async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applications: &[Application], standby: SiteName) -> Result<Rehearsal> {
+async fn rehearsal(
+    context: &Context,
+    drill: &Drill,
+    plan: &RecoveryPlan,
+    applications: &[Application],
+    (district, standby): (&District, AllottedSite),
+) -> Result<Rehearsal> {
     let namespace = drill.namespace().unwrap_or_default();
-    let site = drill.spec.site_ref.as_ref().map_or(standby, |site| site.name.as_str().into());
+    let site = match &drill.spec.site_ref {
+        Some(named) => allotted_site(district, &named.name.as_str().into())?,
+        None => standby,
+    };
     if drill.spec.r#type != DrillType::Tabletop {
         let tickets: Vec<MaintenanceTicket> = all(&context.hub.client, &namespace).await?;
         if let Some(busy) = change_under_way(&tickets, &plan::members(plan).collect::<Vec<_>>(), &site) {
@@ -208,8 +226,8 @@ async fn rehearsal(context: &Context, drill: &Drill, plan: &RecoveryPlan, applic
     let deadline = duration("spec.deadline", &drill.spec.deadline.0)?;
     let points = points(context, plan, applications, drill.spec.recovery_point.not_after_time.as_ref().map(|time| time.0)).await?;
     let estimates = reports::durations(context, &namespace, plan).await;
-    let ground = Ground { platform: platform_of(&context.hub.client, &namespace).await?, classes: classes(context, &points, &site).await };
-    Ok(Rehearsal { site, points, keep_for, deadline, estimates, ground })
+    let ground = Ground { platform: platform_of(&context.hub.client, &namespace).await?, classes: classes(context, district, &points, &site).await };
+    Ok(Rehearsal { site: site.into(), points, keep_for, deadline, estimates, ground })
 }
 
 /// The plan's applications, each with its newest sound backup and the claims in it.
@@ -239,14 +257,14 @@ pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Appl
 
 /// The storage classes of each application's claims where its backup was made, as they are there now: the backup's own objects are read only once it is restored.
 /// Not asked of an application that stays on its site.
-async fn classes(context: &Context, points: &[Point], site: &SiteName) -> BTreeMap<String, std::result::Result<BTreeSet<String>, String>> {
+async fn classes(context: &Context, district: &District, points: &[Point], site: &SiteName) -> BTreeMap<String, std::result::Result<BTreeSet<String>, String>> {
     let mut found = BTreeMap::new();
     let mut silent: BTreeMap<&SiteName, String> = BTreeMap::new();
     for (application, point, claims) in points.iter().filter(|(_, _, claims)| !claims.is_empty()) {
         let Some(source) = point.site.as_ref().filter(|source| *source != site) else { continue };
         let classes = match silent.get(source) {
             Some(why) => Err(why.clone()),
-            None => classes_of(context, source, claims).await.map_err(|error| error.to_string()),
+            None => classes_of(context, district, source, claims).await.map_err(|error| error.to_string()),
         };
         if let Err(why) = &classes {
             silent.insert(source, why.clone());
@@ -256,8 +274,9 @@ async fn classes(context: &Context, points: &[Point], site: &SiteName) -> BTreeM
     found
 }
 
-async fn classes_of(context: &Context, site: &SiteName, wanted: &[Claim]) -> Result<BTreeSet<String>> {
-    let client = context.sites.client(site).await?;
+/// Where a backup was made, its snapshot says, which is in the district's own bucket.
+async fn classes_of(context: &Context, district: &District, site: &SiteName, wanted: &[Claim]) -> Result<BTreeSet<String>> {
+    let client = context.sites.client(&allotted_site(district, site)?).await?;
     let namespaces: BTreeSet<&String> = wanted.iter().map(|claim| &claim.namespace).collect();
     let mut classes = BTreeSet::new();
     for namespace in namespaces {

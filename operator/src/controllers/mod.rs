@@ -16,13 +16,18 @@ pub mod restore;
 pub mod roster;
 pub mod run;
 pub mod site;
+pub mod template;
 pub mod ticket;
 pub mod window;
 
 use crate::context::Context;
 use kube::{Client, ResourceExt as _};
 pub use p861_core::platform::district::is_allotted;
-use p861_core::{ids::SiteName, platform::district as sites};
+use p861_core::{
+    ids::SiteName,
+    platform::district as sites,
+    runs::{AllottedSite, Scope},
+};
 use p861_crds::{Application, District, Platform, RecoveryPlan, platform::platform::PlatformSpec};
 use p861_runs::error::{Error, Result};
 pub use p861_runs::hub::{all, district_of, named};
@@ -44,11 +49,19 @@ pub async fn platform_of(hub: &Client, namespace: &str) -> Result<Option<Platfor
     Ok(all::<Platform>(hub, namespace).await?.into_iter().next().map(|platform| platform.spec))
 }
 
+/// A site that an object of a district names.
+///
+/// # Errors
+/// `SiteNotAllotted` if it is not one of the district's.
+pub fn allotted_site(district: &District, site: &SiteName) -> Result<AllottedSite> {
+    Ok(Scope::of(district).site(site)?)
+}
+
 /// The site where an application runs.
 ///
 /// # Errors
-/// If the plans can't be read, or no site is stated.
-pub async fn active_site(context: &Context, district: &District, application: &str) -> Result<SiteName> {
+/// If the plans can't be read, no site is stated, or the stated one is not the district's.
+pub async fn active_site(context: &Context, district: &District, application: &str) -> Result<AllottedSite> {
     let plans: Vec<RecoveryPlan> = all(&context.hub.client, district.hub_namespace()).await?;
     site_of(application, &plans, district)
 }
@@ -56,19 +69,19 @@ pub async fn active_site(context: &Context, district: &District, application: &s
 /// The site where an application runs, by the plans of its namespace.
 ///
 /// # Errors
-/// If no site is stated.
-pub fn site_of(application: &str, plans: &[RecoveryPlan], district: &District) -> Result<SiteName> {
+/// If no site is stated, or the stated one is not the district's.
+pub fn site_of(application: &str, plans: &[RecoveryPlan], district: &District) -> Result<AllottedSite> {
     let site = sites::site_of_application(application, plans, district);
-    site.map_err(|error| Error::invalid(error.reason(), error.to_string()))
+    allotted_site(district, &site.map_err(|error| Error::invalid(error.reason(), error.to_string()))?)
 }
 
 /// Where a plan's applications run, and where they would be recovered.
 ///
 /// # Errors
-/// If a site is stated neither by the plan nor by the district.
-pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(SiteName, SiteName)> {
-    let sites = sites::sites_of_plan(plan.status.as_ref(), &plan.spec, district);
-    sites.map(|sites| (sites.active, sites.target)).map_err(|error| Error::invalid(error.reason(), error.to_string()))
+/// If a site is stated neither by the plan nor by the district, or is not the district's.
+pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(AllottedSite, AllottedSite)> {
+    let sites = sites::sites_of_plan(plan.status.as_ref(), &plan.spec, district).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
+    Ok((allotted_site(district, &sites.active)?, allotted_site(district, &sites.target)?))
 }
 
 /// Refuses an application that reaches beyond its district or its own namespaces.

@@ -1,6 +1,6 @@
 //! RecoveryPlan: whether it compiles, its standby is ready, and it was drilled.
 
-use super::{all, district_of, drill, plan_sites, platform_of};
+use super::{district_of, drill, plan_sites, platform_of};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
@@ -11,7 +11,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::{Api, ResourceExt as _, api::ListParams};
 use p861_core::{
     engine::Plan,
-    ids::SiteName,
     platform::facts::Unseen,
     recovery::{
         conclude,
@@ -19,7 +18,7 @@ use p861_core::{
         plan_standing::{PlanFacts, PlanInputs, RecoveryInputs, decide, listing},
         standing,
     },
-    runs::Action,
+    runs::{Action, AllottedSite},
 };
 use p861_crds::{Application, ConditionType, Drill, RecoveryPlan, RecoveryPlanStatus, platform::site::NodeCounts};
 use p861_runs::{
@@ -27,6 +26,7 @@ use p861_runs::{
     hub::is_ready,
     owned_maps::{self, MapContent},
     repository,
+    sites::for_each,
 };
 use std::time::Duration;
 
@@ -47,11 +47,11 @@ impl Controller for PlanController {
 
     async fn observe(&self, context: &ReadContext, plan: &RecoveryPlan, _: Timestamp) -> Result<PlanFacts> {
         let namespace = plan.namespace().unwrap_or_default();
-        let mut drills: Vec<Drill> = all(&context.hub.client, &namespace).await?;
+        let mut drills: Vec<Drill> = context.cache.list(&namespace).await?;
         drills.retain(|drill| drill.spec.plan_ref.name == plan.name_any());
         Ok(PlanFacts {
             drills,
-            backups: all(&context.hub.client, &namespace).await?,
+            backups: context.cache.list(&namespace).await?,
             inputs: inputs(context, plan, &namespace).await.map_err(|error| unseen(&error)),
         })
     }
@@ -102,7 +102,7 @@ fn unseen(error: &Error) -> Unseen {
 async fn inputs(context: &Context, plan: &RecoveryPlan, namespace: &str) -> Result<PlanInputs> {
     let district = district_of(&context.hub.client, namespace).await?;
     let (active, standby) = plan_sites(plan, &district)?;
-    let applications: Vec<Application> = all(&context.hub.client, namespace).await?;
+    let applications: Vec<Application> = context.cache.list(namespace).await?;
     let recovery = match drill::points(context, plan, &applications, None).await {
         Ok(points) => {
             Ok(RecoveryInputs { points, nodes: nodes(context, &standby).await, repository: opens(context, namespace, &plan.spec.repository_ref.name).await })
@@ -111,21 +111,25 @@ async fn inputs(context: &Context, plan: &RecoveryPlan, namespace: &str) -> Resu
     };
     // Which classes the claims have is asked when a drill begins.
     let ground = Ground { platform: platform_of(&context.hub.client, namespace).await?, ..Ground::default() };
-    Ok(PlanInputs { active, standby, plans: all(&context.hub.client, namespace).await?, applications, recovery, ground })
+    Ok(PlanInputs { active: active.into(), standby: standby.into(), plans: context.cache.list(namespace).await?, applications, recovery, ground })
 }
 
 /// Counts the nodes of the standby.
-async fn nodes(context: &Context, site: &SiteName) -> std::result::Result<NodeCounts, String> {
+async fn nodes(context: &Context, site: &AllottedSite) -> std::result::Result<NodeCounts, String> {
     let client = context.sites.client(site).await.map_err(|error| error.to_string())?;
-    let nodes = Api::<Node>::all(client).list(&ListParams::default()).await.map_err(|error| format!("{site}: {error}"))?.items;
-    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-    Ok(NodeCounts { total: count(nodes.len()), ready: count(nodes.iter().filter(|node| is_ready(node)).count()) })
+    let mut counts = NodeCounts { total: 0, ready: 0 };
+    let count = |node: Node| {
+        counts.total += 1;
+        counts.ready += i32::from(is_ready(&node));
+    };
+    for_each(&Api::<Node>::all(client), ListParams::default(), || format!("the nodes of {site}"), count).await.map_err(|error| error.to_string())?;
+    Ok(counts)
 }
 
 /// Opens the repository and reads its configuration.
 async fn opens(context: &Context, namespace: &str, repository: &str) -> std::result::Result<(), String> {
     let store = repository::open_store(&context.hub, namespace, repository).await.map_err(|error| error.to_string())?;
-    store.list("config").await.map(drop).map_err(|error| error.to_string())
+    store.first("config").await.map(drop).map_err(|error| error.to_string())
 }
 
 /// Stores the compiled steps for `p861 plan check --steps`.

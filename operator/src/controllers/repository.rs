@@ -1,6 +1,6 @@
 //! BackupRepository: whether it can be opened, is still the same repository, and is off-site.
 
-use super::{all, district_of};
+use super::{allotted_site, cached_district};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
@@ -29,6 +29,8 @@ use std::{
 const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
 /// Time between measurements of its size, which list every object.
 const MEASURE_INTERVAL: Duration = Duration::from_hours(1);
+/// Time limit of a measurement.
+const MEASURE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The controller. Remembers when each repository was measured, by its id; a restart only causes one extra measurement.
 #[derive(Default)]
@@ -70,7 +72,7 @@ impl Controller for RepositoryController {
         let id = repository.status.as_ref().and_then(|status| status.repository_id.as_ref());
         let measured = id.and_then(|id| self.measured.lock().get(id).copied());
         Ok(Observed {
-            backups: all(&context.hub.client, &namespace).await?,
+            backups: context.cache.list(&namespace).await?,
             domains: domains(context, &namespace).await,
             measure_due: measured.is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL),
         })
@@ -134,16 +136,23 @@ impl Controller for RepositoryController {
 }
 
 impl RepositoryController {
-    /// Measures the stored bytes. On failure the last value stays and the next reconcile tries again.
+    /// Measures the stored bytes. On failure the last value stays, and the next reconcile tries again; one that takes too long is tried again in an hour, so that it
+    /// doesn't hold up everything else that is known of the repository.
     async fn measure(&self, context: &Context, repository: &BackupRepository, id: &str) -> Option<u64> {
         let (name, namespace) = (repository.name_any(), repository.namespace().unwrap_or_default());
-        match repository::bytes_stored(&context.hub, &namespace, &name).await {
-            Ok(bytes) => {
-                self.measured.lock().insert(id.to_owned(), Instant::now());
+        let measured = || self.measured.lock().insert(id.to_owned(), Instant::now());
+        match tokio::time::timeout(MEASURE_TIMEOUT, repository::bytes_stored(&context.hub, &namespace, &name)).await {
+            Ok(Ok(bytes)) => {
+                measured();
                 Some(bytes)
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::warn!(namespace, name, "the repository can't be measured: {error}");
+                None
+            }
+            Err(_) => {
+                measured();
+                tracing::warn!(namespace, name, "the repository could not be measured within {MEASURE_TIMEOUT:?}");
                 None
             }
         }
@@ -152,16 +161,19 @@ impl RepositoryController {
 
 /// The failure domains in which the namespace's applications run.
 async fn domains(context: &Context, namespace: &str) -> Result<BTreeSet<String>> {
-    let district = district_of(&context.hub.client, namespace).await?;
-    let applications: Vec<Application> = all(&context.hub.client, namespace).await?;
-    let plans: Vec<RecoveryPlan> = all(&context.hub.client, namespace).await?;
-    let names = applications.iter().map(kube::ResourceExt::name_any);
+    let district = cached_district(context, namespace).await?;
+    let names = context.cache.filter_map(Some(namespace), |application: &Application| Some(application.name_any())).await?;
+    let plans: Vec<RecoveryPlan> = context.cache.list(namespace).await?;
     let sites = district::active_sites(names, &plans, &district).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
     let mut domains = BTreeSet::new();
     for name in sites {
+        let name = allotted_site(&district, &name)?;
         let site: Option<Site> = Api::all(context.hub.client.clone()).get_opt(name.as_str()).await.context(|| format!("read site {name}"))?;
         let site = site.ok_or_else(|| Error::invalid(Reason::SiteMissing, format!("site {name}, where applications run, doesn't exist: kubectl get sites")))?;
         domains.insert(site.spec.failure_domain);
     }
     Ok(domains)
 }
+
+#[cfg(test)]
+mod tests;

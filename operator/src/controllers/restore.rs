@@ -2,7 +2,7 @@
 
 pub(super) mod listing;
 
-use super::{active_site, all, backup::claim_states, district_of, is_allotted, named, platform_of, points, run::scope_of};
+use super::{active_site, all, allotted_site, backup::claim_states, district_of, is_allotted, named, platform_of, points, run::scope_of};
 use crate::context::Context;
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
@@ -17,7 +17,7 @@ use p861_core::{
         restore::{self, RestoreFacts},
     },
     recovery::bring_up::Subject,
-    runs::{Action, Conclusion, Part, Request, RunClass, RunOutcome, SiteNamespace, StepKey},
+    runs::{Action, AllottedSite, Conclusion, Part, Request, RunClass, RunOutcome, SiteNamespace, StepKey},
     time::parse_duration,
 };
 use p861_crds::{
@@ -52,7 +52,7 @@ pub struct Target {
     name: String,
     application: ApplicationSpec,
     district: String,
-    site: SiteName,
+    site: AllottedSite,
     /// The application runs there.
     is_active_site: bool,
     /// The parts that the snapshot names.
@@ -129,7 +129,7 @@ impl RunKind for RestoreRun {
         let writes: Vec<String> = restore::namespaces(&restore_facts(object, &point, &target)).into_values().collect();
         let in_place = target.is_active_site && writes.iter().any(|namespace| target.application.namespaces.contains(namespace));
         let reads_damaged_anew = was_damaged && object.spec.select == RestoreSelection::default();
-        Ok(Facts { point, application: name, site: target.site.clone(), writes, in_place, reads_damaged_anew, target: Some(target) })
+        Ok(Facts { point, application: name, site: (*target.site).clone(), writes, in_place, reads_damaged_anew, target: Some(target) })
     }
 
     fn remember(facts: &Facts) -> Result<serde_json::Value> {
@@ -242,7 +242,7 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let district = district_of(&context.hub.client, &namespace).await?;
     let (site, is_active_site) = match &object.spec.target.site_ref {
         Some(site) => {
-            let site: SiteName = site.name.as_str().into();
+            let site = allotted_site(&district, &site.name.as_str().into())?;
             // Where no site is known to be the active one, the restore may well write beside the application.
             let is_active = active_site(context, &district, &application.name_any()).await.map_or(true, |active| active == site);
             (site, is_active)

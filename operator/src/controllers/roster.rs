@@ -21,7 +21,7 @@ use p861_core::{
     names::short_digest,
 };
 use p861_crds::{ConditionType, DutyRoster, DutyRosterSpec, DutyRosterStatus, Site, maintenance::roster::OnDuty};
-use p861_runs::error::Result;
+use p861_runs::{error::Result, secrets::SecretsOf};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -98,13 +98,13 @@ impl RosterController {
         let (client, failed_deliveries, roster) = (context.hub.client.clone(), self.failed_deliveries.clone(), roster.clone());
         tracing::info!(roster = roster.name_any(), total, "sends the test message");
         tokio::spawn(async move {
-            let (uid, namespace) = (roster.uid().unwrap_or_default(), roster.namespace().unwrap_or_default());
+            let (uid, secrets) = (roster.uid().unwrap_or_default(), SecretsOf::object(&client, &roster));
             let mut failures = Vec::new();
             for person in &roster.spec.people {
                 for channel in &roster.spec.channels {
                     let id = format!("test.{uid}.{}.{}.{}", short_digest(&[&text.subject], 8), person.name, channel.name);
                     let message = Message { id, person: &person.name, text: &text, ticket: None };
-                    if let Err(why) = deliver(&client, &namespace, &roster.spec, &channel.name, &message).await {
+                    if let Err(why) = deliver(&secrets, &roster.spec, &channel.name, &message).await {
                         failures.push(format!("{} by {}: {why}", person.name, channel.name));
                     }
                 }
@@ -142,8 +142,8 @@ pub struct CalledLevels {
     pub current: Vec<OnDuty>,
     /// Its channels.
     pub channels: Vec<String>,
-    /// Its namespace, which has its Secrets.
-    pub namespace: String,
+    /// The Secrets that it may name: those of its namespace.
+    pub secrets: SecretsOf,
     /// Its whole spec.
     pub spec: DutyRosterSpec,
 }
@@ -160,7 +160,7 @@ pub async fn roster_for(context: &Context, namespace: &str) -> Result<Option<Cal
                 levels: roster.spec.levels.iter().map(as_level).collect(),
                 current: parsed.map(|parsed| parsed.current(hand_over, Timestamp::now())).unwrap_or_default(),
                 channels: roster.spec.channels.iter().map(|channel| channel.name.clone()).collect(),
-                namespace: place.to_owned(),
+                secrets: SecretsOf::object(&context.hub.client, &roster),
                 spec: roster.spec,
             }));
         }

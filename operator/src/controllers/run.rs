@@ -1,16 +1,12 @@
 //! The controllers of Backup, Restore and Drill: one for all kinds of runs.
 
 use super::cached_district;
-use crate::{context::Context, reconciler::Reconciler};
+use crate::{context::Context, dispatch::Step, reconciler::Reconciler};
 use jiff::Timestamp;
-use kube::{Api, Client, ResourceExt as _, api::ListParams, core::DeserializeGuard};
-use p861_core::runs::{Allotment, Scope};
+use kube::{Client, ResourceExt as _};
+use p861_core::runs::Scope;
 use p861_crds::{ConditionType, Reason, RunObject, RunStatus as _, Site, common::RunPhase};
-use p861_runs::{
-    RunKind, RunRecord,
-    controller::reconcile,
-    error::{ErrorContext as _, Result},
-};
+use p861_runs::{RunKind, RunRecord, controller::reconcile, error::Result, hub};
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 /// Controller of a kind of run whose object is only a run.
@@ -26,7 +22,8 @@ impl<K: RunKind + From<Context>> Reconciler for RunReconciler<K> {
     type Kind = K::Object;
     const CONDITION: ConditionType = ConditionType::Succeeded;
 
-    async fn reconcile(&self, context: &Context, object: Arc<K::Object>, now: Timestamp) -> Result<Duration> {
+    async fn reconcile(&self, context: &Context, object: Arc<K::Object>, now: Timestamp, step: &Step) -> Result<Duration> {
+        step.begins("carry the run on");
         reconcile(&context.runs, &K::from(context.clone()), object.as_ref(), now).await
     }
 }
@@ -42,7 +39,7 @@ pub async fn scope_of(context: &Context, namespace: &str, repository: &str, begu
         Scope::of_city(namespace, sites)
     } else {
         match (cached_district(context, namespace).await, begun) {
-            (Ok(district), _) => Scope::of_district(namespace, district.spec.sites.iter().map(|site| site.site_ref.name.as_str()), Allotment::of(&district)),
+            (Ok(district), _) => Scope::of(&district),
             (Err(error), Some(begun)) if error.reason() == Reason::DistrictMissing => return Ok(begun.scope.clone()),
             (Err(error), _) => return Err(error),
         }
@@ -55,10 +52,10 @@ pub async fn scope_of(context: &Context, namespace: &str, repository: &str, begu
 /// # Errors
 /// If they can't be listed.
 pub async fn begun<K: RunObject>(client: &Client) -> Result<Vec<String>> {
-    let runs: Api<DeserializeGuard<K>> = Api::all(client.clone());
-    let list = runs.list(&ListParams::default()).await.context(|| format!("list {}", K::plural(&())))?;
+    let mut begun = Vec::new();
     let goes_on = |run: &K| run.run_status().is_some_and(|status| status.has_begun() && !status.phase().is_some_and(RunPhase::is_end));
-    Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).filter(goes_on).filter_map(|run| run.uid()).collect())
+    hub::for_each(client, |run: K| begun.extend(run.uid().filter(|_| goes_on(&run)))).await?;
+    Ok(begun)
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use p861_core::{
     conditions::is_true,
     platform::site::{self, NodeSeen, SiteSeen, SiteUnseen},
 };
-use p861_crds::{ConditionType, Reason, Site, SiteStatus};
+use p861_crds::{ConditionType, Reason, Site, SiteStatus, names::CORDON_ANNOTATION};
 use p861_runs::{
     error::{Error, ErrorContext as _, Result},
-    sites::cluster_uid,
+    sites::{cluster_uid, for_each},
 };
 use std::time::Duration;
 
@@ -58,11 +58,13 @@ impl Controller for SiteController {
         if let Some(nodes) = &status.nodes {
             metrics.site_nodes_ready.with_label_values(&[&name]).set(if seen.is_ok() { i64::from(nodes.ready) } else { 0 });
             metrics.site_nodes_total.with_label_values(&[&name]).set(i64::from(nodes.total));
+            let in_maintenance = seen.as_ref().map_or(0, SiteSeen::in_maintenance);
+            metrics.site_nodes_in_maintenance.with_label_values(&[&name]).set(i64::try_from(in_maintenance).unwrap_or(i64::MAX));
         }
     }
 
     fn on_deleted(&self, metrics: &Metrics, _namespace: &str, name: &str) {
-        for metric in [&metrics.site_reachable, &metrics.site_nodes_ready, &metrics.site_nodes_total] {
+        for metric in [&metrics.site_reachable, &metrics.site_nodes_ready, &metrics.site_nodes_total, &metrics.site_nodes_in_maintenance] {
             let _ = metric.remove_label_values(&[name]);
         }
     }
@@ -71,13 +73,14 @@ impl Controller for SiteController {
 async fn read(client: &Client) -> Result<SiteSeen> {
     let uid = cluster_uid(client).await?;
     let version = client.apiserver_version().await.context(|| "read the API server's version".into())?.git_version;
-    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.context(|| "list the nodes".into())?.items;
-    Ok(SiteSeen { uid, version, nodes: nodes.iter().map(node_seen).collect() })
+    let mut nodes = Vec::new();
+    for_each(&Api::<Node>::all(client.clone()), ListParams::default(), || "the nodes".into(), |node: Node| nodes.push(node_seen(&node))).await?;
+    Ok(SiteSeen { uid, version, nodes })
 }
 
 /// Converts a node for core.
 fn node_seen(node: &Node) -> NodeSeen {
     let offered = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
     let allocatable = ["cpu", "memory", "pods"].map(|resource| offered?.get(resource).map(|quantity| quantity.0.clone()));
-    NodeSeen { ready: p861_runs::hub::is_ready(node), allocatable }
+    NodeSeen { ready: p861_runs::hub::is_ready(node), in_maintenance: node.annotations().contains_key(CORDON_ANNOTATION), allocatable }
 }

@@ -6,6 +6,7 @@ mod work;
 
 use super::{
     roster::{CalledLevels, roster_for},
+    template::templates_for,
     window::{until, windows_for, zone_of},
 };
 use crate::{
@@ -130,7 +131,7 @@ impl Controller for TicketController {
 
     async fn perform(&self, context: &Context, ticket: &MaintenanceTicket, effects: &Effects, now: Timestamp) -> Result<Option<Progress>> {
         match &effects.carry_on {
-            Some(before) => work::carry_on(context, ticket, before.as_ref().clone(), now).await.map(Some),
+            Some(before) => Box::pin(work::carry_on(context, ticket, before.as_ref().clone(), now)).await.map(Some),
             None => Ok(None),
         }
     }
@@ -151,14 +152,12 @@ impl Controller for TicketController {
             self.installs.notify_one();
         }
         self.messages.forget(&decision.effects.settled);
-        if let Some(roster) = &decision.effects.roster {
-            self.messages.send(context, ticket, &decision.status, roster, now);
-        }
+        let wait = decision.effects.roster.as_ref().is_some_and(|roster| self.messages.send(context, ticket, &decision.status, roster, now));
         let steps = match decision.effects.run {
             Some((run, pass)) => work::publish(context, ticket, &run, &pass, now).await?,
             None => None,
         };
-        let delivers = !decision.status.phase.unwrap_or_default().is_end() && self.messages.are_under_way(ticket);
+        let delivers = !decision.status.phase.unwrap_or_default().is_end() && (wait || self.messages.are_under_way(ticket));
         Ok(steps.or(delivers.then_some(DELIVERY_INTERVAL)))
     }
 
@@ -187,7 +186,7 @@ fn before(ticket: &MaintenanceTicket, observed: &Observed) -> MaintenanceTicketS
 
 /// Decides on a ticket with this status and work.
 fn assess(ticket: &MaintenanceTicket, observed: &Observed, before: &MaintenanceTicketStatus, work: Option<&Work>, now: Timestamp) -> ticket::Decision {
-    let Permit { tally, access, obstacles } = match (&ticket.spec.change, &observed.surroundings) {
+    let Permit { class, tally, access, obstacles } = match (&ticket.spec.change, &observed.surroundings) {
         (Some(change), Some(surroundings)) => surroundings.permit(ticket, change, work, now),
         _ => Permit::of_incident(),
     };
@@ -200,6 +199,7 @@ fn assess(ticket: &MaintenanceTicket, observed: &Observed, before: &MaintenanceT
         levels: roster.map(|roster| roster.levels.as_slice()).unwrap_or_default(),
         current: roster.map(|roster| roster.current.as_slice()).unwrap_or_default(),
         channels: roster.map(|roster| roster.channels.as_slice()).unwrap_or_default(),
+        class,
         tally,
         access,
         obstacles,
@@ -226,6 +226,7 @@ async fn surroundings(context: &Context, namespace: &str, source: ReadFrom) -> R
         default_zone: zone_of(context, namespace).await?,
         approvals: source.list(context, namespace).await?,
         windows: windows_for(context, source, namespace).await?,
+        templates: templates_for(context, source, namespace).await?,
         drills: source.list(context, namespace).await?,
         plans: source.list(context, namespace).await?,
         backups: source.list(context, namespace).await?,

@@ -105,7 +105,7 @@ fn now() -> Timestamp {
 async fn reconcile(writes_while_it_observes: bool, status_code: StatusCode, object: Arc<MaintenanceWindow>) -> (Result<Duration>, Vec<String>, Context) {
     let notes = Notes::default();
     let context = context(&notes, status_code);
-    let result = Driver::of(Noting { notes: notes.clone(), writes_while_it_observes }).reconcile(&context, object, now()).await;
+    let result = Driver::of(Noting { notes: notes.clone(), writes_while_it_observes }).reconcile(&context, object, now(), &Step::default()).await;
     let notes = notes.lock().clone();
     (result, notes, context)
 }

@@ -3,7 +3,7 @@
 //! The answer is 200 only when everything that can be read is stored. Otherwise Alertmanager retries, which bridges a restart, a change of leader and an unreachable
 //! API server. Posts are idempotent. An alert that can't be read is named in the answer, the log, the metric and an Event of the Site; the others of its post count.
 
-use super::links::{Keys, TOKEN_SECRET, own_name};
+use super::links::{Keys, LOG_LINES, TOKEN_SECRET};
 use crate::metrics::Metrics;
 use axum::{
     Router,
@@ -14,20 +14,22 @@ use axum::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt as _,
     api::{ListParams, PostParams},
     core::DeserializeGuard,
 };
 use p861_core::maintenance::{
-    alerts::{Alert, Intake, Listed, Part, Place, Post, UnreadableAlert, intake, parse, place},
+    alerts::{self, Alert, Intake, Listed, Part, Place, Post, UnreadableAlert, intake, parse, place},
+    rate::RateLimit,
     window::DEFAULT_ZONE,
 };
 use p861_crds::{District, DutyRoster, MaintenanceTicket, Reason, Site};
 use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
 use p861_runs::{
-    Hub,
+    Hub, JournalKeys,
     alertmanager::Alertmanager,
     error::{Error, ErrorContext as _, Result, is_conflict},
+    hub::own_name,
     leadership::Leadership,
     repository::StoreCache,
 };
@@ -36,12 +38,17 @@ use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
+use subtle::ConstantTimeEq as _;
 
 /// Largest post; Alertmanager's largest are a tenth of it.
 const MAX_POST_BYTES: usize = 4 << 20;
-/// Time limit for receiving a post.
+/// Results of posts, as the metric spells them.
+const MAX_RESULTS: usize = 32;
+/// Posts that are read at a time.
+const MAX_POSTS: usize = 4;
+/// Time limit for receiving a post, and for waiting until others are received.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Result of a post that is stored completely, as the metric spells it.
 const ACCEPTED: &str = "accepted";
@@ -94,6 +101,12 @@ pub struct AlertReceiver {
     pub heartbeats: Heartbeats,
     /// The token.
     pub keys: Keys,
+    /// When this process began.
+    since: Instant,
+    /// Refusals that the log tells, by result.
+    logged: Arc<Mutex<RateLimit<String>>>,
+    /// Posts that are in memory at a time.
+    bodies: Arc<tokio::sync::Semaphore>,
     /// Serialises posts: two concurrent ones would both open the same ticket, and one would fail.
     one_at_a_time: Arc<tokio::sync::Mutex<()>>,
     /// Unreadable alerts that an Event of their Site tells of: Alertmanager posts the same ones again every few minutes.
@@ -112,6 +125,9 @@ impl AlertReceiver {
             metrics,
             heartbeats: Heartbeats::default(),
             keys,
+            since: Instant::now(),
+            logged: Arc::new(Mutex::new(RateLimit::new(LOG_LINES, MAX_RESULTS))),
+            bodies: Arc::new(tokio::sync::Semaphore::new(MAX_POSTS)),
             one_at_a_time: Arc::default(),
             told: Arc::default(),
         }
@@ -125,7 +141,8 @@ impl AlertReceiver {
     fn answer(&self, result: &str, code: StatusCode, text: impl Into<String>) -> (StatusCode, String) {
         self.metrics.alert_posts.with_label_values(&[result]).inc();
         let text = text.into();
-        if result == ACCEPTED {
+        // Whoever reaches the port causes refusals, and must not fill the log. The metric counts all of them.
+        if result == ACCEPTED || !self.logged.lock().take(result.to_owned(), self.since.elapsed()) {
             tracing::debug!(result, "alerts: {text}");
         } else {
             tracing::warn!(result, "alerts: {text}");
@@ -138,15 +155,17 @@ async fn receive(State(receiver): State<AlertReceiver>, Path(site): Path<String>
     if !receiver.leadership.holds() {
         return receiver.answer("notLeader", StatusCode::SERVICE_UNAVAILABLE, "another replica leads: try again");
     }
-    let token = match receiver.keys.token().await {
-        Ok(token) => token,
-        Err(error) => return receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    let Some(token) = receiver.keys.known() else {
+        return receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, format!("the token in Secret {TOKEN_SECRET} was not read yet: try again"));
     };
     let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")).unwrap_or_default();
-    // Comparing digests makes the comparison's time independent of the token.
-    if Sha256::digest(given.trim_ascii()) != Sha256::digest(&token) {
+    // Digests have one length, and are compared in one time.
+    if !bool::from(Sha256::digest(given.trim_ascii()).ct_eq(&Sha256::digest(&token))) {
         return receiver.answer("unauthorized", StatusCode::UNAUTHORIZED, format!("give the token of Secret {TOKEN_SECRET} as bearer token"));
     }
+    let Ok(_turn) = tokio::time::timeout(READ_TIMEOUT, receiver.bodies.acquire()).await else {
+        return receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, "too many posts at a time: try again");
+    };
     let bytes = match tokio::time::timeout(READ_TIMEOUT, to_bytes(body, MAX_POST_BYTES)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => {
@@ -225,12 +244,14 @@ async fn store_post(receiver: &AlertReceiver, site: &str, post: &mut Post) -> Re
     let districts: Api<DeserializeGuard<District>> = Api::all(receiver.client.clone());
     let districts = districts.list(&ListParams::default()).await.context(|| "list the districts".into())?.items;
     let districts: Vec<District> = districts.into_iter().filter_map(|guard| guard.0.ok()).collect();
-    let heartbeats = heartbeat_names(receiver).await?;
+    let heartbeats = expected_heartbeats(receiver).await?;
     let mut parts: BTreeMap<String, Vec<Alert>> = BTreeMap::new();
     let mut unknown = BTreeSet::new();
     for alert in &post.alerts {
-        if heartbeats.contains(&alert.name) {
+        if heartbeats.hears(alert, site, &districts) {
             receiver.heartbeats.hear(site, &alert.name, Timestamp::now());
+        }
+        if heartbeats.owns(alert, &districts) {
             continue;
         }
         let namespaces = match place(alert, &districts) {
@@ -296,15 +317,18 @@ async fn announce_unreadable(receiver: &AlertReceiver, site: &Site, name: &str, 
         namespace: receiver.namespace.clone(),
         identity: receiver.identity.clone(),
         stores: StoreCache::default(),
+        journal_keys: JournalKeys::default(),
     };
     publish_event(&hub, site, event_type(true), Reason::AlertUnreadable, &unreadable_words(&news)).await;
 }
 
-/// The names of the heartbeat alerts of all rosters: they always fire, and open no ticket.
-async fn heartbeat_names(receiver: &AlertReceiver) -> Result<BTreeSet<String>> {
+/// The heartbeats that rosters expect.
+async fn expected_heartbeats(receiver: &AlertReceiver) -> Result<alerts::Heartbeats> {
     let rosters: Api<DeserializeGuard<DutyRoster>> = Api::all(receiver.client.clone());
     let rosters = rosters.list(&ListParams::default()).await.context(|| "list the rosters".into())?;
-    Ok(rosters.items.into_iter().filter_map(|guard| guard.0.ok()?.spec.heartbeat).map(|heartbeat| heartbeat.alert_name).collect())
+    let readable = rosters.items.into_iter().filter_map(|guard| guard.0.ok());
+    let named = readable.map(|roster| (roster.namespace().unwrap_or_default(), roster.spec.heartbeat.map(|heartbeat| heartbeat.alert_name)));
+    Ok(alerts::Heartbeats::of(&receiver.namespace, named))
 }
 
 /// Stores the alerts of a namespace. Returns their ticket; None if it had them already.

@@ -1,7 +1,8 @@
 //! Acknowledgement links in messages: a person on duty takes a ticket from a phone, without a kubeconfig.
 //!
 //! Opening a link only shows a page, since mail programs open links by themselves; its button acknowledges. A link is sealed for one ticket, its present
-//! opening, and one person.
+//! opening, and one person. The link itself has all that its seal covers, and the key is kept in memory: before the seal is right, nothing is asked of the API
+//! server, so that a stranger can make it no work.
 
 use axum::{
     Router,
@@ -10,25 +11,28 @@ use axum::{
     response::Html,
     routing::get,
 };
-use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Secret};
+use jiff::Timestamp;
 use kube::{
     Api, Client,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
-use p861_core::maintenance::notify::seal;
+use p861_core::maintenance::{
+    link::{self, AcknowledgeLink},
+    rate::{Rate, RateLimit},
+};
 use p861_crds::{
     MaintenanceTicket, Reason,
     maintenance::ticket::{ClockName, TicketAction, TicketActionKind, TicketPhase},
 };
 use p861_runs::{
-    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
+    error::{Error, Result, is_not_found},
+    hub::own_name,
     leadership::Leadership,
-    secrets,
+    secrets::SecretsOf,
 };
 use parking_lot::Mutex;
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -39,6 +43,16 @@ pub const TOKEN_SECRET: &str = "p861-alerts";
 const MIN_TOKEN_BYTES: usize = 16;
 /// How long a token is used before the Secret is read again.
 const TOKEN_CACHE_TIME: Duration = Duration::from_secs(10);
+/// How long a token counts for requests from outside if the Secret can't be read.
+const TOKEN_MAX_AGE: Duration = Duration::from_mins(5);
+/// Links with a wrong seal that are answered; more are turned away without a look. A seal can't be guessed, so this is about work, not about guessing.
+const WRONG_SEALS: Rate = Rate { burst: 20, interval: Duration::from_millis(500) };
+/// Requests by one link. Each reads its ticket.
+const PER_LINK: Rate = Rate { burst: 10, interval: Duration::from_secs(3) };
+/// Lines of the log of one kind that requests from outside cause.
+pub const LOG_LINES: Rate = Rate { burst: 10, interval: Duration::from_secs(6) };
+/// Links of which the number of requests is remembered.
+const MAX_COUNTED_LINKS: usize = 1_000;
 
 /// The token of Secret `p861-alerts`: Alertmanager authenticates with it, and links are sealed with it.
 #[derive(Clone)]
@@ -60,6 +74,26 @@ impl Keys {
         Self { client, namespace: namespace.to_owned(), leadership, cached: Arc::default() }
     }
 
+    /// The token, for requests from outside: none of them reads a Secret. None if it could not be read lately.
+    pub fn known(&self) -> Option<Vec<u8>> {
+        self.cached.lock().as_ref().filter(|cached| cached.read.elapsed() < TOKEN_MAX_AGE).map(|cached| cached.token.clone())
+    }
+
+    /// Reads the token again and again, so that it is known. Creates it when this process leads, so that a person can configure an Alertmanager before the first
+    /// alert.
+    pub async fn keep_known(self) {
+        let mut last_error = String::new();
+        loop {
+            let error = self.token().await.err().map(|error| error.to_string()).unwrap_or_default();
+            if error != last_error && !error.is_empty() && self.leadership.holds() {
+                tracing::warn!("the token of alerts and links can't be read: {error}");
+            }
+            last_error = error;
+            // A replica that waits for the lease knows it in time, too.
+            tokio::time::sleep(if last_error.is_empty() { TOKEN_CACHE_TIME } else { Duration::from_secs(2) }).await;
+        }
+    }
+
     /// The token from the Secret, generated if there is none.
     pub async fn token(&self) -> Result<Vec<u8>> {
         if let Some(CachedToken { read, token }) = self.cached.lock().as_ref()
@@ -67,11 +101,9 @@ impl Keys {
         {
             return Ok(token.clone());
         }
-        let mut keys = match secrets::texts(&self.client, &self.namespace, TOKEN_SECRET).await? {
-            Some(keys) => keys,
-            None => self.make_token().await?,
-        };
-        let token = keys.remove("token").unwrap_or_default().trim().as_bytes().to_vec();
+        let secrets = SecretsOf::operator(&self.client, &self.namespace);
+        let (mut keys, _) = secrets.found_or_made(&self.leadership, TOKEN_SECRET, "token").await?;
+        let token = keys.take("token").unwrap_or_default().trim().as_bytes().to_vec();
         if token.len() < MIN_TOKEN_BYTES {
             let message = format!("Secret {}/{TOKEN_SECRET} has no key token of at least {MIN_TOKEN_BYTES} characters", self.namespace);
             return Err(Error::invalid(Reason::TokenMissing, message));
@@ -79,41 +111,18 @@ impl Keys {
         *self.cached.lock() = Some(CachedToken { read: Instant::now(), token: token.clone() });
         Ok(token)
     }
-
-    /// Creates the Secret, or reads the one that another replica has created meanwhile.
-    async fn make_token(&self) -> Result<BTreeMap<String, String>> {
-        self.leadership.ensure()?;
-        let made = BTreeMap::from([("token".to_owned(), secrets::random_hex()?)]);
-        let metadata = ObjectMeta { name: Some(TOKEN_SECRET.into()), ..ObjectMeta::default() };
-        let secret = Secret { metadata, string_data: Some(made.clone()), ..Secret::default() };
-        match Api::<Secret>::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await {
-            Ok(_) => Ok(made),
-            Err(error) if is_conflict(&error) => secrets::required(&self.client, &self.namespace, TOKEN_SECRET, "token").await,
-            Err(error) => Err(error).context(|| format!("make Secret {TOKEN_SECRET}")),
-        }
-    }
-}
-
-/// The name by which the API server knows the operator.
-pub async fn own_name(client: &Client) -> Result<String> {
-    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.context(|| "ask for the operator's own name".into())?;
-    review
-        .status
-        .and_then(|status| status.user_info)
-        .and_then(|user| user.username)
-        .ok_or_else(|| Error::Internal("the API server does not say who the operator is".into()))
 }
 
 /// Serves the links.
 #[derive(Clone)]
 pub struct Links {
-    /// The hub.
-    pub client: Client,
-    /// The key of the seals.
-    pub keys: Keys,
-    /// Only the leader writes.
-    pub leadership: Leadership,
+    client: Client,
+    keys: Keys,
+    leadership: Leadership,
+    since: Instant,
+    wrong: Arc<Mutex<RateLimit<()>>>,
+    right: Arc<Mutex<RateLimit<String>>>,
+    told: Arc<Mutex<RateLimit<()>>>,
 }
 
 /// What a link names.
@@ -122,50 +131,113 @@ struct Named {
     namespace: String,
     ticket: String,
     person: String,
+    opening: String,
     seal: String,
 }
 
+/// Why a link is not followed.
+enum Turned {
+    /// It is not sealed, or its ticket is not open as it was then.
+    Invalid,
+    /// It was followed too often.
+    TooOften,
+    /// It can't be followed now.
+    Trouble(Error),
+}
+
+impl From<Error> for Turned {
+    fn from(error: Error) -> Self {
+        Self::Trouble(error)
+    }
+}
+
 impl Links {
-    /// Its route.
-    pub fn router(self) -> Router {
-        Router::new().route("/ack/{namespace}/{ticket}/{person}/{seal}", get(show).post(acknowledge)).with_state(self)
+    /// Links of the operator on this hub. Only the leader acknowledges.
+    pub fn new(client: Client, keys: Keys, leadership: Leadership) -> Self {
+        Self {
+            client,
+            keys,
+            leadership,
+            since: Instant::now(),
+            wrong: Arc::new(Mutex::new(RateLimit::new(WRONG_SEALS, 1))),
+            right: Arc::new(Mutex::new(RateLimit::new(PER_LINK, MAX_COUNTED_LINKS))),
+            told: Arc::new(Mutex::new(RateLimit::new(LOG_LINES, 1))),
+        }
     }
 
-    /// The ticket, if the seal is right.
-    async fn ticket(&self, named: &Named) -> Result<Option<MaintenanceTicket>> {
+    /// Its route.
+    pub fn router(self) -> Router {
+        Router::new().route("/ack/{namespace}/{ticket}/{person}/{opening}/{seal}", get(show).post(acknowledge)).with_state(self)
+    }
+
+    /// UID and due time of the opening that the link is sealed for. Asks nobody.
+    fn sealed_for<'a>(&self, named: &'a Named) -> std::result::Result<(&'a str, Timestamp), Turned> {
+        let key = self.keys.known().ok_or_else(|| Error::transient(Reason::TokenMissing, format!("the token in Secret {TOKEN_SECRET} was not read yet")))?;
+        let now = self.since.elapsed();
+        let sealed = link::read_opening(&named.opening).filter(|(uid, due)| {
+            let link = AcknowledgeLink { namespace: &named.namespace, ticket: &named.ticket, uid, due: *due, person: &named.person };
+            link.is_sealed(&key, &named.seal)
+        });
+        let Some((uid, due)) = sealed else {
+            return Err(if self.wrong.lock().take((), now) { Turned::Invalid } else { Turned::TooOften });
+        };
+        if self.right.lock().take(named.seal.to_ascii_lowercase(), now) { Ok((uid, due)) } else { Err(Turned::TooOften) }
+    }
+
+    /// The ticket, if it is open as it was when the link was sealed.
+    async fn ticket(&self, named: &Named, (uid, due): (&str, Timestamp)) -> std::result::Result<MaintenanceTicket, Turned> {
         let tickets: Api<MaintenanceTicket> = Api::namespaced(self.client.clone(), &named.namespace);
         let found = match tickets.get(&named.ticket).await {
             Ok(ticket) => ticket,
-            Err(error) if is_not_found(&error) => return Ok(None),
-            Err(error) => return Err(error).context(|| format!("read ticket {}", named.ticket)),
+            Err(error) if is_not_found(&error) => return Err(Turned::Invalid),
+            Err(error) => return Err(Turned::Trouble(Error::Kube { what: format!("read ticket {}", named.ticket), source: Box::new(error) })),
         };
-        let Some(right) = seal_of(&self.keys.token().await?, &found, &named.person) else { return Ok(None) };
-        // Both are keyed digests, so the comparison's time reveals nothing useful.
-        Ok((right == named.seal).then_some(found))
+        if opening_of(&found) == Some((uid, due)) { Ok(found) } else { Err(Turned::Invalid) }
     }
 }
 
-/// The seal of a ticket's link for a person; none if it has no clock to stop.
-pub fn seal_of(key: &[u8], ticket: &MaintenanceTicket, person: &str) -> Option<String> {
-    let uid = ticket.metadata.uid.as_deref()?;
+impl Links {
+    fn turned_away(&self, turned: &Turned) -> (StatusCode, Html<String>) {
+        match turned {
+            Turned::Invalid => (StatusCode::FORBIDDEN, document("<p>链接无效或已过期 / this link is not valid, or not any more: p861 ticket list</p>")),
+            Turned::TooOften => (StatusCode::TOO_MANY_REQUESTS, document("<p>请求过于频繁，请稍后重试 / too often: try again in a moment</p>")),
+            Turned::Trouble(error) => {
+                // A stranger must not fill the log.
+                if self.told.lock().take((), self.since.elapsed()) {
+                    tracing::warn!("a link can't be followed now: {error}");
+                }
+                (StatusCode::SERVICE_UNAVAILABLE, document("<p>请稍后重试 / try again in a moment</p>"))
+            }
+        }
+    }
+}
+
+/// UID of a ticket and the time by which its present opening must be acknowledged; none if it has no clock to stop.
+fn opening_of(ticket: &MaintenanceTicket) -> Option<(&str, Timestamp)> {
     let clock = ticket.status.as_ref()?.clocks.iter().find(|clock| clock.name == ClockName::Acknowledge)?;
-    Some(seal(key, uid, clock.due_time.0, person))
+    Some((ticket.metadata.uid.as_deref()?, clock.due_time.0))
+}
+
+/// The path of a ticket's link for a person; none if it has no clock to stop.
+pub fn path_of(key: &[u8], ticket: &MaintenanceTicket, person: &str) -> Option<String> {
+    let (uid, due) = opening_of(ticket)?;
+    let (namespace, name) = (ticket.metadata.namespace.as_deref()?, ticket.metadata.name.as_deref()?);
+    Some(AcknowledgeLink { namespace, ticket: name, uid, due, person }.path(key))
 }
 
 async fn show(State(links): State<Links>, Path(named): Path<Named>) -> (StatusCode, Html<String>) {
-    match links.ticket(&named).await {
-        Ok(Some(ticket)) => (StatusCode::OK, page(&ticket, taken(&ticket).is_none())),
-        Ok(None) => refused(),
-        Err(error) => trouble(&error),
+    let found = async { links.ticket(&named, links.sealed_for(&named)?).await };
+    match found.await {
+        Ok(ticket) => (StatusCode::OK, page(&ticket, taken(&ticket).is_none())),
+        Err(turned) => links.turned_away(&turned),
     }
 }
 
 async fn acknowledge(State(links): State<Links>, Path(named): Path<Named>) -> (StatusCode, Html<String>) {
-    if !links.leadership.holds() {
-        return trouble(&Error::LeaseLost);
-    }
     let done = async {
-        let Some(ticket) = links.ticket(&named).await? else { return Ok(None) };
+        let opening = links.sealed_for(&named)?;
+        links.leadership.ensure()?;
+        let ticket = links.ticket(&named, opening).await?;
         if taken(&ticket).is_none() {
             let action = TicketAction {
                 action: TicketActionKind::Acknowledge,
@@ -187,20 +259,19 @@ async fn acknowledge(State(links): State<Links>, Path(named): Path<Named>) -> (S
             let tickets: Api<MaintenanceTicket> = Api::namespaced(links.client.clone(), &named.namespace);
             let patched = tickets.patch(&named.ticket, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
             return match patched {
-                Ok(ticket) => Ok(Some(ticket)),
+                Ok(ticket) => Ok(ticket),
                 // Perhaps somebody else acknowledged first.
-                Err(error) => match links.ticket(&named).await? {
-                    Some(ticket) if taken(&ticket).is_some() => Ok(Some(ticket)),
-                    Some(_) | None => Err(error).context(|| format!("acknowledge ticket {}", named.ticket)),
+                Err(error) => match links.ticket(&named, opening).await? {
+                    ticket if taken(&ticket).is_some() => Ok(ticket),
+                    _ => Err(Turned::Trouble(Error::Kube { what: format!("acknowledge ticket {}", named.ticket), source: Box::new(error) })),
                 },
             };
         }
-        Ok(Some(ticket))
+        Ok(ticket)
     };
     match done.await {
-        Ok(Some(ticket)) => (StatusCode::OK, page(&ticket, false)),
-        Ok(None) => refused(),
-        Err(error) => trouble(&error),
+        Ok(ticket) => (StatusCode::OK, page(&ticket, false)),
+        Err(turned) => links.turned_away(&turned),
     }
 }
 
@@ -235,11 +306,6 @@ fn page(ticket: &MaintenanceTicket, asks: bool) -> Html<String> {
     document(&format!("{what}<p>已响应 / acknowledged</p>{who}"))
 }
 
-fn refused() -> (StatusCode, Html<String>) {
-    (StatusCode::FORBIDDEN, document("<p>链接无效或已过期 / this link is not valid, or not any more: p861 ticket list</p>"))
-}
-
-fn trouble(error: &Error) -> (StatusCode, Html<String>) {
-    tracing::warn!("a link can't be followed now: {error}");
-    (StatusCode::SERVICE_UNAVAILABLE, document("<p>请稍后重试 / try again in a moment</p>"))
-}
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

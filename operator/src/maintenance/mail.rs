@@ -15,10 +15,12 @@ use lettre::{
         extension::ClientId,
     },
 };
-use p861_core::maintenance::notify::mail_address;
+use p861_core::maintenance::notify::{mail_address, mail_line, mail_lines};
 use p861_crds::maintenance::roster::SmtpSecurity;
+use p861_egress::Egress;
 use p861_runs::tls;
 use rustls::pki_types::ServerName;
+use sha2::{Digest as _, Sha256};
 use std::{
     fmt::{self, Write as _},
     io,
@@ -34,10 +36,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+/// Longest identifier of a mail that is written as it is. Of a longer one it is the digest.
+const MAX_ID_BYTES: usize = 200;
 /// How the operator introduces itself.
 const CLIENT_NAME: &str = "p861";
-/// A server's answers to one mail, TLS included, are at most this many bytes. Real ones are a hundredth of it.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// A server's answers to one mail, TLS included, are at most this many bytes. Real ones are a tenth of it. lettre reads a long answer again for each of its lines.
+const MAX_ANSWER_BYTES: usize = 128 << 10;
 
 /// Mail server and how to connect to it.
 pub struct Server<'a> {
@@ -53,7 +57,8 @@ pub struct Server<'a> {
     pub credentials: Option<(&'a str, &'a str)>,
 }
 
-/// A message as a mail in plain text. Its subject may hold anything: control characters become spaces, the rest is encoded.
+/// A message as a mail in plain text, to one recipient. Nothing of the message can become a header, a recipient or a command: addresses are typed, a subject is one
+/// line, the body has whole lines only, and whatever is not ASCII is encoded.
 ///
 /// # Errors
 /// Names the invalid address. [`mail_address`] is stricter than lettre: no quotes, no comments, nothing that could end a line of SMTP.
@@ -62,22 +67,23 @@ pub fn compose(from: &str, to: &str, message: &Message<'_>, now: Timestamp) -> R
         let address = mail_address(address).and_then(|address| address.parse::<Address>().ok());
         address.map(|address| Mailbox::new(None, address)).ok_or_else(|| format!("the mail address of {whose} is none: write name@host"))
     };
-    let harmless = |text: &str| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
     let generated = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into());
     let id = message.id.chars().fold(String::new(), |mut id, c| {
         let plain = c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
         let _ = if plain { write!(id, "{c}") } else { write!(id, "_{:x}", u32::from(c)) };
         id
     });
+    // A header's line has at most 998 characters.
+    let id = if id.len() > MAX_ID_BYTES { format!("{:x}", Sha256::digest(&id)) } else { id };
     Mail::builder()
         .from(mailbox("the channel", from)?)
         .to(mailbox(message.person, to)?)
-        .subject(harmless(&message.text.subject))
+        .subject(mail_line(&message.text.subject))
         .date(SystemTime::from(now))
         .message_id(Some(format!("<{id}@{CLIENT_NAME}>")))
         .raw_header(generated)
         .header(ContentType::TEXT_PLAIN)
-        .body(message.text.body.clone())
+        .body(mail_lines(&message.text.body))
         .map_err(|error| format!("the mail can't be written: {error}"))
 }
 
@@ -86,11 +92,15 @@ pub fn compose(from: &str, to: &str, message: &Message<'_>, now: Timestamp) -> R
 /// # Errors
 /// The server's answer, or why it is unreachable. Never contains a password.
 pub async fn send(server: &Server<'_>, mail: &Mail) -> Result<(), String> {
+    send_by(&Egress::of_process(), server, mail).await
+}
+
+async fn send_by(egress: &Egress, server: &Server<'_>, mail: &Mail) -> Result<(), String> {
     if server.credentials.is_some() && server.security == SmtpSecurity::None {
         return Err("a password is not sent without TLS: set security to Tls or StartTls".into());
     }
     let name = ClientId::Domain(CLIENT_NAME.to_owned());
-    let tcp = TcpStream::connect((server.host, server.port)).await.map_err(|error| error.to_string())?;
+    let tcp = egress.connect(server.host, server.port).await.map_err(|error| error.to_string())?;
     let stream: Box<dyn AsyncTokioStream> = match server.security {
         SmtpSecurity::Tls => Box::new(LineStream::new(handshake(server, tcp).await?)),
         SmtpSecurity::StartTls | SmtpSecurity::None => Box::new(LineStream::new(tcp)),

@@ -2,7 +2,6 @@
 
 use super::{mail, webhook};
 use jiff::Timestamp;
-use kube::Client;
 use p861_core::maintenance::notify::MessageText;
 use p861_crds::{
     DutyRosterSpec, ObjectReference, Reason,
@@ -10,7 +9,7 @@ use p861_crds::{
 };
 use p861_runs::{
     error::{Error, Result},
-    secrets,
+    secrets::{SecretTexts, SecretsOf},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,38 +28,38 @@ pub struct Message<'a> {
     pub ticket: Option<&'a str>,
 }
 
-/// Delivers a message by a channel of the roster. The error never contains a secret.
-pub async fn deliver(client: &Client, namespace: &str, roster: &DutyRosterSpec, channel: &str, message: &Message<'_>) -> std::result::Result<(), String> {
-    match tokio::time::timeout(DELIVERY_TIMEOUT, by_channel(client, namespace, roster, channel, message)).await {
+/// Delivers a message by a channel of the roster, whose `secrets` are those of its namespace. The error never contains a secret.
+pub async fn deliver(secrets: &SecretsOf, roster: &DutyRosterSpec, channel: &str, message: &Message<'_>) -> std::result::Result<(), String> {
+    match tokio::time::timeout(DELIVERY_TIMEOUT, by_channel(secrets, roster, channel, message)).await {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err(format!("not taken within {} s", DELIVERY_TIMEOUT.as_secs())),
     }
 }
 
-async fn by_channel(client: &Client, namespace: &str, roster: &DutyRosterSpec, channel: &str, message: &Message<'_>) -> Result<()> {
+async fn by_channel(secrets: &SecretsOf, roster: &DutyRosterSpec, channel: &str, message: &Message<'_>) -> Result<()> {
     let found = roster.channels.iter().find(|known| known.name == channel);
     let found = found.ok_or_else(|| Error::invalid(Reason::ChannelGone, format!("the roster has no channel {channel} any more")))?;
-    let addresses = keys_of(client, namespace, roster.addresses_secret_ref.as_ref(), "<person>.mail and <person>.phone").await?;
+    let addresses = keys_of(secrets, roster.addresses_secret_ref.as_ref(), "<person>.mail and <person>.phone").await?;
     match found {
         Channel { webhook: Some(webhook), .. } => {
             let secret = &webhook.url_secret_ref.name;
-            let keys = secrets::required(client, namespace, secret, "url").await?;
-            let phone = addresses.get(&format!("{}.phone", message.person)).map(String::as_str);
-            webhook::post(secret, &keys, phone, message, DELIVERY_TIMEOUT).await
+            let keys = secrets.required(secret, "url").await?;
+            let phone = addresses.get(&format!("{}.phone", message.person));
+            webhook::post(secret, keys.as_map(), phone, message, DELIVERY_TIMEOUT).await
         }
         Channel { smtp: Some(smtp), .. } => {
-            let keys = keys_of(client, namespace, smtp.credentials_secret_ref.as_ref(), "username and password").await?;
-            by_mail(smtp, &keys, &addresses, message).await
+            let keys = keys_of(secrets, smtp.credentials_secret_ref.as_ref(), "username and password").await?;
+            by_mail(smtp, keys.as_map(), addresses.as_map(), message).await
         }
         Channel { .. } => Err(Error::invalid(Reason::ChannelInvalid, format!("channel {channel} has neither webhook nor smtp"))),
     }
 }
 
 /// The keys of a Secret that need not be named.
-async fn keys_of(client: &Client, namespace: &str, secret: Option<&ObjectReference>, keys: &str) -> Result<BTreeMap<String, String>> {
+async fn keys_of(secrets: &SecretsOf, secret: Option<&ObjectReference>, keys: &str) -> Result<SecretTexts> {
     match secret {
-        Some(secret) => secrets::required(client, namespace, &secret.name, keys).await,
-        None => Ok(BTreeMap::new()),
+        Some(secret) => secrets.required(&secret.name, keys).await,
+        None => Ok(SecretTexts::default()),
     }
 }
 

@@ -78,4 +78,23 @@ mod tests {
             assert!(matches!(error.reason(), Reason::WebhookInvalid | Reason::SecretIncomplete) && !error.to_string().contains("hidden"), "{error}");
         }
     }
+
+    #[tokio::test]
+    async fn fault_e11_a_webhook_that_answers_without_end_or_not_at_all_is_left() {
+        let endless = || axum::body::Body::from_stream(futures::stream::repeat(Ok::<_, std::convert::Infallible>("x".repeat(4_096))));
+        let url = serve(
+            Router::new()
+                .route("/endless", routing::post(move || async move { endless() }))
+                .route("/refusal", routing::post(move || async move { (StatusCode::BAD_GATEWAY, endless()) }))
+                .route("/silent", routing::post(std::future::pending::<()>)),
+        )
+        .await;
+        let keys = |path: &str| BTreeMap::from([("url".to_owned(), format!("{url}{path}?key=hidden"))]);
+        let text = MessageText { subject: "x".into(), body: "y".into() };
+        let message = Message { id: "id".into(), person: "li", text: &text, ticket: None };
+        for (path, said) in [("endless", "answers more than 65536 bytes"), ("refusal", "answers 502: xxx"), ("silent", "does not answer within 0.5 s")] {
+            let error = post("hook", &keys(path), None, &message, Duration::from_millis(500)).await.unwrap_err();
+            assert!(error.to_string().contains(said) && error.to_string().len() < 400 && !error.to_string().contains("hidden"), "{path}: {error}");
+        }
+    }
 }

@@ -1,12 +1,20 @@
 //! Adapter from rustic to the object store: restic's file layout as keys.
 
-use crate::{AsyncStore, RepositoryAccess, StoreError, VaultError, budget::Budget, folders::FolderPacks};
+use crate::{
+    AsyncStore, RepositoryAccess, StoreError, VaultError,
+    budget::Budget,
+    cipher::{Cipher, CipherError},
+    folders::FolderPacks,
+    limits,
+    store::Refusal,
+};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    ops::ControlFlow,
+    sync::{Arc, LazyLock, OnceLock, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 use tokio::runtime::{Handle, Runtime};
@@ -17,32 +25,25 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The threads that wait for the answers of all stores of this process.
+static THREADS: LazyLock<Result<Runtime, String>> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("stores").enable_all().build().map_err(|error| error.to_string())
+});
+
 /// A store for callers that block.
 pub(crate) struct Store {
     objects: AsyncStore,
     handle: Handle,
-    _threads: Threads,
     location: String,
     patience: Duration,
     /// The error behind an error of the engine, which keeps only its text.
     last: Mutex<Option<StoreError>>,
-    /// Keys of the repository that were written through this store.
-    written_keys: Mutex<Vec<String>>,
+    /// The repository's `config`, and what decrypts it, once they are known.
+    opened: OnceLock<(Bytes, Cipher)>,
     folders: FolderPacks,
     budget: Budget,
     /// Bytes of files that the engine has restored.
     pub(crate) restored: AtomicU64,
-}
-
-/// The threads of a store. They end without being waited for: a process that keeps repositories open may drop one where it must not block.
-struct Threads(Option<Runtime>);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl fmt::Debug for Store {
@@ -53,25 +54,78 @@ impl fmt::Debug for Store {
 
 impl Store {
     pub(crate) fn open(access: &RepositoryAccess) -> Result<Arc<Self>, VaultError> {
-        let objects = AsyncStore::prepare(&access.location, access.credentials.as_ref())?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| VaultError::Other { what: "start the store's threads".into(), message: error.to_string() })?;
+        Self::at(AsyncStore::prepare(&access.location, access.credentials.as_ref())?, access)
+    }
+
+    fn at(objects: AsyncStore, access: &RepositoryAccess) -> Result<Arc<Self>, VaultError> {
         let patience = std::env::var("P861_S3_PATIENCE").ok().and_then(|text| text.parse().ok()).map_or(PATIENCE, Duration::from_secs);
+        Self::with_patience(objects, access, patience)
+    }
+
+    /// Faults are not waited out.
+    #[cfg(test)]
+    pub(crate) fn at_without_patience(objects: AsyncStore, access: &RepositoryAccess) -> Result<Arc<Self>, VaultError> {
+        Self::with_patience(objects, access, Duration::ZERO)
+    }
+
+    fn with_patience(objects: AsyncStore, access: &RepositoryAccess, patience: Duration) -> Result<Arc<Self>, VaultError> {
+        let runtime = THREADS.as_ref().map_err(|error| VaultError::Other { what: "start the stores' threads".into(), message: error.clone() })?;
         Ok(Arc::new(Self {
             objects,
             handle: runtime.handle().clone(),
-            _threads: Threads(Some(runtime)),
             location: access.location.to_string(),
             patience,
             last: Mutex::default(),
-            written_keys: Mutex::default(),
+            opened: OnceLock::new(),
             folders: FolderPacks::default(),
             budget: Budget::default(),
             restored: AtomicU64::new(0),
         }))
+    }
+
+    /// The engine gets this `config` from now on, and what it reads is unpacked within its bounds.
+    pub(crate) fn unlock(&self, config: Vec<u8>, cipher: Cipher) {
+        // A store is opened once.
+        let _ = self.opened.set((config.into(), cipher));
+    }
+
+    /// The content of `config`, as the repository was opened with.
+    pub(crate) fn config(&self) -> &[u8] {
+        self.opened.get().map_or(&[], |(config, _)| config)
+    }
+
+    /// Reads and decrypts a file of the repository, within its bounds.
+    ///
+    /// # Errors
+    /// The inner error: why it can't be decrypted.
+    pub(crate) fn decrypted(&self, tpe: FileType, id: &Id) -> Result<Result<Vec<u8>, CipherError>, StoreError> {
+        let key = key(tpe, id);
+        let body = self.run(|| self.objects.get(&key))?;
+        let Some((_, cipher)) = self.opened.get() else { return Ok(Err(CipherError::NotOurs)) };
+        match cipher.open(&body, limits::unpacked_bytes(&key)) {
+            Err(error @ CipherError::TooLarge(_)) => Err(StoreError::new(Refusal::TooLarge, &self.location, &key, error.to_string())),
+            opened => Ok(opened),
+        }
+    }
+
+    /// The files of a kind, with their sizes. Anything that isn't named like a file of restic's is none.
+    pub(crate) fn files(&self, tpe: FileType) -> Result<Vec<(Id, u32)>, StoreError> {
+        let folder = match tpe {
+            FileType::Index => "index/",
+            FileType::Key => "keys/",
+            FileType::Snapshot => "snapshots/",
+            FileType::Pack | FileType::Config => "data/",
+        };
+        self.run(|| async {
+            let mut files = Vec::new();
+            let mut take = |key: &str, size: u64| {
+                let id = key.rsplit('/').next().and_then(|name| name.parse::<Id>().ok());
+                files.extend(id.map(|id| (id, u32::try_from(size).unwrap_or(u32::MAX))));
+                ControlFlow::Continue(())
+            };
+            self.objects.each(folder, &mut take).await?;
+            Ok(files)
+        })
     }
 
     pub(crate) fn location(&self) -> &str {
@@ -81,11 +135,6 @@ impl Store {
     /// The error behind the engine's last error.
     pub(crate) fn take_error(&self) -> Option<StoreError> {
         self.last.lock().take()
-    }
-
-    /// The keys of the repository that were written through this store, as keys of the store.
-    pub(crate) fn take_written_keys(&self) -> Vec<String> {
-        std::mem::take(&mut *self.written_keys.lock())
     }
 
     /// Waits for the answer, and waits out faults that may go away. Patience is counted from the first fault, so slow requests don't use it up.
@@ -136,24 +185,29 @@ impl ReadBackend for Store {
 
     fn list_with_size(&self, tpe: FileType) -> RusticResult<Vec<(Id, u32)>> {
         if tpe == FileType::Config {
-            return Ok(match self.run(|| self.objects.head("config")) {
-                Ok(size) => vec![(Id::default(), u32::try_from(size).unwrap_or(u32::MAX))],
-                Err(error) if error.is_not_found() => Vec::new(),
-                Err(error) => return self.engine(Err(error)),
+            return Ok(match self.opened.get() {
+                Some((config, _)) => vec![(Id::default(), u32::try_from(config.len()).unwrap_or(u32::MAX))],
+                None => Vec::new(),
             });
         }
-        let folder = match tpe {
-            FileType::Index => "index/",
-            FileType::Key => "keys/",
-            FileType::Snapshot => "snapshots/",
-            FileType::Pack | FileType::Config => "data/",
-        };
-        let listed = self.engine(self.run(|| self.objects.list_with_size(folder)))?;
-        // Anything that isn't named like a file of restic's is none.
-        Ok(listed.into_iter().filter_map(|(key, size)| Some((key.rsplit('/').next()?.parse::<Id>().ok()?, u32::try_from(size).unwrap_or(u32::MAX)))).collect())
+        self.engine(self.files(tpe))
     }
 
     fn read_full(&self, tpe: FileType, id: &Id) -> RusticResult<Bytes> {
+        if let Some((config, cipher)) = self.opened.get() {
+            if tpe == FileType::Config {
+                return Ok(config.clone());
+            }
+            // The engine unpacks a file of any length.
+            if matches!(tpe, FileType::Index | FileType::Snapshot) {
+                let key = key(tpe, id);
+                let body = self.engine(self.run(|| self.objects.get(&key)))?;
+                if let Err(error @ CipherError::TooLarge(_)) = cipher.open(&body, limits::unpacked_bytes(&key)) {
+                    return self.engine(Err(StoreError::new(Refusal::TooLarge, &self.location, &key, error.to_string())));
+                }
+                return Ok(body.into());
+            }
+        }
         let key = key(tpe, id);
         self.engine(self.run(|| self.objects.get(&key))).map(Bytes::from)
     }
@@ -192,9 +246,6 @@ impl WriteBackend for Store {
         }
         // Attempts share the bytes.
         let body = body.freeze();
-        if tpe == FileType::Key {
-            self.written_keys.lock().push(key.clone());
-        }
         // Every file but config is named by its content: writing it again writes the same.
         let result = match tpe {
             FileType::Config => self.run(|| self.objects.put_if_absent(&key, body.clone())),

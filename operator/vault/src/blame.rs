@@ -57,10 +57,11 @@ impl Repository {
     /// Reads a file that the engine could not read. Every file but config is named by the digest of its content.
     pub(crate) fn explain(&self, tpe: FileType, id: &Id, what: &str, error: &RusticError) -> VaultError {
         // The file itself says more than the last error, which may be of another thread.
-        let _ = self.store.take_error();
-        match self.sound(tpe, id) {
-            Err(error) => error,
-            Ok(()) => VaultError::Other { what: what.into(), message: error.display_log() },
+        let last = self.store.take_error().filter(|last| last.is_too_large() && last.key() == key(tpe, id));
+        match (self.sound(tpe, id), last) {
+            (Err(error), _) => error,
+            (Ok(()), Some(last)) => last.into(),
+            (Ok(()), None) => VaultError::Other { what: what.into(), message: error.display_log() },
         }
     }
 
@@ -72,11 +73,8 @@ impl Repository {
     }
 
     /// The first damaged file of a kind, if there is one. Reads all of them; not meant for packs.
-    pub(crate) fn damaged_among(&self, tpe: FileType) -> Result<Option<VaultError>, VaultError> {
+    fn damaged_among(&self, tpe: FileType) -> Result<Option<VaultError>, VaultError> {
         let listed = self.engine("list the repository's files", self.store.list_with_size(tpe))?;
-        if listed.is_empty() && tpe == FileType::Key {
-            return Ok(Some(VaultError::Damaged { object: "keys/".into(), what: "no key is there, so nobody can open the repository".into() }));
-        }
         match each(&listed, REQUESTS, |(id, _)| self.sound(tpe, id)) {
             Ok(_) => Ok(None),
             Err(damaged @ VaultError::Damaged { .. }) => Ok(Some(damaged)),

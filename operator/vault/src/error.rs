@@ -4,12 +4,15 @@ use crate::StoreError;
 use rustic_core::RusticError;
 
 /// Every reason that an error of this crate gives, sorted.
-pub const REASONS: [&str; 21] = [
+pub const REASONS: [&str; 25] = [
     "AccessDenied",
     "AlreadyExists",
+    "ConfigMissing",
     "Damaged",
     "DestinationRefused",
+    "EgressRefused",
     "Invalid",
+    "KeyRefused",
     "KeyWrong",
     "LeaseLost",
     "LeaseUnreadable",
@@ -23,6 +26,7 @@ pub const REASONS: [&str; 21] = [
     "RepositoryChanged",
     "SnapshotMissing",
     "StoreError",
+    "TooLarge",
     "Unreachable",
     "Unsupported",
     "VaultError",
@@ -35,10 +39,59 @@ pub enum VaultError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The password opens no key.
-    #[error("{location}: the repository's password opens none of its keys: check the Secret of spec.encryption.keySecretRef")]
+    #[error(
+        "{location}: the repository's password opens none of its keys{}: check the Secret of spec.encryption.keySecretRef",
+        if listed > tried { format!(" ({tried} of its {listed} key files were tried; remove those that nobody uses: restic key remove)") } else { String::new() }
+    )]
     KeyWrong {
         /// Where.
         location: String,
+        /// Key files that were tried.
+        tried: usize,
+        /// Key files that are there.
+        listed: usize,
+    },
+    /// What was tried before did not open it, and something new is not tried yet.
+    #[error(
+        "{location}: its key files or the password have changed, and none of those before opened it: the new ones are tried at {until} (the wait doubles each time, up to an hour). Check the Secret of spec.encryption.keySecretRef"
+    )]
+    KeyWaits {
+        /// Where.
+        location: String,
+        /// When they are tried.
+        until: jiff::Timestamp,
+    },
+    /// A key file asks for more than is spent on one, or is none.
+    #[error(
+        "{location}: no key is left to be tried, because key file {key} is refused: {what}. Replace it: `restic key add` makes one with restic's own parameters, then remove this one with `restic key remove`"
+    )]
+    KeyRefused {
+        /// Where.
+        location: String,
+        /// The key file, for example `keys/ab12…`.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Only the file `config` of a repository is gone.
+    #[error(
+        "{location} has no file config, but parts of a repository (for example {found}): a new repository would hide them, so none is made. Put config back from a copy of the repository; or choose an empty place; or, if nobody needs what is there, delete keys/, data/, index/, snapshots/ and locks/"
+    )]
+    ConfigMissing {
+        /// Where.
+        location: String,
+        /// One of the objects that are there.
+        found: String,
+    },
+    /// A repository was begun to be made with another password.
+    #[error(
+        "{location}: somebody has begun to make a repository here with another password ({claim}): put that password into the Secret of spec.encryption.keySecretRef; or, if nobody makes one any more, delete this object"
+    )]
+    BegunByAnother {
+        /// Where.
+        location: String,
+        /// The object that says so.
+        claim: &'static str,
     },
     /// Another repository is at the same place.
     #[error(
@@ -129,7 +182,9 @@ impl VaultError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Store(error) => error.reason(),
-            Self::KeyWrong { .. } => "KeyWrong",
+            Self::KeyWrong { .. } | Self::KeyWaits { .. } | Self::BegunByAnother { .. } => "KeyWrong",
+            Self::KeyRefused { .. } => "KeyRefused",
+            Self::ConfigMissing { .. } => "ConfigMissing",
             Self::RepositoryChanged { .. } => "RepositoryChanged",
             Self::NotARepository { .. } => "NotARepository",
             Self::Damaged { .. } => "Damaged",

@@ -15,7 +15,7 @@ pub(crate) struct FolderPacks(Mutex<VecDeque<(Id, Bytes)>>);
 
 impl FolderPacks {
     /// A part of a pack: from memory, or from the whole pack, which is read then. A pack that is shorter than the part needs is asked for the part alone, so
-    /// that the store says what is wrong.
+    /// that the store says what is wrong; so is one that is too large to be kept.
     pub(crate) fn part(
         &self,
         id: &Id,
@@ -28,7 +28,11 @@ impl FolderPacks {
         let mut packs = self.0.lock();
         let pack = match packs.iter().position(|(kept, _)| kept == id).and_then(|index| packs.remove(index)) {
             Some((_, pack)) => pack,
-            None => Bytes::from(whole()?),
+            None => match whole() {
+                Ok(pack) => Bytes::from(pack),
+                Err(error) if error.is_too_large() => return alone().map(Bytes::from),
+                Err(error) => return Err(error),
+            },
         };
         packs.push_back((*id, pack.clone()));
         while packs.len() > 1 && packs.iter().map(|(_, pack)| pack.len()).sum::<usize>() > MOST {

@@ -8,11 +8,16 @@
 #![warn(clippy::missing_errors_doc)]
 
 mod backend;
+mod beneath;
 mod blame;
 mod budget;
+mod cipher;
 mod error;
 mod folders;
+mod initialise;
+mod keys;
 mod lease;
+mod limits;
 mod metadata;
 mod parallel;
 mod parts;
@@ -33,5 +38,5 @@ pub use repository::Repository;
 pub use restore::{Existing, FolderComparison, FolderRestore, RestoreResult};
 pub use seal::{SealSpec, Sealed};
 pub use snapshots::SnapshotInfo;
-pub use store::{AsyncStore, Credentials, Location, RepositoryAccess, StoreError};
+pub use store::{AsyncStore, Credentials, Location, RepositoryAccess, StoreError, Stored};
 pub use verify::{CheckError, CheckReport, VerifyReport};

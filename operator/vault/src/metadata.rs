@@ -1,5 +1,6 @@
 //! File metadata: type, owner, mode, times, attributes. rustic only warns if it cannot read or restore these.
 
+use crate::beneath::opened;
 use aws_smithy_types::base64;
 use rustic_core::repofile::{Metadata, Node, NodeType};
 use rustix::{
@@ -12,18 +13,23 @@ use std::{
     ffi::OsStr,
     io,
     os::{
-        fd::AsFd,
+        fd::{AsFd, OwnedFd},
         unix::{
             ffi::OsStrExt as _,
-            fs::{MetadataExt as _, PermissionsExt as _, lchown},
+            fs::{PermissionsExt as _, lchown},
         },
     },
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-/// restic writes Go's bits for modes. Source: Go's `io/fs.FileMode`.
+/// restic writes Go's bits for modes, and among them the type. Source: Go's `io/fs.FileMode`.
 const GO_DIR: u32 = 1 << 31;
+const GO_LINK: u32 = 1 << 27;
+const GO_DEVICE: u32 = 1 << 26;
+const GO_PIPE: u32 = 1 << 25;
+const GO_SOCKET: u32 = 1 << 24;
+const GO_CHARACTER_DEVICE: u32 = 1 << 21;
 const SPECIAL: [(u32, u32); 3] = [(0o4000, 1 << 23), (0o2000, 1 << 22), (0o1000, 1 << 20)];
 /// Attributes that belong to the file; others belong to the machine that it is on.
 const OURS: [&str; 3] = ["user.", "system.posix_acl_", "security.capability"];
@@ -37,13 +43,13 @@ fn mode_of_go(go: u32) -> u32 {
 }
 
 /// The attributes of a file, links not followed; none where the file system has none.
-fn attributes(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
+fn attributes(path: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let names = match xattr::list(path) {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(BTreeMap::new()),
         names => names?,
     };
     let mut found = BTreeMap::new();
-    for name in names.map(|name| name.to_string_lossy().into_owned()).filter(|name| OURS.iter().any(|ours| name.starts_with(ours))) {
+    for name in names.map(|name| name.to_string_lossy().into_owned()).filter(|name| wanted(name)) {
         // One that is gone since it was listed was removed by the application.
         if let Some(value) = xattr::get(path, &name)? {
             found.insert(name, value);
@@ -52,35 +58,64 @@ fn attributes(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     Ok(found)
 }
 
+fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|ours| name.starts_with(ours))
+}
+
 /// Attributes of a node that belong to the file.
 fn ours(node: &Node) -> impl Iterator<Item = (&str, &[u8])> {
     let all = node.meta.extended_attributes.iter().map(|attribute| (attribute.name.as_str(), attribute.value.as_deref().unwrap_or_default()));
-    all.filter(|(name, _)| OURS.iter().any(|ours| name.starts_with(ours)))
+    all.filter(|(name, _)| is_ours(name))
 }
 
-/// The folder at the root of a backup: the engine leaves it out, but its owner and mode matter (a database refuses a data folder with others).
-pub(crate) fn root_node(root: &Path, name: &OsStr) -> io::Result<Node> {
-    let metadata = std::fs::symlink_metadata(root)?;
-    let time = |seconds: i64, nanos: i64| jiff::Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0)).ok();
+/// What has a name in an opened folder, as the backup holds it, called `called` there; `.` is the folder itself. None if nothing has that name any more. Links are not
+/// followed.
+pub(crate) fn node(folder: &OwnedFd, name: &OsStr, called: &OsStr) -> io::Result<Option<Node>> {
+    let there = match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS) {
+        Err(Errno::NOENT) => return Ok(None),
+        there => there?,
+    };
+    let device = makedev(there.stx_rdev_major, there.stx_rdev_minor);
+    let (kind, bits) = match FileType::from_raw_mode(there.stx_mode.into()) {
+        FileType::Directory => (NodeType::Dir, GO_DIR),
+        FileType::Symlink => match readlinkat(folder, name, Vec::new()) {
+            // Something else took its place.
+            Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+            target => (NodeType::from_link(Path::new(OsStr::from_bytes(target?.to_bytes()))), GO_LINK),
+        },
+        FileType::BlockDevice => (NodeType::Dev { device }, GO_DEVICE),
+        FileType::CharacterDevice => (NodeType::Chardev { device }, GO_DEVICE | GO_CHARACTER_DEVICE),
+        FileType::Fifo => (NodeType::Fifo, GO_PIPE),
+        FileType::Socket => (NodeType::Socket, GO_SOCKET),
+        _ => (NodeType::File, 0),
+    };
+    let found = match attributes(&opened(folder, name), |_| true) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found.map_err(|error| io::Error::new(error.kind(), format!("its attributes can't be read: {error}")))?,
+    };
     // The engine keeps the type of attributes to itself, but reads it.
-    let found: Vec<_> = attributes(root)?.into_iter().map(|(name, value)| json!({"name": name, "value": base64::encode(value)})).collect();
-    let extended_attributes = serde_json::from_value(json!(found)).map_err(io::Error::other)?;
+    let found: Vec<_> = found.into_iter().map(|(name, value)| json!({"name": name, "value": base64::encode(value)})).collect();
+    let extended_attributes = if found.is_empty() { Vec::new() } else { serde_json::from_value(json!(found)).map_err(io::Error::other)? };
+    let time = |seconds: i64, nanos: u32| jiff::Timestamp::new(seconds, i32::try_from(nanos).unwrap_or(0)).ok();
+    let mtime = time(there.stx_mtime.tv_sec, there.stx_mtime.tv_nsec);
+    let is_folder = bits == GO_DIR;
+    // So that names of the same file are known as such.
+    let shared = there.stx_nlink > 1 && !is_folder;
     let meta = Metadata {
-        mode: Some(go_of_mode(metadata.mode()) | GO_DIR),
-        mtime: time(metadata.mtime(), metadata.mtime_nsec()),
-        ctime: time(metadata.ctime(), metadata.ctime_nsec()),
-        uid: Some(metadata.uid()),
-        gid: Some(metadata.gid()),
-        inode: metadata.ino(),
+        mode: Some(go_of_mode(there.stx_mode.into()) | bits),
+        mtime,
+        atime: mtime,
+        ctime: time(there.stx_ctime.tv_sec, there.stx_ctime.tv_nsec),
+        uid: Some(there.stx_uid),
+        gid: Some(there.stx_gid),
+        inode: there.stx_ino,
+        device_id: if shared { makedev(there.stx_dev_major, there.stx_dev_minor) } else { 0 },
+        size: if is_folder { 0 } else { there.stx_size },
+        links: if is_folder { 0 } else { there.stx_nlink.into() },
         extended_attributes,
         ..Metadata::default()
     };
-    Ok(Node::new_node(name, NodeType::Dir, meta))
-}
-
-/// The engine takes a file without its attributes if it can't read them; this says whether it did.
-pub(crate) fn attributes_missed(path: &Path, node: &Node) -> io::Result<()> {
-    if node.meta.extended_attributes.is_empty() { attributes(path).map(drop) } else { Ok(()) }
+    Ok(Some(Node::new_node(called, kind, meta)))
 }
 
 /// What stands at a place, links not followed.
@@ -144,7 +179,7 @@ pub(crate) fn restore_root(place: &Path, node: &Node) -> io::Result<()> {
         std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode_of_go(mode)))?;
     }
     let wanted: BTreeSet<&str> = ours(node).map(|(name, _)| name).collect();
-    for extra in attributes(place)?.into_keys().filter(|name| !wanted.contains(name.as_str())) {
+    for extra in attributes(place, is_ours)?.into_keys().filter(|name| !wanted.contains(name.as_str())) {
         xattr::remove(place, extra)?;
     }
     for (name, value) in ours(node) {
@@ -183,7 +218,7 @@ pub(crate) fn difference(path: &Path, node: &Node) -> Option<String> {
     if there.kind == FileType::Symlink {
         return None;
     }
-    let found = match attributes(path) {
+    let found = match attributes(path, is_ours) {
         Ok(found) => found,
         Err(error) => return Some(format!("its attributes can't be read: {error}")),
     };
@@ -235,7 +270,8 @@ mod tests {
         let path = folder.path().join("sub");
         std::fs::create_dir(&path).unwrap();
         xattr::set(&path, "user.p861", b"value").unwrap();
-        let node = root_node(&path, OsStr::new("sub")).unwrap();
+        let above = OwnedFd::from(std::fs::File::open(folder.path()).unwrap());
+        let node = node(&above, OsStr::new("sub"), OsStr::new("sub")).unwrap().unwrap();
         assert_eq!(difference(&path, &node), None);
         let with = |change: &dyn Fn(&mut Metadata)| {
             let mut node = node.clone();

@@ -101,7 +101,8 @@ impl Repository {
         }
         let started_at = Timestamp::now();
         let witness = Arc::new(Witness::default());
-        let folder = self.engine("read the source", FolderSource::new(source, Path::new(spec.part).file_name().unwrap_or_default(), witness.clone()))?;
+        let folder = FolderSource::new(source, Path::new(spec.part).file_name().unwrap_or_default(), witness.clone())
+            .map_err(|error| VaultError::ReadErrors { count: 1, first: format!("{}: {error}", source.display()) })?;
         let repository = self.indexed_ids()?;
         let parents: Vec<String> = spec.parent.filter(|parent| self.snapshot(parent).is_ok()).map(str::to_owned).into_iter().collect();
         // The same files under the same path of the snapshot before. A file is read again unless its size, mtime and ctime are the same: programs can set an

@@ -1,26 +1,35 @@
 //! The snapshots in a repository.
 
+mod brief;
+
+pub(crate) use brief::Briefs;
+
 use crate::{
-    Repository, VaultError,
+    Repository, StoreError, VaultError,
     backend::key,
+    limits,
     parallel::{REQUESTS, each},
     parts::run_tag,
     repository::Opened,
     seal::INVENTORY,
+    store::Refusal,
 };
+use brief::{MAX_HELD_BYTES, Stored};
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use rustic_core::{
-    FileType, ReadBackend as _,
+    FileType,
     repofile::{SnapshotFile, SnapshotId},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// Snapshots that are in memory as a whole at the same time while they are read.
-const MAX_READ_AT_ONCE: usize = 512;
+/// Snapshots that are read before those that were read are kept.
+const PORTION: usize = 512;
+/// How long the snapshots of a repository may take to be read at a time. The next look goes on where this one ended.
+const READ_WITHIN: Duration = Duration::from_mins(2);
 
 /// A snapshot of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +51,6 @@ impl SnapshotInfo {
     pub fn tag(&self, name: &str) -> Option<&str> {
         self.tags.iter().find_map(|tag| tag.strip_prefix(name)?.strip_prefix('='))
     }
-
-    fn is_sealed(&self) -> bool {
-        self.tags.iter().any(|tag| tag == SEALED)
-    }
 }
 
 /// Marks a sealed snapshot.
@@ -54,14 +59,14 @@ pub(crate) const SEALED: &str = "p861-sealed";
 impl Repository {
     /// Every snapshot that can be read. A damaged one is logged and left out: it must not take the sound ones with it.
     pub(crate) fn all_snapshots(&self) -> Result<Vec<SnapshotFile>, VaultError> {
-        self.read_new(&self.snapshots, &BTreeSet::new(), |snapshot| snapshot)?;
+        self.read_new(&BTreeSet::new())?;
         Ok(self.snapshots.lock().values().cloned().collect())
     }
 
     /// The snapshots of a run: its parts, and what it sealed. Reads only snapshots that are younger than the run, however many there are.
     pub(crate) fn of_run(&self, run: &str) -> Result<Vec<SnapshotFile>, VaultError> {
         let before = self.before(run)?;
-        self.read_new(&self.snapshots, &before, |snapshot| snapshot)?;
+        self.read_new(&before)?;
         let run = run_tag(run);
         Ok(self.snapshots.lock().values().filter(|snapshot| snapshot.tags.contains(&run)).cloned().collect())
     }
@@ -92,7 +97,7 @@ impl Repository {
 
     /// The ids of all snapshots, sorted. One list.
     fn snapshot_ids(&self) -> Result<Vec<SnapshotId>, VaultError> {
-        let listed = self.engine("list the snapshots", self.store.list_with_size(FileType::Snapshot))?;
+        let listed = self.store.files(FileType::Snapshot)?;
         let mut ids: Vec<SnapshotId> = listed.into_iter().map(|(id, _)| id.into()).collect();
         ids.sort_unstable();
         Ok(ids)
@@ -100,22 +105,67 @@ impl Repository {
 
     /// Brings what is known of the snapshots up to date, but for some that nobody asks for. One list, and a read of each snapshot that is new: a snapshot never
     /// changes, so none is read twice, however often and by whomever this is called. One that is damaged is read again each time.
-    fn read_new<T>(&self, known: &Mutex<BTreeMap<SnapshotId, T>>, skipped: &BTreeSet<SnapshotId>, keep: impl Fn(SnapshotFile) -> T) -> Result<(), VaultError> {
+    fn read_new(&self, skipped: &BTreeSet<SnapshotId>) -> Result<(), VaultError> {
         let ids = self.snapshot_ids()?;
         let unread: Vec<SnapshotId> = {
-            let known = known.lock();
+            let known = self.snapshots.lock();
             ids.iter().filter(|id| !known.contains_key(id) && !skipped.contains(id)).copied().collect()
         };
         if !unread.is_empty() {
             let opened = self.opened()?;
-            // In portions: of most snapshots only a few words are kept.
-            for portion in unread.chunks(MAX_READ_AT_ONCE) {
-                let read = each(portion, REQUESTS, |id| self.read_listed(&opened, id))?;
-                known.lock().extend(read.into_iter().flatten().map(|snapshot| (snapshot.id, keep(snapshot))));
-            }
+            let read = each(&unread, REQUESTS, |id| self.read_listed(&opened, id))?;
+            self.snapshots.lock().extend(read.into_iter().flatten().map(|snapshot| (snapshot.id, snapshot)));
         }
-        known.lock().retain(|id, _| ids.binary_search(id).is_ok());
+        self.snapshots.lock().retain(|id, _| ids.binary_search(id).is_ok());
         Ok(())
+    }
+
+    /// As [`Self::read_new`], for those who need little of each snapshot and must not be held up or filled by who serves the repository.
+    fn read_new_briefly(&self) -> Result<(), VaultError> {
+        let began = Instant::now();
+        let ids = self.snapshot_ids()?;
+        let unread: Vec<SnapshotId> = {
+            let mut known = self.briefs.lock();
+            known.retain(&ids);
+            ids.iter().filter(|id| !known.contains(id)).copied().collect()
+        };
+        let mut left = unread.len();
+        for portion in unread.chunks(PORTION) {
+            if began.elapsed() > READ_WITHIN {
+                let message =
+                    format!("{left} of {} snapshots are still unread after {} seconds; the next look goes on there", ids.len(), READ_WITHIN.as_secs());
+                return Err(VaultError::Other { what: format!("read the snapshots of {}", self.store.location()), message });
+            }
+            let read = each(portion, REQUESTS, |id| Ok(self.read_briefly(id)?.map(|stored| (*id, stored))))?;
+            let mut known = self.briefs.lock();
+            for (id, stored) in read.into_iter().flatten() {
+                known.keep(id, Some(stored).filter(Stored::is_short));
+            }
+            if known.held_bytes() > MAX_HELD_BYTES {
+                let what = format!(
+                    "what is kept in memory of its {} snapshots is more than {}: forget those that nobody needs (restic forget)",
+                    ids.len(),
+                    limits::size(MAX_HELD_BYTES as u64)
+                );
+                return Err(StoreError::new(Refusal::TooLarge, self.store.location(), "snapshots/", what).into());
+            }
+            left -= portion.len();
+        }
+        Ok(())
+    }
+
+    /// None if it is damaged, or was forgotten since it was listed.
+    fn read_briefly(&self, id: &SnapshotId) -> Result<Option<Stored>, VaultError> {
+        let damaged = |what: String| {
+            tracing::warn!("{}", VaultError::Damaged { object: key(FileType::Snapshot, id), what });
+            Ok(None)
+        };
+        match self.store.decrypted(FileType::Snapshot, id) {
+            Ok(Ok(text)) => serde_json::from_slice(&text).map_or_else(|error| damaged(format!("it can't be read: {error}")), |stored| Ok(Some(stored))),
+            Ok(Err(error)) => damaged(error.to_string()),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// None if it is damaged, or was forgotten since it was listed.
@@ -143,14 +193,24 @@ impl Repository {
     /// # Errors
     /// If the repository can't be read.
     pub fn snapshots(&self) -> Result<Vec<SnapshotInfo>, VaultError> {
-        let mut sealed: Vec<SnapshotInfo> = self.described(SnapshotInfo::is_sealed)?;
+        self.read_new_briefly()?;
+        let mut sealed = self.briefs.lock().chosen(|tags| tags.iter().any(|tag| **tag == *SEALED));
         sealed.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
         Ok(sealed)
     }
 
-    fn described(&self, chosen: impl Fn(&SnapshotInfo) -> bool) -> Result<Vec<SnapshotInfo>, VaultError> {
-        self.read_new(&self.infos, &BTreeSet::new(), |snapshot| info(&snapshot))?;
-        Ok(self.infos.lock().values().filter(|snapshot| chosen(snapshot)).cloned().collect())
+    /// How many sealed snapshots there are. Reads as [`Self::snapshots`] does, and copies nothing.
+    ///
+    /// # Errors
+    /// If the repository can't be read.
+    pub fn count_snapshots(&self) -> Result<usize, VaultError> {
+        self.read_new_briefly()?;
+        Ok(self.briefs.lock().sealed())
+    }
+
+    /// About how many bytes this value keeps in memory of the repository's snapshots, for those who keep many open. A repository's index is held only while it is used.
+    pub fn held_bytes(&self) -> usize {
+        self.briefs.lock().held_bytes()
     }
 
     /// A snapshot by its id.
@@ -191,7 +251,9 @@ impl Repository {
     /// If the repository can't be read or written.
     pub fn forget_unsealed(&self, run: &str) -> Result<usize, VaultError> {
         let run = run_tag(run);
-        let parts = self.described(|snapshot| snapshot.tags.contains(&run) && !snapshot.is_sealed())?;
+        self.read_new_briefly()?;
+        let of_run = |tags: &[Arc<str>]| tags.iter().any(|tag| **tag == *run) && !tags.iter().any(|tag| **tag == *SEALED);
+        let parts = self.briefs.lock().chosen(of_run);
         let parts: Vec<String> = parts.into_iter().map(|snapshot| snapshot.id).collect();
         self.forget(&parts)?;
         Ok(parts.len())
@@ -210,66 +272,5 @@ impl Repository {
     }
 }
 
-fn info(snapshot: &SnapshotFile) -> SnapshotInfo {
-    SnapshotInfo {
-        id: snapshot.id.to_hex().to_string(),
-        time: snapshot.time.timestamp(),
-        host: snapshot.hostname.clone(),
-        label: snapshot.label.clone(),
-        tags: snapshot.tags.iter().cloned().collect(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Location, PartSpec, RepositoryAccess, SealSpec};
-    use std::{fs, io::Cursor};
-
-    fn sealed(repository: &Repository, run: &str) -> String {
-        let part = PartSpec { run, part: "streams/db", host: "here", parent: None };
-        repository.write_stream(&part, Box::new(Cursor::new(run.as_bytes().to_vec())), &|_| {}).unwrap();
-        let spec = SealSpec {
-            run: run.into(),
-            host: "here".into(),
-            time: Timestamp::UNIX_EPOCH,
-            tags: vec!["backup=b".into()],
-            parts: vec!["streams/db".into()],
-            inventory: serde_json::json!({}),
-            label: "a".into(),
-        };
-        repository.seal(&spec, &|| Ok(())).unwrap().snapshot
-    }
-
-    #[test]
-    fn fault_f8_a_mover_reads_no_snapshot_that_is_older_than_its_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = RepositoryAccess { location: Location::Folder { path: folder.path().to_owned() }, credentials: None, password: "p".into(), id: None };
-        let old: Vec<String> = {
-            let repository = Repository::open_or_init(&access).unwrap();
-            (0..3).map(|number| sealed(&repository, &format!("old-{number}"))).collect()
-        };
-        // Each mover is a process of its own.
-        let first = Repository::open(&access).unwrap();
-        let part = PartSpec { run: "new", part: "streams/db", host: "here", parent: None };
-        first.write_stream(&part, Box::new(Cursor::new(b"new".to_vec())), &|_| {}).unwrap();
-        assert_eq!(first.snapshots.lock().len(), 1, "only its own part");
-        let second = Repository::open(&access).unwrap();
-        let snapshot = sealed(&second, "new");
-        assert!(second.snapshots.lock().values().all(|read| read.tags.contains(&run_tag("new"))), "only those of its run");
-        assert_eq!(sealed(&Repository::open(&access).unwrap(), "new"), snapshot, "and it finds what an attempt before has sealed");
-        let all: BTreeSet<String> = second.snapshots().unwrap().into_iter().map(|snapshot| snapshot.id).collect();
-        assert_eq!(all, old.into_iter().chain([snapshot]).collect());
-    }
-
-    #[test]
-    fn a_part_is_found_although_nobody_knows_any_more_what_was_there_before_its_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = RepositoryAccess { location: Location::Folder { path: folder.path().to_owned() }, credentials: None, password: "p".into(), id: None };
-        let part = PartSpec { run: "r", part: "streams/db", host: "here", parent: None };
-        let repository = Repository::open_or_init(&access).unwrap();
-        repository.write_stream(&part, Box::new(Cursor::new(b"data".to_vec())), &|_| {}).unwrap();
-        fs::remove_dir_all(folder.path().join("p861/runs")).unwrap();
-        assert!(Repository::open(&access).unwrap().part("r", "streams/db").unwrap().is_some());
-    }
-}
+mod tests;

@@ -1,20 +1,18 @@
 //! Sources that fail on unreadable files. rustic only warns about them; here each one is recorded and fails the part.
 
-use crate::{
-    OnProgress, Progress,
-    metadata::{attributes_missed, root_node},
-};
+mod folder;
+
+pub(crate) use folder::FolderSource;
+
+use crate::{OnProgress, Progress};
 use parking_lot::Mutex;
 use rustic_core::{
-    ErrorKind, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult,
+    ReadSource, ReadSourceEntry, ReadSourceOpen, RusticResult,
     repofile::{Metadata, Node, NodeType},
 };
 use sha2::{Digest as _, Sha256};
 use std::{
-    ffi::{OsStr, OsString},
-    fs::File,
     io::{self, BufReader, Read},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -72,66 +70,6 @@ pub(crate) fn watched<T: Send>(on_progress: OnProgress<'_>, progress: impl Fn() 
     })
 }
 
-/// A folder, read strictly.
-pub(crate) struct FolderSource {
-    inner: LocalSource,
-    root: PathBuf,
-    name: OsString,
-    witness: Arc<Witness>,
-}
-
-impl FolderSource {
-    /// `name` is what the folder is called in the snapshot.
-    pub(crate) fn new(root: &Path, name: &OsStr, witness: Arc<Witness>) -> RusticResult<Self> {
-        let inner = LocalSource::new(LocalSourceSaveOptions::default(), &Excludes::default(), &LocalSourceFilterOptions::default(), &[root])?;
-        Ok(Self { inner, root: root.to_owned(), name: name.to_owned(), witness })
-    }
-}
-
-impl ReadSource for FolderSource {
-    type Open = FileOpen;
-    type Iter = Box<dyn Iterator<Item = RusticResult<ReadSourceEntry<FileOpen>>> + Send>;
-
-    fn size(&self) -> RusticResult<Option<u64>> {
-        Ok(None)
-    }
-
-    fn entries(&self) -> Self::Iter {
-        let witness = self.witness.clone();
-        let root = root_node(&self.root, &self.name).map_err(|error| {
-            witness.error(format!("{}: {error}", self.root.display()));
-            RusticError::with_source(ErrorKind::InputOutput, "the source can't be read", error)
-        });
-        let root = root.map(|node| ReadSourceEntry { path: self.root.clone(), node, open: None });
-        let entries = self.inner.entries().filter_map(move |entry| match entry {
-            Ok(entry) => {
-                witness.items.fetch_add(1, Ordering::Relaxed);
-                match attributes_missed(&entry.path, &entry.node) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        witness.error(format!("{}: its attributes can't be read: {error}", entry.path.display()));
-                    }
-                    _ => {}
-                }
-                let witness = witness.clone();
-                let path = entry.path.clone();
-                let open = entry.open.map(|_| FileOpen { path, size: entry.node.meta.size, witness });
-                Some(Ok(ReadSourceEntry { path: entry.path, node: entry.node, open }))
-            }
-            Err(error) => {
-                let text = error.display_log();
-                // A file that vanished between listing and reading was deleted by the application.
-                if text.contains("No such file or directory") {
-                    witness.warn(format!("vanished: {text}"));
-                    return None;
-                }
-                witness.error(text);
-                Some(Err(error))
-            }
-        });
-        Box::new(std::iter::once(root).chain(entries))
-    }
-}
-
 /// Fills a buffer unless the end comes before. The engine's chunker shrinks its buffer to the shortest read that it ever got, so readers of pipes and
 /// connections, which give what they have, would soon be asked for single bytes.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -149,82 +87,6 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Read from a file or a stream at a time, at most; the engine asks for 4 KiB.
 const READ_AHEAD: usize = 256 << 10;
-
-/// A file of a folder.
-#[derive(Debug)]
-pub(crate) struct FileOpen {
-    path: PathBuf,
-    size: u64,
-    witness: Arc<Witness>,
-}
-
-/// Attributes that show whether a file was modified while it was read.
-fn version(file: &File) -> Option<(u64, i64, i64)> {
-    file.metadata().ok().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
-}
-
-impl ReadSourceOpen for FileOpen {
-    type Reader = FileReader;
-
-    fn open(self) -> RusticResult<FileReader> {
-        match File::open(&self.path) {
-            Ok(file) => {
-                let before = version(&file);
-                if before.is_some_and(|(length, _, _)| length != self.size) {
-                    self.witness.warn(format!("changed while it was read: {}", self.path.display()));
-                }
-                let ahead = usize::try_from(self.size).unwrap_or(usize::MAX).min(READ_AHEAD);
-                Ok(FileReader { file: BufReader::with_capacity(ahead, file), before, left: self.size, path: self.path, witness: self.witness })
-            }
-            Err(error) => {
-                if error.kind() == io::ErrorKind::NotFound {
-                    self.witness.warn(format!("vanished: {}", self.path.display()));
-                } else {
-                    self.witness.error(format!("{}: {error}", self.path.display()));
-                }
-                Err(RusticError::with_source(ErrorKind::InputOutput, "a file can't be opened", error))
-            }
-        }
-    }
-}
-
-/// Reads a file, counts, and notices that it changed meanwhile. It gives exactly as many bytes as the file had when it was listed: the snapshot says so, and
-/// restic restores by what the snapshot says. What was appended since waits for the next backup; what was cut off is filled with zeros, as tar does.
-#[derive(Debug)]
-pub(crate) struct FileReader {
-    file: BufReader<File>,
-    before: Option<(u64, i64, i64)>,
-    left: u64,
-    path: PathBuf,
-    witness: Arc<Witness>,
-}
-
-impl FileReader {
-    fn compare(&mut self) {
-        if self.before.is_some() && version(self.file.get_ref()) != self.before {
-            self.before = None;
-            self.witness.warn(format!("changed while it was read: {}", self.path.display()));
-        }
-    }
-}
-
-impl Read for FileReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let Some(wanted) = buffer.get_mut(..most).filter(|wanted| !wanted.is_empty()) else {
-            self.compare();
-            return Ok(0);
-        };
-        let read = fill(&mut self.file, wanted).inspect_err(|error| self.witness.error(format!("{}: {error}", self.path.display())))?;
-        if read < most {
-            self.compare();
-            wanted[read..].fill(0);
-        }
-        self.left -= most as u64;
-        self.witness.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(most)
-    }
-}
 
 /// A stream of bytes as one file.
 pub(crate) struct StreamSource {
@@ -346,26 +208,5 @@ mod tests {
         let reads: Vec<usize> = (0..5).map(|_| reader.read(&mut buffer).unwrap()).collect();
         assert_eq!(reads, [4096, 4096, 1808, 0, 0]);
         assert_eq!((state.bytes(), state.digest()), (10_000, Some(hex::encode(Sha256::digest([7; 10_000])))));
-    }
-
-    #[test]
-    fn a_file_gives_as_many_bytes_as_it_had_when_it_was_listed_and_a_change_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        for (now, listed, expected, changes) in
-            [("same", 4, &b"same"[..], false), ("appended since", 4, b"appe", true), ("cut", 6, b"cut\0\0\0", true), ("written", 7, b"written", true)]
-        {
-            std::fs::write(&path, now).unwrap();
-            let witness = Arc::new(Witness::default());
-            let mut reader = FileOpen { path: path.clone(), size: listed, witness: witness.clone() }.open().unwrap();
-            if changes && now.len() as u64 == listed {
-                File::options().append(true).open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-            }
-            let mut bytes = Vec::new();
-            reader.read_to_end(&mut bytes).unwrap();
-            assert_eq!(bytes, expected, "{now}");
-            assert_eq!(!witness.warnings().is_empty(), changes, "{now}: {:?}", witness.warnings());
-            assert!(witness.errors().is_empty());
-        }
     }
 }

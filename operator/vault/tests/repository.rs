@@ -208,6 +208,46 @@ fn two_who_make_the_repository_at_once_open_the_same_and_leave_one_key() {
 }
 
 #[test]
+fn fault_e16_pipes_sockets_and_links_are_stored_as_such_while_a_volume_changes_and_hold_up_nothing() {
+    let fixture = Fixture::new();
+    let (source, outside) = (fixture.path("source"), fixture.path("outside"));
+    odd_tree(&source);
+    fs::create_dir_all(&outside).unwrap();
+    fs::write(outside.join("plain"), "secret-of-the-operator").unwrap();
+    fs::create_dir_all(source.join("deep/er")).unwrap();
+    fs::write(source.join("deep/er/plain"), "own").unwrap();
+    symlink(&outside, source.join("swapped")).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let sealed: Vec<(String, String)> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let (a, b) = (source.join("deep/er"), source.join("swapped"));
+                let _ = rustix::fs::renameat_with(rustix::fs::CWD, a, rustix::fs::CWD, b, rustix::fs::RenameFlags::EXCHANGE);
+            }
+        });
+        let sealed = (0..10).map(|number| {
+            let run = format!("run-{number}");
+            fixture.repository.write_folder(&spec(&run, "volumes/x"), &source, &|_| {}).unwrap();
+            (seal(&fixture.repository, &run, &["volumes/x"], None).snapshot, run)
+        });
+        let sealed = sealed.collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        sealed
+    });
+    for (snapshot, run) in sealed {
+        for (file, _) in fixture.repository.list_files(&snapshot, "volumes/x").unwrap() {
+            // Long; and one whose name is no text.
+            if file == "sparse" || file.contains(char::REPLACEMENT_CHARACTER) {
+                continue;
+            }
+            let mut content = Vec::new();
+            fixture.repository.read_file(&snapshot, &format!("volumes/x/{file}"), &mut content).unwrap();
+            assert!(!content.windows(6).any(|six| six == b"secret"), "{run}: {file}");
+        }
+    }
+}
+
+#[test]
 fn an_unreadable_file_fails_the_part_and_is_named() {
     if rustix::process::geteuid().is_root() {
         // Root reads everything, so this test is run again as nobody, from a copy that nobody can reach.
@@ -301,6 +341,28 @@ fn stock_restic_lists_checks_and_restores_it() {
 }
 
 #[test]
+fn fault_e10_a_repository_that_stock_restic_has_made_is_opened_and_one_of_ours_takes_stock_restics_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("restics");
+    let restic = Restic::new(place.to_str().unwrap(), "correct horse", &[]);
+    restic.run(&["init"]);
+    let repository = Repository::open(&access(&place)).unwrap();
+    repository.write_stream(&spec("run", "streams/db"), Box::new(io::Cursor::new(b"dump".to_vec())), &|_| {}).unwrap();
+    let sealed = seal(&repository, "run", &["streams/db"], None);
+    repository.verify_snapshot(&sealed.snapshot, true).unwrap();
+    restic.run(&["check", "--read-data"]);
+
+    let fixture = Fixture::new();
+    let restic = Restic::new(fixture.path("repository").to_str().unwrap(), "correct horse", &[]);
+    fs::write(fixture.path("new-password"), "second").unwrap();
+    restic.run(&["key", "add", "--new-password-file", fixture.path("new-password").to_str().unwrap()]);
+    for password in ["second", "correct horse"] {
+        let access = RepositoryAccess { password: password.into(), ..access(&fixture.path("repository")) };
+        assert_eq!(Repository::open(&access).unwrap().id(), fixture.repository.id(), "{password}");
+    }
+}
+
+#[test]
 fn fault_a1_the_parts_of_a_snapshot_are_read_from_its_own_file_alone() {
     let fixture = Fixture::new();
     fixture.repository.write_stream(&spec("other", "objects"), Box::new(io::Cursor::new(b"x".to_vec())), &|_| {}).unwrap();
@@ -382,8 +444,10 @@ fn fault_f8_a_repository_that_stays_open_knows_whether_it_is_still_the_same() {
     let key = fs::read_dir(place.join("keys")).unwrap().next().unwrap().unwrap().path();
     let other = place.join("keys").join("0".repeat(64));
     fs::copy(&key, &other).unwrap();
-    assert!(!same(), "another key");
-    fs::remove_file(&other).unwrap();
+    assert!(same(), "a key that others use");
+    fs::rename(&key, place.join("key")).unwrap();
+    assert!(!same(), "our own key is gone");
+    fs::rename(place.join("key"), &key).unwrap();
     assert!(same());
     let config = fs::read(place.join("config")).unwrap();
     fs::write(place.join("config"), b"another").unwrap();

@@ -90,6 +90,53 @@ fn a_refused_key_a_missing_bucket_and_a_wrong_password_are_told_apart_at_once_wi
     assert_eq!(Repository::open(&access).unwrap().id(), repository.id());
 }
 
+#[test]
+fn fault_e15_of_four_who_make_a_repository_at_once_all_open_the_same_and_one_key_is_there() {
+    let server = Seaweed::shared();
+    let access = server.access();
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..4).map(|_| scope.spawn(|| Repository::open_or_init(&access).unwrap().id())).collect();
+        makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+    });
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let (store, runtime) = (store(&access), runtime());
+    assert_eq!(runtime.block_on(store.list("keys/")).unwrap().len(), 1);
+    assert_eq!(runtime.block_on(store.list("p861/")).unwrap(), Vec::<String>::new(), "nothing is left of making it");
+    runtime.block_on(store.delete("config")).unwrap();
+    let error = Repository::open_or_init(&access).unwrap_err();
+    assert_eq!(error.reason(), "ConfigMissing", "{error}");
+    assert_eq!(runtime.block_on(store.list("keys/")).unwrap().len(), 1);
+}
+
+#[test]
+fn fault_f7_a_server_refuses_a_write_whose_content_is_not_that_of_its_checksum() {
+    use aws_sdk_s3::{
+        Client,
+        config::{BehaviorVersion, Builder, Credentials, Region},
+        error::ProvideErrorMetadata as _,
+        primitives::ByteStream,
+    };
+    let server = Seaweed::shared();
+    let access = server.access();
+    let keys = server.credentials();
+    let bucket_store = store(&access);
+    runtime().block_on(async {
+        bucket_store.ensure_bucket().await.unwrap();
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(server.endpoint())
+            .force_path_style(true)
+            .credentials_provider(Credentials::new(&keys.access_key_id, &keys.secret_access_key, None, None, "test"))
+            .build();
+        let put = Client::from_conf(config).put_object().bucket(bucket(&access)).key("object").body(ByteStream::from_static(b"what arrives"));
+        // That of another content.
+        let error = put.content_md5("XrY7u+Ae7tCTyyK7j1rNww==").send().await.unwrap_err();
+        assert_eq!(error.code(), Some("BadDigest"), "{error:?}");
+    });
+}
+
 /// Gives bytes, and takes the server down on the way, when so many are left.
 struct Cuts {
     noise: Noise,

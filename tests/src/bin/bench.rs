@@ -109,7 +109,7 @@ async fn work(name: String, report: Report) -> Result<String> {
     blocking(|| declare(stage)).await?;
     let idle = bench.idle().await?;
     let mut load_during = vec![load_average()];
-    let overhead = bench.overhead().await?;
+    let overhead = Box::pin(bench.overhead()).await?;
     load_during.push(load_average());
     bench.report.line(&format!("Creating {} ConfigMaps of {} bytes …", bench.options.objects, load::BYTES));
     let took = load::create(&bench.home, &namespace(MANY), bench.options.objects, &bench.report).await?;

@@ -86,6 +86,10 @@ async fn a_namespace_with_nothing_in_it_is_no_application() {
     assert!(empty.err.starts_with("error: nothing runs in namespace nothing-there of site laoshan-dr, or there is no such namespace: "), "{}", empty.err);
     let secret = hub.p861(&["app", "discover", "nothing-there", "--site", "xinxi-dasha"]);
     assert_eq!((secret.code, secret.err.as_str()), (3, "error: site xinxi-dasha: Secret p861-system/site-xinxi-dasha has no key kubeconfig\n"));
+    // E3: refused by the sites of the district, before the Site is even looked for.
+    let foreign = hub.p861(&["app", "discover", "nothing-there", "--site", "laixi"]);
+    let told = "error: site laixi is not one of the sites of district nothing: see spec.sites of District nothing\n";
+    assert_eq!((foreign.code, foreign.err.as_str()), (3, told));
     let mut command = hub.command(&["app", "discover", "nothing-there", "--site-kubeconfig"]);
     command.arg(hub.kubeconfig("kubeconfig-elsewhere", |text| text.replace("server: \"https://127.0.0.1:", "server: \"https://127.0.0.1:1")));
     let unreachable = said(command);

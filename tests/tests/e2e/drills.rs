@@ -251,17 +251,12 @@ fn deleted_while_it_runs(stage: &Stage) -> Result<()> {
 }
 
 fn interrupted(stage: &Stage) -> Result<()> {
-    let mut child = stage.start(&["drill", "run", "shinan-core"])?;
     let before = newest(stage)?["metadata"]["name"].clone();
+    let mut child = stage.start(&["drill", "run", "shinan-core"])?;
     let name = until("the drill is there", Duration::from_mins(1), || {
         let name = newest(stage).map_err(|error| error.to_string())?["metadata"]["name"].clone();
         if name == before { Err("not yet".to_owned()) } else { Ok(name.as_str().unwrap_or_default().to_owned()) }
-    });
-    let name = match name {
-        Ok(name) => name,
-        // It was there before the first look.
-        Err(_) => before.as_str().unwrap_or_default().to_owned(),
-    };
+    })?;
     wait_step(stage, "drill", &name, "")?;
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).map_err(|error| BedError::Refused(error.to_string()))?;

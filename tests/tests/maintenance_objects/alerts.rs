@@ -1,13 +1,13 @@
 //! Alerts that become tickets, posted by a real Alertmanager and by strangers.
 
-use super::stage::{DISTRICT, ENGINEER, NOTICED, Shared, Stage, api, is, namespace, stage};
+use super::stage::{DISTRICT, ENGINEER, NOTICED, Shared, Stage, api, is, namespace, object, stage};
 use crate::support::{
     lone::Lone,
-    operator::{ACCOUNT, Operator},
+    operator::{ACCOUNT, Operator, until},
 };
 use kube::{
     Api,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -67,12 +67,11 @@ impl Stage {
         .await;
     }
 
-    /// The operator's token, which it makes when the first post comes.
+    /// The operator's token, which it makes when it leads.
     async fn token(&self) -> String {
-        let address = &self.shared.operator.address;
-        let _ = post(address, "/alertmanager/laoshan-dr", None, b"{}").await;
         let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(self.client.clone(), "p861-system");
-        let secret = secrets.get("p861-alerts").await.expect("the operator makes it");
+        let secret =
+            until(&self.shared.operator, "the operator has made its token", async || secrets.get("p861-alerts").await.map_err(|error| error.to_string())).await;
         String::from_utf8(secret.data.expect("data")["token"].0.clone()).expect("text")
     }
 
@@ -146,6 +145,21 @@ async fn fault_f3_a_post_with_an_odd_alert_opens_the_tickets_of_the_others_and_n
         assert!(since.elapsed() < NOTICED, "no Event names the alert: {notes:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_e7_another_districts_heartbeat_keeps_no_incident_from_this_one() {
+    let stage = stage().await;
+    stage.district().await;
+    namespace(&stage.client, "laoshan").await;
+    let rosters = api(&stage.client, "DutyRoster", "laoshan");
+    let roster = json!({"people": [{"name": "a"}], "levels": [{"name": "duty", "rotations": [{"name": "always", "people": ["a"]}]}], "heartbeat": {"alertName": "Unheard"}});
+    rosters.create(&PostParams::default(), &object("DutyRoster", "laoshan", "hostile", roster)).await.expect("created");
+    let (token, address) = (stage.token().await, stage.shared.operator.address.clone());
+    assert_eq!(post(&address, "/alertmanager/laoshan-dr", Some(&token), &firing(DISTRICT, "Unheard", 41, false)).await, 200);
+    assert_eq!(stage.incidents("Unheard").await.len(), 1);
+    assert_eq!(post(&address, "/alertmanager/laoshan-dr", Some(&token), &firing(DISTRICT, "Unheard", 41, true)).await, 200);
+    rosters.delete("hostile", &DeleteParams::default()).await.expect("deleted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,13 @@ use p861_core::platform::forecast::{Row, Sample};
 use p861_crds::platform::profile::{DemandResource, Layer};
 use p861_testbed::services::http;
 use serde_json::{Value, json};
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
 
 /// Seen to end in another suite.
 pub const DRILL_FAILED: &str = "P861DrillFailed";
@@ -59,6 +65,7 @@ pub fn all() -> Vec<Cause> {
         cause("P861PlatformRunsShort", follows, follows),
         cause("P861InvalidObject", |n| older_object(n).boxed_local(), |n| older_object_gone(n).boxed_local()),
         cause("P861ReconcileErrors", |n| rights_taken(n).boxed_local(), |n| async move { rights_back(n) }.boxed_local()),
+        cause("P861ObjectsNotReconciled", |n| slow_repository(n).boxed_local(), |n| slow_repository_gone(n).boxed_local()),
         cause("P861AlertPostsRefused", |n| async move { stranger(n) }.boxed_local(), follows),
         // Late, because what can't be delivered is tried less and less often.
         cause("P861MessagesUndelivered", |n| messages(n).boxed_local(), |n| messages_mended(n).boxed_local()),
@@ -102,7 +109,7 @@ async fn heartbeat(night: &mut Night) {
 }
 
 fn heartbeat_mended(night: &Night) {
-    night.monitors.rules("watchdog.yaml", "groups: [{name: heartbeat, rules: [{alert: Watchdog, expr: vector(1)}]}]\n");
+    night.monitors.rules("watchdog.yaml", "groups: [{name: heartbeat, rules: [{alert: Watchdog, expr: vector(1), labels: {severity: none}}]}]\n");
 }
 
 async fn gap_in_duty(night: &mut Night) {
@@ -146,6 +153,34 @@ async fn wrong_key(night: &mut Night) {
 async fn right_key(night: &mut Night) {
     let right = night.kept.remove("vault-key").expect("it was kept");
     night.secret(DISTRICT, "vault-key", "password", &right).await;
+}
+
+/// A store that lets each request wait for half a minute, and answers every second one: each is in time, and all together never end.
+async fn slow_repository(night: &mut Night) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let Ok(mut stream) = stream else { return };
+            thread::spawn(move || {
+                let mut request = [0; 16 * 1024];
+                let _ = stream.read(&mut request);
+                thread::sleep(Duration::from_secs(29));
+                if number % 2 == 1 {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+                }
+            });
+        }
+    });
+    night
+        .apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slow-s3", "namespace": DISTRICT}, "stringData": {"accessKeyID": "a", "secretAccessKey": "s"}}).to_string())
+        .await;
+    let s3 = json!({"endpoint": endpoint, "bucket": "slow", "credentialsSecretRef": {"name": "slow-s3"}});
+    night.declare("BackupRepository", "slow", json!({"failureDomain": "here", "s3": s3, "encryption": {"keySecretRef": {"name": "slow-key"}}})).await;
+}
+
+async fn slow_repository_gone(night: &mut Night) {
+    night.ours("BackupRepository", "backuprepositories").delete("slow", &DeleteParams::default()).await.expect("deleted");
 }
 
 /// What was saved of the ledger is gone from the disk, and somebody wants to look at it.
@@ -289,7 +324,7 @@ async fn declare_platform(night: &Night, capacity: &str, sites_of_pool: &[&str])
         "network": {"isolation": "None", "uplinks": [{"name": "line", "capacityBitsPerSecond": "1G"}]},
         "servers": {"reservePercent": 0, "pools": [{"name": "general", "sites": sites}]},
         "storage": {"reservePercent": 0, "classes": [{"name": "block", "sites": [{"siteRef": {"name": "here"}, "storageClassName": "block", "capacity": capacity}]}]},
-        "security": {"podSecurity": "Privileged", "certificates": {"warnBefore": "240h"}},
+        "security": {"podSecurity": "Baseline", "certificates": {"warnBefore": "240h"}},
     });
     night.declare("Platform", DISTRICT, spec).await;
 }

@@ -142,6 +142,12 @@ impl Lone {
                 "{{apiVersion: platform861.io/v1alpha1, kind: {kind}, metadata: {{name: first, namespace: default}}, spec: {{{spec}, requestedBy: administrator}}}}"
             );
             until(&format!("no {kind} can be made"), &|| reader::would_create_at(&self.kubeconfig(), &first));
+            // Validating policies are in force in their own time, too.
+            let nobodys = first.replace("requestedBy: administrator", "requestedBy: somebody-else");
+            until(&format!("{kind} in another's name is not refused"), &|| match reader::would_create_at(&self.kubeconfig(), &nobodys) {
+                Err(said) if said.contains("requestedBy") => Ok(()),
+                answer => Err(format!("{answer:?}")),
+            });
         }
     }
 

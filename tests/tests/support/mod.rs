@@ -6,6 +6,7 @@ pub mod monitors;
 pub mod operator;
 pub mod pages;
 pub mod registry;
+pub mod s3;
 pub mod tables;
 pub mod uses;
 

@@ -31,6 +31,11 @@ const LEADS: Duration = Duration::from_secs(90);
 /// What the operator notices, it notices within this, on a machine that has much else to do.
 const NOTICED: Duration = Duration::from_secs(150);
 
+/// What an operator on this machine needs open: servers on loopback, and repositories in temporary folders.
+pub fn on_this_machine() -> [(&'static str, std::ffi::OsString); 2] {
+    [("P861_EGRESS_ALLOW", "127.0.0.0/8,::1".into()), ("P861_FOLDERS", std::env::temp_dir().into())]
+}
+
 /// A running operator. It is killed when it is let go.
 pub struct Operator {
     folder: TempDir,
@@ -63,6 +68,20 @@ impl Operator {
 
     /// The same with a lease of its own length, for one that is stopped now and then and renews late.
     pub fn start_with_lease(server: &Lone, address: &str, lease_seconds: &str) -> Self {
+        Self::start_with(server, address, lease_seconds, &on_this_machine())
+    }
+
+    /// Starts one as the chart does by default, without addresses that are opened and without a folder for repositories, and waits until it leads.
+    pub fn start_closed(server: &Lone) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let closed = on_this_machine().map(|(name, _)| (name, std::ffi::OsString::new()));
+        let operator = Self::start_with(server, &format!("127.0.0.1:{port}"), LEASE_SECONDS, &closed);
+        operator.wait_leads();
+        operator
+    }
+
+    fn start_with(server: &Lone, address: &str, lease_seconds: &str, environment: &[(&'static str, std::ffi::OsString)]) -> Self {
+        let environment = environment.to_vec();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let kubeconfig = fs::read_to_string(server.kubeconfig()).expect("a kubeconfig");
         let groups = "[system:serviceaccounts, \"system:serviceaccounts:p861-system\", system:authenticated]";
@@ -94,7 +113,7 @@ impl Operator {
         let keeper = thread::spawn(move || {
             let log = File::create(path.join("operator.log")).expect("a log");
             let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments).env("KUBECONFIG", path.join("kubeconfig"));
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments).env("KUBECONFIG", path.join("kubeconfig")).envs(environment);
             let mut child = command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("setpriv");
             let _ = started.send(child.id());
             let _ = stopped.recv();

@@ -1,6 +1,6 @@
 //! `p861 ticket open`
 
-use super::super::{Context, list::full_name};
+use super::super::{Context, list::full_name, template};
 use crate::{
     args::{ClassWord, TicketOpen},
     error::{Failure, Result},
@@ -10,13 +10,19 @@ use crate::{
     printer::Output,
     text,
 };
+use p861_core::maintenance::template::{differences, stated_affects};
 use p861_crds::{
-    LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Platform, Time,
+    ChangeTemplateSpec, LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Platform, Time,
     maintenance::{
         change::{BlockingAlert, Change, ChangeBackup, ChangeSilence, DrainNode, Manual, Rollback, RollbackPolicy, UpgradeComponent, Work},
+        template::{TemplateDrain, TemplateUpgrade},
         ticket::{Affected, Incident, Origin, TicketType},
     },
+    platform::platform::Bundle,
 };
+
+/// The first positional argument that means an upgrade.
+const UPGRADE: &str = "upgrade";
 
 /// A text in the language that it is written in: Chinese if it has a Chinese character.
 fn localized(text: &str) -> LocalizedText {
@@ -25,31 +31,157 @@ fn localized(text: &str) -> LocalizedText {
     if chinese { LocalizedText { zh: text, en: None } } else { LocalizedText { zh: None, en: text } }
 }
 
-/// `upgrade COMPONENT`: to the version that the district's Platform declares now.
-async fn upgrade(context: &Context<'_>, what: &TicketOpen) -> Result<Option<UpgradeComponent>> {
-    let Some(component) = &what.component else { return Ok(None) };
-    if what.title != "upgrade" {
-        return Err(Failure::usage(text::one_title(&what.title, component)));
+/// The template that the change follows, by name.
+struct Followed {
+    name: String,
+    spec: ChangeTemplateSpec,
+}
+
+impl Followed {
+    fn upgrade(&self) -> Option<&TemplateUpgrade> {
+        self.spec.work.upgrade_component.as_ref()
     }
+
+    fn drain(&self) -> Option<&TemplateDrain> {
+        self.spec.work.drain_node.as_ref()
+    }
+
+    /// The only component that it upgrades.
+    fn only_component(&self) -> Option<&str> {
+        match self.upgrade()?.components.as_slice() {
+            [only] => Some(&only.0),
+            _ => None,
+        }
+    }
+
+    /// The only node that it drains.
+    fn only_node(&self) -> Option<(&str, &str)> {
+        let [nodes] = self.drain()?.nodes.as_slice() else { return None };
+        match nodes.node_names.as_deref()? {
+            [only] => Some((&nodes.site_ref.name, only)),
+            _ => None,
+        }
+    }
+}
+
+async fn followed(context: &Context<'_>, what: &TicketOpen) -> Result<Option<Followed>> {
+    let Some(name) = &what.template else {
+        return if what.change == Some(ClassWord::Standard) { Err(Failure::usage(text::template_is_of_standard())) } else { Ok(None) };
+    };
+    if what.change.is_some_and(|class| class != ClassWord::Standard) {
+        return Err(Failure::usage(text::template_is_of_standard()));
+    }
+    let found = template::named(context, name).await?.object;
+    Ok(Some(Followed { name: name.clone(), spec: found.spec }))
+}
+
+/// An upgrade to the version that the district's Platform declares now, and where its manifests come from.
+async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) -> Result<Option<(UpgradeComponent, Option<Bundle>)>> {
+    let stated = followed.and_then(Followed::upgrade);
+    let component = match (&what.title, &what.component) {
+        (Some(title), Some(component)) if title != UPGRADE => return Err(Failure::usage(text::one_title(title, component))),
+        (_, Some(component)) => component.as_str(),
+        (_, None) => match (followed, followed.and_then(Followed::only_component)) {
+            (_, Some(only)) => only,
+            (Some(followed), None) if stated.is_some() => {
+                let example = format!("p861 ticket open {UPGRADE} COMPONENT --template {}{}", followed.name, context.hub.place());
+                return Err(Failure::usage(text::template_leaves_open(&followed.name, &example)));
+            }
+            _ => return Ok(None),
+        },
+    };
     let hub = &context.hub;
     let district = hub.district.as_ref().map_or_else(|| hub.namespace.clone(), kube::ResourceExt::name_any);
     let platform = hub.get_here::<Platform>(&district).await?.object;
     let declared = platform.spec.base_software.components;
     let names: Vec<&str> = declared.iter().map(|component| component.name.as_str()).collect();
-    let found = declared.iter().find(|declared| declared.name == *component);
+    let found = declared.iter().find(|declared| declared.name == component);
     let found = found.ok_or_else(|| Failure::refused(text::no_component(component, &names)))?;
-    Ok(Some(UpgradeComponent {
-        component: component.clone(),
+    let upgrade = UpgradeComponent {
+        component: component.to_owned(),
         version: found.version.clone(),
-        healthy_within: "5m".into(),
-        watch_for: what.watch.as_str().into(),
+        healthy_within: stated.map_or_else(|| "5m".into(), |stated| stated.healthy_within.clone()),
+        watch_for: what.watch.as_deref().map_or_else(|| stated.map_or_else(|| "10m".into(), |stated| stated.watch_for.clone()), Into::into),
+    };
+    Ok(Some((upgrade, found.bundle.clone())))
+}
+
+/// The node that is drained.
+fn drain(context: &Context<'_>, what: &TicketOpen, followed: Option<&Followed>) -> Result<Option<DrainNode>> {
+    let stated = followed.and_then(Followed::drain);
+    let (site, node) = match what.drain.as_deref().map(|place| (place, place.split_once('/'))) {
+        Some((_, Some((site, node)))) if !site.is_empty() && !node.is_empty() => (site, node),
+        Some((place, _)) => return Err(Failure::usage(text::not_a_node(place))),
+        None => match (followed, followed.and_then(Followed::only_node)) {
+            (_, Some(only)) => only,
+            (Some(followed), None) if stated.is_some() => {
+                let example = format!("p861 ticket open --template {} --drain SITE/NODE{}", followed.name, context.hub.place());
+                return Err(Failure::usage(text::template_leaves_open(&followed.name, &example)));
+            }
+            _ => return Ok(None),
+        },
+    };
+    Ok(Some(DrainNode {
+        site_ref: ObjectReference::new(site),
+        node_name: node.to_owned(),
+        deadline: what.drain_deadline.as_deref().map_or_else(|| stated.map_or_else(|| "30m".into(), |stated| stated.deadline.clone()), Into::into),
+        delete_empty_dir_data: what.delete_emptydir_data,
+        force: what.force,
     }))
+}
+
+/// The change, with what its template states.
+fn change(what: &TicketOpen, class: ClassWord, work: Work, followed: Option<&Followed>) -> Change {
+    let stated = followed.map(|followed| &followed.spec);
+    let of = |typed: &Option<String>, stated: Option<&LocalizedText>| typed.as_deref().map(localized).or_else(|| stated.cloned());
+    let silent = !what.no_silence && stated.is_none_or(|stated| stated.silence == ChangeSilence::Affected);
+    Change {
+        class: class.into(),
+        template_ref: followed.map(|followed| ObjectReference::new(&followed.name)),
+        window_ref: what.window.as_ref().map(ObjectReference::new),
+        work,
+        expected_duration: what.expected.as_deref().map(Into::into).or_else(|| stated.and_then(|stated| stated.expected_duration.clone())),
+        backup: if what.no_backup { ChangeBackup::Skip } else { ChangeBackup::Affected },
+        silence: if silent { ChangeSilence::Affected } else { ChangeSilence::None },
+        blocking_alerts: stated.map_or_else(|| vec![BlockingAlert { severity: "critical".into() }], |stated| stated.blocking_alerts.clone()),
+        plan: of(&what.plan, stated.and_then(|stated| stated.plan.as_ref())),
+        rollback: Rollback {
+            policy: stated.map_or(RollbackPolicy::OnFailure, |stated| stated.rollback.policy),
+            plan: of(&what.rollback, stated.and_then(|stated| stated.rollback.plan.as_ref())),
+        },
+        rehearsal: None,
+    }
+}
+
+/// Refuses options of other work than the change's: they would have no effect.
+fn refuse_idle_options(what: &TicketOpen, work: &Work) -> Result<()> {
+    for (given, takes_effect, option, of) in [
+        (what.watch.is_some(), work.upgrade_component.is_some(), "--watch", "upgrade"),
+        (what.drain_deadline.is_some(), work.drain_node.is_some(), "--drain-deadline", "--drain"),
+        (what.delete_emptydir_data, work.drain_node.is_some(), "--delete-emptydir-data", "--drain"),
+        (what.force, work.drain_node.is_some(), "--force", "--drain"),
+    ] {
+        if given && !takes_effect {
+            return Err(Failure::usage(text::not_of_this_work(option, of)));
+        }
+    }
+    Ok(())
+}
+
+/// The objects that it affects: those that were typed, or else those that the template states.
+fn affects(what: &TicketOpen, followed: Option<&Followed>) -> Affected {
+    let references = |names: &[String]| names.iter().map(ObjectReference::new).collect::<Vec<_>>();
+    let (applications, sites) = (references(&what.applications), references(&what.sites));
+    let stated = followed.map(|followed| stated_affects(&followed.spec)).unwrap_or_default();
+    Affected {
+        application_refs: if applications.is_empty() { stated.application_refs } else { applications },
+        site_refs: if sites.is_empty() { stated.site_refs } else { sites },
+    }
 }
 
 /// Opens a ticket.
 pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
-    let references = |names: &[String]| names.iter().map(ObjectReference::new).collect();
     let due = match &what.due {
         Some(text) => Some(Time(hub.clock.parse(text).ok_or_else(|| Failure::usage(text::not_a_time("--due", text)))?)),
         None => None,
@@ -59,49 +191,35 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         Some(_) => return Err(Failure::usage(text::not_an_origin(what.from.as_deref().unwrap_or_default()))),
         None => None,
     };
-    let drain_node = match what.drain.as_deref().map(|place| place.split_once('/')) {
-        Some(Some((site, node))) if !site.is_empty() && !node.is_empty() => Some(DrainNode {
-            site_ref: ObjectReference::new(site),
-            node_name: node.to_owned(),
-            deadline: what.drain_deadline.as_str().into(),
-            delete_empty_dir_data: what.delete_emptydir_data,
-            force: what.force,
-        }),
-        Some(_) => return Err(Failure::usage(text::not_a_node(what.drain.as_deref().unwrap_or_default()))),
-        None => None,
-    };
-    let upgrade_component = upgrade(context, what).await?;
-    let manual = (drain_node.is_none() && upgrade_component.is_none()).then_some(Manual {});
+    let followed = followed(context, what).await?;
+    let drain_node = drain(context, what, followed.as_ref())?;
+    let (upgrade_component, source) = upgrade(context, what, followed.as_ref()).await?.unzip();
     // An upgrade is always a change.
-    let class = what.change.or(upgrade_component.as_ref().map(|_| ClassWord::Normal));
+    let by_work = upgrade_component.as_ref().map(|_| ClassWord::Normal);
+    let class = if followed.is_some() { Some(ClassWord::Standard) } else { what.change.or(by_work) };
     if class.is_none()
         && (what.plan.is_some() || what.rollback.is_some() || what.window.is_some() || what.expected.is_some() || what.no_backup || what.no_silence)
     {
         return Err(Failure::usage(text::only_of_a_change()));
     }
-    let title = match &upgrade_component {
-        Some(upgrade) => text::upgrade_title(&upgrade.component, &upgrade.version),
-        None => localized(&what.title),
+    let title = match (&what.title, &upgrade_component, &followed) {
+        (Some(title), None, _) => localized(title),
+        (Some(title), Some(_), _) if title != UPGRADE => localized(title),
+        (_, Some(upgrade), _) => text::upgrade_title(&upgrade.component, &upgrade.version),
+        (None, None, Some(followed)) => followed.spec.title.clone(),
+        (None, None, None) => LocalizedText::default(),
     };
-    let change = class.map(|class| Change {
-        class: class.into(),
-        window_ref: what.window.as_ref().map(ObjectReference::new),
-        work: Work { upgrade_component, drain_node, manual },
-        expected_duration: what.expected.as_deref().map(Into::into),
-        backup: if what.no_backup { ChangeBackup::Skip } else { ChangeBackup::Affected },
-        silence: if what.no_silence { ChangeSilence::None } else { ChangeSilence::Affected },
-        blocking_alerts: vec![BlockingAlert { severity: "critical".into() }],
-        plan: what.plan.as_deref().map(localized),
-        rollback: Rollback { policy: RollbackPolicy::OnFailure, plan: what.rollback.as_deref().map(localized) },
-        rehearsal: None,
-    });
+    let manual = (drain_node.is_none() && upgrade_component.is_none()).then_some(Manual {});
+    let work = Work { upgrade_component, drain_node, manual };
+    refuse_idle_options(what, &work)?;
+    let change = class.map(|class| change(what, class, work, followed.as_ref()));
     let (kind, base) = if change.is_some() { (TicketType::Change, "chg") } else { (TicketType::Incident, "inc") };
     let spec = MaintenanceTicketSpec {
         r#type: kind,
         title,
         impact: what.impact.into(),
         urgency: what.urgency.into(),
-        affects: Affected { application_refs: references(&what.applications), site_refs: references(&what.sites) },
+        affects: affects(what, followed.as_ref()),
         incident: change.is_none().then(Incident::default),
         change,
         from,
@@ -109,6 +227,13 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         requested_by: Some(hub.identity().await?),
         actions: Vec::new(),
     };
+    if let (Some(followed), Some(change)) = (&followed, &spec.change) {
+        let differences = differences(&followed.spec, &spec, change, source.flatten().as_ref());
+        if !differences.is_empty() {
+            let normal = format!("--change normal instead of --template {}", followed.name);
+            return Err(Failure::refused(text::outside_template(&followed.name, &differences, &normal)));
+        }
+    }
     let ticket = create_stamped(hub, base, MaintenanceTicket::new("", spec)).await?;
     let name = kube::ResourceExt::name_any(&ticket);
     match printer.output {

@@ -5,15 +5,19 @@ use crate::{
     format::{Clock, Line, Table, Tone},
     hub::typed,
     run::question,
-    text::{self, Language},
+    text::{self, Bilingual, Language},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use p861_core::time::{human_duration, whole_seconds};
 use p861_crds::{
-    Condition, ConditionType, MaintenanceTicket, Reason,
+    Condition, ConditionType, MaintenanceTicket, MaintenanceTicketStatus, Reason,
     common::RunPhase,
-    maintenance::ticket::{AlertState, ClockState, TicketPhase},
+    maintenance::{
+        change::Change,
+        ticket::{AlertState, ClockState, TicketPhase},
+        window::ChangeClass,
+    },
 };
 
 /// The next deadline: `resolve 3h47m`, or the start time of a change.
@@ -104,6 +108,8 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place
         .maybe(text::F_REQUESTED_BY, ticket.spec.requested_by.as_ref())
         .maybe(text::F_AFFECTS, Some(affected).filter(|affected| !affected.is_empty()))
         .maybe(text::F_FROM, ticket.spec.from.as_ref().map(|from| format!("{}/{}", from.kind, from.name)))
+        .maybe(text::F_CLASS, change.map(|change| class(change.class, status.change_class).pick(language).to_owned()))
+        .maybe(text::F_TEMPLATE, template(change, &status).map(|said| said.pick(language).to_owned()))
         .maybe(text::F_DUE, due(ticket, &clock, language).map(|line| line.to_string()))
         .maybe(text::F_PLAN_OF_CHANGE, change.and_then(|change| change.plan.as_ref()).map(|plan| plan.in_language(language.key())))
         .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
@@ -156,6 +162,23 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place
         lines.push(Line::toned(tone, mark).with(format!(" {word} · {} {}{why}", action.person(), said.join(" · "))));
     }
     lines
+}
+
+/// The class of a change, and the one in force if that is another.
+fn class(asked: ChangeClass, in_force: Option<ChangeClass>) -> Bilingual {
+    if in_force.is_some_and(|in_force| in_force != asked) {
+        return text::not_standard();
+    }
+    let word = text::change_class(asked);
+    Bilingual { zh: word.zh.to_owned(), en: word.en.to_owned() }
+}
+
+/// The template of a Standard change: as it was at the opening, or else its name.
+fn template(change: Option<&Change>, status: &MaintenanceTicketStatus) -> Option<Bilingual> {
+    let name = &change?.template_ref.as_ref()?.name;
+    let Some(pinned) = &status.template else { return Some(Bilingual::same(name)) };
+    let digest: String = pinned.digest.trim_start_matches("sha256:").chars().take(12).collect();
+    Some(text::pinned_template(name, pinned.published_by.as_deref().unwrap_or("-"), &digest))
 }
 
 /// Conditions, with Blocked turned round: a change that is not blocked is well.

@@ -1,7 +1,10 @@
 //! A ticket's status: where it stands, its clocks, alerts and messages, and its steps.
 
 use super::{Priority, TicketActionKind};
-use crate::common::{Condition, CurrentStep, JournalReference, RunPhase, RunProgress, StepCounts, Time};
+use crate::{
+    common::{Condition, CurrentStep, JournalReference, RunPhase, RunProgress, StepCounts, Time},
+    maintenance::window::ChangeClass,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +239,21 @@ pub enum NotificationState {
     Dropped,
 }
 
+/// The template of a Standard change, as it was when the ticket was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedTemplate {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its digest. Another template of that name is not followed.
+    pub digest: String,
+    /// Its publisher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_by: Option<String>,
+}
+
 /// State of the approvals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -291,6 +309,12 @@ pub struct MaintenanceTicketStatus {
     /// Change: digest of the compiled work. Approvals with another digest do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_digest: Option<String>,
+    /// Change: class in force. Normal for a Standard change that does not keep within its template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_class: Option<ChangeClass>,
+    /// Standard change: its template, as it was when the ticket was opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<PinnedTemplate>,
     /// Change: approvals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals: Option<ApprovalCounts>,

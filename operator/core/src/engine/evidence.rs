@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use p861_crds::protection::{backup::LeftOut, restore::RestoreChanges};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Version of the stored form that this release writes and reads.
 pub const EVIDENCE_VERSION: u64 = 1;
@@ -65,6 +65,21 @@ pub enum Evidence {
     Isolated {
         /// The namespaces.
         namespaces: Vec<String>,
+    },
+    /// What pods under the policies of a drill's copy reached outside it.
+    IsolationProbed {
+        /// Addresses of the copy's own DNS, which they reached.
+        resolver: Vec<IpAddr>,
+        /// Nodes on which they tried.
+        nodes: Vec<String>,
+        /// What a free pod reached and they did not.
+        refused: Vec<String>,
+        /// What a free pod did not reach either, which says nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        silent: Vec<String>,
+        /// What they reached; of a closed copy nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reached: Vec<String>,
     },
     /// A list by label shows none of the drill's namespaces, and none of their volumes.
     IsolationRemoved {

@@ -35,7 +35,14 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::CheckSeen { .. }) => E::Watched { checks: 2, duration: SignedDuration::from_mins(5) },
         Some(E::Watched { .. }) => E::Preflight { checks: vec![PreflightResult { name: "KeyAccess".into(), passed: true, seen: "opened".into() }] },
         Some(E::Preflight { .. }) => E::Isolated { namespaces: texts(&["a"]) },
-        Some(E::Isolated { .. }) => E::IsolationRemoved { namespaces: texts(&["a"]) },
+        Some(E::Isolated { .. }) => E::IsolationProbed {
+            resolver: vec![std::net::IpAddr::from([10, 96, 7, 7])],
+            nodes: texts(&["n1"]),
+            refused: texts(&["the API server (10.96.0.1:443/tcp)"]),
+            silent: texts(&["the cloud's metadata (169.254.169.254:80/tcp)"]),
+            reached: Vec::new(),
+        },
+        Some(E::IsolationProbed { .. }) => E::IsolationRemoved { namespaces: texts(&["a"]) },
         Some(E::IsolationRemoved { .. }) => E::WorkloadsStopped { workloads: 2, stopped: texts(&["Deployment/cms 2", "CronJob/nightly running"]) },
         Some(E::WorkloadsStopped { .. }) => E::WorkloadsReady { workloads: 1, ready: texts(&["Deployment/cms 2/2"]) },
         Some(E::WorkloadsReady { .. }) => E::SnapshotsTaken {

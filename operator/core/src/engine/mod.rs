@@ -18,6 +18,7 @@ mod evidence;
 mod journal;
 mod plan;
 mod run;
+pub mod sealed;
 mod standing;
 mod step;
 mod summary;

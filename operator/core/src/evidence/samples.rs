@@ -9,12 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     LocalizedText, Reason,
     common::ActionKind,
-    protection::backup::VerificationLevel,
+    protection::{backup::VerificationLevel, restore::RestoreChanges},
     recovery::{
         drill::{DrillResult, DrillType, Participant, RpoProof},
         plan::PredictionBasis,
     },
 };
+use std::{collections::BTreeMap, net::IpAddr};
 
 pub fn start() -> Timestamp {
     "2026-11-15T01:00:02Z".parse().expect("a time")
@@ -89,8 +90,9 @@ pub fn passed() -> DrillReport {
     let mut steps = vec![
         step("preflight", &[], (0.0, 6.0), (0.4, 5.1)),
         step("isolate", &["preflight"], (6.0, 10.0), (5.2, 9.0)),
+        step("prove-isolation", &["isolate"], (10.0, 14.0), (9.1, 13.4)),
         step("verify/approval", &["isolate"], (10.0, 30.0), (9.1, 26.0)),
-        step("restore/approval/objects", &["verify/approval"], (30.0, 34.0), (26.2, 28.4)),
+        step("restore/approval/objects", &["verify/approval", "prove-isolation"], (30.0, 34.0), (26.2, 28.4)),
         step("restore/approval/volume/attachments", &["restore/approval/objects"], (34.0, 150.0), (28.6, 139.0)),
         step("start/approval/tier/data", &["restore/approval/objects", "restore/approval/volume/attachments"], (150.0, 180.0), (139.1, 163.0)),
         step("restore/approval/stream/approval-db", &["start/approval/tier/data"], (180.0, 300.0), (163.2, 254.0)),
@@ -101,7 +103,7 @@ pub fn passed() -> DrillReport {
         step("check/approval/balance", &["start/approval/rest"], (350.0, 360.0), (341.0, 348.0)),
         step("check/approval/database-port", &["start/approval/rest"], (350.0, 352.0), (341.0, 341.4)),
         step("verify/portal", &["isolate"], (10.0, 50.0), (9.2, 44.0)),
-        step("restore/portal/objects", &["verify/portal"], (50.0, 54.0), (44.1, 46.9)),
+        step("restore/portal/objects", &["verify/portal", "prove-isolation"], (50.0, 54.0), (44.1, 46.9)),
         step("restore/portal/volume/site-files", &["restore/portal/objects"], (54.0, 290.0), (47.1, 481.0)),
         step(
             "start/portal/tier/site",
@@ -115,12 +117,34 @@ pub fn passed() -> DrillReport {
         step("check/portal/search", &["start/portal/rest"], (400.0, 404.0), (515.0, 516.5)),
         step("clean-up", &[], (410.0, 560.0), (521.4, 684.0)),
     ];
-    steps[8].evidence =
+    steps[2].evidence = Some(Evidence::IsolationProbed {
+        resolver: vec![IpAddr::from([10, 96, 71, 7])],
+        nodes: vec!["laoshan-1".into(), "laoshan-2".into()],
+        refused: vec![
+            "the API server (10.96.0.1:443/tcp)".into(),
+            "the cluster's DNS (10.96.0.10:53/udp)".into(),
+            "the backup repository (192.0.2.9:443/tcp)".into(),
+        ],
+        silent: vec!["the cloud's metadata (169.254.169.254:80/tcp)".into()],
+        reached: Vec::new(),
+    });
+    steps[4].evidence = Some(Evidence::ObjectsRestored {
+        changes: RestoreChanges { create: 143, ..RestoreChanges::default() },
+        left_out: BTreeMap::from([(
+            "Certificate.cert-manager.io: its controller may stand outside the copy; spec.isolation.kinds of the Application adds it".into(),
+            2,
+        )]),
+        not_served: BTreeMap::new(),
+        adjusted: BTreeMap::new(),
+        refused: None,
+        patches_unmatched: Vec::new(),
+    });
+    steps[9].evidence =
         Some(Evidence::WorkloadsReady { workloads: 2, ready: vec!["Deployment/approval-web 2/2".into(), "Deployment/approval-worker 1/1".into()] });
-    steps[9].evidence = Some(Evidence::MarkerRead { time: at(-611.0), output: "2026-11-15 00:49:51+00".into() });
-    steps[15].attempts = 2;
-    steps[15].message = Some("connection to the repository was lost: port 9 of the standby switch was down (attempt 1)".into());
-    steps[15].evidence = Some(Evidence::VolumeRestored { files: 18231, bytes: 20_401_094_656, removed: 0, removed_bytes: 0 });
+    steps[10].evidence = Some(Evidence::MarkerRead { time: at(-611.0), output: "2026-11-15 00:49:51+00".into() });
+    steps[16].attempts = 2;
+    steps[16].message = Some("connection to the repository was lost: port 9 of the standby switch was down (attempt 1)".into());
+    steps[16].evidence = Some(Evidence::VolumeRestored { files: 18231, bytes: 20_401_094_656, removed: 0, removed_bytes: 0 });
     DrillReport {
         api_version: API_VERSION.into(),
         kind: KIND.into(),

@@ -4,8 +4,10 @@
 //! that site. Posts may be repeated, late and out of order: each group and start time opens one ticket, and a resolved alert does not fire again with the same start
 //! time.
 
+mod heartbeat;
 mod post;
 
+pub use heartbeat::Heartbeats;
 pub use post::{Alert, ListedGroup, Post, Refusal, UnreadableAlert, parse};
 
 use crate::conditions::shorten;
@@ -26,6 +28,8 @@ const MAX_OBJECT_NAME_BYTES: usize = 253;
 const OF_TICKETS: [&str; 1] = ["P861TicketOverdue"];
 /// Alert whose ticket collects all other alerts of the same site.
 const SITE_LOST: &str = "P861SiteUnreachable";
+/// Severity of alerts that by convention are for nobody to act on, such as a heartbeat.
+const SEVERITY_NONE: &str = "none";
 
 /// Where an alert belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,21 +44,26 @@ pub enum Place {
     None,
 }
 
-/// Namespace of an alert's ticket: that of the district in its labels, else of every district of the site in its labels, else the hub-wide one.
+/// Namespace of an alert's ticket: that of the district in its labels, else of every district of the site in its labels, else the hub-wide one. Alerts about tickets,
+/// and those of severity `none`, have no ticket.
 pub fn place(alert: &Alert, districts: &[District]) -> Place {
-    if OF_TICKETS.contains(&alert.name.as_str()) {
+    if OF_TICKETS.contains(&alert.name.as_str()) || alert.label("severity") == Some(SEVERITY_NONE) {
         return Place::None;
     }
     let namespace = |district: &District| district.hub_namespace().to_owned();
     if let Some(named) = alert.label("district") {
-        let found = districts.iter().find(|district| district.hub_namespace() == named || district.metadata.name.as_deref() == Some(named));
-        return found
+        return district_of(named, districts)
             .map_or_else(|| Place::Unknown(format!("district {}", shorten(named, 64))), |district| Place::Districts(BTreeSet::from([namespace(district)])));
     }
     let Some(site) = alert.label("site") else { return Place::City };
     let of_site: BTreeSet<String> =
         districts.iter().filter(|district| district.spec.sites.iter().any(|used| used.site_ref.name == site)).map(namespace).collect();
     if of_site.is_empty() { Place::City } else { Place::Districts(of_site) }
+}
+
+/// The district that a label `district` names, by its name or its namespace.
+fn district_of<'a>(named: &str, districts: &'a [District]) -> Option<&'a District> {
+    districts.iter().find(|district| district.hub_namespace() == named || district.metadata.name.as_deref() == Some(named))
 }
 
 /// What is to be done with the alerts of a post in one namespace.

@@ -11,7 +11,10 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     Approval, Condition, ConditionType, Drill, MaintenanceTicket, Reason,
-    maintenance::approval::{ApprovalDecision, ApprovalSpec, Purpose},
+    maintenance::{
+        approval::{ApprovalDecision, ApprovalSpec, Purpose},
+        window::ChangeClass,
+    },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +41,7 @@ impl Subject {
             requester: ticket.spec.requested_by.clone(),
             digest,
             started: ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
-            required: ticket.spec.change.as_ref().map_or(0, |change| required_approvals(change.class)),
+            required: class_of(ticket).map_or(0, required_approvals),
         }
     }
 
@@ -53,6 +56,12 @@ impl Subject {
             required: 1,
         }
     }
+}
+
+/// The class of a change that is in force, as its ticket says; before it says so, that of its spec.
+fn class_of(ticket: &MaintenanceTicket) -> Option<ChangeClass> {
+    let change = ticket.spec.change.as_ref()?;
+    Some(ticket.status.as_ref().and_then(|status| status.change_class).unwrap_or(change.class))
 }
 
 /// A word that was given.

@@ -4,7 +4,6 @@
 
 use super::ticket::clocks::Level;
 use crate::time::after;
-use hmac::{Hmac, Mac as _};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     MaintenanceTicketSpec, Time,
@@ -13,7 +12,6 @@ use p861_crds::{
         ticket::{NotificationState, Priority, TicketNotification},
     },
 };
-use sha2::Sha256;
 use std::fmt::Write as _;
 
 /// A message delivered later than this after its due time is marked late.
@@ -198,9 +196,28 @@ pub fn mail_address(text: &str) -> Option<&str> {
     (harmless && !name.is_empty() && !host.is_empty() && text.len() <= 254).then_some(text)
 }
 
-/// The seal of a link that acknowledges: for one ticket, as it was opened then, and one person. Who has the link is the person.
-pub fn seal(key: &[u8], uid: &str, opened: Timestamp, person: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-    mac.update(format!("acknowledge\0{uid}\0{opened}\0{person}").as_bytes());
-    hex::encode(mac.finalize().into_bytes())
+/// A text as one line of a mail: control characters and line separators become blanks, one for several.
+pub fn mail_line(text: &str) -> String {
+    text.split(is_break).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A text as lines of a mail: every end of a line is `\n`, and no other control character is left.
+pub fn mail_lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .chars()
+        .map(|c| {
+            if c == '\n' || c == '\r' {
+                '\n'
+            } else if c != '\t' && is_break(c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// What ends a line somewhere, or means nothing in a text.
+fn is_break(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }

@@ -102,10 +102,12 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let labels = silenced(facts, change);
     let mut quiet = Vec::new();
     if !labels.is_empty() {
+        // Of a node that may not be drained nothing is silenced.
+        let looked = change.work.drain_node.as_ref().map(|drain| StepKey::inspect(&site_of(drain), &drain.node_name).id()).transpose()?;
         for site in facts.alertmanagers {
             let id = StepKey::silence(site).id()?;
             let action = Action::Silence { site: site.clone(), owner: owner(facts), labels: labels.clone() };
-            quiet.push(Step::new(id, action, SHORT).after(ready.clone()).retry(Retry::times(3)));
+            quiet.push(Step::new(id, action, SHORT).after(ready.clone()).after(looked.clone()).retry(Retry::times(3)));
         }
     }
     ready.extend(quiet.iter().map(|step: &Step<Action>| step.id.clone()));
@@ -151,18 +153,24 @@ fn owner(facts: &WorkFacts<'_>) -> String {
     format!("{}/{}", facts.namespace, facts.ticket)
 }
 
-/// The labels of the alerts that are silent: those of each application and each site that is affected, and of the node's site.
+/// The labels of the alerts that are silent: those of each application that is affected, those of each site, and those of the node that is drained. A site is shared by
+/// districts: of its alerts a district silences its own, and only the city all.
 fn silenced(facts: &WorkFacts<'_>, change: &Change) -> Vec<BTreeMap<String, String>> {
     if change.silence == ChangeSilence::None {
         return Vec::new();
     }
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let affects = &facts.spec.affects;
+    let own = || facts.district.map(|_| label("district", facts.namespace));
     let applications =
         affects.application_refs.iter().map(|application| BTreeMap::from([label("district", facts.namespace), label("application", &application.name)]));
-    let sites = affects.site_refs.iter().map(|site| BTreeMap::from([label("site", &site.name)]));
-    let node = change.work.drain_node.iter().map(|drain| BTreeMap::from([label("site", &drain.site_ref.name), label("alertname", "P861SiteNodesNotReady")]));
+    let sites = affects.site_refs.iter().map(|site| own().into_iter().chain([label("site", &site.name)]).collect());
+    let node = change.work.drain_node.iter().map(|drain| BTreeMap::from([label("site", &drain.site_ref.name), label("node", &drain.node_name)]));
     applications.chain(sites).chain(node).collect()
+}
+
+fn site_of(drain: &DrainNode) -> SiteName {
+    drain.site_ref.name.as_str().into()
 }
 
 fn on_failure(change: &Change) -> OnFailure {
@@ -234,16 +242,21 @@ fn health(component: &ComponentOf<'_>, within: &str) -> Vec<(String, Check)> {
     };
     let workloads = bundle::workloads(&component.bundle.objects);
     let first = workloads.first().and_then(|workload| workload.namespace.clone()).unwrap_or_default();
-    let own = component.declared.health.iter().map(|health| {
+    let mut checks: Vec<(String, Check)> = Vec::new();
+    for health in &component.declared.health {
         let namespace = health.condition.workload_ref.namespace.clone().unwrap_or_else(|| first.clone());
-        (namespace, check(health.name.clone(), health.condition.clone()))
-    });
-    let rolled_out = workloads.iter().map(|workload| {
-        let name = names::bounded(&format!("{}-{}", format!("{:?}", workload.kind).to_lowercase(), workload.name), 40);
-        let condition = ConditionCheck { workload_ref: workload.clone(), r#type: "RolledOut".into() };
-        (workload.namespace.clone().unwrap_or_default(), check(name, condition))
-    });
-    own.chain(rolled_out).collect()
+        checks.push((namespace, check(health.name.clone(), health.condition.clone())));
+    }
+    for workload in workloads {
+        let namespace = workload.namespace.clone().unwrap_or_default();
+        let name = format!("{}-{}", format!("{:?}", workload.kind).to_lowercase(), workload.name);
+        // One of the same name may stand in another namespace, or the component may have called a check of its own so.
+        let is_taken = checks.iter().any(|(_, other)| other.name == names::bounded(&name, 40));
+        let name = if is_taken { format!("{name}-{namespace}") } else { name };
+        let condition = ConditionCheck { workload_ref: workload, r#type: "RolledOut".into() };
+        checks.push((namespace, check(names::bounded(&name, 40), condition)));
+    }
+    checks
 }
 
 /// What a change that drains a node agrees to lose.
@@ -252,7 +265,7 @@ pub fn consent(drain: &DrainNode) -> DrainConsent {
 }
 
 fn drain_node(facts: &WorkFacts<'_>, change: &Change, drain: &DrainNode, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
-    let (site, node) = (SiteName::from(drain.site_ref.name.as_str()), drain.node_name.clone());
+    let (site, node) = (site_of(drain), drain.node_name.clone());
     let inspect = StepKey::inspect(&site, &node).id()?;
     let consent = consent(drain);
     let look = Action::InspectNode { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned), consent };

@@ -137,19 +137,6 @@ pub fn metadata_patch(wanted: &Value, live: &Value, overwrite: bool, keep: impl 
     (!changes.is_empty()).then(|| json!({"metadata": changes}))
 }
 
-/// Whether a label or annotation of a saved Namespace goes to the namespace restored to. What the cluster allots stays its own, and so do our labels, by which a copy
-/// is closed. What a namespace enforces on its pods already is never changed by a backup: one that was there keeps its own, and a copy gets that of its source.
-pub fn goes_to_namespace(key: &str, live: &Value) -> bool {
-    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-    let enforces = || live.pointer("/metadata/labels/pod-security.kubernetes.io~1enforce").is_some();
-    match domain {
-        "platform861.io" => false,
-        "pod-security.kubernetes.io" => !enforces(),
-        "openshift.io" => !key.starts_with("openshift.io/sa.scc."),
-        _ => key != "kubernetes.io/metadata.name" && !SERVER_ANNOTATIONS.contains(&key),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,20 +202,5 @@ mod tests {
             let ClaimMatch::Other(why) = compare_claims(&live, &wanted) else { panic!("{live} {wanted}") };
             assert!(why.starts_with(says), "{why}");
         }
-    }
-
-    #[test]
-    fn fault_b5_a_namespaces_labels_are_merged_but_never_those_of_its_isolation() {
-        let saved = json!({"metadata": {"labels": {"kubernetes.io/metadata.name": "n", "platform861.io/drill": "x", "pod-security.kubernetes.io/enforce": "privileged",
-            "istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
-        let merged = |live: Value, overwrite: bool| metadata_patch(&saved, &live, overwrite, |key| goes_to_namespace(key, &live));
-        let empty = || json!({"metadata": {}});
-        let all = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged", "istio-injection": "enabled", "team": "a"}, "annotations": {"note": "b"}}});
-        assert_eq!(merged(empty(), false), Some(all.clone()));
-        let copy = json!({"metadata": {"labels": {"platform861.io/drill": "k7m2q", "platform861.io/run": "u"}}});
-        assert_eq!(merged(copy, true), Some(all), "the Pod Security of the source holds in its copy, and our labels stay");
-        let live = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted", "istio-injection": "enabled", "team": "b"}, "annotations": {"note": "b"}}});
-        assert_eq!(merged(live.clone(), false), None);
-        assert_eq!(merged(live, true), Some(json!({"metadata": {"labels": {"team": "a"}}})));
     }
 }

@@ -1,6 +1,7 @@
 //! A component's bundle: parses, limits and validates manifests before they are approved or applied.
 
 pub mod image;
+pub mod registry;
 
 use crate::{
     canonical,
@@ -92,6 +93,11 @@ pub struct Bundle {
     pub digest: String,
 }
 
+/// YAML without aliases: each is a copy of what it names, and a few kilobytes of them fill the memory. Manifests as tools render them have none.
+fn without_aliases() -> serde_saphyr::Options {
+    serde_saphyr::options! { budget: serde_saphyr::budget! { max_aliases: 0 } }
+}
+
 /// Reads a bundle: the values of a ConfigMap, or the files of an image, each a YAML text of one or more documents. `allotted` says whether a namespace is the district's.
 ///
 /// # Errors
@@ -103,8 +109,8 @@ pub fn read(files: &BTreeMap<String, String>, allotted: impl Fn(&str) -> bool) -
     }
     let (mut objects, mut seen) = (Vec::new(), BTreeSet::new());
     for (file, text) in files {
-        let documents: Vec<Value> =
-            serde_saphyr::from_multiple(text).map_err(|error| BundleError::Unreadable { file: file.clone(), error: first_line(&error.to_string()) })?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, without_aliases())
+            .map_err(|error| BundleError::Unreadable { file: file.clone(), error: first_line(&error.to_string()) })?;
         for document in documents.into_iter().filter(|document| !document.is_null()) {
             if document.get("apiVersion").is_none() || kind(&document).is_empty() || name(&document).is_empty() {
                 return Err(BundleError::NoObject(file.clone()));
@@ -233,6 +239,23 @@ mod tests {
         assert!(refused(SERVER).contains("twice"));
         assert_eq!(read(&files(&[CONFIG]), ours), Err(BundleError::NothingRuns));
         assert!(matches!(read(&files(&[&"#".repeat(MOST_BYTES + 1)]), ours), Err(BundleError::TooLarge(_))));
+    }
+
+    #[test]
+    fn fault_e11_a_manifest_that_grows_when_it_is_read_is_refused() {
+        let large = "x".repeat(600 * 1024);
+        for grows in [
+            format!("a: &a {large}\nb: [{}]\n", "*a, ".repeat(1_000)),
+            ('b'..='z')
+                .zip('a'..='y')
+                .fold("a: &a [x, x, x]\n".to_owned(), |text, (next, last)| text + &format!("{next}: &{next} [{}]\n", format!("*{last}, ").repeat(9))),
+            "a: &a b\nc: *a\n".to_owned(),
+        ] {
+            let said = read(&files(&[SERVER, &grows]), ours).expect_err("it has aliases").to_string();
+            assert!(said.starts_with("1.yaml: no YAML") && said.len() < 500, "{said}");
+        }
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(read(&files(&[SERVER, &deep]), ours).is_err());
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn shares(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use p861_crds::platform::district::DistrictLimits;
 
     #[test]
     fn a_departments_total_is_divided_over_its_namespaces_and_over_no_others() {
@@ -77,7 +78,7 @@ mod tests {
         let place = |namespace: &str, department: &str| Place { namespace: namespace.into(), department: department.into() };
         let places = [place("d-one", "a"), place("d-two", "a"), place("d-other", "b")];
         let usage: Usage = [("d-one".to_owned(), [("pods".to_owned(), 4), ("requests.cpu".to_owned(), 4500)].into())].into();
-        let owner = Owner { district: "d", site: "s", image: "i:1" };
+        let owner = Owner { district: "d", site: "s", limits: DistrictLimits::default() };
         let (documents, facts) = divide(&spec, owner, &places, &usage, &BTreeMap::new());
         let said: Vec<String> = documents
             .iter()

@@ -15,6 +15,8 @@ pub const MIN_KUBERNETES_MINOR: u32 = 33;
 pub struct NodeSeen {
     /// Its Ready condition is True.
     pub ready: bool,
+    /// A ticket works on it.
+    pub in_maintenance: bool,
     /// What it offers to pods: `cpu`, `memory` and `pods`, as Kubernetes writes them. What can't be read counts nothing.
     pub allocatable: [Option<String>; 3],
 }
@@ -28,6 +30,13 @@ pub struct SiteSeen {
     pub version: String,
     /// Its nodes.
     pub nodes: Vec<NodeSeen>,
+}
+
+impl SiteSeen {
+    /// Its nodes that are not ready because a ticket works on them, so that nobody need be called for them.
+    pub fn in_maintenance(&self) -> usize {
+        self.nodes.iter().filter(|node| node.in_maintenance && !node.ready).count()
+    }
 }
 
 /// A site that didn't answer: reason of the API, and what happened.
@@ -86,7 +95,7 @@ mod tests {
     use super::*;
 
     fn node(ready: bool) -> NodeSeen {
-        NodeSeen { ready, allocatable: ["3500m", "1Gi", "110"].map(|text| Some(text.to_owned())) }
+        NodeSeen { ready, in_maintenance: false, allocatable: ["3500m", "1Gi", "110"].map(|text| Some(text.to_owned())) }
     }
 
     fn seen(uid: &str, version: &str) -> SiteSeen {
@@ -113,6 +122,14 @@ mod tests {
             assert_eq!(status.cluster_uid.as_deref(), Some("a"), "{case}: a site stays the cluster that it was");
             assert_eq!(status.nodes.is_some(), reachable == "Answers", "{case}");
         }
+    }
+
+    #[test]
+    fn fault_e8_a_node_that_a_ticket_works_on_is_missed_by_nobody() {
+        let mut site = seen("a", "v1.36.3");
+        assert_eq!(site.in_maintenance(), 0);
+        site.nodes.iter_mut().for_each(|node| node.in_maintenance = true);
+        assert_eq!(site.in_maintenance(), 1, "those that are ready are not missing");
     }
 
     #[test]

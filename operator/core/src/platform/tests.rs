@@ -1,7 +1,8 @@
 //! Stories: what is declared, what is seen, what is said.
 
+mod desired;
+
 use super::{
-    desired::{self, Owner, Place},
     facts::{
         Amounts, ApplicationFacts, CertificateFacts, ComponentFacts, Facts, GatewayFacts, NodeFacts, ProbeFacts, QuotaFacts, RepositoryFacts, Sight, SiteFacts,
         Unseen,
@@ -15,12 +16,10 @@ use p861_crds::{
     Platform, PlatformProfile, PlatformSpec, Reason,
     platform::{
         district::SiteRole,
-        platform::{Isolation, PodSecurity},
         profile::{DemandResource, Layer},
         status::State,
     },
 };
-use serde_json::Value;
 
 const TI: i64 = 1 << 40;
 const GI: i64 = 1 << 30;
@@ -334,83 +333,6 @@ fn one_record_a_day_is_kept_and_the_oldest_go_first() {
     let wide = Sample { rows: vec![history[0].rows[0].clone(); 5_000], ..history[0].clone() };
     let cut = forecast::extend(&history, Sample { at: now() + SignedDuration::from_hours(24 * 1001), ..wide }).expect("a new day");
     assert!(serde_json::to_string(&cut).expect("JSON").len() < 800_000);
-}
-
-fn owner(site: &str) -> Owner<'_> {
-    Owner { district: "shinan", site, image: "registry.example/p861-operator:0.1.0" }
-}
-
-fn places() -> Vec<Place> {
-    [("shinan-approval", "approval-bureau"), ("shinan-directory", "computer-centre")]
-        .map(|(namespace, department)| Place { namespace: namespace.into(), department: department.into() })
-        .into()
-}
-
-#[test]
-fn departments_are_closed_to_each_other_but_for_allowed_flows_and_gateways() {
-    let documents = desired::network_policies(&declared(), owner("xinxi-dasha"), &places());
-    let name = |document: &desired::Document| {
-        format!(
-            "{}/{}",
-            document.object["metadata"]["namespace"].as_str().unwrap_or_default(),
-            document.object["metadata"]["name"].as_str().unwrap_or_default()
-        )
-    };
-    let names: Vec<String> = documents.iter().map(name).collect();
-    assert_eq!(
-        names,
-        [
-            "shinan-approval/p861-default-deny",
-            "shinan-approval/p861-inside",
-            "shinan-approval/p861-gateways",
-            "shinan-directory/p861-default-deny",
-            "shinan-directory/p861-inside",
-            "shinan-directory/p861-gateways",
-            "shinan-directory/p861-allow-approval-to-directory",
-        ]
-    );
-    let inside = &documents[1].object["spec"]["ingress"][0]["from"][0]["namespaceSelector"];
-    assert_eq!(inside["matchLabels"], serde_json::json!({"platform861.io/district": "shinan", "platform861.io/department": "approval-bureau"}));
-    let allowed = &documents[6].object["spec"]["ingress"][0];
-    assert_eq!(allowed["ports"], serde_json::json!([{"port": 636, "protocol": "TCP"}]));
-    assert!(documents.iter().all(|document| document.object["metadata"]["labels"]["platform861.io/platform"] == "shinan"));
-    let mut open = declared();
-    open.network.isolation = Isolation::None;
-    assert!(desired::network_policies(&open, owner("xinxi-dasha"), &places()).is_empty());
-    open.network.isolation = Isolation::District;
-    let inside = &desired::network_policies(&open, owner("xinxi-dasha"), &places())[1].object["spec"]["ingress"][0]["from"][0]["namespaceSelector"];
-    assert_eq!(inside["matchLabels"], serde_json::json!({"platform861.io/district": "shinan"}));
-}
-
-#[test]
-fn only_mirrors_of_the_site_itself_are_known_registries() {
-    let documents = desired::admission(&declared(), owner("laoshan-dr"));
-    let text = serde_json::to_string(&documents.iter().map(|document| document.object.clone()).collect::<Vec<Value>>()).expect("JSON");
-    assert!(text.contains("'registry.laoshan.qingdao.example/'") && text.contains("'registry.qingdao.example/'") && !text.contains("registry.xinxi"), "{text}");
-    let mut spec = declared();
-    spec.security.forbidden.clear();
-    spec.security.pod_security = PodSecurity::Baseline;
-    assert!(desired::admission(&spec, owner("laoshan-dr")).is_empty());
-}
-
-#[test]
-fn restricted_is_enforced_by_a_policy_that_lets_movers_through() {
-    let labels = desired::namespace_labels(&declared(), owner("laoshan-dr"), &places()[0]).object["metadata"]["labels"].clone();
-    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline");
-    assert_eq!(labels["pod-security.kubernetes.io/warn"], "restricted");
-    let pods = &desired::admission(&declared(), owner("laoshan-dr"))[0].object["spec"];
-    assert!(
-        pods["validations"].as_array().is_some_and(|rules| rules
-            .iter()
-            .filter(|rule| rule["message"].as_str().is_some_and(|said| said.contains("Restricted")))
-            .count()
-            == 4)
-    );
-    assert!(
-        pods["validations"]
-            .as_array()
-            .is_some_and(|rules| rules.iter().all(|rule| rule["expression"].as_str().is_some_and(|e| e.starts_with("variables.same || variables.mover || "))))
-    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod choose;
 pub mod claims;
 pub mod conclude;
+pub mod folder;
 pub mod readable;
 pub mod restore;
 pub mod snapshots;

@@ -81,6 +81,8 @@ pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
         stopped: !is_selective(spec),
         cron_jobs: CronJobsInCopy::Run,
         patches: Vec::new(),
+        kinds: Vec::new(),
+        resolver: Vec::new(),
         labels: BTreeMap::new(),
     };
     let preview = spec.mode == RestoreMode::Preview;

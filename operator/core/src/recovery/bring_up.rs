@@ -56,6 +56,8 @@ pub struct Target<'a> {
 pub struct Gates {
     /// Before the first step of the application: anything that its movers need, for example the namespaces of a drill.
     pub data: Vec<StepId>,
+    /// Before the first object is written, besides the verification of the backup: for example the proof that a copy is closed.
+    pub objects: Vec<StepId>,
     /// Before any workload starts, besides the application's own data: for example the groups before it, or a point of no return.
     pub start: Vec<StepId>,
 }
@@ -283,7 +285,8 @@ impl<'a> Compiler<'a> {
         let task = self.objects_task(parts, mode)?;
         let id = StepKey::restore_objects(self.request.subject.name).id()?;
         let action = self.mover(self.target(None), None, task);
-        Ok(self.add(id, action, std::slice::from_ref(before), 3))
+        let after: Vec<StepId> = std::iter::once(before).chain(&self.request.gates.objects).cloned().collect();
+        Ok(self.add(id, action, &after, 3))
     }
 
     /// Once the application runs it may serve the webhooks and kinds that kept some objects from being written. A try that fails leaves them as they are
@@ -293,8 +296,8 @@ impl<'a> Compiler<'a> {
         let task = self.objects_task(parts, ObjectsMode::Again)?;
         let id = StepKey::restore_objects_again(self.request.subject.name).id()?;
         let step = Step::new(id.clone(), self.mover(self.target(None), None, task), self.request.deadline).retry(Retry::times(3));
-        // What it needs to know is proved by the first try.
-        let step = step.after(running.iter().chain([first]).cloned()).on_failure(OnFailure::Continue);
+        // What it needs to know is proved by the first try, and before it.
+        let step = step.after(running.iter().chain([first]).chain(&self.request.gates.objects).cloned()).on_failure(OnFailure::Continue);
         self.steps.push(step);
         Ok(Some(id))
     }

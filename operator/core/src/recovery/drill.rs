@@ -7,6 +7,7 @@ use super::{
 use crate::{
     engine::{OnFailure, Plan, Prompt, Retry, Step, StepId},
     ids::SiteName,
+    isolation::{AllowedEgress, Entrypoint},
     names, objects,
     runs::{Action, Bubble, CompileError, ConflictHandling, CopyRules, PreflightSubject, StepKey},
     time::parse_duration,
@@ -15,13 +16,16 @@ use jiff::SignedDuration;
 use p861_crds::{
     LocalizedText, RecoveryPlanSpec,
     names::DRILL_LABEL,
-    platform::application::CopyPatch,
+    platform::application::{CopyKind, CopyPatch},
     recovery::{
         drill::DrillType,
         plan::{ExtraStep, Group, StepScope},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How long the proof of the isolation may take: its pods are of the smallest, but a node may have to fetch their image.
+const PROOF_DEADLINE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Everything that a drill's steps follow from.
 #[derive(Clone, Debug)]
@@ -44,13 +48,14 @@ pub struct DrillFacts<'a> {
 
 /// Compiles a drill.
 ///
-/// *Tabletop*: preflight alone. *Isolated*: preflight → bubble → per application objects, volumes, then tier by tier start and streams → checks and marker →
-/// (left standing) → clean-up, which runs however the run ends. Data is brought for all applications at once; starting waits for the groups before.
+/// *Tabletop*: preflight alone. *Isolated*: preflight → bubble → proof that it is closed → per application objects, volumes, then tier by tier start and streams →
+/// checks and marker → (left standing) → clean-up, which runs however the run ends. Data is brought for all applications at once; starting waits for the groups
+/// before. Backups are verified beside the proof.
 ///
 /// # Errors
-/// [`CompileError`] if a duration can't be read, or the steps are no valid plan.
+/// [`CompileError`] if a duration, a patch, a kind or an allowed connection can't be read, or the steps are no valid plan.
 pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
-    let bubble = bubble(facts);
+    let bubble = bubble(facts)?;
     let subjects = facts.subjects.iter().map(|subject| preflight_subject(facts, subject)).collect();
     let preflight = StepKey::Preflight.id()?;
     let mut steps =
@@ -68,10 +73,16 @@ pub fn compile(facts: &DrillFacts<'_>) -> Result<Plan<Action>, CompileError> {
             .after([preflight])
             .retry(Retry::times(3)),
     );
+    let proven = StepKey::ProveIsolation.id()?;
+    steps.push(
+        Step::new(proven.clone(), Action::ProveIsolation { site: facts.site.clone(), bubble: bubble.clone() }, PROOF_DEADLINE)
+            .after([isolate.clone()])
+            .retry(Retry::times(3)),
+    );
 
     places_of_extra_steps(facts.plan)?;
-    let mut compiler = Compiler { facts, bubble: &bubble, steps, isolate, group_ends: BTreeMap::new(), ends: Vec::new() };
-    let opening = compiler.extra(|step| step.before.as_deref() == Some("Start"), &[compiler.isolate.clone()])?;
+    let mut compiler = Compiler { facts, bubble: &bubble, steps, isolate, proven, group_ends: BTreeMap::new(), ends: Vec::new() };
+    let opening = compiler.extra(|step| step.before.as_deref() == Some("Start"), &[compiler.proven.clone()])?;
     let mut above: Option<&str> = None;
     for group in &facts.plan.groups {
         let before: Vec<String> = group.after.clone().unwrap_or_else(|| above.iter().map(|name| (*name).to_owned()).collect());
@@ -152,13 +163,38 @@ fn places_of_extra_steps(plan: &RecoveryPlanSpec) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// The bubble of a drill: one namespace for each of the applications'.
-pub fn bubble(facts: &DrillFacts<'_>) -> Bubble {
+/// The kinds that an application's copy gets besides the harmless ones.
+fn kinds(subject: &Subject<'_>) -> Result<Vec<CopyKind>, CompileError> {
+    let kinds = subject.spec.isolation.as_ref().map(|isolation| isolation.kinds.clone()).unwrap_or_default();
+    match kinds.iter().find_map(objects::refused_kind) {
+        Some(why) => Err(CompileError::Invalid(format!("application {}: spec.isolation.kinds: {why}", subject.name))),
+        None => Ok(kinds),
+    }
+}
+
+/// The bubble of a drill: one namespace for each of the applications', what it may connect to, and the names of entrypoints that mean it.
+///
+/// # Errors
+/// [`CompileError`] if an entry of `spec.isolation.allowEgress` is neither a network nor a name.
+pub fn bubble(facts: &DrillFacts<'_>) -> Result<Bubble, CompileError> {
+    let copy_of = |namespace: &str| names::bubble_namespace(namespace, facts.id);
     let namespaces: BTreeMap<String, String> =
-        facts.subjects.iter().flat_map(|s| &s.spec.namespaces).map(|namespace| (namespace.clone(), names::bubble_namespace(namespace, facts.id))).collect();
-    let allow_egress: BTreeSet<String> =
-        facts.subjects.iter().filter_map(|s| s.spec.isolation.as_ref()).flat_map(|isolation| isolation.allow_egress.clone()).collect();
-    Bubble { id: facts.id.into(), namespaces, allow_egress: allow_egress.into_iter().collect() }
+        facts.subjects.iter().flat_map(|s| &s.spec.namespaces).map(|namespace| (namespace.clone(), copy_of(namespace))).collect();
+    let mut allow_egress = BTreeSet::new();
+    let mut entrypoints = Vec::new();
+    for subject in facts.subjects {
+        let allowed = subject.spec.isolation.as_ref().map(|isolation| isolation.allow_egress.as_slice()).unwrap_or_default();
+        AllowedEgress::of(allowed).map_err(|why| CompileError::Invalid(format!("application {}: spec.isolation.allowEgress: {why}", subject.name)))?;
+        allow_egress.extend(allowed.iter().cloned());
+        let Some(first) = subject.spec.namespaces.first() else { continue };
+        let of_subject = subject.spec.entrypoints.iter();
+        entrypoints.extend(of_subject.map(|entrypoint| Entrypoint {
+            hostname: entrypoint.hostname.trim_end_matches('.').to_ascii_lowercase(),
+            namespace: copy_of(first),
+            service: entrypoint.service_name.clone(),
+        }));
+    }
+    Ok(Bubble { id: facts.id.into(), namespaces, allow_egress: allow_egress.into_iter().collect(), entrypoints })
 }
 
 struct Compiler<'a> {
@@ -166,6 +202,8 @@ struct Compiler<'a> {
     bubble: &'a Bubble,
     steps: Vec<Step<Action>>,
     isolate: StepId,
+    /// The proof that the bubble is closed.
+    proven: StepId,
     /// Last steps of each group so far.
     group_ends: BTreeMap<String, Vec<StepId>>,
     /// Steps that nothing waits for yet.
@@ -219,12 +257,15 @@ impl Compiler<'_> {
             stopped: true,
             cron_jobs: spec.isolation.as_ref().map(|isolation| isolation.cron_jobs).unwrap_or_default(),
             patches: patches(subject)?,
+            kinds: kinds(subject)?,
+            // Known once the bubble is proven to be closed.
+            resolver: Vec::new(),
             labels: BTreeMap::from([(DRILL_LABEL.to_owned(), self.facts.id.to_owned())]),
         };
         let Fragment { steps, ends } = bring_up(&BringUp {
             subject,
             target: Target { site: self.facts.site, rules, conflict: ConflictHandling::Own },
-            gates: Gates { data: vec![self.isolate.clone()], start: gates.to_vec() },
+            gates: Gates { data: vec![self.isolate.clone()], objects: vec![self.proven.clone()], start: gates.to_vec() },
             parts: Parts::all(),
             on_failure: group.on_failure.into(),
             deadline: parse_duration(&group.deadline.0)?,
@@ -253,7 +294,7 @@ impl Compiler<'_> {
                 }
                 (None, None) => continue,
             };
-            let gate = if gate.is_empty() { vec![self.isolate.clone()] } else { gate.to_vec() };
+            let gate = if gate.is_empty() { vec![self.proven.clone()] } else { gate.to_vec() };
             let mut step =
                 Step::new(id.clone(), action, parse_duration(&extra.deadline.0)?).after(gate).retry(Retry::times(attempts)).on_failure(extra.on_failure.into());
             step.needs_person = prompt;

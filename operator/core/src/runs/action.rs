@@ -3,6 +3,7 @@
 use super::task::MoverTask;
 use crate::{
     ids::{SiteName, SnapshotId},
+    isolation::{AllowedEgress, CopyZone, Entrypoint},
     maintenance::drain::DrainConsent,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -26,9 +27,23 @@ pub struct Bubble {
     pub id: String,
     /// Namespace in the backup → namespace of the bubble.
     pub namespaces: BTreeMap<String, String>,
-    /// Networks (CIDR) that pods of the bubble may reach.
+    /// What its pods may connect to: networks (CIDR) and DNS names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_egress: Vec<String>,
+    /// Names of the applications' entrypoints, which mean the bubble in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrypoints: Vec<Entrypoint>,
+}
+
+impl Bubble {
+    /// What names mean in it.
+    ///
+    /// # Errors
+    /// What is wrong with an entry of `allow_egress`.
+    pub fn zone(&self) -> Result<CopyZone, String> {
+        let egress = AllowedEgress::of(&self.allow_egress)?;
+        Ok(CopyZone { namespaces: self.namespaces.clone(), entrypoints: self.entrypoints.clone(), egress })
+    }
 }
 
 /// What a preflight looks at for one application.
@@ -111,6 +126,13 @@ pub enum Action {
     },
     /// The bubble is made: namespaces, default deny, room for movers.
     Isolate {
+        /// The site.
+        site: SiteName,
+        /// The bubble.
+        bubble: Bubble,
+    },
+    /// A pod in the bubble tries to reach what is outside it, and doesn't.
+    ProveIsolation {
         /// The site.
         site: SiteName,
         /// The bubble.
@@ -313,6 +335,7 @@ impl Action {
             Self::Execute { .. } => "execute",
             Self::Preflight { .. } => "preflight",
             Self::Isolate { .. } => "isolate",
+            Self::ProveIsolation { .. } => "proveIsolation",
             Self::RemoveBubble { .. } => "removeBubble",
             Self::Stop { .. } => "stop",
             Self::StartAgain { .. } => "startAgain",
@@ -345,6 +368,7 @@ impl Action {
             | Self::Execute { site, .. }
             | Self::Preflight { site, .. }
             | Self::Isolate { site, .. }
+            | Self::ProveIsolation { site, .. }
             | Self::RemoveBubble { site, .. }
             | Self::Stop { site, .. }
             | Self::StartAgain { site, .. }

@@ -23,6 +23,8 @@ pub enum StepKey {
     Preflight,
     /// `isolate`: the namespaces of a drill are made and closed.
     Isolate,
+    /// `prove-isolation`: a pod in them reaches nothing outside.
+    ProveIsolation,
     /// `prepare`: the namespaces that a restore writes to are made where they are missing; a preview only looks at them.
     Prepare,
     /// `hold`: the result of a drill is kept for people to look at.
@@ -405,6 +407,7 @@ impl StepKey {
             | Self::Backup { application } => Some(application),
             Self::Preflight
             | Self::Isolate
+            | Self::ProveIsolation
             | Self::Prepare
             | Self::Hold
             | Self::Manual

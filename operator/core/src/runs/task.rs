@@ -3,11 +3,11 @@
 use crate::ids::{SiteName, SnapshotId};
 use p861_crds::{
     WorkloadReference,
-    platform::application::{ClusterResource, CopyPatch, CronJobsInCopy, ObjectSelector},
+    platform::application::{ClusterResource, CopyKind, CopyPatch, CronJobsInCopy, ObjectSelector},
     protection::restore::{ConflictPolicy, Mapping, RestoreSelection},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// What the sealed snapshot says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct SealFacts {
 }
 
 /// How objects of a copy differ from those in the backup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyRules {
     /// Namespace in the backup → namespace to write to.
@@ -51,6 +51,12 @@ pub struct CopyRules {
     /// Changes to objects of an isolated copy, as its Application says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<CopyPatch>,
+    /// Kinds that an isolated copy gets besides those that are harmless, as its Application says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<CopyKind>,
+    /// Addresses of an isolated copy's own DNS, which its pods ask. They are known once the copy is proven to be closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolver: Vec<IpAddr>,
     /// Labels that every object gets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -268,6 +274,22 @@ impl MoverTask {
     /// Whether it can run in any namespace of its site: it mounts nothing and writes nothing.
     pub fn runs_anywhere(&self) -> bool {
         self.is_preview_of_objects() || matches!(self, Self::VerifyStored { .. })
+    }
+
+    /// Whether it writes objects into an isolated copy, whose pods must ask the copy's own DNS.
+    pub fn writes_a_copy(&self) -> bool {
+        matches!(self, Self::RestoreObjects { rules: CopyRules { isolated: true, .. }, .. })
+    }
+
+    /// The same, whose objects go into a copy with this DNS. What goes elsewhere is told nothing.
+    #[must_use]
+    pub fn with_resolver(mut self, addresses: Vec<IpAddr>) -> Self {
+        if let Self::RestoreObjects { rules, .. } = &mut self
+            && rules.isolated
+        {
+            rules.resolver = addresses;
+        }
+        self
     }
 
     /// The same preview, where these namespaces are missing. What writes is told nothing: it fails where its namespace is gone.

@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_core::maintenance::{
     approval::Tally,
+    template::ClassStanding,
     ticket::{Access, Block, Decision, Facts, Work, clocks::Level, decide},
     window::Opening,
 };
 use p861_crds::{
-    MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus,
+    ChangeTemplate, MaintenanceTicket, MaintenanceTicketSpec, MaintenanceTicketStatus,
     maintenance::roster::OnDuty,
     maintenance::ticket::{ClockName, ClockState, TicketAction, TicketActionKind, TicketPhase},
 };
@@ -25,8 +26,19 @@ pub fn incident() -> MaintenanceTicketSpec {
     serde_json::from_value(json!({"type": "Incident", "title": {"en": "Site unreachable"}, "impact": "High", "urgency": "High", "incident": {}})).unwrap()
 }
 
+/// A change by hand, that keeps within [`template`] if it is of class Standard.
 pub fn change(class: &str) -> MaintenanceTicketSpec {
-    serde_json::from_value(json!({"type": "Change", "title": {"en": "Replace the disk"}, "impact": "Medium", "urgency": "Low", "change": {"class": class, "work": {"manual": {}}, "plan": {"en": "one by one"}}})).unwrap()
+    let template = (class == "Standard").then(|| json!({"name": "disk"}));
+    serde_json::from_value(json!({"type": "Change", "title": {"en": "Replace the disk"}, "impact": "Medium", "urgency": "Low", "requestedBy": "li",
+        "change": {"class": class, "templateRef": template, "work": {"manual": {}}, "plan": {"en": "one by one"}}}))
+    .unwrap()
+}
+
+/// A template that somebody has published.
+pub fn template(publisher: &str) -> ChangeTemplate {
+    serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "ChangeTemplate", "metadata": {"name": "disk", "namespace": "shinan"},
+        "spec": {"title": {"en": "Disks"}, "work": {"manual": {}}, "plan": {"en": "one by one"}, "publishedBy": publisher}}))
+    .unwrap()
 }
 
 pub fn action(kind: TicketActionKind, by: &str) -> TicketAction {
@@ -58,6 +70,7 @@ pub fn levels() -> Vec<Level> {
 pub struct World {
     pub spec: MaintenanceTicketSpec,
     pub status: MaintenanceTicketStatus,
+    pub templates: Vec<ChangeTemplate>,
     pub tally: Tally,
     pub opening: Option<Opening>,
     pub freeze: Option<String>,
@@ -72,6 +85,7 @@ impl World {
         Self {
             spec,
             status: MaintenanceTicketStatus::default(),
+            templates: vec![template("leader")],
             tally: Tally::default(),
             opening: None,
             freeze: None,
@@ -84,7 +98,10 @@ impl World {
 
     pub fn pass(&mut self, minutes: i64) -> Decision {
         let levels = levels();
+        let source = self.work.as_ref().and_then(|work| work.source.as_ref());
+        let judge = |change| ClassStanding::judge(&self.spec, change, &self.status, &self.templates, source);
         let facts = Facts {
+            class: self.spec.change.as_ref().map(judge),
             spec: &self.spec,
             before: &self.status,
             created: after(0),

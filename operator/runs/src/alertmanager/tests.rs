@@ -133,3 +133,24 @@ async fn fault_f4_the_groups_are_asked_for_without_what_is_not_posted() {
     assert_eq!(alertmanager.groups().await.unwrap().len(), 1);
     assert!(got.lock()[0].starts_with("GET /am/api/v2/alerts/groups?silenced=false&inhibited=false&muted=false Bearer secret"), "{}", got.lock()[0]);
 }
+
+#[tokio::test]
+async fn fault_e11_an_alertmanager_that_answers_without_end_or_never_is_left() {
+    let endless = || axum::body::Body::from_stream(futures::stream::repeat(Ok::<_, std::convert::Infallible>("[{},".repeat(1_024))));
+    let url = serve(
+        Router::new()
+            .route("/am/api/v2/status", any(std::future::pending::<()>))
+            .route("/am/api/v2/alerts", any(move || async move { endless() }))
+            .route("/am/api/v2/silences", any(|| async { "[".repeat(1 << 20) })),
+    )
+    .await;
+    let limits = Limits { time: Duration::from_millis(500), body_bytes: 2 << 20 };
+    let alertmanager = alertmanager(&format!("{url}am/"), "secret", limits);
+    let started = alertmanager.started().await.unwrap_err();
+    assert!(started.reason() == Reason::Unreachable && started.to_string().contains("does not answer within"), "{started}");
+    let alerts = alertmanager.alerts().await.unwrap_err();
+    assert!(alerts.reason() == Reason::AlertmanagerUnreadable && alerts.to_string().contains("more than 2097152 bytes"), "{alerts}");
+    // A million brackets within the limit: what parses it must not use up its stack.
+    let silences = alertmanager.silences("t").await.unwrap_err();
+    assert!(silences.reason() == Reason::AlertmanagerUnreadable && silences.to_string().len() < 600, "{}", silences.to_string().len());
+}

@@ -4,6 +4,7 @@ use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{ErrorContext as _, Result, is_conflict},
+    hub::own_name,
 };
 use kube::{Api, ResourceExt, api::PostParams};
 use p861_core::{
@@ -22,10 +23,12 @@ pub async fn take(context: &RunContext, step_context: &StepContext, application:
     let (namespace, ticket) = (&step_context.run.namespace, &step_context.run.name);
     let backups: Api<Backup> = Api::namespaced(context.hub.client.clone(), namespace);
     let Some(found) = backups.get_opt(name).await.context(|| format!("read Backup {name}"))? else {
+        // Admission requires the name of who asks on clusters that don't fill it in.
+        let requester = own_name(&context.hub.client).await?;
         let document = json!({
             "apiVersion": "platform861.io/v1alpha1", "kind": "Backup",
             "metadata": {"name": name, "namespace": namespace, "labels": {APPLICATION_LABEL: application, TICKET_LABEL: ticket}},
-            "spec": {"applicationRef": {"name": application}}
+            "spec": {"applicationRef": {"name": application}, "requestedBy": requester}
         });
         let wanted: Backup = serde_json::from_value(document).map_err(|error| crate::error::Error::Internal(format!("a Backup can't be written: {error}")))?;
         return match backups.create(&PostParams::default(), &wanted).await {

@@ -1,15 +1,19 @@
 //! A drill's bubble: isolated namespaces that can only reach each other, and are removed afterwards.
 
+mod dns;
+mod pods;
+pub mod proof;
 mod remains;
 
 use super::{EffectOutcome, StepContext, mover::LABEL_VALUE_MOVER, namespaces::told_terminating, workloads::Look};
 use crate::{
     context::RunContext,
     error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
+    hub::labels_of_new_namespace,
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::{
-    core::v1::{Namespace, PersistentVolume, Service},
+    core::v1::{Namespace, PersistentVolume},
     networking::v1::NetworkPolicy,
 };
 use kube::{
@@ -19,12 +23,15 @@ use kube::{
 use p861_core::{
     engine::{Evidence, Failure},
     ids::SiteName,
-    runs::Bubble,
+    isolation::AllowedEgress,
+    runs::{AllottedSite, Bubble},
 };
 use p861_crds::{
     Reason,
-    names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
+    names::{DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
 };
+pub use pods::LABEL_VALUE_DNS;
+use pods::LABEL_VALUE_FREE_PROBE;
 use remains::Place;
 use serde_json::{Value, json};
 
@@ -33,11 +40,14 @@ const LAST_WORD: SignedDuration = SignedDuration::from_secs(20);
 /// Volumes that a message names.
 const MAX_NAMED: usize = 3;
 
-/// Creates the namespaces and isolates them before anything runs in them.
-pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteName, bubble: &Bubble) -> Result<EffectOutcome> {
+/// Creates the namespaces and isolates them before anything runs in them, and gives them a DNS of their own.
+pub async fn make(context: &RunContext, step_context: &StepContext, site: &AllottedSite, bubble: &Bubble) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let dns = resolver(&client).await?;
+    let allowed = AllowedEgress::of(&bubble.allow_egress).map_err(|why| Error::invalid(Reason::Invalid, format!("spec.isolation.allowEgress: {why}")))?;
+    // What its source enforces on pods comes with the objects, before any pod of theirs, where that is stricter.
+    let mut labels = labels_of_new_namespace(&context.hub.client, &step_context.run.namespace, &step_context.run.namespace).await?;
+    labels.extend([(RUN_LABEL, step_context.run.uid.clone()), (DRILL_LABEL, bubble.id.clone())]);
     for name in bubble.namespaces.values() {
         let existing = namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))?;
         if let Some(existing) = &existing {
@@ -52,55 +62,33 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteN
                 return Ok(EffectOutcome::running(told_terminating(existing)));
             }
         }
-        // Its Pod Security is that of its source, which comes with the objects, before any pod of theirs.
-        let labels = json!({RUN_LABEL: step_context.run.uid, DRILL_LABEL: bubble.id, DISTRICT_LABEL: step_context.run.namespace});
         apply(&namespaces, name, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})).await?;
         let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), name);
-        for (policy, spec) in policies_of(bubble, &dns) {
+        for (policy, spec) in policies_of(bubble, &allowed) {
             let document = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": policy, "labels": {RUN_LABEL: step_context.run.uid, DRILL_LABEL: bubble.id}}, "spec": spec});
             apply(&policies, policy, document).await?;
         }
     }
-    Ok(EffectOutcome::done(Evidence::Isolated { namespaces: bubble.namespaces.values().cloned().collect() }))
-}
-
-/// The cluster's DNS, the only destination outside that pods may reach.
-struct Resolver {
-    addresses: Vec<String>,
-    ports: Vec<Value>,
-}
-
-/// Reads the addresses of the cluster's DNS. Network policies see the packet after the Service's translation, so the pods' own ports are needed, too.
-async fn resolver(client: &Client) -> Result<Resolver> {
-    let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
-    let list = services.list(&ListParams::default().labels("k8s-app=kube-dns")).await.context(|| "list the DNS service".into())?;
-    let specs: Vec<_> = list.items.into_iter().filter_map(|service| service.spec).collect();
-    let addresses = specs.iter().filter_map(|spec| spec.cluster_ip.clone()).filter(|address| address != "None").collect();
-    let mut ports = vec![json!({"protocol": "UDP", "port": 53}), json!({"protocol": "TCP", "port": 53})];
-    for port in specs.iter().flat_map(|spec| spec.ports.iter().flatten()).filter(|port| port.port == 53) {
-        let own = json!({"protocol": port.protocol.as_deref().unwrap_or("TCP"), "port": port.target_port});
-        if port.target_port.is_some() && !ports.contains(&own) {
-            ports.push(own);
-        }
+    match dns::make(context, &client, step_context, site, bubble).await? {
+        Some(waits) if step_context.left() < LAST_WORD => Err(Error::invalid(Reason::CredentialsRefused, waits)),
+        Some(waits) => Ok(EffectOutcome::running(waits)),
+        None => Ok(EffectOutcome::done(Evidence::Isolated { namespaces: bubble.namespaces.values().cloned().collect() })),
     }
-    Ok(Resolver { addresses, ports })
 }
 
-/// Everything is denied but: pods of the same bubble among themselves, questions to the cluster's DNS, the networks that the Application allows, and movers'
-/// way to the repository and the API server.
-fn policies_of(bubble: &Bubble, dns: &Resolver) -> Vec<(&'static str, Value)> {
+/// Everything is denied but: pods of the same bubble among themselves, which its own DNS is one of; the networks that the Applications allow; and the way of movers,
+/// of that DNS and of the free probe to the repository, the API server and the cluster's DNS. No pod of an application has their labels.
+fn policies_of(bubble: &Bubble, allowed: &AllowedEgress) -> Vec<(&'static str, Value)> {
     let same_bubble = json!({"namespaceSelector": {"matchLabels": {DRILL_LABEL: bubble.id}}});
-    let mut resolvers: Vec<Value> = vec![
-        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}),
-    ];
-    resolvers.extend(dns.addresses.iter().map(|address| json!({"ipBlock": {"cidr": format!("{address}/{}", if address.contains(':') { 128 } else { 32 })}})));
-    let mut egress = vec![json!({"to": [same_bubble]}), json!({"to": resolvers, "ports": dns.ports})];
-    if !bubble.allow_egress.is_empty() {
-        egress.push(json!({"to": bubble.allow_egress.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}})).collect::<Vec<_>>()}));
+    let mut egress = vec![json!({"to": [same_bubble]})];
+    let networks = allowed.cidrs();
+    if !networks.is_empty() {
+        egress.push(json!({"to": networks.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}})).collect::<Vec<_>>()}));
     }
+    let free = json!({"matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": [LABEL_VALUE_MOVER, LABEL_VALUE_DNS, LABEL_VALUE_FREE_PROBE]}]});
     vec![
         ("p861-isolate", json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [same_bubble]}], "egress": egress})),
-        ("p861-movers", json!({"podSelector": {"matchLabels": {ROLE_LABEL: LABEL_VALUE_MOVER}}, "policyTypes": ["Egress"], "egress": [{}]})),
+        ("p861-movers", json!({"podSelector": free, "policyTypes": ["Egress"], "egress": [{}]})),
     ]
 }
 
@@ -114,7 +102,7 @@ where
 }
 
 /// Deletes the namespaces and waits until they and their bound volumes are gone. What holds them up is removed if it is only a finalizer, and told in any case.
-pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, bubble: &Bubble) -> Result<EffectOutcome> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &AllottedSite, bubble: &Bubble) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ours = format!("{RUN_LABEL}={}", step_context.run.uid);
@@ -170,3 +158,7 @@ async fn volumes_of(client: &Client, site: &SiteName, bubble: &Bubble) -> Result
     };
     Ok(bound.iter().filter(of_bubble).filter(deletes).map(told).collect())
 }
+
+#[cfg(test)]
+#[path = "bubble/tests.rs"]
+mod tests;

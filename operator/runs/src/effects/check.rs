@@ -4,7 +4,10 @@ use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Error, ErrorContext as _, Result},
-    sites::pods::{self, WorkloadState},
+    sites::{
+        answer,
+        pods::{self, WorkloadState},
+    },
 };
 use jiff::SignedDuration;
 use k8s_openapi::{
@@ -14,11 +17,12 @@ use k8s_openapi::{
 use kube::{Api, Client, ResourceExt as _};
 use p861_core::{
     engine::{Evidence, Failure},
-    ids::SiteName,
+    runs::{AllottedSite, Permitted},
     time::{human_duration, parse_duration, whole_seconds},
 };
 use p861_crds::{
     Reason,
+    common::ContainerCommand,
     platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck},
 };
 use regex::Regex;
@@ -26,6 +30,8 @@ use std::time::Duration;
 
 /// Time limit for one try of a check.
 const CHECK_TRY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of a page that are read: the application's own pod decides how long it is.
+const MAX_PAGE_BYTES: usize = 1 << 20;
 
 /// Result of one try of a check.
 #[derive(Clone, Debug)]
@@ -40,13 +46,14 @@ pub struct CheckResult {
 ///
 /// # Errors
 /// If it can't be tried. A check that fails is a result.
-pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result<CheckResult> {
+pub(super) async fn try_once(client: &Client, permitted: Permitted<'_>, namespace: &str, check: &Check) -> Result<CheckResult> {
+    pods::reaches(permitted, namespace)?;
     let result = if let Some(http) = &check.http {
         http_check(client, namespace, http).await
     } else if let Some(tcp) = &check.tcp {
         tcp_check(client, namespace, tcp).await
     } else if let Some(exec) = &check.exec {
-        exec_check(client, namespace, exec).await
+        exec_check(client, permitted, namespace, exec).await
     } else if let Some(condition) = &check.condition {
         condition_check(client, namespace, condition).await
     } else {
@@ -63,9 +70,16 @@ pub async fn try_once(client: &Client, namespace: &str, check: &Check) -> Result
 ///
 /// # Errors
 /// If the site can't be reached, or the check can't be tried. A check that doesn't hold in time is an outcome.
-pub async fn perform(context: &RunContext, step_context: &StepContext, site: &SiteName, namespace: &str, check: &Check) -> Result<EffectOutcome> {
+pub(super) async fn perform(
+    context: &RunContext,
+    step_context: &StepContext,
+    permitted: Permitted<'_>,
+    site: &AllottedSite,
+    namespace: &str,
+    check: &Check,
+) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let seen = try_once(&client, namespace, check).await?;
+    let seen = try_once(&client, permitted, namespace, check).await?;
     let evidence = Evidence::CheckSeen { check: check.name.clone(), seen: seen.what.clone() };
     if seen.holds {
         return Ok(EffectOutcome::done(evidence));
@@ -82,16 +96,17 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Si
 ///
 /// # Errors
 /// If the site can't be reached, or a check can't be tried. A check that no longer holds is an outcome.
-pub async fn watch(
+pub(super) async fn watch(
     context: &RunContext,
     step_context: &StepContext,
-    site: &SiteName,
+    permitted: Permitted<'_>,
+    site: &AllottedSite,
     checks: &[(String, Check)],
     duration: SignedDuration,
 ) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     for (namespace, check) in checks {
-        let seen = try_once(&client, namespace, check).await?;
+        let seen = try_once(&client, permitted, namespace, check).await?;
         if !seen.holds {
             let message = format!("check {} held, and does not hold any more: {}", check.name, seen.what);
             let evidence = Evidence::CheckSeen { check: check.name.clone(), seen: seen.what };
@@ -114,31 +129,42 @@ fn excerpt(text: &str) -> String {
     p861_core::conditions::shorten(text.trim(), 300)
 }
 
+/// The way of the API server to a page. None if what is written could lead to anything else that the API server has: it is asked with the operator's rights.
+fn page_uri(namespace: &str, check: &HttpCheck, path: &str) -> Option<String> {
+    let is_name =
+        |name: &str| !name.is_empty() && name.len() <= 63 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let plain = path.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace('\\', "/");
+    let stays = plain.split('/').all(|part| part != "..");
+    (is_name(namespace) && is_name(&check.service_name) && stays)
+        .then(|| format!("/api/v1/namespaces/{namespace}/services/http:{}:{}/proxy{path}", check.service_name, check.port))
+}
+
 /// Fetches a page through the site's API server, since the hub can't connect into an isolated namespace.
 async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Result<CheckResult> {
     let path = if check.path.starts_with('/') { check.path.clone() } else { format!("/{}", check.path) };
     let address = format!("{}:{}{path}", check.service_name, check.port);
-    let uri = format!("/api/v1/namespaces/{namespace}/services/http:{}:{}/proxy{path}", check.service_name, check.port);
+    let uri = page_uri(namespace, check, &path)
+        .ok_or_else(|| Error::invalid(Reason::Invalid, format!("http {address}: serviceName is the name of a Service, and path a path without .. in it")))?;
     let request = http::Request::get(uri)
         .body(Vec::new())
         .map_err(|error| Error::invalid(Reason::Invalid, format!("http {address}: the path can't be asked for: {error}")))?;
-    let (status, body) = match tokio::time::timeout(CHECK_TRY_TIMEOUT, client.request_text(request)).await {
-        Ok(Ok(body)) => (200, body),
-        Ok(Err(kube::Error::Api(status))) => (i32::from(status.code), status.message.clone()),
-        Ok(Err(error)) => return Err(error).context(|| format!("http {address}")),
+    let page = match tokio::time::timeout(CHECK_TRY_TIMEOUT, answer::of_page(client, request, MAX_PAGE_BYTES)).await {
+        Ok(page) => page.context(|| format!("http {address}"))?,
         Err(_) => return Ok(CheckResult { holds: false, what: format!("http {address}: no answer within {CHECK_TRY_TIMEOUT:?}") }),
     };
-    let expected = check.expect.status;
-    let alike = if (200..300).contains(&expected) { status == 200 } else { status == expected };
-    let matches = check.expect.pattern.as_deref().map(pattern).transpose()?.is_none_or(|regex| regex.is_match(&body));
+    let (status, body, expected) = (page.status, &page.text, check.expect.status);
+    let is_good = |status: i32| (200..300).contains(&status);
+    let alike = if is_good(expected) { is_good(status) } else { status == expected };
+    let matches = check.expect.pattern.as_deref().map(pattern).transpose()?.is_none_or(|regex| regex.is_match(body));
+    let where_in = if page.is_cut { format!("the first {MAX_PAGE_BYTES} bytes of the page have") } else { "the page has".to_owned() };
     let what = match (alike, matches) {
         (true, true) => format!("http {address}: {expected}"),
         (true, false) => format!(
-            "http {address}: {expected}, but the page has no match of {:?}; it begins {:?}",
+            "http {address}: {expected}, but {where_in} no match of {:?}; it begins {:?}",
             check.expect.pattern.as_deref().unwrap_or_default(),
             p861_core::conditions::shorten(body.trim(), 120)
         ),
-        (false, _) => format!("http {address}: {status} instead of {expected}: {}", excerpt(&body)),
+        (false, _) => format!("http {address}: {status} instead of {expected}: {}", excerpt(body)),
     };
     Ok(CheckResult { holds: alike && matches, what })
 }
@@ -214,8 +240,9 @@ fn target_port(port: &ServicePort, pod: &Pod) -> Option<u16> {
     u16::try_from(found.container_port).ok()
 }
 
-async fn exec_check(client: &Client, namespace: &str, check: &ExecCheck) -> Result<CheckResult> {
-    let output = pods::execute(client, namespace, &check.workload_ref, check.container.as_deref(), &check.command, CHECK_TRY_TIMEOUT).await?;
+async fn exec_check(client: &Client, permitted: Permitted<'_>, namespace: &str, check: &ExecCheck) -> Result<CheckResult> {
+    let command = ContainerCommand { workload_ref: check.workload_ref.clone(), container: check.container.clone(), command: check.command.clone() };
+    let output = pods::execute(client, permitted, namespace, &command, CHECK_TRY_TIMEOUT).await?;
     let name = check.command.first().map(String::as_str).unwrap_or_default();
     if !output.success {
         return Ok(CheckResult { holds: false, what: format!("{name} in {}: {}: {}", check.workload_ref, output.message, output.excerpt()) });
@@ -274,5 +301,26 @@ mod tests {
             let port: ServicePort = serde_json::from_value(port).unwrap();
             assert_eq!(target_port(&port, &pod), expected, "{}", port_name(&port));
         }
+    }
+
+    #[test]
+    fn fault_e18_a_check_of_a_page_leads_to_its_service_and_to_nothing_else_that_the_api_server_has() {
+        let check = |service: &str, path: &str| -> HttpCheck {
+            serde_json::from_value(json!({"serviceName": service, "port": 80, "path": path, "expect": {"status": 200}})).unwrap()
+        };
+        for (path, uri) in [
+            ("/", "/api/v1/namespaces/n/services/http:web:80/proxy/"),
+            ("/a/b?next=/../x", "/api/v1/namespaces/n/services/http:web:80/proxy/a/b?next=/../x"),
+            ("/a..b/...", "/api/v1/namespaces/n/services/http:web:80/proxy/a..b/..."),
+        ] {
+            assert_eq!(page_uri("n", &check("web", path), path).as_deref(), Some(uri));
+        }
+        for path in ["/../../secrets", "/a/..", "/%2e%2e/x", "/a/%2E./x", "/..%2fx", "/a\\..\\x"] {
+            assert_eq!(page_uri("n", &check("web", path), path), None, "{path}");
+        }
+        for service in ["", "web/../../../kube-system/secrets/x?", "web:80", "https:web", "WEB", "web%2f", "a".repeat(64).as_str()] {
+            assert_eq!(page_uri("n", &check(service, "/"), "/"), None, "{service}");
+        }
+        assert_eq!(page_uri("n/secrets", &check("web", "/"), "/"), None);
     }
 }

@@ -14,8 +14,9 @@ use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{Error, ErrorContext as _, Result, is_not_found},
-    hub::district_of,
+    hub::{district_of, labels_of_new_namespace},
     object_path::in_path,
+    secrets::SecretsOf,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -32,6 +33,7 @@ use p861_core::{
         district::is_allotted,
         drift::Correction,
     },
+    runs::AllottedSite,
 };
 use p861_crds::platform::platform::Bundle;
 use p861_crds::{
@@ -148,7 +150,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// If the bundle can't be read, or the site can't be reached or refuses an object. A bundle other than the approved one is an outcome.
-pub async fn install(context: &RunContext, step_context: &StepContext, site: &SiteName, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
+pub async fn install(context: &RunContext, step_context: &StepContext, site: &AllottedSite, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
     let namespace = &step_context.run.namespace;
     let record = Record::of(&context.hub.client, namespace, wanted.component, site);
     let _turn = context.components.locks.turn(&record.name).await;
@@ -161,7 +163,7 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &Si
         now
     } else {
         let district = district_of(&context.hub.client, namespace).await?;
-        let files = files(context, namespace, wanted.bundle).await?;
+        let files = files(context, &SecretsOf::run(&context.hub.client, &step_context.run), wanted.bundle).await?;
         let read = bundle::read(&files, |space| is_allotted(&district, space));
         let read = read.map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
         if read.digest != wanted.digest {
@@ -183,7 +185,7 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &Si
 ///
 /// # Errors
 /// If the site can't be reached, or the right can't be revoked.
-pub async fn end(context: &RunContext, step_context: &StepContext, site: &SiteName, component: &str) -> Result<EffectOutcome> {
+pub async fn end(context: &RunContext, step_context: &StepContext, site: &AllottedSite, component: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let left = remove_leftover_rights(&context.sites.client(site).await?, site, component).await?;
@@ -195,7 +197,7 @@ pub async fn end(context: &RunContext, step_context: &StepContext, site: &SiteNa
 ///
 /// # Errors
 /// If the record can't be read, or if the site can't be reached or refuses an object.
-pub async fn revert(context: &RunContext, step_context: &StepContext, site: &SiteName, component: &str, version: &str) -> Result<EffectOutcome> {
+pub async fn revert(context: &RunContext, step_context: &StepContext, site: &AllottedSite, component: &str, version: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
     let _turn = context.components.locks.turn(&record.name).await;
     let (now, before) = (record.read("now").await?, record.read("before").await?);
@@ -208,7 +210,14 @@ pub async fn revert(context: &RunContext, step_context: &StepContext, site: &Sit
 }
 
 /// Applies the wanted objects, deletes those that only `other` had, and records completion. Returns version and number of objects.
-async fn put(context: &RunContext, step_context: &StepContext, site: &SiteName, record: &Record, other: &[Value], wanted: Installed) -> Result<(String, u64)> {
+async fn put(
+    context: &RunContext,
+    step_context: &StepContext,
+    site: &AllottedSite,
+    record: &Record,
+    other: &[Value],
+    wanted: Installed,
+) -> Result<(String, u64)> {
     let client = context.sites.client(site).await?;
     let district = district_of(&context.hub.client, &step_context.run.namespace).await?.name_any();
     put_with_right(context, record, &client, site, &district, &wanted, other).await?;
@@ -231,29 +240,32 @@ async fn put_with_right(
     let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
     context.components.locks.note_right(&record.name);
     let component = &record.component;
-    with_right(client, site, &spaces, district, component, || write(client, site, component, district, wanted, other)).await?;
+    let labels = labels_of_new_namespace(&context.hub.client, &record.namespace, district).await?;
+    with_right(client, site, &spaces, &labels, component, || write(client, site, component, district, wanted, other)).await?;
     context.components.locks.note_no_right(&record.name);
     Ok(())
 }
 
-async fn files(context: &RunContext, namespace: &str, bundle: &Bundle) -> Result<BTreeMap<String, String>> {
+/// The files of a bundle: from a registry, with those of the Secrets that it may name, or from a ConfigMap of their namespace.
+async fn files(context: &RunContext, secrets: &SecretsOf, bundle: &Bundle) -> Result<BTreeMap<String, String>> {
+    let namespace = secrets.namespace();
     let name = match bundle {
-        Bundle { oci: Some(oci), .. } => return context.components.bundles.files(context, namespace, oci).await,
+        Bundle { oci: Some(oci), .. } => return context.components.bundles.files(secrets, oci).await,
         Bundle { config_map_ref: Some(map), .. } => &map.name,
         Bundle { .. } => return Err(Error::invalid(Reason::BundleMissing, "the component's bundle names neither an image nor a ConfigMap")),
     };
     let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), namespace);
-    let map = maps.get_opt(name).await.context(|| format!("read ConfigMap {name}"))?;
+    let map = maps.get_opt(&in_path(name)?).await.context(|| format!("read ConfigMap {name}"))?;
     let missing = || Error::invalid(Reason::BundleMissing, format!("ConfigMap {namespace}/{name} doesn't exist: put the component's manifests in it"));
     Ok(map.ok_or_else(missing)?.data.unwrap_or_default())
 }
 
-/// The bundle of a component, for compiling.
+/// The bundle of a component, for compiling. `secrets` are those of its district.
 ///
 /// # Errors
 /// If the bundle can't be read; `BundleRefused` if it can't be applied.
-pub async fn bundle_of(context: &RunContext, namespace: &str, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
-    let files = files(context, namespace, source).await?;
+pub async fn bundle_of(context: &RunContext, secrets: &SecretsOf, source: &Bundle, allotted: impl Fn(&str) -> bool) -> Result<bundle::Bundle> {
+    let files = files(context, secrets, source).await?;
     bundle::read(&files, allotted).map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {source}: {error}")))
 }
 

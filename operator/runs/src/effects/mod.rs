@@ -5,6 +5,7 @@ mod backup;
 mod bubble;
 pub mod check;
 pub mod component;
+pub mod gated;
 mod mover;
 mod namespaces;
 pub mod node;
@@ -27,9 +28,9 @@ use jiff::{SignedDuration, Timestamp};
 use p861_core::{
     engine::{Evidence, Failure, StepId, StepProgress},
     ids::SiteName,
-    runs::Action,
+    runs::{Action, AllottedSite, Permitted},
 };
-use p861_crds::Reason;
+use p861_crds::{Reason, common::ContainerCommand, platform::application::Marker};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Result of performing an effect once.
@@ -99,14 +100,14 @@ impl Effects for RunContext {
     /// The one gate: whoever compiled or stored the plan, an action of it touches what is its run's, or nothing happens.
     async fn perform(&self, step: &StepContext, action: &Action) -> EffectOutcome {
         match step.run.scope.permits(action) {
-            Ok(()) => perform(self, step, action).await,
+            Ok(permitted) => perform(self, step, permitted).await.unwrap_or_else(|error| failed(&error)),
             Err(refused) => EffectOutcome::Failed(Failure::permanent(refused.reason(), refused.to_string()), None),
         }
     }
 
     async fn cancel(&self, step: &StepContext, action: &Action) -> EffectOutcome {
         match step.run.scope.permits(action) {
-            Ok(()) => cancel(self, step, action).await,
+            Ok(permitted) => cancel(self, step, permitted).await,
             // It was never performed.
             Err(_) => EffectOutcome::Stopped(None),
         }
@@ -114,43 +115,47 @@ impl Effects for RunContext {
 }
 
 /// Performs an action, or continues it.
-async fn perform(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
-    let result = match action {
+async fn perform(context: &RunContext, step_context: &StepContext, permitted: Permitted<'_>) -> Result<EffectOutcome> {
+    // The gate has let the action pass, so that its site is the run's.
+    let at = |site: &SiteName| permitted.site(site).map_err(Error::from);
+    match permitted.action() {
         Action::Move { site, namespace, claim, namespaces, task } => {
-            move_data(context, step_context, mover::MoverPlace { site, namespace, claim: claim.as_deref(), snapshot: None, namespaces }, task).await
+            move_data(context, step_context, mover::MoverPlace { site: &at(site)?, namespace, claim: claim.as_deref(), snapshot: None, namespaces }, task).await
         }
-        Action::Execute { site, namespace, command } => execute(context, step_context, site, namespace, command).await,
-        Action::Preflight { site, subjects } => preflight::perform(context, step_context, site, subjects).await,
-        Action::Isolate { site, bubble } => bubble::make(context, step_context, site, bubble).await,
-        Action::RemoveBubble { site, bubble } => match mover::rights::take_back_of_run(context, step_context, site).await {
-            Ok(()) => bubble::remove(context, step_context, site, bubble).await,
-            Err(error) => Err(error),
-        },
-        Action::Stop { site, namespaces } => stop::perform(context, step_context, site, namespaces).await,
-        Action::StartAgain { site, namespaces } => stop::start_again(context, step_context, site, namespaces).await,
-        Action::Start { site, workloads, claims } => start::perform(context, site, workloads, claims).await,
-        Action::Check { site, namespace, check } => check::perform(context, step_context, site, namespace, check).await,
-        Action::ReadMarker { site, namespace, marker } => read_marker(context, site, namespace, marker).await,
-        Action::TakeSnapshots { site, snapshots } => snapshot::take(context, step_context, site, snapshots).await,
-        Action::RemoveSnapshots { site, namespaces } => snapshot::remove(context, step_context, site, namespaces).await,
-        Action::RemoveMovers { site, namespaces } => mover::remove(context, step_context, site, namespaces).await,
+        Action::Execute { site, namespace, command } => execute(context, step_context, permitted, &at(site)?, namespace, command).await,
+        Action::Preflight { site, subjects } => preflight::perform(context, step_context, &at(site)?, subjects).await,
+        Action::Isolate { site, bubble } => bubble::make(context, step_context, &at(site)?, bubble).await,
+        Action::ProveIsolation { site, bubble } => Box::pin(bubble::proof::perform(context, step_context, &at(site)?, bubble)).await,
+        Action::RemoveBubble { site, bubble } => {
+            mover::rights::take_back_of_run(context, step_context, &at(site)?).await?;
+            bubble::remove(context, step_context, &at(site)?, bubble).await
+        }
+        Action::Stop { site, namespaces } => stop::perform(context, step_context, &at(site)?, namespaces).await,
+        Action::StartAgain { site, namespaces } => stop::start_again(context, step_context, &at(site)?, namespaces).await,
+        Action::Start { site, workloads, claims } => start::perform(context, &at(site)?, workloads, claims).await,
+        Action::Check { site, namespace, check } => check::perform(context, step_context, permitted, &at(site)?, namespace, check).await,
+        Action::ReadMarker { site, namespace, marker } => read_marker(context, permitted, &at(site)?, namespace, marker).await,
+        Action::TakeSnapshots { site, snapshots } => snapshot::take(context, step_context, &at(site)?, snapshots).await,
+        Action::RemoveSnapshots { site, namespaces } => snapshot::remove(context, step_context, &at(site)?, namespaces).await,
+        Action::RemoveMovers { site, namespaces } => mover::remove(context, step_context, &at(site)?, namespaces).await,
         Action::TakeBackup { application, backup } => backup::take(context, step_context, application, backup).await,
-        Action::Silence { site, owner, labels } => silence::make(context, step_context, site, owner, labels).await,
-        Action::EndSilence { site, owner } => silence::end(context, site, owner).await,
-        Action::InspectNode { site, node, district, consent } => node::inspect(context, site, node, district.as_deref(), *consent).await,
-        Action::Cordon { site, node, owner } => node::cordon(context, site, node, owner).await,
-        Action::Uncordon { site, node, owner } => node::uncordon(context, site, node, owner).await,
-        Action::Drain { site, node, consent } => node::drain(context, step_context, site, node, *consent).await,
+        Action::Silence { site, owner, labels } => silence::make(context, step_context, &at(site)?, owner, labels).await,
+        Action::EndSilence { site, owner } => silence::end(context, &at(site)?, owner).await,
+        Action::InspectNode { site, node, district, consent } => node::inspect(context, &at(site)?, node, district.as_deref(), *consent).await,
+        Action::Cordon { site, node, owner } => node::cordon(context, &at(site)?, node, owner).await,
+        Action::Uncordon { site, node, owner } => node::uncordon(context, &at(site)?, node, owner).await,
+        Action::Drain { site, node, consent } => node::drain(context, step_context, &at(site)?, node, *consent).await,
         Action::InstallComponent { site, component, version, bundle, digest } => {
-            component::install(context, step_context, site, &component::Wanted { component, version, bundle, digest }).await
+            component::install(context, step_context, &at(site)?, &component::Wanted { component, version, bundle, digest }).await
         }
-        Action::RevertComponent { site, component, version } => component::revert(context, step_context, site, component, version).await,
-        Action::EndInstallation { site, component } => component::end(context, step_context, site, component).await,
-        Action::Watch { site, checks, duration } => check::watch(context, step_context, site, checks, *duration).await,
-        Action::MakeNamespaces { site, namespaces, district, preview } => namespaces::make(context, step_context, site, namespaces, district, *preview).await,
+        Action::RevertComponent { site, component, version } => component::revert(context, step_context, &at(site)?, component, version).await,
+        Action::EndInstallation { site, component } => component::end(context, step_context, &at(site)?, component).await,
+        Action::Watch { site, checks, duration } => check::watch(context, step_context, permitted, &at(site)?, checks, *duration).await,
+        Action::MakeNamespaces { site, namespaces, district, preview } => {
+            namespaces::make(context, step_context, &at(site)?, namespaces, district, *preview).await
+        }
         Action::Ask {} => Ok(EffectOutcome::Done(None)),
-    };
-    result.unwrap_or_else(|error| failed(&error))
+    }
 }
 
 /// Runs the mover of a task. One that reads a snapshot reads what an earlier step has proved, as of that time.
@@ -163,9 +168,12 @@ async fn move_data(context: &RunContext, step_context: &StepContext, place: move
 }
 
 /// Stops an effect that is under way.
-async fn cancel(context: &RunContext, step_context: &StepContext, action: &Action) -> EffectOutcome {
-    let result = match action {
-        Action::Move { site, namespace, task, .. } => mover::cancel(context, step_context, site, namespace, task).await,
+async fn cancel(context: &RunContext, step_context: &StepContext, permitted: Permitted<'_>) -> EffectOutcome {
+    let result = match permitted.action() {
+        Action::Move { site, namespace, task, .. } => match permitted.site(site) {
+            Ok(site) => mover::cancel(context, step_context, &site, namespace, task).await,
+            Err(refused) => Err(refused.into()),
+        },
         // Other actions end with their task.
         _ => Ok(EffectOutcome::Stopped(None)),
     };
@@ -189,14 +197,15 @@ fn failed(error: &Error) -> EffectOutcome {
 async fn execute(
     context: &RunContext,
     step_context: &StepContext,
-    site: &SiteName,
+    permitted: Permitted<'_>,
+    site: &AllottedSite,
     namespace: &str,
-    command: &p861_crds::common::ContainerCommand,
+    command: &ContainerCommand,
 ) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     // A hook has as long as its deadline says.
     let limit = Duration::try_from(step_context.left()).unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
-    let output = pods::execute(&client, namespace, &command.workload_ref, command.container.as_deref(), &command.command, limit).await?;
+    let output = pods::execute(&client, permitted, namespace, command, limit).await?;
     let evidence = Evidence::CommandRun { workload: command.workload_ref.to_string(), output: output.excerpt() };
     if output.success {
         return Ok(EffectOutcome::done(evidence));
@@ -212,9 +221,10 @@ async fn execute(
 }
 
 /// Reads the newest marker. Output that is not a time is a failure that quotes it.
-async fn read_marker(context: &RunContext, site: &SiteName, namespace: &str, marker: &p861_crds::platform::application::Marker) -> Result<EffectOutcome> {
+async fn read_marker(context: &RunContext, permitted: Permitted<'_>, site: &AllottedSite, namespace: &str, marker: &Marker) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let output = pods::execute(&client, namespace, &marker.workload_ref, marker.container.as_deref(), &marker.read, MARKER_READ_TIMEOUT).await?;
+    let command = ContainerCommand { workload_ref: marker.workload_ref.clone(), container: marker.container.clone(), command: marker.read.clone() };
+    let output = pods::execute(&client, permitted, namespace, &command, MARKER_READ_TIMEOUT).await?;
     let printed = Some(Evidence::CommandRun { workload: marker.workload_ref.to_string(), output: output.excerpt() });
     if !output.success {
         return Ok(EffectOutcome::Failed(

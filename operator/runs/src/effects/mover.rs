@@ -12,7 +12,7 @@ mod stopping;
 mod waiting;
 
 pub use p861_core::objects::LABEL_VALUE_MOVER;
-pub use stopping::cancel;
+pub use stopping::{cancel, controller_of};
 pub use waiting::Warnings;
 
 use super::{EffectOutcome, StepContext, snapshot};
@@ -25,6 +25,7 @@ use crate::{
     },
     repository::{open_store, repository_secret},
     run_objects::{ObjectError, RunObjects},
+    sites::answer::last_line,
 };
 use heard::{Heard, heard};
 use k8s_openapi::api::{
@@ -34,26 +35,29 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use p861_core::{
     engine::{Evidence, Failure, StepProgress, StoredObject, TakenSnapshot},
-    ids::SiteName,
-    names, objects,
-    runs::{MoverTask, ObjectsMode},
+    isolation, names, objects,
+    runs::{AllottedSite, MoverTask, ObjectsMode},
 };
 use p861_crds::{
     Reason,
     names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
 };
+use p861_egress::{ALLOW_VARIABLE, Egress, OWN_VARIABLE};
 use serde_json::json;
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow};
+
+/// A termination message is at most so long: the kubelet cuts it at this, and a longer one is nobody's that we started.
+const MAX_TERMINATION_BYTES: usize = 4_096;
 
 /// Place where a mover runs.
 #[derive(Clone, Copy, Debug)]
 pub struct MoverPlace<'a> {
     /// The site.
-    pub site: &'a SiteName,
+    pub site: &'a AllottedSite,
     /// The Job's namespace.
     pub namespace: &'a str,
     /// The claim that is mounted.
@@ -72,6 +76,19 @@ pub fn run_name(uid: &str) -> String {
 /// Whether a second try at objects could write nothing more than the first: then no mover is started for it.
 fn is_needless(task: &MoverTask, inputs: &BTreeMap<String, Evidence>) -> bool {
     matches!(task, MoverTask::RestoreObjects { mode: ObjectsMode::Again, .. }) && objects::worth_a_second_try(inputs).is_none()
+}
+
+/// The task with what is only known now: which namespaces of a preview aren't there, and of a copy whom its pods ask for names. Nothing is written into a copy before
+/// that is proven to be closed.
+async fn told<'t>(client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &'t MoverTask) -> Result<Cow<'t, MoverTask>> {
+    if !task.writes_a_copy() {
+        return room::told(client, place, task).await;
+    }
+    let resolver = isolation::resolver_of(&step_context.inputs).ok_or_else(|| {
+        let message = "no step before this one has proven that the copy is closed: the drill was begun by another release of the operator; run another drill";
+        Error::invalid(Reason::IsolationUnproven, message)
+    })?;
+    Ok(Cow::Owned(task.clone().with_resolver(resolver)))
 }
 
 /// Starts the mover, or polls a running one.
@@ -128,8 +145,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
             return Ok(outcome);
         }
     };
-    let parameters = LogParams { tail_lines: Some(1), ..LogParams::default() };
-    let last = pods.logs(&pod.name_any(), &parameters).await.unwrap_or_default();
+    let last = last_line(&pods, &pod.name_any()).await;
     Ok(EffectOutcome::Running(movers::progress_of(&last).unwrap_or_else(|| StepProgress::message("under way"))))
 }
 
@@ -160,7 +176,7 @@ async fn start_job(
         ControlFlow::Continue(inputs) => inputs,
         ControlFlow::Break(outcome) => return Ok(outcome),
     };
-    let task = room::told(client, place, task).await?;
+    let task = told(client, step_context, place, task).await?;
     prepare(context, client, step_context, place, &task).await?;
     let placement = job::placement(client, place).await?;
     let data = job::data(&step_context.run.uid, place, bytes);
@@ -194,12 +210,11 @@ async fn start_child(
     };
     let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
-    let task = room::told(client, place, task).await?;
-    context.movers.children.start(
-        &step_context.run.uid,
-        name,
-        &ChildSpec { environment: environment(step_context, &task, inputs.as_ref())?, access, kubeconfig },
-    )?;
+    let task = told(client, step_context, place, task).await?;
+    let mut environment = environment(step_context, &task, inputs.as_ref())?;
+    // It connects from where the operator does. A pod is in a network of its own.
+    environment.push((OWN_VARIABLE, Egress::of_process().rules().own_text()));
+    context.movers.children.start(&step_context.run.uid, name, &ChildSpec { environment, access, kubeconfig })?;
     Ok(EffectOutcome::running("its mover starts"))
 }
 
@@ -268,6 +283,10 @@ fn environment(step_context: &StepContext, task: &MoverTask, inputs: Option<&Sto
         ("P861_HOLDER", format!("{} {}/{}, step {}", run.kind, run.namespace, run.name, step_context.step)),
         ("P861_LOG", "json".into()),
     ];
+    let allowed = Egress::of_process().rules().allow_text();
+    if !allowed.is_empty() {
+        variables.push((ALLOW_VARIABLE, allowed));
+    }
     if let Some(inputs) = inputs {
         variables.push(("P861_INPUTS", serde_json::to_string(inputs).map_err(|error| unwritten("inputs", error))?));
     }
@@ -277,7 +296,8 @@ fn environment(step_context: &StepContext, task: &MoverTask, inputs: Option<&Sto
 fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
     let state = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()?;
     let terminated = state.terminated.as_ref()?;
-    Some((terminated.exit_code, terminated.message.clone(), terminated.reason.clone()))
+    let message = terminated.message.as_ref().filter(|message| message.len() <= MAX_TERMINATION_BYTES);
+    Some((terminated.exit_code, message.cloned(), terminated.reason.clone()))
 }
 
 /// Converts a mover's termination message. A mover without one was killed.
@@ -349,7 +369,7 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
 }
 
 /// Removes Jobs, Secrets, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone. Those of a preview may be in the product's namespace.
-pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, namespaces: &[String]) -> Result<EffectOutcome> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &AllottedSite, namespaces: &[String]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = run_name(&step_context.run.uid);
     let ours = ListParams::default().labels(&format!("{RUN_LABEL}={}", step_context.run.uid));

@@ -4,6 +4,7 @@ use super::{EffectOutcome, StepContext};
 use crate::{
     context::RunContext,
     error::{ErrorContext as _, Result, is_conflict},
+    hub::labels_of_new_namespace,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, ResourceExt as _, api::PostParams};
@@ -11,15 +12,23 @@ use p861_core::{
     engine::{Evidence, Failure},
     ids::SiteName,
     objects,
+    runs::AllottedSite,
 };
 use p861_crds::{
     Reason,
-    names::{DISTRICT_LABEL, DRILL_LABEL, RUN_LABEL},
+    names::{DRILL_LABEL, MADE_BY_ANNOTATION, RUN_LABEL},
 };
 use serde_json::json;
 
 /// Makes those that are missing. One that exists stays as it is; one that is being deleted is waited for, and made anew. A preview makes none.
-pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteName, names: &[String], district: &str, preview: bool) -> Result<EffectOutcome> {
+pub async fn make(
+    context: &RunContext,
+    step_context: &StepContext,
+    site: &AllottedSite,
+    names: &[String],
+    district: &str,
+    preview: bool,
+) -> Result<EffectOutcome> {
     let namespaces: Api<Namespace> = Api::all(context.sites.client(site).await?);
     let run = &step_context.run;
     let mut made = Vec::new();
@@ -29,6 +38,7 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteN
     if preview {
         return Ok(EffectOutcome::done(Evidence::NamespacesMade { made }));
     }
+    let mut labels = None;
     for name in names {
         match namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? {
             Some(existing) if existing.metadata.deletion_timestamp.is_some() => {
@@ -37,7 +47,11 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &SiteN
             Some(_) => continue,
             None => {}
         }
-        let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district}}});
+        if labels.is_none() {
+            labels = Some(labels_of_new_namespace(&context.hub.client, &run.namespace, district).await?);
+        }
+        let metadata = json!({"name": name, "labels": labels, "annotations": {MADE_BY_ANNOTATION: run.uid}});
+        let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
         let namespace: Namespace =
             serde_json::from_value(document).map_err(|error| crate::error::Error::Internal(format!("a Namespace can't be written: {error}")))?;
         match namespaces.create(&PostParams::default(), &namespace).await {
@@ -81,6 +95,7 @@ fn owner_of(namespace: &Namespace, run: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use p861_crds::names::DISTRICT_LABEL;
 
     #[test]
     fn fault_c7_the_copy_of_a_drill_and_what_another_run_made_is_nobodys_target() {

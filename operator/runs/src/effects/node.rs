@@ -20,6 +20,7 @@ use p861_core::{
     ids::SiteName,
     maintenance::drain::{DrainConsent, DrainLook, Fate, NodePod, fate},
     platform::district::is_allotted,
+    runs::AllottedSite,
 };
 use p861_crds::{
     District, Reason,
@@ -35,7 +36,7 @@ const DRAIN_REPORT_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 ///
 /// # Errors
 /// If the site or the hub can't be read.
-pub async fn look(context: &RunContext, site: &SiteName, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<Option<String>> {
+pub async fn look(context: &RunContext, site: &AllottedSite, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<Option<String>> {
     let client = context.sites.client(site).await?;
     let pods = pods_of(&client, site, node).await?;
     // Pods of others are not named.
@@ -61,7 +62,7 @@ async fn shared(context: &RunContext, pods: &[Pod], node: &str, district: Option
 ///
 /// # Errors
 /// If the site can't be asked, or refuses.
-pub async fn inspect(context: &RunContext, site: &SiteName, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<EffectOutcome> {
+pub async fn inspect(context: &RunContext, site: &AllottedSite, node: &str, district: Option<&str>, consent: DrainConsent) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let Some(found) = Api::<Node>::all(client.clone()).get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
         return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), None));
@@ -86,7 +87,7 @@ pub async fn inspect(context: &RunContext, site: &SiteName, node: &str, district
 ///
 /// # Errors
 /// If the site can't be asked, or refuses.
-pub async fn cordon(context: &RunContext, site: &SiteName, node: &str, owner: &str) -> Result<EffectOutcome> {
+pub async fn cordon(context: &RunContext, site: &AllottedSite, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let found = nodes.get(node).await.context(|| format!("read node {node} on {site}"))?;
     let holder = found.annotations().get(CORDON_ANNOTATION).map(String::as_str);
@@ -112,7 +113,7 @@ pub async fn cordon(context: &RunContext, site: &SiteName, node: &str, owner: &s
 ///
 /// # Errors
 /// If the site can't be asked, or refuses.
-pub async fn uncordon(context: &RunContext, site: &SiteName, node: &str, owner: &str) -> Result<EffectOutcome> {
+pub async fn uncordon(context: &RunContext, site: &AllottedSite, node: &str, owner: &str) -> Result<EffectOutcome> {
     let nodes: Api<Node> = Api::all(context.sites.client(site).await?);
     let Some(found) = nodes.get_opt(node).await.context(|| format!("read node {node} on {site}"))? else {
         return Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::NodeGone }));
@@ -132,7 +133,7 @@ pub async fn uncordon(context: &RunContext, site: &SiteName, node: &str, owner: 
 ///
 /// # Errors
 /// If the site can't be asked, or refuses.
-pub async fn drain(context: &RunContext, step_context: &StepContext, site: &SiteName, node: &str, consent: DrainConsent) -> Result<EffectOutcome> {
+pub async fn drain(context: &RunContext, step_context: &StepContext, site: &AllottedSite, node: &str, consent: DrainConsent) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let (message, held) = match evict_all(&client, &context.hub.leadership, site, node, consent).await {
         Ok(remaining) if remaining.is_empty() => return Ok(EffectOutcome::done(Evidence::NodeDrained { node: node.to_owned() })),

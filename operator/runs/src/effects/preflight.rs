@@ -5,14 +5,14 @@ use crate::{
     context::RunContext,
     error::{Error, ErrorContext as _, Result},
     repository,
+    sites::for_each,
 };
 use k8s_openapi::api::{core::v1::Node, storage::v1::StorageClass};
 use kube::{Api, ResourceExt, api::ListParams};
 use p861_core::{
     engine::{Evidence, Failure, PreflightResult},
-    ids::SiteName,
     recovery::ground,
-    runs::PreflightSubject,
+    runs::{AllottedSite, PreflightSubject},
 };
 use p861_crds::Reason;
 
@@ -27,7 +27,7 @@ struct PreflightCheck {
 }
 
 /// Performs all checks and reports all problems at once, so that a person can fix them together.
-pub async fn perform(context: &RunContext, step_context: &StepContext, site: &SiteName, subjects: &[PreflightSubject]) -> Result<EffectOutcome> {
+pub async fn perform(context: &RunContext, step_context: &StepContext, site: &AllottedSite, subjects: &[PreflightSubject]) -> Result<EffectOutcome> {
     let mut checks = Vec::new();
     let client = match context.sites.client(site).await {
         Ok(client) => client,
@@ -39,13 +39,16 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Si
             return Ok(EffectOutcome::Failed(failure, Some(Evidence::Preflight { checks })));
         }
     };
-    let nodes: Api<Node> = Api::all(client.clone());
-    let nodes = nodes.list(&ListParams::default()).await.context(|| format!("list the nodes of {site}"))?.items;
-    let ready = nodes.iter().filter(|node| crate::hub::is_ready(node)).count();
+    let (mut total, mut ready) = (0_usize, 0_usize);
+    let count = |node: Node| {
+        total += 1;
+        ready += usize::from(crate::hub::is_ready(&node));
+    };
+    for_each(&Api::<Node>::all(client.clone()), ListParams::default(), || format!("the nodes of {site}"), count).await?;
     checks.push(PreflightCheck {
         name: "StandbyReachable",
         problem: (ready == 0).then(|| format!("{site} has no ready node")),
-        seen: format!("{site}: {ready} of {} nodes ready", nodes.len()),
+        seen: format!("{site}: {ready} of {total} nodes ready"),
     });
 
     let classes: Api<StorageClass> = Api::all(client);
@@ -59,7 +62,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Si
 
     let run = &step_context.run;
     let key = match repository::open_store(&context.hub, &run.namespace, &run.repository).await {
-        Ok(store) => store.list("snapshots/").await.map(|list| list.len()).map_err(|error| crate::repository::vault("open the repository", &error)),
+        Ok(store) => store.measure("snapshots/").await.map(|stored| stored.objects).map_err(|error| crate::repository::vault("open the repository", &error)),
         Err(error) => Err(error),
     };
     checks.push(match key {

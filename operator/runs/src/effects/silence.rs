@@ -11,6 +11,7 @@ use kube::Api;
 use p861_core::{
     engine::{Evidence, Failure},
     ids::SiteName,
+    runs::{Action, AllottedSite, Scope},
 };
 use p861_crds::{Reason, Site, Time, maintenance::ticket::Silence};
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ const SILENCE_RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(3);
 pub async fn make(
     context: &RunContext,
     step_context: &StepContext,
-    site: &SiteName,
+    site: &AllottedSite,
     owner: &str,
     labels: &[BTreeMap<String, String>],
 ) -> Result<EffectOutcome> {
@@ -64,7 +65,7 @@ fn hint(step_context: &StepContext, error: &Error) -> Error {
 ///
 /// # Errors
 /// If Alertmanager can't be reached or refuses.
-pub async fn end(context: &RunContext, site: &SiteName, owner: &str) -> Result<EffectOutcome> {
+pub async fn end(context: &RunContext, site: &AllottedSite, owner: &str) -> Result<EffectOutcome> {
     let Some(alertmanager) = of(context, site).await? else { return Ok(EffectOutcome::done(Evidence::SilencesEnded { ended: 0 })) };
     let standing = alertmanager.silences(owner).await?;
     for silence in &standing {
@@ -73,22 +74,21 @@ pub async fn end(context: &RunContext, site: &SiteName, owner: &str) -> Result<E
     Ok(EffectOutcome::done(Evidence::SilencesEnded { ended: standing.len() as u64 }))
 }
 
-/// A silence that a change has made: site, owner, labels.
-pub type Made = (SiteName, String, Vec<BTreeMap<String, String>>);
-
-/// Extends the silences of a running change and returns them. An unreachable Alertmanager is asked again in the next pass.
-pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> Vec<Silence> {
+/// Extends the silences that a running change has made, and returns them. Each passes the gate again. An unreachable Alertmanager is asked again in the next pass.
+pub async fn extend(context: &RunContext, scope: &Scope, made: &[Action], before: &[Silence]) -> Vec<Silence> {
     let now = Timestamp::now();
     let mut all = Vec::new();
-    for (site, owner, labels) in made {
-        let known: Vec<Silence> = before.iter().filter(|silence| *site == silence.site.as_str()).cloned().collect();
+    for action in made.iter().filter(|action| scope.permits(action).is_ok()) {
+        let Action::Silence { site, owner, labels } = action else { continue };
+        let Ok(site) = scope.site(site) else { continue };
+        let known: Vec<Silence> = before.iter().filter(|silence| site.as_str() == silence.site).cloned().collect();
         if !known.is_empty() && known.iter().all(|silence| silence.end_time.0.duration_since(now) > SILENCE_RENEWAL_MARGIN) {
             all.extend(known);
             continue;
         }
         let kept = async {
-            match of(context, site).await? {
-                Some(alertmanager) => stand(&alertmanager, site, owner, labels, now).await,
+            match of(context, &site).await? {
+                Some(alertmanager) => stand(&alertmanager, &site, owner, labels, now).await,
                 None => Ok(Vec::new()),
             }
         };
@@ -100,7 +100,7 @@ pub async fn extend(context: &RunContext, made: &[Made], before: &[Silence]) -> 
     all
 }
 
-async fn of(context: &RunContext, site: &SiteName) -> Result<Option<Alertmanager>> {
+async fn of(context: &RunContext, site: &AllottedSite) -> Result<Option<Alertmanager>> {
     let found: Option<Site> = Api::all(context.hub.client.clone()).get_opt(site.as_str()).await.context(|| format!("read site {site}"))?;
     match found {
         Some(site) => Alertmanager::of(&context.hub.client, &context.hub.leadership, &context.hub.namespace, &site).await,

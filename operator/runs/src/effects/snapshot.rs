@@ -19,11 +19,10 @@ use kube::{
 };
 use p861_core::{
     engine::{Evidence, Failure, SavedPart, TakenSnapshot},
-    ids::SiteName,
     names,
     objects::LABEL_VALUE_MOVER,
     protection::snapshots::{self, Attempt, LeftContent, Reading, SnapshotStatus, Taking},
-    runs::{ClaimSnapshot, MoverTask},
+    runs::{AllottedSite, ClaimSnapshot, MoverTask},
 };
 use p861_crds::{
     Reason,
@@ -85,7 +84,7 @@ async fn create(client: &Client, run: &str, name: &str, wanted: &ClaimSnapshot) 
 ///
 /// # Errors
 /// If the API server refuses a snapshot, or can't be reached.
-pub async fn take(context: &RunContext, step_context: &StepContext, site: &SiteName, wanted: &[ClaimSnapshot]) -> Result<EffectOutcome> {
+pub async fn take(context: &RunContext, step_context: &StepContext, site: &AllottedSite, wanted: &[ClaimSnapshot]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let run = step_context.run.uid.as_str();
     let failed = |reason: Reason, message: String| Ok(EffectOutcome::Failed(Failure::transient(reason, message), None));
@@ -173,7 +172,7 @@ pub fn as_of(outcome: EffectOutcome, taken: &TakenSnapshot) -> EffectOutcome {
 ///
 /// # Errors
 /// If the API server can't be reached.
-pub async fn remove(context: &RunContext, step_context: &StepContext, site: &SiteName, namespaces: &[String]) -> Result<EffectOutcome> {
+pub async fn remove(context: &RunContext, step_context: &StepContext, site: &AllottedSite, namespaces: &[String]) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
     let run = step_context.run.uid.as_str();
     let mut left = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::{
     EffectOutcome,
+    bubble::LABEL_VALUE_DNS,
     workloads::{self, Look, first_of},
 };
 use crate::{context::RunContext, error::Result, sites::pods};
@@ -9,10 +10,13 @@ use futures::{StreamExt as _, stream};
 use kube::{Api, Client, api::ListParams};
 use p861_core::{
     engine::{Evidence, Failure},
-    ids::SiteName,
     objects::{self, Runner},
+    runs::AllottedSite,
 };
-use p861_crds::{Reason, WorkloadReference};
+use p861_crds::{
+    Reason, WorkloadReference,
+    names::{ROLE_LABEL, RUN_LABEL},
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +39,7 @@ struct Standing {
 /// only those that use them are waited for.
 pub async fn perform(
     context: &RunContext,
-    site: &SiteName,
+    site: &AllottedSite,
     workloads: &BTreeMap<String, Vec<WorkloadReference>>,
     claims: &BTreeMap<String, Vec<String>>,
 ) -> Result<EffectOutcome> {
@@ -78,9 +82,15 @@ fn is(workload: &WorkloadReference, object: &Value) -> bool {
     Runner::of(object) == runner(workload) && objects::name(object) == workload.name
 }
 
+/// Whether it is the DNS of a drill's copy, and no workload of the application.
+fn is_dns_of_copy(object: &Value) -> bool {
+    let label = |name: &str| object.get("metadata")?.get("labels")?.get(name)?.as_str();
+    label(ROLE_LABEL) == Some(LABEL_VALUE_DNS) && label(RUN_LABEL).is_some()
+}
+
 /// Sorts workloads that keep a number of pods by whether they have them. What is started in this pass counts as waiting: its status is of before.
 fn look_at<'a>(standing: &mut Standing, namespace: &str, found: impl Iterator<Item = &'a Value>) {
-    for object in found.filter(|object| objects::controller(object).is_none()) {
+    for object in found.filter(|object| objects::controller(object).is_none() && !is_dns_of_copy(object)) {
         let Some(runner) = Runner::of(object).filter(|runner| runner.keeps_ready()) else { continue };
         let Some(state) = pods::state_of(object) else { continue };
         let words = format!("{}/{} {}/{}", runner.kind(), objects::name(object), state.ready, state.wanted);
@@ -144,11 +154,14 @@ mod tests {
 
     #[test]
     fn fault_g1_what_is_at_its_number_costs_nothing_and_is_ready() {
+        let mut dns = deployment("p861-dns-k7m2q", 1, 0, &json!({}));
+        dns["metadata"]["labels"] = json!({"platform861.io/role": "copy-dns", "platform861.io/run": "u"});
         let found = [
             deployment("off", 0, 0, &json!({})),
             deployment("up", 2, 2, &json!({})),
             deployment("held", 0, 0, &json!({"platform861.io/replicas": "3"})),
             deployment("slow", 2, 1, &json!({})),
+            dns,
         ];
         let starts = workloads::starts(&found);
         assert_eq!(starts.iter().map(|(_, name, _)| name.as_str()).collect::<Vec<_>>(), ["held"]);

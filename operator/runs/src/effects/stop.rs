@@ -8,8 +8,8 @@ use crate::{context::RunContext, error::Result};
 use jiff::{SignedDuration, Timestamp};
 use p861_core::{
     engine::{Evidence, Failure},
-    ids::SiteName,
     objects::{self, Halt, Runner, Scene},
+    runs::AllottedSite,
 };
 use p861_crds::Reason;
 use serde_json::Value;
@@ -24,7 +24,12 @@ const LAST_WORD: SignedDuration = SignedDuration::from_secs(20);
 
 /// Stops what uses the claims of each namespace, or everything in it, and waits until every pod that can write is gone. Nothing is stopped while anything is
 /// there that can't be.
-pub async fn perform(context: &RunContext, step_context: &StepContext, site: &SiteName, namespaces: &BTreeMap<String, Vec<String>>) -> Result<EffectOutcome> {
+pub async fn perform(
+    context: &RunContext,
+    step_context: &StepContext,
+    site: &AllottedSite,
+    namespaces: &BTreeMap<String, Vec<String>>,
+) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
     let mut halts: Vec<(&String, Vec<Value>, Halt)> = Vec::new();
     for (namespace, claims) in namespaces {
@@ -89,7 +94,7 @@ fn in_words(object: &Value) -> Option<String> {
 
 /// Starts again whatever is stopped in namespaces that were there before the run, and doesn't wait until it is ready: it may never be, on data that is half
 /// restored. What the run has made in namespaces of its own stays stopped.
-pub async fn start_again(context: &RunContext, step_context: &StepContext, site: &SiteName, namespaces: &[String]) -> Result<EffectOutcome> {
+pub async fn start_again(context: &RunContext, step_context: &StepContext, site: &AllottedSite, namespaces: &[String]) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
     let own: BTreeSet<&String> = step_context.inputs.values().flat_map(made_namespaces).collect();
     let mut started = 0;

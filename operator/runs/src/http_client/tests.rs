@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    hostile::{Hostile, Part, answer},
+    *,
+};
 use axum::{Router, http::header::LOCATION, response::IntoResponse as _, routing::any};
 use futures::StreamExt as _;
 use std::sync::{
@@ -127,11 +130,148 @@ async fn tls_server() -> (String, Url) {
 }
 
 /// A certificate for this name, signed by itself, in PEM, and a server that shows it.
-fn test_server(name: &str) -> (String, tokio_rustls::TlsAcceptor) {
+pub(super) fn test_server(name: &str) -> (String, tokio_rustls::TlsAcceptor) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let builder = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
     (made.cert.pem(), Arc::new(config).into())
+}
+
+/// What a server must not be able to do, and how it tries.
+fn attacks() -> Vec<(&'static str, Vec<Part>)> {
+    let head = |headers: &str| Part::Bytes(format!("HTTP/1.1 200 OK\r\n{headers}\r\n").into_bytes());
+    let some = vec![b'x'; 16 << 10];
+    vec![
+        ("a body without end", vec![head("Content-Length: 1000000000000\r\n"), Part::Endless(some.clone())]),
+        ("a body of unknown length without end", vec![head(""), Part::Endless(some.clone())]),
+        ("chunks without end", vec![head("Transfer-Encoding: chunked\r\n"), Part::Endless([b"4000\r\n".as_slice(), &some, b"\r\n"].concat())]),
+        ("one chunk without end", vec![head("Transfer-Encoding: chunked\r\n"), Part::Bytes(b"ffffffffffff\r\n".to_vec()), Part::Endless(some.clone())]),
+        ("a body that drips", vec![head("Content-Length: 1000000000\r\n"), Part::Drip(b"x".to_vec())]),
+        ("a body that never comes", vec![head("Content-Length: 10\r\n"), Part::Silence]),
+        ("headers without end", vec![Part::Bytes(b"HTTP/1.1 200 OK\r\n".to_vec()), Part::Endless(b"X-More: y\r\n".repeat(1_000))]),
+        ("one header without end", vec![Part::Bytes(b"HTTP/1.1 200 OK\r\nX-Long: ".to_vec()), Part::Endless(some.clone())]),
+        ("headers that drip", vec![Part::Bytes(b"HTTP/1.1 200 OK\r\n".to_vec()), Part::Drip(b"X-More: y\r\n".to_vec())]),
+        ("interim answers without end", vec![Part::Endless(b"HTTP/1.1 103 Early Hints\r\nLink: y\r\n\r\n".repeat(100))]),
+        ("trailers without end", vec![head("Transfer-Encoding: chunked\r\n"), Part::Bytes(b"0\r\n".to_vec()), Part::Endless(b"X-More: y\r\n".repeat(1_000))]),
+        ("no HTTP", vec![Part::Endless(some)]),
+        ("silence", vec![Part::Silence]),
+    ]
+}
+
+#[tokio::test]
+async fn fault_e11_whatever_a_server_does_its_answer_is_bounded_in_bytes_headers_and_time() {
+    let limits = Limits { time: Duration::from_millis(700), body_bytes: 100_000 };
+    for tls in [false, true] {
+        for (what, parts) in attacks() {
+            let server = Hostile::serve(tls, move |_| parts.clone()).await;
+            let client = HttpClient::by(Egress::of_process(), Some(&server.ca), limits);
+            let since = std::time::Instant::now();
+            let error = client.send(Method::GET, server.url.clone(), HeaderMap::new(), Vec::new()).await.expect_err(what);
+            assert!(matches!(error, HttpError::TooSlow(_) | HttpError::TooLong(_) | HttpError::Unreachable(_)), "{what}: {error}");
+            assert!(since.elapsed() < Duration::from_secs(5), "{what} took {:?}", since.elapsed());
+            drop(client);
+            // What the kernel buffers besides is some megabytes on a machine with much memory. Interim answers are read past until the time is over.
+            let sent = server.sent.load(Ordering::SeqCst);
+            assert!(sent < 32 << 20 || what.starts_with("interim"), "{what}: {sent} bytes were taken");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_e11_a_packed_answer_is_not_unpacked() {
+    // A gigabyte of zeros begins like this.
+    let packed: Vec<u8> = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], [0xed, 0xc1, 1, 1, 0, 0, 0, 0x80, 0x90, 0xfe].repeat(50).as_slice()].concat();
+    let expected = packed.clone();
+    let server = Hostile::serve(false, move |_| answer("200 OK", "Content-Encoding: gzip\r\n", &packed)).await;
+    let client = HttpClient::new(None, LIMITS).unwrap();
+    let got = client.exchange(Method::GET, server.url.clone(), HeaderMap::new(), Vec::new(), 1_000).await.unwrap();
+    assert_eq!(got.body, expected);
+    assert!(!server.heads.lock()[0].to_lowercase().contains("accept-encoding"), "it is not asked for either");
+}
+
+#[tokio::test]
+async fn fault_e11_a_loop_of_redirects_is_one_request() {
+    let server = Hostile::serve(false, |head| {
+        let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
+        answer("302 Found", &format!("Location: http://{host}/again\r\n"), b"")
+    })
+    .await;
+    let error = get(LIMITS, server.url.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("redirect") && server.heads.lock().len() == 1, "{error}");
+}
+
+#[tokio::test]
+async fn fault_e18_a_closed_address_gets_no_request_however_it_is_written() {
+    let server = Hostile::serve(false, |_| answer("200 OK", "", b"secret")).await;
+    let port = server.url.port().unwrap();
+    let client = HttpClient::by(Egress::default(), None, LIMITS);
+    for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "127.1", "0x7f000001", "2130706433", "[::1]", "169.254.169.254", "[fe80::1]"] {
+        let url: Url = format!("http://{host}:{port}/latest/meta-data?key=hidden").parse().unwrap();
+        let error = client.send(Method::GET, url, HeaderMap::new(), Vec::new()).await.expect_err(host);
+        assert!(matches!(error, HttpError::NotAllowed(_)) && error.to_string().contains("operator.egress.allow"), "{host}: {error}");
+        assert!(!format!("{error} {error:?}").contains("hidden"), "{error}");
+    }
+    assert!(server.heads.lock().is_empty());
+    let allowed = HttpClient::by(Egress::new(p861_egress::Rules::parse("localhost", "").unwrap()), None, LIMITS);
+    assert_eq!(allowed.send(Method::GET, server.url.clone(), HeaderMap::new(), Vec::new()).await, Ok("secret".to_owned()));
+}
+
+/// Rule: only p861-egress, and what is listed here, opens connections and resolves names. Everything else goes through it.
+#[test]
+fn fault_e18_nothing_else_in_the_product_opens_a_connection() {
+    const EXCEPT: [(&str, &str); 10] = [
+        ("egress/src/connect.rs", "the one place"),
+        ("runs/src/http_client.rs", "its client resolves by p861-egress"),
+        ("vault/src/store/dial.rs", "its client resolves by p861-egress"),
+        ("src/controllers/platform/certificates.rs", "API servers of Sites, from Secrets of the installation"),
+        ("src/own_networks.rs", "the hub's own API server"),
+        ("runs/src/effects/bubble/proof.rs", "it looks up the repository's name for a probe on the site, and connects to nothing"),
+        ("src/copy_dns/outside.rs", "in a pod of a site: it asks the DNS that this pod was given"),
+        ("src/copy_dns/reply.rs", "the wire format of DNS"),
+        ("src/copy_dns/serve.rs", "it listens"),
+        ("src/copy_probe.rs", "in a pod of a drill's copy: it shows that it reaches nothing"),
+    ];
+    const OPENS: [&str; 12] = [
+        "TcpStream::connect",
+        "TcpSocket",
+        "UdpSocket",
+        "UnixStream::connect",
+        "lookup_host",
+        "to_socket_addrs",
+        "reqwest::Client",
+        "reqwest::get",
+        "hyper_util::client",
+        "aws_smithy_http_client::Builder",
+        "oci_client",
+        "hickory",
+    ];
+    fn files(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                files(&entry, found);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                found.push(entry);
+            }
+        }
+    }
+    let operator = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = Vec::new();
+    for part in ["src", "core/src", "egress/src", "runs/src", "vault/src"] {
+        files(&operator.join(part), &mut found);
+    }
+    assert!(found.len() > 150, "{} files", found.len());
+    let mut wrong = Vec::new();
+    for path in found {
+        let name = path.strip_prefix(&operator).unwrap().to_string_lossy().into_owned();
+        let of_tests = name.contains("tests") || name.ends_with("hostile.rs") || name.ends_with("fake_hub.rs");
+        if of_tests || EXCEPT.iter().any(|(file, _)| name == *file) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        wrong.extend(OPENS.iter().filter(|opens| product.contains(*opens)).map(|opens| format!("{name}: {opens}")));
+    }
+    assert!(wrong.is_empty(), "connect by p861_egress::Egress instead, or say here why not: {wrong:#?}");
 }

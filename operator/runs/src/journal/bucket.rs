@@ -8,20 +8,26 @@
 //! Why a reader misses nothing: it lists the compacted objects, reads, and lists them again. If the newest is still the same, nothing after it was deleted
 //! meanwhile.
 
-use super::{StoreError, format};
+use super::StoreError;
 use crate::{
     error::{Category, Error, Result},
     repository::vault,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
-use p861_core::engine::{Journal, Record};
 use p861_crds::Reason;
 use p861_vault::AsyncStore;
 
 /// Batches that are read at once.
 const PARALLEL_READS: usize = 16;
+/// Most batches, and most bytes of all of them, that are read of a journal: they are in memory together. A journal is compacted long before.
+const MAX_BATCHES: usize = 10_000;
+const MAX_BYTES: usize = 32 << 20;
 /// Attempts of a reader whose journal is compacted while it reads.
 const MAX_READS: u32 = 5;
+
+fn plan(prefix: &str) -> String {
+    format!("{prefix}/{}", super::format::PLAN)
+}
 
 fn batch(prefix: &str, first: u64) -> String {
     format!("{prefix}/records/{first:020}.jsonl")
@@ -48,10 +54,10 @@ async fn newest(store: &AsyncStore, prefix: &str) -> Result<u64> {
     Ok(sequences(store, &format!("{prefix}/compacted/")).await?.last().copied().unwrap_or_default())
 }
 
-/// An object's text; none if it isn't there.
+/// An object's text; none if it isn't there. Whatever is no text was not written by the operator: its seal shows it.
 async fn text(store: &AsyncStore, key: &str) -> Result<Option<String>> {
     match store.get(key).await {
-        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| damaged(format!("{key} is not text"))),
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(vault("read the journal", &error)),
     }
@@ -80,17 +86,48 @@ pub async fn load(store: &AsyncStore, prefix: &str) -> Result<String> {
 async fn read_after(store: &AsyncStore, prefix: &str, through: u64) -> Result<Option<String>> {
     let batches = sequences(store, &format!("{prefix}/records/")).await?;
     let head = (through > 0).then(|| compacted(prefix, through));
-    let keys = head.into_iter().chain(batches.into_iter().filter(|first| *first > through).map(|first| batch(prefix, first)));
+    let after: Vec<u64> = batches.into_iter().filter(|first| *first > through).collect();
+    if after.len() > MAX_BATCHES {
+        return Err(too_large(prefix, &format!("{} batches of records are there, and at most {MAX_BATCHES} are read", after.len())));
+    }
+    let keys = head.into_iter().chain(after.into_iter().map(|first| batch(prefix, first)));
     let reads = keys.map(|key| async move { text(store, &key).await }).collect::<Vec<_>>();
-    let texts: Vec<Option<String>> = futures::stream::iter(reads).buffered(PARALLEL_READS).try_collect().await?;
-    Ok(texts.into_iter().collect::<Option<Vec<String>>>().map(|texts| texts.join("\n")))
+    let mut reads = futures::stream::iter(reads).buffered(PARALLEL_READS);
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    while let Some(read) = reads.try_next().await? {
+        let Some(read) = read else { return Ok(None) };
+        bytes += read.len();
+        if bytes > MAX_BYTES {
+            return Err(too_large(prefix, &format!("it has more than {} MiB, which is the most that is read of one", MAX_BYTES >> 20)));
+        }
+        texts.push(read);
+    }
+    Ok(Some(texts.join("\n")))
 }
 
-/// Appends a batch after exactly the record before it.
-pub async fn append(store: &AsyncStore, prefix: &str, first: u64, records: &[Record]) -> std::result::Result<(), StoreError> {
-    let text = format::record_lines(records)?;
+fn too_large(prefix: &str, what: &str) -> Error {
+    let message = format!("the journal {prefix}/: {what}: abort the run, or remove what is not of it from the bucket");
+    Error::Stated { reason: Reason::TooLarge, message, category: Category::NeedsPerson }
+}
+
+/// Stores the plan unless one is there.
+pub async fn put_plan(store: &AsyncStore, prefix: &str, text: String) -> Result<()> {
+    match store.put_if_absent(&plan(prefix), text.into_bytes()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_already_exists() => Ok(()),
+        Err(error) => Err(vault("store the plan of the run", &error)),
+    }
+}
+
+/// The text of the plan; none if there is none.
+pub async fn read_plan(store: &AsyncStore, prefix: &str) -> Result<Option<String>> {
+    text(store, &plan(prefix)).await
+}
+
+/// Appends a batch of lines, whose first record has this sequence, after exactly the record before it.
+pub async fn append(store: &AsyncStore, prefix: &str, first: u64, text: &str) -> std::result::Result<(), StoreError> {
     let key = batch(prefix, first);
-    match store.put_if_absent(&key, text.clone().into_bytes()).await {
+    match store.put_if_absent(&key, text.as_bytes().to_vec()).await {
         Ok(_) => {}
         // Our own write may have arrived although its answer was lost: compare the content.
         Err(error) if error.is_already_exists() => match store.get(&key).await {
@@ -107,9 +144,8 @@ pub async fn append(store: &AsyncStore, prefix: &str, first: u64, records: &[Rec
 }
 
 /// Creates the compacted object. An existing one was made from the same records and has the same content.
-pub async fn write_compacted(store: &AsyncStore, prefix: &str, journal: &Journal) -> Result<()> {
-    let text = format::journal_text(journal)?;
-    match store.put_if_absent(&compacted(prefix, journal.head().through), text.into_bytes()).await {
+pub async fn write_compacted(store: &AsyncStore, prefix: &str, through: u64, text: String) -> Result<()> {
+    match store.put_if_absent(&compacted(prefix, through), text.into_bytes()).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_already_exists() => Ok(()),
         Err(error) => Err(vault("compact the journal", &error)),

@@ -1,15 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is wrong")]
 
-use super::*;
+use super::{super::format, *};
 use jiff::{SignedDuration, Timestamp};
-use p861_core::engine::{Entry, Event, Failure, Plan, Step, StepId};
+use p861_core::engine::{Entry, Event, Failure, Journal, Plan, Record, Step, StepId};
 use p861_crds::Reason;
 use p861_vault::Location;
 
 const RUN: &str = "journal/plan/uid";
 
 struct Bed {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     store: AsyncStore,
     plan: Plan<u8>,
 }
@@ -19,7 +19,7 @@ impl Bed {
         let folder = tempfile::tempdir().unwrap();
         let store = AsyncStore::new(&Location::Folder { path: folder.path().to_owned() }, None).await.unwrap();
         let plan = Plan::new(vec![Step::new(StepId::new("remove").unwrap(), 0, SignedDuration::from_secs(9)).finally()]).unwrap();
-        Self { _folder: folder, store, plan }
+        Self { folder, store, plan }
     }
 
     async fn journal(&self) -> Journal {
@@ -27,7 +27,7 @@ impl Bed {
     }
 
     async fn put(&self, journal: &mut Journal, record: Record) -> std::result::Result<(), StoreError> {
-        append(&self.store, RUN, record.sequence, std::slice::from_ref(&record)).await?;
+        append(&self.store, RUN, record.sequence, &lines(&record)).await?;
         journal.push(record).unwrap();
         Ok(())
     }
@@ -57,6 +57,14 @@ impl Bed {
     }
 }
 
+fn lines(record: &Record) -> String {
+    format::record_lines(std::slice::from_ref(record)).unwrap()
+}
+
+async fn compact(bed: &Bed, shorter: &Journal) -> Result<()> {
+    write_compacted(&bed.store, RUN, shorter.head().through, format::journal_text(shorter).unwrap()).await
+}
+
 #[tokio::test]
 async fn a_compacted_journal_is_two_objects_and_the_next_records_follow() {
     let bed = Bed::new().await;
@@ -64,7 +72,7 @@ async fn a_compacted_journal_is_two_objects_and_the_next_records_follow() {
     bed.fail(&mut journal, 30).await;
     assert_eq!(bed.journal().await, journal, "read in parallel, in order");
     let mut journal = journal.compacted(&bed.plan, 1).unwrap();
-    write_compacted(&bed.store, RUN, &journal).await.unwrap();
+    compact(&bed, &journal).await.unwrap();
     delete_superseded(&bed.store, RUN).await.unwrap();
     assert_eq!(bed.keys().await, [compacted(RUN, 61)]);
     assert_eq!(bed.journal().await, journal);
@@ -83,9 +91,9 @@ async fn a_crash_between_any_two_steps_of_a_compaction_leaves_a_journal_that_say
             bed.fail(&mut journal, 1).await;
             journal.compacted(&bed.plan, 1).unwrap()
         };
-        write_compacted(&bed.store, RUN, &shorter).await.unwrap();
+        compact(&bed, &shorter).await.unwrap();
         // The answer was lost, and it is written again.
-        write_compacted(&bed.store, RUN, &shorter).await.unwrap();
+        compact(&bed, &shorter).await.unwrap();
         for first in 1..=deleted {
             bed.store.delete(&batch(RUN, first)).await.unwrap();
         }
@@ -94,7 +102,7 @@ async fn a_crash_between_any_two_steps_of_a_compaction_leaves_a_journal_that_say
         let mut next = bed.claim().await;
         bed.fail(&mut next, 2).await;
         let next = next.compacted(&bed.plan, 1).unwrap();
-        write_compacted(&bed.store, RUN, &next).await.unwrap();
+        compact(&bed, &next).await.unwrap();
         assert_eq!(bed.journal().await, next);
         delete_superseded(&bed.store, RUN).await.unwrap();
         assert_eq!(bed.keys().await, [compacted(RUN, next.sequence())]);
@@ -112,7 +120,7 @@ async fn the_loser_is_refused_even_where_a_compaction_has_freed_its_place() {
     let mut winner = bed.claim().await;
     bed.fail(&mut winner, 3).await;
     let winner = winner.compacted(&bed.plan, 1).unwrap();
-    write_compacted(&bed.store, RUN, &winner).await.unwrap();
+    compact(&bed, &winner).await.unwrap();
     delete_superseded(&bed.store, RUN).await.unwrap();
     let intent = loser.stamp(Entry::of(StepId::new("remove").unwrap(), 3, Event::Intent), loser.token(), Timestamp::UNIX_EPOCH);
     assert!(matches!(bed.put(&mut loser, intent).await, Err(StoreError::Overtaken(6))));
@@ -122,7 +130,7 @@ async fn the_loser_is_refused_even_where_a_compaction_has_freed_its_place() {
     assert_eq!(bed.journal().await, winner);
     // A compaction by the loser, of what it knows, hides nothing.
     let of_loser = loser.compacted(&bed.plan, 1).unwrap();
-    write_compacted(&bed.store, RUN, &of_loser).await.unwrap();
+    compact(&bed, &of_loser).await.unwrap();
     assert_eq!(bed.journal().await, winner);
     delete_superseded(&bed.store, RUN).await.unwrap();
     assert_eq!(bed.keys().await, [compacted(RUN, winner.sequence())]);
@@ -133,8 +141,26 @@ async fn a_write_whose_answer_was_lost_is_recognised_and_another_in_its_place_is
     let bed = Bed::new().await;
     let mut journal = bed.claim().await;
     let intent = journal.stamp(Entry::of(StepId::new("remove").unwrap(), 1, Event::Intent), 1, Timestamp::UNIX_EPOCH);
-    append(&bed.store, RUN, 2, std::slice::from_ref(&intent)).await.unwrap();
+    append(&bed.store, RUN, 2, &lines(&intent)).await.unwrap();
     bed.put(&mut journal, intent.clone()).await.unwrap();
     let other = Record { token: 2, ..intent };
-    assert!(matches!(append(&bed.store, RUN, 2, &[other]).await, Err(StoreError::Overtaken(2))));
+    assert!(matches!(append(&bed.store, RUN, 2, &lines(&other)).await, Err(StoreError::Overtaken(2))));
+}
+
+#[tokio::test]
+async fn fault_e11_a_journal_that_somebody_has_filled_up_is_named_and_not_read_into_memory() {
+    let bed = Bed::new().await;
+    let place = bed.folder.path().join(RUN).join("records");
+    let said = async || load(&bed.store, RUN).await.map(drop).map_err(|error| (error.reason(), error.to_string()));
+    std::fs::create_dir_all(&place).unwrap();
+    let put = |first: u64, bytes: u64| std::fs::File::create(place.join(format!("{first:020}.jsonl"))).unwrap().set_len(bytes).unwrap();
+    put(1, 17 << 20);
+    let (reason, text) = said().await.unwrap_err();
+    assert!(reason == Reason::TooLarge && text.contains(&format!("{RUN}/records/{:020}.jsonl", 1)), "{text}");
+    (1..=3).for_each(|first| put(first, 12 << 20));
+    let (reason, text) = said().await.unwrap_err();
+    assert!(reason == Reason::TooLarge && text.contains("more than 32 MiB"), "{text}");
+    (1..=u64::try_from(MAX_BATCHES).unwrap() + 1).for_each(|first| put(first, 0));
+    let (reason, text) = said().await.unwrap_err();
+    assert!(reason == Reason::TooLarge && text.contains("10001 batches"), "{text}");
 }

@@ -61,7 +61,8 @@ pub fn journal_text(journal: &Journal) -> Result<String> {
     journal.to_lines().map_err(|error| unwritable(&error))
 }
 
-fn unwritable(error: &serde_json::Error) -> Error {
+/// A record that can't be written as JSON: a mistake of this program.
+pub fn unwritable(error: &serde_json::Error) -> Error {
     Error::Internal(format!("a record can't be written: {error}"))
 }
 

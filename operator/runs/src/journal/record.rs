@@ -3,7 +3,7 @@
 //! The ConfigMap belongs to one run by its UID. While the run goes on it has a finalizer: neither a person nor the deletion of its namespace can take it away
 //! before the run has cleaned up.
 
-use super::format;
+use super::{format, sealing::is_newer};
 use crate::{
     context::Hub,
     error::{Category, Error, ErrorContext as _, Result, is_conflict, is_not_found},
@@ -13,6 +13,7 @@ use crate::{
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Api, Client, ResourceExt as _, api::PostParams};
 use p861_core::{
+    engine::sealed::Pin,
     names,
     runs::{RunClass, Scope},
 };
@@ -22,7 +23,9 @@ use serde_json::Value;
 
 /// The key of the record.
 pub(super) const RECORD: &str = "run.json";
-/// Attempts to release the ConfigMap while others change it.
+/// The key of what is known of a journal that is elsewhere.
+const PIN: &str = "pin.json";
+/// Attempts to change the ConfigMap while others change it.
 const MAX_WRITES: u32 = 5;
 
 /// What a run was begun with.
@@ -98,8 +101,7 @@ impl RecordStore {
         self.leadership.ensure()?;
         let text = serde_json::to_string(record).map_err(|error| Error::Internal(format!("the record of the run can't be written: {error}")))?;
         let what = || format!("write the record of the run, ConfigMap {}/{}", self.namespace, self.name);
-        let mut map = owned_map(&self.owner, &self.name);
-        map.metadata.finalizers = Some(vec![CLEANUP_FINALIZER.to_owned()]);
+        let mut map = self.empty();
         format::put_text(&mut map, RECORD, text.clone())?;
         match self.maps().create(&PostParams::default(), &map).await {
             Err(error) if is_conflict(&error) => {}
@@ -108,6 +110,52 @@ impl RecordStore {
         let mut map = self.get().await?.ok_or_else(|| Error::transient(Reason::JournalMissing, "the record of the run was written and is not there"))?;
         format::put_text(&mut map, RECORD, text)?;
         self.maps().replace(&self.name, &PostParams::default(), &map).await.map(drop).context(what)
+    }
+
+    /// What is known of the run's journal; none before the run begins, or if the journal is here.
+    ///
+    /// # Errors
+    /// `JournalDamaged` if it can't be parsed; otherwise the hub's error.
+    pub async fn pin(&self) -> Result<Option<Pin>> {
+        let map = self.get().await?;
+        map.as_ref().map_or(Ok(None), |map| self.pin_in(map))
+    }
+
+    fn pin_in(&self, map: &ConfigMap) -> Result<Option<Pin>> {
+        let text = format::text_of(map, PIN).map_err(|what| self.broken(&what))?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| self.broken(&error.to_string()))).transpose()
+    }
+
+    /// Keeps what is known of the run's journal.
+    ///
+    /// # Errors
+    /// [`Error::RunLost`] if more is known already; otherwise if this process doesn't lead, or the API server refuses.
+    pub async fn put_pin(&self, pin: &Pin) -> Result<()> {
+        let text = serde_json::to_string(pin).map_err(|error| Error::Internal(format!("the record of the run can't be written: {error}")))?;
+        let what = || format!("write the record of the run, ConfigMap {}/{}", self.namespace, self.name);
+        for _ in 0..MAX_WRITES {
+            let there = self.get().await?;
+            is_newer(there.as_ref().map_or(Ok(None), |map| self.pin_in(map))?.as_ref(), pin)?;
+            let mut map = there.clone().unwrap_or_else(|| self.empty());
+            format::put_text(&mut map, PIN, text.clone())?;
+            self.leadership.ensure()?;
+            let written = match there {
+                Some(_) => self.maps().replace(&self.name, &PostParams::default(), &map).await,
+                None => self.maps().create(&PostParams::default(), &map).await,
+            };
+            match written {
+                Err(error) if is_conflict(&error) => {}
+                done => return done.map(drop).context(what),
+            }
+        }
+        Err(Error::transient(Reason::JournalBusy, format!("ConfigMap {}/{} was changed each time it was to be written", self.namespace, self.name)))
+    }
+
+    /// A ConfigMap with nothing in it, which nobody can take away before the run has cleaned up.
+    fn empty(&self) -> ConfigMap {
+        let mut map = owned_map(&self.owner, &self.name);
+        map.metadata.finalizers = Some(vec![CLEANUP_FINALIZER.to_owned()]);
+        map
     }
 
     /// Lets it be deleted: the run has ended, or never began.

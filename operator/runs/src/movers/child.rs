@@ -17,8 +17,8 @@ use tokio::{
 /// How long a child that is told to end may take, as long as a pod's grace period.
 const END_PATIENCE: Duration = Duration::from_millis(4_500);
 
-/// Input of a child process.
-#[derive(Clone, Debug)]
+/// Input of a child process. Access and kubeconfig are secrets: it has no debug output.
+#[derive(Clone)]
 pub struct ChildSpec {
     /// Environment, without anything secret.
     pub environment: Vec<(&'static str, String)>,

@@ -303,7 +303,7 @@ async fn perform(
         MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, mode, absent } => {
             let choice = restore::Choice { select, workloads, exclude, cluster };
             let preview = mode == ObjectsMode::Preview;
-            let task = restore::ObjectsTask { snapshot, rules, choice, conflict, preview, absent, again: None };
+            let task = restore::ObjectsTask { run, snapshot, rules, choice, conflict, preview, absent, again: None };
             let (client, printer) = (client().await?, Printer::new());
             let restorer = Restorer { client: &client, access, objects, end, printer: &printer };
             match mode {

@@ -10,6 +10,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::AttachedProcess;
+use p861_core::conditions::shorten;
 use parking_lot::Mutex;
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
@@ -102,7 +103,7 @@ impl From<Option<Status>> for Exit {
         match status {
             None => Self::Lost,
             Some(status) if status.status.as_deref() == Some("Success") => Self::Success,
-            Some(status) => Self::Failure(status.message.unwrap_or_else(|| "it failed".into())),
+            Some(status) => Self::Failure(shorten(&status.message.unwrap_or_else(|| "it failed".into()), QUOTED_BEGIN_CHARS + QUOTED_END_CHARS)),
         }
     }
 }

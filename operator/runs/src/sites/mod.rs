@@ -1,7 +1,9 @@
 //! Clients of the sites: the hub's own cluster, or the cluster of a kubeconfig in a Secret.
+//!
+//! They are given out for an [`AllottedSite`], which only the check of a district's sites makes: no code gets at a site by a name that an object states.
 
+pub mod answer;
 pub mod attached;
-mod kubeconfig;
 pub mod pods;
 pub mod view;
 
@@ -9,17 +11,19 @@ use crate::{
     error::{Error, ErrorContext as _, Result, is_not_found},
     guard,
     leadership::Leadership,
-    secrets,
+    secrets::SecretsOf,
 };
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::{
-    Api, Client, Config, ResourceExt as _,
+    Api, Client, Config, Resource, ResourceExt as _,
     api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
+    core::Request,
 };
-use p861_core::ids::SiteName;
+use p861_core::{ids::SiteName, platform::kubeconfig, runs::AllottedSite};
 use p861_crds::{Reason, Site};
 use parking_lot::Mutex;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
@@ -35,8 +39,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 const SITE_CLIENT_TTL: Duration = Duration::from_secs(5);
 /// How long a site that had nodes is assumed to have some.
 const NODES_TTL: Duration = Duration::from_mins(1);
-/// Objects per page of a list.
-const PAGE_SIZE: u32 = 500;
+/// Objects per page of a list: of pods with all their fields, a page is about 3 MiB of text.
+pub const PAGE_SIZE: u32 = 250;
 
 /// Clients of all sites, created on first use and again when the kubeconfig changes.
 #[derive(Clone)]
@@ -78,11 +82,11 @@ impl Sites {
         if self.reads_only { guard::reading(&client) } else { client }
     }
 
-    /// The client of a site. Reads Site and Secret at most once in 5 seconds.
+    /// The client of a site, for whom the site was allotted to: nobody else gets one. Reads Site and Secret at most once in 5 seconds.
     ///
     /// # Errors
     /// If the Site or its Secret is missing or unusable, or the cluster is not the one that the Site had at first.
-    pub async fn client(&self, name: &SiteName) -> Result<Client> {
+    pub async fn client(&self, name: &AllottedSite) -> Result<Client> {
         Ok(self.as_allowed(self.whole_client(name).await?))
     }
 
@@ -113,7 +117,7 @@ impl Sites {
         Ok(client)
     }
 
-    /// A client for the Site as it is now, and whether it is a new one. Doesn't check the cluster's identity.
+    /// A client for the Site as it is now, and whether it is a new one. Doesn't check the cluster's identity. For the Site's own status: a Site is the city's.
     ///
     /// # Errors
     /// If the kubeconfig is missing or unusable.
@@ -149,14 +153,14 @@ impl Sites {
     ///
     /// # Errors
     /// If the site can't be reached.
-    pub async fn has_nodes(&self, name: &SiteName) -> Result<bool> {
-        let seen = self.nodes.lock().get(name).copied();
+    pub async fn has_nodes(&self, name: &AllottedSite) -> Result<bool> {
+        let seen = self.nodes.lock().get(&**name).copied();
         if let Some((_, true)) = seen.filter(|(since, _)| since.elapsed() < NODES_TTL) {
             return Ok(true);
         }
         let nodes: Api<Node> = Api::all(self.client(name).await?);
         let some = !nodes.list_metadata(&ListParams::default().limit(1)).await.context(|| format!("look for nodes of {name}"))?.items.is_empty();
-        self.nodes.lock().insert(name.clone(), (Instant::now(), some));
+        self.nodes.lock().insert((**name).clone(), (Instant::now(), some));
         Ok(some)
     }
 
@@ -164,7 +168,7 @@ impl Sites {
     ///
     /// # Errors
     /// If the Site or its Secret is missing or unusable.
-    pub async fn kubeconfig(&self, name: &SiteName) -> Result<Option<String>> {
+    pub async fn kubeconfig(&self, name: &AllottedSite) -> Result<Option<String>> {
         let sites: Api<Site> = Api::all(self.hub.clone());
         self.kubeconfig_of(&sites.get(name.as_str()).await.context(|| format!("read site {name}"))?).await
     }
@@ -175,11 +179,12 @@ impl Sites {
         let secret_name = &access.secret_ref.name;
         let secret = format!("site {name}: Secret {}/{secret_name}", self.namespace);
         let missing = |what: &str| Error::invalid(Reason::CredentialsRefused, format!("{secret} {what}"));
-        let mut keys = secrets::texts(&self.hub, &self.namespace, secret_name)
+        let mut keys = SecretsOf::operator(&self.hub, &self.namespace)
+            .find(secret_name)
             .await?
             .ok_or_else(|| missing("doesn't exist; put the kubeconfig in it under the key kubeconfig"))?;
-        let text = keys.remove("kubeconfig").ok_or_else(|| missing("has no text under the key kubeconfig"))?;
-        kubeconfig::meant(&text, access.context.as_deref()).map(Some).map_err(|what| self.wrong(site, what))
+        let text = keys.take("kubeconfig").ok_or_else(|| missing("has no text under the key kubeconfig"))?;
+        kubeconfig::inert(&text, access.context.as_deref()).map(Some).map_err(|fault| self.wrong(site, &fault.to_string()))
     }
 
     fn wrong(&self, site: &Site, what: &str) -> Error {
@@ -191,11 +196,11 @@ impl Sites {
     ///
     /// # Errors
     /// If the Site or its Secret is missing or unusable.
-    pub async fn address(&self, name: &SiteName) -> Result<http::Uri> {
+    pub async fn address(&self, name: &AllottedSite) -> Result<http::Uri> {
         let site: Site = Api::all(self.hub.clone()).get(name.as_str()).await.context(|| format!("read site {name}"))?;
         if site.spec.access.kubeconfig.is_some() {
             self.connect(&site).await?;
-            let known = self.addresses.lock().get(name).cloned();
+            let known = self.addresses.lock().get(&**name).cloned();
             return known.ok_or_else(|| Error::transient(Reason::Unreachable, format!("site {name} was not reached yet")));
         }
         Ok(Config::infer().await.map_err(|_| Error::Internal("the hub's own address is not known".into()))?.cluster_url)
@@ -206,42 +211,89 @@ impl Sites {
     }
 }
 
-/// Lists all objects, in pages of 500.
+/// Lists all objects, page by page, without their `managedFields`. For kinds of which a site has few: all of them are in memory at once.
 ///
 /// # Errors
 /// If a page can't be read.
 pub async fn list_all<K>(api: &Api<K>, what: impl Fn() -> String) -> Result<Vec<K>>
 where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: Resource + Clone + DeserializeOwned,
 {
     let mut all = Vec::new();
-    let mut parameters = ListParams::default().limit(PAGE_SIZE);
-    loop {
-        let page = api.list(&parameters).await.context(|| format!("list {}", what()))?;
-        all.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = ListParams::default().limit(PAGE_SIZE).continue_token(&token),
-            None => return Ok(all),
-        }
-    }
+    let add = |Stripped(object): Stripped<K>| all.push(object);
+    for_each_of(&api.clone().into_client(), api.resource_url(), ListParams::default(), what, add).await?;
+    Ok(all)
 }
 
-/// Hands over every object that the selectors choose, in pages of 500. No more than a page is in memory: for kinds of which a site has very many.
+/// Lists the objects that the selectors choose, page by page, without their `managedFields`.
+///
+/// # Errors
+/// If a page can't be read.
+pub async fn list_selected<K>(api: &Api<K>, selectors: ListParams, what: impl Fn() -> String) -> Result<Vec<K>>
+where
+    K: Resource + Clone + DeserializeOwned,
+{
+    let mut all = Vec::new();
+    let add = |Stripped(object): Stripped<K>| all.push(object);
+    for_each_of(&api.clone().into_client(), api.resource_url(), selectors, what, add).await?;
+    Ok(all)
+}
+
+/// Hands over every object that the selectors choose, without its `managedFields`. No more than a page is in memory: for kinds of which a site has very many.
 ///
 /// # Errors
 /// If a page can't be read.
 pub async fn for_each<K>(api: &Api<K>, selectors: ListParams, what: impl Fn() -> String, mut take: impl FnMut(K)) -> Result<()>
 where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: Resource + Clone + DeserializeOwned,
+{
+    let add = |Stripped(object): Stripped<K>| take(object);
+    for_each_of(&api.clone().into_client(), api.resource_url(), selectors, what, add).await
+}
+
+/// The same, for items of any form at that URL.
+pub(crate) async fn for_each_of<T>(client: &Client, url: &str, selectors: ListParams, what: impl Fn() -> String, mut take: impl FnMut(T)) -> Result<()>
+where
+    T: DeserializeOwned,
 {
     let mut parameters = selectors.clone().limit(PAGE_SIZE);
     loop {
-        let page = api.list(&parameters).await.context(|| format!("list {}", what()))?;
-        page.items.into_iter().for_each(&mut take);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+        let page = async {
+            let request = Request::new(url).list(&parameters).map_err(kube::Error::BuildRequest)?;
+            client.request::<Page<T>>(request).await
+        };
+        let Page { metadata, items } = page.await.context(|| format!("list {}", what()))?;
+        items.unwrap_or_default().into_iter().for_each(&mut take);
+        match metadata.next.filter(|token| !token.is_empty()) {
             Some(token) => parameters = selectors.clone().limit(PAGE_SIZE).continue_token(&token),
             None => return Ok(()),
         }
+    }
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(default, rename = "continue")]
+    next: Option<String>,
+}
+
+/// An object without its `managedFields`, which are several times as large as the rest once they are parsed. They go as each object is read, so that a page has them
+/// of one object at a time.
+struct Stripped<K>(K);
+
+impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Stripped<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let mut object = K::deserialize(deserializer)?;
+        object.meta_mut().managed_fields = None;
+        Ok(Self(object))
     }
 }
 
@@ -253,4 +305,29 @@ pub async fn cluster_uid(client: &Client) -> Result<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = namespaces.get("kube-system").await.context(|| "read namespace kube-system".into())?;
     namespace.uid().ok_or_else(|| Error::Internal("namespace kube-system has no UID".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::client::Body;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn fault_e10_scale_a_list_is_read_in_pages_and_its_objects_have_no_managed_fields() {
+        let server = tower::service_fn(|request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let (limited, first) = (query.contains(&format!("limit={PAGE_SIZE}")), !query.contains("continue="));
+            let fields = json!([{"manager": "kubelet", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {"f:phase": {}}}}]);
+            let pod = json!({"metadata": {"name": if first { "a" } else { "b" }, "managedFields": fields, "annotations": {"keep": "me"}}});
+            let items = if limited { json!([pod]) } else { json!(null) };
+            let answer = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": if first { "next" } else { "" }}, "items": items});
+            async move { Ok::<_, std::convert::Infallible>(Response::new(Body::from(answer.to_string().into_bytes()))) }
+        });
+        let pods = list_all(&Api::<Pod>::all(Client::new(server, "default")), || "the pods".into()).await.expect("pods");
+        assert_eq!(pods.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(pods.iter().all(|pod| pod.metadata.managed_fields.is_none() && pod.metadata.annotations.is_some()));
+    }
 }

@@ -13,8 +13,8 @@ use kube::{
     Api, Client, ResourceExt,
     api::{AttachParams, ListParams},
 };
-use p861_core::objects::Runner;
-use p861_crds::{Reason, WorkloadKind, WorkloadReference};
+use p861_core::{objects::Runner, runs::Permitted};
+use p861_crds::{Reason, WorkloadKind, WorkloadReference, common::ContainerCommand};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
@@ -261,11 +261,11 @@ pub async fn target(client: &Client, namespace: &str, reference: &WorkloadRefere
     })
 }
 
-/// Starts a command in a container.
+/// Starts a command in a container. Asks no gate: for movers, which have rights in their run's namespaces only, and for what has passed it.
 ///
 /// # Errors
 /// If the API server refuses.
-pub async fn attach(client: &Client, namespace: &str, target: &Target, command: &[String], with_input: bool) -> Result<Attached> {
+pub(crate) async fn attach(client: &Client, namespace: &str, target: &Target, command: &[String], with_input: bool) -> Result<Attached> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let buffered = AttachParams::default().max_stdin_buf_size(STREAM_BUFFER_BYTES).max_stdout_buf_size(STREAM_BUFFER_BYTES);
     let parameters = buffered.stdin(with_input).stdout(true).stderr(true).container(&target.container);
@@ -281,28 +281,35 @@ fn what(namespace: &str, target: &Target, command: &[String]) -> String {
 /// begin and end are kept.
 ///
 /// # Errors
-/// If there is no ready pod, or the command can't be started or doesn't end in time. A non-zero exit is not an error.
-pub async fn execute(
-    client: &Client,
-    namespace: &str,
-    reference: &WorkloadReference,
-    container: Option<&str>,
-    command: &[String],
-    limit: Duration,
-) -> Result<Output> {
-    let what = || format!("run {:?} in {reference} of {namespace}", command.first().map(String::as_str).unwrap_or_default());
+/// If the permitted action doesn't reach into the namespace, if there is no ready pod, or if the command can't be started or doesn't end in time. A non-zero exit is
+/// not an error.
+pub(crate) async fn execute(client: &Client, permitted: Permitted<'_>, namespace: &str, command: &ContainerCommand, limit: Duration) -> Result<Output> {
+    let ContainerCommand { workload_ref, container, command } = command;
+    reaches(permitted, namespace)?;
+    let what = || format!("run {:?} in {workload_ref} of {namespace}", command.first().map(String::as_str).unwrap_or_default());
     let run = async {
-        let target = target(client, namespace, reference, container).await?;
+        let target = target(client, namespace, workload_ref, container.as_deref()).await?;
         execute_in(client, namespace, &target, command, limit).await
     };
     tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(late(what(), limit)))
 }
 
-/// Like [`execute`], in a given container.
+/// Refuses a namespace into which a permitted action doesn't reach.
+///
+/// # Errors
+/// If it doesn't: a bug.
+pub(crate) fn reaches(permitted: Permitted<'_>, namespace: &str) -> Result<()> {
+    if permitted.reaches(namespace) {
+        return Ok(());
+    }
+    Err(Error::Internal(format!("action {} is permitted, but not in namespace {namespace}", permitted.action().word())))
+}
+
+/// Like [`execute`], in a given container, and without the gate.
 ///
 /// # Errors
 /// If the command can't be started or doesn't end in time.
-pub async fn execute_in(client: &Client, namespace: &str, target: &Target, command: &[String], limit: Duration) -> Result<Output> {
+pub(crate) async fn execute_in(client: &Client, namespace: &str, target: &Target, command: &[String], limit: Duration) -> Result<Output> {
     let run = async {
         let attached = attach(client, namespace, target, command, false).await?;
         output_of(attached, attached::LIMITS, || what(namespace, target, command)).await

@@ -1,15 +1,16 @@
 //! Namespaces, claims and workloads of a site, read at once for all applications. Otherwise two thousand applications would each request theirs twice a minute.
 
-use super::{Sites, list_all, pods::WorkloadState};
+use super::{Sites, for_each, pods::WorkloadState};
 use crate::error::{Category, Error, Result};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, StatefulSet},
     core::v1::{Namespace, PersistentVolumeClaim},
 };
-use kube::{Api, Client, ResourceExt as _};
-use p861_core::{ids::SiteName, protection::volumes::is_of_run};
+use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
+use p861_core::{ids::SiteName, protection::volumes::is_of_run, runs::AllottedSite};
 use p861_crds::{Reason, WorkloadKind, WorkloadReference};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -64,8 +65,8 @@ impl Sites {
     ///
     /// # Errors
     /// `Unreachable` if the site doesn't answer within 30 seconds; otherwise the API server's error.
-    pub async fn view(&self, site: &SiteName, age: Duration) -> Result<Arc<View>> {
-        let place = self.views.sites.lock().entry(site.clone()).or_default().clone();
+    pub async fn view(&self, site: &AllottedSite, age: Duration) -> Result<Arc<View>> {
+        let place = self.views.sites.lock().entry((**site).clone()).or_default().clone();
         let mut last = place.lock().await;
         let fresh = last.as_ref().filter(|last| last.at.elapsed() < if last.seen.is_ok() { age } else { VIEW_TTL });
         if fresh.is_none() {
@@ -80,30 +81,40 @@ impl Sites {
     }
 }
 
-async fn read_with_timeout(sites: &Sites, site: &SiteName) -> Result<View> {
+async fn read_with_timeout(sites: &Sites, site: &AllottedSite) -> Result<View> {
     let client = sites.client(site).await?;
     let read = tokio::time::timeout(VIEW_TIMEOUT, read(&client, site)).await;
     read.unwrap_or_else(|_| Err(Error::transient(Reason::Unreachable, format!("site {site} did not show its workloads within {VIEW_TIMEOUT:?}"))))
 }
 
+/// Reads everything page by page: of each object only what the view has stays in memory.
 async fn read(client: &Client, site: &SiteName) -> Result<View> {
-    let namespaces = list_all(&Api::<Namespace>::all(client.clone()), || format!("the namespaces of {site}")).await?;
     let mut view = View { namespaces: BTreeMap::new(), claims: HashMap::new(), workloads: HashMap::new() };
-    let staying = namespaces.into_iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none());
-    view.namespaces.extend(staying.map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())));
-    let claims = list_all(&Api::<PersistentVolumeClaim>::all(client.clone()), || format!("the claims of {site}")).await?;
-    for claim in claims.into_iter().filter(|claim| !is_of_run(claim.labels())) {
-        view.claims.entry(claim.namespace().unwrap_or_default()).or_default().push(claim.name_any());
-    }
-    let mut add = |kind, namespace: Option<String>, name: String, state| view.workloads.insert((kind, namespace.unwrap_or_default(), name), state);
-    for found in list_all(&Api::<Deployment>::all(client.clone()), || format!("the Deployments of {site}")).await? {
-        add(WorkloadKind::Deployment, found.namespace(), found.name_any(), found.into());
-    }
-    for found in list_all(&Api::<StatefulSet>::all(client.clone()), || format!("the StatefulSets of {site}")).await? {
-        add(WorkloadKind::StatefulSet, found.namespace(), found.name_any(), found.into());
-    }
-    for found in list_all(&Api::<DaemonSet>::all(client.clone()), || format!("the DaemonSets of {site}")).await? {
-        add(WorkloadKind::DaemonSet, found.namespace(), found.name_any(), found.into());
-    }
+    let add = |namespace: Namespace| {
+        if namespace.metadata.deletion_timestamp.is_none() {
+            view.namespaces.insert(namespace.name_any(), namespace.metadata.labels.unwrap_or_default());
+        }
+    };
+    for_each(&Api::<Namespace>::all(client.clone()), ListParams::default(), || format!("the namespaces of {site}"), add).await?;
+    let add = |claim: PersistentVolumeClaim| {
+        if !is_of_run(claim.labels()) {
+            view.claims.entry(claim.namespace().unwrap_or_default()).or_default().push(claim.name_any());
+        }
+    };
+    for_each(&Api::<PersistentVolumeClaim>::all(client.clone()), ListParams::default(), || format!("the claims of {site}"), add).await?;
+    add_workloads::<Deployment>(client, site, WorkloadKind::Deployment, &mut view).await?;
+    add_workloads::<StatefulSet>(client, site, WorkloadKind::StatefulSet, &mut view).await?;
+    add_workloads::<DaemonSet>(client, site, WorkloadKind::DaemonSet, &mut view).await?;
     Ok(view)
+}
+
+async fn add_workloads<K>(client: &Client, site: &SiteName, kind: WorkloadKind, view: &mut View) -> Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Into<WorkloadState>,
+{
+    let add = |found: K| {
+        let (namespace, name) = (found.namespace().unwrap_or_default(), found.name_any());
+        view.workloads.insert((kind, namespace, name), found.into());
+    };
+    for_each(&Api::<K>::all(client.clone()), ListParams::default(), || format!("the {kind}s of {site}"), add).await
 }

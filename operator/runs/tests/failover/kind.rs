@@ -17,7 +17,7 @@ use p861_crds::{
     protection::restore::ConflictPolicy,
 };
 use p861_runs::{
-    Hub, JournalStore, Readiness, RunKind, RunPlace, RunRecord,
+    Hub, JournalStore, Readiness, RunKind, RunPlace, RunRecord, Sealing,
     error::{Error, Result},
     hub::{all, district_of, named},
     kind::request_of,
@@ -51,7 +51,9 @@ impl RunKind for FailoverRun {
         let (district, repository) = (district_of(&self.hub.client, &namespace).await?, plan.spec.repository_ref.name);
         let prefix = format!("journal/{}/{uid}", failover.spec.plan_ref.name);
         let location = repository::location_of(&self.hub, &namespace, &repository, &prefix).await?;
-        let journal = JournalStore::Bucket { store: repository::open_store(&self.hub, &namespace, &repository).await?, prefix, location };
+        let sealing = Sealing::of_object(&self.hub, failover, Self::CLASS, &uid).await?;
+        let journal =
+            JournalStore::Bucket { store: repository::open_store(&self.hub, &namespace, &repository).await?, prefix, location, sealing: Box::new(sealing) };
         let sites = district.spec.sites.iter().map(|site| site.site_ref.name.as_str());
         let scope = Scope::of_district(&namespace, sites, Allotment::of(&district)).with_repository(&repository);
         Ok(Readiness::Ready(RunPlace { repository, journal, scope }))
@@ -131,7 +133,7 @@ fn compile(facts: &Facts) -> std::result::Result<Plan<Action>, CompileError> {
             let subject = Subject { name, spec, point: point.clone(), claims: parts.iter().filter_map(|part| claim_of(part, &first)).collect() };
             let conflict = ConflictHandling::Policy(ConflictPolicy::Replace);
             let target = Target { site: &facts.to, rules: rules(spec), conflict };
-            let gates = Gates { data: vec![preflight.clone()], start: gate.clone() };
+            let gates = Gates { data: vec![preflight.clone()], start: gate.clone(), ..Gates::default() };
             let deadline = SignedDuration::from_mins(30);
             let fragment = bring_up(&BringUp { subject: &subject, target, gates, parts: Parts::all(), on_failure: OnFailure::Prompt, deadline })?;
             steps.extend(fragment.steps);
@@ -148,5 +150,5 @@ fn compile(facts: &Facts) -> std::result::Result<Plan<Action>, CompileError> {
 fn rules(spec: &ApplicationSpec) -> CopyRules {
     let namespaces = spec.namespaces.iter().map(|namespace| (namespace.clone(), namespace.clone())).collect();
     let (cron_jobs, labels) = (CronJobsInCopy::Run, BTreeMap::new());
-    CopyRules { namespaces, storage_classes: Vec::new(), images: Vec::new(), isolated: false, stopped: true, cron_jobs, patches: Vec::new(), labels }
+    CopyRules { namespaces, stopped: true, cron_jobs, labels, ..CopyRules::default() }
 }

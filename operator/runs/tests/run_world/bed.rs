@@ -5,11 +5,11 @@ use super::{
     world::{Fault, Hands, Moment, World},
 };
 use p861_core::{
-    engine::{Event, Plan, Record, Step, StepId, WaitsFor},
+    engine::{Event, Plan, Record, Step, StepId, WaitsFor, sealed::DistrictKey},
     runs::Action,
 };
 use p861_crds::common::{ActionKind, RunAction, RunPhase};
-use p861_runs::{Executor, JournalStore, Pass, RunIdentity, RunMetrics, Stored, error::Error, leadership::Leadership, load, pass};
+use p861_runs::{Executor, JournalStore, Pass, RunIdentity, RunMetrics, Sealing, Stored, error::Error, leadership::Leadership, load, pass};
 use p861_vault::{AsyncStore, Location};
 use parking_lot::Mutex;
 use std::{
@@ -104,6 +104,8 @@ pub struct Bed {
     /// What people said.
     actions: Mutex<Vec<RunAction>>,
     run: RunIdentity,
+    /// What every process knows: it outlives them.
+    sealing: Sealing,
     processes: AtomicU32,
 }
 
@@ -121,7 +123,8 @@ impl Bed {
         let (namespace, uid) = ("shinan".into(), "uid".into());
         let run = RunIdentity { kind: "Drill", namespace, name: name.into(), uid, repository: "main".into(), scope: plans::scope(name) };
         let world = Arc::new(World::new(plan.clone(), Disk::new()));
-        Self { world, actions: Mutex::default(), run, processes: AtomicU32::new(0) }
+        let key = DistrictKey::from_text(&"5a".repeat(32)).unwrap().of_run("uid");
+        Self { world, actions: Mutex::default(), run, sealing: Sealing::without_hub(key), processes: AtomicU32::new(0) }
     }
 
     /// The next process, which has claimed nothing.
@@ -142,7 +145,7 @@ impl Bed {
     /// One pass.
     pub async fn pass(&self, process: &Process) -> Result<Pass, Error> {
         let store = AsyncStore::new(&Location::Folder { path: self.world.disk.store() }, None).await.unwrap();
-        let store = JournalStore::Bucket { store, prefix: PREFIX.into(), location: "folder".into() };
+        let store = JournalStore::Bucket { store, prefix: PREFIX.into(), location: "folder".into(), sealing: Box::new(self.sealing.clone()) };
         let stored = match load(&process.executor, &self.run, &store).await? {
             Stored::Nothing => Stored::New(Box::new(self.world.plan.clone())),
             stored => stored,

@@ -5,6 +5,7 @@ mod aborted;
 mod away;
 mod bed;
 mod failed;
+mod given_up;
 mod killed;
 mod overtaken;
 mod plans;

@@ -133,7 +133,11 @@ pub fn scope(plan: &str) -> Scope {
     let district: District = read(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"},
         "spec": {"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "west"}, "role": "Primary"}]}}));
     let scope = Scope::of_district("shinan", ["west", "east"], Allotment::of(&district)).with_repository("main");
-    if plan == "drill" { scope.isolated("k7m2q") } else { scope }
+    match plan {
+        "drill" => scope.isolated("k7m2q"),
+        "drain" => scope.with_node(&"west".into(), "west-1"),
+        _ => scope,
+    }
 }
 
 /// Every plan, by name.
@@ -147,7 +151,7 @@ pub fn plans() -> Vec<(&'static str, Plan<Action>)> {
         ("preview", of_restore(json!({"mode": "Preview"}))),
         ("drill", of_drill()),
         ("failover", crate::failover::failover()),
-        ("drain", of_change(json!({"class": "Standard", "rollback": rollback, "work": {"drainNode": {"siteRef": {"name": "west"}, "nodeName": "west-1"}}}))),
+        ("drain", of_change(json!({"class": "Normal", "rollback": rollback, "work": {"drainNode": {"siteRef": {"name": "west"}, "nodeName": "west-1"}}}))),
         ("upgrade", of_change(json!({"class": "Normal", "rollback": rollback, "work": {"upgradeComponent": {"component": "cache", "version": "2.0.0"}}}))),
     ]
 }

@@ -285,7 +285,7 @@ impl World {
         let intent = self.check_intent(effect, context);
         let mut state = self.state.lock();
         let order = self.check_order(&state, effect, planned, context);
-        let scope = context.run.scope.permits(action).map_err(|refused| format!("{effect:?}: {refused}"));
+        let scope = context.run.scope.permits(action).map(drop).map_err(|refused| format!("{effect:?}: {refused}"));
         let twice = if state.active.contains(&(effect.clone(), process)) { Err(format!("{effect:?} runs twice in process {process}")) } else { Ok(()) };
         let first = state.first.entry(effect.clone()).or_insert_with(|| (context.started, context.inputs.clone()));
         let same = if *first == (context.started, context.inputs.clone()) { Ok(()) } else { Err(format!("{effect:?} is another at its second call")) };

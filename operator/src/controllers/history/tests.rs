@@ -5,11 +5,9 @@ use crate::{
     context::tests::process,
     hub_cache::{Cached, HubCache},
 };
-use kube::{
-    core::DeserializeGuard,
-    runtime::{reflector, watcher::Event},
-};
+use kube::runtime::{reflector, watcher::Event};
 use p861_crds::{Application, RecoveryPlan};
+use p861_runs::hub_object::HubObject;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, fs, path::Path};
 
@@ -70,7 +68,7 @@ impl Bed {
     }
 
     fn cached<K: Cached + Debug + DeserializeOwned>(&self, cache: &mut HubCache, plural: &str) {
-        let (store, mut writer) = reflector::store::<DeserializeGuard<K>>();
+        let (store, mut writer) = reflector::store::<HubObject<K>>();
         writer.apply_watcher_event(&Event::Init);
         for object in self.hub.of(plural) {
             writer.apply_watcher_event(&Event::InitApply(serde_json::from_value(object).expect("an object")));

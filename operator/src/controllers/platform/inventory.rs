@@ -63,45 +63,50 @@ pub async fn served(client: &Client, resource: &ApiResource) -> Result<Option<Ve
     }
 }
 
-/// Reads everything.
+/// Reads everything, page by page: of each object only what the inventory has stays in memory.
 pub async fn read(client: &Client) -> Result<Inventory> {
     let mut inventory = Inventory::default();
-    let nodes = list_all(&Api::<Node>::all(client.clone()), || "the nodes".into()).await?;
-    let claims = list_all(&Api::<PersistentVolumeClaim>::all(client.clone()), || "the claims".into()).await?;
-    let classes = list_all(&Api::<StorageClass>::all(client.clone()), || "the storage classes".into()).await?;
-    let namespaces = list_all(&Api::<Namespace>::all(client.clone()), || "the namespaces".into()).await?;
-    let ingresses = list_all(&Api::<Ingress>::all(client.clone()), || "the ingresses".into()).await?;
+    let every = ListParams::default;
     let asked = count_pods(client, &mut inventory).await?;
-    for claim in &claims {
+    let add = |node: Node| inventory.nodes.push(node_facts(&node, &asked));
+    for_each(&Api::<Node>::all(client.clone()), every(), || "the nodes".into(), add).await?;
+    let add = |claim: PersistentVolumeClaim| inventory.add_claim(&claim);
+    for_each(&Api::<PersistentVolumeClaim>::all(client.clone()), every(), || "the claims".into(), add).await?;
+    let classes = list_all(&Api::<StorageClass>::all(client.clone()), || "the storage classes".into()).await?;
+    inventory.storage_classes = classes.iter().map(kube::ResourceExt::name_any).collect();
+    inventory.snapshot_classes = served(client, &resource("snapshot.storage.k8s.io", "v1", "VolumeSnapshotClass", "volumesnapshotclasses"))
+        .await?
+        .map(|items| items.iter().map(kube::ResourceExt::name_any).collect());
+    let add = |namespace: Namespace| {
+        if namespace.metadata.deletion_timestamp.is_none() {
+            inventory.namespaces.insert(namespace.name_any(), namespace.metadata.labels.unwrap_or_default());
+        }
+    };
+    for_each(&Api::<Namespace>::all(client.clone()), every(), || "the namespaces".into(), add).await?;
+    let add = |ingress: Ingress| {
+        let names = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten()).filter_map(|tls| tls.secret_name.clone());
+        inventory.tls_secrets.entry(ingress.namespace().unwrap_or_default()).or_default().extend(names);
+    };
+    for_each(&Api::<Ingress>::all(client.clone()), every(), || "the ingresses".into(), add).await?;
+    inventory.admission_policies = admission_policies(client).await?;
+    Ok(inventory)
+}
+
+impl Inventory {
+    fn add_claim(&mut self, claim: &PersistentVolumeClaim) {
         let spec = claim.spec.as_ref();
         let class = spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
         let bytes = spec
             .and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"))
             .and_then(|quantity| quota::read("requests.storage", &quantity.0))
             .unwrap_or_default();
-        *inventory.claims.entry(class.clone()).or_default() += bytes;
-        let usage = inventory.usage.entry(claim.namespace().unwrap_or_default()).or_default();
+        *self.claims.entry(class.clone()).or_default() += bytes;
+        let usage = self.usage.entry(claim.namespace().unwrap_or_default()).or_default();
         *usage.entry("requests.storage".into()).or_default() += bytes;
         *usage.entry("persistentvolumeclaims".into()).or_default() += 1;
         *usage.entry(format!("{class}.storageclass.storage.k8s.io/requests.storage")).or_default() += bytes;
         *usage.entry(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims")).or_default() += 1;
     }
-    inventory.nodes = nodes.iter().map(|node| node_facts(node, &asked)).collect();
-    inventory.storage_classes = classes.iter().map(kube::ResourceExt::name_any).collect();
-    inventory.snapshot_classes = served(client, &resource("snapshot.storage.k8s.io", "v1", "VolumeSnapshotClass", "volumesnapshotclasses"))
-        .await?
-        .map(|items| items.iter().map(kube::ResourceExt::name_any).collect());
-    inventory.namespaces = namespaces
-        .into_iter()
-        .filter(|namespace| namespace.metadata.deletion_timestamp.is_none())
-        .map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default()))
-        .collect();
-    for ingress in ingresses {
-        let names = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten()).filter_map(|tls| tls.secret_name.clone());
-        inventory.tls_secrets.entry(ingress.namespace().unwrap_or_default()).or_default().extend(names);
-    }
-    inventory.admission_policies = admission_policies(client).await?;
-    Ok(inventory)
 }
 
 /// Adds what the pods ask for to the usage of their namespaces, and returns it by node.
@@ -179,11 +184,12 @@ mod tests {
     use super::*;
     use http::{Request, Response};
     use kube::client::Body;
+    use p861_runs::sites::PAGE_SIZE;
     use parking_lot::Mutex;
     use serde_json::{Value, json};
     use std::{convert::Infallible, sync::Arc};
 
-    /// Pods of the site; they are 500 on a page.
+    /// Pods of the site, on several pages.
     const PODS: usize = 1_200;
 
     /// The value of a parameter of a query.
@@ -223,13 +229,31 @@ mod tests {
         });
         let inventory = read(&Client::new(server, "default")).await.expect("it can be read");
         let asked = asked.lock().clone();
-        assert_eq!(asked.len(), PODS.div_ceil(500), "{asked:?}");
+        assert_eq!(asked.len(), PODS.div_ceil(usize::try_from(PAGE_SIZE).expect("a number")), "{asked:?}");
         for query in &asked {
             let selected = parameter(query, "fieldSelector").is_some_and(|selector| selector.contains("Succeeded") && selector.contains("Failed"));
-            assert!(selected && parameter(query, "limit") == Some("500"), "{query}");
+            assert!(selected && parameter(query, "limit") == Some(&PAGE_SIZE.to_string()), "{query}");
         }
         let running = i64::try_from(PODS - asked.len()).expect("a number");
         assert_eq!(inventory.nodes[0].requested.pods, running, "those that have ended use nothing");
         assert_eq!(inventory.usage["shinan-approval"]["pods"], running);
+    }
+
+    #[tokio::test]
+    async fn fault_e10_scale_districts_that_look_at_a_site_at_once_read_it_once() {
+        let asked: Arc<Mutex<usize>> = Arc::default();
+        let counted = asked.clone();
+        let server = tower::service_fn(move |request: Request<Body>| {
+            *counted.lock() += usize::from(request.uri().path() == "/api/v1/nodes");
+            async move {
+                tokio::task::yield_now().await;
+                let answer = json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []});
+                Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes())))
+            }
+        });
+        let (controller, client, site) = (super::super::PlatformController::default(), Client::new(server, "default"), "primary".into());
+        let looks = futures::future::join_all((0..12).map(|_| controller.inventory(&client, &site))).await;
+        assert!(looks.iter().all(std::result::Result::is_ok));
+        assert_eq!(*asked.lock(), 1, "each page of a reading is in memory");
     }
 }

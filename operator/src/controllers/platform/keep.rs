@@ -9,14 +9,21 @@ use kube::{
 };
 use p861_core::{
     ids::SiteName,
-    platform::{desired::Document, facts::Refused},
+    platform::{
+        desired::{Document, released_namespace},
+        facts::Refused,
+        pod_security::ENFORCE,
+    },
     quantity::Quantity,
 };
 use p861_crds::{
     District, Reason,
     names::{DRILL_LABEL, PLATFORM_LABEL, PLATFORM_MANAGER},
 };
-use p861_runs::error::{Error, ErrorContext as _, Result, is_conflict, is_not_found};
+use p861_runs::{
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
+    sites::list_selected,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -189,7 +196,7 @@ impl Keeper<'_> {
                 continue;
             }
             self.context.hub.leadership.ensure()?;
-            let released = p861_core::platform::desired::released_namespace(name);
+            let released = released_namespace(name, labels.get(ENFORCE).map(String::as_str));
             api.patch(name, &parameters, &Patch::Apply(released)).await.context(|| format!("take the labels of namespace {name} on {} back", self.site))?;
         }
         Ok(refused)
@@ -198,8 +205,8 @@ impl Keeper<'_> {
     /// Objects of a kind with our label.
     async fn ours(&self, resource: &ApiResource) -> Result<Vec<DynamicObject>> {
         let ours = ListParams::default().labels(&format!("{PLATFORM_LABEL}={}", self.district.name_any()));
-        let listed = Api::<DynamicObject>::all_with(self.client.clone(), resource).list(&ours).await;
-        Ok(listed.context(|| format!("list {} on {}", resource.plural, self.site))?.items)
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), resource);
+        list_selected(&api, ours, || format!("{} on {}", resource.plural, self.site)).await
     }
 
     /// Our ResourceQuotas on the site.

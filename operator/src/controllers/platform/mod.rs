@@ -14,12 +14,13 @@ mod keep;
 pub mod probes;
 mod sight;
 
-use super::cached_district;
+use super::{allotted_site, cached_district};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
     metrics::Metrics,
 };
+use futures::future::join_all;
 use inventory::Inventory;
 use jiff::{Timestamp, tz::TimeZone};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard};
@@ -41,7 +42,7 @@ use p861_crds::{
         status::{Balance, State},
     },
 };
-use p861_runs::error::{Error, ErrorContext as _, Result};
+use p861_runs::error::{Category, Error, ErrorContext as _, Result};
 use parking_lot::Mutex;
 use probes::Probes;
 use sight::{Enforced, SiteObserver, SiteSeen};
@@ -57,15 +58,21 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(45);
 const UNTRIED_PROBE_INTERVAL: Duration = Duration::from_secs(6);
 /// Largest age of an inventory.
 const INVENTORY_TTL: Duration = Duration::from_secs(45);
+/// How long a failure to read one is remembered, so that districts don't wait for a dead site one after the other.
+const INVENTORY_FAILURE_TTL: Duration = Duration::from_secs(25);
 /// Time limit for reading an inventory.
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for observing a site, and again for enforcing what is desired there.
 const SITE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The last inventory of a site, or why there is none, behind a lock: districts that ask at once wait for one reading. Several at once would each hold a page of
+/// everything.
+type SharedInventory = Arc<tokio::sync::Mutex<Option<(Instant, std::result::Result<Arc<Inventory>, (Unseen, Category)>)>>>;
+
 /// The controller and its caches, which are filled again after a restart.
 #[derive(Default)]
 pub struct PlatformController {
-    inventories: Mutex<HashMap<SiteName, (Instant, Arc<Inventory>)>>,
+    inventories: Mutex<HashMap<SiteName, SharedInventory>>,
     certificates: certificates::Certificates,
     probes: Arc<Probes>,
 }
@@ -93,8 +100,6 @@ pub struct DistrictSeen {
     repositories: Vec<RepositoryFacts>,
     sites: Vec<(SiteName, SiteRole, std::result::Result<Arc<SiteSeen>, Unseen>)>,
     history: Vec<Sample>,
-    /// Image of the operator's movers, which policies allow.
-    mover_image: String,
 }
 
 /// What is done for a platform.
@@ -150,18 +155,21 @@ impl Controller for PlatformController {
 
     /// A site where something can't be enforced doesn't hold up the others.
     async fn perform(&self, context: &Context, platform: &Platform, effects: &Effects, _: Timestamp) -> Result<Self::Performed> {
-        let mut performed = BTreeMap::new();
-        for Enforce { site, district, seen, desired } in &effects.sites {
+        let sites = join_all(effects.sites.iter().map(async |Enforce { site, district, seen, desired }| {
             let enforced = async {
-                let client = context.sites.client(site).await?;
+                let client = context.sites.client(&allotted_site(district, site)?).await?;
                 sight::enforce(context, &client, site, district, platform, seen, desired).await
             };
-            let enforced = match within(SITE_TIMEOUT, site, enforced).await {
+            (site.clone(), within(SITE_TIMEOUT, site, enforced).await)
+        }));
+        let mut performed = BTreeMap::new();
+        for (site, enforced) in sites.await {
+            let enforced = match enforced {
                 // Without the lease not even the status may be written.
                 Err(Error::LeaseLost) => return Err(Error::LeaseLost),
                 enforced => enforced.map_err(|error| unseen(&error)),
             };
-            performed.insert(site.clone(), enforced);
+            performed.insert(site, enforced);
         }
         Ok(performed)
     }
@@ -220,19 +228,21 @@ impl PlatformController {
         let applications: Vec<Application> = context.cache.list(&namespace).await?;
         let repositories: Vec<BackupRepository> = context.cache.list(&namespace).await?;
         let places = places(&district, &applications);
-        let mut sites = Vec::new();
-        for site in &district.spec.sites {
+        // Side by side: sites that don't answer must not add up to more than a reconcile may take.
+        let sites = join_all(district.spec.sites.iter().map(async |site| {
             let name = SiteName::from(site.site_ref.name.as_str());
             let seen = async {
-                let client = context.sites.client(&name).await?;
+                let allotted = allotted_site(&district, &name)?;
+                let client = context.sites.client(&allotted).await?;
                 let inventory = self.inventory(&client, &name).await?;
                 let (certificates, probes) = (&self.certificates, &*self.probes);
-                let observer = SiteObserver { context, client: &client, site: &name, district: &district, platform, certificates, probes };
-                within(SITE_TIMEOUT, &name, observer.observe(inventory, &places, now)).await
+                let observer = SiteObserver { context, client: &client, site: &allotted, district: &district, platform, certificates, probes };
+                observer.observe(inventory, &places, now).await
             };
-            let seen = seen.await.map(Arc::new).map_err(|error| unseen(&error));
-            sites.push((name, site.role, seen));
-        }
+            let seen = within(SITE_TIMEOUT, &name, seen).await.map(Arc::new).map_err(|error| unseen(&error));
+            (name, site.role, seen)
+        }));
+        let sites = sites.await;
         Ok(DistrictSeen {
             zone,
             profile: profile_of(context, &district).await?,
@@ -240,24 +250,26 @@ impl PlatformController {
             repositories: platform.spec.storage.repository_refs.iter().map(|reference| RepositoryFacts::of(&reference.name, &repositories)).collect(),
             sites,
             history: Vec::new(),
-            mover_image: context.runs.movers.image.clone(),
             district,
         })
     }
 
     /// The inventory of a site, shared by its districts and read again after [`INVENTORY_TTL`].
     async fn inventory(&self, client: &Client, site: &SiteName) -> Result<Arc<Inventory>> {
-        let known = self.inventories.lock().get(site).cloned();
-        if let Some((_, inventory)) = known.filter(|(at, _)| at.elapsed() < INVENTORY_TTL) {
-            return Ok(inventory);
-        }
-        let read = tokio::time::timeout(INVENTORY_TIMEOUT, inventory::read(client)).await;
-        let read =
-            Arc::new(read.unwrap_or_else(|_| {
-                Err(Error::transient(Reason::Unreachable, format!("site {site} did not show what it has within {INVENTORY_TIMEOUT:?}")))
-            })?);
-        self.inventories.lock().insert(site.clone(), (Instant::now(), read.clone()));
-        Ok(read)
+        let place = self.inventories.lock().entry(site.clone()).or_default().clone();
+        let mut last = place.lock().await;
+        let ttl = |seen: &std::result::Result<_, _>| if seen.is_ok() { INVENTORY_TTL } else { INVENTORY_FAILURE_TTL };
+        let fresh = last.as_ref().filter(|(at, seen)| at.elapsed() < ttl(seen)).map(|(_, seen)| seen.clone());
+        let seen = if let Some(seen) = fresh {
+            seen
+        } else {
+            let late = || Err(Error::transient(Reason::Unreachable, format!("site {site} did not show what it has within {INVENTORY_TIMEOUT:?}")));
+            let read = tokio::time::timeout(INVENTORY_TIMEOUT, inventory::read(client)).await.unwrap_or_else(|_| late());
+            let seen = read.map(Arc::new).map_err(|error| (unseen(&error), error.category()));
+            *last = Some((Instant::now(), seen.clone()));
+            seen
+        };
+        seen.map_err(|(unseen, category)| Error::Stated { reason: unseen.reason, message: unseen.message, category })
     }
 }
 
@@ -276,7 +288,7 @@ fn desired(platform: &Platform, seen: &DistrictSeen) -> Vec<Enforce> {
     let of_seen = seen.sites.iter().filter_map(|(site, _, of_site)| Some((site, of_site.as_ref().ok()?)));
     of_seen
         .map(|(site, of)| {
-            let owner = Owner { district, site: site.as_str(), image: &seen.mover_image };
+            let owner = Owner { district, site: site.as_str(), limits: seen.district.spec.limits };
             let desired = of_site(&platform.spec, owner, &of.here, &of.inventory.usage, &keep::counted(&of.quotas));
             Enforce { site: site.clone(), district: seen.district.clone(), seen: of.clone(), desired }
         })
@@ -291,7 +303,8 @@ fn facts(seen: &DistrictSeen, effects: &Effects, mut performed: BTreeMap<SiteNam
         let enforced = performed.remove(site).unwrap_or_else(not_enforced)?;
         let desired = effects.sites.iter().find(|enforce| enforce.site == *site).map(|enforce| &enforce.desired);
         let quotas = desired.map(|desired| desired.quotas.clone()).unwrap_or_default();
-        Ok(Sight { quotas, components: enforced.components, refused: enforced.refused, ..of.sight.clone() })
+        let refused = desired.into_iter().flat_map(|desired| desired.refused.clone()).chain(enforced.refused).collect();
+        Ok(Sight { quotas, components: enforced.components, refused, ..of.sight.clone() })
     };
     Facts {
         sites: seen.sites.iter().map(|(name, role, of)| SiteFacts { name: name.to_string(), role: *role, sight: sight(name, of) }).collect(),

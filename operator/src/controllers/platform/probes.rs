@@ -9,17 +9,22 @@ use futures::{
     stream::{self, FuturesUnordered},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
-use p861_core::{ids::SiteName, platform::facts::ProbeFacts, time::parse_duration};
-use p861_crds::{Platform, PlatformSpec, Reason, Site, platform::platform::Probe};
+use kube::ResourceExt as _;
+use p861_core::{
+    ids::SiteName,
+    platform::facts::ProbeFacts,
+    runs::{AllottedSite, Scope},
+    time::parse_duration,
+};
+use p861_crds::{District, Platform, PlatformSpec, Reason, Site, platform::platform::Probe};
 use p861_runs::{
-    error::{Error, ErrorContext as _, Result},
-    sites::pods,
+    effects::gated,
+    error::{Error, Result},
 };
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
     sync::Arc,
     time::Duration,
 };
@@ -27,14 +32,12 @@ use tokio::time::MissedTickBehavior;
 
 /// Consecutive failures before a probe is reported as failing, so that one lost packet is ignored.
 const FAILURES_BEFORE_REPORT: u32 = 2;
-/// The prober's pod.
-const PROBER_SELECTOR: &str = "app.kubernetes.io/name=p861,app.kubernetes.io/component=prober";
 /// Time allowed for exec into the prober pod, in addition to the connection.
 const EXEC_OVERHEAD: Duration = Duration::from_secs(10);
 /// Time between checks for due probes, and so the shortest interval of a probe.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
-/// Concurrent tries per site.
-const MAX_PARALLEL_TRIES: usize = 16;
+/// Concurrent tries of one Platform from one site.
+const MAX_PARALLEL_TRIES: usize = 8;
 
 /// A probe's last try.
 #[derive(Clone, Debug)]
@@ -56,10 +59,11 @@ pub async fn watch(context: Context, probes: Arc<Probes>) {
     rounds(DUE_CHECK_INTERVAL, || due(context, probes), |due| round(context, probes, due)).await;
 }
 
-/// Runs a round per site every `tick`, one at a time for each site, so that a slow site doesn't delay others.
-async fn rounds<T, D, R>(tick: Duration, due: impl Fn() -> D, round: impl Fn(T) -> R)
+/// Runs a round per key every `tick`, one at a time for each key, so that a slow site, or a district whose probes lead nowhere, doesn't delay others.
+async fn rounds<K, T, D, R>(tick: Duration, due: impl Fn() -> D, round: impl Fn(T) -> R)
 where
-    D: Future<Output = BTreeMap<String, T>>,
+    K: Clone + Eq + Hash,
+    D: Future<Output = BTreeMap<K, T>>,
     R: Future<Output = ()>,
 {
     let (mut rounds, mut busy) = (FuturesUnordered::new(), HashSet::new());
@@ -67,11 +71,11 @@ where
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            Some(site) = rounds.next() => { busy.remove(&site); }
+            Some(key) = rounds.next() => { busy.remove(&key); }
             _ = ticks.tick() => {
-                for (site, due) in due().await {
-                    if busy.insert(site.clone()) {
-                        rounds.push(round(due).map(|()| site));
+                for (key, due) in due().await {
+                    if busy.insert(key.clone()) {
+                        rounds.push(round(due).map(|()| key));
                     }
                 }
             }
@@ -79,50 +83,73 @@ where
     }
 }
 
-/// Due probes by source site.
-async fn due(context: &Context, probes: &Probes) -> BTreeMap<String, Vec<(String, Probe)>> {
-    let mut by_site: BTreeMap<String, Vec<(String, Probe)>> = BTreeMap::new();
+/// A probe that is due, with its key and the site that it begins on.
+type DueProbe = (String, Probe, AllottedSite);
+
+/// Due probes by source site and Platform.
+type ProbesByPlace = BTreeMap<(String, String), Vec<DueProbe>>;
+
+/// The probes that are due.
+async fn due(context: &Context, probes: &Probes) -> ProbesByPlace {
     if !context.hub.leadership.holds() {
-        return by_site;
+        return BTreeMap::new();
     }
-    let all = context.cache.filter_map(None, |platform: &Platform| {
-        let name = platform.name_any();
-        Some(platform.spec.network.probes.iter().map(move |probe| (key(&name, probe), probe.clone())).collect::<Vec<_>>())
+    let declared = context.cache.filter_map(None, |platform: &Platform| {
+        let (name, namespace) = (platform.name_any(), platform.namespace().unwrap_or_default());
+        let of = |probe: &Probe| Declared { namespace: namespace.clone(), platform: name.clone(), key: key(&name, probe), probe: probe.clone() };
+        Some(platform.spec.network.probes.iter().map(of).collect::<Vec<_>>())
     });
-    let Ok(all) = all.await else { return by_site };
-    let all: Vec<(String, Probe)> = all.into_iter().flatten().collect();
-    probes.forget_all_but(all.iter().map(|(key, _)| key.as_str()).collect());
-    let now = Timestamp::now();
-    for (key, probe) in all.into_iter().filter(|(key, probe)| probes.is_due(key, probe, now)) {
-        by_site.entry(probe.from_site_ref.name.clone()).or_default().push((key, probe));
-    }
-    by_site
+    let scopes = context.cache.filter_map(None, |district: &District| Some((district.hub_namespace().to_owned(), Scope::of(district))));
+    let (Ok(declared), Ok(scopes)) = (declared.await, scopes.await) else { return BTreeMap::new() };
+    choose(probes, declared.into_iter().flatten().collect(), &scopes.into_iter().collect(), Timestamp::now())
 }
 
-/// Tries a site's probes.
-async fn round(context: &Context, probes: &Probes, due: Vec<(String, Probe)>) {
-    let tries = due.into_iter().map(async |(key, probe)| {
+/// A probe as its Platform declares it.
+struct Declared {
+    namespace: String,
+    platform: String,
+    key: String,
+    probe: Probe,
+}
+
+/// The probes that are due, by the site that they begin on and their Platform. One that begins on a site of another district is not
+/// tried, and its result says so.
+fn choose(probes: &Probes, declared: Vec<Declared>, scopes: &HashMap<String, Scope>, now: Timestamp) -> ProbesByPlace {
+    let mut by_place: ProbesByPlace = BTreeMap::new();
+    probes.forget_all_but(declared.iter().map(|declared| declared.key.as_str()).collect());
+    for Declared { namespace, platform, key, probe } in declared.into_iter().filter(|declared| probes.is_due(&declared.key, &declared.probe, now)) {
+        let missing = || Error::invalid(Reason::DistrictMissing, format!("namespace {namespace} belongs to no District: kubectl get districts"));
+        let site = scopes.get(&namespace).ok_or_else(missing).and_then(|scope| Ok(scope.site(&probe.from_site_ref.name.as_str().into())?));
+        match site {
+            Ok(site) => by_place.entry((site.to_string(), platform)).or_default().push((key, probe, site)),
+            Err(refused) => probes.record_result(&key, Err(refused), now),
+        }
+    }
+    by_place
+}
+
+/// Tries a Platform's probes from a site.
+async fn round(context: &Context, probes: &Probes, due: Vec<DueProbe>) {
+    let tries = due.into_iter().map(async |(key, probe, site)| {
         let now = Timestamp::now();
-        let result = tokio::time::timeout(CONNECT_TIMEOUT + EXEC_OVERHEAD, try_from_there(context, &probe)).await;
-        let late = || {
-            Err(Error::transient(
-                Reason::Unreachable,
-                format!("site {} did not let it be tried within {:?}", probe.from_site_ref.name, CONNECT_TIMEOUT + EXEC_OVERHEAD),
-            ))
-        };
+        let result = tokio::time::timeout(CONNECT_TIMEOUT + EXEC_OVERHEAD, try_from_there(context, &probe, &site)).await;
+        let late = || Err(Error::transient(Reason::Unreachable, format!("site {site} did not let it be tried within {:?}", CONNECT_TIMEOUT + EXEC_OVERHEAD)));
         probes.record_result(&key, result.unwrap_or_else(|_| late()), now);
     });
     stream::iter(tries).buffer_unordered(MAX_PARALLEL_TRIES).collect::<()>().await;
 }
 
 /// Tries a probe from its source site.
-async fn try_from_there(context: &Context, probe: &Probe) -> Result<Connected> {
-    let (site, host, port) = (&probe.from_site_ref.name, &probe.tcp.host, u16::try_from(probe.tcp.port).unwrap_or(0));
-    let stands = |found: &Site| (found.name_any() == *site).then(|| found.spec.access.in_cluster.is_some());
+async fn try_from_there(context: &Context, probe: &Probe, site: &AllottedSite) -> Result<Connected> {
+    let (host, port) = (&probe.tcp.host, u16::try_from(probe.tcp.port).unwrap_or(0));
+    let stands = |found: &Site| (found.name_any() == site.as_str()).then(|| found.spec.access.in_cluster.is_some());
     if context.cache.filter_map(None, stands).await?.contains(&true) {
         return Ok(connect(host, port).await);
     }
-    connect_there(&context.sites.client(&site.as_str().into()).await?, &context.hub.namespace, host, port).await
+    let limit = CONNECT_TIMEOUT + EXEC_OVERHEAD;
+    let (pod, output) = gated::probe(&context.sites, site, &context.hub.namespace, host, port, limit).await?;
+    serde_json::from_str(output.stdout.trim())
+        .map_err(|_| Error::transient(Reason::ProberFailed, format!("the site's prober {pod} gave no answer: {} {}", output.message, output.stderr.trim())))
 }
 
 /// Key of a probe with its parameters, so that an edited probe starts without results.
@@ -174,24 +201,6 @@ impl Probes {
     }
 }
 
-/// Runs `connect` in the site's prober pod.
-async fn connect_there(client: &Client, namespace: &str, host: &str, port: u16) -> Result<Connected> {
-    let probers: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.context(|| "look for the site's prober".to_owned())?;
-    let ready = listed.items.iter().filter(|pod| pods::is_ready(pod)).min_by_key(|pod| pod.name_any());
-    let prober = ready.map(|pod| pods::Target::of(pod, None)).ok_or_else(|| {
-        Error::transient(
-            Reason::ProberMissing,
-            format!("no prober is ready in namespace {namespace} of the site: upgrade chart p861 there, with site.prober=true"),
-        )
-    })?;
-    let command = ["p861-operator", "connect", host, &port.to_string()].map(str::to_owned);
-    let output = pods::execute_in(client, namespace, &prober, &command, CONNECT_TIMEOUT + EXEC_OVERHEAD).await?;
-    serde_json::from_str(output.stdout.trim()).map_err(|_| {
-        Error::transient(Reason::ProberFailed, format!("the site's prober {} gave no answer: {} {}", prober.pod, output.message, output.stderr.trim()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,9 +212,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_site_that_is_slow_holds_up_its_own_probes_only() {
+    async fn fault_e12_probes_of_one_site_and_district_that_are_slow_hold_up_no_others() {
         let begun = Mutex::new(BTreeMap::<&str, usize>::new());
-        let due = async || BTreeMap::from([("slow".to_owned(), "slow"), ("quick".to_owned(), "quick")]);
+        let due = async || BTreeMap::from([(("west", "slow"), "slow"), (("west", "quick"), "quick")]);
         let round = async |site: &'static str| {
             *begun.lock().entry(site).or_default() += 1;
             if site == "slow" {
@@ -222,6 +231,32 @@ mod tests {
             ended = tokio::time::timeout(Duration::from_mins(1), thrice) => ended.expect("the quick one goes on"),
         }
         assert_eq!(begun.lock().get("slow"), Some(&1), "its round has not ended");
+    }
+
+    #[test]
+    fn fault_e3_a_probe_that_begins_on_a_site_of_another_district_is_never_tried() {
+        let probes = Probes::default();
+        let district = serde_json::json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"},
+            "spec": {"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "here"}, "role": "Primary"}]}});
+        let district: District = serde_json::from_value(district).expect("a district");
+        let scopes = HashMap::from([("shinan".to_owned(), Scope::of(&district))]);
+        let own = probe(1).network.probes.remove(0);
+        let foreign = Probe { name: "two".into(), from_site_ref: p861_crds::ObjectReference::new("laoshan-site"), ..own.clone() };
+        let declared = || {
+            let all = [("shinan", &own), ("shinan", &foreign), ("nobodys", &own)];
+            let of = |(namespace, probe): (&str, &Probe)| Declared {
+                namespace: namespace.to_owned(),
+                platform: "p".to_owned(),
+                key: format!("{namespace} {}", key(namespace, probe)),
+                probe: probe.clone(),
+            };
+            all.map(of).into()
+        };
+        let due = choose(&probes, declared(), &scopes, Timestamp::UNIX_EPOCH);
+        assert_eq!(due.into_iter().map(|(place, due)| (place, due.len())).collect::<Vec<_>>(), [(("here".to_owned(), "p".to_owned()), 1)]);
+        let results: BTreeMap<String, String> = probes.tried.lock().iter().map(|(key, tried)| (key[..7].to_owned(), format!("{:?}", tried.result))).collect();
+        assert!(results["shinan "].contains("site laoshan-site is not one of the sites of shinan"), "{results:?}");
+        assert!(results["nobodys"].contains("belongs to no District"), "{results:?}");
     }
 
     #[tokio::test]

@@ -7,7 +7,10 @@ use super::{
     keep::Keeper,
     probes::Probes,
 };
-use crate::context::{Context, ReadContext};
+use crate::{
+    context::{Context, ReadContext},
+    controllers::is_allotted,
+};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
 use p861_core::{
@@ -16,9 +19,13 @@ use p861_core::{
         desired::{DesiredSite, Place},
         facts::{CertificateFacts, ComponentFacts, GatewayFacts, Refused, Sight},
     },
+    runs::AllottedSite,
 };
 use p861_crds::{District, Platform};
-use p861_runs::error::{ErrorContext as _, Result};
+use p861_runs::{
+    error::{ErrorContext as _, Result},
+    sites::list_selected,
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +39,7 @@ pub struct SiteObserver<'a> {
     /// The site's client.
     pub client: &'a Client,
     /// The site.
-    pub site: &'a SiteName,
+    pub site: &'a AllottedSite,
     /// The district.
     pub district: &'a District,
     /// The Platform.
@@ -49,7 +56,7 @@ pub struct SiteSeen {
     pub inventory: Arc<Inventory>,
     /// The district's namespaces that exist. On a standby an application's namespace may be missing until a recovery creates it.
     pub here: Vec<Place>,
-    /// Labels of all namespaces.
+    /// Labels of the district's namespaces.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Our ResourceQuotas.
     pub quotas: Vec<DynamicObject>,
@@ -108,12 +115,14 @@ impl SiteObserver<'_> {
         Ok(SiteSeen { inventory, here, namespaces, quotas, sight })
     }
 
-    /// Labels of namespaces: fresh for the district's own, so that drift is corrected at once, and from the inventory for all others.
+    /// Labels of the district's namespaces: fresh for those of its applications, so that drift is corrected at once, and from the inventory for all others.
     async fn namespaces(&self, inventory: &Inventory, here: &[Place]) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
-        let mut namespaces = inventory.namespaces.clone();
+        // Nothing is done to those of others, and a city has thousands.
+        let own = inventory.namespaces.iter().filter(|(name, _)| is_allotted(self.district, name));
+        let mut namespaces: BTreeMap<String, BTreeMap<String, String>> = own.map(|(name, labels)| (name.clone(), labels.clone())).collect();
         let selector = kube::api::ListParams::default().labels(&format!("{}={}", p861_crds::names::DISTRICT_LABEL, self.district.name_any()));
         let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
-        let labelled = api.list(&selector).await.context(|| format!("list the district's namespaces on {}", self.site))?.items;
+        let labelled = list_selected(&api, selector, || format!("the district's namespaces on {}", self.site)).await?;
         let now: BTreeMap<String, BTreeMap<String, String>> =
             labelled.into_iter().map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())).collect();
         for place in here {
@@ -128,7 +137,7 @@ impl SiteObserver<'_> {
     async fn gateways(&self) -> Result<(BTreeMap<String, GatewayFacts>, BTreeSet<(String, String)>)> {
         let resource = resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways");
         let (mut facts, mut secrets) = (BTreeMap::new(), BTreeSet::new());
-        for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| *self.site == at.site_ref.name.as_str()) {
+        for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| self.site.as_str() == at.site_ref.name) {
             let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
             // A site without Gateway API answers 404, too, which means the same: no gateway.

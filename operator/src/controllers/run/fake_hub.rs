@@ -1,6 +1,7 @@
 //! An API server in memory, as far as runs use one: objects, finalizers, labels. There are no controllers, so no Job ever ends.
 
 use http::{Method, Request, Response, StatusCode};
+use k8s_openapi::ByteString;
 use kube::{Client, client::Body};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -76,7 +77,10 @@ impl FakeHub {
                 let (head, body) = request.into_parts();
                 let body = body.collect_bytes().await.expect("a body");
                 let body = serde_json::from_slice(&body).unwrap_or_default();
+                // On the way there and on the way back a caller may give up.
+                tokio::task::yield_now().await;
                 let (code, answer) = hub.answer(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), &body);
+                tokio::task::yield_now().await;
                 Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()))
             }
         });
@@ -201,6 +205,13 @@ impl Stored {
         if !key.2.is_empty() {
             metadata["namespace"] = json!(key.2);
         }
+        // As an API server does, which keeps no stringData.
+        if let Some(Value::Object(texts)) = object.as_object_mut().and_then(|object| object.remove("stringData")) {
+            for (key, text) in texts {
+                object["data"][key] = json!(ByteString(text.as_str().unwrap_or_default().as_bytes().to_vec()));
+            }
+        }
+        let metadata = &object["metadata"];
         let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
         if metadata["deletionTimestamp"].is_string() && !held {
             self.objects.remove(&key);

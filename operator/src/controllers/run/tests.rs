@@ -1,5 +1,7 @@
 //! Runs that lose what they were begun from: whatever is deleted meanwhile, they end and have cleaned up.
 
+mod tampered;
+
 use super::{
     super::{backup::BackupRun, drill::DrillRun, restore::RestoreRun},
     fake_hub::FakeHub,
@@ -8,12 +10,14 @@ use super::{
 use crate::{context::tests::process, hub_cache::HubCache};
 use kube::runtime::{reflector, watcher::Event};
 use p861_crds::{District, names::CLEANUP_FINALIZER};
+use p861_runs::hub_object::HubObject;
 use p861_vault::{Location, PartSpec, Repository, RepositoryAccess, SealSpec};
 use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
+    task::Poll,
     thread,
 };
 
@@ -117,7 +121,7 @@ impl Bed {
 
     /// A process that knows nothing yet.
     fn process(&self) -> Context {
-        let (store, mut writer) = reflector::store::<DeserializeGuard<District>>();
+        let (store, mut writer) = reflector::store::<HubObject<District>>();
         writer.apply_watcher_event(&Event::Init);
         writer.apply_watcher_event(&Event::InitDone);
         let mut cache = HubCache::default();
@@ -376,4 +380,46 @@ async fn fault_f8_a_look_at_a_repository_reads_no_snapshot_twice() {
     // It is opened anew if it is another than before, or gone.
     fs::remove_file(bed.folder.path().join("config")).expect("a file");
     assert!(look(Some(&first.id)).await.is_err());
+}
+
+/// A pass that is dropped when it has to wait for the so-manieth time, unless it has ended before.
+async fn given_up(mut pass: futures::future::BoxFuture<'static, Result<Duration>>, waits: u32) -> bool {
+    let mut left = waits;
+    std::future::poll_fn(move |context| match pass.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending if left == 0 => Poll::Ready(true),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn fault_e12_a_run_whose_passes_are_given_up_anywhere_goes_on_and_ends_clean() {
+    for kind in kinds() {
+        let bed = Bed::new();
+        let context = bed.process();
+        bed.hub.put(kind.plural, &ours(kind.name, "run", "shinan", (kind.spec)()));
+        let mut dropped = 0;
+        // Each a little further than the one before, until nearly all of them end.
+        for waits in 0..60 {
+            let run = bed.hub.get(kind.plural, "run").expect("the run");
+            dropped += u32::from(given_up((kind.pass)(context.clone(), run), waits).await);
+        }
+        assert!(dropped > 20, "{}: only {dropped} passes were given up", kind.name);
+        bed.until(&context, &kind, "a mover works", |bed| !bed.hub.of("jobs").is_empty()).await;
+        let mut steps: Vec<String> = bed.hub.of("jobs").iter().map(|job| job["metadata"]["name"].to_string()).collect();
+        let all = steps.len();
+        steps.sort_unstable();
+        steps.dedup();
+        assert_eq!(steps.len(), all, "{}: a mover works twice", kind.name);
+        bed.abort(&kind);
+        for waits in 0..30 {
+            let Some(run) = bed.hub.get(kind.plural, "run") else { break };
+            given_up((kind.pass)(context.clone(), run), waits).await;
+        }
+        bed.ends_clean(&context, &kind).await;
+    }
 }

@@ -1,6 +1,6 @@
 //! The steps of a change: compiled while the ticket waits, begun when the ticket allows it, then carried on until they end, whatever becomes of the ticket.
 
-use super::super::{active_site, is_allotted, named, run::scope_of};
+use super::super::{active_site, is_allotted, named, refuse_foreign_namespaces, run::scope_of};
 use crate::context::Context;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -29,6 +29,7 @@ use p861_runs::{
     effects::{self, node, silence},
     error::{Category, Error, Result},
     kind::journal_on_hub,
+    secrets::SecretsOf,
 };
 use std::time::Duration;
 
@@ -72,7 +73,10 @@ impl RunKind for ChangeRun {
 
     async fn locate(&self, ticket: &MaintenanceTicket, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
         let journal = journal_on_hub(&self.context.hub, ticket, Self::CLASS, &Self::run_uid(ticket))?;
-        let scope = scope_of(&self.context, &ticket.namespace().unwrap_or_default(), "", begun).await?;
+        let mut scope = scope_of(&self.context, &ticket.namespace().unwrap_or_default(), "", begun).await?;
+        if let Some(drain) = ticket.spec.change.as_ref().and_then(|change| change.work.drain_node.as_ref()) {
+            scope = scope.with_node(&drain.site_ref.name.as_str().into(), &drain.node_name);
+        }
         Ok(Readiness::Ready(RunPlace { repository: String::new(), journal, scope }))
     }
 
@@ -121,13 +125,13 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
     let compiled = gather(context, ticket, change).await.and_then(|facts| {
         let plan = compile(ticket, &facts)?;
         let takes = work::takes(&plan, change).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
-        Ok((plan.digest().to_owned(), takes))
+        Ok((plan.digest().to_owned(), takes, facts.component.map(|(_, source, ..)| source)))
     });
-    let (steps, takes) = match compiled {
-        Ok((digest, takes)) => (Ok(digest), takes),
+    let (steps, takes, source) = match compiled {
+        Ok((digest, takes, source)) => (Ok(digest), takes, source),
         // If a registry is unreachable, the digest approved earlier stays valid; the error is reported only if nothing was compiled yet.
         Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || status.plan_digest.is_none() => {
-            (Err(error.to_string()), SignedDuration::ZERO)
+            (Err(error.to_string()), SignedDuration::ZERO, None)
         }
         Err(error) => return Err(error),
     };
@@ -135,7 +139,7 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
         Some(drain) if steps.is_ok() => drain_warning(context, &ticket.namespace().unwrap_or_default(), drain).await,
         _ => None,
     };
-    Ok(Work { steps, takes, run: None, warning })
+    Ok(Work { steps, takes, run: None, warning, source })
 }
 
 /// What a drain of the node would lose as it is now. That it can't be looked at is said, and keeps nothing from being approved: the step `inspect` looks again.
@@ -143,7 +147,11 @@ async fn drain_warning(context: &Context, namespace: &str, drain: &DrainNode) ->
     let (site, node) = (SiteName::from(drain.site_ref.name.as_str()), &drain.node_name);
     // As `gather` has it: a ticket in the operator's namespace is the city's.
     let district = Some(namespace).filter(|namespace| *namespace != context.hub.namespace);
-    match tokio::time::timeout(LOOK_TIMEOUT, node::look(&context.runs, &site, node, district, work::consent(drain))).await {
+    let looked = async {
+        let site = scope_of(context, namespace, "", None).await?.site(&site)?;
+        node::look(&context.runs, &site, node, district, work::consent(drain)).await
+    };
+    match tokio::time::timeout(LOOK_TIMEOUT, looked).await {
         Ok(Ok(warning)) => warning,
         Ok(Err(error)) => Some(format!("node {node} can't be looked at now: {error}")),
         Err(_) => Some(format!("node {node} can't be looked at now: site {site} does not answer")),
@@ -166,6 +174,7 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
     let carried = match controller::carry_on(&context.runs, &kind, ticket, &status, now).await {
         Ok(Carried::Refused { error }) => Err((error.reason(), error.to_string())),
         Ok(Carried::JournalMissing { message }) => Err((Reason::JournalMissing, message)),
+        Ok(Carried::Tampered { message, .. }) => Err((Reason::JournalTampered, message)),
         Ok(Carried::Waits { message, .. }) => return Err(Error::transient(Reason::NotYet, message)),
         Ok(Carried::On { status, pass, run }) => Ok((status, pass, run)),
         Err(error) => return Err(error),
@@ -180,11 +189,9 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
     };
     status = *concluded;
     let phase = pass.summary.phase;
-    let quiet: Vec<silence::Made> = of_done_steps(&pass.outcome(), |action| {
-        if let Action::Silence { site, owner, labels } = action { Some((site.clone(), owner.clone(), labels.clone())) } else { None }
-    });
+    let quiet = of_done_steps(&pass.outcome(), |action| matches!(action, Action::Silence { .. }).then(|| action.clone()));
     let silent = !phase.is_end() && phase != RunPhase::CleaningUp;
-    status.silences = if silent { silence::extend(&context.runs, &quiet, &status.silences).await } else { Vec::new() };
+    status.silences = if silent { silence::extend(&context.runs, &run.scope, &quiet, &status.silences).await } else { Vec::new() };
     let work = work_of(Some(work::standing(&pass.summary)));
     if over {
         p861_runs::forget(&context.runs.executor(), &run);
@@ -195,7 +202,7 @@ pub async fn carry_on(context: &Context, ticket: &MaintenanceTicket, mut status:
 }
 
 fn work_of(run: Option<WorkRun>) -> Work {
-    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None }
+    Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run, warning: None, source: None }
 }
 
 /// Steps that are refused: none of them runs.
@@ -233,9 +240,10 @@ async fn gather(context: &Context, ticket: &MaintenanceTicket, change: &Change) 
     for reference in &ticket.spec.affects.application_refs {
         let found: Application = named(&context.hub.client, &namespace, &reference.name).await?;
         let home = district.as_ref().ok_or_else(|| of_district("the change affects applications"))?;
+        refuse_foreign_namespaces(home, &found)?;
         let last_backup = last_backup(context, &namespace, &reference.name).await?;
         let site = active_site(context, home, &reference.name).await?;
-        applications.push((found, site, last_backup));
+        applications.push((found, site.into(), last_backup));
     }
     let sites = sites_for(context, district.as_ref()).await?;
     if let Some(drain) = &change.work.drain_node
@@ -305,7 +313,8 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
     let Some(source) = declared.bundle.clone() else {
         return Err(Error::invalid(Reason::BundleUnsupported, format!("component {name} has no bundle: what a HelmRelease installs is upgraded there")));
     };
-    let bundle = effects::component::bundle_of(&context.runs, namespace, &source, |space| is_allotted(district, space)).await?;
+    let secrets = SecretsOf::district(&context.hub.client, district);
+    let bundle = effects::component::bundle_of(&context.runs, &secrets, &source, |space| is_allotted(district, space)).await?;
     let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();
     sites.sort_by_key(|site| site.role == SiteRole::Primary);
     let sites = sites.into_iter().map(|site| site.site_ref.name.as_str().into()).collect();

@@ -1,5 +1,7 @@
 use super::*;
 use p861_core::maintenance::notify::MessageText;
+use p861_egress::Rules;
+use proptest::prelude::*;
 use std::time::Duration;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
@@ -234,4 +236,164 @@ fn test_server(name: &str) -> (String, TlsAcceptor) {
     let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
     (made.cert.pem(), Arc::new(config).into())
+}
+
+/// A server that takes one mail as RFC 5321 says: a line ends with CR LF, and a mail with a line of one dot. Gives the commands, and the bytes of the mail.
+async fn taken(stream: impl AsyncRead + AsyncWrite + Unpin) -> (Vec<String>, Vec<u8>) {
+    let mut stream = BufReader::new(stream);
+    let (mut commands, mut mail) = (Vec::new(), Vec::new());
+    stream.get_mut().write_all(b"220 hi\r\n").await.unwrap();
+    loop {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => line.push(byte),
+                Err(_) => return (commands, mail),
+            }
+        }
+        let command = String::from_utf8_lossy(&line).trim_end_matches("\r\n").to_owned();
+        let is_data = command == "DATA";
+        commands.push(command);
+        stream.get_mut().write_all(if is_data { b"354 go\r\n" } else { b"250 ok\r\n" }).await.unwrap();
+        if is_data {
+            while !mail.ends_with(b"\r\n.\r\n") {
+                mail.push(stream.read_u8().await.unwrap());
+            }
+            stream.get_mut().write_all(b"250 taken\r\n").await.unwrap();
+        }
+    }
+}
+
+/// The names of the headers of a mail as it is sent, and its bytes after them.
+fn headers(mail: &[u8]) -> (Vec<String>, Vec<u8>) {
+    let end = mail.windows(4).position(|four| four == b"\r\n\r\n").expect("headers end");
+    let head = std::str::from_utf8(&mail[..end]).expect("headers are ASCII");
+    assert!(head.is_ascii(), "{head}");
+    // A line that begins with a blank goes on with the header before it.
+    let names = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t'])).map(|line| line.split_once(':').expect("a header").0.to_owned());
+    (names.collect(), mail[end..].to_vec())
+}
+
+/// Demands that a mail is what was meant, whatever its texts are.
+fn is_as_meant(mail: &Mail, from: &str, to: &str) {
+    let envelope = mail.envelope();
+    assert_eq!(envelope.to().iter().map(ToString::to_string).collect::<Vec<_>>(), [to.trim()]);
+    assert_eq!(envelope.from().map(ToString::to_string).as_deref(), Some(from.trim()));
+    let bytes = mail.formatted();
+    let (mut names, _) = headers(&bytes);
+    names.sort_unstable();
+    let meant = ["Auto-Submitted", "Content-Transfer-Encoding", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To"];
+    // A mail in plain ASCII needs no MIME-Version.
+    assert!(names == meant || names == meant.iter().copied().filter(|name| *name != "MIME-Version").collect::<Vec<_>>(), "{names:?}");
+    for (at, byte) in bytes.iter().enumerate() {
+        let before = at.checked_sub(1).map(|before| bytes[before]);
+        assert!(*byte != b'\n' || before == Some(b'\r'), "a bare LF at {at}");
+        assert!(*byte != b'\r' || bytes.get(at + 1) == Some(&b'\n'), "a bare CR at {at}");
+        assert!(*byte != 0, "a NUL at {at}");
+    }
+    assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 999), "a line is too long");
+}
+
+const EVIL: [&str; 12] = [
+    "li\r\nBcc: z@evil.example",
+    "li\nBcc: z@evil.example",
+    "li\rBcc: z@evil.example",
+    "\r\n.\r\nMAIL FROM:<z@evil.example>\r\nRCPT TO:<y@evil.example>\r\nDATA\r\nx\r\n.\r\n",
+    "\n.\nMAIL FROM:<z@evil.example>",
+    "\r.\rQUIT\r",
+    "\r\n\r\n<h1>body</h1>",
+    "=?utf-8?q?=0D=0ABcc:_z@evil.example?=",
+    "\u{0}\u{b}\u{c}\u{85}\u{2028}\u{2029}x",
+    "工单\r\nBcc: z@evil.example",
+    "a@y.example>\r\nRCPT TO:<z@evil.example",
+    ".",
+];
+
+#[tokio::test]
+async fn fault_e19_on_the_wire_there_is_one_recipient_and_one_mail_whatever_a_ticket_says() {
+    for evil in EVIL {
+        for body in [evil.to_owned(), format!("first\r\n{evil}\r\nlast"), format!("{evil}{}", "x".repeat(2_000))] {
+            let text = MessageText { subject: evil.into(), body };
+            let message = Message { id: format!("uid.1.{evil}.{evil}"), person: evil, text: &text, ticket: Some(evil) };
+            let mail = compose("p861@x.example", "a@y.example", &message, Timestamp::UNIX_EPOCH).unwrap();
+            is_as_meant(&mail, "p861@x.example", "a@y.example");
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let served = tokio::spawn(async move { taken(listener.accept().await.unwrap().0).await });
+            assert_eq!(send(&server(port, SmtpSecurity::None), &mail).await, Ok(()), "{evil:?}");
+            let (commands, mail) = served.await.unwrap();
+            assert_eq!(commands, ["EHLO p861", "MAIL FROM:<p861@x.example>", "RCPT TO:<a@y.example>", "DATA", "QUIT"], "{evil:?}");
+            assert!(!headers(&mail).0.iter().any(|name| name.eq_ignore_ascii_case("bcc")), "{evil:?}");
+        }
+    }
+}
+
+#[test]
+fn fault_e19_an_address_that_is_more_than_one_is_refused() {
+    let text = MessageText { subject: "x".into(), body: "y".into() };
+    let message = Message { id: "id".into(), person: "li", text: &text, ticket: None };
+    for evil in EVIL.into_iter().chain([
+        "a@y.example, z@evil.example",
+        "a@y.example;z@evil.example",
+        "<a@y.example>",
+        "\"a b\"@y.example",
+        "a@[127.0.0.1]",
+        "a@y@z",
+        "@y",
+        "a@",
+        "(x)a@y",
+    ]) {
+        assert!(compose("p861@x.example", evil, &message, Timestamp::UNIX_EPOCH).is_err(), "{evil:?}");
+        assert!(compose(evil, "a@y.example", &message, Timestamp::UNIX_EPOCH).is_err(), "{evil:?}");
+        let joined = format!("a@y.example{evil}");
+        if let Ok(mail) = compose("p861@x.example", &joined, &message, Timestamp::UNIX_EPOCH) {
+            is_as_meant(&mail, "p861@x.example", &joined);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn fault_e19_whatever_the_texts_are_exactly_the_meant_recipient_and_headers_come_of_them(
+        person in "(?s).{0,70}", subject in "(?s).{0,300}", body in "(?s)[\\r\\n. a-z\u{4e00}-\u{4eff}\\x00]{0,400}", id in "(?s).{0,300}", to in "[ -~\r\n\u{0}é]{0,40}",
+    ) {
+        let text = MessageText { subject, body };
+        let message = Message { id, person: &person, text: &text, ticket: Some(&person) };
+        let mail = compose("p861@x.example", "a@y.example", &message, Timestamp::UNIX_EPOCH).unwrap();
+        is_as_meant(&mail, "p861@x.example", "a@y.example");
+        let to = format!("{to}@y.example");
+        if let Ok(mail) = compose("p861@x.example", &to, &message, Timestamp::UNIX_EPOCH) {
+            is_as_meant(&mail, "p861@x.example", &to);
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_e11_a_mail_server_that_talks_without_end_is_left_at_whatever_point_it_does() {
+    let whole =
+        [("", "220 hi\r\n"), ("EHLO", "250 me\r\n"), ("MAIL", "250 ok\r\n"), ("RCPT", "250 ok\r\n"), ("DATA", "354 go\r\n"), ("\r\n.\r\n", "250 taken\r\n")];
+    let endless = ["250-more\r\n".repeat(MAX_ANSWER_BYTES / 5), format!("250 {}", "x".repeat(2 * MAX_ANSWER_BYTES)), "\0".repeat(2 * MAX_ANSWER_BYTES)];
+    for at in 0..whole.len() {
+        for answer in &endless {
+            let mut dialog = whole[..=at].to_vec();
+            dialog[at].1 = answer;
+            let (port, served) = plain(&[&dialog]).await;
+            let sent = tokio::time::timeout(Duration::from_secs(10), send(&server(port, SmtpSecurity::None), &mail())).await;
+            assert!(sent.unwrap_or_else(|_| panic!("it waits after {:?}", whole[at])).is_err(), "after {:?}", whole[at]);
+            served.abort();
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_e18_a_mail_server_at_a_closed_address_gets_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for host in ["localhost", "127.0.0.1", "127.1"] {
+        for security in [SmtpSecurity::None, SmtpSecurity::StartTls, SmtpSecurity::Tls] {
+            let refused = send_by(&Egress::new(Rules::default()), &Server { host, ..server(port, security) }, &mail()).await.unwrap_err();
+            assert!(refused.contains("operator.egress.allow"), "{host}: {refused}");
+        }
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_err(), "nobody has connected");
 }

@@ -1,20 +1,20 @@
 //! Folders of a volume, opened one name at a time. Pods may still write into the volume, and a link that one of them puts in the way is never followed: neither
 //! a look nor a removal leaves the volume.
 
-use crate::{VaultError, metadata::Standing};
-use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, futimens, mkdirat, openat, unlinkat},
-    io::Errno,
+pub(super) use crate::beneath::opened;
+
+use crate::{
+    VaultError,
+    beneath::{Found, names, subfolder},
+    metadata::Standing,
 };
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, futimens, mkdirat, openat, unlinkat};
 use std::{
     collections::HashSet,
     ffi::{OsStr, OsString},
     fs::File,
     io,
-    os::{
-        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
-        unix::ffi::OsStringExt as _,
-    },
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
@@ -41,27 +41,10 @@ pub(super) fn below(text: &str) -> Result<PathBuf, VaultError> {
 }
 
 fn open(folder: impl AsFd, name: &OsStr) -> io::Result<Option<OwnedFd>> {
-    match openat(folder, name, FOLDER, Mode::empty()) {
-        Ok(folder) => Ok(Some(folder)),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A path that means this very folder, or a name in it, wherever it is by now. `.` is the folder itself.
-pub(super) fn opened(folder: &OwnedFd, name: &OsStr) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)
-}
-
-fn names(folder: impl AsFd) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            names.push(OsString::from_vec(name));
-        }
-    }
-    Ok(names)
+    Ok(match subfolder(folder, name)? {
+        Found::Opened(folder) => Some(folder),
+        Found::Gone | Found::Else => None,
+    })
 }
 
 /// A volume.

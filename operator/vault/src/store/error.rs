@@ -11,6 +11,10 @@ pub(crate) enum Refusal {
     AlreadyExists,
     PreconditionFailed,
     NoSpace,
+    /// The object or the listing is larger than what is read of one.
+    TooLarge,
+    /// The installation doesn't let the product connect there.
+    NotAllowed,
     /// The request will never be taken as it is.
     Invalid,
     Other,
@@ -62,6 +66,11 @@ impl StoreError {
         self.refusal == Refusal::PreconditionFailed
     }
 
+    /// It is larger than what is read of its kind.
+    pub fn is_too_large(&self) -> bool {
+        self.refusal == Refusal::TooLarge
+    }
+
     /// It may go away by itself.
     pub fn is_transient(&self) -> bool {
         matches!(self.refusal, Refusal::Unreachable | Refusal::Other)
@@ -76,6 +85,8 @@ impl StoreError {
             Refusal::AlreadyExists => "AlreadyExists",
             Refusal::PreconditionFailed => "PreconditionFailed",
             Refusal::NoSpace => "NoSpace",
+            Refusal::TooLarge => "TooLarge",
+            Refusal::NotAllowed => "EgressRefused",
             Refusal::Invalid | Refusal::Other => "StoreError",
         }
     }

@@ -1,19 +1,24 @@
 //! Objects in a bucket or files in a folder, under keys.
 
+mod dial;
 mod error;
+#[cfg(test)]
+mod faulty;
 mod folder;
 mod s3;
 
-#[cfg(test)]
 pub(crate) use error::Refusal;
 pub use error::StoreError;
+#[cfg(test)]
+pub(crate) use faulty::{Fault, Faults};
 
+use crate::limits;
 use bytes::Bytes;
 use error::Result;
 use folder::Folder;
 use s3::S3;
 use serde::{Deserialize, Serialize};
-use std::{fmt, path::PathBuf};
+use std::{fmt, ops::ControlFlow, path::PathBuf};
 
 /// Where a repository is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +102,11 @@ enum Condition<'a> {
     IfMatch(&'a str),
 }
 
-/// A store for callers that don't block. Keys are relative to the location.
+/// Takes a key and the size of its object; may end the listing.
+type Take<'a> = &'a mut (dyn FnMut(&str, u64) -> ControlFlow<()> + Send);
+
+/// A store for callers that don't block. Keys are relative to the location. Whatever it reads is bounded in size and time, by the kind of object that the key names:
+/// who serves a repository must not be able to fill the memory of who reads it, or to hold it up.
 #[derive(Clone, Debug)]
 pub struct AsyncStore(Kind);
 
@@ -105,6 +114,17 @@ pub struct AsyncStore(Kind);
 enum Kind {
     S3(Box<S3>),
     Folder(Folder),
+    #[cfg(test)]
+    Faulty(Folder, std::sync::Arc<faulty::Faults>),
+}
+
+/// How much is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 impl AsyncStore {
@@ -132,13 +152,15 @@ impl AsyncStore {
         match &self.0 {
             Kind::S3(s3) => s3.ensure_bucket().await,
             Kind::Folder(folder) => folder.ensure(),
+            #[cfg(test)]
+            Kind::Faulty(folder, faults) => faults.around("", || folder.ensure()),
         }
     }
 
     /// Reads an object.
     ///
     /// # Errors
-    /// If there is no such object, or the store can't be read.
+    /// If there is no such object, if it is larger than one of its kind may be, or if the store can't be read.
     pub async fn get(&self, key: &str) -> Result<Vec<u8>> {
         self.get_with_tag(key).await.map(|(body, _)| body)
     }
@@ -146,25 +168,43 @@ impl AsyncStore {
     /// Reads an object and the tag that [`Self::put_if_match`] takes.
     ///
     /// # Errors
-    /// If there is no such object, or the store can't be read.
+    /// If there is no such object, if it is larger than one of its kind may be, or if the store can't be read.
     pub async fn get_with_tag(&self, key: &str) -> Result<(Vec<u8>, String)> {
+        let limit = limits::object_bytes(key);
         match &self.0 {
-            Kind::S3(s3) => s3.get(key).await,
-            Kind::Folder(folder) => folder.get(key),
+            Kind::S3(s3) => s3.get(key, limit).await,
+            Kind::Folder(folder) => folder.get(key, limit),
+            #[cfg(test)]
+            Kind::Faulty(folder, faults) => faults.around(key, || folder.get(key, limit)),
         }
     }
 
     /// Reads `length` bytes of an object from `offset`. An object that is shorter is not found.
     ///
     /// # Errors
-    /// If there is no such object, or the store can't be read.
+    /// If there is no such object, if that is more than is read at once (128 MiB), or if the store can't be read.
     pub async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
         if length == 0 {
             return Ok(Vec::new());
         }
+        if length > limits::MAX_RANGE_BYTES {
+            let what = format!("{} of it were asked for, and at most {} are read at once", limits::size(length), limits::size(limits::MAX_RANGE_BYTES));
+            return Err(StoreError::new(Refusal::TooLarge, &self.place(), key, what));
+        }
         match &self.0 {
             Kind::S3(s3) => s3.get_range(key, offset, length).await,
             Kind::Folder(folder) => folder.get_range(key, offset, length),
+            #[cfg(test)]
+            Kind::Faulty(folder, faults) => faults.around(key, || folder.get_range(key, offset, length)),
+        }
+    }
+
+    fn place(&self) -> String {
+        match &self.0 {
+            Kind::S3(s3) => s3.place().to_owned(),
+            Kind::Folder(folder) => folder.location(),
+            #[cfg(test)]
+            Kind::Faulty(folder, _) => folder.location(),
         }
     }
 
@@ -197,25 +237,77 @@ impl AsyncStore {
         match &self.0 {
             Kind::S3(s3) => s3.write(key, body, condition).await,
             Kind::Folder(folder) => folder.write(key, &body, condition),
+            #[cfg(test)]
+            Kind::Faulty(folder, faults) => faults.around(key, || folder.write(key, &body, condition)),
         }
     }
 
     /// All keys under a prefix.
     ///
     /// # Errors
-    /// If the store can't be listed.
+    /// If there are more than may be, or the store can't be listed.
     pub async fn list(&self, under: &str) -> Result<Vec<String>> {
-        Ok(self.list_with_size(under).await?.into_iter().map(|(key, _)| key).collect())
+        let mut keys = Vec::new();
+        self.each(under, &mut |key, _| {
+            keys.push(key.to_owned());
+            ControlFlow::Continue(())
+        })
+        .await?;
+        keys.sort_unstable();
+        Ok(keys)
     }
 
     /// All keys under a prefix, with their sizes.
     ///
     /// # Errors
-    /// If the store can't be listed.
+    /// If there are more than may be, or the store can't be listed.
     pub async fn list_with_size(&self, under: &str) -> Result<Vec<(String, u64)>> {
+        let mut keys = Vec::new();
+        self.each(under, &mut |key, size| {
+            keys.push((key.to_owned(), size));
+            ControlFlow::Continue(())
+        })
+        .await?;
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// The first key under a prefix that the store lists; none if there is none. Costs one request.
+    ///
+    /// # Errors
+    /// If the store can't be listed.
+    pub async fn first(&self, under: &str) -> Result<Option<String>> {
+        let mut first = None;
+        self.each(under, &mut |key, _| {
+            first = Some(key.to_owned());
+            ControlFlow::Break(())
+        })
+        .await?;
+        Ok(first)
+    }
+
+    /// How much is stored under a prefix. Lists every object of it, and keeps none in memory.
+    ///
+    /// # Errors
+    /// If there are more than may be, or the store can't be listed.
+    pub async fn measure(&self, under: &str) -> Result<Stored> {
+        let mut stored = Stored::default();
+        self.each(under, &mut |_, size| {
+            stored.objects += 1;
+            stored.bytes = stored.bytes.saturating_add(size);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(stored)
+    }
+
+    /// Hands on every key under a prefix, in the store's order.
+    pub(crate) async fn each(&self, under: &str, take: Take<'_>) -> Result<()> {
         match &self.0 {
-            Kind::S3(s3) => s3.list(under).await,
-            Kind::Folder(folder) => folder.list(under),
+            Kind::S3(s3) => s3.each(under, take).await,
+            Kind::Folder(folder) => folder.each(under, take),
+            #[cfg(test)]
+            Kind::Faulty(folder, faults) => faults.around(under, || folder.each(under, take)),
         }
     }
 
@@ -227,6 +319,8 @@ impl AsyncStore {
         match &self.0 {
             Kind::S3(s3) => s3.head(key).await,
             Kind::Folder(folder) => folder.head(key),
+            #[cfg(test)]
+            Kind::Faulty(folder, faults) => faults.around(key, || folder.head(key)),
         }
     }
 
@@ -238,6 +332,8 @@ impl AsyncStore {
         match &self.0 {
             Kind::S3(s3) => s3.delete(key).await,
             Kind::Folder(folder) => folder.delete(key),
+            #[cfg(test)]
+            Kind::Faulty(folder, faults) => faults.around(key, || folder.delete(key)),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! A bucket as a store.
 
+mod body;
+
 use super::{
-    Condition, Credentials, Location,
+    Condition, Credentials, Location, Take, dial,
     error::{Refusal, Result, StoreError},
 };
+use crate::limits::{self, ListingMeter};
 use aws_sdk_s3::{
     Client,
     config::{
@@ -13,18 +16,16 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
 };
-use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::base64;
+use body::{BoundedAnswers, is_too_large};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
-use std::time::Duration;
+use p861_egress::Egress;
+use std::time::{Duration, Instant};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time limit of one request, not counting the transfer of its body.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A line that carries fewer bytes per second than this counts as broken. One that carries nothing at all is found out sooner, by the SDK's own watch.
-const SLOWEST: u64 = 64 << 10;
 
 /// A bucket.
 #[derive(Clone, Debug)]
@@ -36,11 +37,15 @@ pub(super) struct S3 {
 }
 
 fn timeouts(body: u64) -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT + Duration::from_secs(body / SLOWEST)).build()
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(limits::transfer(body)).build()
 }
 
 impl S3 {
     pub(super) fn new(location: &Location, credentials: Option<&Credentials>) -> Result<Self> {
+        Self::with_egress(location, credentials, Egress::of_process())
+    }
+
+    fn with_egress(location: &Location, credentials: Option<&Credentials>, egress: Egress) -> Result<Self> {
         let place = location.to_string();
         let invalid = |what: &str| StoreError::new(Refusal::Invalid, &place, "", what);
         let Location::S3 { endpoint, region, bucket, prefix, virtual_host, ca } = location else { return Err(invalid("it is no bucket")) };
@@ -52,10 +57,9 @@ impl S3 {
             context = context.with_trust_store(TrustStore::empty().with_pem_certificate(ca.as_bytes()));
         }
         let context = context.build().map_err(|_| invalid("the certificate authority is no PEM certificate: correct the Secret of spec.s3.caSecretRef"))?;
-        let http = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https();
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(dial::http_client(context, egress))
             .region(Region::new(region.clone()))
             .endpoint_url(endpoint)
             .force_path_style(!virtual_host)
@@ -65,6 +69,7 @@ impl S3 {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(timeouts(0))
+            .interceptor(BoundedAnswers)
             .build();
         Ok(Self { client: Client::from_conf(config), bucket: bucket.clone(), prefix: prefix.clone(), place })
     }
@@ -73,13 +78,13 @@ impl S3 {
         if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
     }
 
-    fn refused<E: ProvideErrorMetadata>(&self, key: &str, error: &SdkError<E, Response>) -> StoreError {
+    fn refused<E: ProvideErrorMetadata + std::error::Error + 'static>(&self, key: &str, error: &SdkError<E, Response>) -> StoreError {
         let (refusal, what) = refusal(error);
         StoreError::new(refusal, &self.place, key, what)
     }
 
     /// The answer to a HEAD has no body, so no code: there a 404 alone says that the object doesn't exist. No damage follows from it.
-    fn refused_head<E: ProvideErrorMetadata>(&self, key: &str, error: &SdkError<E, Response>) -> StoreError {
+    fn refused_head<E: ProvideErrorMetadata + std::error::Error + 'static>(&self, key: &str, error: &SdkError<E, Response>) -> StoreError {
         if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) {
             return StoreError::new(Refusal::NotFound, &self.place, key, "it doesn't exist");
         }
@@ -90,25 +95,38 @@ impl S3 {
         StoreError::new(Refusal::Unreachable, &self.place, key, format!("the connection broke while it was read: {}", innermost(error)))
     }
 
-    async fn body(&self, key: &str, body: ByteStream) -> Result<Vec<u8>> {
-        Ok(body.collect().await.map_err(|error| self.broken(key, &error))?.to_vec())
+    pub(super) fn place(&self) -> &str {
+        &self.place
     }
 
-    /// Reads at most `limit` bytes: a store that ignores ranges must not fill the memory.
-    async fn body_within(&self, key: &str, mut body: ByteStream, limit: u64) -> Result<Vec<u8>> {
-        let mut read = Vec::new();
-        while let Some(chunk) = body.try_next().await.map_err(|error| self.broken(key, &error))? {
-            if (read.len() + chunk.len()) as u64 > limit {
-                return Err(StoreError::new(
-                    Refusal::Invalid,
-                    &self.place,
-                    key,
-                    format!("the store answers with more than the {limit} bytes that were asked for"),
-                ));
-            }
-            read.extend_from_slice(&chunk);
+    fn too_large(&self, key: &str, what: String) -> StoreError {
+        StoreError::new(Refusal::TooLarge, &self.place, key, what)
+    }
+
+    /// Reads at most `limit` bytes, and as long as so many may take: neither a store that sends without end nor one that sends a byte now and then holds up or fills
+    /// whoever reads. None if there are more.
+    async fn body_within(&self, key: &str, mut body: ByteStream, announced: Option<i64>, limit: u64) -> Result<Option<Vec<u8>>> {
+        let announced = announced.and_then(|length| u64::try_from(length).ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Ok(None);
         }
-        Ok(read)
+        let expected = announced.unwrap_or(limit);
+        let mut read = Vec::with_capacity(usize::try_from(announced.unwrap_or_default()).unwrap_or_default());
+        let within = limits::transfer(expected);
+        let transfer = async {
+            while let Some(chunk) = body.try_next().await.map_err(|error| self.broken(key, &error))? {
+                if (read.len() + chunk.len()) as u64 > limit {
+                    return Ok(false);
+                }
+                read.extend_from_slice(&chunk);
+            }
+            Ok(true)
+        };
+        if let Ok(whole) = tokio::time::timeout(within, transfer).await {
+            return Ok(whole?.then_some(read));
+        }
+        let what = format!("after {} seconds only {} bytes of it had come: the store answers too slowly", within.as_secs(), read.len());
+        Err(StoreError::new(Refusal::Unreachable, &self.place, key, what))
     }
 
     pub(super) async fn ensure_bucket(&self) -> Result<()> {
@@ -124,10 +142,13 @@ impl S3 {
         }
     }
 
-    pub(super) async fn get(&self, key: &str) -> Result<(Vec<u8>, String)> {
+    pub(super) async fn get(&self, key: &str, limit: u64) -> Result<(Vec<u8>, String)> {
         let answer = self.client.get_object().bucket(&self.bucket).key(self.full(key)).send().await.map_err(|error| self.refused(key, &error))?;
         let tag = answer.e_tag().unwrap_or_default().to_owned();
-        Ok((self.body(key, answer.body).await?, tag))
+        match self.body_within(key, answer.body, answer.content_length, limit).await? {
+            Some(body) => Ok((body, tag)),
+            None => Err(self.too_large(key, format!("it is larger than {}, which is the most that is read of it", limits::size(limit)))),
+        }
     }
 
     pub(super) async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
@@ -139,15 +160,18 @@ impl S3 {
             Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 416) => return Err(shorter("no".into())),
             answer => answer.map_err(|error| self.refused(key, &error))?,
         };
-        let body = self.body_within(key, answer.body, length).await?;
+        let body = self.body_within(key, answer.body, answer.content_length, length).await?.ok_or_else(|| {
+            let what = format!("the store answers with more than the {length} bytes that were asked for");
+            StoreError::new(Refusal::Invalid, &self.place, key, what)
+        })?;
         if body.len() as u64 == length { Ok(body) } else { Err(shorter(body.len().to_string())) }
     }
 
     pub(super) async fn write(&self, key: &str, body: Bytes, condition: Condition<'_>) -> Result<String> {
         let size = body.len() as u64;
-        // A bucket with object lock refuses a write without a checksum.
-        let checksum = base64::encode(Md5::digest(&body));
-        let mut request = self.client.put_object().bucket(&self.bucket).key(self.full(key)).content_md5(checksum).body(ByteStream::from(body));
+        // The server compares what arrives with it. A bucket with object lock refuses a write without.
+        let digest = Md5::digest(&body);
+        let mut request = self.client.put_object().bucket(&self.bucket).key(self.full(key)).content_md5(base64::encode(digest)).body(ByteStream::from(body));
         match condition {
             Condition::Always => {}
             Condition::IfAbsent => request = request.if_none_match("*"),
@@ -160,22 +184,54 @@ impl S3 {
             }
             (_, refused) => refused,
         })?;
-        Ok(answer.e_tag().unwrap_or_default().to_owned())
+        let tag = answer.e_tag().unwrap_or_default().to_owned();
+        if tag.trim_matches('"') != hex::encode(digest) {
+            self.confirm(key, &tag, size).await?;
+        }
+        Ok(tag)
     }
 
-    pub(super) async fn list(&self, under: &str) -> Result<Vec<(String, u64)>> {
-        let cut = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
-        let mut keys = Vec::new();
-        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(self.full(under)).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.refused(under, &error))?;
-            keys.extend(
-                page.contents()
-                    .iter()
-                    .filter_map(|object| Some((object.key()?.get(cut..)?.to_owned(), u64::try_from(object.size().unwrap_or(0)).unwrap_or(0)))),
-            );
+    /// Asks for the size of what was written. The tag of an object is the digest of its content, which the server has taken of what it stored; unless the bucket is
+    /// encrypted with keys of a key service, or the server makes tags in its own way.
+    async fn confirm(&self, key: &str, tag: &str, size: u64) -> Result<()> {
+        let head = self.client.head_object().bucket(&self.bucket).key(self.full(key)).send().await.map_err(|error| self.refused_head(key, &error))?;
+        // Another has written since, or its store says nothing.
+        if head.e_tag().unwrap_or_default() != tag {
+            return Ok(());
         }
-        Ok(keys)
+        match head.content_length().and_then(|length| u64::try_from(length).ok()) {
+            Some(stored) if stored != size => {
+                let what = format!("{size} bytes of it were written, and the store has {stored}: it will be written again");
+                Err(StoreError::new(Refusal::Other, &self.place, key, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn each(&self, under: &str, take: Take<'_>) -> Result<()> {
+        let began = Instant::now();
+        let mut meter = ListingMeter::new(under);
+        let (prefix, cut) = (self.full(under), self.full(""));
+        let too_large = |what: String| self.too_large(under, format!("its listing is too large: {what}"));
+        let mut token: Option<String> = None;
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).set_continuation_token(token.clone());
+            let page = request.send().await.map_err(|error| self.refused(under, &error))?;
+            meter.page(page.contents().len(), began.elapsed()).map_err(too_large)?;
+            for object in page.contents() {
+                // Nothing but what was asked for.
+                let Some(key) = object.key().filter(|key| key.starts_with(&prefix)).and_then(|key| key.strip_prefix(&cut)) else { continue };
+                meter.object(key).map_err(too_large)?;
+                if take(key, object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default()).is_break() {
+                    return Ok(());
+                }
+            }
+            if page.is_truncated() != Some(true) {
+                return Ok(());
+            }
+            let next = page.next_continuation_token().filter(|next| !next.is_empty() && Some(*next) != token.as_deref());
+            token = Some(next.ok_or_else(|| too_large("the store says that there is more, and not how to ask for it".into()))?.to_owned());
+        }
     }
 
     pub(super) async fn head(&self, key: &str) -> Result<u64> {
@@ -189,11 +245,16 @@ impl S3 {
 }
 
 /// The error of S3. Takes only code and message, because the SDK's text may contain the request.
-fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> (Refusal, String) {
+fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, Response>) -> (Refusal, String) {
     let status = error.raw_response().map(|response| response.status().as_u16());
     let code = error.code().unwrap_or_default();
     let said = error.message().unwrap_or_default();
     match (status, code) {
+        (Some(status @ 400..), _) if is_too_large(error) => (
+            Refusal::Unreachable,
+            format!("the endpoint answers {status} with a text of more than {}, as no store does: check the endpoint, and what is in front of the store", limits::size(limits::MAX_ERROR_BYTES)),
+        ),
+        _ if is_too_large(error) => (Refusal::TooLarge, format!("the store's answer is larger than {}, which is the most that is read of one", limits::size(limits::MAX_ANSWER_BYTES))),
         (_, "NoSuchBucket") => (Refusal::NotFound, "the bucket doesn't exist: create it, or correct spec.s3.bucket".to_owned()),
         (Some(404), "NoSuchKey") => (Refusal::NotFound, "it doesn't exist".to_owned()),
         // A load balancer, a proxy or another server: nothing is known of the object.
@@ -216,6 +277,9 @@ fn refusal<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> (Refusal, 
         (Some(status), code) if status < 500 => (Refusal::Invalid, format!("refused with {status} {code}: {said}")),
         (Some(status), code) => (Refusal::Unreachable, format!("the store answers {status} {code}: {said}")),
         (None, _) => {
+            if let Some(refused) = p861_egress::cause(error) {
+                return (Refusal::NotAllowed, refused.to_string());
+            }
             let source = match error {
                 SdkError::DispatchFailure(failure) => failure.as_connector_error().map(|error| innermost(error)).unwrap_or_default(),
                 SdkError::TimeoutError(_) => "timed out".to_owned(),
@@ -237,113 +301,4 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{
-        io::{Read as _, Write as _},
-        net::TcpListener,
-        thread,
-    };
-
-    /// A server that gives this answer to one request.
-    fn answers(head: &'static str, body: &'static str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 16 * 1024];
-            let _ = stream.read(&mut request).unwrap();
-            let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            stream.write_all(answer.as_bytes()).unwrap();
-        });
-        address
-    }
-
-    /// The value of a header in the head of a request.
-    fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-        head.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-    }
-
-    /// A bucket with object lock: it takes writes whose checksum is that of their body, and refuses all others as S3 does. Gives its address, and the heads of the
-    /// requests that it took.
-    fn locked_bucket() -> (String, std::sync::mpsc::Receiver<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let (taken, seen) = std::sync::mpsc::channel();
-        thread::spawn(move || {
-            while let Ok((mut stream, _)) = listener.accept() {
-                let mut request = Vec::new();
-                let end = loop {
-                    let mut part = [0; 4096];
-                    let length = stream.read(&mut part).unwrap();
-                    request.extend_from_slice(&part[..length]);
-                    match request.windows(4).position(|four| four == b"\r\n\r\n") {
-                        Some(end) => break end + 4,
-                        None => assert!(length > 0, "the request has no end"),
-                    }
-                };
-                let head = String::from_utf8(request[..end].to_vec()).unwrap();
-                let length: usize = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
-                let mut body = request[end..].to_vec();
-                let had = body.len();
-                body.resize(length, 0);
-                stream.read_exact(&mut body[had..]).unwrap();
-                let checksum = base64::encode(Md5::digest(&body));
-                let (code, text) = match header(&head, "content-md5") {
-                    Some(sent) if sent == checksum => ("200 OK\r\netag: \"t\"", ""),
-                    Some(_) => ("400 Bad Request", "<Error><Code>BadDigest</Code><Message>the checksum is another</Message></Error>"),
-                    None => ("400 Bad Request", "<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- is required</Message></Error>"),
-                };
-                let answer = format!("HTTP/1.1 {code}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}", text.len());
-                stream.write_all(answer.as_bytes()).unwrap();
-                if taken.send(head).is_err() {
-                    return;
-                }
-            }
-        });
-        (address, seen)
-    }
-
-    #[tokio::test]
-    async fn fault_f7_every_kind_of_write_has_a_checksum_as_a_bucket_with_object_lock_asks_for() {
-        let (address, heads) = locked_bucket();
-        let store = store(address);
-        for body in [Bytes::new(), Bytes::from_static(b"{}"), Bytes::from(vec![7; 300_000])] {
-            for (condition, name, value) in [
-                (Condition::Always, "if-match", None),
-                (Condition::IfAbsent, "if-none-match", Some("*")),
-                (Condition::IfMatch("\"t\""), "if-match", Some("\"t\"")),
-            ] {
-                let tag = store.write("locks/x", body.clone(), condition).await.unwrap_or_else(|error| panic!("{condition:?}, {} bytes: {error}", body.len()));
-                assert_eq!(tag, "\"t\"");
-                assert_eq!(header(&heads.recv().unwrap(), name), value, "{condition:?}");
-            }
-        }
-    }
-
-    fn store(endpoint: String) -> S3 {
-        let location = Location::S3 { endpoint, region: "r".into(), bucket: "b".into(), prefix: String::new(), virtual_host: false, ca: None };
-        S3::new(&location, Some(&Credentials { access_key_id: "a".into(), secret_access_key: "s".into() })).unwrap()
-    }
-
-    #[tokio::test]
-    async fn fault_a8_only_the_s3_code_says_that_an_object_is_missing() {
-        let xml = |code: &str| -> &'static str {
-            Box::leak(format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>no</Message></Error>").into_boxed_str())
-        };
-        let html = "<html><body>default backend - 404</body></html>";
-        for (case, head, body, missing, transient) in [
-            ("the store says so", "404 Not Found\r\ncontent-type: application/xml", xml("NoSuchKey"), true, false),
-            ("a load balancer's page", "404 Not Found\r\ncontent-type: text/html", html, false, true),
-            ("no body at all", "404 Not Found", "", false, true),
-            ("another code", "404 Not Found\r\ncontent-type: application/xml", xml("NoSuchUpload"), false, true),
-            ("a gateway's page", "502 Bad Gateway\r\ncontent-type: text/html", html, false, true),
-        ] {
-            let error = store(answers(head, body)).get("data/00/x").await.unwrap_err();
-            assert_eq!((error.is_missing(), error.is_not_found(), error.is_transient()), (missing, missing, transient), "{case}: {error}");
-        }
-        let error = store(answers("404 Not Found\r\ncontent-type: text/html", html)).get("data/00/x").await.unwrap_err();
-        assert!(error.to_string().contains("without the S3 code NoSuchKey"), "{error}");
-        assert!(store(answers("404 Not Found", "")).head("config").await.unwrap_err().is_missing(), "HEAD has no body");
-    }
-}
+mod tests;

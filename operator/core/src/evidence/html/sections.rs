@@ -5,9 +5,13 @@ use maud::{Markup, html};
 use super::bars::bar;
 use super::timeline::timeline;
 use super::words::{self, Clock, Words, same, shown, t, took, took_or};
-use crate::evidence::{
-    path,
-    report::{CheckOutcome, DrillReport, StepOutcome},
+use crate::{
+    engine::Evidence,
+    evidence::{
+        path,
+        report::{ApplicationReport, CheckOutcome, DrillReport, StepOutcome},
+    },
+    runs::StepKey,
 };
 use p861_crds::recovery::drill::{DrillResult, DrillType};
 
@@ -107,6 +111,7 @@ pub(super) fn particulars(report: &DrillReport, clock: Clock) -> Markup {
                 @if !report.isolation.is_empty() {
                     dt { (t("隔离环境", "Isolated in")) } dd { @for namespace in &report.isolation { code { (shown(namespace)) } " " } }
                 }
+                @if let Some(proof) = words::isolation(report) { dt { (t("隔离验证", "Proof of the isolation")) } dd { (proof) } }
             }
         },
     )
@@ -194,8 +199,37 @@ pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
                     }
                 }
             }
+            (left_out(report))
         },
     )
+}
+
+/// What the backups have and the copy had not.
+fn left_out(report: &DrillReport) -> Markup {
+    let of_application = |application: &ApplicationReport| {
+        let key = StepKey::restore_objects(&application.application.name).to_string();
+        let step = report.steps.iter().find(|step| step.id == key);
+        match step.and_then(|step| step.evidence.as_ref()) {
+            Some(Evidence::ObjectsRestored { left_out, adjusted, .. }) => left_out.iter().chain(adjusted).map(|(why, number)| (why.clone(), *number)).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let all: Vec<_> = report.applications.iter().map(|application| (application, of_application(application))).filter(|(_, list)| !list.is_empty()).collect();
+    html! {
+        @if !all.is_empty() {
+            h3 { (t("副本与备份的差异", "How the copies differed from the backups")) }
+            table {
+                thead { tr { th { (t("应用", "Application")) } th { (t("对象数", "Objects")) } th { (t("差异及原因", "What, and why")) } } }
+                tbody {
+                    @for (application, list) in &all {
+                        @for (why, number) in list {
+                            tr { td { (words::name(&application.application)) } td.number { (number) } td { (shown(why)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Deviations, and interventions by people.

@@ -12,7 +12,7 @@ use p861_crds::{
 };
 use serde_json::Value;
 
-use super::super::report::{CheckOutcome, Named, StepOutcome};
+use super::super::report::{CheckOutcome, DrillReport, Named, StepOutcome};
 use crate::{
     engine::{Evidence, KIND_KEY, VERSION_KEY},
     runs::{Part, StepKey},
@@ -217,6 +217,7 @@ pub(super) fn step(id: &str) -> Words {
     match key {
         StepKey::Preflight => t("预检", "preflight"),
         StepKey::Isolate => t("建立隔离环境", "make the isolated environment"),
+        StepKey::ProveIsolation => t("验证隔离", "prove the isolation"),
         StepKey::Prepare => t("建立命名空间", "make the namespaces"),
         StepKey::Hold => t("保留副本", "hold the copy"),
         StepKey::CleanUp => t("清理", "clean up"),
@@ -235,6 +236,27 @@ pub(super) fn step(id: &str) -> Words {
         StepKey::Check { check, .. } => t(format!("检查 {check}"), format!("check {check}")),
         _ => same(id),
     }
+}
+
+/// What was proven of the isolation; none if nothing was tried.
+pub(super) fn isolation(report: &DrillReport) -> Option<Words> {
+    let step = report.steps.iter().find(|step| step.id.parse() == Ok(StepKey::ProveIsolation))?;
+    let Evidence::IsolationProbed { nodes, refused, silent, reached, resolver: _ } = step.evidence.as_ref()? else { return None };
+    let (list, nodes_zh, nodes_en) = (|all: &[String]| all.join(", "), nodes.join("、"), nodes.join(", "));
+    if !reached.is_empty() {
+        let reached = list(reached);
+        return Some(t(
+            format!("未通过：副本中的 Pod（节点 {nodes_zh}）可以访问 {reached}"),
+            format!("Not closed: a pod of the copy (on {nodes_en}) reached {reached}"),
+        ));
+    }
+    let (refused, silent) = (list(refused), list(silent));
+    let said = |zh: &str, en: &str, all: &str| if all.is_empty() { (String::new(), String::new()) } else { (format!("{zh}{all}"), format!("{en}{all}")) };
+    let (more_zh, more_en) = said("；均无应答，不作依据：", "; answered neither and proves nothing: ", &silent);
+    Some(t(
+        format!("副本中的 Pod（节点 {nodes_zh}）无法访问、而同处不受限的 Pod 可以访问：{refused}{more_zh}"),
+        format!("Pods of the copy (on {nodes_en}) did not reach, and a free pod beside them did: {refused}{more_en}"),
+    ))
 }
 
 /// The application that a step is about, if it is about one.

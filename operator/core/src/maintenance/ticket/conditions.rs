@@ -1,12 +1,12 @@
 //! Conditions of a ticket.
 
 use super::decide::{Pass, required_approvals};
-use crate::{conditions::ConditionUpdate, time::human_duration};
+use crate::{conditions::ConditionUpdate, maintenance::template::NotStandard, time::human_duration};
 use p861_crds::{
     ConditionType, Reason,
     maintenance::{
-        change::Change,
         ticket::{ClockName, ClockState, Resolution, TicketActionKind, TicketPhase},
+        window::ChangeClass,
     },
 };
 
@@ -22,8 +22,8 @@ impl Pass<'_> {
     /// Succeeded, and of a change Approved and Blocked, and of what has clocks WithinClocks.
     pub(super) fn conditions(&self) -> Vec<ConditionUpdate> {
         let mut updates = vec![self.succeeded()];
-        if let Some(change) = self.change() {
-            updates.push(self.approved(change));
+        if let Some(class) = self.class() {
+            updates.push(self.approved(class));
             updates.push(self.blocked());
         }
         if !self.status.clocks.is_empty() {
@@ -102,8 +102,8 @@ impl Pass<'_> {
         }
     }
 
-    fn approved(&self, change: &Change) -> ConditionUpdate {
-        let (required, tally) = (required_approvals(change.class), &self.facts.tally);
+    fn approved(&self, class: ChangeClass) -> ConditionUpdate {
+        let (required, tally) = (required_approvals(class), &self.facts.tally);
         if let Some(person) = tally.rejected.first() {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::Rejected, format!("{person} says no"));
         }
@@ -115,20 +115,38 @@ impl Pass<'_> {
         if self.status.plan_digest.is_none() {
             return ConditionUpdate::bad(ConditionType::Approved, Reason::NoPlan, "nobody has said how it is done: append the action Plan");
         }
-        let mut said = match (required, tally.agrees(required)) {
-            (0, true) => ConditionUpdate::good(ConditionType::Approved, Reason::PreApproved, format!("{} changes are approved once for all", change.class)),
-            (_, true) => ConditionUpdate::good(ConditionType::Approved, Reason::EnoughApprovals, tally.given.join(", ")),
-            (_, false) => ConditionUpdate::bad(
-                ConditionType::Approved,
-                Reason::ApprovalsMissing,
-                format!("{} of {required}; it is never the one who asked for it", tally.given.len()),
-            ),
+        let missing = format!("{} of {required}; it is never the one who asked for it", tally.given.len());
+        let mut said = match (required, tally.agrees(required), self.not_standard()) {
+            (0, true, _) => ConditionUpdate::good(ConditionType::Approved, Reason::PreApproved, self.template_said()),
+            (_, true, None) => ConditionUpdate::good(ConditionType::Approved, Reason::EnoughApprovals, tally.given.join(", ")),
+            (_, true, Some(refused)) => {
+                let message = format!("{}, as a Normal change: {}", tally.given.join(", "), refused.message());
+                ConditionUpdate::good(ConditionType::Approved, Reason::EnoughApprovals, message)
+            }
+            (_, false, None) => ConditionUpdate::bad(ConditionType::Approved, Reason::ApprovalsMissing, missing),
+            (_, false, Some(refused)) => {
+                let counted = format!("{} of {required}, never by the one who asked for it", tally.given.len());
+                let message = format!("{}; it needs approvals as a Normal change does, {counted}: p861 ticket approve", refused.message());
+                ConditionUpdate::bad(ConditionType::Approved, refused.reason(), message)
+            }
         };
         // People agree to what is lost as well.
         if let Some(warning) = self.facts.work.as_ref().and_then(|work| work.warning.as_ref()) {
             said.message = format!("{}; {warning}", said.message);
         }
         said
+    }
+
+    /// Why a Standard change is treated as a Normal one; none once it has begun.
+    fn not_standard(&self) -> Option<&NotStandard> {
+        self.facts.class.as_ref().and_then(|standing| standing.refused.as_ref())
+    }
+
+    /// By which template it is approved, and who has published that.
+    fn template_said(&self) -> String {
+        let Some(template) = &self.status.template else { return "approved once for all".to_owned() };
+        let publisher = template.published_by.as_ref().map(|publisher| format!(", published by {publisher}")).unwrap_or_default();
+        format!("within template {}{publisher}", template.name)
     }
 
     fn blocked(&self) -> ConditionUpdate {

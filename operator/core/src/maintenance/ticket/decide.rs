@@ -41,7 +41,7 @@ pub struct Decision {
     pub next: Option<Timestamp>,
 }
 
-/// How many people must agree to a change of that class. A Standard change was agreed to once for all.
+/// How many people must agree to a change while that class is in force. To a Standard one its template's publisher has agreed, once for all.
 pub fn required_approvals(class: ChangeClass) -> usize {
     match class {
         ChangeClass::Standard => 0,
@@ -71,7 +71,8 @@ pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&
 /// Whether these steps are what was agreed to when the work was let begin.
 pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStatus, steps: &str) -> bool {
     let said = usize::try_from(status.work_first_action.unwrap_or_default()).unwrap_or_default();
-    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), takes: SignedDuration::ZERO, run: None, warning: None })) == status.plan_digest
+    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), takes: SignedDuration::ZERO, run: None, warning: None, source: None }))
+        == status.plan_digest
 }
 
 /// The decision under construction.
@@ -79,12 +80,14 @@ pub(super) struct Pass<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) status: MaintenanceTicketStatus,
     happened: Vec<ObjectEvent>,
+    /// It was reopened in this pass: what is known of it is known of what it was.
+    reopened: bool,
     pub(super) now: Timestamp,
 }
 
 /// Decides.
 pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
-    let mut pass = Pass { facts, status: facts.before.clone(), happened: Vec::new(), now };
+    let mut pass = Pass { facts, status: facts.before.clone(), happened: Vec::new(), reopened: false, now };
     pass.open();
     pass.raise();
     pass.read_actions();
@@ -115,6 +118,17 @@ impl Pass<'_> {
 
     pub(super) fn change(&self) -> Option<&Change> {
         self.facts.spec.change.as_ref()
+    }
+
+    /// The class that is in force; none for an incident.
+    pub(super) fn class(&self) -> Option<ChangeClass> {
+        let change = self.change()?;
+        Some(self.facts.class.as_ref().map_or(change.class, |standing| standing.class))
+    }
+
+    /// Whether enough people agree to it, of those who must while its class is in force.
+    fn is_agreed(&self) -> bool {
+        self.class().is_none_or(|class| self.facts.tally.agrees(required_approvals(class)))
     }
 
     pub(super) fn tell(&mut self, reason: Reason, note: impl Into<String>, warning: bool) {
@@ -211,6 +225,10 @@ impl Pass<'_> {
         {
             return Err(format!("{}: {}", Reason::from(block.reason), block.message));
         }
+        // What the last pass had as agreed to may not be so any more.
+        if event == Event::Start && self.phase() == TicketPhase::Scheduled && !self.is_agreed() {
+            return Err("it is not agreed to any more: see the condition Approved".to_owned());
+        }
         if event == Event::Resolve && self.phase() == TicketPhase::Verifying && self.run().is_some_and(|run| !run.phase.is_end()) {
             return Err("the applications' checks are still under way: see the steps".to_owned());
         }
@@ -264,6 +282,9 @@ impl Pass<'_> {
             TicketPhase::Open => {
                 (self.status.completion_time, self.status.start_time, self.status.resolution, self.status.scheduled_time) = (None, None, None, None);
                 (self.status.work_phase, self.status.work_first_action, self.status.steps, self.status.journal) = (None, None, None, None);
+                if event == Event::Reopen {
+                    (self.status.change_class, self.status.template, self.reopened) = (None, None, true);
+                }
                 self.wind(now);
                 // Notify again everybody who was notified the first time.
                 self.status.notifications.clear();
@@ -338,7 +359,11 @@ impl Pass<'_> {
             let _ = self.go(Event::AlertsResolved);
             self.tell(Reason::IncidentClosed, "none of its alerts fires any more", false);
         }
-        let Some(class) = self.change().map(|change| change.class) else { return };
+        let Some(class) = self.class().filter(|_| !self.reopened) else { return };
+        if self.facts.before.start_time.is_none() {
+            self.status.change_class = Some(class);
+            self.status.template = self.facts.class.as_ref().and_then(|standing| standing.pinned.clone());
+        }
         let required = required_approvals(class);
         let tally = &self.facts.tally;
         self.status.approvals = Some(ApprovalCounts {
@@ -349,7 +374,7 @@ impl Pass<'_> {
         if self.status.plan_digest.is_some() {
             let _ = self.go(Event::Compiled);
         }
-        let agreed = tally.agrees(required);
+        let agreed = self.is_agreed();
         let _ = self.go(if agreed { Event::Agreed } else { Event::AgreementLost });
         self.schedule(class);
         self.follow_the_steps();
@@ -399,8 +424,7 @@ impl Pass<'_> {
 
     /// What keeps a change from starting now.
     pub(super) fn block(&self) -> Option<Block> {
-        let change = self.change()?;
-        self.facts.access.block(change.class, self.now).or_else(|| self.facts.obstacles.iter().min_by_key(|block| block.reason).cloned())
+        self.facts.access.block(self.class()?, self.now).or_else(|| self.facts.obstacles.iter().min_by_key(|block| block.reason).cloned())
     }
 
     fn escalate(&mut self) {

@@ -4,12 +4,13 @@ use super::{
     block::{Access, Block},
     clocks::Level,
 };
-use crate::maintenance::approval::Tally;
+use crate::maintenance::{approval::Tally, template::ClassStanding};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     MaintenanceTicketSpec, MaintenanceTicketStatus, Reason,
     common::RunPhase,
     maintenance::roster::{OnDuty, PriorityClock},
+    platform::platform::Bundle,
 };
 
 /// Observed state of a ticket and its surroundings.
@@ -29,6 +30,8 @@ pub struct Facts<'a> {
     pub current: &'a [OnDuty],
     /// The roster's channels.
     pub channels: &'a [String],
+    /// A change: its class that is in force.
+    pub class: Option<ClassStanding>,
     /// A change: who agreed.
     pub tally: Tally,
     /// A change: what the windows say.
@@ -50,6 +53,8 @@ pub struct Work {
     pub run: Option<WorkRun>,
     /// What would be lost or refused if they began now, for those who are to agree; none if nothing.
     pub warning: Option<String>,
+    /// Of an upgrade: where its manifests come from. None once it has begun.
+    pub source: Option<Bundle>,
 }
 
 /// State of a change's steps.

@@ -7,13 +7,14 @@ use super::{
 };
 use crate::maintenance::{
     approval::{Subject, Tally, count, words},
+    template::ClassStanding,
     window::{Window, zone},
     window_standing::freezes_of,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
-    Application, Approval, Backup, Drill, MaintenanceTicket, MaintenanceWindow, RecoveryPlan,
-    maintenance::{approval::Purpose, change::Change},
+    Application, Approval, Backup, ChangeTemplate, Drill, MaintenanceTicket, MaintenanceWindow, RecoveryPlan,
+    maintenance::{approval::Purpose, change::Change, window::ChangeClass},
 };
 
 /// What a change depends on besides itself.
@@ -25,6 +26,8 @@ pub struct Surroundings {
     pub approvals: Vec<Approval>,
     /// Windows that apply to its namespace.
     pub windows: Vec<MaintenanceWindow>,
+    /// Templates that apply to its namespace: its own, then the city's.
+    pub templates: Vec<ChangeTemplate>,
     /// Drills of its namespace.
     pub drills: Vec<Drill>,
     /// Plans of its namespace.
@@ -40,6 +43,8 @@ pub struct Surroundings {
 /// What the surroundings say of a change.
 #[derive(Clone, Debug)]
 pub struct Permit {
+    /// The class that is in force; none for an incident.
+    pub class: Option<ClassStanding>,
     /// Who agreed.
     pub tally: Tally,
     /// What the windows say.
@@ -52,7 +57,7 @@ impl Permit {
     /// That of an incident, which needs no window and nobody's word.
     pub fn of_incident() -> Self {
         let access = Access { opening: None, fits: None, takes: SignedDuration::ZERO, freeze: None, zone: TimeZone::UTC };
-        Self { tally: Tally::default(), access, obstacles: Vec::new() }
+        Self { class: None, tally: Tally::default(), access, obstacles: Vec::new() }
     }
 }
 
@@ -66,17 +71,20 @@ impl Surroundings {
         let tally = count(Some(&Subject::of_ticket(ticket, digest)), Purpose::Start, &words(&self.approvals, uid), now);
         let around = Neighbours { drills: &self.drills, plans: &self.plans, backups: &self.backups, tickets: &self.tickets, applications: &self.applications };
         let name = ticket.metadata.name.as_deref().unwrap_or_default();
-        Permit { tally, access: self.access(change, work, now), obstacles: obstacles(name, &ticket.spec.affects, change, &around) }
+        let before = ticket.status.clone().unwrap_or_default();
+        let standing = ClassStanding::judge(&ticket.spec, change, &before, &self.templates, work.and_then(|work| work.source.as_ref()));
+        let access = self.access(change, standing.class, work, now);
+        Permit { class: Some(standing), tally, access, obstacles: obstacles(name, &ticket.spec.affects, change, &around) }
     }
 
-    fn access(&self, change: &Change, work: Option<&Work>, now: Timestamp) -> Access {
+    fn access(&self, change: &Change, class: ChangeClass, work: Option<&Work>, now: Timestamp) -> Access {
         let wanted = change.window_ref.as_ref().map(|wanted| wanted.name.as_str());
         let fitting = self.windows.iter().filter(|window| wanted.is_none() || window.metadata.name.as_deref() == wanted);
         // An invalid window never opens, and reports that on its own status.
         let parsed = fitting.filter_map(|window| Window::parse(&window.spec, &self.default_zone).ok());
-        let parsed: Vec<Window> = parsed.filter(|window| window.classes.contains(&change.class)).collect();
+        let parsed: Vec<Window> = parsed.filter(|window| window.classes.contains(&class)).collect();
         let takes = work.map(|work| work.takes).unwrap_or_default();
-        Access::of(&parsed, change.class, &freezes_of(&self.windows), zone(&self.default_zone).unwrap_or(TimeZone::UTC), takes, now)
+        Access::of(&parsed, class, &freezes_of(&self.windows), zone(&self.default_zone).unwrap_or(TimeZone::UTC), takes, now)
     }
 }
 

@@ -17,6 +17,8 @@ fn rules() -> CopyRules {
         stopped: false,
         cron_jobs: CronJobsInCopy::Run,
         patches: Vec::new(),
+        kinds: Vec::new(),
+        resolver: Vec::new(),
         labels: BTreeMap::new(),
     }
 }

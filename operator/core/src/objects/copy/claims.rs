@@ -1,5 +1,6 @@
 //! Claims, which are bound anew.
 
+use crate::runs::CopyRules;
 use p861_crds::protection::restore::Mapping;
 use serde_json::{Map, Value, json};
 
@@ -8,28 +9,47 @@ const OLD_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 /// Beginnings of the annotations that binding and provisioning write.
 const OF_BINDING: &[&str] = &["pv.kubernetes.io/", "volume.kubernetes.io/", "volume.beta.kubernetes.io/"];
 
-pub(super) fn claim(object: &mut Value, classes: &[Mapping]) {
+pub(super) fn claim(object: &mut Value, rules: &CopyRules) {
+    let classes = &rules.storage_classes;
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         finalizers(metadata);
-        annotations(metadata, classes);
+        annotations(metadata, rules);
     }
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("volumeName");
         spec.remove("dataSource");
         spec.remove("dataSourceRef");
         map_class(spec, "storageClassName", classes);
+        if rules.isolated {
+            close(spec);
+        }
     }
 }
 
-pub(super) fn templates(object: &mut Value, classes: &[Mapping]) {
+/// A claim of a copy takes a volume that is provisioned for it, and none that an administrator has prepared: that one may be meant for the day of the failover.
+pub(super) fn close(spec: &mut Map<String, Value>) {
+    for field in ["selector", "volumeName", "dataSource", "dataSourceRef"] {
+        spec.remove(field);
+    }
+    // No class means prepared volumes only; without the field it means the site's default.
+    if spec.get("storageClassName").and_then(Value::as_str) == Some("") {
+        spec.remove("storageClassName");
+    }
+}
+
+pub(super) fn templates(object: &mut Value, rules: &CopyRules) {
+    let classes = &rules.storage_classes;
     for template in object.pointer_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
         let Some(template) = template.as_object_mut() else { continue };
         template.remove("status");
         if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
-            annotations(metadata, classes);
+            annotations(metadata, rules);
         }
         if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
             map_class(spec, "storageClassName", classes);
+            if rules.isolated {
+                close(spec);
+            }
         }
     }
 }
@@ -44,10 +64,11 @@ fn finalizers(metadata: &mut Map<String, Value>) {
     }
 }
 
-fn annotations(metadata: &mut Map<String, Value>, classes: &[Mapping]) {
+fn annotations(metadata: &mut Map<String, Value>, rules: &CopyRules) {
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-        annotations.retain(|key, _| key == OLD_CLASS || !OF_BINDING.iter().any(|known| key.starts_with(known)));
-        map_class(annotations, OLD_CLASS, classes);
+        let is_no_class = |key: &str, value: &Value| rules.isolated && key == OLD_CLASS && value.as_str() == Some("");
+        annotations.retain(|key, value| key == OLD_CLASS && !is_no_class(key, value) || !OF_BINDING.iter().any(|known| key.starts_with(known)));
+        map_class(annotations, OLD_CLASS, &rules.storage_classes);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     objects::replace::{JOB_LABELS, TOKEN_VOLUME_PREFIX},
     runs::CopyRules,
 };
-use p861_crds::{names::ROLE_LABEL, protection::restore::Mapping};
+use p861_crds::protection::restore::Mapping;
 use serde_json::{Value, json};
 
 /// Fields of a pod that scheduling and admission set, and that only they may set.
@@ -26,15 +26,6 @@ pub(super) fn generated_job_fields(object: &mut Value) {
     }
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("selector");
-    }
-}
-
-/// A pod template with the movers' label would make pods that have the movers' way out of the bubble.
-pub(super) fn template_labels(object: &mut Value) {
-    for at in ["/spec/template/metadata/labels", "/spec/jobTemplate/spec/template/metadata/labels"] {
-        if let Some(labels) = object.pointer_mut(at).and_then(Value::as_object_mut) {
-            labels.remove(ROLE_LABEL);
-        }
     }
 }
 
@@ -61,23 +52,12 @@ pub(super) fn pod_spec(pod: &mut Value, rules: &CopyRules) {
             if let Some(image) = mapped(text(container, "/image"), &rules.images) {
                 container["image"] = json!(image);
             }
-            if rules.isolated {
-                for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-                    if let Some(port) = port.as_object_mut() {
-                        port.remove("hostPort");
-                    }
-                }
-            }
         }
     }
     for volume in pod.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(image) = mapped(text(volume, "/image/reference"), &rules.images) {
             volume["image"]["reference"] = json!(image);
         }
-    }
-    // NetworkPolicy doesn't hold for pods in the host's network.
-    if let Some(pod) = pod.as_object_mut().filter(|_| rules.isolated) {
-        pod.remove("hostNetwork");
     }
 }
 

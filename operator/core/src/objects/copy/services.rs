@@ -3,18 +3,9 @@
 use super::text;
 use serde_json::{Value, json};
 
-/// Fields that mean something only for a Service that is reached from outside.
-const OUTSIDE: &[&str] = &[
-    "allocateLoadBalancerNodePorts",
-    "externalIPs",
-    "externalTrafficPolicy",
-    "healthCheckNodePort",
-    "loadBalancerClass",
-    "loadBalancerIP",
-    "loadBalancerSourceRanges",
-];
-/// Fields that an isolated copy's cluster chooses itself.
-const CHOSEN: &[&str] = &["internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"];
+/// Fields of a Service in an isolated copy. Any other gives it a way from or to the outside, or is the choice of the cluster that it came from.
+const OF_A_COPY: &[&str] =
+    &["clusterIP", "externalName", "ports", "publishNotReadyAddresses", "selector", "sessionAffinity", "sessionAffinityConfig", "trafficDistribution", "type"];
 
 /// Outside a copy a Service keeps its numbers: clients have them in their configuration. Its address is its own only under its own name; what this cluster can't
 /// give is allotted anew where it is written.
@@ -33,7 +24,7 @@ pub(super) fn prepare(object: &mut Value, isolated: bool, moved: bool) {
     if matches!(spec.get("type").and_then(Value::as_str), Some("LoadBalancer" | "NodePort")) {
         spec.insert("type".into(), json!("ClusterIP"));
     }
-    spec.retain(|field, _| !OUTSIDE.contains(&field.as_str()) && !CHOSEN.contains(&field.as_str()));
+    spec.retain(|field, _| OF_A_COPY.contains(&field.as_str()));
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(port) = port.as_object_mut() {
             port.remove("nodePort");

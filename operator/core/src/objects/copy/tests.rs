@@ -14,13 +14,15 @@ fn rules() -> CopyRules {
         stopped: true,
         cron_jobs: CronJobsInCopy::Suspend,
         patches: Vec::new(),
+        kinds: Vec::new(),
+        resolver: vec!["10.96.7.7".parse().expect("an address")],
         labels: BTreeMap::from([("platform861.io/drill".into(), "k7m2q".into())]),
     }
 }
 
 fn written(object: Value) -> Value {
     match prepare(object, &rules()) {
-        Prepared::Write(value) => value,
+        Prepared::Write(value, _) => value,
         Prepared::Leave(why) => panic!("left: {why}"),
     }
 }
@@ -97,7 +99,7 @@ fn in_its_place(object: Value) -> Value {
     let namespaces = BTreeMap::from([("shinan-approval".into(), "shinan-approval".into())]);
     let rules = CopyRules { namespaces, isolated: false, stopped: false, labels: BTreeMap::new(), cron_jobs: CronJobsInCopy::Run, ..rules() };
     match prepare(object, &rules) {
-        Prepared::Write(value) => value,
+        Prepared::Write(value, _) => value,
         Prepared::Leave(why) => panic!("left: {why}"),
     }
 }
@@ -113,7 +115,7 @@ fn fault_b6_a_service_keeps_its_numbers_unless_it_is_of_an_isolated_copy() {
     assert_eq!(in_its_place(object("v1", "Service", spec.clone()))["spec"], spec);
     // Under another name another Service may have its address, not its ports: these are said if they are taken.
     let moved = CopyRules { isolated: false, stopped: false, ..rules() };
-    let Prepared::Write(there) = prepare(object("v1", "Service", spec.clone()), &moved) else { panic!("left") };
+    let Prepared::Write(there, _) = prepare(object("v1", "Service", spec.clone()), &moved) else { panic!("left") };
     let mut expected = spec.clone();
     expected.as_object_mut().unwrap().retain(|field, _| !field.starts_with("clusterIP"));
     assert_eq!(there["spec"], expected);
@@ -185,7 +187,7 @@ fn fault_d1_no_finalizer_goes_into_a_copy_and_every_one_into_a_restore() {
     let held = || json!(["example.com/hold"]);
     let template = json!({"metadata": {"finalizers": held(), "labels": {"app": "x"}}, "spec": {"containers": []}});
     for (case, object) in [
-        ("a custom resource", object("example.com/v1", "Widget", json!({"of": [{"metadata": {"finalizers": held()}}]}))),
+        ("a PodTemplate", object("v1", "PodTemplate", json!({"of": [{"metadata": {"finalizers": held()}}]}))),
         ("a Deployment", object("apps/v1", "Deployment", json!({"template": template.clone()}))),
         ("a CronJob", object("batch/v1", "CronJob", json!({"jobTemplate": {"metadata": {"finalizers": held()}, "spec": {"template": template.clone()}}}))),
         (
@@ -214,7 +216,7 @@ fn a_copy_is_patched_and_closed_whatever_the_patch_says() {
     ];
     let rules = CopyRules { patches, ..rules() };
     let prepared = |object: Value, rules: &CopyRules| match prepare(object, rules) {
-        Prepared::Write(value) => value,
+        Prepared::Write(value, _) => value,
         Prepared::Leave(why) => panic!("left: {why}"),
     };
     let template = json!({"spec": {"containers": [{"name": "c", "image": "x"}]}});

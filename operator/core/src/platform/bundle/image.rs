@@ -14,8 +14,12 @@ use tar::Archive;
 pub const MOST_LAYERS: usize = 32;
 /// Its layers have together at most so many bytes, as they are sent.
 pub const MOST_SENT: usize = 2 * 1024 * 1024;
-/// A layer has at most so many bytes when it is unpacked: what is no manifest is not kept, but must be read past.
+/// All layers together have at most so many bytes when they are unpacked: what is no manifest is not kept, but must be read past.
 const MOST_UNPACKED: u64 = 8 * 1024 * 1024;
+/// All layers together have at most so many entries: a packed tar of empty ones is small.
+const MOST_ENTRIES: usize = 4_096;
+/// A manifest's path has at most so many bytes.
+const MOST_PATH: usize = 256;
 /// Magic bytes of gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -35,7 +39,7 @@ pub struct Layer {
 /// # Errors
 /// If a layer can't be read, is of another kind, or unpacks to more than a bundle may have.
 pub fn files(layers: &[Layer]) -> Result<BTreeMap<String, String>, BundleError> {
-    let mut files = BTreeMap::new();
+    let (mut files, mut room) = (BTreeMap::new(), Room { bytes: MOST_UNPACKED, entries: MOST_ENTRIES });
     for (number, layer) in layers.iter().enumerate() {
         let place = layer.title.clone().unwrap_or_else(|| format!("layer {}", number + 1));
         let unreadable = |error: &dyn std::fmt::Display| BundleError::Layer { place: place.clone(), error: error.to_string() };
@@ -43,7 +47,7 @@ pub fn files(layers: &[Layer]) -> Result<BTreeMap<String, String>, BundleError> 
             let text = String::from_utf8(layer.bytes.clone()).map_err(|error| unreadable(&error))?;
             files.insert(title.clone(), text);
         } else if layer.media_type.contains("tar") || layer.bytes.starts_with(&GZIP) {
-            unpack(&layer.bytes, &mut files).map_err(|error| unreadable(&error))?;
+            unpack(&layer.bytes, &mut files, &mut room).map_err(|error| unreadable(&error))?;
         } else {
             return Err(unreadable(&format!("its media type {} is neither a manifest's nor a tar's", layer.media_type)));
         }
@@ -59,18 +63,44 @@ fn is_manifest(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|manifest| extension.eq_ignore_ascii_case(manifest)))
 }
 
-fn unpack(bytes: &[u8], files: &mut BTreeMap<String, String>) -> io::Result<()> {
+/// What the layers may still have when they are unpacked.
+struct Room {
+    bytes: u64,
+    entries: usize,
+}
+
+/// Counts what is unpacked, whatever the headers of the tar say of it: names and extended headers are unpacked, too.
+struct Counted<'a, R> {
+    stream: R,
+    left: &'a mut u64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(into)?;
+        *self.left = self.left.checked_sub(read as u64).ok_or_else(too_much)?;
+        Ok(read)
+    }
+}
+
+fn too_much() -> io::Error {
+    io::Error::other(format!("with it the image unpacks to more than {MOST_UNPACKED} bytes"))
+}
+
+fn unpack(bytes: &[u8], files: &mut BTreeMap<String, String>, room: &mut Room) -> io::Result<()> {
     let unpacked: Box<dyn Read + '_> = if bytes.starts_with(&GZIP) { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
-    // One more than is allowed, so that too much is seen, and not only cut off.
-    let mut archive = Archive::new(unpacked.take(MOST_UNPACKED + 1));
-    let mut read = 0_u64;
+    let mut archive = Archive::new(Counted { stream: unpacked, left: &mut room.bytes });
     for entry in archive.entries()? {
         let mut entry = entry?;
-        read = read.saturating_add(512).saturating_add(entry.size());
-        if read > MOST_UNPACKED {
-            return Err(io::Error::other(format!("it unpacks to more than {MOST_UNPACKED} bytes")));
+        room.entries = room.entries.checked_sub(1).ok_or_else(|| io::Error::other(format!("with it the image has more than {MOST_ENTRIES} entries")))?;
+        // A sparse file is larger than what is sent of it.
+        if entry.size() > MOST_UNPACKED {
+            return Err(too_much());
         }
         let path = entry.path()?.components().filter_map(plain).collect::<Vec<_>>().join("/");
+        if path.len() > MOST_PATH {
+            return Err(io::Error::other(format!("it has a path of {} bytes, and a manifest's has at most {MOST_PATH}", path.len())));
+        }
         if !entry.header().entry_type().is_file() || !is_manifest(&path) {
             continue;
         }
@@ -81,6 +111,9 @@ fn unpack(bytes: &[u8], files: &mut BTreeMap<String, String>) -> io::Result<()> 
             continue;
         }
         let mut text = String::new();
+        if entry.size() > MOST_BYTES as u64 {
+            return Err(io::Error::other(format!("{path} has {} bytes, and a bundle has at most {MOST_BYTES}", entry.size())));
+        }
         entry.read_to_string(&mut text).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
         files.insert(path, text);
     }
@@ -157,7 +190,60 @@ mod tests {
         assert!(bomb.len() < 64 * 1024, "it is small as it is sent");
         assert!(refused(layer(FLUX, None, bomb)).contains("unpacks to more than"));
         let much = packed(&tar(&[("a.yaml", &"#".repeat(MOST_BYTES + 1))]));
-        assert!(matches!(files(&[layer(FLUX, None, much)]), Err(BundleError::TooLarge(_))));
+        assert!(refused(layer(FLUX, None, much)).contains("a bundle has at most"));
+        let half = "#".repeat(MOST_BYTES / 2 + 1);
+        let two = packed(&tar(&[("a.yaml", &half), ("b.yaml", &half)]));
+        assert!(matches!(files(&[layer(FLUX, None, two)]), Err(BundleError::TooLarge(_))));
+    }
+
+    /// A tar whose header says more than is in it.
+    fn sparse(name: &str, real_size: u64) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_path(name).unwrap();
+        header.set_size(0);
+        let text = format!("{real_size:011o}");
+        header.as_gnu_mut().unwrap().realsize[..11].copy_from_slice(text.as_bytes());
+        let sparse = &mut header.as_gnu_mut().unwrap().sparse[0];
+        sparse.offset[..11].copy_from_slice(text.as_bytes());
+        sparse.numbytes[..11].copy_from_slice(b"00000000000");
+        header.set_cksum();
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append(&header, io::empty()).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn fault_e11_what_unpacks_to_much_is_refused_by_size_number_and_name_over_all_layers_and_before_it_is_in_memory() {
+        let refused = |layers: &[Layer]| files(layers).unwrap_err().to_string();
+        let zeros = "\0".repeat(3 * 1024 * 1024);
+        let small = layer(FLUX, None, packed(&tar(&[("zeros.bin", &zeros)])));
+        assert!(files(&[small.clone(), small.clone()]).is_ok(), "6 MiB are allowed");
+        assert!(
+            refused(&[small.clone(), small.clone(), small]).contains("layer 3: with it the image unpacks to more than"),
+            "9 MiB are not, however they are divided"
+        );
+        let many: Vec<(String, &str)> = (0..=MOST_ENTRIES).map(|number| (format!("{number}.txt"), "")).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        let (first, second) = many.split_at(many.len() / 2);
+        let halves = [layer(FLUX, None, packed(&tar(first))), layer(FLUX, None, packed(&tar(second)))];
+        assert!(files(&halves[..1]).is_ok() && refused(&halves).contains("more than 4096 entries"));
+        let long = packed(&tar(&[(&format!("{}.yaml", "d/".repeat(200)), "a: 1")]));
+        assert!(refused(&[layer(FLUX, None, long)]).contains("a path of"));
+        // A name of the GNU form is a file of its own, which the reader unpacks by itself.
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(9 * 1024 * 1024);
+        header.set_cksum();
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append(&header, io::repeat(b'n').take(9 * 1024 * 1024)).unwrap();
+        let name = packed(&builder.into_inner().unwrap());
+        assert!(name.len() < 64 * 1024 && refused(&[layer(FLUX, None, name)]).contains("unpacks to more than"));
+        let hollow = packed(&sparse("a.yaml", 7 * 1024 * 1024 * 1024));
+        assert!(refused(&[layer(FLUX, None, hollow)]).contains("unpacks to more than"));
+        // Packed again and again.
+        let nested = packed(&packed(&packed(&tar(&[("a.yaml", "a: 1")]))));
+        assert!(files(&[layer(FLUX, None, nested)]).is_err(), "it is unpacked once");
     }
 
     #[test]

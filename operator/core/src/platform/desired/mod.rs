@@ -8,10 +8,14 @@ pub use admission::admission;
 pub use network::network_policies;
 pub use site::{DesiredSite, of_site, places};
 
+use super::{
+    facts::Refused,
+    pod_security::{self, ENFORCE},
+};
 use p861_crds::{
-    PlatformSpec,
+    PlatformSpec, Reason,
     names::{DEPARTMENT_LABEL, DISTRICT_LABEL, PLATFORM_LABEL, ROLE_LABEL},
-    platform::{platform::PodSecurity, profile::Layer},
+    platform::{district::DistrictLimits, platform::PriorityClass, profile::Layer},
 };
 use serde_json::{Map, Value, json};
 
@@ -31,8 +35,8 @@ pub struct Owner<'a> {
     pub district: &'a str,
     /// The site.
     pub site: &'a str,
-    /// Image of the operator's movers, which run in the applications' namespaces.
-    pub image: &'a str,
+    /// What the district may not exceed.
+    pub limits: DistrictLimits,
 }
 
 /// A document, and the layer that it belongs to.
@@ -65,31 +69,54 @@ impl Owner<'_> {
 }
 
 /// The labels of a namespace: whose it is, and how hardened its pods must be.
-///
-/// Our movers read volumes as root, which Restricted forbids: they would be refused wherever data is saved. So the namespace enforces Baseline, warns of what
-/// Restricted refuses, and a policy of our own (see [`admission`]) refuses it for every pod but a mover's.
 pub fn namespace_labels(spec: &PlatformSpec, owner: Owner<'_>, place: &Place) -> Document {
-    let level = spec.security.pod_security;
-    let enforced = if level == PodSecurity::Restricted { PodSecurity::Baseline } else { level };
-    let labels = json!({
-        PLATFORM_LABEL: owner.district,
-        DISTRICT_LABEL: owner.district,
-        DEPARTMENT_LABEL: place.department,
-        "pod-security.kubernetes.io/enforce": enforced.word(),
-        "pod-security.kubernetes.io/warn": level.word(),
-        "pod-security.kubernetes.io/audit": level.word(),
-    });
+    let mut labels = json!({PLATFORM_LABEL: owner.district, DISTRICT_LABEL: owner.district, DEPARTMENT_LABEL: place.department});
+    for (label, level) in pod_security::labels_beside_policy(pod_security::level(&owner.limits, Some(spec))) {
+        labels[label] = level.into();
+    }
     Document { layer: Layer::Security, object: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}}) }
 }
 
-/// A namespace that is no application's any more: our labels are taken back, nothing else is touched.
-pub fn released_namespace(namespace: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+/// A namespace that is no application's any more: our labels are taken back, but not what it enforces on its pods, and nothing else is touched.
+pub fn released_namespace(namespace: &str, enforced: Option<&str>) -> Value {
+    let labels: Map<String, Value> = enforced.map(|level| (ENFORCE.to_owned(), json!(level))).into_iter().collect();
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
 }
 
-/// The priority classes. They are the site's own, so two districts that declare one of the same name share it.
+/// What the declaration asks for and the District doesn't allow. None of it is applied.
+pub fn beyond_limits(spec: &PlatformSpec, owner: Owner<'_>) -> Vec<Refused> {
+    let (district, limit) = (owner.district, owner.limits.pod_security);
+    let mut refused: Vec<Refused> = spec.servers.priority_classes.iter().filter_map(|class| class_beyond(class, owner)).collect();
+    if spec.security.pod_security < limit {
+        let (declared, limit) = (spec.security.pod_security, limit);
+        refused.push(Refused {
+            layer: Layer::Security,
+            reason: Reason::BeyondLimits,
+            message: format!(
+                "podSecurity {declared:?} is less strict than {limit:?}, which spec.limits.podSecurity of District {district} asks for: {limit:?} is enforced"
+            ),
+            remedy: format!("write security.podSecurity: {limit:?}, or ask the city to change the limit"),
+        });
+    }
+    refused
+}
+
+fn class_beyond(class: &PriorityClass, owner: Owner<'_>) -> Option<Refused> {
+    let (PriorityClass { name, value }, district, most) = (class, owner.district, owner.limits.max_priority);
+    let (why, remedy) = if !name.starts_with(&format!("{district}-")) {
+        (format!("its name doesn't begin with {district}-, and it would be the whole site's"), format!("call it {district}-{name}"))
+    } else if *value > most {
+        let remedy = format!("write a value of at most {most}, or ask the city to change the limit");
+        (format!("its value {value} is above {most}, which spec.limits.maxPriority of District {district} allows"), remedy)
+    } else {
+        return None;
+    };
+    Some(Refused { layer: Layer::Servers, reason: Reason::BeyondLimits, message: format!("PriorityClass {name} is not made: {why}"), remedy })
+}
+
+/// The priority classes that the District allows. They are the site's own; their names say whose they are.
 pub fn priority_classes(spec: &PlatformSpec, owner: Owner<'_>) -> Vec<Document> {
-    let one = |class: &p861_crds::platform::platform::PriorityClass| {
+    let one = |class: &PriorityClass| {
         owner.document(
             Layer::Servers,
             "scheduling.k8s.io/v1",
@@ -99,7 +126,7 @@ pub fn priority_classes(spec: &PlatformSpec, owner: Owner<'_>) -> Vec<Document> 
             json!({"value": class.value, "description": "Kept by Platform 861"}),
         )
     };
-    spec.servers.priority_classes.iter().map(one).collect()
+    spec.servers.priority_classes.iter().filter(|class| class_beyond(class, owner).is_none()).map(one).collect()
 }
 
 /// The quota of a namespace, from its shares.

@@ -1,9 +1,9 @@
 //! Everything that is desired on one site.
 
-use super::{Document, Owner, Place, admission, namespace_labels, network_policies, priority_classes};
+use super::{Document, Owner, Place, admission, beyond_limits, namespace_labels, network_policies, priority_classes};
 use crate::platform::{
     district::refuse_foreign_namespaces,
-    facts::QuotaFacts,
+    facts::{QuotaFacts, Refused},
     quotas::{self, Usage},
 };
 use p861_crds::{Application, District, PlatformSpec};
@@ -18,6 +18,8 @@ pub struct DesiredSite {
     pub objects: Vec<Document>,
     /// Departments' quotas as they were divided.
     pub quotas: Vec<QuotaFacts>,
+    /// What is declared and beyond the District's limits: it is none of the objects.
+    pub refused: Vec<Refused>,
 }
 
 /// What is desired on a site that has these namespaces. `counted` is the API server's count of what they use, for resources that we don't count.
@@ -27,7 +29,8 @@ pub fn of_site(spec: &PlatformSpec, owner: Owner<'_>, here: &[Place], usage: &Us
     objects.extend(of_quotas);
     objects.extend(priority_classes(spec, owner));
     objects.extend(admission(spec, owner));
-    DesiredSite { labels: here.iter().map(|place| namespace_labels(spec, owner, place)).collect(), objects, quotas }
+    let labels = here.iter().map(|place| namespace_labels(spec, owner, place)).collect();
+    DesiredSite { labels, objects, quotas, refused: beyond_limits(spec, owner) }
 }
 
 /// Namespaces of the district's applications, each with its department. A namespace of another district is skipped; the Application reports it.

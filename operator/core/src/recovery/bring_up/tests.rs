@@ -22,6 +22,8 @@ fn request<'a>(subject: &'a Subject<'a>, parts: Parts) -> BringUp<'a> {
         stopped: true,
         cron_jobs: CronJobsInCopy::Run,
         patches: Vec::new(),
+        kinds: Vec::new(),
+        resolver: Vec::new(),
         labels: BTreeMap::new(),
     };
     let target = Target { site: &SITE, rules, conflict: ConflictHandling::Own };

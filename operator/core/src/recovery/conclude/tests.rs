@@ -139,6 +139,12 @@ fn each_end_of_a_drill_has_its_result_and_conditions() {
             vec![clean, ("Succeeded", Some(false), "PreflightFailed")],
         ),
         (
+            "fault e13: the site does not keep the copy closed",
+            usual(but("prove-isolation", End::Failed(Failure::refused(Reason::IsolationNotEnforced, "open")))),
+            Some(DrillResult::Incomplete),
+            vec![clean, ("Succeeded", Some(false), "IsolationNotEnforced")],
+        ),
+        (
             "it is aborted",
             usual_until(&abort, but("check/one/login", End::Open)),
             Some(DrillResult::Incomplete),

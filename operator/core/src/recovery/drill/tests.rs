@@ -60,7 +60,7 @@ fn two_groups() -> serde_json::Value {
 #[test]
 fn data_is_brought_for_all_at_once_and_starting_goes_group_by_group() {
     let plan = compiled(two_groups(), 0);
-    assert_eq!(waits(&plan, "restore/two/objects"), ["verify/two"]);
+    assert_eq!(waits(&plan, "restore/two/objects"), ["prove-isolation", "verify/two"]);
     assert_eq!(waits(&plan, "verify/two"), ["isolate"]);
     assert_eq!(waits(&plan, "start/two/tier/data"), ["check/one/login", "restore/two/objects", "restore/two/volume/files"]);
 }
@@ -124,7 +124,7 @@ fn nothing_in_an_isolated_drill_touches_the_home_namespaces() {
         &compiled(two_groups(), 0)
             .steps()
             .iter()
-            .filter(|s| !matches!(s.action, Action::Isolate { .. } | Action::RemoveBubble { .. }))
+            .filter(|s| !matches!(s.action, Action::Isolate { .. } | Action::ProveIsolation { .. } | Action::RemoveBubble { .. }))
             .map(|s| match &s.action {
                 Action::Move { namespace, namespaces, .. } => format!("{namespace} {namespaces:?}"),
                 Action::Start { workloads, .. } => format!("{:?}", workloads.keys()),
@@ -164,7 +164,7 @@ fn a_persons_step_before_start_holds_back_every_start_and_nothing_else() {
     let plan = with_steps(two_groups(), ask, 0).expect("compiles");
     assert!(waits(&plan, "start/one/tier/data").contains(&"announce".to_owned()));
     assert!(!waits(&plan, "restore/one/objects").contains(&"announce".to_owned()), "data is brought meanwhile");
-    assert_eq!(waits(&plan, "announce"), ["isolate"]);
+    assert_eq!(waits(&plan, "announce"), ["prove-isolation"]);
 }
 
 #[test]
@@ -189,9 +189,83 @@ fn a_step_that_would_never_come_is_a_mistake() {
 
 #[test]
 fn a_step_of_the_plan_may_not_be_called_like_one_of_the_drill() {
-    for name in ["hold", "isolate", "clean-up"] {
+    for name in ["hold", "isolate", "prove-isolation", "clean-up"] {
         let step = serde_json::json!([{"name": name, "before": "Start", "prompt": {"text": {"en": "Good?"}}}]);
         let error = with_steps(two_groups(), step, 0).expect_err("refused").to_string();
         assert!(error.contains(name) && error.contains("another step"), "{error}");
+    }
+}
+
+/// Every step that something of the drill comes after, however far back.
+fn before(plan: &Plan<Action>, id: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut next = vec![id.to_owned()];
+    while let Some(id) = next.pop() {
+        next.extend(waits(plan, &id).into_iter().filter(|dependency| all.insert(dependency.clone())));
+    }
+    all
+}
+
+#[test]
+fn fault_e13_nothing_is_written_into_a_copy_and_nothing_starts_in_it_before_it_is_proven_to_be_closed() {
+    let steps = serde_json::json!([
+        {"name": "announce", "before": "Start", "prompt": {"text": {"en": "Announced?"}}},
+        {"name": "warm", "after": "Start/services", "exec": {"applicationRef": {"name": "one"}, "workloadRef": {"kind": "StatefulSet", "name": "postgres"}, "command": ["warm"]}}
+    ]);
+    let plan = with_steps(two_groups(), steps, 60).expect("compiles");
+    assert_eq!(waits(&plan, "prove-isolation"), ["isolate"]);
+    for step in plan.steps() {
+        let id = step.id.as_str();
+        let reads_only = ["preflight", "isolate", "prove-isolation", "verify/one", "verify/two", "clean-up"].contains(&id);
+        assert_eq!(before(&plan, id).contains("prove-isolation"), !reads_only, "{id}");
+        // A mover is told whom pods ask by the proof, which must be among the evidence that it is given.
+        if let Action::Move { task: MoverTask::RestoreObjects { rules, .. }, .. } = &step.action {
+            assert!(waits(&plan, id).contains(&"prove-isolation".to_owned()) && rules.isolated && rules.resolver.is_empty(), "{id}");
+        }
+    }
+}
+
+#[test]
+fn fault_e14_a_bubble_knows_the_entrypoints_of_its_applications_and_what_they_may_connect_to() {
+    let plan: RecoveryPlanSpec = serde_json::from_value(
+        serde_json::json!({"repositoryRef": {"name": "r"}, "groups": [{"name": "a", "members": [{"applicationRef": {"name": "one"}}]}]}),
+    )
+    .expect("a plan");
+    let compiled = |isolation: serde_json::Value| {
+        let mut spec = application("shinan-one");
+        spec.isolation = Some(serde_json::from_value(isolation).expect("an isolation"));
+        spec.entrypoints = vec![
+            serde_json::from_value(serde_json::json!({"name": "web", "hostname": "Shenpi.Shinan.example.", "serviceName": "web", "port": 80}))
+                .expect("an entrypoint"),
+        ];
+        let subjects = [Subject { name: "one", spec: &spec, point: point(), claims: vec![] }];
+        let facts = DrillFacts {
+            drill_type: DrillType::Isolated,
+            id: "k7m2q",
+            site: &"standby".into(),
+            plan: &plan,
+            subjects: &subjects,
+            keep_for: SignedDuration::ZERO,
+            ground: &Ground::default(),
+        };
+        compile(&facts)
+    };
+    let good = compiled(serde_json::json!({"allowEgress": ["10.20.3.7/32", "ldap.city.example"], "kinds": [{"group": "example.com", "kind": "Widget"}]}))
+        .expect("compiles");
+    let bubble =
+        good.steps().iter().find_map(|step| if let Action::Isolate { bubble, .. } = &step.action { Some(bubble.clone()) } else { None }).expect("a bubble");
+    let zone = bubble.zone().expect("a zone");
+    assert_eq!(zone.namespaces, bubble.namespaces);
+    assert_eq!(zone.entrypoints, [Entrypoint { hostname: "shenpi.shinan.example".into(), namespace: "shinan-one--drill-k7m2q".into(), service: "web".into() }]);
+    assert_eq!((zone.egress.cidrs(), zone.egress.names), (vec!["10.20.3.7/32".to_owned()], vec!["ldap.city.example".to_owned()]));
+    for (isolation, says) in [
+        (serde_json::json!({"allowEgress": ["10.20.3.7"]}), "application one: spec.isolation.allowEgress: 10.20.3.7 is an address"),
+        (
+            serde_json::json!({"kinds": [{"group": "networking.k8s.io", "kind": "NetworkPolicy"}]}),
+            "application one: spec.isolation.kinds: NetworkPolicy.networking.k8s.io can't be in a copy",
+        ),
+    ] {
+        let error = compiled(isolation).expect_err("refused").to_string();
+        assert!(error.contains(says), "{error}");
     }
 }

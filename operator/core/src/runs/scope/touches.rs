@@ -2,6 +2,7 @@
 
 use crate::{
     ids::SiteName,
+    isolation::Entrypoint,
     runs::{
         action::{Action, Bubble, ClaimSnapshot, PreflightSubject},
         task::{CopyRules, MoverTask, SealFacts},
@@ -9,9 +10,10 @@ use crate::{
 };
 use p861_crds::{
     WorkloadReference,
+    common::ContainerCommand,
     platform::{
-        application::ClusterResource,
-        check::Check,
+        application::{ClusterResource, Marker},
+        check::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck},
         platform::{Bundle, OciBundle},
     },
 };
@@ -39,10 +41,20 @@ pub struct Touched<'a> {
     pub sources: Vec<&'a str>,
     /// Isolated copies that it makes or removes: original, copy, the drill's id.
     pub copies: Vec<(&'a str, &'a str, &'a str)>,
+    /// Drills, by their ids, whose copies it makes or removes.
+    pub drills: Vec<&'a str>,
     /// Cluster-scoped objects of these sites.
     pub cluster: Vec<&'a ClusterResource>,
-    /// Nodes of these sites.
-    pub nodes: Vec<&'a str>,
+    /// Nodes, each after its site.
+    pub nodes: Vec<(&'a SiteName, &'a str)>,
+    /// Names of objects on these sites, as they stand in the paths of requests: nodes, claims, workloads, Services, components.
+    pub names: Vec<&'a str>,
+    /// Paths of pages that it fetches through an API server.
+    pub pages: Vec<&'a str>,
+    /// Districts, by the names of their Districts, whose namespaces it makes.
+    pub districts: Vec<&'a str>,
+    /// Labels that it gives to objects.
+    pub labels: Vec<(&'a str, &'a str)>,
     /// Its mover gets the credentials of the run's repository.
     pub uses_repository: bool,
     /// BackupRepositories that it names.
@@ -67,24 +79,50 @@ impl<'a> Touched<'a> {
     }
 
     fn on_node(site: &'a SiteName, node: &'a str) -> Self {
-        Self { nodes: vec![node], ..Self::at(site) }
+        Self { nodes: vec![(site, node)], ..Self::named(site, node) }
+    }
+
+    fn named(site: &'a SiteName, name: &'a str) -> Self {
+        Self { names: vec![name], ..Self::at(site) }
     }
 
     /// A workload that is looked for in `namespace`.
     fn workload(&mut self, namespace: &'a str, workload: &'a WorkloadReference) {
-        let WorkloadReference { kind: _, name: _, namespace: named } = workload;
+        let WorkloadReference { kind: _, name, namespace: named } = workload;
+        self.names.push(name);
         self.workloads.extend(named.as_deref().map(|named| (namespace, named)));
     }
 
+    fn command(&mut self, namespace: &'a str, command: &'a ContainerCommand) {
+        let ContainerCommand { workload_ref, container: _, command: _ } = command;
+        self.workload(namespace, workload_ref);
+    }
+
     fn check(&mut self, namespace: &'a str, check: &'a Check) {
-        let Check { name: _, http: _, tcp: _, exec, condition, period: _, deadline: _, failures: _ } = check;
-        for workload in exec.iter().map(|exec| &exec.workload_ref).chain(condition.iter().map(|condition| &condition.workload_ref)) {
-            self.workload(namespace, workload);
+        let Check { name: _, http, tcp, exec, condition, period: _, deadline: _, failures: _ } = check;
+        if let Some(HttpCheck { service_name, port: _, path, expect: _ }) = http {
+            self.names.push(service_name);
+            self.pages.push(path);
+        }
+        if let Some(TcpCheck { service_name, port: _ }) = tcp {
+            self.names.push(service_name);
+        }
+        if let Some(ExecCheck { workload_ref, container: _, command: _, expect: _ }) = exec {
+            self.workload(namespace, workload_ref);
+        }
+        if let Some(ConditionCheck { workload_ref, r#type: _ }) = condition {
+            self.workload(namespace, workload_ref);
         }
     }
 
     fn bubble(mut self, bubble: &'a Bubble) -> Self {
-        let Bubble { id, namespaces, allow_egress: _ } = bubble;
+        let Bubble { id, namespaces, allow_egress: _, entrypoints } = bubble;
+        // Host names of entrypoints, whatever they are, lead into copies only.
+        for Entrypoint { hostname: _, namespace, service } in entrypoints {
+            self.namespaces.push(namespace);
+            self.names.push(service);
+        }
+        self.drills.push(id);
         self.copies.extend(namespaces.iter().map(|(original, copy)| (original.as_str(), copy.as_str(), id.as_str())));
         self
     }
@@ -124,33 +162,33 @@ impl<'a> Touched<'a> {
             }
             MoverTask::RestoreObjects { snapshot: _, rules, select: _, workloads, exclude: _, cluster, conflict: _, mode: _, absent: _ } => {
                 self.cluster.extend(cluster);
-                let CopyRules { namespaces, storage_classes: _, images: _, isolated: _, stopped: _, cron_jobs: _, patches: _, labels: _ } = rules;
+                let CopyRules { namespaces, storage_classes: _, images: _, isolated: _, stopped: _, cron_jobs: _, patches: _, kinds: _, resolver: _, labels } =
+                    rules;
                 self.namespaces.extend(namespaces.values().map(String::as_str));
                 self.sources.extend(namespaces.keys().map(String::as_str));
-                self.sources.extend(workloads.iter().filter_map(|workload| workload.namespace.as_deref()));
+                self.labels.extend(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+                for WorkloadReference { kind: _, name, namespace } in workloads {
+                    self.names.push(name);
+                    self.sources.extend(namespace.as_deref());
+                }
             }
         }
     }
-}
-
-/// A snapshot stands in its claim's namespace; its classes are the site's.
-fn namespace_of(snapshot: &ClaimSnapshot) -> &String {
-    let ClaimSnapshot { namespace, claim: _, class: _, storage_class: _, bytes: _ } = snapshot;
-    namespace
 }
 
 impl Action {
     /// Everything that the action touches, as far as it stands in the action. The effect itself must keep to it.
     pub fn touches(&self) -> Touched<'_> {
         match self {
-            Self::Move { site, namespace, claim: _, namespaces, task } => {
+            Self::Move { site, namespace, claim, namespaces, task } => {
                 let mut touched = Touched { uses_repository: true, ..Touched::within(site, namespaces.iter().chain([namespace])) };
+                touched.names.extend(claim.as_deref());
                 touched.task(task);
                 touched
             }
             Self::Execute { site, namespace, command } => {
                 let mut touched = Touched::within(site, [namespace]);
-                touched.workload(namespace, &command.workload_ref);
+                touched.command(namespace, command);
                 touched
             }
             Self::Preflight { site, subjects } => subjects.iter().fold(Touched::at(site), |mut touched, subject| {
@@ -158,10 +196,15 @@ impl Action {
                 touched.repositories.push(repository);
                 touched.hub("Application", application).hub("Backup", backup)
             }),
-            Self::Isolate { site, bubble } | Self::RemoveBubble { site, bubble } => Touched::at(site).bubble(bubble),
-            Self::Stop { site, namespaces } => Touched::within(site, namespaces.keys()),
+            Self::Isolate { site, bubble } | Self::ProveIsolation { site, bubble } | Self::RemoveBubble { site, bubble } => Touched::at(site).bubble(bubble),
+            Self::Stop { site, namespaces } => {
+                let mut touched = Touched::within(site, namespaces.keys());
+                touched.names.extend(namespaces.values().flatten().map(String::as_str));
+                touched
+            }
             Self::Start { site, workloads, claims } => {
                 let mut touched = Touched::within(site, workloads.keys().chain(claims.keys()));
+                touched.names.extend(claims.values().flatten().map(String::as_str));
                 for (namespace, workload) in workloads.iter().flat_map(|(namespace, all)| all.iter().map(move |workload| (namespace, workload))) {
                     touched.workload(namespace, workload);
                 }
@@ -174,14 +217,23 @@ impl Action {
             }
             Self::ReadMarker { site, namespace, marker } => {
                 let mut touched = Touched::within(site, [namespace]);
-                touched.workload(namespace, &marker.workload_ref);
+                let Marker { workload_ref, container: _, period: _, write: _, read: _ } = marker;
+                touched.workload(namespace, workload_ref);
                 touched
             }
-            Self::TakeSnapshots { site, snapshots } => Touched::within(site, snapshots.iter().map(namespace_of)),
-            Self::RemoveMovers { site, namespaces }
-            | Self::StartAgain { site, namespaces }
-            | Self::RemoveSnapshots { site, namespaces }
-            | Self::MakeNamespaces { site, namespaces, district: _, preview: _ } => Touched::within(site, namespaces),
+            // A snapshot stands in its claim's namespace; its classes are the site's.
+            Self::TakeSnapshots { site, snapshots } => snapshots.iter().fold(Touched::at(site), |mut touched, snapshot| {
+                let ClaimSnapshot { namespace, claim, class: _, storage_class: _, bytes: _ } = snapshot;
+                touched.namespaces.push(namespace);
+                touched.names.push(claim);
+                touched
+            }),
+            Self::RemoveMovers { site, namespaces } | Self::StartAgain { site, namespaces } | Self::RemoveSnapshots { site, namespaces } => {
+                Touched::within(site, namespaces)
+            }
+            Self::MakeNamespaces { site, namespaces, district, preview: _ } => {
+                Touched { districts: vec![district.as_str()], ..Touched::within(site, namespaces) }
+            }
             Self::TakeBackup { application, backup } => Touched::default().hub("Application", application).hub("Backup", backup),
             Self::Silence { site, owner, labels } => Touched { silences: labels.iter().collect(), ..Touched::at(site).owner(owner) },
             Self::EndSilence { site, owner } => Touched::at(site).owner(owner),
@@ -190,15 +242,15 @@ impl Action {
             }
             Self::Cordon { site, node, owner } | Self::Uncordon { site, node, owner } => Touched::on_node(site, node).owner(owner),
             Self::Drain { site, node, consent: _ } => Touched::on_node(site, node),
-            Self::InstallComponent { site, component: _, version: _, bundle, digest: _ } => {
+            Self::InstallComponent { site, component, version: _, bundle, digest: _ } => {
                 let Bundle { oci, config_map_ref } = bundle;
-                let mut touched = config_map_ref.iter().fold(Touched::at(site), |touched, map| touched.hub("ConfigMap", &map.name));
+                let mut touched = config_map_ref.iter().fold(Touched::named(site, component), |touched, map| touched.hub("ConfigMap", &map.name));
                 if let Some(OciBundle { image: _, digest: _, pull_secret_ref, ca_secret_ref }) = oci {
                     touched = pull_secret_ref.iter().chain(ca_secret_ref).fold(touched, |touched, secret| touched.hub("Secret", &secret.name));
                 }
                 touched
             }
-            Self::RevertComponent { site, component: _, version: _ } | Self::EndInstallation { site, component: _ } => Touched::at(site),
+            Self::RevertComponent { site, component, version: _ } | Self::EndInstallation { site, component } => Touched::named(site, component),
             Self::Watch { site, checks, duration: _ } => {
                 let mut touched = Touched::within(site, checks.iter().map(|(namespace, _)| namespace));
                 for (namespace, check) in checks {

@@ -8,6 +8,7 @@ impl fmt::Display for StepKey {
         match self {
             Self::Preflight => f.write_str("preflight"),
             Self::Isolate => f.write_str("isolate"),
+            Self::ProveIsolation => f.write_str("prove-isolation"),
             Self::Prepare => f.write_str("prepare"),
             Self::Hold => f.write_str("hold"),
             Self::Manual => f.write_str("manual"),
@@ -74,6 +75,7 @@ impl FromStr for StepKey {
         Ok(match *words {
             ["preflight"] => Self::Preflight,
             ["isolate"] => Self::Isolate,
+            ["prove-isolation"] => Self::ProveIsolation,
             ["prepare"] => Self::Prepare,
             ["hold"] => Self::Hold,
             ["manual"] => Self::Manual,

@@ -2,17 +2,20 @@
 
 use crate::{
     effects::account::own_subject,
-    error::{Error, ErrorContext as _, Result, is_not_found},
+    error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
 };
 use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use p861_core::ids::SiteName;
-use p861_crds::names::{DISTRICT_LABEL, FIELD_MANAGER};
+use p861_core::{ids::SiteName, platform::pod_security::ENFORCE};
+use p861_crds::{Reason, names::FIELD_MANAGER};
 use serde_json::json;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// ClusterRole that is bound for the duration of the step.
 const INSTALLER_ROLE: &str = "p861-site-installer";
@@ -20,17 +23,17 @@ const INSTALLER_ROLE: &str = "p861-site-installer";
 const RIGHT_CHECK_ATTEMPTS: usize = 20;
 const RIGHT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Calls `act` with the right to write a component's objects in these namespaces, which are created if missing. The right is revoked however it ends. After a
-/// crash, the end of the change or the next drift check revokes it.
+/// Calls `act` with the right to write a component's objects in these namespaces, which are created with these labels if missing. The right is revoked however it
+/// ends. After a crash, the end of the change or the next drift check revokes it.
 pub async fn with_right<F: Future<Output = Result<()>>>(
     client: &Client,
     site: &SiteName,
     spaces: &BTreeSet<String>,
-    district: &str,
+    labels: &BTreeMap<&'static str, String>,
     component: &str,
     act: impl Fn() -> F,
 ) -> Result<()> {
-    make_room(client, site, spaces, district).await?;
+    make_room(client, site, spaces, labels).await?;
     let binding = binding(component);
     let mut result = give_right(client, site, spaces, &binding).await;
     if result.is_ok() {
@@ -65,16 +68,30 @@ fn binding(component: &str) -> String {
     format!("p861-install-{component}")
 }
 
-/// Creates missing namespaces of the district.
-async fn make_room(client: &Client, site: &SiteName, spaces: &BTreeSet<String>, district: &str) -> Result<()> {
+/// Creates missing namespaces of the district. One that is there and enforces nothing on its pods does so from now on: a component's manifests are the district's
+/// own word, and write pods with the operator's rights.
+async fn make_room(client: &Client, site: &SiteName, spaces: &BTreeSet<String>, labels: &BTreeMap<&'static str, String>) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in spaces {
-        if namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))?.is_none() {
-            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {DISTRICT_LABEL: district}}});
+        let Some(existing) = namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? else {
+            let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
             namespaces
                 .patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document))
                 .await
                 .context(|| format!("make namespace {name} on {site}"))?;
+            continue;
+        };
+        if existing.labels().contains_key(ENFORCE) {
+            continue;
+        }
+        // As it was read: whoever labels it meanwhile has the say.
+        let labelled = json!({"metadata": {"resourceVersion": existing.resource_version(), "labels": {ENFORCE: labels.get(ENFORCE)}}});
+        match namespaces.patch(name, &PatchParams::default(), &Patch::Merge(labelled)).await {
+            Err(error) if is_conflict(&error) => {
+                let message = format!("namespace {name} on {site} was changed by somebody else at the same time: it is read again");
+                return Err(Error::transient(Reason::Conflict, message));
+            }
+            result => drop(result.context(|| format!("label namespace {name} on {site}"))?),
         }
     }
     Ok(())

@@ -84,4 +84,15 @@ mod tests {
         }
         assert_eq!(heard(&[pod("own", &owner("Job", "u1", Some(true)), &ended)], &job(None)), Heard::Waits(None), "a Job without a UID has no pods");
     }
+
+    #[test]
+    fn fault_e11_a_termination_message_that_is_longer_than_the_kubelets_is_nobodys() {
+        let owner = owner("Job", "u1", Some(true));
+        for (bytes, taken) in [(super::super::MAX_TERMINATION_BYTES, true), (super::super::MAX_TERMINATION_BYTES + 1, false)] {
+            let status = json!({"phase": "Succeeded", "containerStatuses": [{"name": "mover", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 0, "message": "x".repeat(bytes)}}}]});
+            let Heard::Ended { message, .. } = heard(&[pod("own", &owner, &status)], &job(Some("u1"))) else { panic!("it has ended") };
+            assert_eq!(message.is_some(), taken, "{bytes}");
+        }
+    }
 }

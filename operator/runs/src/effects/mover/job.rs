@@ -249,7 +249,7 @@ mod tests {
             bytes: 1,
             time: jiff::Timestamp::UNIX_EPOCH,
         };
-        let site = "west".into();
+        let site = p861_core::runs::Scope::of_city("p861", ["west"]).site(&"west".into()).unwrap();
         let live = MoverPlace { site: &site, namespace: "n", claim: Some("files"), snapshot: None, namespaces: &[] };
         let data = |place: &MoverPlace<'_>| data("u", place, 1).unwrap();
         assert_eq!(data(&live)["persistentVolumeClaim"]["claimName"], "files");

@@ -15,7 +15,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Subject};
 use kube::{Api, Client, api::PostParams};
 use p861_core::{
     ids::SiteName,
-    runs::{CopyRules, MoverTask},
+    runs::{AllottedSite, MoverTask},
 };
 use p861_crds::Reason;
 
@@ -97,8 +97,7 @@ pub async fn give(client: &Client, place: &MoverPlace<'_>, district: &str, accou
     let Some(right) = Right::of(task) else { return Ok(()) };
     let binding = right.binding(district);
     let given = change(client, place.site, &binding, |found| enter(found, place.namespace, account)).await?;
-    let isolated = matches!(task, MoverTask::RestoreObjects { rules: CopyRules { isolated: true, .. }, .. });
-    if given || isolated {
+    if given || task.writes_a_copy() {
         return Ok(());
     }
     let named: Vec<String> = task.cluster_resources().iter().map(|named| format!("{} {}", named.kind, named.name)).collect();
@@ -126,7 +125,7 @@ pub async fn take_back(client: &Client, site: &SiteName, district: &str, account
 ///
 /// # Errors
 /// As [`take_back`].
-pub async fn take_back_of_run(context: &RunContext, step_context: &StepContext, site: &SiteName) -> Result<()> {
+pub async fn take_back_of_run(context: &RunContext, step_context: &StepContext, site: &AllottedSite) -> Result<()> {
     let client = context.sites.client(site).await?;
     take_back(&client, site, &step_context.run.namespace, &run_name(&step_context.run.uid)).await
 }

@@ -1,9 +1,10 @@
 //! Where a mover runs whose namespaces aren't there. A preview makes none, and needs none: it runs in the product's own namespace on the site.
 
-use super::{Error, MoverPlace, MoverTask, Reason, Result, SiteName};
+use super::{Error, MoverPlace, MoverTask, Reason, Result};
 use crate::error::ErrorContext as _;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Namespace};
 use kube::{Api, Client};
+use p861_core::ids::SiteName;
 use std::borrow::Cow;
 
 /// The Job of an attempt, and the namespace that it is in or would be: its own, or the product's (`own`).

@@ -13,7 +13,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{Api, Client, ResourceExt, api::ListParams};
-use p861_core::{ids::SiteName, names, runs::MoverTask};
+use p861_core::{
+    names,
+    runs::{AllottedSite, MoverTask},
+};
 use p861_crds::names::{RUN_LABEL, STEP_LABEL};
 
 /// How long after its grace period a reading mover's pod may be left behind: its node does not answer.
@@ -81,7 +84,7 @@ fn last_word(answer: MoverAnswer) -> String {
 }
 
 /// Deletes the attempt's Job. Reports Stopped only when its pods have ended, since until then the mover may still write.
-pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &SiteName, namespace: &str, task: &MoverTask) -> Result<EffectOutcome> {
+pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &AllottedSite, namespace: &str, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
     let of_child = context.movers.children.stop(&name).await?;

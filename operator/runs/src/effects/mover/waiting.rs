@@ -44,7 +44,7 @@ pub struct Warnings(Arc<Mutex<HashMap<String, Read>>>);
 
 impl Warnings {
     /// The newest warning about an object, read at most every [`EVENTS_INTERVAL`]. None also if Events can't be read: they only explain.
-    async fn newest(&self, client: &Client, namespace: &str, uid: &str) -> Option<String> {
+    pub async fn newest(&self, client: &Client, namespace: &str, uid: &str) -> Option<String> {
         let known = self.0.lock().get(uid).cloned();
         if let Some((_, warning)) = known.filter(|(read, _)| read.elapsed() < EVENTS_INTERVAL) {
             return warning;

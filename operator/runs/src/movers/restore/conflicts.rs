@@ -46,7 +46,7 @@ impl Restoring<'_> {
             if self.task.choice.leaves(&object).is_some() {
                 continue;
             }
-            let Prepared::Write(mut object) = objects::prepare(object, &self.task.rules) else { continue };
+            let Prepared::Write(mut object, _) = objects::prepare(object, &self.task.rules) else { continue };
             if !there.get(&line.file).is_some_and(|names| names.as_ref().is_none_or(|names| names.contains(objects::name(&object)))) {
                 continue;
             }

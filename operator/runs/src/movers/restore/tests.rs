@@ -1,10 +1,10 @@
 //! Writing one object, against an API server that says what a case wants and notes what it is asked.
 
-use super::{conflicts::names_of, *};
+use super::{conflicts::names_of, counting::Outcome, *};
 use http::{Method, Request, Response, StatusCode};
 use kube::{client::Body, core::Status};
 use p861_crds::{platform::application::ObjectSelector, protection::restore::RestoreSelection};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{convert::Infallible, sync::Arc};
 
 /// A small API server with one object.
@@ -110,7 +110,7 @@ fn kinds_of(object: &Value) -> Kinds {
 }
 
 fn writer<'a>(client: &'a Client, kinds: Kinds, conflict: ConflictHandling, dry_run: bool, pace: &'a Mutex<Pace>) -> Writer<'a> {
-    Writer { client, kinds, conflict, isolated: false, absent: &[], dry_run, pace, owners: Mutex::default() }
+    Writer { client, run: "run", kinds, conflict, isolated: false, absent: &[], dry_run, pace, owners: Mutex::default() }
 }
 
 struct World {

@@ -7,7 +7,7 @@ use crate::{
 };
 use kube::{Client, api::ApiResource, core::Status};
 use p861_core::{
-    objects::{self, ClaimMatch, Owner, Pace},
+    objects::{self, ClaimMatch, NamespaceChanges, Owner, Pace},
     runs::ConflictHandling,
 };
 use p861_crds::protection::restore::ConflictPolicy;
@@ -29,6 +29,8 @@ const MAX_OWNERS: usize = 20_000;
 /// How a claim that was enlarged counts.
 const ENLARGED: &str = "claim larger than in the backup, it stays as large";
 const NEW_NAMESPACE: &str = "it is not there; objects in it are not tried by dry run";
+/// How a Namespace counts whose Pod Security level is not the one of the backup.
+const OWN_LEVEL: &str = "Pod Security level of the namespace: its own holds, and not the backup's";
 const SKIPPED: &str = "it is there and different: conflictPolicy Skip leaves it";
 
 /// The kinds that a site serves in namespaces, by group and kind.
@@ -39,6 +41,8 @@ pub(super) struct Writer<'a> {
     pub(super) client: &'a Client,
     pub(super) kinds: Kinds,
     pub(super) conflict: ConflictHandling,
+    /// UID of its run.
+    pub(super) run: &'a str,
     /// It writes a copy, which changes nothing of the whole cluster.
     pub(super) isolated: bool,
     /// Namespaces that aren't there: a preview makes none.
@@ -150,10 +154,10 @@ impl Writer<'_> {
         };
         // The version of the backup may be served no more.
         object["apiVersion"] = json!(resource.api_version);
-        if is_namespace(&object) {
-            return Ok((self.namespace(&Item { place: &place, object, owned, adjusted: nothing() }).await?, nothing()));
-        }
         let mut item = Item { place: &place, object, owned, adjusted: nothing() };
+        if is_namespace(&item.object) {
+            return Ok((self.namespace(&mut item).await?, item.adjusted));
+        }
         let outcome = match self.create(&mut item).await? {
             Made::Yes => Outcome::Created(String::new()),
             Made::Refused(status) => Outcome::Refused(status.message),
@@ -172,7 +176,7 @@ impl Writer<'_> {
         let Ok(place) = Place::of(self.client, &resource, &object) else { return Ok(Outcome::Same) };
         object["apiVersion"] = json!(resource.api_version);
         let mut item = Item { place: &place, object, owned: false, adjusted: Vec::new() };
-        if is_namespace(&item.object) { self.namespace(&item).await } else { self.existing(&mut item).await }
+        if is_namespace(&item.object) { self.namespace(&mut item).await } else { self.existing(&mut item).await }
     }
 
     /// Creates the object. What this cluster can't give a Service is left to it, and said.
@@ -342,14 +346,14 @@ impl Writer<'_> {
     }
 
     /// Labels and annotations that the namespace lacks are added under every policy; those that it has otherwise follow the policy.
-    async fn namespace(&self, item: &Item<'_>) -> Result<Outcome, WorkError> {
+    async fn namespace(&self, item: &mut Item<'_>) -> Result<Outcome, WorkError> {
         let live = match ask(self.pace, || item.what(), || item.place.get()).await? {
             Ok(Some(live)) => live,
             Ok(None) => return Ok(Outcome::Created(String::new())),
             Err(status) => return Ok(Outcome::Refused(status.message)),
         };
-        let goes = |key: &str| objects::goes_to_namespace(key, &live);
-        let (missing, all) = [false, true].map(|overwrite| objects::metadata_patch(&item.object, &live, overwrite, goes)).into();
+        let NamespaceChanges { missing, all, keeps_level } = objects::namespace_changes(&item.object, &live, self.run);
+        item.adjusted.extend(keeps_level.then_some(OWN_LEVEL));
         let added = |patch: &Value| Outcome::Created(format!("labels and annotations are added: {}", patch["metadata"]));
         let differs = || format!("its labels or annotations differ: {}", all.as_ref().map_or(&Value::Null, |all| &all["metadata"]));
         let (patch, outcome) = match self.conflict {

@@ -41,6 +41,26 @@ async fn fault_d4_a_commands_output_is_bounded_and_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn fault_e11_a_command_that_prints_without_end_is_left_at_its_limit_and_fills_no_memory() {
+    let (stdout, mut far) = tokio::io::duplex(64 << 10);
+    let printed = tokio::spawn(async move {
+        let mut bytes = 0;
+        while far.write_all(&[b'x'; 16 << 10]).await.is_ok() {
+            bytes += 16 << 10;
+        }
+        bytes
+    });
+    let attached =
+        Attached { stdin: None, stdout: Box::new(stdout), stderr: Box::new(tokio::io::empty()), status: Box::pin(std::future::pending()), connection: None };
+    let output = tokio::time::timeout(Duration::from_millis(300), output_of(attached, attached::LIMITS, || "run it".into())).await;
+    assert!(output.is_err(), "it has not ended");
+    let bytes = tokio::time::timeout(Duration::from_secs(20), printed).await.expect("its connection is closed").unwrap();
+    assert!(bytes > MAX_OUTPUT_BYTES * 4, "{bytes} bytes were read past");
+    let long = serde_json::from_value(json!({"status": "Failure", "message": "x".repeat(1 << 20)})).unwrap();
+    assert!(matches!(Exit::from(Some(long)), Exit::Failure(message) if message.len() < 4_096));
+}
+
+#[tokio::test]
 async fn fault_d4_a_connection_that_is_lost_is_no_exit_of_the_command() {
     let (stdout, _open) = tokio::io::duplex(1024);
     let attached = Attached { stdin: None, stdout: Box::new(stdout), stderr: Box::new(tokio::io::empty()), status: Box::pin(async { None }), connection: None };
