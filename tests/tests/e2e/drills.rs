@@ -251,7 +251,7 @@ fn deleted_while_it_runs(stage: &Stage) -> Result<()> {
 }
 
 fn interrupted(stage: &Stage) -> Result<()> {
-    let before = newest(stage)?["metadata"]["name"].clone();
+    let before = newest(stage).map_or(Value::Null, |drill| drill["metadata"]["name"].clone());
     let mut child = stage.start(&["drill", "run", "shinan-core"])?;
     let name = until("the drill is there", Duration::from_mins(1), || {
         let name = newest(stage).map_err(|error| error.to_string())?["metadata"]["name"].clone();
