@@ -6,7 +6,6 @@
 
 use super::egress::AllowedEgress;
 use crate::engine::Evidence;
-use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -182,17 +181,6 @@ pub enum Verdict {
     Unproven(String, Evidence),
 }
 
-impl Verdict {
-    /// The reason of a failure; none if the copy is closed.
-    pub const fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Closed(_) => None,
-            Self::Open(..) => Some(Reason::IsolationNotEnforced),
-            Self::Unproven(..) => Some(Reason::IsolationUnproven),
-        }
-    }
-}
-
 /// Judges what the free probe and the closed ones, each on its node, have found of these targets.
 pub fn judge(resolver: &[IpAddr], targets: &[ProbeTarget], free: &ProbeAnswer, closed: &[(String, ProbeAnswer)]) -> Verdict {
     let told = |which: &dyn Fn(usize) -> bool| -> Vec<String> {
@@ -218,6 +206,10 @@ pub fn judge(resolver: &[IpAddr], targets: &[ProbeTarget], free: &ProbeAnswer, c
             named(&reached)
         );
         return Verdict::Open(message, evidence(&[]));
+    }
+    let is_unknown = |answer: &ProbeAnswer| answer.reached.iter().any(|at| *at >= targets.len());
+    if is_unknown(free) || closed.iter().any(|(_, answer)| is_unknown(answer)) {
+        return Verdict::Unproven("a probe says that it reached what it was not told to try".into(), evidence(&[]));
     }
     if closed.is_empty() || resolver.is_empty() {
         return Verdict::Unproven("no pod of the copy has tried anything".into(), evidence(&[]));

@@ -56,47 +56,43 @@ fn fault_e13_a_copy_is_closed_only_if_that_is_proven() {
     let answer = |inside: Option<&str>, reached: &[usize]| ProbeAnswer { inside: inside.map(str::to_owned), reached: reached.to_vec() };
     let on = |node: &str, answer: ProbeAnswer| (node.to_owned(), answer);
     let closed = || vec![on("n1", answer(None, &[])), on("n2", answer(None, &[]))];
-    for (case, targets, free, closed, reason, says) in [
+    for (case, targets, free, closed, verdict_of, says) in [
         ("closed", &all[..], answer(None, &[0, 1]), closed(), None, ""),
         (
             "open",
             &all[..],
             answer(None, &[0, 1]),
             vec![on("n1", answer(None, &[])), on("n2", answer(None, &[1]))],
-            Some("IsolationNotEnforced"),
+            Some("open"),
             "the DNS (10.96.0.10:443/tcp)",
         ),
         // What the closed one reaches counts, whatever else went wrong.
-        (
-            "open to what the free one missed",
-            &all[..],
-            answer(None, &[]),
-            vec![on("n1", answer(Some("no"), &[2]))],
-            Some("IsolationNotEnforced"),
-            "the metadata",
-        ),
+        ("open to what the free one missed", &all[..], answer(None, &[]), vec![on("n1", answer(Some("no"), &[2]))], Some("open"), "the metadata"),
         (
             "a broken network",
             &all[..],
             answer(None, &[0]),
             vec![on("n1", answer(None, &[])), on("n2", answer(Some("no answer within 5s"), &[]))],
-            Some("IsolationUnproven"),
+            Some("unproven"),
             "node n2",
         ),
-        ("nothing answers", &all[..], answer(None, &[]), closed(), Some("IsolationUnproven"), "a free pod"),
-        ("everything is allowed", &[][..], answer(None, &[]), closed(), Some("IsolationUnproven"), "allowEgress"),
-        ("nobody tried", &all[..], answer(None, &[0]), vec![], Some("IsolationUnproven"), "no pod of the copy"),
+        ("nothing answers", &all[..], answer(None, &[]), closed(), Some("unproven"), "a free pod"),
+        ("everything is allowed", &[][..], answer(None, &[]), closed(), Some("unproven"), "allowEgress"),
+        ("a closed one reached what is unknown", &all[..], answer(None, &[0]), vec![on("n1", answer(None, &[3]))], Some("unproven"), "not told to try"),
+        ("a free one reached what is unknown", &all[..], answer(None, &[0, 3]), closed(), Some("unproven"), "not told to try"),
+        ("nobody tried", &all[..], answer(None, &[0]), vec![], Some("unproven"), "no pod of the copy"),
     ] {
         let verdict = judge(&resolver(), targets, &free, &closed);
-        assert_eq!(verdict.reason().map(|reason| reason.to_string()), reason.map(str::to_owned), "{case}: {verdict:?}");
-        let (message, evidence) = match verdict {
-            Verdict::Closed(evidence) => (String::new(), evidence),
-            Verdict::Open(message, evidence) | Verdict::Unproven(message, evidence) => (message, evidence),
+        let (found, message, evidence) = match verdict {
+            Verdict::Closed(evidence) => (None, String::new(), evidence),
+            Verdict::Open(message, evidence) => (Some("open"), message, evidence),
+            Verdict::Unproven(message, evidence) => (Some("unproven"), message, evidence),
         };
+        assert_eq!(found, verdict_of, "{case}: {message}");
         assert!(message.contains(says), "{case}: {message}");
         // Nothing is written into a copy without the proof.
         let inputs = BTreeMap::from([("prove-isolation".to_owned(), evidence)]);
-        assert_eq!(resolver_of(&inputs).is_some(), reason.is_none(), "{case}");
+        assert_eq!(resolver_of(&inputs).is_some(), verdict_of.is_none(), "{case}");
     }
     assert_eq!(resolver_of(&BTreeMap::from([("isolate".to_owned(), Evidence::Isolated { namespaces: vec!["a".into()] })])), None);
 }

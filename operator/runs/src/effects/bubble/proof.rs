@@ -9,6 +9,7 @@ use crate::{
     effects::{EffectOutcome, StepContext, mover::controller_of, start},
     error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
     hub::{is_ready, named},
+    sites::for_each,
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::{
@@ -68,16 +69,16 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Al
     let (closed, free) = (jobs.get_opt(&of("closed")).await.context(what)?, jobs.get_opt(&of("free")).await.context(what)?);
     let (closed, free) = match (closed, free) {
         (Some(closed), Some(free)) => (closed, free),
-        (closed, _) => {
-            // Both try the same, whatever has changed since the first was made.
-            let order = match &closed {
+        (closed, free) => {
+            // Both try the same, whatever has changed since the first was made, or since one of them was removed.
+            let order = match closed.as_ref().or(free.as_ref()) {
                 Some(job) => order_of(job)?,
                 None => order(context, &client, step_context, bubble).await?,
             };
             if order.resolver.is_empty() {
                 return Ok(waits(step_context, "the Service of the copy's DNS has no address yet"));
             }
-            let nodes = nodes(&client, site).await?.iter().filter(|node| takes_pods(node)).count().clamp(1, MAX_NODES);
+            let nodes = nodes(&client, site).await?.clamp(1, MAX_NODES);
             for (role, label, pods) in [("closed", LABEL_VALUE_CLOSED_PROBE, nodes), ("free", LABEL_VALUE_FREE_PROBE, 1)] {
                 create(&jobs, &job(context, step_context, bubble, &order, (&of(role), label, pods))?).await?;
             }
@@ -97,9 +98,12 @@ fn waits(step_context: &StepContext, message: impl Into<String>) -> EffectOutcom
     EffectOutcome::running(message)
 }
 
-async fn nodes(client: &Client, site: &AllottedSite) -> Result<Vec<Node>> {
-    let nodes: Api<Node> = Api::all(client.clone());
-    Ok(nodes.list(&ListParams::default()).await.context(|| format!("list the nodes of {site}"))?.items)
+/// How many nodes take pods.
+async fn nodes(client: &Client, site: &AllottedSite) -> Result<usize> {
+    let mut count = 0;
+    let take = |node: Node| count += usize::from(takes_pods(&node));
+    for_each(&Api::<Node>::all(client.clone()), ListParams::default(), || format!("the nodes of {site}"), take).await?;
+    Ok(count)
 }
 
 fn takes_pods(node: &Node) -> bool {
@@ -257,11 +261,10 @@ async fn look(context: &RunContext, client: &Client, step_context: &StepContext,
     for job in [&jobs.closed, &jobs.free] {
         remove(client, home, &job.name_any()).await?;
     }
-    let reason = verdict.reason();
-    Ok(match (verdict, reason) {
-        (Verdict::Closed(evidence), _) | (Verdict::Open(_, evidence) | Verdict::Unproven(_, evidence), None) => EffectOutcome::done(evidence),
-        (Verdict::Open(message, evidence), Some(reason)) => EffectOutcome::Failed(Failure::refused(reason, message), Some(evidence)),
-        (Verdict::Unproven(message, evidence), Some(reason)) => EffectOutcome::Failed(Failure::transient(reason, message), Some(evidence)),
+    Ok(match verdict {
+        Verdict::Closed(evidence) => EffectOutcome::done(evidence),
+        Verdict::Open(message, evidence) => EffectOutcome::Failed(Failure::refused(Reason::IsolationNotEnforced, message), Some(evidence)),
+        Verdict::Unproven(message, evidence) => EffectOutcome::Failed(Failure::transient(Reason::IsolationUnproven, message), Some(evidence)),
     })
 }
 
