@@ -2,7 +2,7 @@
 
 use crate::{
     error::Failure,
-    format::{Line, Tone},
+    format::{Line, Tone, harmless_json},
     text::{Bilingual, Language},
 };
 use serde::Serialize;
@@ -144,7 +144,7 @@ impl Printer {
             let value = serde_json::to_value(value).map_err(|error| unwritable(error.to_string()))?;
             self.raw(&serde_saphyr::to_string(&value).map_err(|error| unwritable(error.to_string()))?);
         } else {
-            self.out(&serde_json::to_string_pretty(value).map_err(|error| unwritable(error.to_string()))?);
+            self.out(&harmless_json(&serde_json::to_string_pretty(value).map_err(|error| unwritable(error.to_string()))?));
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Printer {
             self.out("---");
             return self.structure(value);
         }
-        self.out(&serde_json::to_string(value).map_err(|error| Failure::unexpected(crate::text::unwritable(&error.to_string())))?);
+        self.out(&harmless_json(&serde_json::to_string(value).map_err(|error| Failure::unexpected(crate::text::unwritable(&error.to_string())))?));
         Ok(())
     }
 }

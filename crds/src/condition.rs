@@ -55,7 +55,7 @@ condition_types! {
     Protected: "Application: a backup is recent enough.",
     Reachable: "Site: its API server answers.",
     Ready: "The object can be used.",
-    ReadyToFailover: "Application and RecoveryPlan: a failover could begin now.",
+    ReadyToFailover: "Application and RecoveryPlan: a failover could begin now. Never True in this release, which has none.",
     Recoverable: "Application: a recent restore of it was proven.",
     SecurityReady: "Platform: the security layer is as declared.",
     ServersReady: "Platform: the layer of servers is as declared.",

@@ -12,6 +12,8 @@ pub const APPLICATION_LABEL: &str = "platform861.io/application";
 pub const RUN_LABEL: &str = "platform861.io/run";
 /// Annotation of a namespace: UID of the run that has made it. Unlike [`RUN_LABEL`], it doesn't let that run remove it.
 pub const MADE_BY_ANNOTATION: &str = "platform861.io/made-by";
+/// Label: the namespace that an object of ours, which is elsewhere, is about.
+pub const NAMESPACE_LABEL: &str = "platform861.io/namespace";
 /// Label: id of the step within its run, as a hash, since step ids hold slashes.
 pub const STEP_LABEL: &str = "platform861.io/step";
 /// Label: what a pod of ours is for: `mover` or `probe`.
@@ -40,5 +42,7 @@ pub const TICKET_LABEL: &str = "platform861.io/ticket";
 pub const COMPONENT_VERSION_ANNOTATION: &str = "platform861.io/component-version";
 /// Label of what a component's bundle has made: the component.
 pub const COMPONENT_LABEL: &str = "platform861.io/component";
+/// Annotation of an Application: the time (RFC 3339) since which a person says that its data is whole again, after a restore that ended half way.
+pub const WHOLE_SINCE_ANNOTATION: &str = "platform861.io/whole-since";
 /// Label or annotation of an ended run: with the value `true` its object stays on the hub, whatever `spec.history` of its District says.
 pub const KEEP: &str = "platform861.io/keep";

@@ -63,8 +63,12 @@ pub mod tests {
     use super::*;
     use kube::Client;
     use p861_runs::{
-        Admissions, ComponentState, EffectTasks, JournalKeys, MoverSettings, RunCache, effects::Warnings, folders::FolderRoot, leadership::Leadership,
-        movers::child::Children, repository::StoreCache,
+        Admissions, ComponentState, EffectTasks, JournalKeys, MoverSettings, RunCache,
+        effects::{Warnings, Watched},
+        folders::FolderRoot,
+        leadership::Leadership,
+        movers::child::Children,
+        repository::StoreCache,
     };
 
     /// Repositories in folders are where temporary ones are.
@@ -88,7 +92,13 @@ pub mod tests {
         let runs = RunContext {
             hub: hub.clone(),
             sites: sites.clone(),
-            movers: MoverSettings { image: "image:1".into(), image_pull_policy: "Never".into(), children: Children::default(), warnings: Warnings::default() },
+            movers: MoverSettings {
+                image: "image:1".into(),
+                image_pull_policy: "Never".into(),
+                children: Children::default(),
+                warnings: Warnings::default(),
+                watched: Watched::default(),
+            },
             components: ComponentState::default(),
             cache: RunCache::default(),
             admissions: Admissions::default(),

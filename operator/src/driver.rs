@@ -18,9 +18,11 @@ use p861_crds::{Condition, ConditionType, names::FIELD_MANAGER};
 use p861_runs::{
     error::{ErrorContext as _, Result, is_conflict, is_not_found},
     status::{event_type, publish_event},
+    thinking,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
+    collections::HashSet,
     fmt::Debug,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -110,6 +112,8 @@ pub trait Controller: Send + Sync + 'static {
     const CONDITION: ConditionType;
     /// When its status may be written.
     const STATUS_WRITE: StatusWrite = StatusWrite::Always;
+    /// Whether a decision can take so long that nothing else may wait for it: schedules and shifts of years are looked through.
+    const DECIDES_LONG: bool = false;
 
     /// Time until the next reconcile of an object with which there is nothing to do; none of any other.
     fn idle(_object: &Self::Kind) -> Option<Duration> {
@@ -160,6 +164,9 @@ pub trait Controller: Send + Sync + 'static {
 
     /// Removes the metrics of a deleted object: a series that stays would alert for ever.
     fn on_deleted(&self, _metrics: &Metrics, _namespace: &str, _name: &str) {}
+
+    /// As [`Reconciler::sweep`].
+    fn sweep(&self, _context: &Context, _present: &dyn Fn() -> HashSet<String>) {}
 }
 
 /// Makes the steps of a controller.
@@ -187,7 +194,7 @@ impl<C: Controller> Reconciler for Driver<C> {
         }
         step.begins("observe");
         let observed = controller.observe(self.reading.get_or_init(|| context.reading()), object, now).await?;
-        let decision = C::decide(object, &observed, now);
+        let decision = if C::DECIDES_LONG { thinking::beside(|| C::decide(object, &observed, now)) } else { C::decide(object, &observed, now) };
         step.begins("perform");
         let performed = controller.perform(context, object, &decision.effects, now).await?;
         let mut decision = C::conclude(object, &observed, decision, performed, now);
@@ -209,6 +216,10 @@ impl<C: Controller> Reconciler for Driver<C> {
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         self.controller.on_deleted(metrics, namespace, name);
+    }
+
+    fn sweep(&self, context: &Context, present: &dyn Fn() -> HashSet<String>) {
+        self.controller.sweep(context, present);
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! `kube-lease-manager` maintains the lease by wall clocks. This module adds a deadline on the monotonic clock: a renewal that appears between two readings
 //! counts from when the *earlier* reading was sent, so a slow answer or a clock jump can only shorten our time.
+//!
+//! The lease is kept by a thread of its own: thousands of reconciles that wait for a worker don't delay its renewal.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, api::PostParams};
-use kube_lease_manager::LeaseManagerBuilder;
+use kube::{Api, Client, Config, api::PostParams};
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder};
 use p861_runs::{
     error::{self, ErrorContext as _},
     leadership::Leadership,
@@ -38,9 +40,9 @@ impl LeaseTimes {
         Duration::from_secs(self.seconds)
     }
 
-    /// Seconds before its end at which the lease is renewed: a third of its length.
+    /// Seconds before its end at which the lease is renewed: two thirds of its length, so that a renewal may be late by as much as it is early.
     fn grace_seconds(self) -> u64 {
-        (self.seconds / 3).max(1)
+        self.seconds * 2 / 3
     }
 
     /// Time between readings. A renewal counts from the reading before it, so this must stay well below the grace.
@@ -49,22 +51,30 @@ impl LeaseTimes {
     }
 }
 
-/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, the process must end. Errors, such as a missing
-/// permission, are retried: a running process that reports that it doesn't lead is easier to diagnose than one in a crash loop.
-pub async fn compete(client: Client, namespace: &str, identity: &str, times: LeaseTimes, leadership: Leadership) -> error::Result<watch::Receiver<bool>> {
-    let read_interval = times.read_interval();
-    let manager = loop {
-        let lease = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
-            .with_namespace(namespace)
-            .with_identity(identity)
-            .with_duration(times.seconds)
-            .with_grace(times.grace_seconds());
-        match lease.build().await {
-            Ok(manager) => break manager,
-            Err(error) => tracing::warn!("lease {namespace}/{LEASE_NAME} can't be had, and without it nothing is done: {error}"),
+/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, or its sender is gone, the process must end. Errors, such as a
+/// missing permission, are retried: a running process that reports that it doesn't lead is easier to diagnose than one in a crash loop.
+///
+/// # Errors
+/// If the thread can't be started, or the cluster's certificates are unusable.
+pub fn compete(config: Config, namespace: &str, identity: &str, times: LeaseTimes, leadership: Leadership) -> std::io::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let (namespace, identity) = (namespace.to_owned(), identity.to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let keep = async move {
+        // A client belongs to the runtime that made it.
+        match Client::try_from(config) {
+            Ok(client) => keep(client, &namespace, &identity, times, &leadership, sender).await,
+            Err(error) => tracing::error!("there is no client for the lease: {error}"),
         }
-        tokio::time::sleep(read_interval).await;
     };
+    std::thread::Builder::new().name("lease".into()).spawn(move || runtime.block_on(keep))?;
+    Ok(receiver)
+}
+
+/// Competes until nobody listens any more.
+async fn keep(client: Client, namespace: &str, identity: &str, times: LeaseTimes, leadership: &Leadership, leading: watch::Sender<bool>) {
+    let read_interval = times.read_interval();
+    let manager = manager(&client, namespace, identity, times).await;
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     // Read before competing: a renewal that differs from this one is certainly younger. Without it the first reading would have no known age, since a restarted
     // container has the same name as before and may find its own old lease.
@@ -74,37 +84,48 @@ pub async fn compete(client: Client, namespace: &str, identity: &str, times: Lea
         _ => (None, None),
     };
     let (mut held, _task) = manager.watch().await;
-    let (sender, receiver) = watch::channel(false);
-    let identity = identity.to_owned();
-    tokio::spawn(async move {
-        loop {
-            let sent = Instant::now();
-            let lease = tokio::time::timeout(read_interval * 2, leases.get(LEASE_NAME)).await;
-            if let Ok(Ok(lease)) = lease {
-                let spec = lease.spec.unwrap_or_default();
-                let ours = spec.holder_identity.as_deref() == Some(identity.as_str());
-                if !ours {
-                    leadership.set(None);
-                } else if spec.renew_time != last_renewal {
-                    if let Some(sent_before) = sent_before {
-                        leadership.set(Some(sent_before + times.duration()));
-                    }
-                    last_renewal = spec.renew_time;
+    loop {
+        let sent = Instant::now();
+        let lease = tokio::time::timeout(read_interval * 2, leases.get(LEASE_NAME)).await;
+        if let Ok(Ok(lease)) = lease {
+            let spec = lease.spec.unwrap_or_default();
+            let ours = spec.holder_identity.as_deref() == Some(identity);
+            if !ours {
+                leadership.set(None);
+            } else if spec.renew_time != last_renewal {
+                if let Some(sent_before) = sent_before {
+                    leadership.set(Some(sent_before + times.duration()));
                 }
-                sent_before = Some(sent);
+                last_renewal = spec.renew_time;
             }
-            let leads = leadership.holds();
-            let led = *sender.borrow();
-            if leads != led && sender.send(leads).is_err() {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(if leads { read_interval } else { read_interval / 4 }) => {}
-                changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_interval).await },
-            }
+            sent_before = Some(sent);
         }
-    });
-    Ok(receiver)
+        let leads = leadership.holds();
+        let led = *leading.borrow();
+        if leads != led && leading.send(leads).is_err() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(if leads { read_interval } else { read_interval / 4 }) => {}
+            changed = held.changed() => if changed.is_err() { tokio::time::sleep(read_interval).await },
+        }
+    }
+}
+
+/// What renews the lease, as soon as the API server gives it.
+async fn manager(client: &Client, namespace: &str, identity: &str, times: LeaseTimes) -> LeaseManager {
+    loop {
+        let lease = LeaseManagerBuilder::new(client.clone(), LEASE_NAME)
+            .with_namespace(namespace)
+            .with_identity(identity)
+            .with_duration(times.seconds)
+            .with_grace(times.grace_seconds());
+        match lease.build().await {
+            Ok(manager) => return manager,
+            Err(error) => tracing::warn!("lease {namespace}/{LEASE_NAME} can't be had, and without it nothing is done: {error}"),
+        }
+        tokio::time::sleep(times.read_interval()).await;
+    }
 }
 
 /// Releases the lease, so that another replica needn't wait until it expires.
@@ -130,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_margins_of_a_lease_are_shares_of_it() {
-        for (text, grace, read_interval) in [("15", 5, 2_000), ("6", 2, 800), ("3", 1, 400)] {
+        for (text, grace, read_interval) in [("15", 10, 2_000), ("6", 4, 800), ("3", 2, 400)] {
             let times = LeaseTimes::parse(text).unwrap();
             assert_eq!((times.grace_seconds(), times.read_interval()), (grace, Duration::from_millis(read_interval)), "{text}");
         }

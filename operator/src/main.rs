@@ -43,7 +43,7 @@ use std::{
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[derive(Parser)]
 #[command(name = "p861-operator", version, about = "The operator of Platform 861")]
@@ -191,7 +191,7 @@ async fn operate(arguments: RunArguments, log_limit: LogLimit) -> Result<(), Box
         // Before anything is done for a district: its addresses may lead to the hub's own cluster.
         let networks = own_networks::close(client.clone(), Egress::of_process(), config.cluster_url.host().map(str::to_owned)).await;
         ready.store(true, Ordering::Relaxed);
-        let leads = leader::compete(client.clone(), &arguments.namespace, &arguments.identity, arguments.lease_duration, leadership.clone()).await;
+        let leads = leader::compete(config.clone(), &arguments.namespace, &arguments.identity, arguments.lease_duration, leadership.clone());
         leads.map(|leads| (leads, networks))
     };
     let (mut leads, networks) = tokio::select! {
@@ -249,6 +249,7 @@ async fn operate(arguments: RunArguments, log_limit: LogLimit) -> Result<(), Box
                 image_pull_policy: arguments.image_pull_policy,
                 children: movers::child::Children::default(),
                 warnings: p861_runs::effects::Warnings::default(),
+                watched: p861_runs::effects::Watched::default(),
             },
             components: ComponentState::default(),
             cache: RunCache::default(),

@@ -1,4 +1,4 @@
-//! The networks of the hub's own cluster: its Services, pods and API server. Districts' addresses may not lead there unless the installation allows it.
+//! The networks of the hub's own cluster: its Services, pods, nodes and API server. Districts' addresses may not lead there unless the installation allows it.
 
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Node, discovery::v1::EndpointSlice, networking::v1::ServiceCIDR};
@@ -47,7 +47,7 @@ struct OwnNetworks {
 impl OwnNetworks {
     async fn read_and_close(&mut self) -> Result<()> {
         let mut networks = self.of_services().await?;
-        networks.extend(self.of_pods().await?);
+        networks.extend(self.of_nodes().await?);
         networks.extend(self.of_api_server().await?);
         let rules = (*self.egress.rules()).clone().with_own(networks.iter().map(String::as_str));
         self.tell_if_unknown(rules.own_text().as_str(), own_addresses().iter().find(|address| !rules.is_own(**address)));
@@ -67,10 +67,13 @@ impl OwnNetworks {
         Ok(networks)
     }
 
-    /// Networks of pods, as the nodes have them.
-    async fn of_pods(&self) -> Result<BTreeSet<String>> {
+    /// Networks of pods, as the nodes have them, and the addresses of the nodes: their ports lead to Services, kubelets and pods of the host's network.
+    async fn of_nodes(&self) -> Result<BTreeSet<String>> {
         let mut networks = BTreeSet::new();
         let add = |node: Node| {
+            let addresses = node.status.and_then(|status| status.addresses).into_iter().flatten().map(|address| address.address);
+            // A Hostname is no address.
+            networks.extend(addresses.filter(|address| address.parse::<IpAddr>().is_ok()));
             let Some(spec) = node.spec else { return };
             networks.extend(spec.pod_cidr);
             networks.extend(spec.pod_cidrs.into_iter().flatten());
@@ -128,7 +131,8 @@ mod tests {
                 }
                 "/api/v1/nodes" => list(json!([
                     {"metadata": {"name": "a"}, "spec": {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24", "fd77::/80"]}},
-                    {"metadata": {"name": "b"}, "spec": {"podCIDR": "10.244.1.0/24"}},
+                    {"metadata": {"name": "b"}, "spec": {"podCIDR": "10.244.1.0/24"}, "status": {"addresses": [
+                        {"type": "Hostname", "address": "b"}, {"type": "InternalIP", "address": "172.20.0.7"}, {"type": "ExternalIP", "address": "2001:db8::7"}]}},
                     {"metadata": {"name": "c"}}
                 ])),
                 "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes" => (
@@ -140,6 +144,18 @@ mod tests {
             async move { Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).expect("an answer")) }
         };
         Client::new(tower::service_fn(answer), "default")
+    }
+
+    #[tokio::test]
+    async fn fault_e32_the_ports_of_the_hubs_nodes_are_closed() {
+        let egress = Egress::new(Rules::parse("", "").expect("rules"));
+        drop(close(hub(true), egress.clone(), None).await);
+        for (address, closed) in [("172.20.0.7", true), ("2001:db8::7", true), ("172.20.0.8", false)] {
+            assert_eq!(egress.rules().permit("bucket.example", address.parse().expect("an address")).is_err(), closed, "{address}");
+        }
+        let allowed = Egress::new(Rules::parse("172.20.0.7", "").expect("rules"));
+        drop(close(hub(true), allowed.clone(), None).await);
+        assert!(allowed.rules().permit("bucket.example", "172.20.0.7".parse().expect("an address")).is_ok(), "the installation can open one");
     }
 
     #[tokio::test]

@@ -51,6 +51,9 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// Removes the metrics of a deleted object: a series that stays would alert for ever.
     fn on_deleted(&self, _metrics: &Metrics, _namespace: &str, _name: &str) {}
+
+    /// Called every [`SWEEP_INTERVAL`]; `present` gives the UIDs of the objects that are there. For what a deleted object leaves that had no time to clean up.
+    fn sweep(&self, _context: &Context, _present: &dyn Fn() -> HashSet<String>) {}
 }
 
 /// A controller that starts once it gets its context.
@@ -163,6 +166,9 @@ async fn sweep_deleted<R: Reconciler>(shared: Arc<Shared<R>>) {
         let mut seen = shared.seen.lock();
         seen.difference(&now).for_each(|(namespace, name)| dispatcher.reconciler.on_deleted(metrics, namespace, name));
         *seen = now;
+        drop(seen);
+        let present = || shared.store.state().iter().filter_map(|guard| guard.meta().uid.clone()).collect();
+        dispatcher.reconciler.sweep(&dispatcher.context, &present);
     }
 }
 
@@ -181,7 +187,14 @@ fn on_error<R: Reconciler>(guard: Arc<HubObject<R::Kind>>, error: &Error, shared
     let kind = R::Kind::kind(&()).into_owned();
     let category = error.category();
     shared.dispatcher.context.metrics.reconcile_errors.with_label_values(&[kind.as_str(), category.word()]).inc();
-    tracing::warn!(kind, namespace = guard.meta().namespace, name = guard.meta().name, reason = error.reason().as_str(), category = category.word(), "{error}");
+    let (namespace, name, reason) = (&guard.meta().namespace, &guard.meta().name, error.reason());
+    let reason = reason.as_str();
+    // That the lease was lost is told once, as the process ends, and not of each of thousands of objects.
+    if matches!(error, Error::LeaseLost) {
+        tracing::debug!(kind, namespace, name, reason, "{error}");
+    } else {
+        tracing::warn!(kind, namespace, name, reason, category = category.word(), "{error}");
+    }
     Action::requeue(shared.dispatcher.wait_after(&key_of(guard.as_ref()), error))
 }
 

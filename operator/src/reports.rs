@@ -25,6 +25,14 @@ use std::collections::BTreeMap;
 /// Size of a report in its ConfigMap, which the API server limits to 1 MiB in all.
 const MAX_MAP_BYTES: usize = 900 * 1024;
 
+/// The forms of a report in a repository.
+pub const ENDINGS: [&str; 2] = ["html", "json"];
+
+/// The key of a drill's report in its plan's repository. The UID distinguishes drills of the same name on a rebuilt hub.
+pub fn key(drill: &str, uid: &str, ending: &str) -> String {
+    format!("reports/{drill}-{uid}.{ending}")
+}
+
 /// Durations of the steps of the plan's newest drill, used as estimates for the next.
 pub async fn durations(context: &Context, namespace: &str, plan: &RecoveryPlan) -> BTreeMap<String, SignedDuration> {
     let Some(last) = plan.status.as_ref().and_then(|status| status.last_drill.as_ref()) else { return BTreeMap::new() };
@@ -56,10 +64,11 @@ pub async fn write(context: &Context, drill: &Drill, status: &DrillStatus, decla
     let published = publish(&report, Language::Zh).map_err(|error| Error::Internal(error.to_string()))?;
     let repository = &plan.spec.repository_ref.name;
     let store = repository::open_store(&context.hub, &namespace, repository).await?;
-    // The UID distinguishes drills of the same name on a rebuilt hub.
-    let key = |ending: &str| format!("reports/{name}-{}.{ending}", drill.uid().unwrap_or_default());
+    let [html, json] = ENDINGS;
+    let uid = drill.uid().unwrap_or_default();
+    let key = |ending: &str| key(&name, &uid, ending);
     let mut locations = Vec::new();
-    for (ending, text) in [("html", &published.html), ("json", &published.json)] {
+    for (ending, text) in [(html, &published.html), (json, &published.json)] {
         match store.put_if_absent(&key(ending), text.clone().into_bytes()).await {
             Ok(_) => {}
             Err(error) if error.is_already_exists() => {}

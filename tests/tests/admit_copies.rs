@@ -1,9 +1,13 @@
 //! What a drill's copy may have, whoever makes it there: tried with the API server's own judgement.
 
-use crate::support::lone::{Lone, lone};
+use crate::support::{
+    judged::{changes, creates, judged, said, until_said},
+    lone::{Lone, lone},
+    operator::{api, apply},
+};
 use kube::{
-    Api,
-    api::{DynamicObject, PostParams},
+    Api, Client,
+    api::{DeleteParams, DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -74,5 +78,91 @@ async fn fault_e13_no_pod_of_a_copy_shares_anything_with_its_node_and_no_service
         ("Service", json!({"type": "ExternalName", "externalName": "a.example"})),
     ] {
         assert_eq!(tried(&server, COPY, kind, &spec).await, Ok(()), "{kind} {spec}");
+    }
+}
+
+const OPEN: &str = "shinan-opened--drill-k7m2q";
+const SITE: &str = "system:serviceaccount:p861-system:p861-site";
+const MOVER: &str = "system:serviceaccount:shinan-opened--drill-k7m2q:p861-run-bcdfghjk";
+/// Who has every right in the copy, by a binding that came with it or that he had made before.
+const TENANT: &str = "copy-tenant";
+/// An operator of the whole cluster, which makes accounts and their rights for what it runs.
+const DATABASES: &str = "system:serviceaccount:databases:operator";
+
+async fn acting(server: &Lone, who: &str) -> Client {
+    server.client(Some((who, &["system:serviceaccounts", "system:authenticated"]))).await
+}
+
+fn of(client: &Client, kind: &str) -> Api<DynamicObject> {
+    match kind {
+        "NetworkPolicy" => api(client, "networking.k8s.io", kind, "networkpolicies", Some(OPEN)),
+        _ => api(client, "rbac.authorization.k8s.io", kind, &format!("{}s", kind.to_lowercase()), Some(OPEN)),
+    }
+}
+
+fn document(kind: &str, name: &str) -> Value {
+    let group = if kind == "NetworkPolicy" { "networking.k8s.io/v1" } else { "rbac.authorization.k8s.io/v1" };
+    let mut document = json!({"apiVersion": group, "kind": kind, "metadata": {"name": name, "namespace": OPEN}});
+    let more = match kind {
+        "NetworkPolicy" => json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{}]}}),
+        "Role" => json!({"rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]}),
+        _ => json!({"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "p861-copy-dns"},
+            "subjects": [{"kind": "ServiceAccount", "namespace": OPEN, "name": "own"}]}),
+    };
+    document.as_object_mut().expect("an object").extend(more.as_object().expect("fields").clone());
+    document
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_e13_nobody_opens_a_copy_and_nobody_is_given_rights_in_it_but_by_the_restore() {
+    let server = lone("admit_copies");
+    let administrator = server.client(None).await;
+    apply(
+        &administrator,
+        &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPEN, "labels": {"platform861.io/drill": "k7m2q"}}}).to_string(),
+    )
+    .await;
+    let user = |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name});
+    let bound = |name: &str, role: &str, subject: Value| {
+        let mut binding = document("RoleBinding", name);
+        binding["roleRef"]["name"] = json!(role);
+        binding["subjects"] = json!([subject]);
+        binding.to_string()
+    };
+    for binding in [bound("me", "cluster-admin", user(TENANT)), bound("mover", "p861-mover-restore", user(MOVER))] {
+        apply(&administrator, &binding).await;
+    }
+    server.apply(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: copy-databases}}, rules: [{{apiGroups: [rbac.authorization.k8s.io, networking.k8s.io], resources: [roles, rolebindings, clusterroles, networkpolicies], verbs: [create, patch, delete, bind, escalate]}}]}}\n---\n\
+         {{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: copy-databases}}, roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: copy-databases}}, \
+         subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: \"{DATABASES}\"}}]}}"
+    ));
+    let (closed, rights) = ("a drill's copy is closed by the operator", "nobody is given rights in a drill's copy but by the restore");
+    for (kind, name, words) in [("NetworkPolicy", "p861-isolate", closed), ("Role", "own", rights), ("RoleBinding", "own", rights)] {
+        let delete = DeleteParams { dry_run: true, ..DeleteParams::default() };
+        let only = kube::api::ListParams::default();
+        let noted = json!({"metadata": {"labels": {"a": "b"}}});
+        let tenant = of(&acting(&server, TENANT).await, kind);
+        until_said(words, async || creates(&tenant, &document(kind, "free")).await).await;
+        // As the operator closes a copy, or as the mover restores what gives its accounts rights.
+        let maker = if kind == "NetworkPolicy" { acting(&server, SITE).await } else { server.mover(MOVER).await };
+        until_said("", async || creates(&of(&maker, kind), &document(kind, name)).await).await;
+        apply(&maker, &document(kind, name).to_string()).await;
+        judged(&format!("{kind} changed"), &changes(&tenant, name, &noted).await, words);
+        judged(&format!("{kind} deleted"), &said(tenant.delete(name, &delete).await.map(drop)), words);
+        judged(&format!("every {kind} deleted"), &said(tenant.delete_collection(&delete, &only).await.map(drop)), words);
+        // A mover writes rights that the application has, and no network policy.
+        let mover = of(&server.mover(MOVER).await, kind);
+        judged(&format!("a mover, {kind}"), &creates(&mover, &document(kind, "restored")).await, if kind == "NetworkPolicy" { words } else { "" });
+        let databases = of(&acting(&server, DATABASES).await, kind);
+        let (made, expected) = (document(kind, "database"), if kind == "NetworkPolicy" { words } else { "" });
+        until_said(expected, async || creates(&databases, &made).await).await;
+        // The operator, and the cluster when the copy goes.
+        let site = of(&acting(&server, SITE).await, kind);
+        if kind != "Role" {
+            judged(&format!("the operator, {kind}"), &changes(&site, name, &noted).await, "");
+        }
+        let controller = of(&acting(&server, "system:serviceaccount:kube-system:namespace-controller").await, kind);
+        judged(&format!("the cluster, {kind}"), &said(controller.delete_collection(&delete, &only).await.map(drop)), "");
     }
 }

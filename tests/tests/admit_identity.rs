@@ -42,7 +42,7 @@ impl Run {
 }
 
 /// The server with the district's roles bound, as the operator binds them.
-async fn hub() -> Arc<Lone> {
+pub async fn hub() -> Arc<Lone> {
     let server = lone("admit_identity");
     prepare(&server).await;
     server

@@ -160,6 +160,7 @@ async fn fault_e17_a_mover_is_what_the_operator_starts_and_no_label_image_or_acc
             object("Pod", "a", &json!({"platform861.io/role": "copy-probe-free"}), spec("default", hardened())),
             BY_OPERATOR,
         ),
+        ("the label of the closed probe", TENANT, object("Pod", "a", &json!({"platform861.io/role": "copy-probe"}), spec("default", hardened())), BY_OPERATOR),
         ("a Deployment of a copy's DNS", TENANT, deployment(&json!({"platform861.io/role": "copy-dns"}), "default"), BY_OPERATOR),
         ("a mover's account", TENANT, object("Pod", "a", &plain, spec("p861-run-x", hardened())), BY_OPERATOR),
         ("as of the operator's Job", TENANT, owned(object("Pod", "a", &mover, spec("p861-run-x", root())), "Job", &uid), BY_OPERATOR),

@@ -23,9 +23,11 @@ const HUB: &[&str] = &[
     "ValidatingAdmissionPolicy/p861-approver",
     "ValidatingAdmissionPolicy/p861-identity",
     "ValidatingAdmissionPolicy/p861-publisher",
+    "ValidatingAdmissionPolicy/p861-records",
     "ValidatingAdmissionPolicyBinding/p861-approver",
     "ValidatingAdmissionPolicyBinding/p861-identity",
     "ValidatingAdmissionPolicyBinding/p861-publisher",
+    "ValidatingAdmissionPolicyBinding/p861-records",
 ];
 const SITE: &[&str] = &[
     "ClusterRole/p861-copy-dns",
@@ -43,11 +45,21 @@ const SITE: &[&str] = &[
     "ClusterRoleBinding/p861-site",
     "ServiceAccount/p861-site",
     "ValidatingAdmissionPolicy/p861-copies",
-    "ValidatingAdmissionPolicyBinding/p861-copies",
     "ValidatingAdmissionPolicy/p861-mover-accounts",
+    "ValidatingAdmissionPolicy/p861-mover-names",
+    "ValidatingAdmissionPolicy/p861-mover-pods",
+    "ValidatingAdmissionPolicy/p861-mover-requests",
     "ValidatingAdmissionPolicy/p861-movers",
+    "ValidatingAdmissionPolicy/p861-namespaces",
+    "ValidatingAdmissionPolicy/p861-services",
+    "ValidatingAdmissionPolicyBinding/p861-copies",
     "ValidatingAdmissionPolicyBinding/p861-mover-accounts",
+    "ValidatingAdmissionPolicyBinding/p861-mover-names",
+    "ValidatingAdmissionPolicyBinding/p861-mover-pods",
+    "ValidatingAdmissionPolicyBinding/p861-mover-requests",
     "ValidatingAdmissionPolicyBinding/p861-movers",
+    "ValidatingAdmissionPolicyBinding/p861-namespaces",
+    "ValidatingAdmissionPolicyBinding/p861-services",
 ];
 const PROBER: &[&str] = &["Deployment/p861-prober", "NetworkPolicy/p861-prober"];
 const PROFILES: &[&str] = &["PlatformProfile/686-2016", "PlatformProfile/851-2011", "PlatformProfile/861-2008"];

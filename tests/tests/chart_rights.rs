@@ -336,7 +336,7 @@ async fn a_restoring_mover_writes_rights_that_it_has_not_but_only_where_it_is_bo
     let who = "system:serviceaccount:shinan-portal:p861-run-restoring";
     bind(&server, "p861-mover-restore", Some("restored"), &json!({"kind": "ServiceAccount", "name": "p861-run-restoring", "namespace": "shinan-portal"}));
     until_may(&server, Place { user: who, group: "", namespace: "restored" }, "get", "secrets").await;
-    let client = account(&server, who).await;
+    let client = server.mover(who).await;
     let apply = PatchParams::apply("p861-operator").force();
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "watcher"}, "rules": [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]}]});
     let own = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "watcher"},
@@ -375,7 +375,7 @@ async fn fault_b12_a_mover_writes_its_districts_cluster_scoped_objects_by_name_a
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let (client, apply) = (account(&server, who).await, PatchParams::apply("p861-operator"));
+    let (client, apply) = (server.mover(who).await, PatchParams::apply("p861-operator"));
     let class = |name: &str| json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 5});
     let classes: Api<PriorityClass> = Api::all(client.clone());
     classes.patch("b12-own", &apply, &Patch::Apply(class("b12-own"))).await.expect("it is made by its name");

@@ -193,4 +193,29 @@ fn movers_are_child_processes_where_there_is_no_kubelet_and_die_with_the_operato
     let status = hub.wait_end("backup", "with-a-volume");
     assert_eq!(status["phase"], "Failed", "{status}");
     assert!(status.to_string().contains("has no node"), "{status}");
+    the_rest_is_saved(&hub, folder.path(), &status);
+}
+
+/// A backup without a volume (FAULTS D5): its snapshot stays and says what it lacks, a restore that names it is allowed and says so beforehand, and by itself none is
+/// chosen.
+fn the_rest_is_saved(hub: &Hub, folder: &Path, status: &Value) {
+    let missing = &status["contents"]["missingClaims"];
+    assert_eq!((missing.as_array().map(Vec::len), &missing[0]["claim"]), (Some(1), &json!("shinan-forms/files")), "{status}");
+    assert!(status.to_string().contains("PartiallySaved"), "{status}");
+    let snapshots: Value = serde_json::from_str(&restic(hub, folder, &["snapshots", "--json", "--tag", "p861-partial"])).expect("JSON");
+    assert_eq!((snapshots.as_array().map(Vec::len), &snapshots[0]["id"]), (Some(1), &status["snapshotID"]), "{snapshots}");
+    let id = status["snapshotID"].as_str().expect("a snapshot");
+    let inventory: Value = serde_json::from_str(&restic(hub, folder, &["dump", id, "/inventory.json"])).expect("JSON");
+    assert_eq!(&inventory["missingClaims"], missing, "{inventory}");
+    let preview = |name: &str, source: Value| {
+        hub.apply(&[ours("Restore", name, Some("shinan"), json!({"source": source, "mode": "Preview"}))]);
+        let status = hub.wait_end("restore", name);
+        assert_eq!(status["phase"], "Succeeded", "{status}");
+        status
+    };
+    let named = preview("named", json!({"backupRef": {"name": "with-a-volume"}}));
+    assert_eq!(&named["missingClaims"], missing, "{named}");
+    assert!(named.to_string().contains("the backup lacks claim shinan-forms/files"), "{named}");
+    let newest = preview("newest", json!({"applicationRef": {"name": "forms"}}));
+    assert_eq!((&newest["backup"], &newest["missingClaims"]), (&json!("disturbed"), &Value::Null), "{newest}");
 }

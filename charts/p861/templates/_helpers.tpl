@@ -33,6 +33,23 @@ app.kubernetes.io/component: prober
 {{ .Values.operator.image.repository }}:{{ .Values.operator.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{/* CEL: who asks may run movers, which is a right over the whole cluster. The operator has it, and administrators of the cluster. */}}
+{{- define "p861.run" -}}
+authorizer.group('platform861.io').resource('movers').check('run').allowed()
+{{- end }}
+
+{{/* CEL: who asks may do this to any object of the resource, in the whole cluster. No RoleBinding gives that: it is the operator, a controller of Kubernetes or of the
+city, or an administrator. Where each policy allows it, a controller that does what a tenant tells it must not be able to do harm. */}}
+{{- define "p861.everywhere" -}}
+{'CREATE': ['create'], 'UPDATE': ['patch', 'update'], 'DELETE': ['delete', 'deletecollection']}[request.operation]
+.exists(verb, authorizer.group(request.resource.group).resource(request.resource.resource).check(verb).allowed())
+{{- end }}
+
+{{/* CEL: a mover asks. Who only says so is refused by the policy p861-mover-requests. */}}
+{{- define "p861.mover" -}}
+has(request.userInfo.username) && request.userInfo.username.matches('^system:serviceaccount:[^:]+:p861-run-')
+{{- end }}
+
 {{/* API version of MutatingAdmissionPolicy, or nothing. */}}
 {{- define "p861.mutatingVersion" -}}
 {{- $wanted := .Values.admission.mutating -}}

@@ -32,7 +32,7 @@ pub enum RestoreCommand {
     /// List restores
     List,
     /// Show one restore
-    Show(super::Name),
+    Show(RestoreShow),
     #[command(flatten)]
     Act(RunVerb),
 }
@@ -306,6 +306,16 @@ pub struct RestorePreview {
     #[arg(long)]
     pub list: bool,
     /// Show every object with all of its differences; values of Secrets are never shown
+    #[arg(long)]
+    pub objects: bool,
+}
+
+/// `p861 restore show`
+#[derive(Clone, Debug, Args)]
+pub struct RestoreShow {
+    #[command(flatten)]
+    pub name: super::Name,
+    /// List every object that was not written, refused or left out, with the reason
     #[arg(long)]
     pub objects: bool,
 }

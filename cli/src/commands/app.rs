@@ -41,7 +41,7 @@ pub async fn perform(context: &Context<'_>, command: &AppCommand) -> Result<Exit
 }
 
 fn table(applications: &[Application], wide: bool, clock: &Clock, language: Language) -> Vec<Line> {
-    let mut heads = vec![text::APPLICATION, text::DEPARTMENT, text::SITE, text::HEALTHY, text::PROTECTED, text::RECOVERABLE, text::FAILOVER, text::LAST_BACKUP];
+    let mut heads = vec![text::APPLICATION, text::DEPARTMENT, text::SITE, text::HEALTHY, text::PROTECTED, text::RECOVERABLE, text::LAST_BACKUP];
     if wide {
         heads.extend([text::POLICY, text::PLAN]);
     }
@@ -55,7 +55,6 @@ fn table(applications: &[Application], wide: bool, clock: &Clock, language: Lang
             truth(&status.conditions, ConditionType::Healthy, language),
             truth(&status.conditions, ConditionType::Protected, language),
             truth(&status.conditions, ConditionType::Recoverable, language),
-            truth(&status.conditions, ConditionType::ReadyToFailover, language),
             cell(status.last_backup.as_ref().map(|last| clock.age(last.recovery_point_time.0, language))),
         ];
         if wide {

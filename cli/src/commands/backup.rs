@@ -12,12 +12,13 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
-    hub::{Hub, Run as _, create_run},
+    hub::{Hub, Run as _, create_run, typed},
     printer::Output,
     run::{Snapshot, Stand, Watched},
     text::{self, Language},
 };
 use kube::ResourceExt as _;
+use p861_core::protection::choose;
 use p861_crds::{Application, Backup, BackupSpec, BackupStatus, ConditionType, ObjectReference, Reason, Time, common::RunPhase};
 use std::{
     cmp::Reverse,
@@ -116,6 +117,12 @@ fn verified(status: &BackupStatus, language: Language) -> Line {
     }
 }
 
+/// The phase of a backup. One that failed and whose snapshot has all but what could not be read is worth more than one without a snapshot.
+fn phase_of(status: &BackupStatus, language: Language) -> Line {
+    let phase = phase_cell(status.phase.unwrap_or_default(), language);
+    if choose::is_partial(status) { Line::toned(Tone::Bad, text::partial_phase(&phase.to_string(), language)) } else { phase }
+}
+
 /// The table, in the order given. `alone` if all are of one application.
 fn table(backups: &[Backup], alone: bool, wide: bool, clock: &Clock, language: Language) -> Vec<Line> {
     let mut heads = vec![text::BACKUP];
@@ -131,7 +138,7 @@ fn table(backups: &[Backup], alone: bool, wide: bool, clock: &Clock, language: L
         let mut row = vec![Line::of(backup.name_any())];
         row.extend((!alone).then(|| Line::of(&backup.spec.application_ref.name)));
         row.extend([
-            phase_cell(status.phase.unwrap_or_default(), language),
+            phase_of(&status, language),
             cell(as_of.map(|time| clock.minute(time))),
             cell(as_of.map(|time| clock.age(time, language))),
             cell(status.size.as_ref().map(|s| size(&s.total))),
@@ -150,25 +157,28 @@ fn table(backups: &[Backup], alone: bool, wide: bool, clock: &Clock, language: L
 /// A backup's page.
 fn page(backup: &Backup, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let status = backup.status.clone().unwrap_or_default();
-    let mut lines = vec![
-        Line::toned(Tone::Strong, format!("{} {} ", text::noun("backup").pick(language), backup.name_any()))
-            .then(phase_cell(status.phase.unwrap_or_default(), language)),
-    ];
+    let mut lines =
+        vec![Line::toned(Tone::Strong, format!("{} {} ", text::noun("backup").pick(language), backup.name_any())).then(phase_of(&status, language))];
     let contents = status.contents.as_ref().map(|c| text::contents(c).pick(language).to_owned());
-    lines.extend(
-        Facts::new(language)
-            .maybe(
-                text::F_DATA_AS_OF,
-                status.recovery_point_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()),
-            )
-            .with(text::F_APPLICATION, &backup.spec.application_ref.name)
-            .maybe(text::F_SITE, status.site.as_ref())
-            .maybe(text::F_CONTENTS, contents)
-            .maybe(text::F_SIZE, status.size.as_ref().map(|s| format!("{}, +{}", size(&s.total), s.added.as_ref().map_or_else(|| "?".into(), size))))
-            .maybe(text::F_REPOSITORY, status.repository.as_ref())
-            .maybe(text::F_SNAPSHOT, status.snapshot_id.as_ref().map(|id| id.chars().take(12).collect::<String>()))
-            .lines(),
-    );
+    let facts = Facts::new(language)
+        .maybe(
+            text::F_DATA_AS_OF,
+            status.recovery_point_time.as_ref().map(|time| text::ago(&clock.minute(time.0), &clock.age(time.0, language)).pick(language).to_owned()),
+        )
+        .with(text::F_APPLICATION, &backup.spec.application_ref.name)
+        .maybe(text::F_SITE, status.site.as_ref())
+        .maybe(text::F_CONTENTS, contents);
+    let missing = status.contents.iter().flat_map(|contents| &contents.missing_claims);
+    let facts = missing.fold(facts, |facts, missing| facts.with(text::F_MISSING, text::missing_claim(missing).pick(language)));
+    let facts = facts
+        .maybe(text::F_SIZE, status.size.as_ref().map(|s| format!("{}, +{}", size(&s.total), s.added.as_ref().map_or_else(|| "?".into(), size))))
+        .maybe(text::F_REPOSITORY, status.repository.as_ref())
+        .maybe(text::F_SNAPSHOT, status.snapshot_id.as_ref().map(|id| id.chars().take(12).collect::<String>()));
+    lines.extend(facts.lines());
+    if choose::is_partial(&status) {
+        let command = typed(&format!("p861 restore preview {}", backup.name_any()), place);
+        lines.push(Line::toned(Tone::Dim, text::restores_the_rest(&command).pick(language)));
+    }
     lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &backup.name_any() }));
     lines
 }
@@ -236,6 +246,40 @@ mod tests {
         ];
         let names: Vec<String> = worth_showing(&sorted).iter().map(kube::ResourceExt::name_any).collect();
         assert_eq!(names, ["a5", "a4", "a2", "b1"]);
+    }
+
+    #[test]
+    fn fault_d5_a_backup_without_some_volumes_is_shown_as_partial_with_what_it_lacks_and_how_to_get_the_rest() {
+        let mut partial = backup("portal-7", "portal", 1, Some("Stored"));
+        let status = partial.status.get_or_insert_default();
+        status.phase = Some(RunPhase::Failed);
+        status.snapshot_id = Some("0a1b2c3d4e5f6a7b".into());
+        let contents = json!({"objects": 143, "volumes": 1, "streams": 1,
+            "missingClaims": [{"claim": "shinan-portal/disk", "reason": "ClaimNotReadable", "message": "is a block device, which has no files"}]});
+        status.contents = serde_json::from_value(contents).expect("contents");
+        let condition = json!([{"type": "Succeeded", "status": "False", "reason": "PartiallySaved", "message": "1 volume was not saved", "lastTransitionTime": "2026-11-24T08:00:00Z"}]);
+        status.conditions = serde_json::from_value(condition).expect("conditions");
+        let clock = Clock::in_zone(jiff::tz::TimeZone::UTC).at("2026-11-24T09:00:00Z".parse().expect("a time"));
+        for (language, phase, told) in [
+            (
+                Language::En,
+                "failed, partial",
+                ["missing", "claim shinan-portal/disk is a block device, which has no files", "Everything else can be restored: p861 restore preview portal-7"],
+            ),
+            (
+                Language::Zh,
+                "失败（部分已保存）",
+                ["缺少", "存储卷声明 shinan-portal/disk：is a block device, which has no files", "其余内容可以恢复：p861 restore preview portal-7"],
+            ),
+        ] {
+            let listed: Vec<String> = table(std::slice::from_ref(&partial), true, false, &clock, language).iter().map(ToString::to_string).collect();
+            assert!(listed.iter().any(|line| line.contains(phase)), "{listed:#?}");
+            let shown: Vec<String> = page(&partial, &clock, language, "").iter().map(ToString::to_string).collect();
+            for text in told {
+                assert!(shown.iter().any(|line| line.contains(text)), "{text}: {shown:#?}");
+            }
+            assert!(shown[0].ends_with(phase), "{shown:#?}");
+        }
     }
 
     #[test]

@@ -48,8 +48,25 @@ pub async fn perform(context: &Context<'_>, command: &PlanCommand) -> Result<Exi
     }
 }
 
+/// A plan's checks that pass, of all: `3/4`. Those of a plan that does not compile any more are of another plan.
+fn checks_of(plan: &RecoveryPlan) -> Option<(usize, usize)> {
+    let status = plan.status.as_ref().filter(|status| page::condition(&status.conditions, ConditionType::Ready).is_some_and(|ready| ready.status == "True"))?;
+    let checks = &status.preflight.as_ref()?.checks;
+    Some((checks.iter().filter(|check| check.result == PreflightResult::Pass).count(), checks.len()))
+}
+
+/// Whether everything that a recovery needs is there.
+pub fn passes_checks(plan: &RecoveryPlan) -> bool {
+    checks_of(plan).is_some_and(|(passed, all)| all > 0 && passed == all)
+}
+
+fn passed(plan: &RecoveryPlan) -> Line {
+    let tone = if passes_checks(plan) { Tone::Good } else { Tone::Bad };
+    checks_of(plan).map_or_else(page::dash, |(passed, all)| Line::toned(tone, format!("{passed}/{all}")))
+}
+
 fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
-    let mut heads = vec![text::PLAN, text::ACTIVE, text::EPOCH, text::READY, text::DRILLED, text::RTO, text::TARGET, text::RUN];
+    let mut heads = vec![text::PLAN, text::ACTIVE, text::EPOCH, text::READY, text::CHECKS, text::DRILLED, text::RTO, text::TARGET, text::RUN];
     if wide {
         heads.extend([text::DRILL, text::WRITER]);
     }
@@ -60,7 +77,8 @@ fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
             Line::of(plan.name_any()),
             cell(status.active_site.as_ref()),
             cell(status.epoch.map(|epoch| epoch.to_string())),
-            truth(&status.conditions, ConditionType::ReadyToFailover, language),
+            truth(&status.conditions, ConditionType::Ready, language),
+            passed(plan),
             truth(&status.conditions, ConditionType::Drilled, language),
             cell(status.prediction.as_ref().map(|p| &p.rto.0)),
             cell(plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| &rto.0)),

@@ -2,6 +2,7 @@
 
 mod get;
 mod preview;
+mod unwritten;
 
 use super::{
     Context, act,
@@ -16,7 +17,7 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
-    hub::{Hub, Run as _, create_run},
+    hub::{Hub, Run as _, create_run, typed},
     printer::Output,
     run::{Snapshot, Stand, Watched, watch},
     text::{self, Language},
@@ -43,7 +44,8 @@ pub async fn perform(context: &Context<'_>, command: &RestoreCommand) -> Result<
                 table(restores, printer.output == Output::Wide, &hub.clock, printer.language)
             })
         }
-        RestoreCommand::Show(name) => show_run::<Restore>(context, &name.name).await,
+        RestoreCommand::Show(what) if what.objects => unwritten::show(context, &what.name.name).await,
+        RestoreCommand::Show(what) => show_run::<Restore>(context, &what.name.name).await,
         RestoreCommand::Act(verb) => act::perform::<Restore>(context, verb).await,
     }
 }
@@ -211,14 +213,19 @@ fn page(restore: &Restore, place: &str, language: Language) -> Vec<Line> {
             .then(phase_cell(status.phase.unwrap_or_default(), language)),
     ];
     let changes = status.changes.as_ref().map(|changes| text::changes(changes).pick(language).to_owned());
-    lines.extend(
-        Facts::new(language)
-            .maybe(text::F_FROM_BACKUP, status.backup.as_ref())
-            .maybe(text::F_SITE, status.site.as_ref())
-            .maybe(text::F_CONTENTS, changes)
-            .maybe(text::F_FILES, status.files_removed.filter(|files| *files > 0).map(|files| text::files_removed(files).pick(language).to_owned()))
-            .lines(),
-    );
+    let facts = Facts::new(language)
+        .maybe(text::F_FROM_BACKUP, status.backup.as_ref())
+        .maybe(text::F_SITE, status.site.as_ref())
+        .maybe(text::F_CONTENTS, changes)
+        .maybe(text::F_FILES, status.files_removed.filter(|files| *files > 0).map(|files| text::files_removed(files).pick(language).to_owned()));
+    let facts = status.left_out.iter().fold(facts, |facts, left| facts.with(text::F_LEFT_OUT, unwritten::left_out_fact(left, language)));
+    lines.extend(facts.lines());
+    lines.extend(status.missing_claims.iter().map(|missing| Line::toned(Tone::Warn, text::not_in_backup(missing).pick(language))));
+    let refused = status.changes.as_ref().map_or(0, |changes| changes.refused + changes.not_served);
+    if refused > 0 || !status.left_out.is_empty() {
+        let command = typed(&format!("p861 restore show {} --objects", restore.name_any()), place);
+        lines.push(Line::toned(Tone::Dim, text::left_out_all(&command).pick(language)));
+    }
     lines.extend(page::conditions(&status.conditions, &Reader { language, place, name: &restore.name_any() }));
     lines
 }

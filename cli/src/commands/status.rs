@@ -4,6 +4,7 @@ use super::{
     Context,
     needs::{self, Need, Objects, Telling},
     page::{self, both_names},
+    plan::passes_checks,
 };
 use crate::{
     error::Result,
@@ -171,11 +172,11 @@ fn protection(applications: &[Application], clock: &Clock, language: Language) -
     Line::of(text::protection(applications.len(), count(ConditionType::Protected), count(ConditionType::Recoverable), oldest.as_deref(), bare).pick(language))
 }
 
-/// `0 of 1 plans ready; shinan-core drilled 9d ago (passed), predicted 9m40s of 30m`; a line for each further plan.
+/// `0 of 1 plans pass their checks; shinan-core drilled 9d ago (passed), predicted 9m40s of 30m`; a line for each further plan.
 fn recovery(plans: &[RecoveryPlan], clock: &Clock, language: Language) -> Vec<Line> {
-    let ready = plans.iter().filter(|plan| holds(plan.status.as_ref().map(|status| &status.conditions), ConditionType::ReadyToFailover)).count();
+    let passing = plans.iter().filter(|plan| passes_checks(plan)).count();
     let mut lines = Vec::new();
-    let head = text::plans_ready(ready, plans.len()).pick(language).to_owned();
+    let head = text::plans_passing(passing, plans.len()).pick(language).to_owned();
     for plan in plans {
         let status = plan.status.clone().unwrap_or_default();
         let target = plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| rto.0.as_str());

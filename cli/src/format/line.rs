@@ -1,5 +1,7 @@
 //! A line of text with tones. Widths are columns of a terminal: a Chinese character has two.
 
+use p861_core::conditions::misleads;
+use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Meaning of a piece of text, shown as colour. Colour adds no information: marks and words say the same.
@@ -49,9 +51,37 @@ pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Text from the hub may hold line ends and escape sequences; a terminal must not obey them.
+/// Text from the hub may hold line ends and escape sequences, which a terminal must not obey, and characters that reorder or hide others, by which a person would read
+/// something else than is there.
 fn harmless(text: &str) -> String {
-    if text.chars().any(char::is_control) { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() } else { text.to_owned() }
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                ' '
+            } else if misleads(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// JSON in which such characters are escaped. A program reads the same.
+pub fn harmless_json(json: &str) -> String {
+    let mut harmless = String::with_capacity(json.len());
+    for c in json.chars() {
+        // The line ends between its tokens; those in a text are escaped already.
+        if misleads(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a text can't fail.
+                let _ = write!(harmless, "\\u{unit:04x}");
+            }
+        } else {
+            harmless.push(c);
+        }
+    }
+    harmless
 }
 
 impl Line {
@@ -173,7 +203,16 @@ mod tests {
 
     #[test]
     fn a_terminal_obeys_nothing_that_came_from_the_hub() {
-        assert_eq!(Line::of("a\x1b[2J\nb").render(true), "a [2J b");
+        assert_eq!(Line::of("a\x1b[2J\nb\u{9b}2J").render(true), "a [2J b 2J");
+    }
+
+    #[test]
+    fn fault_e19_nobody_reads_something_else_than_is_there() {
+        assert_eq!(Line::of("drain n3 \u{202e}4n yltnetsni\u{2069}\u{200b}").render(true), "drain n3 \u{fffd}4n yltnetsni\u{fffd}\u{fffd}");
+        let value = serde_json::json!({"reason": "a\n\u{9b}2J \u{202e}x\u{e0041}"});
+        let text = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(|c| c == '\n' || !misleads(c)) && text.contains("\\u009b") && text.contains("\\udb40\\udc41"), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value, "a program reads the same");
     }
 
     #[test]

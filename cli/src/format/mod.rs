@@ -5,5 +5,5 @@ mod line;
 mod table;
 
 pub use clock::{Clock, elapsed};
-pub use line::{Line, Tone, width};
+pub use line::{Line, Tone, harmless_json, width};
 pub use table::Table;

@@ -151,6 +151,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Name of the object", "对象的名称"),
     ("Site that is to read the backup; default: the application's active site", "由哪个站点读取备份；缺省为应用当前所在站点"),
     ("Show every object with all of its differences; values of Secrets are never shown", "列出每个对象及其全部差异；从不显示 Secret 的值"),
+    ("List every object that was not written, refused or left out, with the reason", "列出未写入的每个对象（被拒绝或被保留）及其原因"),
     ("List every object that the operator reports, including those that would only be created", "列出 operator 给出的每个对象，包括仅需创建的"),
     ("Do not ask for confirmation; needs --backup", "不询问；须同时给出 --backup"),
     ("With --yes: the name of the backup, again", "与 --yes 合用：再次写出备份名称"),

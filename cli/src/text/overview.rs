@@ -37,7 +37,7 @@ pub fn ago(time: &str, age: &str) -> Bilingual {
 /// The verdict of `plan check`, and what else it can print.
 pub fn plan_verdict(failed: usize, total: usize, steps: bool, graph: bool) -> Bilingual {
     let (en, zh) = match failed {
-        0 => (format!("Ready: {total} of {total} pass."), format!("就绪：{total}/{total} 通过。")),
+        0 => (format!("Ready for a drill: {total} of {total} pass."), format!("可以演练：{total}/{total} 通过。")),
         1 => (format!("Not ready: 1 of {total} fails."), format!("未就绪：{total} 项中 1 项未通过。")),
         _ => (format!("Not ready: {failed} of {total} fail."), format!("未就绪：{total} 项中 {failed} 项未通过。")),
     };
@@ -130,9 +130,9 @@ pub fn plans_active(number: usize) -> Bilingual {
     both(format!("{number} plan{} active", if number == 1 { "" } else { "s" }), format!("{number} 个预案在此运行"))
 }
 
-/// `0 of 1 plans ready`.
-pub fn plans_ready(ready: usize, all: usize) -> Bilingual {
-    both(format!("{ready} of {all} plans ready"), format!("{all} 个预案中 {ready} 个就绪"))
+/// `0 of 1 plans pass their checks`.
+pub fn plans_passing(passing: usize, all: usize) -> Bilingual {
+    both(format!("{passing} of {all} plans pass their checks"), format!("{all} 个预案中 {passing} 个预检通过"))
 }
 
 /// A run under way.

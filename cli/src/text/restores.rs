@@ -2,7 +2,7 @@
 
 use super::{Bilingual, Language, Word, both, many_of};
 use p861_crds::protection::{
-    backup::BackupContents,
+    backup::{BackupContents, MissingClaim},
     restore::{ConflictPolicy, RestoreChanges},
 };
 
@@ -22,6 +22,28 @@ pub fn contents(contents: &BackupContents) -> Bilingual {
         format!("{}, {}, {}", many_of(contents.objects, "object"), many_of(contents.volumes, "volume"), many_of(contents.streams, "stream")),
         format!("{} 个对象，{} 个卷，{} 个数据流", contents.objects, contents.volumes, contents.streams),
     )
+}
+
+/// A claim that a backup lacks, and why.
+pub fn missing_claim(missing: &MissingClaim) -> Bilingual {
+    let colon = if missing.reason == "ClaimNotReadable" { "" } else { ":" };
+    both(format!("claim {}{colon} {}", missing.claim, missing.message), format!("存储卷声明 {}：{}", missing.claim, missing.message))
+}
+
+/// A claim that a restore doesn't bring, because its backup lacks it.
+pub fn not_in_backup(missing: &MissingClaim) -> Bilingual {
+    let Bilingual { en, zh } = missing_claim(missing);
+    both(format!("Not in the backup: {en}"), format!("备份中没有：{zh}"))
+}
+
+/// The phase of a backup whose snapshot has all but what could not be read.
+pub fn partial_phase(phase: &str, language: Language) -> String {
+    both(format!("{phase}, partial"), format!("{phase}（部分已保存）")).pick(language).to_owned()
+}
+
+/// How to get what a partial backup has.
+pub fn restores_the_rest(command: &str) -> Bilingual {
+    both(format!("Everything else can be restored: {command}"), format!("其余内容可以恢复：{command}"))
 }
 
 /// The data in a backup.
@@ -66,6 +88,28 @@ pub fn planned(action: &str, language: Language) -> String {
 /// How many objects a preview doesn't list.
 pub fn objects_left(number: u64) -> Bilingual {
     both(format!("{number} objects are not listed: preview fewer of them"), format!("{number} 个对象未列出：请分批预览"))
+}
+
+/// Objects that a restore left out for one reason, and the first names.
+pub fn left_out(count: i64, reason: &str, names: &[&str], more: bool) -> Bilingual {
+    let more = if more { ", …" } else { "" };
+    let names = if names.is_empty() { String::new() } else { format!(": {}{more}", names.join(", ")) };
+    both(format!("{count} {reason}{names}"), format!("{count} 个：{reason}{names}"))
+}
+
+/// The command that lists all of them.
+pub fn left_out_all(command: &str) -> Bilingual {
+    both(format!("All that was not written: {command}"), format!("未写入的全部对象：{command}"))
+}
+
+/// How many objects that were not written are in no list.
+pub fn unwritten_unlisted(number: i64) -> Bilingual {
+    both(format!("{} not listed: the status counts them by reason", many_of(number, "object")), format!("另有 {number} 个对象未列出：状态中按原因计数"))
+}
+
+/// A restore without objects that were refused or left out.
+pub fn nothing_unwritten(restore: &str) -> Bilingual {
+    both(format!("Restore {restore} refused and left out no objects."), format!("恢复 {restore} 没有被拒绝或未恢复的对象。"))
 }
 
 /// `restore get` with `--no-wait`.

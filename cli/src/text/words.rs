@@ -39,7 +39,6 @@ words! {
     DRILLED: "DRILLED", "已演练";
     EPOCH: "EPOCH", "纪元";
     ESCROW: "ESCROW", "密钥托管";
-    FAILOVER: "FAILOVER", "可切换";
     FALSE: "False", "否";
     FROM: "FROM", "来自";
     HEALTHY: "HEALTHY", "健康";
@@ -165,7 +164,9 @@ words! {
     F_FROM_BACKUP: "backup", "备份";
     F_GROUPS: "groups", "分组";
     F_LAST_CHECK: "last check", "最近检查";
+    F_LEFT_OUT: "left out", "未恢复";
     F_LOCATION: "location", "位置";
+    F_MISSING: "missing", "缺少";
     F_MOVERS: "movers at once", "并行搬运";
     F_NAMESPACES: "namespaces", "命名空间";
     F_NODES: "nodes ready", "就绪节点";

@@ -26,7 +26,6 @@ use serde_json::{Map, Value};
     printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
     printcolumn(name = "Protected", type_ = "string", json_path = ".status.conditions[?(@.type=='Protected')].status"),
     printcolumn(name = "Recoverable", type_ = "string", json_path = ".status.conditions[?(@.type=='Recoverable')].status"),
-    printcolumn(name = "Failover", type_ = "string", json_path = ".status.conditions[?(@.type=='ReadyToFailover')].status"),
     printcolumn(name = "Last-Backup", type_ = "date", json_path = ".status.lastBackup.recoveryPointTime"),
     printcolumn(name = "Policy", type_ = "string", json_path = ".status.backupPolicy", priority = 1),
     printcolumn(name = "Plan", type_ = "string", json_path = ".status.recoveryPlan", priority = 1),
@@ -370,6 +369,15 @@ pub struct BackupSummary {
     pub recovery_point_time: Time,
 }
 
+/// A restore that ended half way, in an application's own namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HalfRestored {
+    /// The Restore.
+    pub restore: String,
+    /// When it ended.
+    pub time: Time,
+}
+
 /// The newest backup that reached a verification level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -420,6 +428,9 @@ pub struct ApplicationStatus {
     /// The newest successful backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<BackupSummary>,
+    /// The restore that ended half way and since which nothing has made the data whole. Backups that are taken meanwhile are restored only if they are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_restored: Option<HalfRestored>,
     /// The newest backup of each verification level.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["level"]))]

@@ -69,7 +69,8 @@ pub struct DistrictSpec {
     #[serde(default)]
     pub limits: DistrictLimits,
     /// How many ended runs stay as objects on the hub: Backups and Restores of each application, Drills of each plan, tickets of each type. Each is stored in the
-    /// repository before its object goes. Snapshots are not touched: only retention removes them.
+    /// repository before its object goes, and the repository keeps as many again, with the journals and reports of drills. Snapshots are not touched: only retention
+    /// removes them.
     #[serde(default)]
     pub history: HistoryLimits,
     /// How many objects of each kind the district may have on the hub. The operator keeps a ResourceQuota `p861-objects` in the district's namespace; what goes beyond

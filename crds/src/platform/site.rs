@@ -35,6 +35,11 @@ pub struct SiteSpec {
     /// The site's own Prometheus and Alertmanager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
+    /// Namespaces of software that districts share there: a Platform of any district may name their Gateways and HelmReleases, and its status says how they stand. Of
+    /// other namespaces a district sees its own only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(max = 63)))]
+    pub shared_namespaces: Vec<String>,
 }
 
 /// The hub's own cluster, or a kubeconfig in a Secret of the operator's namespace.

@@ -95,17 +95,28 @@ pub enum Consistency {
     Crash,
 }
 
-/// Objects that a backup left out for one reason.
+/// Objects that a backup or a restore left out for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
-    /// Reason: Excluded, BeingDeleted, Finished, ControlledPod (its controller makes it again), StaleDiscovery (a kind whose API server doesn't answer), Missing
-    /// (`spec.clusterResources` of the Application names it, and it doesn't exist: the backup fails).
+    /// Reason. Of a backup: Excluded, BeingDeleted, Finished, ControlledPod (its controller makes it again), StaleDiscovery (a kind whose API server doesn't answer),
+    /// Missing (`spec.clusterResources` of the Application names it, and it doesn't exist: the backup fails). Of a restore: in words.
     pub reason: String,
     /// Number of objects; of StaleDiscovery, of kinds.
     pub count: i64,
     /// The first of them by name; at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+}
+
+/// A claim whose files are not in a backup that should have them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MissingClaim {
+    /// The claim, for example `shinan-portal/uploads`.
+    pub claim: String,
+    /// Why, in one word: ClaimNotReadable if nothing could read it when the backup began, or else why its step failed.
+    pub reason: String,
+    /// Why, and what to do.
+    pub message: String,
 }
 
 /// Content of a backup.
@@ -125,6 +136,11 @@ pub struct BackupContents {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
     pub left_out: Vec<LeftOut>,
+    /// Claims whose files are missing, so that the backup has failed; the first hundred. `inventory.json` in the snapshot names all. Everything else is there, and a
+    /// Restore that names this Backup brings it back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["claim"]))]
+    pub missing_claims: Vec<MissingClaim>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -182,6 +198,9 @@ pub struct BackupStatus {
     /// Content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<BackupContents>,
+    /// The Restore that had ended half way in the application when this backup was taken: it holds a mixture, and is restored only if it is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_restored: Option<String>,
     /// Size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<BackupSize>,

@@ -1,7 +1,7 @@
 //! Restore: one restore, or the preview of one.
 
 use super::super::common::{Condition, CurrentStep, Duration, JournalReference, ObjectReference, RunAction, RunPhase, RunProgress, StepCounts, Time};
-use super::backup::BackupSize;
+use super::backup::{BackupSize, LeftOut, MissingClaim};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -217,6 +217,10 @@ pub struct RestoreChanges {
     pub create: i64,
     /// Exists and differs.
     pub change: i64,
+    /// Of `change`: objects that only get what they lack (labels of an existing namespace, a ServiceAccount `default` that nobody has changed). No policy refuses
+    /// these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub added: i64,
     /// Exists and is the same.
     pub same: i64,
     /// The API server doesn't take it, or it can't be changed without harm.
@@ -229,6 +233,24 @@ pub struct RestoreChanges {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
+}
+
+/// What a restore has made of the data of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RestoredData {
+    /// It has begun to write, and has not written everything: the data is partly that of the backup.
+    Partly,
+    /// All of it is that of the backup.
+    Whole,
+}
+
+/// An application that is restored where it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoredInPlace {
+    /// The Application.
+    pub application: String,
+    /// Its data.
+    pub data: RestoredData,
 }
 
 /// State of the restore.
@@ -268,9 +290,20 @@ pub struct RestoreStatus {
     /// Changes made, or previewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<RestoreChanges>,
+    /// Objects of the backup that were left out, or would be, by reason. All of them: `p861 restore show NAME --objects`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
+    pub left_out: Vec<LeftOut>,
     /// Number of files that are not in the backup and were removed, or would be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_removed: Option<i64>,
+    /// Claims whose files the Backup lacks, so that this restore doesn't bring them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["claim"]))]
+    pub missing_claims: Vec<MissingClaim>,
+    /// What became of the application, if it writes into namespaces of its own, on the site where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<RestoredInPlace>,
     /// Size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<BackupSize>,

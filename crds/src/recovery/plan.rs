@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     category = "p861",
     printcolumn(name = "Active", type_ = "string", json_path = ".status.activeSite"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='ReadyToFailover')].status"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Drilled", type_ = "string", json_path = ".status.conditions[?(@.type=='Drilled')].status"),
     printcolumn(name = "RTO", type_ = "string", json_path = ".status.prediction.rto"),
     printcolumn(name = "Run", type_ = "string", json_path = ".status.currentRun"),

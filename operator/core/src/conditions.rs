@@ -84,6 +84,13 @@ pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
     conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
+/// Whether a character of a text would hide or reorder others, or be obeyed by a terminal: shown as it is, the text looks different from what it says.
+pub fn misleads(character: char) -> bool {
+    let reorders = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}');
+    let is_unseen = matches!(character, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{00ad}' | '\u{180e}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    character.is_control() || reorders || is_unseen
+}
+
 /// At most so many characters, with an ellipsis where something was cut. Condition messages have a limit in the API server.
 pub fn shorten(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {

@@ -9,7 +9,7 @@ use p861_core::maintenance::{
 use p861_crds::{
     DutyRosterSpec, Reason,
     maintenance::{
-        approval::{ApprovalDecision, ApprovalSpec, Purpose},
+        approval::{ApprovalDecision, ApprovalSpec, Purpose, SubjectKind, SubjectReference},
         roster::{DutyActionKind, HandOver, Heartbeat},
     },
 };
@@ -29,7 +29,9 @@ fn word(approver: Option<&str>, decision: &str, uid: &str, digest: &str) -> Appr
 }
 
 fn subject() -> Subject {
-    Subject { uid: "uid".into(), requester: Some("engineer".into()), digest: Some("sha256:shown".into()), started: None, required: 1 }
+    let reference = SubjectReference { kind: SubjectKind::MaintenanceTicket, name: "chg".into(), uid: "uid".into() };
+    let asked_by = ["engineer", "planner"].map(str::to_owned).into();
+    Subject { reference, asked_by, digest: Some("sha256:shown".into()), started: None, required: 1 }
 }
 
 fn given<'a>(name: &'a str, spec: &'a ApprovalSpec, created: &str) -> Given<'a> {
@@ -37,13 +39,14 @@ fn given<'a>(name: &'a str, spec: &'a ApprovalSpec, created: &str) -> Given<'a> 
 }
 
 #[test]
-fn each_way_to_cheat_is_seen_and_named() {
+fn fault_e5_each_way_to_cheat_is_seen_and_named() {
     let now = time("2026-11-28T12:00:00Z");
     let at = "2026-11-28T10:00:00Z";
     for (what, spec, created, expected) in [
         ("as it should be", word(Some("leader"), "Approved", "uid", "sha256:shown"), at, Ok(ApprovalDecision::Approved)),
         ("a no", word(Some("leader"), "Rejected", "uid", "sha256:shown"), at, Ok(ApprovalDecision::Rejected)),
         ("one's own", word(Some("engineer"), "Approved", "uid", "sha256:shown"), at, Err(Void::RequesterCannotApprove)),
+        ("that of who has written a part of it", word(Some("planner"), "Approved", "uid", "sha256:shown"), at, Err(Void::RequesterCannotApprove)),
         ("another plan", word(Some("leader"), "Approved", "uid", "sha256:other"), at, Err(Void::DigestDiffers)),
         ("another object of the same name", word(Some("leader"), "Approved", "older", "sha256:shown"), at, Err(Void::SubjectGone)),
         ("nobody's name", word(None, "Approved", "uid", "sha256:shown"), at, Err(Void::Nameless)),
@@ -55,6 +58,12 @@ fn each_way_to_cheat_is_seen_and_named() {
     }
     let spec = word(Some("leader"), "Approved", "uid", "sha256:shown");
     assert_eq!(count(None, Purpose::Start, &[given("x", &spec, at)], now).words["x"], Err(Void::SubjectGone));
+    // Whoever may approve only drills, or only this one of them, names what he may approve and the UID of something else.
+    for (kind, name) in [(SubjectKind::Drill, "chg"), (SubjectKind::MaintenanceTicket, "another")] {
+        let mut spec = spec.clone();
+        spec.subject_ref = SubjectReference { kind, name: name.into(), uid: "uid".into() };
+        assert_eq!(count(Some(&subject()), Purpose::Start, &[given("x", &spec, at)], now).words["x"], Err(Void::SubjectGone), "fault_e5: {kind:?} {name}");
+    }
     let unknown = Subject { digest: None, ..subject() };
     assert_eq!(
         count(Some(&unknown), Purpose::Start, &[given("x", &spec, at)], now).words["x"],
@@ -215,6 +224,21 @@ fn shifts_keep_to_the_clock_on_the_wall_where_clocks_are_changed() {
         assert_eq!(until.duration_since(time(night)), SignedDuration::from_hours(hours), "{night}");
         assert_eq!(roster.gap(time(night), SignedDuration::from_hours(48)), None);
     }
+}
+
+#[test]
+fn fault_e29_whoever_writes_a_roster_decides_not_how_long_the_operator_looks() {
+    let rotation = |number: usize| json!({"name": format!("r{number}"), "start": format!("{:02}:{:02}", number, number * 3), "end": format!("{:02}:30", number + 1), "startDate": "2026-11-01", "people": ["a", "b"]});
+    let rotations: Vec<Value> = (0..16).map(rotation).chain([json!({"name": "all", "people": ["a"]})]).collect();
+    let levels: Vec<Value> = (0..8).map(|number| json!({"name": format!("l{number}"), "rotations": rotations})).collect();
+    let roster = roster(json!({"timeZone": "Asia/Shanghai", "people": [{"name": "a"}, {"name": "b"}], "levels": levels}));
+    let (now, began) = (time("2026-11-24T00:00:00Z"), std::time::Instant::now());
+    let (current, condition, next) = (roster.current(None, now), roster.condition(now), roster.next_change(now));
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!((current.len(), condition.reason.as_str(), next.is_some()), (8, "Covered", true));
+    // It says no more than it has looked at.
+    let until = condition.message.rsplit(' ').next().unwrap().to_owned();
+    assert!(until.as_str() > "2026-11-26" && until.as_str() < "2026-12-24", "{until}");
 }
 
 #[test]

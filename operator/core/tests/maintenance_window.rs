@@ -278,3 +278,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn fault_e29_whoever_writes_schedules_decides_not_how_long_the_operator_looks() {
+    let never: Vec<(&str, &str)> = std::iter::repeat_n([("0 0 31 2 *", "1m"), ("0 0 30 2 *", "1m")], 16).flatten().collect();
+    let mut always = never.clone();
+    always[0] = ("*/1 * * * *", "744h");
+    let mut rarely = never.clone();
+    rarely[0] = ("* * * * *", "1m");
+    let long = SignedDuration::from_hours(99_999);
+    let now = time("2026-11-28T12:00:00Z");
+    for (case, recurrences) in [("never", &never), ("always", &always), ("for a minute each minute", &rarely)] {
+        let windows: Vec<Window> = (0..50).map(|_| window(DEFAULT_ZONE, recurrences)).collect();
+        let began = std::time::Instant::now();
+        let access = Access::of(&windows, ChangeClass::Normal, &[], TimeZone::UTC, long, now);
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{case}: {:?}", began.elapsed());
+        assert_eq!(access.opening.is_some_and(|opening| opening.open), case != "never", "{case}");
+    }
+}
+
+#[test]
+fn fault_e29_what_is_rare_is_found_all_the_same() {
+    let at = "2026-11-28T12:00:00Z";
+    for (schedule, opens) in [
+        ("0 0 29 2 *", Some("2028-02-28T16:00:00Z")),
+        ("0 0 1 1 *", Some("2026-12-31T16:00:00Z")),
+        ("0 0 31 2 *", None),
+        ("0 3 * 2 1#1", Some("2027-01-31T19:00:00Z")),
+    ] {
+        assert_eq!(normal(&window(DEFAULT_ZONE, &[(schedule, "1h")]), &[], at).next_open_time, opens.map(time), "{schedule}");
+    }
+    // A year of nightly openings that are all too short, in five windows.
+    let nightly: Vec<Window> = (0..5).map(|_| window(DEFAULT_ZONE, &[("0 22 * * *", "4h")])).collect();
+    let access = |hours| Access::of(&nightly, ChangeClass::Normal, &[], TimeZone::UTC, SignedDuration::from_hours(hours), time(at)).fits;
+    assert_eq!((access(3), access(5)), (Some(time("2026-11-28T14:00:00Z")), None));
+}

@@ -93,6 +93,19 @@ fn a_drain_looks_backs_up_and_silences_first_waits_for_hands_and_looks_afterward
 }
 
 #[test]
+fn fault_e25_a_node_is_looked_at_after_the_backups_and_drained_for_the_district_of_the_ticket_only() {
+    let plan = compiled(&ticket(drain(), "OnFailure", "Affected", "Affected"), &application(1), &["a"]);
+    let step = |id: &str| plan.steps().iter().find(|step| step.id.as_str() == id).expect("a step");
+    let inspected: Vec<&str> = step("inspect/a/n1").dependencies().map(p861_core::engine::StepId::as_str).collect();
+    assert_eq!(inspected, ["backup/portal"], "while a backup is taken, pods of others can come");
+    let (Action::InspectNode { district: inspected, .. }, Action::Drain { district: drained, .. }) = (&step("inspect/a/n1").action, &step("drain/a/n1").action)
+    else {
+        panic!("{plan:?}")
+    };
+    assert!(drained.is_some() && drained == inspected, "{drained:?}");
+}
+
+#[test]
 fn fault_e8_a_district_silences_nothing_of_a_site_but_its_own_alerts_and_the_node_that_may_be_drained() {
     let mut spec = ticket(drain(), "OnFailure", "Affected", "Affected");
     spec.affects.site_refs = vec![p861_crds::ObjectReference::new("a")];

@@ -37,7 +37,9 @@ fn plan(hold: &str, streams: usize, claims: usize, snapshots: usize) -> Plan<Act
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        missing: &[],
         snapshots: &snapshots,
+        half_restored: None,
         parent: None,
         deadline: BACKUP_DEADLINE,
     };
@@ -154,7 +156,7 @@ proptest! {
         prop_assert!(quiesce.deadline <= limit && quiesce.retry.attempts == 1);
         let resume = plan.steps().iter().find(|step| step.id.as_str() == "resume/a").unwrap();
         prop_assert!(resume.despite_pause);
-        for before in &resume.after {
+        for before in resume.dependencies() {
             let part = plan.step(before).unwrap();
             let hold = part.under.as_ref().unwrap();
             prop_assert_eq!((&hold.since, hold.limit), (&quiesce.id, limit));
@@ -162,10 +164,10 @@ proptest! {
         }
         // Nothing else works under the hold: the application would be held for it and not wait for it.
         let under: Vec<_> = plan.steps().iter().filter(|step| step.under.is_some()).map(|step| step.id.clone()).collect();
-        prop_assert_eq!(under.len(), resume.after.len());
+        prop_assert_eq!(under.len(), resume.dependencies().count());
         // What is read from a snapshot is not waited for, and neither are the objects beside it.
         let snapshots = snapshots.min(claims);
-        prop_assert_eq!(resume.after.len(), if snapshots == 0 { 1 + streams + claims } else { 1 + streams + claims - snapshots });
+        prop_assert_eq!(resume.dependencies().count(), if snapshots == 0 { 1 + streams + claims } else { 1 + streams + claims - snapshots });
     }
 }
 

@@ -83,7 +83,7 @@ fn said(facts: &HistoryFacts) -> Vec<String> {
     let unseen = Err(Unseen { reason: Reason::Unreachable, message: String::new() });
     let mut said = Vec::new();
     for application in &facts.applications {
-        let (status, conditions) = application::decide(application, &unseen, &facts.plans, &facts.backups, now());
+        let (status, conditions) = application::decide(application, &unseen, &facts.plans, (&facts.backups, &facts.restores), now());
         said.push(format!("{status:?} {conditions:?}"));
     }
     for repository in ["r", "s"] {
@@ -382,6 +382,9 @@ fn fault_f8_an_approval_goes_with_its_subject_and_by_its_uid_only() {
         uid: "uid-t2".into(),
         resource_version: "7".into(),
         approvals: vec![("yes".into(), "uid-yes".into())],
+        group: vec!["Incident".into()],
+        succeeded: true,
+        order: now() - jiff::SignedDuration::from_hours(24 * 50),
     };
     assert_eq!(gone, [expected]);
 }

@@ -17,7 +17,7 @@ pub enum Place {
     Metadata,
     /// A group of machines, or nobody.
     Group,
-    /// The hub's own cluster: its Services, pods and API server.
+    /// The hub's own cluster: its Services, pods, nodes and API server.
     OwnCluster,
 }
 

@@ -91,7 +91,7 @@ impl Admissions {
     }
 
     /// Removes a run that has ended or needs no admission.
-    pub(crate) fn end(&self, uid: &str) {
+    pub fn end(&self, uid: &str) {
         let mut state = self.0.lock();
         state.take_off(uid);
         state.running.remove(uid);

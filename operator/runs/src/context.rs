@@ -4,7 +4,7 @@ use crate::{
     admissions::Admissions,
     cache::RunCache,
     effects::{
-        Warnings,
+        Warnings, Watched,
         component::{BundleCache, ComponentLocks},
     },
     journal::JournalKeys,
@@ -45,6 +45,8 @@ pub struct MoverSettings {
     pub children: Children,
     /// Why movers that wait do so, as the Events say.
     pub warnings: Warnings,
+    /// What runs where movers write over what was stopped.
+    pub watched: Watched,
 }
 
 /// State of component installations.

@@ -1,6 +1,8 @@
 //! The controller that all kinds of runs share: finalizer, refusal, claim, passes, status, findings, Events, metrics.
 
 mod ending;
+mod pace;
+mod vanished;
 
 use crate::{
     admissions::Answer,
@@ -29,6 +31,8 @@ use p861_crds::{
     common::{ActionKind, RunAction, RunPhase},
 };
 use std::{sync::Arc, time::Duration};
+
+pub use vanished::{clean_up, has_left};
 
 /// Time between passes while effects are in progress.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -337,7 +341,7 @@ async fn record<K: RunKind>(
 pub async fn publish<K: RunKind>(context: &RunContext, object: &K::Object, run: &RunIdentity, pass: &Pass, now: Timestamp) -> Result<Option<Duration>> {
     publish_records(&context.hub, object, pass).await;
     if !pass.summary.phase.is_end() {
-        return Ok(Some(next_look(pass, now)));
+        return Ok(Some(pace::next_look(pass, now)));
     }
     if pass.summary.phase == RunPhase::Failed {
         context.metrics.runs_failed.with_label_values(&[run.namespace.as_str(), run.kind]).inc();
@@ -408,13 +412,4 @@ async fn publish_records<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, p
         };
         publish_event(hub, object, type_, reason, &note).await;
     }
-}
-
-/// Time until the next pass: short while effects are in progress, otherwise by the engine's clock.
-fn next_look(pass: &Pass, now: Timestamp) -> Duration {
-    if pass.in_flight {
-        return POLL_INTERVAL;
-    }
-    let by_clock = pass.next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
-    by_clock.unwrap_or(MAX_WAIT).clamp(MIN_WAIT, MAX_WAIT)
 }

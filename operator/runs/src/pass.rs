@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     executor::Executor,
     journal::{JournalStore, StoreError, StoredRun},
+    sharing,
     tasks::{EffectOwner, MAX_EFFECTS_PER_DISTRICT, Polled, TaskKey},
 };
 use futures::future::join_all;
@@ -301,7 +302,9 @@ async fn perform<E: Effects>(
             .find(|r| r.step.as_ref() == Some(step) && matches!(r.event, Event::Intent | Event::UndoIntent))
             .map_or_else(Timestamp::now, |r| r.at),
         deadline: planned.deadline,
-        inputs: planned.dependencies().filter_map(|before| Some((before.to_string(), evidence(&claimed.journal, before)?))).collect(),
+        inputs: planned.dependencies().filter_map(|before| Some((before.to_string(), known_of(&claimed.journal, before)?))).collect(),
+        followers: sharing::followers(&claimed.plan, step),
+        leaders: sharing::leaders(&claimed.plan, &claimed.journal, step),
     };
     let key = |stops: bool| TaskKey { run: run.uid.clone(), step: step.clone(), attempt, direction, stops };
     let (effects, action) = (executor.effects.clone(), action.clone());
@@ -360,6 +363,14 @@ fn last_progress(claimed: &ClaimedRun, step: &StepId, said: Option<String>) -> O
 fn with_counts_of(progress: StepProgress, before: Option<&StepProgress>) -> StepProgress {
     let Some(before) = before.filter(|_| progress.items_done.is_none() && progress.bytes_done.is_none()) else { return progress };
     StepProgress { message: progress.message, ..before.clone() }
+}
+
+/// What a step before has proved, or why it was not done.
+fn known_of(journal: &Journal, step: &StepId) -> Option<Evidence> {
+    match journal.why_not_done(step) {
+        Some((reason, message)) => Some(Evidence::NotDone { reason, message }),
+        None => evidence(journal, step),
+    }
 }
 
 fn evidence(journal: &Journal, step: &StepId) -> Option<Evidence> {

@@ -10,13 +10,15 @@ use crate::{
     district,
     error::{Category, Error, Result},
     hub::named,
+    movers::{HALF_RESTORED_TAG, PARTIAL_TAG},
     places::Places,
     secrets::SecretsOf,
 };
 use kube::ResourceExt as _;
 use p861_core::protection::choose::{CataloguedPoint, RecoveryPoint};
 use p861_crds::{BackupRepository, Reason, protection::repository::Addressing};
-use p861_vault::{AsyncStore, Credentials, Location, Repository, RepositoryAccess, SnapshotInfo, VaultError};
+pub use p861_vault::AsyncStore;
+use p861_vault::{Credentials, Location, Repository, RepositoryAccess, SnapshotInfo, VaultError};
 use std::sync::LazyLock;
 
 /// The key of a repository's key Secret.
@@ -226,10 +228,12 @@ pub async fn catalogue(hub: &Hub, namespace: &str, repository: &str) -> Result<V
 }
 
 fn catalogued(repository: &str, snapshot: SnapshotInfo) -> CataloguedPoint {
+    let is_tagged = |with: &str| snapshot.tags.iter().any(|tag| tag == with);
+    let (is_partial, is_half_restored) = (is_tagged(PARTIAL_TAG), is_tagged(HALF_RESTORED_TAG));
     let backup = snapshot.tag("backup").map_or_else(|| snapshot.id.chars().take(12).collect(), str::to_owned);
     let site = Some(snapshot.host.as_str().into());
     let point = RecoveryPoint { backup, snapshot: snapshot.id.into(), time: snapshot.time, repository: repository.to_owned(), level: None, site };
-    CataloguedPoint { application: snapshot.label, point }
+    CataloguedPoint { application: snapshot.label, point, is_partial, is_half_restored }
 }
 
 /// Deletes the unsealed data of a failed backup, which no restore can use. Returns the number of parts removed.
@@ -287,7 +291,8 @@ pub fn vault_error(what: &str, error: &VaultError) -> Error {
 /// If the repository can't be opened, or the snapshot is missing, damaged, or doesn't name its parts.
 pub async fn snapshot_parts(hub: &Hub, namespace: &str, point: &RecoveryPoint) -> Result<Vec<String>> {
     let (repository, id) = (point.repository.as_str(), point.snapshot.to_string());
-    let known = hub.stores.parts(&id);
+    let key = (namespace.to_owned(), repository.to_owned());
+    let known = hub.stores.parts(&key, &id);
     // A snapshot never changes, but it can be forgotten.
     if let Some(parts) = known
         && is_stored(&open_store(hub, namespace, repository).await?, &id).await?
@@ -296,10 +301,10 @@ pub async fn snapshot_parts(hub: &Hub, namespace: &str, point: &RecoveryPoint) -
     }
     let declared: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &declared, false).await?;
-    let open = opened(hub, (namespace.to_owned(), repository.to_owned()), access, Repository::open).await?;
+    let open = opened(hub, key.clone(), access, Repository::open).await?;
     let snapshot = id.clone();
     let parts = used(hub, &format!("read the snapshot of backup {}", point.backup), open, move |repository| repository.snapshot_parts(&snapshot)).await?;
-    hub.stores.keep_parts(id, &parts);
+    hub.stores.keep_parts(key, id, &parts);
     Ok(parts)
 }
 

@@ -120,6 +120,32 @@ impl RunObjects {
         serde_json::from_slice(&body).map_err(|error| damaged(&key, error.to_string()))
     }
 
+    /// Where it is written that a step has begun with which this mover goes on. Nothing is believed that stands there: what a mover may begin, its Job says.
+    fn begin_key(&self, mover: &str, step: &str) -> String {
+        let digest = hex::encode(Sha256::digest(format!("{mover} {step}")));
+        format!("{}begin-{digest}", self.prefix)
+    }
+
+    /// Tells a running mover to go on with a step, which has begun. One request; doing it again changes nothing.
+    ///
+    /// # Errors
+    /// The repository's error.
+    pub async fn tell_to_begin(&self, mover: &str, step: &str) -> Result<(), StoreError> {
+        self.store.put(&self.begin_key(mover, step), "begin").await.map(drop)
+    }
+
+    /// Whether a mover was told to go on with a step. One request.
+    ///
+    /// # Errors
+    /// The repository's error.
+    pub async fn is_told_to_begin(&self, mover: &str, step: &str) -> Result<bool, StoreError> {
+        match self.store.head(&self.begin_key(mover, step)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes all objects of the run and returns how many there were. One list, and a request for each.
     ///
     /// # Errors
@@ -199,6 +225,19 @@ mod tests {
         assert_eq!(one.remove_all().await.unwrap(), 2);
         assert_eq!(one.remove_all().await.unwrap(), 0);
         assert_eq!(other.get::<u8>(&kept).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn fault_g2_a_mover_is_told_of_its_own_steps_only_and_a_run_that_is_over_leaves_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = objects(folder.path(), "one").await;
+        assert!(!objects.is_told_to_begin("mover-1", "seal/a").await.unwrap());
+        for _ in 0..2 {
+            objects.tell_to_begin("mover-1", "seal/a").await.unwrap();
+        }
+        let told = async |mover: &str, step: &str| objects.is_told_to_begin(mover, step).await.unwrap();
+        assert!(told("mover-1", "seal/a").await && !told("mover-2", "seal/a").await && !told("mover-1", "verify/a").await);
+        assert_eq!(objects.remove_all().await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -10,7 +10,13 @@ use p861_core::{
 use p861_crds::{District, Reason, common::RunPhase};
 use p861_runs::{
     Admissions, ComponentState, EffectTasks, Hub, JournalKeys, JournalStore, MoverSettings, RunCache, RunContext, RunIdentity, RunMetrics, Sealing, Stored,
-    effects::Warnings, leadership::Leadership, load, movers::child::Children, pass, repository::StoreCache, sites::Sites,
+    effects::{Warnings, Watched},
+    leadership::Leadership,
+    load,
+    movers::child::Children,
+    pass,
+    repository::StoreCache,
+    sites::Sites,
 };
 use p861_vault::{AsyncStore, Location};
 use parking_lot::Mutex;
@@ -31,8 +37,9 @@ fn server(asked: &Asked) -> Client {
     Client::new(tower::service_fn(answer), "default")
 }
 
-fn context(asked: &Asked) -> RunContext {
-    let (client, leadership) = (server(asked), Leadership::without_lease());
+/// The executor's context, whose hub and sites are one API server.
+pub fn context_over(client: Client) -> RunContext {
+    let leadership = Leadership::without_lease();
     let hub = Hub {
         client: client.clone(),
         leadership: leadership.clone(),
@@ -44,7 +51,13 @@ fn context(asked: &Asked) -> RunContext {
     RunContext {
         hub,
         sites: Sites::new(client, "p861-system", leadership),
-        movers: MoverSettings { image: "image:1".into(), image_pull_policy: "Never".into(), children: Children::default(), warnings: Warnings::default() },
+        movers: MoverSettings {
+            image: "image:1".into(),
+            image_pull_policy: "Never".into(),
+            children: Children::default(),
+            warnings: Warnings::default(),
+            watched: Watched::default(),
+        },
         components: ComponentState::default(),
         cache: RunCache::default(),
         admissions: Admissions::default(),
@@ -92,7 +105,7 @@ fn foreign() -> Vec<Value> {
         here(json!({"do": "inspectNode", "district": "shinan"})),
         here(json!({"do": "cordon"})),
         here(json!({"do": "uncordon"})),
-        here(json!({"do": "drain"})),
+        here(json!({"do": "drain", "district": "shinan"})),
         here(json!({"do": "installComponent", "version": "1", "bundle": {"configMapRef": {"name": "m"}}, "digest": "d"})),
         here(json!({"do": "revertComponent", "version": "1"})),
         here(json!({"do": "endInstallation"})),
@@ -152,7 +165,7 @@ async fn fault_e2_a_stored_action_that_names_anything_of_another_district_is_ref
     let run = RunIdentity { kind: "Drill", namespace: "shinan".into(), name: "drill".into(), uid: "uid".into(), repository: "main".into(), scope: scope() };
     // One process has stored it, and another takes it from the store.
     journal.begin(&plan).await.unwrap();
-    let executor = context(&asked).executor();
+    let executor = context_over(server(&asked)).executor();
     let mut stored = load(&executor, &run, &journal).await.unwrap();
     assert!(matches!(stored, Stored::Found(_)));
     let ended = loop {

@@ -83,9 +83,10 @@ async fn the_credentials_of_a_repository_are_those_of_its_namespace() {
 }
 
 /// Where else Secrets are dealt with: those of sites.
-const ELSEWHERE: [&str; 2] = [
-    // What a run's movers are given on a site.
+const ELSEWHERE: [&str; 3] = [
+    // What a run's movers are given on a site, and that it is nobody else's.
     "runs/src/effects/mover.rs",
+    "runs/src/effects/mover/ours.rs",
     // TLS Secrets of a site, for their expiry.
     "src/controllers/platform/certificates.rs",
 ];

@@ -11,3 +11,4 @@ mod owned_maps;
 mod run_world;
 mod saving;
 mod secrets;
+mod shared_mover;

@@ -14,11 +14,12 @@ use p861_core::{
     platform::{
         application::{self, ApplicationSeen, CheckSeen, Misplaced, marker_turn, refuse_unknown_department, taken_namespace},
         facts::Unseen,
+        pattern::refuse_patterns,
     },
     recovery::objectives,
     runs::Scope,
 };
-use p861_crds::{Application, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan, common::ContainerCommand, platform::application::Check};
+use p861_crds::{Application, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan, Restore, common::ContainerCommand, platform::application::Check};
 use p861_runs::{
     effects::{
         check::{self, CheckResult},
@@ -26,6 +27,7 @@ use p861_runs::{
     },
     error::{Error, Result},
     sites::view::{VIEW_RECHECK_TTL, VIEW_TTL, View},
+    thinking,
 };
 use parking_lot::Mutex;
 use std::{
@@ -53,6 +55,8 @@ pub struct Observed {
     plans: Vec<RecoveryPlan>,
     seen: std::result::Result<ApplicationSeen, Unseen>,
     backups: Vec<Backup>,
+    /// Those that write where an application runs.
+    restores: Vec<Restore>,
     last_marker: Option<Timestamp>,
 }
 
@@ -75,16 +79,18 @@ impl Controller for ApplicationController {
         let plans = context.cache.filter_map(Some(&namespace), of_application).await?;
         let seen = find(context, application, &namespace, &plans).await;
         let own = |backup: &Backup| (backup.spec.application_ref.name == name).then(|| backup.clone());
+        let in_place = |restore: &Restore| restore.status.as_ref()?.in_place.as_ref().map(|_| restore.clone());
         Ok(Observed {
             plans,
             seen: seen.map_err(|error| Unseen { reason: error.reason(), message: error.to_string() }),
             backups: context.cache.filter_map(Some(&namespace), own).await?,
+            restores: context.cache.filter_map(Some(&namespace), in_place).await?,
             last_marker: self.markers.lock().get(&application.uid().unwrap_or_default()).copied(),
         })
     }
 
     fn decide(application: &Application, observed: &Observed, now: Timestamp) -> DecisionOf<Self> {
-        let (status, conditions) = application::decide(application, &observed.seen, &observed.plans, &observed.backups, now);
+        let (status, conditions) = application::decide(application, &observed.seen, &observed.plans, (&observed.backups, &observed.restores), now);
         let seen = observed.seen.as_ref().ok();
         let turn = application.spec.marker.as_ref().filter(|_| seen.is_some()).map(|marker| marker_turn(marker, observed.last_marker, now));
         let next_marker = turn.and_then(|turn| Duration::try_from(turn.next).ok());
@@ -132,6 +138,8 @@ async fn find(context: &Context, application: &Application, namespace: &str, pla
     let district = cached_district(context, namespace).await?;
     refuse_foreign_namespaces(&district, application)?;
     refuse_unknown_department(&district, application).map_err(misplaced)?;
+    let declared = application.clone();
+    thinking::apart(move || refuse_patterns(&declared)).await?.map_err(|why| Error::invalid(Reason::Invalid, why))?;
     let taken = context.cache.filter_map(Some(namespace), |other: &Application| taken_namespace(application, other)).await?;
     if let Some(taken) = taken.into_iter().min() {
         return Err(misplaced(taken));

@@ -1,11 +1,13 @@
 //! Backup: one run of the backup plan.
 
 mod behind;
+mod down;
 
 use super::{active_site, all, district_of, named, refuse_foreign_namespaces, run::scope_of};
 use crate::context::Context;
 use behind::{behind_claims, snapshots_of};
-use jiff::SignedDuration;
+use down::note_down;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use p861_core::{
@@ -13,7 +15,7 @@ use p861_core::{
     ids::{SiteName, SnapshotId},
     protection::{
         backup::{self, BackupFacts, Claim},
-        choose, claims, conclude,
+        choose, claims, conclude, half_restored,
         readable::{self, ClaimState},
         volumes,
     },
@@ -21,7 +23,9 @@ use p861_core::{
     runs::{Action, ClaimSnapshot, Conclusion, Request, RunClass, RunOutcome},
     time::parse_duration,
 };
-use p861_crds::{Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, common::RunPhase};
+use p861_crds::{
+    Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, Restore, common::RunPhase, protection::backup::MissingClaim,
+};
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace, RunRecord,
     error::{Error, ErrorContext as _, Result},
@@ -51,7 +55,10 @@ pub struct Source {
     application: ApplicationSpec,
     site: SiteName,
     claims: Vec<Claim>,
+    missing: Vec<MissingClaim>,
     snapshots: Vec<ClaimSnapshot>,
+    /// The Restore that has ended half way in the application, if nothing has made it whole since.
+    half_restored: Option<String>,
     parent: Option<SnapshotId>,
     deadline: SignedDuration,
 }
@@ -109,7 +116,9 @@ impl RunKind for BackupRun {
             site: &source.site,
             spec: &source.application,
             claims: &source.claims,
+            missing: &source.missing,
             snapshots: &source.snapshots,
+            half_restored: source.half_restored.as_deref(),
             parent: source.parent.as_ref(),
             deadline: source.deadline,
         };
@@ -129,6 +138,7 @@ impl RunKind for BackupRun {
             _ => "Failed",
         };
         self.context.metrics.backup_runs.with_label_values(&[namespace.as_str(), backup.spec.application_ref.name.as_str(), result]).inc();
+        // What is sealed stays, also if it lacks something: its parts are gone by then, and only unsealed ones are forgotten.
         if status.phase != Some(RunPhase::Succeeded)
             && let Err(error) = repository::forget_unsealed(&self.context.hub, &namespace, &facts.repository, &uid).await
         {
@@ -169,23 +179,29 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let namespace = backup.namespace().unwrap_or_default();
     let name = &backup.spec.application_ref.name;
     let application: Application = named(&context.hub.client, &namespace, name).await?;
+    let restores: Vec<Restore> = all(&context.hub.client, &namespace).await?;
+    let half_restored = half_restored::mixed_by(&application, &restores, Timestamp::now());
     let district = district_of(&context.hub.client, &namespace).await?;
     refuse_foreign_namespaces(&district, &application)?;
     let site = active_site(context, &district, name).await?;
     let client = context.sites.client(&site).await?;
     let states = claim_states(&client, &site, &application.spec.namespaces).await?;
-    let claims = claims_among(&states, &site, &application)?;
+    let mut claims = claims_among(&states, &site, &application)?;
     let states: Vec<&ClaimState> = states.values().flatten().collect();
     let (stand, classes) = behind_claims(context, &namespace, (&client, &site), &application.spec, &states).await?;
-    let saved = volumes::decide(name, &application.spec, volumes::DEFAULT_VOLUME_METHOD, &stand, &classes)
+    let mut saved = volumes::decide(name, &application.spec, volumes::DEFAULT_VOLUME_METHOD, &stand, &classes)
         .map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
     // A mover would wait for such a claim until the deadline, and the backup would lack it in the end.
-    readable::require(name, &saved, states.iter().copied()).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
+    let missing =
+        readable::missing(name, &application.spec, &saved, states.iter().copied()).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
+    claims.retain(|claim| !missing.contains_key(claim));
+    saved.retain(|claim, _| !missing.contains_key(claim));
+    let missing = missing.into_values().collect();
     let snapshots = snapshots_of(&saved, &states);
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);
     let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
-    Ok(Source { application: application.spec, site: site.into(), claims, snapshots, parent, deadline })
+    Ok(Source { application: application.spec, site: site.into(), claims, missing, snapshots, half_restored, parent, deadline })
 }
 
 /// The claims of an application, sorted by name. A missing namespace is an error: it must not become an empty backup.
@@ -215,15 +231,18 @@ pub async fn claim_states(client: &Client, site: &SiteName, namespaces: impl Int
         }
         there.insert(namespace.clone(), states);
     }
+    note_down(client, site, &mut there).await?;
     Ok(there)
 }
 
 fn claim_state(namespace: &str, claim: &PersistentVolumeClaim) -> ClaimState {
     let spec = claim.spec.as_ref();
+    let has_mode = |modes: &[&str]| spec.and_then(|spec| spec.access_modes.as_ref()).is_some_and(|has| has.iter().any(|mode| modes.contains(&mode.as_str())));
     ClaimState {
         claim: Claim { namespace: namespace.to_owned(), name: claim.name_any() },
         block: spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block"),
-        single_pod: spec.and_then(|spec| spec.access_modes.as_ref()).is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteOncePod")),
+        single_pod: has_mode(&["ReadWriteOncePod"]),
+        shared: has_mode(&["ReadWriteMany", "ReadOnlyMany"]),
         phase: claim.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
         deleting: claim.metadata.deletion_timestamp.is_some(),
         // Kubernetes prefers the old annotation.
@@ -231,6 +250,7 @@ fn claim_state(namespace: &str, claim: &PersistentVolumeClaim) -> ClaimState {
         volume: spec.and_then(|spec| spec.volume_name.clone()),
         bytes: bytes_of(claim),
         used_by: None,
+        node_down: None,
     }
 }
 

@@ -86,7 +86,7 @@ impl RunKind for DrillRun {
 
     async fn locate(&self, drill: &Drill, begun: Option<&RunRecord>) -> Result<Readiness<RunPlace>> {
         let (hub, namespace, uid) = (&self.context.hub, drill.namespace().unwrap_or_default(), drill.uid().unwrap_or_default());
-        let prefix = format!("journal/{}/{uid}", drill.spec.plan_ref.name);
+        let prefix = journal_prefix(&drill.spec.plan_ref.name, &uid);
         let (repository, location) = if let Some(begun) = begun {
             (begun.repository.clone(), begun.journal.clone())
         } else {
@@ -201,6 +201,11 @@ impl RunKind for DrillRun {
     }
 }
 
+/// Where the journal of a drill is in its plan's repository.
+pub(super) fn journal_prefix(plan: &str, uid: &str) -> String {
+    format!("journal/{plan}/{uid}")
+}
+
 async fn rehearsal(
     context: &Context,
     drill: &Drill,
@@ -246,6 +251,7 @@ pub async fn points(context: &Context, plan: &RecoveryPlan, applications: &[Appl
         let parts = repository::snapshot_parts(&context.hub, &namespace, &point).await?;
         let missing = missing_parts(&application.spec, &parts);
         if !missing.is_empty() {
+            let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             let message = format!("backup {} of application {name} has no {}: p861 backup now {name}", point.backup, missing.join(", no "));
             return Err(Error::invalid(Reason::NoRecoveryPoint, message));
         }

@@ -1,9 +1,13 @@
 //! Ended runs leave the hub, as `spec.history` of their District says. What one proved is in the repository before its object goes.
 //!
-//! One document, `history/<noun>/<name>-<uid>.json`, has the object with its status, the plan and journal from its ConfigMap, the list of what a restore could not
-//! write, and the Approvals. (A drill's journal and report are in the repository already.) The ConfigMaps go with the object that owns them.
+//! One document under `history/` has the object with its status, the plan and journal from its ConfigMap, the lists of what a restore
+//! could not write and of what it left out, and the Approvals. (A drill's journal and report are in the repository already.) The ConfigMaps go with the object that owns them.
+//!
+//! A repository keeps as many documents as the hub keeps objects (`stored`).
 //!
 //! Every step may be repeated: the document is written again, as it is by now, and the object goes only at the version that was written.
+
+mod stored;
 
 use super::{all, restore::listing};
 use crate::{context::Context, hub_cache::ReadFrom};
@@ -16,7 +20,7 @@ use kube::{
 use p861_core::runs::{
     RunClass,
     history::{EndedRun, HistoryFacts, to_collect},
-    packed,
+    packed, stored_history,
 };
 use p861_crds::{Approval, Backup, BackupRepository, Drill, MaintenanceTicket, Reason, Restore, RunObject, common::HistoryLimits};
 use p861_runs::{
@@ -61,12 +65,12 @@ async fn facts(context: &Context, namespace: &str, source: ReadFrom) -> Result<H
 }
 
 /// Stores the runs in the repository and removes their objects. What fails is logged, and tried again at the next look; it does not hold up the others.
-pub async fn collect(context: &Context, namespace: &str, ended: &[EndedRun]) {
+pub async fn collect(context: &Context, namespace: &str, limits: HistoryLimits, ended: &[EndedRun]) {
     let all_of_them = async {
         let mut repositories: Vec<BackupRepository> = all(&context.hub.client, namespace).await?;
         repositories.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         let repositories: Vec<String> = repositories.into_iter().filter_map(|repository| repository.metadata.name).collect();
-        let place = Place { context, namespace, repositories: &repositories };
+        let place = Place { context, namespace, repositories: &repositories, limits };
         let mut failed = Ok(());
         for run in ended {
             let collected = match run.class {
@@ -94,6 +98,8 @@ struct Place<'a> {
     namespace: &'a str,
     /// The namespace's repositories, sorted.
     repositories: &'a [String],
+    /// How many stay, of objects and of documents.
+    limits: HistoryLimits,
 }
 
 impl Place<'_> {
@@ -112,14 +118,18 @@ impl Place<'_> {
         })?;
         let store = repository::open_store(&self.context.hub, namespace, &repository).await?;
         let text = document(run, object, files, self.approvals(run).await?)?.to_string();
-        let stored = store.put(&key_of(run), text.into_bytes()).await;
+        let stored = store.put(&stored_history::key(run), text.into_bytes()).await;
         stored.map_err(|error| repository::vault(&format!("store {kind} {name} in repository {repository}"), &error))?;
         // What its end could not remove, because the repository did not answer.
-        RunObjects::new(store, &run.uid).remove_all().await.map_err(|error| repository::vault("remove the run's objects", &error))?;
+        RunObjects::new(store.clone(), &run.uid).remove_all().await.map_err(|error| repository::vault("remove the run's objects", &error))?;
         self.remove_approvals(run).await?;
         let removed = objects.delete(name, &only(&run.uid, Some(&run.resource_version))).await.map(drop);
         gone(removed).context(|| format!("remove {kind} {name}"))?;
-        tracing::info!(kind, namespace, name, repository, "an ended run left the hub: it is stored as {}", key_of(run));
+        tracing::info!(kind, namespace, name, repository, "an ended run left the hub: it is stored as {}", stored_history::key(run));
+        // The object is gone in any case: what is still too much goes with the next of its group.
+        if let Err(error) = stored::trim::<K>(self, &store, run).await {
+            tracing::warn!(namespace, repository, reason = error.reason().as_str(), "what older {kind} runs left in the repository stays for now: {error}");
+        }
         Ok(())
     }
 
@@ -141,14 +151,19 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// The texts of its ConfigMaps: its record, plan and journal, and the list of what it could not write.
+    /// The texts of its ConfigMaps: its record, plan and journal, and the lists of what it could not write and of what it left out.
     async fn files(&self, object: &Value, run: &EndedRun) -> Result<BTreeMap<String, String>> {
         let maps: Api<ConfigMap> = Api::namespaced(self.context.hub.client.clone(), self.namespace);
         let mut files = BTreeMap::new();
         for name in map_names(object, run) {
             let Some(map) = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))? else { continue };
             let parts = map.data.as_ref().and_then(|data| data.get("parts")?.parse().ok()).unwrap_or(1).min(listing::MAX_PARTS);
-            files.extend(texts(map));
+            let mut first = texts(map);
+            // Each list has its own number of objects that it could not hold.
+            if let Some(left) = first.remove("left") {
+                first.insert(format!("{name}.left"), left);
+            }
+            files.extend(first);
             // A long list goes on in further ConfigMaps, under the same key.
             for number in 1..parts {
                 let name = listing::part_name(&name, number);
@@ -179,19 +194,14 @@ fn gone(removed: kube::Result<()>) -> kube::Result<()> {
     }
 }
 
-/// The key of its document.
-fn key_of(run: &EndedRun) -> String {
-    format!("history/{}/{}-{}.json", run.class.noun(), run.name, run.uid)
-}
-
-/// The ConfigMaps to store: that of its journal, which its status names, and what a restore could not write.
+/// The ConfigMaps to store: that of its journal, which its status names, and what a restore could not write or left out.
 fn map_names(object: &Value, run: &EndedRun) -> Vec<String> {
     let location = object["status"]["journal"]["location"].as_str().and_then(|location| location.strip_prefix("configmap:"));
     let journal = location.and_then(|location| location.rsplit('/').next()).map(str::to_owned);
     // The journal of a drill is in its repository; the record of what it began with is on the hub.
     let record = p861_core::names::journal(&run.name, run.class.noun(), &run.uid);
-    let refused = (run.class == RunClass::Restore).then(|| format!("{}-refused", run.name));
-    [Some(journal.unwrap_or(record)), refused].into_iter().flatten().collect()
+    let lists: &[&str] = if run.class == RunClass::Restore { &[listing::REFUSED, listing::LEFT_OUT] } else { &[] };
+    std::iter::once(journal.unwrap_or(record)).chain(lists.iter().map(|list| format!("{}-{list}", run.name))).collect()
 }
 
 /// The texts of a ConfigMap by key, unpacked. One that can't be unpacked says so in its place.

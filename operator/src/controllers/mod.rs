@@ -18,6 +18,7 @@ pub mod run;
 pub mod site;
 pub mod template;
 pub mod ticket;
+pub mod vanished;
 pub mod window;
 
 use crate::context::Context;

@@ -20,7 +20,9 @@ pub async fn newest(context: &Context, namespace: &str, application: &str, backu
         Err(refused) => refused,
     };
     let older = match &refused {
-        NoRecoveryPoint::AllNewer { .. } => choose::newest_catalogued(application, &catalogue(context, namespace).await?, backups, not_after),
+        NoRecoveryPoint::AllNewer { .. } | NoRecoveryPoint::AllHalfRestored(_) => {
+            choose::newest_catalogued(application, &catalogue(context, namespace).await?, backups, not_after)
+        }
         NoRecoveryPoint::None(_) | NoRecoveryPoint::AllDamaged(_) => None,
     };
     older.ok_or_else(|| Error::invalid(Reason::NoRecoveryPoint, refused.to_string()))

@@ -12,8 +12,8 @@ use p861_core::{
     protection::{
         backup::Claim,
         choose::{self, CataloguedPoint, RecoveryPoint},
-        claims::claims_in,
-        conclude::{self, RestoreConclusionFacts},
+        claims::{MissingPart, claims_in, missing_parts},
+        conclude::{self, InPlace, RestoreConclusionFacts},
         restore::{self, RestoreFacts},
     },
     recovery::bring_up::Subject,
@@ -23,7 +23,10 @@ use p861_core::{
 use p861_crds::{
     Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time,
     platform::platform::PlatformSpec,
-    protection::restore::{RestoreMode, RestoreSelection},
+    protection::{
+        backup::MissingClaim,
+        restore::{RestoreMode, RestoreSelection},
+    },
 };
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace, RunRecord,
@@ -57,6 +60,8 @@ pub struct Target {
     is_active_site: bool,
     /// The parts that the snapshot names.
     parts: Vec<String>,
+    /// It says itself that it lacks something.
+    is_partial: bool,
     /// Claims that a preview can look into.
     present: Vec<Claim>,
     deadline: SignedDuration,
@@ -68,6 +73,12 @@ struct Source {
     point: RecoveryPoint,
     /// Its Backup is called damaged.
     was_damaged: bool,
+    /// Its snapshot lacks something, as the Backup or the snapshot says.
+    is_partial: bool,
+    /// It was taken after a restore had ended half way, as the Backup or the snapshot says.
+    is_half_restored: bool,
+    /// The claims that it lacks, as the Backup says. Empty if the Backup's object is gone.
+    missing: Vec<MissingClaim>,
     application: Application,
 }
 
@@ -84,6 +95,10 @@ pub struct Facts {
     in_place: bool,
     /// Its Backup was called damaged, and all of it is restored.
     reads_damaged_anew: bool,
+    /// Claims whose files the backup lacks, of those that are asked for.
+    missing: Vec<MissingClaim>,
+    /// All of the application is restored, from a backup that is no mixture.
+    is_whole: bool,
     /// None once the run has begun.
     target: Option<Target>,
 }
@@ -97,6 +112,10 @@ struct Remembered {
     writes: Vec<String>,
     in_place: bool,
     reads_damaged_anew: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<MissingClaim>,
+    #[serde(default)]
+    is_whole: bool,
 }
 
 impl RunKind for RestoreRun {
@@ -117,25 +136,39 @@ impl RunKind for RestoreRun {
     async fn gather(&self, object: &Restore, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
         // A run that has begun restores what it began with, whatever has become of its Backup and Application, and whichever backup is the newest now.
         if let Some(begun) = begun {
-            let Remembered { point, application, site, writes, in_place, reads_damaged_anew } = remembered(begun)?;
-            return Ok(Facts { point, application, site, writes, in_place, reads_damaged_anew, target: None });
+            let Remembered { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole } = remembered(begun)?;
+            return Ok(Facts { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole, target: None });
         }
-        let Source { point, was_damaged, application } = source(&self.context, object).await?;
+        let Source { point, was_damaged, is_partial, is_half_restored, missing, application } = source(&self.context, object).await?;
         if point.repository != place.repository {
             return Err(Error::transient(Reason::Superseded, "another backup became the newest meanwhile: it is looked for again"));
         }
         let name = application.name_any();
-        let target = target(&self.context, object, &point, application).await?;
+        let target = target(&self.context, object, (&point, is_partial), application).await?;
         let writes: Vec<String> = restore::namespaces(&restore_facts(object, &point, &target)).into_values().collect();
         let in_place = target.is_active_site && writes.iter().any(|namespace| target.application.namespaces.contains(namespace));
-        let reads_damaged_anew = was_damaged && object.spec.select == RestoreSelection::default();
-        Ok(Facts { point, application: name, site: (*target.site).clone(), writes, in_place, reads_damaged_anew, target: Some(target) })
+        let is_whole = object.spec.select == RestoreSelection::default();
+        let reads_damaged_anew = was_damaged && is_whole;
+        let missing = if is_whole && is_partial { named_missing(missing, &target, &point) } else { Vec::new() };
+        let everywhere = target.application.namespaces.iter().all(|namespace| writes.contains(namespace));
+        let is_whole = is_whole && everywhere && !is_partial && !is_half_restored;
+        let site = (*target.site).clone();
+        Ok(Facts { point, application: name, site, writes, in_place, reads_damaged_anew, missing, is_whole, target: Some(target) })
     }
 
     fn remember(facts: &Facts) -> Result<serde_json::Value> {
-        let Facts { point, application, site, writes, in_place, reads_damaged_anew, target: _ } = facts;
-        let (point, application, site, writes) = (point.clone(), application.clone(), site.clone(), writes.clone());
-        to_remember(&Remembered { point, application, site, writes, in_place: *in_place, reads_damaged_anew: *reads_damaged_anew })
+        let Facts { point, application, site, writes, in_place, reads_damaged_anew, missing, is_whole, target: _ } = facts;
+        let (point, application, site, writes, missing) = (point.clone(), application.clone(), site.clone(), writes.clone(), missing.clone());
+        to_remember(&Remembered {
+            point,
+            application,
+            site,
+            writes,
+            in_place: *in_place,
+            reads_damaged_anew: *reads_damaged_anew,
+            missing,
+            is_whole: *is_whole,
+        })
     }
 
     fn request(object: &Restore, place: &RunPlace, facts: &Facts) -> Option<Request> {
@@ -166,22 +199,45 @@ impl RunKind for RestoreRun {
         before.snapshot_id = Some(point.snapshot.to_string());
         before.recovery_point_time = Some(Time(point.time));
         before.repository = Some(point.repository.clone());
+        let in_place = facts.in_place && object.spec.mode == RestoreMode::Execute;
         conclude::restore(
-            &RestoreConclusionFacts { mode: object.spec.mode, before: &before, backup: &point.backup, reads_damaged_anew: facts.reads_damaged_anew },
+            &RestoreConclusionFacts {
+                mode: object.spec.mode,
+                before: &before,
+                backup: &point.backup,
+                reads_damaged_anew: facts.reads_damaged_anew,
+                missing: &facts.missing,
+                in_place: in_place.then_some(InPlace { application: &facts.application, is_whole: facts.is_whole }),
+            },
             run,
         )
     }
 
     async fn finish(&self, object: &Restore, facts: &Facts, _: &mut RestoreStatus, pass: &Pass) -> Result<()> {
-        store_list(&self.context, object, &facts.point.repository, pass).await
+        store_lists(&self.context, object, &facts.point.repository, pass).await
     }
 }
 
 fn restore_facts<'a>(object: &'a Restore, point: &RecoveryPoint, target: &'a Target) -> RestoreFacts<'a> {
-    let Target { name, application, district, site, is_active_site: _, parts, present, deadline, platform } = target;
+    let Target { name, application, district, site, is_active_site: _, parts, is_partial, present, deadline, platform } = target;
     let first = application.namespaces.first().map(String::as_str).unwrap_or_default();
     let subject = Subject { name, spec: application, point: point.clone(), claims: claims_in(parts, first) };
-    RestoreFacts { spec: &object.spec, subject, parts, district, site, present, deadline: *deadline, platform: platform.as_ref() }
+    RestoreFacts { spec: &object.spec, subject, parts, is_partial: *is_partial, district, site, present, deadline: *deadline, platform: platform.as_ref() }
+}
+
+/// The claims that a partial snapshot lacks, as its Backup named them. Where that object is gone, only the inventory in the snapshot has them all: then at least
+/// those are named that the Application's spec promises.
+fn named_missing(known: Vec<MissingClaim>, target: &Target, point: &RecoveryPoint) -> Vec<MissingClaim> {
+    if !known.is_empty() {
+        return known;
+    }
+    let why = format!("is not in it; inventory.json in snapshot {} says why, and what else is missing", point.snapshot);
+    let first = target.application.namespaces.first().map(String::as_str).unwrap_or_default();
+    let promised = missing_parts(&target.application, &target.parts).into_iter().filter_map(|part| match part {
+        MissingPart::Volume(name) => Some(format!("{first}/{name}")),
+        MissingPart::Objects | MissingPart::Stream(_) => None,
+    });
+    promised.map(|claim| MissingClaim { claim, reason: Reason::ClaimNotReadable.to_string(), message: why.clone() }).collect()
 }
 
 /// The backup to restore, and its application. A damaged one is refused where the application is, with the newest sound one in the message.
@@ -190,20 +246,24 @@ async fn source(context: &Context, object: &Restore) -> Result<Source> {
     let backups: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let source = &object.spec.source;
     let mut was_damaged = false;
-    let CataloguedPoint { application, point } = if let Some(reference) = &source.backup_ref {
+    let CataloguedPoint { application, point, is_partial, is_half_restored } = if let Some(reference) = &source.backup_ref {
         was_damaged = backups.iter().any(|backup| backup.metadata.name.as_ref() == Some(&reference.name) && choose::is_damaged(backup));
         of_backup(context, &namespace, &backups, &reference.name).await?
     } else if let Some(reference) = &source.application_ref {
         let not_after = source.not_after_time.as_ref().map(|time| time.0);
         let point = points::newest(context, &namespace, &reference.name, &backups, not_after).await?;
-        CataloguedPoint { application: reference.name.clone(), point }
+        CataloguedPoint { application: reference.name.clone(), point, is_partial: false, is_half_restored: false }
     } else if let Some(snapshot) = &source.snapshot {
         let of_snapshot = backups.iter().find(|b| b.status.as_ref().and_then(|s| s.snapshot_id.as_deref()).is_some_and(|id| id.starts_with(&snapshot.id)));
         match of_snapshot {
             Some(chosen) => {
                 let application = chosen.spec.application_ref.name.clone();
-                let point = choose::newest_sound(&application, std::iter::once(chosen), None);
-                CataloguedPoint { application, point: point.map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))? }
+                let is_partial = chosen.status.as_ref().is_some_and(choose::is_partial);
+                let is_half_restored = choose::is_half_restored(chosen);
+                let named = if (is_partial || is_half_restored) && !choose::is_damaged(chosen) { choose::as_point(chosen) } else { None };
+                let point = named.map_or_else(|| choose::newest_sound(&application, std::iter::once(chosen), None), Ok);
+                let point = point.map_err(|error| Error::invalid(Reason::NoRecoveryPoint, error.to_string()))?;
+                CataloguedPoint { application, point, is_partial, is_half_restored }
             }
             None => points::of_snapshot(context, &namespace, snapshot).await?,
         }
@@ -221,7 +281,9 @@ async fn source(context: &Context, object: &Restore) -> Result<Source> {
         );
         return Err(Error::invalid(Reason::Damaged, message));
     }
-    Ok(Source { point, was_damaged, application })
+    let status = backups.iter().filter_map(|backup| backup.status.as_ref()).find(|status| status.snapshot_id.as_deref() == Some(point.snapshot.as_str()));
+    let missing = status.and_then(|status| status.contents.as_ref()).map(|contents| contents.missing_claims.clone()).unwrap_or_default();
+    Ok(Source { point, was_damaged, is_partial, is_half_restored, missing, application })
 }
 
 /// The point of the Backup of that name. One whose object has left the hub is found by its snapshot, which keeps its name.
@@ -233,11 +295,12 @@ async fn of_backup(context: &Context, namespace: &str, backups: &[Backup], name:
     let application = chosen.spec.application_ref.name.clone();
     let unfinished = || Error::invalid(Reason::NoRecoveryPoint, format!("backup {name} has not succeeded: p861 backup list {application}"));
     let point = choose::as_point(chosen).ok_or_else(unfinished)?;
-    Ok(CataloguedPoint { application, point })
+    let (is_partial, is_half_restored) = (chosen.status.as_ref().is_some_and(choose::is_partial), choose::is_half_restored(chosen));
+    Ok(CataloguedPoint { application, point, is_partial, is_half_restored })
 }
 
 /// Destination of the restore and content of the backup.
-async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, application: Application) -> Result<Target> {
+async fn target(context: &Context, object: &Restore, (point, is_partial): (&RecoveryPoint, bool), application: Application) -> Result<Target> {
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
     let (site, is_active_site) = match &object.spec.target.site_ref {
@@ -253,7 +316,8 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
     let (name, present) = (application.name_any(), Vec::new());
     let platform = platform_of(&context.hub.client, &namespace).await?;
-    let mut target = Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, present, deadline, platform };
+    let mut target =
+        Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, is_partial, present, deadline, platform };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
     if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
         return Err(Error::invalid(
@@ -269,40 +333,62 @@ async fn target(context: &Context, object: &Restore, point: &RecoveryPoint, appl
     Ok(target)
 }
 
-/// Stores a preview's results for `p861 restore preview`, or the objects that a restore could not write.
-async fn store_list(context: &Context, object: &Restore, repository: &str, pass: &Pass) -> Result<()> {
+/// Stores a preview's results for `p861 restore preview`, or the objects that a restore could not write; besides, those that were left out.
+async fn store_lists(context: &Context, object: &Restore, repository: &str, pass: &Pass) -> Result<()> {
     let outcome = pass.outcome();
-    let lists = match outcome.objects_restored().into_values().next() {
-        Some(Evidence::RestorePreviewed { lists, .. }) => lists.clone(),
-        Some(Evidence::ObjectsRestored { refused: Some(refused), .. }) => vec![refused.list.clone()],
-        _ if object.spec.mode == RestoreMode::Preview => Vec::new(),
-        _ => return Ok(()),
-    };
-    let what = if object.spec.mode == RestoreMode::Preview { "preview" } else { "refused" };
-    let base = format!("{}-{what}", object.name_any());
-    // The first part is written last: who sees it sees all.
-    let (mut first, mut parts, mut left) = (None, 0, 0);
-    for list in &lists {
-        let listed = read_list(context, object, repository, list).await?;
-        for part in listing::parts(&listed) {
-            if parts >= listing::MAX_PARTS {
-                left += part.objects;
-                continue;
-            }
-            if parts == 0 {
-                first = Some(part);
-            } else {
-                owned_maps::apply(&context.hub, object, &listing::part_name(&base, parts), listing::data_of(what, part, BTreeMap::new())).await?;
-            }
-            parts += 1;
+    let is_preview = object.spec.mode == RestoreMode::Preview;
+    let evidence = outcome.objects_restored().into_values().next();
+    let hub_lists = HubLists { context, object, repository };
+    if let Some(Evidence::RestorePreviewed { left_out_names: Some(names), .. } | Evidence::ObjectsRestored { left_out_names: Some(names), .. }) = evidence
+        && !names.lists.is_empty()
+    {
+        hub_lists.store(listing::LEFT_OUT, &names.lists, BTreeMap::new()).await?;
+    }
+    match evidence {
+        Some(Evidence::RestorePreviewed { lists, .. }) => {
+            hub_lists.store(listing::PREVIEW, lists, BTreeMap::from([("volumes.json".into(), volumes_text(&outcome))])).await
         }
+        Some(Evidence::ObjectsRestored { refused: Some(refused), .. }) => {
+            hub_lists.store(listing::REFUSED, std::slice::from_ref(&refused.list), BTreeMap::new()).await
+        }
+        _ if is_preview => hub_lists.store(listing::PREVIEW, &[], BTreeMap::from([("volumes.json".into(), volumes_text(&outcome))])).await,
+        _ => Ok(()),
     }
-    let mut about = BTreeMap::from([("parts".to_owned(), parts.max(1).to_string())]);
-    about.extend((left > 0).then(|| ("left".to_owned(), left.to_string())));
-    if object.spec.mode == RestoreMode::Preview {
-        about.insert("volumes.json".into(), volumes_text(&outcome));
+}
+
+/// Where the lists of a restore go.
+struct HubLists<'a> {
+    context: &'a Context,
+    object: &'a Restore,
+    repository: &'a str,
+}
+
+impl HubLists<'_> {
+    /// Stores a list in ConfigMaps, of which the first has `about` beside it.
+    async fn store(&self, what: &str, lists: &[StoredObject], mut about: BTreeMap<String, String>) -> Result<()> {
+        let Self { context, object, repository } = *self;
+        let base = format!("{}-{what}", object.name_any());
+        // The first part is written last: who sees it sees all.
+        let (mut first, mut parts, mut left) = (None, 0, 0);
+        for list in lists {
+            let listed = read_list(context, object, repository, list).await?;
+            for part in listing::parts(&listed) {
+                if parts >= listing::MAX_PARTS {
+                    left += part.objects;
+                    continue;
+                }
+                if parts == 0 {
+                    first = Some(part);
+                } else {
+                    owned_maps::apply(&context.hub, object, &listing::part_name(&base, parts), listing::data_of(what, part, BTreeMap::new())).await?;
+                }
+                parts += 1;
+            }
+        }
+        about.insert("parts".to_owned(), parts.max(1).to_string());
+        about.extend((left > 0).then(|| ("left".to_owned(), left.to_string())));
+        owned_maps::apply(&context.hub, object, &base, listing::data_of(what, first.unwrap_or_default(), about)).await
     }
-    owned_maps::apply(&context.hub, object, &base, listing::data_of(what, first.unwrap_or_default(), about)).await
 }
 
 /// What would become of the files of each claim that is there, as a JSON array.
@@ -316,14 +402,14 @@ fn volumes_text(outcome: &RunOutcome<'_>) -> String {
     serde_json::Value::Array(seen.collect()).to_string()
 }
 
-/// The list of a preview or of what was refused, from the run's objects. One that is gone or damaged is left out: the numbers are in the status.
+/// One of the lists, from the run's objects. One that is gone or damaged is left out: the numbers are in the status.
 async fn read_list(context: &Context, object: &Restore, repository: &str, list: &StoredObject) -> Result<Vec<ListedChange>> {
     let store = repository::open_store(&context.hub, &object.namespace().unwrap_or_default(), repository).await?;
     match RunObjects::new(store, &object.uid().unwrap_or_default()).get(list).await {
         Ok(listed) => Ok(listed),
-        Err(error) if error.is_transient() => Err(Error::transient(error.reason(), format!("the list of the preview can't be read: {error}"))),
+        Err(error) if error.is_transient() => Err(Error::transient(error.reason(), format!("a list of the restore's objects can't be read: {error}"))),
         Err(error) => {
-            tracing::warn!(restore = object.name_any(), "the list of the preview is left out: {error}");
+            tracing::warn!(restore = object.name_any(), "a list of the restore's objects is left out: {error}");
             Ok(Vec::new())
         }
     }

@@ -21,7 +21,7 @@ use p861_core::{
     names::short_digest,
 };
 use p861_crds::{ConditionType, DutyRoster, DutyRosterSpec, DutyRosterStatus, Site, maintenance::roster::OnDuty};
-use p861_runs::{error::Result, secrets::SecretsOf};
+use p861_runs::{error::Result, secrets::SecretsOf, thinking};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -43,6 +43,7 @@ impl Controller for RosterController {
     type Performed = ();
     const CONDITION: ConditionType = ConditionType::Ready;
     const STATUS_WRITE: StatusWrite = StatusWrite::IfUnchanged;
+    const DECIDES_LONG: bool = true;
 
     async fn observe(&self, context: &ReadContext, roster: &DutyRoster, _: Timestamp) -> Result<RosterFacts> {
         let namespace = roster.namespace().unwrap_or_default();
@@ -158,7 +159,7 @@ pub async fn roster_for(context: &Context, namespace: &str) -> Result<Option<Cal
             let parsed = Roster::parse(&roster.spec, &zone_of(context, namespace).await?);
             return Ok(Some(CalledLevels {
                 levels: roster.spec.levels.iter().map(as_level).collect(),
-                current: parsed.map(|parsed| parsed.current(hand_over, Timestamp::now())).unwrap_or_default(),
+                current: parsed.map(|parsed| thinking::beside(|| parsed.current(hand_over, Timestamp::now()))).unwrap_or_default(),
                 channels: roster.spec.channels.iter().map(|channel| channel.name.clone()).collect(),
                 secrets: SecretsOf::object(&context.hub.client, &roster),
                 spec: roster.spec,

@@ -1,20 +1,20 @@
 //! The controllers of Backup, Restore and Drill: one for all kinds of runs.
 
-use super::cached_district;
+use super::{cached_district, vanished::Going};
 use crate::{context::Context, dispatch::Step, reconciler::Reconciler};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
 use p861_core::runs::Scope;
 use p861_crds::{ConditionType, Reason, RunObject, RunStatus as _, Site, common::RunPhase};
 use p861_runs::{RunKind, RunRecord, controller::reconcile, error::Result, hub};
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// Controller of a kind of run whose object is only a run.
-pub struct RunReconciler<K>(PhantomData<fn() -> K>);
+pub struct RunReconciler<K: RunKind>(Going<K>);
 
-impl<K> Default for RunReconciler<K> {
+impl<K: RunKind> Default for RunReconciler<K> {
     fn default() -> Self {
-        Self(PhantomData)
+        Self(Going::default())
     }
 }
 
@@ -23,8 +23,13 @@ impl<K: RunKind + From<Context>> Reconciler for RunReconciler<K> {
     const CONDITION: ConditionType = ConditionType::Succeeded;
 
     async fn reconcile(&self, context: &Context, object: Arc<K::Object>, now: Timestamp, step: &Step) -> Result<Duration> {
+        self.0.note(&object);
         step.begins("carry the run on");
         reconcile(&context.runs, &K::from(context.clone()), object.as_ref(), now).await
+    }
+
+    fn sweep(&self, context: &Context, present: &dyn Fn() -> HashSet<String>) {
+        self.0.sweep(context, present);
     }
 }
 

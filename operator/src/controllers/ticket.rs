@@ -7,6 +7,7 @@ mod work;
 use super::{
     roster::{CalledLevels, roster_for},
     template::templates_for,
+    vanished::Going,
     window::{until, windows_for, zone_of},
 };
 use crate::{
@@ -28,7 +29,7 @@ use p861_crds::{
 };
 use p861_runs::{Pass, RunIdentity, error::Result, finalizer};
 use series::{AllSeries, TicketSeries};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use work::Progress;
 
@@ -48,6 +49,8 @@ pub struct TicketController {
     messages: Messages,
     /// Called when a change has installed something, or has ended.
     installs: Arc<Notify>,
+    /// Changes whose steps go on.
+    going: Going<work::ChangeRun>,
 }
 
 impl TicketController {
@@ -91,6 +94,7 @@ impl Controller for TicketController {
     type Performed = Option<Progress>;
     const CONDITION: ConditionType = ConditionType::Succeeded;
     const STATUS_WRITE: StatusWrite = StatusWrite::IfUnchanged;
+    const DECIDES_LONG: bool = true;
 
     fn idle(ticket: &MaintenanceTicket) -> Option<Duration> {
         (ticket.metadata.deletion_timestamp.is_some() && !finalizer::is_held(ticket)).then_some(ENDED_INTERVAL)
@@ -98,6 +102,9 @@ impl Controller for TicketController {
 
     async fn observe(&self, context: &ReadContext, ticket: &MaintenanceTicket, now: Timestamp) -> Result<Observed> {
         let namespace = ticket.namespace().unwrap_or_default();
+        if finalizer::is_held(ticket) {
+            self.going.note(&Arc::new(ticket.clone()));
+        }
         let mut observed = Observed {
             roster: roster_for(context, &namespace).await?.map(Arc::new),
             outcomes: self.messages.outcomes(ticket),
@@ -163,6 +170,10 @@ impl Controller for TicketController {
 
     fn on_deleted(&self, metrics: &Metrics, namespace: &str, name: &str) {
         self.series.update(metrics, namespace, name, None);
+    }
+
+    fn sweep(&self, context: &Context, present: &dyn Fn() -> HashSet<String>) {
+        self.going.sweep(context, present);
     }
 }
 

@@ -38,6 +38,7 @@ impl Controller for WindowController {
     type Effects = ();
     type Performed = ();
     const CONDITION: ConditionType = ConditionType::Open;
+    const DECIDES_LONG: bool = true;
 
     async fn observe(&self, context: &ReadContext, window: &MaintenanceWindow, _: Timestamp) -> Result<Observed> {
         let namespace = window.namespace().unwrap_or_default();

@@ -433,6 +433,11 @@ fn fault_f8_a_snapshot_that_was_read_is_not_read_again_and_a_new_one_is_found() 
     let part = spec("run-3", "streams/db");
     fixture.repository.write_stream(&part, Box::new(io::Cursor::new(b"part".to_vec())), &|_| {}).unwrap();
     assert_eq!((ids().len(), fixture.repository.forget_unsealed("run-3").unwrap(), ids().len()), (1, 1, 1), "a part is no snapshot");
+    assert_eq!(
+        (fixture.repository.forget_unsealed("run-2").unwrap(), ids().len()),
+        (0, 1),
+        "what is sealed stays, also if its backup failed for what it lacks"
+    );
 }
 
 #[test]

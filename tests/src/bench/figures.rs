@@ -1,5 +1,7 @@
 //! The figures, as a table for people and as JSON for programs.
 
+use super::load;
+use super::targets::{self, Large, Limits, Target};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -9,6 +11,10 @@ use std::time::Duration;
 pub struct Figures {
     /// What they hold for.
     pub conditions: Conditions,
+    /// What the API servers take for the same objects without us.
+    pub limits: Limits,
+    /// How near the figures come to what is wanted of them.
+    pub targets: Vec<Target>,
     /// A namespace of many small objects, saved.
     pub backup: ObjectFigures,
     /// The same again, with nothing changed.
@@ -21,6 +27,9 @@ pub struct Figures {
     pub overhead: Overhead,
     /// The engine without a world.
     pub engine: EngineFigures,
+    /// Many more objects, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub large: Option<Large>,
 }
 
 /// What figures hold for.
@@ -31,9 +40,11 @@ pub struct Conditions {
     pub begun: String,
     /// Objects.
     pub objects: u64,
-    /// Bytes of data of each.
+    /// How many of them are Deployments that want no replicas; the others are ConfigMaps.
+    pub deployments: u64,
+    /// Bytes of data of each ConfigMap.
     pub bytes_per_object: usize,
-    /// How the programs were built: `debug` or `release`.
+    /// How the operator, which is also the mover, was built: `debug` or `release`.
     pub build: &'static str,
     /// Processors of the machine, which everything shares: both sites, S3, the operator and the measurement.
     pub processors: usize,
@@ -62,11 +73,13 @@ pub struct ObjectFigures {
     pub objects: u64,
     /// From the step's intent to its outcome.
     pub step_seconds: f64,
-    /// How long its mover's process ran.
+    /// How long of that time its mover's process ran.
     pub mover_seconds: f64,
+    /// The steps that start workloads; none of a backup.
+    pub start_seconds: f64,
     /// Objects by the time of the step.
     pub objects_per_minute: u64,
-    /// From being asked for the run to its end.
+    /// From being asked for the run until its end was seen.
     pub run_seconds: f64,
     /// The other steps of the run.
     pub other_steps: Vec<StepSeconds>,
@@ -103,7 +116,7 @@ pub struct ProcessorSeconds {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MoverFigures {
-    /// Its task.
+    /// Its first task.
     pub task: String,
     /// How long its process ran.
     pub seconds: f64,
@@ -233,7 +246,17 @@ impl Figures {
     pub fn table(&self) -> String {
         let mut rows: Vec<(String, String)> = Vec::new();
         let mut row = |what: &str, value: String| rows.push((what.to_owned(), value));
-        for (what, figures) in [("Backup", &self.backup), ("Backup again, nothing changed", &self.backup_again), ("Restore", &self.restore)] {
+        row(&format!("Bare LIST, pages of {}, one connection", load::PAGE_SIZE), self.limits.list.to_string());
+        row(&format!("Bare creates, {} connections", load::CONNECTIONS), self.limits.creates.to_string());
+        for target in &self.targets {
+            row(target.what, target.to_string());
+        }
+        if self.conditions.objects != targets::OBJECTS {
+            row("Targets", format!("they are for {} objects", targets::OBJECTS));
+        }
+        let mut runs = vec![("Backup", &self.backup), ("Backup again, nothing changed", &self.backup_again), ("Restore", &self.restore)];
+        runs.extend(self.large.iter().flat_map(|large| [("Backup, large", &large.backup), ("Restore, large", &large.restore)]));
+        for (what, figures) in runs {
             row(
                 what,
                 format!(
@@ -298,10 +321,10 @@ impl std::fmt::Display for Spread {
 
 impl std::fmt::Display for Conditions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { objects, bytes_per_object, build, processors, memory_mebibytes, kubernetes, niceness, load_before, .. } = self;
+        let Self { objects, deployments, bytes_per_object, build, processors, memory_mebibytes, kubernetes, niceness, load_before, .. } = self;
         writeln!(
             f,
-            "{objects} ConfigMaps of {bytes_per_object} bytes; {build} build; Kubernetes {kubernetes}; {processors} processors, {memory_mebibytes} MiB, niceness {niceness}, load {load_before} before"
+            "{objects} objects: {deployments} Deployments without replicas, and ConfigMaps of {bytes_per_object} bytes; operator of a {build} build; Kubernetes {kubernetes}; {processors} processors, {memory_mebibytes} MiB, niceness {niceness}, load {load_before} before"
         )?;
         if !self.other_beds.is_empty() {
             writeln!(f, "Beside these test beds, so figures are worse than they need be: {}", self.other_beds.join(", "))?;

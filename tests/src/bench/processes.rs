@@ -2,10 +2,12 @@
 //!
 //! A mover's control group is gone when it has ended, so nothing of it can be read afterwards: its peak is what the last look before its end saw.
 
-use super::timeline::between;
+use super::figures::mebibytes;
+use super::timeline::{StepTime, between};
 use jiff::Timestamp;
 use p861_testbed::bed::{BedError, Result};
 use parking_lot::Mutex;
+use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,16 @@ pub enum Role {
     },
 }
 
+impl Role {
+    /// The first task of a mover; nothing of the operator.
+    pub fn task(&self) -> &str {
+        match self {
+            Self::Operator(_) => "",
+            Self::Mover { task, .. } => task,
+        }
+    }
+}
+
 /// A process and the most that it used.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -63,11 +75,48 @@ impl Seen {
     pub fn ran(&self) -> Duration {
         between(self.first, self.last)
     }
+
+    /// How long of a step it ran: it may have done others before, and may go on with others.
+    fn ran_within(&self, step: &StepTime) -> Duration {
+        between(self.first.max(step.intent), self.last.min(step.done))
+    }
+
+    fn began_within(&self, step: &StepTime) -> bool {
+        step.intent <= self.first && self.first <= step.done
+    }
+}
+
+/// The most memory of all processes that ran at the same time: the operator's replicas and the movers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Together {
+    /// The sum of what each had needed at most by then (VmHWM). No peak between two looks is missed, so this is what is judged.
+    pub peaks_mebibytes: f64,
+    /// The sum of what was resident at a look.
+    pub resident_mebibytes: f64,
+    /// The sum of what their control groups had been charged at most by then, with the kernel's cache of their files.
+    pub groups_mebibytes: f64,
+}
+
+impl Together {
+    fn note(&mut self, running: &[&Seen]) {
+        let most = |before: &mut f64, bytes: fn(&Seen) -> u64| *before = before.max(mebibytes(running.iter().map(|seen| bytes(seen)).sum()));
+        most(&mut self.peaks_mebibytes, |seen| seen.peak_resident);
+        most(&mut self.resident_mebibytes, |seen| seen.resident);
+        most(&mut self.groups_mebibytes, |seen| seen.peak_group);
+    }
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Sight {
+    seen: Vec<Seen>,
+    together: Together,
 }
 
 /// Looks at the processes of a bed until it is dropped.
 pub struct Watch {
-    seen: Arc<Mutex<Vec<Seen>>>,
+    sight: Arc<Mutex<Sight>>,
     over: Arc<AtomicBool>,
     looking: Option<JoinHandle<()>>,
 }
@@ -80,8 +129,8 @@ impl Watch {
         if !root.is_dir() {
             return Err(BedError::Refused(format!("{} is not there: no memory can be measured", root.display())));
         }
-        let (seen, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (shared, ends) = (seen.clone(), over.clone());
+        let (sight, over) = (Arc::new(Mutex::new(Sight::default())), Arc::new(AtomicBool::new(false)));
+        let (shared, ends) = (sight.clone(), over.clone());
         let looking = thread::spawn(move || {
             let mut look = Look { root, known: BTreeMap::new(), dull: HashSet::new(), first: true };
             while !ends.load(Ordering::Relaxed) {
@@ -89,12 +138,22 @@ impl Watch {
                 thread::sleep(EVERY);
             }
         });
-        Ok(Self { seen, over, looking: Some(looking) })
+        Ok(Self { sight, over, looking: Some(looking) })
+    }
+
+    /// Forgets how much memory all needed together so far.
+    pub fn count_together_anew(&self) {
+        self.sight.lock().together = Together::default();
+    }
+
+    /// The most memory that all needed together since it was counted anew.
+    pub fn together(&self) -> Together {
+        self.sight.lock().together
     }
 
     /// Everything that was seen so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().clone()
+        self.sight.lock().seen.clone()
     }
 
     /// The operator's processes.
@@ -106,13 +165,29 @@ impl Watch {
         self.seen().into_iter().filter_map(name).collect()
     }
 
-    /// The mover of a run that did a task; of several attempts the last.
-    pub fn mover(&self, run: &str, task: &str) -> Result<Seen> {
-        let wanted = Role::Mover { run: run.to_owned(), task: task.to_owned() };
-        let found = self.seen().into_iter().rev().find(|seen| seen.role == wanted);
-        found
-            .ok_or_else(|| BedError::Refused(format!("no mover of run {run} with task {task} was seen: it ended within {} ms of its start", EVERY.as_millis())))
+    /// The movers of a run, in the order in which they were seen.
+    pub fn movers(&self, run: &str) -> Vec<Seen> {
+        self.seen().into_iter().filter(|seen| matches!(&seen.role, Role::Mover { run: of, .. } if of == run)).collect()
     }
+
+    /// How long the mover of a run ran during a step; none if the step needed none.
+    pub fn ran_during(&self, run: &str, step: &StepTime) -> Option<Duration> {
+        mover_of(self.movers(run), step).map(|seen| seen.ran_within(step))
+    }
+}
+
+/// The mover that did a step: the last that began within it, for its task, or one that began before and went on with it.
+fn mover_of(movers: Vec<Seen>, step: &StepTime) -> Option<Seen> {
+    let task = step.task.as_deref()?;
+    let own = |seen: &Seen| seen.began_within(step) && seen.role.task() == task;
+    let shared = |seen: &Seen| seen.first < step.intent && step.intent < seen.last;
+    let at = movers.iter().rposition(own).or_else(|| movers.iter().rposition(shared))?;
+    movers.into_iter().nth(at)
+}
+
+/// The error for a mover that must have run, and was not seen.
+pub fn unseen(step: &StepTime) -> BedError {
+    BedError::Refused(format!("no mover of step {} was seen: it ended within {} ms of its start", step.id, EVERY.as_millis()))
 }
 
 impl Drop for Watch {
@@ -135,8 +210,8 @@ struct Look {
 }
 
 impl Look {
-    fn once(&mut self, seen: &mut Vec<Seen>) {
-        let now = Timestamp::now();
+    fn once(&mut self, sight: &mut Sight) {
+        let (seen, now) = (&mut sight.seen, Timestamp::now());
         self.known.retain(|_, at| seen.get_mut(*at).is_some_and(|seen| look_again(seen, now)));
         for pod in folders(&self.root).iter().flat_map(|site| pods(site)) {
             if self.dull.contains(&pod) {
@@ -159,6 +234,8 @@ impl Look {
             }
         }
         self.first = false;
+        let running: Vec<&Seen> = self.known.values().filter_map(|at| sight.seen.get(*at)).collect();
+        sight.together.note(&running);
     }
 }
 
@@ -194,8 +271,9 @@ fn role(environment: &[u8]) -> Option<Role> {
         environment.split(|byte| *byte == 0).find_map(|pair| Some(String::from_utf8_lossy(pair).strip_prefix(name)?.strip_prefix('=')?.to_owned()))
     };
     if let (Some(run), Some(task)) = (variable("P861_RUN"), variable("P861_TASK")) {
-        let task: serde_json::Value = serde_json::from_str(&task).ok()?;
-        return Some(Role::Mover { run, task: task["task"].as_str()?.to_owned() });
+        // Whatever its task is, its memory counts.
+        let task: serde_json::Value = serde_json::from_str(&task).unwrap_or_default();
+        return Some(Role::Mover { run, task: task["task"].as_str().unwrap_or("unknown").to_owned() });
     }
     variable("POD_NAME").map(Role::Operator)
 }
@@ -246,8 +324,50 @@ mod tests {
     fn a_process_is_known_by_what_it_was_given() {
         let mover = b"PATH=/bin\0P861_TASK={\"task\":\"backupObjects\",\"namespaces\":[\"n\"]}\0P861_RUN=u-1\0P861_RUN_NAME=x\0POD_NAME=y\0";
         assert_eq!(role(mover), Some(Role::Mover { run: "u-1".into(), task: "backupObjects".into() }));
+        assert_eq!(role(b"P861_TASK=x\0P861_RUN=u-1\0"), Some(Role::Mover { run: "u-1".into(), task: "unknown".into() }));
         assert_eq!(role(b"POD_NAME=p861-operator-1\0HOME=/\0"), Some(Role::Operator("p861-operator-1".into())));
         assert_eq!(role(b""), None);
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn seen(role: Role, first: i64, last: i64) -> Seen {
+        let (resident, peak_resident, peak_group) = (0, 0, 0);
+        Seen { role, first: at(first), last: at(last), resident, peak_resident, peak_group, cpu: Duration::ZERO, id: 0, group: PathBuf::new() }
+    }
+
+    #[test]
+    fn the_mover_of_a_step_is_its_own_or_one_that_went_on_with_it() {
+        let mover = |task: &str, first, last| seen(Role::Mover { run: "u".into(), task: task.into() }, first, last);
+        let movers = vec![mover("restoreObjects", 2, 3), mover("backupObjects", 12, 20)];
+        let step = |task: Option<&str>, intent, done| StepTime {
+            id: "step".into(),
+            action: "move".into(),
+            task: task.map(str::to_owned),
+            intent: at(intent),
+            done: at(done),
+            attempts: 1,
+            before: Vec::new(),
+        };
+        let ran = |step: StepTime| mover_of(movers.clone(), &step).map(|seen| seen.ran_within(&step).as_secs());
+        assert_eq!(ran(step(Some("restoreObjects"), 1, 5)), Some(1), "its own");
+        assert_eq!(ran(step(Some("backupObjects"), 10, 15)), Some(3), "one that goes on afterwards");
+        assert_eq!(ran(step(Some("seal"), 16, 21)), Some(4), "one that has gone on");
+        assert_eq!([ran(step(Some("restoreObjects"), 5, 6)), ran(step(None, 10, 15))], [None, None], "none was needed");
+    }
+
+    #[test]
+    fn memory_of_all_together_is_the_most_of_those_that_run_at_the_same_time() {
+        let seen = |resident: u64, peak: u64| {
+            let (resident, peak_resident) = (resident << 20, peak << 20);
+            Seen { resident, peak_resident, peak_group: 2 * peak_resident, ..seen(Role::Operator("o".into()), 0, 0) }
+        };
+        let mut together = Together::default();
+        together.note(&[&seen(60, 64), &seen(30, 30), &seen(100, 200)]);
+        together.note(&[&seen(120, 128), &seen(30, 30)]);
+        assert_eq!(together, Together { peaks_mebibytes: 294.0, resident_mebibytes: 190.0, groups_mebibytes: 588.0 });
     }
 
     #[test]

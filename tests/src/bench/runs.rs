@@ -67,20 +67,25 @@ impl<K: Run> Performed<K> {
     }
 }
 
-/// Creates a run and waits for its end.
+/// Creates a run of next to nothing and waits for its end.
 pub async fn perform<K: Run>(hub: &Client, run: K) -> Result<Performed<K>> {
+    perform_within(hub, run, LIMIT).await
+}
+
+/// Creates a run and waits for its end, at most so long.
+pub async fn perform_within<K: Run>(hub: &Client, run: K, limit: Duration) -> Result<Performed<K>> {
     let api: Api<K> = Api::namespaced(hub.clone(), DISTRICT);
     let (kind, name) = (K::kind(&()), run.name_any());
     let what = format!("{kind} {name}");
     let asked = Timestamp::now();
     api.create(&PostParams::default(), &run).await.map_err(|error| failed(format!("create {what}"))(&error))?;
     let ended = |run: Option<&K>| run.and_then(K::phase).is_some_and(RunPhase::is_end);
-    let waited = tokio::time::timeout(LIMIT, await_condition(api.clone(), &name, ended)).await;
+    let waited = tokio::time::timeout(limit, await_condition(api.clone(), &name, ended)).await;
     let told = Timestamp::now();
     let seen = api.get(&name).await.map_err(|error| failed(format!("read {what}"))(&error))?;
     let state = serde_json::to_value(&seen).map_err(|error| failed(&what)(&error))?;
     match waited {
-        Err(_) => Err(BedError::NotSo { what: format!("{what} has ended"), limit: LIMIT, last_seen: state["status"].to_string() }),
+        Err(_) => Err(BedError::NotSo { what: format!("{what} has ended"), limit, last_seen: state["status"].to_string() }),
         Ok(Err(error)) => Err(failed(format!("wait for {what}"))(&error)),
         Ok(Ok(_)) if seen.phase() == Some(RunPhase::Succeeded) => Ok(Performed { object: seen, asked, told }),
         Ok(Ok(_)) => Err(BedError::Refused(format!("{what} ended as {:?}: {}", seen.phase(), condition_of(&state, "Succeeded").unwrap_or(&state["status"])))),

@@ -22,7 +22,8 @@ pub struct StepTime {
     pub done: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
-    before: Vec<usize>,
+    /// Places of the steps that it waits for.
+    pub(super) before: Vec<usize>,
 }
 
 impl StepTime {

@@ -1,36 +1,42 @@
-//! The figures: objects a minute for backup and restore, the most memory of movers and operator, what a step costs beside its work.
+//! The figures: backup and restore beside what the API servers take without us, the most memory of movers and operator, what a step costs beside its work.
 //!
-//! It brings a stage of its own up, and takes it down however it ends. Nothing is judged here: a figure is no error, whatever it is.
-//! `P861_BENCH_OBJECTS` (30000), `P861_BENCH_RUNS` (5), `P861_BENCH_IDLE` (60, seconds), `P861_BENCH_STEPS` (1000) and `P861_BENCH_NOTE` change what is done.
+//! It brings a stage of its own up, and takes it down however it ends. A target that is missed is said, and is no error.
+//! `P861_BENCH_OBJECTS` (30000), `P861_BENCH_LARGE` (0: no such run; 300000 measures memory), `P861_BENCH_RUNS` (5), `P861_BENCH_IDLE` (60, seconds),
+//! `P861_BENCH_STEPS` (1000) and `P861_BENCH_NOTE` change what is done.
 
 use p861_core::quantity::Quantity;
 use p861_crds::{Backup, Drill, Restore};
 use p861_testbed::bed::{self, BedError, Place, Result, Site};
 use p861_testbed::report::{Report, seconds};
 use p861_tests::Look as _;
-use p861_tests::bench::declare::{FEW, MANY, declare, namespace};
+use p861_tests::bench::declare::{FEW, LARGE, MANY, declare, declare_large, namespace};
 use p861_tests::bench::figures::{
     Conditions, Figures, MoverFigures, ObjectFigures, OperatorFigures, Overhead, ProcessorSeconds, StepSeconds, in_seconds, mebibytes, per_minute,
 };
-use p861_tests::bench::processes::{Seen, Watch, processor_time_of};
-use p861_tests::bench::runs::{self, Performed};
+use p861_tests::bench::limits::{self, Limit};
+use p861_tests::bench::machine::{self, beds_beside, load_average};
+use p861_tests::bench::processes::{Seen, Watch, processor_time_of, unseen};
+use p861_tests::bench::runs::{self, Performed, Run};
 use p861_tests::bench::samples::{Samples, trivial};
+use p861_tests::bench::targets::{self, Large, Limits, judge};
 use p861_tests::bench::timeline::{StepTime, Timeline, between};
 use p861_tests::bench::{engine, failed, load};
 use p861_tests::install::{SYSTEM, root};
 use p861_tests::stage::Stage;
 
 use kube::Client;
-use serde_json::{Value, json};
-use std::process::{ExitCode, Stdio};
+use serde_json::json;
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// How long a run over all objects may take before something is wrong.
 const LIMIT: Duration = Duration::from_hours(1);
+
 /// What the environment says.
 struct Options {
     objects: u64,
+    large: u64,
     runs: usize,
     idle: Duration,
     steps: usize,
@@ -39,7 +45,8 @@ struct Options {
 impl Options {
     fn read() -> Result<Self> {
         Ok(Self {
-            objects: number("P861_BENCH_OBJECTS", 30_000)?,
+            objects: number("P861_BENCH_OBJECTS", targets::OBJECTS)?,
+            large: number("P861_BENCH_LARGE", 0)?,
             runs: number("P861_BENCH_RUNS", 5)?,
             idle: Duration::from_secs(number("P861_BENCH_IDLE", 60)?),
             steps: number("P861_BENCH_STEPS", 1000)?,
@@ -111,16 +118,16 @@ async fn work(name: String, report: Report) -> Result<String> {
     let mut load_during = vec![load_average()];
     let overhead = Box::pin(bench.overhead()).await?;
     load_during.push(load_average());
-    bench.report.line(&format!("Creating {} ConfigMaps of {} bytes …", bench.options.objects, load::BYTES));
-    let took = load::create(&bench.home, &namespace(MANY), bench.options.objects, &bench.report).await?;
-    bench.report.line(&format!("Creating them took {}.", seconds(took)));
-    let (backup, name_of_backup) = bench.backup().await?;
+    let objects = bench.options.objects;
+    bench.create(MANY, objects).await?;
     load_during.push(load_average());
-    let (backup_again, _) = bench.backup().await?;
+    let (backup, backup_again, name_of_backup, list) = Box::pin(bench.backups()).await?;
     load_during.push(load_average());
-    let restore = bench.restore(&name_of_backup).await?;
+    let (restore, creates) = Box::pin(bench.restore_beside_creates(&name_of_backup)).await?;
     load_during.push(load_average());
     let operators = bench.operators(&idle)?;
+    // The figures so far were measured, whatever becomes of this.
+    let large = Box::pin(bench.large()).await;
     let steps = bench.options.steps;
     let engine = bench.report.timed("Running the engine alone", || engine::measure(steps))?;
     other_beds.extend(beds_beside(&name));
@@ -128,48 +135,40 @@ async fn work(name: String, report: Report) -> Result<String> {
     other_beds.dedup();
     let conditions = Conditions {
         begun: format!("{:.0}", jiff::Timestamp::now()),
-        objects: bench.options.objects,
+        objects,
+        deployments: load::deployments(objects),
         bytes_per_object: load::BYTES,
-        build: if cfg!(debug_assertions) { "debug" } else { "release" },
-        processors: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-        memory_mebibytes: memory(),
-        niceness: niceness(),
+        build: machine::build()?,
+        processors: machine::processors(),
+        memory_mebibytes: machine::memory(),
+        niceness: machine::niceness(),
         load_before,
         load_during,
         kubernetes,
         other_beds,
         note: std::env::var("P861_BENCH_NOTE").ok().filter(|note| !note.is_empty()),
     };
-    let figures = Figures { conditions, backup, backup_again, restore, operators, overhead, engine };
+    let limits = Limits { list, creates };
+    let targets = judge(&limits, &backup, &backup_again, &restore, large.as_ref().ok().and_then(Option::as_ref));
+    let (large, failure) = large.map_or_else(|error| (None, Some(error)), |large| (large, None));
+    let figures = Figures { conditions, limits, targets, backup, backup_again, restore, operators, overhead, engine, large };
     let file = root().join("target/bench/figures.json");
     let text = serde_json::to_string_pretty(&figures).map_err(|error| failed("write the figures")(&error))?;
     let io = |source| BedError::Io { path: file.clone(), source };
     std::fs::create_dir_all(file.parent().unwrap_or(&file)).and_then(|()| std::fs::write(&file, text + "\n")).map_err(io)?;
-    Ok(format!("{}The same as JSON: {}", figures.table(), file.display()))
+    let table = format!("{}The same as JSON: {}", figures.table(), file.display());
+    match failure {
+        None => Ok(table),
+        Some(error) => {
+            say(&format!("\n{table}"));
+            Err(error)
+        }
+    }
 }
 
 /// Work that blocks, beside the runtime: signals are heard meanwhile.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(BedError::Refused("it panicked, see above".to_owned())))
-}
-
-fn beds_beside(name: &str) -> Vec<String> {
-    Place::all().into_iter().map(|place| place.name).filter(|other| other != name).collect()
-}
-
-fn load_average() -> String {
-    std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| text.split_whitespace().next().map(str::to_owned)).unwrap_or_default()
-}
-
-/// Field 19 of the process's own line.
-fn niceness() -> i64 {
-    let line = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    line.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(16)?.parse().ok()).unwrap_or_default()
-}
-
-fn memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
 }
 
 struct Bench {
@@ -218,59 +217,35 @@ impl Bench {
         figures.collect()
     }
 
-    /// Starts a run as a person would, watches it with him, and gives its name.
-    async fn started(&self, noun: &'static str, arguments: Vec<String>) -> Result<(String, Value)> {
-        let stage = self.stage;
-        blocking(move || {
-            let words: Vec<&str> = arguments.iter().map(String::as_str).chain(["--no-wait", "--output", "name"]).collect();
-            let output = stage.p861(&words)?.stderr(Stdio::inherit()).output().map_err(|error| failed("start p861")(&error))?;
-            let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            let name = text.rsplit('/').next().unwrap_or_default().to_owned();
-            if !output.status.success() || name.is_empty() {
-                return Err(BedError::Refused(format!("p861 {} ended with {}: {text}", words.join(" "), output.status)));
-            }
-            say(&format!("\n$ p861 {noun} watch {name}"));
-            let status = stage.p861(&[noun, "watch", &name])?.stdin(Stdio::null()).status().map_err(|error| failed("start p861")(&error))?;
-            // An end that is no success is told by the object, with its reason.
-            let ended = stage.wait(&format!("{noun} {name} has ended"), LIMIT, noun, &name, |seen| {
-                let phase = seen["status"]["phase"].as_str().unwrap_or_default();
-                if matches!(phase, "Succeeded" | "Failed" | "Aborted" | "Refused") { Ok(seen.clone()) } else { Err(seen["status"].to_string()) }
-            })?;
-            if status.success() && ended["status"]["phase"] == "Succeeded" {
-                return Ok((name, ended));
-            }
-            Err(BedError::Refused(format!("{noun} {name} ended as {}: {}\n{}", ended["status"]["phase"], ended["status"]["conditions"], stage.operator_log())))
-        })
-        .await
+    /// Performs a run over many objects, and says how long it takes.
+    async fn performed<K: Run>(&self, what: &str, run: K) -> Result<Performed<K>> {
+        self.report.line(&format!("{what} …"));
+        let done = runs::perform_within(&self.hub, run, LIMIT).await;
+        let done = done.map_err(|error| BedError::Refused(format!("{error}\n{}", self.stage.operator_log())))?;
+        self.report.line(&format!("{what} … took {}", seconds(done.took())));
+        Ok(done)
     }
 
-    fn object_figures(&self, run: &Value, asked: jiff::Timestamp, timeline: &Timeline, objects: u64) -> Result<ObjectFigures> {
-        let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
-        let step = timeline.of_objects()?;
-        let (mut movers, mut mover_seconds) = (Vec::new(), 0.0);
-        for (other, task) in timeline.steps.iter().filter_map(|step| Some((step, step.task.as_ref()?))) {
-            let seen = self.watch.mover(uid, task)?;
-            if other.id == step.id {
-                mover_seconds = in_seconds(seen.ran());
-            }
-            movers.push(MoverFigures {
-                task: task.clone(),
-                seconds: in_seconds(seen.ran()),
-                processor_seconds: in_seconds(seen.cpu),
-                resident_mebibytes: mebibytes(seen.peak_resident),
-                group_mebibytes: mebibytes(seen.peak_group),
-            });
-        }
+    fn object_figures<K: Run>(&self, done: &Performed<K>, timeline: &Timeline, objects: u64) -> Result<ObjectFigures> {
+        let (uid, step) = (done.uid(), timeline.of_objects()?);
+        let figures = |seen: Seen| MoverFigures {
+            seconds: in_seconds(seen.ran()),
+            processor_seconds: in_seconds(seen.cpu),
+            resident_mebibytes: mebibytes(seen.peak_resident),
+            group_mebibytes: mebibytes(seen.peak_group),
+            task: seen.role.task().to_owned(),
+        };
         let other = |other: &&StepTime| other.id != step.id;
         Ok(ObjectFigures {
             objects,
             step_seconds: in_seconds(step.took()),
-            mover_seconds,
+            mover_seconds: in_seconds(self.watch.ran_during(&uid, step).ok_or_else(|| unseen(step))?),
+            start_seconds: in_seconds(timeline.steps.iter().filter(|step| step.action == "start").map(StepTime::took).sum()),
             objects_per_minute: per_minute(objects, step.took()),
-            run_seconds: in_seconds(between(asked, timeline.finished)),
+            run_seconds: in_seconds(done.took()),
             other_steps: timeline.steps.iter().filter(other).map(|step| StepSeconds { step: step.id.clone(), seconds: in_seconds(step.took()) }).collect(),
             added_mebibytes: None,
-            movers,
+            movers: self.watch.movers(&uid).into_iter().map(figures).collect(),
             beside: Vec::new(),
         })
     }
@@ -290,35 +265,82 @@ impl Bench {
         Ok(used.collect())
     }
 
-    /// Saves the many objects.
-    async fn backup(&self) -> Result<(ObjectFigures, String)> {
-        let site = self.stage.primary()?;
-        let (before, asked) = (self.beside(site)?, jiff::Timestamp::now());
-        let (name, ended) = self.started("backup", ["backup", "now", MANY].map(str::to_owned).into()).await?;
-        let beside = self.beside_since(site, &before)?;
-        let timeline = runs::journal(&self.hub, "backup", &name).await?;
-        let objects = ended["status"]["contents"]["objects"].as_u64().unwrap_or_default();
-        if objects < self.options.objects {
-            return Err(BedError::Refused(format!("backup {name} has {objects} objects; {} ConfigMaps alone were created", self.options.objects)));
+    /// Creates the objects of an application, and waits until its site is at rest again.
+    async fn create(&self, application: &str, objects: u64) -> Result<Duration> {
+        let (connections, namespace) = (load::CONNECTIONS, namespace(application));
+        self.report.line(&format!("Creating {objects} objects of {application} over {connections} connections …"));
+        let took = load::create(self.stage.primary()?, &namespace, objects, &self.report).await?;
+        self.report.line(&format!("Creating them took {}. Waiting until their site's controllers have taken them in …", seconds(took)));
+        load::settle(&self.home, &namespace, objects).await?;
+        Ok(took)
+    }
+
+    /// Saves the objects twice, beside a bare LIST of them before and after. Also gives the name of the first backup.
+    async fn backups(&self) -> Result<(ObjectFigures, ObjectFigures, String, Limit)> {
+        let (site, namespace, objects) = (self.stage.primary()?, namespace(MANY), self.options.objects);
+        let list = || limits::list(site, &namespace, objects, &self.report);
+        let before = list().await?;
+        let (name, name_again) = (format!("{MANY}-1"), format!("{MANY}-2"));
+        let first = self.backup(MANY, &name, objects).await?;
+        let again = self.backup(MANY, &name_again, objects).await?;
+        Ok((first, again, name, Limit::of(before, list().await?)))
+    }
+
+    /// Restores them, beside bare creates on the same site before and after.
+    async fn restore_beside_creates(&self, backup: &str) -> Result<(ObjectFigures, Limit)> {
+        let (site, objects) = (self.stage.standby()?, self.options.objects);
+        let creates = || limits::creates(site, &self.hub, objects, &self.report);
+        let before = creates().await?;
+        let figures = self.restore(MANY, backup, objects).await?;
+        Ok((figures, Limit::of(before, creates().await?)))
+    }
+
+    /// Saves and restores many more objects, if that is asked for, for the memory that it takes.
+    async fn large(&self) -> Result<Option<Large>> {
+        let (objects, stage) = (self.options.large, self.stage);
+        if objects == 0 {
+            return Ok(None);
         }
-        let added = ended["status"]["size"]["added"].as_str().and_then(|text| Quantity::parse(text).ok()?.bytes().ok());
-        Ok((ObjectFigures { added_mebibytes: added.map(mebibytes), beside, ..self.object_figures(&ended, asked, &timeline, objects)? }, name))
+        blocking(|| declare_large(stage)).await?;
+        let create_seconds = in_seconds(self.create(LARGE, objects).await?);
+        self.watch.count_together_anew();
+        let name = format!("{LARGE}-1");
+        let backup = self.backup(LARGE, &name, objects).await?;
+        let restore = self.restore(LARGE, &name, objects).await?;
+        Ok(Some(Large { objects, create_seconds, backup, restore, memory: self.watch.together() }))
+    }
+
+    /// Saves the objects of an application.
+    async fn backup(&self, application: &str, name: &str, objects: u64) -> Result<ObjectFigures> {
+        let site = self.stage.primary()?;
+        let before = self.beside(site)?;
+        let run: Backup = runs::run(name, json!({"applicationRef": {"name": application}}))?;
+        let done = self.performed(&format!("Saving {objects} objects as backup {name}"), run).await?;
+        let beside = self.beside_since(site, &before)?;
+        let timeline = runs::journal(&self.hub, "backup", name).await?;
+        let status = serde_json::to_value(&done.object.status).map_err(|error| failed(format!("read backup {name}"))(&error))?;
+        let saved = status["contents"]["objects"].as_u64().unwrap_or_default();
+        if saved < objects {
+            return Err(BedError::Refused(format!("backup {name} has {saved} objects; {objects} were created")));
+        }
+        let added = status["size"]["added"].as_str().and_then(|text| Quantity::parse(text).ok()?.bytes().ok());
+        Ok(ObjectFigures { added_mebibytes: added.map(mebibytes), beside, ..self.object_figures(&done, &timeline, saved)? })
     }
 
     /// Writes them into an empty namespace of the other site, and looks whether they are all there.
-    async fn restore(&self, backup: &str) -> Result<ObjectFigures> {
-        let copy = format!("{}-copy", namespace(MANY));
-        let map = format!("{}={copy}", namespace(MANY));
+    async fn restore(&self, application: &str, backup: &str, objects: u64) -> Result<ObjectFigures> {
+        let (name, copy) = (format!("{application}-restore"), format!("{}-copy", namespace(application)));
         let site = self.stage.standby()?;
-        let (before, asked) = (self.beside(site)?, jiff::Timestamp::now());
-        let arguments = ["restore", "run", backup, "--site", "laoshan-dr", "--map", &map, "--yes", "--backup", backup].map(str::to_owned);
-        let (name, ended) = self.started("restore", arguments.into()).await?;
+        let before = self.beside(site)?;
+        let target = json!({"siteRef": {"name": "laoshan-dr"}, "namespaceMappings": [{"from": namespace(application), "to": copy}]});
+        let run: Restore = runs::run(&name, json!({"source": {"backupRef": {"name": backup}}, "target": target}))?;
+        let done = self.performed(&format!("Restoring {objects} objects as restore {name}"), run).await?;
         let beside = self.beside_since(site, &before)?;
         let timeline = runs::journal(&self.hub, "restore", &name).await?;
-        load::compare(&self.hub, &copy, self.options.objects).await?;
-        let changes = &ended["status"]["changes"];
-        let objects = ["create", "change", "same"].iter().filter_map(|what| changes[what].as_u64()).sum();
-        Ok(ObjectFigures { beside, ..self.object_figures(&ended, asked, &timeline, objects)? })
+        load::compare(&self.hub, &copy, objects).await?;
+        let status = serde_json::to_value(&done.object.status).map_err(|error| failed(format!("read restore {name}"))(&error))?;
+        let written = ["create", "change", "same"].iter().filter_map(|what| status["changes"][what].as_u64()).sum();
+        Ok(ObjectFigures { beside, ..self.object_figures(&done, &timeline, written)? })
     }
 
     /// What runs cost beside their work: runs of next to nothing.
@@ -334,8 +356,8 @@ impl Bench {
             samples.run(done.asked, done.told, &timeline);
             let mut path = Vec::new();
             for step in timeline.critical_path() {
-                let ran = step.task.as_ref().map(|task| self.watch.mover(&done.uid(), task)).transpose()?;
-                path.push((step, ran.map(|seen| seen.ran())));
+                let ran = step.task.as_ref().map(|_| self.watch.ran_during(&done.uid(), step).ok_or_else(|| unseen(step))).transpose()?;
+                path.push((step, ran));
             }
             samples.backup(done.took(), &path);
         }

@@ -30,7 +30,7 @@ async fn status_is_one_page_that_ends_with_what_needs_a_person() {
         [
             "SITES       xinxi-dasha Primary, Ready, 18/18 nodes, 1 plan active · laoshan-dr Standby, Ready, 9/9 nodes",
             "PROTECTION  2 of 2 Protected, 1 Recoverable; oldest recovery point 5h",
-            "RECOVERY    0 of 1 plans ready; core drilled 9d ago (passed), predicted 9m40s of 30m",
+            "RECOVERY    0 of 1 plans pass their checks; core drilled 9d ago (passed), predicted 9m40s of 30m",
             "NEEDS YOU",
             "✗ app portal   Recoverable: last Probed 2026-11-15, allowed 168h      p861 drill run core -d status",
             "✗ plan core    ReadyToFailover: 1 of 4 checks fail (RecoverableData)  p861 plan check core -d status",
@@ -88,13 +88,22 @@ async fn an_application_is_good_only_if_every_condition_is() {
     assert_eq!(
         hub.p861(&["app", "list"]).lines(),
         [
-            "APPLICATION  DEPARTMENT       SITE         HEALTHY  PROTECTED  RECOVERABLE  FAILOVER  LAST BACKUP",
-            "approval     approval-bureau  xinxi-dasha  True     True       True         True      3h",
-            "portal       approval-bureau  xinxi-dasha  True     True       False        True      5h",
+            "APPLICATION  DEPARTMENT       SITE         HEALTHY  PROTECTED  RECOVERABLE  LAST BACKUP",
+            "approval     approval-bureau  xinxi-dasha  True     True       True         3h",
+            "portal       approval-bureau  xinxi-dasha  True     True       False        5h",
         ]
     );
     let good = hub.p861(&["app", "status", "approval"]);
     assert_eq!(good.code, 0, "{good:?}");
+    // No failover is claimed that the product lacks (FAULTS A12).
+    assert!(
+        good.out
+            .contains("· ReadyToFailover  failover comes with a later release. A drill proves that plan core can be recovered  p861 drill run core -d apps\n"),
+        "{}",
+        good.out
+    );
+    let zh = hub.p861(&["app", "status", "approval", "--lang", "zh"]);
+    assert!(zh.out.contains("可切换") && zh.out.contains("本版本尚不支持"), "{}", zh.out);
     let bad = hub.p861(&["app", "status", "portal"]);
     assert_eq!((bad.code, bad.lines()[0]), (4, "Application portal · Online approval 网上审批"));
     assert!(bad.out.contains("✗ Recoverable      last Probed 2026-11-15, allowed 168h   p861 drill run core -d apps\n"), "{}", bad.out);
@@ -194,7 +203,7 @@ async fn plan_check_shows_each_check_and_fails_if_one_does() {
 
     hub.plan(true).await;
     let ready = hub.p861(&["plan", "check", "core"]);
-    assert_eq!((ready.code, ready.lines().last()), (0, Some(&"Ready: 4 of 4 pass. --steps prints the steps, --graph the order.")), "{ready:?}");
+    assert_eq!((ready.code, ready.lines().last()), (0, Some(&"Ready for a drill: 4 of 4 pass. --steps prints the steps, --graph the order.")), "{ready:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

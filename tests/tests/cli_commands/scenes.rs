@@ -12,7 +12,12 @@ impl Hub {
             condition("Healthy", "True", "ChecksPass", "3 of 3"),
             condition("Protected", "True", "BackedUp", "repository main"),
             recoverable,
-            condition("ReadyToFailover", "True", "PlanReady", "plan core"),
+            condition(
+                "ReadyToFailover",
+                "Unknown",
+                "NotAvailable",
+                "failover comes with a later release. A drill proves that plan core can be recovered: p861 drill run core",
+            ),
         ];
         let spec = json!({"names": {"zh": "网上审批", "en": "Online approval"}, "department": "approval-bureau", "criticality": "Critical", "namespaces": [format!("{}-{name}", self.district)]});
         let last = json!({"name": format!("{name}-20261124-0800"), "recoveryPointTime": hours_ago(hours)});
@@ -35,7 +40,8 @@ impl Hub {
             check("JournalWritable", "repository main opened"),
         ];
         let failover = if ready {
-            condition("ReadyToFailover", "True", "PreflightPassed", "4 of 4 checks")
+            let message = "4 of 4 checks pass, and failover comes with a later release. A drill proves that this plan can be recovered: p861 drill run core";
+            condition("ReadyToFailover", "Unknown", "NotAvailable", message)
         } else {
             condition("ReadyToFailover", "False", "PreflightFailed", "1 of 4 checks fail (RecoverableData): p861 plan check core")
         };

@@ -26,6 +26,19 @@ pub fn backup_now(stage: &Stage, application: &str) -> Result<Value> {
     newest(stage, application)
 }
 
+/// Takes a backup of each of the plan's applications that has none so young.
+pub fn backed_up_within(stage: &Stage, age: Duration) -> Result<()> {
+    for application in ["approval", "portal"] {
+        let status = newest(stage, application).map(|backup| backup["status"].clone()).unwrap_or_default();
+        let point = status["recoveryPointTime"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        let young = point.is_some_and(|point| jiff::Timestamp::now().duration_since(point).unsigned_abs() < age);
+        if status["phase"] != "Succeeded" || !young {
+            backup_now(stage, application)?;
+        }
+    }
+    Ok(())
+}
+
 /// The application's newest backup.
 pub fn newest(stage: &Stage, application: &str) -> Result<Value> {
     let list = stage.json(&["backup", "list", application, "--all"])?;

@@ -1,5 +1,6 @@
 //! A copy that stands in a drill reaches nothing outside itself, and nothing outside reaches it.
 
+use crate::backups::backed_up_within;
 use crate::drills::{DRILL, ended_clean, start_drill};
 use p861_testbed::bed::{BedError, Result, Site};
 use p861_tests::install::SYSTEM;
@@ -43,6 +44,7 @@ fn it_is_alone(stage: &Stage) -> Result<()> {
 }
 
 fn its_copy_is_alone(stage: &Stage) -> Result<()> {
+    backed_up_within(stage, Duration::from_mins(3))?;
     start_drill(stage, "kept", json!({"keepFor": "30m"}))?;
     let (primary, standby) = (stage.primary()?, stage.standby()?);
     let held = stage.wait("the copy is left standing", DRILL, "drill", "kept", |seen| {

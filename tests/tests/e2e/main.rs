@@ -1,5 +1,4 @@
-//! The product on two real sites: what it promises, and the bad days it must survive. The scenes of a lane share a stage and are played in this order, the lanes
-//! side by side.
+//! The product on two real sites: what it promises, and the bad days it must survive. Two stages play the acts, side by side; the scenes of an act share a stage.
 
 mod backups;
 mod drills;
@@ -11,6 +10,7 @@ mod odd_files;
 mod pages;
 mod restores;
 mod stores;
+mod strange;
 mod strangers;
 mod telling;
 mod wrong;
@@ -21,23 +21,28 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // `make strangers`: they need images that no other scene needs.
     if std::env::args().any(|argument| argument == "--ignored") {
-        return play("strangers", &[strangers::SCENES.to_vec()]);
+        return play("strangers", &[strangers::SCENES.to_vec()], &[vec![]]);
     }
-    // `make soak`: the long forms of what others show here briefly. The first makes the backups that the rest need; the first day comes before the first night.
+    // `make soak`: the long forms of what others show here briefly.
     if std::env::args().any(|argument| argument == "--soak") {
-        return play("soak", &[[&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, pages::SCENES, pages::SOAK].concat()]);
+        let acts = [&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, pages::SOAK].concat();
+        return play("soak", &[acts], &[vec![]]);
     }
-    let data = [
-        backups::SCENES,
-        odd_files::SCENES,
-        restores::SCENES,
-        wrong::SCENES,
-        stores::SCENES,
-        maintenance::SCENES,
-        telling::OF_DATA,
-        // The last: it takes the operator away.
-        installation::SCENES,
+    // The longest first.
+    let acts = [
+        maintenance::SCENES.to_vec(),
+        [odd_files::SCENES, restores::SCENES].concat(),
+        // What is told of a drill comes after one.
+        [drills::SCENES, telling::SCENES].concat(),
+        stores::SCENES.to_vec(),
+        strange::SCENES.to_vec(),
+        isolation::SCENES.to_vec(),
+        leaders::SCENES.to_vec(),
+        backups::SCENES.to_vec(),
+        pages::SCENES.to_vec(),
+        wrong::SCENES.to_vec(),
     ];
-    let people = [drills::SCENES, isolation::SCENES, leaders::SCENES, pages::SCENES, telling::SCENES];
-    play("e2e", &[data.concat(), people.concat()])
+    // Installation takes the operator away, and with it the logs that are searched for secrets.
+    let closings = [[telling::OF_ONE_STAGE, installation::SCENES].concat(), telling::OF_THE_OTHER.to_vec()];
+    play("e2e", &acts, &closings)
 }

@@ -6,14 +6,14 @@ use p861_tests::{Look as _, Stage};
 use serde_json::Value;
 use std::time::Duration;
 
-/// After backups, restores and the bad days of stores.
-pub const OF_DATA: &[Scene] = &[("no secret stands in what backups, restores, changes and failing stores left to be read", no_secret_is_told)];
+/// When everything else has been played on a stage, and on the other.
+pub const OF_ONE_STAGE: &[Scene] = &[("no secret stands in a log, a status, an Event or a journal that half of the scenes left", no_secret_is_told)];
+pub const OF_THE_OTHER: &[Scene] = &[("no secret stands in a log, a status, an Event or a journal that the other half left", no_secret_is_told)];
 
 pub const SCENES: &[Scene] = &[
     ("Prometheus reads the operator's metrics, and every rule can be evaluated", prometheus_reads),
     ("the one page of p861 says what runs, what is protected and what needs a person", the_one_page),
     ("a plan that was drilled says so, and predicts its RTO", a_drilled_plan),
-    ("no secret stands in a log, a status, an Event or a journal of drills", no_secret_is_told),
 ];
 
 fn ask(stage: &Stage, path: &str) -> std::result::Result<Value, String> {

@@ -174,10 +174,14 @@ impl Lone {
         reader::apply_at(&self.kubeconfig(), text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
-    /// A client of one of [`PEOPLE`], who is known by a token and not by what the administrator says.
+    /// The kubeconfig of one of [`PEOPLE`], who is known by a token and not by what the administrator says.
+    pub fn kubeconfig_of(&self, person: &str) -> String {
+        fs::read_to_string(self.kubeconfig()).expect("a kubeconfig").replace(TOKEN, &token(person))
+    }
+
+    /// A client of one of [`PEOPLE`].
     pub async fn person(&self, name: &str) -> Client {
-        let text = fs::read_to_string(self.kubeconfig()).expect("a kubeconfig");
-        Client::try_from(configuration(&text.replace(TOKEN, &token(name))).await).expect("a client")
+        Client::try_from(configuration(&self.kubeconfig_of(name)).await).expect("a client")
     }
 
     /// A client: the administrator, or whom he acts as (a user, with `system:masters` or with these groups).
@@ -188,6 +192,28 @@ impl Lone {
             config.auth_info.impersonate_groups = Some(groups.iter().map(ToString::to_string).collect());
         }
         Client::try_from(config).expect("a client")
+    }
+
+    /// A client of a mover: of an account that acts by the token of its pod, as the API server knows from the token.
+    pub async fn mover(&self, account: &str) -> Client {
+        let mut config = configuration(&fs::read_to_string(self.kubeconfig()).expect("a kubeconfig")).await;
+        config.auth_info.impersonate = Some(account.to_owned());
+        config.auth_info.impersonate_groups = Some(["system:serviceaccounts", "system:authenticated"].map(str::to_owned).into());
+        config.auth_info.impersonate_user_extra = Some([("authentication.kubernetes.io/pod-name".to_owned(), vec!["m-1".to_owned()])].into());
+        Client::try_from(config).expect("a client")
+    }
+
+    /// A client of one of [`PEOPLE`] who acts as an account.
+    pub async fn person_as(&self, person: &str, account: &str) -> Client {
+        let mut config = configuration(&self.kubeconfig_of(person)).await;
+        config.auth_info.impersonate = Some(account.to_owned());
+        Client::try_from(config).expect("a client")
+    }
+
+    /// A client of whoever has this token.
+    pub async fn bearer(&self, token: &str) -> Client {
+        let text = fs::read_to_string(self.kubeconfig()).expect("a kubeconfig");
+        Client::try_from(configuration(&text.replace(TOKEN, token)).await).expect("a client")
     }
 
     fn wait(&self, port: u16, ended: &AtomicBool) {

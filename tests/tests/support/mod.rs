@@ -1,6 +1,7 @@
 //! What the chart_, runbook_ and admit_ suites share: helm, promtool, and a Kubernetes API server that stands alone.
 
 pub mod access;
+pub mod judged;
 pub mod lone;
 pub mod monitors;
 pub mod operator;

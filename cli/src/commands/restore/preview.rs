@@ -2,6 +2,7 @@
 
 use super::options;
 use crate::{
+    error::Result,
     format::{Line, Table, Tone},
     hub::{Hub, typed},
     text::{self, Language},
@@ -55,6 +56,14 @@ pub(super) struct Foreseen {
     left: u64,
 }
 
+/// A list of objects that the operator keeps beside a restore.
+#[derive(Clone, Debug, Default)]
+pub(super) struct List {
+    pub(super) objects: Vec<Planned>,
+    /// What else its first ConfigMap holds.
+    beside: BTreeMap<String, String>,
+}
+
 /// How much of a preview is read: its first part has what stands in the way, as far as it fits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
@@ -63,27 +72,34 @@ pub(super) enum Extent {
 }
 
 pub(super) async fn load(hub: &Hub, name: &str, extent: Extent) -> Foreseen {
-    let base = format!("{name}-preview");
-    let mut map = hub.config_map(&base).await.ok().flatten().unwrap_or_default();
-    let objects = |map: &mut BTreeMap<String, String>| -> Vec<Planned> {
-        let text = map.remove("preview.json").unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
-    };
-    let mut foreseen = Foreseen { objects: objects(&mut map), ..Foreseen::default() };
-    let mut text = |key: &str| map.remove(key).unwrap_or_default();
-    foreseen.volumes = serde_json::from_str(&text("volumes.json")).unwrap_or_default();
-    foreseen.left = text("left").parse().unwrap_or_default();
-    let parts: usize = text("parts").parse().unwrap_or(1);
-    if extent == Extent::All {
-        for number in 1..parts {
-            let mut map = hub.config_map(&format!("{base}-{number}")).await.ok().flatten().unwrap_or_default();
-            foreseen.objects.append(&mut objects(&mut map));
-        }
-    }
-    foreseen
+    let List { objects, mut beside } = load_list(hub, name, "preview", extent).await.unwrap_or_default();
+    let mut text = |key: &str| beside.remove(key).unwrap_or_default();
+    Foreseen { objects, volumes: serde_json::from_str(&text("volumes.json")).unwrap_or_default(), left: text("left").parse().unwrap_or_default() }
 }
 
-fn tone(line: &Planned) -> Tone {
+/// Reads the list `<name>-<what>`; one that isn't there is empty.
+///
+/// # Errors
+/// If the person may not read it, or the hub doesn't answer.
+pub(super) async fn load_list(hub: &Hub, name: &str, what: &str, extent: Extent) -> Result<List> {
+    let base = format!("{name}-{what}");
+    let take = |map: &mut BTreeMap<String, String>| -> Vec<Planned> {
+        let text = map.remove(&format!("{what}.json")).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    };
+    let mut beside = hub.config_map(&base).await?.unwrap_or_default();
+    let mut objects = take(&mut beside);
+    let parts: usize = beside.get("parts").and_then(|parts| parts.parse().ok()).unwrap_or(1);
+    if extent == Extent::All {
+        for number in 1..parts {
+            let mut map = hub.config_map(&format!("{base}-{number}")).await?.unwrap_or_default();
+            objects.append(&mut take(&mut map));
+        }
+    }
+    Ok(List { objects, beside })
+}
+
+pub(super) fn tone(line: &Planned) -> Tone {
     match line.action.as_str() {
         "refused" => Tone::Bad,
         "change" => Tone::Warn,
@@ -130,7 +146,7 @@ pub(super) fn document(restore: &Restore, foreseen: &Foreseen) -> Value {
     let status = restore.status.clone().unwrap_or_default();
     json!({
         "apiVersion": "cli.platform861.io/v1", "kind": "RestorePreview", "restore": restore.name_any(), "backup": status.backup, "site": status.site,
-        "changes": status.changes, "objects": foreseen.objects, "objectsNotListed": foreseen.left, "volumes": foreseen.volumes,
+        "missingClaims": status.missing_claims, "changes": status.changes, "objects": foreseen.objects, "objectsNotListed": foreseen.left, "volumes": foreseen.volumes,
     })
 }
 
@@ -155,6 +171,9 @@ pub(super) fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<
             table.row(number(action, count));
         }
     }
+    for left in &status.left_out {
+        table.row(vec![Line::of(text::planned("leave", language)), Line::of(text::objects(left.count).pick(language)), Line::of("-"), Line::of(&left.reason)]);
+    }
     if let Some(data) = data {
         table.row(vec![Line::of(text::planned("data", language)), Line::of(data)]);
     }
@@ -164,8 +183,9 @@ pub(super) fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<
         table.row(vec![Line::of(text::planned("data", language)), Line::toned(tone, words.pick(language))]);
     }
     let mut lines = if table.is_empty() { Vec::new() } else { table.lines() };
+    lines.extend(status.missing_claims.iter().map(|missing| Line::toned(Tone::Warn, text::not_in_backup(missing).pick(language))));
     if is_blocked(restore, &changes) {
-        lines.push(Line::toned(Tone::Warn, text::preview_blocked(changes.change).pick(language)));
+        lines.push(Line::toned(Tone::Warn, text::preview_blocked(different(&changes)).pick(language)));
         return lines;
     }
     let unwritten = changes.refused + changes.not_served;
@@ -180,9 +200,14 @@ pub(super) fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<
     lines
 }
 
+/// Objects that are there and otherwise than in the backup. What only gets what it lacks is none of them.
+fn different(changes: &RestoreChanges) -> i64 {
+    changes.change - changes.added
+}
+
 /// Whether a restore as it was previewed would write nothing: something is different where nothing different may be.
 fn is_blocked(restore: &Restore, changes: &RestoreChanges) -> bool {
-    changes.change > 0 && restore.spec.conflict_policy == ConflictPolicy::Refuse
+    different(changes) > 0 && restore.spec.conflict_policy == ConflictPolicy::Refuse
 }
 
 /// Whether a restore as it was previewed would succeed.
@@ -218,6 +243,39 @@ mod tests {
             assert_eq!((told(blocked), told(incomplete)), (said == Some(blocked), said == Some(incomplete)), "{lines:?}");
             // What writes nothing is not offered.
             assert_eq!(lines.iter().any(|line| line.starts_with("To do it: ")), said != Some(blocked), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn fault_a3_what_only_gets_what_it_lacks_is_a_change_that_blocks_nothing() {
+        for (change, added, blocked) in [(1, 1, false), (2, 1, true), (1, 0, true)] {
+            let preview = restore(json!({"mode": "Preview", "conflictPolicy": "Refuse"}), json!({"create": 1, "change": change, "added": added}));
+            let lines: Vec<String> = preview_page(&preview, &Foreseen::default(), None, "", Language::En).iter().map(ToString::to_string).collect();
+            let said = "Blocked by: 1 exist and differ, and the conflict policy is Refuse: nothing would be written";
+            assert_eq!((lines.iter().any(|line| line == said), preview.verdict() == ExitStatus::Bad), (blocked, blocked), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn fault_a_a_preview_says_what_would_be_left_out() {
+        let mut document = serde_json::to_value(restore(json!({"mode": "Preview"}), json!({"same": 1}))).expect("a restore");
+        document["status"]["leftOut"] = json!([{"reason": "excluded by the Application", "count": 3, "names": ["Secret n/a"]}]);
+        let preview = serde_json::from_value(document).expect("a restore");
+        let lines: Vec<String> = preview_page(&preview, &Foreseen::default(), None, "", Language::En).iter().map(ToString::to_string).collect();
+        assert!(lines.iter().any(|line| line == "leave   3 objects  -     excluded by the Application"), "{lines:#?}");
+    }
+
+    #[test]
+    fn fault_d5_a_preview_of_a_partial_backup_says_which_claims_it_lacks() {
+        let mut document = serde_json::to_value(restore(json!({"mode": "Preview"}), json!({"same": 1}))).expect("a restore");
+        document["status"]["missingClaims"] = json!([{"claim": "n/uploads", "reason": "MoverUnschedulable", "message": "no node takes its mover"}]);
+        let preview = serde_json::from_value(document).expect("a restore");
+        for (language, said) in [
+            (Language::En, "Not in the backup: claim n/uploads: no node takes its mover"),
+            (Language::Zh, "备份中没有：存储卷声明 n/uploads：no node takes its mover"),
+        ] {
+            let lines: Vec<String> = preview_page(&preview, &Foreseen::default(), None, "", language).iter().map(ToString::to_string).collect();
+            assert!(lines.iter().any(|line| line == said), "{lines:#?}");
         }
     }
 

@@ -6,12 +6,16 @@
 mod items;
 
 pub use items::{
-    Awaits, ListedChange, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, TakenSnapshot, UncordonResult,
+    Awaits, LeftOutObjects, ListedChange, ObjectChange, PreflightResult, RefusedObjects, SavedKind, SavedPart, StepProgress, StoredObject, TakenSnapshot,
+    UncordonResult,
 };
 
 use crate::ids::SnapshotId;
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::protection::{backup::LeftOut, restore::RestoreChanges};
+use p861_crds::{
+    Reason,
+    protection::{backup::LeftOut, restore::RestoreChanges},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr};
@@ -24,6 +28,7 @@ pub(crate) const VERSION_KEY: &str = "v";
 pub(crate) const KIND_KEY: &str = "kind";
 
 /// What an attempt of a step proves: one variant for each finding of an action.
+#[expect(clippy::large_enum_variant, reason = "one for each step, most of them stored and not in memory")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Evidence {
@@ -90,7 +95,7 @@ pub enum Evidence {
     WorkloadsStopped {
         /// Number of objects that are stopped.
         workloads: u64,
-        /// The first of them with what they did, for example `Deployment/cms 2` or `CronJob/nightly running`.
+        /// The first of them with what they did, for example `portal/Deployment/cms 2` or `portal/CronJob/nightly running`.
         stopped: Vec<String>,
     },
     /// Workloads whose pods are all ready.
@@ -231,9 +236,12 @@ pub enum Evidence {
         /// The kinds that had any, each in the version in which it was read, by namespace.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         kinds: Vec<SavedKind>,
-        /// What was left out, by reason.
+        /// What was left out, by reason, with the first names of each.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left_out: Vec<LeftOut>,
+        /// All names, as JSON of pairs of reason and name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out_names: Vec<StoredObject>,
     },
     /// The files of a claim.
     VolumeSaved(SavedPart),
@@ -275,6 +283,9 @@ pub enum Evidence {
         lists: Vec<StoredObject>,
         /// Number of objects that are left out, by reason.
         left_out: BTreeMap<String, u64>,
+        /// Their names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_out_names: Option<LeftOutObjects>,
         /// Number of objects of kinds that the site doesn't serve, by kind.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         not_served: BTreeMap<String, u64>,
@@ -288,6 +299,9 @@ pub enum Evidence {
         changes: RestoreChanges,
         /// Number of objects that were left out, by reason.
         left_out: BTreeMap<String, u64>,
+        /// Their names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_out_names: Option<LeftOutObjects>,
         /// Number of objects of kinds that the site doesn't serve, by kind.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         not_served: BTreeMap<String, u64>,
@@ -334,6 +348,13 @@ pub enum Evidence {
     },
     /// Last progress of an attempt that was stopped.
     Stopped(StepProgress),
+    /// Why a step was not done, told to one that starts however that step ended. No journal has it: there the step's own records say so.
+    NotDone {
+        /// Why, in one word.
+        reason: Reason,
+        /// What happened.
+        message: String,
+    },
     /// Evidence that this release can't read, as it is stored. It proves nothing.
     #[serde(skip)]
     Unknown(Value),

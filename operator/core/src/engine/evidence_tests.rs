@@ -17,7 +17,7 @@ fn part(sha256: Option<&str>, warnings: &[&str]) -> SavedPart {
 }
 
 fn changes() -> RestoreChanges {
-    RestoreChanges { create: 1, change: 2, same: 3, refused: 4, not_served: 0 }
+    RestoreChanges { create: 1, change: 2, added: 1, same: 3, refused: 4, not_served: 0 }
 }
 
 fn left_out() -> BTreeMap<String, u64> {
@@ -81,6 +81,7 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
             resources: 12,
             kinds: vec![SavedKind { namespace: "n".into(), group: "apps".into(), kind: "Deployment".into(), version: "v1".into(), count: 3 }],
             left_out: vec![LeftOut { reason: "Excluded".into(), count: 1, names: texts(&["Deployment n/cache"]) }],
+            left_out_names: vec![StoredObject { sha256: "ab".into(), bytes: 900 }],
         },
         Some(E::ObjectsSaved { .. }) => E::VolumeSaved(part(None, &["vanished"])),
         Some(E::VolumeSaved(_)) => E::StreamSaved(part(Some("ab"), &[])),
@@ -93,6 +94,7 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
                 listed: 6,
                 lists: vec![list],
                 left_out: left_out(),
+                left_out_names: None,
                 not_served: BTreeMap::new(),
                 adjusted: BTreeMap::new(),
             }
@@ -100,6 +102,11 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::RestorePreviewed { .. }) => E::ObjectsRestored {
             changes: RestoreChanges { not_served: 1, ..changes() },
             left_out: left_out(),
+            left_out_names: Some(LeftOutObjects {
+                first: BTreeMap::from([("not selected".into(), texts(&["Secret n/a"]))]),
+                listed: 5,
+                lists: vec![StoredObject { sha256: "ab".into(), bytes: 900 }],
+            }),
             not_served: BTreeMap::from([("Widget.demo.example".into(), 1)]),
             adjusted: BTreeMap::from([("nodePort".into(), 2)]),
             refused: Some(RefusedObjects {
@@ -124,7 +131,8 @@ fn next(evidence: Option<&Evidence>) -> Option<Evidence> {
         Some(E::VolumePreviewed { .. }) => E::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 },
         Some(E::VolumeRestored { .. }) => E::StreamRestored { bytes: 4096, sha256: "ab".into(), output: "done".into() },
         Some(E::StreamRestored { .. }) => E::Stopped(StepProgress { items_done: Some(1), ..StepProgress::message("under way") }),
-        Some(E::Stopped(_)) => E::Unknown(json!({"v": 7, "kind": "teleported", "to": "mars"})),
+        Some(E::Stopped(_)) => E::NotDone { reason: Reason::MoverUnschedulable, message: "no node takes its mover".into() },
+        Some(E::NotDone { .. }) => E::Unknown(json!({"v": 7, "kind": "teleported", "to": "mars"})),
         Some(E::Unknown(_)) => return None,
     })
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use p861_crds::common::RunAction;
+use p861_crds::{Reason, common::RunAction};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    command::Direction,
     course::Course,
-    event::{Entry, Event, Record},
+    event::{Entry, Event, Record, SkipCause},
     step::StepId,
 };
 
@@ -173,6 +174,28 @@ impl Journal {
             return Err(JournalError::Compacted { expected: head.records, seen, through: head.through });
         }
         Ok(journal)
+    }
+
+    /// Why a step that has settled was not done; none if it was. One that was skipped for the sake of another says what became of the other.
+    pub fn why_not_done(&self, step: &StepId) -> Option<(Reason, String)> {
+        let mut of_step = self.records.iter().rev().filter(|record| record.step.as_ref() == Some(step));
+        let settled = of_step.find_map(|record| match &record.event {
+            Event::Done => Some(None),
+            Event::Failed(failure) | Event::FailedRepeatedly { direction: Direction::Forward, failure, .. } => {
+                Some(Some((failure.reason.clone(), failure.message.clone())))
+            }
+            Event::Skipped { cause } => Some(Some(self.why_skipped(cause))),
+            _ => None,
+        });
+        settled.flatten()
+    }
+
+    fn why_skipped(&self, cause: &SkipCause) -> (Reason, String) {
+        match cause {
+            SkipCause::Person { reason } => (Reason::StepSkipped, format!("a person skipped it: {reason}")),
+            SkipCause::TimedOut => (Reason::StepSkipped, "nobody answered its question in time".into()),
+            SkipCause::DependencyFailed { step } => self.why_not_done(step).unwrap_or_else(|| (Reason::StepSkipped, format!("step {step} was not done"))),
+        }
     }
 
     /// Reads the lines that [`Journal::to_lines`] and later appends have written. Empty lines are ignored.

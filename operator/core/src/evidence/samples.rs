@@ -4,7 +4,7 @@ use super::report::{
     API_VERSION, ActionReport, ApplicationReport, BackupReport, CheckOutcome, CheckReport, CleanUpReport, DrillReport, Failure, KIND, Named, Objective,
     Prediction, Span, StepOutcome, StepReport, Version,
 };
-use crate::engine::Evidence;
+use crate::engine::{Evidence, LeftOutObjects, StoredObject};
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     LocalizedText, Reason,
@@ -134,6 +134,14 @@ pub fn passed() -> DrillReport {
             "Certificate.cert-manager.io: its controller may stand outside the copy; spec.isolation.kinds of the Application adds it".into(),
             2,
         )]),
+        left_out_names: Some(LeftOutObjects {
+            first: BTreeMap::from([(
+                "Certificate.cert-manager.io: its controller may stand outside the copy; spec.isolation.kinds of the Application adds it".into(),
+                vec!["Certificate shinan-portal/portal".into(), "Certificate shinan-portal/portal-old".into()],
+            )]),
+            listed: 2,
+            lists: vec![StoredObject { sha256: "5e".repeat(32), bytes: 412 }],
+        }),
         not_served: BTreeMap::new(),
         adjusted: BTreeMap::new(),
         refused: None,

@@ -1,6 +1,7 @@
 //! Which approvals count.
 //!
-//! Each person has one vote per subject and purpose: the newest valid approval. Requesters cannot approve their own requests. An approval is bound to the digest
+//! Each person has one vote per subject and purpose: the newest valid approval. Requesters cannot approve their own requests, nor who has written a part of what is
+//! approved. An approval is bound to the digest
 //! that was shown, and expires; approvals that counted when the work started count for ever.
 
 use super::ticket::required_approvals;
@@ -10,9 +11,10 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    Approval, Condition, ConditionType, Drill, MaintenanceTicket, Reason,
+    Approval, Condition, ConditionType, Drill, MaintenanceTicket, ObjectMeta, Reason,
     maintenance::{
-        approval::{ApprovalDecision, ApprovalSpec, Purpose},
+        approval::{ApprovalDecision, ApprovalSpec, Purpose, SubjectKind, SubjectReference},
+        ticket::TicketActionKind,
         window::ChangeClass,
     },
 };
@@ -21,10 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What is approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// Its UID.
-    pub uid: String,
-    /// Who asked for it.
-    pub requester: Option<String>,
+    /// What an approval of it names. Admission has asked whether the approver may approve that kind and that name, so the UID alone says too little.
+    pub reference: SubjectReference,
+    /// Who asked for it, and who has written a part of it.
+    pub asked_by: BTreeSet<String>,
     /// What it would do, if that is known.
     pub digest: Option<String>,
     /// When work began.
@@ -36,9 +38,10 @@ pub struct Subject {
 impl Subject {
     /// A ticket, with the digest of its steps.
     pub fn of_ticket(ticket: &MaintenanceTicket, digest: Option<String>) -> Self {
+        let plans = ticket.spec.actions.iter().filter(|action| action.action == TicketActionKind::Plan).filter_map(|action| action.by.clone());
         Self {
-            uid: ticket.metadata.uid.clone().unwrap_or_default(),
-            requester: ticket.spec.requested_by.clone(),
+            reference: reference(SubjectKind::MaintenanceTicket, &ticket.metadata),
+            asked_by: ticket.spec.requested_by.iter().cloned().chain(plans).collect(),
             digest,
             started: ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             required: class_of(ticket).map_or(0, required_approvals),
@@ -49,13 +52,17 @@ impl Subject {
     pub fn of_drill(drill: &Drill) -> Self {
         let status = drill.status.as_ref();
         Self {
-            uid: drill.metadata.uid.clone().unwrap_or_default(),
-            requester: drill.spec.requested_by.clone(),
+            reference: reference(SubjectKind::Drill, &drill.metadata),
+            asked_by: drill.spec.requested_by.iter().cloned().collect(),
             digest: status.and_then(|status| status.plan_digest.clone()),
             started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             required: 1,
         }
     }
+}
+
+fn reference(kind: SubjectKind, metadata: &ObjectMeta) -> SubjectReference {
+    SubjectReference { kind, name: metadata.name.clone().unwrap_or_default(), uid: metadata.uid.clone().unwrap_or_default() }
 }
 
 /// The class of a change that is in force, as its ticket says; before it says so, that of its spec.
@@ -92,7 +99,7 @@ pub enum Void {
     SubjectGone,
     /// Nobody's name is on it.
     Nameless,
-    /// The approver asked for it.
+    /// The approver asked for it, or has written a part of it.
     RequesterCannotApprove,
     /// Something else was shown.
     DigestDiffers,
@@ -123,7 +130,7 @@ impl Void {
         match self {
             Self::SubjectGone => "what it is about is gone, or is another object of the same name: delete this approval",
             Self::Nameless => "nobody's name is on it: is the admission policy p861-identity in force?",
-            Self::RequesterCannotApprove => "who asks for something can't agree to it: somebody else must",
+            Self::RequesterCannotApprove => "who asks for something, or writes a part of its plan, can't agree to it: somebody else must",
             Self::DigestDiffers => "something else was shown: look at what it does now and approve that",
             Self::Expired => "it was valid for spec.validFor and nothing was started: approve again",
             Self::TooLate => "work had begun already",
@@ -186,10 +193,10 @@ fn expiry(word: &Given<'_>) -> Timestamp {
 }
 
 fn judge(subject: Option<&Subject>, word: &Given<'_>, now: Timestamp) -> Result<(), Void> {
-    let Some(subject) = subject.filter(|subject| subject.uid == word.spec.subject_ref.uid) else { return Err(Void::SubjectGone) };
+    let Some(subject) = subject.filter(|subject| subject.reference == word.spec.subject_ref) else { return Err(Void::SubjectGone) };
     let Some(approver) = word.spec.approver.as_deref().filter(|name| !name.is_empty()) else { return Err(Void::Nameless) };
     // A statement of fact may be made by the one who asked; agreement may not.
-    if matches!(word.spec.purpose, Purpose::Start | Purpose::SignOff | Purpose::AcceptDataLoss) && subject.requester.as_deref() == Some(approver) {
+    if matches!(word.spec.purpose, Purpose::Start | Purpose::SignOff | Purpose::AcceptDataLoss) && subject.asked_by.contains(approver) {
         return Err(Void::RequesterCannotApprove);
     }
     if word.spec.purpose == Purpose::Start && (subject.digest.is_none() || subject.digest != word.spec.digest) {

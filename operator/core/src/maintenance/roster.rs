@@ -23,6 +23,9 @@ use super::{ticket::clocks::Level, window};
 pub const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Maximum number of changes of duty to examine before assuming that there is no end.
 const HORIZON: usize = 4_000;
+/// Rotations that are looked at for one question, over all levels and changes of duty: whoever writes a roster decides how many there are. They take some 100
+/// milliseconds.
+const LOOKS: usize = 40_000;
 /// A person may take over this long before the shift begins.
 const EARLY: SignedDuration = SignedDuration::from_hours(2);
 
@@ -181,11 +184,17 @@ impl Roster {
         Duty::Covered(substitute.map_or(person, |(.., substitute)| substitute.as_str()).to_owned())
     }
 
+    /// How many changes of duty of a level are looked at.
+    fn horizon(&self) -> usize {
+        let rotations: usize = self.levels.iter().map(|(_, rotations)| rotations.len()).sum();
+        (LOOKS / rotations.max(1)).min(HORIZON)
+    }
+
     /// When somebody else comes on duty in a level; none if no end is in sight.
     pub fn until(&self, level: &str, at: Timestamp) -> Option<Timestamp> {
         let now = self.who(level, at);
         let mut moment = at;
-        for _ in 0..HORIZON {
+        for _ in 0..self.horizon() {
             moment = self.next_boundary(level, moment)?;
             if self.who(level, moment) != now {
                 return Some(moment);
@@ -207,7 +216,7 @@ impl Roster {
         let now = self.who(level, at);
         let mut moment = after(at, SignedDuration::from_hours(-24 * 8));
         let mut last = None;
-        for _ in 0..HORIZON {
+        for _ in 0..self.horizon() {
             let next = self.next_boundary(level, moment).filter(|next| *next <= at)?;
             let (earlier, later) = (self.who(level, moment), self.who(level, next));
             if earlier != later
@@ -226,33 +235,37 @@ impl Roster {
 
     /// The first instant within `ahead` at which a level has nobody.
     pub fn gap(&self, from: Timestamp, ahead: SignedDuration) -> Option<(String, Timestamp)> {
+        self.covered(from, ahead).err()
+    }
+
+    /// Until when every level has somebody, as far as it was looked; at most so far ahead. Fails with the first level that has nobody, and when.
+    fn covered(&self, from: Timestamp, ahead: SignedDuration) -> Result<Timestamp, (String, Timestamp)> {
         let end = after(from, ahead);
-        self.levels
-            .iter()
-            .filter_map(|(level, _)| {
-                let mut moment = from;
-                for _ in 0..HORIZON {
-                    if moment > end {
-                        return None;
-                    }
-                    if self.who(&level.name, moment) == Duty::Uncovered {
-                        return Some((level.name.clone(), moment));
-                    }
-                    moment = self.next_boundary(&level.name, moment)?;
+        let (mut looked, mut first): (Timestamp, Option<(String, Timestamp)>) = (end, None);
+        for (level, _) in &self.levels {
+            let mut moment = Some(from);
+            for _ in 0..self.horizon() {
+                let Some(at) = moment.filter(|moment| *moment <= end) else { break };
+                if self.who(&level.name, at) == Duty::Uncovered {
+                    let sooner = first.as_ref().is_none_or(|(_, known)| at < *known);
+                    first = if sooner { Some((level.name.clone(), at)) } else { first };
+                    moment = None;
+                    break;
                 }
-                None
-            })
-            .min_by_key(|(_, moment)| *moment)
+                moment = self.next_boundary(&level.name, at);
+            }
+            // It is as it was then for as far as was asked, or nobody has looked any further.
+            looked = looked.min(moment.unwrap_or(end));
+        }
+        first.map_or(Ok(looked), Err)
     }
 
     /// Whether all is covered.
     pub fn condition(&self, now: Timestamp) -> ConditionUpdate {
         let local = |time: Timestamp, form: &str| time.to_zoned(self.zone.clone()).strftime(form).to_string();
-        match self.gap(now, AHEAD) {
-            None => {
-                ConditionUpdate::good(ConditionType::Ready, Reason::Covered, format!("every level is covered until {}", local(after(now, AHEAD), "%Y-%m-%d")))
-            }
-            Some((level, since)) => ConditionUpdate::bad(
+        match self.covered(now, AHEAD) {
+            Ok(until) => ConditionUpdate::good(ConditionType::Ready, Reason::Covered, format!("every level is covered until {}", local(until, "%Y-%m-%d"))),
+            Err((level, since)) => ConditionUpdate::bad(
                 ConditionType::Ready,
                 Reason::Uncovered,
                 format!("nobody is on duty in level {level} from {}: complete its rotations", local(since, "%a %Y-%m-%d %H:%M")),

@@ -7,12 +7,13 @@ use crate::{
     conditions::ConditionUpdate,
     time::{after, human_duration, parse_duration},
 };
-use croner::{Cron, parser::CronParser};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use croner::{Cron, Weekday, parser::CronParser};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use p861_crds::{
     ConditionType, Reason,
     maintenance::window::{ChangeClass, Freeze, MaintenanceWindowSpec, Recurrence},
 };
+use std::cell::Cell;
 
 /// Default time zone of schedules.
 pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
@@ -23,6 +24,36 @@ const HORIZON: usize = 2_000;
 
 /// So many openings are looked at for one that is long enough: more than a year of nightly ones.
 const OPENINGS: usize = 400;
+/// So far ahead a schedule is looked for: the 29th of February comes within it.
+const YEARS_AHEAD: i16 = 8;
+/// Days that are looked at for one question, over all windows and their recurrences. They take some 50 milliseconds; a year of
+/// nightly openings needs a sixth of them.
+const DAYS_PER_QUESTION: u32 = 400_000;
+/// Days of it that each window has in any case.
+const MIN_DAYS_PER_WINDOW: u32 = 4_000;
+/// How many days' looks an exact search costs, which knows of changes of clocks.
+const SEARCH_COST: u32 = 20;
+
+/// How much may still be looked at for an answer. Whoever writes schedules decides how much there is to look at, so beyond this an answer is "not in sight".
+#[derive(Clone, Debug)]
+pub struct Budget(Cell<u32>);
+
+impl Budget {
+    /// The share of each of so many windows in one question.
+    pub fn of_each(windows: usize) -> Self {
+        let windows = u32::try_from(windows).unwrap_or(u32::MAX).max(1);
+        Self(Cell::new((DAYS_PER_QUESTION / windows).max(MIN_DAYS_PER_WINDOW)))
+    }
+
+    fn spend(&self, days: u32) {
+        self.0.set(self.0.get().saturating_sub(days));
+    }
+
+    /// Whether nothing more is looked at: what was found last may be wrong.
+    fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+}
 
 /// A window that can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,15 +93,47 @@ impl Recurring {
     }
 
     /// The end of the occurrence that holds `at`. The latest start decides: it ends last, since all last equally long.
-    fn end_around(&self, at: Timestamp) -> Option<Timestamp> {
-        let start = self.cron.find_previous_occurrence(&at.to_zoned(self.zone.clone()), true).ok()?.timestamp();
+    fn end_around(&self, at: Timestamp, budget: &Budget) -> Option<Timestamp> {
+        let first = after(at, -self.lasts).to_zoned(self.zone.clone()).date();
+        let now = at.to_zoned(self.zone.clone());
+        if !self.has_day(first, now.date(), budget) {
+            return None;
+        }
+        budget.spend(SEARCH_COST);
+        let start = self.cron.find_previous_occurrence(&now, true).ok()?.timestamp();
         let end = after(start, self.lasts);
         (start <= at && at < end).then_some(end)
     }
 
-    fn next_start(&self, at: Timestamp) -> Option<Timestamp> {
-        let start = self.cron.find_next_occurrence(&at.to_zoned(self.zone.clone()), false).ok()?.timestamp();
+    fn next_start(&self, at: Timestamp, budget: &Budget) -> Option<Timestamp> {
+        let now = at.to_zoned(self.zone.clone());
+        let last = now.date().checked_add(YEARS_AHEAD.years()).unwrap_or(Date::MAX);
+        if !self.has_day(now.date(), last, budget) {
+            return None;
+        }
+        budget.spend(SEARCH_COST);
+        let start = self.cron.find_next_occurrence(&now, false).ok()?.timestamp();
         (start > at).then_some(start)
+    }
+
+    /// Whether one of these days is one of the schedule's. Without this, an exact search for a day that never comes goes on for thousands of years.
+    fn has_day(&self, first: Date, last: Date, budget: &Budget) -> bool {
+        let pattern = &self.cron.pattern;
+        let mut day = Some(first);
+        while let Some(looked_at) = day.filter(|day| *day <= last && !budget.is_spent()) {
+            budget.spend(1);
+            let (year, month) = (i32::from(looked_at.year()), u32::from(looked_at.month().unsigned_abs()));
+            if !pattern.month_match(month).unwrap_or(false) {
+                day = looked_at.last_of_month().tomorrow().ok();
+                continue;
+            }
+            let weekday = Weekday::from_days_from_sunday(u32::from(looked_at.weekday().to_sunday_zero_offset().unsigned_abs()));
+            if pattern.day_match(year, month, u32::from(looked_at.day().unsigned_abs()), weekday).unwrap_or(false) {
+                return true;
+            }
+            day = looked_at.tomorrow().ok();
+        }
+        false
     }
 }
 
@@ -115,44 +178,60 @@ impl Window {
     }
 
     /// The end of an occurrence that holds `at`, the latest there is.
-    fn end_around(&self, at: Timestamp) -> Option<Timestamp> {
+    fn end_around(&self, at: Timestamp, budget: &Budget) -> Option<Timestamp> {
         let dates = self.dates.iter().filter(|(start, end)| *start <= at && at < *end).map(|(_, end)| *end);
-        self.recurring.iter().filter_map(|recurring| recurring.end_around(at)).chain(dates).max()
+        self.recurring.iter().filter_map(|recurring| recurring.end_around(at, budget)).chain(dates).max()
     }
 
     /// The next start of an occurrence after `at`.
-    fn next_start(&self, at: Timestamp) -> Option<Timestamp> {
+    fn next_start(&self, at: Timestamp, budget: &Budget) -> Option<Timestamp> {
         let dates = self.dates.iter().map(|(start, _)| *start).filter(|start| *start > at);
-        self.recurring.iter().filter_map(|recurring| recurring.next_start(at)).chain(dates).min()
+        self.recurring.iter().filter_map(|recurring| recurring.next_start(at, budget)).chain(dates).min()
     }
 
-    fn moment(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp) -> Moment {
+    fn moment(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp, budget: &Budget) -> Moment {
         if let Some(freeze) = freeze_at(freezes, class, at) {
             return Moment { state: State::Frozen, until: Some(freeze.end_time.0) };
         }
         let thaw = freezes.iter().filter(|freeze| holds_for(freeze, class) && freeze.start_time.0 > at).map(|freeze| freeze.start_time.0).min();
-        match self.end_around(at) {
+        match self.end_around(at, budget) {
             Some(end) => Moment { state: State::Open, until: Some(thaw.map_or(end, |thaw| end.min(thaw))) },
-            None => Moment { state: State::Between, until: self.next_start(at) },
+            None => Moment { state: State::Between, until: self.next_start(at, budget) },
         }
     }
 
     /// Whether a change of that class may start at `at`, and when that changes. `freezes` are those of all windows that hold for the district.
     pub fn at(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp) -> Opening {
-        let first = self.moment(class, freezes, at);
+        self.at_within(class, freezes, at, &Budget::of_each(1))
+    }
+
+    /// As [`Window::at`], as far as the budget goes.
+    pub fn at_within(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp, budget: &Budget) -> Opening {
+        let first = self.moment(class, freezes, at, budget);
         let open = first.state == State::Open;
         let frozen_by = freeze_at(freezes, class, at).map(|freeze| freeze.name.clone());
-        let next_open_time = if open { None } else { self.turns(class, freezes, at, true) };
-        let next_close_time =
-            if open { self.turns(class, freezes, at, false) } else { next_open_time.and_then(|opens| self.turns(class, freezes, opens, false)) };
+        let turns = |from, open| self.turns(class, freezes, from, open, budget);
+        let next_open_time = if open { None } else { turns(at, true) };
+        let next_close_time = if open { turns(at, false) } else { next_open_time.and_then(|opens| turns(opens, false)) };
         Opening { open, frozen_by, next_open_time, next_close_time }
     }
 
     /// The first moment from `from` on at which it is open, or is not.
-    fn turns(&self, class: ChangeClass, freezes: &[Freeze], from: Timestamp, open: bool) -> Option<Timestamp> {
+    fn turns(&self, class: ChangeClass, freezes: &[Freeze], from: Timestamp, open: bool, budget: &Budget) -> Option<Timestamp> {
+        self.turns_before(class, freezes, (from, Timestamp::MAX), open, budget)
+    }
+
+    /// As [`Window::turns`], but not later than `end`.
+    fn turns_before(&self, class: ChangeClass, freezes: &[Freeze], (from, end): (Timestamp, Timestamp), open: bool, budget: &Budget) -> Option<Timestamp> {
         let mut at = from;
         for _ in 0..HORIZON {
-            let moment = self.moment(class, freezes, at);
+            if at >= end {
+                return None;
+            }
+            let moment = self.moment(class, freezes, at, budget);
+            if budget.is_spent() {
+                return None;
+            }
             if (moment.state == State::Open) == open {
                 return Some(at);
             }
@@ -165,12 +244,17 @@ impl Window {
     /// When a change of that class that takes so long may start: the first moment from `at` on at which it is open, and stays open for that long. None if it is
     /// never, as far as can be seen.
     pub fn fits(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp, takes: SignedDuration) -> Option<Timestamp> {
+        self.fits_within(class, freezes, at, takes, &Budget::of_each(1))
+    }
+
+    /// As [`Window::fits`], as far as the budget goes.
+    pub fn fits_within(&self, class: ChangeClass, freezes: &[Freeze], at: Timestamp, takes: SignedDuration, budget: &Budget) -> Option<Timestamp> {
         let mut from = at;
         for _ in 0..OPENINGS {
-            let opens = self.turns(class, freezes, from, true)?;
-            match self.turns(class, freezes, opens, false) {
-                Some(closes) if closes.duration_since(opens) < takes => from = closes,
-                _ => return Some(opens),
+            let opens = self.turns(class, freezes, from, true, budget)?;
+            match self.turns_before(class, freezes, (opens, after(opens, takes)), false, budget) {
+                Some(closes) => from = closes,
+                None => return (!budget.is_spent()).then_some(opens),
             }
         }
         None
@@ -178,7 +262,7 @@ impl Window {
 
     /// The same over all its classes: open if it is for one of them.
     pub fn over_all(&self, freezes: &[Freeze], at: Timestamp) -> Opening {
-        let all: Vec<Opening> = self.classes.iter().map(|class| self.at(*class, freezes, at)).collect();
+        let all: Vec<Opening> = self.classes.iter().map(|class| self.at_within(*class, freezes, at, &Budget::of_each(self.classes.len()))).collect();
         if let Some(open) = all.iter().filter(|opening| opening.open).max_by_key(|opening| opening.next_close_time.unwrap_or(Timestamp::MAX)) {
             return open.clone();
         }
@@ -244,5 +328,25 @@ pub fn condition(opening: &Opening, zone: &TimeZone) -> ConditionUpdate {
         ),
         (Some(freeze), false) => ConditionUpdate::bad(ConditionType::Open, Reason::Frozen, format!("freeze {freeze} is in force; {opens}")),
         (None, false) => ConditionUpdate::bad(ConditionType::Open, Reason::BetweenOccurrences, opens),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fault_e29_what_is_beyond_the_budget_is_not_in_sight_and_nothing_wrong_is_said() {
+        let spec = json!({"changeClasses": ["Normal"], "recurrences": [{"schedule": "0 22 * * *", "duration": "4h"}],
+            "dates": [{"startTime": "2027-06-01T00:00:00Z", "endTime": "2027-06-01T10:00:00Z"}]});
+        let window = Window::parse(&serde_json::from_value(spec).expect("a window"), DEFAULT_ZONE).expect("a window");
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().expect("a time");
+        let fits = |budget: &Budget| window.fits_within(ChangeClass::Normal, &[], now, SignedDuration::from_hours(9), budget);
+        let (full, small) = (Budget::of_each(1), Budget(Cell::new(1_000)));
+        assert_eq!(fits(&full), "2027-06-01T00:00:00Z".parse().ok());
+        assert_eq!((fits(&small), small.is_spent(), full.is_spent()), (None, true, false), "a nightly opening of four hours is not long enough");
+        let opening = window.at_within(ChangeClass::Normal, &[], now, &Budget(Cell::new(1)));
+        assert_eq!((opening.open, opening.next_open_time), (false, None));
     }
 }

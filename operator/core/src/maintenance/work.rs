@@ -110,11 +110,12 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
             quiet.push(Step::new(id, action, SHORT).after(ready.clone()).after(looked.clone()).retry(Retry::times(3)));
         }
     }
+    let backups = ready.clone();
     ready.extend(quiet.iter().map(|step: &Step<Action>| step.id.clone()));
     steps.extend(quiet);
     let done = match &change.work {
         Work { upgrade_component: Some(upgrade), .. } => upgrade_component(facts, change, upgrade, &ready, &mut steps)?,
-        Work { drain_node: Some(drain), .. } => drain_node(facts, change, drain, &ready, &mut steps)?,
+        Work { drain_node: Some(drain), .. } => drain_node(facts, change, drain, (&backups, &ready), &mut steps)?,
         Work { manual: Some(_), .. } => hands(facts, change, &ready, &mut steps)?,
         Work { .. } => return Err(CompileError::Invalid("the work is of a kind that this version does not know: upgrade the operator".into())),
     };
@@ -264,18 +265,26 @@ pub fn consent(drain: &DrainNode) -> DrainConsent {
     DrainConsent { delete_empty_dir_data: drain.delete_empty_dir_data, force: drain.force }
 }
 
-fn drain_node(facts: &WorkFacts<'_>, change: &Change, drain: &DrainNode, ready: &[StepId], steps: &mut Vec<Step<Action>>) -> Result<StepId, CompileError> {
+/// `backups` are the steps after which the node is looked at, `ready` those after which it is cordoned.
+fn drain_node(
+    facts: &WorkFacts<'_>,
+    change: &Change,
+    drain: &DrainNode,
+    (backups, ready): (&[StepId], &[StepId]),
+    steps: &mut Vec<Step<Action>>,
+) -> Result<StepId, CompileError> {
     let (site, node) = (site_of(drain), drain.node_name.clone());
     let inspect = StepKey::inspect(&site, &node).id()?;
     let consent = consent(drain);
     let look = Action::InspectNode { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned), consent };
-    steps.push(Step::new(inspect.clone(), look, SHORT).retry(Retry::times(3)));
+    // While backups are taken, others' pods can come.
+    steps.push(Step::new(inspect.clone(), look, SHORT).after(backups.to_vec()).retry(Retry::times(3)));
     let cordon = StepKey::cordon(&site, &node).id()?;
     let closed = Action::Cordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
     let open = Action::Uncordon { site: site.clone(), node: node.clone(), owner: owner(facts) };
     steps.push(Step::new(cordon.clone(), closed, SHORT).after(ready.to_vec()).after([inspect]).retry(Retry::times(3)).undo(open.clone()));
     let empty = StepKey::drain(&site, &node).id()?;
-    let leave = Action::Drain { site: site.clone(), node: node.clone(), consent };
+    let leave = Action::Drain { site: site.clone(), node: node.clone(), district: facts.district.map(str::to_owned), consent };
     steps.push(Step::new(empty.clone(), leave, parse_duration(&drain.deadline.0)?).after([cordon]).on_failure(on_failure(change)));
     let hands = StepKey::Manual.id()?;
     let text = change.plan.clone().unwrap_or_else(|| LocalizedText {

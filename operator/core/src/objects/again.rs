@@ -1,10 +1,13 @@
 //! The second try of a restore: once the application runs, it may serve the webhooks and the kinds that kept some of its objects from being written.
 
-use super::{group, kind, name, namespace};
-use crate::engine::{Awaits, Evidence, ListedChange};
+use super::{MAX_STATUS_NAMES, group, kind, name, namespace};
+use crate::engine::{Awaits, Evidence, LeftOutObjects, ListedChange};
 use p861_crds::protection::restore::RestoreChanges;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+};
 
 /// What the API server says of a webhook that it could not ask, for admission and for conversion. One that was asked and said no `denied the request`.
 const UNANSWERED: [&str; 3] = ["failed calling webhook", "failed to call webhook", "conversion webhook for"];
@@ -52,6 +55,14 @@ impl Identity {
     }
 }
 
+/// As the inventory of a backup names it: `Secret n/a`, `PriorityClass b`.
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group: _, kind, namespace, name } = self;
+        if namespace.is_empty() { write!(formatter, "{kind} {name}") } else { write!(formatter, "{kind} {namespace}/{name}") }
+    }
+}
+
 /// What became of the objects of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectCounts {
@@ -59,6 +70,8 @@ pub struct ObjectCounts {
     pub changes: RestoreChanges,
     /// Number of objects that were left out, by reason.
     pub left_out: BTreeMap<String, u64>,
+    /// Their names.
+    pub left_out_names: LeftOutObjects,
     /// Number of objects of kinds that are not served, by kind.
     pub not_served: BTreeMap<String, u64>,
     /// Number of objects that were written otherwise than they were saved, by what was changed.
@@ -73,6 +86,17 @@ fn add(to: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
     for (key, number) in more {
         *to.entry(key).or_default() += number;
     }
+}
+
+/// The names of a second list of what was left out, added to those of the first.
+fn add_names(to: &mut LeftOutObjects, more: LeftOutObjects) {
+    for (why, names) in more.first {
+        let first = to.first.entry(why).or_default();
+        let all: BTreeSet<String> = first.drain(..).chain(names).collect();
+        first.extend(all.into_iter().take(MAX_STATUS_NAMES));
+    }
+    to.listed += more.listed;
+    to.lists.extend(more.lists);
 }
 
 impl ObjectCounts {
@@ -91,13 +115,15 @@ impl ObjectCounts {
             }
         }
         self.not_served.retain(|_, number| *number > 0);
-        let RestoreChanges { create, change, same, refused: still, not_served } = second.changes;
+        let RestoreChanges { create, change, added, same, refused: still, not_served } = second.changes;
         self.changes.create += create;
         self.changes.change += change;
+        self.changes.added += added;
         self.changes.same += same;
         self.changes.refused += still;
         self.changes.not_served += not_served;
         add(&mut self.left_out, second.left_out);
+        add_names(&mut self.left_out_names, second.left_out_names);
         add(&mut self.not_served, second.not_served);
         add(&mut self.adjusted, second.adjusted);
         refused.extend(second.refused);
@@ -144,6 +170,7 @@ mod tests {
         let evidence = |awaiting: Option<u64>| Evidence::ObjectsRestored {
             changes: RestoreChanges::default(),
             left_out: BTreeMap::new(),
+            left_out_names: None,
             not_served: BTreeMap::new(),
             adjusted: BTreeMap::new(),
             patches_unmatched: Vec::new(),
@@ -183,8 +210,15 @@ mod tests {
 
     #[test]
     fn fault_b13_the_end_state_counts_each_object_once_with_its_newest_reason() {
+        let names = |why: &str, names: &[&str]| LeftOutObjects {
+            first: BTreeMap::from([(why.to_owned(), names.iter().map(|name| (*name).to_owned()).collect())]),
+            listed: names.len() as u64,
+            lists: vec![StoredObject { sha256: why.into(), bytes: 1 }],
+        };
         let first = ObjectCounts {
-            changes: RestoreChanges { create: 10, change: 1, same: 2, refused: 2, not_served: 3 },
+            left_out: BTreeMap::from([("skipped".into(), 2)]),
+            left_out_names: names("skipped", &["Report n/b", "Report n/x"]),
+            changes: RestoreChanges { create: 10, change: 1, added: 1, same: 2, refused: 2, not_served: 3 },
             not_served: BTreeMap::from([("Widget.demo.example".into(), 2), ("Gadget.demo.example".into(), 1)]),
             refused: vec![
                 refused("Widget", "a", "not served", Some(Awaits::Kind)),
@@ -196,22 +230,27 @@ mod tests {
             ..ObjectCounts::default()
         };
         let second = ObjectCounts {
-            changes: RestoreChanges { create: 1, change: 0, same: 1, refused: 1, not_served: 0 },
+            changes: RestoreChanges { create: 1, same: 1, refused: 1, ..RestoreChanges::default() },
             refused: vec![refused("Widget", "b", "denied", None)],
             adjusted: BTreeMap::from([("port".into(), 1)]),
+            left_out: BTreeMap::from([("skipped".into(), 1)]),
+            left_out_names: names("skipped", &["Report n/d"]),
             ..ObjectCounts::default()
         };
         // The list of the first try named a Gadget that the second did not come to.
         let tried = first.refused.iter().filter(|listed| listed.awaits.is_some() && listed.kind != "Gadget").map(Identity::listed).collect();
         let total = |counts: &ObjectCounts| {
-            let RestoreChanges { create, change, same, refused, not_served } = &counts.changes;
+            let RestoreChanges { create, change, added: _, same, refused, not_served } = &counts.changes;
             create + change + same + refused + not_served
         };
         let end = first.clone().after_second_try(&tried, second);
         assert_eq!(total(&end), total(&first), "no object is lost, none counts twice");
-        assert_eq!(end.changes, RestoreChanges { create: 11, change: 1, same: 3, refused: 2, not_served: 1 });
+        assert_eq!(end.changes, RestoreChanges { create: 11, change: 1, added: 1, same: 3, refused: 2, not_served: 1 });
         assert_eq!(end.not_served, BTreeMap::from([("Gadget.demo.example".into(), 1)]));
         let left: Vec<_> = end.refused.iter().map(|listed| (listed.name.as_str(), listed.why.as_str())).collect();
         assert_eq!(left, [("c", "not served"), ("e", "invalid"), ("b", "denied")]);
+        let LeftOutObjects { first, listed, lists } = end.left_out_names;
+        assert_eq!((end.left_out["skipped"], listed, lists.len()), (3, 3, 2), "the lists of both tries are kept");
+        assert_eq!(first["skipped"], ["Report n/b", "Report n/d", "Report n/x"]);
     }
 }

@@ -10,7 +10,7 @@ mod subjects;
 
 pub use kinds::{HARMLESS_KINDS, HarmlessKind, refused as refused_kind};
 
-use super::{group, kind, name, namespace, patch, stop::held, text};
+use super::{group, kind, name, namespace, patch, reach, stop::held, text};
 use crate::runs::CopyRules;
 use p861_crds::platform::application::CronJobsInCopy;
 use serde_json::{Value, json};
@@ -43,6 +43,8 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
             return Prepared::Leave(why.into());
         }
         adjusted = isolated(&mut object, &target, rules);
+    } else if let Some(why) = reach::beyond(&object) {
+        return Prepared::Leave(why.into());
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".into(), json!(target));
@@ -56,7 +58,13 @@ pub fn prepare(mut object: Value, rules: &CopyRules) -> Prepared {
     match (api_group.as_str(), api_kind.as_str()) {
         ("", "Service") => services::prepare(&mut object, rules.isolated, moved),
         ("", "PersistentVolumeClaim") => claims::claim(&mut object, rules),
-        ("rbac.authorization.k8s.io", "RoleBinding") => subjects::prepare(&mut object, rules),
+        ("rbac.authorization.k8s.io", "RoleBinding") => {
+            let (fewer, some) = subjects::prepare(&mut object, rules);
+            if fewer && !some {
+                return Prepared::Leave("it gives rights only to people and to accounts outside the copy".into());
+            }
+            adjusted.extend(fewer.then_some(subjects::WITHOUT_OUTSIDERS));
+        }
         ("batch", "CronJob") if rules.isolated && rules.cron_jobs == CronJobsInCopy::Suspend => set(&mut object, "/spec", "suspend", json!(true)),
         _ => {}
     }

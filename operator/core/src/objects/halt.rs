@@ -1,5 +1,9 @@
 //! What must happen until nothing that could write runs in a namespace any more: what can't be stopped, what is stopped now, and which pods are waited for.
 
+mod watch;
+
+pub use watch::{Watch, started_again};
+
 use super::{
     metadata, name,
     stop::{Controller, Runner, Stop, controller, has_ended, is_mover, is_stopped, stop, stopped_replicas},
@@ -176,26 +180,39 @@ fn was_stopped(object: &Value, scene: &Scene<'_>) -> bool {
     stopped_replicas(object).is_some() || scene.now.duration_since(scene.started) > ALL_STOPPED_AFTER
 }
 
-/// Who has written the object last, after `since`, and is not us. Its status doesn't count.
-fn written_by_another(object: &Value, since: Timestamp) -> Option<&str> {
+/// Who has written the object last and is not us, and when. Its status doesn't count.
+fn last_writer(object: &Value) -> Option<(Timestamp, &str)> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
     let spec = entries.iter().filter(|entry| text(entry, "/subresource") != "status" && text(entry, "/manager") != FIELD_MANAGER);
-    let written = spec.filter_map(|entry| Some((text(entry, "/time").parse::<Timestamp>().ok()?, text(entry, "/manager"))));
-    let (time, manager) = written.max()?;
+    spec.filter_map(|entry| Some((text(entry, "/time").parse::<Timestamp>().ok()?, text(entry, "/manager")))).max()
+}
+
+/// Who has written the object last, after `since`, and is not us.
+fn written_by_another(object: &Value, since: Timestamp) -> Option<&str> {
+    let (time, manager) = last_writer(object)?;
     // What is made new while we stop is stopped as well: only its maker has written it.
     let made = text(object, "/metadata/creationTimestamp").parse::<Timestamp>().ok();
     (time > since && made.is_none_or(|made| made <= since)).then_some(manager)
 }
 
+/// The spec of the object's pods, or of the pod; none if its kind runs no pods.
+pub fn pod_spec(object: &Value) -> Option<&Value> {
+    let at = match Runner::of(object)? {
+        Runner::Pod => "/spec",
+        Runner::CronJob => "/spec/jobTemplate/spec/template/spec",
+        Runner::Deployment | Runner::StatefulSet | Runner::DaemonSet | Runner::ReplicaSet | Runner::ReplicationController | Runner::Job => {
+            "/spec/template/spec"
+        }
+    };
+    object.pointer(at)
+}
+
 /// Whether pods of the object, or the pod, use one of the claims.
 pub fn uses(object: &Value, claims: &[String]) -> bool {
-    let pod = match Runner::of(object) {
-        None => return false,
-        Some(Runner::Pod) => "/spec",
-        Some(Runner::CronJob) => "/spec/jobTemplate/spec/template/spec",
-        Some(_) => "/spec/template/spec",
-    };
-    let volumes = object.pointer(pod).and_then(|spec| spec.get("volumes")).and_then(Value::as_array);
+    if Runner::of(object).is_none() {
+        return false;
+    }
+    let volumes = pod_spec(object).and_then(|pod| pod.get("volumes")).and_then(Value::as_array);
     let mounted = volumes.into_iter().flatten().any(|volume| claims.iter().any(|claim| claim == text(volume, "/persistentVolumeClaim/claimName")));
     // A StatefulSet's claims are <template>-<set>-<number>.
     let templates = object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);

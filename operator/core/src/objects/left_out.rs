@@ -3,8 +3,10 @@
 use p861_crds::protection::backup::LeftOut;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Objects that are named for each reason; the others are counted.
-const MAX_NAMES: usize = 10;
+/// Objects that a status names for each reason; the others are counted.
+pub const MAX_STATUS_NAMES: usize = 10;
+/// Objects that the inventory of a snapshot names in all; the others are counted. Bounds what a mover holds in memory.
+pub const MAX_INVENTORY_NAMES: usize = 100_000;
 
 /// Why an object is not saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +66,7 @@ impl LeaveReason {
     }
 }
 
-/// Counts what is left out, and keeps the first names.
+/// Counts what is left out, and keeps the names: those that no one misses are the first that are dropped when there are too many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOutTally(BTreeMap<LeaveReason, (i64, BTreeSet<String>)>);
 
@@ -82,17 +84,39 @@ impl LeftOutTally {
     }
 
     fn add(&mut self, reason: LeaveReason, count: i64, names: impl IntoIterator<Item = String>) {
-        let (total, kept) = self.0.entry(reason).or_default();
+        let (total, _) = self.0.entry(reason).or_default();
         *total = total.saturating_add(count);
-        kept.extend(names);
-        while kept.len() > MAX_NAMES {
-            kept.pop_last();
+        for name in names {
+            if let Some((_, kept)) = self.0.get_mut(&reason) {
+                kept.insert(name);
+            }
+            // The greatest of all goes, so that those that stay don't depend on the order in which they came.
+            if self.0.values().map(|(_, kept)| kept.len()).sum::<usize>() > MAX_INVENTORY_NAMES
+                && let Some((_, (_, kept))) =
+                    self.0.iter_mut().filter(|(_, (_, kept))| !kept.is_empty()).max_by_key(|(reason, _)| (reason.comes_again(), **reason))
+            {
+                kept.pop_last();
+            }
         }
     }
 
-    /// By reason, in a fixed order.
-    pub fn listed(self) -> Vec<LeftOut> {
-        self.0.into_iter().map(|(reason, (count, names))| LeftOut { reason: reason.as_str().into(), count, names: names.into_iter().collect() }).collect()
+    /// By reason, in a fixed order, with the first names of each, as a status has them.
+    pub fn listed(&self) -> Vec<LeftOut> {
+        self.with_names(MAX_STATUS_NAMES)
+    }
+
+    /// The same with every name that was kept, as the inventory of a snapshot has them.
+    pub fn named(&self) -> Vec<LeftOut> {
+        self.with_names(usize::MAX)
+    }
+
+    fn with_names(&self, most: usize) -> Vec<LeftOut> {
+        let of = |(reason, (count, names)): (&LeaveReason, &(i64, BTreeSet<String>))| LeftOut {
+            reason: reason.as_str().into(),
+            count: *count,
+            names: names.iter().take(most).cloned().collect(),
+        };
+        self.0.iter().map(of).collect()
     }
 }
 
@@ -125,6 +149,27 @@ mod tests {
         let told = told(&listed);
         assert_eq!(listed.iter().map(|left| (left.reason.as_str(), left.count)).collect::<Vec<_>>(), [("MadeByOwner", 1), ("BeingDeleted", 25)]);
         assert_eq!(told.iter().map(|left| left.reason.as_str()).collect::<Vec<_>>(), ["BeingDeleted"], "pods of a Deployment come again");
-        assert_eq!((told[0].names.len(), told[0].names[0].as_str()), (MAX_NAMES, "Secret n/00"));
+        assert_eq!((told[0].names.len(), told[0].names[0].as_str()), (MAX_STATUS_NAMES, "Secret n/00"));
+    }
+    #[test]
+    fn fault_a_everything_that_is_left_out_has_its_name_in_the_inventory_up_to_a_bound_and_what_comes_again_goes_first() {
+        let names = |kind: &str, number: usize| (0..number).map(|at| format!("{kind} n/{at:06}")).collect::<Vec<_>>();
+        let (pods, secrets) = (names("Pod", MAX_INVENTORY_NAMES - 20), names("Secret", 25));
+        let mut tally = LeftOutTally::default();
+        for name in &pods {
+            tally.note(LeaveReason::MadeByOwner, name);
+        }
+        secrets.iter().rev().for_each(|name| tally.note(LeaveReason::BeingDeleted, name));
+        let mut other = LeftOutTally::default();
+        for name in &secrets {
+            other.note(LeaveReason::BeingDeleted, name);
+        }
+        pods.iter().rev().for_each(|name| other.note(LeaveReason::MadeByOwner, name));
+        assert!(tally == other, "the order makes no difference");
+        let named = tally.named();
+        let kept = |reason: &str| named.iter().find(|left| left.reason == reason).map(|left| (left.count, left.names.clone())).expect("a reason");
+        assert_eq!(kept("BeingDeleted"), (25, secrets), "whoever misses them finds all names");
+        let (count, kept) = kept("MadeByOwner");
+        assert_eq!((count, kept.as_slice()), (i64::try_from(pods.len()).expect("a number"), &pods[..MAX_INVENTORY_NAMES - 25]));
     }
 }

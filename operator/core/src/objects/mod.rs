@@ -17,8 +17,10 @@ mod order;
 mod owners;
 mod pace;
 mod patch;
+mod reach;
 mod remains;
 mod replace;
+mod retention;
 mod save;
 mod stop;
 mod tokens;
@@ -29,9 +31,9 @@ pub use cluster::{CLUSTER_KINDS, CLUSTER_VERSION, ClusterKind, ClusterObject, de
 pub use compare::{ClaimMatch, compare_claims, content, content_as, covers, differences_of, is_untouched, metadata_patch};
 pub use copy::{HARMLESS_KINDS, HarmlessKind, Prepared, prepare, refused_kind};
 pub use diff::{brief, differences};
-pub use halt::{Halt, Scene, halt, uses};
+pub use halt::{Halt, Scene, Watch, halt, pod_spec, started_again, uses};
 pub use kinds::{ChosenKind, ChosenKinds, ServedKind, ServedVersion, StatusOwner, choose_kinds};
-pub use left_out::{LeaveReason, LeftOutTally, told};
+pub use left_out::{LeaveReason, LeftOutTally, MAX_INVENTORY_NAMES, MAX_STATUS_NAMES, told};
 pub use manifest::{HIDDEN_VALUE, manifest};
 pub use namespaces::{NamespaceChanges, namespace_changes};
 pub use needed::{Survey, needed};
@@ -39,12 +41,14 @@ pub use order::{rank, rank_of};
 pub use owners::{Owner, owners, rewire};
 pub use pace::Pace;
 pub use patch::{matching as matching_patches, refused as refused_patch, told as told_patch};
+pub use reach::{Rights, rights};
 pub use remains::{Leftover, Remains, is_copy_of, leftover, remains, told_terminating};
-pub use replace::{MayReplace, in_place, replaceable};
-pub use save::{NamespaceFacts, SaveDecision, judge, may_hold_user_objects, save, selects};
+pub use replace::{MayReplace, in_place, once_stopped, replaceable};
+pub use retention::WHEN_SCALED_ANNOTATION;
+pub use save::{NamespaceFacts, ROOT_CA_CONFIG_MAP, SaveDecision, judge, may_hold_user_objects, save, selects};
 pub use stop::{
-    Controller, LABEL_VALUE_MOVER, NOT_STARTED, REPLICAS_ANNOTATION, Runner, Stop, controller, has_ended, held, is_mover, is_stopped, merged, start, stop,
-    stopped_replicas,
+    Controller, LABEL_VALUE_MOVER, NOT_STARTED, REPLICAS_ANNOTATION, Runner, Stop, controller, has_ended, held, held_alike, is_mover, is_stopped,
+    marked_at_rest, merged, start, stop, stopped_replicas,
 };
 
 use serde_json::{Map, Value};

@@ -2,11 +2,14 @@
 //!
 //! What a namespace enforces on its pods is decided here, where it is: a backup lies in a bucket of the district, and whoever writes there could let any pod in. So
 //! the level of a backup goes only to a namespace that the run itself has made, and only if it is stricter than what the operator has given that namespace.
+//!
+//! To a namespace of a drill's copy nothing else goes at all. By its labels and annotations a cluster chooses networks, policies and webhooks for it, and the copy has
+//! been proven to be closed before they would come.
 
 use super::{compare::metadata_patch, save::SERVER_ANNOTATIONS, text};
 use crate::platform::pod_security::{ENFORCE, ENFORCE_VERSION};
 use p861_crds::{
-    names::{GROUP, MADE_BY_ANNOTATION, RUN_LABEL},
+    names::{DRILL_LABEL, GROUP, MADE_BY_ANNOTATION, RUN_LABEL},
     platform::platform::PodSecurity,
 };
 use serde_json::Value;
@@ -20,6 +23,8 @@ pub struct NamespaceChanges {
     pub all: Option<Value>,
     /// The level that the backup's pods were held to is not the one that is enforced here.
     pub keeps_level: bool,
+    /// The run itself has made the live one: it was not there before.
+    pub made_by_run: bool,
 }
 
 /// What a run with this UID may bring from a saved Namespace to a live one. What the cluster allots stays its own, and so do our labels, by which a copy is closed.
@@ -27,13 +32,16 @@ pub fn namespace_changes(saved: &Value, live: &Value, run: &str) -> NamespaceCha
     let label = |object: &Value, label: &str| text(object, &format!("/metadata/labels/{}", label.replace('/', "~1"))).to_owned();
     let (enforced, wanted) = (label(live, ENFORCE), label(saved, ENFORCE));
     let level = |word: &str| PodSecurity::from_word(word);
-    let tightens = is_made_by(live, run) && level(&wanted).is_some_and(|wanted| level(&enforced).is_none_or(|enforced| wanted > enforced));
+    let made_by_run = is_made_by(live, run);
+    let tightens = made_by_run && level(&wanted).is_some_and(|wanted| level(&enforced).is_none_or(|enforced| wanted > enforced));
+    let is_copy = !label(live, DRILL_LABEL).is_empty();
     let goes = |key: &str| match key.split_once('/').map_or("", |(domain, _)| domain) {
         GROUP => false,
         _ if key == ENFORCE => tightens,
         _ if key == ENFORCE_VERSION => false,
         // They refuse nothing. Those of a Platform stand beside what it enforces.
         "pod-security.kubernetes.io" => enforced.is_empty() || tightens,
+        _ if is_copy => false,
         "openshift.io" => !key.starts_with("openshift.io/sa.scc."),
         _ => key != "kubernetes.io/metadata.name" && !SERVER_ANNOTATIONS.contains(&key),
     };
@@ -43,7 +51,7 @@ pub fn namespace_changes(saved: &Value, live: &Value, run: &str) -> NamespaceCha
         labels.retain(|key, _| !key.starts_with("pod-security.kubernetes.io/"));
     }
     let [missing, all] = [false, true].map(|overwrite| metadata_patch(saved, &there, overwrite, goes));
-    NamespaceChanges { missing, all, keeps_level: !wanted.is_empty() && wanted != enforced && !tightens }
+    NamespaceChanges { missing, all, keeps_level: !wanted.is_empty() && wanted != enforced && !tightens, made_by_run }
 }
 
 /// Whether the run has made the namespace: for a restore, or as a copy.
@@ -113,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_b5_a_namespaces_labels_are_merged_but_never_those_of_its_isolation() {
+    fn fault_b5_a_namespaces_labels_are_merged_but_never_those_of_its_isolation_and_a_copy_takes_none() {
         let saved = json!({"metadata": {"labels": {"kubernetes.io/metadata.name": "n", "platform861.io/drill": "x", ENFORCE: "restricted",
             format!("{PSA}warn"): "restricted", "istio-injection": "enabled", "team": "a"},
             "annotations": {"note": "b", "platform861.io/made-by": "run-1", "openshift.io/sa.scc.uid-range": "1/2", "openshift.io/description": "c"}}});
@@ -124,10 +132,13 @@ mod tests {
         assert!(empty.keeps_level);
         let copy =
             json!({"metadata": {"labels": {"platform861.io/drill": "k7m2q", RUN_LABEL: "run-1", ENFORCE: "baseline", format!("{PSA}warn"): "baseline"}}});
-        let mut all = rest.clone();
-        all[ENFORCE] = json!("restricted");
+        let level = json!({ENFORCE: "restricted", format!("{PSA}warn"): "restricted"});
         let of_copy = namespace_changes(&saved, &copy, "run-1");
-        assert_eq!((of_copy.missing.as_ref(), of_copy.keeps_level), (Some(&json!({"metadata": {"labels": all, "annotations": annotations}})), false));
+        assert_eq!(
+            (of_copy.missing.as_ref(), of_copy.keeps_level),
+            (Some(&json!({"metadata": {"labels": level}})), false),
+            "a copy takes a stricter level and nothing else"
+        );
         assert_eq!(of_copy.missing, of_copy.all, "what the operator wrote first is no conflict");
         let live = json!({"metadata": {"labels": {ENFORCE: "restricted", "istio-injection": "enabled", "team": "b"}, "annotations": {"note": "b", "openshift.io/description": "c"}}});
         let found = namespace_changes(&saved, &live, "run-1");

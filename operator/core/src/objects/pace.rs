@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// Writes at once at the beginning.
-const FIRST: usize = 16;
+/// Writes at once at the beginning. A request takes milliseconds, and each step up takes as many answers as are under way.
+const FIRST: usize = 32;
+/// As few as slow answers alone make them: whoever asks for less says so.
+const FEWEST_WHEN_SLOW: usize = 16;
 /// At most.
 const MOST: usize = 64;
 /// At least.
@@ -55,7 +57,7 @@ impl Pace {
         if self.mean <= SLOW_FACTOR * self.best {
             self.at_once = (self.at_once + STEP).min(MOST);
         } else {
-            self.at_once = (self.at_once - self.at_once / 4).max(FIRST);
+            self.at_once = (self.at_once - self.at_once / 4).max(FEWEST_WHEN_SLOW);
         }
     }
 
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn it_grows_while_answers_are_fast_and_is_halved_when_the_server_asks_for_less() {
         let mut pace = Pace::default();
-        assert_eq!(pace.at_once(), 16);
+        assert_eq!(pace.at_once(), 32);
         assert_eq!(after(&mut pace, 1_000, 10), 64);
         pace.refused();
         assert_eq!(pace.at_once(), 32);

@@ -1,6 +1,6 @@
 //! Changing an object that is there: in place, or, for few kinds and never for data, deleted and made again.
 
-use super::{group, kind, name, text};
+use super::{group, kind, name, stop::Runner, text};
 use serde_json::{Map, Value, json};
 
 /// Kinds whose objects a restore may delete in order to make them again. They hold nothing that the backup doesn't give back, and what they own is orphaned.
@@ -97,6 +97,15 @@ pub fn replaceable(live: &Value, wanted: &Value) -> Result<MayReplace, String> {
         "" => never(),
         uid => Ok(MayReplace { name: name(live).to_owned(), uid: uid.to_owned() }),
     }
+}
+
+/// A live object as it will be once what runs is stopped, for a look before that: nothing of it runs.
+pub fn once_stopped(live: &Value) -> Value {
+    let mut object = live.clone();
+    if let Some(members) = object.as_object_mut().filter(|_| Runner::of(live).is_some()) {
+        members.remove("status");
+    }
+    object
 }
 
 fn volumes(pod: &Value) -> impl Iterator<Item = &Value> {

@@ -30,6 +30,9 @@ pub struct NamespaceFacts {
     pub services: BTreeMap<String, bool>,
 }
 
+/// The ConfigMap that the cluster makes in every namespace. No backup has it.
+pub const ROOT_CA_CONFIG_MAP: &str = "kube-root-ca.crt";
+
 /// Kinds that the cluster makes again by itself, or that mean nothing elsewhere, whatever the object.
 const MADE_BY_CLUSTER: &[(&str, &str)] = &[
     ("", "Event"),
@@ -110,7 +113,7 @@ fn is_made_by_cluster(object: &Value, facts: &NamespaceFacts) -> bool {
     // The API server keeps its own Service, with where it is, in this namespace.
     let of_api_server = namespace(object) == "default" && name(object) == "kubernetes";
     match (group(object), kind(object)) {
-        ("", "ConfigMap") => name(object) == "kube-root-ca.crt",
+        ("", "ConfigMap") => name(object) == ROOT_CA_CONFIG_MAP,
         ("", "Secret") => tokens::is_token(object) && tokens::is_automatic(object),
         ("", "Service") => of_api_server,
         ("", "Endpoints") => of_api_server || is_lock(object) || follows_a_selector(object, facts),
@@ -141,7 +144,7 @@ fn slice_follows(slice: &Value, facts: &NamespaceFacts) -> bool {
     }
 }
 
-fn is_ours(object: &Value) -> bool {
+pub(super) fn is_ours(object: &Value) -> bool {
     let Some(labels) = metadata(object).and_then(|metadata| metadata.get("labels")) else { return false };
     let role = labels.get(ROLE_LABEL).and_then(Value::as_str);
     OUR_ROLES.iter().any(|(ours, beside)| role == Some(ours) && labels.get(*beside).is_some())

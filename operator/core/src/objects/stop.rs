@@ -1,9 +1,10 @@
 //! What runs pods, and how each kind is held and let go: one table for objects that a restore writes held, for objects that are stopped in place, and for
 //! their start. Every kind that can be held can be let go.
 
-use super::{group, kind, metadata, text};
+use super::{group, kind, metadata, retention, text};
 use p861_crds::names::{ROLE_LABEL, RUN_LABEL};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// Annotation of a held object: how many replicas it had, or whether it ran. Starting it reads this.
 pub const REPLICAS_ANNOTATION: &str = "platform861.io/replicas";
@@ -108,6 +109,15 @@ impl Runner {
         }
     }
 
+    /// Whether somebody else has it at zero, or suspended. What we hold has our annotation, and a set whose claims would go is written otherwise than it is.
+    fn rests_by_itself(self, object: &Value) -> bool {
+        matches!(self.means(), Means::Replicas | Means::Suspend)
+            && self.is_held(object)
+            && stopped_replicas(object).is_none()
+            && !retention::is_kept(object)
+            && !retention::deletes_claims(object)
+    }
+
     /// What it does now, as the annotation says it.
     fn state(self, object: &Value) -> String {
         match self.means() {
@@ -129,18 +139,28 @@ impl Runner {
                 json!({"schedulingGates": others.cloned().chain([json!({"name": NOT_STARTED})]).collect::<Vec<_>>(), "nodeName": null})
             }
         };
-        json!({"metadata": {"annotations": {REPLICAS_ANNOTATION: kept}}, "spec": spec})
+        let mut patch = json!({"metadata": {"annotations": {REPLICAS_ANNOTATION: kept}}, "spec": spec});
+        retention::hold(object, &mut patch);
+        patch
+    }
+
+    /// What it did before it was held, or does.
+    fn kept(self, object: &Value) -> String {
+        stopped_replicas(object).filter(|_| self.is_held(object)).map_or_else(|| self.state(object), str::to_owned)
     }
 
     /// The merge patch that lets it go.
     fn release(self, object: &Value, kept: &str) -> Value {
+        let number = kept.parse::<i64>().unwrap_or(1);
         let spec = match self.means() {
-            Means::Replicas => json!({"replicas": kept.parse::<i64>().unwrap_or(1)}),
+            Means::Replicas => json!({"replicas": number}),
             Means::Nodes => json!({"template": {"spec": {"nodeSelector": {NOT_STARTED: null}}}}),
             Means::Suspend => json!({"suspend": kept == SUSPENDED}),
             Means::Gate => json!({"schedulingGates": gates(object).iter().filter(|gate| !is_our_gate(gate)).collect::<Vec<_>>()}),
         };
-        json!({"metadata": {"annotations": {REPLICAS_ANNOTATION: null}}, "spec": spec})
+        let mut patch = json!({"metadata": {"annotations": {REPLICAS_ANNOTATION: null}}, "spec": spec});
+        retention::release(object, number, &mut patch);
+        patch
     }
 }
 
@@ -178,10 +198,12 @@ pub fn stop(object: &Value) -> Stop {
     let Some(runner) = Runner::of(object) else { return Stop::Nothing };
     // A suspended CronJob leaves its running Jobs alone, and doesn't mind that they are suspended.
     let of_an_owner = controller(object).is_some_and(|owner| !(runner == Runner::Job && owner.group() == "batch" && owner.kind == "CronJob"));
-    if of_an_owner || has_ended(object) || is_mover(object) || runner.is_held(object) {
+    // Somebody may have set back what keeps the claims of one that we hold, while the last pods go.
+    let held = runner.is_held(object) && !(stopped_replicas(object).is_some() && retention::deletes_claims(object));
+    if of_an_owner || has_ended(object) || is_mover(object) || held {
         return Stop::Nothing;
     }
-    let patch = runner.hold(object, &runner.state(object));
+    let patch = runner.hold(object, &runner.kept(object));
     match (runner, goes_with(object)) {
         (Runner::Pod, Some(why)) => Stop::ByHand(why),
         (Runner::Pod, None) => Stop::Remake(merged(made_again(object), &patch)),
@@ -198,20 +220,52 @@ fn goes_with(pod: &Value) -> Option<&'static str> {
     pod.pointer("/metadata/finalizers/0").map(|_| "a finalizer may keep it for ever")
 }
 
-/// An object of a backup as it is written before its data is there: nothing of it runs until it is started.
+/// An object of a backup as it is written before its data is there: nothing of it runs until it is started. One that rests in the backup by itself is written as it
+/// is: it needs no start, which would be a patch for each.
 pub fn held(object: Value) -> Value {
     let Some(runner) = Runner::of(&object).filter(|_| !has_ended(&object)) else { return object };
+    if runner.rests_by_itself(&object) { object } else { marked(object, runner) }
+}
+
+/// An object that is held, with the annotation that says what it did before.
+fn marked(object: Value, runner: Runner) -> Value {
     // A backup that was taken of something held says what it did before.
-    let kept = stopped_replicas(&object).filter(|_| runner.is_held(&object)).map_or_else(|| runner.state(&object), str::to_owned);
-    let patch = runner.hold(&object, &kept);
+    let patch = runner.hold(&object, &runner.kept(&object));
     merged(object, &patch)
 }
 
-/// The merge patch that starts an object that was stopped or written held; none if it was neither. A number that a person has set meanwhile stays.
+/// A live object as it compares with one that is written held: where neither runs, it makes no difference that only one is marked. Somebody else has it at zero, or
+/// suspended, and so has the backup.
+pub fn held_alike<'a>(live: &'a Value, wanted: &Value) -> Cow<'a, Value> {
+    let rests = |object: &Value| Runner::of(object).is_some_and(|runner| runner.is_held(object));
+    let runner = Runner::of(live).filter(|_| rests(live) && stopped_replicas(live).is_none() && stopped_replicas(wanted).is_some() && rests(wanted));
+    runner.map_or(Cow::Borrowed(live), |runner| Cow::Owned(marked(live.clone(), runner)))
+}
+
+/// An object that rests in the backup by itself, as it is written over a live one: marked, since the live one may have been stopped and be started as what it was
+/// before the restore. None if it doesn't rest by itself.
+pub fn marked_at_rest(wanted: &Value) -> Option<Value> {
+    let runner = Runner::of(wanted).filter(|runner| runner.rests_by_itself(wanted) && !has_ended(wanted))?;
+    Some(marked(wanted.clone(), runner))
+}
+
+/// The merge patch that starts an object that was stopped or written held; none if it was neither. A number that a person has set meanwhile stays. The patch is
+/// empty while nothing can be done yet, and something is to be.
 pub fn start(object: &Value) -> Option<Value> {
     let runner = Runner::of(object)?;
-    let kept = stopped_replicas(object).or_else(|| (runner == Runner::Pod && runner.is_held(object)).then_some(RUNNING))?;
-    Some(if runner.is_held(object) { runner.release(object, kept) } else { json!({"metadata": {"annotations": {REPLICAS_ANNOTATION: null}}}) })
+    let kept = stopped_replicas(object).or_else(|| (runner == Runner::Pod && runner.is_held(object)).then_some(RUNNING));
+    if let Some(kept) = kept.filter(|_| runner.is_held(object)) {
+        return Some(runner.release(object, kept));
+    }
+    if kept.is_none() && !retention::is_kept(object) {
+        return None;
+    }
+    let mut patch = json!({});
+    if kept.is_some() {
+        patch["metadata"]["annotations"][REPLICAS_ANNOTATION] = Value::Null;
+    }
+    retention::release(object, replicas(object), &mut patch);
+    Some(patch)
 }
 
 /// Whether it was stopped or written held, is not started yet, and nothing of it runs.

@@ -4,13 +4,13 @@ use super::{district::plan_of, facts::Unseen};
 use crate::{
     conditions::ConditionUpdate,
     ids::SiteName,
-    protection::{choose, standing},
+    protection::{choose, half_restored, standing},
     recovery::objectives,
     time::parse_duration,
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
-    Application, ApplicationStatus, Backup, ConditionType, District, Reason, RecoveryPlan, Time,
+    Application, ApplicationStatus, Backup, ConditionType, District, Reason, RecoveryPlan, Restore, Time,
     platform::application::{BackupSummary, Marker},
 };
 
@@ -97,7 +97,7 @@ pub fn decide(
     application: &Application,
     seen: &Result<ApplicationSeen, Unseen>,
     plans: &[RecoveryPlan],
-    backups: &[Backup],
+    (backups, restores): (&[Backup], &[Restore]),
     now: Timestamp,
 ) -> (ApplicationStatus, Vec<ConditionUpdate>) {
     let name = application.metadata.name.as_deref().unwrap_or_default();
@@ -122,11 +122,14 @@ pub fn decide(
         status.last_backup = Some(BackupSummary { name: point.backup.clone(), recovery_point_time: Time(point.time) });
     }
     status.verified = standing::verified(name, backups);
+    status.half_restored = half_restored::half_restored(application, restores, now);
+    let namespace = application.metadata.namespace.as_deref().unwrap_or_default();
+    let half = status.half_restored.as_ref().map(|half| format!("{}; {}", half_restored::told(half), half_restored::remedy(namespace, name)));
     let plan = plan_of(name, plans);
     status.recovery_plan = plan.and_then(|plan| plan.metadata.name.clone());
     let recoverable = standing::recoverable(name, &status.verified, now);
     let ready_to_failover = standing::ready_to_failover(plan, &recoverable);
-    updates.extend([standing::protected(name, &newest, rpo, now), recoverable, ready_to_failover]);
+    updates.extend([standing::protected(name, &newest, half.as_deref(), rpo, now), recoverable, ready_to_failover]);
     (status, updates)
 }
 
@@ -218,11 +221,11 @@ mod tests {
     fn an_application_that_is_not_found_keeps_its_site_and_is_of_unknown_health() {
         let mut object = application("a", "2026-01-01T00:00:00Z", &["x"]);
         let seen = Ok(ApplicationSeen { site: "hill".into(), found: "1 workloads".into(), checks: Vec::new() });
-        let (status, _) = decide(&object, &seen, &[], &[], now());
+        let (status, _) = decide(&object, &seen, &[], (&[], &[]), now());
         assert_eq!(status.active_site.as_deref(), Some("hill"));
         object.status = Some(status);
         let lost = Err(Unseen { reason: Reason::Unreachable, message: "no answer".into() });
-        let (status, updates) = decide(&object, &lost, &[], &[], now());
+        let (status, updates) = decide(&object, &lost, &[], (&[], &[]), now());
         assert_eq!(status.active_site.as_deref(), Some("hill"));
         let told: Vec<_> = updates.iter().map(|update| (update.kind.as_str(), update.status, update.reason.as_str())).collect();
         assert_eq!(

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use p861_crds::{
     ApplicationSpec,
     platform::application::{ClusterResource, VolumeMethod},
+    protection::backup::MissingClaim,
 };
 use std::collections::BTreeSet;
 
@@ -41,8 +42,12 @@ pub struct BackupFacts<'a> {
     pub site: &'a SiteName,
     /// The Application.
     pub spec: &'a ApplicationSpec,
-    /// Claims found in its namespaces.
+    /// Claims found in its namespaces that can be read.
     pub claims: &'a [Claim],
+    /// Those that should be saved and can't be read: the backup saves the rest, and ends as failed.
+    pub missing: &'a [MissingClaim],
+    /// The Restore that has ended half way in the application, if nothing has made it whole since.
+    pub half_restored: Option<&'a str>,
     /// Those of them that are read from a volume snapshot.
     pub snapshots: &'a [ClaimSnapshot],
     /// Snapshot of the application's newest backup, which unchanged files are compared with.
@@ -94,6 +99,8 @@ pub fn cluster_resources(spec: &ApplicationSpec) -> Result<Vec<ClusterResource>,
 /// Volumes that are read from snapshots don't hold the application: it goes on as soon as all snapshots are taken. Objects are then read beside it, since hooks
 /// concern only data. Streams, and the files of volumes without snapshots, must be read while it holds still.
 ///
+/// A volume that can't be read after all doesn't end the run: the rest is sealed, the snapshot says what it lacks, and the backup has failed.
+///
 /// # Errors
 /// [`CompileError`] if a duration can't be read, or the steps are no valid plan.
 pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
@@ -121,8 +128,9 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
         let deadline = quiesce.as_ref().map_or(deadline, |(_, _, limit)| *limit);
         Step::new(id.clone(), action, deadline).after(after_quiesce.clone()).under(hold.clone()).retry(Retry::times(3))
     };
-    // What the application holds still for, and what becomes the snapshot in the repository.
+    // What the application holds still for, and what becomes the snapshot in the repository; volumes apart, since that goes on without them.
     let (mut held, mut data, mut parts): (Vec<StepId>, Vec<StepId>, Vec<String>) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut held_volumes, mut volumes): (Vec<StepId>, Vec<StepId>) = (Vec::new(), Vec::new());
     let take = StepKey::snapshot(facts.application).id()?;
     if !facts.snapshots.is_empty() {
         let action = Action::TakeSnapshots { site: facts.site.clone(), snapshots: facts.snapshots.to_vec() };
@@ -130,20 +138,25 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
         held.push(take.clone());
     }
     for Read { id, part, namespace, claim, task, when } in reads(facts, first)? {
+        let is_volume = claim.is_some();
         let action = Action::Move { site: facts.site.clone(), namespace, claim, namespaces: spec.namespaces.clone(), task };
-        steps.push(match when {
+        let step = match when {
             When::Held => under_hold(&id, action, facts.deadline),
             When::Beside => Step::new(id.clone(), action, facts.deadline).after(after_quiesce.clone()).retry(Retry::times(3)),
             When::Taken => Step::new(id.clone(), action, facts.deadline).after([take.clone()]).retry(Retry::times(3)),
-        });
+        };
+        let (step, held, read) = if is_volume { (step.on_failure(OnFailure::Continue), &mut held_volumes, &mut volumes) } else { (step, &mut held, &mut data) };
+        steps.push(step);
         held.extend(matches!(when, When::Held).then(|| id.clone()));
-        data.push(id);
+        read.push(id);
         parts.push(part);
     }
-    let mut before_seal = data.clone();
+    // Without volumes, all data are dumps.
+    let is_dumped = !spec.streams.is_empty() && volumes.is_empty();
+    let mut before_seal = data;
     if let Some((_, resume, deadline)) = quiesce.clone() {
         let id = StepKey::resume(facts.application).id()?;
-        steps.push(Step::new(id.clone(), resume, deadline).after(held).despite_pause().retry(Retry::times(5)));
+        steps.push(Step::new(id.clone(), resume, deadline).after(held).once_settled(held_volumes).despite_pause().retry(Retry::times(5)));
         before_seal.push(id);
     }
     let facts_of_seal = SealFacts {
@@ -153,11 +166,14 @@ pub fn compile(facts: &BackupFacts<'_>) -> Result<Plan<Action>, CompileError> {
         site: facts.site.clone(),
         namespaces: spec.namespaces.clone(),
         parts,
-        consistent: spec.hooks.is_some() || (!spec.streams.is_empty() && data.len() == spec.streams.len() + 1),
+        missing: facts.missing.to_vec(),
+        half_restored: facts.half_restored.map(str::to_owned),
+        consistent: spec.hooks.is_some() || is_dumped,
     };
     let mover = |task: MoverTask| Action::Move { site: facts.site.clone(), namespace: first.clone(), claim: None, namespaces: spec.namespaces.clone(), task };
     let (seal, verify) = (StepKey::seal(facts.application).id()?, StepKey::verify(facts.application).id()?);
-    steps.push(Step::new(seal.clone(), mover(MoverTask::Seal { facts: facts_of_seal }), facts.deadline).after(before_seal).retry(Retry::times(3)));
+    let sealed = Step::new(seal.clone(), mover(MoverTask::Seal { facts: facts_of_seal }), facts.deadline);
+    steps.push(sealed.after(before_seal).once_settled(volumes).retry(Retry::times(3)));
     let verified = Step::new(verify, mover(MoverTask::VerifyStored { snapshot: None }), facts.deadline).after([seal]);
     steps.push(verified.retry(Retry::times(3)).on_failure(OnFailure::Continue));
     steps.extend(clean_up(facts)?);
@@ -257,7 +273,9 @@ mod tests {
             site: &"primary".into(),
             spec,
             claims,
+            missing: &[],
             snapshots,
+            half_restored: None,
             parent: None,
             deadline: SignedDuration::from_hours(6),
         })
@@ -274,6 +292,47 @@ mod tests {
             ids(&plan),
             ["save/approval/objects", "save/approval/stream/approval-db", "save/approval/volume/attachments", "seal/approval", "verify/approval", "clean-up"]
         );
+    }
+
+    #[test]
+    fn fault_d5_a_volume_that_fails_ends_neither_the_backup_nor_what_holds_the_application_and_what_could_not_be_read_stands_in_the_seal() {
+        let hook = |word: &str| serde_json::json!({"workloadRef": {"kind": "Deployment", "name": "cms"}, "command": ["cms", word]});
+        let spec = spec(serde_json::json!({"department": "d", "namespaces": ["n"], "hooks": {"quiesce": hook("stop"), "resume": hook("go")}}));
+        let claims = ["files", "uploads"].map(|name| Claim { namespace: "n".into(), name: name.into() });
+        let disk = MissingClaim { claim: "n/disk".into(), reason: "ClaimNotReadable".into(), message: "is a block device".into() };
+        let plan = compile(&BackupFacts {
+            backup: "b",
+            application: "approval",
+            district: "shinan",
+            site: &"primary".into(),
+            spec: &spec,
+            claims: &claims,
+            missing: std::slice::from_ref(&disk),
+            snapshots: &[],
+            half_restored: None,
+            parent: None,
+            deadline: SignedDuration::from_hours(6),
+        })
+        .expect("compiles");
+        let volumes: Vec<&Step<Action>> = plan.steps().iter().filter(|step| step.id.as_str().contains("/volume/")).collect();
+        assert_eq!(volumes.len(), 2);
+        for volume in volumes {
+            assert_eq!(volume.on_failure, OnFailure::Continue, "{}", volume.id);
+            for waits in ["resume/approval", "seal/approval"] {
+                let step = plan.steps().iter().find(|step| step.id.as_str() == waits).expect("a step");
+                assert!(
+                    step.once_settled.contains(&volume.id) && !step.after.contains(&volume.id),
+                    "{waits} waits for the end of {}, whatever it is",
+                    volume.id
+                );
+            }
+        }
+        let sealed = plan.steps().iter().find_map(|step| match &step.action {
+            Action::Move { task: MoverTask::Seal { facts }, .. } => Some((facts.parts.clone(), facts.missing.clone())),
+            _ => None,
+        });
+        let parts = ["objects", "volumes/files", "volumes/uploads"].map(str::to_owned).to_vec();
+        assert_eq!(sealed, Some((parts, vec![disk])));
     }
 
     #[test]
@@ -316,7 +375,7 @@ mod tests {
         let snapshots = [ClaimSnapshot { namespace: "n".into(), claim: "fast".into(), class: "snap".into(), storage_class: "block".into(), bytes: 1 }];
         let plan = with_snapshots(&spec, &claims, &snapshots);
         let step = |id: &str| plan.steps().iter().find(|step| step.id.as_str() == id).unwrap_or_else(|| panic!("{id} of {:?}", ids(&plan)));
-        let after = |id: &str| step(id).after.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let after = |id: &str| step(id).dependencies().map(ToString::to_string).collect::<Vec<_>>();
         let quiesced = vec!["quiesce/approval".to_owned()];
         for (id, before, is_held) in [
             ("snapshot/approval", quiesced.clone(), true),

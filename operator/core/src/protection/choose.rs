@@ -40,6 +40,10 @@ pub struct CataloguedPoint {
     pub application: String,
     /// The point. How far it was proven is not known.
     pub point: RecoveryPoint,
+    /// Its snapshot lacks something, as it says itself.
+    pub is_partial: bool,
+    /// It was taken of an application in which a restore had ended half way, as it says itself.
+    pub is_half_restored: bool,
 }
 
 /// Why no backup can be offered.
@@ -61,6 +65,11 @@ pub enum NoRecoveryPoint {
     /// There are some, all damaged.
     #[error("every backup of application {0} is damaged in its repository: p861 backup list {0}")]
     AllDamaged(String),
+    /// There are some, all taken after a restore had ended half way.
+    #[error(
+        "every sound backup of application {0} was taken after a restore had ended half way, and holds a mixture: name one, if it is what you want: p861 backup list {0}"
+    )]
+    AllHalfRestored(String),
 }
 
 /// Whether a backup was found damaged.
@@ -69,6 +78,11 @@ pub fn is_damaged(backup: &Backup) -> bool {
         .status
         .as_ref()
         .is_some_and(|status| status.conditions.iter().any(|c| c.type_ == ConditionType::Verified && c.status == "False" && c.reason == Reason::Damaged))
+}
+
+/// Whether a backup was taken of an application in which a restore had ended half way. It is never chosen by itself, but a person may name it.
+pub fn is_half_restored(backup: &Backup) -> bool {
+    backup.status.as_ref().is_some_and(|status| status.half_restored.is_some())
 }
 
 /// What the steps that used a backup found wrong with its data, if anything.
@@ -80,17 +94,19 @@ pub fn damage_in<'a>(timeline: impl IntoIterator<Item = &'a StepTimeline>, of_ba
     failures.filter(|failure| failure.reason == Reason::Damaged).map(|failure| failure.message.clone()).next()
 }
 
-/// Whether the backup failed only because cluster-scoped objects that its Application names didn't exist. Its snapshot has everything else: none of its kind is
-/// chosen by itself, but a person may name it.
-fn lacks_only_cluster_resources(status: &BackupStatus) -> bool {
-    let reason = |condition: &Condition| condition.type_ == ConditionType::Succeeded && condition.reason == Reason::ClusterResourceMissing;
-    status.phase == Some(RunPhase::Failed) && status.conditions.iter().any(reason)
+/// Whether the backup failed only because its sealed snapshot lacks something: volumes that could not be read, or cluster-scoped objects that its Application names
+/// and that didn't exist. The snapshot has everything else: it is never chosen by itself, but a person may name it.
+pub fn is_partial(status: &BackupStatus) -> bool {
+    let lacks = |condition: &Condition| {
+        condition.type_ == ConditionType::Succeeded && (condition.reason == Reason::PartiallySaved || condition.reason == Reason::ClusterResourceMissing)
+    };
+    status.phase == Some(RunPhase::Failed) && status.snapshot_id.is_some() && status.conditions.iter().any(lacks)
 }
 
-/// The recovery point of a backup that succeeded, sound or not, or lacks nothing but cluster-scoped objects that didn't exist; none of any other.
+/// The recovery point of a backup that succeeded, sound or not, or that [`is_partial`]; none of any other.
 pub fn as_point(backup: &Backup) -> Option<RecoveryPoint> {
     let status = backup.status.as_ref()?;
-    if status.phase != Some(RunPhase::Succeeded) && !lacks_only_cluster_resources(status) {
+    if status.phase != Some(RunPhase::Succeeded) && !is_partial(status) {
         return None;
     }
     Some(RecoveryPoint {
@@ -119,7 +135,11 @@ pub fn newest_sound<'a>(
     if of_application.is_empty() {
         return Err(NoRecoveryPoint::None(application.into()));
     }
-    let mut sound: Vec<RecoveryPoint> = of_application.iter().filter(|b| !is_damaged(b)).filter_map(|b| as_point(b)).collect();
+    let undamaged: Vec<&Backup> = of_application.into_iter().filter(|b| !is_damaged(b)).collect();
+    let mut sound: Vec<RecoveryPoint> = undamaged.iter().filter(|b| !is_half_restored(b)).filter_map(|b| as_point(b)).collect();
+    if sound.is_empty() && !undamaged.is_empty() {
+        return Err(NoRecoveryPoint::AllHalfRestored(application.into()));
+    }
     sound.sort_by(|a, b| (a.time, &a.backup).cmp(&(b.time, &b.backup)));
     let Some(oldest) = sound.first().map(|point| point.time) else { return Err(NoRecoveryPoint::AllDamaged(application.into())) };
     match sound.into_iter().rfind(|point| not_after.is_none_or(|limit| point.time <= limit)) {
@@ -128,14 +148,15 @@ pub fn newest_sound<'a>(
     }
 }
 
-/// The newest catalogued point of an application, no newer than `not_after`, that no Backup on the hub calls damaged, or incomplete.
+/// The newest catalogued point of an application, no newer than `not_after`, that is whole, and that no Backup on the hub calls damaged, or incomplete.
 pub fn newest_catalogued(application: &str, catalogue: &[CataloguedPoint], backups: &[Backup], not_after: Option<Timestamp>) -> Option<RecoveryPoint> {
-    let is_incomplete = |backup: &Backup| backup.status.as_ref().is_some_and(lacks_only_cluster_resources);
+    let is_incomplete = |backup: &Backup| backup.status.as_ref().is_some_and(is_partial);
     let passed_over = |point: &RecoveryPoint| {
         let of_point = |backup: &&Backup| backup.status.as_ref().and_then(|status| status.snapshot_id.as_deref()) == Some(point.snapshot.as_str());
-        backups.iter().filter(of_point).any(|backup| is_damaged(backup) || is_incomplete(backup))
+        backups.iter().filter(of_point).any(|backup| is_damaged(backup) || is_incomplete(backup) || is_half_restored(backup))
     };
-    let of_application = catalogue.iter().filter(|catalogued| catalogued.application == application).map(|catalogued| &catalogued.point);
+    let whole = catalogue.iter().filter(|catalogued| catalogued.application == application && !catalogued.is_partial && !catalogued.is_half_restored);
+    let of_application = whole.map(|catalogued| &catalogued.point);
     let sound = of_application.filter(|point| not_after.is_none_or(|limit| point.time <= limit) && !passed_over(point));
     sound.max_by(|a, b| (a.time, &a.backup).cmp(&(b.time, &b.backup))).cloned()
 }
@@ -173,18 +194,41 @@ mod tests {
     }
 
     #[test]
-    fn fault_b12_a_backup_that_lacks_only_a_missing_cluster_scoped_object_is_never_chosen_and_may_be_named() {
-        for (reason, may_be_named) in [("ClusterResourceMissing", true), ("ReadErrors", false)] {
+    fn fault_b12_and_d5_a_backup_that_lacks_something_is_never_chosen_and_may_be_named() {
+        for (reason, sealed, may_be_named) in
+            [("ClusterResourceMissing", true, true), ("PartiallySaved", true, true), ("PartiallySaved", false, false), ("ReadErrors", true, false)]
+        {
             let mut newest = backup("new", 200, "Failed", false);
             let condition =
                 serde_json::json!([{"type": "Succeeded", "status": "False", "reason": reason, "message": "", "lastTransitionTime": "2026-11-15T00:00:00Z"}]);
             if let Some(status) = &mut newest.status {
                 status.conditions = serde_json::from_value(condition).expect("conditions");
+                status.snapshot_id = status.snapshot_id.take().filter(|_| sealed);
             }
             assert_eq!(as_point(&newest).is_some(), may_be_named, "{reason}");
             let all = [backup("old", 100, "Succeeded", false), newest];
             assert_eq!(newest_sound("a", &all, None).map(|p| p.backup), Ok("old".into()), "{reason}");
+            assert!(matches!(newest_sound("a", &all[1..], None), Err(NoRecoveryPoint::None(_))), "{reason}: it doesn't count");
         }
+    }
+
+    #[test]
+    fn fault_c9_a_backup_of_a_half_restored_application_is_chosen_only_if_it_is_named() {
+        let half = |name: &str, second| {
+            let mut half = backup(name, second, "Succeeded", false);
+            half.status.get_or_insert_default().half_restored = Some("restore-1".into());
+            half
+        };
+        let (sound, damaged) = (backup("old", 100, "Succeeded", false), backup("bad", 150, "Succeeded", true));
+        for (case, all, expected) in [
+            ("a sound one is older", vec![sound.clone(), half("new", 200)], Ok("old")),
+            ("and one is newer", vec![sound, half("new", 200), backup("newest", 300, "Succeeded", false)], Ok("newest")),
+            ("there is no other", vec![half("new", 200)], Err(NoRecoveryPoint::AllHalfRestored("a".into()))),
+            ("all others are damaged", vec![damaged, half("new", 200)], Err(NoRecoveryPoint::AllHalfRestored("a".into()))),
+        ] {
+            assert_eq!(newest_sound("a", &all, None).map(|point| point.backup), expected.map(str::to_owned), "{case}");
+        }
+        assert_eq!(as_point(&half("new", 200)).map(|point| point.backup).as_deref(), Some("new"), "who names it gets it");
     }
 
     #[test]
@@ -209,8 +253,17 @@ mod tests {
                 level: None,
                 site: None,
             },
+            is_partial: backup.starts_with("partial"),
+            is_half_restored: backup.starts_with("half"),
         };
-        let catalogue = [point("a", "one", 100), point("a", "two", 200), point("a", "three", 300), point("b", "of-b", 250)];
+        let catalogue = [
+            point("a", "one", 100),
+            point("a", "two", 200),
+            point("a", "partial", 210),
+            point("a", "half", 220),
+            point("a", "three", 300),
+            point("b", "of-b", 250),
+        ];
         let mut bad = backup("two", 200, "Succeeded", true);
         bad.status.get_or_insert_default().snapshot_id = Some("two-snapshot".into());
         let mut incomplete = backup("two", 200, "Failed", false);
@@ -233,6 +286,7 @@ mod tests {
         }
         let of_snapshot = |id| catalogued_snapshot(id, &catalogue).map(|found| found.point.backup.as_str());
         assert_eq!((of_snapshot("one"), of_snapshot("t"), of_snapshot("four")), (Some("one"), None, None), "an id that fits two names none");
+        assert_eq!(of_snapshot("partial"), Some("partial"), "one that lacks something may be named");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::backup::{Claim, is_skipped};
 use crate::{ids::SiteName, names};
 use p861_crds::{ApplicationSpec, Reason};
+use std::fmt;
 
 /// An application's spec names something that its site doesn't have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,16 +87,37 @@ pub fn claims_in(parts: &[String], first: &str) -> Vec<Claim> {
     parts.iter().filter_map(|part| claim_of(part, first)).collect()
 }
 
-/// What the application's spec promises and the snapshot has no part for, as people call it: a stream, or a claim that a volume rule names. A pattern promises
-/// nothing, since it may match nothing.
-pub fn missing_parts(spec: &ApplicationSpec, parts: &[String]) -> Vec<String> {
+/// What an application's spec promises and a snapshot has no part for, as people call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MissingPart {
+    /// The objects.
+    Objects,
+    /// A stream.
+    Stream(String),
+    /// A claim that a volume rule names.
+    Volume(String),
+}
+
+impl fmt::Display for MissingPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Objects => f.write_str("objects"),
+            Self::Stream(name) => write!(f, "stream {name}"),
+            Self::Volume(claim) => write!(f, "volume {claim}"),
+        }
+    }
+}
+
+/// What the application's spec promises and the snapshot has no part for. A pattern promises nothing, since it may match nothing.
+pub fn missing_parts(spec: &ApplicationSpec, parts: &[String]) -> Vec<MissingPart> {
     let first = spec.namespaces.first().map(String::as_str).unwrap_or_default();
     let claims = claims_in(parts, first);
     let streams = spec.streams.iter().filter(|stream| !parts.contains(&format!("streams/{}", stream.name)));
     let named = spec.volumes.iter().map(|rule| &rule.claim).filter(|claim| !claim.contains('*') && !is_skipped(spec, claim));
     let absent = named.filter(|name| !claims.iter().any(|claim| claim.name == **name));
-    let objects = (!parts.iter().any(|part| part == "objects")).then(|| "objects".to_owned());
-    objects.into_iter().chain(streams.map(|stream| format!("stream {}", stream.name))).chain(absent.map(|claim| format!("volume {claim}"))).collect()
+    let objects = (!parts.iter().any(|part| part == "objects")).then_some(MissingPart::Objects);
+    let streams = streams.map(|stream| MissingPart::Stream(stream.name.clone()));
+    objects.into_iter().chain(streams).chain(absent.map(|claim| MissingPart::Volume(claim.clone()))).collect()
 }
 
 #[cfg(test)]

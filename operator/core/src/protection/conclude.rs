@@ -1,19 +1,22 @@
 //! What a backup and a restore have come to: the status fields and conditions that follow from their journal.
 
+mod left_out;
+mod missing;
+
 use super::choose;
 use crate::{
     conditions::ConditionUpdate,
     engine::{Evidence, ListedChange, Outcome, RunResult, Step, StepTimeline},
-    objects::{self, LeaveReason},
-    quantity,
+    objects, quantity,
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
 };
+use missing::{MAX_CLAIMS_LISTED, claims_text, incomplete, lacking, missing_claims};
 use p861_crds::{
     BackupStatus, ConditionType, Reason, RestoreStatus, Time,
     common::{Quantity, RunPhase},
     protection::{
-        backup::{BackupContents, BackupSize, Consistency, LeftOut, Verification, VerificationLevel},
-        restore::RestoreMode,
+        backup::{BackupContents, BackupSize, Consistency, LeftOut, MissingClaim, Verification, VerificationLevel},
+        restore::{RestoreMode, RestoredData, RestoredInPlace},
     },
 };
 use std::collections::BTreeMap;
@@ -25,14 +28,17 @@ const MAX_KINDS_NAMED: usize = 5;
 pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupStatus> {
     let mut status = before.clone();
     status.site = run.site().map(ToString::to_string);
+    status.half_restored = seal_facts(run).and_then(|facts| facts.half_restored.clone());
     let mut unread = run.unreadable_evidence();
+    let mut missing = Vec::new();
     if let Some(seal) = run.done(|key| matches!(key, StepKey::Seal { .. })) {
+        missing = missing_claims(run);
         match &seal.evidence {
             Some(Evidence::Sealed { snapshot, bytes, added, objects, recovery_point_time, .. }) => {
                 status.snapshot_id = Some(snapshot.to_string());
                 status.recovery_point_time = Some(Time(*recovery_point_time));
                 status.size = Some(BackupSize { total: Quantity(quantity::print_bytes(*bytes)), added: Some(Quantity(quantity::print_bytes(*added))) });
-                fill_contents(&mut status, *objects, seal_facts(run), saved(run));
+                fill_contents(&mut status, *objects, seal_facts(run), saved(run), &missing);
             }
             _ => drop(unread.get_or_insert_with(|| unreadable(seal, "no sealed snapshot"))),
         }
@@ -41,27 +47,18 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
     if let Some(verified_time) = verify.filter(|step| is_verified(step)).and_then(|step| step.ended) {
         status.verification = Some(Verification { level: VerificationLevel::Stored, verified_time: Time(verified_time) });
     }
-    let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message)).or_else(|| missing(&status));
+    let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message)).or_else(|| incomplete(&status, &missing));
     if shortfall.is_some() && has_succeeded(run) {
         status.phase = Some(RunPhase::Failed);
     }
-    let updates = verify.and_then(stored).into_iter().chain([backup_succeeded(&status, run, shortfall)]).collect();
+    let verified = verify.and_then(stored);
+    let shortfall = match verified.as_ref().filter(|verified| verified.status == Some(false)) {
+        // The snapshot is not sound, whatever it lacks besides.
+        Some(unsound) if !missing.is_empty() => Some((unsound.reason.clone(), format!("{}; it also lacks {}", unsound.message, claims_text(&missing)))),
+        _ => shortfall,
+    };
+    let updates = verified.into_iter().chain([backup_succeeded(&status, run, !missing.is_empty(), shortfall)]).collect();
     Conclusion { status, updates, findings: Vec::new() }
-}
-
-/// Says which objects that the Application names don't exist; none if all do. Everything else is in the snapshot, but it is not what was asked for.
-fn missing(status: &BackupStatus) -> Option<(Reason, String)> {
-    let contents = status.contents.as_ref()?;
-    let missing = contents.left_out.iter().find(|left| left.reason == LeaveReason::Missing.as_str())?;
-    let more = usize::try_from(missing.count).unwrap_or(usize::MAX).saturating_sub(missing.names.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let message = format!(
-        "the Application names what doesn't exist: {}{more}; create it, or take it out of spec.clusterResources. Everything else is in snapshot {}: a Restore that names \
-         this Backup brings it back",
-        missing.names.join(", "),
-        status.snapshot_id.as_deref().unwrap_or_default()
-    );
-    Some((Reason::ClusterResourceMissing, message))
 }
 
 fn seal_facts<'a>(run: &RunOutcome<'a>) -> Option<&'a SealFacts> {
@@ -83,15 +80,6 @@ fn saved(run: &RunOutcome<'_>) -> (u64, Vec<LeftOut>) {
     }
 }
 
-/// `; left out: 2 BeingDeleted (Secret n/a, …)`; empty if nothing was.
-fn left_out_text(left_out: &[LeftOut]) -> String {
-    let text = |left: &LeftOut| {
-        let more = if left.count > 1 { ", …" } else { "" };
-        format!("{} {} ({}{more})", left.count, left.reason, left.names.first().map_or("", String::as_str))
-    };
-    if left_out.is_empty() { String::new() } else { format!("; left out: {}", left_out.iter().map(text).collect::<Vec<_>>().join(", ")) }
-}
-
 /// How many of the volumes were read from volume snapshots, in words; empty if none were.
 fn from_snapshots(run: &RunOutcome<'_>) -> String {
     let reads_snapshot = |step: &&Step<Action>| matches!(step.action, Action::Move { task: MoverTask::BackupVolume { from_snapshot: true, .. }, .. });
@@ -106,15 +94,24 @@ fn has_succeeded(run: &RunOutcome<'_>) -> bool {
 }
 
 /// What the sealed snapshot holds: objects as the seal found them, the rest as it was told to seal.
-fn fill_contents(status: &mut BackupStatus, objects: u64, facts: Option<&SealFacts>, (cluster_objects, left_out): (u64, Vec<LeftOut>)) {
+fn fill_contents(
+    status: &mut BackupStatus,
+    objects: u64,
+    facts: Option<&SealFacts>,
+    (cluster_objects, left_out): (u64, Vec<LeftOut>),
+    missing: &[MissingClaim],
+) {
     let parts = |prefix: &str| facts.map_or(0, |facts| facts.parts.iter().filter(|part| part.starts_with(prefix)).count());
+    // Those that nothing could read from the beginning have no part.
+    let unsaved = missing.len().saturating_sub(facts.map_or(0, |facts| facts.missing.len()));
     status.consistency = facts.map(|facts| if facts.consistent { Consistency::Application } else { Consistency::Crash });
     status.contents = Some(BackupContents {
         objects: i64::try_from(objects).unwrap_or(i64::MAX),
         cluster_objects: i64::try_from(cluster_objects).unwrap_or(i64::MAX),
-        volumes: i32::try_from(parts("volumes/")).unwrap_or(i32::MAX),
+        volumes: i32::try_from(parts("volumes/").saturating_sub(unsaved)).unwrap_or(i32::MAX),
         streams: i32::try_from(parts("streams/")).unwrap_or(i32::MAX),
         left_out,
+        missing_claims: missing.iter().take(MAX_CLAIMS_LISTED).cloned().collect(),
     });
 }
 
@@ -137,7 +134,15 @@ fn stored(verify: &StepTimeline) -> Option<ConditionUpdate> {
     }
 }
 
-fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>, shortfall: Option<(Reason, String)>) -> ConditionUpdate {
+/// `is_partial`: the run went on without some volumes, for which the engine calls it failed, and sealed the rest.
+fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>, is_partial: bool, shortfall: Option<(Reason, String)>) -> ConditionUpdate {
+    match (&run.summary.result, shortfall) {
+        (Some((RunResult::Failed, ..)), Some((reason, message))) if is_partial => ConditionUpdate::bad(ConditionType::Succeeded, reason, message),
+        (_, shortfall) => backup_ended(status, run, shortfall),
+    }
+}
+
+fn backup_ended(status: &BackupStatus, run: &RunOutcome<'_>, shortfall: Option<(Reason, String)>) -> ConditionUpdate {
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
@@ -145,16 +150,23 @@ fn backup_succeeded(status: &BackupStatus, run: &RunOutcome<'_>, shortfall: Opti
                 return ConditionUpdate::bad(ConditionType::Succeeded, reason, message);
             }
             let contents = status.contents.clone().unwrap_or_default();
+            let (reason, mixture) = match &status.half_restored {
+                None => (Reason::Complete, String::new()),
+                Some(restore) => (
+                    Reason::HalfRestored,
+                    format!("; taken after Restore {restore} had ended half way: it holds a mixture, and is restored only by a Restore that names it"),
+                ),
+            };
             ConditionUpdate::good(
                 ConditionType::Succeeded,
-                Reason::Complete,
+                reason,
                 format!(
-                    "{} objects, {} volumes{}, {} streams{}",
+                    "{} objects, {} volumes{}, {} streams{}{mixture}",
                     contents.objects,
                     contents.volumes,
                     from_snapshots(run),
                     contents.streams,
-                    left_out_text(&contents.left_out)
+                    left_out::backup_text(&contents.left_out)
                 ),
             )
         }
@@ -175,6 +187,19 @@ pub struct RestoreConclusionFacts<'a> {
     pub backup: &'a str,
     /// That Backup was called damaged when the restore began, and everything in it is restored: success proves the opposite.
     pub reads_damaged_anew: bool,
+    /// Claims whose files the backup lacks, of those that the restore asks for.
+    pub missing: &'a [MissingClaim],
+    /// The application, if it is restored where it runs.
+    pub in_place: Option<InPlace<'a>>,
+}
+
+/// An application that is restored where it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct InPlace<'a> {
+    /// The Application.
+    pub application: &'a str,
+    /// All of it is restored, from a backup that is no mixture itself.
+    pub is_whole: bool,
 }
 
 /// What a restore, or its preview, has come to.
@@ -190,14 +215,20 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
             _ => drop(unread.get_or_insert_with(|| unreadable(step, "no number of objects"))),
         }
     }
+    status.left_out = left_out::of_restore(run);
+    status.missing_claims = facts.missing.iter().take(MAX_CLAIMS_LISTED).cloned().collect();
     status.files_removed = files_removed(run).map(|files| i64::try_from(files).unwrap_or(i64::MAX));
     // Everything else was written, volumes and streams too, and what was written was started. But it is not what was saved.
     let partial = partially_restored(run);
-    if (unread.is_some() || partial.is_some()) && has_succeeded(run) {
+    let skipped = run.skipped_by_people();
+    if (unread.is_some() || partial.is_some() || skipped.is_some()) && has_succeeded(run) {
         status.phase = Some(RunPhase::Failed);
     }
-    let whole = if unread.is_none() && partial.is_none() { found_whole(facts, run) } else { None };
-    let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message)).or(partial.map(|message| (Reason::PartiallyRestored, message)));
+    let is_whole = has_succeeded(run) && unread.is_none() && partial.is_none() && skipped.is_none();
+    status.in_place = facts.in_place.and_then(|in_place| restored_data(facts, in_place, is_whole, run));
+    let whole = if unread.is_none() && partial.is_none() && skipped.is_none() { found_whole(facts, run) } else { None };
+    let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message));
+    let shortfall = shortfall.or(partial.map(|message| (Reason::PartiallyRestored, message))).or(skipped.map(|message| (Reason::StepSkipped, message)));
     let updates = vec![restore_succeeded(facts, &status, run, shortfall)];
     Conclusion { status, updates, findings: damage_found(facts.backup, run).or(whole).into_iter().collect() }
 }
@@ -206,8 +237,10 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, run.current_steps()),
         Some((RunResult::Succeeded, ..)) => {
+            let is_preview = facts.mode == RestoreMode::Preview;
+            let left_out = left_out::restore_text(&status.left_out, if is_preview { "would be left out" } else { "left out" });
             if let Some((reason, message)) = shortfall {
-                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message);
+                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message + &left_out);
             }
             let changes = status.changes.clone().unwrap_or_default();
             match facts.mode {
@@ -216,12 +249,23 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
                     let mut text =
                         format!("would create {}, change {}; {} same, {} refused{unserved}", changes.create, changes.change, changes.same, changes.refused);
                     text.extend(previewed_files(run));
+                    text.push_str(&lacking(facts.missing));
+                    text.push_str(&left_out);
                     ConditionUpdate::good(ConditionType::Succeeded, Reason::Previewed, text)
                 }
                 RestoreMode::Execute => ConditionUpdate::good(
                     ConditionType::Succeeded,
                     Reason::Complete,
-                    format!("{} objects, {} files{}{}", changes.create + changes.change, restored_files(run), removed_files(run), adjusted(run)),
+                    format!(
+                        "{} objects created, {} changed, {} the same; {} files{}{}{}{left_out}",
+                        changes.create,
+                        changes.change,
+                        changes.same,
+                        restored_files(run),
+                        removed_files(run),
+                        adjusted(run),
+                        lacking(facts.missing)
+                    ),
                 ),
             }
         }
@@ -231,10 +275,26 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
     }
 }
 
-/// What a restore that ended early has left of the application, in words.
-fn left_behind(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> String {
+/// What has become of the data of an application that is restored where it runs: a mixture from the first step that writes until the last is done; whole after a run
+/// that has restored everything. None otherwise: nothing was written, or a part was asked for and is there. Objects that could not be written make no mixture: the
+/// status says which they are.
+fn restored_data(facts: &RestoreConclusionFacts<'_>, in_place: InPlace<'_>, is_whole: bool, run: &RunOutcome<'_>) -> Option<RestoredInPlace> {
+    // A second try at some objects mixes no data.
+    let writes = |key: &StepKey| matches!(key, StepKey::Restore { part, .. } if *part != Part::ObjectsAgain);
+    let is_undone = |step: &StepTimeline| step.outcome != Outcome::Done && StepKey::of(&step.id).as_ref().is_some_and(writes);
+    let is_mixture = !begun_writing(facts, run).is_empty() && run.summary.timeline.iter().any(is_undone);
+    let data = match (is_mixture, is_whole) {
+        (true, _) => RestoredData::Partly,
+        (false, true) if in_place.is_whole => RestoredData::Whole,
+        (false, _) => return None,
+    };
+    Some(RestoredInPlace { application: in_place.application.to_owned(), data })
+}
+
+/// The steps that have begun to write.
+fn begun_writing(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Vec<String> {
     if facts.mode == RestoreMode::Preview {
-        return String::new();
+        return Vec::new();
     }
     let key = |step: &StepTimeline| StepKey::of(&step.id);
     // Objects that are in the way are found before the first is written.
@@ -243,7 +303,16 @@ fn left_behind(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Stri
             && step.failure.as_ref().is_some_and(|failure| failure.reason == Reason::Conflicts)
     };
     let began = |step: &&StepTimeline| step.attempts > 0 && matches!(key(step), Some(StepKey::Restore { .. })) && !refused(step);
-    let written: Vec<String> = run.summary.timeline.iter().filter(began).map(|step| step.id.to_string()).collect();
+    run.summary.timeline.iter().filter(began).map(|step| step.id.to_string()).collect()
+}
+
+/// What a restore that ended early has left of the application, in words.
+fn left_behind(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> String {
+    if facts.mode == RestoreMode::Preview {
+        return String::new();
+    }
+    let key = |step: &StepTimeline| StepKey::of(&step.id);
+    let written = begun_writing(facts, run);
     let stop = run.summary.timeline.iter().find(|step| matches!(key(step), Some(StepKey::Stop { .. })));
     let started = if stop.is_some_and(|stop| stop.outcome == Outcome::Undone) { "; what ran before was started again" } else { "" };
     if written.is_empty() {

@@ -1,11 +1,13 @@
-//! Which claims a mover can read. One that it can't read would keep a backup waiting until its deadline, so the backup says so before it reads anything.
+//! Which claims a mover can read. One that it can't read would keep a backup waiting until its deadline, so the backup names it before it reads anything, saves the
+//! rest, and ends as failed.
 
 use super::{backup::Claim, volumes::SavedBy};
-use p861_crds::Reason;
+use p861_crds::{ApplicationSpec, Reason, protection::backup::MissingClaim};
 use std::{collections::BTreeMap, fmt};
 
 /// A claim as it stands on a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of a claim, and all go together as they come")]
 pub struct ClaimState {
     /// The claim.
     pub claim: Claim,
@@ -13,6 +15,8 @@ pub struct ClaimState {
     pub block: bool,
     /// Only one pod may have it (ReadWriteOncePod).
     pub single_pod: bool,
+    /// Pods on several nodes may have it (ReadWriteMany, ReadOnlyMany).
+    pub shared: bool,
     /// Its phase, as the API server has it.
     pub phase: String,
     /// It is being deleted.
@@ -25,6 +29,22 @@ pub struct ClaimState {
     pub bytes: u64,
     /// A pod that has it, as far as that was looked for: of claims that only one pod may have.
     pub used_by: Option<String>,
+    /// The nodes that its volume can be mounted on don't run.
+    pub node_down: Option<DownNode>,
+}
+
+/// The node that a claim is bound to, which doesn't run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DownNode {
+    /// The volume is on that node, and nowhere else.
+    HasVolume(String),
+    /// A pod on that node has the volume, and no other node can have it meanwhile.
+    HasPod {
+        /// The node.
+        node: String,
+        /// The pod.
+        pod: String,
+    },
 }
 
 /// Why a mover can't read a claim.
@@ -40,6 +60,8 @@ pub enum Unreadable {
     Unbound(String),
     /// It is in use by this pod, and no other may have it.
     InUse(String),
+    /// Its node doesn't run.
+    Down(DownNode),
 }
 
 impl fmt::Display for Unreadable {
@@ -50,6 +72,11 @@ impl fmt::Display for Unreadable {
             Self::Lost => f.write_str("has lost its volume: delete it, or bring the volume back"),
             Self::Unbound(phase) => write!(f, "is {phase} and has no volume yet: start what uses it, or delete it"),
             Self::InUse(pod) => write!(f, "is ReadWriteOncePod and in use by pod {pod}: save what is in it with a stream, or make it ReadWriteOnce"),
+            Self::Down(DownNode::HasVolume(node)) => write!(f, "is on node {node}, which is not Ready: bring the node back, and back up again"),
+            Self::Down(DownNode::HasPod { node, pod }) => write!(
+                f,
+                "is in use by pod {pod} on node {node}, which is not Ready: bring the node back, or taint it node.kubernetes.io/out-of-service if it is off, and back up again"
+            ),
         }
     }
 }
@@ -68,15 +95,16 @@ impl ClaimState {
             "Lost" => return Some(Unreadable::Lost),
             phase => return Some(Unreadable::Unbound(if phase.is_empty() { "Pending".into() } else { phase.into() })),
         }
-        self.used_by.clone().filter(|_| self.single_pod).map(Unreadable::InUse)
+        let down = self.node_down.clone().map(Unreadable::Down);
+        down.or_else(|| self.used_by.clone().filter(|_| self.single_pod).map(Unreadable::InUse))
     }
 }
 
-/// Claims of an application that can't be read.
+/// None of an application's data can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotReadable {
     application: String,
-    claims: Vec<(Claim, Unreadable)>,
+    claims: Vec<MissingClaim>,
 }
 
 impl NotReadable {
@@ -90,37 +118,66 @@ impl std::error::Error for NotReadable {}
 
 impl fmt::Display for NotReadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "application {}: nothing is saved, because not everything can be: ", self.application)?;
-        for (claim, why) in &self.claims {
-            write!(f, "claim {}/{} {why}; ", claim.namespace, claim.name)?;
+        write!(f, "application {}: nothing is saved, because none of its data can be read: ", self.application)?;
+        for missing in &self.claims {
+            write!(f, "claim {} {}; ", missing.claim, missing.message)?;
         }
         let (them, whose) = if self.claims.len() == 1 { ("it", "its name") } else { ("them", "their names") };
         write!(f, "or leave {them} out: {whose} in spec.volumes, with method Skip")
     }
 }
 
-/// Requires that every claim which is saved can be read. A snapshot is read through a claim of its own, whoever uses the claim that it is of.
+/// The claims that are to be saved and can't be read, each with the reason, in order. A snapshot is read through a claim of its own, whoever uses the claim that it
+/// is of.
 ///
 /// # Errors
-/// [`NotReadable`], with all that can't be.
-pub fn require<'a>(application: &str, saved: &BTreeMap<Claim, SavedBy>, states: impl IntoIterator<Item = &'a ClaimState>) -> Result<(), NotReadable> {
+/// [`NotReadable`], if no claim can be read and the application has no stream: then the backup would hold none of its data.
+pub fn missing<'a>(
+    application: &str,
+    spec: &ApplicationSpec,
+    saved: &BTreeMap<Claim, SavedBy>,
+    states: impl IntoIterator<Item = &'a ClaimState>,
+) -> Result<BTreeMap<Claim, MissingClaim>, NotReadable> {
     let unreadable = |state: &ClaimState| match (saved.get(&state.claim)?, state.unreadable()?) {
-        (SavedBy::Snapshot { .. }, Unreadable::InUse(_)) => None,
-        (SavedBy::Snapshot { .. } | SavedBy::Files, why) => Some((state.claim.clone(), why)),
+        (SavedBy::Snapshot { .. }, Unreadable::InUse(_) | Unreadable::Down(DownNode::HasPod { .. })) => None,
+        (SavedBy::Snapshot { .. } | SavedBy::Files, why) => {
+            let (claim, reason) = (format!("{}/{}", state.claim.namespace, state.claim.name), Reason::ClaimNotReadable.to_string());
+            Some((state.claim.clone(), MissingClaim { claim, reason, message: why.to_string() }))
+        }
     };
-    let mut claims: Vec<(Claim, Unreadable)> = states.into_iter().filter_map(unreadable).collect();
-    claims.sort_by(|(a, _), (b, _)| a.cmp(b));
-    if claims.is_empty() { Ok(()) } else { Err(NotReadable { application: application.into(), claims }) }
+    let missing: BTreeMap<Claim, MissingClaim> = states.into_iter().filter_map(unreadable).collect();
+    if !missing.is_empty() && missing.len() == saved.len() && spec.streams.is_empty() {
+        return Err(NotReadable { application: application.into(), claims: missing.into_values().collect() });
+    }
+    Ok(missing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn bound(name: &str) -> ClaimState {
         let claim = Claim { namespace: "shinan-portal".into(), name: name.into() };
-        let (storage_class, volume) = (Some("block".into()), Some("pv-1".into()));
-        ClaimState { claim, block: false, single_pod: false, phase: "Bound".into(), deleting: false, storage_class, volume, bytes: 1 << 30, used_by: None }
+        ClaimState {
+            claim,
+            block: false,
+            single_pod: false,
+            shared: false,
+            phase: "Bound".into(),
+            deleting: false,
+            storage_class: Some("block".into()),
+            volume: Some("pv-1".into()),
+            bytes: 1 << 30,
+            used_by: None,
+            node_down: None,
+        }
+    }
+
+    fn spec(streams: &[&str]) -> ApplicationSpec {
+        let stream = |name: &&str| json!({"name": name, "workloadRef": {"kind": "StatefulSet", "name": "db"}, "dump": ["d"], "restore": ["r"]});
+        let streams: Vec<_> = streams.iter().map(stream).collect();
+        serde_json::from_value(json!({"department": "d", "namespaces": ["shinan-portal"], "streams": streams})).expect("a spec")
     }
 
     fn saved(claims: &[&str], by: &SavedBy) -> BTreeMap<Claim, SavedBy> {
@@ -128,8 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn fault_d5_a_claim_that_no_mover_can_read_is_named_before_anything_is_read() {
+    fn fault_d5_a_claim_that_no_mover_can_read_is_named_before_anything_is_read_and_the_others_are_saved() {
         let pod = || Some("db-0".to_owned());
+        let volume_down = || DownNode::HasVolume("n1".into());
+        let pod_down = || DownNode::HasPod { node: "n1".into(), pod: "db-0".into() };
         for (state, expected) in [
             (bound("c"), None),
             (ClaimState { used_by: pod(), ..bound("c") }, None),
@@ -141,27 +200,43 @@ mod tests {
             (ClaimState { phase: "Pending".into(), ..bound("c") }, Some(Unreadable::Unbound("Pending".into()))),
             (ClaimState { phase: String::new(), ..bound("c") }, Some(Unreadable::Unbound("Pending".into()))),
             (ClaimState { phase: "Later".into(), ..bound("c") }, Some(Unreadable::Unbound("Later".into()))),
+            (ClaimState { node_down: Some(volume_down()), ..bound("c") }, Some(Unreadable::Down(volume_down()))),
+            (ClaimState { node_down: Some(pod_down()), ..bound("c") }, Some(Unreadable::Down(pod_down()))),
         ] {
             assert_eq!(state.unreadable(), expected, "{state:?}");
-            let required = require("portal", &saved(&["a", "c"], &SavedBy::Files), [&bound("a"), &state]);
-            assert_eq!(required.is_err(), expected.is_some(), "{state:?}");
-            let by_snapshot = require("portal", &saved(&["a", "c"], &SavedBy::Snapshot { class: "s".into() }), [&bound("a"), &state]);
-            let in_use = matches!(expected, Some(Unreadable::InUse(_)));
-            assert_eq!(by_snapshot.is_err(), expected.is_some() && !in_use, "{state:?}: a snapshot is read through a claim of its own");
-            assert_eq!(require("portal", &saved(&["a"], &SavedBy::Files), [&bound("a"), &state]), Ok(()), "{state:?}: nobody asks for it");
+            let named = |claims: &[&str], by: &SavedBy| {
+                let missing = missing("portal", &spec(&[]), &saved(claims, by), [&bound("a"), &state]).expect("claim a can be read");
+                missing.into_values().map(|missing| (missing.claim, missing.message)).collect::<Vec<_>>()
+            };
+            let all: Vec<(String, String)> = expected.iter().map(|why| ("shinan-portal/c".to_owned(), why.to_string())).collect();
+            assert_eq!(named(&["a", "c"], &SavedBy::Files), all, "{state:?}");
+            let in_use = matches!(expected, Some(Unreadable::InUse(_) | Unreadable::Down(DownNode::HasPod { .. })));
+            let of_snapshot = if in_use { Vec::new() } else { all };
+            assert_eq!(named(&["a", "c"], &SavedBy::Snapshot { class: "s".into() }), of_snapshot, "{state:?}: a snapshot is read through a claim of its own");
+            assert_eq!(named(&["a"], &SavedBy::Files), [], "{state:?}: nobody asks for it");
         }
     }
 
     #[test]
-    fn fault_d5_all_claims_that_cannot_be_read_are_named_with_what_to_do() {
-        let states = [ClaimState { block: true, ..bound("disk") }, bound("files"), ClaimState { phase: "Pending".into(), ..bound("cache") }];
-        let error = require("portal", &saved(&["disk", "files", "cache"], &SavedBy::Files), &states).expect_err("two can't be read");
+    fn fault_d5_a_backup_is_refused_only_if_none_of_the_data_can_be_read_and_names_all_claims_with_what_to_do() {
+        let states = [ClaimState { block: true, ..bound("disk") }, ClaimState { phase: "Pending".into(), ..bound("cache") }, bound("files")];
+        let of = |streams: &[&str], claims: &[&str]| missing("portal", &spec(streams), &saved(claims, &SavedBy::Files), &states);
+        for (case, streams, claims, expected) in [
+            ("a claim can be read", &[][..], &["disk", "cache", "files"][..], Some(2)),
+            ("a stream can be saved", &["db"], &["disk", "cache"], Some(2)),
+            ("nothing is asked for", &[], &[], Some(0)),
+            ("all can be read", &[], &["files"], Some(0)),
+            ("none can be read", &[], &["disk", "cache"], None),
+        ] {
+            assert_eq!(of(streams, claims).ok().map(|missing| missing.len()), expected, "{case}");
+        }
+        let error = of(&[], &["disk", "cache"]).expect_err("none can be read");
         assert_eq!(error.reason(), Reason::ClaimNotReadable);
         assert_eq!(
             error.to_string(),
-            "application portal: nothing is saved, because not everything can be: claim shinan-portal/cache is Pending and has no volume yet: start what uses \
-             it, or delete it; claim shinan-portal/disk is a block device, which has no files: save what is on it with a stream; or leave them out: their names \
-             in spec.volumes, with method Skip"
+            "application portal: nothing is saved, because none of its data can be read: claim shinan-portal/cache is Pending and has no volume yet: start what \
+             uses it, or delete it; claim shinan-portal/disk is a block device, which has no files: save what is on it with a stream; or leave them out: their \
+             names in spec.volumes, with method Skip"
         );
     }
 }

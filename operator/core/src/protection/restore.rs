@@ -5,7 +5,7 @@ use crate::{
     engine::{OnFailure, Plan, Retry, Step},
     ids::SiteName,
     platform::moves,
-    protection::claims::missing_parts,
+    protection::claims::{MissingPart, missing_parts},
     recovery::bring_up::{BringUp, Gates, ObjectParts, Parts, Subject, Target, VolumeParts, bring_up},
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
@@ -29,6 +29,8 @@ pub struct RestoreFacts<'a> {
     pub subject: Subject<'a>,
     /// The parts that the backup's snapshot names.
     pub parts: &'a [String],
+    /// The backup says itself that it lacks claims. Whoever names it restores the rest.
+    pub is_partial: bool,
     /// Name of the District.
     pub district: &'a str,
     /// The site restored to.
@@ -58,7 +60,7 @@ pub fn goes_elsewhere(application: &ApplicationSpec, restore: &RestoreSpec) -> b
     mapped(application, restore).values().all(|target| !application.namespaces.contains(target))
 }
 
-/// Compiles a restore: verify, under the policy Refuse compare, stop, objects, volumes, then tier by tier start and streams, then once more what could not be
+/// Compiles a restore: verify, unless the policy is Skip compare, stop, objects, volumes, then tier by tier start and streams, then once more what could not be
 /// written before the start. A preview says what the objects step would do, and what the volumes' steps would do to claims that are there; it writes nothing.
 ///
 /// With `select.files`, only files are written, and only what uses their claims is stopped. With other selections nothing is stopped, and volumes and streams
@@ -109,14 +111,15 @@ fn refuse_incomplete(facts: &RestoreFacts<'_>) -> Result<(), CompileError> {
     if is_selective(facts.spec) || !facts.spec.select.files.is_empty() {
         return Ok(());
     }
-    let missing = missing_parts(facts.subject.spec, facts.parts);
+    let mut missing = missing_parts(facts.subject.spec, facts.parts);
+    missing.retain(|part| !(facts.is_partial && matches!(part, MissingPart::Volume(_))));
     if missing.is_empty() {
         return Ok(());
     }
     Err(CompileError::Invalid(format!(
         "backup {} has no {}, which the Application names: choose a backup that has it, correct the Application, or restore a part with spec.select",
         facts.subject.point.backup,
-        missing.join(", no ")
+        missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", no ")
     )))
 }
 
@@ -183,6 +186,10 @@ mod tests {
 
     /// Compiles a restore of a backup with these parts, which the snapshot names.
     fn plan_from(spec: &Value, parts: &[&str]) -> Result<Plan<Action>, CompileError> {
+        plan_of(spec, parts, false)
+    }
+
+    fn plan_of(spec: &Value, parts: &[&str], is_partial: bool) -> Result<Plan<Action>, CompileError> {
         let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
         let application: ApplicationSpec = serde_json::from_value(json!({
             "department": "d", "namespaces": ["n"], "volumes": [{"claim": "data-*", "method": "Skip"}, {"claim": "files"}],
@@ -198,7 +205,8 @@ mod tests {
         let subject = Subject { name: "a", spec: &application, point, claims: claims_in(&parts, "n") };
         let present = [Claim { namespace: "n".into(), name: "files".into() }];
         let deadline = SignedDuration::from_hours(1);
-        let facts = RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), present: &present, deadline, platform: None };
+        let site = "s".into();
+        let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial, district: "d", site: &site, present: &present, deadline, platform: None };
         compile(&facts)
     }
 
@@ -300,8 +308,8 @@ mod tests {
                 RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: jiff::Timestamp::UNIX_EPOCH, repository: "r".into(), level: None, site };
             let subject = Subject { name: "a", spec: &application, point, claims: Vec::new() };
             let (deadline, parts) = (SignedDuration::from_hours(1), ["objects".to_owned()]);
-            let facts =
-                RestoreFacts { spec: &spec, subject, parts: &parts, district: "d", site: &"s".into(), present: &[], deadline, platform: Some(&platform) };
+            let (site, platform) = ("s".into(), Some(&platform));
+            let facts = RestoreFacts { spec: &spec, subject, parts: &parts, is_partial: false, district: "d", site: &site, present: &[], deadline, platform };
             let compiled = compile(&facts).expect("compiles");
             let mapped = compiled.steps().iter().find_map(|step| match &step.action {
                 Action::Move { task: MoverTask::RestoreObjects { rules, .. }, .. } => Some(rules.storage_classes.clone()),
@@ -314,10 +322,11 @@ mod tests {
     }
 
     #[test]
-    fn fault_c3_under_refuse_what_differs_is_found_before_anything_is_stopped() {
+    fn fault_c3_and_b14_what_the_policy_refuses_is_found_before_anything_is_stopped() {
         for (spec, compares) in [
             (json!({}), true),
-            (json!({"conflictPolicy": "Merge"}), false),
+            (json!({"conflictPolicy": "Merge"}), true),
+            (json!({"conflictPolicy": "Replace"}), true),
             (json!({"conflictPolicy": "Skip"}), false),
             (json!({"mode": "Preview"}), false),
             (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), false),
@@ -327,8 +336,13 @@ mod tests {
             let compare = plan.steps().iter().find(|step| step.id.as_str() == "compare/a");
             assert_eq!(compare.is_some(), compares, "{spec}");
             let Some(compare) = compare else { continue };
-            let mode = |action: &Action| if let Action::Move { task: MoverTask::RestoreObjects { mode, .. }, .. } = action { Some(*mode) } else { None };
-            assert_eq!((mode(&compare.action), compare.on_failure), (Some(ObjectsMode::Compare), OnFailure::Abort));
+            let task = |action: &Action| {
+                if let Action::Move { task: MoverTask::RestoreObjects { mode, rules, .. }, .. } = action { Some((*mode, rules.stopped)) } else { None }
+            };
+            // H2: what runs is not compared with how it would stand still.
+            assert_eq!((task(&compare.action), compare.on_failure), (Some((ObjectsMode::Compare, false)), OnFailure::Abort));
+            let objects = plan.steps().iter().find(|step| step.id.as_str() == "restore/a/objects").expect("objects");
+            assert_eq!(task(&objects.action), Some((ObjectsMode::Write, true)));
             let stop = plan.steps().iter().find(|step| step.id.as_str() == "stop/a").expect("a stop");
             assert!(comes_after(&plan, stop, "compare/a") && !comes_after(&plan, compare, "stop/a"));
         }
@@ -367,7 +381,8 @@ mod tests {
         ];
         for (spec, expected) in [
             (json!({}), &whole[..]),
-            (json!({"conflictPolicy": "Merge"}), &whole[1..]),
+            (json!({"conflictPolicy": "Merge"}), &whole[..]),
+            (json!({"conflictPolicy": "Skip"}), &whole[1..]),
             (json!({"mode": "Preview"}), &["restore/a/objects", "restore/a/volume/files"][..]),
             (json!({"select": {"tiers": ["data"]}}), &whole[2..3]),
             (json!({"select": {"resources": [{"kind": "ConfigMap"}]}}), &whole[2..3]),
@@ -405,6 +420,15 @@ mod tests {
                 _ => assert_eq!(volumes, expected, "{spec} {parts:?}"),
             }
         }
+    }
+
+    #[test]
+    fn fault_d5_a_backup_that_says_what_it_lacks_is_restored_without_it_and_without_nothing_else() {
+        let lacks = |parts: &[&str]| plan_of(&json!({}), parts, true).map(|plan| steps_of(&plan)).map_err(|error| error.to_string());
+        let steps = lacks(&["objects", "streams/db", "volumes/other"]).expect("volume files is said to be missing");
+        assert!(steps.contains(&"restore/a/volume/other".to_owned()) && !steps.iter().any(|step| step == "restore/a/volume/files"), "{steps:?}");
+        let refused = lacks(&["objects", "volumes/other"]).expect_err("a partial backup has every stream");
+        assert!(refused.contains("has no stream db"), "{refused}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::choose::{self, NoRecoveryPoint, RecoveryPoint};
 use crate::{
-    conditions::{self, ConditionUpdate, ObjectEvent},
+    conditions::{ConditionUpdate, ObjectEvent},
     time::human_duration,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -14,8 +14,27 @@ use std::collections::BTreeSet;
 /// A proof older than this is no proof. Source: profile 861-2008's policy for Important applications; BackupPolicy will state it.
 pub const PROOF_MAX_AGE: SignedDuration = SignedDuration::from_hours(168);
 
-/// Protected: whether the newest sound backup is within the RPO.
-pub fn protected(application: &str, newest: &Result<RecoveryPoint, NoRecoveryPoint>, rpo: Option<SignedDuration>, now: Timestamp) -> ConditionUpdate {
+/// Protected: whether the newest sound backup is within the RPO. `half` says that none counts which is taken now, and what to do about it.
+pub fn protected(
+    application: &str,
+    newest: &Result<RecoveryPoint, NoRecoveryPoint>,
+    half: Option<&str>,
+    rpo: Option<SignedDuration>,
+    now: Timestamp,
+) -> ConditionUpdate {
+    let overdue = |point: &RecoveryPoint| rpo.is_some_and(|rpo| now.duration_since(point.time) > rpo);
+    match (newest, half) {
+        (Ok(point), Some(half)) if !overdue(point) => {
+            let message = format!("repository {}, backup {}; backups since then don't count: {half}", point.repository, point.backup);
+            return ConditionUpdate::good(ConditionType::Protected, Reason::BackedUp, message);
+        }
+        (Ok(point), Some(half)) => {
+            let message = format!("the newest backup that counts is {}, which is older than the RPO: {half}", point.backup);
+            return ConditionUpdate::bad(ConditionType::Protected, Reason::HalfRestored, message);
+        }
+        (Err(error), Some(half)) => return ConditionUpdate::bad(ConditionType::Protected, Reason::HalfRestored, format!("{error}; {half}")),
+        (_, None) => {}
+    }
     match (newest, rpo) {
         (Err(error), _) => ConditionUpdate::bad(ConditionType::Protected, Reason::NoBackupYet, error.to_string()),
         (Ok(point), Some(rpo)) if now.duration_since(point.time) > rpo => ConditionUpdate::bad(
@@ -29,7 +48,7 @@ pub fn protected(application: &str, newest: &Result<RecoveryPoint, NoRecoveryPoi
 
 /// The newest sound backup proven to each level, the lowest level first.
 pub fn verified<'a>(application: &str, backups: impl IntoIterator<Item = &'a Backup> + Clone) -> Vec<VerifiedBackup> {
-    let sound = |backup: &&Backup| backup.spec.application_ref.name == application && !choose::is_damaged(backup);
+    let sound = |backup: &&Backup| backup.spec.application_ref.name == application && !choose::is_damaged(backup) && !choose::is_half_restored(backup);
     let proven = |backup: &Backup| {
         let status = backup.status.as_ref().filter(|status| status.phase == Some(RunPhase::Succeeded))?;
         Some((backup.metadata.name.clone()?, status.verification.clone()?))
@@ -59,15 +78,17 @@ pub fn recoverable(application: &str, verified: &[VerifiedBackup], now: Timestam
     }
 }
 
-/// ReadyToFailover of an application: it is recoverable, and its plan is ready.
+/// ReadyToFailover of an application: what it lacks, or else that the product has no failover. It is never True.
 pub fn ready_to_failover(plan: Option<&RecoveryPlan>, recoverable: &ConditionUpdate) -> ConditionUpdate {
     let Some(plan) = plan else { return ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::NoPlan, "no RecoveryPlan names this application") };
     if !recoverable.holds() {
         return ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::NotRecoverable, "see Recoverable");
     }
     let name = plan.metadata.name.as_deref().unwrap_or_default();
-    if plan.status.as_ref().is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::ReadyToFailover)) {
-        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PlanReady, format!("plan {name}"))
+    let lacks_only_failover = |condition: &Condition| condition.type_ == ConditionType::ReadyToFailover && condition.reason == Reason::NotAvailable;
+    if plan.status.as_ref().is_some_and(|status| status.conditions.iter().any(lacks_only_failover)) {
+        let message = format!("failover comes with a later release. A drill proves that plan {name} can be recovered: p861 drill run {name}");
+        ConditionUpdate::unknown(ConditionType::ReadyToFailover, Reason::NotAvailable, message)
     } else {
         ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::PlanNotReady, format!("p861 plan check {name}"))
     }
@@ -122,6 +143,7 @@ pub fn off_site(own: &str, domains: &BTreeSet<String>) -> ConditionUpdate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conditions;
     use serde_json::{Value, json};
 
     fn now() -> Timestamp {
@@ -161,8 +183,12 @@ mod tests {
             ("too old", point(5), four_hours, (false, "BackupOverdue")),
             ("no RPO", point(999), None, (true, "BackedUp")),
         ] {
-            let update = protected("a", &newest, rpo, now());
+            let update = protected("a", &newest, None, rpo, now());
             assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
+            let update = protected("a", &newest, Some("Restore x ended half way"), rpo, now());
+            let reason = if expected.0 { "BackedUp" } else { "HalfRestored" };
+            assert_eq!((update.holds(), update.reason.as_str()), (expected.0, reason), "fault_c9: {case}");
+            assert!(update.message.contains("Restore x ended half way"), "fault_c9: {case}: {}", update.message);
         }
     }
 
@@ -191,10 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn an_application_is_ready_to_fail_over_if_it_and_its_plan_are() {
-        let plan = |ready: &str| -> RecoveryPlan {
+    fn fault_a12_no_application_is_ready_for_a_failover_that_does_not_exist() {
+        let plan = |ready: &str, reason: &str| -> RecoveryPlan {
             let conditions: Value =
-                json!([{"type": "ReadyToFailover", "status": ready, "reason": "R", "message": "", "lastTransitionTime": now().to_string()}]);
+                json!([{"type": "ReadyToFailover", "status": ready, "reason": reason, "message": "", "lastTransitionTime": now().to_string()}]);
             serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "RecoveryPlan", "metadata": {"name": "p"},
                 "spec": {"repositoryRef": {"name": "r"}, "groups": []}, "status": {"conditions": conditions}}))
             .expect("a plan")
@@ -204,14 +230,15 @@ mod tests {
             ConditionUpdate::bad(ConditionType::Recoverable, Reason::NeverVerified, ""),
         );
         for (plan, recoverable, expected) in [
-            (None, &yes, (false, "NoPlan")),
-            (Some(plan("True")), &no, (false, "NotRecoverable")),
-            (Some(plan("False")), &yes, (false, "PlanNotReady")),
-            (Some(plan("Unknown")), &yes, (false, "PlanNotReady")),
-            (Some(plan("True")), &yes, (true, "PlanReady")),
+            (None, &yes, (Some(false), "NoPlan")),
+            (Some(plan("Unknown", "NotAvailable")), &no, (Some(false), "NotRecoverable")),
+            (Some(plan("False", "PreflightFailed")), &yes, (Some(false), "PlanNotReady")),
+            // As an earlier release wrote it.
+            (Some(plan("True", "PreflightPassed")), &yes, (Some(false), "PlanNotReady")),
+            (Some(plan("Unknown", "NotAvailable")), &yes, (None, "NotAvailable")),
         ] {
             let update = ready_to_failover(plan.as_ref(), recoverable);
-            assert_eq!((update.holds(), update.reason.as_str()), expected);
+            assert_eq!((update.status, update.reason.as_str()), expected);
         }
     }
 

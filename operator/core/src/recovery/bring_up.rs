@@ -142,8 +142,9 @@ pub struct Fragment {
     pub ends: Vec<StepId>,
 }
 
-/// Compiles the steps of one application: verify → where it is wanted, stop, and before it a comparison under the policy Refuse → objects → volumes side by side → for each tier start, then its streams → start
-/// of the rest, then the streams of no tier → the objects that could not be written and may be now → marker and checks side by side.
+/// Compiles the steps of one application: verify → where it is wanted, stop, and before it a comparison unless the policy is Skip → objects → volumes side by side →
+/// for each tier start, then its streams → start of the rest, then the streams of no tier → the objects that could not be written and may be now → marker and checks
+/// side by side.
 ///
 /// # Errors
 /// [`CompileError`] if the application has no namespaces, a name can't be part of a step's id, or a check's deadline is no duration.
@@ -171,13 +172,15 @@ struct Compiler<'a> {
     /// The namespace in the backup of whatever names none.
     first: &'a String,
     steps: Vec<Step<Action>>,
+    /// The step that stops what runs. Whatever writes is told by its evidence what must stay still.
+    stopped: Option<StepId>,
 }
 
 impl<'a> Compiler<'a> {
     fn new(request: &'a BringUp<'a>) -> Result<Self, CompileError> {
         let Subject { name, spec, .. } = request.subject;
         let first = spec.namespaces.first().ok_or_else(|| CompileError::Invalid(format!("application {name}: spec.namespaces is empty")))?;
-        Ok(Self { request, spec, first, steps: Vec::new() })
+        Ok(Self { request, spec, first, steps: Vec::new(), stopped: None })
     }
 
     /// The namespace written to for one in the backup.
@@ -232,10 +235,13 @@ impl<'a> Compiler<'a> {
         claims
     }
 
-    /// Under the policy Refuse, what differs is found while everything still runs: nothing is stopped for a restore that writes nothing. It is compared once
-    /// more before the first write, since somebody may have changed it meanwhile.
+    /// What the policy refuses is found while everything still runs: under Refuse any difference, under Merge and Replace what can't be changed in place. Nothing is
+    /// stopped for a restore that would end with it. Under Refuse it is compared once more before the first write, since somebody may have changed it meanwhile.
     fn compare(&mut self, verified: StepId) -> Result<StepId, CompileError> {
-        let refuses = self.request.target.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
+        let refuses = match self.request.target.conflict {
+            ConflictHandling::Policy(ConflictPolicy::Refuse | ConflictPolicy::Merge | ConflictPolicy::Replace) => true,
+            ConflictHandling::Policy(ConflictPolicy::Skip) | ConflictHandling::Own => false,
+        };
         let Some(parts) = self.request.parts.objects.clone().filter(|_| self.request.parts.stop && refuses) else { return Ok(verified) };
         let task = self.objects_task(parts, ObjectsMode::Compare)?;
         let id = StepKey::compare(self.request.subject.name).id()?;
@@ -256,6 +262,7 @@ impl<'a> Compiler<'a> {
         // Its undo must know which namespaces the run has made: what made them is one of the gates.
         let after = self.request.gates.data.iter().cloned().chain([verified]);
         self.steps.push(step.after(after).retry(Retry::times(3)).undo(again));
+        self.stopped = Some(id.clone());
         Ok(id)
     }
 
@@ -271,8 +278,9 @@ impl<'a> Compiler<'a> {
     fn objects_task(&self, parts: ObjectParts, mode: ObjectsMode) -> Result<MoverTask, CompileError> {
         let ObjectParts { select, workloads, preview: _ } = parts;
         let target = &self.request.target;
-        // What is written in a second try is not stopped: the start has been.
-        let rules = CopyRules { stopped: target.rules.stopped && mode != ObjectsMode::Again, ..target.rules.clone() };
+        // What is written in a second try is not stopped: the start has been. What is compared with things that run must not differ by that; nor does a preview say
+        // that they would be stopped, since they are started again.
+        let rules = CopyRules { stopped: target.rules.stopped && mode == ObjectsMode::Write, ..target.rules.clone() };
         // What the Application excludes now may be in an older backup.
         let (snapshot, exclude, cluster, conflict) = (self.snapshot(), self.spec.exclude.clone(), self.cluster()?, target.conflict);
         Ok(MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, mode, absent: Vec::new() })
@@ -321,7 +329,8 @@ impl<'a> Compiler<'a> {
                 Some(_) => MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files },
             };
             let action = self.mover(namespace, Some(claim.name.clone()), task);
-            data.push(self.add(id, action, std::slice::from_ref(&objects), 3));
+            let after = self.and_stopped(&objects);
+            data.push(self.add(id, action, &after, 3));
         }
         Ok(data)
     }
@@ -373,9 +382,15 @@ impl<'a> Compiler<'a> {
             };
             let id = StepKey::restore_stream(self.request.subject.name, &stream.name).id()?;
             let action = self.mover(namespace, None, task);
-            fed.push(self.add(id, action, std::slice::from_ref(&started), 2));
+            let after = self.and_stopped(&started);
+            fed.push(self.add(id, action, &after, 2));
         }
         Ok(fed)
+    }
+
+    /// A step, and the one that has stopped what runs.
+    fn and_stopped(&self, step: &StepId) -> Vec<StepId> {
+        std::iter::once(step).chain(self.stopped.iter().filter(|stopped| *stopped != step)).cloned().collect()
     }
 
     /// The marker and the checks, side by side; without any, what they would have waited for. They see the application with all of its objects.

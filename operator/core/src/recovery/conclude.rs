@@ -76,19 +76,24 @@ pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Concl
     let unread = run.unreadable_evidence().filter(|_| succeeded_so_far);
     // A copy that lacks objects is not what would be recovered.
     let partial = partially_restored(run).filter(|_| succeeded_so_far && unread.is_none());
+    let skipped = run.skipped_by_people().filter(|_| succeeded_so_far && unread.is_none() && partial.is_none());
     if let Some((result, ..)) = &run.summary.result {
-        status.result = Some(if unread.is_some() { DrillResult::Incomplete } else { drill_result(*result, !isolated || objectives.met()) });
-        if isolated && *result == RunResult::Succeeded && unread.is_none() {
+        status.result =
+            Some(if unread.is_some() || skipped.is_some() { DrillResult::Incomplete } else { drill_result(*result, !isolated || objectives.met()) });
+        if isolated && *result == RunResult::Succeeded && unread.is_none() && skipped.is_none() {
             updates.push(objectives.condition());
         }
     }
-    let proves = run.summary.phase.is_end() && unread.is_none() && partial.is_none();
+    let proves = run.summary.phase.is_end() && unread.is_none() && partial.is_none() && skipped.is_none();
     if let Some(message) = unread {
         status.phase = Some(RunPhase::Failed);
         updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::EvidenceUnreadable, message));
     } else if let Some(message) = partial {
         (status.phase, status.result) = (Some(RunPhase::Failed), Some(DrillResult::Failed));
         updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::PartiallyRestored, message));
+    } else if let Some(message) = skipped {
+        status.phase = Some(RunPhase::Failed);
+        updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::StepSkipped, message));
     } else {
         updates.push(succeeded(isolated, &objectives, run));
     }
@@ -284,8 +289,15 @@ fn findings(drill: &str, status: &DrillStatus, run: &RunOutcome<'_>) -> Vec<Back
         } else {
             let measured = status.applications.iter().find(|application| application.name == subject.application)?;
             let rto = measured.measured.rto.as_ref().filter(|_| measured.checks.passed == measured.checks.total)?;
-            let proof = Verification { level: VerificationLevel::Probed, verified_time: Time(run.summary.completion?) };
-            (ConditionUpdate::good(ConditionType::Verified, Reason::Probed, format!("restored and probed by drill {drill}; RTO {rto}")), Some(proof))
+            let verified_time = Time(run.summary.completion?);
+            // Without a check nobody has looked whether what was restored works.
+            let (level, reason, how) = if measured.checks.total > 0 {
+                (VerificationLevel::Probed, Reason::Probed, "restored and probed")
+            } else {
+                (VerificationLevel::Restored, Reason::Restored, "restored, and probed by no check,")
+            };
+            let text = format!("{how} by drill {drill}; RTO {rto}");
+            (ConditionUpdate::good(ConditionType::Verified, reason, text), Some(Verification { level, verified_time }))
         };
         Some(BackupFinding { backup: subject.backup.clone(), update, level })
     });

@@ -13,7 +13,7 @@ use p861_crds::{ApplicationSpec, recovery::drill::RpoProof};
 pub struct Measurement {
     /// From the start until the last check passed; none if one did not.
     pub rto: Option<SignedDuration>,
-    /// From the start back to the marker, or to the backup's time.
+    /// From the start back to the marker, or to the backup's time if that is earlier or no marker was read.
     pub rpo: Option<SignedDuration>,
     /// How the RPO was proven.
     pub proof: RpoProof,
@@ -29,7 +29,8 @@ pub struct Measurement {
 
 /// Reads an application's measurement out of the journal of a drill.
 ///
-/// `start` is the drill's start, `recovery_point` the time of the backup used: RPO is Assumed from it where no marker was read.
+/// `start` is the drill's start, `recovery_point` the time of the backup used: the RPO is never better than from there, and is Assumed where no marker of before the
+/// start was read.
 pub fn measure(name: &str, spec: &ApplicationSpec, journal: &Journal, start: Timestamp, recovery_point: Timestamp) -> Measurement {
     let done =
         |step: StepKey| journal.records().iter().rev().find(|record| record.step.as_ref().is_some_and(|id| *id == step) && matches!(record.event, Event::Done));
@@ -45,11 +46,12 @@ pub fn measure(name: &str, spec: &ApplicationSpec, journal: &Journal, start: Tim
         Some(Evidence::MarkerRead { time, .. }) => Some(time),
         _ => None,
     });
-    let (rpo, proof) = match marker {
-        Some(marker) => (start.duration_since(marker), RpoProof::Marker),
+    // A marker may be newer than the recovery point, as that is when reading began; the application's other data need not be. One from after the start can't be in
+    // a backup: a clock is ahead, or what is read is no marker.
+    let (rpo, proof) = match marker.filter(|marker| *marker <= start) {
+        Some(marker) => (start.duration_since(marker.min(recovery_point)), RpoProof::Marker),
         None => (start.duration_since(recovery_point), RpoProof::Assumed),
     };
-    // A marker written after the start (a clock that is ahead) is no negative loss.
     let rpo = rpo.max(SignedDuration::ZERO);
     let stated = objectives::in_force(spec);
     let within = |measured: Option<SignedDuration>, objective: Option<&p861_crds::Duration>| match (measured, objectives::duration(objective)) {

@@ -25,7 +25,7 @@ pub struct PreflightFacts<'a> {
     pub repository: &'a Result<(), String>,
 }
 
-/// The checks, and condition ReadyToFailover.
+/// The checks, and condition ReadyToFailover. It is never True: the checks say that a drill can begin, and the product has no failover.
 pub fn preflight(spec: &RecoveryPlanSpec, facts: &PreflightFacts<'_>, backups: &[Backup]) -> (Vec<PreflightCheck>, ConditionUpdate) {
     let (plan, standby, repository) = (facts.plan, facts.standby, &spec.repository_ref.name);
     let reachable = match facts.nodes {
@@ -51,8 +51,8 @@ pub fn preflight(spec: &RecoveryPlanSpec, facts: &PreflightFacts<'_>, backups: &
     let (all, failing) = (checks.len(), failed.len());
     let verdict = if failed.is_empty() {
         let message =
-            format!("{all} of {all} checks; this release rehearses a failover ({DRILL} {plan}) and restores, it has no command for the failover itself");
-        ConditionUpdate::good(ConditionType::ReadyToFailover, Reason::PreflightPassed, message)
+            format!("{all} of {all} checks pass, and failover comes with a later release. A drill proves that this plan can be recovered: {DRILL} {plan}");
+        ConditionUpdate::unknown(ConditionType::ReadyToFailover, Reason::NotAvailable, message)
     } else {
         let message = format!("{failing} of {all} checks fail ({}): p861 plan check {plan}", failed.join(", "));
         ConditionUpdate::bad(ConditionType::ReadyToFailover, Reason::PreflightFailed, message)
@@ -95,13 +95,15 @@ mod tests {
     fn fault_a12_a_plan_whose_checks_pass_claims_no_failover_that_the_product_lacks() {
         let spec: RecoveryPlanSpec = serde_json::from_value(json!({"repositoryRef": {"name": "offsite"}, "groups": []})).expect("a plan");
         let facts = PreflightFacts { plan: "core", standby: &"b".into(), nodes: &Ok(NodeCounts { total: 1, ready: 1 }), repository: &Ok(()) };
-        let (_, verdict) = preflight(&spec, &facts, &[]);
-        assert!(verdict.holds());
-        assert!(verdict.message.starts_with("4 of 4 checks") && verdict.message.contains("has no command for the failover itself"), "{}", verdict.message);
+        let (checks, verdict) = preflight(&spec, &facts, &[]);
+        assert!(checks.iter().all(|check| check.result == PreflightResult::Pass));
+        assert_eq!((verdict.status, verdict.reason.as_str()), (None, "NotAvailable"));
+        let message = "4 of 4 checks pass, and failover comes with a later release. A drill proves that this plan can be recovered: p861 drill run core";
+        assert_eq!(verdict.message, message);
     }
 
     #[test]
-    fn a_plan_is_ready_to_fail_over_if_standby_repository_and_data_are() {
+    fn fault_a12_whatever_the_checks_find_no_plan_is_ready_for_a_failover_that_does_not_exist() {
         let spec: RecoveryPlanSpec = serde_json::from_value(json!({"repositoryRef": {"name": "offsite"},
             "groups": [{"name": "g", "members": [{"applicationRef": {"name": "portal"}}]}]}))
         .expect("a plan");
@@ -120,7 +122,8 @@ mod tests {
         ] {
             let (checks, verdict) = preflight(&spec, &PreflightFacts { plan: "p", standby: &"b".into(), nodes, repository }, backups);
             let failed: Vec<&str> = checks.iter().filter(|check| check.result == PreflightResult::Fail).map(|check| check.name.as_str()).collect();
-            assert_eq!((failed, verdict.holds()), (failing.clone(), failing.is_empty()), "{case}");
+            let expected = if failing.is_empty() { (None, "NotAvailable") } else { (Some(false), "PreflightFailed") };
+            assert_eq!((failed, (verdict.status, verdict.reason.as_str())), (failing, expected), "{case}");
             assert!(checks.iter().all(|check| check.remedy.is_some() == (check.result == PreflightResult::Fail)), "{case}: a failure says what to do");
         }
     }

@@ -268,6 +268,9 @@ pub enum Action {
         site: SiteName,
         /// The node.
         node: String,
+        /// The district of the ticket, whose pods it moves and no other district's; none for a hub-wide ticket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        district: Option<String>,
         /// What the change agrees to lose.
         #[serde(default, skip_serializing_if = "DrainConsent::is_none")]
         consent: DrainConsent,

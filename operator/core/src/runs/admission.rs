@@ -23,7 +23,8 @@
 //! # Who goes first
 //! Of two waiting runs that are in each other's way the one of the higher class goes first, then the older, then the one with the lower UID. This is a total order,
 //! so two runs never wait for each other. Places under [`Limits`] go to the higher class first, and within a class to the district with the fewest runs under way,
-//! its oldest request first. An exclusive use that waits for the repository lets no younger use of the same class pass, or it would wait for ever.
+//! its oldest request first. On each site a district has one place of its own, which no other takes: runs that stand there for days, held or paused, stop nobody
+//! else. (A site with a limit of its own, as behind a thin line, has no such places.) An exclusive use that waits for the repository lets no younger use of the same class pass, or it would wait for ever.
 //!
 //! The caller asks under one lock, and counts as running what it has admitted as soon as it has the answer.
 //!
@@ -172,7 +173,7 @@ impl Running {
 /// How many runs may be under way at once. A limit of 0 counts as 1: a limit never stops everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// On one site, in runs of all districts.
+    /// On one site, in runs of all districts; a district's only run there isn't limited by it.
     pub per_site: usize,
     /// In one repository, in runs.
     pub per_repository: usize,
@@ -366,9 +367,11 @@ fn place<'a>(request: &Request, aborted: Vec<RunRef>, under_way: impl Iterator<I
             let uses = |other: &Request| own(other) && other.repository.as_ref().is_some_and(|(theirs, _)| theirs == name);
             (count(&uses), limits.per_repository.max(1), format!("in repository {name}"))
         });
-        let sites = request.sites.iter().map(|site| {
-            let limit = limits.of_sites.get(site).copied().unwrap_or(limits.per_site);
-            (count(&|other| other.sites.contains(site)), limit.max(1), format!("on site {site}"))
+        let sites = request.sites.iter().filter_map(|site| {
+            let of_site = limits.of_sites.get(site).copied();
+            let own_place_is_free = || count(&|other| own(other) && other.sites.contains(site)) == 0;
+            (of_site.is_some() || !own_place_is_free())
+                .then(|| (count(&|other| other.sites.contains(site)), of_site.unwrap_or(limits.per_site).max(1), format!("on site {site}")))
         });
         if let Some((under_way, limit, of)) = std::iter::once(district).chain(repository).chain(sites).find(|(under_way, limit, _)| under_way >= limit) {
             return Admission::Wait(Why::limit(under_way, limit, &of));

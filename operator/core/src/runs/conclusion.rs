@@ -3,7 +3,7 @@
 use super::{Action, Part, PreflightSubject, StepKey};
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Evidence, Journal, Outcome, Plan, RunSummary, StepTimeline},
+    engine::{Evidence, Journal, Outcome, Plan, RunSummary, SkipCause, StepTimeline},
     ids::SiteName,
 };
 use p861_crds::protection::backup::Verification;
@@ -65,6 +65,18 @@ impl<'a> RunOutcome<'a> {
     pub fn unreadable_evidence(&self) -> Option<String> {
         let done = self.summary.timeline.iter().filter(|step| step.outcome == Outcome::Done);
         done.filter_map(|step| Some((step, step.evidence.as_ref()?.unknown()?))).map(|(step, unknown)| unreadable(step, &unknown)).next()
+    }
+
+    /// Says which steps people skipped, for a run that must do all of them to prove what it is for; none if they skipped none. That a copy was left standing for a
+    /// shorter time is no part of it.
+    pub fn skipped_by_people(&self) -> Option<String> {
+        let by_person = |step: &&StepTimeline| {
+            step.outcome == Outcome::Skipped && matches!(step.skipped, Some(SkipCause::Person { .. })) && StepKey::of(&step.id) != Some(StepKey::Hold)
+        };
+        let steps: Vec<&str> = self.summary.timeline.iter().filter(by_person).map(|step| step.id.as_str()).collect();
+        let first = steps.first()?;
+        let others = if steps.len() == 1 { String::new() } else { format!(" and {} more", steps.len() - 1) };
+        Some(format!("step {first}{others} was skipped by a person: what a run without it comes to, proves nothing of it"))
     }
 
     /// The steps under way, for the message of a run that has not ended.

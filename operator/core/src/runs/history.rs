@@ -8,16 +8,17 @@
 //!
 //! | kind | group | succeeded |
 //! |---|---|---|
-//! | Backup | application | phase Succeeded, and not found damaged since |
+//! | Backup | application | phase Succeeded, not found damaged since, and not taken of a half restored application |
 //! | Restore | application and mode | phase Succeeded |
 //! | Drill | plan and type | result Passed |
 //! | MaintenanceTicket | type | phase Closed |
 //!
 //! Snapshots stay: only retention removes them. Whoever removes the object stores it in the repository first, with its journal. An Approval goes with its subject.
+//! What is stored goes later, by the same limits ([`super::stored_history`]).
 
 use super::RunClass;
 use crate::{
-    protection::{choose, standing as protection},
+    protection::{choose, half_restored, standing as protection},
     recovery::{conclude, standing as recovery},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -68,6 +69,12 @@ pub struct EndedRun {
     pub resource_version: String,
     /// Names and UIDs of the Approvals that go with it.
     pub approvals: Vec<(String, String)>,
+    /// What it is counted by: the application of a Backup, mode and application of a Restore, type and plan of a Drill, the type of a ticket.
+    pub group: Vec<String>,
+    /// As what it counts.
+    pub succeeded: bool,
+    /// By which the newest are found.
+    pub order: Timestamp,
 }
 
 /// An object, by class and name.
@@ -76,7 +83,7 @@ type ObjectKey = (RunClass, String);
 /// A run that has ended.
 struct Candidate<'a> {
     class: RunClass,
-    group: String,
+    group: Vec<String>,
     succeeded: bool,
     ended: Timestamp,
     /// By which the newest are found: of a Backup its recovery point.
@@ -106,13 +113,15 @@ impl Candidate<'_> {
         let uid = self.metadata.uid.clone()?;
         let of_it = approvals.iter().filter(|approval| approval.spec.subject_ref.uid == uid);
         let approvals = of_it.filter_map(|approval| Some((approval.metadata.name.clone()?, approval.metadata.uid.clone()?))).collect();
-        Some(EndedRun { class: self.class, name: self.metadata.name.clone()?, uid, resource_version: self.metadata.resource_version.clone()?, approvals })
+        let (name, resource_version) = (self.metadata.name.clone()?, self.metadata.resource_version.clone()?);
+        let (class, group, succeeded, order) = (self.class, self.group.clone(), self.succeeded, self.order);
+        Some(EndedRun { class, name, uid, resource_version, approvals, group, succeeded, order })
     }
 }
 
 /// The objects that go at `now`, the longest ended first.
 pub fn to_collect(facts: &HistoryFacts, limits: HistoryLimits, now: Timestamp) -> Vec<EndedRun> {
-    let mut groups: BTreeMap<(RunClass, String, bool), Vec<Candidate<'_>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(RunClass, Vec<String>, bool), Vec<Candidate<'_>>> = BTreeMap::new();
     for candidate in candidates(facts) {
         groups.entry((candidate.class, candidate.group.clone(), candidate.succeeded)).or_default().push(candidate);
     }
@@ -134,19 +143,21 @@ pub fn to_collect(facts: &HistoryFacts, limits: HistoryLimits, now: Timestamp) -
 
 fn candidates(facts: &HistoryFacts) -> Vec<Candidate<'_>> {
     let backups = facts.backups.iter().filter_map(|backup| {
-        let group = backup.spec.application_ref.name.clone();
+        let group = vec![backup.spec.application_ref.name.clone()];
         let mut candidate = of_run(RunClass::Backup, backup, &backup.metadata, group)?;
-        candidate.succeeded &= !choose::is_damaged(backup);
+        // It takes no place of one that can be restored.
+        candidate.succeeded &= !choose::is_damaged(backup) && !choose::is_half_restored(backup);
         candidate.order = backup.status.as_ref().and_then(|status| status.recovery_point_time.as_ref()).map_or(candidate.ended, |time| time.0);
         candidate.kept_until = backup.spec.keep_until_time.as_ref().map(|time| time.0);
         Some(candidate)
     });
     let restores = facts.restores.iter().filter_map(|restore| {
         let mode = if restore.spec.mode == RestoreMode::Preview { "preview" } else { "restore" };
-        of_run(RunClass::Restore, restore, &restore.metadata, format!("{mode} {}", application_of(restore, &facts.backups)))
+        of_run(RunClass::Restore, restore, &restore.metadata, vec![mode.to_owned(), application_of(restore, &facts.backups).to_owned()])
     });
     let drills = facts.drills.iter().filter_map(|drill| {
-        let mut candidate = of_run(RunClass::Drill, drill, &drill.metadata, format!("{:?} {}", drill.spec.r#type, drill.spec.plan_ref.name))?;
+        let group = vec![format!("{:?}", drill.spec.r#type), drill.spec.plan_ref.name.clone()];
+        let mut candidate = of_run(RunClass::Drill, drill, &drill.metadata, group)?;
         candidate.succeeded &= drill.status.as_ref().is_some_and(|status| status.result == Some(DrillResult::Passed));
         Some(candidate)
     });
@@ -154,7 +165,7 @@ fn candidates(facts: &HistoryFacts) -> Vec<Candidate<'_>> {
 }
 
 /// A run that has ended; none while it goes on.
-fn of_run<'a, K: RunObject>(class: RunClass, object: &K, metadata: &'a ObjectMeta, group: String) -> Option<Candidate<'a>> {
+fn of_run<'a, K: RunObject>(class: RunClass, object: &K, metadata: &'a ObjectMeta, group: Vec<String>) -> Option<Candidate<'a>> {
     let status = object.run_status()?;
     let phase = status.phase().filter(|phase| phase.is_end())?;
     let ended = status.completion_time().or(metadata.creation_timestamp.as_ref())?.0;
@@ -173,7 +184,7 @@ fn of_ticket(ticket: &MaintenanceTicket) -> Option<Candidate<'_>> {
     let ended = status.completion_time.as_ref().or(metadata.creation_timestamp.as_ref())?.0;
     Some(Candidate {
         class: RunClass::Change,
-        group: format!("{:?}", ticket.spec.r#type),
+        group: vec![format!("{:?}", ticket.spec.r#type)],
         succeeded: phase == TicketPhase::Closed,
         ended,
         order: ended,
@@ -201,6 +212,9 @@ fn needed(facts: &HistoryFacts) -> BTreeSet<ObjectKey> {
     referred(facts, &mut needed);
     concluded_from_backups(&facts.backups, &mut needed);
     concluded_from_drills(&facts.drills, &mut needed);
+    for application in facts.applications.iter().filter_map(|application| application.metadata.name.as_deref()) {
+        needed.extend(half_restored::deciding(application, &facts.restores).into_iter().map(|restore| (RunClass::Restore, restore.to_owned())));
+    }
     needed
 }
 

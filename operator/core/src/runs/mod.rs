@@ -13,7 +13,9 @@ pub mod packed;
 #[cfg(test)]
 pub mod played;
 mod scope;
+pub mod sharing;
 mod step_key;
+pub mod stored_history;
 mod task;
 
 pub use action::{Action, Bubble, ClaimSnapshot, PreflightSubject};

@@ -283,8 +283,12 @@ impl Scope {
         }
     }
 
-    /// Whether the namespace is the district's, and no drill's copy.
+    /// Whether the namespace is the district's, and no drill's copy. Its namespace on the hub never is, also where the hub is a site: its Secrets, its approvals and
+    /// what the operator knows of its runs are there.
     fn is_own(&self, namespace: &str) -> bool {
+        if namespace == self.hub_namespace && !matches!(self.namespaces, Namespaces::All) {
+            return false;
+        }
         match &self.namespaces {
             Namespaces::All => is_label(namespace),
             Namespaces::Allotted(allotment) | Namespaces::Isolated(allotment, _) => allotment.holds(namespace) && !namespace.contains(COPY_INFIX),

@@ -77,7 +77,7 @@ pub enum StepKey {
         /// The part.
         part: Part,
     },
-    /// `compare/<application>`: objects that are there already are those of the backup.
+    /// `compare/<application>`: objects that are there already are those of the backup, or can be made so.
     Compare {
         /// The application.
         application: String,

@@ -1,10 +1,18 @@
 //! Tasks of movers. A task is part of the Job's spec, so it must not contain secrets.
 
-use crate::ids::{SiteName, SnapshotId};
+use super::StepKey;
+use crate::{
+    engine::StepId,
+    ids::{SiteName, SnapshotId},
+    protection::claims::claim_of,
+};
 use p861_crds::{
-    WorkloadReference,
+    Reason, WorkloadReference,
     platform::application::{ClusterResource, CopyKind, CopyPatch, CronJobsInCopy, ObjectSelector},
-    protection::restore::{ConflictPolicy, Mapping, RestoreSelection},
+    protection::{
+        backup::MissingClaim,
+        restore::{ConflictPolicy, Mapping, RestoreSelection},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -23,10 +31,26 @@ pub struct SealFacts {
     pub site: SiteName,
     /// The application's namespaces, the first first.
     pub namespaces: Vec<String>,
-    /// Parts that must be there, for example `objects`, `volumes/attachments`.
+    /// Parts that are read, for example `objects`, `volumes/attachments`. A volume whose step fails is left out, and named; all others must be there.
     pub parts: Vec<String>,
+    /// Claims that nothing could read when the backup began: they have no part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingClaim>,
+    /// The Restore that had ended half way in the application when the backup began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_restored: Option<String>,
     /// Streams or hooks made it consistent.
     pub consistent: bool,
+}
+
+impl SealFacts {
+    /// The claim behind a part that was to be read and was not, and why; none if the part is no volume, or was read. `why_not` says of a step that has settled why it
+    /// was not done.
+    pub fn why_not_saved(&self, part: &str, why_not: impl Fn(&StepId) -> Option<(Reason, String)>) -> Option<MissingClaim> {
+        let claim = claim_of(part, self.namespaces.first().map(String::as_str).unwrap_or_default())?;
+        let (reason, message) = why_not(&StepKey::save_volume(&self.application, part).id().ok()?)?;
+        Some(MissingClaim { claim: format!("{}/{}", claim.namespace, claim.name), reason: reason.to_string(), message })
+    }
 }
 
 /// How objects of a copy differ from those in the backup.
@@ -89,7 +113,8 @@ pub enum ObjectsMode {
     Write,
     /// Those are written that the step before could not write, and that may be taken now.
     Again,
-    /// Those that are there are compared: the step fails if one differs. Nothing is written.
+    /// Those that are there are compared: the step fails if one differs under the policy Refuse, or can't be changed in place under Merge and Replace. Nothing is
+    /// written.
     Compare,
     /// It is said what would be done with each. Nothing is written.
     Preview,
@@ -309,6 +334,12 @@ impl MoverTask {
     /// Whether it needs what earlier steps proved.
     pub fn needs_evidence(&self) -> bool {
         matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None } | Self::RestoreObjects { mode: ObjectsMode::Again, .. })
+    }
+
+    /// Whether the mover of the step before may do it as well: it needs no claim and no right, only what the steps before have proved. It prints no progress, so
+    /// that the last line of its mover says which steps are done.
+    pub fn may_follow(&self) -> bool {
+        matches!(self, Self::Seal { .. } | Self::VerifyStored { snapshot: None })
     }
 
     /// Whether it needs the API server of its site at all.

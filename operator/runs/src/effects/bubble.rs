@@ -39,6 +39,8 @@ use serde_json::{Value, json};
 const LAST_WORD: SignedDuration = SignedDuration::from_secs(20);
 /// Volumes that a message names.
 const MAX_NAMED: usize = 3;
+/// The name of a namespace, as a label that the API server keeps.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Creates the namespaces and isolates them before anything runs in them, and gives them a DNS of their own.
 pub async fn make(context: &RunContext, step_context: &StepContext, site: &AllottedSite, bubble: &Bubble) -> Result<EffectOutcome> {
@@ -79,7 +81,9 @@ pub async fn make(context: &RunContext, step_context: &StepContext, site: &Allot
 /// Everything is denied but: pods of the same bubble among themselves, which its own DNS is one of; the networks that the Applications allow; and the way of movers,
 /// of that DNS and of the free probe to the repository, the API server and the cluster's DNS. No pod of an application has their labels.
 fn policies_of(bubble: &Bubble, allowed: &AllowedEgress) -> Vec<(&'static str, Value)> {
-    let same_bubble = json!({"namespaceSelector": {"matchLabels": {DRILL_LABEL: bubble.id}}});
+    // By their names: who administers another namespace can give it any label.
+    let names: Vec<&String> = bubble.namespaces.values().collect();
+    let same_bubble = json!({"namespaceSelector": {"matchExpressions": [{"key": NAME_LABEL, "operator": "In", "values": names}]}});
     let mut egress = vec![json!({"to": [same_bubble]})];
     let networks = allowed.cidrs();
     if !networks.is_empty() {
@@ -101,12 +105,31 @@ where
     Ok(())
 }
 
+/// The namespaces of the copy that are left, and why others of its names are not deleted. Only what has a name of the copy and the labels of this drill is its own: who
+/// administers another namespace can give it our labels, and who administers one of these can take them off.
+async fn left(client: &Client, own: &str, site: &SiteName, bubble: &Bubble) -> Result<(Vec<Namespace>, Vec<String>)> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let (mut left, mut held) = (Vec::new(), Vec::new());
+    for name in bubble.namespaces.values() {
+        let Some(found) = namespaces.get_opt(name).await.context(|| format!("read namespace {name} on {site}"))? else { continue };
+        let label = |label: &str| found.labels().get(label).map(String::as_str);
+        match (label(RUN_LABEL), label(DRILL_LABEL)) {
+            (Some(run), Some(drill)) if run == own && drill == bubble.id => left.push(found),
+            // Another run's, which was there first: this drill has made nothing in it.
+            (Some(run), _) if run != own => {}
+            _ => held.push(format!(
+                "namespace {name} is there without the labels of this drill ({RUN_LABEL}, {DRILL_LABEL}): look at what is in it, and delete it by hand"
+            )),
+        }
+    }
+    Ok((left, held))
+}
+
 /// Deletes the namespaces and waits until they and their bound volumes are gone. What holds them up is removed if it is only a finalizer, and told in any case.
 pub async fn remove(context: &RunContext, step_context: &StepContext, site: &AllottedSite, bubble: &Bubble) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let ours = format!("{RUN_LABEL}={}", step_context.run.uid);
-    let left = namespaces.list(&ListParams::default().labels(&ours)).await.context(|| format!("list the drill's namespaces on {site}"))?.items;
+    let (left, foreign) = left(&client, &step_context.run.uid, site, bubble).await?;
     let place = Place { client: &client, site, run: &step_context.run.uid, drill: &bubble.id };
     let mut held = Vec::new();
     for namespace in &left {
@@ -124,7 +147,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
         }
     }
     let volumes = volumes_of(&client, site, bubble).await?;
-    if left.is_empty() && volumes.is_empty() {
+    if left.is_empty() && volumes.is_empty() && foreign.is_empty() {
         return Ok(EffectOutcome::done(Evidence::IsolationRemoved { namespaces: bubble.namespaces.values().cloned().collect() }));
     }
     let mut message = format!("{} namespaces and {} volumes are being removed", left.len(), volumes.len());
@@ -132,6 +155,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
     if left.is_empty() {
         held = volumes.iter().take(MAX_NAMED).map(|volume| format!("volume {volume} is not deleted by its provisioner")).collect();
     }
+    held.extend(foreign);
     if !held.is_empty() {
         message = format!("{message}: {}", held.join("; "));
     }

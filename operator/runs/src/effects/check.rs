@@ -8,6 +8,7 @@ use crate::{
         answer,
         pods::{self, WorkloadState},
     },
+    thinking,
 };
 use jiff::SignedDuration;
 use k8s_openapi::{
@@ -17,6 +18,7 @@ use k8s_openapi::{
 use kube::{Api, Client, ResourceExt as _};
 use p861_core::{
     engine::{Evidence, Failure},
+    platform::pattern::{MAX_TEXT_BYTES, Pattern},
     runs::{AllottedSite, Permitted},
     time::{human_duration, parse_duration, whole_seconds},
 };
@@ -25,13 +27,12 @@ use p861_crds::{
     common::ContainerCommand,
     platform::application::{Check, ConditionCheck, ExecCheck, HttpCheck, TcpCheck},
 };
-use regex::Regex;
 use std::time::Duration;
 
 /// Time limit for one try of a check.
 const CHECK_TRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of a page that are read: the application's own pod decides how long it is.
-const MAX_PAGE_BYTES: usize = 1 << 20;
+const MAX_PAGE_BYTES: usize = MAX_TEXT_BYTES;
 
 /// Result of one try of a check.
 #[derive(Clone, Debug)]
@@ -121,8 +122,12 @@ pub(super) async fn watch(
     Ok(EffectOutcome::done(Evidence::Watched { checks: checks.len() as u64, duration: whole_seconds(duration) }))
 }
 
-fn pattern(text: &str) -> Result<Regex> {
-    Regex::new(text).map_err(|error| Error::invalid(Reason::Invalid, format!("pattern {text:?} is no regular expression: {error}")))
+/// Whether the text has a match of the pattern, if there is one. Both are the district's, so a thread of its own finds out.
+async fn matches(pattern: Option<&str>, text: &str) -> Result<bool> {
+    let Some(pattern) = pattern.map(str::to_owned) else { return Ok(true) };
+    let text = text[..text.floor_char_boundary(MAX_TEXT_BYTES)].to_owned();
+    let found = thinking::apart(move || Pattern::read(&pattern).map(|pattern| pattern.is_in(&text))).await?;
+    found.map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))
 }
 
 fn excerpt(text: &str) -> String {
@@ -155,7 +160,7 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     let (status, body, expected) = (page.status, &page.text, check.expect.status);
     let is_good = |status: i32| (200..300).contains(&status);
     let alike = if is_good(expected) { is_good(status) } else { status == expected };
-    let matches = check.expect.pattern.as_deref().map(pattern).transpose()?.is_none_or(|regex| regex.is_match(body));
+    let matches = matches(check.expect.pattern.as_deref(), body).await?;
     let where_in = if page.is_cut { format!("the first {MAX_PAGE_BYTES} bytes of the page have") } else { "the page has".to_owned() };
     let what = match (alike, matches) {
         (true, true) => format!("http {address}: {expected}"),
@@ -249,7 +254,7 @@ async fn exec_check(client: &Client, permitted: Permitted<'_>, namespace: &str, 
     }
     // Without trimming, a pattern that ends in $ would never match.
     let printed = output.stdout.trim_end_matches(['\r', '\n']);
-    let matches = check.expect.as_ref().map(|expect| pattern(&expect.pattern)).transpose()?.is_none_or(|regex| regex.is_match(printed));
+    let matches = matches(check.expect.as_ref().map(|expect| expect.pattern.as_str()), printed).await?;
     let what = if matches {
         format!("{name} in {}: {}", check.workload_ref, output.excerpt())
     } else {
@@ -301,6 +306,27 @@ mod tests {
             let port: ServicePort = serde_json::from_value(port).unwrap();
             assert_eq!(target_port(&port, &pod), expected, "{}", port_name(&port));
         }
+    }
+
+    #[tokio::test]
+    async fn fault_e28_a_check_whose_pattern_takes_too_much_is_invalid_and_the_runtime_goes_on() {
+        let refused = matches(Some("a[ab]{60000}[^a]"), &"a".repeat(65_000)).await.unwrap_err();
+        assert!(refused.reason() == Reason::Invalid && refused.to_string().contains("takes more than"), "{refused}");
+        // One that is allowed, and takes as long as one can.
+        let (slow, text) = ("(?:a?){1000}[^ab]", "a".repeat(1 << 20));
+        let mut ticks = 0;
+        let tick = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                ticks += 1;
+            }
+        };
+        tokio::select! {
+            found = matches(Some(slow), &text) => assert!(!found.unwrap()),
+            () = tick => {}
+        }
+        assert!(ticks > 0, "it had the one thread of this runtime for itself");
+        assert!(matches(None, "").await.unwrap() && matches(Some("^ok$"), "ok").await.unwrap());
     }
 
     #[test]

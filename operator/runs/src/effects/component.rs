@@ -104,6 +104,13 @@ struct Record {
 }
 
 impl Record {
+    /// For locks, which all districts of the process share: components of two districts may have one name.
+    fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Record {
     fn of(hub: &Client, namespace: &str, component: &str, site: &SiteName) -> Self {
         let name = names::bounded(&format!("p861-component-{component}-{site}"), 240);
         Self { hub: hub.clone(), namespace: namespace.to_owned(), component: component.to_owned(), name, labels: json!({COMPONENT_LABEL: component}) }
@@ -153,7 +160,7 @@ pub struct Wanted<'a> {
 pub async fn install(context: &RunContext, step_context: &StepContext, site: &AllottedSite, wanted: &Wanted<'_>) -> Result<EffectOutcome> {
     let namespace = &step_context.run.namespace;
     let record = Record::of(&context.hub.client, namespace, wanted.component, site);
-    let _turn = context.components.locks.turn(&record.name).await;
+    let _turn = context.components.locks.turn(&record.key()).await;
     let now = record.read("now").await?;
     let same = now.version == wanted.version && now.digest == wanted.digest;
     if same && now.complete {
@@ -187,9 +194,10 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &Al
 /// If the site can't be reached, or the right can't be revoked.
 pub async fn end(context: &RunContext, step_context: &StepContext, site: &AllottedSite, component: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
-    let _turn = context.components.locks.turn(&record.name).await;
-    let left = remove_leftover_rights(&context.sites.client(site).await?, site, component).await?;
-    context.components.locks.note_no_right(&record.name);
+    let _turn = context.components.locks.turn(&record.key()).await;
+    let district = district_of(&context.hub.client, &step_context.run.namespace).await?;
+    let left = remove_leftover_rights(&context.sites.client(site).await?, site, component, &district).await?;
+    context.components.locks.note_no_right(&record.key());
     Ok(EffectOutcome::done(Evidence::RightsRevoked { namespaces: left.into_iter().collect() }))
 }
 
@@ -199,7 +207,7 @@ pub async fn end(context: &RunContext, step_context: &StepContext, site: &Allott
 /// If the record can't be read, or if the site can't be reached or refuses an object.
 pub async fn revert(context: &RunContext, step_context: &StepContext, site: &AllottedSite, component: &str, version: &str) -> Result<EffectOutcome> {
     let record = Record::of(&context.hub.client, &step_context.run.namespace, component, site);
-    let _turn = context.components.locks.turn(&record.name).await;
+    let _turn = context.components.locks.turn(&record.key()).await;
     let (now, before) = (record.read("now").await?, record.read("before").await?);
     if now.version != version {
         return Ok(EffectOutcome::done(Evidence::RevertUnneeded { version: now.version }));
@@ -238,11 +246,11 @@ async fn put_with_right(
     other: &[Value],
 ) -> Result<()> {
     let spaces: BTreeSet<String> = wanted.objects.iter().chain(other).map(|object| p861_core::objects::namespace(object).to_owned()).collect();
-    context.components.locks.note_right(&record.name);
+    context.components.locks.note_right(&record.key());
     let component = &record.component;
     let labels = labels_of_new_namespace(&context.hub.client, &record.namespace, district).await?;
     with_right(client, site, &spaces, &labels, component, || write(client, site, component, district, wanted, other)).await?;
-    context.components.locks.note_no_right(&record.name);
+    context.components.locks.note_no_right(&record.key());
     Ok(())
 }
 
@@ -305,4 +313,24 @@ async fn write(client: &Client, site: &SiteName, component: &str, district: &str
 fn resource_of(object: &Value) -> Result<ApiResource> {
     let (group, version, kind, plural) = resource(object).ok_or_else(|| Error::Internal(format!("{} is of no kind that a bundle holds", label(object))))?;
     Ok(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::client::Body;
+
+    #[tokio::test]
+    async fn fault_e33_components_of_two_districts_with_one_name_wait_for_each_other_nowhere() {
+        let server = tower::service_fn(|_: http::Request<Body>| std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty()))));
+        let (hub, site) = (Client::new(server, "default"), SiteName::from("home"));
+        let record = |namespace: &str| Record::of(&hub, namespace, "ingress-nginx", &site);
+        let (locks, one, other) = (ComponentLocks::default(), record("shinan"), record("licang"));
+        let held = locks.turn(&one.key()).await;
+        drop(tokio::time::timeout(std::time::Duration::from_secs(10), locks.turn(&other.key())).await.expect("it is free"));
+        drop(held);
+        locks.note_no_right(&one.key());
+        assert!(!locks.may_have_right(&one.key()) && locks.may_have_right(&other.key()));
+        assert_eq!(one.name, other.name, "the ConfigMaps are apart by their namespaces");
+    }
 }

@@ -16,12 +16,13 @@ mod start;
 mod stop;
 mod workloads;
 
-pub use mover::Warnings;
+pub use mover::{Warnings, Watched};
 
 use crate::{
     RunIdentity,
     context::RunContext,
     error::{Category, Error, Result},
+    sharing::{Follower, Leader},
     sites::pods,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -75,6 +76,10 @@ pub struct StepContext {
     pub deadline: SignedDuration,
     /// Evidence of the steps before it.
     pub inputs: BTreeMap<String, Evidence>,
+    /// Steps that its mover goes on with.
+    pub followers: Vec<Follower>,
+    /// Movers of steps before it that may go on with it, the nearest first.
+    pub leaders: Vec<Leader>,
 }
 
 impl StepContext {
@@ -132,7 +137,7 @@ async fn perform(context: &RunContext, step_context: &StepContext, permitted: Pe
         }
         Action::Stop { site, namespaces } => stop::perform(context, step_context, &at(site)?, namespaces).await,
         Action::StartAgain { site, namespaces } => stop::start_again(context, step_context, &at(site)?, namespaces).await,
-        Action::Start { site, workloads, claims } => start::perform(context, &at(site)?, workloads, claims).await,
+        Action::Start { site, workloads, claims } => start::perform(context, step_context, &at(site)?, workloads, claims).await,
         Action::Check { site, namespace, check } => check::perform(context, step_context, permitted, &at(site)?, namespace, check).await,
         Action::ReadMarker { site, namespace, marker } => read_marker(context, permitted, &at(site)?, namespace, marker).await,
         Action::TakeSnapshots { site, snapshots } => snapshot::take(context, step_context, &at(site)?, snapshots).await,
@@ -144,7 +149,7 @@ async fn perform(context: &RunContext, step_context: &StepContext, permitted: Pe
         Action::InspectNode { site, node, district, consent } => node::inspect(context, &at(site)?, node, district.as_deref(), *consent).await,
         Action::Cordon { site, node, owner } => node::cordon(context, &at(site)?, node, owner).await,
         Action::Uncordon { site, node, owner } => node::uncordon(context, &at(site)?, node, owner).await,
-        Action::Drain { site, node, consent } => node::drain(context, step_context, &at(site)?, node, *consent).await,
+        Action::Drain { site, node, district, consent } => node::drain(context, step_context, &at(site)?, node, district.as_deref(), *consent).await,
         Action::InstallComponent { site, component, version, bundle, digest } => {
             component::install(context, step_context, &at(site)?, &component::Wanted { component, version, bundle, digest }).await
         }

@@ -6,12 +6,18 @@
 mod heard;
 mod in_use;
 mod job;
+mod ours;
+mod placement;
 pub mod rights;
 mod room;
+mod shared;
+mod still;
 mod stopping;
+mod told;
 mod waiting;
 
 pub use p861_core::objects::LABEL_VALUE_MOVER;
+pub use still::Watched;
 pub use stopping::{cancel, controller_of};
 pub use waiting::Warnings;
 
@@ -20,7 +26,7 @@ use crate::{
     context::RunContext,
     error::{Category, Error, ErrorContext as _, Result, is_conflict, is_not_found},
     movers::{
-        self, MoverAnswer,
+        MoverAnswer, MoverLine,
         child::{self, ChildSpec, ChildState},
     },
     repository::{open_store, repository_secret},
@@ -35,20 +41,21 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use p861_core::{
-    engine::{Evidence, Failure, StepProgress, StoredObject, TakenSnapshot},
+    engine::{Evidence, Failure, StoredObject, TakenSnapshot},
     isolation, names, objects,
     runs::{AllottedSite, MoverTask, ObjectsMode},
 };
 use p861_crds::{
     Reason,
-    names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL},
+    names::{ROLE_LABEL, RUN_LABEL},
 };
-use p861_egress::{ALLOW_VARIABLE, Egress, OWN_VARIABLE};
+use p861_egress::{Egress, OWN_VARIABLE};
 use serde_json::json;
 use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow};
+use told::environment;
 
 /// A termination message is at most so long: the kubelet cuts it at this, and a longer one is nobody's that we started.
 const MAX_TERMINATION_BYTES: usize = 4_096;
@@ -91,22 +98,35 @@ async fn told<'t>(client: &Client, step_context: &StepContext, place: &MoverPlac
     Ok(Cow::Owned(task.clone().with_resolver(resolver)))
 }
 
-/// Starts the mover, or polls a running one.
+/// Starts the mover, or polls a running one; and looks whether what the run has stopped stays so.
 pub async fn perform(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<EffectOutcome> {
     if is_needless(task, &step_context.inputs) {
         return Ok(EffectOutcome::Done(None));
     }
+    let outcome = advance(context, step_context, place, task).await?;
+    still::kept(context, step_context, place, task, outcome).await
+}
+
+async fn advance(context: &RunContext, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(place.site).await?;
     let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
     if let Some(state) = context.movers.children.poll(&name)? {
         let outcome = outcome_of_child(context, step_context, &name, state).await?;
-        if !matches!(outcome, EffectOutcome::Running(_)) {
+        // Clean-up forgets one that goes on with other steps.
+        if !matches!(outcome, EffectOutcome::Running(_)) && step_context.followers.is_empty() {
             context.movers.children.forget(&name);
         }
         return Ok(outcome);
     }
-    for earlier in 1..step_context.attempt {
-        context.movers.children.stop(&names::mover(&step_context.run.uid, step_context.step.as_str(), earlier)).await?;
+    // What a shared mover did not do, or did in vain, is tried again by one of its own.
+    if step_context.attempt == 1
+        && let Some(outcome) = shared::ask(context, &client, step_context, place).await?
+    {
+        return Ok(outcome);
+    }
+    let earlier = (1..step_context.attempt).map(|earlier| names::mover(&step_context.run.uid, step_context.step.as_str(), earlier));
+    for other in earlier.chain(step_context.leaders.iter().map(|leader| shared::name_of(step_context, leader))) {
+        context.movers.children.stop(&other).await?;
     }
     if !context.sites.has_nodes(place.site).await? {
         return start_child(context, &client, step_context, place, task, &name).await;
@@ -115,6 +135,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
     let Some(job) = job else {
         return start_job(context, &client, step_context, &place, task, &name).await;
     };
+    let job = ours::job(job, place.site.as_str(), &step_context.run.uid, &names::step_label(step_context.step.as_str()))?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let list = pods
         .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
@@ -145,8 +166,12 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, place: &M
             return Ok(outcome);
         }
     };
-    let last = last_line(&pods, &pod.name_any()).await;
-    Ok(EffectOutcome::Running(movers::progress_of(&last).unwrap_or_else(|| StepProgress::message("under way"))))
+    let line = MoverLine::read(&last_line(&pods, &pod.name_any()).await).unwrap_or_else(MoverLine::under_way);
+    match line.done.get(step_context.step.as_str()) {
+        // Who mounts a claim is waited for: until its pod has ended, nobody else may be able to mount it.
+        Some(stored) if place.claim.is_none() => answered(context, step_context, MoverAnswer::done(stored.clone())).await,
+        _ => Ok(EffectOutcome::Running(line.progress)),
+    }
 }
 
 async fn start_job(
@@ -157,7 +182,7 @@ async fn start_job(
     task: &MoverTask,
     name: &str,
 ) -> Result<EffectOutcome> {
-    if step_context.attempt > 1
+    if (step_context.attempt > 1 || !step_context.leaders.is_empty())
         && let Some(waits) = stopping::stop_earlier(client, step_context, place, task, name).await?
     {
         return Ok(EffectOutcome::running(waits));
@@ -178,12 +203,13 @@ async fn start_job(
     };
     let task = told(client, step_context, place, task).await?;
     prepare(context, client, step_context, place, &task).await?;
-    let placement = job::placement(client, place).await?;
+    let placement = placement::placement(client, place).await?;
     let data = job::data(&step_context.run.uid, place, bytes);
     let job = job::job(context, step_context, place, (&*task, inputs.as_ref(), data), name, &placement)?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     match jobs.create(&PostParams::default(), &job).await {
         Ok(_) => {}
+        // Of an earlier pass, or somebody's who stands in the way: the next pass looks whose it is.
         Err(error) if is_conflict(&error) => {}
         Err(error) => return Err(error).context(|| format!("start mover {}/{name} on {}", place.namespace, place.site)),
     }
@@ -220,7 +246,10 @@ async fn start_child(
 
 async fn outcome_of_child(context: &RunContext, step_context: &StepContext, name: &str, state: ChildState) -> Result<EffectOutcome> {
     match state {
-        ChildState::Running(progress) => Ok(EffectOutcome::Running(progress)),
+        ChildState::Running(line) => match line.done.get(step_context.step.as_str()) {
+            Some(stored) if !step_context.followers.is_empty() => answered(context, step_context, MoverAnswer::done(stored.clone())).await,
+            _ => Ok(EffectOutcome::Running(line.progress)),
+        },
         ChildState::Answered(answer) => answered(context, step_context, answer).await,
         ChildState::Lost(status) => Ok(EffectOutcome::Failed(child::lost(name, &status), None)),
     }
@@ -234,7 +263,7 @@ async fn objects_of(context: &RunContext, step_context: &StepContext) -> Result<
 /// Takes a mover's answer, with its evidence from the repository. While that can't be reached the step goes on: the work is done, and the answer stays.
 async fn answered(context: &RunContext, step_context: &StepContext, answer: MoverAnswer) -> Result<EffectOutcome> {
     let stored = match answer {
-        MoverAnswer::Done { evidence } => evidence,
+        MoverAnswer::Done { evidence, then: _ } => evidence,
         MoverAnswer::Failed { reason, message, permanent } => {
             let failure = if permanent { Failure::permanent(reason, message) } else { Failure::transient(reason, message) };
             return Ok(EffectOutcome::Failed(failure, None));
@@ -273,26 +302,6 @@ async fn store_inputs(context: &RunContext, step_context: &StepContext, task: &M
     })
 }
 
-/// Environment of a mover. Must not contain secrets.
-fn environment(step_context: &StepContext, task: &MoverTask, inputs: Option<&StoredObject>) -> Result<Vec<(&'static str, String)>> {
-    let unwritten = |what: &str, error: serde_json::Error| Error::Internal(format!("the mover's {what} can't be written: {error}"));
-    let run = &step_context.run;
-    let mut variables = vec![
-        ("P861_TASK", serde_json::to_string(task).map_err(|error| unwritten("task", error))?),
-        ("P861_RUN", run.uid.clone()),
-        ("P861_HOLDER", format!("{} {}/{}, step {}", run.kind, run.namespace, run.name, step_context.step)),
-        ("P861_LOG", "json".into()),
-    ];
-    let allowed = Egress::of_process().rules().allow_text();
-    if !allowed.is_empty() {
-        variables.push((ALLOW_VARIABLE, allowed));
-    }
-    if let Some(inputs) = inputs {
-        variables.push(("P861_INPUTS", serde_json::to_string(inputs).map_err(|error| unwritten("inputs", error))?));
-    }
-    Ok(variables)
-}
-
 fn terminated(pod: &Pod) -> Option<(i32, Option<String>, Option<String>)> {
     let state = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()?;
     let terminated = state.terminated.as_ref()?;
@@ -328,17 +337,12 @@ async fn outcome(
 async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<()> {
     let name = run_name(&step_context.run.uid);
     let labels = json!({RUN_LABEL: step_context.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
-    let force = PatchParams::apply(FIELD_MANAGER).force();
     let secret = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
-    let document = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "type": "Opaque", "stringData": {"repository.json": secret}});
     let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace);
-    secrets.patch(&name, &force, &Patch::Apply(document)).await.context(|| format!("give the mover its Secret in {} on {}", place.namespace, place.site))?;
+    ours::give_secret(&secrets, (place.site, place.namespace, &name), &labels, &secret).await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), place.namespace);
     let document = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}, "automountServiceAccountToken": false});
-    accounts
-        .patch(&name, &force, &Patch::Apply(document))
-        .await
-        .context(|| format!("make the mover's ServiceAccount in {} on {}", place.namespace, place.site))?;
+    ours::apply(&accounts, (place.site, place.namespace, &name), document).await?;
     if !task.needs_api() {
         return Ok(());
     }
@@ -351,7 +355,7 @@ async fn prepare(context: &RunContext, client: &Client, step_context: &StepConte
         let document = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": binding, "labels": labels},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": place.namespace}]});
-        bindings.patch(&binding, &force, &Patch::Apply(document)).await.context(|| format!("bind the mover's role in {namespace} on {}", place.site))?;
+        ours::apply(&bindings, (place.site, namespace, &binding), document).await?;
     }
     rights::give(client, place, &step_context.run.namespace, &name, task).await
 }

@@ -19,12 +19,13 @@ use p861_core::{
     engine::{Evidence, Failure, UncordonResult},
     ids::SiteName,
     maintenance::drain::{DrainConsent, DrainLook, Fate, NodePod, fate},
+    objects::LABEL_VALUE_MOVER,
     platform::district::is_allotted,
     runs::AllottedSite,
 };
 use p861_crds::{
     District, Reason,
-    names::{CORDON_ANNOTATION, FIELD_MANAGER},
+    names::{CORDON_ANNOTATION, FIELD_MANAGER, ROLE_LABEL},
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -40,22 +41,36 @@ pub async fn look(context: &RunContext, site: &AllottedSite, node: &str, distric
     let client = context.sites.client(site).await?;
     let pods = pods_of(&client, site, node).await?;
     // Pods of others are not named.
-    if let Some(shared) = shared(context, &pods, node, district).await? {
+    if let Some(shared) = Others::of(context, district).await?.on(&pods, node) {
         return Ok(Some(shared));
     }
     Ok(DrainLook::of(&pods.iter().map(node_pod).collect::<Vec<_>>(), consent).words())
 }
 
-/// Why a district may not drain a node on which another's pods run; none if there are none, or if the ticket is the city's.
-async fn shared(context: &RunContext, pods: &[Pod], node: &str, district: Option<&str>) -> Result<Option<String>> {
-    let Some(district) = district else { return Ok(None) };
-    let others: Vec<District> = districts(&context.hub.client).await?.into_iter().filter(|other: &District| other.hub_namespace() != district).collect();
-    let movable = pods.iter().filter(|pod| matches!(fate(&node_pod(pod), DrainConsent::default()), Fate::Leaves | Fate::Kept(_)));
-    let spaces: BTreeSet<String> = movable.filter_map(ResourceExt::namespace).collect();
-    let taken = spaces.iter().find_map(|space| others.iter().find(|other| is_allotted(other, space)).map(|other| (space, other.name_any())));
-    Ok(taken.map(|(space, other)| {
-        format!("node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}", context.hub.namespace)
-    }))
+/// The districts whose pods a ticket may not move.
+#[derive(Default)]
+pub(super) struct Others {
+    districts: Vec<District>,
+    /// The operator's namespace, where the city's tickets are.
+    city: String,
+}
+
+impl Others {
+    /// All but the ticket's own; none if the ticket is the city's.
+    async fn of(context: &RunContext, district: Option<&str>) -> Result<Self> {
+        let Some(district) = district else { return Ok(Self::default()) };
+        let all = districts(&context.hub.client).await?;
+        Ok(Self { districts: all.into_iter().filter(|other: &District| other.hub_namespace() != district).collect(), city: context.hub.namespace.clone() })
+    }
+
+    /// Why the node may not be drained: pods of one of them run on it. None if there are none.
+    fn on(&self, pods: &[Pod], node: &str) -> Option<String> {
+        let movable = pods.iter().filter(|pod| matches!(fate(&node_pod(pod), DrainConsent::default()), Fate::Leaves | Fate::Kept(_)));
+        let spaces: BTreeSet<String> = movable.filter_map(ResourceExt::namespace).collect();
+        let taken = spaces.iter().find_map(|space| self.districts.iter().find(|other| is_allotted(other, space)).map(|other| (space, other.name_any())));
+        let (space, other) = taken?;
+        Some(format!("node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}", self.city))
+    }
 }
 
 /// Checks that the node exists, that its pods are the district's, and that nothing of them is lost that the change doesn't agree to lose. Changes nothing.
@@ -68,7 +83,7 @@ pub async fn inspect(context: &RunContext, site: &AllottedSite, node: &str, dist
         return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeMissing, format!("site {site} has no node {node}: kubectl get nodes")), None));
     };
     let pods = pods_of(&client, site, node).await?;
-    if let Some(message) = shared(context, &pods, node, district).await? {
+    if let Some(message) = Others::of(context, district).await?.on(&pods, node) {
         return Ok(EffectOutcome::Failed(Failure::refused(Reason::NodeShared, message), None));
     }
     let look = DrainLook::of(&pods.iter().map(node_pod).collect::<Vec<_>>(), consent);
@@ -129,13 +144,22 @@ pub async fn uncordon(context: &RunContext, site: &AllottedSite, node: &str, own
     Ok(EffectOutcome::done(Evidence::NodeUncordoned { result: UncordonResult::Uncordoned }))
 }
 
-/// Evicts all remaining pods. What the API server refuses for now, and a server that doesn't answer for a moment, is waited for until the deadline, with its reason.
+/// Evicts all remaining pods. What the API server refuses for now, and a server that doesn't answer for a moment, is waited for until the deadline, with its reason. Each
+/// pass looks again whose pods they are: since the node was inspected, others may have come.
 ///
 /// # Errors
-/// If the site can't be asked, or refuses.
-pub async fn drain(context: &RunContext, step_context: &StepContext, site: &AllottedSite, node: &str, consent: DrainConsent) -> Result<EffectOutcome> {
+/// If the site or the hub can't be asked, or refuses.
+pub async fn drain(
+    context: &RunContext,
+    step_context: &StepContext,
+    site: &AllottedSite,
+    node: &str,
+    district: Option<&str>,
+    consent: DrainConsent,
+) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let (message, held) = match evict_all(&client, &context.hub.leadership, site, node, consent).await {
+    let others = Others::of(context, district).await?;
+    let (message, held) = match evict_all(&client, &context.hub.leadership, site, node, &others, consent).await {
         Ok(remaining) if remaining.is_empty() => return Ok(EffectOutcome::done(Evidence::NodeDrained { node: node.to_owned() })),
         Ok(remaining) => (remaining.words(), remaining.held),
         Err(error) if passes(&error) => (error.to_string(), vec![error.to_string()]),
@@ -162,13 +186,15 @@ async fn pods_of(client: &Client, site: &SiteName, node: &str) -> Result<Vec<Pod
 
 fn node_pod(pod: &Pod) -> NodePod {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    // A mover's files are of use to nobody but itself: that of the backup before this change may still be ending, and any other is tried again.
+    let is_mover = pod.labels().get(ROLE_LABEL).is_some_and(|role| role == LABEL_VALUE_MOVER);
     NodePod {
         name: name_of(pod),
         mirror: pod.annotations().contains_key("kubernetes.io/config.mirror"),
         ended: pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed")),
         controller: pod.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.kind.clone()),
         tolerates_cordon: tolerates_cordon(pod),
-        empty_dir: volumes.into_iter().flatten().any(|volume| volume.empty_dir.is_some()),
+        empty_dir: !is_mover && volumes.into_iter().flatten().any(|volume| volume.empty_dir.is_some()),
     }
 }
 

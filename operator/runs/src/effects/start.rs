@@ -1,9 +1,9 @@
 //! Starting workloads that were stopped, or restored held.
 
 use super::{
-    EffectOutcome,
+    EffectOutcome, StepContext,
     bubble::LABEL_VALUE_DNS,
-    workloads::{self, Look, first_of},
+    workloads::{self, Look, first_of, kept::Kept},
 };
 use crate::{context::RunContext, error::Result, sites::pods};
 use futures::{StreamExt as _, stream};
@@ -39,11 +39,13 @@ struct Standing {
 /// only those that use them are waited for.
 pub async fn perform(
     context: &RunContext,
+    step_context: &StepContext,
     site: &AllottedSite,
     workloads: &BTreeMap<String, Vec<WorkloadReference>>,
     claims: &BTreeMap<String, Vec<String>>,
 ) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
+    let kept = Kept { client: &client, own: &context.hub.namespace, run: &step_context.run.uid };
     let mut standing = Standing::default();
     for (namespace, listed) in workloads {
         let named_kinds: BTreeSet<Runner> = listed.iter().filter_map(runner).collect();
@@ -59,7 +61,7 @@ pub async fn perform(
         standing.started += patches.len();
         workloads::patch(&client, namespace, patches).await?;
         if listed.is_empty() {
-            standing.started += workloads::bring_back(&client, namespace, &found, false).await?;
+            standing.started += kept.bring_back(namespace, &found, false).await?;
         }
         let claims = claims.get(namespace).map_or(&[][..], Vec::as_slice);
         look_at(&mut standing, namespace, wanted.into_iter().filter(|object| claims.is_empty() || objects::uses(object, claims)));
@@ -88,13 +90,20 @@ fn is_dns_of_copy(object: &Value) -> bool {
     label(ROLE_LABEL) == Some(LABEL_VALUE_DNS) && label(RUN_LABEL).is_some()
 }
 
+/// Whether its own spec wants no pods. Of a DaemonSet only its status says how many it wants, once its controller has seen it.
+fn wants_none(object: &Value) -> bool {
+    object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0)
+}
+
 /// Sorts workloads that keep a number of pods by whether they have them. What is started in this pass counts as waiting: its status is of before.
 fn look_at<'a>(standing: &mut Standing, namespace: &str, found: impl Iterator<Item = &'a Value>) {
     for object in found.filter(|object| objects::controller(object).is_none() && !is_dns_of_copy(object)) {
         let Some(runner) = Runner::of(object).filter(|runner| runner.keeps_ready()) else { continue };
         let Some(state) = pods::state_of(object) else { continue };
         let words = format!("{}/{} {}/{}", runner.kind(), objects::name(object), state.ready, state.wanted);
-        if objects::start(object).is_none() && state.observed && state.ready >= state.wanted {
+        // Where no pods are wanted and nothing is to be started there is nothing to wait for: the cluster's controllers take their time over what they see.
+        let is_there = wants_none(object) || (state.observed && state.ready >= state.wanted);
+        if objects::start(object).is_none() && is_there {
             standing.ready.push(words);
         } else {
             standing.waiting.push((namespace.to_owned(), words, state.selector));
@@ -169,5 +178,27 @@ mod tests {
         look_at(&mut standing, "n", found.iter());
         assert_eq!(standing.ready, ["Deployment/off 0/0", "Deployment/up 2/2"]);
         assert_eq!(standing.waiting.iter().map(|(_, words, _)| words.as_str()).collect::<Vec<_>>(), ["Deployment/held 0/0", "Deployment/slow 1/2"]);
+    }
+
+    #[test]
+    fn fault_g1_what_wants_no_pods_is_not_waited_for_until_its_controller_has_seen_it() {
+        let unseen = |mut object: Value| {
+            object["metadata"]["generation"] = json!(1);
+            object.as_object_mut().unwrap().remove("status");
+            object
+        };
+        let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent", "generation": 1},
+            "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": {}}});
+        let found = [
+            unseen(deployment("off", 0, 0, &json!({}))),
+            unseen(deployment("held", 0, 0, &json!({"platform861.io/replicas": "0"}))),
+            unseen(deployment("up", 1, 0, &json!({}))),
+            set,
+        ];
+        let mut standing = Standing::default();
+        look_at(&mut standing, "n", found.iter());
+        assert_eq!(standing.ready, ["Deployment/off 0/0"]);
+        let waiting: Vec<&str> = standing.waiting.iter().map(|(_, words, _)| words.as_str()).collect();
+        assert_eq!(waiting, ["Deployment/held 0/0", "Deployment/up 0/1", "DaemonSet/agent 0/0"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     EffectOutcome, StepContext,
-    workloads::{self, Look, first_of},
+    workloads::{self, Look, first_of, kept::Kept},
 };
 use crate::{context::RunContext, error::Result};
 use jiff::{SignedDuration, Timestamp};
@@ -41,14 +41,15 @@ pub async fn perform(
     if let Some(failure) = impossible(&halts) {
         return Ok(EffectOutcome::Failed(failure, None));
     }
+    let kept = Kept { client: &client, own: &context.hub.namespace, run: &step_context.run.uid };
     let (mut busy, mut waiting, mut stopped) = (false, Vec::new(), Vec::new());
     for (namespace, found, halt) in halts {
         busy |= !halt.patches.is_empty() || !halt.remakes.is_empty();
         workloads::patch(&client, namespace, halt.patches).await?;
-        workloads::remake(&client, namespace, &step_context.run.uid, halt.remakes).await?;
-        busy |= workloads::bring_back(&client, namespace, &found, true).await? > 0;
+        kept.remake(namespace, halt.remakes).await?;
+        busy |= kept.bring_back(namespace, &found, true).await? > 0;
         waiting.extend(halt.waiting.into_iter().map(|words| format!("{namespace}: {words}")));
-        stopped.extend(found.iter().filter(|object| objects::is_stopped(object)).filter_map(in_words));
+        stopped.extend(found.iter().filter(|object| objects::is_stopped(object)).filter_map(|object| in_words(namespace, object)));
     }
     if !busy && waiting.is_empty() {
         let count = u64::try_from(stopped.len()).unwrap_or(u64::MAX);
@@ -87,9 +88,18 @@ fn impossible(halts: &[(&String, Vec<Value>, Halt)]) -> Option<Failure> {
     })
 }
 
-fn in_words(object: &Value) -> Option<String> {
+fn in_words(namespace: &str, object: &Value) -> Option<String> {
     let did = objects::stopped_replicas(object).unwrap_or("running");
-    Some(format!("{}/{} {did}", Runner::of(object)?.kind(), objects::name(object)))
+    Some(format!("{namespace}/{}/{} {did}", Runner::of(object)?.kind(), objects::name(object)))
+}
+
+/// What the evidence of this step lists of a namespace, as `Kind/name`.
+pub fn listed(stopped: &[String], namespace: &str) -> BTreeSet<String> {
+    let of_namespace = |words: &String| {
+        let object = words.strip_prefix(namespace)?.strip_prefix('/')?;
+        object.rsplit_once(' ').map(|(object, _)| object.to_owned())
+    };
+    stopped.iter().filter_map(of_namespace).collect()
 }
 
 /// Starts again whatever is stopped in namespaces that were there before the run, and doesn't wait until it is ready: it may never be, on data that is half
@@ -97,13 +107,14 @@ fn in_words(object: &Value) -> Option<String> {
 pub async fn start_again(context: &RunContext, step_context: &StepContext, site: &AllottedSite, namespaces: &[String]) -> Result<EffectOutcome> {
     let (client, look) = (context.sites.client(site).await?, Look::begins());
     let own: BTreeSet<&String> = step_context.inputs.values().flat_map(made_namespaces).collect();
+    let kept = Kept { client: &client, own: &context.hub.namespace, run: &step_context.run.uid };
     let mut started = 0;
     for namespace in namespaces.iter().filter(|namespace| !own.contains(namespace)) {
         let found = workloads::list(&client, namespace, Runner::ALL).await?;
         let patches = workloads::starts(&found);
         started += patches.len();
         workloads::patch(&client, namespace, patches).await?;
-        started += workloads::bring_back(&client, namespace, &found, false).await?;
+        started += kept.bring_back(namespace, &found, false).await?;
     }
     if started == 0 {
         return Ok(EffectOutcome::Done(None));

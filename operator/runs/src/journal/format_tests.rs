@@ -69,7 +69,9 @@ fn fault_d7_a_backup_of_900_claims_can_begin() {
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        missing: &[],
         snapshots: &[],
+        half_restored: None,
         parent: None,
         deadline: SignedDuration::from_hours(6),
     };

@@ -158,6 +158,15 @@ impl RecordStore {
         map
     }
 
+    /// Whether it may not be deleted: the run was begun, and has neither ended nor come to nothing.
+    ///
+    /// # Errors
+    /// The hub's error.
+    pub async fn is_held(&self) -> Result<bool> {
+        let map = self.get().await?;
+        Ok(map.is_some_and(|map| map.finalizers().iter().any(|finalizer| finalizer == CLEANUP_FINALIZER)))
+    }
+
     /// Lets it be deleted: the run has ended, or never began.
     ///
     /// # Errors

@@ -2,9 +2,9 @@
 //!
 //! A child runs the same program with the same task as a Job. It dies with the operator, and the next leader starts it again. It can't mount volumes.
 
-use super::MoverAnswer;
+use super::{MoverAnswer, MoverLine};
 use crate::error::{Error, Result};
-use p861_core::engine::{Failure, StepProgress};
+use p861_core::engine::Failure;
 use p861_crds::Reason;
 use parking_lot::Mutex;
 use std::{collections::HashMap, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, sync::Arc, time::Duration};
@@ -31,8 +31,8 @@ pub struct ChildSpec {
 /// State of a child process.
 #[derive(Clone, Debug)]
 pub enum ChildState {
-    /// It runs; with its last progress.
-    Running(StepProgress),
+    /// It runs; with its last line.
+    Running(MoverLine),
     /// It has answered. The answer is kept until [`Children::forget`].
     Answered(MoverAnswer),
     /// It ended without an answer.
@@ -43,7 +43,7 @@ struct Running {
     run: String,
     child: Child,
     folder: TempDir,
-    progress: Arc<Mutex<StepProgress>>,
+    line: Arc<Mutex<MoverLine>>,
 }
 
 impl Running {
@@ -80,7 +80,7 @@ impl Children {
             let Some(running) = children.get_mut(name) else { return Ok(None) };
             let ended = running.child.try_wait().map_err(|error| Error::Internal(format!("look at mover {name}: {error}")))?;
             let Some(status) = ended else {
-                return Ok(Some(ChildState::Running(running.progress.lock().clone())));
+                return Ok(Some(ChildState::Running(running.line.lock().clone())));
             };
             if let Some(answer) = running.answer() {
                 return Ok(Some(ChildState::Answered(answer)));
@@ -112,19 +112,19 @@ impl Children {
             command.env("KUBECONFIG", path("kubeconfig"));
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(failed)?;
-        let progress = Arc::new(Mutex::new(StepProgress::message("under way")));
+        let last = Arc::new(Mutex::new(MoverLine::under_way()));
         if let Some(stdout) = child.stdout.take() {
-            let progress = progress.clone();
+            let last = last.clone();
             tokio::spawn(async move {
                 let mut lines = BufReader::new(stdout).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    if let Some(note) = super::progress_of(&line) {
-                        *progress.lock() = note;
+                    if let Some(line) = MoverLine::read(&line) {
+                        *last.lock() = line;
                     }
                 }
             });
         }
-        self.with(|children| children.insert(name.to_owned(), Running { run: run.to_owned(), child, folder, progress }));
+        self.with(|children| children.insert(name.to_owned(), Running { run: run.to_owned(), child, folder, line: last }));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod counting;
 mod passes;
 mod place;
 mod reading;
+mod rights;
 mod writing;
 
 use super::{
@@ -79,6 +80,10 @@ pub struct ObjectsOutcome {
     pub listed: Vec<ListedChange>,
     /// Number of objects that were left out, by reason.
     pub left_out: BTreeMap<String, u64>,
+    /// These objects, sorted, as far as they are listed.
+    pub left: Vec<ListedChange>,
+    /// The first names of each reason.
+    pub left_first: BTreeMap<String, Vec<String>>,
     /// Number of objects of kinds that are not served, by kind.
     pub not_served: BTreeMap<String, u64>,
     /// Number of objects that were written otherwise than they were saved, by what was changed.
@@ -124,17 +129,17 @@ pub async fn restore_until(
         () = end.over() => return Err(restore.ended()),
     }
     let mut tally = std::mem::take(&mut *tally.lock());
-    let listed = tally.listed();
+    let (listed, (left, left_first)) = (tally.listed(), tally.left());
     let patches = task.rules.patches.iter().enumerate().filter(|(at, _)| !tally.patched.contains(at));
     let patches_unmatched = patches.map(|(at, patch)| objects::told_patch(at, patch)).collect();
     let Tally { changes, left_out, not_served, adjusted, tried, .. } = tally;
-    Ok(ObjectsOutcome { changes, listed, left_out, not_served, adjusted, patches_unmatched, tried })
+    Ok(ObjectsOutcome { changes, listed, left_out, left, left_first, not_served, adjusted, patches_unmatched, tried })
 }
 
 /// Compares the objects that are there already with those of a snapshot, unless it is told to end. Returns how many there are.
 ///
 /// # Errors
-/// [`Reason::Conflicts`] if one differs; otherwise as [`restore_until`].
+/// [`Reason::Conflicts`] if one differs under the policy Refuse, or can't be changed under another; otherwise as [`restore_until`].
 pub async fn compare_until(
     client: &Client,
     access: RepositoryAccess,
@@ -208,8 +213,13 @@ impl Restoring<'_> {
             conflict: self.task.conflict,
             run: &self.task.run,
             isolated: self.task.rules.isolated,
+            restored: self.task.rules.namespaces.values().cloned().collect(),
             absent: &self.task.absent,
             dry_run,
+            holds: self.task.rules.stopped,
+            // With a selection nothing is stopped.
+            stops_first: dry_run && self.task.choice.select.tiers.is_empty() && self.task.choice.select.resources.is_empty(),
+            fixed: Mutex::default(),
             pace: self.pace,
             owners: Mutex::default(),
         })
@@ -244,7 +254,7 @@ impl Restoring<'_> {
 
     /// What a restore that was told to end says. The next attempt finds what is there, and counts it as the same.
     fn ended(&self) -> WorkError {
-        let RestoreChanges { create, change, same, refused, not_served } = self.tally.lock().changes.clone();
+        let RestoreChanges { create, change, added: _, same, refused, not_served } = self.tally.lock().changes.clone();
         let unanswered = self.unanswered.load(Ordering::Relaxed);
         let written = format!("so far {create} objects were created, {change} changed, {same} were the same, {} refused", refused + not_served);
         let unknown =

@@ -5,12 +5,12 @@ use super::{
     kinds::{discover, file_name},
     work::WorkError,
 };
-use crate::error::{Error, ErrorContext as _};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::{
-    api::core::v1::{Namespace, Service},
-    apimachinery::pkg::apis::meta::v1::ListMeta,
+use crate::{
+    decoding,
+    error::{Error, ErrorContext as _},
 };
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, ListParams},
@@ -26,21 +26,26 @@ use p861_crds::{
     protection::backup::LeftOut,
 };
 use p861_vault::Progress;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
+use tokio::sync::mpsc;
 
 /// Objects per page of a list.
 const PAGE_SIZE: u32 = 500;
-/// Kinds that are listed at the same time. Each has at most one page in memory.
+/// Kinds that are listed at the same time.
 const MAX_PARALLEL_LISTS: usize = 8;
+/// Pages of a kind that are fetched, or wait, while another one is written: more would only fill the memory.
+const PAGES_AHEAD: usize = 1;
 /// How often the list of a kind is begun anew because its continue token has expired.
 const MAX_LIST_RESTARTS: u32 = 3;
 
@@ -51,28 +56,25 @@ pub struct Saved {
     pub objects: u64,
     /// Kinds that had any, sorted.
     pub kinds: Vec<SavedKind>,
-    /// What was left out, by reason.
+    /// What was left out, by reason, with the first names of each.
     pub left_out: Vec<LeftOut>,
+    /// The same with all names.
+    pub named: Vec<LeftOut>,
 }
 
-/// One page of a list. Its objects are kept as they come: only what is saved of them is looked at.
-#[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    metadata: ListMeta,
-    #[serde(default)]
-    items: Vec<Value>,
+/// What decides whether an object is saved, and as what. Objects are judged beside the task that asks for them.
+struct Judge {
+    exclude: Vec<ObjectSelector>,
+    /// By namespace.
+    facts: BTreeMap<String, NamespaceFacts>,
+    /// Kinds whose objects have a status that is data, by group and kind.
+    with_status: BTreeSet<(String, String)>,
 }
 
 /// What is listed, and where it goes.
 struct Source<'a> {
     client: &'a Client,
-    exclude: &'a [ObjectSelector],
     folder: &'a Path,
-    /// By namespace.
-    facts: BTreeMap<&'a str, NamespaceFacts>,
-    /// Kinds whose objects have a status that is data, by group and kind.
-    with_status: BTreeSet<(String, String)>,
     objects: AtomicU64,
     bytes: AtomicU64,
     on_progress: &'a (dyn Fn(Progress) + Send + Sync),
@@ -95,31 +97,32 @@ pub async fn save(
     // Left over if the mover was killed and restarted in the same folder.
     let _ = std::fs::remove_dir_all(folder);
     let (objects, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let mut source = Source { client, exclude, folder, facts: BTreeMap::new(), with_status: found.with_status, objects, bytes, on_progress };
+    let mut judge = Judge { exclude: exclude.to_vec(), facts: BTreeMap::new(), with_status: found.with_status };
+    let source = &Source { client, folder, objects, bytes, on_progress };
     let mut left_out = LeftOutTally::default();
     for kinds in found.unanswered {
         left_out.note(LeaveReason::StaleDiscovery, kinds);
     }
-    let (mut kinds, left) = source.save_cluster(cluster).await?;
+    let (mut kinds, left) = source.save_cluster(&judge, cluster).await?;
     left_out.merge(left);
     for namespace in namespaces {
         let place = folder.join(namespace);
         std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
-        let (kind, left) = source.save_namespace(namespace).await?;
+        let (kind, left) = source.save_namespace(&judge, namespace).await?;
         kinds.extend(kind);
         left_out.merge(left);
-        source.facts.insert(namespace, facts(client, namespace).await?);
+        judge.facts.insert(namespace.clone(), facts(client, namespace).await?);
     }
-    let source = &source;
+    let judge = &Arc::new(judge);
     let listed = found.kinds.iter().filter(|resource| objects::may_hold_user_objects(&resource.group, &resource.kind));
-    let lists = listed.flat_map(move |resource| namespaces.iter().map(move |namespace| source.save_kind(namespace, resource)));
+    let lists = listed.flat_map(move |resource| namespaces.iter().map(move |namespace| source.save_kind(judge, namespace, resource)));
     let mut lists = stream::iter(lists).buffer_unordered(MAX_PARALLEL_LISTS);
     while let Some((kind, left)) = lists.try_next().await? {
         kinds.extend(kind);
         left_out.merge(left);
     }
     kinds.sort();
-    Ok(Saved { objects: source.objects.load(Ordering::Relaxed), kinds, left_out: left_out.listed() })
+    Ok(Saved { objects: source.objects.load(Ordering::Relaxed), kinds, left_out: left_out.listed(), named: left_out.named() })
 }
 
 fn disk(path: &Path, error: &std::io::Error) -> WorkError {
@@ -175,7 +178,7 @@ impl Lines {
     }
 }
 
-impl Source<'_> {
+impl Judge {
     fn judge(&self, namespace: &str, resource: &ApiResource, mut object: Value) -> SaveDecision {
         if let Some(object) = object.as_object_mut() {
             // The items of a list don't say it.
@@ -185,9 +188,11 @@ impl Source<'_> {
         let nothing = NamespaceFacts::default();
         let is_data = self.with_status.contains(&(resource.group.clone(), resource.kind.clone()));
         let status = if is_data { StatusOwner::Writer } else { StatusOwner::Controller };
-        objects::judge(object, self.exclude, self.facts.get(namespace).unwrap_or(&nothing), status)
+        objects::judge(object, &self.exclude, self.facts.get(namespace).unwrap_or(&nothing), status)
     }
+}
 
+impl Source<'_> {
     fn tell(&self, lines: u64, bytes: u64) {
         let items_done = self.objects.fetch_add(lines, Ordering::Relaxed) + lines;
         let bytes_done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -195,7 +200,7 @@ impl Source<'_> {
     }
 
     /// The cluster-scoped objects that the Application names, kind by kind. One that doesn't exist is noted: the backup is not what was asked for.
-    async fn save_cluster(&self, named: &[ClusterResource]) -> Result<(Vec<SavedKind>, LeftOutTally), WorkError> {
+    async fn save_cluster(&self, judge: &Judge, named: &[ClusterResource]) -> Result<(Vec<SavedKind>, LeftOutTally), WorkError> {
         let (mut kinds, mut left_out) = (Vec::new(), LeftOutTally::default());
         if named.is_empty() {
             return Ok((kinds, left_out));
@@ -211,7 +216,7 @@ impl Source<'_> {
                     left_out.note(LeaveReason::Missing, what);
                     continue;
                 };
-                match self.judge("", &resource, object) {
+                match judge.judge("", &resource, object) {
                     SaveDecision::Keep(object) => lines.write(&objects::line(&object))?,
                     SaveDecision::Leave(why) => left_out.note(why, what),
                 }
@@ -224,13 +229,13 @@ impl Source<'_> {
     }
 
     /// The Namespace itself, with what people put on it.
-    async fn save_namespace(&self, namespace: &str) -> Result<(Option<SavedKind>, LeftOutTally), WorkError> {
+    async fn save_namespace(&self, judge: &Judge, namespace: &str) -> Result<(Option<SavedKind>, LeftOutTally), WorkError> {
         let there = Api::<Namespace>::all(self.client.clone()).get(namespace).await.context(|| format!("read namespace {namespace}"))?;
         let resource = ApiResource::erase::<Namespace>(&());
         let object = serde_json::to_value(there).map_err(|error| WorkError::stated(Reason::ApiError, format!("namespace {namespace}: {error}"), true))?;
         let mut lines = Lines::new(self.folder.join(namespace).join(file_name(&resource)));
         let mut left_out = LeftOutTally::default();
-        match self.judge(namespace, &resource, object) {
+        match judge.judge(namespace, &resource, object) {
             SaveDecision::Keep(object) => lines.write(&objects::line(&object))?,
             SaveDecision::Leave(why) => left_out.note(why, format!("Namespace {namespace}")),
         }
@@ -240,10 +245,10 @@ impl Source<'_> {
     }
 
     /// The objects of one kind in one namespace.
-    async fn save_kind(&self, namespace: &str, resource: &ApiResource) -> Result<(Option<SavedKind>, LeftOutTally), WorkError> {
+    async fn save_kind(&self, judge: &Arc<Judge>, namespace: &str, resource: &ApiResource) -> Result<(Option<SavedKind>, LeftOutTally), WorkError> {
         let mut restarts = 0;
         loop {
-            match self.list_kind(namespace, resource).await {
+            match self.list_kind(judge, namespace, resource).await {
                 Err(Listing::Expired) if restarts < MAX_LIST_RESTARTS => {
                     restarts += 1;
                     let _ = std::fs::remove_file(self.folder.join(namespace).join(file_name(resource)));
@@ -262,36 +267,46 @@ impl Source<'_> {
         }
     }
 
-    async fn list_kind(&self, namespace: &str, resource: &ApiResource) -> Result<(Lines, LeftOutTally), Listing> {
+    /// Fetches the pages of a kind while those before are written. Decoding and judging keep a processor busy: on this task the other kinds' lists would wait for it.
+    async fn list_kind(&self, judge: &Arc<Judge>, namespace: &str, resource: &ApiResource) -> Result<(Lines, LeftOutTally), Listing> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, resource);
         let list = Request::new(api.resource_url());
-        let mut lines = Lines::new(self.folder.join(namespace).join(file_name(resource)));
-        let mut left_out = LeftOutTally::default();
-        let mut next = self.page(&list, namespace, resource, None).await?;
-        while let Some(Page { metadata, items }) = next {
-            let token = metadata.continue_.filter(|token| !token.is_empty());
-            // The API server gathers the next page while this one is judged.
-            let fetch = async {
-                match token {
-                    Some(token) => self.page(&list, namespace, resource, Some(token)).await,
-                    None => Ok(None),
+        let lines = Lines::new(self.folder.join(namespace).join(file_name(resource)));
+        let (judge, left_out) = (judge.clone(), LeftOutTally::default());
+        let mut writing = Writing { judge, namespace: namespace.to_owned(), resource: resource.clone(), lines, left_out };
+        let (pages, mut fetched) = mpsc::channel::<String>(PAGES_AHEAD);
+        let fetch = async move {
+            let mut token = None;
+            // The next page is asked for once there is room for it. Without anybody who takes it, the writer says why.
+            while let Ok(room) = pages.reserve().await {
+                let Some(page) = self.page(&list, namespace, resource, token.take()).await? else { return Ok(()) };
+                token = decoding::next_page(&page).map_err(|error| unreadable(namespace, resource, error))?;
+                room.send(page);
+                if token.is_none() {
+                    return Ok(());
                 }
-            };
-            let written = async { self.write_page(namespace, resource, items, &mut lines, &mut left_out) };
-            let (fetched, written) = tokio::join!(fetch, written);
-            written?;
-            next = fetched?;
-        }
-        lines.finish()?;
-        Ok((lines, left_out))
+            }
+            Ok::<(), Listing>(())
+        };
+        let write = tokio::task::spawn_blocking(move || {
+            while let Some(page) = fetched.blocking_recv() {
+                writing.page(&page)?;
+            }
+            writing.lines.finish()?;
+            Ok::<_, WorkError>((writing.lines, writing.left_out))
+        });
+        // The writer ends with the fetcher: a list that is begun anew finds nobody who writes its file.
+        let (fetched, written) = tokio::join!(fetch, write);
+        let written = written.map_err(|error| WorkError::stated(Reason::MoverLost, format!("the mover's work broke off: {error}"), false))??;
+        fetched.map(|()| written)
     }
 
-    /// One page of a kind; none if the kind is gone.
-    async fn page(&self, list: &Request, namespace: &str, resource: &ApiResource, token: Option<String>) -> Result<Option<Page>, Listing> {
+    /// One page of a kind as text; none if the kind is gone.
+    async fn page(&self, list: &Request, namespace: &str, resource: &ApiResource, token: Option<String>) -> Result<Option<String>, Listing> {
         let what = || format!("list {} in {namespace}", resource.plural);
         let parameters = ListParams { limit: Some(PAGE_SIZE), continue_token: token, ..ListParams::default() };
         let request = list.list(&parameters).map_err(|error| WorkError::stated(Reason::InternalError, format!("{}: {error}", what()), true))?;
-        match self.client.request::<Page>(request).await {
+        match self.client.request_text(request).await {
             Ok(page) => Ok(Some(page)),
             // Gone since discovery, or without a list method: there is none of it. (An aggregated API whose server is down answers 503, which is an error.)
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => Ok(None),
@@ -299,16 +314,35 @@ impl Source<'_> {
             Err(error) => Err(WorkError::Operator(Error::Kube { what: what(), source: Box::new(error) }).into()),
         }
     }
+}
 
-    fn write_page(&self, namespace: &str, resource: &ApiResource, items: Vec<Value>, lines: &mut Lines, left_out: &mut LeftOutTally) -> Result<(), WorkError> {
-        let mut kept: Vec<(String, String)> = Vec::with_capacity(items.len());
-        for object in items {
+fn unreadable(namespace: &str, resource: &ApiResource, error: serde_json::Error) -> WorkError {
+    WorkError::Operator(Error::Kube { what: format!("list {} in {namespace}", resource.plural), source: Box::new(kube::Error::SerdeError(error)) })
+}
+
+/// The file of a kind while its pages come.
+struct Writing {
+    judge: Arc<Judge>,
+    namespace: String,
+    resource: ApiResource,
+    lines: Lines,
+    left_out: LeftOutTally,
+}
+
+impl Writing {
+    /// Judges the objects of a page one by one as they are decoded, and writes those that are saved.
+    fn page(&mut self, page: &str) -> Result<(), WorkError> {
+        let mut kept: Vec<(String, String)> = Vec::new();
+        let Self { judge, namespace, resource, lines, left_out } = self;
+        let take = |object: Value| -> Result<(), WorkError> {
             let name = objects::name(&object).to_owned();
-            match self.judge(namespace, resource, object) {
+            match judge.judge(namespace, resource, object) {
                 SaveDecision::Keep(object) => kept.push((name, objects::line(&object))),
                 SaveDecision::Leave(why) => left_out.note(why, format!("{} {namespace}/{name}", resource.kind)),
             }
-        }
+            Ok(())
+        };
+        decoding::each_item(page, take).map_err(|error| unreadable(namespace, resource, error))??;
         // Pages arrive sorted by name, so sorting each page sorts the whole.
         kept.sort();
         kept.iter().try_for_each(|(_, line)| lines.write(line))

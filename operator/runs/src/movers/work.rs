@@ -1,12 +1,14 @@
 //! The work of a mover, in its own process. It can be killed at any moment: the next attempt finds or repeats its work.
 
 use super::{
-    MoverAnswer, ProgressLine,
+    MoverAnswer, MoverLine, NextTask,
+    chain::Chain,
     ending::{EndRequest, Ender, end_request},
     lease::{LEASE_PATIENCE, LeaseGuard, MoverLease},
-    restore,
+    lists, restore,
     restored::Restorer,
-    save, seal, streams,
+    save::{self, Saved},
+    seal, streams,
 };
 use crate::{
     repository::reason_of_vault,
@@ -38,9 +40,7 @@ const ACCESS_PATH: &str = "/var/run/p861/repository.json";
 const SCRATCH_PATH: &str = "/tmp/objects";
 /// File of the answer; the kubelet reads at most 4096 bytes of it.
 const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
-const MAX_MESSAGE_CHARS: usize = 1500;
-/// The kubelet cuts a termination message at 4,096 bytes; an answer that is cut can't be read.
-const MAX_ANSWER_BYTES: usize = 4_000;
+pub(super) const MAX_MESSAGE_CHARS: usize = 1500;
 /// How long a mover tries to store what it has proved.
 const STORE_PATIENCE: Duration = Duration::from_mins(5);
 /// How long a mover that ends tries to release its lease: it must be gone within 5 s of being told to end.
@@ -101,15 +101,12 @@ pub async fn run() -> bool {
     {
         tracing::warn!("this process will not end with the operator: {error}");
     }
-    let answer = match work().await {
-        Ok(evidence) => MoverAnswer::Done { evidence },
-        Err(error) => {
-            tracing::error!("{error}");
-            error.answer()
-        }
-    };
-    let done = matches!(answer, MoverAnswer::Done { .. });
-    let text = answer_text(answer);
+    let answer = Box::pin(work()).await.unwrap_or_else(|error| {
+        tracing::error!("{error}");
+        error.answer()
+    });
+    let done = answer.is_all_done();
+    let text = answer.text();
     let place = place("P861_ANSWER_FILE", TERMINATION_MESSAGE_PATH);
     if let Err(error) = std::fs::write(&place, text) {
         // Without an answer the attempt counts as lost and is made again.
@@ -117,19 +114,6 @@ pub async fn run() -> bool {
         return false;
     }
     done
-}
-
-/// The answer as JSON of at most [`MAX_ANSWER_BYTES`]: a longer text of a failure is cut.
-fn answer_text(mut answer: MoverAnswer) -> String {
-    loop {
-        let text = serde_json::to_string(&answer).unwrap_or_default();
-        match &mut answer {
-            MoverAnswer::Failed { message, .. } if text.len() > MAX_ANSWER_BYTES && !message.is_empty() => {
-                *message = p861_core::conditions::shorten(message, message.chars().count() / 2);
-            }
-            _ => return text,
-        }
-    }
 }
 
 /// A place in a Job's container, unless the environment names another: a child process has no container.
@@ -162,24 +146,29 @@ impl Printer {
             bytes_done: Some(progress.bytes_done),
             bytes_total: progress.bytes_total,
         };
-        print_line(progress);
+        print_line(&MoverLine::of(progress));
     }
 }
 
-fn print_line(progress: StepProgress) {
-    let line = serde_json::to_string(&ProgressLine { progress }).unwrap_or_default();
+fn print_line(line: &MoverLine) {
+    let line = serde_json::to_string(line).unwrap_or_default();
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-/// Does the task of this process's environment and stores what it proves.
-async fn work() -> Result<StoredObject, WorkError> {
-    let bad = |what: &str| WorkError::stated(Reason::MoverMisused, format!("{what} can't be read: operator and mover are of different versions"), true);
+fn bad(what: &str) -> WorkError {
+    WorkError::stated(Reason::MoverMisused, format!("{what} can't be read: operator and mover are of different versions"), true)
+}
+
+/// A variable of JSON; none if it is not set.
+fn told<T: serde::de::DeserializeOwned>(name: &str) -> Result<Option<T>, WorkError> {
+    std::env::var(name).ok().map(|text| serde_json::from_str(&text).map_err(|_| bad(name))).transpose()
+}
+
+/// Does the task of this process's environment, and those of the steps with which it goes on, and stores what they prove.
+async fn work() -> Result<MoverAnswer, WorkError> {
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
-    let inputs: Option<StoredObject> = match std::env::var("P861_INPUTS") {
-        Ok(text) => Some(serde_json::from_str(&text).map_err(|_| bad("P861_INPUTS"))?),
-        Err(_) => None,
-    };
+    let (inputs, then) = (told::<StoredObject>("P861_INPUTS")?, told::<Vec<NextTask>>("P861_THEN")?.unwrap_or_default());
     let run = variable("P861_RUN")?;
     let file = place("P861_ACCESS_FILE", ACCESS_PATH);
     let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated(Reason::SecretMissing, format!("{}: {error}", file.display()), false))?;
@@ -187,12 +176,13 @@ async fn work() -> Result<StoredObject, WorkError> {
     let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(VaultError::from)?;
     let objects = RunObjects::new(store.clone(), &run);
     let holder = variable("P861_HOLDER")?;
-    let lease = MoverLease::take(store, &holder, LEASE_PATIENCE, |message| print_line(StepProgress::message(message))).await?;
+    let chain = Chain::new(variable("P861_MOVER")?, variable("P861_STEP")?, then, &objects, &print_line);
+    let lease = MoverLease::take(store, &holder, LEASE_PATIENCE, |message| print_line(&MoverLine::of(StepProgress::message(message)))).await?;
     let result = {
         let (ender, end) = end_request();
         // What writes objects says how many it has written.
         let patience = if matches!(task, MoverTask::RestoreObjects { .. }) { WORK_END_PATIENCE } else { Duration::ZERO };
-        let work = work_with(task, access, run, inputs, &objects, lease.guard(), &end);
+        let work = work_with(&chain, task, (&access, &run), inputs, lease.guard(), &end);
         tokio::select! {
             biased;
             result = work => result,
@@ -203,7 +193,10 @@ async fn work() -> Result<StoredObject, WorkError> {
     if tokio::time::timeout(RELEASE_PATIENCE, lease.release()).await.is_err() {
         tracing::warn!("the repository's lease is left to expire: it could not be released in time");
     }
-    result
+    if let Err(error) = &result {
+        tracing::error!("{error}");
+    }
+    Ok(chain.answer(result))
 }
 
 /// Waits until the process is told to end, tells the work, and gives it so long. The first process of a container would otherwise ignore the signal until it is
@@ -221,22 +214,21 @@ async fn told_to_end(ender: &Ender, patience: Duration) -> WorkError {
     WorkError::stated(Reason::MoverLost, "the mover was told to end before its work was done", false)
 }
 
-/// Does the task and stores what it proves.
+/// Does one task after the other and stores what each proves.
 async fn work_with(
+    chain: &Chain<'_>,
     task: MoverTask,
-    access: RepositoryAccess,
-    run: String,
+    (access, run): (&RepositoryAccess, &str),
     inputs: Option<StoredObject>,
-    objects: &RunObjects,
     lease: LeaseGuard,
     end: &EndRequest,
-) -> Result<StoredObject, WorkError> {
+) -> Result<(), WorkError> {
     let inputs = match inputs {
-        Some(inputs) => objects.get(&inputs).await?,
+        Some(inputs) => chain.objects.get(&inputs).await?,
         None => BTreeMap::new(),
     };
-    let evidence = perform(task, access, run, inputs, objects, lease, end).await?;
-    stored(objects, &evidence).await
+    let perform = async |task, inputs| perform(task, access.clone(), run.to_owned(), inputs, chain.objects, lease.clone(), end).await;
+    Box::pin(chain.go_through(task, inputs, end, perform)).await
 }
 
 /// Stores an object of the run. The work behind it may have taken hours, so a store that doesn't answer is waited for.
@@ -267,13 +259,17 @@ async fn perform(
             let client = client().await?;
             let folder = place("P861_SCRATCH", SCRATCH_PATH);
             let printer = Printer::new();
-            let saved = save::save(&client, &namespaces, &cluster, &exclude, &folder, &|progress| printer.print(&progress)).await?;
-            let result = part(access, run, "objects".into(), parent, folder).await?;
-            let resources = saved.kinds.len() as u64;
-            Ok(Evidence::ObjectsSaved { part: saved_part(result), objects: saved.objects, resources, kinds: saved.kinds, left_out: saved.left_out })
+            let on_progress = |progress: Progress| printer.print(&progress);
+            let save = save::save(&client, &namespaces, &cluster, &exclude, &folder, &on_progress);
+            // Opened meanwhile: its key alone takes a good part of a second.
+            let (saved, repository) = tokio::try_join!(save, blocking(move || Repository::open(&access)))?;
+            let result = part(move || Ok(repository), run, "objects".into(), parent, folder).await?;
+            let (resources, left_out_names) = (saved.kinds.len() as u64, lists::stored_names(objects, &saved.named).await?);
+            let (part, Saved { objects, kinds, left_out, named: _ }) = (saved_part(result), saved);
+            Ok(Evidence::ObjectsSaved { part, objects, resources, kinds, left_out, left_out_names })
         }
         MoverTask::BackupVolume { part: name, parent, from_snapshot: _ } => {
-            Ok(Evidence::VolumeSaved(saved_part(part(access, run, name, parent, DATA_PATH.into()).await?)))
+            Ok(Evidence::VolumeSaved(saved_part(part(move || Repository::open(&access), run, name, parent, DATA_PATH.into()).await?)))
         }
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
             let client = client().await?;
@@ -286,7 +282,7 @@ async fn perform(
             Ok(Evidence::StreamSaved(saved_part(stored)))
         }
         MoverTask::Seal { facts } => {
-            let parts = seal::parts_to_seal(&facts, &inputs)?;
+            let parts = seal::parts_to_seal(&facts, &inputs)?.with_names(objects).await?;
             blocking(move || seal::seal(&access, &run, &facts, &parts, &lease)).await
         }
         MoverTask::VerifyStored { snapshot } => {
@@ -383,9 +379,16 @@ fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a SnapshotId>) -> Part
     PartSpec { run, part, host: "p861", parent: parent.map(SnapshotId::as_str) }
 }
 
-async fn part(access: RepositoryAccess, run: String, part: String, parent: Option<SnapshotId>, source: std::path::PathBuf) -> Result<PartResult, WorkError> {
+/// Stores a folder as a part.
+async fn part(
+    open: impl FnOnce() -> Result<Repository, VaultError> + Send + 'static,
+    run: String,
+    part: String,
+    parent: Option<SnapshotId>,
+    source: PathBuf,
+) -> Result<PartResult, WorkError> {
     blocking(move || {
-        let repository = Repository::open(&access)?;
+        let repository = open()?;
         let printer = Printer::new();
         repository.write_folder(&spec(&run, &part, parent.as_ref()), &source, &|progress| printer.print(&progress))
     })
@@ -396,21 +399,4 @@ fn saved_part(result: PartResult) -> SavedPart {
     let PartResult { part, files, bytes, added, sha256, warnings, started_at, .. } = result;
     let warnings = warnings.iter().take(MAX_WARNINGS).map(|warning| p861_core::conditions::shorten(warning, MAX_WARNING_CHARS)).collect();
     SavedPart { part, files, bytes, added, started_at, sha256, warnings }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_never_cut_by_the_kubelet() {
-        for (message, whole) in [("no such file".repeat(10), true), ("\u{8bc1}".repeat(MAX_MESSAGE_CHARS), false), ("\"".repeat(10_000), false)] {
-            let text = answer_text(MoverAnswer::Failed { reason: Reason::CommandFailed, message: message.clone(), permanent: false });
-            assert!(text.len() <= MAX_ANSWER_BYTES, "{} bytes", text.len());
-            let MoverAnswer::Failed { message: read, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
-            assert_eq!(read == message, whole, "{text}");
-        }
-        let stored = StoredObject { sha256: "a".repeat(64), bytes: u64::MAX };
-        assert!(answer_text(MoverAnswer::Done { evidence: stored }).len() < 200);
-    }
 }

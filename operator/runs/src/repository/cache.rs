@@ -15,8 +15,10 @@ use std::{
 /// Namespace and name of a BackupRepository.
 pub(super) type RepositoryKey = (String, String);
 
-/// Snapshots whose parts are kept in memory, and bytes of the parts of one. Those of a snapshot with more are read each time.
-const MAX_CACHED_SNAPSHOTS: usize = 1_024;
+/// Bytes of the parts of snapshots that are kept in memory, of one repository, and repositories of which some are. Parts of a snapshot that take more than
+/// [`MAX_PARTS_BYTES`] are read each time.
+const MAX_CACHED_BYTES: usize = 256 << 10;
+const MAX_REPOSITORIES_OF_PARTS: usize = 128;
 const MAX_PARTS_BYTES: usize = 16 << 10;
 /// How long an open store is reused before its BackupRepository and Secrets are read again.
 const STORE_TTL: Duration = Duration::from_secs(10);
@@ -72,13 +74,21 @@ struct OpenRepository {
     repository: SharedRepository,
 }
 
+/// The parts of a repository's snapshots, by the snapshot's id.
+struct PartsOf {
+    used: Instant,
+    /// What they take.
+    bytes: usize,
+    parts: HashMap<String, Vec<String>>,
+}
+
 /// What was read of repositories.
 #[derive(Clone, Default)]
 pub struct StoreCache {
     /// Passes ask for stores twice a second.
     stores: Arc<Mutex<HashMap<RepositoryKey, OpenStore>>>,
-    /// The parts of snapshots, by the snapshot's id, which is the digest of what names them: plans are looked at all the time.
-    parts: Arc<Mutex<HashMap<String, Vec<String>>>>,
+    /// The parts of snapshots, by repository and the snapshot's id: plans are looked at all the time. Another district's repository may hold something else under that id.
+    parts: Arc<Mutex<HashMap<RepositoryKey, PartsOf>>>,
     /// Repositories with what was read of their snapshots. So a look at one reads only snapshots that are new: what it costs does not grow with their number.
     repositories: Arc<Mutex<HashMap<RepositoryKey, OpenRepository>>>,
     /// Where repositories in folders may be.
@@ -163,20 +173,28 @@ impl StoreCache {
         }
     }
 
-    /// The parts of a snapshot.
-    pub(super) fn parts(&self, snapshot: &str) -> Option<Vec<String>> {
-        self.parts.lock().get(snapshot).cloned()
+    /// The parts of a snapshot of a repository.
+    pub(super) fn parts(&self, key: &RepositoryKey, snapshot: &str) -> Option<Vec<String>> {
+        let mut known = self.parts.lock();
+        let of_repository = known.get_mut(key)?;
+        of_repository.used = Instant::now();
+        of_repository.parts.get(snapshot).cloned()
     }
 
-    pub(super) fn keep_parts(&self, snapshot: String, parts: &[String]) {
-        if parts.iter().map(String::len).sum::<usize>() > MAX_PARTS_BYTES {
+    pub(super) fn keep_parts(&self, key: RepositoryKey, snapshot: String, parts: &[String]) {
+        let bytes = snapshot.len() + parts.iter().map(String::len).sum::<usize>();
+        if bytes > MAX_PARTS_BYTES {
             return;
         }
         let mut known = self.parts.lock();
-        if known.len() >= MAX_CACHED_SNAPSHOTS {
-            known.clear();
+        let of_repository = known.entry(key).or_insert_with(|| PartsOf { used: Instant::now(), bytes: 0, parts: HashMap::new() });
+        of_repository.used = Instant::now();
+        if of_repository.bytes + bytes > MAX_CACHED_BYTES {
+            (of_repository.bytes, of_repository.parts) = (0, HashMap::new());
         }
-        known.insert(snapshot, parts.to_vec());
+        of_repository.bytes += bytes;
+        of_repository.parts.insert(snapshot, parts.to_vec());
+        remove_first(&mut known, MAX_REPOSITORIES_OF_PARTS, |of_repository| of_repository.used);
     }
 }
 
@@ -258,8 +276,20 @@ mod tests {
     #[test]
     fn fault_e10_the_parts_of_a_snapshot_with_a_million_are_not_kept() {
         let cache = StoreCache::default();
-        cache.keep_parts("few".into(), &["objects".into()]);
-        cache.keep_parts("many".into(), &vec!["x".repeat(100); 10_000]);
-        assert_eq!((cache.parts("few").map(|parts| parts.len()), cache.parts("many")), (Some(1), None));
+        cache.keep_parts(key(1), "few".into(), &["objects".into()]);
+        cache.keep_parts(key(1), "many".into(), &vec!["x".repeat(100); 10_000]);
+        assert_eq!((cache.parts(&key(1), "few").map(|parts| parts.len()), cache.parts(&key(1), "many")), (Some(1), None));
+    }
+
+    #[test]
+    fn fault_e34_what_a_repository_holds_under_an_id_says_nothing_of_another_repository() {
+        let (cache, mine, theirs) = (StoreCache::default(), ("licang".to_owned(), "main".to_owned()), ("shinan".to_owned(), "main".to_owned()));
+        cache.keep_parts(mine.clone(), "5a1f".into(), &["objects".into(), "volumes/db".into()]);
+        cache.keep_parts(theirs.clone(), "5a1f".into(), &["objects".into()]);
+        (0..2_000).for_each(|number| cache.keep_parts(theirs.clone(), format!("{number}"), &["x".repeat(1_000)]));
+        assert_eq!(cache.parts(&mine, "5a1f").map(|parts| parts.len()), Some(2));
+        assert!(cache.parts(&theirs, "1999").is_some() && cache.parts(&theirs, "5a1f").is_none());
+        (0..MAX_REPOSITORIES_OF_PARTS * 2).for_each(|number| cache.keep_parts(key(number), "a".into(), &["objects".into()]));
+        assert!(cache.parts.lock().len() <= MAX_REPOSITORIES_OF_PARTS);
     }
 }

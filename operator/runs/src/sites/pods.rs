@@ -1,7 +1,10 @@
 //! Pods of workloads, and commands in them.
 
 use super::attached::{self, Attached, Exit, Limits};
-use crate::error::{Error, ErrorContext as _, Result};
+use crate::{
+    error::{Error, ErrorContext as _, Result},
+    object_path::in_path,
+};
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
@@ -79,7 +82,7 @@ fn selector_text(selector: &LabelSelector) -> String {
 /// # Errors
 /// If the API server can't be read.
 pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<std::collections::BTreeMap<String, String>>> {
-    let (client, name) = (client.clone(), &workload.name);
+    let (client, name) = (client.clone(), &*in_path(&workload.name)?);
     let found = match workload.kind {
         WorkloadKind::Deployment => {
             Api::<Deployment>::namespaced(client, namespace).get_metadata_opt(name).await.map(|found| found.map(|found| found.metadata))
@@ -97,7 +100,7 @@ pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadRe
 /// # Errors
 /// If the API server can't be read.
 pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<WorkloadState>> {
-    let (client, name) = (client.clone(), &workload.name);
+    let (client, name) = (client.clone(), &*in_path(&workload.name)?);
     let found = match workload.kind {
         WorkloadKind::Deployment => Api::<Deployment>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
         WorkloadKind::StatefulSet => Api::<StatefulSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),

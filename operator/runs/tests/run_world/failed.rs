@@ -5,8 +5,8 @@ use super::{
     world::{Fault, Moment},
 };
 use p861_core::{
-    engine::{Event, OnFailure, Plan, StepId, WaitsFor},
-    runs::Action,
+    engine::{Event, Evidence, OnFailure, Plan, StepId, WaitsFor},
+    runs::{Action, MoverTask},
 };
 use p861_crds::common::{ActionKind, RunPhase};
 use p861_runs::Pass;
@@ -94,6 +94,25 @@ async fn all_after_a_retry(case: &Case<'_, ()>, bed: &Bed, process: &Process) {
     let end = bed.until_end(process).await.unwrap();
     bed.check(&end, RunPhase::Succeeded);
     assert!(case.plan.steps().iter().all(|step| bed.world.has(&step.id, false)), "every step has happened");
+}
+
+#[test]
+fn fault_d5_a_volume_that_fails_is_told_to_the_seal_and_the_rest_of_the_backup_is_sealed() {
+    at_every_step(&[()], |case, bed| {
+        if !matches!(&case.step.action, Action::Move { task: MoverTask::BackupVolume { .. }, .. }) {
+            return;
+        }
+        let process = bed.process();
+        bed.world.plant(&case.step.id, false, process.number, Fault::Fails);
+        let end = alone(bed.until_end(&process)).unwrap();
+        bed.check(&end, RunPhase::Failed);
+        for step in case.plan.steps().iter().filter(|step| step.id != case.step.id) {
+            assert!(bed.world.has(&step.id, false), "{} has happened", step.id);
+        }
+        let seal = case.plan.steps().iter().find(|step| matches!(&step.action, Action::Move { task: MoverTask::Seal { .. }, .. })).expect("a seal");
+        let told = bed.world.told(&seal.id, &case.step.id);
+        assert!(matches!(&told, Some(Evidence::NotDone { message, .. }) if message == "it is broken"), "{told:?}");
+    });
 }
 
 #[test]

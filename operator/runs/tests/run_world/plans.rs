@@ -66,7 +66,29 @@ fn of_backup(snapshots: &[ClaimSnapshot]) -> Plan<Action> {
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        missing: &[],
         snapshots,
+        half_restored: None,
+        parent: None,
+        deadline: DEADLINE,
+    };
+    backup::compile(&facts).expect("compiles")
+}
+
+/// Of an application of objects only, all of whose steps share a mover.
+fn of_objects() -> Plan<Action> {
+    let spec = portal();
+    let (application, site) = ("portal", "west".into());
+    let facts = BackupFacts {
+        backup: "nightly-2",
+        application,
+        district: "shinan",
+        site: &site,
+        spec: &spec,
+        claims: &[],
+        missing: &[],
+        half_restored: None,
+        snapshots: &[],
         parent: None,
         deadline: DEADLINE,
     };
@@ -79,8 +101,17 @@ fn of_restore(more: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), approval());
     let subject = Subject { name: "approval", spec: &application, point: point("nightly-1"), claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
-    let facts =
-        RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE, platform: None };
+    let facts = RestoreFacts {
+        spec: &spec,
+        subject,
+        parts: &parts,
+        is_partial: false,
+        district: "shinan",
+        site: &"west".into(),
+        present: &claims(),
+        deadline: DEADLINE,
+        platform: None,
+    };
     restore::compile(&facts).expect("compiles")
 }
 
@@ -145,6 +176,7 @@ pub fn plans() -> Vec<(&'static str, Plan<Action>)> {
     let rollback = json!({"policy": "OnFailure"});
     vec![
         ("backup", of_backup(&[])),
+        ("objects", of_objects()),
         ("snapshots", of_backup(&[snapshot("shinan-data", "data-postgres-0")])),
         ("restore", of_restore(json!({}))),
         ("files", of_restore(json!({"select": {"files": [{"claim": "files", "paths": ["a.txt"]}]}}))),

@@ -32,6 +32,9 @@ pub enum Moment {
     After,
 }
 
+/// Reason of an effect that fails for good.
+const BROKEN: &str = "Broken";
+
 /// Every moment.
 pub const MOMENTS: [Moment; 3] = [Moment::Before, Moment::During, Moment::After];
 
@@ -212,6 +215,11 @@ impl World {
         self.state.lock().has(step, undo)
     }
 
+    /// What a step was told of another when its effect was first asked for.
+    pub fn told(&self, step: &StepId, of: &StepId) -> Option<Evidence> {
+        self.state.lock().first.iter().find(|((asked, _, undo), _)| asked == step && !undo).and_then(|(_, (_, inputs))| inputs.get(of.as_str()).cloned())
+    }
+
     /// Whether a step's effect was asked for.
     pub fn was_asked(&self, step: &StepId) -> bool {
         self.state.lock().performs.iter().any(|((other, _, undo), _)| other == step && !undo)
@@ -269,16 +277,42 @@ impl World {
                 return Err(format!("{step} cleans up while {early:?} is under way"));
             }
         }
+        self.check_sharing(state, step, context)?;
         if let Some(missing) = planned.after.iter().find(|before| !state.has(before, false)) {
             return Err(format!("{step} before {missing} was done"));
         }
         for before in planned.dependencies() {
             let proven = state.happened.iter().rfind(|effect| effect.0 == *before && !effect.2).map(proof);
-            if context.inputs.get(before.as_str()) != proven.as_ref() {
-                return Err(format!("{step} is told {:?} of {before}, which proved {proven:?}", context.inputs.get(before.as_str())));
+            let told = context.inputs.get(before.as_str());
+            let has_failed = proven.is_none() && state.failed.iter().any(|(failed, _, of_undo)| failed == before && !of_undo);
+            let is_right = match told {
+                Some(Evidence::NotDone { reason, .. }) if has_failed => reason.as_str() == BROKEN,
+                // One that was skipped, or stopped.
+                Some(Evidence::NotDone { .. }) => proven.is_none(),
+                told => !has_failed && told == proven.as_ref(),
+            };
+            if !is_right {
+                return Err(format!("{step} is told {told:?} of {before}, which proved {proven:?}"));
             }
         }
         Ok(())
+    }
+
+    /// A mover goes on only with steps that wait for nothing but steps of its own, and a step is looked for only at movers of what is done.
+    fn check_sharing(&self, state: &State, step: &StepId, context: &StepContext) -> Result<(), String> {
+        let mut own = vec![step];
+        for follower in &context.followers {
+            let planned = self.plan.step(&follower.step).expect("a step of the plan");
+            if let Some(foreign) = planned.dependencies().find(|before| !own.contains(before)) {
+                return Err(format!("the mover of {step} goes on with {}, which waits for {foreign}", follower.step));
+            }
+            if (&planned.action, &planned.after) != (&follower.action, &follower.after) {
+                return Err(format!("the mover of {step} is told of {} what is not the plan's", follower.step));
+            }
+            own.push(&follower.step);
+        }
+        let early = context.leaders.iter().find(|leader| !state.happened.contains(&(leader.step.clone(), leader.attempt, false)));
+        early.map_or(Ok(()), |leader| Err(format!("{step} is looked for at {leader:?}, which did not do its own step")))
     }
 
     fn enter(&self, process: u32, effect: &Effect, planned: &Step<Action>, context: &StepContext, action: &Action) -> Running<'_> {
@@ -353,7 +387,7 @@ impl Effects for Hands {
         let fault = world.fault(&effect, self.process);
         if fault == Some(Fault::Fails) {
             world.state.lock().failed.insert(effect);
-            return EffectOutcome::Failed(Failure::permanent(Reason::from_text("Broken"), "it is broken"), None);
+            return EffectOutcome::Failed(Failure::permanent(Reason::from_text(BROKEN), "it is broken"), None);
         }
         if fault == Some(Fault::Away) {
             let mut state = world.state.lock();

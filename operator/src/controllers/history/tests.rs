@@ -11,13 +11,13 @@ use p861_runs::hub_object::HubObject;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, fs, path::Path};
 
-const LIMITS: HistoryLimits = HistoryLimits { succeeded: 2, failed: 2 };
+pub(super) const LIMITS: HistoryLimits = HistoryLimits { succeeded: 2, failed: 2 };
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-28T12:00:00Z".parse().expect("a time")
 }
 
-fn ours(kind: &str, name: &str, spec: &Value, status: &Value) -> Value {
+pub(super) fn ours(kind: &str, name: &str, spec: &Value, status: &Value) -> Value {
     json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "shinan"}, "spec": spec, "status": status})
 }
 
@@ -29,23 +29,29 @@ fn backup(minute: u8) -> Value {
     ours("Backup", &format!("b{minute}"), &json!({"applicationRef": {"name": "approval"}}), &status)
 }
 
-struct Bed {
-    hub: FakeHub,
-    folder: tempfile::TempDir,
+pub(super) struct Bed {
+    pub(super) hub: FakeHub,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Bed {
+    /// Nothing but a repository.
+    pub(super) fn empty() -> Self {
+        let bed = Self { hub: FakeHub::default(), folder: tempfile::tempdir().expect("a folder") };
+        bed.put_repository(bed.folder.path());
+        bed
+    }
+
     /// Five backups, each with its journal.
     fn new() -> Self {
-        let (hub, folder) = (FakeHub::default(), tempfile::tempdir().expect("a folder"));
+        let bed = Self::empty();
+        let hub = &bed.hub;
         for minute in 1..=5 {
             hub.put("backups", &backup(minute));
             let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("b{minute}-backup-journal-x"), "namespace": "shinan"},
                 "data": {"plan.json": "{}", "journal.jsonl": format!("record {minute}\n"), "run.json": "{\"repository\": \"main\"}"}});
             hub.put("configmaps", &map);
         }
-        let bed = Self { hub, folder };
-        bed.put_repository(bed.folder.path());
         bed
     }
 
@@ -55,7 +61,7 @@ impl Bed {
     }
 
     /// A process whose cache is as the hub is now.
-    fn process(&self) -> Context {
+    pub(super) fn process(&self) -> Context {
         let mut cache = HubCache::default();
         self.cached::<Backup>(&mut cache, "backups");
         self.cached::<Restore>(&mut cache, "restores");
@@ -77,15 +83,33 @@ impl Bed {
         cache.register(store);
     }
 
-    fn left(&self, plural: &str) -> Vec<String> {
+    pub(super) fn left(&self, plural: &str) -> Vec<String> {
         self.hub.of(plural).iter().filter_map(|object| object["metadata"]["name"].as_str().map(str::to_owned)).collect()
     }
 
     /// What is stored of a run.
     fn stored(&self, noun: &str, plural: &str, name: &str, uid: &str) -> Value {
-        let path = self.folder.path().join(format!("history/{noun}/{name}-{uid}.json"));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{plural} {name}: {}: {error}", path.display()));
-        serde_json::from_str(&text).expect("JSON")
+        let end = format!("_{name}_{uid}.json");
+        let found: Vec<String> = self.files(&format!("history/{noun}")).into_iter().filter(|path| path.ends_with(&end)).collect();
+        assert_eq!(found.len(), 1, "{plural} {name}: {found:?}");
+        serde_json::from_str(&fs::read_to_string(self.folder.path().join(&found[0])).expect("a text")).expect("JSON")
+    }
+
+    /// The files of the repository under a folder of it, sorted.
+    pub(super) fn files(&self, under: &str) -> Vec<String> {
+        let (root, mut found, mut folders) = (self.folder.path(), Vec::new(), vec![self.folder.path().join(under)]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push(path.strip_prefix(root).expect("under the root").to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        found
     }
 }
 
@@ -97,16 +121,18 @@ fn uid(object: &Value) -> String {
 async fn fault_f8_an_ended_run_is_stored_with_its_journal_before_its_object_goes() {
     let bed = Bed::new();
     let context = bed.process();
-    let first = uid(&bed.hub.get("backups", "b1").expect("a backup"));
-    let left_by_movers = bed.folder.path().join(format!("p861/runs/{first}/aa.json"));
+    let third = uid(&bed.hub.get("backups", "b3").expect("a backup"));
+    let left_by_movers = bed.folder.path().join(format!("p861/runs/{third}/aa.json"));
     fs::create_dir_all(left_by_movers.parent().expect("a folder")).expect("a folder");
     fs::write(&left_by_movers, b"{}").expect("a file");
     let gone = ended(&context, "shinan", LIMITS, now()).await.expect("it can be read");
-    collect(&context, "shinan", &gone).await;
+    collect(&context, "shinan", LIMITS, &gone).await;
     assert_eq!(bed.left("backups"), ["b4", "b5"]);
-    let stored = bed.stored("backup", "backups", "b1", &first);
-    assert_eq!((&stored["kind"], &stored["object"]["status"]["snapshotID"]), (&json!("Backup"), &json!("5aa1")));
-    assert_eq!(stored["files"]["journal.jsonl"], "record 1\n");
+    let stored = bed.stored("backup", "backups", "b3", &third);
+    assert_eq!((&stored["kind"], &stored["object"]["status"]["snapshotID"]), (&json!("Backup"), &json!("5aa3")));
+    assert_eq!(stored["files"]["journal.jsonl"], "record 3\n");
+    let documents = bed.files("history/backup");
+    assert!(documents.len() == 2 && !documents.iter().any(|path| path.contains("_b1_")), "as many documents as objects: {documents:?}");
     assert!(!left_by_movers.exists(), "what its movers left goes with it");
     assert_eq!(ended(&context, "shinan", LIMITS, now()).await.expect("it can be read"), Vec::new(), "nothing is over the limits any more");
 }
@@ -119,11 +145,11 @@ async fn fault_f8_nothing_goes_that_could_not_be_stored() {
     fs::write(bed.folder.path().join("history"), b"").expect("a file");
     let context = bed.process();
     let gone = ended(&context, "shinan", LIMITS, now()).await.expect("it can be read");
-    collect(&context, "shinan", &gone).await;
+    collect(&context, "shinan", LIMITS, &gone).await;
     assert_eq!(bed.left("backups"), all);
     bed.hub.delete("backuprepositories", "main");
     let context = bed.process();
-    collect(&context, "shinan", &gone).await;
+    collect(&context, "shinan", LIMITS, &gone).await;
     assert_eq!(bed.left("backups"), all, "without a repository nothing goes either");
 }
 
@@ -139,7 +165,7 @@ async fn fault_f8_an_object_that_changes_meanwhile_or_that_a_new_one_refers_to_s
     let mut kept = bed.hub.get("backups", "b3").expect("a backup");
     kept["metadata"]["labels"] = json!({"platform861.io/keep": "true"});
     bed.hub.put("backups", &kept);
-    collect(&context, "shinan", &gone).await;
+    collect(&context, "shinan", LIMITS, &gone).await;
     assert_eq!(bed.left("backups"), ["b2", "b3", "b4", "b5"]);
 }
 
@@ -158,7 +184,7 @@ async fn fault_f8_a_ticket_goes_with_its_approvals_which_are_stored_too() {
         bed.hub.put("approvals", &ours("Approval", name, &spec, &json!({})));
     }
     let context = bed.process();
-    collect(&context, "shinan", &ended(&context, "shinan", LIMITS, now()).await.expect("it can be read")).await;
+    collect(&context, "shinan", LIMITS, &ended(&context, "shinan", LIMITS, now()).await.expect("it can be read")).await;
     assert_eq!((bed.left("maintenancetickets"), bed.left("approvals")), (vec!["t2".into(), "t3".into()], vec!["of-another".into()]));
     let stored = bed.stored("ticket", "maintenancetickets", "t1", &ticket);
     assert_eq!(stored["approvals"][0]["spec"]["approver"], "sun");
@@ -198,12 +224,20 @@ fn the_texts_of_a_journal_are_stored_unpacked() {
 
 #[test]
 fn the_config_maps_of_a_run_are_found_by_its_status_or_its_name() {
-    let run = |class, name: &str| EndedRun { class, name: name.into(), uid: "u".into(), resource_version: "1".into(), approvals: Vec::new() };
+    let run = |class, name: &str| EndedRun {
+        class,
+        name: name.into(),
+        uid: "u".into(),
+        resource_version: "1".into(),
+        approvals: Vec::new(),
+        group: Vec::new(),
+        succeeded: true,
+        order: now(),
+    };
     let on_hub = json!({"status": {"journal": {"location": "configmap:shinan/x-journal"}}});
     let in_bucket = json!({"status": {"journal": {"location": "s3://bucket/journal/core/u"}}});
     let record = p861_core::names::journal("d", "drill", "u");
     assert_eq!(map_names(&on_hub, &run(RunClass::Backup, "b")), ["x-journal"]);
-    assert_eq!(map_names(&on_hub, &run(RunClass::Restore, "r")), ["x-journal", "r-refused"]);
+    assert_eq!(map_names(&on_hub, &run(RunClass::Restore, "r")), ["x-journal", "r-refused", "r-left-out"]);
     assert_eq!(map_names(&in_bucket, &run(RunClass::Drill, "d")), [record]);
-    assert_eq!(key_of(&run(RunClass::Change, "t")), "history/ticket/t-u.json");
 }

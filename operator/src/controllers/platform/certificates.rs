@@ -10,7 +10,10 @@ use p861_core::{
     runs::AllottedSite,
 };
 use p861_crds::Reason;
-use p861_runs::error::{Error, Result};
+use p861_runs::{
+    error::{Error, Result},
+    object_path::in_path,
+};
 use parking_lot::Mutex;
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
@@ -85,7 +88,8 @@ impl Certificates {
 
 async fn read_secret(client: &Client, namespace: &str, name: &str) -> Expiry {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = match secrets.get_opt(name).await {
+    let name = in_path(name).map_err(|error| error.to_string())?;
+    let secret = match secrets.get_opt(&name).await {
         Ok(Some(secret)) => secret,
         Ok(None) => return Err("the Secret doesn't exist".into()),
         Err(kube::Error::Api(status)) if status.code == 403 => return Err("the operator may not read it: set site.readCertificates in chart p861 there".into()),

@@ -1,9 +1,9 @@
 //! Components of the base software on a site: installed version and health. Drift from the installed version is corrected here; only a ticket installs another
 //! version.
 
-use super::inventory::resource;
+use super::{inventory::resource, shown};
 use crate::context::Context;
-use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
+use kube::{Api, Client, core::DynamicObject};
 use p861_core::{
     ids::SiteName,
     platform::{bundle, facts::ComponentFacts},
@@ -16,6 +16,7 @@ use p861_crds::{
 use p861_runs::{
     effects::component::{correct_drift, installed},
     error::{Error, ErrorContext as _, Result},
+    object_path::in_path,
     sites::pods,
 };
 use serde_json::Value;
@@ -29,8 +30,13 @@ pub async fn correct_and_observe(
     site: &SiteName,
     component: &Component,
 ) -> Result<Option<ComponentFacts>> {
+    let shown = shown::namespaces(context, district, site).await?;
     let (seen, first) = match &component.helm_release {
-        Some(release) => (helm_release(client, site, release).await?, release.namespace.clone()),
+        Some(release) => match shown.refuses(&release.namespace) {
+            // Nothing of it is read: whether it is there would be an answer.
+            Some(why) => return Ok(Some(ComponentFacts { installed: "unknown".into(), failing: Vec::new(), trouble: Some(why) })),
+            None => (helm_release(client, site, release).await?, release.namespace.clone()),
+        },
         None => from_bundle(context, district, client, site, component).await?,
     };
     let Some(mut facts) = seen else { return Ok(None) };
@@ -38,12 +44,16 @@ pub async fn correct_and_observe(
         let workload = &check.condition.workload_ref;
         let namespace = workload.namespace.as_deref().unwrap_or(&first);
         let kind = &check.condition.r#type;
+        if let Some(why) = shown.refuses(namespace) {
+            facts.failing.push(format!("check {}: {why}", check.name));
+            continue;
+        }
         let failing = match pods::workload(client, namespace, workload).await {
             Ok(Some(state)) if state.observed && state.conditions.contains(kind) => continue,
             Ok(Some(_)) => format!("check {}: {workload} in {namespace} is not {kind}", check.name),
             Ok(None) => format!("check {}: {workload} doesn't exist in {namespace}", check.name),
-            Err(error @ Error::Kube { .. }) => format!("check {}: {error}", check.name),
-            Err(error) => return Err(error),
+            Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+            Err(error) => format!("check {}: {error}", check.name),
         };
         facts.failing.push(failing);
     }
@@ -61,7 +71,7 @@ async fn from_bundle(
 ) -> Result<(Option<ComponentFacts>, String)> {
     let namespace = district.hub_namespace();
     // Drift that can't be corrected is reported, and doesn't prevent the observation.
-    let kept = match correct_drift(&context.runs, namespace, &district.name_any(), client, site, &component.name).await {
+    let kept = match correct_drift(&context.runs, district, client, site, &component.name).await {
         Err(Error::LeaseLost) => return Err(Error::LeaseLost),
         Err(error) => Some(format!("what was changed could not be put back: {error}")),
         Ok(stubborn) if stubborn.is_empty() => None,
@@ -98,7 +108,7 @@ async fn helm_release(client: &Client, site: &SiteName, reference: &NamespacedRe
     let (name, namespace) = (&reference.name, &reference.namespace);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases"));
     // A site without Flux answers 404, too, which means the same: not installed.
-    let Some(release) = api.get_opt(name).await.context(|| format!("read HelmRelease {namespace}/{name} on {site}"))? else { return Ok(None) };
+    let Some(release) = api.get_opt(&in_path(name)?).await.context(|| format!("read HelmRelease {namespace}/{name} on {site}"))? else { return Ok(None) };
     Ok(read(&release.data))
 }
 

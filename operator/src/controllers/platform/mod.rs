@@ -12,6 +12,7 @@ mod history;
 pub(super) mod inventory;
 mod keep;
 pub mod probes;
+mod shown;
 mod sight;
 
 use super::{allotted_site, cached_district};

@@ -6,6 +6,7 @@ use super::{
     inventory::{Inventory, resource},
     keep::Keeper,
     probes::Probes,
+    shown,
 };
 use crate::{
     context::{Context, ReadContext},
@@ -24,6 +25,7 @@ use p861_core::{
 use p861_crds::{District, Platform};
 use p861_runs::{
     error::{ErrorContext as _, Result},
+    object_path::in_path,
     sites::list_selected,
 };
 use serde_json::Value;
@@ -100,7 +102,7 @@ impl SiteObserver<'_> {
         let here: Vec<Place> = places.iter().filter(|place| inventory.namespaces.contains_key(&place.namespace)).cloned().collect();
         let quotas = Keeper { context: self.context, client: self.client, site: self.site, district: self.district }.quotas().await?;
         let namespaces = self.namespaces(&inventory, &here).await?;
-        let (gateways, gateway_secrets) = self.gateways().await?;
+        let (gateways, gateway_secrets, unread) = self.gateways().await?;
         let sight = Sight {
             nodes: inventory.nodes.clone(),
             storage_classes: inventory.storage_classes.clone(),
@@ -108,7 +110,7 @@ impl SiteObserver<'_> {
             claims: inventory.claims.clone(),
             gateways,
             probes: self.probes.facts_for_site(&self.district.name_any(), &self.platform.spec, self.site),
-            certificates: self.certificates(&inventory, &here, gateway_secrets, now).await,
+            certificates: self.certificates(&inventory, &here, gateway_secrets, now).await.into_iter().chain(unread).collect(),
             admission_policies: inventory.admission_policies.clone(),
             ..Sight::default()
         };
@@ -133,27 +135,34 @@ impl SiteObserver<'_> {
         Ok(namespaces)
     }
 
-    /// The Platform's gateways on this site, and the Secrets of their certificates.
-    async fn gateways(&self) -> Result<(BTreeMap<String, GatewayFacts>, BTreeSet<(String, String)>)> {
+    /// The Platform's gateways on this site, the Secrets of their certificates, and what is said of certificates that are not read.
+    async fn gateways(&self) -> Result<(BTreeMap<String, GatewayFacts>, BTreeSet<(String, String)>, Vec<CertificateFacts>)> {
         let resource = resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways");
-        let (mut facts, mut secrets) = (BTreeMap::new(), BTreeSet::new());
+        let shown = shown::namespaces(self.context, self.district, self.site).await?;
+        let (mut facts, mut secrets, mut unread) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| self.site.as_str() == at.site_ref.name) {
             let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
+            if let Some(message) = shown.refuses(namespace) {
+                facts.insert(format!("{namespace}/{name}"), GatewayFacts { programmed: false, message });
+                continue;
+            }
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
             // A site without Gateway API answers 404, too, which means the same: no gateway.
-            let Some(gateway) = api.get_opt(name).await.context(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
+            let Some(gateway) = api.get_opt(&in_path(name)?).await.context(|| format!("read Gateway {namespace}/{name} on {}", self.site))? else { continue };
             let conditions = gateway.data.pointer("/status/conditions").and_then(Value::as_array);
             let programmed = conditions.into_iter().flatten().find(|condition| condition["type"] == "Programmed");
             let message = programmed.and_then(|condition| condition["message"].as_str()).unwrap_or("it says nothing of itself yet").to_owned();
             facts
                 .insert(format!("{namespace}/{name}"), GatewayFacts { programmed: programmed.is_some_and(|condition| condition["status"] == "True"), message });
-            let listeners = gateway.data.pointer("/spec/listeners").and_then(Value::as_array);
-            for reference in listeners.into_iter().flatten().filter_map(|listener| listener.pointer("/tls/certificateRefs")?.as_array()).flatten() {
-                let of = reference["namespace"].as_str().unwrap_or(namespace).to_owned();
-                secrets.extend(reference["name"].as_str().map(|name| (of, name.to_owned())));
-            }
+            let (read, others) = shown.certificates(&gateway.data, namespace);
+            secrets.extend(read);
+            unread.extend(others);
         }
-        Ok((facts, secrets))
+        let elsewhere = |(namespace, name)| CertificateFacts {
+            name: format!("Secret {namespace}/{name}"),
+            expires: Err("it is in a namespace of others, and is not read: a Gateway's certificates belong in its own namespace".into()),
+        };
+        Ok((facts, secrets, unread.into_iter().take(shown::MAX_CERTIFICATES).map(elsewhere).collect()))
     }
 
     async fn certificates(&self, inventory: &Inventory, here: &[Place], mut secrets: BTreeSet<(String, String)>, now: Timestamp) -> Vec<CertificateFacts> {
@@ -161,7 +170,7 @@ impl SiteObserver<'_> {
             secrets.extend(inventory.tls_secrets.get(&place.namespace).into_iter().flatten().map(|name| (place.namespace.clone(), name.clone())));
         }
         let mut all = vec![self.certificates.read_api_server(self.context, self.site, now).await];
-        for (namespace, name) in secrets {
+        for (namespace, name) in secrets.into_iter().take(shown::MAX_CERTIFICATES) {
             all.push(self.certificates.read_tls_secret(self.client, self.site, &namespace, &name, now).await);
         }
         all

@@ -1,14 +1,20 @@
-//! The objects of a preview, or those that a restore could not write, as ConfigMaps of the hub: whoever may read the district's ConfigMaps may read them, so
-//! nothing secret is in them.
+//! The objects of a preview, or those that a restore could not write, and those that it left out, as ConfigMaps of the hub: whoever may read the district's
+//! ConfigMaps may read them, so nothing secret is in them.
 //!
 //! `<restore>-preview` has the first part, in the key `preview.json`, or packed in `preview.json.gz`; `parts` says how many there are. The others are in
-//! `<restore>-preview-1` and so on.
+//! `<restore>-preview-1` and so on. `<restore>-refused` and `<restore>-left-out` are made alike.
 
 use k8s_openapi::ByteString;
 use p861_core::{engine::ListedChange, runs::packed};
 use p861_runs::owned_maps::MapContent;
 use std::collections::BTreeMap;
 
+/// The list of all objects of a preview.
+pub const PREVIEW: &str = "preview";
+/// The list of the objects that a restore could not write.
+pub const REFUSED: &str = "refused";
+/// The list of the objects that a restore left out, or would.
+pub const LEFT_OUT: &str = "left-out";
 /// Most ConfigMaps of one list.
 pub const MAX_PARTS: usize = 48;
 /// Size of a part in its ConfigMap, which holds 1 MiB in all, with what stands beside it. The API carries packed bytes as text that is a third longer.

@@ -1,6 +1,7 @@
 //! Runs that lose what they were begun from: whatever is deleted meanwhile, they end and have cleaned up.
 
 mod tampered;
+mod vanished;
 
 use super::{
     super::{backup::BackupRun, drill::DrillRun, restore::RestoreRun},

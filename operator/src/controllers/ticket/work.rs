@@ -41,6 +41,12 @@ pub struct ChangeRun {
     context: Context,
 }
 
+impl From<Context> for ChangeRun {
+    fn from(context: Context) -> Self {
+        Self { context }
+    }
+}
+
 /// An application that the change affects, the site where it runs, and how long its last backup took.
 type AffectedApplication = (Application, SiteName, Option<SignedDuration>);
 

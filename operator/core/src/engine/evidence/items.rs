@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A part of a backup that was stored in the repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +89,7 @@ pub enum ObjectChange {
     Change,
     /// It exists and is the same.
     Same,
-    /// It exists and differs, and is left as it is.
+    /// It is not written: it exists, differs, and is left as it is, or the restore leaves it out.
     Leave,
     /// The API server would refuse it.
     Refused,
@@ -114,7 +115,7 @@ pub struct ListedChange {
     pub group: String,
     /// Its kind.
     pub kind: String,
-    /// Namespace that it is written to.
+    /// Namespace that it is written to; of one that is left out, where it is in the backup.
     pub namespace: String,
     /// Its name.
     pub name: String,
@@ -144,6 +145,19 @@ pub struct RefusedObjects {
     /// Number of objects in the list that a second try may write.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub awaiting: u64,
+}
+
+/// Names of the objects that a restore left out, or would.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOutObjects {
+    /// The first names of each reason, for example `Secret n/a`.
+    pub first: BTreeMap<String, Vec<String>>,
+    /// Number of objects in the lists.
+    pub listed: u64,
+    /// The lists, each as JSON of [`ListedChange`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<StoredObject>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]

@@ -6,7 +6,7 @@ use super::bars::bar;
 use super::timeline::timeline;
 use super::words::{self, Clock, Words, same, shown, t, took, took_or};
 use crate::{
-    engine::Evidence,
+    engine::{Evidence, LeftOutObjects},
     evidence::{
         path,
         report::{ApplicationReport, CheckOutcome, DrillReport, StepOutcome},
@@ -204,13 +204,23 @@ pub(super) fn data(report: &DrillReport, clock: Clock) -> Markup {
     )
 }
 
+/// A reason with the first names of the objects that it kept out.
+fn with_names(why: &str, number: u64, names: Option<&LeftOutObjects>) -> String {
+    let first = names.and_then(|names| names.first.get(why)).map(Vec::as_slice).unwrap_or_default();
+    let more = if number > first.len() as u64 { ", …" } else { "" };
+    if first.is_empty() { why.to_owned() } else { format!("{why}: {}{more}", first.join(", ")) }
+}
+
 /// What the backups have and the copy had not.
 fn left_out(report: &DrillReport) -> Markup {
     let of_application = |application: &ApplicationReport| {
         let key = StepKey::restore_objects(&application.application.name).to_string();
         let step = report.steps.iter().find(|step| step.id == key);
         match step.and_then(|step| step.evidence.as_ref()) {
-            Some(Evidence::ObjectsRestored { left_out, adjusted, .. }) => left_out.iter().chain(adjusted).map(|(why, number)| (why.clone(), *number)).collect(),
+            Some(Evidence::ObjectsRestored { left_out, left_out_names, adjusted, .. }) => {
+                let named = left_out.iter().map(|(why, number)| (with_names(why, *number, left_out_names.as_ref()), *number));
+                named.chain(adjusted.iter().map(|(how, number)| (how.clone(), *number))).collect()
+            }
             _ => Vec::new(),
         }
     };

@@ -1,5 +1,6 @@
 //! Every word of the page, in both languages, and how values are written.
 
+use crate::conditions::misleads;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
 use maud::{Markup, Render, html};
 use p861_crds::{
@@ -51,8 +52,7 @@ pub(super) fn shown(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c,
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{061c}' | '\u{feff}' => '\u{fffd}',
-            c if c.is_control() => '\u{fffd}',
+            c if misleads(c) => '\u{fffd}',
             c => c,
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use crate::{
     ids::SiteName,
-    maintenance::window::{Opening, Window, freeze_at},
+    maintenance::window::{Budget, Opening, Window, freeze_at},
     time::human_duration,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -74,8 +74,11 @@ pub struct Access {
 impl Access {
     /// The windows' answer at `now` to a change of the class that takes so long. Of several windows the one counts that is open, or else lets it start first.
     pub fn of(windows: &[Window], class: ChangeClass, freezes: &[Freeze], zone: TimeZone, takes: SignedDuration, now: Timestamp) -> Self {
-        let looked: Vec<(Opening, Option<Timestamp>)> =
-            windows.iter().map(|window| (window.at(class, freezes, now), window.fits(class, freezes, now, takes))).collect();
+        let look = |window: &Window| {
+            let budget = || Budget::of_each(windows.len());
+            (window.at_within(class, freezes, now, &budget()), window.fits_within(class, freezes, now, takes, &budget()))
+        };
+        let looked: Vec<(Opening, Option<Timestamp>)> = windows.iter().map(look).collect();
         let fits = looked.iter().filter_map(|(_, fits)| *fits).min();
         let first =
             looked.into_iter().min_by_key(|(opening, fits)| (!opening.open, fits.unwrap_or(Timestamp::MAX), opening.next_open_time.unwrap_or(Timestamp::MAX)));

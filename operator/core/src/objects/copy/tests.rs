@@ -158,20 +158,56 @@ fn fault_b14_a_service_with_outside_addresses_and_a_job_that_selects_its_own_pod
     assert_eq!(job(false).pointer("/spec/template/metadata/labels"), Some(&json!({"app": "x"})));
 }
 
+fn binding(subjects: &[(&str, &str, Option<&str>)]) -> Value {
+    let subjects: Vec<Value> = subjects
+        .iter()
+        .map(|(kind, name, namespace)| match namespace {
+            Some(namespace) => json!({"kind": kind, "name": name, "namespace": namespace}),
+            None => json!({"kind": kind, "name": name}),
+        })
+        .collect();
+    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "a", "namespace": "shinan-approval"}, "subjects": subjects})
+}
+
 #[test]
 fn fault_b15_subjects_move_with_their_namespace() {
-    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "a", "namespace": "shinan-approval"}, "subjects": [
-        {"kind": "ServiceAccount", "name": "x", "namespace": "shinan-approval"}, {"kind": "ServiceAccount", "name": "x", "namespace": "other"},
-        {"kind": "Group", "name": "system:serviceaccounts:shinan-approval"}, {"kind": "Group", "name": "system:serviceaccounts:other"}, {"kind": "Group", "name": "system:serviceaccounts"},
-        {"kind": "User", "name": "system:serviceaccount:shinan-approval:x"}, {"kind": "User", "name": "li"}]});
+    let all = |namespace: &'static str| {
+        binding(&[
+            ("ServiceAccount", "x", Some(namespace)),
+            ("ServiceAccount", "x", Some("other")),
+            ("Group", &format!("system:serviceaccounts:{namespace}"), None),
+            ("Group", "system:serviceaccounts:other", None),
+            ("Group", "system:serviceaccounts", None),
+            ("User", &format!("system:serviceaccount:{namespace}:x"), None),
+            ("User", "li", None),
+        ])
+    };
+    let moved = CopyRules { isolated: false, ..rules() };
+    let Prepared::Write(written, adjusted) = prepare(all("shinan-approval"), &moved) else { panic!("it is written") };
+    assert_eq!((&written["subjects"], adjusted), (&all("shinan-approval--drill-k7m2q")["subjects"], Vec::new()));
+}
+
+#[test]
+fn fault_e13_whoever_has_rights_in_production_has_none_in_its_copy() {
     let to = "shinan-approval--drill-k7m2q";
-    assert_eq!(
-        written(binding)["subjects"],
-        json!([
-            {"kind": "ServiceAccount", "name": "x", "namespace": to}, {"kind": "ServiceAccount", "name": "x", "namespace": "other"},
-            {"kind": "Group", "name": format!("system:serviceaccounts:{to}")}, {"kind": "Group", "name": "system:serviceaccounts:other"}, {"kind": "Group", "name": "system:serviceaccounts"},
-            {"kind": "User", "name": format!("system:serviceaccount:{to}:x")}, {"kind": "User", "name": "li"}])
-    );
+    let outsiders = [
+        ("User", "li", None),
+        ("Group", "portal-devs", None),
+        ("Group", "system:authenticated", None),
+        ("Group", "system:serviceaccounts", None),
+        ("Group", "system:serviceaccounts:other", None),
+        ("User", "system:serviceaccount:other:deployer", None),
+        ("ServiceAccount", "deployer", Some("other")),
+    ];
+    for outsider in outsiders {
+        assert!(matches!(prepare(binding(&[outsider]), &rules()), Prepared::Leave(why) if why.contains("outside the copy")), "{outsider:?} alone");
+        let Prepared::Write(written, adjusted) = prepare(binding(&[outsider, ("ServiceAccount", "x", Some("shinan-approval"))]), &rules()) else {
+            panic!("{outsider:?}: the account of the copy keeps its rights")
+        };
+        assert_eq!(written["subjects"], json!([{"kind": "ServiceAccount", "name": "x", "namespace": to}]), "{outsider:?}");
+        assert_eq!(adjusted, ["without rights of people and of accounts outside the copy"], "{outsider:?}");
+    }
+    assert!(matches!(prepare(binding(&[]), &rules()), Prepared::Write(..)), "one that binds nobody stays what it is");
 }
 
 #[test]

@@ -114,7 +114,8 @@ fn class_beyond(class: &PriorityClass, owner: Owner<'_>) -> Option<Refused> {
     Some(Refused { layer: Layer::Servers, reason: Reason::BeyondLimits, message: format!("PriorityClass {name} is not made: {why}"), remedy })
 }
 
-/// The priority classes that the District allows. They are the site's own; their names say whose they are.
+/// The priority classes that the District allows. They are the site's own; their names say whose they are. Their pods are scheduled before others and evict none: those
+/// of other districts run on the same nodes.
 pub fn priority_classes(spec: &PlatformSpec, owner: Owner<'_>) -> Vec<Document> {
     let one = |class: &PriorityClass| {
         owner.document(
@@ -123,7 +124,7 @@ pub fn priority_classes(spec: &PlatformSpec, owner: Owner<'_>) -> Vec<Document> 
             "PriorityClass",
             &class.name,
             None,
-            json!({"value": class.value, "description": "Kept by Platform 861"}),
+            json!({"value": class.value, "preemptionPolicy": "Never", "description": "Kept by Platform 861"}),
         )
     };
     spec.servers.priority_classes.iter().filter(|class| class_beyond(class, owner).is_none()).map(one).collect()

@@ -47,7 +47,10 @@ fn departments_are_closed_to_each_other_but_for_allowed_flows_and_gateways() {
     );
     let inside = &documents[1].object["spec"]["ingress"][0]["from"][0]["namespaceSelector"];
     assert_eq!(inside["matchLabels"], serde_json::json!({"platform861.io/district": "shinan", "platform861.io/department": "approval-bureau"}));
+    let named = |names: &[&str]| serde_json::json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
+    assert_eq!(inside["matchExpressions"][1], named(&["shinan-approval"]));
     let allowed = &documents[6].object["spec"]["ingress"][0];
+    assert_eq!(allowed["from"][0]["namespaceSelector"]["matchExpressions"], serde_json::json!([named(&["shinan-approval"])]));
     assert_eq!(allowed["ports"], serde_json::json!([{"port": 636, "protocol": "TCP"}]));
     assert!(documents.iter().all(|document| document.object["metadata"]["labels"]["platform861.io/platform"] == "shinan"));
     let mut open = declared();
@@ -56,6 +59,25 @@ fn departments_are_closed_to_each_other_but_for_allowed_flows_and_gateways() {
     open.network.isolation = Isolation::District;
     let inside = &desired::network_policies(&open, owner("xinxi-dasha"), &places())[1].object["spec"]["ingress"][0]["from"][0]["namespaceSelector"];
     assert_eq!(inside["matchLabels"], serde_json::json!({"platform861.io/district": "shinan"}));
+}
+
+#[test]
+fn fault_e27_a_namespace_that_labels_itself_as_of_a_department_is_let_in_nowhere() {
+    // Of a department without a namespace on the site nothing is let in, rather than everything.
+    let elsewhere = &places()[1..];
+    let documents = desired::network_policies(&declared(), owner("xinxi-dasha"), elsewhere);
+    let flow = documents.iter().find(|document| document.object["metadata"]["name"] == "p861-allow-approval-to-directory").expect("a policy");
+    assert_eq!(flow.object["spec"]["ingress"], serde_json::json!([]));
+    for document in desired::network_policies(&declared(), owner("xinxi-dasha"), &places()) {
+        for rule in document.object["spec"]["ingress"].as_array().expect("rules") {
+            for from in rule["from"].as_array().expect("sources") {
+                let selector = &from["namespaceSelector"];
+                let by_name = selector["matchLabels"].get("kubernetes.io/metadata.name").is_some()
+                    || selector["matchExpressions"].as_array().is_some_and(|all| all.iter().any(|one| one["key"] == "kubernetes.io/metadata.name"));
+                assert!(by_name, "{}: {selector}", document.object["metadata"]["name"]);
+            }
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{EVIDENCE_VERSION, Failure, ObjectChange, RefusedObjects, SavedKind, SavedPart, StoredObject},
+    engine::{EVIDENCE_VERSION, Failure, LeftOutObjects, ObjectChange, RefusedObjects, SavedKind, SavedPart, StoredObject},
     protection::{
         backup::{self as backup_plan, BackupFacts, Claim},
         choose::RecoveryPoint,
@@ -46,6 +46,27 @@ fn backed_up_until(data: &str, actions: &[p861_crds::common::RunAction], end_of:
 }
 
 fn backed_up_from(data: &str, snapshots: &[ClaimSnapshot], actions: &[p861_crds::common::RunAction], end_of: impl Fn(&str) -> End) -> Played {
+    backed_up_without(&[], data, snapshots, actions, end_of)
+}
+
+fn backed_up_without(
+    missing: &[MissingClaim],
+    data: &str,
+    snapshots: &[ClaimSnapshot],
+    actions: &[p861_crds::common::RunAction],
+    end_of: impl Fn(&str) -> End,
+) -> Played {
+    backed_up_after(None, missing, data, snapshots, actions, end_of)
+}
+
+fn backed_up_after(
+    half_restored: Option<&str>,
+    missing: &[MissingClaim],
+    data: &str,
+    snapshots: &[ClaimSnapshot],
+    actions: &[p861_crds::common::RunAction],
+    end_of: impl Fn(&str) -> End,
+) -> Played {
     let facts = BackupFacts {
         backup: "b",
         application: "portal",
@@ -53,7 +74,9 @@ fn backed_up_from(data: &str, snapshots: &[ClaimSnapshot], actions: &[p861_crds:
         site: &"home".into(),
         spec: &application(data),
         claims: &claims(),
+        missing,
         snapshots,
+        half_restored,
         parent: None,
         deadline: SignedDuration::from_hours(6),
     };
@@ -88,7 +111,12 @@ fn each_end_of_a_backup_has_its_conditions() {
     let verified = ("Verified", Some(true), "Stored");
     for (case, run, expected) in [
         ("all works", backed_up(STREAM, works), vec![verified, ("Succeeded", Some(true), "Complete")]),
-        ("a volume fails", backed_up(STREAM, but("save/portal/volume/files", fails("ReadErrors"))), vec![("Succeeded", Some(false), "ReadErrors")]),
+        ("a stream fails", backed_up(STREAM, but("save/portal/stream/db", fails("ReadErrors"))), vec![("Succeeded", Some(false), "ReadErrors")]),
+        (
+            "a volume fails",
+            backed_up(STREAM, but("save/portal/volume/files", fails("ReadErrors"))),
+            vec![verified, ("Succeeded", Some(false), "PartiallySaved")],
+        ),
         ("the seal fails", backed_up(STREAM, but("seal/portal", fails("RepositoryRefused"))), vec![("Succeeded", Some(false), "RepositoryRefused")]),
         (
             "the verification fails",
@@ -141,7 +169,7 @@ fn fault_a1_what_a_backup_left_out_stands_in_its_status_unless_it_comes_again_by
     let part = SavedPart { part: "objects".into(), files: 1, bytes: 1, added: 1, started_at: start(), sha256: None, warnings: Vec::new() };
     let left_out =
         vec![left("MadeByOwner", 7, "Pod n/web-1"), left("BeingDeleted", 2, "Secret n/a"), left("StaleDiscovery", 1, "every kind of metrics.k8s.io/v1beta1")];
-    let saved = Evidence::ObjectsSaved { part, objects: 143, resources: 0, kinds: Vec::new(), left_out: left_out.clone() };
+    let saved = Evidence::ObjectsSaved { part, objects: 143, resources: 0, kinds: Vec::new(), left_out: left_out.clone(), left_out_names: Vec::new() };
     let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/objects", End::Done(Some(saved)))).outcome());
     assert_eq!(concluded.status.contents.expect("contents").left_out, left_out[1..]);
     let message = concluded.updates.last().map(|update| update.message.as_str());
@@ -162,7 +190,14 @@ fn fault_b12_a_backup_without_an_object_that_the_application_names_has_failed_an
     let kinds = vec![kind("", "PersistentVolume", 2), kind("n", "Secret", 141)];
     let missing = LeftOut { reason: "Missing".into(), count: 1, names: vec!["PriorityClass gone".into()] };
     for (left_out, expected) in [(Vec::new(), (Some(true), "Complete")), (vec![missing], (Some(false), "ClusterResourceMissing"))] {
-        let saved = Evidence::ObjectsSaved { part: part.clone(), objects: 143, resources: 2, kinds: kinds.clone(), left_out: left_out.clone() };
+        let saved = Evidence::ObjectsSaved {
+            part: part.clone(),
+            objects: 143,
+            resources: 2,
+            kinds: kinds.clone(),
+            left_out: left_out.clone(),
+            left_out_names: Vec::new(),
+        };
         let concluded = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/objects", End::Done(Some(saved)))).outcome());
         let succeeded = concluded.updates.last().expect("a condition");
         assert_eq!((succeeded.status, succeeded.reason.as_str()), expected);
@@ -176,8 +211,82 @@ fn fault_b12_a_backup_without_an_object_that_the_application_names_has_failed_an
 }
 
 #[test]
+fn fault_d5_a_backup_without_some_volumes_has_failed_and_says_which_and_why_and_where_the_rest_is() {
+    let disk = MissingClaim { claim: "shinan-portal/disk".into(), reason: "ClaimNotReadable".into(), message: "is a block device, which has no files".into() };
+    let named = |missing: &[MissingClaim]| missing.iter().map(|missing| (missing.claim.clone(), missing.reason.clone())).collect::<Vec<_>>();
+    let said = |claim: &str, reason: &str| (format!("shinan-portal/{claim}"), reason.to_owned());
+    let skip = [asked(ActionKind::Skip, Some("save/portal/volume/files"))];
+    let (not_read, failed) = (std::slice::from_ref(&disk), "save/portal/volume/files");
+    for (case, run, volumes, missing, message) in [
+        (
+            "it could not be read from the beginning",
+            backed_up_without(not_read, STREAM, &[], &[], works),
+            2,
+            vec![said("disk", "ClaimNotReadable")],
+            "1 volume was not saved: claim shinan-portal/disk is a block device, which has no files. Everything else is in snapshot 0a1b2c3d: ",
+        ),
+        (
+            "its step fails",
+            backed_up(HOOKS, but(failed, fails("ReadErrors"))),
+            1,
+            vec![said("files", "ReadErrors")],
+            "1 volume was not saved: claim shinan-portal/files: ReadErrors happened. Everything else",
+        ),
+        (
+            "both",
+            backed_up_without(not_read, STREAM, &[], &[], but(failed, fails("ReadErrors"))),
+            1,
+            vec![said("disk", "ClaimNotReadable"), said("files", "ReadErrors")],
+            "2 volumes were not saved: claim shinan-portal/disk is a block device, which has no files; claim shinan-portal/files: ReadErrors happened. ",
+        ),
+        (
+            "a person skips it",
+            backed_up_until(STREAM, &skip, but(failed, End::Open)),
+            1,
+            vec![said("files", "StepSkipped")],
+            "1 volume was not saved: claim shinan-portal/files: a person skipped it: for the test. Everything else",
+        ),
+    ] {
+        let concluded = backup(&BackupStatus::default(), &run.outcome());
+        let status = &concluded.status;
+        assert_eq!(told(&concluded.updates), [("Verified", Some(true), "Stored"), ("Succeeded", Some(false), "PartiallySaved")], "{case}");
+        let update = concluded.updates.last().expect("a condition");
+        assert!(
+            update.message.starts_with(message) && update.message.contains("a Restore that names this Backup brings it back"),
+            "{case}: {}",
+            update.message
+        );
+        assert_eq!(status.snapshot_id.as_deref(), Some("0a1b2c3d"), "{case}: it is sealed");
+        let contents = status.contents.clone().expect("contents");
+        assert_eq!((contents.volumes, named(&contents.missing_claims)), (volumes, missing), "{case}");
+        // As the controller stores it: its phase is the run's, or what the conclusion makes of it.
+        let phase = if run.summary.result.as_ref().is_some_and(|(result, ..)| *result == RunResult::Succeeded) { status.phase } else { Some(RunPhase::Failed) };
+        assert_eq!(phase, Some(RunPhase::Failed), "{case}");
+    }
+    // A snapshot that was found damaged is not offered, whatever it lacks besides.
+    let damaged = backed_up_without(not_read, STREAM, &[], &[], but("verify/portal", fails("Damaged")));
+    let concluded = backup(&BackupStatus::default(), &damaged.outcome());
+    let update = concluded.updates.last().expect("a condition");
+    assert_eq!(
+        (update.reason.as_str(), update.message.as_str()),
+        ("Damaged", "Damaged happened; it also lacks claim shinan-portal/disk is a block device, which has no files")
+    );
+}
+
+#[test]
+fn fault_d5_a_restore_of_a_partial_backup_says_beforehand_and_afterwards_what_the_backup_lacks() {
+    let disk = MissingClaim { claim: "shinan-portal/disk".into(), reason: "ClaimNotReadable".into(), message: "is a block device, which has no files".into() };
+    for mode in [RestoreMode::Preview, RestoreMode::Execute] {
+        let concluded = restored_without(std::slice::from_ref(&disk), mode, false, brings);
+        assert_eq!(concluded.status.missing_claims, std::slice::from_ref(&disk), "{mode:?}");
+        let message = &concluded.updates[0].message;
+        assert!(message.contains("; the backup lacks claim shinan-portal/disk is a block device"), "{mode:?}: {message}");
+    }
+}
+
+#[test]
 fn an_unsealed_backup_has_no_snapshot_to_offer() {
-    let status = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/volume/files", fails("ReadErrors"))).outcome()).status;
+    let status = backup(&BackupStatus::default(), &backed_up(STREAM, but("save/portal/stream/db", fails("ReadErrors"))).outcome()).status;
     assert_eq!((status.snapshot_id, status.recovery_point_time, status.contents, status.verification), (None, None, None, None));
 }
 
@@ -186,6 +295,10 @@ fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<Resto
 }
 
 fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
+    restored_without(&[], mode, reads_damaged_anew, end_of)
+}
+
+fn restored_without(missing: &[MissingClaim], mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
     let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None, site: None };
     let application = application(STREAM);
@@ -195,6 +308,7 @@ fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str
         spec: &spec,
         subject,
         parts: &parts,
+        is_partial: false,
         district: "shinan",
         site: &"home".into(),
         present: &claims(),
@@ -202,7 +316,61 @@ fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str
         platform: None,
     };
     let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
-    restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b", reads_damaged_anew }, &run.outcome())
+    let in_place = (mode == RestoreMode::Execute).then_some(InPlace { application: "portal", is_whole: true });
+    restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b", reads_damaged_anew, missing, in_place }, &run.outcome())
+}
+
+#[test]
+fn fault_c9_a_restore_that_ends_half_way_in_place_says_so_and_one_that_wrote_nothing_or_everything_does_not() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    for (case, concluded, data) in [
+        ("all works", restored(RestoreMode::Execute, brings), Some(RestoredData::Whole)),
+        ("a preview", restored(RestoreMode::Preview, brings), None),
+        ("nothing was stopped", restored(RestoreMode::Execute, but("stop/portal", fails("WorkloadNotStopped"))), None),
+        (
+            "objects are in the way",
+            restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused(Reason::Conflicts, "3 objects differ")))),
+            None,
+        ),
+        ("the first step that writes fails", restored(RestoreMode::Execute, but("restore/portal/objects", fails("Damaged"))), Some(RestoredData::Partly)),
+        ("a volume fails", restored(RestoreMode::Execute, but("restore/portal/volume/files", fails("ReadErrors"))), Some(RestoredData::Partly)),
+        (
+            "its streams come never, since it can't start",
+            restored(RestoreMode::Execute, but("start/portal/rest", fails("ImageMissing"))),
+            Some(RestoredData::Partly),
+        ),
+        ("only the second try at some objects fails", restored(RestoreMode::Execute, but("restore/portal/objects-again", fails("Unreachable"))), None),
+        (
+            "some objects could not be written",
+            restored(RestoreMode::Execute, |step| match step {
+                "restore/portal/objects" => {
+                    End::Done(Some(written(RestoreChanges { create: 5, refused: 1, ..RestoreChanges::default() }, Some("Ingress"), &[])))
+                }
+                step => brings(step),
+            }),
+            None,
+        ),
+    ] {
+        let expected = data.map(|data| RestoredInPlace { application: "portal".into(), data });
+        assert_eq!(concluded.status.in_place, expected, "{case}: {:?}", concluded.updates);
+    }
+}
+
+#[test]
+fn fault_c9_a_backup_of_a_half_restored_application_says_so_in_its_status() {
+    let run = backed_up(STREAM, works);
+    assert_eq!(concluded_of(&run).0, None);
+    let mixture = backed_up_after(Some("restore-1"), &[], STREAM, &[], &[], works);
+    let (half, updates) = concluded_of(&mixture);
+    assert_eq!(half.as_deref(), Some("restore-1"));
+    let succeeded = updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
+    assert_eq!((succeeded.status, succeeded.reason.as_str()), (Some(true), "HalfRestored"));
+    assert!(succeeded.message.contains("Restore restore-1 had ended half way"), "{}", succeeded.message);
+}
+
+fn concluded_of(run: &Played) -> (Option<String>, Vec<ConditionUpdate>) {
+    let concluded = backup(&BackupStatus::default(), &run.outcome());
+    (concluded.status.half_restored, concluded.updates)
 }
 
 /// The objects of a restore, the first that was refused, and how many were of kinds that are not served.
@@ -222,7 +390,7 @@ fn written(changes: RestoreChanges, refused: Option<&str>, not_served: &[(&str, 
     let refused = refused.map(|kind| RefusedObjects { first: first(kind), listed: 1, list, awaiting: 0 });
     let not_served = not_served.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect();
     let adjusted = BTreeMap::new();
-    Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), not_served, adjusted, refused, patches_unmatched: Vec::new() }
+    Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), left_out_names: None, not_served, adjusted, refused, patches_unmatched: Vec::new() }
 }
 
 #[test]
@@ -252,6 +420,61 @@ fn fault_b13_a_restore_that_could_not_write_all_goes_on_and_ends_failed_with_the
     }
 }
 
+/// The same, with what was left out for one reason, and its first names.
+fn leaving(evidence: Evidence, count: u64, reason: &str, names: &[&str]) -> Evidence {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let (of_reason, first) = (BTreeMap::from([(reason.to_owned(), count)]), BTreeMap::from([(reason.to_owned(), names)]));
+    let names = |lists: usize| Some(LeftOutObjects { first: first.clone(), listed: count, lists: vec![StoredObject { sha256: "b".into(), bytes: 1 }; lists] });
+    match evidence {
+        Evidence::ObjectsRestored { changes, not_served, adjusted, refused, patches_unmatched, .. } => {
+            Evidence::ObjectsRestored { changes, left_out: of_reason, left_out_names: names(1), not_served, adjusted, refused, patches_unmatched }
+        }
+        Evidence::RestorePreviewed { changes, listed, lists, not_served, adjusted, .. } => {
+            Evidence::RestorePreviewed { changes, listed, lists, left_out: of_reason, left_out_names: names(0), not_served, adjusted }
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn fault_a_what_a_restore_left_out_is_named_in_its_status_and_its_message_whatever_its_end() {
+    let skip = "it is there and different: conflictPolicy Skip leaves it";
+    let changes = || RestoreChanges { create: 5, change: 1, same: 2, ..RestoreChanges::default() };
+    let previewed = Evidence::RestorePreviewed {
+        changes: changes(),
+        listed: 0,
+        lists: Vec::new(),
+        left_out: BTreeMap::new(),
+        left_out_names: None,
+        not_served: BTreeMap::new(),
+        adjusted: BTreeMap::new(),
+    };
+    let partial = RestoreChanges { refused: 1, ..changes() };
+    for (mode, evidence, message) in [
+        (
+            RestoreMode::Execute,
+            written(changes(), None, &[]),
+            format!("5 objects created, 1 changed, 2 the same; 40 files; 3 left out: 3 {skip} (Secret n/a, …)"),
+        ),
+        (
+            RestoreMode::Execute,
+            written(partial, Some("Ingress"), &[]),
+            format!("1 object was not written, the first Ingress x in n: no; everything else was; 3 left out: 3 {skip} (Secret n/a, …)"),
+        ),
+        (RestoreMode::Preview, previewed, format!("would create 5, change 1; 2 same, 0 refused; 3 would be left out: 3 {skip} (Secret n/a, …)")),
+    ] {
+        let evidence = leaving(evidence, 3, skip, &["Secret n/a", "Secret n/b", "Secret n/c"]);
+        let concluded = restored(mode, move |step| match step {
+            "restore/portal/objects" => End::Done(Some(evidence.clone())),
+            step if mode == RestoreMode::Execute => brings(step),
+            _ => End::Done(None),
+        });
+        assert_eq!(concluded.updates[0].message, message, "{mode:?}");
+        let names = ["Secret n/a", "Secret n/b", "Secret n/c"].map(str::to_owned).to_vec();
+        assert_eq!(concluded.status.left_out, [LeftOut { reason: skip.into(), count: 3, names }], "{mode:?}");
+    }
+}
+
 #[test]
 fn fault_b13_a_second_try_after_the_start_says_how_the_run_ends() {
     let before =
@@ -260,7 +483,7 @@ fn fault_b13_a_second_try_after_the_start_says_how_the_run_ends() {
     let some = written(RestoreChanges { create: 7, refused: 1, ..RestoreChanges::default() }, Some("Ingress"), &[]);
     let none = "3 objects were not written, the first Ingress x in n: no; 1 object is of kinds that the site doesn't serve (Widget.demo.example 1): install what defines them, or leave them out with spec.exclude; everything else was";
     for (case, again, expected, created) in [
-        ("all is there now", End::Done(Some(all)), (Some(true), "Complete", "8 objects, 40 files"), 8),
+        ("all is there now", End::Done(Some(all)), (Some(true), "Complete", "8 objects created, 0 changed, 0 the same; 40 files"), 8),
         (
             "one is not",
             End::Done(Some(some)),
@@ -283,7 +506,7 @@ fn fault_b13_a_second_try_after_the_start_says_how_the_run_ends() {
 }
 
 fn brings(step: &str) -> End {
-    let changes = RestoreChanges { create: 137, change: 1, same: 5, refused: 0, not_served: 0 };
+    let changes = RestoreChanges { create: 137, change: 1, same: 5, ..RestoreChanges::default() };
     End::Done(match step {
         "restore/portal/objects" => Some(written(changes, None, &[])),
         step if step.starts_with("restore/portal/volume/") => Some(Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 0, removed_bytes: 0 }),
@@ -295,7 +518,7 @@ fn brings(step: &str) -> End {
 fn each_end_of_a_restore_has_its_condition() {
     let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
     for (case, concluded, expected, finding) in [
-        ("all works", restored(RestoreMode::Execute, brings), (Some(true), "Complete", "138 objects, 40 files"), None),
+        ("all works", restored(RestoreMode::Execute, brings), (Some(true), "Complete", "137 objects created, 1 changed, 5 the same; 40 files"), None),
         ("a preview", restored(RestoreMode::Preview, brings), (Some(true), "Previewed", "would create 137, change 1; 5 same, 0 refused"), None),
         (
             "objects are refused",
@@ -335,7 +558,7 @@ fn fault_c4_removed_files_are_counted_in_the_status_and_told_beforehand() {
     let removed = Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 };
     for (mode, evidence, message) in [
         (RestoreMode::Preview, found, "would create 137, change 1; 5 same, 0 refused; in 2 volumes, 6 files would be removed, 24 changed, 4 created"),
-        (RestoreMode::Execute, removed, "138 objects, 40 files; 6 files removed that the backup doesn't have (1024 bytes)"),
+        (RestoreMode::Execute, removed, "137 objects created, 1 changed, 5 the same; 40 files; 6 files removed that the backup doesn't have (1024 bytes)"),
     ] {
         let concluded = restored(mode, |step| if step.starts_with("restore/portal/volume/") { End::Done(Some(evidence.clone())) } else { brings(step) });
         assert_eq!(concluded.status.files_removed, Some(6), "{mode:?}");
@@ -343,7 +566,7 @@ fn fault_c4_removed_files_are_counted_in_the_status_and_told_beforehand() {
     }
     let nothing = restored(RestoreMode::Execute, brings);
     assert_eq!(nothing.status.files_removed, Some(0));
-    assert_eq!(nothing.updates[0].message, "138 objects, 40 files");
+    assert_eq!(nothing.updates[0].message, "137 objects created, 1 changed, 5 the same; 40 files");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::{
 use p861_crds::{
     ConditionType, Reason,
     common::{ActionKind, RunAction},
+    recovery::drill::RpoProof,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -194,6 +195,41 @@ fn a_drill_proves_of_each_backup_what_became_of_its_application() {
 }
 
 #[test]
+fn fault_a_a_drill_of_which_a_person_skipped_a_step_is_incomplete_and_proves_nothing() {
+    for step in ["verify/one", "restore/one/objects", "check/one/login", "clean-up"] {
+        let skip = asked(ActionKind::Skip, Some(step));
+        let concluded = usual_until(&[skip], but(step, End::Open));
+        let succeeded = concluded.updates.last().expect("a condition");
+        let found = (concluded.status.result, concluded.status.phase, succeeded.reason.as_str(), concluded.findings.len());
+        assert_eq!(found, (Some(DrillResult::Incomplete), Some(RunPhase::Failed), "StepSkipped", 0), "{step}: {}", succeeded.message);
+        assert!(succeeded.message.contains(step), "{}", succeeded.message);
+    }
+}
+
+#[test]
+fn fault_a_a_backup_is_not_probed_by_a_drill_without_checks() {
+    let (plan, mut applications) = (plan_spec(Some("30m")), applications(&json!({})));
+    applications[0].spec.checks.clear();
+    let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
+    let findings = concluded(DrillType::Isolated, &plan, &applications, &run).findings;
+    let found: Vec<_> = findings.iter().map(|f| (f.backup.as_str(), f.update.reason.as_str(), f.level.as_ref().map(|level| level.level))).collect();
+    assert_eq!(found, [("one-backup", "Restored", Some(VerificationLevel::Restored)), ("two-backup", "Probed", Some(VerificationLevel::Probed))]);
+}
+
+#[test]
+fn fault_a_a_marker_makes_the_rpo_no_better_than_the_recovery_point_does() {
+    let (plan, mut applications) = (plan_spec(Some("30m")), applications(&json!({})));
+    applications[0].spec.marker =
+        serde_json::from_value(json!({"workloadRef": {"kind": "Deployment", "name": "web"}, "write": ["w"], "read": ["r"]})).expect("a marker");
+    for (marker, rpo, proof) in [(-20, "20m", RpoProof::Marker), (-10, "10m", RpoProof::Marker), (-2, "10m", RpoProof::Marker), (1, "10m", RpoProof::Assumed)] {
+        let evidence = Evidence::MarkerRead { time: start() + SignedDuration::from_mins(marker), output: String::new() };
+        let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], but("marker/one", End::Done(Some(evidence))));
+        let one = concluded(DrillType::Isolated, &plan, &applications, &run).status.applications.remove(0);
+        assert_eq!((one.measured.rpo.map(|rpo| rpo.0), one.rpo_proof), (Some(rpo.to_owned()), Some(proof)), "a marker of minute {marker}");
+    }
+}
+
+#[test]
 fn a_drill_shows_what_it_measured_and_a_running_one_no_rpo_that_may_change() {
     let status = usual(works).status;
     assert_eq!(status.target_site.as_deref(), Some("standby"));
@@ -266,6 +302,7 @@ fn fault_b13_a_drill_whose_copy_lacks_objects_has_failed_and_proves_nothing() {
     let evidence = Evidence::ObjectsRestored {
         changes,
         left_out: BTreeMap::new(),
+        left_out_names: None,
         not_served: BTreeMap::new(),
         adjusted: BTreeMap::new(),
         refused,
@@ -284,7 +321,7 @@ fn a_patch_that_matched_nothing_is_said_of_a_drill_that_passed() {
     let changes = p861_crds::protection::restore::RestoreChanges { create: 5, ..Default::default() };
     let patches_unmatched = vec!["spec.isolation.patches[1] (Deployment gone)".to_owned()];
     let (left_out, not_served, adjusted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let evidence = Evidence::ObjectsRestored { changes, left_out, not_served, adjusted, refused: None, patches_unmatched };
+    let evidence = Evidence::ObjectsRestored { changes, left_out, left_out_names: None, not_served, adjusted, refused: None, patches_unmatched };
     let concluded = usual(but("restore/two/objects", End::Done(Some(evidence))));
     let succeeded = concluded.updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
     assert_eq!(succeeded.status, Some(true), "{}", succeeded.message);
@@ -297,7 +334,7 @@ fn fault_b12_a_drill_says_which_definitions_it_left_as_they_were_or_made() {
     let adjusted = BTreeMap::from([(left.to_owned(), 1)]);
     let changes = p861_crds::protection::restore::RestoreChanges { create: 5, ..Default::default() };
     let (left_out, not_served, patches_unmatched) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    let evidence = Evidence::ObjectsRestored { changes, left_out, not_served, adjusted, refused: None, patches_unmatched };
+    let evidence = Evidence::ObjectsRestored { changes, left_out, left_out_names: None, not_served, adjusted, refused: None, patches_unmatched };
     let concluded = usual(but("restore/two/objects", End::Done(Some(evidence))));
     let succeeded = concluded.updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
     assert_eq!(succeeded.status, Some(true));

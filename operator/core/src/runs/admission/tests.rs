@@ -245,7 +245,7 @@ fn people_read_for_whom_they_wait_and_nothing_of_another_district() {
 }
 
 #[test]
-fn places_are_limited_and_go_to_each_district_in_turn() {
+fn fault_e12_places_are_limited_and_go_to_each_district_in_turn_and_each_has_one_of_its_own_on_a_site() {
     let backup = |district: &str, number: i64| Request {
         run: RunRef { class: Backup, namespace: district.into(), name: format!("b{number}"), uid: format!("{district}-{number}") },
         sites: set(&["east"]),
@@ -262,11 +262,16 @@ fn places_are_limited_and_go_to_each_district_in_turn() {
     assert_eq!(admitted(&limits), ["shinan-0", "shinan-1", "laoshan-10", "laoshan-11"]);
     assert_eq!(admitted(&Limits { per_repository: 1, ..limits.clone() }), ["shinan-0", "laoshan-10"]);
     assert_eq!(admitted(&Limits { of_sites: [("east".into(), 0)].into(), ..limits.clone() }), ["shinan-0"], "a limit of 0 counts as 1");
-    let running: Vec<Running> = (0..4).map(|number| Running::new(backup("shinan", number))).collect();
-    let Admission::Wait(why) = admit(&backup("laoshan", 10), &running, &limits) else { panic!("a fifth place") };
+    let running: Vec<Running> = (0..3).map(|number| backup("shinan", number)).chain([backup("laoshan", 10)]).map(Running::new).collect();
+    let Admission::Wait(why) = admit(&backup("laoshan", 11), &running, &limits) else { panic!("a fifth place") };
     assert_eq!((Reason::from(why.reason), why.message.as_str()), (Reason::LimitReached, "waits for a place: 4 of at most 4 runs on site east are under way"));
     let failover = Request { sites: set(&["east"]), ..request(Failover, "now") };
     assert_eq!(admit(&failover, &running, &limits), Admission::Admit, "a failover waits for no place");
+    // Two districts hold every place for days; each other one still has its own.
+    let held: Vec<Running> = ["shinan", "shibei"].iter().flat_map(|district| (0..2).map(|number| Running::new(backup(district, number)))).collect();
+    assert_eq!(admit(&backup("laoshan", 10), &held, &limits), Admission::Admit, "fault_e12: a district's own place on a site");
+    let thin = Limits { of_sites: [("east".into(), 4)].into(), ..limits };
+    assert!(matches!(admit(&backup("laoshan", 10), &held, &thin), Admission::Wait(_)), "a thin line is one for all");
 }
 
 #[test]

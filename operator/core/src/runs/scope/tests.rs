@@ -78,7 +78,9 @@ fn of_backup_with(snapshots: &[ClaimSnapshot]) -> Plan<Action> {
         site: &"west".into(),
         spec: &spec,
         claims: &claims,
+        missing: &[],
         snapshots,
+        half_restored: None,
         parent: None,
         deadline: DEADLINE,
     };
@@ -89,8 +91,17 @@ fn of_restore(spec: Value) -> Plan<Action> {
     let (spec, application): (RestoreSpec, _) = (read(spec), application());
     let subject = Subject { name: "approval", spec: &application, point: point(), claims: claims() };
     let parts = ["objects".into(), "streams/db".into()];
-    let facts =
-        RestoreFacts { spec: &spec, subject, parts: &parts, district: "shinan", site: &"west".into(), present: &claims(), deadline: DEADLINE, platform: None };
+    let facts = RestoreFacts {
+        spec: &spec,
+        subject,
+        parts: &parts,
+        is_partial: false,
+        district: "shinan",
+        site: &"west".into(),
+        present: &claims(),
+        deadline: DEADLINE,
+        platform: None,
+    };
     restore::compile(&facts).expect("compiles")
 }
 
@@ -215,11 +226,13 @@ fn what_a_reference_names_itself_counts() {
         ("OutOfScope", with(json!({"do": "silence", "owner": "shinan/chg-1", "labels": [{"alertname": "Watchdog"}]}))),
         ("OutOfScope", with(json!({"do": "silence", "owner": "shinan/chg-1", "labels": [{"district": "laoshan"}]}))),
         ("OutOfScope", with(json!({"do": "endSilence", "owner": "laoshan/chg-1"}))),
-        ("OutOfScope", with(json!({"do": "drain", "node": "another"}))),
+        ("OutOfScope", with(json!({"do": "drain", "node": "another", "district": "shinan"}))),
+        ("OutOfScope", with(json!({"do": "drain", "node": "n"}))),
+        ("OutOfScope", with(json!({"do": "drain", "node": "n", "district": "laoshan"}))),
         ("OutOfScope", with(json!({"do": "cordon", "node": "another", "owner": "shinan/chg-1"}))),
         ("OutOfScope", with(json!({"do": "inspectNode", "node": "n"}))),
         ("OutOfScope", with(json!({"do": "takeBackup", "application": "a", "backup": "../laoshan/b"}))),
-        ("SiteNotAllotted", read(json!({"do": "drain", "site": "north", "node": "n"}))),
+        ("SiteNotAllotted", read(json!({"do": "drain", "site": "north", "node": "n", "district": "shinan"}))),
     ] {
         let error = scope().permits(&action).expect_err("refused");
         assert_eq!(error.reason(), reason, "{action:?}: {error}");
@@ -327,6 +340,16 @@ fn namespaces_are_allotted_by_the_districts_rule() {
         (json!({"names": ["kube-extra"]}), "kube-extra", true),
     ] {
         assert_eq!(Allotment::of(&district("shinan", rule.clone())).holds(namespace), expected, "{rule} {namespace}");
+    }
+}
+
+#[test]
+fn fault_e1_the_namespace_of_a_district_on_the_hub_is_none_of_its_site_namespaces_even_if_it_is_called_so() {
+    for hub in ["shinan-hub", "shinan"] {
+        let scope = Scope::of_district(hub, ["west"], Allotment::of(&district("shinan", json!({"names": ["shinan"], "prefixes": ["shinan-"]}))));
+        for (namespace, own) in [("shinan-approval", true), ("shinan-hub", hub != "shinan-hub"), ("shinan", hub != "shinan")] {
+            assert_eq!(scope.is_own(namespace), own, "{namespace} with {hub} on the hub");
+        }
     }
 }
 

@@ -154,7 +154,7 @@ impl<'a> Touched<'a> {
                 self.workload(namespace, workload_ref);
             }
             MoverTask::Seal { facts } => {
-                let SealFacts { backup, application, district, site, namespaces, parts: _, consistent: _ } = facts;
+                let SealFacts { backup, application, district, site, namespaces, parts: _, missing: _, half_restored: _, consistent: _ } = facts;
                 self.sites.push(site);
                 self.namespaces.extend(namespaces.iter().map(String::as_str));
                 self.owners.push(district);
@@ -237,11 +237,10 @@ impl Action {
             Self::TakeBackup { application, backup } => Touched::default().hub("Application", application).hub("Backup", backup),
             Self::Silence { site, owner, labels } => Touched { silences: labels.iter().collect(), ..Touched::at(site).owner(owner) },
             Self::EndSilence { site, owner } => Touched::at(site).owner(owner),
-            Self::InspectNode { site, node, district, consent: _ } => {
+            Self::InspectNode { site, node, district, consent: _ } | Self::Drain { site, node, district, consent: _ } => {
                 Touched { as_city: district.is_none(), owners: district.iter().map(String::as_str).collect(), ..Touched::on_node(site, node) }
             }
             Self::Cordon { site, node, owner } | Self::Uncordon { site, node, owner } => Touched::on_node(site, node).owner(owner),
-            Self::Drain { site, node, consent: _ } => Touched::on_node(site, node),
             Self::InstallComponent { site, component, version: _, bundle, digest: _ } => {
                 let Bundle { oci, config_map_ref } = bundle;
                 let mut touched = config_map_ref.iter().fold(Touched::named(site, component), |touched, map| touched.hub("ConfigMap", &map.name));

@@ -10,7 +10,8 @@ const UID: i64 = 65532;
 pub const LABEL_VALUE_DNS: &str = "copy-dns";
 /// Value of the role label of the free probe: it shows that what the closed ones don't reach answers.
 pub const LABEL_VALUE_FREE_PROBE: &str = "copy-probe-free";
-/// Value of the role label of the closed probes. No policy names it: they are held like the pods of the application.
+/// Value of the role label of the closed probes. No network policy names it: they are held like the pods of the application. Like the others, only the operator may write
+/// it: a false probe would prove what it likes.
 pub const LABEL_VALUE_CLOSED_PROBE: &str = "copy-probe";
 
 /// A program of the image in a pod.

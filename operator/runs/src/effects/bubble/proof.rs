@@ -67,6 +67,11 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Al
     let of = |role: &str| format!("{name}-{role}");
     let what = || format!("read the probes of {home} on {site}");
     let (closed, free) = (jobs.get_opt(&of("closed")).await.context(what)?, jobs.get_opt(&of("free")).await.context(what)?);
+    for (job, role) in [(&closed, LABEL_VALUE_CLOSED_PROBE), (&free, LABEL_VALUE_FREE_PROBE)] {
+        if let Some(job) = job.as_ref().filter(|job| !is_ours(job, &step_context.run.uid, role)) {
+            return Err(in_the_way(job, site));
+        }
+    }
     let (closed, free) = match (closed, free) {
         (Some(closed), Some(free)) => (closed, free),
         (closed, free) => {
@@ -188,8 +193,25 @@ fn order_of(job: &Job) -> Result<ProbeOrder> {
     serde_json::from_str(order.unwrap_or_default()).map_err(|error| Error::Internal(format!("probe {} has no order that can be read: {error}", job.name_any())))
 }
 
+/// Whether the operator has made the Job, for this run. Its role is what tells: the site's admission policy `p861-movers` refuses that label to others, and no name is
+/// refused to anybody.
+fn is_ours(job: &Job, run: &str, role: &str) -> bool {
+    let label = |name: &str| job.labels().get(name).map(String::as_str);
+    label(RUN_LABEL) == Some(run) && label(ROLE_LABEL) == Some(role)
+}
+
+/// Transient: another attempt takes another name.
+fn in_the_way(job: &Job, site: &AllottedSite) -> Error {
+    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+    let message = format!(
+        "Job {namespace}/{name} on {site} has the name of a probe of this drill and was not made by the operator: nothing that it says proves anything.          Find out who made it, and delete it (kubectl delete job -n {namespace} {name})"
+    );
+    Error::transient(Reason::NotOurs, message)
+}
+
 async fn create(jobs: &Api<Job>, job: &Job) -> Result<()> {
     match jobs.create(&PostParams::default(), job).await {
+        // Of an earlier pass, or somebody's who stands in the way: the next pass looks whose it is.
         Err(error) if !is_conflict(&error) => Err(error).context(|| format!("start probe {}", job.name_any())),
         _ => Ok(()),
     }

@@ -35,6 +35,22 @@ fn fault_e13_a_probe_that_says_nothing_proves_nothing() {
 }
 
 #[test]
+fn fault_e24_a_job_that_somebody_made_first_under_a_probes_name_proves_nothing() {
+    let job = |labels: Value| -> Job {
+        serde_json::from_value(json!({"metadata": {"name": "p861-prove-x-1-closed", "namespace": "copy", "labels": labels}})).unwrap()
+    };
+    for (labels, ours) in [
+        (json!({RUN_LABEL: "run-1", ROLE_LABEL: LABEL_VALUE_CLOSED_PROBE}), true),
+        (json!({RUN_LABEL: "run-1", ROLE_LABEL: LABEL_VALUE_FREE_PROBE}), false),
+        (json!({RUN_LABEL: "run-2", ROLE_LABEL: LABEL_VALUE_CLOSED_PROBE}), false),
+        (json!({RUN_LABEL: "run-1"}), false),
+        (json!({}), false),
+    ] {
+        assert_eq!(is_ours(&job(labels.clone()), "run-1", LABEL_VALUE_CLOSED_PROBE), ours, "{labels}");
+    }
+}
+
+#[test]
 fn where_a_repository_is_follows_from_its_address() {
     for (endpoint, port) in [("http://192.0.2.9:8333", 8333), ("https://s3.example", 443), ("http://s3.example/x", 80)] {
         assert_eq!(port_of(&endpoint.parse().unwrap()), port, "{endpoint}");

@@ -8,7 +8,7 @@ use crate::{
     object_path::in_path,
 };
 use jiff::Timestamp;
-use kube::{Api, Client, api::DynamicObject};
+use kube::{Api, Client, ResourceExt as _, api::DynamicObject};
 use p861_core::{
     ids::SiteName,
     objects,
@@ -17,16 +17,20 @@ use p861_core::{
         drift::{correct, differs},
     },
 };
-use p861_crds::names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL};
+use p861_crds::{
+    District,
+    names::{COMPONENT_LABEL, COMPONENT_VERSION_ANNOTATION, DISTRICT_LABEL},
+};
 use serde_json::Value;
 
 /// Restores objects that differ from the installed bundle. Returns objects that somebody keeps changing, which are left alone for a while.
 ///
 /// # Errors
 /// If the record or the site can't be read or written.
-pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str, client: &Client, site: &SiteName, component: &str) -> Result<Vec<String>> {
+pub async fn correct_drift(context: &RunContext, district: &District, client: &Client, site: &SiteName, component: &str) -> Result<Vec<String>> {
+    let (namespace, name) = (district.hub_namespace(), &district.name_any());
     let record = Record::of(&context.hub.client, namespace, component, site);
-    let _turn = context.components.locks.turn(&record.name).await;
+    let _turn = context.components.locks.turn(&record.key()).await;
     let installed = record.read("now").await?;
     // An incomplete installation belongs to its change.
     if !installed.complete {
@@ -34,21 +38,21 @@ pub async fn correct_drift(context: &RunContext, namespace: &str, district: &str
     }
     let mut drifted = Vec::new();
     for object in &installed.objects {
-        let ours = stamped(object, &[(COMPONENT_LABEL, component), (DISTRICT_LABEL, district)], &[(COMPONENT_VERSION_ANNOTATION, &installed.version)]);
+        let ours = stamped(object, &[(COMPONENT_LABEL, component), (DISTRICT_LABEL, name)], &[(COMPONENT_VERSION_ANNOTATION, &installed.version)]);
         let found = read_object(client, site, object).await?;
         if found.is_none_or(|found| differs(&ours, &found, &installed.objects)) {
             drifted.push(label(object));
         }
     }
     // Revoke rights that a crash or a cancelled pass left over. Safe, since we hold the lock.
-    if context.components.locks.may_have_right(&record.name) {
-        remove_leftover_rights(client, site, component).await?;
-        context.components.locks.note_no_right(&record.name);
+    if context.components.locks.may_have_right(&record.key()) {
+        remove_leftover_rights(client, site, component, district).await?;
+        context.components.locks.note_no_right(&record.key());
     }
-    if drifted.is_empty() || !context.components.locks.corrects(&record.name, &drifted) {
+    if drifted.is_empty() || !context.components.locks.corrects(&record.key(), &drifted) {
         return Ok(drifted);
     }
-    put_with_right(context, &record, client, site, district, &installed, &[]).await?;
+    put_with_right(context, &record, client, site, name, &installed, &[]).await?;
     for what in &drifted {
         tracing::info!(%site, component, what, "set right");
         let kind = what.split(' ').next().unwrap_or_default();

@@ -31,8 +31,8 @@ use std::{
 const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long an unreachable registry is not asked again, so that waiting for it doesn't block others.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Bundles kept in memory.
-const MAX_CACHED_BUNDLES: usize = 64;
+/// Bundles of one district that are kept in memory.
+const MAX_CACHED_BUNDLES: usize = 16;
 /// Error for a blob whose content does not match the digest it was requested by.
 const DIGEST_MISMATCH: &str = "it is damaged in the registry: what it sends has another digest";
 /// A manifest is at most so large: one of [`MOST_LAYERS`] layers has a tenth of it.
@@ -84,11 +84,11 @@ impl BundleCache {
     }
 }
 
-/// Adds an entry; a full map is cleared first.
+/// Adds an entry. If its district has too many, those go first: another district's stay.
 fn remember<T>(kept: &Mutex<HashMap<Key, T>>, key: Key, value: T) {
     let mut kept = kept.lock();
-    if kept.len() >= MAX_CACHED_BUNDLES {
-        kept.clear();
+    if kept.keys().filter(|(namespace, _)| *namespace == key.0).count() >= MAX_CACHED_BUNDLES {
+        kept.retain(|(namespace, _), _| *namespace != key.0);
     }
     kept.insert(key, value);
 }
@@ -203,6 +203,20 @@ fn failed(named: &str, error: &PullError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fault_e34_a_district_with_many_bundles_drives_out_its_own_only() {
+        let kept: Mutex<HashMap<Key, u8>> = Mutex::default();
+        let key = |district: &str, number: usize| {
+            let bundle = OciBundle { image: format!("registry.example/{number}"), digest: "sha256:1".into(), pull_secret_ref: None, ca_secret_ref: None };
+            (district.to_owned(), bundle)
+        };
+        remember(&kept, key("licang", 0), 0);
+        (0..200).for_each(|number| remember(&kept, key("shinan", number), 0));
+        let kept = kept.lock();
+        assert!(kept.contains_key(&key("licang", 0)) && kept.contains_key(&key("shinan", 199)));
+        assert!(kept.len() <= MAX_CACHED_BUNDLES + 1);
+    }
 
     #[test]
     fn a_docker_config_names_who_asks_by_registry_in_either_form() {

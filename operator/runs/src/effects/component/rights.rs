@@ -9,8 +9,11 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use p861_core::{ids::SiteName, platform::pod_security::ENFORCE};
-use p861_crds::{Reason, names::FIELD_MANAGER};
+use p861_core::{
+    ids::SiteName,
+    platform::{district::is_allotted, pod_security::ENFORCE},
+};
+use p861_crds::{District, Reason, names::FIELD_MANAGER};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,16 +53,17 @@ pub async fn with_right<F: Future<Output = Result<()>>>(
     result
 }
 
-/// Revokes leftover rights. Returns the namespaces that had one.
+/// Revokes leftover rights over the district's namespaces. Those over others' are of a component of that name of another district, which may be at work. Returns the
+/// namespaces that had one.
 ///
 /// # Errors
 /// If the site can't be reached.
-pub async fn remove_leftover_rights(client: &Client, site: &SiteName, component: &str) -> Result<BTreeSet<String>> {
+pub async fn remove_leftover_rights(client: &Client, site: &SiteName, component: &str, district: &District) -> Result<BTreeSet<String>> {
     let name = binding(component);
     let bindings: Api<RoleBinding> = Api::all(client.clone());
     let left =
         bindings.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await.context(|| format!("list what is bound as {name} on {site}"))?;
-    let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).collect();
+    let spaces: BTreeSet<String> = left.items.iter().filter_map(kube::ResourceExt::namespace).filter(|space| is_allotted(district, space)).collect();
     remove_right(client, site, &spaces, &name).await?;
     Ok(spaces)
 }
@@ -122,4 +126,40 @@ async fn remove_right(client: &Client, site: &SiteName, spaces: &BTreeSet<String
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use std::{convert::Infallible, sync::Arc};
+
+    #[tokio::test]
+    async fn fault_e33_the_right_of_another_districts_component_of_the_same_name_is_not_taken_away() {
+        let bound = |space: &str| {
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "p861-install-proxy", "namespace": space},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": INSTALLER_ROLE}})
+        };
+        let list = json!({"kind": "RoleBindingList", "apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {}, "items": [bound("shinan-proxy"), bound("licang-proxy")]});
+        let removed: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = removed.clone();
+        let server = move |request: Request<Body>| {
+            let answer = if request.method() == Method::DELETE {
+                noted.lock().push(request.uri().path().to_owned());
+                json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})
+            } else {
+                list.clone()
+            };
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes()))))
+        };
+        let client = Client::new(tower::service_fn(server), "default");
+        let district: District = serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan"},
+            "spec": {"code": "370202", "names": {"en": "Shinan"}, "sites": []}}))
+        .unwrap();
+        let spaces = remove_leftover_rights(&client, &"home".into(), "proxy", &district).await.unwrap();
+        assert_eq!(spaces.into_iter().collect::<Vec<_>>(), ["shinan-proxy"]);
+        assert_eq!(*removed.lock(), ["/apis/rbac.authorization.k8s.io/v1/namespaces/shinan-proxy/rolebindings/p861-install-proxy"]);
+    }
 }

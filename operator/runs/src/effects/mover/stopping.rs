@@ -1,6 +1,6 @@
 //! Stopping movers, and whose pods they are.
 
-use super::{MoverPlace, delete_job, terminated};
+use super::{MoverPlace, delete_job, ours, shared, terminated};
 use crate::{
     context::RunContext,
     effects::{EffectOutcome, StepContext},
@@ -14,10 +14,12 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use p861_core::{
+    engine::StepId,
     names,
     runs::{AllottedSite, MoverTask},
 };
 use p861_crds::names::{RUN_LABEL, STEP_LABEL};
+use std::iter;
 
 /// How long after its grace period a reading mover's pod may be left behind: its node does not answer.
 const LEFT_BEHIND_AFTER: SignedDuration = SignedDuration::from_secs(10);
@@ -53,10 +55,16 @@ fn may_act(pod: &Pod, task: &MoverTask, now: Timestamp) -> bool {
     terminated(pod).is_none() && !(left_behind && only_reads(task))
 }
 
-/// Stops the movers of earlier attempts. An attempt whose end was not seen may still have one, and two would work on the same data. Says what is waited for; none
-/// when no other can act any more.
+/// The step, and those whose movers may go on with it.
+fn steps(step_context: &StepContext) -> impl Iterator<Item = &StepId> {
+    iter::once(&step_context.step).chain(step_context.leaders.iter().map(|leader| &leader.step))
+}
+
+/// Stops the movers of earlier attempts, and those that were to go on with the step. An attempt whose end was not seen may still have one, and two would work on the
+/// same data. Says what is waited for; none when no other can act any more.
 pub async fn stop_earlier(client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask, name: &str) -> Result<Option<String>> {
-    let of_step = format!("{RUN_LABEL}={},{STEP_LABEL}={}", step_context.run.uid, names::step_label(step_context.step.as_str()));
+    let steps: Vec<String> = steps(step_context).map(|step| names::step_label(step.as_str())).collect();
+    let of_step = format!("{RUN_LABEL}={},{STEP_LABEL} in ({})", step_context.run.uid, steps.join(","));
     let of_step = ListParams::default().labels(&of_step);
     let jobs: Api<Job> = Api::namespaced(client.clone(), place.namespace);
     let what = || format!("look for movers of earlier attempts in {} on {}", place.namespace, place.site);
@@ -66,9 +74,10 @@ pub async fn stop_earlier(client: &Client, step_context: &StepContext, place: &M
     }
     let pods: Api<Pod> = Api::namespaced(client.clone(), place.namespace);
     let now = Timestamp::now();
-    // The attempt has no Job, so every Job's pod of the step is of another one.
+    // The attempt has no Job, so every Job's pod of the step is of another one; and no mover of an earlier step goes on with it.
     let pods = pods.list(&of_step).await.context(what)?.items;
-    let acting = pods.into_iter().find(|pod| controller_of(pod).is_some_and(|owner| owner.kind == "Job") && may_act(pod, task, now));
+    let ours = |pod: &Pod| steps.iter().any(|step| ours::is_pod(pod, &step_context.run.uid, step));
+    let acting = pods.into_iter().find(|pod| ours(pod) && controller_of(pod).is_some_and(|owner| owner.kind == "Job") && may_act(pod, task, now));
     Ok(acting.map(|pod| {
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("no node yet");
         format!("the mover of an earlier attempt is being stopped: pod {} on {node}", pod.name_any())
@@ -76,36 +85,48 @@ pub async fn stop_earlier(client: &Client, step_context: &StepContext, place: &M
 }
 
 /// What a mover that was stopped says of its work.
-fn last_word(answer: MoverAnswer) -> String {
+fn last_word(answer: &MoverAnswer) -> String {
     match answer {
         MoverAnswer::Done { .. } => "its work was done when it was stopped".into(),
-        MoverAnswer::Failed { message, .. } => message,
+        MoverAnswer::Failed { message, .. } => message.clone(),
     }
 }
 
-/// Deletes the attempt's Job. Reports Stopped only when its pods have ended, since until then the mover may still write.
+/// Deletes the attempt's Job, and that of a mover which may go on with the step. Reports Stopped only when their pods have ended, since until then a mover may still
+/// write.
 pub async fn cancel(context: &RunContext, step_context: &StepContext, site: &AllottedSite, namespace: &str, task: &MoverTask) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
-    let name = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
-    let of_child = context.movers.children.stop(&name).await?;
-    delete_job(&client, namespace, &name).await?;
+    let own = names::mover(&step_context.run.uid, step_context.step.as_str(), step_context.attempt);
+    let shared = step_context.leaders.iter().map(|leader| shared::name_of(step_context, leader));
+    let movers: Vec<(String, &StepId)> = iter::once(own.clone()).chain(shared).zip(steps(step_context)).collect();
+    let mut answers: Vec<(&str, MoverAnswer)> = Vec::new();
+    for (name, _) in &movers {
+        answers.extend(context.movers.children.stop(name).await?.map(|answer| (name.as_str(), answer)));
+        delete_job(&client, namespace, name).await?;
+    }
     // Where it may be instead it only reads: its pods are not waited for.
     if task.runs_anywhere() {
-        delete_job(&client, &context.hub.namespace, &name).await?;
+        delete_job(&client, &context.hub.namespace, &own).await?;
     }
     let pods: Api<Pod> = Api::namespaced(client, namespace);
-    let list = pods
-        .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
-        .await
-        .context(|| format!("list the pods of mover {namespace}/{name}"))?;
     let now = Timestamp::now();
-    let ours = |pod: &Pod| controller_of(pod).is_some_and(|owner| owner.kind == "Job" && owner.name == name);
-    let acting = list.items.iter().find(|pod| ours(pod) && may_act(pod, task, now));
-    if let Some(pod) = acting {
-        return Ok(EffectOutcome::running(format!("its mover is being stopped: pod {}", pod.name_any())));
+    for (name, step) in &movers {
+        let list = pods
+            .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")))
+            .await
+            .context(|| format!("list the pods of mover {namespace}/{name}"))?;
+        let label = names::step_label(step.as_str());
+        let ours =
+            |pod: &&Pod| ours::is_pod(pod, &step_context.run.uid, &label) && controller_of(pod).is_some_and(|owner| owner.kind == "Job" && owner.name == *name);
+        if let Some(pod) = list.items.iter().filter(ours).find(|pod| may_act(pod, task, now)) {
+            return Ok(EffectOutcome::running(format!("its mover is being stopped: pod {}", pod.name_any())));
+        }
+        let told = list.items.iter().filter(ours).find_map(|pod| serde_json::from_str(&terminated(pod)?.1?).ok());
+        answers.extend(told.map(|answer| (name.as_str(), answer)));
     }
-    let mut told = list.items.iter().filter(|pod| ours(pod)).filter_map(|pod| serde_json::from_str(&terminated(pod)?.1?).ok());
-    Ok(EffectOutcome::Stopped(of_child.or_else(|| told.next()).map(last_word)))
+    let of_step =
+        |(name, answer): &(&str, MoverAnswer)| if *name == own { Some(last_word(answer)) } else { answer.of(step_context.step.as_str()).map(last_word) };
+    Ok(EffectOutcome::Stopped(answers.iter().find_map(of_step)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Evicts the pods of a node, and says of each that remains why it does.
 
-use super::{name_of, node_pod, pods_of};
+use super::{Others, name_of, node_pod, pods_of};
 use crate::{
-    error::{ErrorContext as _, Result, words_of},
+    error::{Error, ErrorContext as _, Result, words_of},
     leadership::Leadership,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,7 @@ use p861_core::{
     maintenance::drain::{DrainConsent, Fate, Loss, fate, named},
     time::{human_duration, whole_seconds},
 };
+use p861_crds::Reason;
 
 /// A pod that is still there so long after its grace period is named.
 const GRACE_SLACK: SignedDuration = SignedDuration::from_secs(30);
@@ -56,10 +57,21 @@ pub(super) enum Answer {
     Refused(kube::Error),
 }
 
-/// Evicts every pod that leaves, once. Returns those that remain.
-pub(super) async fn evict_all(client: &Client, leadership: &Leadership, site: &SiteName, node: &str, consent: DrainConsent) -> Result<Remaining> {
+/// Evicts every pod that leaves, once. Returns those that remain. None is evicted while pods of others are among them.
+pub(super) async fn evict_all(
+    client: &Client,
+    leadership: &Leadership,
+    site: &SiteName,
+    node: &str,
+    others: &Others,
+    consent: DrainConsent,
+) -> Result<Remaining> {
     let mut remaining = Remaining::default();
-    for pod in pods_of(client, site, node).await? {
+    let pods = pods_of(client, site, node).await?;
+    if let Some(shared) = others.on(&pods, node) {
+        return Err(Error::invalid(Reason::NodeShared, shared));
+    }
+    for pod in pods {
         match fate(&node_pod(&pod), consent) {
             Fate::Stays | Fate::WouldReturn => continue,
             Fate::Kept(loss) => {

@@ -43,7 +43,7 @@ fn site_with(pods: Vec<Value>, answers: Vec<(&'static str, Value)>) -> (Client, 
 
 async fn drained(pods: Vec<Value>, answers: Vec<(&'static str, Value)>, consent: DrainConsent) -> (Result<Remaining>, Vec<String>) {
     let (client, evicted) = site_with(pods, answers);
-    let remaining = evict_all(&client, &Leadership::without_lease(), &"a".into(), "n1", consent).await;
+    let remaining = evict_all(&client, &Leadership::without_lease(), &"a".into(), "n1", &Others::default(), consent).await;
     let evicted = evicted.lock().clone();
     (remaining, evicted)
 }
@@ -91,14 +91,19 @@ async fn fault_f5_a_pod_with_something_to_lose_is_not_evicted_unless_the_change_
             pod("daemon", |pod| pod["metadata"]["ownerReferences"][0]["kind"] = json!("DaemonSet")),
             pod("static", |pod| pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"})),
             pod("ended", |pod| (pod["status"]["phase"], pod["metadata"]["ownerReferences"]) = (json!("Failed"), json!([]))),
+            // Of the backup before the change, whose pod ends a moment after it has answered.
+            pod("mover", |pod| {
+                pod["metadata"]["labels"] = json!({"platform861.io/role": "mover"});
+                pod["spec"]["volumes"] = json!([{"name": "tmp", "emptyDir": {}}]);
+            }),
         ]
     };
     let (remaining, evicted) = drained(pods(), Vec::new(), DrainConsent::default()).await;
     let remaining = remaining.unwrap();
-    assert_eq!(evicted, ["ended"]);
+    assert_eq!(evicted, ["ended", "mover"]);
     assert!(remaining.held[0].contains("data (it has emptyDir data") && remaining.held[1].contains("bare (it has no controller"), "{remaining:?}");
     let (remaining, evicted) = drained(pods(), Vec::new(), DrainConsent { delete_empty_dir_data: true, force: true }).await;
-    assert_eq!((remaining.unwrap().held, evicted), (Vec::new(), vec!["data".to_owned(), "bare".into(), "ended".into()]));
+    assert_eq!((remaining.unwrap().held, evicted), (Vec::new(), vec!["data".to_owned(), "bare".into(), "ended".into(), "mover".into()]));
 }
 
 #[tokio::test]
@@ -138,4 +143,23 @@ fn fault_f5_an_error_that_may_pass_ends_no_drain() {
     }
     // The executor waits for a server that is away: it counts no attempt.
     assert!(!passes(&answered(503)) && answered(503).is_unreachable());
+}
+
+#[tokio::test]
+async fn fault_e25_a_drain_looks_again_whose_pods_they_are_and_moves_none_of_another_district() {
+    let district = |name: &str| -> District {
+        let spec = json!({"code": "370202", "names": {"en": name}, "sites": []});
+        serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": name}, "spec": spec})).unwrap()
+    };
+    let others = Others { districts: vec![district("shibei")], city: "p861-system".into() };
+    let all = DrainConsent { delete_empty_dir_data: true, force: true };
+    let of = |name: &str, namespace: &'static str| pod(name, |pod| pod["metadata"]["namespace"] = json!(namespace));
+    // It came after the inspection.
+    let (client, evicted) = site_with(vec![of("mine", "shinan-portal"), of("theirs", "shibei-portal")], Vec::new());
+    let refused = evict_all(&client, &Leadership::without_lease(), &"a".into(), "n1", &others, all).await.unwrap_err();
+    assert!(refused.reason() == Reason::NodeShared && refused.to_string().contains("shibei"), "{refused}");
+    assert!(evicted.lock().is_empty());
+    let (client, evicted) = site_with(vec![of("mine", "shinan-portal"), of("nobodys", "monitoring")], Vec::new());
+    evict_all(&client, &Leadership::without_lease(), &"a".into(), "n1", &others, all).await.unwrap();
+    assert_eq!(*evicted.lock(), ["mine", "nobodys"]);
 }

@@ -8,6 +8,8 @@ use p861_crds::{
 };
 use serde_json::Value;
 
+/// Why an object is left out that the Restore doesn't select.
+pub(super) const NOT_SELECTED: &str = "not selected";
 /// The kind of a selector that means all kinds.
 const EVERY_KIND: &str = "*";
 
@@ -40,7 +42,7 @@ impl Choice {
             workload.kind.to_string() == kind && workload.name == name && workload.namespace.as_deref() == Some(objects::namespace(object))
         };
         let chosen = selected && (self.workloads.is_empty() || !is_workload || self.workloads.iter().any(named));
-        (!chosen).then_some("not selected")
+        (!chosen).then_some(NOT_SELECTED)
     }
 
     /// Whether single objects are chosen, each by its name.

@@ -143,7 +143,7 @@ impl Restoring<'_> {
                     Ok(_) => self.progressed(bytes),
                     Err(why) => {
                         if again.is_none() {
-                            self.tally.lock().leave(why);
+                            self.tally.lock().leave(why, Identity::of(&object));
                         }
                         self.progressed(bytes);
                     }
@@ -227,8 +227,8 @@ impl Restoring<'_> {
     pub(super) async fn compare_cluster(&self, writer: &Writer<'_>, all: &[OfCluster], different: &mut Tally) -> Result<(), WorkError> {
         let since = Instant::now();
         for one in all {
-            if let Written::As(Outcome::Changed(how), _) = writer.of_cluster(one, since).await? {
-                different.note(Outcome::Changed(objects::brief(&how)), &one.prepared.object);
+            if let Written::As(outcome, _) = writer.of_cluster(one, since).await? {
+                self.note_compared(writer, outcome, &one.prepared.object, different);
             }
         }
         Ok(())
@@ -283,7 +283,7 @@ impl Restoring<'_> {
     }
 
     /// Whether the object's kind would be defined before it.
-    pub(super) fn is_promised(&self, object: &Value) -> bool {
-        self.promised.lock().contains(&(objects::group(object).to_owned(), objects::kind(object).to_owned()))
+    pub(super) fn is_promised(&self, object: &Identity) -> bool {
+        self.promised.lock().contains(&(object.group.clone(), object.kind.clone()))
     }
 }

@@ -1,13 +1,29 @@
 //! What is there already and differs, found before the first object is written.
 
-use super::{Restoring, cluster::OfCluster, counting::Outcome, counting::Tally, place, reading::Wanted, writing::Kinds};
+use super::{
+    Restoring,
+    cluster::OfCluster,
+    counting::Outcome,
+    counting::Tally,
+    place,
+    reading::{File, Wanted},
+    writing::{Kinds, Writer},
+};
 use crate::{asking::ask, error::Error, movers::work::WorkError};
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::FuturesUnordered};
 use kube::core::Status;
-use p861_core::objects::{self, Prepared};
-use p861_crds::Reason;
+use p861_core::{
+    engine::ListedChange,
+    objects::{self, Identity, Prepared},
+    runs::ConflictHandling,
+};
+use p861_crds::{Reason, protection::restore::ConflictPolicy};
+use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 /// Lists of names that are made at once.
 const PARALLEL_LISTS: usize = 8;
@@ -20,6 +36,30 @@ pub(super) fn names_of(answer: Result<HashSet<String>, Box<Status>>, what: impl 
         Err(status) if matches!(status.code, 404 | 405) => Ok(HashSet::new()),
         Err(status) => Err(Error::Kube { what: what(), source: Box::new(kube::Error::Api(status)) }.into()),
     }
+}
+
+/// The names on the site that objects of the file may have; none if there is nothing to compare, and the file needn't be read. Every namespace has the ConfigMap
+/// that the cluster makes, and no backup has it: for its sake alone all ConfigMaps of the backup would be read.
+fn to_compare(file: &File, mut there: HashSet<String>) -> Option<HashSet<String>> {
+    if (file.group.as_str(), file.plural.as_str()) == ("", "configmaps") {
+        there.remove(objects::ROOT_CA_CONFIG_MAP);
+    }
+    (!there.is_empty()).then_some(there)
+}
+
+/// The name of the object on a line, without the rest of it in memory. None if that can't be told, which a look at the whole line will say.
+fn name_on(line: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Metadata<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    }
+    #[derive(Deserialize)]
+    struct Object<'a> {
+        #[serde(borrow)]
+        metadata: Metadata<'a>,
+    }
+    serde_json::from_slice::<Object<'_>>(line).ok().map(|object| object.metadata.name)
 }
 
 impl Restoring<'_> {
@@ -36,18 +76,21 @@ impl Restoring<'_> {
         let mut compared = 0;
         let mut note = |(object, outcome): (Value, Outcome)| {
             compared += 1;
-            if let Outcome::Changed(how) = outcome {
-                different.note(Outcome::Changed(objects::brief(&how)), &object);
-            }
+            self.note_compared(&writer, outcome, &object, &mut different);
         };
         while let Some(line) = lines.recv().await {
             let line = line?;
+            // A Namespace is there, whatever it is called in the backup; no other object is renamed.
+            let may_be_there = |name: &str| there.get(&line.file).is_some_and(|names| names.as_ref().is_none_or(|names| names.contains(name)));
+            if name_on(&line.text).is_some_and(|name| !may_be_there(&name)) {
+                continue;
+            }
             let object = self.parse(&line)?;
             if self.task.choice.leaves(&object).is_some() {
                 continue;
             }
             let Prepared::Write(mut object, _) = objects::prepare(object, &self.task.rules) else { continue };
-            if !there.get(&line.file).is_some_and(|names| names.as_ref().is_none_or(|names| names.contains(objects::name(&object)))) {
+            if !may_be_there(objects::name(&object)) {
                 continue;
             }
             objects::rewire(&mut object, |_| None);
@@ -65,33 +108,92 @@ impl Restoring<'_> {
             note(looked?);
         }
         drop(under_way);
-        let number = different.changes.change;
+        let number = different.changes.change + different.changes.refused;
         let Some(first) = different.listed().into_iter().next() else { return Ok(compared) };
-        let message = format!(
-            "{number} objects are there and different, for example {} {} ({}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
-            first.kind, first.name, first.why
-        );
+        let ListedChange { kind, name, why, .. } = &first;
+        let message = if self.task.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse) {
+            format!(
+                "{number} objects are there and different, for example {kind} {name} ({why}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces"
+            )
+        } else {
+            let replace = if self.task.conflict == ConflictHandling::Policy(ConflictPolicy::Merge) {
+                "choose spec.conflictPolicy Replace, which deletes and makes again what holds no data, "
+            } else {
+                ""
+            };
+            format!(
+                "{number} objects are there and can't be changed in place, for example {kind} {name} ({why}); nothing was written. To restore the rest: {replace}leave them out with spec.exclude of the Application, delete them if they may go, or choose other namespaces"
+            )
+        };
         Err(WorkError::stated(Reason::Conflicts, message, true))
     }
 
-    /// The names that exist already, by file of the snapshot; none for a Namespace, which always exists.
+    /// Notes what the policy refuses: under Refuse what differs, otherwise what can't be changed in place. What is refused for another reason may be taken later.
+    pub(super) fn note_compared(&self, writer: &Writer<'_>, outcome: Outcome, object: &Value, different: &mut Tally) {
+        let refuses_differences = self.task.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse);
+        match outcome {
+            Outcome::Changed(how) if refuses_differences => different.note(Outcome::Changed(objects::brief(&how)), object),
+            Outcome::Refused(why) if !refuses_differences && writer.fixed.lock().contains(&Identity::of(object)) => {
+                different.note(Outcome::Refused(why), object);
+            }
+            _ => {}
+        }
+    }
+
+    /// The names that exist already, by file of the snapshot whose objects may have one; none for a Namespace, which always exists.
     async fn names_there(&self, kinds: &Kinds) -> Result<HashMap<usize, Option<HashSet<String>>>, WorkError> {
         let lists = self.source.files.iter().enumerate().filter_map(|(index, file)| {
             let namespace = self.task.rules.namespaces.get(&file.namespace)?;
             if (file.group.as_str(), file.plural.as_str()) == ("", "namespaces") {
                 return Some((index, None));
             }
-            Some((index, Some((Self::resource(kinds, file)?, namespace))))
+            Some((index, Some((file, Self::resource(kinds, file)?, namespace))))
         });
         stream::iter(lists)
             .map(|(index, list)| async move {
-                let Some((resource, namespace)) = list else { return Ok::<_, WorkError>((index, None)) };
+                let Some((file, resource, namespace)) = list else { return Ok::<_, WorkError>(Some((index, None))) };
                 let what = || format!("list {} in {namespace}", resource.plural);
                 let answer = ask(self.pace, what, || place::names(self.client, resource, namespace)).await?;
-                Ok((index, Some(names_of(answer, what)?)))
+                Ok(to_compare(file, names_of(answer, what)?).map(|names| (index, Some(names))))
             })
             .buffer_unordered(PARALLEL_LISTS)
+            .try_filter_map(|found| std::future::ready(Ok(found)))
             .try_collect()
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str) -> File {
+        File::of((path.to_owned(), 1))
+    }
+
+    #[test]
+    fn fault_g4_a_file_is_read_only_if_one_of_its_objects_may_be_there() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
+        for (path, there, compared) in [
+            ("n/deployments.apps.jsonl", &[][..], None),
+            ("n/deployments.apps.jsonl", &["web"][..], Some(&["web"][..])),
+            ("n/configmaps.jsonl", &["kube-root-ca.crt"][..], None),
+            ("n/configmaps.jsonl", &["kube-root-ca.crt", "settings"][..], Some(&["settings"][..])),
+            ("n/configmaps.demo.example.jsonl", &["kube-root-ca.crt"][..], Some(&["kube-root-ca.crt"][..])),
+        ] {
+            assert_eq!(to_compare(&file(path), names(there)), compared.map(names), "{path} {there:?}");
+        }
+    }
+
+    #[test]
+    fn fault_g4_a_line_is_decoded_only_if_its_name_is_there() {
+        for (line, name) in [
+            (r#"{"apiVersion":"v1","data":{"name":"b"},"kind":"ConfigMap","metadata":{"labels":{"name":"c"},"name":"a"}}"#, Some("a")),
+            (r#"{"metadata":{"name":"caf\u00e9"}}"#, Some("caf\u{e9}")),
+            (r#"{"metadata":{"name":"a"},"data":{"#, None),
+            (r#"{"metadata":{}}"#, None),
+        ] {
+            assert_eq!(name_on(line.as_bytes()).as_deref(), name, "{line}");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! What became of each object, counted as it happened.
 
+use super::choosing::NOT_SELECTED;
 use p861_core::{
     conditions::shorten,
     engine::{Awaits, ListedChange, ObjectChange},
-    objects::{self, Identity},
+    objects::{self, Identity, MAX_STATUS_NAMES},
 };
 use p861_crds::protection::restore::RestoreChanges;
 use serde_json::Value;
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Objects that were refused that a restore lists by name.
 const MAX_LISTED_REFUSALS: usize = 20_000;
+/// Objects that were left out that a restore or a preview lists by name; the others are counted.
+const MAX_LISTED_LEFT_OUT: usize = 50_000;
 /// Objects that a preview lists by name. Those that would be created or are the same never take the place of a difference.
 const MAX_LISTED: usize = 300_000;
 /// Bytes of all differences that a preview lists in full. Bounds what it takes into memory.
@@ -27,6 +30,8 @@ pub(super) enum Outcome {
     Created(String),
     /// It was there and different; how, a difference a line.
     Changed(String),
+    /// It was there and only lacked something, which it has now; what. No policy refuses that.
+    Added(String),
     /// It was there and the same.
     Same,
     /// It is left as it is, and why; with the differences, one a line.
@@ -42,6 +47,9 @@ pub(super) enum Outcome {
 pub(super) struct Tally {
     pub(super) changes: RestoreChanges,
     pub(super) left_out: BTreeMap<String, u64>,
+    /// The first names of what was left out, by reason.
+    first: BTreeMap<String, BTreeSet<String>>,
+    left: Vec<ListedChange>,
     pub(super) not_served: BTreeMap<String, u64>,
     pub(super) adjusted: BTreeMap<String, u64>,
     /// Places of the patches that matched an object.
@@ -69,8 +77,28 @@ impl Tally {
         Self { previewed: Some(Previewed::default()), ..Self::default() }
     }
 
-    pub(super) fn leave(&mut self, why: &str) {
+    /// Counts an object that is left out, and keeps its name.
+    pub(super) fn leave(&mut self, why: &str, object: Identity) {
         *self.left_out.entry(why.to_owned()).or_default() += 1;
+        let first = self.first.entry(why.to_owned()).or_default();
+        first.insert(object.to_string());
+        if first.len() > MAX_STATUS_NAMES {
+            first.pop_last();
+        }
+        // A preview of some objects is asked about these: the rest of the backup is counted.
+        let is_asked_for = self.previewed.is_none() || why != NOT_SELECTED;
+        if is_asked_for && self.left.len() < MAX_LISTED_LEFT_OUT {
+            let Identity { group, kind, namespace, name } = object;
+            let (action, why) = (ObjectChange::Leave, shorten(why, MAX_WHY_CHARS));
+            self.left.push(ListedChange { action, group, kind, namespace, name, why, awaits: None, diff: String::new(), manifest: None });
+        }
+    }
+
+    /// The objects that were left out, sorted, and the first names of each reason.
+    pub(super) fn left(&mut self) -> (Vec<ListedChange>, BTreeMap<String, Vec<String>>) {
+        let mut left = std::mem::take(&mut self.left);
+        sort(&mut left);
+        (left, std::mem::take(&mut self.first).into_iter().map(|(why, names)| (why, names.into_iter().collect())).collect())
     }
 
     pub(super) fn adjust(&mut self, how: &str) {
@@ -83,11 +111,15 @@ impl Tally {
 
     /// Also lists the object as it was saved, as far as it may be shown.
     pub(super) fn note_with(&mut self, outcome: Outcome, object: &Value, manifest: Option<Value>) {
-        let identity = Identity::of(object);
+        self.note_as(outcome, (Identity::of(object), object["apiVersion"].as_str().unwrap_or_default()), manifest);
+    }
+
+    /// The same, of an object that isn't at hand any more: its identity and its API version.
+    pub(super) fn note_as(&mut self, outcome: Outcome, (identity, api_version): (Identity, &str), manifest: Option<Value>) {
         let nothing = String::new;
         let (action, why, awaits, diff) = match outcome {
             Outcome::Left(why, diff) => {
-                self.leave(why);
+                self.leave(why, identity.clone());
                 (ObjectChange::Leave, why.to_owned(), None, diff)
             }
             Outcome::Same => {
@@ -97,7 +129,7 @@ impl Tally {
             Outcome::NotServed => {
                 *self.not_served.entry(identity.kind_with_group()).or_default() += 1;
                 self.changes.not_served += 1;
-                let why = format!("{} is not served on this site", object["apiVersion"].as_str().unwrap_or_default());
+                let why = format!("{api_version} is not served on this site");
                 (ObjectChange::Refused, why, Some(Awaits::Kind), nothing())
             }
             Outcome::Created(why) => {
@@ -107,6 +139,11 @@ impl Tally {
             Outcome::Changed(diff) => {
                 self.changes.change += 1;
                 (ObjectChange::Change, objects::brief(&diff), None, diff)
+            }
+            Outcome::Added(what) => {
+                self.changes.change += 1;
+                self.changes.added += 1;
+                (ObjectChange::Change, objects::brief(&what), None, what)
             }
             Outcome::Refused(why) => {
                 self.changes.refused += 1;
@@ -183,6 +220,7 @@ mod tests {
             ("c", Outcome::Refused("no".into())),
             ("b", Outcome::Left("left", "data.a: 1 → 2".into())),
             ("a", Outcome::Changed("data.a: 1 → 2\ndata.b: 1 → 2".into())),
+            ("f", Outcome::Added("labels are added".into())),
         ];
         let (mut preview, mut run) = (Tally::of_preview(), Tally::default());
         for (name, outcome) in outcomes {
@@ -197,12 +235,33 @@ mod tests {
                 ("a", ObjectChange::Change, "data.a: 1 → 2", "data.a: 1 → 2\ndata.b: 1 → 2"),
                 ("b", ObjectChange::Leave, "left", "data.a: 1 → 2"),
                 ("c", ObjectChange::Refused, "no", ""),
+                ("f", ObjectChange::Change, "labels are added", ""),
                 ("d", ObjectChange::Create, "", ""),
                 ("e", ObjectChange::Same, "", ""),
             ]
         );
         assert_eq!(run.listed().iter().map(|listed| listed.name.clone()).collect::<Vec<_>>(), ["c"], "a run lists what it could not write");
-        assert_eq!((preview.changes, preview.left_out), (run.changes, run.left_out));
+        assert_eq!((preview.changes.clone(), preview.left_out), (run.changes, run.left_out));
+        assert_eq!((preview.changes.create, preview.changes.change, preview.changes.added, preview.changes.same), (1, 2, 1, 1), "fault_a3");
+    }
+
+    #[test]
+    fn fault_a_what_is_left_out_is_named_and_of_a_preview_what_nobody_asked_for_is_counted() {
+        let skipped = "it is left";
+        let (mut preview, mut run) = (Tally::of_preview(), Tally::default());
+        for tally in [&mut preview, &mut run] {
+            for number in (0..25).rev() {
+                tally.leave(NOT_SELECTED, Identity::of(&object(&format!("m-{number:02}"))));
+            }
+            tally.note(Outcome::Left(skipped, "data.a: 1 → 2".into()), &object("b"));
+            assert_eq!(tally.left_out, BTreeMap::from([(NOT_SELECTED.to_owned(), 25), (skipped.to_owned(), 1)]));
+        }
+        for (tally, listed) in [(&mut preview, 1), (&mut run, 26)] {
+            let (left, first) = tally.left();
+            assert_eq!((left.len(), first[NOT_SELECTED].len()), (listed, MAX_STATUS_NAMES));
+            assert_eq!((first[NOT_SELECTED][0].as_str(), &first[skipped]), ("ConfigMap n/m-00", &vec!["ConfigMap n/b".to_owned()]));
+            assert_eq!((left[0].name.as_str(), left[0].action, left[0].why.as_str()), ("b", ObjectChange::Leave, skipped));
+        }
     }
 
     #[test]

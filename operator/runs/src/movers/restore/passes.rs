@@ -141,6 +141,7 @@ impl Restoring<'_> {
 
     async fn object(&self, writer: &Writer<'_>, pass: &Pass<'_>, object: Value) -> Result<Handled, WorkError> {
         let manifest = (self.task.preview && self.task.choice.is_by_name()).then(|| objects::manifest(&object));
+        let saved = Identity::of(&object);
         let object = if let Some(why) = self.task.choice.leaves(&object) {
             Prepared::Leave(why.into())
         } else {
@@ -155,7 +156,7 @@ impl Restoring<'_> {
             Prepared::Write(object, closed) => (object, closed),
             Prepared::Leave(why) => {
                 if self.task.again.is_none() {
-                    self.tally.lock().leave(&why);
+                    self.tally.lock().leave(&why, saved);
                 }
                 return Ok(Handled::Done);
             }
@@ -176,11 +177,12 @@ impl Restoring<'_> {
             orphaned = dropped > 0;
         }
         let status_left = self.leave_status(&mut object);
+        let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
         self.unanswered.fetch_add(1, Ordering::Relaxed);
-        let written = writer.write(object.clone(), owned && !self.task.preview).await;
+        let written = writer.write(object, owned && !self.task.preview).await;
         self.unanswered.fetch_sub(1, Ordering::Relaxed);
         let (mut outcome, adjusted) = written?;
-        if outcome == Outcome::NotServed && self.is_promised(&object) {
+        if outcome == Outcome::NotServed && self.is_promised(&identity) {
             outcome = Outcome::Created(DEFINED_BEFORE.into());
         }
         if !pass.last && matches!(outcome, Outcome::Refused(_) | Outcome::NotServed) {
@@ -192,9 +194,9 @@ impl Restoring<'_> {
             adjusted.into_iter().chain(more).chain(closed).for_each(|how| tally.adjust(how));
         }
         if self.task.again.is_some() {
-            tally.tried.insert(identity);
+            tally.tried.insert(identity.clone());
         }
-        tally.note_with(outcome, &object, manifest);
+        tally.note_as(outcome, (identity, &api_version), manifest);
         Ok(Handled::Done)
     }
 

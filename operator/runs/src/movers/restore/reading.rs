@@ -9,6 +9,7 @@ use p861_vault::{Repository, RepositoryAccess};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    sync::Arc,
 };
 use tokio::sync::mpsc;
 
@@ -36,7 +37,7 @@ impl File {
         self.namespace == FOLDER
     }
 
-    fn of((path, bytes): (String, u64)) -> Self {
+    pub(super) fn of((path, bytes): (String, u64)) -> Self {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let stem = name.strip_suffix(".jsonl").unwrap_or(name);
         let (plural, group) = stem.split_once('.').unwrap_or((stem, ""));
@@ -61,7 +62,8 @@ pub(super) type Wanted = BTreeMap<usize, Option<BTreeSet<usize>>>;
 /// The objects of a snapshot.
 #[derive(Debug)]
 pub(super) struct Source {
-    access: RepositoryAccess,
+    /// Open all the while: its key takes a good part of a second each time.
+    repository: Arc<Repository>,
     snapshot: SnapshotId,
     /// Its files, in order of path.
     pub(super) files: Vec<File>,
@@ -69,22 +71,30 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) async fn open(access: RepositoryAccess, snapshot: &SnapshotId) -> Result<Self, WorkError> {
-        let (place, id) = (access.clone(), snapshot.clone());
-        let files = blocking(move || Repository::open(&place)?.list_files(id.as_str(), "objects")).await?;
-        Ok(Self { access, snapshot: snapshot.clone(), files: files.into_iter().map(File::of).collect() })
+        let id = snapshot.clone();
+        let (repository, files) = blocking(move || {
+            let repository = Repository::open(&access)?;
+            let files = repository.list_files(id.as_str(), "objects")?;
+            Ok((Arc::new(repository), files))
+        })
+        .await?;
+        Ok(Self { repository, snapshot: snapshot.clone(), files: files.into_iter().map(File::of).collect() })
     }
 
     /// Reads these files in this order. The reader ends when nobody receives any more.
     pub(super) fn read(&self, order: Vec<usize>, wanted: Wanted) -> mpsc::Receiver<Result<Line, WorkError>> {
         let (sender, receiver) = mpsc::channel(READ_AHEAD);
-        let (access, snapshot) = (self.access.clone(), self.snapshot.clone());
+        let (repository, snapshot) = (self.repository.clone(), self.snapshot.clone());
         let order: Vec<usize> = order.into_iter().filter(|file| wanted.contains_key(file)).collect();
+        if order.is_empty() {
+            return receiver;
+        }
         let paths: Vec<String> = order.iter().filter_map(|file| Some(format!("objects/{}", self.files.get(*file)?.path))).collect();
         tokio::spawn(async move {
             let lines = sender.clone();
             let read = blocking(move || {
                 let mut splitter = Splitter { order, wanted, sender: lines, at: 0, number: 0, rest: Vec::new() };
-                Repository::open(&access)?.read_files(snapshot.as_str(), &paths, &mut |at, bytes| splitter.take(at, bytes))?;
+                repository.read_files(snapshot.as_str(), &paths, &mut |at, bytes| splitter.take(at, bytes))?;
                 // Without a receiver there is nobody to tell.
                 let _ = splitter.end_file();
                 Ok(())
@@ -142,10 +152,7 @@ impl Splitter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn bytes_in_any_pieces_become_the_lines_that_are_wanted() {

@@ -110,7 +110,21 @@ fn kinds_of(object: &Value) -> Kinds {
 }
 
 fn writer<'a>(client: &'a Client, kinds: Kinds, conflict: ConflictHandling, dry_run: bool, pace: &'a Mutex<Pace>) -> Writer<'a> {
-    Writer { client, run: "run", kinds, conflict, isolated: false, absent: &[], dry_run, pace, owners: Mutex::default() }
+    Writer {
+        client,
+        run: "run",
+        kinds,
+        conflict,
+        isolated: false,
+        restored: ["n".to_owned()].into(),
+        absent: &[],
+        dry_run,
+        holds: false,
+        stops_first: dry_run,
+        fixed: Mutex::default(),
+        pace,
+        owners: Mutex::default(),
+    }
 }
 
 struct World {
@@ -182,6 +196,41 @@ async fn fault_a3_each_object_counts_as_what_happened_under_every_policy() {
 }
 
 #[tokio::test]
+async fn fault_a3_what_was_there_and_only_lacked_something_counts_as_changed_and_is_no_conflict() {
+    let namespace = |metadata: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+    let saved = namespace(json!({"name": "n", "labels": {"team": "a"}}));
+    let made = json!({(p861_crds::names::MADE_BY_ANNOTATION): "run"});
+    for policy in POLICIES {
+        for (live, first, second) in [
+            (json!({"name": "n", "labels": {"other": "b"}}), "added", "same"),
+            // The run itself has made it a moment ago.
+            (json!({"name": "n", "annotations": made}), "created", "created"),
+        ] {
+            let world = World::with(Some(namespace(live)));
+            let looked = world.look(saved.clone(), policy).await;
+            assert!(!matches!(looked, Outcome::Changed(_)), "{policy:?}: it stands in nobody's way: {looked:?}");
+            for expected in [first, second] {
+                let found = match world.write(saved.clone(), Some(policy)).await {
+                    Outcome::Added(_) => "added",
+                    Outcome::Created(_) => "created",
+                    Outcome::Same => "same",
+                    other => panic!("{policy:?}: {other:?}"),
+                };
+                assert_eq!(found, expected, "{policy:?}");
+            }
+            assert_eq!(world.server.lock().there.as_ref().unwrap()["metadata"]["labels"]["team"], "a", "{policy:?}");
+        }
+    }
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "n", "uid": "u1"}});
+    let mut saved = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "n"}});
+    saved["imagePullSecrets"] = json!([{"name": "registry"}]);
+    let world = World::with(Some(account));
+    assert!(matches!(world.look(saved.clone(), ConflictPolicy::Refuse).await, Outcome::Added(_)));
+    assert!(matches!(world.write(saved.clone(), Some(ConflictPolicy::Refuse)).await, Outcome::Added(_)));
+    assert_eq!(world.write(saved, Some(ConflictPolicy::Refuse)).await, Outcome::Same);
+}
+
+#[tokio::test]
 async fn fault_c1_nothing_that_holds_data_is_deleted_whatever_the_api_server_refuses() {
     let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
     let other = json!({"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}});
@@ -239,6 +288,32 @@ async fn fault_c1_what_cannot_become_as_saved_is_a_difference_that_is_found_befo
     }
 }
 
+#[tokio::test]
+async fn fault_b14_what_can_not_be_changed_is_known_from_a_look_and_what_may_be_taken_later_is_not_called_so() {
+    let running = |mut live: Value| {
+        live["status"] = json!({"replicas": 2});
+        live
+    };
+    let (web, map) = (object("apps/v1", "Deployment", json!({"a": 1})), object("v1", "ConfigMap", json!({"a": 1})));
+    let widget = object("demo.example/v1", "Widget", json!({"a": 1}));
+    for (case, live, policy, code, fixed) in [
+        ("an immutable field under Merge", running(web.clone()), ConflictPolicy::Merge, 422, true),
+        ("under Replace it is made again, once it is stopped", running(web.clone()), ConflictPolicy::Replace, 422, false),
+        ("of a kind that is never deleted", widget.clone(), ConflictPolicy::Replace, 422, true),
+        ("a webhook that doesn't answer yet", running(web), ConflictPolicy::Merge, 403, false),
+        ("a sealed map under Merge", map.clone(), ConflictPolicy::Merge, 422, true),
+        ("Skip changes nothing", map, ConflictPolicy::Skip, 422, true),
+    ] {
+        let world = World::with(Some(live.clone())).refusing_changes(code, "spec: field is immutable");
+        let (client, pace, conflict) = (client(&world.server), Mutex::default(), ConflictHandling::Policy(policy));
+        let wanted = saved(&live, json!({"a": 2}));
+        let writer = writer(&client, kinds_of(&wanted), conflict, true, &pace);
+        let outcome = writer.look(wanted.clone()).await.unwrap();
+        assert_eq!(writer.fixed.lock().contains(&objects::Identity::of(&wanted)), fixed, "{case}: {outcome:?}");
+        assert_eq!(world.server.lock().there.as_ref(), Some(&live), "{case}: nothing was changed");
+    }
+}
+
 #[test]
 fn fault_c1_who_cannot_see_what_is_there_does_not_write() {
     let answer = |code: u16| {
@@ -282,6 +357,24 @@ async fn fault_a3_of_a_service_that_is_there_nothing_is_allotted_anew() {
     world.server.lock().on_create = vec![(422, "provided IP is already allocated", "spec.clusterIPs")];
     assert_eq!(world.write(saved(&live, spec), Some(ConflictPolicy::Refuse)).await, Outcome::Same);
     assert_eq!(world.tally.lock().adjusted.values().sum::<u64>(), 0, "it keeps its own address");
+}
+
+#[tokio::test]
+async fn fault_g1_what_rests_in_the_backup_is_made_without_a_mark_and_gets_its_own_where_another_was_stopped() {
+    let off = object("apps/v1", "Deployment", json!({"replicas": 0}));
+    let stopped = merged(off.clone(), &json!({"metadata": {"annotations": {"platform861.io/replicas": "3"}}}));
+    let wanted = saved(&off, json!({"replicas": 0}));
+    for (case, there, mark) in [("not there", None, None), ("it rests as well", Some(off), None), ("it was stopped", Some(stopped), Some("0"))] {
+        for policy in [ConflictPolicy::Merge, ConflictPolicy::Replace] {
+            let world = World::with(there.clone());
+            let (client, pace) = (client(&world.server), Mutex::default());
+            let mut writer = writer(&client, kinds_of(&wanted), ConflictHandling::Policy(policy), false, &pace);
+            writer.holds = true;
+            writer.write(wanted.clone(), false).await.unwrap();
+            let there = world.server.lock().there.clone().unwrap();
+            assert_eq!(objects::stopped_replicas(&there), mark, "{case}, {policy:?}: the start makes it what the backup says");
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,14 +7,14 @@ use crate::{
 };
 use kube::{Client, api::ApiResource, core::Status};
 use p861_core::{
-    objects::{self, ClaimMatch, NamespaceChanges, Owner, Pace},
+    objects::{self, ClaimMatch, Identity, NamespaceChanges, Owner, Pace},
     runs::ConflictHandling,
 };
 use p861_crds::protection::restore::ConflictPolicy;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,7 @@ const SKIPPED: &str = "it is there and different: conflictPolicy Skip leaves it"
 pub(super) type Kinds = HashMap<(String, String), ApiResource>;
 
 /// Writes objects to a site.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the task")]
 pub(super) struct Writer<'a> {
     pub(super) client: &'a Client,
     pub(super) kinds: Kinds,
@@ -45,9 +46,17 @@ pub(super) struct Writer<'a> {
     pub(super) run: &'a str,
     /// It writes a copy, which changes nothing of the whole cluster.
     pub(super) isolated: bool,
+    /// Namespaces that are restored to: their accounts may be given rights.
+    pub(super) restored: BTreeSet<String>,
     /// Namespaces that aren't there: a preview makes none.
     pub(super) absent: &'a [String],
     pub(super) dry_run: bool,
+    /// What runs pods is written held.
+    pub(super) holds: bool,
+    /// It only looks, and what runs is stopped before anything is written.
+    pub(super) stops_first: bool,
+    /// Objects that are there and that the API server refuses to change in place.
+    pub(super) fixed: Mutex<HashSet<Identity>>,
     pub(super) pace: &'a Mutex<Pace>,
     pub(super) owners: Mutex<HashMap<(String, Owner), String>>,
 }
@@ -94,7 +103,8 @@ fn namespaces() -> ApiResource {
 
 /// What an object that is written or would be has become, told from its contents before and after.
 fn told(live: &Value, after: &Value, wanted: &Value) -> Outcome {
-    let (before, after) = (objects::content_as(live, wanted), objects::content_as(after, wanted));
+    let live = objects::held_alike(live, wanted);
+    let (before, after) = (objects::content_as(&live, wanted), objects::content_as(after, wanted));
     let differences = objects::differences(&before, &after);
     if differences.is_empty() { Outcome::Same } else { Outcome::Changed(differences) }
 }
@@ -158,12 +168,16 @@ impl Writer<'_> {
         if is_namespace(&item.object) {
             return Ok((self.namespace(&mut item).await?, item.adjusted));
         }
+        if let Some(outcome) = self.within_rights(&mut item).await? {
+            return Ok((outcome, item.adjusted));
+        }
+        let adjusted = item.adjusted.len();
         let outcome = match self.create(&mut item).await? {
             Made::Yes => Outcome::Created(String::new()),
             Made::Refused(status) => Outcome::Refused(status.message),
             Made::Exists => {
                 // The API server looks at addresses and ports before it looks at names: those of a Service that is there are taken by itself.
-                item.adjusted.clear();
+                item.adjusted.truncate(adjusted);
                 self.existing(&mut item).await?
             }
         };
@@ -176,7 +190,13 @@ impl Writer<'_> {
         let Ok(place) = Place::of(self.client, &resource, &object) else { return Ok(Outcome::Same) };
         object["apiVersion"] = json!(resource.api_version);
         let mut item = Item { place: &place, object, owned: false, adjusted: Vec::new() };
-        if is_namespace(&item.object) { self.namespace(&mut item).await } else { self.existing(&mut item).await }
+        if is_namespace(&item.object) {
+            return self.namespace(&mut item).await;
+        }
+        match self.within_rights(&mut item).await? {
+            Some(outcome) => Ok(outcome),
+            None => self.existing(&mut item).await,
+        }
     }
 
     /// Creates the object. What this cluster can't give a Service is left to it, and said.
@@ -225,8 +245,14 @@ impl Writer<'_> {
         if item.is("PersistentVolumeClaim") {
             return self.claim(item, &live).await;
         }
+        if self.holds
+            && let Some(marked) = objects::marked_at_rest(&item.object)
+        {
+            item.object = marked;
+        }
         let policy = self.policy();
-        if policy != ConflictPolicy::Replace && objects::covers(&objects::content_as(&live, &item.object), &item.object) {
+        let content = objects::content_as(&objects::held_alike(&live, &item.object), &item.object);
+        if policy != ConflictPolicy::Replace && objects::covers(&content, &item.object) {
             return Ok(Outcome::Same);
         }
         match policy {
@@ -238,7 +264,9 @@ impl Writer<'_> {
             }),
             // Nobody has written this object: the cluster made it with the namespace, or its owner did, restored a moment ago.
             ConflictPolicy::Refuse if item.owned || objects::is_untouched(&live) => Ok(match self.apply(item, &live, self.dry_run).await? {
-                Outcome::Changed(how) => Outcome::Created(objects::brief(&how)),
+                // It was not there when everything was compared.
+                Outcome::Changed(how) if item.owned => Outcome::Created(objects::brief(&how)),
+                Outcome::Changed(how) => Outcome::Added(how),
                 other => other,
             }),
             ConflictPolicy::Refuse => Ok(match self.apply(item, &live, true).await? {
@@ -259,16 +287,25 @@ impl Writer<'_> {
                     return Ok(Outcome::Changed(objects::differences_of(live, &item.object)));
                 }
                 Err(status) if allocated_anew(item, &status, dry_run == self.dry_run) => {}
-                Err(status) => return Ok(Outcome::Refused(status.message)),
+                Err(status) => return Ok(self.refused(item, *status)),
             }
         }
+    }
+
+    /// A refusal to change what is there. One that will be the same whenever it is asked is remembered.
+    fn refused(&self, item: &Item<'_>, status: Status) -> Outcome {
+        if status.code == 422 {
+            self.fixed.lock().insert(Identity::of(&item.object));
+        }
+        Outcome::Refused(status.message)
     }
 
     /// Puts the object in the place of the live one. With `remake`, one that can't be changed in place may be deleted and made again.
     async fn update(&self, item: &mut Item<'_>, mut live: Value, remake: bool) -> Result<Outcome, WorkError> {
         for _ in 0..MAX_UPDATES {
             let object = objects::in_place(&item.object, &live);
-            if objects::content_as(&object, &item.object) == objects::content_as(&live, &item.object) {
+            let content = objects::content_as(&objects::held_alike(&live, &item.object), &item.object);
+            if objects::content_as(&object, &item.object) == content {
                 return Ok(Outcome::Same);
             }
             let status = match ask(self.pace, || item.what(), || item.place.update(&object, self.dry_run)).await? {
@@ -284,7 +321,7 @@ impl Writer<'_> {
                 422 if allocated_anew(item, &status, true) => {}
                 422 if remake => return self.remake(item, &live, &status.message).await,
                 _ if self.dry_run && is_untried(&status) => return Ok(told(&live, &object, &item.object)),
-                _ => return Ok(Outcome::Refused(status.message)),
+                _ => return Ok(self.refused(item, *status)),
             }
         }
         Ok(Outcome::Refused("another writer changes it at the same time".into()))
@@ -292,13 +329,17 @@ impl Writer<'_> {
 
     /// Deletes and creates an object that can't be changed in place, if its kind holds no data and the API server would take it.
     async fn remake(&self, item: &mut Item<'_>, live: &Value, why: &str) -> Result<Outcome, WorkError> {
-        let permission = match objects::replaceable(live, &item.object) {
+        let stopped = if self.stops_first { Some(objects::once_stopped(live)) } else { None };
+        let permission = match objects::replaceable(stopped.as_ref().unwrap_or(live), &item.object) {
             Ok(permission) => permission,
-            Err(kept) => return Ok(Outcome::Refused(format!("{kept} ({why})"))),
+            Err(kept) => {
+                self.fixed.lock().insert(Identity::of(&item.object));
+                return Ok(Outcome::Refused(format!("{kept} ({why})")));
+            }
         };
         // Validation and admission come before the name is looked at.
         match ask(self.pace, || item.what(), || item.place.create(&item.object, true)).await? {
-            Err(status) if status.reason != "AlreadyExists" && !is_untried(&status) => return Ok(Outcome::Refused(status.message)),
+            Err(status) if status.reason != "AlreadyExists" && !is_untried(&status) => return Ok(self.refused(item, *status)),
             _ => {}
         }
         let changed = Outcome::Changed(format!("deleted and made again, since it can't be changed in place: {why}"));
@@ -345,16 +386,18 @@ impl Writer<'_> {
         }
     }
 
-    /// Labels and annotations that the namespace lacks are added under every policy; those that it has otherwise follow the policy.
+    /// Labels and annotations that the namespace lacks are added under every policy; those that it has otherwise follow the policy. It counts as created if the run
+    /// itself has made it, a moment ago.
     async fn namespace(&self, item: &mut Item<'_>) -> Result<Outcome, WorkError> {
         let live = match ask(self.pace, || item.what(), || item.place.get()).await? {
             Ok(Some(live)) => live,
             Ok(None) => return Ok(Outcome::Created(String::new())),
             Err(status) => return Ok(Outcome::Refused(status.message)),
         };
-        let NamespaceChanges { missing, all, keeps_level } = objects::namespace_changes(&item.object, &live, self.run);
+        let NamespaceChanges { missing, all, keeps_level, made_by_run } = objects::namespace_changes(&item.object, &live, self.run);
         item.adjusted.extend(keeps_level.then_some(OWN_LEVEL));
-        let added = |patch: &Value| Outcome::Created(format!("labels and annotations are added: {}", patch["metadata"]));
+        let or_created = |outcome: Outcome| if made_by_run { Outcome::Created(String::new()) } else { outcome };
+        let added = |patch: &Value| or_created(Outcome::Added(format!("labels and annotations are added: {}", patch["metadata"])));
         let differs = || format!("its labels or annotations differ: {}", all.as_ref().map_or(&Value::Null, |all| &all["metadata"]));
         let (patch, outcome) = match self.conflict {
             ConflictHandling::Policy(ConflictPolicy::Refuse) if all != missing => {
@@ -363,11 +406,11 @@ impl Writer<'_> {
             ConflictHandling::Policy(ConflictPolicy::Skip) if all != missing && missing.is_none() => return Ok(Outcome::Left(SKIPPED, differs())),
             ConflictHandling::Policy(ConflictPolicy::Skip | ConflictPolicy::Refuse) => (missing.as_ref(), missing.as_ref().map(added)),
             _ if all == missing => (all.as_ref(), all.as_ref().map(added)),
-            _ => (all.as_ref(), Some(Outcome::Changed(differs()))),
+            _ => (all.as_ref(), Some(or_created(Outcome::Changed(differs())))),
         };
         match (patch, outcome) {
             (Some(patch), Some(outcome)) => self.merge(item, patch, outcome).await,
-            _ => Ok(Outcome::Same),
+            _ => Ok(or_created(Outcome::Same)),
         }
     }
 

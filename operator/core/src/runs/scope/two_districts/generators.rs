@@ -162,7 +162,7 @@ of_each_variant! { MoverTask, tasks, task_variant, |n|
         MoverTask::BackupStream { part: "streams/a".into(), namespace, workload_ref, container: Some("main".into()), dump: vec!["pg_dump".into()] }
     }),
     Seal => (n.object(), n.object(), n.hub(), n.site(), n.namespaces()).prop_map(|(backup, application, district, site, namespaces)| {
-        MoverTask::Seal { facts: SealFacts { backup, application, district, site, namespaces, parts: vec!["objects".into()], consistent: true } }
+        MoverTask::Seal { facts: SealFacts { backup, application, district, site, namespaces, parts: vec!["objects".into()], missing: Vec::new(), half_restored: None, consistent: true } }
     }),
     VerifyStored => Just(MoverTask::VerifyStored { snapshot: Some("5a1f".into()) }),
     RestoreObjects => (n.rules(), vec(n.workload(), 0..2)).prop_map(|(rules, workloads)| MoverTask::RestoreObjects {
@@ -282,7 +282,9 @@ of_each_variant! { Action, actions, action_variant, |n|
     }),
     Cordon => (n.site(), n.object(), n.owner()).prop_map(|(site, node, owner)| Action::Cordon { site, node, owner }),
     Uncordon => (n.site(), n.object(), n.owner()).prop_map(|(site, node, owner)| Action::Uncordon { site, node, owner }),
-    Drain => (n.site(), n.object()).prop_map(|(site, node)| Action::Drain { site, node, consent: DrainConsent::default() }),
+    Drain => (n.site(), n.object(), n.hub()).prop_map(|(site, node, district)| {
+        Action::Drain { site, node, district: Some(district), consent: DrainConsent::default() }
+    }),
     InstallComponent => (n.site(), n.object(), bundle(n)).prop_map(|(site, component, bundle)| {
         Action::InstallComponent { site, component, version: "1.0.0".into(), bundle, digest: "sha256:1".into() }
     }),

@@ -1,0 +1,65 @@
+//! What the snapshot of a backup lacks, so that the backup has failed although it is sealed.
+
+use super::seal_facts;
+use crate::{conditions::shorten, engine::StepId, objects::LeaveReason, runs::RunOutcome};
+use p861_crds::{BackupStatus, Reason, protection::backup::MissingClaim};
+
+/// Missing claims that a message names, and the characters of the reason that it gives for each.
+const MAX_CLAIMS_NAMED: usize = 10;
+const MAX_WHY_CHARS: usize = 300;
+/// Missing claims that a status lists. The inventory of the snapshot lists all.
+pub(super) const MAX_CLAIMS_LISTED: usize = 100;
+
+/// The claims that the sealed snapshot lacks, and why: those that nothing could read when the backup began, and those whose step was not done.
+pub(super) fn missing_claims(run: &RunOutcome<'_>) -> Vec<MissingClaim> {
+    let Some(facts) = seal_facts(run) else { return Vec::new() };
+    let why = |step: &StepId| run.journal.why_not_done(step);
+    facts.missing.iter().cloned().chain(facts.parts.iter().filter_map(|part| facts.why_not_saved(part, why))).collect()
+}
+
+/// `claim n/disk is a block device, …; claim n/uploads: no node takes its mover; and 3 claims more`
+pub(super) fn claims_text(missing: &[MissingClaim]) -> String {
+    let one = |missing: &MissingClaim| {
+        let colon = if missing.reason == Reason::ClaimNotReadable.as_str() { "" } else { ":" };
+        format!("claim {}{colon} {}", missing.claim, shorten(&missing.message, MAX_WHY_CHARS))
+    };
+    let named: Vec<String> = missing.iter().take(MAX_CLAIMS_NAMED).map(one).collect();
+    let more = if missing.len() > named.len() { format!("; and {} claims more", missing.len() - named.len()) } else { String::new() };
+    format!("{}{more}", named.join("; "))
+}
+
+/// What a restore says of the claims that its backup lacks; empty if it has all.
+pub(super) fn lacking(missing: &[MissingClaim]) -> String {
+    if missing.is_empty() { String::new() } else { format!("; the backup lacks {}", claims_text(missing)) }
+}
+
+/// Says what a sealed snapshot lacks; none if it is whole. Everything else is in it, but it is not what was asked for.
+pub(super) fn incomplete(status: &BackupStatus, missing: &[MissingClaim]) -> Option<(Reason, String)> {
+    let absent = missing_objects(status);
+    if missing.is_empty() {
+        return absent;
+    }
+    let volumes = if missing.len() == 1 { "1 volume was".to_owned() } else { format!("{} volumes were", missing.len()) };
+    let absent = absent.map_or_else(String::new, |(_, text)| format!(". Besides, {text}"));
+    let message = format!(
+        "{volumes} not saved: {}. Everything else is in snapshot {}: a Restore that names this Backup brings it back{absent}",
+        claims_text(missing),
+        status.snapshot_id.as_deref().unwrap_or_default()
+    );
+    Some((Reason::PartiallySaved, message))
+}
+
+/// Says which objects that the Application names don't exist; none if all do.
+fn missing_objects(status: &BackupStatus) -> Option<(Reason, String)> {
+    let contents = status.contents.as_ref()?;
+    let missing = contents.left_out.iter().find(|left| left.reason == LeaveReason::Missing.as_str())?;
+    let more = usize::try_from(missing.count).unwrap_or(usize::MAX).saturating_sub(missing.names.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!(
+        "the Application names what doesn't exist: {}{more}; create it, or take it out of spec.clusterResources. Everything else is in snapshot {}: a Restore that names \
+         this Backup brings it back",
+        missing.names.join(", "),
+        status.snapshot_id.as_deref().unwrap_or_default()
+    );
+    Some((Reason::ClusterResourceMissing, message))
+}
