@@ -40,7 +40,7 @@ impl LeaseTimes {
         Duration::from_secs(self.seconds)
     }
 
-    /// Seconds before its end at which the lease is renewed: two thirds of its length, so that a renewal may be late by as much as it is early.
+    /// Seconds before its end at which the lease is renewed: two thirds of its length, so that one that fails or is late can be made up for.
     fn grace_seconds(self) -> u64 {
         self.seconds * 2 / 3
     }

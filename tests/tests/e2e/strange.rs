@@ -59,12 +59,12 @@ fn bring_in(stage: &Stage) -> Result<PathBuf> {
     let shell = |script: &str| json!(["sh", "-c", script]);
     let spec = json!({
         "names": {"zh": "公告栏", "en": "Notice board"}, "department": "computer-centre", "namespaces": [NAMESPACE],
-        "hooks": {"quiesce": {"workloadRef": board, "command": shell("echo quiesce >> /work/hooks")},
-            "resume": {"workloadRef": board, "command": shell("echo resume >> /work/hooks")}},
+        "hooks": {"quiesce": {"workloadRef": board, "command": shell("echo quiesce >> /board/hooks")},
+            "resume": {"workloadRef": board, "command": shell("echo resume >> /board/hooks")}},
         "streams": [{"name": "ledger", "workloadRef": board,
-            "dump": shell(&format!("yes 'notice: a row without a date' | head -c {COMPLAINT_BYTES} >&2; cat /work/ledger")),
-            "restore": shell("cat > /work/ledger.new && mv /work/ledger.new /work/ledger")}],
-        "checks": [{"name": "ledger-open", "exec": {"workloadRef": board, "command": ["cat", "/work/ledger"], "expect": {"pattern": "^opened"}}},
+            "dump": shell(&format!("yes 'notice: a row without a date' | head -c {COMPLAINT_BYTES} >&2; cat /board/ledger")),
+            "restore": shell("cat > /board/ledger.new && mv /board/ledger.new /board/ledger")}],
+        "checks": [{"name": "ledger-open", "exec": {"workloadRef": board, "command": ["cat", "/board/ledger"], "expect": {"pattern": "^opened"}}},
             {"name": "door-open", "tcp": {"serviceName": "board", "port": 80}}],
     });
     stage.create("Application", APPLICATION, spec)?;
@@ -97,15 +97,15 @@ fn spoil(folder: &Path) -> Result<()> {
 }
 
 fn saved_spoilt_restored(stage: &Stage, folder: &Path) -> Result<()> {
-    inside(stage, "echo 'entry 861' >> /work/ledger")?;
-    let ledger = inside(stage, "cat /work/ledger")?;
+    inside(stage, "echo 'entry 861' >> /board/ledger")?;
+    let ledger = inside(stage, "cat /board/ledger")?;
     let saved = digests_here(folder, &["."])?;
     // With a time limit: `p861 backup now` would wait with a dump that hangs.
     stage.create("Backup", WHOLE, json!({"applicationRef": {"name": APPLICATION}}))?;
     let status = stage.wait_end(BACKUP, "backup", WHOLE)?["status"].clone();
     let contents = &status["contents"];
     demand(status["phase"] == "Succeeded" && contents["streams"] == 1 && contents["volumes"] == 1, || format!("the backup: {status}"))?;
-    let hooks = inside(stage, "cat /work/hooks")?;
+    let hooks = inside(stage, "cat /board/hooks")?;
     // One that was lost on the way is run again.
     demand(hooks.starts_with("quiesce\n") && hooks.ends_with("resume\n"), || format!("the hooks: {hooks:?}"))?;
     forget_journal(stage)?;
@@ -131,7 +131,7 @@ fn saved_spoilt_restored(stage: &Stage, folder: &Path) -> Result<()> {
     let now = digests_here(folder, &["."])?;
     demand(now == saved && !folder.join(".hidden").exists(), || format!("after an exact restore: {now:?}, not {saved:?}"))?;
     wait_rolled_out(stage.primary()?, START, NAMESPACE, BOARD)?;
-    let again = inside(stage, "cat /work/ledger")?;
+    let again = inside(stage, "cat /board/ledger")?;
     demand(again == ledger, || format!("the ledger was {ledger:?}, and is {again:?}"))
 }
 

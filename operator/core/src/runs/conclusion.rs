@@ -76,7 +76,7 @@ impl<'a> RunOutcome<'a> {
         let steps: Vec<&str> = self.summary.timeline.iter().filter(by_person).map(|step| step.id.as_str()).collect();
         let first = steps.first()?;
         let others = if steps.len() == 1 { String::new() } else { format!(" and {} more", steps.len() - 1) };
-        Some(format!("step {first}{others} was skipped by a person: what a run without it comes to, proves nothing of it"))
+        Some(format!("a person skipped step {first}{others}: the run did not do all that it is for. Run it again without the skip"))
     }
 
     /// The steps under way, for the message of a run that has not ended.

@@ -1,0 +1,307 @@
+//! Every way in which a restore ends, and what its status then says.
+
+use super::*;
+
+pub(super) fn restored(mode: RestoreMode, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
+    restored_of(mode, false, end_of)
+}
+
+fn restored_of(mode: RestoreMode, reads_damaged_anew: bool, end_of: impl Fn(&str) -> End) -> Conclusion<RestoreStatus> {
+    restored_without(&[], mode, reads_damaged_anew, end_of)
+}
+
+pub(super) fn restored_without(
+    missing: &[MissingClaim],
+    mode: RestoreMode,
+    reads_damaged_anew: bool,
+    end_of: impl Fn(&str) -> End,
+) -> Conclusion<RestoreStatus> {
+    let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
+    let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None, site: None };
+    let application = application(STREAM);
+    let subject = Subject { name: "portal", spec: &application, point, claims: claims() };
+    let parts = ["objects".into(), "streams/db".into()];
+    let facts = RestoreFacts {
+        spec: &spec,
+        subject,
+        parts: &parts,
+        is_partial: false,
+        district: "shinan",
+        site: &"home".into(),
+        present: &claims(),
+        deadline: SignedDuration::from_hours(6),
+        platform: None,
+    };
+    let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
+    let in_place = (mode == RestoreMode::Execute).then_some(InPlace { application: "portal", is_whole: true });
+    restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b", reads_damaged_anew, missing, in_place }, &run.outcome())
+}
+
+#[test]
+fn fault_c9_a_restore_that_ends_half_way_in_place_says_so_and_one_that_wrote_nothing_or_everything_does_not() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    for (case, concluded, data) in [
+        ("all works", restored(RestoreMode::Execute, brings), Some(RestoredData::Whole)),
+        ("a preview", restored(RestoreMode::Preview, brings), None),
+        ("nothing was stopped", restored(RestoreMode::Execute, but("stop/portal", fails("WorkloadNotStopped"))), None),
+        (
+            "objects are in the way",
+            restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused(Reason::Conflicts, "3 objects differ")))),
+            None,
+        ),
+        ("the first step that writes fails", restored(RestoreMode::Execute, but("restore/portal/objects", fails("Damaged"))), Some(RestoredData::Partly)),
+        ("a volume fails", restored(RestoreMode::Execute, but("restore/portal/volume/files", fails("ReadErrors"))), Some(RestoredData::Partly)),
+        (
+            "its streams come never, since it can't start",
+            restored(RestoreMode::Execute, but("start/portal/rest", fails("ImageMissing"))),
+            Some(RestoredData::Partly),
+        ),
+        ("only the second try at some objects fails", restored(RestoreMode::Execute, but("restore/portal/objects-again", fails("Unreachable"))), None),
+        (
+            "some objects could not be written",
+            restored(RestoreMode::Execute, |step| match step {
+                "restore/portal/objects" => {
+                    End::Done(Some(written(RestoreChanges { create: 5, refused: 1, ..RestoreChanges::default() }, Some("Ingress"), &[])))
+                }
+                step => brings(step),
+            }),
+            None,
+        ),
+    ] {
+        let expected = data.map(|data| RestoredInPlace { application: "portal".into(), data });
+        assert_eq!(concluded.status.in_place, expected, "{case}: {:?}", concluded.updates);
+    }
+}
+
+#[test]
+fn fault_c9_a_backup_of_a_half_restored_application_says_so_in_its_status() {
+    let run = backed_up(STREAM, works);
+    assert_eq!(concluded_of(&run).0, None);
+    let mixture = backed_up_after(Some("restore-1"), &[], STREAM, &[], &[], works);
+    let (half, updates) = concluded_of(&mixture);
+    assert_eq!(half.as_deref(), Some("restore-1"));
+    let succeeded = updates.iter().find(|update| update.kind == ConditionType::Succeeded).expect("Succeeded");
+    assert_eq!((succeeded.status, succeeded.reason.as_str()), (Some(true), "HalfRestored"));
+    assert!(succeeded.message.contains("Restore restore-1 had ended half way"), "{}", succeeded.message);
+}
+
+fn concluded_of(run: &Played) -> (Option<String>, Vec<ConditionUpdate>) {
+    let concluded = backup(&BackupStatus::default(), &run.outcome());
+    (concluded.status.half_restored, concluded.updates)
+}
+
+/// The objects of a restore, the first that was refused, and how many were of kinds that are not served.
+fn written(changes: RestoreChanges, refused: Option<&str>, not_served: &[(&str, u64)]) -> Evidence {
+    let list = StoredObject { sha256: "a".into(), bytes: 1 };
+    let first = |kind: &str| ListedChange {
+        action: ObjectChange::Refused,
+        group: String::new(),
+        kind: kind.into(),
+        namespace: "n".into(),
+        name: "x".into(),
+        why: "no".into(),
+        awaits: None,
+        diff: String::new(),
+        manifest: None,
+    };
+    let refused = refused.map(|kind| RefusedObjects { first: first(kind), listed: 1, list, awaiting: 0 });
+    let not_served = not_served.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect();
+    let adjusted = BTreeMap::new();
+    Evidence::ObjectsRestored { changes, left_out: BTreeMap::new(), left_out_names: None, not_served, adjusted, refused, patches_unmatched: Vec::new() }
+}
+
+#[test]
+fn fault_b13_a_restore_that_could_not_write_all_goes_on_and_ends_failed_with_the_first_and_the_count() {
+    let ends = |refused: i64, not_served: &'static [(&str, u64)]| {
+        let number = not_served.iter().map(|(_, number)| i64::try_from(*number).unwrap()).sum();
+        let changes = RestoreChanges { create: 5, refused, not_served: number, ..RestoreChanges::default() };
+        restored(RestoreMode::Execute, move |step| match step {
+            "restore/portal/objects" => End::Done(Some(written(changes.clone(), Some("Ingress"), not_served))),
+            step => brings(step),
+        })
+    };
+    let unserved = "3 objects are of kinds that the site doesn't serve (Gadget.demo.example 1, Widget.demo.example 2): install what defines them, or leave them out with spec.exclude";
+    for (refused, not_served, expected) in [
+        (2, &[][..], "2 objects were not written, the first Ingress x in n: no; everything else was".to_owned()),
+        (
+            0,
+            &[("Widget.demo.example", 2), ("Gadget.demo.example", 1)][..],
+            format!("3 objects were not written, the first Ingress x in n: no; {unserved}; everything else was"),
+        ),
+    ] {
+        let concluded = ends(refused, not_served);
+        let update = &concluded.updates[0];
+        assert_eq!((update.status, update.reason.as_str(), update.message.as_str()), (Some(false), "PartiallyRestored", expected.as_str()));
+        assert_eq!(concluded.status.phase, Some(RunPhase::Failed));
+        assert_eq!(concluded.status.changes.map(|changes| changes.refused), Some(refused));
+    }
+}
+
+/// The same, with what was left out for one reason, and its first names.
+fn leaving(evidence: Evidence, count: u64, reason: &str, names: &[&str]) -> Evidence {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let (of_reason, first) = (BTreeMap::from([(reason.to_owned(), count)]), BTreeMap::from([(reason.to_owned(), names)]));
+    let names = |lists: usize| Some(LeftOutObjects { first: first.clone(), listed: count, lists: vec![StoredObject { sha256: "b".into(), bytes: 1 }; lists] });
+    match evidence {
+        Evidence::ObjectsRestored { changes, not_served, adjusted, refused, patches_unmatched, .. } => {
+            Evidence::ObjectsRestored { changes, left_out: of_reason, left_out_names: names(1), not_served, adjusted, refused, patches_unmatched }
+        }
+        Evidence::RestorePreviewed { changes, listed, lists, not_served, adjusted, .. } => {
+            Evidence::RestorePreviewed { changes, listed, lists, left_out: of_reason, left_out_names: names(0), not_served, adjusted }
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn fault_a_what_a_restore_left_out_is_named_in_its_status_and_its_message_whatever_its_end() {
+    let skip = "it is there and different: conflictPolicy Skip leaves it";
+    let changes = || RestoreChanges { create: 5, change: 1, same: 2, ..RestoreChanges::default() };
+    let previewed = Evidence::RestorePreviewed {
+        changes: changes(),
+        listed: 0,
+        lists: Vec::new(),
+        left_out: BTreeMap::new(),
+        left_out_names: None,
+        not_served: BTreeMap::new(),
+        adjusted: BTreeMap::new(),
+    };
+    let partial = RestoreChanges { refused: 1, ..changes() };
+    for (mode, evidence, message) in [
+        (
+            RestoreMode::Execute,
+            written(changes(), None, &[]),
+            format!("5 objects created, 1 changed, 2 the same; 40 files; 3 left out: 3 {skip} (Secret n/a, …)"),
+        ),
+        (
+            RestoreMode::Execute,
+            written(partial, Some("Ingress"), &[]),
+            format!("1 object was not written, the first Ingress x in n: no; everything else was; 3 left out: 3 {skip} (Secret n/a, …)"),
+        ),
+        (RestoreMode::Preview, previewed, format!("would create 5, change 1; 2 same, 0 refused; 3 would be left out: 3 {skip} (Secret n/a, …)")),
+    ] {
+        let evidence = leaving(evidence, 3, skip, &["Secret n/a", "Secret n/b", "Secret n/c"]);
+        let concluded = restored(mode, move |step| match step {
+            "restore/portal/objects" => End::Done(Some(evidence.clone())),
+            step if mode == RestoreMode::Execute => brings(step),
+            _ => End::Done(None),
+        });
+        assert_eq!(concluded.updates[0].message, message, "{mode:?}");
+        let names = ["Secret n/a", "Secret n/b", "Secret n/c"].map(str::to_owned).to_vec();
+        assert_eq!(concluded.status.left_out, [LeftOut { reason: skip.into(), count: 3, names }], "{mode:?}");
+    }
+}
+
+#[test]
+fn fault_b13_a_second_try_after_the_start_says_how_the_run_ends() {
+    let before =
+        || written(RestoreChanges { create: 5, refused: 2, not_served: 1, ..RestoreChanges::default() }, Some("Ingress"), &[("Widget.demo.example", 1)]);
+    let all = written(RestoreChanges { create: 8, ..RestoreChanges::default() }, None, &[]);
+    let some = written(RestoreChanges { create: 7, refused: 1, ..RestoreChanges::default() }, Some("Ingress"), &[]);
+    let none = "3 objects were not written, the first Ingress x in n: no; 1 object is of kinds that the site doesn't serve (Widget.demo.example 1): install what defines them, or leave them out with spec.exclude; everything else was";
+    for (case, again, expected, created) in [
+        ("all is there now", End::Done(Some(all)), (Some(true), "Complete", "8 objects created, 0 changed, 0 the same; 40 files"), 8),
+        (
+            "one is not",
+            End::Done(Some(some)),
+            (Some(false), "PartiallyRestored", "1 object was not written, the first Ingress x in n: no; everything else was"),
+            7,
+        ),
+        ("nothing was worth a try", End::Done(None), (Some(false), "PartiallyRestored", none), 5),
+        ("the try failed", fails("Unreachable"), (Some(false), "Unreachable", "step restore/portal/objects-again failed: Unreachable happened"), 5),
+    ] {
+        let concluded = restored(RestoreMode::Execute, move |step| match step {
+            "restore/portal/objects" => End::Done(Some(before())),
+            "restore/portal/objects-again" => again.clone(),
+            step => brings(step),
+        });
+        let update = &concluded.updates[0];
+        assert_eq!((update.status, update.reason.as_str()), (expected.0, expected.1), "{case}: {}", update.message);
+        assert!(update.message.starts_with(expected.2), "{case}: {}", update.message);
+        assert_eq!(concluded.status.changes.map(|changes| changes.create), Some(created), "{case}");
+    }
+}
+
+pub(super) fn brings(step: &str) -> End {
+    let changes = RestoreChanges { create: 137, change: 1, same: 5, ..RestoreChanges::default() };
+    End::Done(match step {
+        "restore/portal/objects" => Some(written(changes, None, &[])),
+        step if step.starts_with("restore/portal/volume/") => Some(Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 0, removed_bytes: 0 }),
+        _ => None,
+    })
+}
+
+#[test]
+fn each_end_of_a_restore_has_its_condition() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    for (case, concluded, expected, finding) in [
+        ("all works", restored(RestoreMode::Execute, brings), (Some(true), "Complete", "137 objects created, 1 changed, 5 the same; 40 files"), None),
+        ("a preview", restored(RestoreMode::Preview, brings), (Some(true), "Previewed", "would create 137, change 1; 5 same, 0 refused"), None),
+        (
+            "objects are refused",
+            restored(RestoreMode::Execute, but("restore/portal/objects", End::Failed(Failure::refused(Reason::Conflicts, "3 objects differ")))),
+            (Some(false), "Conflicts", "step restore/portal/objects failed: 3 objects differ; what ran before was started again"),
+            None,
+        ),
+        (
+            "the data is damaged",
+            restored(RestoreMode::Execute, but("restore/portal/objects", fails("Damaged"))),
+            (
+                Some(false),
+                "Damaged",
+                "step restore/portal/objects failed: Damaged happened; what ran before was started again. The application's data is partly that of backup b (begun: restore/portal/objects): restore again, this backup or another",
+            ),
+            Some("b"),
+        ),
+        (
+            "something can't be stopped",
+            restored(RestoreMode::Execute, but("stop/portal", End::Failed(Failure::permanent(Reason::WorkloadNotStopped, "it can't")))),
+            (Some(false), "WorkloadNotStopped", "step stop/portal failed: it can't; what ran before was started again"),
+            None,
+        ),
+        ("objects are under way", restored(RestoreMode::Execute, but("restore/portal/objects", End::Open)), (None, "Running", "restore/portal/objects"), None),
+    ] {
+        let update = &concluded.updates[0];
+        assert_eq!((update.status, update.reason.as_str(), update.message.as_str()), expected, "{case}");
+        assert_eq!(concluded.findings.first().map(|finding| finding.backup.as_str()), finding, "{case}");
+        assert!(concluded.findings.iter().all(|finding| finding.update.reason == Reason::Damaged && finding.level.is_none()), "{case}");
+    }
+}
+
+#[test]
+fn fault_c4_removed_files_are_counted_in_the_status_and_told_beforehand() {
+    let first = vec!["shell.php".into()];
+    let found = Evidence::VolumePreviewed { removed: 3, changed: 12, created: 2, first };
+    let removed = Evidence::VolumeRestored { files: 20, bytes: 4096, removed: 3, removed_bytes: 512 };
+    for (mode, evidence, message) in [
+        (RestoreMode::Preview, found, "would create 137, change 1; 5 same, 0 refused; in 2 volumes, 6 files would be removed, 24 changed, 4 created"),
+        (RestoreMode::Execute, removed, "137 objects created, 1 changed, 5 the same; 40 files; 6 files removed that the backup doesn't have (1024 bytes)"),
+    ] {
+        let concluded = restored(mode, |step| if step.starts_with("restore/portal/volume/") { End::Done(Some(evidence.clone())) } else { brings(step) });
+        assert_eq!(concluded.status.files_removed, Some(6), "{mode:?}");
+        assert_eq!(concluded.updates[0].message, message, "{mode:?}");
+    }
+    let nothing = restored(RestoreMode::Execute, brings);
+    assert_eq!(nothing.status.files_removed, Some(0));
+    assert_eq!(nothing.updates[0].message, "137 objects created, 1 changed, 5 the same; 40 files");
+}
+
+#[test]
+fn fault_a8_a_backup_that_was_called_damaged_and_comes_whole_is_sound_again() {
+    let but = |step: &'static str, end: End| move |this: &str| if this == step { end.clone() } else { brings(this) };
+    let verdict = |concluded: Conclusion<RestoreStatus>| concluded.findings.into_iter().next().map(|finding| (finding.update.status, finding.update.reason));
+    let execute = RestoreMode::Execute;
+    let partial = written(RestoreChanges { create: 136, refused: 1, ..RestoreChanges::default() }, Some("Ingress"), &[]);
+    for (case, concluded, expected) in [
+        ("all of it came", restored_of(execute, true, brings), Some((Some(true), Reason::Stored))),
+        ("a preview reads no volume", restored_of(RestoreMode::Preview, true, brings), None),
+        ("it is damaged still", restored_of(execute, true, but("restore/portal/objects", fails("Damaged"))), Some((Some(false), Reason::Damaged))),
+        ("another failure proves nothing", restored_of(execute, true, but("restore/portal/objects", fails("Conflicts"))), None),
+        ("not all of it could be written", restored_of(execute, true, but("restore/portal/objects", End::Done(Some(partial)))), None),
+        ("it has not ended", restored_of(execute, true, but("restore/portal/objects", End::Open)), None),
+        ("evidence of a later release", restored_of(execute, true, but("restore/portal/volume/files", of_later_release())), None),
+        ("nobody called it damaged", restored_of(execute, false, brings), None),
+    ] {
+        assert_eq!(verdict(concluded), expected, "{case}");
+    }
+}
