@@ -434,5 +434,4 @@ fn found_whole(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Opti
 }
 
 #[cfg(test)]
-#[path = "conclude/tests.rs"]
 mod tests;

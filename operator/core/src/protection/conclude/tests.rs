@@ -1,6 +1,6 @@
 //! Every way in which a backup ends, and what its status then says.
 
-mod restore_tests;
+mod restores;
 
 use super::*;
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 use p861_crds::{ApplicationSpec, Reason, RestoreSpec, common::ActionKind, protection::restore::RestoreChanges};
-use restore_tests::{brings, restored, restored_without};
+use restores::{brings, restored, restored_without};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
