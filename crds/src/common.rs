@@ -134,11 +134,11 @@ pub enum ActionKind {
     Abort,
     /// Retry the failed step.
     Retry,
-    /// Give up the step and continue without it.
+    /// Give up the step and continue without it. What cleans up, undoes or releases only after three failed attempts.
     Skip,
     /// Answer the step's question.
     Answer,
-    /// Drill: keep the copy for longer.
+    /// Drill: keep the copy for longer, at most 720h in all.
     Extend,
     /// Drill: remove the copy now, before `keepFor` ends.
     CleanUp,

@@ -40,7 +40,7 @@ condition_types! {
     BaseSoftwareReady: "Platform: the layer of base software is as declared.",
     Blocked: "Change: something is in its way.",
     Checked: "BackupRepository: no damage is known.",
-    CleanedUp: "Drill: nothing that it made is left.",
+    CleanedUp: "Runs: nothing that it made is left. Of Backup and Restore only False, if a person skipped clean-up.",
     Committed: "Failover: its epoch is written, so that it goes forward only. Not stated yet.",
     Counted: "Approval: it counts.",
     Drilled: "RecoveryPlan: a recent isolated drill passed.",

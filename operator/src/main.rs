@@ -28,10 +28,11 @@ use kube::{Api, Client, Config, api::ListParams};
 use log_limit::LogLimit;
 use maintenance::{alerts, links, resolution};
 use metrics::Metrics;
+use p861_crds::District;
 use p861_egress::Egress;
 use p861_runs::{
-    Admissions, ComponentState, EffectTasks, Hub, JournalKeys, MoverSettings, RunCache, RunContext, folders::FolderRoot, guard, leadership::Leadership, movers,
-    repository::StoreCache, sites,
+    Admissions, ComponentState, EffectTasks, Hub, JournalKeys, MoverSettings, RunCache, RunContext, folders::FolderRoot, guard, hub, hub_object,
+    leadership::Leadership, movers, repository::StoreCache, sites,
 };
 use reconciler::{PendingController, Running, first_end, register, register_called};
 use std::{
@@ -206,6 +207,13 @@ async fn operate(arguments: RunArguments, log_limit: LogLimit) -> Result<(), Box
         _ = interrupt.recv() => return Ok(()),
     }
     tracing::info!(identity = arguments.identity, "leads");
+    hub_object::note_hub_namespaces([arguments.namespace.clone()]);
+    tokio::select! {
+        () = note_districts(&client) => {}
+        _ = leads.wait_for(|leads| !*leads) => {}
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    }
     let guarded = guard::client(config, &leadership)?;
     heartbeats.listen_from(jiff::Timestamp::now());
     let mut cache = HubCache::default();
@@ -293,6 +301,14 @@ async fn give_over(client: Client, namespace: &str, identity: &str, leadership: 
 }
 
 /// Waits until the hub's API server answers and serves our kinds.
+/// Which namespaces are districts', before any of their objects is kept in memory.
+async fn note_districts(client: &Client) {
+    while let Err(error) = hub::for_each(client, |district: District| hub_object::note_hub_namespaces([district.hub_namespace().to_owned()])).await {
+        tracing::warn!("the districts can't be listed yet: {error}");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
 async fn wait_for_kinds(client: &Client) {
     loop {
         let drills: Api<p861_crds::Drill> = Api::all(client.clone());

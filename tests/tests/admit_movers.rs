@@ -26,6 +26,7 @@ const RESTORER: &str = "restorer";
 /// How long the API server may take to learn of policies and bindings.
 const LEARNED: Duration = Duration::from_mins(1);
 const BY_OPERATOR: &str = "only the operator of Platform 861 starts movers";
+const LABELS: &str = "a mover's labels platform861.io/… stay";
 
 /// A mover of a volume: root, with capabilities that Restricted refuses.
 fn root() -> Value {
@@ -222,11 +223,34 @@ async fn fault_e17_nothing_becomes_a_mover_afterwards_and_a_mover_stays_as_it_wa
         ("a mover gets another image", "Pod", "started", image, stays),
         ("a mover's Job goes elsewhere", "Job", "started", json!({"spec": {"template": {"spec": {"nodeSelector": {"a": "b"}}}}}), stays),
         ("a mover is noted", "Pod", "started", json!({"metadata": {"labels": {"seen": "yes"}, "annotations": {"note": "x"}}}), ""),
+        ("a mover is no mover any more", "Pod", "started", json!({"metadata": {"labels": {"platform861.io/role": null}}}), LABELS),
+        ("a mover is another run's", "Pod", "started", json!({"metadata": {"labels": {"platform861.io/run": "other"}}}), LABELS),
     ] {
         let said = change(&tenant, kind, name, patch).await;
         assert!(if words.is_empty() { said.is_empty() } else { said.contains(words) }, "{what}: {said:?}");
     }
     let pods = api(&tenant, "", "Pod", "pods", Some(SPACE));
+    // What is written by way of the status. The node writes it, and who looks after every pod.
+    let forged = json!({"status": {"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 0, "message": "{\"outcome\":\"failed\"}"}}}]}});
+    let status = async |client: &Client, name: &str, patch: &Value| {
+        let pods = api(client, "", "Pod", "pods", Some(SPACE));
+        let parameters = PatchParams { dry_run: true, ..PatchParams::default() };
+        match pods.patch_subresource("status", name, &parameters, &Patch::Strategic(patch)).await {
+            Ok(_) => String::new(),
+            Err(kube::Error::Api(status)) => status.message,
+            Err(error) => panic!("not judged: {error}"),
+        }
+    };
+    for (what, client, name, patch, words) in [
+        ("a tenant answers for a mover", &tenant, "started", &forged, "only its node and the cluster's controllers write that"),
+        ("a tenant's own pod", &tenant, "later", &forged, ""),
+        ("a pod is labelled by its status", &tenant, "later", &label, BY_OPERATOR),
+        ("an administrator", &administrator, "started", &forged, ""),
+    ] {
+        let said = status(client, name, patch).await;
+        assert!(if words.is_empty() { said.is_empty() } else { said.contains(words) }, "{what}: {said:?}");
+    }
     for (what, name, security, words) in [
         ("a container beside a mover's", "started", hardened(), stays),
         ("a container that is added to a pod is held to what the pod is", "later", root(), "podSecurity is Restricted"),

@@ -1,4 +1,4 @@
-//! What movers have under names of their own, on a real API server: nobody else takes their names, mounts their Secrets, enters their pods, or acts as one of them.
+//! What movers have under names of their own, on a real API server: nobody else takes their names, enters their pods, or acts as one of them.
 
 use crate::support::{
     judged::{changes, creates, judged, said, until_said},
@@ -7,7 +7,7 @@ use crate::support::{
 };
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, PostParams},
 };
 use p861_core::names;
 use serde_json::{Value, json};
@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 const SPACE: &str = "shinan-names";
 const SITE: &str = "system:serviceaccount:p861-system:p861-site";
-const JOBS: &str = "system:serviceaccount:kube-system:job-controller";
 /// Whoever has every right in this namespace, and none elsewhere.
 const TENANT: &str = "names-tenant";
 /// Who has the site role of an Engineer.
@@ -23,7 +22,6 @@ const ENGINEER: &str = "names-engineer";
 /// One of the people that the API server knows by a token, with what Kubernetes' own role edit consists of. (Its controllers, which are not here, put it together.)
 const EDITOR: &str = "auditor-qian";
 const ACCOUNT: &str = "p861-run-bcdfghjk";
-const KEYS: &str = "a Secret p861-run-… has the keys of a backup repository";
 const NAME: &str = "this name is for what the operator of Platform 861 makes for its movers";
 const STAYS: &str = "what the operator of Platform 861 has made for its movers stays as it is";
 const PODS: &str = "a mover of Platform 861 is not entered";
@@ -85,7 +83,6 @@ async fn laid_out() -> Arc<Lone> {
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE, "labels": {"platform861.io/district": "shinan"}}}),
         object("v1", "ServiceAccount", "default", json!({})),
         object("v1", "ServiceAccount", ACCOUNT, json!({})),
-        object("v1", "Secret", ACCOUNT, json!({"stringData": {"repository.json": "keys"}})),
         object("rbac.authorization.k8s.io/v1", "Role", "all", json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]})),
         binding("all", "all", "Role", &user(TENANT)),
         binding("engineer", "p861-site-role-engineer", "ClusterRole", &user(ENGINEER)),
@@ -102,65 +99,8 @@ async fn laid_out() -> Arc<Lone> {
     }
     let tenant = acting(&server, TENANT).await;
     until_said("", async || creates(&place(&tenant, "ConfigMap"), &object("v1", "ConfigMap", "own", json!({}))).await).await;
-    until_said(NAME, async || creates(&place(&tenant, "Secret"), &object("v1", "Secret", "p861-run-early", json!({}))).await).await;
-    until_said(KEYS, async || creates(&place(&tenant, "Pod"), &object("v1", "Pod", "early", json!({"spec": mounting(ACCOUNT)}))).await).await;
+    until_said(NAME, async || creates(&place(&tenant, "ServiceAccount"), &object("v1", "ServiceAccount", "p861-run-early", json!({}))).await).await;
     server
-}
-
-fn mounting(secret: &str) -> Value {
-    spec(json!({}), json!({"volumes": [{"name": "r", "secret": {"secretName": secret, "optional": true}}]}))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_e17_no_pod_but_a_movers_gets_the_keys_of_a_repository() {
-    let server = laid_out().await;
-    let (tenant, engineer) = (acting(&server, TENANT).await, acting(&server, ENGINEER).await);
-    let key = json!({"name": ACCOUNT, "key": "repository.json"});
-    let volume = |source: Value| {
-        let mut volume = json!({"name": "r"});
-        volume.as_object_mut().expect("a volume").extend(source.as_object().expect("a source").clone());
-        spec(json!({}), json!({"volumes": [volume]}))
-    };
-    let attacks = [
-        ("a volume", mounting(ACCOUNT)),
-        ("a projected volume", volume(json!({"projected": {"sources": [{"configMap": {"name": "a"}}, {"secret": {"name": ACCOUNT}}]}}))),
-        ("a driver's secret", volume(json!({"csi": {"driver": "a.example", "nodePublishSecretRef": {"name": ACCOUNT}}}))),
-        ("a variable", spec(json!({"env": [{"name": "a", "value": "b"}, {"name": "K", "valueFrom": {"secretKeyRef": key}}]}), json!({}))),
-        ("all as variables", spec(json!({"envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": ACCOUNT}}]}), json!({}))),
-        ("an init container", spec(json!({}), json!({"initContainers": [{"name": "i", "image": "x:1", "envFrom": [{"secretRef": {"name": ACCOUNT}}]}]}))),
-        ("for pulling", spec(json!({}), json!({"imagePullSecrets": [{"name": ACCOUNT}]}))),
-    ];
-    for (what, pod) in &attacks {
-        judged(&format!("a pod, {what}"), &creates(&place(&tenant, "Pod"), &object("v1", "Pod", "a", json!({"spec": pod}))).await, KEYS);
-        judged(&format!("a Job, {what}"), &creates(&place(&tenant, "Job"), &job("a", json!({"a": "b"}), pod.clone())).await, KEYS);
-        let template = json!({"template": {"metadata": {"labels": {"a": "b"}}, "spec": pod}});
-        judged(&format!("a PodTemplate, {what}"), &creates(&place(&tenant, "PodTemplate"), &object("v1", "PodTemplate", "a", template)).await, KEYS);
-        let mut cron = json!({"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": {"spec": pod}}}});
-        cron["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] = json!("Never");
-        judged(&format!("a CronJob, {what}"), &creates(&place(&tenant, "CronJob"), &object("batch/v1", "CronJob", "a", json!({"spec": cron}))).await, KEYS);
-    }
-    // As an Engineer tries it, who may change workloads.
-    let more = json!([{"op": "add", "path": "/spec/template/spec/volumes", "value": [{"name": "r", "secret": {"secretName": ACCOUNT, "optional": true}}]}]);
-    let more: Patch<Value> = Patch::Json(serde_json::from_value(more).expect("a patch"));
-    judged("an Engineer's Deployment", &said(place(&engineer, "Deployment").patch("web", &PatchParams::default(), &more).await), KEYS);
-    let restarted = json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}});
-    judged("a restart", &changes(&place(&engineer, "Deployment"), "web", &restarted).await, "");
-    // A container beside those of a pod that is there.
-    judged("own Secrets", &said(make(&tenant, "Pod", object("v1", "Pod", "plain", json!({"spec": mounting("own")}))).await), "");
-    let beside = json!({"spec": {"ephemeralContainers": [{"name": "e", "image": "x:1", "env": [{"name": "K", "valueFrom": {"secretKeyRef": key}}]}]}});
-    let beside = place(&tenant, "Pod").patch_subresource("ephemeralcontainers", "plain", &PatchParams::default(), &Patch::Strategic(beside)).await;
-    judged("an ephemeral container", &said(beside), KEYS);
-    // The operator gives them to a mover, and the cluster's controller makes its pod.
-    let labels = json!({"platform861.io/role": "mover", "platform861.io/run": "u"});
-    let mut pod = mounting(ACCOUNT);
-    pod["serviceAccountName"] = json!(ACCOUNT);
-    let name = names::mover("run-1", "save/approval/objects", 1);
-    let site = acting(&server, SITE).await;
-    let made = make(&site, "Job", job(&name, labels.clone(), pod.clone())).await.expect("the operator's Job");
-    let mut own = object("v1", "Pod", &format!("{name}-abcde"), json!({"spec": pod}));
-    own["metadata"]["labels"] = labels;
-    own["metadata"]["ownerReferences"] = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": made.metadata.uid, "controller": true}]);
-    judged("its pod", &creates(&place(&acting(&server, JOBS).await, "Pod"), &own).await, "");
 }
 
 async fn make(client: &Client, kind: &str, document: Value) -> kube::Result<DynamicObject> {
@@ -175,21 +115,20 @@ async fn fault_e17_nobody_takes_a_movers_name_before_it_or_holds_on_to_what_it_w
     let mover = server.mover(&format!("system:serviceaccount:{SPACE}:{ACCOUNT}")).await;
     // Makes what a tenant asks it for, in the whole cluster.
     server.apply(
-        "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: names-everywhere}, rules: [{apiGroups: [\"\"], resources: [secrets], verbs: [create, patch, update]}]}\n---\n\
+        "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: names-everywhere}, rules: [{apiGroups: [\"\"], resources: [serviceaccounts], verbs: [create, patch, update]}]}\n---\n\
          {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: names-everywhere}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: names-everywhere}, \
-         subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: external-secrets}]}",
+         subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: makes-accounts}]}",
     );
-    let everywhere = acting(&server, "external-secrets").await;
-    until_said("", async || creates(&place(&everywhere, "Secret"), &object("v1", "Secret", "any", json!({}))).await).await;
+    let everywhere = acting(&server, "makes-accounts").await;
+    until_said("", async || creates(&place(&everywhere, "ServiceAccount"), &object("v1", "ServiceAccount", "any", json!({}))).await).await;
     let next = "p861-run-zzzzzzzz";
-    let squatted = object("v1", "Secret", next, json!({"immutable": true, "stringData": {"repository.json": "mine"}}));
+    let squatted = object("v1", "ServiceAccount", next, json!({"automountServiceAccountToken": true}));
     let answer = spec(json!({"command": ["sh", "-c", "echo '{\"outcome\":\"failed\"}' > /dev/termination-log"]}), json!({}));
     let next_job = names::mover("run-1", "verify/approval", 1);
     let rights = binding(&format!("{next}-restore"), "view", "ClusterRole", &user(TENANT));
     for (who, client) in [("a tenant", &tenant), ("a mover", &mover)] {
         for (kind, document) in [
-            ("Secret", squatted.clone()),
-            ("ServiceAccount", object("v1", "ServiceAccount", next, json!({}))),
+            ("ServiceAccount", squatted.clone()),
             ("Job", job(&next_job, json!({"a": "b"}), answer.clone())),
             ("Job", job(&format!("{next_job}-closed"), json!({"a": "b"}), answer.clone())),
             ("Job", job(&names::mover("run-1", "restore/approval/volume/DATA_db", 12), json!({"a": "b"}), answer.clone())),
@@ -200,7 +139,8 @@ async fn fault_e17_nobody_takes_a_movers_name_before_it_or_holds_on_to_what_it_w
             judged(&format!("{who}: {kind} {}", document["metadata"]["name"]), &creates(&place(client, kind), &document).await, NAME);
         }
         for (kind, document) in [
-            ("Secret", object("v1", "Secret", "p861-own", json!({}))),
+            ("ServiceAccount", object("v1", "ServiceAccount", "p861-own", json!({}))),
+            ("Secret", object("v1", "Secret", "p861-run-own", json!({}))),
             ("Job", job("p861-nightly-report-2", json!({"a": "b"}), answer.clone())),
             ("RoleBinding", binding("own", "view", "ClusterRole", &user(TENANT))),
             ("RoleBinding", binding("p861-portal", "view", "ClusterRole", &user(TENANT))),
@@ -208,8 +148,8 @@ async fn fault_e17_nobody_takes_a_movers_name_before_it_or_holds_on_to_what_it_w
             judged(&format!("{who}: {kind} of his own"), &creates(&place(client, kind), &document).await, "");
         }
     }
-    judged("what a tenant has it make", &creates(&place(&everywhere, "Secret"), &squatted).await, NAME);
-    judged("the operator's", &creates(&place(&site, "Secret"), &squatted).await, "");
+    judged("what a tenant has it make", &creates(&place(&everywhere, "ServiceAccount"), &squatted).await, NAME);
+    judged("the operator's", &creates(&place(&site, "ServiceAccount"), &squatted).await, "");
     judged(
         "the operator's",
         &creates(&place(&site, "RoleBinding"), &binding(&format!("{next}-restore"), "p861-mover-restore", "ClusterRole", &user("m"))).await,
@@ -217,20 +157,16 @@ async fn fault_e17_nobody_takes_a_movers_name_before_it_or_holds_on_to_what_it_w
     );
     // What is there.
     for (what, client, patch, words) in [
-        ("other keys", &tenant, json!({"stringData": {"repository.json": "mine"}}), STAYS),
-        ("more keys", &tenant, json!({"stringData": {"more": "x"}}), STAYS),
-        ("other keys, by what a tenant tells", &everywhere, json!({"stringData": {"repository.json": "mine"}}), STAYS),
-        ("never to change", &tenant, json!({"immutable": true}), STAYS),
+        ("with a token", &tenant, json!({"automountServiceAccountToken": true}), STAYS),
+        ("with a token, by what a tenant tells", &everywhere, json!({"automountServiceAccountToken": true}), STAYS),
         ("never to go", &tenant, json!({"metadata": {"finalizers": ["example.com/x"]}}), STAYS),
         ("to go with another", &tenant, json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "u"}]}}), STAYS),
         ("another run's", &tenant, json!({"metadata": {"labels": {"platform861.io/run": "other"}}}), STAYS),
         ("noted", &tenant, json!({"metadata": {"labels": {"seen": "yes"}, "annotations": {"note": "x"}}}), ""),
-        ("by the operator", &site, json!({"stringData": {"repository.json": "new"}}), ""),
+        ("by the operator", &site, json!({"automountServiceAccountToken": false}), ""),
     ] {
-        judged(what, &changes(&place(client, "Secret"), ACCOUNT, &patch).await, words);
+        judged(what, &changes(&place(client, "ServiceAccount"), ACCOUNT, &patch).await, words);
     }
-    let token = json!({"automountServiceAccountToken": true});
-    judged("its account", &changes(&place(&tenant, "ServiceAccount"), ACCOUNT, &token).await, STAYS);
     judged("its account, for pulling", &changes(&place(&tenant, "ServiceAccount"), ACCOUNT, &json!({"imagePullSecrets": [{"name": "a"}]})).await, "");
     let subjects = json!({"subjects": [user(TENANT)]});
     judged("its rights", &changes(&place(&tenant, "RoleBinding"), "p861-run-bcdfghjk-restore", &subjects).await, STAYS);
@@ -275,7 +211,7 @@ async fn fault_e17_nobody_enters_a_movers_pod() {
     let server = laid_out().await;
     let (tenant, site) = (acting(&server, TENANT).await, acting(&server, SITE).await);
     let opened = async |client: &Client, pod: &str, how: &str| {
-        let query = if how == "exec" { "?command=cat&command=/var/run/p861/repository.json&stdout=true" } else { "" };
+        let query = if how == "exec" { "?command=id&stdout=true" } else { "" };
         let path = format!("/api/v1/namespaces/{SPACE}/pods/{pod}/{how}{query}");
         said(client.request_text(http::Request::get(path).body(Vec::new()).expect("a request")).await)
     };

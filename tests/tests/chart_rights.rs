@@ -42,6 +42,14 @@ fn granted(role: &Value) -> BTreeSet<String> {
 }
 
 #[test]
+fn fault_e40_the_keys_of_a_repository_are_in_no_object_of_a_site() {
+    let site = granted(named(&render(&[]), "ClusterRole", "p861-site"));
+    let written: Vec<&String> = site.iter().filter(|right| right.ends_with(" secrets") && !right.starts_with("get ")).collect();
+    assert!(written.is_empty(), "the operator could write a Secret: {written:?}");
+    assert!(site.contains("create pods/attach"), "it gives them to the mover itself");
+}
+
+#[test]
 fn the_operator_and_its_movers_are_granted_what_their_source_uses_and_nothing_else() {
     // With cluster-scoped objects of a district, every rule of the chart is rendered.
     let documents = render(&every_cluster_kind().iter().map(String::as_str).collect::<Vec<_>>());

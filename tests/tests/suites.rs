@@ -3,6 +3,7 @@
 
 mod admit_copies;
 mod admit_identity;
+mod admit_kept;
 mod admit_kinds;
 mod admit_movers;
 mod admit_names;

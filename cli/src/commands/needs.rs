@@ -112,15 +112,15 @@ pub fn needs(objects: &Objects, telling: &Telling<'_>) -> Vec<Need> {
         if let Some(condition) = damaged {
             list.condition(backup, condition);
         }
+        list.left(backup);
     }
-    objects.restores.iter().for_each(|restore| list.run(restore));
+    for restore in &objects.restores {
+        list.run(restore);
+        list.left(restore);
+    }
     for drill in &objects.drills {
         list.run(drill);
-        let left = page::condition(drill.conditions(), ConditionType::CleanedUp)
-            .filter(|cleaned| is_bad(cleaned) && (drill.phase().is_end() || cleaned.reason == Reason::CleanUpFailed));
-        if let Some(condition) = left {
-            list.condition(drill, condition);
-        }
+        list.left(drill);
     }
     list.needs
 }
@@ -165,6 +165,15 @@ impl List<'_> {
         let (said, command) = says(condition, &reader(self.telling.language));
         let said = text::Bilingual { en: says(condition, &reader(Language::En)).0, zh: said };
         self.add(full_name::<K>(&name), K::NOUN, &name, &condition.type_, &said, command, true);
+    }
+
+    /// What an ended run left, or a running one can't remove.
+    fn left<K: Run>(&mut self, run: &K) {
+        let left = page::condition(run.conditions(), ConditionType::CleanedUp)
+            .filter(|cleaned| is_bad(cleaned) && (run.phase().is_end() || cleaned.reason == Reason::CleanUpFailed));
+        if let Some(condition) = left {
+            self.condition(run, condition);
+        }
     }
 
     /// A ticket is an open problem while it is unacknowledged, waits for approvals or manual work, or is overdue.
@@ -336,6 +345,11 @@ mod tests {
         let standing =
             |phase: &str| drill(phase, json!({"phase": phase, "conditions": [condition("CleanedUp", "False", "InUse", "2 namespaces on laoshan-dr")]}));
         assert_eq!(told(&Objects { drills: vec![standing("Running"), standing("Failed")], ..Objects::default() }).len(), 1);
+        // A backup or restore says so only if a person skipped its clean-up.
+        let status = json!({"phase": "Succeeded", "conditions": [condition("CleanedUp", "False", "StepSkipped", "a person skipped step clean-up")]});
+        let backup: Backup = object("Backup", "b", json!({"applicationRef": {"name": "portal"}}), status.clone());
+        let restore: Restore = object("Restore", "r", json!({"source": {"backupRef": {"name": "b"}}, "mode": "Execute"}), status);
+        assert_eq!(told(&Objects { backups: vec![backup], restores: vec![restore], ..Objects::default() }).len(), 2);
     }
 
     #[test]

@@ -68,6 +68,12 @@ pub fn no_templates(namespace: &str) -> Bilingual {
 
 /// What a drill will do.
 pub fn drill_announced(plan: &str, site: Option<&str>, home: Option<&str>) -> Bilingual {
+    if let Some(site) = site.filter(|site| Some(*site) == home) {
+        return both(
+            format!("Isolated drill of {plan} on {site}, where its applications run: proves nothing of the plan. Everything created is removed."),
+            format!("{plan} 的隔离演练，在应用所在的 {site} 进行：不能证明该预案。结束后清除全部新建资源。"),
+        );
+    }
     let (on, home) = (site.map(|site| format!(" on {site}")).unwrap_or_default(), home.unwrap_or("the primary"));
     both(
         format!("Isolated drill of {plan}{on}. {home} is not touched, backups continue, and everything created is removed."),
@@ -139,6 +145,11 @@ pub fn nothing_touched() -> Bilingual {
 /// In the head of an isolated drill.
 pub fn untouched(site: &str) -> Bilingual {
     both(format!("{site} untouched"), format!("未触动 {site}"))
+}
+
+/// In the head of an isolated drill whose copy is beside the applications.
+pub fn beside_applications(site: &str) -> Bilingual {
+    both(format!("on {site}, where the applications run: proves nothing of the plan"), format!("在应用所在的 {site} 进行：不能证明该预案"))
 }
 
 /// The foot of a shortened list of backups.

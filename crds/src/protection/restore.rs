@@ -319,7 +319,7 @@ pub struct RestoreStatus {
     /// Location of the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalReference>,
-    /// Succeeded.
+    /// Succeeded; CleanedUp, if a person skipped clean-up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
     category = "p861",
     selectable = ".spec.planRef.name",
     selectable = ".spec.type",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("a drill's name has at most 63 characters: it is part of its report's name in the repository"),
     printcolumn(name = "Plan", type_ = "string", json_path = ".spec.planRef.name"),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
@@ -54,10 +55,10 @@ pub struct DrillSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub participants: Vec<Participant>,
-    /// Keep the copy for this long, for inspection.
+    /// Keep the copy for this long, for inspection. At most 720h, extensions included.
     #[serde(default = "default_keep_for")]
     pub keep_for: Duration,
-    /// Time limit; clean-up starts after it.
+    /// Time limit; clean-up starts after it. At most 720h, extensions included.
     #[serde(default = "default_deadline")]
     pub deadline: Duration,
     /// Live: the current epoch.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
     status = "RecoveryPlanStatus",
     shortname = "rplan",
     category = "p861",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("a plan's name has at most 63 characters: it is part of its drills' journals' names in the repository"),
     printcolumn(name = "Active", type_ = "string", json_path = ".status.activeSite"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),

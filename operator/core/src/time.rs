@@ -107,6 +107,18 @@ fn canonical(millis: u128) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.concat() }
 }
 
+/// Reads a time limit of a spec: longer than nothing, and no longer than can be written again.
+///
+/// # Errors
+/// A sentence that names the field.
+pub fn parse_limit(field: &str, text: &str) -> Result<SignedDuration, String> {
+    let limit = parse_duration(text).map_err(|error| format!("{field}: {error}"))?;
+    if limit.is_positive() && limit <= LONGEST {
+        return Ok(limit);
+    }
+    Err(format!("{field}: {} is no time limit: ask for 1ms to {}", human_duration(limit), human_duration(LONGEST)))
+}
+
 /// The duration rounded to whole seconds, halves away from zero: what a status shows of a measured time.
 pub fn whole_seconds(duration: SignedDuration) -> SignedDuration {
     let carry = match duration.subsec_nanos() {
@@ -222,6 +234,18 @@ mod tests {
             let error = parse_duration(text).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains(&format!("{text:?}")) && error.contains("for example 15m"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn fault_e48_a_time_limit_that_is_none_is_refused_in_the_words_of_its_field() {
+        for (text, said) in [
+            ("6h", Ok(SignedDuration::from_hours(6))),
+            ("0s", Err("spec.deadline: 0s is no time limit: ask for 1ms to 99999h59m59s999ms")),
+            ("99999h99999h99999h99999h", Err("spec.deadline: 399996h is no time limit: ask for 1ms to 99999h59m59s999ms")),
+        ] {
+            assert_eq!(parse_limit("spec.deadline", text), said.map_err(str::to_owned), "{text}");
+        }
+        assert!(parse_limit("spec.deadline", "1d").is_err_and(|said| said.starts_with("spec.deadline: \"1d\" is not a duration")));
     }
 
     #[test]

@@ -176,6 +176,18 @@ fn each_action_of_a_person_is_copied_once() {
     assert_eq!(again.len(), 1);
     assert!(matches!(&again[0].event, Event::Action { index: 2, action } if action.action == ActionKind::Abort));
     assert_eq!(journal.observed_actions(), 2);
+    // What has no effect is told with what was asked for, and by whom.
+    assert_eq!(journal.refusal(1, "the run is not paused"), "Resume by drill-leader has no effect: the run is not paused");
+}
+
+#[test]
+fn an_action_without_effect_is_told_with_its_step() {
+    let mut journal = journal(&[]);
+    let asked = RunAction { step: Some("clean-up".to_owned()), by: None, ..action(ActionKind::Skip) };
+    for entry in journal.uncopied(&[asked]) {
+        journal.push(journal.stamp(entry, 1, at(2))).unwrap();
+    }
+    assert_eq!(journal.refusal(0, "it has not failed"), "Skip of step clean-up by somebody has no effect: it has not failed");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::engine_world::{
     Fuse, Orchestrator, Store, World, action, lines, run_with, seconds,
     story::{Story, answer, assert_told, drill, failover, ids, step, text},
 };
-use p861_core::engine::{Backoff, OnFailure, OnTimeout, Plan, Prompt, Retry};
+use p861_core::engine::{Backoff, Limits, OnFailure, OnTimeout, Plan, Prompt, Retry};
 use p861_crds::common::{ActionKind, RunAction};
 
 #[test]
@@ -255,6 +255,82 @@ fn a_person_may_skip_a_step_at_any_time_and_what_comes_after_it_runs() {
     for told in [waiting, running, done] {
         assert!(told.ends_with("Finished Succeeded Complete\n"), "{told}");
     }
+}
+
+#[test]
+fn fault_e39_clean_up_is_skipped_only_when_it_keeps_failing() {
+    let skip = || action(ActionKind::Skip, Some("remove"));
+    // Asked for with the run itself, or after one or two failures, it has no effect: the next attempt works.
+    let told = Story::of(drill()).when("remove", &[FailsForNow(1); 3]).asks(0, skip()).asks(5, skip()).asks(7, skip()).told();
+    for (second, failed) in [(0, "has not failed"), (5, "has failed once"), (7, "has failed 2 times")] {
+        assert!(told.contains(&format!("{second:>4}s ActionRefused clean-up step remove {failed}: it can be skipped after 3 failed attempts")), "{told}");
+    }
+    assert!(!told.contains("Skipped") && told.ends_with("  15s Done remove #4\n  15s Finished Succeeded Complete\n"), "{told}");
+    let told = Story::of(drill()).when("remove", &[FailsForNow(1); 9]).asks(11, skip()).told();
+    let end = "  10s Failed remove #3 Unavailable\n  11s Action Skip remove\n  11s Skipped remove Person\n  11s Finished Succeeded Complete\n";
+    assert!(told.ends_with(end), "{told}");
+}
+
+#[test]
+fn fault_e39_what_releases_an_application_is_skipped_only_when_it_keeps_failing() {
+    let steps = || {
+        vec![
+            step("quiesce").undo("resume".to_owned()),
+            step("save").after(ids(["quiesce"])),
+            step("resume").after(ids(["save"])).despite_pause().retry(Retry::times(5)),
+        ]
+    };
+    let skip = || action(ActionKind::Skip, Some("resume"));
+    let told = Story::of(steps()).asks(0, skip()).told();
+    assert!(told.contains("   0s ActionRefused step resume, which releases what the run holds, has not failed: ") && told.contains("Done resume #1"), "{told}");
+    let told = Story::of(steps()).when("resume", &[FailsForNow(1); 5]).asks(9, skip()).told();
+    let end = "   8s Failed resume #3 Unavailable\n   9s Action Skip resume\n   9s Skipped resume Person\n   9s Finished Succeeded Complete\n";
+    assert!(told.ends_with(end), "{told}");
+}
+
+#[test]
+fn fault_e39_a_skip_of_a_step_is_none_of_its_undo() {
+    let told = Story::of(drill())
+        .when("restore/volume", &[Works(9)])
+        .when_undone("restore/volume", &[FailsForNow(1)])
+        .asks(3, action(ActionKind::Skip, Some("restore/volume")))
+        .asks(3, action(ActionKind::Abort, None))
+        .told();
+    assert!(told.contains("UndoFailed restore/volume #1") && told.contains("Undone restore/volume #2") && !told.contains("Skipped"), "{told}");
+}
+
+#[test]
+fn fault_e48_nothing_is_extended_beyond_thirty_days_in_all() {
+    let steps = || {
+        let mut steps = drill();
+        steps.push(step("keep").once_settled(ids(["check"])).needs_person(Prompt::hold(text("look at it"), seconds(20))));
+        steps
+    };
+    let extend = |step: Option<&str>, duration: &str| RunAction { duration: Some(duration.into()), ..action(ActionKind::Extend, step) };
+    let limits = Limits { parallel: None, deadline: Some(seconds(3600)) };
+    let clean = || action(ActionKind::CleanUp, None);
+    for (case, limits, asked, refused) in [
+        ("the run", limits, extend(None, "719h1s"), Some("this run may last 1h already, and no more than 720h (30 days) in all: extend it by 719h at most")),
+        ("the run, as far as it goes", limits, extend(None, "719h"), None),
+        ("the copy", Limits::default(), extend(None, "99999h"), Some("what this run keeps standing may last 20s already, and no more than 720h (30 days)")),
+        (
+            "the question",
+            Limits::default(),
+            extend(Some("keep"), "720h"),
+            Some("step keep may last 20s already, and no more than 720h (30 days) in all: extend it by 719h59m40s at most"),
+        ),
+    ] {
+        let told = Story::within(steps(), limits).asks(8, asked).asks(9, clean()).told();
+        match refused {
+            Some(refused) => assert!(told.contains(&format!("   8s ActionRefused {refused}")), "{case}: {told}"),
+            None => assert!(!told.contains("ActionRefused"), "{case}: {told}"),
+        }
+    }
+    // What was given already counts.
+    let twice = Story::within(steps(), limits).asks(5, extend(None, "400h")).asks(6, extend(None, "400h")).asks(9, clean()).told();
+    assert!(twice.contains("   6s ActionRefused this run may last 401h already, and no more than 720h (30 days) in all: extend it by 319h at most"), "{twice}");
+    let attempt = Story::of(vec![step("upload")]).when("upload", &[Works(9)]).asks(2, extend(Some("upload"), "99999h")).told();
+    assert!(attempt.contains("   2s ActionRefused step upload may last 10s already, and no more than 720h (30 days) in all"), "{attempt}");
 }
 
 #[test]

@@ -49,14 +49,14 @@ fn a_plan_that_cannot_work_is_refused_with_the_reason() {
         (vec![step("a").retry(Retry::times(0))], "step a: it may be tried 0 times; 1 is no retry"),
         (vec![step("a"), step("b").finally().after([id("a")])], "step b: a clean-up step waits for all other steps already; name only clean-up steps"),
         (vec![step("a").after([id("b")]), step("b").finally()], "step a: it waits for a clean-up step, which runs only after it"),
-        (vec![Step { deadline: seconds(0), ..step("a") }], "the deadline of step a is 0 s and 0 ns; it must be whole milliseconds from 1ms to 99999h"),
+        (vec![Step { deadline: seconds(0), ..step("a") }], "the deadline of step a is 0s; it must be whole milliseconds from 1ms to 99999h"),
         (
             vec![Step { deadline: SignedDuration::new(1, 500), ..step("a") }],
-            "the deadline of step a is 1 s and 500 ns; it must be whole milliseconds from 1ms to 99999h",
+            "the deadline of step a is 1s and 500 ns; it must be whole milliseconds from 1ms to 99999h",
         ),
         (
             vec![step("a").retry(Retry { attempts: 1, backoff: Backoff { first: seconds(0), longest: seconds(1) } })],
-            "the first wait between attempts of step a is 0 s and 0 ns; it must be whole milliseconds from 1ms to 99999h",
+            "the first wait between attempts of step a is 0s; it must be whole milliseconds from 1ms to 99999h",
         ),
         (
             vec![step("a").retry(Retry { attempts: 1, backoff: Backoff { first: seconds(2), longest: seconds(1) } })],
@@ -64,7 +64,7 @@ fn a_plan_that_cannot_work_is_refused_with_the_reason() {
         ),
         (
             vec![step("a").needs_person(prompt().within(seconds(-1), OnTimeout::Fail))],
-            "the time that step a waits for a person is -1 s and 0 ns; it must be whole milliseconds from 1ms to 99999h",
+            "the time that step a waits for a person is -1s; it must be whole milliseconds from 1ms to 99999h",
         ),
     ];
     for (steps, message) in cases {

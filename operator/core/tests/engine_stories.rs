@@ -132,7 +132,8 @@ fn undo_and_clean_up_are_tried_until_they_succeed_or_a_person_lets_them_be() {
             .when_undone("start", &[FailsForGood(1), FailsForNow(1), Works(1)])
             .when_undone("restore/volume", &[Hangs; 9])
             .when("remove", &[FailsForGood(1), FailsForGood(1), FailsForGood(1)])
-            .asks(20, action(ActionKind::Skip, Some("restore/volume"))),
+            .asks(20, action(ActionKind::Skip, Some("restore/volume")))
+            .asks(43, action(ActionKind::Skip, Some("restore/volume"))),
         "
    0s Claimed
    0s Intent prepare #1
@@ -152,18 +153,24 @@ fn undo_and_clean_up_are_tried_until_they_succeed_or_a_person_lets_them_be() {
    9s UndoIntent restore/volume #1
   19s UndoFailed restore/volume #1 DeadlineExceeded
   20s Action Skip restore/volume
-  20s Skipped restore/volume Person
-  20s UndoIntent prepare #1
-  21s Undone prepare #1
-  21s Intent remove #1
-  22s Failed remove #1 Broken
-  23s Intent remove #2
-  24s Failed remove #2 Broken
-  26s Intent remove #3
-  27s Failed remove #3 Broken
-  31s Intent remove #4
-  32s Done remove #4
-  32s Finished Failed Broken",
+  20s ActionRefused the undo of step restore/volume has failed once: it can be skipped after 3 failed attempts, since everything that it would remove or release stays then; ask again if it keeps failing
+  20s UndoIntent restore/volume #2
+  30s UndoFailed restore/volume #2 DeadlineExceeded
+  32s UndoIntent restore/volume #3
+  42s UndoFailed restore/volume #3 DeadlineExceeded
+  43s Action Skip restore/volume
+  43s Skipped restore/volume Person
+  43s UndoIntent prepare #1
+  44s Undone prepare #1
+  44s Intent remove #1
+  45s Failed remove #1 Broken
+  46s Intent remove #2
+  47s Failed remove #2 Broken
+  49s Intent remove #3
+  50s Failed remove #3 Broken
+  54s Intent remove #4
+  55s Done remove #4
+  55s Finished Failed Broken",
     );
 }
 

@@ -24,7 +24,7 @@ use kube::{Api, Resource, ResourceExt as _, runtime::events::EventType};
 use p861_core::{
     conditions::{self, ConditionUpdate},
     engine::Event,
-    runs::BackupFinding,
+    runs::{BackupFinding, RunClass},
 };
 use p861_crds::{
     Backup, ConditionType, Reason, RunObject, RunStatus,
@@ -185,6 +185,9 @@ pub async fn carry_on<K: RunKind>(
     let stored = match stored {
         Stored::Nothing => match K::compile(object, &facts) {
             Ok(plan) => {
+                if let Err((step, beyond)) = run.scope.permits_plan(&plan) {
+                    return refused(Error::invalid(beyond.reason(), format!("step {step}: {beyond}")));
+                }
                 record = None;
                 Stored::New(Box::new(plan))
             }
@@ -313,6 +316,8 @@ async fn publish_results<K: RunObject>(hub: &Hub, object: &K, published: Result<
     let recent = ended.is_some_and(|ended| now.duration_since(ended) < RESULTS_PATIENCE);
     let may_work = error.category() == Category::Transient && error.reason() != Reason::NamespaceTerminating;
     if may_work && recent {
+        let message = format!("the run has ended and cleaned up; what it is to publish can't be written yet: {error}");
+        explain_wait(hub, object, error.reason(), message, now).await?;
         return Err(error);
     }
     let note = format!("the run has ended and cleaned up, but what it is to publish could not be written: {error}");
@@ -408,6 +413,10 @@ async fn publish_records<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, p
             Event::Skipped { .. } => (EventType::Warning, Reason::StepSkipped, step),
             Event::Asked { .. } => (EventType::Warning, Reason::WaitingForPerson, step),
             Event::Finished { reason, message, .. } => (EventType::Normal, Reason::RunFinished, format!("{reason}: {message}")),
+            // A ticket tells of its own refusals, and gives its run actions that mean nothing.
+            Event::ActionRefused { index, message } if K::kind(&()) != RunClass::Change.kind() => {
+                (EventType::Warning, Reason::ActionRefused, pass.journal.refusal(*index, message))
+            }
             _ => continue,
         };
         publish_event(hub, object, type_, reason, &note).await;

@@ -3,7 +3,7 @@
 //! Controllers check the lease before they act. This checks it again for each request, so that a pass that hangs between two writes can't continue after its
 //! lease has expired.
 
-use crate::{error::Error, leadership::Leadership};
+use crate::{error::Error, leadership::Leadership, printable};
 use http::{Method, Request};
 use kube::{
     Client, Config,
@@ -23,7 +23,7 @@ use tower::{BoxError, Layer, Service};
 pub fn client(mut config: Config, leadership: &Leadership) -> Result<Client, kube::Error> {
     // Engine and controllers decide when to retry. The client's own retries would block a pass for a minute on an eviction that a disruption budget refuses.
     config.default_retry = false;
-    Ok(ClientBuilder::try_from(config)?.with_layer(&WhileLeading(leadership.clone())).build())
+    Ok(printable::client(ClientBuilder::try_from(config)?.with_layer(&WhileLeading(leadership.clone())).build()))
 }
 
 /// The same client, except that it refuses every request that changes an object, whoever leads. For code that only looks. `exec` passes: checks look by a
@@ -66,9 +66,9 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// `exec` is a GET request, but counts as a write.
+/// `exec` and `attach` are GET requests, but count as writes.
 fn changes_something<B>(request: &Request<B>) -> bool {
-    !is_read(request.method()) || request.uri().path().ends_with("/exec")
+    !is_read(request.method()) || ["/exec", "/attach"].iter().any(|end| request.uri().path().ends_with(end))
 }
 
 impl<S, B> Service<Request<B>> for Guarded<S>

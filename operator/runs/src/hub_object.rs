@@ -13,7 +13,7 @@ use serde::{
 use serde_json::Value;
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, LazyLock},
 };
 
@@ -25,8 +25,21 @@ const OWN_PREFIX: &str = "platform861.io/";
 /// Bytes that a value takes beside its text, roughly.
 const VALUE_OVERHEAD: usize = 24;
 
-/// Bytes in memory by namespace.
+/// Bytes in memory by namespace; those of all namespaces that are nobody's together, under an empty name.
 static CHARGED: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
+/// Namespaces on the hub of districts, and the city's.
+static HUB_NAMESPACES: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+
+/// These namespaces are districts' on the hub, or the city's: each has a budget of its own from now on. All others share one, since whoever may restore can make as many
+/// namespaces as he likes where the hub is a site.
+pub fn note_hub_namespaces(namespaces: impl IntoIterator<Item = String>) {
+    HUB_NAMESPACES.lock().extend(namespaces);
+}
+
+/// Whose budget holds for a namespace; an empty name for what is nobody's, and for what has no namespace.
+fn payer(namespace: &str) -> &str {
+    if HUB_NAMESPACES.lock().contains(namespace) { namespace } else { "" }
+}
 
 /// An object of the hub, or why it can't be read or kept.
 #[derive(Clone, Debug)]
@@ -134,9 +147,15 @@ impl<K: Resource + DeserializeOwned> HubObject<K> {
     fn read(mut value: Value, budget: usize) -> Result<Self, serde_json::Error> {
         strip(&mut value);
         let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        let Some(charge) = Charge::new(namespace, weight(&value), budget) else {
+        let payer = payer(namespace);
+        let Some(charge) = Charge::new(payer, weight(&value), budget) else {
+            let whose = if payer.is_empty() {
+                format!("all namespaces that are no district's, of which {namespace} is one,")
+            } else {
+                format!("namespace {namespace}")
+            };
             let error = format!(
-                "the objects of namespace {namespace} take more than {} MiB of the operator's memory, and this one has no room. Delete objects that nobody needs, or \
+                "the objects of {whose} take more than {} MiB of the operator's memory, and this one has no room. Delete objects that nobody needs, or \
                  shorten them; this one is read again when it changes",
                 budget >> 20
             );
@@ -215,6 +234,7 @@ mod tests {
 
     #[test]
     fn fault_e10_scale_the_objects_of_a_namespace_have_a_budget_and_another_namespace_has_its_own() {
+        note_hub_namespaces(["greedy", "modest"].map(str::to_owned));
         let read = |namespace: &str, name: &str| HubObject::<Backup>::read(backup(namespace, name, "portal"), 2_000).unwrap();
         let mut kept = Vec::new();
         while let one = read("greedy", &format!("b{}", kept.len()))
@@ -238,6 +258,22 @@ mod tests {
         assert!(charged("greedy") > 0, "a clone is charged as long as it lives");
         drop(second);
         assert_eq!(charged("greedy"), 0);
+    }
+
+    #[test]
+    fn fault_e42_namespaces_that_are_nobodys_share_one_budget_however_many_they_are() {
+        let read = |number: usize| HubObject::<Backup>::read(backup(&format!("made-up-{number}"), "b", "portal"), 4_000).unwrap();
+        let mut kept = Vec::new();
+        while let one = read(kept.len())
+            && one.object.is_ok()
+        {
+            kept.push(one);
+            assert!(kept.len() < 100, "each has a budget of its own");
+        }
+        let told = read(kept.len()).object.unwrap_err();
+        assert!(told.error.contains("the objects of all namespaces that are no district's, of which made-up-"), "{}", told.error);
+        note_hub_namespaces(["made-up-100".to_owned()]);
+        assert!(read(100).object.is_ok(), "a district's is its own");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod movers;
 pub mod object_path;
 pub mod owned_maps;
 pub mod places;
+pub mod printable;
 pub mod repository;
 pub mod run_objects;
 pub mod secrets;

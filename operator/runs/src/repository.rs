@@ -72,11 +72,11 @@ async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> R
     Ok(RepositoryAccess { location, credentials, password, id: repository.status.as_ref().and_then(|status| status.repository_id.clone()) })
 }
 
-/// Content of a mover's Secret, as JSON. Never log it.
+/// What a mover is given to open the repository, as one line of JSON. Never log it.
 ///
 /// # Errors
 /// If the repository or one of its Secrets is missing.
-pub async fn repository_secret(hub: &Hub, namespace: &str, repository: &str) -> Result<String> {
+pub async fn repository_keys(hub: &Hub, namespace: &str, repository: &str) -> Result<String> {
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
     serde_json::to_string(&access).map_err(|_| Error::Internal("the repository's access can't be written".into()))

@@ -75,18 +75,15 @@ async fn the_credentials_of_a_repository_are_those_of_its_namespace() {
         journal_keys: JournalKeys::default(),
     };
     repository::open_store(&hub, "shinan", "main").await.unwrap();
-    let secret = repository::repository_secret(&hub, "shinan", "main").await.unwrap();
-    assert!(secret.contains("hidden"), "it is the content of a mover's Secret");
+    let secret = repository::repository_keys(&hub, "shinan", "main").await.unwrap();
+    assert!(secret.contains("hidden"), "it is what a mover is given");
     let of_secrets: Vec<String> = asked.lock().iter().filter(|asked| asked.contains("/secrets/")).cloned().collect();
     assert_eq!(of_secrets.len(), 3);
     assert!(of_secrets.iter().all(|asked| asked.starts_with("GET /api/v1/namespaces/shinan/secrets/")), "{of_secrets:?}");
 }
 
 /// Where else Secrets are dealt with: those of sites.
-const ELSEWHERE: [&str; 3] = [
-    // What a run's movers are given on a site, and that it is nobody else's.
-    "runs/src/effects/mover.rs",
-    "runs/src/effects/mover/ours.rs",
+const ELSEWHERE: [&str; 1] = [
     // TLS Secrets of a site, for their expiry.
     "src/controllers/platform/certificates.rs",
 ];

@@ -21,7 +21,7 @@ use p861_core::{
     },
     quantity::Quantity,
     runs::{Action, ClaimSnapshot, Conclusion, Request, RunClass, RunOutcome},
-    time::parse_duration,
+    time::parse_limit,
 };
 use p861_crds::{
     Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, Restore, common::RunPhase, protection::backup::MissingClaim,
@@ -200,7 +200,7 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let snapshots = snapshots_of(&saved, &states);
     let others: Vec<Backup> = all(&context.hub.client, &namespace).await?;
     let parent = choose::newest_sound(name, &others, None).ok().map(|point| point.snapshot);
-    let deadline = parse_duration(&backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
+    let deadline = parse_limit("spec.deadline", &backup.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error))?;
     Ok(Source { application: application.spec, site: site.into(), claims, missing, snapshots, half_restored, parent, deadline })
 }
 

@@ -24,7 +24,10 @@ use p861_crds::{
     ConditionType, District, DistrictStatus, Platform, PlatformProfile, Reason, Site,
     names::{DISTRICT_LABEL, FIELD_MANAGER, GROUP},
 };
-use p861_runs::error::{Error, ErrorContext as _, Result};
+use p861_runs::{
+    error::{Error, ErrorContext as _, Result},
+    hub_object::note_hub_namespaces,
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -98,6 +101,7 @@ impl Controller for DistrictController {
         match effects {
             Effects::KeepAway => Ok(Vec::new()),
             Effects::Establish(_) => {
+                note_hub_namespaces([district.hub_namespace().to_owned()]);
                 apply_namespace(context, &district.name_any(), district.hub_namespace()).await?;
                 let limited = limit_objects(context, district).await?;
                 Ok([Some(access::apply(context, district).await?), limited].into_iter().flatten().collect())

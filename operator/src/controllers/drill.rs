@@ -157,6 +157,7 @@ impl RunKind for DrillRun {
             keep_for: rehearsal.keep_for,
             ground: &rehearsal.ground,
         };
+        compiler::check_times(rehearsal.deadline, rehearsal.keep_for).map_err(|error| invalid(&error))?;
         let compiled = compiler::compile(&of_drill).map_err(|error| invalid(&error))?;
         let steps = compiled.steps().iter().map(|step| step.clone().estimate(rehearsal.estimates.get(step.id.as_str()).copied())).collect();
         Plan::with_limits(steps, Limits { parallel: None, deadline: Some(rehearsal.deadline) }).map_err(|error| invalid(&error))

@@ -23,7 +23,7 @@ pub mod window;
 
 use crate::context::Context;
 use kube::{Client, ResourceExt as _};
-pub use p861_core::platform::district::is_allotted;
+pub use p861_core::platform::district::{is_allotted, takes_objects};
 use p861_core::{
     ids::SiteName,
     platform::district as sites,

@@ -2,7 +2,7 @@
 
 pub(super) mod listing;
 
-use super::{active_site, all, allotted_site, backup::claim_states, district_of, is_allotted, named, platform_of, points, run::scope_of};
+use super::{active_site, all, allotted_site, backup::claim_states, district_of, named, platform_of, points, run::scope_of, takes_objects};
 use crate::context::Context;
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
@@ -18,7 +18,7 @@ use p861_core::{
     },
     recovery::bring_up::Subject,
     runs::{Action, AllottedSite, Conclusion, Part, Request, RunClass, RunOutcome, SiteNamespace, StepKey},
-    time::parse_duration,
+    time::parse_limit,
 };
 use p861_crds::{
     Application, ApplicationSpec, Backup, Reason, Restore, RestoreStatus, Time,
@@ -313,16 +313,19 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
         None => (active_site(context, &district, &application.name_any()).await?, true),
     };
     let parts = repository::snapshot_parts(&context.hub, &namespace, point).await?;
-    let deadline = parse_duration(&object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, format!("spec.deadline: {error}")))?;
+    let deadline = parse_limit("spec.deadline", &object.spec.deadline.0).map_err(|error| Error::invalid(Reason::Invalid, error))?;
     let (name, present) = (application.name_any(), Vec::new());
     let platform = platform_of(&context.hub.client, &namespace).await?;
     let mut target =
         Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, is_partial, present, deadline, platform };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
-    if let Some(foreign) = targets.values().find(|target| !is_allotted(&district, target)) {
+    if let Some(foreign) = targets.values().find(|target| !takes_objects(&district, target)) {
         return Err(Error::invalid(
             Reason::NamespaceNotAllotted,
-            format!("namespace {foreign} is not the district's: see spec.siteNamespaces of District {}", district.name_any()),
+            format!(
+                "namespace {foreign} is not the district's to restore into: its namespaces are those of spec.siteNamespaces of District {}, without drills' copies",
+                district.name_any()
+            ),
         ));
     }
     if object.spec.mode == RestoreMode::Preview {

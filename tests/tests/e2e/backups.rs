@@ -109,6 +109,10 @@ pub fn volume_folder(_stage: &Stage, site: &p861_testbed::bed::Site, volume: &st
 fn a_killed_mover_is_started_again(stage: &Stage) -> Result<()> {
     stage.create("Backup", "mover-killed", json!({"applicationRef": {"name": "portal"}, "reason": "a test"}))?;
     kill_mover(stage.primary()?, "shinan-portal", "save/portal/volume/site-files", BACKUP)?;
+    // What opens the repository is in no object beside the data, also while movers run.
+    let secrets = stage.primary()?.get(&["secrets", "--namespace", "shinan-portal"])?;
+    let of_run = secrets["items"].as_array().into_iter().flatten().find(|secret| !secret["metadata"]["labels"]["platform861.io/run"].is_null());
+    demand(of_run.is_none(), || format!("a Secret of the run: {:?}", of_run.map(|secret| &secret["metadata"])))?;
     let backup = stage.wait_end(BACKUP, "backup", "mover-killed")?;
     demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
     let records = journal(stage, "backup", "mover-killed")?;
@@ -119,7 +123,7 @@ fn a_killed_mover_is_started_again(stage: &Stage) -> Result<()> {
     nothing_of_movers(stage, "shinan-portal")
 }
 
-/// After a run nothing of its movers stands beside the data: no Job, no Secret, no account.
+/// After a run nothing of its movers stands beside the data: no Job, no account, no rights.
 pub fn nothing_of_movers(stage: &Stage, namespace: &str) -> Result<()> {
     let left = stage.primary()?.get(&["jobs,secrets,serviceaccounts,rolebindings", "--namespace", namespace, "--selector", "platform861.io/role=mover"])?;
     let left: Vec<String> = left["items"].as_array().into_iter().flatten().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect();

@@ -45,9 +45,9 @@ pub const ON_SITE: Table = &[
         "validatingadmissionpolicies.admissionregistration.k8s.io validatingadmissionpolicybindings.admissionregistration.k8s.io",
         "get list create update delete",
     ),
-    ("pods/exec pods/portforward", "get create"),
+    ("pods/exec pods/attach pods/portforward", "get create"),
     ("jobs.batch", "get list create delete"),
-    ("secrets", "get create patch delete"),
+    ("secrets", "get"),
     ("serviceaccounts", "get create patch delete"),
 ];
 pub const MOVER_BACKUP: Table =

@@ -157,6 +157,7 @@ fn verbs(method: &str, arguments: &str, before: &str, place: &str) -> Vec<Right>
         "log_stream" => vec![("get", "/log")],
         // With websockets the first request is a get; newer API servers ask for create as well.
         "exec" => vec![("get", "/exec"), ("create", "/exec")],
+        "attach" => vec![("get", "/attach"), ("create", "/attach")],
         "evict" => vec![("create", "/eviction")],
         "portforward" => vec![("get", "/portforward"), ("create", "/portforward")],
         other => panic!("{place}: which right does .{other}() need?"),

@@ -13,7 +13,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use p861_core::runs::StepKey;
+use p861_core::{recovery::conclude::is_on_standby, runs::StepKey};
 use p861_crds::{
     ConditionType, Drill, RecoveryPlan,
     common::RunPhase,
@@ -182,7 +182,10 @@ fn head(drill: &Drill, name: &str, phase: RunPhase, clock: &Clock, language: Lan
     }
     match (&status.from_site, drill.spec.r#type) {
         (_, DrillType::Tabletop) => line.with(format!(" · {}", text::nothing_touched().pick(language))),
-        (Some(site), DrillType::Isolated) => line.with(format!(" · {}", text::untouched(site).pick(language))),
+        (Some(site), DrillType::Isolated) => {
+            let said = if is_on_standby(&status) { text::untouched(site) } else { text::beside_applications(site) };
+            line.with(format!(" · {}", said.pick(language)))
+        }
         _ => line,
     }
 }
@@ -235,4 +238,24 @@ fn longest(told: &Told, language: Language) -> Vec<String> {
     took.sort_by_key(|(took, id)| (std::cmp::Reverse(*took), *id));
     let shown = |duration: SignedDuration| p861_core::time::human_duration(p861_core::time::whole_seconds(duration));
     took.iter().filter(|(took, _)| took.as_secs() > 0).take(2).map(|(took, id)| format!("{} {}", run::label("drill", id, language), shown(*took))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fault_e47_no_drill_on_the_applications_own_site_says_that_the_site_was_untouched() {
+        let clock = Clock { now: "2026-11-24T00:30:00Z".parse().expect("a time"), zone: jiff::tz::TimeZone::UTC };
+        for (target, said) in [("standby", "primary untouched"), ("primary", "on primary, where the applications run: proves nothing of the plan")] {
+            let drill: Drill = serde_json::from_value(json!({"apiVersion": "platform861.io/v1alpha1", "kind": "Drill", "metadata": {"name": "d"},
+                "spec": {"planRef": {"name": "core"}, "type": "Isolated"},
+                "status": {"phase": "Succeeded", "result": "Passed", "fromSite": "primary", "targetSite": target}}))
+            .expect("a drill");
+            assert_eq!(head(&drill, "d", RunPhase::Succeeded, &clock, Language::En).to_string(), format!("Drill d PASSED · {said}"));
+            let announced = text::drill_announced("core", Some(target), Some("primary"));
+            assert_eq!(announced.pick(Language::En).contains("primary is not touched"), target == "standby");
+        }
+    }
 }

@@ -8,7 +8,14 @@ use super::{
     event::{AbortCause, SkipCause},
     run::{Commitment, Ending, Run},
 };
-use crate::time::parse_duration;
+use crate::time::{human_duration, parse_duration};
+
+/// What cleans up, undoes or releases can be skipped once so many of its attempts have failed. Skipped earlier, everything that it would have removed
+/// would stay, and nobody would know whether it had to.
+pub const SKIPPABLE_AFTER: u32 = 3;
+
+/// How long a run, a question or an attempt may last at most with everything by which people extend it: 30 days.
+pub const LONGEST_EXTENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl<A> Run<'_, A> {
     /// Lets an action of `spec.actions` take effect.
@@ -125,11 +132,16 @@ impl<A> Run<'_, A> {
             | State::InFlight { .. }
             | State::Failed { .. }
             | State::Skipped { cause: SkipCause::DependencyFailed { .. } } => {
-                if !step.finally {
+                if step.finally {
+                    must_keep_failing(&format!("clean-up step {id}"), course.failures)?;
+                } else {
                     self.must_go_on()?;
+                    if step.releases() {
+                        must_keep_failing(&format!("step {id}, which releases what the run holds,"), course.failures)?;
+                    }
                 }
             }
-            State::Undoing { .. } | State::UndoFailed { .. } => {}
+            State::Undoing { .. } | State::UndoFailed { .. } => must_keep_failing(&format!("the undo of step {id}"), course.undo_failures)?,
             State::Done | State::Skipped { .. } | State::Undone | State::UndoGivenUp => return refused,
         }
         self.steps[at].skip = Some((by, reason));
@@ -169,19 +181,57 @@ impl<A> Run<'_, A> {
         let duration: SignedDuration = parse_duration(&text.0).map_err(|error| error.to_string())?;
         if action.step.is_some() {
             let at = self.named(action)?;
-            if self.prompt_deadline(at).is_none() && self.attempt_deadline(at).is_none() {
-                let step = self.step(at);
+            let step = self.step(at);
+            let lasts = if self.prompt_deadline(at).is_some() {
+                self.question_lasts(at)
+            } else if self.attempt_deadline(at).is_some() {
+                Some(step.deadline.saturating_add(self.steps[at].extension))
+            } else {
                 return Err(format!("step {} is {} and has no deadline now", step.id, self.course(at).state.describe()));
-            }
+            };
+            within_longest(&format!("step {}", step.id), lasts, duration)?;
             let standing = &mut self.steps[at];
             standing.extension = standing.extension.saturating_add(duration);
             return Ok(());
         }
-        let holds = |at: usize| self.step(at).needs_person.as_ref().is_some_and(|prompt| prompt.hold) && !self.settled(at);
-        if self.plan.limits().deadline.is_none() && !self.indices().any(holds) {
+        let holds = |at: &usize| self.step(*at).needs_person.as_ref().is_some_and(|prompt| prompt.hold) && !self.settled(*at);
+        let held: Vec<usize> = self.indices().filter(holds).collect();
+        let deadline = self.plan.limits().deadline;
+        if deadline.is_none() && held.is_empty() {
             return Err("this run has no deadline and keeps nothing standing; name the step whose deadline to extend".to_owned());
+        }
+        within_longest("this run", deadline.map(|deadline| deadline.saturating_add(self.extension)), duration)?;
+        for at in held {
+            within_longest("what this run keeps standing", self.question_lasts(at), duration)?;
         }
         self.extension = self.extension.saturating_add(duration);
         Ok(())
+    }
+}
+
+/// What cleans up, undoes or releases is skipped only when it keeps failing.
+fn must_keep_failing(what: &str, failures: u32) -> Result<(), String> {
+    let so_far = match failures {
+        SKIPPABLE_AFTER.. => return Ok(()),
+        0 => "has not failed".to_owned(),
+        1 => "has failed once".to_owned(),
+        times => format!("has failed {times} times"),
+    };
+    Err(format!(
+        "{what} {so_far}: it can be skipped after {SKIPPABLE_AFTER} failed attempts, since everything that it would remove or release stays then; \
+         ask again if it keeps failing"
+    ))
+}
+
+/// Refuses an extension by which something would last longer than anything may.
+fn within_longest(what: &str, lasts: Option<SignedDuration>, by: SignedDuration) -> Result<(), String> {
+    match lasts {
+        Some(lasts) if lasts.saturating_add(by) > LONGEST_EXTENDED => Err(format!(
+            "{what} may last {} already, and no more than {} (30 days) in all: extend it by {} at most",
+            human_duration(lasts),
+            human_duration(LONGEST_EXTENDED),
+            human_duration(LONGEST_EXTENDED.saturating_sub(lasts).max(SignedDuration::ZERO)),
+        )),
+        _ => Ok(()),
     }
 }

@@ -198,6 +198,17 @@ impl Journal {
         }
     }
 
+    /// What a person's action without effect comes to, for people: what was asked for, by whom, and why nothing follows from it.
+    pub fn refusal(&self, index: u32, why: &str) -> String {
+        let asked = self.records.iter().find_map(|record| match &record.event {
+            Event::Action { index: copied, action } if *copied == index => Some(action),
+            _ => None,
+        });
+        let Some(action) = asked else { return why.to_owned() };
+        let step = action.step.as_deref().map(|step| format!(" of step {step}")).unwrap_or_default();
+        format!("{:?}{step} by {} has no effect: {why}", action.action, action.by.as_deref().unwrap_or("somebody"))
+    }
+
     /// Reads the lines that [`Journal::to_lines`] and later appends have written. Empty lines are ignored.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use p861_crds::common::RunPhase;
 use serde::Serialize;
 
+pub use actions::{LONGEST_EXTENDED, SKIPPABLE_AFTER};
 pub use advance::{Advance, advance};
 pub use command::{CancelCause, Command, Direction};
 pub use compact::MIN_RECORDS_SAVED;

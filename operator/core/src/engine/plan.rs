@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::step::{OnFailure, OnTimeout, Step, StepId};
 use crate::{
     canonical,
-    time::{gep2257, print_duration},
+    time::{gep2257, human_duration, print_duration},
 };
 
 /// What is wrong with a plan. Each is a mistake of whoever compiled it, never of the world.
@@ -54,7 +54,7 @@ pub enum PlanError {
         problem: &'static str,
     },
     /// A duration is not positive, too long, or finer than a millisecond.
-    #[error("{what} is {seconds} s and {nanoseconds} ns; it must be whole milliseconds from 1ms to 99999h")]
+    #[error("{what} is {}; it must be whole milliseconds from 1ms to 99999h", exactly(*.seconds, *.nanoseconds))]
     BadDuration {
         /// Which duration, with its step.
         what: String,
@@ -69,6 +69,15 @@ pub enum PlanError {
         /// What the serializer said.
         problem: String,
     },
+}
+
+/// A duration as people write it, and what is finer than a millisecond apart.
+fn exactly(seconds: i64, nanoseconds: i32) -> String {
+    let said = human_duration(SignedDuration::new(seconds, nanoseconds));
+    match nanoseconds % 1_000_000 {
+        0 => said,
+        finer => format!("{said} and {finer} ns"),
+    }
 }
 
 fn list(steps: &[StepId]) -> String {

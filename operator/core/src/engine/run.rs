@@ -160,6 +160,10 @@ impl<A> Run<'_, A> {
                 standing.extension = SignedDuration::ZERO;
                 standing.retry_now = false;
                 standing.reopened = false;
+                if matches!(record.event, Event::UndoIntent | Event::FailedRepeatedly { direction: Direction::Undo, .. }) {
+                    // Who skipped the action has not skipped its undo.
+                    standing.skip = None;
+                }
             }
             Event::Skipped { cause } => {
                 standing.skip = None;

@@ -139,9 +139,14 @@ impl<A> Run<'_, A> {
     /// When the step's open question ends by itself.
     pub fn prompt_deadline(&self, at: usize) -> Option<Timestamp> {
         let State::Asked { at: asked } = self.course(at).state else { return None };
+        Some(time::after(asked, self.question_lasts(at)?))
+    }
+
+    /// How long the step's question stays open, with everything by which people extended it; none if it has no end, or asks nothing.
+    pub fn question_lasts(&self, at: usize) -> Option<SignedDuration> {
         let prompt = self.step(at).needs_person.as_ref()?;
         let common = if prompt.hold { self.extension } else { SignedDuration::ZERO };
-        Some(time::after(asked, prompt.timeout?.saturating_add(self.steps[at].extension).saturating_add(common)))
+        Some(prompt.timeout?.saturating_add(self.steps[at].extension).saturating_add(common))
     }
 
     /// When the hold ends that the step works under.

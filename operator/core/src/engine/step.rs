@@ -381,6 +381,11 @@ impl<A> Step<A> {
         self
     }
 
+    /// Whether it lets go of what a step before it took hold of: it starts whatever people want of the run, and is under no hold itself.
+    pub fn releases(&self) -> bool {
+        self.despite_pause && self.under.is_none()
+    }
+
     /// Everything that must have ended before it starts.
     pub fn dependencies(&self) -> impl Iterator<Item = &StepId> {
         self.after.iter().chain(&self.once_settled)

@@ -5,12 +5,14 @@
 //! them out with rights of its own. What an isolated copy takes is decided by `copy`.
 
 use super::{group, kind, name, save::is_ours, text};
+use p861_crds::names::GROUP;
 use serde_json::{Value, json};
 
 /// How objects of the platform's own are called.
 const OWN_NAME: &str = "p861-";
 /// Kinds by which the platform limits and closes a district's namespaces, gives rights in them, and keeps what its movers use.
 const KEPT_KINDS: &[(&str, &str)] = &[
+    ("", "LimitRange"),
     ("", "ResourceQuota"),
     ("", "Secret"),
     ("", "ServiceAccount"),
@@ -24,6 +26,9 @@ const OF_FLUX: &[(&str, &str)] = &[("kustomize.toolkit.fluxcd.io", "Kustomizatio
 /// Why an object is not restored; none if it may be.
 pub fn beyond(object: &Value) -> Option<&'static str> {
     let of = (group(object), kind(object));
+    if group(object) == GROUP {
+        return Some("the kinds of platform861.io are declared on the hub, in a district's namespace there: apply it by hand");
+    }
     if is_ours(object) || (KEPT_KINDS.contains(&of) && name(object).starts_with(OWN_NAME)) {
         return Some("it is the platform's own, which keeps it itself");
     }
@@ -134,6 +139,7 @@ mod tests {
             (object("networking.k8s.io/v1", "NetworkPolicy", "p861-default-deny", json!({})), true),
             (object("rbac.authorization.k8s.io/v1", "RoleBinding", "p861-site-role-approver", json!({})), true),
             (object("v1", "ConfigMap", "p861-settings", json!({})), false),
+            (object("platform861.io/v1alpha1", "MaintenanceTicket", "many", json!({})), true),
             (object("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "x", json!({"path": "./"})), true),
             (object("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "x", json!({"serviceAccountName": "web"})), false),
             (object("helm.toolkit.fluxcd.io/v2", "HelmRelease", "x", json!({})), true),

@@ -197,7 +197,7 @@ pub enum Stop {
 pub fn stop(object: &Value) -> Stop {
     let Some(runner) = Runner::of(object) else { return Stop::Nothing };
     // A suspended CronJob leaves its running Jobs alone, and doesn't mind that they are suspended.
-    let of_an_owner = controller(object).is_some_and(|owner| !(runner == Runner::Job && owner.group() == "batch" && owner.kind == "CronJob"));
+    let of_an_owner = controller(object).is_some_and(|owner| owner.runner() != Some(Runner::CronJob) || runner != Runner::Job);
     // Somebody may have set back what keeps the claims of one that we hold, while the last pods go.
     let held = runner.is_held(object) && !(stopped_replicas(object).is_some() && retention::deletes_claims(object));
     if of_an_owner || has_ended(object) || is_mover(object) || held {
@@ -251,8 +251,14 @@ pub fn marked_at_rest(wanted: &Value) -> Option<Value> {
 
 /// The merge patch that starts an object that was stopped or written held; none if it was neither. A number that a person has set meanwhile stays. The patch is
 /// empty while nothing can be done yet, and something is to be.
+///
+/// What a Deployment controls is the Deployment's to start. Kubernetes copies our annotation to its ReplicaSets, and one that anybody else scales keeps the Deployment
+/// from ever being rolled out again.
 pub fn start(object: &Value) -> Option<Value> {
     let runner = Runner::of(object)?;
+    if controller(object).and_then(|owner| owner.runner()).is_some_and(|owner| owner != Runner::CronJob) {
+        return None;
+    }
     let kept = stopped_replicas(object).or_else(|| (runner == Runner::Pod && runner.is_held(object)).then_some(RUNNING));
     if let Some(kept) = kept.filter(|_| runner.is_held(object)) {
         return Some(runner.release(object, kept));
@@ -310,6 +316,11 @@ impl Controller<'_> {
     /// Its API group; empty for the core group.
     pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// What it is, if it is of a kind that runs pods.
+    fn runner(&self) -> Option<Runner> {
+        Runner::named(self.group(), self.kind)
     }
 }
 

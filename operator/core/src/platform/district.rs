@@ -1,6 +1,10 @@
 //! Where a district's applications run, and which namespaces of its sites are its own.
 
-use crate::{ids::SiteName, recovery::standing::members, runs::Allotment};
+use crate::{
+    ids::SiteName,
+    recovery::standing::members,
+    runs::{Allotment, Scope},
+};
 use p861_crds::{
     ApplicationSpec, District, Reason, RecoveryPlan, RecoveryPlanSpec, RecoveryPlanStatus,
     platform::district::{DistrictSite, SiteRole},
@@ -109,6 +113,11 @@ pub fn sites_of_plan(status: Option<&RecoveryPlanStatus>, spec: &RecoveryPlanSpe
     Ok(SitesOfPlan { active, target })
 }
 
+/// Whether a namespace of a site is the district's to put something into: allotted to it, no copy that a drill has made, and not its own namespace on the hub.
+pub fn takes_objects(district: &District, namespace: &str) -> bool {
+    Scope::of(district).is_own(namespace)
+}
+
 /// Whether a namespace of a site is the district's.
 pub fn is_allotted(district: &District, namespace: &str) -> bool {
     Allotment::of(district).holds(namespace)
@@ -128,6 +137,16 @@ pub enum ForeignNamespace {
         namespace: String,
         /// The District's name.
         district: String,
+    },
+    /// A namespace of the application is allotted to the district, and is not for applications.
+    #[error(
+        "application {application}: namespace {namespace} is not for applications: the names of drills' copies have `--drill-` in them, and a district's own namespace on the hub is for its objects: choose another"
+    )]
+    Reserved {
+        /// The Application's name.
+        application: String,
+        /// The namespace.
+        namespace: String,
     },
     /// A command or workload is in a namespace that is not the application's.
     #[error("application {application}: a workloadRef names namespace {namespace}, which is not in spec.namespaces: add it there, if it is the district's")]
@@ -154,6 +173,9 @@ pub fn refuse_foreign_namespaces(district: &District, application: &str, spec: &
     if let Some(foreign) = spec.namespaces.iter().find(|namespace| !is_allotted(district, namespace)) {
         let district = district.metadata.name.clone().unwrap_or_default();
         return Err(ForeignNamespace::OfDistrict { application: application.into(), namespace: foreign.clone(), district });
+    }
+    if let Some(reserved) = spec.namespaces.iter().find(|namespace| !takes_objects(district, namespace)) {
+        return Err(ForeignNamespace::Reserved { application: application.into(), namespace: reserved.clone() });
     }
     let mut named = spec.workload_refs().filter_map(|workload| workload.namespace.as_ref());
     match named.find(|namespace| !spec.namespaces.contains(namespace)) {
@@ -257,11 +279,20 @@ mod tests {
     }
 
     #[test]
+    fn fault_e37_neither_a_drills_copy_nor_the_hub_namespace_takes_objects_of_a_district() {
+        let district = district(&[], &json!({"prefixes": ["shinan"], "names": ["shinan-b--drill-abcde", "mail"]}));
+        for (namespace, takes) in [("shinan-a", true), ("mail", true), ("shinan-a--drill-abcde", false), ("shinan-b--drill-abcde", false), ("shinan", false)] {
+            assert_eq!(takes_objects(&district, namespace), takes, "{namespace}");
+        }
+    }
+
+    #[test]
     fn an_application_stays_within_its_district_and_its_own_namespaces() {
         for (namespaces, workload, problem) in [
             (json!(["shinan-a"]), json!({"kind": "Deployment", "name": "web"}), None),
             (json!(["shinan-a", "shinan-b"]), json!({"kind": "Deployment", "name": "web", "namespace": "shinan-b"}), None),
             (json!(["shinan-a", "laoshan-b"]), json!({"kind": "Deployment", "name": "web"}), Some("namespace laoshan-b is not the district's")),
+            (json!(["shinan-a--drill-abcde"]), json!({"kind": "Deployment", "name": "web"}), Some("namespace shinan-a--drill-abcde is not for applications")),
             (json!(["shinan-a"]), json!({"kind": "Deployment", "name": "web", "namespace": "shinan-b"}), Some("names namespace shinan-b, which is not in")),
         ] {
             let spec: ApplicationSpec =

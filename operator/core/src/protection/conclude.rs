@@ -57,7 +57,8 @@ pub fn backup(before: &BackupStatus, run: &RunOutcome<'_>) -> Conclusion<BackupS
         Some(unsound) if !missing.is_empty() => Some((unsound.reason.clone(), format!("{}; it also lacks {}", unsound.message, claims_text(&missing)))),
         _ => shortfall,
     };
-    let updates = verified.into_iter().chain([backup_succeeded(&status, run, !missing.is_empty(), shortfall)]).collect();
+    let succeeded = backup_succeeded(&status, run, !missing.is_empty(), shortfall);
+    let updates = verified.into_iter().chain(run.clean_up_skipped()).chain([succeeded]).collect();
     Conclusion { status, updates, findings: Vec::new() }
 }
 
@@ -229,7 +230,7 @@ pub fn restore(facts: &RestoreConclusionFacts<'_>, run: &RunOutcome<'_>) -> Conc
     let whole = if unread.is_none() && partial.is_none() && skipped.is_none() { found_whole(facts, run) } else { None };
     let shortfall = unread.map(|message| (Reason::EvidenceUnreadable, message));
     let shortfall = shortfall.or(partial.map(|message| (Reason::PartiallyRestored, message))).or(skipped.map(|message| (Reason::StepSkipped, message)));
-    let updates = vec![restore_succeeded(facts, &status, run, shortfall)];
+    let updates = [restore_succeeded(facts, &status, run, shortfall)].into_iter().chain(run.clean_up_skipped()).collect();
     Conclusion { status, updates, findings: damage_found(facts.backup, run).or(whole).into_iter().collect() }
 }
 

@@ -32,7 +32,13 @@ pub const RESULTS: [DrillResult; 3] = [DrillResult::Passed, DrillResult::Failed,
 /// first, neither proves the plan nor takes back what an earlier drill proved.
 pub fn proves(spec: &DrillSpec, status: &DrillStatus) -> bool {
     let ended = status.completion_time.is_some() && status.result.is_some();
-    spec.r#type == DrillType::Isolated && ended && !matches!(status.phase, Some(RunPhase::Refused | RunPhase::Aborted))
+    let is_isolated = spec.r#type == DrillType::Isolated && is_on_standby(status);
+    is_isolated && ended && !matches!(status.phase, Some(RunPhase::Refused | RunPhase::Aborted))
+}
+
+/// Whether the copy is on another site than the applications. One beside them says nothing of the site where they would be recovered, so nothing of the plan.
+pub fn is_on_standby(status: &DrillStatus) -> bool {
+    status.target_site.is_none() || status.target_site != status.from_site
 }
 
 /// What a drill's conclusion follows from, beside its run.
@@ -95,7 +101,7 @@ pub fn conclude(facts: &DrillConclusionFacts<'_>, run: &RunOutcome<'_>) -> Concl
         status.phase = Some(RunPhase::Failed);
         updates.push(ConditionUpdate::bad(ConditionType::Succeeded, Reason::StepSkipped, message));
     } else {
-        updates.push(succeeded(isolated, &objectives, run));
+        updates.push(succeeded(&status, isolated, &objectives, run));
     }
     let findings = if proves { findings(facts.name, &status, run) } else { Vec::new() };
     Conclusion { status, updates, findings }
@@ -224,7 +230,7 @@ fn drill_result(result: RunResult, objectives_met: bool) -> DrillResult {
 }
 
 /// Whether the run did all its steps. A drill that missed an objective ran to its end: ObjectivesMet and the result say so.
-fn succeeded(isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) -> ConditionUpdate {
+fn succeeded(status: &DrillStatus, isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) -> ConditionUpdate {
     let counts = &run.summary.counts;
     match &run.summary.result {
         None => ConditionUpdate::unknown(ConditionType::Succeeded, Reason::Running, format!("{} of {} steps", counts.done, counts.total)),
@@ -236,7 +242,8 @@ fn succeeded(isolated: bool, objectives: &Objectives<'_>, run: &RunOutcome<'_>) 
             let rto = objectives.rto.map_or_else(String::new, |rto| format!(", RTO {}", human_duration(rto)));
             let patches = unmatched_patches(run).map_or_else(String::new, |patches| format!("; no object matches {patches}"));
             let (applications, passed, total) = (objectives.subjects.len(), sum(|m| m.passed), sum(|m| m.total));
-            let text = format!("{applications} applications, {passed} of {total} checks{rto}{patches}{}", adjusted(run));
+            let beside = if is_on_standby(status) { "" } else { "; on the site where the applications run, so it proves nothing of the plan" };
+            let text = format!("{applications} applications, {passed} of {total} checks{rto}{patches}{}{beside}", adjusted(run));
             ConditionUpdate::good(ConditionType::Succeeded, if objectives.met() { Reason::Passed } else { Reason::Complete }, text)
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
@@ -267,6 +274,9 @@ fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> ConditionUpdate {
     };
     if step.outcome == Outcome::Done {
         return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingLeft, format!("{namespaces} namespaces removed; a list by label shows none"));
+    }
+    if let Some(skipped) = run.clean_up_skipped() {
+        return skipped;
     }
     match run.summary.clean_up_trouble.first() {
         Some(trouble) => {

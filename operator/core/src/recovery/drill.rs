@@ -5,12 +5,12 @@ use super::{
     ground::Ground,
 };
 use crate::{
-    engine::{OnFailure, Plan, Prompt, Retry, Step, StepId},
+    engine::{LONGEST_EXTENDED, OnFailure, Plan, Prompt, Retry, Step, StepId},
     ids::SiteName,
     isolation::{AllowedEgress, Entrypoint},
     names, objects,
     runs::{Action, Bubble, CompileError, ConflictHandling, CopyRules, PreflightSubject, StepKey},
-    time::parse_duration,
+    time::{human_duration, parse_duration},
 };
 use jiff::SignedDuration;
 use p861_crds::{
@@ -26,6 +26,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How long the proof of the isolation may take: its pods are of the smallest, but a node may have to fetch their image.
 const PROOF_DEADLINE: SignedDuration = SignedDuration::from_mins(5);
+
+/// The longest that a drill may take, and that its copy may be kept, with all extensions: a copy holds the data of production.
+pub const LONGEST_DRILL: SignedDuration = LONGEST_EXTENDED;
+
+/// Checks how long a drill may take (`spec.deadline`) and its copy be kept (`spec.keepFor`).
+///
+/// # Errors
+/// [`CompileError`] that names the field.
+pub fn check_times(deadline: SignedDuration, keep_for: SignedDuration) -> Result<(), CompileError> {
+    if !deadline.is_positive() {
+        return Err(CompileError::Invalid("spec.deadline: a drill takes longer than 0s: say how long it may take, for example 4h".into()));
+    }
+    for (field, time) in [("deadline", deadline), ("keepFor", keep_for)] {
+        if time > LONGEST_DRILL {
+            let (asked, longest) = (human_duration(time), human_duration(LONGEST_DRILL));
+            let message = format!("spec.{field}: {asked} is more than {longest} (30 days), the longest that a drill and its copy may last: ask for less");
+            return Err(CompileError::Invalid(message));
+        }
+    }
+    Ok(())
+}
 
 /// Everything that a drill's steps follow from.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use super::{
     bring_up::Subject,
+    conclude::is_on_standby,
     drill::{self as compiler, DrillFacts},
     ground::Ground,
     preflight::{PreflightFacts, preflight},
@@ -21,7 +22,10 @@ use p861_crds::{
     Application, Backup, ConditionType, Drill, Reason, RecoveryPlan, RecoveryPlanStatus, Time,
     common::StepCounts,
     platform::site::NodeCounts,
-    recovery::{drill::DrillType, plan::Preflight},
+    recovery::{
+        drill::DrillType,
+        plan::{LastDrill, Preflight},
+    },
 };
 use serde_json::{Value, json};
 
@@ -86,7 +90,12 @@ pub fn decide(plan: &RecoveryPlan, facts: &PlanFacts, now: Timestamp) -> PlanSta
     status.current_run = facts.drills.iter().find(is_running).and_then(|drill| drill.metadata.name.clone());
     let last_drill = standing::last_drill(&drills);
     let mut conditions = vec![standing::drilled(last_drill.as_ref(), now)];
-    status.last_drill = last_drill.or(status.last_drill);
+    // One that says nothing of the plan is not kept, though an earlier release named it.
+    let is_beside = |last: &LastDrill| {
+        let named = drills.iter().find(|drill| drill.metadata.name.as_deref() == Some(last.name.as_str()));
+        named.and_then(|drill| drill.status.as_ref()).is_some_and(|status| !is_on_standby(status))
+    };
+    status.last_drill = last_drill.or(status.last_drill.filter(|last| !is_beside(last)));
     status.prediction = standing::predict(&drills).or(status.prediction);
     let compiled = facts.inputs.as_ref().map_err(Clone::clone).and_then(|inputs| compile(plan, inputs));
     let steps = match compiled {

@@ -1,5 +1,6 @@
 //! How a recovery plan stands: when it was drilled, and how long a recovery is expected to take.
 
+use super::conclude::is_on_standby;
 use crate::{
     conditions::ConditionUpdate,
     time::{human_duration, parse_duration, print_duration, whole_seconds},
@@ -24,10 +25,10 @@ pub fn members(plan: &RecoveryPlanSpec) -> impl Iterator<Item = &str> {
     plan.groups.iter().flat_map(|group| &group.members).map(|member| member.application_ref.name.as_str())
 }
 
-/// The newest isolated drill that has ended. `drills` are those of one plan.
+/// The newest isolated drill on another site than the applications' that has ended. `drills` are those of one plan.
 pub fn last_drill(drills: &[&Drill]) -> Option<LastDrill> {
     let ended = drills.iter().filter(|drill| drill.spec.r#type == DrillType::Isolated).filter_map(|drill| {
-        let status = drill.status.as_ref()?;
+        let status = drill.status.as_ref().filter(|status| is_on_standby(status))?;
         Some(LastDrill {
             name: drill.metadata.name.clone()?,
             r#type: Some(DrillType::Isolated),
@@ -41,7 +42,7 @@ pub fn last_drill(drills: &[&Drill]) -> Option<LastDrill> {
 /// Drilled: whether the newest drill passed, and not too long ago.
 pub fn drilled(last: Option<&LastDrill>, now: Timestamp) -> ConditionUpdate {
     let Some(LastDrill { name, result, completion_time, .. }) = last else {
-        return ConditionUpdate::bad(ConditionType::Drilled, Reason::NeverDrilled, "no isolated drill of this plan has ended: p861 drill run");
+        return ConditionUpdate::bad(ConditionType::Drilled, Reason::NeverDrilled, "no isolated drill of this plan has ended on its standby: p861 drill run");
     };
     match result {
         DrillResult::Passed if now.duration_since(completion_time.0) > DRILL_MAX_AGE => {
@@ -54,10 +55,10 @@ pub fn drilled(last: Option<&LastDrill>, now: Timestamp) -> ConditionUpdate {
     }
 }
 
-/// The newest drills that measured an RTO, as many as a prediction follows from, the newest first; each with its RTO.
+/// The newest drills that measured an RTO on another site than the applications', as many as a prediction follows from, the newest first; each with its RTO.
 pub fn measured<'a>(drills: &[&'a Drill]) -> Vec<(&'a Drill, SignedDuration)> {
     let measured = drills.iter().filter_map(|drill| {
-        let status = drill.status.as_ref()?;
+        let status = drill.status.as_ref().filter(|status| is_on_standby(status))?;
         Some((status.completion_time.as_ref()?.0, parse_duration(&status.measured.as_ref()?.rto.as_ref()?.0).ok()?, *drill))
     });
     let mut measured: Vec<(Timestamp, SignedDuration, &Drill)> = measured.collect();
@@ -114,6 +115,32 @@ mod tests {
             let drills: Vec<&Drill> = drills.iter().collect();
             let update = drilled(last_drill(&drills).as_ref(), now());
             assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn fault_e47_a_drill_on_the_applications_own_site_says_nothing_of_the_plan() {
+        let on = |name: &str, days_ago: i64, result: &str, (from, target): (Option<&str>, Option<&str>)| {
+            let mut held = drill(name, "Isolated", days_ago, Some(result), Some("5m"));
+            let status = held.status.as_mut().expect("a status");
+            (status.from_site, status.target_site) = (from.map(str::to_owned), target.map(str::to_owned));
+            held
+        };
+        let (home, away) = ((Some("primary"), Some("primary")), (Some("primary"), Some("standby")));
+        for (case, drills, expected, samples) in [
+            ("at home only", vec![on("here", 1, "Passed", home)], (false, "NeverDrilled"), None),
+            ("on the standby", vec![on("there", 1, "Passed", away)], (true, "DrillPassed"), Some(1)),
+            ("failed away, passed at home since", vec![on("there", 2, "Failed", away), on("here", 1, "Passed", home)], (false, "DrillFailed"), Some(1)),
+            ("passed away, failed at home since", vec![on("there", 2, "Passed", away), on("here", 1, "Failed", home)], (true, "DrillPassed"), Some(1)),
+            ("from a release that named no site", vec![on("old", 1, "Passed", (None, None))], (true, "DrillPassed"), Some(1)),
+        ] {
+            let proving = drills.iter().filter(|drill| drill.status.as_ref().is_some_and(|status| super::super::conclude::proves(&drill.spec, status)));
+            let on_standby = drills.iter().filter(|drill| drill.metadata.name.as_deref() != Some("here"));
+            assert_eq!(proving.count(), on_standby.count(), "{case}");
+            let drills: Vec<&Drill> = drills.iter().collect();
+            let update = drilled(last_drill(&drills).as_ref(), now());
+            assert_eq!((update.holds(), update.reason.as_str()), expected, "{case}");
+            assert_eq!(predict(&drills).map(|prediction| prediction.samples), samples, "{case}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! What a run of any kind is concluded from, and what a conclusion holds.
 
-use super::{Action, Part, PreflightSubject, StepKey};
+use super::{Action, Part, PreflightSubject, StepKey, left::left};
 use crate::{
     conditions::ConditionUpdate,
-    engine::{Evidence, Journal, Outcome, Plan, RunSummary, SkipCause, StepTimeline},
+    engine::{Evidence, Journal, Outcome, Plan, RunSummary, SkipCause, Step, StepTimeline},
     ids::SiteName,
 };
-use p861_crds::protection::backup::Verification;
+use p861_crds::{ConditionType, Reason, protection::backup::Verification};
 use std::collections::BTreeMap;
 
 /// A run as the engine sees it: running or ended.
@@ -77,6 +77,22 @@ impl<'a> RunOutcome<'a> {
         let first = steps.first()?;
         let others = if steps.len() == 1 { String::new() } else { format!(" and {} more", steps.len() - 1) };
         Some(format!("a person skipped step {first}{others}: the run did not do all that it is for. Run it again without the skip"))
+    }
+
+    /// CleanedUp, of a run that people let go without removing, undoing or releasing everything: what stays, and how it is removed by hand. None if they skipped
+    /// nothing of that kind.
+    pub fn clean_up_skipped(&self) -> Option<ConditionUpdate> {
+        let of_step = |(step, seen): (&Step<Action>, &StepTimeline)| {
+            let (what, effect) = match (seen.outcome, &seen.skipped) {
+                (Outcome::Skipped, Some(SkipCause::Person { .. })) if step.finally || step.releases() => ("step", &step.action),
+                // The step itself was done or tried: its undo was given up.
+                (Outcome::Skipped, None) => ("the undo of step", step.undo.as_ref()?),
+                _ => return None,
+            };
+            Some(format!("a person skipped {what} {}, which leaves {}", step.id, left(effect)))
+        };
+        let all: Vec<String> = self.plan.steps().iter().zip(&self.summary.timeline).filter_map(of_step).collect();
+        (!all.is_empty()).then(|| ConditionUpdate::bad(ConditionType::CleanedUp, Reason::StepSkipped, all.join("; ")))
     }
 
     /// The steps under way, for the message of a run that has not ended.

@@ -8,6 +8,7 @@ mod class;
 mod conclusion;
 mod error;
 pub mod history;
+mod left;
 pub mod packed;
 
 #[cfg(test)]

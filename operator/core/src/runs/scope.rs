@@ -34,6 +34,7 @@ pub use touches::{HubObject, Touched};
 
 use super::action::Action;
 use crate::{
+    engine::{Plan, StepId},
     ids::SiteName,
     names,
     objects::{self, ClusterKind},
@@ -168,6 +169,19 @@ impl Scope {
         Ok(Permitted::new(action, self))
     }
 
+    /// Every step of a plan with what undoes it, if the run may do all of it: a run begins with nothing that it could neither do nor clean up.
+    ///
+    /// # Errors
+    /// The first step that reaches beyond the run's scope, and how.
+    pub fn permits_plan(&self, plan: &Plan<Action>) -> Result<(), (StepId, OutOfScope)> {
+        for step in plan.steps() {
+            for action in std::iter::once(&step.action).chain(&step.undo) {
+                self.permits(action).map_err(|refused| (step.id.clone(), refused))?;
+            }
+        }
+        Ok(())
+    }
+
     fn permits_touching(&self, touched: &Touched<'_>) -> Result<(), Beyond> {
         // No field may be left out: what an action touches in a new way is looked at here as well.
         let Touched {
@@ -285,7 +299,7 @@ impl Scope {
 
     /// Whether the namespace is the district's, and no drill's copy. Its namespace on the hub never is, also where the hub is a site: its Secrets, its approvals and
     /// what the operator knows of its runs are there.
-    fn is_own(&self, namespace: &str) -> bool {
+    pub(crate) fn is_own(&self, namespace: &str) -> bool {
         if namespace == self.hub_namespace && !matches!(self.namespaces, Namespaces::All) {
             return false;
         }

@@ -87,6 +87,7 @@ impl Checker<'_> {
                 self.seen.insert(step.id.clone(), Seen::Failed);
             }
             (Event::Skipped { cause }, Some(step)) => {
+                self.may_be_skipped(record, step, cause);
                 let seen = match (cause, self.seen(&step.id)) {
                     (_, Seen::UndoFailed) => Seen::LeftAsItIs,
                     (SkipCause::DependencyFailed { step: because }, _) => {
@@ -118,6 +119,21 @@ impl Checker<'_> {
         }
         let cap = self.plan.limits().parallel.map_or(usize::MAX, |cap| usize::try_from(cap.get()).unwrap());
         self.must(self.in_flight() <= cap, record, "more effects were under way than may be");
+    }
+
+    /// What cleans up or undoes may be skipped by a person once three of its attempts have failed.
+    fn may_be_skipped(&self, record: &Record, step: &Step<String>, cause: &SkipCause) {
+        let undoes = self.seen(&step.id) == Seen::UndoFailed;
+        if !(step.finally || undoes) || !matches!(cause, SkipCause::Person { .. }) {
+            return;
+        }
+        let of_step = self.records.iter().filter(|other| other.sequence < record.sequence && other.step.as_ref() == Some(&step.id));
+        let failed = of_step.filter(|other| match other.event {
+            Event::UndoFailed(_) => undoes,
+            Event::Failed(_) => !undoes,
+            _ => false,
+        });
+        self.must(failed.count() >= 3, record, "clean-up or an undo was skipped before it had failed three times");
     }
 
     /// Pausing has an effect only before clean-up; here it is enough to know that no clean-up step and no undo has begun, and something is open.

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorContext as _, Result},
     sites::{
         answer,
-        pods::{self, WorkloadState},
+        pods::{self, Target, WorkloadState},
     },
     thinking,
 };
@@ -15,7 +15,7 @@ use k8s_openapi::{
     api::core::v1::{Pod, Service, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use p861_core::{
     engine::{Evidence, Failure},
     platform::pattern::{MAX_TEXT_BYTES, Pattern},
@@ -174,7 +174,7 @@ async fn http_check(client: &Client, namespace: &str, check: &HttpCheck) -> Resu
     Ok(CheckResult { holds: alike && matches, what })
 }
 
-/// Connects to a ready pod behind the Service, forwarded by the API server.
+/// Connects to a ready pod behind the Service, forwarded by the API server: to none of the platform's own, whatever the Service selects.
 async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result<CheckResult> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let address = format!("{}:{}", check.service_name, check.port);
@@ -195,16 +195,16 @@ async fn tcp_check(client: &Client, namespace: &str, check: &TcpCheck) -> Result
     let found = pods::first_of(&pods_api, &selector, |pod| {
         let ready = pods::is_ready(pod);
         any_ready |= ready;
-        if ready { Some((pod.name_any(), target_port(port, pod)?)) } else { None }
+        if ready { Some((Target::of(pod, None)?, target_port(port, pod)?)) } else { None }
     });
-    let Some((name, target)) = found.await.context(|| format!("tcp {address}"))? else {
+    let Some((target, number)) = found.await.context(|| format!("tcp {address}"))? else {
         let why = if any_ready { format!("no ready pod behind it has the port {}", port_name(port)) } else { "no ready pod behind it".to_owned() };
         return Ok(CheckResult { holds: false, what: format!("tcp {address}: {why}") });
     };
     let connect = async {
-        let mut forward = pods_api.portforward(&name, &[target]).await.context(|| format!("tcp {address}"))?;
-        let failed = forward.take_error(target);
-        let stream = forward.take_stream(target);
+        let mut forward = pods_api.portforward(&target.pod, &[number]).await.context(|| format!("tcp {address}"))?;
+        let failed = forward.take_error(number);
+        let stream = forward.take_stream(number);
         // The API server reports a refused connection on the error channel, shortly after the stream opens.
         let refused = match failed {
             Some(failed) => tokio::time::timeout(Duration::from_millis(700), failed).await.ok().flatten(),
@@ -305,6 +305,39 @@ mod tests {
         ] {
             let port: ServicePort = serde_json::from_value(port).unwrap();
             assert_eq!(target_port(&port, &pod), expected, "{}", port_name(&port));
+        }
+    }
+
+    #[tokio::test]
+    async fn fault_e38_a_check_connects_to_no_movers_pod_whatever_its_service_selects() {
+        let ready = |name: &str, labels: serde_json::Value| {
+            let status = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+            json!({"metadata": {"name": name, "labels": labels}, "spec": {"containers": [{"name": "c"}]}, "status": status})
+        };
+        let (mover, web) = (ready("a-mover", json!({"app": "web", "platform861.io/role": "mover"})), ready("web-0", json!({"app": "web"})));
+        for (pods, connects_to) in [(vec![mover.clone()], None), (vec![mover, web], Some("web-0"))] {
+            let asked: std::sync::Arc<parking_lot::Mutex<Vec<String>>> = std::sync::Arc::default();
+            let seen = asked.clone();
+            let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+                let path = request.uri().path().to_owned();
+                let (code, answer) = if path.ends_with("/services/web") {
+                    (200, json!({"kind": "Service", "apiVersion": "v1", "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}))
+                } else if path.ends_with("/pods") {
+                    (200, json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods}))
+                } else {
+                    seen.lock().push(path);
+                    (403, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "seen"}))
+                };
+                async move { http::Response::builder().status(code).body(kube::client::Body::from(answer.to_string().into_bytes())) }
+            });
+            let check: TcpCheck = serde_json::from_value(json!({"serviceName": "web", "port": 80})).unwrap();
+            let tried = tcp_check(&Client::new(server, "default"), "n", &check).await;
+            let expected: Vec<String> = connects_to.iter().map(|pod| format!("/api/v1/namespaces/n/pods/{pod}/portforward")).collect();
+            assert_eq!(*asked.lock(), expected, "{connects_to:?}");
+            if connects_to.is_none() {
+                let tried = tried.unwrap();
+                assert!(!tried.holds && tried.what.ends_with("no ready pod behind it"), "{}", tried.what);
+            }
         }
     }
 

@@ -30,7 +30,7 @@ use p861_core::{
     names,
     platform::{
         bundle::{self, label, left_behind, resource, stamped},
-        district::is_allotted,
+        district::takes_objects,
         drift::Correction,
     },
     runs::AllottedSite,
@@ -171,7 +171,7 @@ pub async fn install(context: &RunContext, step_context: &StepContext, site: &Al
     } else {
         let district = district_of(&context.hub.client, namespace).await?;
         let files = files(context, &SecretsOf::run(&context.hub.client, &step_context.run), wanted.bundle).await?;
-        let read = bundle::read(&files, |space| is_allotted(&district, space));
+        let read = bundle::read(&files, |space| takes_objects(&district, space));
         let read = read.map_err(|error| Error::invalid(Reason::BundleRefused, format!("bundle {} of {}: {error}", wanted.bundle, wanted.component)))?;
         if read.digest != wanted.digest {
             let message = format!("bundle {} of {} is not the one that was agreed to: open another change", wanted.bundle, wanted.component);

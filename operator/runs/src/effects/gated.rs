@@ -56,7 +56,7 @@ pub async fn probe(sites: &Sites, site: &AllottedSite, namespace: &str, host: &s
     let probers: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let listed = probers.list(&ListParams::default().labels(PROBER_SELECTOR)).await.context(|| "look for the site's prober".to_owned())?;
     let ready = listed.items.iter().filter(|pod| pods::is_ready(pod)).min_by_key(|pod| pod.name_any());
-    let prober = ready.map(|pod| pods::Target::of(pod, None)).ok_or_else(|| {
+    let prober = ready.and_then(|pod| pods::Target::of(pod, None)).ok_or_else(|| {
         let message = format!("no prober is ready in namespace {namespace} of the site: upgrade chart p861 there, with site.prober=true");
         Error::transient(Reason::ProberMissing, message)
     })?;

@@ -1,11 +1,12 @@
 //! Movers: Jobs beside the data, with only their repository's credentials.
 //!
-//! Per run and namespace there is one Secret, one ServiceAccount and one RoleBinding for each namespace that is read or written, all under one name; per step
-//! and attempt there is one Job. All carry the run's label and are removed when the run ends.
+//! Per run and namespace there is one ServiceAccount and one RoleBinding for each namespace that is read or written, all under one name; per step and attempt there is
+//! one Job. All carry the run's label and are removed when the run ends. What opens the repository is in none of them: [`keys`].
 
 mod heard;
 mod in_use;
 mod job;
+mod keys;
 mod ours;
 mod placement;
 pub mod rights;
@@ -29,14 +30,14 @@ use crate::{
         MoverAnswer, MoverLine,
         child::{self, ChildSpec, ChildState},
     },
-    repository::{open_store, repository_secret},
+    repository::{open_store, repository_keys},
     run_objects::{ObjectError, RunObjects},
     sites::answer::last_line,
 };
 use heard::{Heard, heard};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Pod, Secret, ServiceAccount},
+    core::v1::{Pod, ServiceAccount},
     rbac::v1::RoleBinding,
 };
 use kube::{
@@ -75,7 +76,7 @@ pub struct MoverPlace<'a> {
     pub namespaces: &'a [String],
 }
 
-/// Name of a run's Secret, ServiceAccount and RoleBindings.
+/// Name of a run's ServiceAccount, with which those of its RoleBindings begin.
 pub fn run_name(uid: &str) -> String {
     format!("p861-run-{}", names::short_digest(&["run", uid], 8))
 }
@@ -167,6 +168,10 @@ async fn advance(context: &RunContext, step_context: &StepContext, place: &Mover
         }
     };
     let line = MoverLine::read(&last_line(&pods, &pod.name_any()).await).unwrap_or_else(MoverLine::under_way);
+    if line.wants_keys {
+        let keys = repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
+        return Ok(EffectOutcome::Running(keys::give(&pods, pod, &keys).await));
+    }
     match line.done.get(step_context.step.as_str()) {
         // Who mounts a claim is waited for: until its pod has ended, nobody else may be able to mount it.
         Some(stored) if place.claim.is_none() => answered(context, step_context, MoverAnswer::done(stored.clone())).await,
@@ -234,7 +239,7 @@ async fn start_child(
         ControlFlow::Continue(inputs) => inputs,
         ControlFlow::Break(outcome) => return Ok(outcome),
     };
-    let access = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
+    let access = repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let kubeconfig = context.sites.kubeconfig(place.site).await?;
     let task = told(client, step_context, place, task).await?;
     let mut environment = environment(step_context, &task, inputs.as_ref())?;
@@ -333,13 +338,12 @@ async fn outcome(
     }
 }
 
-/// Creates the mover's Secret, ServiceAccount and RoleBindings, before its Job exists, so that it never runs without them.
+/// Creates the mover's ServiceAccount and RoleBindings, before its Job exists, so that it never runs without them. That the keys which it will ask for can be read is
+/// looked at first.
 async fn prepare(context: &RunContext, client: &Client, step_context: &StepContext, place: &MoverPlace<'_>, task: &MoverTask) -> Result<()> {
     let name = run_name(&step_context.run.uid);
     let labels = json!({RUN_LABEL: step_context.run.uid, ROLE_LABEL: LABEL_VALUE_MOVER});
-    let secret = repository_secret(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace);
-    ours::give_secret(&secrets, (place.site, place.namespace, &name), &labels, &secret).await?;
+    repository_keys(&context.hub, &step_context.run.namespace, &step_context.run.repository).await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), place.namespace);
     let document = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}, "automountServiceAccountToken": false});
     ours::apply(&accounts, (place.site, place.namespace, &name), document).await?;
@@ -372,7 +376,7 @@ fn ignore_missing<T>(result: std::result::Result<T, kube::Error>) -> std::result
     }
 }
 
-/// Removes Jobs, Secrets, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone. Those of a preview may be in the product's namespace.
+/// Removes Jobs, ServiceAccounts and RoleBindings of the run's movers, and waits until they are gone. Those of a preview may be in the product's namespace.
 pub async fn remove(context: &RunContext, step_context: &StepContext, site: &AllottedSite, namespaces: &[String]) -> Result<EffectOutcome> {
     let client = context.sites.client(site).await?;
     let name = run_name(&step_context.run.uid);
@@ -380,17 +384,19 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
     for child in context.movers.children.names_of_run(&step_context.run.uid) {
         context.movers.children.stop(&child).await?;
     }
-    let mut left = 0;
+    let (mut left, mut held) = (0, None);
     let own = Some(&context.hub.namespace).filter(|own| !namespaces.contains(own));
     for namespace in namespaces.iter().chain(own) {
         let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
         for job in jobs.list(&ours).await.context(|| format!("list the run's movers in {namespace} on {site}"))?.items {
             delete_job(&client, namespace, &job.name_any()).await?;
             left += 1;
+            // While it is deleted, Kubernetes itself waits for its pods by one.
+            let of_others = job.finalizers().iter().find(|finalizer| job.metadata.deletion_timestamp.is_some() && !finalizer.starts_with("foregroundDeletion"));
+            held = held.or_else(|| of_others.map(|finalizer| format!("; finalizer {finalizer} holds Job {namespace}/{}", job.name_any())));
         }
         let nothing = DeleteParams::default();
         let what = || format!("remove what the run's movers were given in {namespace} on {site}");
-        ignore_missing(Api::<Secret>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).context(what)?;
         ignore_missing(Api::<ServiceAccount>::namespaced(client.clone(), namespace).delete(&name, &nothing).await).context(what)?;
         for suffix in ["backup", "restore"] {
             ignore_missing(Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(&format!("{name}-{suffix}"), &nothing).await).context(what)?;
@@ -400,6 +406,6 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
     if left == 0 {
         Ok(EffectOutcome::done(Evidence::MoversRemoved { namespaces: namespaces.to_vec() }))
     } else {
-        Ok(EffectOutcome::running(format!("{left} movers are being removed")))
+        Ok(EffectOutcome::running(format!("{left} movers are being removed{}", held.unwrap_or_default())))
     }
 }

@@ -96,6 +96,9 @@ pub struct MoverLine {
     /// It waits until this step has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
+    /// It waits for the keys of the repository.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_keys: bool,
 }
 
 impl MoverLine {
@@ -107,6 +110,11 @@ impl MoverLine {
     /// A line that says only how far the mover is.
     pub(crate) fn of(progress: StepProgress) -> Self {
         Self { progress, ..Self::default() }
+    }
+
+    /// The line of a mover that has not got the keys of its repository yet.
+    pub(crate) fn wanting_keys() -> Self {
+        Self { wants_keys: true, ..Self::of(StepProgress::message("waits for the keys of the repository")) }
     }
 
     /// What is said of a mover that has not said anything yet.

@@ -99,7 +99,7 @@ impl<'a> Chain<'a> {
 
     fn say(&self, progress: StepProgress, waits: Option<&str>) {
         let done = self.course.lock().done.iter().map(|(step, stored, _)| (step.clone(), stored.clone())).collect();
-        (self.print)(&MoverLine { progress, done, waits: waits.map(str::to_owned) });
+        (self.print)(&MoverLine { done, waits: waits.map(str::to_owned), ..MoverLine::of(progress) });
     }
 
     /// Waits until the step has begun; says no if that takes too long, or the mover is told to end. A store that doesn't answer has not said that it has.

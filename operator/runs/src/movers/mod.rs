@@ -1,7 +1,7 @@
 //! Movers: their inputs, their results, and (in [`work`]) their work.
 //!
 //! A mover is the operator's own image in a Job, or its own program as a child process where there is no kubelet. It gets its task as
-//! environment and the repository's access as a mounted Secret. What it needs of earlier steps, and what it proves, are objects in the repository
+//! environment and what opens the repository on its standard input ([`keys`]). What it needs of earlier steps, and what it proves, are objects in the repository
 //! ([`crate::run_objects`]): environment and termination message only point to them. It prints progress as lines of JSON.
 
 mod answer;
@@ -9,6 +9,7 @@ mod chain;
 pub mod child;
 mod cluster;
 pub mod ending;
+mod keys;
 pub mod kinds;
 pub mod lease;
 mod lists;

@@ -4,6 +4,7 @@ use super::{
     MoverAnswer, MoverLine, NextTask,
     chain::Chain,
     ending::{EndRequest, Ender, end_request},
+    keys,
     lease::{LEASE_PATIENCE, LeaseGuard, MoverLease},
     lists, restore,
     restored::Restorer,
@@ -11,6 +12,7 @@ use super::{
     seal, streams,
 };
 use crate::{
+    printable,
     repository::reason_of_vault,
     run_objects::{ObjectError, RunObjects},
 };
@@ -34,8 +36,6 @@ use std::{
 
 /// Where the claim is mounted.
 const DATA_PATH: &str = "/data";
-/// Where the repository's access is mounted.
-const ACCESS_PATH: &str = "/var/run/p861/repository.json";
 /// Where objects are gathered before they are stored.
 const SCRATCH_PATH: &str = "/tmp/objects";
 /// File of the answer; the kubelet reads at most 4096 bytes of it.
@@ -150,13 +150,13 @@ impl Printer {
     }
 }
 
-fn print_line(line: &MoverLine) {
+pub(super) fn print_line(line: &MoverLine) {
     let line = serde_json::to_string(line).unwrap_or_default();
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-fn bad(what: &str) -> WorkError {
+pub(super) fn bad(what: &str) -> WorkError {
     WorkError::stated(Reason::MoverMisused, format!("{what} can't be read: operator and mover are of different versions"), true)
 }
 
@@ -170,9 +170,13 @@ async fn work() -> Result<MoverAnswer, WorkError> {
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
     let (inputs, then) = (told::<StoredObject>("P861_INPUTS")?, told::<Vec<NextTask>>("P861_THEN")?.unwrap_or_default());
     let run = variable("P861_RUN")?;
-    let file = place("P861_ACCESS_FILE", ACCESS_PATH);
-    let text = std::fs::read_to_string(&file).map_err(|error| WorkError::stated(Reason::SecretMissing, format!("{}: {error}", file.display()), false))?;
-    let access: RepositoryAccess = serde_json::from_str(&text).map_err(|_| bad("the repository's access"))?;
+    let access = {
+        let (ender, _end) = end_request();
+        tokio::select! {
+            access = keys::access() => access?,
+            stopped = told_to_end(&ender, Duration::ZERO) => return Err(stopped),
+        }
+    };
     let store = AsyncStore::new(&access.location, access.credentials.as_ref()).await.map_err(VaultError::from)?;
     let objects = RunObjects::new(store.clone(), &run);
     let holder = variable("P861_HOLDER")?;
@@ -322,7 +326,8 @@ async fn perform(
 }
 
 async fn client() -> Result<Client, WorkError> {
-    Client::try_default().await.map_err(|error| WorkError::stated(Reason::Unreachable, format!("no way to the site's API server: {error}"), false))
+    let failed = |error| WorkError::stated(Reason::Unreachable, format!("no way to the site's API server: {error}"), false);
+    Client::try_default().await.map(printable::client).map_err(failed)
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, VaultError> + Send + 'static) -> Result<T, WorkError> {

@@ -1,5 +1,7 @@
 //! Pods of workloads, and commands in them.
 
+mod own;
+
 use super::attached::{self, Attached, Exit, Limits};
 use crate::{
     error::{Error, ErrorContext as _, Result},
@@ -100,11 +102,20 @@ pub async fn annotations(client: &Client, namespace: &str, workload: &WorkloadRe
 /// # Errors
 /// If the API server can't be read.
 pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<WorkloadState>> {
+    Ok(with_uid(client, namespace, workload).await?.map(|(state, _)| state))
+}
+
+/// Reads a workload's state and its UID; None if it doesn't exist.
+async fn with_uid(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<(WorkloadState, Option<String>)>> {
+    fn both<K: ResourceExt + Into<WorkloadState>>(found: K) -> (WorkloadState, Option<String>) {
+        let uid = found.uid();
+        (found.into(), uid)
+    }
     let (client, name) = (client.clone(), &*in_path(&workload.name)?);
     let found = match workload.kind {
-        WorkloadKind::Deployment => Api::<Deployment>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
-        WorkloadKind::StatefulSet => Api::<StatefulSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
-        WorkloadKind::DaemonSet => Api::<DaemonSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(WorkloadState::from)),
+        WorkloadKind::Deployment => Api::<Deployment>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(both)),
+        WorkloadKind::StatefulSet => Api::<StatefulSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(both)),
+        WorkloadKind::DaemonSet => Api::<DaemonSet>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(both)),
     };
     found.context(|| format!("read {workload} in {namespace}"))
 }
@@ -208,8 +219,8 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// Pods that are asked for at a time to find one.
 const FIRST_PODS: u32 = 50;
 
-/// What `choose` makes of the first pod, by name, that it wants. Checks and markers look for one pod every half minute, and a workload can have thousands: no more
-/// pages are read than it takes to find one.
+/// What `choose` makes of the first pod, by name, that it wants. It is shown none of the platform's own, whatever the selector selects. Checks and markers look for one
+/// pod every half minute, and a workload can have thousands: no more pages are read than it takes to find one.
 ///
 /// # Errors
 /// If the API server can't be read.
@@ -219,7 +230,7 @@ pub async fn first_of<T>(pods: &Api<Pod>, selector: &str, mut choose: impl FnMut
     loop {
         let mut page = pods.list(&parameters).await?;
         page.items.sort_by_key(ResourceExt::name_any);
-        let chosen = page.items.iter().find_map(&mut choose);
+        let chosen = page.items.iter().filter(|pod| !own::is_platforms(pod)).find_map(&mut choose);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) if chosen.is_none() => parameters = page_of().continue_token(&token),
             _ => return Ok(chosen),
@@ -227,40 +238,53 @@ pub async fn first_of<T>(pods: &Api<Pod>, selector: &str, mut choose: impl FnMut
     }
 }
 
-/// Where a command runs.
+/// Where a command runs. Only [`Target::of`] makes one, and none of a pod of the platform's own: there is no way to run anything in a mover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The pod.
     pub pod: String,
     /// Its container.
-    pub container: String,
+    container: String,
 }
 
 /// Names a pod's container for commands without one, as kubectl does.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 impl Target {
-    /// The named container of a pod; else the one that its annotation names, else its first. The API server itself refuses to choose among several.
-    pub fn of(pod: &Pod, container: Option<&str>) -> Self {
+    /// The named container of a pod; else the one that its annotation names, else its first. The API server itself refuses to choose among several. None if the pod is
+    /// one of the platform's own, whoever asks.
+    pub fn of(pod: &Pod, container: Option<&str>) -> Option<Self> {
+        if own::is_platforms(pod) {
+            return None;
+        }
         let names: Vec<&str> = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str()).collect();
         let annotated = pod.annotations().get(DEFAULT_CONTAINER).map(String::as_str).filter(|name| names.contains(name));
         let container = container.or(annotated).or(names.first().copied()).unwrap_or_default();
-        Self { pod: pod.name_any(), container: container.to_owned() }
+        Some(Self { pod: pod.name_any(), container: container.to_owned() })
     }
 }
 
-/// Where a command for a workload runs: in its first ready pod by name, so that every attempt takes the same.
+/// Where a command for a workload runs: in its first ready pod by name, so that every attempt takes the same. Its pods are those that it controls: whoever writes a
+/// workload lets its selector select others, too.
 ///
 /// # Errors
 /// If the workload has no ready pod.
 pub async fn target(client: &Client, namespace: &str, reference: &WorkloadReference, container: Option<&str>) -> Result<Target> {
-    let Some(state) = workload(client, namespace, reference).await? else {
+    let Some((state, uid)) = with_uid(client, namespace, reference).await? else {
         return Err(Error::invalid(Reason::WorkloadMissing, format!("{reference} doesn't exist in namespace {namespace}: correct workloadRef, or create it")));
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let ready = first_of(&pods, &state.selector, |pod| is_ready(pod).then(|| Target::of(pod, container))).await;
-    ready.context(|| format!("list the pods of {reference} in {namespace}"))?.ok_or_else(|| {
-        Error::transient(Reason::WorkloadNotReady, format!("{reference} in {namespace} has no ready pod ({} of {} ready)", state.ready, state.wanted))
+    let mut others = false;
+    let ready = first_of(&pods, &state.selector, |pod| {
+        let is_its = own::controls(reference, uid.as_deref(), pod);
+        others |= !is_its;
+        if is_its && is_ready(pod) { Target::of(pod, container) } else { None }
+    });
+    let ready = ready.await.context(|| format!("list the pods of {reference} in {namespace}"))?;
+    ready.ok_or_else(|| {
+        let of_others = if others { "; others that its selector selects are not its own, and nothing is run in them: correct spec.selector" } else { "" };
+        let counted = format!("{} of {} ready", state.ready, state.wanted);
+        Error::transient(Reason::WorkloadNotReady, format!("{reference} in {namespace} has no ready pod of its own ({counted}){of_others}"))
     })
 }
 

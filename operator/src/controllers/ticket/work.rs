@@ -1,6 +1,6 @@
 //! The steps of a change: compiled while the ticket waits, begun when the ticket allows it, then carried on until they end, whatever becomes of the ticket.
 
-use super::super::{active_site, is_allotted, named, refuse_foreign_namespaces, run::scope_of};
+use super::super::{active_site, named, refuse_foreign_namespaces, run::scope_of, takes_objects};
 use crate::context::Context;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -320,7 +320,7 @@ async fn component_of(context: &Context, district: &District, upgrade: &UpgradeC
         return Err(Error::invalid(Reason::BundleUnsupported, format!("component {name} has no bundle: what a HelmRelease installs is upgraded there")));
     };
     let secrets = SecretsOf::district(&context.hub.client, district);
-    let bundle = effects::component::bundle_of(&context.runs, &secrets, &source, |space| is_allotted(district, space)).await?;
+    let bundle = effects::component::bundle_of(&context.runs, &secrets, &source, |space| takes_objects(district, space)).await?;
     let mut sites: Vec<&DistrictSite> = district.spec.sites.iter().collect();
     sites.sort_by_key(|site| site.role == SiteRole::Primary);
     let sites = sites.into_iter().map(|site| site.site_ref.name.as_str().into()).collect();

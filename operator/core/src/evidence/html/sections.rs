@@ -54,6 +54,9 @@ pub(super) fn conclusion(report: &DrillReport, clock: Clock) -> Markup {
         html! {
             p { (what) }
             @if let Some(isolated) = &isolated { p { (isolated) } }
+            @if report.drill_type == DrillType::Isolated && report.from_site.name == report.target_site.name {
+                p { (t("副本位于应用所在的站点，本次演练不能证明该预案。", "The copy was on the site where the applications run, so this drill proves nothing of the plan.")) }
+            }
             // Left out for a passed drill: it would repeat the sentence above.
             @if report.result != DrillResult::Passed {
                 p.reason { span.tag { (shown(report.reason.as_str())) } " " (shown(&report.message)) }

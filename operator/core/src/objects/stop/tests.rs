@@ -123,6 +123,26 @@ fn what_a_person_has_scaled_meanwhile_stays() {
 }
 
 #[test]
+fn fault_b16_what_a_deployment_controls_is_started_by_the_deployment_alone() {
+    // Kubernetes copies the annotations of a Deployment to its ReplicaSets, ours too.
+    let copied = |runner: Runner, owner: Option<(&str, &str)>| {
+        let mut set = object(runner, &json!({"replicas": 0, "suspend": true}), owner);
+        set["metadata"]["annotations"] = json!({REPLICAS_ANNOTATION: "1"});
+        set
+    };
+    for (runner, owner, starts) in [
+        (Runner::ReplicaSet, Some(("apps/v1", "Deployment")), false),
+        (Runner::ReplicaSet, Some(("argoproj.io/v1alpha1", "Rollout")), true),
+        (Runner::ReplicaSet, None, true),
+        (Runner::Deployment, None, true),
+        (Runner::Job, Some(("batch/v1", "CronJob")), true),
+    ] {
+        let set = copied(runner, owner);
+        assert_eq!((start(&set).is_some(), is_stopped(&set)), (starts, starts), "{runner:?} {owner:?}");
+    }
+}
+
+#[test]
 fn what_has_an_owner_is_stopped_by_its_owner_but_for_the_job_of_a_cron_job() {
     for (runner, owner, stops) in [
         (Runner::ReplicaSet, Some(("apps/v1", "Deployment")), false),

@@ -137,6 +137,26 @@ fn each_end_of_a_backup_has_its_conditions() {
 }
 
 #[test]
+fn fault_e39_a_backup_whose_clean_up_a_person_skipped_says_what_is_left() {
+    let unreachable = || End::Failed(Failure::transient(Reason::Unreachable, "no answer"));
+    for (skips, ended) in [(2, false), (3, true)] {
+        // A request before the third failure has no effect: the clean-up is tried again.
+        let skips = vec![asked(ActionKind::Skip, Some("clean-up")); skips];
+        let run = backed_up_until(STREAM, &skips, but("clean-up", unreachable()));
+        let concluded = backup(&BackupStatus::default(), &run.outcome());
+        let kinds = told(&concluded.updates);
+        if ended {
+            assert_eq!(kinds, [("Verified", Some(true), "Stored"), ("CleanedUp", Some(false), "StepSkipped"), ("Succeeded", Some(true), "Complete")]);
+            let left = &concluded.updates[1].message;
+            assert!(left.starts_with("a person skipped step clean-up, which leaves ") && left.contains("in shinan-portal on home"), "{left}");
+        } else {
+            assert_eq!(kinds, [("Verified", Some(true), "Stored"), ("Succeeded", None, "Running")]);
+            assert_eq!(run.summary.refused_actions.len(), 2);
+        }
+    }
+}
+
+#[test]
 fn a_sealed_backup_says_what_is_in_it() {
     for (data, expected, message) in [
         (STREAM, (Consistency::Crash, 2, 1), "143 objects, 2 volumes, 1 streams"),

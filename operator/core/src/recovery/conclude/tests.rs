@@ -196,13 +196,20 @@ fn a_drill_proves_of_each_backup_what_became_of_its_application() {
 
 #[test]
 fn fault_a_a_drill_of_which_a_person_skipped_a_step_is_incomplete_and_proves_nothing() {
-    for step in ["verify/one", "restore/one/objects", "check/one/login", "clean-up"] {
-        let skip = asked(ActionKind::Skip, Some(step));
-        let concluded = usual_until(&[skip], but(step, End::Open));
+    let unreachable = End::Failed(Failure::transient(Reason::Unreachable, "no answer"));
+    let open = |step| (step, End::Open);
+    for (step, end) in [open("verify/one"), open("restore/one/objects"), open("check/one/login"), ("clean-up", unreachable)] {
+        // A clean-up must have failed three times before.
+        let skips = vec![asked(ActionKind::Skip, Some(step)); 3];
+        let concluded = usual_until(&skips, but(step, end));
         let succeeded = concluded.updates.last().expect("a condition");
         let found = (concluded.status.result, concluded.status.phase, succeeded.reason.as_str(), concluded.findings.len());
         assert_eq!(found, (Some(DrillResult::Incomplete), Some(RunPhase::Failed), "StepSkipped", 0), "{step}: {}", succeeded.message);
         assert!(succeeded.message.contains(step), "{}", succeeded.message);
+        let cleaned = &concluded.updates[0];
+        let expected = if step == "clean-up" { (Some(false), "StepSkipped") } else { (Some(true), "NothingLeft") };
+        assert_eq!((cleaned.status, cleaned.reason.as_str()), expected, "{step}: {}", cleaned.message);
+        assert!(step != "clean-up" || cleaned.message.ends_with("on standby: kubectl delete namespaces -l platform861.io/drill=k7m2q"), "{}", cleaned.message);
     }
 }
 
@@ -245,6 +252,21 @@ fn a_drill_shows_what_it_measured_and_a_running_one_no_rpo_that_may_change() {
 }
 
 #[test]
+fn fault_e47_a_drill_says_so_if_its_copy_is_beside_the_applications() {
+    let (plan, applications) = (plan_spec(Some("30m")), applications(&json!({})));
+    let run = drilled_as(DrillType::Isolated, &plan, &applications, &[], works);
+    for (from, is_beside) in [("standby", true), ("primary", false)] {
+        let before = DrillStatus { from_site: Some(from.into()), ..DrillStatus::default() };
+        let facts =
+            DrillConclusionFacts { name: "d1", drill_type: DrillType::Isolated, before: &before, plan: &plan, prediction: None, applications: &applications };
+        let updates = conclude(&facts, &run.outcome()).updates;
+        let succeeded = updates.last().expect("a condition");
+        assert_eq!(succeeded.status, Some(true), "{from}");
+        assert_eq!(succeeded.message.ends_with("on the site where the applications run, so it proves nothing of the plan"), is_beside, "{}", succeeded.message);
+    }
+}
+
+#[test]
 fn a_prediction_stays_as_it_was_when_the_drill_began() {
     let prediction = |rto: &str| -> Prediction { serde_json::from_value(json!({"rto": rto, "basis": "Drills", "samples": 3})).expect("a prediction") };
     let (plan, applications) = (plan_spec(None), applications(&json!({})));
@@ -268,6 +290,8 @@ fn only_an_isolated_drill_that_was_neither_refused_nor_aborted_says_anything_of_
         ("refused", "Isolated", DrillStatus { phase: Some(RunPhase::Refused), ..ended() }, false),
         ("aborted", "Isolated", DrillStatus { phase: Some(RunPhase::Aborted), result: Some(DrillResult::Incomplete), ..ended() }, false),
         ("running", "Isolated", DrillStatus { completion_time: None, result: None, ..ended() }, false),
+        ("on the standby", "Isolated", DrillStatus { from_site: Some("a".into()), target_site: Some("b".into()), ..ended() }, true),
+        ("where the applications run", "Isolated", DrillStatus { from_site: Some("a".into()), target_site: Some("a".into()), ..ended() }, false),
     ] {
         let spec: DrillSpec = serde_json::from_value(json!({"planRef": {"name": "p"}, "type": drill_type})).expect("a spec");
         assert_eq!(proves(&spec, &status), expected, "{case}");

@@ -58,6 +58,26 @@ fn two_groups() -> serde_json::Value {
 }
 
 #[test]
+fn fault_e48_no_drill_takes_and_no_copy_is_kept_longer_than_thirty_days() {
+    let (usual, month, longest) = (SignedDuration::from_hours(4), SignedDuration::from_hours(720), SignedDuration::from_hours(399_996));
+    let ms = SignedDuration::from_millis(1);
+    for (case, deadline, keep_for, refused) in [
+        ("as usual", usual, SignedDuration::ZERO, None),
+        ("as long as it may", month, month, None),
+        ("the deadline of a person who means never", longest, SignedDuration::ZERO, Some("spec.deadline: 399996h is more than 720h (30 days)")),
+        ("a copy for ever", usual, longest, Some("spec.keepFor: 399996h is more than 720h (30 days)")),
+        ("a moment too long", usual, month + ms, Some("spec.keepFor: 720h1ms is more than 720h (30 days)")),
+        ("no time", SignedDuration::ZERO, SignedDuration::ZERO, Some("spec.deadline: a drill takes longer than 0s")),
+    ] {
+        let said = check_times(deadline, keep_for).err().map(|error| error.to_string());
+        match refused {
+            Some(refused) => assert!(said.as_ref().is_some_and(|said| said.starts_with(refused)), "{case}: {said:?}"),
+            None => assert_eq!(said, None, "{case}"),
+        }
+    }
+}
+
+#[test]
 fn data_is_brought_for_all_at_once_and_starting_goes_group_by_group() {
     let plan = compiled(two_groups(), 0);
     assert_eq!(waits(&plan, "restore/two/objects"), ["prove-isolation", "verify/two"]);

@@ -103,9 +103,10 @@ fn fault_e1_commands_run_and_connections_open_only_behind_the_gate() {
     for (words, places) in [
         // Takes a pod that its caller has chosen.
         (".exec(", &["runs/src/sites/pods.rs"][..]),
-        (".attach(", &[]),
+        // Into a pod that is known to be a mover's of the run, whose step has passed the gate.
+        (".attach(", &["runs/src/effects/mover/keys.rs"]),
         // A mover runs what the gate has let the operator give it, with rights in the run's namespaces only.
-        ("attach(", &["runs/src/movers/streams.rs", "runs/src/sites/pods.rs"]),
+        ("attach(", &["runs/src/effects/mover/keys.rs", "runs/src/movers/streams.rs", "runs/src/sites/pods.rs"]),
         ("execute_in(", &["runs/src/effects/gated.rs", "runs/src/sites/pods.rs"]),
         // Takes a permitted action.
         ("pods::execute(", &["runs/src/effects/check.rs", "runs/src/effects/gated.rs", "runs/src/effects/mod.rs"]),

@@ -1,6 +1,6 @@
 //! What the pods of a mover's Job say of it: the only way by which a message, progress or a state of a pod reaches a step.
 
-use super::{stopping::controller_of, terminated};
+use super::{ours, stopping::controller_of, terminated};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 /// What is known of a mover by its pods.
@@ -23,10 +23,11 @@ pub enum Heard<'a> {
     Waits(Option<&'a Pod>),
 }
 
-/// What the Job's own pods say. Anybody in the namespace can give a pod the Job's labels, and another Job its name; only the Job controller makes pods that are
-/// controlled by the Job with this UID.
+/// What the Job's own pods say. Whoever makes a pod in the namespace can say that this Job controls it, and the Job controller then counts it as one of the Job's. So a pod
+/// must also have what the Job gives its pods and nobody else may give any: the labels and the account of this run's movers.
 pub fn heard<'a>(pods: &'a [Pod], job: &Job) -> Heard<'a> {
-    let ours = || pods.iter().filter(|pod| controller_of(pod).is_some_and(|owner| owner.kind == "Job" && Some(&owner.uid) == job.metadata.uid.as_ref()));
+    let controlled = |pod: &Pod| controller_of(pod).is_some_and(|owner| owner.kind == "Job" && Some(&owner.uid) == job.metadata.uid.as_ref());
+    let ours = || pods.iter().filter(|pod| controlled(pod) && ours::is_pod_of(pod, job));
     let ended = ours().find_map(|pod| Some((pod, terminated(pod)?)));
     if let Some((pod, (exit_code, message, reason))) = ended {
         return Heard::Ended { pod, exit_code, message, reason };
@@ -37,17 +38,28 @@ pub fn heard<'a>(pods: &'a [Pod], job: &Job) -> Heard<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::run_name, *};
     use serde_json::{Value, json};
 
+    fn labels() -> Value {
+        json!({"batch.kubernetes.io/job-name": "mover", "platform861.io/role": "mover", "platform861.io/run": "r1", "platform861.io/step": "s1"})
+    }
+
     fn job(uid: Option<&str>) -> Job {
-        serde_json::from_value(json!({"metadata": {"name": "mover", "uid": uid}})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "mover", "uid": uid, "labels": labels()},
+            "spec": {"template": {"spec": {"containers": [], "serviceAccountName": run_name("r1")}}}}))
+        .unwrap()
+    }
+
+    fn pod_with(name: &str, owner: &Value, status: &Value, (labels, account): (&Value, &str)) -> Pod {
+        let owners: Vec<&Value> = Some(owner).filter(|owner| !owner.is_null()).into_iter().collect();
+        serde_json::from_value(json!({"metadata": {"name": name, "labels": labels, "ownerReferences": owners},
+            "spec": {"containers": [], "serviceAccountName": account}, "status": status}))
+        .unwrap()
     }
 
     fn pod(name: &str, owner: &Value, status: &Value) -> Pod {
-        let labels = json!({"batch.kubernetes.io/job-name": "mover", "platform861.io/role": "mover"});
-        let owners: Vec<&Value> = Some(owner).filter(|owner| !owner.is_null()).into_iter().collect();
-        serde_json::from_value(json!({"metadata": {"name": name, "labels": labels, "ownerReferences": owners}, "status": status})).unwrap()
+        pod_with(name, owner, status, (&labels(), &run_name("r1")))
     }
 
     fn owner(kind: &str, uid: &str, controller: Option<bool>) -> Value {
@@ -83,6 +95,29 @@ mod tests {
             }
         }
         assert_eq!(heard(&[pod("own", &owner("Job", "u1", Some(true)), &ended)], &job(None)), Heard::Waits(None), "a Job without a UID has no pods");
+    }
+
+    #[test]
+    fn fault_e36_a_pod_that_says_of_itself_that_the_job_controls_it_answers_for_no_mover() {
+        let ended = json!({"phase": "Failed", "containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 0, "message": r#"{"outcome": "failed", "reason": "Damaged", "message": "forged", "permanent": true}"#}}}]});
+        let (owner, account) = (owner("Job", "u1", Some(true)), run_name("r1"));
+        let without = |label: &str| {
+            let mut labels = labels();
+            labels.as_object_mut().unwrap().remove(label);
+            labels
+        };
+        for (what, labels, account) in [
+            ("neither label nor account", json!({"batch.kubernetes.io/job-name": "mover"}), "default"),
+            ("no role", without("platform861.io/role"), account.as_str()),
+            ("no run", without("platform861.io/run"), account.as_str()),
+            ("no step", without("platform861.io/step"), account.as_str()),
+            ("another account", super::tests::labels(), "default"),
+        ] {
+            let pods = [pod_with("a-forged", &owner, &ended, (&labels, account)), pod("own", &owner, &json!({"phase": "Running"}))];
+            assert_eq!(heard(&pods, &job(Some("u1"))), Heard::Runs(&pods[1]), "{what}");
+            assert_eq!(heard(&pods[..1], &job(Some("u1"))), Heard::Waits(None), "{what}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A mover that mounts no claim runs as a user without rights and is valid under Pod Security *restricted*. One that mounts a claim runs as root, with only the
 //! capabilities that reading or writing files of any owner needs, and is valid under *baseline*. All have requests and limits, so that quotas take them.
 
-use super::{MoverPlace, placement::Placement, run_name, shared, told::environment};
+use super::{MoverPlace, keys, placement::Placement, run_name, shared, told::environment};
 use crate::{
     context::RunContext,
     effects::{StepContext, snapshot},
@@ -29,7 +29,7 @@ pub const DATA_VOLUME: &str = "data";
 fn security(task: &MoverTask, mounts_claim: bool) -> (Value, Value) {
     let seccomp = json!({"type": "RuntimeDefault"});
     if !mounts_claim {
-        // The group lets it read its Secret.
+        // The group lets it read its token.
         let pod = json!({"runAsNonRoot": true, "runAsUser": MOVER_UID, "runAsGroup": MOVER_UID, "fsGroup": MOVER_UID, "seccompProfile": seccomp});
         return (pod, json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}));
     }
@@ -69,9 +69,8 @@ pub fn job(
     let run = &step_context.run;
     let told: Vec<Value> = environment(step_context, task, inputs)?.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let reads_only = matches!(task, MoverTask::BackupVolume { .. } | MoverTask::PreviewVolume { .. });
-    let mut volumes =
-        vec![json!({"name": "repository", "secret": {"secretName": run_name(&run.uid), "defaultMode": 0o400}}), json!({"name": "tmp", "emptyDir": {}})];
-    let mut mounts = vec![json!({"name": "repository", "mountPath": "/var/run/p861", "readOnly": true}), json!({"name": "tmp", "mountPath": "/tmp"})];
+    let mut volumes = vec![json!({"name": "tmp", "emptyDir": {}})];
+    let mut mounts = vec![json!({"name": "tmp", "mountPath": "/tmp"})];
     let (pod_security, container_security) = security(task, data.is_some());
     if let Some(data) = data {
         volumes.push(data);
@@ -96,7 +95,7 @@ pub fn job(
                     "enableServiceLinks": false, "terminationGracePeriodSeconds": 5, "securityContext": pod_security,
                     "affinity": placement.affinity(), "tolerations": placement.tolerations, "volumes": volumes,
                     "containers": [{
-                        "name": "mover", "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
+                        "name": keys::CONTAINER, "stdin": true, "image": context.movers.image, "imagePullPolicy": context.movers.image_pull_policy, "args": ["mover"],
                         "env": told,
                         "volumeMounts": mounts, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
                         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": MOVER_CPU_LIMIT, "memory": MOVER_MEMORY_LIMIT}},

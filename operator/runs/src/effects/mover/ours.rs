@@ -1,4 +1,4 @@
-//! Whether what has a mover's name is a mover's. A tenant who may make Jobs, Secrets or bindings in a namespace can work out the names that this product will use there.
+//! Whether what has a mover's name is a mover's. A tenant who may make Jobs, accounts or bindings in a namespace can work out the names that this product will use there.
 //!
 //! Only the operator may write the role label and the account of movers: the site's admission policies `p861-movers` and `p861-mover-accounts` refuse them to others. So
 //! these, and no name, tell whose a Job or a pod is.
@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorContext as _, Result};
 use k8s_openapi::{
     api::{
         batch::v1::Job,
-        core::v1::{Pod, PodSpec, Secret},
+        core::v1::{Pod, PodSpec},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -22,11 +22,8 @@ use p861_crds::{
     names::{FIELD_MANAGER, ROLE_LABEL, RUN_LABEL, STEP_LABEL},
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fmt::Debug;
-
-/// The one key of a mover's Secret.
-const SECRET_KEY: &str = "repository.json";
 
 fn has(metadata: &ObjectMeta, label: &str, value: &str) -> bool {
     metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|own| own == value)
@@ -45,6 +42,12 @@ pub fn is_job(job: &Job, run: &str, step: &str) -> bool {
 /// Whether it is a pod of such a Job.
 pub fn is_pod(pod: &Pod, run: &str, step: &str) -> bool {
     is_of(&pod.metadata, pod.spec.as_ref(), run, step)
+}
+
+/// Whether it is a pod of this Job, which is a mover's: by the labels and the account that the Job gives its pods.
+pub fn is_pod_of(pod: &Pod, job: &Job) -> bool {
+    let label = |name: &str| job.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str).unwrap_or_default();
+    is_pod(pod, label(RUN_LABEL), label(STEP_LABEL))
 }
 
 /// What says that something stands in the way under a name of ours, and what to do.
@@ -95,25 +98,6 @@ where
     Ok(made)
 }
 
-/// Gives a mover the Secret with its repository's credentials. They don't stay in a Secret that is another's.
-///
-/// # Errors
-/// As [`apply`].
-pub async fn give_secret(secrets: &Api<Secret>, place: (&SiteName, &str, &str), labels: &Value, credentials: &str) -> Result<()> {
-    let (site, _, name) = place;
-    let document =
-        |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "type": "Opaque", "stringData": data});
-    let refused = match apply(secrets, place, document(json!({SECRET_KEY: credentials}))).await {
-        Ok(made) if made.data.iter().flatten().all(|(key, _)| key == SECRET_KEY) => return Ok(()),
-        Ok(made) => in_the_way("Secret", &made.metadata, site.as_str(), "it has more keys than the operator gives it"),
-        Err(error) if error.reason() == Reason::NotOurs => error,
-        Err(error) => return Err(error),
-    };
-    // Best effort: the step fails in any case, and says which Secret it is.
-    drop(secrets.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(document(json!({})))).await);
-    Err(refused)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,8 +105,8 @@ mod tests {
     use k8s_openapi::api::rbac::v1::RoleBinding;
     use kube::{Client, client::Body};
     use p861_core::objects;
-    use parking_lot::Mutex;
-    use std::{convert::Infallible, sync::Arc};
+    use serde_json::json;
+    use std::convert::Infallible;
 
     fn labels() -> Value {
         json!({ROLE_LABEL: "mover", RUN_LABEL: "run-1", STEP_LABEL: "s1"})
@@ -153,18 +137,11 @@ mod tests {
     }
 
     /// An API server that keeps what these objects had before, and refuses to change one that is immutable.
-    fn site_with(before: Value) -> (Client, Arc<Mutex<Vec<Value>>>) {
-        let written: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let noted = written.clone();
+    fn site_with(before: Value) -> Client {
         let server = move |request: Request<Body>| {
-            let (before, noted) = (before.clone(), noted.clone());
+            let before = before.clone();
             async move {
                 let mut object: Value = serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
-                let given = object.as_object_mut().unwrap().remove("stringData");
-                noted.lock().push(given.clone().unwrap_or_default());
-                for key in given.iter().flat_map(|given| given.as_object().unwrap().keys()) {
-                    object["data"][key] = json!("");
-                }
                 object["metadata"]["namespace"] = json!("shinan-a");
                 let answer = if before["immutable"] == true {
                     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422, "message": "field is immutable when `immutable` is set", "reason": "Invalid"})
@@ -175,34 +152,27 @@ mod tests {
                 Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
             }
         };
-        (Client::new(tower::service_fn(server), "default"), written)
+        Client::new(tower::service_fn(server), "default")
     }
 
     #[tokio::test]
-    async fn fault_e24_a_secret_or_binding_that_was_there_before_is_named_and_not_used() {
+    async fn fault_e24_an_account_or_binding_that_was_there_before_is_named_and_not_used() {
         let site: SiteName = "home".into();
         let place = (&site, "shinan-a", "p861-run-x");
         for (what, before, ours) in [
             ("nothing", json!({}), true),
             ("immutable", json!({"immutable": true}), false),
-            ("another key", json!({"data": {"other": ""}}), false),
             ("a finalizer", json!({"metadata": {"finalizers": ["example.com/stay"]}}), false),
             ("an owner", json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]}}), false),
         ] {
-            let (client, written) = site_with(before.clone());
-            let secrets: Api<Secret> = Api::namespaced(client.clone(), "shinan-a");
-            let given = give_secret(&secrets, place, &json!({RUN_LABEL: "run-1"}), "keys").await;
-            assert_eq!(given.is_ok(), ours, "{what}");
-            if let Err(refused) = given {
+            let bindings: Api<RoleBinding> = Api::namespaced(site_with(before), "shinan-a");
+            let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "p861-run-x"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"}});
+            let made = apply(&bindings, place, binding).await;
+            assert_eq!(made.is_ok(), ours, "{what}");
+            if let Err(refused) = made {
                 assert_eq!(refused.reason(), Reason::NotOurs, "{what}");
-                assert!(refused.to_string().contains("kubectl delete secret -n shinan-a p861-run-x"), "{what}: {refused}");
-                assert_eq!(written.lock().last(), Some(&json!({})), "{what}: the credentials don't stay in it");
-            }
-            if what == "a finalizer" || what == "an owner" {
-                let bindings: Api<RoleBinding> = Api::namespaced(client, "shinan-a");
-                let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "p861-run-x"},
-                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"}});
-                assert_eq!(apply(&bindings, place, binding).await.unwrap_err().reason(), Reason::NotOurs, "{what}");
+                assert!(refused.to_string().contains("kubectl delete rolebinding -n shinan-a p861-run-x"), "{what}: {refused}");
             }
         }
     }

@@ -16,6 +16,16 @@ pub(super) fn restored_without(
     reads_damaged_anew: bool,
     end_of: impl Fn(&str) -> End,
 ) -> Conclusion<RestoreStatus> {
+    restored_until(&[], missing, mode, reads_damaged_anew, end_of)
+}
+
+fn restored_until(
+    actions: &[p861_crds::common::RunAction],
+    missing: &[MissingClaim],
+    mode: RestoreMode,
+    reads_damaged_anew: bool,
+    end_of: impl Fn(&str) -> End,
+) -> Conclusion<RestoreStatus> {
     let spec: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "mode": mode})).expect("a spec");
     let point = RecoveryPoint { backup: "b".into(), snapshot: "s".into(), time: start(), repository: "r".into(), level: None, site: None };
     let application = application(STREAM);
@@ -32,7 +42,7 @@ pub(super) fn restored_without(
         deadline: SignedDuration::from_hours(6),
         platform: None,
     };
-    let run = play(restore_plan::compile(&facts).expect("compiles"), &[], end_of);
+    let run = play(restore_plan::compile(&facts).expect("compiles"), actions, end_of);
     let in_place = (mode == RestoreMode::Execute).then_some(InPlace { application: "portal", is_whole: true });
     restore(&RestoreConclusionFacts { mode, before: &RestoreStatus::default(), backup: "b", reads_damaged_anew, missing, in_place }, &run.outcome())
 }
@@ -304,4 +314,16 @@ fn fault_a8_a_backup_that_was_called_damaged_and_comes_whole_is_sound_again() {
     ] {
         assert_eq!(verdict(concluded), expected, "{case}");
     }
+}
+
+#[test]
+fn fault_e39_a_restore_whose_clean_up_a_person_skipped_says_what_is_left() {
+    // The first two come before it has failed three times, and have no effect.
+    let skips = vec![asked(ActionKind::Skip, Some("clean-up")); 3];
+    let unreachable = |this: &str| if this == "clean-up" { End::Failed(Failure::transient(Reason::Unreachable, "no answer")) } else { brings(this) };
+    let concluded = restored_until(&skips, &[], RestoreMode::Execute, false, unreachable);
+    assert_eq!(told(&concluded.updates), [("Succeeded", Some(false), "StepSkipped"), ("CleanedUp", Some(false), "StepSkipped")]);
+    let left = &concluded.updates[1].message;
+    let said = "a person skipped step clean-up, which leaves ServiceAccounts, RoleBindings and Jobs of the run in shinan-portal on home";
+    assert!(left.starts_with(said), "{left}");
 }

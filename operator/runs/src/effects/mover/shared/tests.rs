@@ -17,6 +17,7 @@ fn fault_g2_a_step_takes_from_a_shared_mover_what_that_says_of_it_and_nothing_el
         progress: StepProgress::message("p"),
         done: done.iter().map(|(step, stored)| ((*step).to_owned(), stored.clone())).collect(),
         waits: waits.map(str::to_owned),
+        wants_keys: false,
     };
     let answer = |then: &[(&str, MoverAnswer)]| {
         let then: BTreeMap<String, MoverAnswer> = then.iter().map(|(step, answer)| ((*step).to_owned(), answer.clone())).collect();
