@@ -243,8 +243,14 @@ async fn fault_e17_nothing_becomes_a_mover_afterwards_and_a_mover_stays_as_it_wa
         }
     };
     for (what, client, name, patch, words) in [
-        ("a tenant answers for a mover", &tenant, "started", &forged, "only its node and the cluster's controllers write that"),
-        ("a tenant's own pod", &tenant, "later", &forged, ""),
+        ("a tenant answers for a mover", &tenant, "started", &forged, "only their node and the cluster's controllers write it"),
+        (
+            "a tenant moves his pod to another's address",
+            &tenant,
+            "later",
+            &json!({"status": {"podIP": "10.0.0.9"}}),
+            "only their node and the cluster's controllers write it",
+        ),
         ("a pod is labelled by its status", &tenant, "later", &label, BY_OPERATOR),
         ("an administrator", &administrator, "started", &forged, ""),
     ] {

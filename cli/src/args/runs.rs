@@ -183,7 +183,7 @@ pub struct DrillList {
 pub struct BackupNow {
     /// The application
     pub application: String,
-    /// Repository; default: the policy's, or the only one of the district
+    /// Repository; default: that of the recovery plan, else of the newest backup, else the only one
     #[arg(long, value_name = "REPOSITORY")]
     pub repository: Option<String>,
     /// Reason for the backup

@@ -127,7 +127,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("Keep the copy this long for inspection, for example 1h", "将副本保留多久供人查看，例如 1h"),
     ("Only drills of this plan", "只列此预案的"),
     ("The application", "应用"),
-    ("Repository; default: the policy's, or the only one of the district", "备份库；缺省为策略指定的，或本区唯一的"),
+    (
+        "Repository; default: that of the recovery plan, else of the newest backup, else the only one",
+        "备份库；缺省为恢复预案的，其次最近一次备份的，再次本区唯一的",
+    ),
     ("Reason for the backup", "备份的原因"),
     ("Keep it at least until this time, for example 2027-01-31", "至少保留到此时间，例如 2027-01-31"),
     ("Only backups of this application", "只列此应用的"),

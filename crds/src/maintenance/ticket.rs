@@ -67,7 +67,10 @@ pub struct MaintenanceTicketSpec {
     /// Actions of people; append only.
     #[serde(default)]
     #[schemars(length(max = 256))]
-    #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
+    #[x_kube(
+        validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"),
+        validation = Rule::new("self.filter(a, !(a.action in ['Resolve', 'Cancel'])).size() <= 240").message("at most 240 actions but for Resolve and Cancel, for which there is always room: end this ticket and open another")
+    )]
     pub actions: Vec<TicketAction>,
 }
 

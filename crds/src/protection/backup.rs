@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub struct BackupSpec {
     /// The Application to back up.
     pub application_ref: ObjectReference,
-    /// The repository; when absent, the policy's, or the only one in the namespace.
+    /// The repository; when absent, the one of the application's recovery plan, else of its newest backup, else the only one in the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_ref: Option<ObjectReference>,
     /// The policy whose retention applies.
@@ -57,7 +57,10 @@ pub struct BackupSpec {
     /// Requests from people; append only.
     #[serde(default)]
     #[schemars(length(max = 128))]
-    #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
+    #[x_kube(
+        validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"),
+        validation = Rule::new("self.filter(a, a.action != 'Abort').size() <= 120").message("at most 120 actions but for Abort, for which there is always room: abort this run and start another")
+    )]
     pub actions: Vec<RunAction>,
 }
 

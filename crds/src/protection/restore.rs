@@ -54,7 +54,10 @@ pub struct RestoreSpec {
     /// Requests from people; append only.
     #[serde(default)]
     #[schemars(length(max = 128))]
-    #[x_kube(validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"))]
+    #[x_kube(
+        validation = Rule::new("size(self) >= size(oldSelf) && oldSelf.all(i, a, self[i] == a)").message("actions are appended, never changed or removed"),
+        validation = Rule::new("self.filter(a, a.action != 'Abort').size() <= 120").message("at most 120 actions but for Abort, for which there is always room: abort this run and start another")
+    )]
     pub actions: Vec<RunAction>,
 }
 

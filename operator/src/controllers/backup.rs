@@ -15,7 +15,9 @@ use p861_core::{
     ids::{SiteName, SnapshotId},
     protection::{
         backup::{self, BackupFacts, Claim},
-        choose, claims, conclude, half_restored,
+        choose, claims, conclude,
+        default_repository::default_repository,
+        half_restored,
         readable::{self, ClaimState},
         volumes,
     },
@@ -24,7 +26,8 @@ use p861_core::{
     time::parse_limit,
 };
 use p861_crds::{
-    Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, Restore, common::RunPhase, protection::backup::MissingClaim,
+    Application, ApplicationSpec, Backup, BackupRepository, BackupStatus, ConditionType, Reason, RecoveryPlan, Restore, common::RunPhase,
+    protection::backup::MissingClaim,
 };
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace, RunRecord,
@@ -149,24 +152,23 @@ impl RunKind for BackupRun {
     }
 }
 
-/// The repository that the Backup names, or the namespace's only one.
+/// The repository that the Backup names, or the one that [`default_repository`] finds.
 async fn repository_of(context: &Context, backup: &Backup) -> Result<BackupRepository> {
     let namespace = backup.namespace().unwrap_or_default();
     if let Some(reference) = &backup.spec.repository_ref {
         return named(&context.hub.client, &namespace, &reference.name).await;
     }
     let mut there: Vec<BackupRepository> = all(&context.hub.client, &namespace).await?;
-    match (there.pop(), there.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (None, _) => Err(Error::invalid(Reason::NoRepository, format!("namespace {namespace} has no BackupRepository: create one"))),
-        (Some(last), false) => {
-            let names: Vec<String> = there.iter().map(ResourceExt::name_any).chain([last.name_any()]).collect();
-            Err(Error::invalid(
-                Reason::NoRepository,
-                format!("namespace {namespace} has several repositories ({}): name one in spec.repositoryRef", names.join(", ")),
-            ))
-        }
-    }
+    let names: Vec<String> = there.iter().map(ResourceExt::name_any).collect();
+    let (plans, backups) = if names.len() > 1 {
+        (context.cache.list::<RecoveryPlan>(&namespace).await?, context.cache.list::<Backup>(&namespace).await?)
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    let chosen = default_repository((&namespace, &backup.spec.application_ref.name), &names, &plans, &backups);
+    let chosen = chosen.map_err(|error| Error::invalid(Reason::NoRepository, error.to_string()))?;
+    let at = names.iter().position(|name| *name == chosen).ok_or_else(|| Error::Internal(format!("repository {chosen} was chosen and is not there")))?;
+    Ok(there.swap_remove(at))
 }
 
 /// Whether its controller has reported its state. A repository that was just declared is opened in a moment, so a backup waits instead of failing.

@@ -41,7 +41,7 @@ pub use order::{rank, rank_of};
 pub use owners::{Owner, owners, rewire};
 pub use pace::Pace;
 pub use patch::{matching as matching_patches, refused as refused_patch, told as told_patch};
-pub use reach::{Rights, rights};
+pub use reach::{Rights, gives_more, rights};
 pub use remains::{Leftover, Remains, is_copy_of, leftover, remains, told_terminating};
 pub use replace::{MayReplace, in_place, once_stopped, replaceable};
 pub use retention::WHEN_SCALED_ANNOTATION;

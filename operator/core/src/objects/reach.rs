@@ -68,6 +68,18 @@ pub fn rights(binding: &Value, live: Option<&Value>, is_restored: impl Fn(&str) 
     Rights::Fewer(fewer)
 }
 
+/// Whether a Role as it was saved would give rights to somebody other than accounts of namespaces that are restored: by its rules, where `bindings` of its namespace
+/// already name it. One whose rules are those of the live one gives nothing new.
+pub fn gives_more(role: &Value, live: Option<&Value>, bindings: &[Value], is_restored: impl Fn(&str) -> bool) -> bool {
+    let rules = |role: &Value| role.get("rules").cloned().unwrap_or_default();
+    if live.is_some_and(|live| rules(live) == rules(role)) {
+        return false;
+    }
+    let names_it = |binding: &&Value| text(binding, "/roleRef/kind") == "Role" && text(binding, "/roleRef/name") == name(role);
+    let subjects = bindings.iter().filter(names_it).filter_map(|binding| binding.get("subjects").and_then(Value::as_array)).flatten();
+    subjects.into_iter().any(|subject| !is_account_of(subject, &is_restored))
+}
+
 /// Whether a subject is an account, or all accounts, of such a namespace.
 fn is_account_of(subject: &Value, is_restored: impl Fn(&str) -> bool) -> bool {
     let of = |field: &str| subject.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -122,6 +134,30 @@ mod tests {
             assert_eq!(rights(&binding("admin", slice::from_ref(&outsider)), Some(&other_role), restored), Rights::Nothing, "{outsider}: another role");
         }
         assert_eq!(rights(&binding("admin", &[]), None, restored), Rights::Whole);
+    }
+
+    #[test]
+    fn fault_e43_a_role_that_people_are_bound_to_is_not_widened_by_a_restore() {
+        let role = |verbs: &[&str]| json!({"kind": "Role", "metadata": {"name": "debug", "namespace": "shinan-portal"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": verbs}]});
+        let bound = |kind: &str, to: &str, subjects: &[Value]| json!({"roleRef": {"kind": kind, "name": to}, "subjects": subjects});
+        let (own, eng) = (subject("ServiceAccount", "web", Some("shinan-portal")), subject("User", "eng", None));
+        let (narrow, wide) = (role(&["get"]), role(&["*"]));
+        for (case, live, bindings, more) in [
+            ("a person is bound", Some(&narrow), vec![bound("Role", "debug", &[own.clone(), eng.clone()])], true),
+            ("a person is bound to one that is not there yet", None, vec![bound("Role", "debug", slice::from_ref(&eng))], true),
+            ("an account elsewhere is bound", Some(&narrow), vec![bound("Role", "debug", &[subject("ServiceAccount", "web", Some("licang-portal"))])], true),
+            ("only its own account is bound", Some(&narrow), vec![bound("Role", "debug", slice::from_ref(&own))], false),
+            (
+                "a person is bound to another",
+                Some(&narrow),
+                vec![bound("Role", "view", slice::from_ref(&eng)), bound("ClusterRole", "debug", slice::from_ref(&eng))],
+                false,
+            ),
+            ("it is as it was", Some(&wide), vec![bound("Role", "debug", slice::from_ref(&eng))], false),
+            ("nobody is bound", None, vec![], false),
+        ] {
+            assert_eq!(gives_more(&wide, live, &bindings, |namespace| namespace == "shinan-portal"), more, "{case}");
+        }
     }
 
     #[test]

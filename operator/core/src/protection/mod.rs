@@ -4,6 +4,7 @@ pub mod backup;
 pub mod choose;
 pub mod claims;
 pub mod conclude;
+pub mod default_repository;
 pub mod folder;
 pub mod half_restored;
 pub mod readable;

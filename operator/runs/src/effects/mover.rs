@@ -93,7 +93,7 @@ async fn told<'t>(client: &Client, step_context: &StepContext, place: &MoverPlac
         return room::told(client, place, task).await;
     }
     let resolver = isolation::resolver_of(&step_context.inputs).ok_or_else(|| {
-        let message = "no step before this one has proven that the copy is closed: the drill was begun by another release of the operator; run another drill";
+        let message = "no step before this one has proven that the copy is closed: prove-isolation was skipped, or the drill was begun by another release of the operator. Run another drill";
         Error::invalid(Reason::IsolationUnproven, message)
     })?;
     Ok(Cow::Owned(task.clone().with_resolver(resolver)))

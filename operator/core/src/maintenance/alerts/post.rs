@@ -1,7 +1,7 @@
 //! A post of Alertmanager's webhook receiver, read alert by alert: one that can't be read is named, and the others count.
 
 use super::{MOST, grades};
-use crate::conditions::shorten;
+use crate::conditions::{misleads, shorten};
 use jiff::Timestamp;
 use p861_crds::{
     Time,
@@ -253,7 +253,12 @@ fn alert(raw: RawAlert) -> Result<Alert, &'static str> {
     Ok(Alert { fingerprint: raw.fingerprint, name, state, start, end, labels: raw.labels, annotations: raw.annotations })
 }
 
-/// The text on one line, without what could steer a terminal.
+/// The text on one line, without what could steer a terminal, and with a mark for what would hide or reorder other characters.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let shown = |c: char| match c {
+        c if c.is_control() => ' ',
+        c if misleads(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }

@@ -14,6 +14,7 @@ use p861_crds::{
         window::{ChangeClass, Freeze},
     },
     names::TICKET_LABEL,
+    recovery::drill::DrillType,
 };
 use std::collections::BTreeSet;
 
@@ -152,7 +153,9 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
     let affected: BTreeSet<&str> = affects.application_refs.iter().map(|application| application.name.as_str()).collect();
     let sites: BTreeSet<&str> = affects.site_refs.iter().map(|site| site.name.as_str()).collect();
     let mut found = Vec::new();
-    for drill in around.drills.iter().filter(|drill| drill.status.as_ref().and_then(|status| status.phase).is_none_or(|phase| !phase.is_end())) {
+    // A tabletop touches nothing.
+    let touching = around.drills.iter().filter(|drill| drill.spec.r#type != DrillType::Tabletop);
+    for drill in touching.filter(|drill| drill.status.as_ref().and_then(|status| status.phase).is_none_or(|phase| !phase.is_end())) {
         let plan = around.plans.iter().find(|plan| plan.metadata.name.as_ref() == Some(&drill.spec.plan_ref.name));
         let uses = plan
             .into_iter()
@@ -162,7 +165,10 @@ pub fn obstacles(ticket: &str, affects: &Affected, change: &Change, around: &Nei
         if uses {
             found.push(Block {
                 reason: BlockReason::DrillRunning,
-                message: format!("drill {} uses what it affects: wait for its end, or p861 drill abort it", named(drill.metadata.name.as_deref())),
+                message: format!(
+                    "drill {name} uses what it affects: wait for its end, or p861 drill abort {name}",
+                    name = named(drill.metadata.name.as_deref())
+                ),
             });
         }
     }
