@@ -6,7 +6,7 @@
 use crate::{
     context::Context,
     panics,
-    reconciler::{Reconciler, report_invalid, text_of, write_condition},
+    reconciler::{Reconciler, report_invalid, text_of, write_condition, write_first_condition},
 };
 use jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _};
@@ -31,6 +31,8 @@ use tokio::time::Instant;
 
 /// Time limit of a reconcile. Everything in it that may take long has a shorter one of its own, with a message of its own; this one holds for what was forgotten.
 pub const RECONCILE_DEADLINE: Duration = Duration::from_mins(3);
+/// A first look that takes longer is told of: who has just made an object sees that it was seen, and what it waits for.
+const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(15);
 /// Time limit for writing that a reconcile was given up.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shortest time between reconciles of an object, however often it is written.
@@ -96,6 +98,8 @@ pub struct Dispatcher<R: Reconciler> {
     workers: Workers,
     /// Time limit of a reconcile.
     deadline: Duration,
+    /// How long a first look goes on unsaid.
+    first_look_patience: Duration,
     objects: Mutex<HashMap<ObjectKey, Pace>>,
     /// Districts with objects whose last reconcile was given up.
     told: Mutex<HashSet<Arc<str>>>,
@@ -114,11 +118,12 @@ fn label_of(share: &Arc<str>) -> &str {
 impl<R: Reconciler> Dispatcher<R> {
     /// All workers are free.
     pub fn new(context: Context, reconciler: R) -> Arc<Self> {
-        Self::with_deadline(context, reconciler, RECONCILE_DEADLINE)
+        Self::with_limits(context, reconciler, RECONCILE_DEADLINE, FIRST_LOOK_PATIENCE)
     }
 
-    fn with_deadline(context: Context, reconciler: R, deadline: Duration) -> Arc<Self> {
-        Arc::new(Self { context, reconciler, workers: Workers::new(WORKERS), deadline, objects: Mutex::default(), told: Mutex::default() })
+    fn with_limits(context: Context, reconciler: R, deadline: Duration, first_look_patience: Duration) -> Arc<Self> {
+        let (workers, objects, told) = (Workers::new(WORKERS), Mutex::default(), Mutex::default());
+        Arc::new(Self { context, reconciler, workers, deadline, first_look_patience, objects, told })
     }
 
     /// Reconciles an object in its turn, as it is then. Returns the time until the next reconcile, in case nothing changes before; none if it is gone.
@@ -136,7 +141,15 @@ impl<R: Reconciler> Dispatcher<R> {
         let timer = self.context.metrics.reconcile_duration.with_label_values(&[&kind]).start_timer();
         // Boxed: what waits for its turn is small.
         let pass = panics::contained(district::work_for(share.clone(), self.pass(&object, &step)));
-        let given_up = match tokio::time::timeout(self.deadline, pass).await {
+        // What is given up is dropped before that is told: it may hold what others wait for.
+        let passed = {
+            let mut pass = std::pin::pin!(tokio::time::timeout(self.deadline, pass));
+            tokio::select! {
+                passed = &mut pass => passed,
+                () = Box::pin(self.tell_of_first_look(&object, &step)) => pass.await,
+            }
+        };
+        let given_up = match passed {
             Ok(Ok(result)) => {
                 timer.observe_duration();
                 self.ended(key, &share);
@@ -160,6 +173,22 @@ impl<R: Reconciler> Dispatcher<R> {
         match &object.object {
             Ok(readable) => self.reconciler.reconcile(&self.context, Arc::new(readable.clone()), Timestamp::now(), step).await,
             Err(invalid) => report_invalid::<R>(&self.context, object, &invalid.error).await.map(|()| INVALID_INTERVAL),
+        }
+    }
+
+    /// Says of an object about which nothing was said yet that it is being looked at, once that takes long.
+    async fn tell_of_first_look(&self, object: &HubObject<R::Kind>, step: &Step) {
+        if !R::TELLS_OF_FIRST_LOOK || object.object.is_err() {
+            return;
+        }
+        tokio::time::sleep(self.first_look_patience).await;
+        let (seconds, step) = (self.first_look_patience.as_secs(), step.name());
+        let message =
+            format!("the first look at it takes longer than {seconds} s, at the step \"{step}\": something that it asks answers slowly, or not at all");
+        let update = ConditionUpdate::unknown(R::CONDITION, Reason::NotYet, message);
+        let told = tokio::time::timeout(REPORT_TIMEOUT, Box::pin(write_first_condition::<R>(&self.context, object, update))).await;
+        if let Ok(Err(why)) = told {
+            tracing::warn!("that the first look at an object takes long can't be written: {why}");
         }
     }
 

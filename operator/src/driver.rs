@@ -186,6 +186,7 @@ impl<C: Controller> Driver<C> {
 impl<C: Controller> Reconciler for Driver<C> {
     type Kind = C::Kind;
     const CONDITION: ConditionType = C::CONDITION;
+    const TELLS_OF_FIRST_LOOK: bool = matches!(C::STATUS_WRITE, StatusWrite::Always);
 
     async fn reconcile(&self, context: &Context, object: Arc<C::Kind>, now: Timestamp, step: &Step) -> Result<Duration> {
         let (controller, object) = (&self.controller, object.as_ref());

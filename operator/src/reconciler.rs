@@ -44,6 +44,8 @@ pub trait Reconciler: Send + Sync + 'static {
     type Kind: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static;
     /// The object's main condition: `Ready`, or `Succeeded` on runs.
     const CONDITION: ConditionType;
+    /// Whether an object that has no word of its own yet is told that its first look goes on: its status may then be written beside the reconcile.
+    const TELLS_OF_FIRST_LOOK: bool = false;
 
     /// Reconciles an object. Returns the time until the next reconcile, in case nothing changes before. It says which step begins. After
     /// [`RECONCILE_DEADLINE`](crate::dispatch::RECONCILE_DEADLINE) it is dropped wherever it waits.
@@ -220,6 +222,19 @@ pub async fn write_condition<R: Reconciler>(context: &Context, guard: &HubObject
     }
 }
 
+/// Sets the main condition of an object that has none yet.
+pub async fn write_first_condition<R: Reconciler>(context: &Context, guard: &HubObject<R::Kind>, update: ConditionUpdate) -> Result<()> {
+    let (kind, name) = (R::Kind::kind(&()).into_owned(), guard.name_any());
+    match objects_of(context, &resource::<R>(), guard.namespace()).get_opt(&name).await.context(|| format!("read {kind} {name}"))? {
+        Some(current) if !conditions_of(&current).iter().any(|condition| condition.type_ == update.kind) => set_condition::<R>(context, &current, update).await,
+        _ => Ok(()),
+    }
+}
+
+fn conditions_of(object: &DynamicObject) -> Vec<Condition> {
+    object.data.pointer("/status/conditions").and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default()
+}
+
 fn resource<R: Reconciler>() -> ApiResource {
     ApiResource::erase::<R::Kind>(&())
 }
@@ -234,7 +249,7 @@ fn objects_of(context: &Context, resource: &ApiResource, namespace: Option<Strin
 
 async fn set_condition<R: Reconciler>(context: &Context, current: &DynamicObject, update: ConditionUpdate) -> Result<()> {
     let (kind, name, metadata) = (R::Kind::kind(&()).into_owned(), current.name_any(), &current.metadata);
-    let before: Vec<Condition> = current.data.pointer("/status/conditions").and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default();
+    let before = conditions_of(current);
     let message = update.message.clone();
     let after = conditions::apply(&before, &[update], metadata.generation, Timestamp::now());
     if after == before {

@@ -69,6 +69,20 @@ pub fn step_label(step: &str) -> String {
     short_digest(&[step], 12)
 }
 
+/// What the name of an object or a node may look like, in words.
+pub const NAME_RULE: &str =
+    "a name has at most 253 lower-case letters, digits, - and ., and begins and ends with a letter or digit, as does each part between dots";
+
+/// Whether most kinds of objects, and nodes, can have this name (a DNS subdomain).
+pub fn is_object_name(name: &str) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_part = |part: &str| {
+        let bytes = part.as_bytes();
+        bytes.first().is_some_and(plain) && bytes.last().is_some_and(plain) && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_part)
+}
+
 /// Where a claim's files are in a snapshot. The application's first namespace is not named, so that a path survives a rename of the namespace.
 pub fn volume_part(first_namespace: &str, namespace: &str, claim: &str) -> String {
     if namespace == first_namespace { format!("volumes/{claim}") } else { format!("volumes/{namespace}.{claim}") }
@@ -108,6 +122,18 @@ mod tests {
     #[test]
     fn a_bubble_of_the_longest_namespace_still_is_a_namespace() {
         assert!(bubble_namespace(&"n".repeat(47), &drill_id("some-uid")).len() <= 63);
+    }
+
+    #[test]
+    fn a_name_that_no_object_has_is_told_from_one_that_can_be() {
+        let long = "n".repeat(253);
+        for name in ["a", "node-3", "ip-10-0-0-7.eu.internal", "0a", long.as_str()] {
+            assert!(is_object_name(name), "{name}");
+        }
+        let longer = "n".repeat(254);
+        for name in ["", ".", "..", "../../secrets", "a/b", "A", "a_b", "-a", "a-", "a..b", "a.-b", "a b", "é", "100%", longer.as_str()] {
+            assert!(!is_object_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -189,6 +189,25 @@ fn another_ticket_another_node_or_another_check_is_another_plan() {
 }
 
 #[test]
+fn a_name_that_nothing_can_have_is_refused_with_its_field() {
+    for (work, says) in [
+        (json!({"drainNode": {"siteRef": {"name": "a"}, "nodeName": "../../secrets"}}), "spec.change.work.drainNode.nodeName is \"../../secrets\": a name has"),
+        (json!({"drainNode": {"siteRef": {"name": "a"}, "nodeName": "Node 1"}}), "spec.change.work.drainNode.nodeName is \"Node 1\": a name has"),
+        (json!({"drainNode": {"siteRef": {"name": "a/b"}, "nodeName": "n1"}}), "spec.change.work.drainNode.siteRef.name is \"a/b\": a name has"),
+        (json!({"upgradeComponent": {"component": "../x", "version": "1"}}), "spec.change.work.upgradeComponent.component is \"../x\": a name has"),
+    ] {
+        for silence in ["Affected", "None"] {
+            let spec = ticket(work.clone(), "OnFailure", "Skip", silence);
+            let (ticket, sites) = ("chg-1", [SiteName::from("a")]);
+            let facts =
+                WorkFacts { ticket, namespace: "shinan", district: Some("shinan"), spec: &spec, applications: &[], alertmanagers: &sites, component: None };
+            let error = work::compile(&facts).expect_err("refused").to_string();
+            assert!(error.starts_with(says), "{work}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_backup_of_a_long_name_keeps_to_the_length_of_a_label_and_differs_by_ticket() {
     let long = "a".repeat(60);
     let mut spec = ticket(drain(), "OnFailure", "Affected", "Affected");

@@ -84,7 +84,8 @@ where
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let kind = K::kind(&());
-    api.get_opt(&in_path(name)?).await.context(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
+    let segment = in_path(name).map_err(|error| Error::invalid(error.reason(), format!("which {kind} of {namespace} is meant can't be told: {error}")))?;
+    api.get_opt(&segment).await.context(|| format!("read {kind} {namespace}/{name}"))?.ok_or_else(|| {
         Error::invalid(Reason::NotFound, format!("{kind} {name} doesn't exist in namespace {namespace}: kubectl get {} -n {namespace}", K::plural(&())))
     })
 }

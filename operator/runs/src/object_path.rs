@@ -16,7 +16,11 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Invalid, if no object can have that name: Kubernetes allows neither `.` nor `..`, no `/` and no `%`. A server might take such a path for another one.
 pub fn in_path(name: &str) -> Result<Cow<'_, str>> {
     if matches!(name, "" | "." | "..") || name.contains(['/', '%']) {
-        return Err(Error::invalid(Reason::Invalid, format!("no object can have the name {name:?}: the data that it comes from was changed or damaged")));
+        let message = format!(
+            "no object can have the name {name:?}: a name is neither empty nor . nor .., and has no / and no %. Correct it where it is declared; if it comes from a backup, \
+             that was changed or damaged"
+        );
+        return Err(Error::invalid(Reason::Invalid, message));
     }
     Ok(utf8_percent_encode(name, ENCODED).into())
 }

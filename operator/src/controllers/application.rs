@@ -19,7 +19,10 @@ use p861_core::{
     recovery::objectives,
     runs::Scope,
 };
-use p861_crds::{Application, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan, Restore, common::ContainerCommand, platform::application::Check};
+use p861_crds::{
+    Application, ApplicationSpec, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan, Restore, common::ContainerCommand,
+    platform::application::Check,
+};
 use p861_runs::{
     effects::{
         check::{self, CheckResult},
@@ -174,13 +177,19 @@ fn find_in(view: &View, site: &SiteName, application: &Application) -> Result<(S
         }
         workloads.insert(format!("{place}/{workload}"));
     }
-    let found = format!("{} workloads, {} claims, {} checks found in {}", workloads.len(), claims.len(), spec.checks.len(), spec.namespaces.join(", "));
+    let found = found_in_words(workloads.len(), claims.len(), spec);
     let conditions = spec.checks.iter().filter_map(|check| {
         let condition = check.condition.as_ref()?;
         let namespace = condition.workload_ref.namespace.as_deref().unwrap_or(first);
         Some((check.name.clone(), check::condition_result(view.workload(namespace, &condition.workload_ref), namespace, condition)))
     });
     Ok((found, conditions.collect()))
+}
+
+/// What was found. Workloads are only looked for where spec names them: that none are counted says nothing of the namespaces.
+fn found_in_words(workloads: usize, claims: usize, spec: &ApplicationSpec) -> String {
+    let workloads = if workloads == 0 { "no workloads looked for (spec names none)".to_owned() } else { format!("{workloads} workloads that spec names") };
+    format!("{workloads}, {claims} claims, {} checks found in {}", spec.checks.len(), spec.namespaces.join(", "))
 }
 
 /// Tries every check once, some at a time; condition checks are already evaluated. What has no result in time fails: many slow checks must not add up to more than a
@@ -232,6 +241,17 @@ async fn write_marker(context: &Context, application: &Application, WriteMarker 
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn that_no_workload_was_looked_for_is_not_told_as_if_there_were_none() {
+        let spec: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["shinan-a", "shinan-b"]})).expect("a spec");
+        for (workloads, expected) in [
+            (0, "no workloads looked for (spec names none), 2 claims, 0 checks found in shinan-a, shinan-b"),
+            (3, "3 workloads that spec names, 2 claims, 0 checks found in shinan-a, shinan-b"),
+        ] {
+            assert_eq!(found_in_words(workloads, 2, &spec), expected);
+        }
+    }
 
     #[tokio::test]
     async fn fault_e12_many_checks_that_never_answer_end_within_one_limit_and_the_others_have_their_results() {

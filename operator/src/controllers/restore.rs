@@ -301,6 +301,9 @@ async fn of_backup(context: &Context, namespace: &str, backups: &[Backup], name:
 
 /// Destination of the restore and content of the backup.
 async fn target(context: &Context, object: &Restore, (point, is_partial): (&RecoveryPoint, bool), application: Application) -> Result<Target> {
+    // Before it is asked where they lead: a mapping that doesn't count leads nowhere.
+    restore::refuse_mappings(&application.name_any(), &application.spec, &object.spec.target.namespace_mappings)
+        .map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
     let namespace = object.namespace().unwrap_or_default();
     let district = district_of(&context.hub.client, &namespace).await?;
     let (site, is_active_site) = match &object.spec.target.site_ref {

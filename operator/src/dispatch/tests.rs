@@ -72,7 +72,11 @@ fn hub(written: &Written) -> Client {
 }
 
 fn dispatcher(written: &Written, deadline: Duration) -> Arc<Dispatcher<Driver<Slow>>> {
-    Dispatcher::with_deadline(process(&hub(written), HubCache::default()), Driver::of(Slow::default()), deadline)
+    dispatcher_that_tells(written, deadline, 10 * LIMIT)
+}
+
+fn dispatcher_that_tells(written: &Written, deadline: Duration, first_look_patience: Duration) -> Arc<Dispatcher<Driver<Slow>>> {
+    Dispatcher::with_limits(process(&hub(written), HubCache::default()), Driver::of(Slow::default()), deadline, first_look_patience)
 }
 
 fn window(namespace: &str, name: &str) -> Arc<HubObject<MaintenanceWindow>> {
@@ -140,6 +144,30 @@ async fn fault_e12_a_reconcile_that_never_ends_is_given_up_says_so_and_is_tried_
     dispatcher.forget_all_but(&HashSet::new());
     let text = String::from_utf8(metrics.text().expect("metrics")).expect("a text");
     assert!(!text.contains("p861_objects_not_reconciled{"), "an object that is gone alerts nobody");
+}
+
+#[tokio::test]
+async fn a_first_look_that_takes_long_is_told_of_before_it_is_given_up_and_a_short_one_is_not() {
+    for (namespace, patience, reasons) in [("well", 10 * LIMIT, vec![]), ("dead", SHORT_DEADLINE, vec!["NotYet"])] {
+        let written = Written::default();
+        let dispatcher = dispatcher_that_tells(&written, 10 * LIMIT, patience);
+        let reconcile = reconcile_once(&dispatcher, namespace.into(), "w".into());
+        let said = || {
+            let of_conditions = |(_, patch): &(String, Value)| patch["status"]["conditions"][0].clone();
+            written.lock().iter().map(of_conditions).filter(|condition| condition["type"] == "Open").collect::<Vec<_>>()
+        };
+        let told = async {
+            while !reconcile.is_finished() && said().len() < reasons.len().max(1) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, told).await.expect("it ends, or is told of");
+        assert_eq!(said().iter().map(|condition| condition["reason"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>(), reasons, "{namespace}");
+        if let Some(condition) = said().first() {
+            assert!(condition["status"] == "Unknown" && condition["message"].as_str().is_some_and(|text| text.contains("step \"observe\"")), "{condition}");
+        }
+        reconcile.abort();
+    }
 }
 
 #[tokio::test]

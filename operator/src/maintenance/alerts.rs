@@ -52,6 +52,8 @@ const MAX_POSTS: usize = 4;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Result of a post that is stored completely, as the metric spells it.
 const ACCEPTED: &str = "accepted";
+/// Result of a post to a replica that stands by.
+const NOT_LEADER: &str = "notLeader";
 /// Attempts of a write that conflicts with another writer's.
 const MAX_WRITE_ATTEMPTS: usize = 8;
 /// Unreadable alerts named in an answer, a line of the log and an Event.
@@ -142,7 +144,7 @@ impl AlertReceiver {
         self.metrics.alert_posts.with_label_values(&[result]).inc();
         let text = text.into();
         // Whoever reaches the port causes refusals, and must not fill the log. The metric counts all of them.
-        if result == ACCEPTED || !self.logged.lock().take(result.to_owned(), self.since.elapsed()) {
+        if is_usual(result) || !self.logged.lock().take(result.to_owned(), self.since.elapsed()) {
             tracing::debug!(result, "alerts: {text}");
         } else {
             tracing::warn!(result, "alerts: {text}");
@@ -151,9 +153,14 @@ impl AlertReceiver {
     }
 }
 
+/// Whether a result tells nobody anything. A replica that stands by gets every other post, and Alertmanager gives it to the next replica.
+fn is_usual(result: &str) -> bool {
+    matches!(result, ACCEPTED | NOT_LEADER)
+}
+
 async fn receive(State(receiver): State<AlertReceiver>, Path(site): Path<String>, headers: HeaderMap, body: Body) -> (StatusCode, String) {
     if !receiver.leadership.holds() {
-        return receiver.answer("notLeader", StatusCode::SERVICE_UNAVAILABLE, "another replica leads: try again");
+        return receiver.answer(NOT_LEADER, StatusCode::SERVICE_UNAVAILABLE, "another replica leads: try again");
     }
     let Some(token) = receiver.keys.known() else {
         return receiver.answer("failed", StatusCode::SERVICE_UNAVAILABLE, format!("the token in Secret {TOKEN_SECRET} was not read yet: try again"));
@@ -366,4 +373,16 @@ async fn write_alerts(receiver: &AlertReceiver, ticket: &MaintenanceTicket, list
     let mut status = ticket.status.clone().unwrap_or_default();
     (status.alerts, status.truncated_alerts) = (listed.alerts, listed.truncated);
     apply_status_if_unchanged(&receiver.client, &receiver.leadership, ticket, ticket.status.as_ref(), &status).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_usual;
+
+    #[test]
+    fn only_what_somebody_can_mend_is_a_warning_in_the_log() {
+        for (result, usual) in [("accepted", true), ("notLeader", true), ("failed", false), ("unauthorized", false), ("unknownDistrict", false)] {
+            assert_eq!(is_usual(result), usual, "{result}");
+        }
+    }
 }

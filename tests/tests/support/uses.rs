@@ -205,7 +205,7 @@ fn actors(file: &str, function: &str, made_with: &str) -> Vec<Actor> {
         ("effects/bubble/remains.rs", "list_kind" | "remove_finalizers") => vec![Actor::Cleaner],
         ("effects/bubble/dns.rs", "serve") => vec![Actor::CopyMaker],
         ("copy_dns/known.rs", _) => vec![Actor::CopyDns],
-        ("sites/pods.rs", "workload" | "target" | "attach") => vec![Actor::Site, Actor::Backup],
+        ("sites/pods.rs", "with_uid" | "target" | "attach") => vec![Actor::Site, Actor::Backup],
         _ => vec![Actor::Site],
     }
 }

@@ -89,6 +89,7 @@ pub struct ComponentOf<'a> {
 /// [`CompileError`] if the change, a duration of it, or its bundle can't be made into steps.
 pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
     let change = facts.spec.change.as_ref().ok_or_else(|| CompileError::Invalid("an incident has no work".into()))?;
+    refuse_names(&change.work)?;
     let mut steps = Vec::new();
     let mut ready = Vec::new();
     if change.backup == ChangeBackup::Affected {
@@ -131,6 +132,16 @@ pub fn compile(facts: &WorkFacts<'_>) -> Result<Plan<Action>, CompileError> {
         steps.push(Step::new(StepKey::end_silence(site).id()?, action, SHORT).finally());
     }
     Ok(Plan::new(steps)?)
+}
+
+/// Steps are named by what they work on: a name that nothing can have is refused where it is written.
+fn refuse_names(work: &Work) -> Result<(), CompileError> {
+    let drain = work.drain_node.iter().flat_map(|drain| [("drainNode.siteRef.name", &drain.site_ref.name), ("drainNode.nodeName", &drain.node_name)]);
+    let upgrade = work.upgrade_component.iter().map(|upgrade| ("upgradeComponent.component", &upgrade.component));
+    match drain.chain(upgrade).find(|(_, name)| !names::is_object_name(name)) {
+        Some((field, name)) => Err(CompileError::Invalid(format!("spec.change.work.{field} is {name:?}: {}", names::NAME_RULE))),
+        None => Ok(()),
+    }
 }
 
 /// How long a change takes: as people say, or else as long as its steps do at least.

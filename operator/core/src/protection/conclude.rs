@@ -241,7 +241,7 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
             let is_preview = facts.mode == RestoreMode::Preview;
             let left_out = left_out::restore_text(&status.left_out, if is_preview { "would be left out" } else { "left out" });
             if let Some((reason, message)) = shortfall {
-                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message + &left_out);
+                return ConditionUpdate::bad(ConditionType::Succeeded, reason, message + &adjusted(run) + &left_out);
             }
             let changes = status.changes.clone().unwrap_or_default();
             match facts.mode {
@@ -250,6 +250,7 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
                     let mut text =
                         format!("would create {}, change {}; {} same, {} refused{unserved}", changes.create, changes.change, changes.same, changes.refused);
                     text.extend(previewed_files(run));
+                    text.push_str(&adjusted(run));
                     text.push_str(&lacking(facts.missing));
                     text.push_str(&left_out);
                     ConditionUpdate::good(ConditionType::Succeeded, Reason::Previewed, text)
@@ -360,10 +361,10 @@ fn unserved(run: &RunOutcome<'_>) -> String {
     format!("{are} of kinds that the site doesn't serve ({}{more}): install what defines them, or leave them out with spec.exclude", shown.join(", "))
 }
 
-/// Says what was written otherwise than it was saved.
+/// Says what was written otherwise than it was saved, or would be.
 pub fn adjusted(run: &RunOutcome<'_>) -> String {
     let adjusted = |evidence: &Evidence| match evidence {
-        Evidence::ObjectsRestored { adjusted, .. } => adjusted.clone(),
+        Evidence::ObjectsRestored { adjusted, .. } | Evidence::RestorePreviewed { adjusted, .. } => adjusted.clone(),
         _ => BTreeMap::new(),
     };
     let all = run.objects_restored().into_values().flat_map(adjusted);

@@ -1,5 +1,7 @@
 //! The steps of a restore.
 
+mod mappings;
+
 use super::backup::Claim;
 use crate::{
     engine::{OnFailure, Plan, Retry, Step},
@@ -10,6 +12,7 @@ use crate::{
     runs::{Action, CompileError, ConflictHandling, CopyRules, StepKey},
 };
 use jiff::SignedDuration;
+pub use mappings::refuse_mappings;
 use p861_crds::{
     ApplicationSpec, RestoreSpec, WorkloadReference,
     platform::{application::CronJobsInCopy, platform::PlatformSpec},
@@ -68,8 +71,9 @@ pub fn goes_elsewhere(application: &ApplicationSpec, restore: &RestoreSpec) -> b
 ///
 /// # Errors
 /// [`CompileError`] if the selection names no claim of the backup or no tier of the application, if the backup lacks a part that the whole application needs, or
-/// as [`bring_up`].
+/// as [`refuse_mappings`] and [`bring_up`].
 pub fn compile(facts: &RestoreFacts<'_>) -> Result<Plan<Action>, CompileError> {
+    refuse_mappings(facts.subject.name, facts.subject.spec, &facts.spec.target.namespace_mappings)?;
     refuse_incomplete(facts)?;
     let (spec, namespaces) = (facts.spec, namespaces(facts));
     let targets: Vec<String> = namespaces.values().cloned().collect();
@@ -458,6 +462,17 @@ mod tests {
                 _ => false,
             });
             assert!(!writes, "{spec}: a preview says what the restore will do, and writes nothing");
+        }
+    }
+
+    #[test]
+    fn a_mapping_of_what_the_application_does_not_have_compiles_to_nothing() {
+        for mappings in [json!([{"from": "other", "to": "m"}]), json!([{"from": "n", "to": "m"}, {"from": "n", "to": "o"}])] {
+            for mode in ["Execute", "Preview"] {
+                let spec = json!({"mode": mode, "target": {"namespaceMappings": mappings}});
+                let error = compiled(&spec).expect_err("refused").to_string();
+                assert!(error.starts_with("spec.target.namespaceMappings maps ") && error.ends_with("the namespaces of application a: n"), "{spec}: {error}");
+            }
         }
     }
 

@@ -86,7 +86,7 @@ pub struct ObjectsOutcome {
     pub left_first: BTreeMap<String, Vec<String>>,
     /// Number of objects of kinds that are not served, by kind.
     pub not_served: BTreeMap<String, u64>,
-    /// Number of objects that were written otherwise than they were saved, by what was changed.
+    /// Number of objects that were written otherwise than they were saved, by what was changed, with the first names.
     pub adjusted: BTreeMap<String, u64>,
     /// Patches of a copy that no object was meant by.
     pub patches_unmatched: Vec<String>,
@@ -129,10 +129,10 @@ pub async fn restore_until(
         () = end.over() => return Err(restore.ended()),
     }
     let mut tally = std::mem::take(&mut *tally.lock());
-    let (listed, (left, left_first)) = (tally.listed(), tally.left());
+    let (listed, (left, left_first), adjusted) = (tally.listed(), tally.left(), tally.adjusted_with_names());
     let patches = task.rules.patches.iter().enumerate().filter(|(at, _)| !tally.patched.contains(at));
     let patches_unmatched = patches.map(|(at, patch)| objects::told_patch(at, patch)).collect();
-    let Tally { changes, left_out, not_served, adjusted, tried, .. } = tally;
+    let Tally { changes, left_out, not_served, tried, .. } = tally;
     Ok(ObjectsOutcome { changes, listed, left_out, left, left_first, not_served, adjusted, patches_unmatched, tried })
 }
 

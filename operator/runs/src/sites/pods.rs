@@ -105,12 +105,14 @@ pub async fn workload(client: &Client, namespace: &str, workload: &WorkloadRefer
     Ok(with_uid(client, namespace, workload).await?.map(|(state, _)| state))
 }
 
+/// The state and the UID of a workload.
+fn both<K: ResourceExt + Into<WorkloadState>>(found: K) -> (WorkloadState, Option<String>) {
+    let uid = found.uid();
+    (found.into(), uid)
+}
+
 /// Reads a workload's state and its UID; None if it doesn't exist.
 async fn with_uid(client: &Client, namespace: &str, workload: &WorkloadReference) -> Result<Option<(WorkloadState, Option<String>)>> {
-    fn both<K: ResourceExt + Into<WorkloadState>>(found: K) -> (WorkloadState, Option<String>) {
-        let uid = found.uid();
-        (found.into(), uid)
-    }
     let (client, name) = (client.clone(), &*in_path(&workload.name)?);
     let found = match workload.kind {
         WorkloadKind::Deployment => Api::<Deployment>::namespaced(client, namespace).get_opt(name).await.map(|found| found.map(both)),

@@ -6,6 +6,7 @@ use crate::context::Context;
 use kube::{Api, Client, core::DynamicObject};
 use p861_core::{
     ids::SiteName,
+    names,
     platform::{bundle, facts::ComponentFacts},
 };
 use p861_crds::{
@@ -15,15 +16,39 @@ use p861_crds::{
 };
 use p861_runs::{
     effects::component::{correct_drift, installed},
-    error::{Error, ErrorContext as _, Result},
+    error::{Category, Error, ErrorContext as _, Result},
     object_path::in_path,
     sites::pods,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Corrects a component's drift from its installed version, and observes it; none if it is not installed.
-pub async fn correct_and_observe(
+/// Corrects a component's drift from its installed version, and observes it; none if it is not installed. What is wrong with a component is told of it, and takes along no
+/// other and no layer that has nothing to do with it. An error is what may go away by itself.
+pub async fn assess(context: &Context, district: &District, client: &Client, site: &SiteName, component: &Component) -> Result<Option<ComponentFacts>> {
+    if let Some(why) = misnamed(component) {
+        return Ok(Some(unknown(why)));
+    }
+    match correct_and_observe(context, district, client, site, component).await {
+        Err(error) if error.category() != Category::Transient => Ok(Some(unknown(error.to_string()))),
+        seen => seen,
+    }
+}
+
+/// A component of which nothing can be seen.
+fn unknown(trouble: String) -> ComponentFacts {
+    ComponentFacts { installed: "unknown".into(), failing: Vec::new(), trouble: Some(trouble) }
+}
+
+/// That no object can have the name that a component gives its HelmRelease.
+fn misnamed(component: &Component) -> Option<String> {
+    let name = &component.helm_release.as_ref()?.name;
+    let told = || format!("helmRelease.name is {name:?}: {}. Correct it in spec.baseSoftware.components of the Platform", names::NAME_RULE);
+    (!names::is_object_name(name)).then(told)
+}
+
+/// The same, of a component with a name that can be asked for.
+async fn correct_and_observe(
     context: &Context,
     district: &District,
     client: &Client,
@@ -34,7 +59,7 @@ pub async fn correct_and_observe(
     let (seen, first) = match &component.helm_release {
         Some(release) => match shown.refuses(&release.namespace) {
             // Nothing of it is read: whether it is there would be an answer.
-            Some(why) => return Ok(Some(ComponentFacts { installed: "unknown".into(), failing: Vec::new(), trouble: Some(why) })),
+            Some(why) => return Ok(Some(unknown(why))),
             None => (helm_release(client, site, release).await?, release.namespace.clone()),
         },
         None => from_bundle(context, district, client, site, component).await?,
@@ -129,6 +154,25 @@ fn read(release: &Value) -> Option<ComponentFacts> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_component_whose_name_no_object_can_have_is_told_with_its_field() {
+        for (component, says) in [
+            (json!({"helmRelease": {"name": "envoy", "namespace": "gateways"}}), None),
+            (json!({"bundle": {"configMapRef": {"name": "envoy"}}}), None),
+            (json!({"helmRelease": {"name": "../../secrets/x", "namespace": "gateways"}}), Some("helmRelease.name is \"../../secrets/x\": a name has")),
+            (json!({"helmRelease": {"name": "..", "namespace": "gateways"}}), Some("helmRelease.name is \"..\": a name has")),
+        ] {
+            let mut declared = json!({"name": "envoy-gateway", "version": "1.6.1"});
+            declared.as_object_mut().expect("an object").extend(component.as_object().expect("an object").clone());
+            let declared: Component = serde_json::from_value(declared).expect("a component");
+            match (misnamed(&declared), says) {
+                (None, None) => {}
+                (Some(told), Some(says)) => assert!(told.starts_with(says) && told.contains("spec.baseSoftware.components"), "{told}"),
+                other => panic!("{component}: {other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn the_installed_version_is_what_was_deployed_and_not_what_failed_or_is_asked_for() {

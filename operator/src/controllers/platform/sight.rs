@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _, core::DynamicObject};
 use p861_core::{
     ids::SiteName,
+    names,
     platform::{
         desired::{DesiredSite, Place},
         facts::{CertificateFacts, ComponentFacts, GatewayFacts, Refused, Sight},
@@ -89,7 +90,7 @@ pub async fn enforce(
     refused.extend(keeper.apply(&desired.objects, &seen.namespaces, seen.quotas.clone()).await?);
     let mut installed = BTreeMap::new();
     for component in &platform.spec.base_software.components {
-        if let Some(facts) = components::correct_and_observe(context, district, client, site, component).await? {
+        if let Some(facts) = components::assess(context, district, client, site, component).await? {
             installed.insert(component.name.clone(), facts);
         }
     }
@@ -143,6 +144,11 @@ impl SiteObserver<'_> {
         for at in self.platform.spec.network.gateways.iter().flat_map(|gateway| &gateway.sites).filter(|at| self.site.as_str() == at.site_ref.name) {
             let (name, namespace) = (&at.gateway_ref.name, &at.gateway_ref.namespace);
             if let Some(message) = shown.refuses(namespace) {
+                facts.insert(format!("{namespace}/{name}"), GatewayFacts { programmed: false, message });
+                continue;
+            }
+            if !names::is_object_name(name) {
+                let message = format!("spec.network.gateways names Gateway {name:?}: {}", names::NAME_RULE);
                 facts.insert(format!("{namespace}/{name}"), GatewayFacts { programmed: false, message });
                 continue;
             }

@@ -272,10 +272,10 @@ fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkErr
             (Refusal::AccessDenied, format!("access denied ({code}): check the keys in the repository's credentials Secret and the bucket's policy"))
         }
         (Some(507), _) => (Refusal::NoSpace, "the store is full: make room, or shorten retention".to_owned()),
-        (Some(501), code) => (Refusal::Invalid, format!("the store can't do this (501 {code}): {said}")),
-        (Some(status @ (408 | 409 | 425 | 429)), code) => (Refusal::Other, format!("refused with {status} {code}: {said}")),
-        (Some(status), code) if status < 500 => (Refusal::Invalid, format!("refused with {status} {code}: {said}")),
-        (Some(status), code) => (Refusal::Unreachable, format!("the store answers {status} {code}: {said}")),
+        (Some(501), code) => (Refusal::Invalid, in_words("the store can't do this: it answers 501", code, said)),
+        (Some(status @ (408 | 409 | 425 | 429)), code) => (Refusal::Other, in_words(&format!("refused with {status}"), code, said)),
+        (Some(status), code) if status < 500 => (Refusal::Invalid, in_words(&format!("refused with {status}"), code, said)),
+        (Some(status), code) => (Refusal::Unreachable, in_words(&format!("the store answers {status}"), code, said)),
         (None, _) => {
             if let Some(refused) = p861_egress::cause(error) {
                 return (Refusal::NotAllowed, refused.to_string());
@@ -288,6 +288,16 @@ fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkErr
             let source = if source.is_empty() { "no answer" } else { &source };
             (Refusal::Unreachable, format!("the store can't be reached ({source}): check the endpoint and the network"))
         }
+    }
+}
+
+/// An answer with what it says of itself. A server that is no store says nothing that we can read.
+fn in_words(answer: &str, code: &str, said: &str) -> String {
+    match (code.trim(), said.trim()) {
+        ("", "") => format!("{answer}, without an S3 code or a text: check the endpoint, and what is in front of the store"),
+        ("", said) => format!("{answer}: {said}"),
+        (code, "") => format!("{answer} {code}"),
+        (code, said) => format!("{answer} {code}: {said}"),
     }
 }
 

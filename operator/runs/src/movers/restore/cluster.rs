@@ -243,8 +243,9 @@ impl Restoring<'_> {
             Written::Kept(why) => tally.adjust(&why),
             Written::As(outcome, adjusted) => {
                 if !matches!(outcome, Outcome::Refused(_)) {
+                    let identity = Identity::of(&one.prepared.object);
                     for how in adjusted {
-                        tally.adjust(how);
+                        tally.adjust_of(how, &identity);
                     }
                 }
                 if self.task.rules.isolated && matches!(outcome, Outcome::Created(_)) && !self.task.preview {

@@ -18,6 +18,8 @@ const MAX_LISTED_LEFT_OUT: usize = 50_000;
 const MAX_LISTED: usize = 300_000;
 /// Bytes of all differences that a preview lists in full. Bounds what it takes into memory.
 const MAX_DIFF_BYTES: usize = 48 * 1024 * 1024;
+/// Objects that are named of those that were written otherwise than they were saved, for each way.
+const MAX_NAMED_ADJUSTED: usize = 3;
 /// Characters of a reason in the list.
 const MAX_WHY_CHARS: usize = 300;
 /// What stands for a difference that is not listed in full.
@@ -52,6 +54,8 @@ pub(super) struct Tally {
     left: Vec<ListedChange>,
     pub(super) not_served: BTreeMap<String, u64>,
     pub(super) adjusted: BTreeMap<String, u64>,
+    /// The first names of what was written otherwise, by how.
+    first_adjusted: BTreeMap<String, BTreeSet<String>>,
     /// Places of the patches that matched an object.
     pub(super) patched: BTreeSet<usize>,
     /// Of a preview, which lists every object; else only those that were refused are.
@@ -103,6 +107,27 @@ impl Tally {
 
     pub(super) fn adjust(&mut self, how: &str) {
         *self.adjusted.entry(how.to_owned()).or_default() += 1;
+    }
+
+    /// The same, and keeps the object's name.
+    pub(super) fn adjust_of(&mut self, how: &str, object: &Identity) {
+        self.adjust(how);
+        let first = self.first_adjusted.entry(how.to_owned()).or_default();
+        first.insert(object.to_string());
+        if first.len() > MAX_NAMED_ADJUSTED {
+            first.pop_last();
+        }
+    }
+
+    /// The number of objects that were written otherwise than they were saved, by how, with the first names: nobody finds one among thousands.
+    pub(super) fn adjusted_with_names(&self) -> BTreeMap<String, u64> {
+        let with_names = |(how, number): (&String, &u64)| {
+            let Some(first) = self.first_adjusted.get(how) else { return (how.clone(), *number) };
+            let more = if *number > first.len() as u64 { ", …" } else { "" };
+            let names: Vec<&str> = first.iter().map(String::as_str).collect();
+            (format!("{how} ({}{more})", names.join(", ")), *number)
+        };
+        self.adjusted.iter().map(with_names).collect()
     }
 
     pub(super) fn note(&mut self, outcome: Outcome, object: &Value) {
@@ -243,6 +268,24 @@ mod tests {
         assert_eq!(run.listed().iter().map(|listed| listed.name.clone()).collect::<Vec<_>>(), ["c"], "a run lists what it could not write");
         assert_eq!((preview.changes.clone(), preview.left_out), (run.changes, run.left_out));
         assert_eq!((preview.changes.create, preview.changes.change, preview.changes.added, preview.changes.same), (1, 2, 1, 1), "fault_a3");
+    }
+
+    #[test]
+    fn what_is_written_otherwise_than_it_was_saved_is_counted_with_its_first_names() {
+        let how = "without rights of people";
+        for (names, expected) in [
+            (&["a"][..], "without rights of people (ConfigMap n/a)"),
+            (&["c", "b", "a"][..], "without rights of people (ConfigMap n/a, ConfigMap n/b, ConfigMap n/c)"),
+            (&["d", "c", "b", "a"][..], "without rights of people (ConfigMap n/a, ConfigMap n/b, ConfigMap n/c, …)"),
+        ] {
+            let mut tally = Tally::default();
+            tally.adjust("it says its own name");
+            for name in names {
+                tally.adjust_of(how, &Identity::of(&object(name)));
+            }
+            let expected = BTreeMap::from([("it says its own name".to_owned(), 1), (expected.to_owned(), names.len() as u64)]);
+            assert_eq!(tally.adjusted_with_names(), expected);
+        }
     }
 
     #[test]

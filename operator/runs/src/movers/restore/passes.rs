@@ -191,7 +191,7 @@ impl Restoring<'_> {
         let mut tally = self.tally.lock();
         if !matches!(outcome, Outcome::Refused(_) | Outcome::NotServed) {
             let more = orphaned.then_some(OWNER_DROPPED).into_iter().chain(status_left.then_some(STATUS_LEFT));
-            adjusted.into_iter().chain(more).chain(closed).for_each(|how| tally.adjust(how));
+            adjusted.into_iter().chain(more).chain(closed).for_each(|how| tally.adjust_of(how, &identity));
         }
         if self.task.again.is_some() {
             tally.tried.insert(identity.clone());

@@ -285,6 +285,25 @@ async fn fault_a8_only_the_s3_code_says_that_an_object_is_missing() {
 }
 
 #[tokio::test]
+async fn a_refusal_without_a_code_or_a_text_says_so_and_ends_with_no_colon() {
+    let xml = "400 Bad Request\r\ncontent-type: application/xml";
+    for (head, body, says) in [
+        ("400 Bad Request", "", "refused with 400, without an S3 code or a text: check the endpoint"),
+        ("307 Temporary Redirect", "", "refused with 307, without an S3 code or a text"),
+        ("429 Too Many Requests", "", "refused with 429, without an S3 code or a text"),
+        ("501 Not Implemented", "", "it answers 501, without an S3 code or a text"),
+        ("418 Teapot\r\ncontent-type: text/html", "<html><body>no</body></html>", "refused with 418, without an S3 code or a text"),
+        (xml, "<?xml version=\"1.0\"?><Error><Code>Odd</Code></Error>", "refused with 400 Odd"),
+        (xml, "<?xml version=\"1.0\"?><Error><Code>Odd</Code><Message>no</Message></Error>", "refused with 400 Odd: no"),
+    ] {
+        let error = store(serve(move |_, stream| whole(stream, head, body))).get("config", 1 << 20).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(says) && !text.trim_end().ends_with(':') && !text.contains(" : "), "{head}: {text}");
+    }
+    assert_eq!(in_words("the store answers 503", "", " busy "), "the store answers 503: busy");
+}
+
+#[tokio::test]
 async fn fault_e18_a_bucket_at_a_closed_address_gets_no_connection_however_its_endpoint_is_written() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -203,6 +203,33 @@ fn fault_a_what_a_restore_left_out_is_named_in_its_status_and_its_message_whatev
 }
 
 #[test]
+fn what_is_written_otherwise_than_it_was_saved_is_told_by_the_preview_and_whatever_the_end() {
+    let how = || BTreeMap::from([("without rights of people (RoleBinding n/all)".to_owned(), 1)]);
+    let changes = || RestoreChanges { create: 5, ..RestoreChanges::default() };
+    let but_for = |evidence: Evidence| match evidence {
+        Evidence::ObjectsRestored { changes, left_out, left_out_names, not_served, refused, patches_unmatched, .. } => {
+            Evidence::ObjectsRestored { changes, left_out, left_out_names, not_served, adjusted: how(), refused, patches_unmatched }
+        }
+        other => other,
+    };
+    let (lists, left_out, not_served) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let previewed = Evidence::RestorePreviewed { changes: changes(), listed: 0, lists, left_out, left_out_names: None, not_served, adjusted: how() };
+    let partial = RestoreChanges { refused: 1, ..changes() };
+    for (mode, evidence, before) in [
+        (RestoreMode::Execute, but_for(written(changes(), None, &[])), "5 objects created, 0 changed, 0 the same; 40 files"),
+        (RestoreMode::Execute, but_for(written(partial, Some("Ingress"), &[])), "1 object was not written, the first Ingress x in n: no; everything else was"),
+        (RestoreMode::Preview, previewed, "would create 5, change 0; 0 same, 0 refused"),
+    ] {
+        let concluded = restored(mode, move |step| match step {
+            "restore/portal/objects" => End::Done(Some(evidence.clone())),
+            step if mode == RestoreMode::Execute => brings(step),
+            _ => End::Done(None),
+        });
+        assert_eq!(concluded.updates[0].message, format!("{before}; 1 × without rights of people (RoleBinding n/all)"), "{mode:?}");
+    }
+}
+
+#[test]
 fn fault_b13_a_second_try_after_the_start_says_how_the_run_ends() {
     let before =
         || written(RestoreChanges { create: 5, refused: 2, not_served: 1, ..RestoreChanges::default() }, Some("Ingress"), &[("Widget.demo.example", 1)]);

@@ -1,0 +1,58 @@
+//! Which mappings of namespaces a restore takes. One that would not count, or that would mix two namespaces, is refused: whoever has written it expects something else.
+
+use crate::runs::CompileError;
+use p861_crds::{ApplicationSpec, protection::restore::Mapping};
+
+/// Refuses mappings of what is no namespace of the application, two of one namespace, and two namespaces that would become one.
+///
+/// # Errors
+/// [`CompileError::Invalid`] with the first mapping that is wrong, and the namespaces that there are.
+pub fn refuse_mappings(application: &str, spec: &ApplicationSpec, mappings: &[Mapping]) -> Result<(), CompileError> {
+    let Some(wrong) = mappings.iter().enumerate().find_map(|(at, mapping)| wrong(&spec.namespaces, mappings, at, mapping)) else { return Ok(()) };
+    let known = spec.namespaces.join(", ");
+    Err(CompileError::Invalid(format!("spec.target.namespaceMappings {wrong}; the namespaces of application {application}: {known}")))
+}
+
+/// What is wrong with a mapping beside those before it, and the namespaces of its application.
+fn wrong(namespaces: &[String], mappings: &[Mapping], at: usize, Mapping { from, to }: &Mapping) -> Option<String> {
+    if !namespaces.contains(from) {
+        return Some(format!("maps {from} to {to}, but {from} is no namespace of the application"));
+    }
+    let before = || mappings.iter().take(at);
+    if let Some(other) = before().find(|other| other.from == *from) {
+        return Some(format!("maps {from} twice, to {} and to {to}: leave one of them", other.to));
+    }
+    if let Some(other) = before().find(|other| other.to == *to) {
+        return Some(format!("maps {} and {from} both to {to}: give each a namespace of its own", other.from));
+    }
+    let stays = to != from && namespaces.contains(to) && !mappings.iter().any(|other| other.from == *to);
+    stays.then(|| format!("maps {from} to {to}, where the application's own {to} goes: map {to}, too, or name another"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_mapping_that_would_not_count_or_would_mix_namespaces_is_refused_by_name() {
+        let spec: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["a", "b"]})).expect("a spec");
+        for (mappings, says) in [
+            (json!([]), None),
+            (json!([{"from": "a", "to": "x"}]), None),
+            (json!([{"from": "a", "to": "a"}]), None),
+            (json!([{"from": "a", "to": "x"}, {"from": "b", "to": "y"}]), None),
+            (json!([{"from": "a", "to": "b"}, {"from": "b", "to": "a"}]), None),
+            (json!([{"from": "c", "to": "x"}]), Some("maps c to x, but c is no namespace of the application")),
+            (json!([{"from": "a", "to": "x"}, {"from": "a", "to": "y"}]), Some("maps a twice, to x and to y: leave one of them")),
+            (json!([{"from": "a", "to": "x"}, {"from": "a", "to": "x"}]), Some("maps a twice, to x and to x: leave one of them")),
+            (json!([{"from": "a", "to": "x"}, {"from": "b", "to": "x"}]), Some("maps a and b both to x: give each a namespace of its own")),
+            (json!([{"from": "a", "to": "b"}]), Some("maps a to b, where the application's own b goes: map b, too, or name another")),
+        ] {
+            let read: Vec<Mapping> = serde_json::from_value(mappings.clone()).expect("mappings");
+            let refused = refuse_mappings("portal", &spec, &read).map_err(|error| error.to_string());
+            let expected = says.map_or(Ok(()), |says| Err(format!("spec.target.namespaceMappings {says}; the namespaces of application portal: a, b")));
+            assert_eq!(refused, expected, "{mappings}");
+        }
+    }
+}
