@@ -115,6 +115,7 @@ reasons! {
     NamespaceTerminating: "A namespace is being deleted, and takes nothing new.",
     NamespaceNotAllotted: "The namespace is not assigned to the district.",
     NamespaceNotOurs: "The namespace belongs to another district.",
+    NamespacesOverlap: "Namespaces of sites that it was allotted are an older district's as well.",
     NamespaceTaken: "The namespace belongs to another application or owner.",
     NoApplication: "No Application provides the item of the profile.",
     NoChecks: "The application declares no checks.",

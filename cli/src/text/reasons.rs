@@ -145,6 +145,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::NamespaceMissing => Word { en: "a namespace is missing", zh: "缺少命名空间" },
         Reason::NamespaceTerminating => Word { en: "namespace is being deleted", zh: "命名空间正在删除" },
         Reason::NamespaceNotAllotted => Word { en: "the namespace is not assigned to the district", zh: "命名空间不属于本区" },
+        Reason::NamespacesOverlap => Word { en: "its site namespaces are another district's as well", zh: "站点命名空间与其他区重叠" },
         Reason::NamespaceNotOurs => Word { en: "the namespace belongs to another district", zh: "命名空间属于其他区" },
         Reason::NamespaceTaken => Word { en: "the namespace belongs to somebody else", zh: "命名空间已被占用" },
         Reason::NameTaken => Word { en: "the name is taken", zh: "名称已被占用" },

@@ -135,7 +135,14 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
             tracing::warn!(kind = K::CLASS.kind(), namespace = object.namespace(), name = object.name_any(), reason = error.reason().as_str(), "{error}");
             Ok(HINDERED_INTERVAL)
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            // It is tried again, as long as that takes: somebody may be able to mend what stands in its way.
+            if !finalizer::is_held(object) && !status.has_begun() && error.reason() != Reason::LeaseLost {
+                let message = format!("it can't begin yet, and is tried again: {error}");
+                explain_wait(&context.hub, object, error.reason(), message, now).await?;
+            }
+            Err(error)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{ListParams, PostParams},
 };
-use p861_core::platform::pod_security;
+use p861_core::platform::{overlap::overlap, pod_security};
 use p861_crds::{ConditionType, District, Platform, Reason, names::DISTRICT_LABEL};
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -28,13 +28,16 @@ pub async fn districts(client: &Client) -> Result<Vec<District>> {
 /// The district whose hub namespace is `namespace`.
 ///
 /// # Errors
-/// `DistrictMissing` if there is none.
+/// `DistrictMissing` if there is none; `NamespacesOverlap` if what it was allotted is an older one's as well.
 pub async fn district_of(client: &Client, namespace: &str) -> Result<District> {
-    districts(client)
-        .await?
-        .into_iter()
-        .find(|district| district.hub_namespace() == namespace)
-        .ok_or_else(|| Error::invalid(Reason::DistrictMissing, format!("namespace {namespace} belongs to no District: kubectl get districts")))
+    let all = districts(client).await?;
+    let district = all.iter().find(|district| district.hub_namespace() == namespace).cloned();
+    let district =
+        district.ok_or_else(|| Error::invalid(Reason::DistrictMissing, format!("namespace {namespace} belongs to no District: kubectl get districts")))?;
+    match overlap(&district, &all) {
+        Some(shared) => Err(Error::invalid(Reason::NamespacesOverlap, shared.to_string())),
+        None => Ok(district),
+    }
 }
 
 /// Labels of a namespace that is made on a site for a run in this namespace of the hub: whose it is, and what it enforces on its pods, so that there is no moment in

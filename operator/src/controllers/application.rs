@@ -1,6 +1,6 @@
 //! Application: whether it is found, healthy, protected and recoverable. Also writes its marker once per period.
 
-use super::{cached_district, plan::members, refuse_foreign_namespaces, run::scope_of, site_of};
+use super::{cached_district, plan::members, refuse_foreign_namespaces, refuse_taken_namespaces, run::scope_of, site_of};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use p861_core::{
     ids::SiteName,
     platform::{
-        application::{self, ApplicationSeen, CheckSeen, Misplaced, marker_turn, refuse_unknown_department, taken_namespace},
+        application::{self, ApplicationSeen, CheckSeen, Misplaced, marker_turn, refuse_unknown_department},
         facts::Unseen,
         pattern::refuse_patterns,
     },
@@ -143,10 +143,7 @@ async fn find(context: &Context, application: &Application, namespace: &str, pla
     refuse_unknown_department(&district, application).map_err(misplaced)?;
     let declared = application.clone();
     thinking::apart(move || refuse_patterns(&declared)).await?.map_err(|why| Error::invalid(Reason::Invalid, why))?;
-    let taken = context.cache.filter_map(Some(namespace), |other: &Application| taken_namespace(application, other)).await?;
-    if let Some(taken) = taken.into_iter().min() {
-        return Err(misplaced(taken));
-    }
+    refuse_taken_namespaces(context, application).await?;
     let site = site_of(&application.name_any(), plans, &district)?;
     let view = context.sites.view(&site, VIEW_TTL).await?;
     let mut found = find_in(&view, &site, application);

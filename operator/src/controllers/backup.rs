@@ -3,7 +3,7 @@
 mod behind;
 mod down;
 
-use super::{active_site, all, district_of, named, refuse_foreign_namespaces, run::scope_of};
+use super::{active_site, all, district_of, named, refuse_foreign_namespaces, refuse_taken_namespaces, run::scope_of};
 use crate::context::Context;
 use behind::{behind_claims, snapshots_of};
 use down::note_down;
@@ -22,7 +22,7 @@ use p861_core::{
         volumes,
     },
     quantity::Quantity,
-    runs::{Action, ClaimSnapshot, Conclusion, Request, RunClass, RunOutcome},
+    runs::{Action, ClaimSnapshot, Conclusion, Request, RunClass, RunOutcome, SiteNamespace},
     time::parse_limit,
 };
 use p861_crds::{
@@ -32,10 +32,13 @@ use p861_crds::{
 use p861_runs::{
     Pass, Readiness, RunKind, RunPlace, RunRecord,
     error::{Error, ErrorContext as _, Result},
-    kind::{journal_on_hub, request_of},
+    kind::{journal_on_hub, remembered, request_of, to_remember},
     repository,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 /// Annotation of a claim that names its StorageClass, from before `spec.storageClassName`.
 const OLD_CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
@@ -71,6 +74,8 @@ pub struct Facts {
     repository: String,
     /// None once the run has begun.
     source: Option<Source>,
+    /// Where it reads.
+    reads: BTreeSet<SiteNamespace>,
 }
 
 impl RunKind for BackupRun {
@@ -96,8 +101,17 @@ impl RunKind for BackupRun {
     }
 
     async fn gather(&self, backup: &Backup, place: &RunPlace, begun: Option<&RunRecord>) -> Result<Facts> {
-        let source = if begun.is_some() { None } else { Some(source(&self.context, backup).await?) };
-        Ok(Facts { repository: place.repository.clone(), source })
+        let repository = place.repository.clone();
+        if let Some(begun) = begun {
+            return Ok(Facts { repository, source: None, reads: remembered(begun)? });
+        }
+        let source = source(&self.context, backup).await?;
+        let reads = source.application.namespaces.iter().map(|namespace| SiteNamespace { site: source.site.clone(), namespace: namespace.clone() });
+        Ok(Facts { repository, reads: reads.collect(), source: Some(source) })
+    }
+
+    fn remember(facts: &Facts) -> Result<serde_json::Value> {
+        to_remember(&facts.reads)
     }
 
     fn request(backup: &Backup, place: &RunPlace, facts: &Facts) -> Option<Request> {
@@ -105,6 +119,7 @@ impl RunKind for BackupRun {
         Some(Request {
             applications: [backup.spec.application_ref.name.clone()].into(),
             sites: site.into_iter().collect(),
+            reads: facts.reads.clone(),
             ..request_of(backup, Self::CLASS, place)
         })
     }
@@ -185,6 +200,7 @@ async fn source(context: &Context, backup: &Backup) -> Result<Source> {
     let half_restored = half_restored::mixed_by(&application, &restores, Timestamp::now());
     let district = district_of(&context.hub.client, &namespace).await?;
     refuse_foreign_namespaces(&district, &application)?;
+    refuse_taken_namespaces(context, &application).await?;
     let site = active_site(context, &district, name).await?;
     let client = context.sites.client(&site).await?;
     let states = claim_states(&client, &site, &application.spec.namespaces).await?;

@@ -15,8 +15,9 @@ use kube::{
 use p861_core::{
     conditions::ConditionUpdate,
     platform::{
-        district_standing::{DistrictFacts, ProfileSeen, is_namespace_foreign, ready},
+        district_standing::{DistrictFacts, ProfileSeen, is_kept_away, ready},
         object_limits::{QUOTA_NAME, hard, is_as_wanted},
+        overlap::overlap,
     },
     runs::history::EndedRun,
 };
@@ -55,7 +56,7 @@ pub struct Observed {
 pub enum Effects {
     /// Makes its namespace and binds its people's roles; then removes ended runs.
     Establish(Vec<EndedRun>),
-    /// Nothing: its namespace belongs to another.
+    /// Nothing: its namespace, or what it was allotted, belongs to another.
     KeepAway,
 }
 
@@ -72,9 +73,11 @@ impl Controller for DistrictController {
         let namespace = district.hub_namespace();
         let existing = Api::<Namespace>::all(context.hub.client.clone()).get_opt(namespace).await.context(|| format!("read namespace {namespace}"))?;
         let sites = Api::<Site>::all(context.hub.client.clone()).list(&ListParams::default()).await.context(|| "list the sites".into())?.items;
+        let all = context.cache.filter_map(None, |other: &District| Some(other.clone())).await?;
         let facts = DistrictFacts {
             namespace_owner: existing.and_then(|found| found.labels().get(DISTRICT_LABEL).cloned()),
             code_owner: code_owner(context, district).await?,
+            overlap: overlap(district, &all),
             profile: profile_of(context, district).await?,
             failure_domains: sites.into_iter().map(|site| (site.name_any(), site.spec.failure_domain)).collect(),
         };
@@ -93,7 +96,7 @@ impl Controller for DistrictController {
             requeue: if ready.holds() { RECONCILE_INTERVAL } else { RECONCILE_INTERVAL / 12 },
             conditions: vec![ready],
             events: Vec::new(),
-            effects: if is_namespace_foreign(district, facts) { Effects::KeepAway } else { Effects::Establish(ended.clone()) },
+            effects: if is_kept_away(district, facts) { Effects::KeepAway } else { Effects::Establish(ended.clone()) },
         }
     }
 

@@ -26,19 +26,20 @@ use kube::{Client, ResourceExt as _};
 pub use p861_core::platform::district::{is_allotted, takes_objects};
 use p861_core::{
     ids::SiteName,
-    platform::district as sites,
+    platform::{application::taken_namespace, district as sites, overlap::overlap},
     runs::{AllottedSite, Scope},
 };
-use p861_crds::{Application, District, Platform, RecoveryPlan, platform::platform::PlatformSpec};
+use p861_crds::{Application, District, Platform, Reason, RecoveryPlan, platform::platform::PlatformSpec};
 use p861_runs::error::{Error, Result};
 pub use p861_runs::hub::{all, district_of, named};
 
 /// The district of a namespace, from the cache; from the API server if it isn't cached yet, since a district and its objects are often created together.
 pub async fn cached_district(context: &Context, namespace: &str) -> Result<District> {
     let known = context.cache.filter_map(None, |district: &District| (district.hub_namespace() == namespace).then(|| district.clone())).await?;
-    match known.into_iter().next() {
-        Some(district) => Ok(district),
-        None => district_of(&context.hub.client, namespace).await,
+    let Some(district) = known.into_iter().next() else { return district_of(&context.hub.client, namespace).await };
+    match context.cache.filter_map(None, |other: &District| overlap(&district, [other])).await?.into_iter().next() {
+        Some(shared) => Err(Error::invalid(Reason::NamespacesOverlap, shared.to_string())),
+        None => Ok(district),
     }
 }
 
@@ -83,6 +84,16 @@ pub fn site_of(application: &str, plans: &[RecoveryPlan], district: &District) -
 pub fn plan_sites(plan: &RecoveryPlan, district: &District) -> Result<(AllottedSite, AllottedSite)> {
     let sites = sites::sites_of_plan(plan.status.as_ref(), &plan.spec, district).map_err(|error| Error::invalid(error.reason(), error.to_string()))?;
     Ok((allotted_site(district, &sites.active)?, allotted_site(district, &sites.target)?))
+}
+
+/// Refuses an application of which an older one of its district has a namespace: the two would save and restore each other's objects.
+///
+/// # Errors
+/// `NamespaceTaken`, with the namespace and whose it is.
+pub async fn refuse_taken_namespaces(context: &Context, application: &Application) -> Result<()> {
+    let namespace = application.namespace().unwrap_or_default();
+    let taken = context.cache.filter_map(Some(&namespace), |other: &Application| taken_namespace(application, other)).await?;
+    taken.into_iter().min().map_or(Ok(()), |taken| Err(Error::invalid(taken.reason(), taken.to_string())))
 }
 
 /// Refuses an application that reaches beyond its district or its own namespaces.

@@ -33,9 +33,14 @@ pub async fn newest(context: &Context, namespace: &str, application: &str, backu
 /// # Errors
 /// That of the hub or of a repository.
 pub async fn of_collected(context: &Context, namespace: &str, backup: &str) -> Result<Option<CataloguedPoint>> {
-    let catalogue = catalogue(context, namespace).await?;
+    let (catalogue, unseen) = catalogues(context, namespace).await?;
     // A name can be used again once its object is gone: the newest is meant.
-    Ok(catalogue.into_iter().filter(|catalogued| catalogued.point.backup == backup).max_by_key(|catalogued| catalogued.point.time))
+    let found = catalogue.into_iter().filter(|catalogued| catalogued.point.backup == backup).max_by_key(|catalogued| catalogued.point.time);
+    // One repository that can't be opened keeps nothing from being found in another.
+    match (found, unseen) {
+        (None, Some(error)) => Err(error),
+        (found, _) => Ok(found),
+    }
 }
 
 /// The point of a snapshot.
@@ -51,16 +56,25 @@ pub async fn of_snapshot(context: &Context, namespace: &str, snapshot: &Snapshot
     })
 }
 
-/// The points in all repositories of a namespace. One that isn't declared as it must be is left out: it has no say in what the others hold.
+/// The points in all repositories of a namespace.
 async fn catalogue(context: &Context, namespace: &str) -> Result<Vec<CataloguedPoint>> {
+    match catalogues(context, namespace).await? {
+        (points, None) => Ok(points),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// The points in all repositories of a namespace that can be read now, and why the first other one can't be. One that isn't declared as it must be is left out: it has no
+/// say in what the others hold.
+async fn catalogues(context: &Context, namespace: &str) -> Result<(Vec<CataloguedPoint>, Option<Error>)> {
     let repositories: Vec<BackupRepository> = all(&context.hub.client, namespace).await?;
-    let mut points = Vec::new();
+    let (mut points, mut unseen) = (Vec::new(), None);
     for name in repositories.into_iter().filter_map(|repository| repository.metadata.name) {
         match repository::catalogue(&context.hub, namespace, &name).await {
             Ok(found) => points.extend(found),
             Err(error) if error.category() == Category::Invalid => tracing::debug!(namespace, name, "its snapshots are left out: {error}"),
-            Err(error) => return Err(error),
+            Err(error) => unseen = unseen.or(Some(error)),
         }
     }
-    Ok(points)
+    Ok((points, unseen))
 }

@@ -2,7 +2,9 @@
 
 pub(super) mod listing;
 
-use super::{active_site, all, allotted_site, backup::claim_states, district_of, named, platform_of, points, run::scope_of, takes_objects};
+use super::{
+    active_site, all, allotted_site, backup::claim_states, district_of, named, platform_of, points, refuse_taken_namespaces, run::scope_of, takes_objects,
+};
 use crate::context::Context;
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
@@ -304,7 +306,7 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
     // Before it is asked where they lead: a mapping that doesn't count leads nowhere.
     restore::refuse_mappings(&application.name_any(), &application.spec, &object.spec.target.namespace_mappings)
         .map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
-    let namespace = object.namespace().unwrap_or_default();
+    let (namespace, declared) = (object.namespace().unwrap_or_default(), application.clone());
     let district = district_of(&context.hub.client, &namespace).await?;
     let (site, is_active_site) = match &object.spec.target.site_ref {
         Some(site) => {
@@ -322,6 +324,10 @@ async fn target(context: &Context, object: &Restore, (point, is_partial): (&Reco
     let mut target =
         Target { name, application: application.spec, district: district.name_any(), site, is_active_site, parts, is_partial, present, deadline, platform };
     let targets = restore::namespaces(&restore_facts(object, point, &target));
+    let in_place = targets.values().any(|written| target.application.namespaces.contains(written));
+    if in_place && object.spec.mode != RestoreMode::Preview {
+        refuse_taken_namespaces(context, &declared).await?;
+    }
     if let Some(foreign) = targets.values().find(|target| !takes_objects(&district, target)) {
         return Err(Error::invalid(
             Reason::NamespaceNotAllotted,

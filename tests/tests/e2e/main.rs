@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     }
     // `make soak`: the long forms of what others show here briefly.
     if std::env::args().any(|argument| argument == "--soak") {
-        let acts = [&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, pages::SOAK].concat();
+        let acts = [&drills::SCENES[..1], drills::SOAK, leaders::SOAK, stores::SOAK, maintenance::SOAK, pages::SOAK].concat();
         return play("soak", &[acts], &[vec![]]);
     }
     // The longest first.

@@ -20,8 +20,10 @@ pub const SCENES: &[Scene] = &[
     ("a node that never drains is given up: it takes pods again, the silences end, and the ticket says who held it", a_node_never_drains),
     ("probes begin on the site where they are said to, and one that nobody can try is said", probes_begin_on_every_site),
     ("a component is installed and upgraded by a ticket, standby first, and a version that does not get healthy is taken back", a_component_is_upgraded),
-    ("a real alert becomes a ticket, and its end closes it", an_alert_becomes_a_ticket),
 ];
+
+/// Those of `make soak`.
+pub const SOAK: &[Scene] = &[("a real alert becomes a ticket, and its end closes it", an_alert_becomes_a_ticket)];
 
 /// How long a step of a change may take to begin or end.
 const STEP: Duration = Duration::from_mins(4);

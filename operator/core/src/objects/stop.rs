@@ -255,10 +255,7 @@ pub fn marked_at_rest(wanted: &Value) -> Option<Value> {
 /// What a Deployment controls is the Deployment's to start. Kubernetes copies our annotation to its ReplicaSets, and one that anybody else scales keeps the Deployment
 /// from ever being rolled out again.
 pub fn start(object: &Value) -> Option<Value> {
-    let runner = Runner::of(object)?;
-    if controller(object).and_then(|owner| owner.runner()).is_some_and(|owner| owner != Runner::CronJob) {
-        return None;
-    }
+    let runner = Runner::of(object).filter(|_| !follows(object))?;
     let kept = stopped_replicas(object).or_else(|| (runner == Runner::Pod && runner.is_held(object)).then_some(RUNNING));
     if let Some(kept) = kept.filter(|_| runner.is_held(object)) {
         return Some(runner.release(object, kept));
@@ -272,6 +269,12 @@ pub fn start(object: &Value) -> Option<Value> {
     }
     retention::release(object, replicas(object), &mut patch);
     Some(patch)
+}
+
+/// Whether another object that can be stopped controls it, so that it is stopped and started with that one; an annotation of ours on it is a copy of that one's. The Job
+/// of a CronJob goes on by itself.
+pub fn follows(object: &Value) -> bool {
+    controller(object).and_then(|owner| owner.runner()).is_some_and(|owner| owner != Runner::CronJob)
 }
 
 /// Whether it was stopped or written held, is not started yet, and nothing of it runs.

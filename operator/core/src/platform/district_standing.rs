@@ -1,6 +1,6 @@
 //! Whether a district stands as it is declared.
 
-use crate::conditions::ConditionUpdate;
+use crate::{conditions::ConditionUpdate, platform::overlap::Overlap};
 use p861_crds::{ConditionType, District, Reason, platform::district::SiteRole};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +22,21 @@ pub struct DistrictFacts {
     pub namespace_owner: Option<String>,
     /// An older district with the same code.
     pub code_owner: Option<String>,
+    /// What of its site namespaces is an older district's.
+    pub overlap: Option<Overlap>,
     /// The profile that it names; none if it names none.
     pub profile: Option<ProfileSeen>,
     /// Failure domain of every site, by name.
     pub failure_domains: BTreeMap<String, String>,
 }
 
-/// Whether the hub namespace belongs to another district, so that nothing may be done in it.
-pub fn is_namespace_foreign(district: &District, facts: &DistrictFacts) -> bool {
+/// Whether nothing may be done for the district: its hub namespace belongs to another, or what it was allotted does.
+pub fn is_kept_away(district: &District, facts: &DistrictFacts) -> bool {
+    is_namespace_foreign(district, facts) || facts.overlap.is_some()
+}
+
+/// Whether the hub namespace belongs to another district.
+fn is_namespace_foreign(district: &District, facts: &DistrictFacts) -> bool {
     facts.namespace_owner.is_some() && facts.namespace_owner != district.metadata.name
 }
 
@@ -42,6 +49,9 @@ pub fn ready(district: &District, facts: &DistrictFacts) -> ConditionUpdate {
             Reason::NamespaceNotOurs,
             format!("namespace {namespace} belongs to another district: set spec.namespace"),
         );
+    }
+    if let Some(overlap) = &facts.overlap {
+        return ConditionUpdate::bad(ConditionType::Ready, Reason::NamespacesOverlap, overlap.to_string());
     }
     // Reports could not distinguish the two.
     if let Some(older) = &facts.code_owner {
@@ -100,14 +110,17 @@ mod tests {
         let sound = DistrictFacts {
             namespace_owner: Some("shinan".into()),
             code_owner: None,
+            overlap: None,
             profile: Some(ProfileSeen::Readable),
             failure_domains: domains(&[("a", "hill"), ("b", "harbour")]),
         };
+        let shared = Overlap { younger: "shinan".into(), older: "shibei".into(), site: "a".into(), what: "shi…".into() };
         for (case, facts, expected) in [
             ("as declared", sound.clone(), "AsDeclared"),
             ("no namespace yet", DistrictFacts { namespace_owner: None, ..sound.clone() }, "AsDeclared"),
             ("no profile named", DistrictFacts { profile: None, ..sound.clone() }, "AsDeclared"),
             ("another's namespace", DistrictFacts { namespace_owner: Some("shibei".into()), ..sound.clone() }, "NamespaceNotOurs"),
+            ("another's site namespaces", DistrictFacts { overlap: Some(shared), ..sound.clone() }, "NamespacesOverlap"),
             ("another's code", DistrictFacts { code_owner: Some("shibei".into()), profile: Some(ProfileSeen::Missing), ..sound.clone() }, "CodeTaken"),
             ("no profile", DistrictFacts { profile: Some(ProfileSeen::Missing), ..sound.clone() }, "ProfileMissing"),
             ("a newer profile", DistrictFacts { profile: Some(ProfileSeen::Unreadable), ..sound.clone() }, "ProfileMissing"),
@@ -116,7 +129,7 @@ mod tests {
         ] {
             let update = ready(&district(), &facts);
             assert_eq!((update.reason.as_str(), update.holds()), (expected, expected == "AsDeclared"), "{case}");
-            assert_eq!(is_namespace_foreign(&district(), &facts), expected == "NamespaceNotOurs", "{case}");
+            assert_eq!(is_kept_away(&district(), &facts), ["NamespaceNotOurs", "NamespacesOverlap"].contains(&expected), "{case}");
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod kubeconfig;
 pub mod layers;
 pub mod moves;
 pub mod object_limits;
+pub mod overlap;
 pub mod pattern;
 pub mod pod_security;
 pub mod profile;

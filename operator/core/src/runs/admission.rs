@@ -50,6 +50,7 @@ use super::class::RunClass;
 use crate::ids::{PlanName, SiteName};
 use jiff::Timestamp;
 use p861_crds::Reason;
+use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -76,7 +77,7 @@ impl fmt::Display for RunRef {
 }
 
 /// A namespace of a site.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SiteNamespace {
     /// The site.
     pub site: SiteName,

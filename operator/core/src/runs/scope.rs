@@ -84,6 +84,17 @@ impl Allotment {
     }
 }
 
+impl Allotment {
+    /// A namespace, or the begin of names, that both hold; none if they hold nothing together.
+    pub fn common(&self, other: &Self) -> Option<String> {
+        let begins = self.prefixes.iter().flat_map(|own| other.prefixes.iter().map(move |theirs| (own, theirs)));
+        let mut nested = begins.filter(|(own, theirs)| own.starts_with(theirs.as_str()) || theirs.starts_with(own.as_str()));
+        let longer = nested.next().map(|(own, theirs)| format!("{}…", if own.len() >= theirs.len() { own } else { theirs }));
+        let named = || self.names.iter().find(|name| other.holds(name)).or_else(|| other.names.iter().find(|name| self.holds(name)));
+        longer.or_else(|| named().cloned())
+    }
+}
+
 /// The namespaces of sites that a run may touch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -67,9 +67,9 @@ impl Others {
     fn on(&self, pods: &[Pod], node: &str) -> Option<String> {
         let movable = pods.iter().filter(|pod| matches!(fate(&node_pod(pod), DrainConsent::default()), Fate::Leaves | Fate::Kept(_)));
         let spaces: BTreeSet<String> = movable.filter_map(ResourceExt::namespace).collect();
-        let taken = spaces.iter().find_map(|space| self.districts.iter().find(|other| is_allotted(other, space)).map(|other| (space, other.name_any())));
-        let (space, other) = taken?;
-        Some(format!("node {node} runs pods of district {other} (namespace {space}): the ticket is the city's, open it in namespace {}", self.city))
+        // No namespace is named: whose it is, the city may know and another district need not.
+        let other = spaces.iter().find_map(|space| self.districts.iter().find(|other| is_allotted(other, space)))?.name_any();
+        Some(format!("node {node} runs pods of district {other}, too: such a change is the city's, which opens it in namespace {}", self.city))
     }
 }
 

@@ -34,6 +34,13 @@ impl Restorer<'_> {
     /// Restores objects, or previews it.
     pub(super) async fn restore(self, task: &ObjectsTask) -> Result<Evidence, WorkError> {
         let (counts, _) = self.counted(task).await?;
+        if let Some(unmet) = task.choice.unmet() {
+            let rest = if task.preview { "" } else { "; what the others select was written" };
+            let message = format!(
+                "the backup has nothing that spec.select.resources names: {unmet}. Correct kind, group and name (p861 restore preview lists what there is){rest}"
+            );
+            return Err(WorkError::stated(Reason::NotFound, message, true));
+        }
         if !task.preview {
             return objects_restored(self.objects, counts).await;
         }

@@ -301,7 +301,7 @@ async fn perform(
             .await
         }
         MoverTask::RestoreObjects { snapshot, rules, select, workloads, exclude, cluster, conflict, mode, absent } => {
-            let choice = restore::Choice { select, workloads, exclude, cluster };
+            let choice = restore::Choice { select, workloads, exclude, cluster, ..restore::Choice::default() };
             let preview = mode == ObjectsMode::Preview;
             let task = restore::ObjectsTask { run, snapshot, rules, choice, conflict, preview, absent, again: None };
             let (client, printer) = (client().await?, Printer::new());

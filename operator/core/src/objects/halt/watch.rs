@@ -1,7 +1,7 @@
 //! What a run has stopped stays so while it is written over: who has started some of it again.
 
 use super::{Top, last_writer, name, owners, text, uses};
-use crate::objects::stop::{Controller, Runner, controller, has_ended, is_mover, is_stopped, stopped_replicas};
+use crate::objects::stop::{Controller, Runner, controller, follows, has_ended, is_mover, is_stopped, stopped_replicas};
 use jiff::Timestamp;
 use p861_crds::names::{FIELD_MANAGER, RUN_LABEL};
 use serde_json::Value;
@@ -65,7 +65,8 @@ fn runs_again(object: &Value, watch: &Watch<'_>) -> bool {
     let known = || watch.stopped.contains(&format!("{}/{}", runner.kind(), name(object)));
     let woken = || watch.all_written && was_made_resting(object) && was_woken(object);
     let going = !text(object, "/metadata/deletionTimestamp").is_empty();
-    (marked || known() || woken()) && !runner.is_held(object) && !has_ended(object) && !going
+    // What its Deployment starts is told of the Deployment.
+    (marked || known() || woken()) && !follows(object) && !runner.is_held(object) && !has_ended(object) && !going
 }
 
 /// The entries of the object's `managedFields` that are not of its status.
@@ -194,6 +195,14 @@ mod tests {
         ] {
             assert_eq!(seen(&objects, true), says, "{case}");
         }
+    }
+
+    #[test]
+    fn fault_c_a_replica_set_with_a_copy_of_our_annotation_is_its_deployments() {
+        let board = merged(deployment("board", "cache"), &json!({"metadata": {"uid": "board"}}));
+        let set = pod("board-1", "cache", &board, &json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": {"replicas": 1}}));
+        let set = merged(set, &json!({"metadata": {"uid": "board-1", "annotations": {"platform861.io/replicas": "1"}}}));
+        assert_eq!(seen(&[board, set], true), [""; 0], "we have started the Deployment, and Kubernetes its ReplicaSet");
     }
 
     #[test]

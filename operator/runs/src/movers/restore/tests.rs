@@ -404,6 +404,24 @@ fn fault_b13_what_the_application_excludes_is_left_out_of_a_restore_too() {
 }
 
 #[test]
+fn fault_a_what_a_restore_selects_and_the_backup_does_not_have_is_named() {
+    let resources =
+        json!([{"group": "apps", "kind": "Deployment", "name": "a"}, {"group": "apps", "kind": "Deployment", "name": "nosuch"}, {"kind": "Secret"}]);
+    let choice = Choice {
+        select: RestoreSelection { resources: serde_json::from_value(resources).unwrap(), ..RestoreSelection::default() },
+        // What the Application leaves out is there all the same.
+        exclude: vec![ObjectSelector { group: None, kind: "Secret".into(), name: None }],
+        ..Choice::default()
+    };
+    assert_eq!(choice.unmet().as_deref(), Some("Deployment.apps a, Deployment.apps nosuch, Secret"));
+    for saved in [object("apps/v1", "Deployment", json!({})), object("v1", "Secret", json!({})), object("v1", "Service", json!({}))] {
+        choice.clone().leaves(&saved);
+    }
+    assert_eq!(choice.unmet().as_deref(), Some("Deployment.apps nosuch"));
+    assert_eq!(Choice::default().unmet(), None, "a restore of everything names nothing");
+}
+
+#[test]
 fn kinds_and_single_objects_are_selected_by_group_kind_and_name() {
     let choice = |selectors: Value| Choice {
         select: RestoreSelection { resources: serde_json::from_value(selectors).unwrap(), ..RestoreSelection::default() },
