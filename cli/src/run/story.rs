@@ -2,7 +2,8 @@
 
 use super::{Outline, Snapshot};
 use jiff::{SignedDuration, Timestamp};
-use p861_crds::common::{CurrentStep, RunPhase};
+use p861_core::runs::StepKey;
+use p861_crds::common::{CurrentStep, RunPhase, StepCounts};
 use std::collections::BTreeMap;
 
 /// More steps than these a status does not list: what is missing from a full list may still be under way.
@@ -183,7 +184,9 @@ impl Story {
     fn implied(&self, seen: &Snapshot) -> Vec<String> {
         let started = seen.current.iter().filter(|step| !matches!(step.phase, RunPhase::Aborting | RunPhase::Pending)).map(|step| step.id.as_str());
         let done = self.outline.before(started);
-        let open = |known: &&Known| known.state == State::Waiting && done.contains(known.id.as_str());
+        let all = all_but_clean_up_ended(seen);
+        let is_done = |id: &str| if is_clean_up(id) { false } else { all || done.contains(id) };
+        let open = |known: &&Known| known.state == State::Waiting && is_done(&known.id) && !seen.current.iter().any(|step| step.id == known.id);
         self.steps.iter().filter(open).map(|known| known.id.clone()).collect()
     }
 
@@ -239,10 +242,23 @@ impl Story {
     }
 }
 
+fn is_clean_up(id: &str) -> bool {
+    id.parse() == Ok(StepKey::CleanUp)
+}
+
+/// Whether by the counts nothing is to come but the clean-up, and all went well: so it is while a copy is kept, and while it is removed. A question for a person comes after
+/// no step by name.
+fn all_but_clean_up_ended(seen: &Snapshot) -> bool {
+    let StepCounts { total, done, failed, skipped, .. } = seen.steps;
+    let under_way = i32::try_from(seen.current.len()).unwrap_or(i32::MAX);
+    let cleans_up = seen.current.iter().any(|step| is_clean_up(&step.id));
+    total > 0 && failed == 0 && skipped == 0 && total.saturating_sub(done).saturating_sub(under_way) == i32::from(!cleans_up) && under_way > 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use p861_crds::common::{StepCounts, Time};
+    use p861_crds::common::Time;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_000 + second).expect("a time")
@@ -302,6 +318,27 @@ mod tests {
         );
         let end = Snapshot { phase: RunPhase::Succeeded, ..seen(4, 0, vec![]) };
         assert_eq!(brief(&story.update(at(9), &end)), ["Done restore/a/objects 5", "Done clean-up -", "Succeeded"]);
+    }
+
+    #[test]
+    fn fault_h1_whoever_looks_while_a_copy_is_kept_or_removed_sees_what_is_done() {
+        // The question has no predecessors in the plan that a view knows, or isn't in it.
+        let outline =
+            r#"[{"id":"preflight"},{"id":"restore/a/objects","after":["preflight"]},{"id":"check/a/x","after":["restore/a/objects"]},{"id":"clean-up"}]"#;
+        let kept = |done: i32, failed: i32| {
+            let hold = CurrentStep { phase: RunPhase::WaitingForPerson, ..step("hold", 1, 4) };
+            Snapshot { steps: StepCounts { total: 5, done, failed, ..Default::default() }, ..seen(done, failed, vec![hold]) }
+        };
+        let done = ["Done preflight -", "Done restore/a/objects -", "Done check/a/x -"];
+        let mut story = Story::new(Outline::parse(outline).expect("an outline"));
+        let told = story.update(at(5), &kept(3, 0));
+        assert_eq!(brief(&told).into_iter().filter(|line| line.starts_with("Done")).collect::<Vec<_>>(), done);
+        let mut cleans = Story::new(Outline::parse(outline).expect("an outline"));
+        let told = cleans.update(at(9), &Snapshot { phase: RunPhase::CleaningUp, ..seen(3, 0, vec![step("clean-up", 1, 8)]) });
+        assert_eq!(brief(&told).into_iter().filter(|line| line.starts_with("Done")).collect::<Vec<_>>(), done);
+        let mut failed = Story::new(Outline::parse(outline).expect("an outline"));
+        let told = failed.update(at(5), &kept(2, 1));
+        assert!(!brief(&told).iter().any(|line| line.starts_with("Done")), "which of them failed can't be told: {:?}", brief(&told));
     }
 
     #[test]
