@@ -48,6 +48,8 @@ pub fn all() -> Vec<Cause> {
         cause("P861AlertsNotArriving", |n| heartbeat(n).boxed_local(), |n| async move { heartbeat_mended(n) }.boxed_local()),
         cause("P861DutyUncovered", |n| gap_in_duty(n).boxed_local(), |n| gap_filled(n).boxed_local()),
         cause("P861SiteUnreachable", |n| far_refuses(n).boxed_local(), |n| far_mended(n).boxed_local()),
+        // The plan's only drill is of long ago. The next one fails, since its standby has no storage class.
+        cause("P861DrillOverdue", follows, |n| async move { drilled(n) }.boxed_local()),
         cause("P861SiteNodesNotReady", |n| node_goes(n).boxed_local(), |n| node_comes(n).boxed_local()),
         cause("P861RepositoryNotReady", |n| wrong_key(n).boxed_local(), |n| right_key(n).boxed_local()),
         cause("P861RepositoryDamaged", |n| damage(n).boxed_local(), |n| damage_mended(n).boxed_local()),
@@ -55,8 +57,6 @@ pub fn all() -> Vec<Cause> {
         cause("P861RunFailed", follows, follows),
         cause("P861BackupFailed", |n| volume(n).boxed_local(), |n| volume_gone(n).boxed_local()),
         cause("P861BackupOverdue", |n| late(n).boxed_local(), |n| async move { in_time(n) }.boxed_local()),
-        // The plan's only drill is of long ago.
-        cause("P861DrillOverdue", follows, |n| async move { drilled(n) }.boxed_local()),
         cause("P861PlatformLayerMissing", |n| platform(n).boxed_local(), |n| class_made(n).boxed_local()),
         cause("P861CertificateExpiring", |n| certificate(n, 5).boxed_local(), |n| certificate(n, 90).boxed_local()),
         // Its layer is weak because of the certificate.
@@ -282,7 +282,7 @@ async fn alertmanager_back(night: &mut Night) {
 /// The drill that is due. It is honest about a site without nodes.
 fn drilled(night: &Night) {
     let said = night.p861_ending(DISTRICT, &["drill", "run", "core"], 4);
-    assert!(said.contains("has no ready node"), "{said}");
+    assert!(said.contains("near has no storage class"), "{said}");
 }
 
 /// A platform that asks for a class that nobody has made, that is as full as it can be, and whose disks fill faster than anybody buys.
