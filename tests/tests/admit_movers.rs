@@ -230,33 +230,6 @@ async fn fault_e17_nothing_becomes_a_mover_afterwards_and_a_mover_stays_as_it_wa
         assert!(if words.is_empty() { said.is_empty() } else { said.contains(words) }, "{what}: {said:?}");
     }
     let pods = api(&tenant, "", "Pod", "pods", Some(SPACE));
-    // What is written by way of the status. The node writes it, and who looks after every pod.
-    let forged = json!({"status": {"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
-        "state": {"terminated": {"exitCode": 0, "message": "{\"outcome\":\"failed\"}"}}}]}});
-    let status = async |client: &Client, name: &str, patch: &Value| {
-        let pods = api(client, "", "Pod", "pods", Some(SPACE));
-        let parameters = PatchParams { dry_run: true, ..PatchParams::default() };
-        match pods.patch_subresource("status", name, &parameters, &Patch::Strategic(patch)).await {
-            Ok(_) => String::new(),
-            Err(kube::Error::Api(status)) => status.message,
-            Err(error) => panic!("not judged: {error}"),
-        }
-    };
-    for (what, client, name, patch, words) in [
-        ("a tenant answers for a mover", &tenant, "started", &forged, "only their node and the cluster's controllers write it"),
-        (
-            "a tenant moves his pod to another's address",
-            &tenant,
-            "later",
-            &json!({"status": {"podIP": "10.0.0.9"}}),
-            "only their node and the cluster's controllers write it",
-        ),
-        ("a pod is labelled by its status", &tenant, "later", &label, BY_OPERATOR),
-        ("an administrator", &administrator, "started", &forged, ""),
-    ] {
-        let said = status(client, name, patch).await;
-        assert!(if words.is_empty() { said.is_empty() } else { said.contains(words) }, "{what}: {said:?}");
-    }
     for (what, name, security, words) in [
         ("a container beside a mover's", "started", hardened(), stays),
         ("a container that is added to a pod is held to what the pod is", "later", root(), "podSecurity is Restricted"),
@@ -287,6 +260,44 @@ async fn fault_e17_nothing_becomes_a_mover_afterwards_and_a_mover_stays_as_it_wa
     let said = secrets.create(&PostParams::default(), &secret("p861-run-x")).await.map(drop).expect_err("refused").to_string();
     assert!(said.contains("no token of theirs is given to others"), "{said}");
     secrets.create(&PostParams::default(), &secret("default")).await.expect("any other account's");
+}
+
+/// The node writes it, and who looks after every pod.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_e36_what_a_districts_pod_answers_and_at_which_address_nobody_in_the_namespace_writes() {
+    let server = laid_out().await;
+    let (plain, mover) = (labels(false), labels(true));
+    for (user, object) in
+        [(TENANT, object("Pod", "moves", &plain, spec("default", hardened()))), (SITE, job("answers", &mover, &mover, spec("p861-run-x", hardened())))]
+    {
+        assert_eq!(said(&server, user, &object, false).await, "");
+    }
+    let administrator = server.client(None).await;
+    let uid = api(&administrator, "batch", "Job", "jobs", Some(SPACE)).get("answers").await.expect("the Job").metadata.uid.expect("a UID");
+    assert_eq!(said(&server, JOBS, &owned(object("Pod", "answers", &mover, spec("p861-run-x", hardened())), "Job", &uid), false).await, "");
+    let tenant = server.client(Some((TENANT, &["system:authenticated"]))).await;
+    let label = json!({"metadata": {"labels": {"platform861.io/role": "mover"}}});
+    let elsewhere = json!({"status": {"podIP": "10.0.0.9"}});
+    let forged = json!({"status": {"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 0, "message": "{\"outcome\":\"failed\"}"}}}]}});
+    let status = async |client: &Client, name: &str, patch: &Value| {
+        let pods = api(client, "", "Pod", "pods", Some(SPACE));
+        let parameters = PatchParams { dry_run: true, ..PatchParams::default() };
+        match pods.patch_subresource("status", name, &parameters, &Patch::Strategic(patch)).await {
+            Ok(_) => String::new(),
+            Err(kube::Error::Api(status)) => status.message,
+            Err(error) => panic!("not judged: {error}"),
+        }
+    };
+    for (what, client, name, patch, words) in [
+        ("a tenant answers for a mover", &tenant, "answers", &forged, "only their node and the cluster's controllers write it"),
+        ("a tenant moves his pod to another's address", &tenant, "moves", &elsewhere, "only their node and the cluster's controllers write it"),
+        ("a pod is labelled by its status", &tenant, "moves", &label, BY_OPERATOR),
+        ("an administrator", &administrator, "answers", &forged, ""),
+    ] {
+        let said = status(client, name, patch).await;
+        assert!(if words.is_empty() { said.is_empty() } else { said.contains(words) }, "{what}: {said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
