@@ -3,7 +3,7 @@
 //! Controllers check the lease before they act. This checks it again for each request, so that a pass that hangs between two writes can't continue after its
 //! lease has expired.
 
-use crate::{error::Error, leadership::Leadership, printable};
+use crate::{error::Error, leadership::Leadership, printable::Printable};
 use http::{Method, Request};
 use kube::{
     Client, Config,
@@ -23,7 +23,7 @@ use tower::{BoxError, Layer, Service};
 pub fn client(mut config: Config, leadership: &Leadership) -> Result<Client, kube::Error> {
     // Engine and controllers decide when to retry. The client's own retries would block a pass for a minute on an eviction that a disruption budget refuses.
     config.default_retry = false;
-    Ok(printable::client(ClientBuilder::try_from(config)?.with_layer(&WhileLeading(leadership.clone())).build()))
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Printable).with_layer(&WhileLeading(leadership.clone())).build())
 }
 
 /// The same client, except that it refuses every request that changes an object, whoever leads. For code that only looks. `exec` passes: checks look by a

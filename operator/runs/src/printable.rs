@@ -4,26 +4,44 @@
 //! none of these. One byte that an application prints would then keep a status as it is for ever, and an object of a backup from coming back. JSON may write each character as
 //! an escape, which YAML reads alike: so these are.
 
+use futures::FutureExt as _;
 use http::{Request, header::CONTENT_TYPE};
-use kube::{Client, client::Body};
-use std::fmt::Write as _;
-use tower::BoxError;
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+};
+use std::{
+    fmt::Write as _,
+    task::{Context, Poll},
+};
+use tower::{Layer, Service};
 
 /// The content type of an apply.
 const APPLY: &str = "application/apply-patch+yaml";
 
-/// The same client, except that what it applies is escaped.
-pub fn client(client: Client) -> Client {
-    let namespace = client.default_namespace().to_owned();
-    let send = move |request: Request<Body>| {
-        let client = client.clone();
-        async move {
-            let request = if is_apply(&request) { readable(request).await? } else { request };
-            Ok::<_, BoxError>(client.send(request).await?)
-        }
-    };
-    Client::new(tower::service_fn(send), namespace)
+/// A client for a process that has no lease: a mover's.
+///
+/// # Errors
+/// If the configuration can't be used.
+pub fn client(config: Config) -> Result<Client, kube::Error> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Printable).build())
 }
+
+/// Escapes what an apply sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Printable;
+
+impl<S> Layer<S> for Printable {
+    type Service = Escaping<S>;
+
+    fn layer(&self, inner: S) -> Escaping<S> {
+        Escaping(inner)
+    }
+}
+
+/// The way to a cluster behind [`Printable`].
+#[derive(Clone, Debug)]
+pub struct Escaping<S>(S);
 
 /// Whether YAML refuses the character, or reads another in its place.
 fn is_refused(character: char) -> bool {
@@ -50,13 +68,31 @@ fn is_apply<B>(request: &Request<B>) -> bool {
     request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == APPLY.as_bytes())
 }
 
-/// The request with a body that YAML reads.
-async fn readable(request: Request<Body>) -> Result<Request<Body>, BoxError> {
+/// The request with a body that YAML reads. What is applied is in memory already, so nothing is waited for.
+fn readable(request: Request<Body>) -> Request<Body> {
     let (head, body) = request.into_parts();
-    let bytes = body.collect_bytes().await?;
+    let Some(Ok(bytes)) = body.collect_bytes().now_or_never() else {
+        // Sent empty, it is refused: better than half.
+        tracing::error!(path = head.uri.path(), "the body of an apply is not in memory");
+        return Request::from_parts(head, Body::empty());
+    };
     let plain = std::str::from_utf8(&bytes).ok().and_then(escaped);
     let body = plain.map_or_else(|| Body::from(bytes.to_vec()), |plain| Body::from(plain.into_bytes()));
-    Ok(Request::from_parts(head, body))
+    Request::from_parts(head, body)
+}
+
+impl<S: Service<Request<Body>>> Service<Request<Body>> for Escaping<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> S::Future {
+        self.0.call(if is_apply(&request) { readable(request) } else { request })
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +126,7 @@ mod tests {
                 Ok::<_, Infallible>(http::Response::new(Body::empty()))
             }
         });
-        let client = client(Client::new(server, "default"));
+        let mut client = Printable.layer(server);
         let text = json!({"message": "\u{9b}2J\u{7f}\u{85}\u{2028}\u{feff} ünïcode 中文"}).to_string();
         for (kind, wanted) in [
             (APPLY, r#"{"message":"\u009b2J\u007f\u0085\u2028\ufeff ünïcode 中文"}"#),
@@ -98,7 +134,7 @@ mod tests {
             ("application/json", text.as_str()),
         ] {
             let request = Request::patch("/x").header(CONTENT_TYPE, kind).body(Body::from(text.clone().into_bytes())).unwrap();
-            client.send(request).await.unwrap();
+            client.call(request).await.unwrap();
             assert_eq!(seen.lock().last().map(String::as_str), Some(wanted), "{kind}");
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     repository::reason_of_vault,
     run_objects::{ObjectError, RunObjects},
 };
-use kube::Client;
+use kube::{Client, Config};
 use p861_core::{
     engine::{Evidence, SavedPart, StepProgress, StoredObject},
     ids::SnapshotId,
@@ -326,8 +326,9 @@ async fn perform(
 }
 
 async fn client() -> Result<Client, WorkError> {
-    let failed = |error| WorkError::stated(Reason::Unreachable, format!("no way to the site's API server: {error}"), false);
-    Client::try_default().await.map(printable::client).map_err(failed)
+    let failed = |error: String| WorkError::stated(Reason::Unreachable, format!("no way to the site's API server: {error}"), false);
+    let config = Config::infer().await.map_err(|error| failed(error.to_string()))?;
+    printable::client(config).map_err(|error| failed(error.to_string()))
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, VaultError> + Send + 'static) -> Result<T, WorkError> {
