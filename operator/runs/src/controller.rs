@@ -27,7 +27,7 @@ use p861_core::{
     runs::{BackupFinding, RunClass},
 };
 use p861_crds::{
-    Backup, ConditionType, Reason, RunObject, RunStatus,
+    Backup, Condition, ConditionType, Reason, RunObject, RunStatus,
     common::{ActionKind, RunAction, RunPhase},
 };
 use std::{sync::Arc, time::Duration};
@@ -138,8 +138,7 @@ pub async fn reconcile<K: RunKind>(context: &RunContext, kind: &K, object: &K::O
         Err(error) => {
             // It is tried again, as long as that takes: somebody may be able to mend what stands in its way.
             if !finalizer::is_held(object) && !status.has_begun() && error.reason() != Reason::LeaseLost {
-                let message = format!("it can't begin yet, and is tried again: {error}");
-                explain_wait(&context.hub, object, error.reason(), message, now).await?;
+                explain_trouble(&context.hub, object, "it can't begin yet, and is tried again", &error, now).await;
             }
             Err(error)
         }
@@ -323,8 +322,7 @@ async fn publish_results<K: RunObject>(hub: &Hub, object: &K, published: Result<
     let recent = ended.is_some_and(|ended| now.duration_since(ended) < RESULTS_PATIENCE);
     let may_work = error.category() == Category::Transient && error.reason() != Reason::NamespaceTerminating;
     if may_work && recent {
-        let message = format!("the run has ended and cleaned up; what it is to publish can't be written yet: {error}");
-        explain_wait(hub, object, error.reason(), message, now).await?;
+        explain_trouble(hub, object, "the run has ended and cleaned up; what it is to publish can't be written yet", &error, now).await;
         return Err(error);
     }
     let note = format!("the run has ended and cleaned up, but what it is to publish could not be written: {error}");
@@ -392,6 +390,24 @@ async fn explain_wait<K: RunObject>(hub: &Hub, object: &K, reason: Reason, messa
     let update = ConditionUpdate::unknown(ConditionType::Succeeded, reason, message);
     status.set_conditions(conditions::apply(status.conditions(), &[update], object.meta().generation, now));
     apply_status(hub, object, object.run_status(), &status).await
+}
+
+/// Says on the status what keeps a run that is tried again. Written once for each reason: the text may be another server's and differ each time, and each write calls for the
+/// next pass at once.
+async fn explain_trouble<K: RunObject>(hub: &Hub, object: &K, what: &str, error: &Error, now: Timestamp) {
+    let said = |condition: &Condition| {
+        condition.type_ == ConditionType::Succeeded
+            && condition.status == "Unknown"
+            && condition.reason == error.reason().as_str()
+            && condition.observed_generation == object.meta().generation
+    };
+    if object.run_status().is_some_and(|status| status.conditions().iter().any(said)) {
+        return;
+    }
+    // What is told of is the error itself, whether or not this can be written.
+    if let Err(unwritten) = explain_wait(hub, object, error.reason(), format!("{what}: {error}"), now).await {
+        tracing::debug!(name = object.name_any(), "why it waits can't be written: {unwritten}");
+    }
 }
 
 /// Writes a run's findings about Backups to their status. A deleted Backup is skipped.

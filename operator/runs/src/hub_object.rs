@@ -25,7 +25,10 @@ const OWN_PREFIX: &str = "platform861.io/";
 /// Bytes that a value takes beside its text, roughly.
 const VALUE_OVERHEAD: usize = 24;
 
-/// Bytes in memory by namespace; those of all namespaces that are nobody's together, under an empty name.
+/// Under which the bytes of all namespaces that are nobody's are counted together: no namespace can be called so.
+const NOBODYS: &str = "*";
+
+/// Bytes in memory by namespace; those of [`NOBODYS`] together, and those of what is in no namespace (districts, sites) under an empty name.
 static CHARGED: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
 /// Namespaces on the hub of districts, and the city's.
 static HUB_NAMESPACES: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
@@ -36,9 +39,9 @@ pub fn note_hub_namespaces(namespaces: impl IntoIterator<Item = String>) {
     HUB_NAMESPACES.lock().extend(namespaces);
 }
 
-/// Whose budget holds for a namespace; an empty name for what is nobody's, and for what has no namespace.
+/// Whose budget holds for a namespace. What is in none has one of its own: only the city declares that, and nobody else's objects may drive it out.
 fn payer(namespace: &str) -> &str {
-    if HUB_NAMESPACES.lock().contains(namespace) { namespace } else { "" }
+    if namespace.is_empty() || HUB_NAMESPACES.lock().contains(namespace) { namespace } else { NOBODYS }
 }
 
 /// An object of the hub, or why it can't be read or kept.
@@ -149,10 +152,10 @@ impl<K: Resource + DeserializeOwned> HubObject<K> {
         let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let payer = payer(namespace);
         let Some(charge) = Charge::new(payer, weight(&value), budget) else {
-            let whose = if payer.is_empty() {
-                format!("all namespaces that are no district's, of which {namespace} is one,")
-            } else {
-                format!("namespace {namespace}")
+            let whose = match payer {
+                NOBODYS => format!("all namespaces that are no district's, of which {namespace} is one,"),
+                "" => "the whole cluster".to_owned(),
+                own => format!("namespace {own}"),
             };
             let error = format!(
                 "the objects of {whose} take more than {} MiB of the operator's memory, and this one has no room. Delete objects that nobody needs, or \
@@ -205,7 +208,7 @@ impl<K: Resource> Resource for HubObject<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use p861_crds::Backup;
+    use p861_crds::{Backup, District};
     use serde_json::json;
 
     fn backup(namespace: &str, name: &str, application: &str) -> Value {
@@ -274,6 +277,9 @@ mod tests {
         assert!(told.error.contains("the objects of all namespaces that are no district's, of which made-up-"), "{}", told.error);
         note_hub_namespaces(["made-up-100".to_owned()]);
         assert!(read(100).object.is_ok(), "a district's is its own");
+        let district = json!({"apiVersion": "platform861.io/v1alpha1", "kind": "District", "metadata": {"name": "shinan", "uid": "u"},
+            "spec": {"code": "370202", "names": {"en": "Shinan"}, "sites": [{"siteRef": {"name": "a"}, "role": "Primary"}]}});
+        assert!(HubObject::<District>::read(district, 4_000).unwrap().object.is_ok(), "nobody's objects drive out no District");
     }
 
     #[test]
