@@ -62,7 +62,7 @@ pub struct DistrictSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub role_bindings: Vec<RoleBinding>,
-    /// Namespaces on the sites that the district may touch.
+    /// Namespaces on the sites that the district may touch. Two districts of one site have none in common: nothing is done for the younger one until they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_namespaces: Option<SiteNamespaces>,
     /// What its Platform, its runs and its pods on the sites may not exceed.
