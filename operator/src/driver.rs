@@ -17,7 +17,7 @@ use p861_core::conditions::{self, ConditionUpdate, ObjectEvent};
 use p861_crds::{Condition, ConditionType, names::FIELD_MANAGER};
 use p861_runs::{
     error::{ErrorContext as _, Result, is_conflict, is_not_found},
-    status::{event_type, publish_event},
+    status::{event_type, is_stored, publish_event},
     thinking,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -226,7 +226,7 @@ impl<C: Controller> Reconciler for Driver<C> {
 
 /// Applies the status if it differs from the object's. Returns false, and has written nothing, if the object had to be unchanged and isn't.
 async fn record<C: Controller>(context: &Context, object: &C::Kind, status: &C::Status) -> Result<bool> {
-    if object.status() == Some(status) {
+    if is_stored(object.status(), status) {
         return Ok(true);
     }
     context.hub.leadership.ensure()?;

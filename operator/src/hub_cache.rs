@@ -82,8 +82,9 @@ impl HubCache {
             return Err(Error::transient(Reason::NotListedYet, format!("the objects of kind {kind} have not been listed yet")));
         }
         let index = cached.by_namespace();
-        let chosen = index.iter().filter(|(key, _)| namespace.is_none_or(|namespace| *key == namespace));
-        Ok(chosen.flat_map(|(_, objects)| objects).filter_map(|guard| map(guard.object.as_ref().ok()?)).collect())
+        let all = namespace.is_none().then(|| index.values().flatten());
+        let own = namespace.and_then(|namespace| index.get(namespace)).into_iter().flatten();
+        Ok(all.into_iter().flatten().chain(own).filter_map(|guard| map(guard.object.as_ref().ok()?)).collect())
     }
 
     /// The objects of a kind in a namespace, sorted by name.

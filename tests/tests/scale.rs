@@ -20,6 +20,7 @@ use kube::{
 use p861_testbed::services::http;
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     fs,
     net::TcpListener,
     time::{Duration, Instant},
@@ -86,11 +87,15 @@ async fn fault_e10_scale_a_city_settles_within_two_minutes_also_after_a_cold_res
     let settled = since.elapsed();
     println!("settled in {settled:.1?}, with {:.1?} of processor time; {}", processor_time(operator.id), memory(operator.id));
     tokio::time::sleep(REST).await;
-    let (before, since) = (processor_time(operator.id), Instant::now());
+    let (before, since, asked) = (processor_time(operator.id), Instant::now(), requests(&here).await);
     tokio::time::sleep(WATCHED).await;
     let used = processor_time(operator.id).checked_sub(before).expect("processor time only grows");
     let idle = used.as_secs_f64() / since.elapsed().as_secs_f64();
     println!("idles at {idle:.3} of a core; {}", memory(operator.id));
+    let asked = more(&asked, &requests(&here).await);
+    println!("asked of the hub meanwhile: {asked:?}");
+    let written: Vec<_> = asked.iter().filter(|(what, _)| what.ends_with("/status") && !what.starts_with("GET")).collect();
+    assert!(written.is_empty(), "who looks on writes no status: {written:?}");
     assert!(unsettled(&here).await.is_empty(), "it did not stay settled: {:?}", unsettled(&here).await);
     check_process(&operator);
     operator.kill();
@@ -364,6 +369,24 @@ async fn unsettled(client: &Client) -> Vec<String> {
         }
     }
     all
+}
+
+/// Requests that the API server has answered, by verb and resource.
+async fn requests(client: &Client) -> BTreeMap<String, u64> {
+    let request = ::http::Request::get("/metrics").body(Vec::new()).expect("a request");
+    let metrics = client.request_text(request).await.expect("metrics");
+    let mut all = BTreeMap::new();
+    for line in metrics.lines().filter(|line| line.starts_with("apiserver_request_total{")) {
+        let label = |name: &str| line.split_once(&format!(",{name}=\"")).and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
+        let count: u64 = line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default();
+        *all.entry(format!("{} {}/{}", label("verb"), label("resource"), label("subresource"))).or_default() += count;
+    }
+    all
+}
+
+fn more(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let grown = |(what, count): (&String, &u64)| Some((what.clone(), count - before.get(what).copied().unwrap_or_default())).filter(|(_, more)| *more > 0);
+    after.iter().filter_map(grown).collect()
 }
 
 /// The processor time that a process has had.

@@ -19,6 +19,13 @@ use std::fmt::Debug;
 /// The longest note of an Event, in characters.
 const MAX_NOTE_LENGTH: usize = 1000;
 
+/// Whether a status is what is stored already, by what would be sent: a time of the API has whole seconds, so one that was read elsewhere with parts of one differs from
+/// itself, once stored, for ever.
+pub fn is_stored<S: Serialize + PartialEq>(before: Option<&S>, after: &S) -> bool {
+    let sent = |status: &S| serde_json::to_value(status).ok();
+    before.is_some_and(|before| before == after || sent(before).is_some_and(|before| Some(before) == sent(after)))
+}
+
 /// Applies a namespaced object's status if it differs from `before`.
 ///
 /// # Errors
@@ -28,7 +35,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     S: Serialize + PartialEq,
 {
-    if before == Some(after) {
+    if is_stored(before, after) {
         return Ok(());
     }
     hub.leadership.ensure()?;
@@ -51,7 +58,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     S: Serialize + PartialEq,
 {
-    if before == Some(after) {
+    if is_stored(before, after) {
         return Ok(true);
     }
     leadership.ensure()?;
@@ -80,4 +87,24 @@ pub async fn publish_event<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K,
 /// `Warning` or `Normal`.
 pub fn event_type(warning: bool) -> EventType {
     if warning { EventType::Warning } else { EventType::Normal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p861_crds::{
+        Time,
+        platform::application::{ApplicationStatus, BackupSummary},
+    };
+
+    #[test]
+    fn fault_e10_a_status_is_compared_as_it_would_be_stored() {
+        let at = |time: &str| {
+            let last_backup = Some(BackupSummary { name: "b".into(), recovery_point_time: Time(time.parse().expect("a time")) });
+            ApplicationStatus { last_backup, ..ApplicationStatus::default() }
+        };
+        let (exact, stored, later) = (at("2026-11-30T10:00:00.123456Z"), at("2026-11-30T10:00:00Z"), at("2026-11-30T10:00:01Z"));
+        assert!(is_stored(Some(&stored), &exact), "the API server keeps whole seconds");
+        assert!(!is_stored(Some(&stored), &later) && !is_stored(None, &exact));
+    }
 }

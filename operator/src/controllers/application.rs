@@ -14,7 +14,7 @@ use p861_core::{
     platform::{
         application::{self, ApplicationSeen, CheckSeen, Misplaced, marker_turn, refuse_unknown_department},
         facts::Unseen,
-        pattern::refuse_patterns,
+        pattern::{has_patterns, refuse_patterns},
     },
     recovery::objectives,
     runs::Scope,
@@ -141,8 +141,10 @@ async fn find(context: &Context, application: &Application, namespace: &str, pla
     let district = cached_district(context, namespace).await?;
     refuse_foreign_namespaces(&district, application)?;
     refuse_unknown_department(&district, application).map_err(misplaced)?;
-    let declared = application.clone();
-    thinking::apart(move || refuse_patterns(&declared)).await?.map_err(|why| Error::invalid(Reason::Invalid, why))?;
+    if has_patterns(application) {
+        let declared = application.clone();
+        thinking::apart(move || refuse_patterns(&declared)).await?.map_err(|why| Error::invalid(Reason::Invalid, why))?;
+    }
     refuse_taken_namespaces(context, application).await?;
     let site = site_of(&application.name_any(), plans, &district)?;
     let view = context.sites.view(&site, VIEW_TTL).await?;

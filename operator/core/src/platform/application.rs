@@ -66,10 +66,15 @@ pub fn refuse_unknown_department(district: &District, application: &Application)
 
 /// The namespace that both name, if `other` is the older, which may have it: two would save and restore each other's objects.
 pub fn taken_namespace(application: &Application, other: &Application) -> Option<Misplaced> {
-    let age = |of: &Application| (of.metadata.creation_timestamp.as_ref().map(|time| time.0), of.metadata.name.clone().unwrap_or_default());
-    let older = other.metadata.uid != application.metadata.uid && age(other) < age(application);
-    let namespace = other.spec.namespaces.iter().filter(|_| older).find(|namespace| application.spec.namespaces.contains(namespace))?;
-    Some(Misplaced::NamespaceTaken { namespace: namespace.clone(), owner: other.metadata.name.clone().unwrap_or_default() })
+    // Looked for first: each application is held against all others of its district.
+    let namespace = other.spec.namespaces.iter().find(|namespace| application.spec.namespaces.contains(namespace))?;
+    let is_older = other.metadata.uid != application.metadata.uid && age(other) < age(application);
+    is_older.then(|| Misplaced::NamespaceTaken { namespace: namespace.clone(), owner: other.metadata.name.clone().unwrap_or_default() })
+}
+
+/// When it was made, and its name: of two that were made in one second the first by name is the older.
+fn age(application: &Application) -> (Option<Timestamp>, Option<&str>) {
+    (application.metadata.creation_timestamp.as_ref().map(|time| time.0), application.metadata.name.as_deref())
 }
 
 /// A check that was tried once.

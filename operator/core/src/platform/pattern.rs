@@ -53,17 +53,27 @@ impl Pattern {
     }
 }
 
+/// The patterns of an Application's checks, each with the check's name.
+fn patterns(application: &Application) -> impl Iterator<Item = (&str, &str)> {
+    application.spec.checks.iter().flat_map(|check| {
+        let of_page = check.http.as_ref().and_then(|http| http.expect.pattern.as_deref());
+        let of_output = check.exec.as_ref().and_then(|exec| exec.expect.as_ref()).map(|expect| expect.pattern.as_str());
+        of_page.into_iter().chain(of_output).map(|pattern| (check.name.as_str(), pattern))
+    })
+}
+
+/// Whether there is a pattern to read at all.
+pub fn has_patterns(application: &Application) -> bool {
+    patterns(application).next().is_some()
+}
+
 /// Reads all patterns of an Application's checks.
 ///
 /// # Errors
 /// The first that can't be used, with its check.
 pub fn refuse_patterns(application: &Application) -> Result<(), String> {
-    for check in &application.spec.checks {
-        let of_page = check.http.as_ref().and_then(|http| http.expect.pattern.as_ref());
-        let of_output = check.exec.as_ref().and_then(|exec| exec.expect.as_ref()).map(|expect| &expect.pattern);
-        for pattern in of_page.into_iter().chain(of_output) {
-            Pattern::read(pattern).map_err(|error| format!("check {}: {error}", check.name))?;
-        }
+    for (check, pattern) in patterns(application) {
+        Pattern::read(pattern).map_err(|error| format!("check {check}: {error}"))?;
     }
     Ok(())
 }
