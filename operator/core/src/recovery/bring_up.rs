@@ -142,7 +142,7 @@ pub struct Fragment {
     pub ends: Vec<StepId>,
 }
 
-/// Compiles the steps of one application: verify → where it is wanted, stop, and before it a comparison unless the policy is Skip → objects → volumes side by side →
+/// Compiles the steps of one application: verify, and beside it a comparison unless the policy is Skip → where it is wanted, stop → objects → volumes side by side →
 /// for each tier start, then its streams → start of the rest, then the streams of no tier → the objects that could not be written and may be now → marker and checks
 /// side by side.
 ///
@@ -150,11 +150,10 @@ pub struct Fragment {
 /// [`CompileError`] if the application has no namespaces, a name can't be part of a step's id, or a check's deadline is no duration.
 pub fn bring_up(request: &BringUp<'_>) -> Result<Fragment, CompileError> {
     let mut compiler = Compiler::new(request)?;
-    let verified = compiler.verify()?;
-    let compared = compiler.compare(verified)?;
-    let still = compiler.stop(compared)?;
+    let checked: Vec<StepId> = std::iter::once(compiler.verify()?).chain(compiler.compare()?).collect();
+    let still = compiler.stop(checked)?;
     let objects = compiler.objects(&still)?;
-    let mut ends = compiler.volumes(objects.clone())?;
+    let mut ends = compiler.volumes(&objects)?;
     if request.parts.start {
         ends.extend(request.gates.start.iter().cloned());
         ends = compiler.start(ends)?;
@@ -237,33 +236,33 @@ impl<'a> Compiler<'a> {
 
     /// What the policy refuses is found while everything still runs: under Refuse any difference, under Merge and Replace what can't be changed in place. Nothing is
     /// stopped for a restore that would end with it. Under Refuse it is compared once more before the first write, since somebody may have changed it meanwhile.
-    fn compare(&mut self, verified: StepId) -> Result<StepId, CompileError> {
+    fn compare(&mut self) -> Result<Option<StepId>, CompileError> {
         let refuses = match self.request.target.conflict {
             ConflictHandling::Policy(ConflictPolicy::Refuse | ConflictPolicy::Merge | ConflictPolicy::Replace) => true,
             ConflictHandling::Policy(ConflictPolicy::Skip) | ConflictHandling::Own => false,
         };
-        let Some(parts) = self.request.parts.objects.clone().filter(|_| self.request.parts.stop && refuses) else { return Ok(verified) };
+        let Some(parts) = self.request.parts.objects.clone().filter(|_| self.request.parts.stop && refuses) else { return Ok(None) };
         let task = self.objects_task(parts, ObjectsMode::Compare)?;
         let id = StepKey::compare(self.request.subject.name).id()?;
         let action = self.mover(self.target(None), None, task);
-        Ok(self.add(id, action, &[verified], 3))
+        Ok(Some(self.add(id, action, &self.request.gates.data, 3)))
     }
 
     /// A damaged backup stops nothing. What comes after writes only once no pod can write any more. Returns what the objects wait for.
-    fn stop(&mut self, verified: StepId) -> Result<StepId, CompileError> {
+    fn stop(&mut self, checked: Vec<StepId>) -> Result<Vec<StepId>, CompileError> {
         let namespaces = self.halted();
         if !self.request.parts.stop || namespaces.is_empty() {
-            return Ok(verified);
+            return Ok(checked);
         }
         let id = StepKey::stop(self.request.subject.name).id()?;
         let again = Action::StartAgain { site: self.site(), namespaces: namespaces.keys().cloned().collect() };
         let stop = Action::Stop { site: self.site(), namespaces };
         let step = Step::new(id.clone(), stop, self.request.deadline.min(STOP_DEADLINE)).on_failure(self.request.on_failure);
         // Its undo must know which namespaces the run has made: what made them is one of the gates.
-        let after = self.request.gates.data.iter().cloned().chain([verified]);
+        let after = self.request.gates.data.iter().cloned().chain(checked);
         self.steps.push(step.after(after).retry(Retry::times(3)).undo(again));
         self.stopped = Some(id.clone());
-        Ok(id)
+        Ok(vec![id])
     }
 
     /// The cluster-scoped objects that may be written: all that the Application names; of a copy its definitions only.
@@ -287,32 +286,32 @@ impl<'a> Compiler<'a> {
     }
 
     /// Returns what the volumes wait for.
-    fn objects(&mut self, before: &StepId) -> Result<StepId, CompileError> {
-        let Some(parts) = self.request.parts.objects.clone() else { return Ok(before.clone()) };
+    fn objects(&mut self, before: &[StepId]) -> Result<Vec<StepId>, CompileError> {
+        let Some(parts) = self.request.parts.objects.clone() else { return Ok(before.to_vec()) };
         let mode = if parts.preview { ObjectsMode::Preview } else { ObjectsMode::Write };
         let task = self.objects_task(parts, mode)?;
         let id = StepKey::restore_objects(self.request.subject.name).id()?;
         let action = self.mover(self.target(None), None, task);
-        let after: Vec<StepId> = std::iter::once(before).chain(&self.request.gates.objects).cloned().collect();
-        Ok(self.add(id, action, &after, 3))
+        let after: Vec<StepId> = before.iter().chain(&self.request.gates.objects).cloned().collect();
+        Ok(vec![self.add(id, action, &after, 3)])
     }
 
     /// Once the application runs it may serve the webhooks and kinds that kept some objects from being written. A try that fails leaves them as they are
     /// listed.
-    fn objects_again(&mut self, first: &StepId, running: &[StepId]) -> Result<Option<StepId>, CompileError> {
+    fn objects_again(&mut self, first: &[StepId], running: &[StepId]) -> Result<Option<StepId>, CompileError> {
         let Some(parts) = self.request.parts.objects.clone() else { return Ok(None) };
         let task = self.objects_task(parts, ObjectsMode::Again)?;
         let id = StepKey::restore_objects_again(self.request.subject.name).id()?;
         let step = Step::new(id.clone(), self.mover(self.target(None), None, task), self.request.deadline).retry(Retry::times(3));
         // What it needs to know is proved by the first try, and before it.
-        let step = step.after(running.iter().chain([first]).chain(&self.request.gates.objects).cloned()).on_failure(OnFailure::Continue);
+        let step = step.after(running.iter().chain(first).chain(&self.request.gates.objects).cloned()).on_failure(OnFailure::Continue);
         self.steps.push(step);
         Ok(Some(id))
     }
 
     /// Returns all data so far.
-    fn volumes(&mut self, objects: StepId) -> Result<Vec<StepId>, CompileError> {
-        let mut data = vec![objects.clone()];
+    fn volumes(&mut self, objects: &[StepId]) -> Result<Vec<StepId>, CompileError> {
+        let mut data = objects.to_vec();
         let Some(parts @ VolumeParts { files, path_prefix, preview, .. }) = &self.request.parts.volumes else { return Ok(data) };
         let spec = self.spec;
         for claim in self.request.subject.claims.iter().filter(|claim| is_written(spec, parts, claim)) {
@@ -329,7 +328,7 @@ impl<'a> Compiler<'a> {
                 Some(_) => MoverTask::PreviewVolume { snapshot, part, paths, path_prefix, extra_files },
             };
             let action = self.mover(namespace, Some(claim.name.clone()), task);
-            let after = self.and_stopped(&objects);
+            let after = self.and_stopped(objects);
             data.push(self.add(id, action, &after, 3));
         }
         Ok(data)
@@ -382,15 +381,15 @@ impl<'a> Compiler<'a> {
             };
             let id = StepKey::restore_stream(self.request.subject.name, &stream.name).id()?;
             let action = self.mover(namespace, None, task);
-            let after = self.and_stopped(&started);
+            let after = self.and_stopped(std::slice::from_ref(&started));
             fed.push(self.add(id, action, &after, 2));
         }
         Ok(fed)
     }
 
-    /// A step, and the one that has stopped what runs.
-    fn and_stopped(&self, step: &StepId) -> Vec<StepId> {
-        std::iter::once(step).chain(self.stopped.iter().filter(|stopped| *stopped != step)).cloned().collect()
+    /// These steps, and the one that has stopped what runs.
+    fn and_stopped(&self, steps: &[StepId]) -> Vec<StepId> {
+        steps.iter().chain(self.stopped.iter().filter(|stopped| !steps.contains(stopped))).cloned().collect()
     }
 
     /// The marker and the checks, side by side; without any, what they would have waited for. They see the application with all of its objects.

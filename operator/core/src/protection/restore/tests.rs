@@ -171,6 +171,8 @@ fn fault_c3_and_b14_what_the_policy_refuses_is_found_before_anything_is_stopped(
         assert_eq!(task(&objects.action), Some((ObjectsMode::Write, true)));
         let stop = plan.steps().iter().find(|step| step.id.as_str() == "stop/a").expect("a stop");
         assert!(comes_after(&plan, stop, "compare/a") && !comes_after(&plan, compare, "stop/a"));
+        // G: it is compared while it is verified, and nothing is stopped before both are done.
+        assert!(comes_after(&plan, stop, "verify/a") && !comes_after(&plan, compare, "verify/a"));
     }
 }
 
