@@ -41,6 +41,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::Duration,
 };
+use tokio::runtime::Builder;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 #[global_allocator]
@@ -108,9 +109,22 @@ struct RunArguments {
     lease_duration: leader::LeaseTimes,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let mut runtime = match &arguments.command {
+        Command::Mover if movers::work::mostly_asks() => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> ExitCode {
     let filter = EnvFilter::try_from_env("P861_LOG_FILTER")
         .unwrap_or_else(|_| EnvFilter::new("info,kube_lease_manager=warn,kube_client::client::builder=off,rustic_core=warn,jiff=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);

@@ -10,7 +10,7 @@ use crate::{
     district,
     error::{Category, Error, Result},
     hub::named,
-    movers::{HALF_RESTORED_TAG, PARTIAL_TAG},
+    movers::{HALF_RESTORED_TAG, MoverKeys, PARTIAL_TAG},
     places::Places,
     secrets::SecretsOf,
 };
@@ -79,7 +79,8 @@ async fn access(hub: &Hub, repository: &BackupRepository, may_create: bool) -> R
 pub async fn repository_keys(hub: &Hub, namespace: &str, repository: &str) -> Result<String> {
     let repository: BackupRepository = named(&hub.client, namespace, repository).await?;
     let access = access(hub, &repository, false).await?;
-    serde_json::to_string(&access).map_err(|_| Error::Internal("the repository's access can't be written".into()))
+    let derived = p861_vault::derived(&access);
+    serde_json::to_string(&MoverKeys { access, derived }).map_err(|_| Error::Internal("the repository's access can't be written".into()))
 }
 
 /// The repository's store, for journals and reports. Reads the repository and its Secrets at most once in ten seconds. If they are deleted, the store that was

@@ -3,13 +3,14 @@
 //! A key is derived from the password by scrypt, with the parameters that the key file gives: whoever writes the file decides how much memory and time that takes. So
 //! - they are bounded before anything is derived ([`KeyFile::parse`]), and few files are tried;
 //! - a process derives one key at a time, and asks nothing of a store meanwhile: a slow store holds up nobody else's;
-//! - it derives none twice, and waits longer each time if something new that it derives doesn't open the repository ([`known`]).
+//! - it derives none twice, and waits longer each time if something new that it derives doesn't open the repository ([`known`]);
+//! - one that has derived a key may tell it to another that has the password ([`derived`]): a mover that works for a moment needn't compute for half a second.
 
 mod file;
 mod known;
 
 use crate::{
-    VaultError,
+    RepositoryAccess, VaultError,
     backend::Store,
     cipher::{Cipher, CipherError},
     limits,
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use known::{Attempt, KNOWN};
 use parking_lot::Mutex;
 use rustic_core::repofile::MasterKey;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{
     fmt,
@@ -55,6 +57,37 @@ impl OpenKey {
     fn new(master: MasterKey, digest: &Digest) -> Option<Self> {
         let cipher = Cipher::of(&master)?;
         Some(Self { master, cipher, name: name(digest) })
+    }
+}
+
+/// A key that a process has derived for a repository, for another that has the password as well. Who has it can read the repository: it goes where the password goes, and
+/// nowhere else.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DerivedKey {
+    /// Name of the key file that the password opens.
+    file: String,
+    master: MasterKey,
+}
+
+impl fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DerivedKey").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// The key that this process has derived for a repository, if it has opened it with this password lately.
+pub fn derived(access: &RepositoryAccess) -> Option<DerivedKey> {
+    let mut known = KNOWN.lock();
+    let file = known.opens(&access.location.to_string())?;
+    let master = known.key(&Attempt::new(&access.password, &file))?;
+    Some(DerivedKey { file: name(&file), master })
+}
+
+/// Takes over a key that another process has derived for the repository. It is tried as if this one had derived it: one that does not open the repository changes nothing.
+pub fn take_over(access: &RepositoryAccess, key: &DerivedKey) {
+    if let Some(file) = named(&key.file) {
+        KNOWN.lock().keep(Attempt::new(&access.password, &file), Some(&key.master));
     }
 }
 
@@ -140,6 +173,7 @@ pub(crate) fn find(store: &Store, password: &str, config: &[u8]) -> Result<OpenK
         if let Some(key) = known.filter(|key| opens(key).is_ok())
             && matches!(read(store, digest)?, Body::Intact(_))
         {
+            KNOWN.lock().opened(store.location(), digest);
             return Ok(key);
         }
     }
@@ -190,7 +224,7 @@ pub(crate) fn find(store: &Store, password: &str, config: &[u8]) -> Result<OpenK
         let Some(key) = open(password, &file, &body) else { continue };
         match opens(&key) {
             Ok(()) => {
-                KNOWN.lock().opened(store.location());
+                KNOWN.lock().opened(store.location(), &digest);
                 return Ok(key);
             }
             Err(error) => tried.config = Some(error),

@@ -31,8 +31,9 @@ mod store;
 mod verify;
 
 pub use error::{REASONS, VaultError};
+pub use keys::{DerivedKey, derived, take_over};
 pub use lease::{Lease, LeaseError, LeaseKind, Leases};
-pub use parts::{OnProgress, PartResult, PartSpec, Progress};
+pub use parts::{OnProgress, PartResult, PartSpec, PreparedPart, Progress};
 pub use read::StreamResult;
 pub use repository::Repository;
 pub use restore::{Existing, FolderComparison, FolderRestore, RestoreResult};

@@ -71,6 +71,14 @@ pub struct PartResult {
     pub started_at: Timestamp,
 }
 
+/// A part that is about to be written, with what has to be read of the repository before that.
+pub struct PreparedPart {
+    /// An attempt before has stored it.
+    stored: Option<PartResult>,
+    index: IndexedIds,
+    parents: Vec<String>,
+}
+
 pub(crate) fn run_tag(run: &str) -> String {
     format!("p861-run:{run}")
 }
@@ -96,19 +104,42 @@ impl Repository {
     /// # Errors
     /// If the folder can't be read, or the repository can't be written.
     pub fn write_folder(&self, spec: &PartSpec<'_>, source: &Path, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
-        if let Some(stored) = self.stored_part(spec)? {
+        self.write_prepared_folder(spec, self.prepare_part(spec)?, source, on_progress)
+    }
+
+    /// Reads what has to be known before a part is written: meanwhile its folder may still be filled.
+    ///
+    /// # Errors
+    /// If the repository can't be read.
+    pub fn prepare_part(&self, spec: &PartSpec<'_>) -> Result<PreparedPart, VaultError> {
+        let stored = self.stored_part(spec)?;
+        let parents = spec.parent.filter(|parent| self.snapshot(parent).is_ok()).map(str::to_owned).into_iter().collect();
+        Ok(PreparedPart { stored, index: self.indexed_ids()?, parents })
+    }
+
+    /// Stores a folder as a part that was prepared.
+    ///
+    /// # Errors
+    /// As [`Repository::write_folder`].
+    pub fn write_prepared_folder(
+        &self,
+        spec: &PartSpec<'_>,
+        prepared: PreparedPart,
+        source: &Path,
+        on_progress: OnProgress<'_>,
+    ) -> Result<PartResult, VaultError> {
+        let PreparedPart { stored, index, parents } = prepared;
+        if let Some(stored) = stored {
             return Ok(stored);
         }
         let started_at = Timestamp::now();
         let witness = Arc::new(Witness::default());
         let folder = FolderSource::new(source, Path::new(spec.part).file_name().unwrap_or_default(), witness.clone())
             .map_err(|error| VaultError::ReadErrors { count: 1, first: format!("{}: {error}", source.display()) })?;
-        let repository = self.indexed_ids()?;
-        let parents: Vec<String> = spec.parent.filter(|parent| self.snapshot(parent).is_ok()).map(str::to_owned).into_iter().collect();
         // The same files under the same path of the snapshot before. A file is read again unless its size, mtime and ctime are the same: programs can set an
         // mtime back, but no ctime. Without a parent the engine would choose one itself.
         let parent = ParentOptions::default().force(parents.is_empty()).parents(parents);
-        let snapshot = watched(on_progress, || witness.progress(), || self.archive(&repository, spec, &folder, source, parent))?;
+        let snapshot = watched(on_progress, || witness.progress(), || self.archive(&index, spec, &folder, source, parent))?;
         let errors = witness.errors();
         if let Some(first) = errors.first() {
             self.forget(&[snapshot.id.to_hex().to_string()])?;

@@ -5,15 +5,30 @@ use super::{
     work::{WorkError, bad, print_line},
 };
 use p861_crds::Reason;
-use p861_vault::RepositoryAccess;
+use p861_vault::{DerivedKey, RepositoryAccess};
+use serde::{Deserialize, Serialize};
 use std::{
     io::{BufRead as _, BufReader, Read},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
+/// What a mover is given, as one line of JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MoverKeys {
+    /// What opens the repository.
+    #[serde(flatten)]
+    pub access: RepositoryAccess,
+    /// What the operator has derived of it, if it has: the mover needn't do it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived: Option<DerivedKey>,
+}
+
 /// How long a mover waits for them: longer than the operator takes to elect another leader. Its step is tried again.
 const PATIENCE: Duration = Duration::from_mins(10);
+/// Whether they have come. Until then nothing else is said: the operator hears the last line.
+static HAVE_COME: AtomicBool = AtomicBool::new(false);
 /// How often it says so: the last line of a pod's log may also be one of its standard error.
 const ASK_INTERVAL: Duration = Duration::from_secs(2);
 /// The most that is read of them.
@@ -28,7 +43,17 @@ pub(super) async fn access() -> Result<RepositoryAccess, WorkError> {
         }
         None => given().await?,
     };
-    serde_json::from_str(&text).map_err(|_| bad("what opens the repository"))
+    let MoverKeys { access, derived } = serde_json::from_str(&text).map_err(|_| bad("what opens the repository"))?;
+    if let Some(key) = &derived {
+        p861_vault::take_over(&access, key);
+    }
+    HAVE_COME.store(true, Ordering::Relaxed);
+    Ok(access)
+}
+
+/// Whether the mover has what opens the repository.
+pub(super) fn have_come() -> bool {
+    HAVE_COME.load(Ordering::Relaxed)
 }
 
 async fn given() -> Result<String, WorkError> {
@@ -68,6 +93,19 @@ mod tests {
         assert!(first_line(&b""[..]).is_err());
         assert!(first_line(&b"{\"a\": "[..]).is_err());
         assert!(first_line(std::io::repeat(b'x')).is_err());
+    }
+
+    #[test]
+    fn fault_g2_a_mover_is_told_what_opens_the_repository_and_what_was_derived_of_it_if_anything_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = p861_vault::Location::Folder { path: folder.path().to_owned() };
+        let access = RepositoryAccess { location, credentials: None, password: "correct horse".into(), id: None };
+        for opened in [false, true] {
+            let line = serde_json::to_string(&MoverKeys { access: access.clone(), derived: p861_vault::derived(&access) }).unwrap();
+            let told: MoverKeys = serde_json::from_str(&line).unwrap();
+            assert!(told.access == access && told.derived.is_some() == opened && !line.contains('\n'), "{opened}");
+            p861_vault::Repository::open_or_init(&access).unwrap();
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod lists;
 pub mod restore;
 mod restored;
 pub mod save;
+mod saved;
 mod seal;
 pub mod streams;
 pub mod work;
@@ -24,3 +25,4 @@ pub use seal::{HALF_RESTORED_TAG, PARTIAL_TAG};
 
 pub use answer::{MoverAnswer, MoverLine, NextTask};
 pub use chain::NEXT_PATIENCE;
+pub use keys::MoverKeys;

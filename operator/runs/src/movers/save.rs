@@ -114,8 +114,12 @@ pub async fn save(
         judge.facts.insert(namespace.clone(), facts(client, namespace).await?);
     }
     let judge = &Arc::new(judge);
-    let listed = found.kinds.iter().filter(|resource| objects::may_hold_user_objects(&resource.group, &resource.kind));
-    let lists = listed.flat_map(move |resource| namespaces.iter().map(move |namespace| source.save_kind(judge, namespace, resource)));
+    let mut lists = Vec::new();
+    for resource in &found.kinds {
+        if objects::may_hold_user_objects(&resource.group, &resource.kind) {
+            lists.extend(namespaces.iter().map(|namespace| source.save_kind(judge, namespace, resource)));
+        }
+    }
     let mut lists = stream::iter(lists).buffer_unordered(MAX_PARALLEL_LISTS);
     while let Some((kind, left)) = lists.try_next().await? {
         kinds.extend(kind);

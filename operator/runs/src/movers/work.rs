@@ -6,9 +6,9 @@ use super::{
     ending::{EndRequest, Ender, end_request},
     keys,
     lease::{LEASE_PATIENCE, LeaseGuard, MoverLease},
-    lists, restore,
+    restore,
     restored::Restorer,
-    save::{self, Saved},
+    saved::{self, Listing},
     seal, streams,
 };
 use crate::{
@@ -36,8 +36,6 @@ use std::{
 
 /// Where the claim is mounted.
 const DATA_PATH: &str = "/data";
-/// Where objects are gathered before they are stored.
-const SCRATCH_PATH: &str = "/tmp/objects";
 /// File of the answer; the kubelet reads at most 4096 bytes of it.
 const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
 pub(super) const MAX_MESSAGE_CHARS: usize = 1500;
@@ -93,6 +91,12 @@ impl WorkError {
     }
 }
 
+/// Whether the task of this process's environment mostly waits for answers of an API server. One thread is enough to ask: more would wake each other for each answer, and
+/// take that time from the API server where it shares their processors. What computes for long has threads of its own.
+pub fn mostly_asks() -> bool {
+    matches!(told::<MoverTask>("P861_TASK"), Ok(Some(MoverTask::RestoreObjects { .. } | MoverTask::BackupObjects { .. })))
+}
+
 /// Performs the task in this process's environment and writes the answer. Returns whether it succeeded.
 pub async fn run() -> bool {
     // A child process must not outlive the operator that started it; a Job's container ends with its pod.
@@ -117,7 +121,7 @@ pub async fn run() -> bool {
 }
 
 /// A place in a Job's container, unless the environment names another: a child process has no container.
-fn place(variable: &str, in_container: &str) -> PathBuf {
+pub(super) fn place(variable: &str, in_container: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| in_container.into(), PathBuf::from)
 }
 
@@ -170,6 +174,7 @@ async fn work() -> Result<MoverAnswer, WorkError> {
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
     let (inputs, then) = (told::<StoredObject>("P861_INPUTS")?, told::<Vec<NextTask>>("P861_THEN")?.unwrap_or_default());
     let run = variable("P861_RUN")?;
+    let listing = saved::listing(&task);
     let access = {
         let (ender, _end) = end_request();
         tokio::select! {
@@ -186,7 +191,7 @@ async fn work() -> Result<MoverAnswer, WorkError> {
         let (ender, end) = end_request();
         // What writes objects says how many it has written.
         let patience = if matches!(task, MoverTask::RestoreObjects { .. }) { WORK_END_PATIENCE } else { Duration::ZERO };
-        let work = work_with(&chain, task, (&access, &run), inputs, lease.guard(), &end);
+        let work = work_with(&chain, (task, listing), (&access, &run), inputs, lease.guard(), &end);
         tokio::select! {
             biased;
             result = work => result,
@@ -221,7 +226,7 @@ async fn told_to_end(ender: &Ender, patience: Duration) -> WorkError {
 /// Does one task after the other and stores what each proves.
 async fn work_with(
     chain: &Chain<'_>,
-    task: MoverTask,
+    (task, mut listing): (MoverTask, Option<Listing>),
     (access, run): (&RepositoryAccess, &str),
     inputs: Option<StoredObject>,
     lease: LeaseGuard,
@@ -231,7 +236,10 @@ async fn work_with(
         Some(inputs) => chain.objects.get(&inputs).await?,
         None => BTreeMap::new(),
     };
-    let perform = async |task, inputs| perform(task, access.clone(), run.to_owned(), inputs, chain.objects, lease.clone(), end).await;
+    let perform = async |task, inputs| {
+        let started = listing.take();
+        perform((task, started), access.clone(), run.to_owned(), inputs, chain.objects, lease.clone(), end).await
+    };
     Box::pin(chain.go_through(task, inputs, end, perform)).await
 }
 
@@ -250,7 +258,7 @@ pub(super) async fn stored<T: serde::Serialize + ?Sized>(objects: &RunObjects, v
 }
 
 async fn perform(
-    task: MoverTask,
+    (task, started): (MoverTask, Option<Listing>),
     access: RepositoryAccess,
     run: String,
     inputs: BTreeMap<String, Evidence>,
@@ -259,21 +267,13 @@ async fn perform(
     end: &EndRequest,
 ) -> Result<Evidence, WorkError> {
     match task {
-        MoverTask::BackupObjects { namespaces, exclude, cluster, parent } => {
-            let client = client().await?;
-            let folder = place("P861_SCRATCH", SCRATCH_PATH);
-            let printer = Printer::new();
-            let on_progress = |progress: Progress| printer.print(&progress);
-            let save = save::save(&client, &namespaces, &cluster, &exclude, &folder, &on_progress);
-            // Opened meanwhile: its key alone takes a good part of a second.
-            let (saved, repository) = tokio::try_join!(save, blocking(move || Repository::open(&access)))?;
-            let result = part(move || Ok(repository), run, "objects".into(), parent, folder).await?;
-            let (resources, left_out_names) = (saved.kinds.len() as u64, lists::stored_names(objects, &saved.named).await?);
-            let (part, Saved { objects, kinds, left_out, named: _ }) = (saved_part(result), saved);
-            Ok(Evidence::ObjectsSaved { part, objects, resources, kinds, left_out, left_out_names })
-        }
+        MoverTask::BackupObjects { parent, .. } => saved::store(started, access, run, parent, objects).await,
         MoverTask::BackupVolume { part: name, parent, from_snapshot: _ } => {
-            Ok(Evidence::VolumeSaved(saved_part(part(move || Repository::open(&access), run, name, parent, DATA_PATH.into()).await?)))
+            let stored = blocking(move || {
+                let (repository, printer) = (Repository::open(&access)?, Printer::new());
+                repository.write_folder(&spec(&run, &name, parent.as_ref()), Path::new(DATA_PATH), &|progress| printer.print(&progress))
+            });
+            Ok(Evidence::VolumeSaved(saved_part(stored.await?)))
         }
         MoverTask::BackupStream { part, namespace, workload_ref, container, dump } => {
             let client = client().await?;
@@ -325,7 +325,7 @@ async fn perform(
     }
 }
 
-async fn client() -> Result<Client, WorkError> {
+pub(super) async fn client() -> Result<Client, WorkError> {
     let failed = |error: String| WorkError::stated(Reason::Unreachable, format!("no way to the site's API server: {error}"), false);
     let config = Config::infer().await.map_err(|error| failed(error.to_string()))?;
     printable::client(config).map_err(|error| failed(error.to_string()))
@@ -381,27 +381,11 @@ async fn preview_volume(access: RepositoryAccess, files: VolumeFiles) -> Result<
     .await
 }
 
-fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a SnapshotId>) -> PartSpec<'a> {
+pub(super) fn spec<'a>(run: &'a str, part: &'a str, parent: Option<&'a SnapshotId>) -> PartSpec<'a> {
     PartSpec { run, part, host: "p861", parent: parent.map(SnapshotId::as_str) }
 }
 
-/// Stores a folder as a part.
-async fn part(
-    open: impl FnOnce() -> Result<Repository, VaultError> + Send + 'static,
-    run: String,
-    part: String,
-    parent: Option<SnapshotId>,
-    source: PathBuf,
-) -> Result<PartResult, WorkError> {
-    blocking(move || {
-        let repository = open()?;
-        let printer = Printer::new();
-        repository.write_folder(&spec(&run, &part, parent.as_ref()), &source, &|progress| printer.print(&progress))
-    })
-    .await
-}
-
-fn saved_part(result: PartResult) -> SavedPart {
+pub(super) fn saved_part(result: PartResult) -> SavedPart {
     let PartResult { part, files, bytes, added, sha256, warnings, started_at, .. } = result;
     let warnings = warnings.iter().take(MAX_WARNINGS).map(|warning| p861_core::conditions::shorten(warning, MAX_WARNING_CHARS)).collect();
     SavedPart { part, files, bytes, added, started_at, sha256, warnings }

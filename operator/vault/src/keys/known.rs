@@ -82,11 +82,13 @@ pub(super) struct Known {
     keys: Recent<Attempt, MasterKey>,
     wrong: Recent<Attempt, ()>,
     failures: Recent<Attempt, Failures>,
+    /// By place the key file that has opened it last.
+    files: Recent<Attempt, Digest>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { keys: Recent::new(MAX_KEYS), wrong: Recent::new(MAX_WRONG), failures: Recent::new(MAX_PLACES) }
+        Self { keys: Recent::new(MAX_KEYS), wrong: Recent::new(MAX_WRONG), failures: Recent::new(MAX_PLACES), files: Recent::new(MAX_PLACES) }
     }
 }
 
@@ -125,8 +127,15 @@ impl Known {
         self.failures.keep(place, Failures::after(count.saturating_add(1), now, time));
     }
 
-    pub(super) fn opened(&mut self, location: &str) {
+    /// This key file has opened the place.
+    pub(super) fn opened(&mut self, location: &str, file: &Digest) {
         self.failures.entries.remove(&place(location));
+        self.files.keep(place(location), *file);
+    }
+
+    /// The key file that has opened the place last.
+    pub(super) fn opens(&mut self, location: &str) -> Option<Digest> {
+        self.files.get(&place(location)).copied()
     }
 }
 
@@ -162,7 +171,7 @@ mod tests {
             assert_eq!(known.waits("here", now + wait), None, "{minutes}");
         }
         assert_eq!(known.waits("elsewhere", now), None);
-        known.opened("here");
+        known.opened("here", &[7; 32]);
         assert_eq!(known.waits("here", now), None);
         known.failed("here", now, time);
         assert_eq!(known.waits("here", now).unwrap().next_time, time + FIRST_WAIT);

@@ -57,6 +57,30 @@ fn fault_e10_a_key_is_derived_once_in_a_process_however_often_a_repository_is_op
 }
 
 #[test]
+fn fault_g2_a_key_that_one_process_has_derived_opens_the_repository_in_another_and_a_foreign_one_does_not() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (access, other) = (access(folder.path()), access(elsewhere.path()));
+    assert!(super::derived(&access).is_none(), "nothing was opened yet");
+    let made = [Repository::open_or_init(&access).unwrap(), Repository::open_or_init(&other).unwrap()];
+    let key = super::derived(&access).unwrap();
+    assert!(!format!("{key:?}").contains("encrypt"), "it is not printed");
+    let told = serde_json::to_string(&key).unwrap();
+    let key: DerivedKey = serde_json::from_str(&told).unwrap();
+    let opens = derived();
+    // With another password the key is known only because it was taken over.
+    let unknown = |access: &RepositoryAccess, password: &str| RepositoryAccess { password: password.into(), ..access.clone() };
+    assert!(super::derived(&unknown(&access, "told")).is_none());
+    take_over(&unknown(&access, "told"), &key);
+    assert_eq!((Repository::open(&unknown(&access, "told")).unwrap().id(), derived()), (made[0].id(), opens));
+    // That of another repository opens nothing here, under whatever name it comes.
+    let own = super::derived(&other).unwrap();
+    take_over(&unknown(&other, "foreign"), &DerivedKey { file: own.file, master: key.master.clone() });
+    assert_eq!(Repository::open(&unknown(&other, "foreign")).unwrap_err().reason(), "Damaged", "a key file that this key opens, but no config");
+    take_over(&other, &DerivedKey { file: "keys/none".into(), ..key });
+    assert_eq!(Repository::open(&other).unwrap().id(), made[1].id());
+}
+
+#[test]
 fn fault_e10_who_presents_new_keys_again_and_again_waits_and_is_told_until_when() {
     let folder = tempfile::tempdir().unwrap();
     let access = access(folder.path());
