@@ -31,22 +31,54 @@ impl<'de> Deserialize<'de> for WithWriters {
     }
 }
 
-/// The continue token of a page; none of the last one. Its items are not looked at.
+/// The continue token of a page; none of the last one. Its items are not looked at, and what follows its metadata is not read: an API server writes that first, and who lists
+/// waits for this before he asks for the next page.
 ///
 /// # Errors
 /// If it is no list.
 pub(crate) fn next_page(page: &str) -> serde_json::Result<Option<String>> {
-    #[derive(Default, Deserialize)]
-    struct Metadata {
-        #[serde(default, rename = "continue")]
-        next: Option<String>,
+    let mut metadata = None;
+    let head = Head(&mut metadata).deserialize(&mut serde_json::Deserializer::from_str(page));
+    match metadata {
+        Some(ListMetadata { next }) => Ok(next.filter(|token| !token.is_empty())),
+        None => head.map(|()| None),
     }
-    #[derive(Deserialize)]
-    struct Page {
-        #[serde(default)]
-        metadata: Metadata,
+}
+
+/// Reads a list up to its metadata, which it notes, and breaks off there.
+struct Head<'a>(&'a mut Option<ListMetadata>);
+
+#[derive(Deserialize)]
+struct ListMetadata {
+    #[serde(default, rename = "continue")]
+    next: Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Head<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
     }
-    Ok(serde_json::from_str::<Page>(page)?.metadata.next.filter(|token| !token.is_empty()))
+}
+
+impl<'de> Visitor<'de> for Head<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            if name == "metadata" {
+                *self.0 = Some(members.next_value()?);
+                return Err(A::Error::custom("the rest is not read"));
+            }
+            members.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
 }
 
 /// Hands over every item of a page without its `managedFields`. One at a time is decoded, however many there are.
@@ -236,6 +268,22 @@ mod tests {
             Value::Object(members) => drop(members.remove("managedFields")),
             Value::Array(items) => items.iter_mut().for_each(remove_fields),
             _ => {}
+        }
+    }
+
+    #[test]
+    fn fault_g3_of_a_page_no_more_is_read_for_the_next_ones_token_than_comes_before_it() {
+        for (page, next) in [
+            (r#"{"kind":"List","metadata":{"continue":"t","resourceVersion":"7"},"items":[{"broken"#, Some("t")),
+            (r#"{"metadata":{"continue":""},"items":["#, None),
+            (r#"{"metadata":{},"items":["#, None),
+            (r#"{"items":[{"metadata":{"continue":"of an item"}}],"metadata":{"continue":"t"}}"#, Some("t")),
+            ("{}", None),
+        ] {
+            assert_eq!(next_page(page).unwrap().as_deref(), next, "{page}");
+        }
+        for page in ["[]", "", r#"{"items":["#, r#"{"metadata":{"continue":7}}"#] {
+            assert!(next_page(page).is_err(), "{page}");
         }
     }
 
