@@ -102,7 +102,7 @@ async fn interrupted() -> BedError {
 }
 
 async fn work(name: String, report: Report) -> Result<String> {
-    let (options, load_before) = (Options::read()?, load_average());
+    let (options, load_before, begun) = (Options::read()?, load_average(), jiff::Timestamp::now());
     let mut other_beds = beds_beside(&name);
     let (bed, said) = (name.clone(), report.clone());
     let stage = blocking(move || Stage::up(&bed, &said)).await?;
@@ -134,7 +134,7 @@ async fn work(name: String, report: Report) -> Result<String> {
     other_beds.sort();
     other_beds.dedup();
     let conditions = Conditions {
-        begun: format!("{:.0}", jiff::Timestamp::now()),
+        begun: format!("{begun:.0}"),
         objects,
         deployments: load::deployments(objects),
         bytes_per_object: load::BYTES,
