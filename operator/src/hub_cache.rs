@@ -82,9 +82,8 @@ impl HubCache {
             return Err(Error::transient(Reason::NotListedYet, format!("the objects of kind {kind} have not been listed yet")));
         }
         let index = cached.by_namespace();
-        let all = namespace.is_none().then(|| index.values().flatten());
-        let own = namespace.and_then(|namespace| index.get(namespace)).into_iter().flatten();
-        Ok(all.into_iter().flatten().chain(own).filter_map(|guard| map(guard.object.as_ref().ok()?)).collect())
+        let lists: Vec<_> = namespace.map_or_else(|| index.values().collect(), |namespace| index.get(namespace).into_iter().collect());
+        Ok(lists.into_iter().flatten().filter_map(|guard| map(guard.object.as_ref().ok()?)).collect())
     }
 
     /// The objects of a kind in a namespace, sorted by name.

@@ -118,7 +118,7 @@ fn main() -> ExitCode {
     match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(run(arguments)),
         Err(error) => {
-            eprintln!("no runtime: {error}");
+            eprintln!("the operator's threads can't be started: {error}");
             ExitCode::FAILURE
         }
     }

@@ -79,7 +79,7 @@ impl fmt::Debug for DerivedKey {
 /// The key that this process has derived for a repository, if it has opened it with this password lately.
 pub fn derived(access: &RepositoryAccess) -> Option<DerivedKey> {
     let mut known = KNOWN.lock();
-    let file = known.opens(&access.location.to_string())?;
+    let file = known.file(&access.location.to_string())?;
     let master = known.key(&Attempt::new(&access.password, &file))?;
     Some(DerivedKey { file: name(&file), master })
 }
@@ -173,7 +173,7 @@ pub(crate) fn find(store: &Store, password: &str, config: &[u8]) -> Result<OpenK
         if let Some(key) = known.filter(|key| opens(key).is_ok())
             && matches!(read(store, digest)?, Body::Intact(_))
         {
-            KNOWN.lock().opened(store.location(), digest);
+            KNOWN.lock().opens_by(store.location(), digest);
             return Ok(key);
         }
     }

@@ -104,7 +104,8 @@ impl Repository {
     /// # Errors
     /// If the folder can't be read, or the repository can't be written.
     pub fn write_folder(&self, spec: &PartSpec<'_>, source: &Path, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
-        self.write_prepared_folder(spec, self.prepare_part(spec)?, source, on_progress)
+        let prepared = self.prepare_part(spec)?;
+        self.write_prepared_folder(spec, prepared, (source, Timestamp::now()), on_progress)
     }
 
     /// Reads what has to be known before a part is written: meanwhile its folder may still be filled.
@@ -117,7 +118,7 @@ impl Repository {
         Ok(PreparedPart { stored, index: self.indexed_ids()?, parents })
     }
 
-    /// Stores a folder as a part that was prepared.
+    /// Stores a folder as a part that was prepared. What is in it was read since a time: whoever restores it is told that.
     ///
     /// # Errors
     /// As [`Repository::write_folder`].
@@ -125,14 +126,13 @@ impl Repository {
         &self,
         spec: &PartSpec<'_>,
         prepared: PreparedPart,
-        source: &Path,
+        (source, started_at): (&Path, Timestamp),
         on_progress: OnProgress<'_>,
     ) -> Result<PartResult, VaultError> {
         let PreparedPart { stored, index, parents } = prepared;
         if let Some(stored) = stored {
             return Ok(stored);
         }
-        let started_at = Timestamp::now();
         let witness = Arc::new(Witness::default());
         let folder = FolderSource::new(source, Path::new(spec.part).file_name().unwrap_or_default(), witness.clone())
             .map_err(|error| VaultError::ReadErrors { count: 1, first: format!("{}: {error}", source.display()) })?;

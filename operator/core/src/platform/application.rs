@@ -1,6 +1,6 @@
 //! How an application stands: whether it is found and healthy, protected and recoverable, and when its marker is due.
 
-use super::{district::plan_of, facts::Unseen};
+use super::{age::age, district::plan_of, facts::Unseen};
 use crate::{
     conditions::ConditionUpdate,
     ids::SiteName,
@@ -68,13 +68,8 @@ pub fn refuse_unknown_department(district: &District, application: &Application)
 pub fn taken_namespace(application: &Application, other: &Application) -> Option<Misplaced> {
     // Looked for first: each application is held against all others of its district.
     let namespace = other.spec.namespaces.iter().find(|namespace| application.spec.namespaces.contains(namespace))?;
-    let is_older = other.metadata.uid != application.metadata.uid && age(other) < age(application);
+    let is_older = other.metadata.uid != application.metadata.uid && age(&other.metadata) < age(&application.metadata);
     is_older.then(|| Misplaced::NamespaceTaken { namespace: namespace.clone(), owner: other.metadata.name.clone().unwrap_or_default() })
-}
-
-/// When it was made, and its name: of two that were made in one second the first by name is the older.
-fn age(application: &Application) -> (Option<Timestamp>, Option<&str>) {
-    (application.metadata.creation_timestamp.as_ref().map(|time| time.0), application.metadata.name.as_deref())
 }
 
 /// A check that was tried once.

@@ -1,5 +1,6 @@
 //! Where a district's applications run, and which namespaces of its sites are its own.
 
+use super::age::age;
 use crate::{
     ids::SiteName,
     recovery::standing::members,
@@ -63,7 +64,7 @@ pub fn active_site(status: Option<&RecoveryPlanStatus>, spec: Option<&RecoveryPl
 /// The plan that an application belongs to: the oldest that names it, since a younger one is not Ready.
 pub fn plan_of<'a>(application: &str, plans: &'a [RecoveryPlan]) -> Option<&'a RecoveryPlan> {
     let naming = plans.iter().filter(|plan| members(&plan.spec).any(|member| member == application));
-    naming.min_by_key(|plan| (plan.metadata.creation_timestamp.as_ref().map(|time| time.0), plan.metadata.name.clone()))
+    naming.min_by_key(|plan| age(&plan.metadata))
 }
 
 /// The site where one application runs.

@@ -3,6 +3,7 @@
 //! `facts`: observed state; `desired`: objects to apply; `layers`: gaps; `balance`: comparison of the layers (短板, 一枝独秀); `forecast`: shortages ahead (适度超前);
 //! `judge`: combines them into a status.
 
+pub mod age;
 pub mod application;
 pub mod balance;
 pub mod bundle;

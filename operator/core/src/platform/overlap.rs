@@ -1,8 +1,8 @@
 //! Two districts that were allotted one namespace of a site. It is the older's: the younger is told, and nothing is done for it, since whatever it did there would be done to
 //! another district.
 
+use super::age::age;
 use crate::runs::Allotment;
-use jiff::Timestamp;
 use p861_crds::District;
 
 /// What of a district's site namespaces is an older district's.
@@ -24,17 +24,13 @@ pub struct Overlap {
 /// Whether an older one of `all` districts was allotted something of what this one was, on a site of both. By name, where both are of one age.
 pub fn overlap<'a>(district: &District, all: impl IntoIterator<Item = &'a District>) -> Option<Overlap> {
     let name = |district: &District| district.metadata.name.clone().unwrap_or_default();
-    let (own, own_age) = (Allotment::of(district), age(district));
-    all.into_iter().filter(|other| age(other) < own_age).find_map(|older| {
+    let (own, own_age) = (Allotment::of(district), age(&district.metadata));
+    all.into_iter().filter(|other| age(&other.metadata) < own_age).find_map(|older| {
         let is_shared = |site: &&str| older.spec.sites.iter().any(|theirs| theirs.site_ref.name == **site);
         let site = district.spec.sites.iter().map(|site| site.site_ref.name.as_str()).find(is_shared)?;
         let what = own.common(&Allotment::of(older))?;
         Some(Overlap { younger: name(district), older: name(older), site: site.to_owned(), what })
     })
-}
-
-fn age(district: &District) -> (Option<Timestamp>, Option<&str>) {
-    (district.metadata.creation_timestamp.as_ref().map(|time| time.0), district.metadata.name.as_deref())
 }
 
 #[cfg(test)]

@@ -63,8 +63,8 @@ pub fn goes_elsewhere(application: &ApplicationSpec, restore: &RestoreSpec) -> b
     mapped(application, restore).values().all(|target| !application.namespaces.contains(target))
 }
 
-/// Compiles a restore: verify, and beside it a comparison unless the policy is Skip, stop, objects, volumes, then tier by tier start and streams, then once more what could not be
-/// written before the start. A preview says what the objects step would do, and what the volumes' steps would do to claims that are there; it writes nothing.
+/// Compiles a restore: verify and, beside it, compare (not under the policy Skip); then stop, objects, volumes; then tier by tier start and streams; then once more what
+/// could not be written before the start. A preview says what the objects step would do, and what the volumes' steps would do to claims that are there; it writes nothing.
 ///
 /// With `select.files`, only files are written, and only what uses their claims is stopped. With other selections nothing is stopped, and volumes and streams
 /// are left alone.

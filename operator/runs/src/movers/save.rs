@@ -3,7 +3,7 @@
 use super::{
     cluster,
     kinds::{discover, file_name},
-    work::WorkError,
+    work::{WorkError, broke_off},
 };
 use crate::{
     decoding,
@@ -301,7 +301,7 @@ impl Source<'_> {
         });
         // The writer ends with the fetcher: a list that is begun anew finds nobody who writes its file.
         let (fetched, written) = tokio::join!(fetch, write);
-        let written = written.map_err(|error| WorkError::stated(Reason::MoverLost, format!("the mover's work broke off: {error}"), false))??;
+        let written = written.map_err(|error| broke_off(&error))??;
         fetched.map(|()| written)
     }
 

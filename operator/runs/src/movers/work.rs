@@ -33,6 +33,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use tokio::task::JoinError;
 
 /// Where the claim is mounted.
 const DATA_PATH: &str = "/data";
@@ -174,7 +175,10 @@ async fn work() -> Result<MoverAnswer, WorkError> {
     let task: MoverTask = serde_json::from_str(&variable("P861_TASK")?).map_err(|_| bad("P861_TASK"))?;
     let (inputs, then) = (told::<StoredObject>("P861_INPUTS")?, told::<Vec<NextTask>>("P861_THEN")?.unwrap_or_default());
     let run = variable("P861_RUN")?;
-    let listing = saved::listing(&task);
+    let listing = match task.clone() {
+        MoverTask::BackupObjects { namespaces, exclude, cluster, .. } => Some(Listing::begin(namespaces, exclude, cluster)),
+        _ => None,
+    };
     let access = {
         let (ender, _end) = end_request();
         tokio::select! {
@@ -267,7 +271,10 @@ async fn perform(
     end: &EndRequest,
 ) -> Result<Evidence, WorkError> {
     match task {
-        MoverTask::BackupObjects { parent, .. } => saved::store(started, access, run, parent, objects).await,
+        MoverTask::BackupObjects { namespaces, exclude, cluster, parent } => {
+            let listing = started.unwrap_or_else(|| Listing::begin(namespaces, exclude, cluster));
+            saved::store(listing, access, run, parent, objects).await
+        }
         MoverTask::BackupVolume { part: name, parent, from_snapshot: _ } => {
             let stored = blocking(move || {
                 let (repository, printer) = (Repository::open(&access)?, Printer::new());
@@ -331,10 +338,15 @@ pub(super) async fn client() -> Result<Client, WorkError> {
     printable::client(config).map_err(|error| failed(error.to_string()))
 }
 
+/// Work on another thread or task panicked, or was stopped.
+pub(super) fn broke_off(error: &JoinError) -> WorkError {
+    WorkError::stated(Reason::MoverLost, format!("the mover's work broke off: {error}"), false)
+}
+
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, VaultError> + Send + 'static) -> Result<T, WorkError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
-        Err(error) => Err(WorkError::stated(Reason::MoverLost, format!("the mover's work broke off: {error}"), false)),
+        Err(error) => Err(broke_off(&error)),
     }
 }
 

@@ -127,14 +127,19 @@ impl Known {
         self.failures.keep(place, Failures::after(count.saturating_add(1), now, time));
     }
 
-    /// This key file has opened the place.
+    /// What was derived of this key file has opened the place: its failures are over.
     pub(super) fn opened(&mut self, location: &str, file: &Digest) {
         self.failures.entries.remove(&place(location));
+        self.opens_by(location, file);
+    }
+
+    /// What is known of this key file has opened the place. Its failures stay: whoever shows new key files in turn with good ones is not to begin anew each time.
+    pub(super) fn opens_by(&mut self, location: &str, file: &Digest) {
         self.files.keep(place(location), *file);
     }
 
     /// The key file that has opened the place last.
-    pub(super) fn opens(&mut self, location: &str) -> Option<Digest> {
+    pub(super) fn file(&mut self, location: &str) -> Option<Digest> {
         self.files.get(&place(location)).copied()
     }
 }

@@ -97,6 +97,8 @@ fn fault_e10_who_presents_new_keys_again_and_again_waits_and_is_told_until_when(
     assert!(matches!(with("one").unwrap_err(), VaultError::KeyWaits { .. }), "a new key file");
     assert_eq!(derived(), before + 1);
     assert_eq!(with("correct horse").unwrap().id(), made.id(), "what is known needs no wait");
+    assert!(matches!(with("four").unwrap_err(), VaultError::KeyWaits { .. }), "and ends none");
+    assert_eq!(derived(), before + 1);
 }
 
 #[test]

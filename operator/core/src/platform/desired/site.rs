@@ -2,6 +2,7 @@
 
 use super::{Document, Owner, Place, admission, beyond_limits, namespace_labels, network_policies, priority_classes};
 use crate::platform::{
+    age::age,
     district::refuse_foreign_namespaces,
     facts::{QuotaFacts, Refused},
     quotas::{self, Usage},
@@ -39,7 +40,7 @@ pub fn places(district: &District, applications: &[Application]) -> Vec<Place> {
     let own = |application: &&Application| refuse_foreign_namespaces(district, &name(application), &application.spec).is_ok();
     let mut all: Vec<&Application> = applications.iter().filter(own).collect();
     // If two applications name one namespace, the older has it, as everywhere.
-    all.sort_by_key(|application| (application.metadata.creation_timestamp.as_ref().map(|time| time.0), name(application)));
+    all.sort_by(|one, other| age(&one.metadata).cmp(&age(&other.metadata)));
     let named = all.into_iter().flat_map(|application| {
         application.spec.namespaces.iter().map(|namespace| Place { namespace: namespace.clone(), department: application.spec.department.clone() })
     });
