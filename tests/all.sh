@@ -10,6 +10,8 @@ chmod 1777 "$place" # as /tmp is: some tests act as another user
 export TMPDIR=$place P861_BEDS=$place/beds
 # Tests talk to servers of their own on this machine; what cargo starts has it from .cargo/config.toml.
 export P861_EGRESS_ALLOW=127.0.0.0/8,::1
+# API servers, stores and kubelets are written in Go. They live for minutes here: there is memory enough for them to collect garbage more rarely.
+export GOGC=400
 : >"$P861_BEDS"
 
 clean() {

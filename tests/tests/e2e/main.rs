@@ -1,4 +1,4 @@
-//! The product on two real sites: what it promises, and the bad days it must survive. Two stages play the acts, side by side; the scenes of an act share a stage.
+//! The product on two real sites: what it promises, and the bad days it must survive. Three stages play the acts, side by side; the scenes of an act share a stage.
 
 mod backups;
 mod drills;
@@ -42,7 +42,8 @@ fn main() -> ExitCode {
         pages::SCENES.to_vec(),
         wrong::SCENES.to_vec(),
     ];
-    // Installation takes the operator away, and with it the logs that are searched for secrets.
-    let closings = [[telling::OF_ONE_STAGE, installation::SCENES].concat(), telling::OF_THE_OTHER.to_vec()];
+    // Installation takes the operator away, and with it the log that is searched for secrets.
+    let [one, another, last] = telling::OF_EACH_STAGE;
+    let closings = [[one, installation::SCENES].concat(), another.to_vec(), last.to_vec()];
     play("e2e", &acts, &closings)
 }

@@ -6,9 +6,12 @@ use p861_tests::{Look as _, Stage};
 use serde_json::Value;
 use std::time::Duration;
 
-/// When everything else has been played on a stage, and on the other.
-pub const OF_ONE_STAGE: &[Scene] = &[("no secret stands in a log, a status, an Event or a journal that half of the scenes left", no_secret_is_told)];
-pub const OF_THE_OTHER: &[Scene] = &[("no secret stands in a log, a status, an Event or a journal that the other half left", no_secret_is_told)];
+/// When everything else has been played: one for each stage.
+pub const OF_EACH_STAGE: [&[Scene]; 3] = [
+    &[("no secret stands in a log, a status, an Event or a journal that a third of the scenes left", no_secret_is_told)],
+    &[("no secret stands in a log, a status, an Event or a journal that another third left", no_secret_is_told)],
+    &[("no secret stands in a log, a status, an Event or a journal that the last third left", no_secret_is_told)],
+];
 
 pub const SCENES: &[Scene] = &[
     ("Prometheus reads the operator's metrics, and every rule can be evaluated", prometheus_reads),
