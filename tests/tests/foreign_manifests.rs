@@ -99,7 +99,7 @@ fn is_silent(missing: &Identity) -> bool {
 /// Saves these namespaces into a repository in this folder, as a Backup's movers do.
 async fn backup(site: &Site, namespaces: &[String], folder: &Path) -> (Saved, RepositoryAccess, String) {
     let objects = folder.join("objects");
-    let saved = save(&site.client, namespaces, &[], &[], &objects, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"));
+    let saved = save(&site.client, namespaces, &[], &[], (&objects, std::sync::mpsc::channel().0), &|_| {}).await.unwrap_or_else(|error| panic!("{error}"));
     let access =
         RepositoryAccess { location: Location::Folder { path: folder.join("repository") }, credentials: None, password: "correct horse".into(), id: None };
     // The repository has a runtime of its own.

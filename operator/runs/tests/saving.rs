@@ -10,6 +10,7 @@ use axum::{
 use kube::{Client, Config};
 use p861_crds::platform::application::ClusterResource;
 use p861_runs::movers::save::{Saved, save};
+use p861_vault::Filled;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
@@ -19,6 +20,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
     },
     time::Duration,
 };
@@ -34,8 +36,8 @@ struct Server {
     objects: BTreeMap<String, Vec<Value>>,
     /// Answers to reads of single objects, by path.
     named: BTreeMap<String, (u16, Value)>,
-    /// Continue tokens that are refused once each.
-    expired: Mutex<Vec<String>>,
+    /// Continue tokens that are refused once each, with what the refusal offers instead.
+    expired: Mutex<Vec<(String, Option<String>)>>,
     under_way: AtomicUsize,
     most: AtomicUsize,
     asked: Mutex<Vec<String>>,
@@ -88,10 +90,12 @@ async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response 
     }
     let Some(objects) = server.objects.get(&path) else { return answer(StatusCode::NOT_FOUND, &status(404)) };
     let token = query.split('&').find_map(|pair| pair.strip_prefix("continue=")).unwrap_or("0").to_owned();
-    let expired = server.expired.lock().iter().position(|expired| *expired == token);
+    let expired = server.expired.lock().iter().position(|(expired, _)| *expired == token);
     if let Some(at) = expired {
-        server.expired.lock().remove(at);
-        return answer(StatusCode::GONE, &status(410));
+        let (_, instead) = server.expired.lock().remove(at);
+        let mut refused = status(410);
+        refused["metadata"]["continue"] = json!(instead);
+        return answer(StatusCode::GONE, &refused);
     }
     let from: usize = token.parse().unwrap();
     let rest = &objects[from.min(objects.len())..];
@@ -136,7 +140,7 @@ fn city() -> Server {
 
 async fn saved(server: &Arc<Server>, folder: &Path) -> Saved {
     let client = client_of(server.clone()).await;
-    save(&client, &["n".to_owned()], &[], &[], folder, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"))
+    save(&client, &["n".to_owned()], &[], &[], (folder, channel().0), &|_| {}).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every file with its text.
@@ -171,8 +175,8 @@ async fn fault_g3_kinds_are_listed_side_by_side_and_equal_objects_give_equal_fil
     let first = saved(&server, one.path()).await;
     let most = server.most.load(Ordering::SeqCst);
     assert!((2..=8).contains(&most), "{most} requests at once");
-    // Of the second, a continue token expires in the middle: the kind is listed anew, and nothing comes twice.
-    *server.expired.lock() = vec!["1000".to_owned()];
+    // Of the second, a continue token expires in the middle, and the list goes on with another: nothing comes twice.
+    *server.expired.lock() = vec![("1000".to_owned(), Some("1000".to_owned()))];
     let second = saved(&server, two.path()).await;
     assert!(server.expired.lock().is_empty());
     assert_eq!((first.objects, &first.kinds), (second.objects, &second.kinds));
@@ -181,6 +185,37 @@ async fn fault_g3_kinds_are_listed_side_by_side_and_equal_objects_give_equal_fil
     for (name, text) in files {
         assert!(text.lines().collect::<Vec<_>>().is_sorted(), "{name} is sorted");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_d_a_list_whose_continue_token_expires_for_good_is_no_backup_and_says_so() {
+    // An API server offers another token; what stands before it, or is none, may not, and may refuse that one as well.
+    for expired in [vec![("500", None)], vec![("500", Some("1000")), ("1000", None)]] {
+        let (folder, server, (told, filled)) = (tempfile::tempdir().unwrap(), city(), channel());
+        *server.expired.lock() = expired.into_iter().map(|(token, instead)| (token.to_owned(), instead.map(str::to_owned))).collect();
+        let client = client_of(Arc::new(server)).await;
+        let refused = save(&client, &["n".to_owned()], &[], &[], (folder.path(), told), &|_| {}).await.unwrap_err();
+        assert!(refused.to_string().contains("list configmaps in n: its continue token has expired"), "{refused}");
+        assert!(!filled.iter().any(|filled| filled == Filled::All), "what was not listed to its end is not told to be whole");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_g3_files_are_told_as_they_become_whole_in_the_order_of_a_folder() {
+    let (folder, (told, filled)) = (tempfile::tempdir().unwrap(), channel());
+    let mut server = city();
+    // More than one piece of ConfigMaps: of a kibibyte each.
+    let data = "x".repeat(1 << 10);
+    let many = (0..8_000).map(|number| json!({"metadata": {"name": format!("a-{number:05}"), "namespace": "n"}, "data": {"b": data}})).collect();
+    server.objects.insert("/api/v1/namespaces/n/configmaps".into(), many);
+    let client = client_of(Arc::new(server)).await;
+    save(&client, &["n".to_owned()], &[], &[], (folder.path(), told), &|_| {}).await.unwrap_or_else(|error| panic!("{error}"));
+    let told: Vec<Filled> = filled.iter().collect();
+    let (last, named) = told.split_last().unwrap();
+    let named: Vec<String> = named.iter().map(|one| if let Filled::File(path) = one { path.to_str().unwrap().to_owned() } else { panic!("{one:?}") }).collect();
+    let there: Vec<String> = files(folder.path()).into_keys().map(|name| format!("n/{name}")).collect();
+    assert_eq!((last, &named), (&Filled::All, &there));
+    assert!(named.iter().filter(|name| name.starts_with("n/configmaps.jsonl")).count() > 1, "{named:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +248,7 @@ async fn fault_b12_named_cluster_scoped_objects_are_saved_and_one_that_does_not_
     let named = |group: &str, kind: &str, name: &str| ClusterResource { group: Some(group.into()), kind: kind.into(), name: name.into() };
     let cluster = [named("rbac.authorization.k8s.io", "ClusterRole", "gadgets:reader"), named("scheduling.k8s.io", "PriorityClass", "gone")];
     let (folder, client) = (tempfile::tempdir().unwrap(), client_of(Arc::new(server)).await);
-    let saved = save(&client, &["n".to_owned()], &cluster, &[], folder.path(), &|_| {}).await.unwrap_or_else(|error| panic!("{error}"));
+    let saved = save(&client, &["n".to_owned()], &cluster, &[], (folder.path(), channel().0), &|_| {}).await.unwrap_or_else(|error| panic!("{error}"));
     let of_cluster: Vec<(&str, u64)> = saved.kinds.iter().filter(|kind| kind.namespace.is_empty()).map(|kind| (kind.kind.as_str(), kind.count)).collect();
     assert_eq!((of_cluster, saved.objects), (vec![("ClusterRole", 1)], 1_208));
     let line = r#"{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"labels":{"team":"a"},"name":"gadgets:reader"},"rules":[]}"#;
@@ -227,7 +262,7 @@ async fn fault_b12_named_cluster_scoped_objects_are_saved_and_one_that_does_not_
     server.named.insert("/apis/scheduling.k8s.io/v1/priorityclasses/closed".into(), (403, status(403)));
     let cluster = [named("scheduling.k8s.io", "PriorityClass", "closed")];
     let place = tempfile::tempdir().unwrap();
-    let refused = save(&client_of(Arc::new(server)).await, &["n".to_owned()], &cluster, &[], place.path(), &|_| {}).await.unwrap_err();
+    let refused = save(&client_of(Arc::new(server)).await, &["n".to_owned()], &cluster, &[], (place.path(), channel().0), &|_| {}).await.unwrap_err();
     assert!(refused.to_string().contains("site.clusterResources"), "who may not read one is told who can permit it: {refused}");
 }
 
@@ -235,8 +270,8 @@ async fn fault_b12_named_cluster_scoped_objects_are_saved_and_one_that_does_not_
 async fn fault_d6_a_server_that_names_no_kinds_is_no_empty_backup_and_a_missing_namespace_neither() {
     let folder = tempfile::tempdir().unwrap();
     let silent = Server { discovery: [json!({"kind": "APIVersions", "versions": ["v1"]}), groups(Vec::new())], ..Server::default() };
-    let refused = save(&client_of(Arc::new(silent)).await, &["n".to_owned()], &[], &[], folder.path(), &|_| {}).await.unwrap_err();
+    let refused = save(&client_of(Arc::new(silent)).await, &["n".to_owned()], &[], &[], (folder.path(), channel().0), &|_| {}).await.unwrap_err();
     assert!(refused.to_string().contains("names no kinds"), "{refused}");
-    let refused = save(&client_of(Arc::new(city())).await, &["gone".to_owned()], &[], &[], folder.path(), &|_| {}).await.unwrap_err();
+    let refused = save(&client_of(Arc::new(city())).await, &["gone".to_owned()], &[], &[], (folder.path(), channel().0), &|_| {}).await.unwrap_err();
     assert!(refused.to_string().contains("read namespace gone"), "{refused}");
 }

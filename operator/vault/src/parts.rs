@@ -3,7 +3,7 @@
 use crate::{
     Repository, VaultError,
     repository::IndexedIds,
-    source::{FolderSource, StreamSource, StreamState, Witness, watched},
+    source::{Filled, FolderSource, GrowingSource, StreamSource, StreamState, Witness, watched},
 };
 use jiff::Timestamp;
 use rustic_core::{
@@ -15,7 +15,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     str::FromStr as _,
-    sync::Arc,
+    sync::{Arc, mpsc::Receiver},
 };
 
 /// How far work is.
@@ -71,14 +71,6 @@ pub struct PartResult {
     pub started_at: Timestamp,
 }
 
-/// A part that is about to be written, with what has to be read of the repository before that.
-pub struct PreparedPart {
-    /// An attempt before has stored it.
-    stored: Option<PartResult>,
-    index: IndexedIds,
-    parents: Vec<String>,
-}
-
 pub(crate) fn run_tag(run: &str) -> String {
     format!("p861-run:{run}")
 }
@@ -104,38 +96,44 @@ impl Repository {
     /// # Errors
     /// If the folder can't be read, or the repository can't be written.
     pub fn write_folder(&self, spec: &PartSpec<'_>, source: &Path, on_progress: OnProgress<'_>) -> Result<PartResult, VaultError> {
-        let prepared = self.prepare_part(spec)?;
-        self.write_prepared_folder(spec, prepared, (source, Timestamp::now()), on_progress)
+        self.write_files(spec, (source, Timestamp::now()), |folder| folder, on_progress)
     }
 
-    /// Reads what has to be known before a part is written: meanwhile its folder may still be filled.
-    ///
-    /// # Errors
-    /// If the repository can't be read.
-    pub fn prepare_part(&self, spec: &PartSpec<'_>) -> Result<PreparedPart, VaultError> {
-        let stored = self.stored_part(spec)?;
-        let parents = spec.parent.filter(|parent| self.snapshot(parent).is_ok()).map(str::to_owned).into_iter().collect();
-        Ok(PreparedPart { stored, index: self.indexed_ids()?, parents })
-    }
-
-    /// Stores a folder as a part that was prepared. What is in it was read since a time: whoever restores it is told that.
+    /// Stores a folder as a part while it is filled, by somebody who says which files are whole. What is in it was read since a time: whoever restores it is told that.
+    /// Of one that is not filled to its end nothing is stored.
     ///
     /// # Errors
     /// As [`Repository::write_folder`].
-    pub fn write_prepared_folder(
+    pub fn write_growing_folder(
         &self,
         spec: &PartSpec<'_>,
-        prepared: PreparedPart,
-        (source, started_at): (&Path, Timestamp),
+        folder: (&Path, Timestamp),
+        filled: Receiver<Filled>,
         on_progress: OnProgress<'_>,
     ) -> Result<PartResult, VaultError> {
-        let PreparedPart { stored, index, parents } = prepared;
-        if let Some(stored) = stored {
+        self.write_files(spec, folder, |folder| GrowingSource::new(folder, filled), on_progress)
+    }
+
+    fn write_files<R>(
+        &self,
+        spec: &PartSpec<'_>,
+        (source, started_at): (&Path, Timestamp),
+        read: impl FnOnce(FolderSource) -> R,
+        on_progress: OnProgress<'_>,
+    ) -> Result<PartResult, VaultError>
+    where
+        R: ReadSource + Sync + 'static,
+        R::Open: Send,
+        R::Iter: Send,
+    {
+        if let Some(stored) = self.stored_part(spec)? {
             return Ok(stored);
         }
-        let witness = Arc::new(Witness::default());
+        let parents: Vec<String> = spec.parent.filter(|parent| self.snapshot(parent).is_ok()).map(str::to_owned).into_iter().collect();
+        let (index, witness) = (self.indexed_ids()?, Arc::new(Witness::default()));
         let folder = FolderSource::new(source, Path::new(spec.part).file_name().unwrap_or_default(), witness.clone())
             .map_err(|error| VaultError::ReadErrors { count: 1, first: format!("{}: {error}", source.display()) })?;
+        let folder = read(folder);
         // The same files under the same path of the snapshot before. A file is read again unless its size, mtime and ctime are the same: programs can set an
         // mtime back, but no ctime. Without a parent the engine would choose one itself.
         let parent = ParentOptions::default().force(parents.is_empty()).parents(parents);

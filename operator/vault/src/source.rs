@@ -1,8 +1,12 @@
 //! Sources that fail on unreadable files. rustic only warns about them; here each one is recorded and fails the part.
 
 mod folder;
+mod growing;
 
+use folder::FileOpen;
 pub(crate) use folder::FolderSource;
+pub use growing::Filled;
+pub(crate) use growing::GrowingSource;
 
 use crate::{OnProgress, Progress};
 use parking_lot::Mutex;

@@ -4,13 +4,14 @@ mod damage;
 mod parts;
 
 use crate::support::{Restic, describe, odd_tree, race_for_creation, race_for_increments, seal, seal_spec, spec, whole};
-use p861_vault::{AsyncStore, Existing, FolderRestore, Location, PartSpec, Repository, RepositoryAccess, Sealed, VaultError};
+use p861_vault::{AsyncStore, Existing, Filled, FolderRestore, Location, PartSpec, Repository, RepositoryAccess, Sealed, VaultError};
 use std::{
     fs,
     io::{self, Read},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
+    sync::mpsc,
 };
 use tempfile::TempDir;
 

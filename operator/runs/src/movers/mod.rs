@@ -13,6 +13,7 @@ mod keys;
 pub mod kinds;
 pub mod lease;
 mod lists;
+mod pieces;
 pub mod restore;
 mod restored;
 pub mod save;

@@ -3,6 +3,7 @@
 use super::{
     cluster,
     kinds::{discover, file_name},
+    pieces::{Files, Lines, disk},
     work::{WorkError, broke_off},
 };
 use crate::{
@@ -25,16 +26,15 @@ use p861_crds::{
     platform::application::{ClusterResource, ObjectSelector},
     protection::backup::LeftOut,
 };
-use p861_vault::Progress;
+use p861_vault::{Filled, Progress};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::Sender,
     },
     time::Instant,
 };
@@ -46,8 +46,6 @@ const PAGE_SIZE: u32 = 500;
 const MAX_PARALLEL_LISTS: usize = 8;
 /// Pages of a kind that are fetched, or wait, while another one is written: more would only fill the memory.
 const PAGES_AHEAD: usize = 1;
-/// How often the list of a kind is begun anew because its continue token has expired.
-const MAX_LIST_RESTARTS: u32 = 3;
 
 /// What was saved.
 #[derive(Clone, Debug, Default)]
@@ -74,14 +72,20 @@ struct Judge {
 /// What is listed, and where it goes.
 struct Source<'a> {
     client: &'a Client,
-    folder: &'a Path,
+    files: Arc<Files>,
     objects: AtomicU64,
     bytes: AtomicU64,
     on_progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
+/// Where the objects of a kind go, below the folder.
+fn place(folder: &str, resource: &ApiResource) -> PathBuf {
+    Path::new(folder).join(file_name(resource))
+}
+
 /// Lists every namespaced kind and writes one line per object to `folder/<namespace>/<resource.group>.jsonl`; the Namespace itself to `namespaces.jsonl`, the
-/// cluster-scoped objects to files under [`cluster::FOLDER`]. Equal objects give equal files.
+/// cluster-scoped objects to files under [`cluster::FOLDER`]. What is long is in several files, of which those after the first have a number at the end of their names.
+/// Equal objects give equal files. Says of each file when it is whole. The folder is there, and empty.
 ///
 /// # Errors
 /// If the API server can't be read, a namespace doesn't exist, a cluster-scoped object may not be read, or `folder` can't be written.
@@ -90,47 +94,51 @@ pub async fn save(
     namespaces: &[String],
     cluster: &[ClusterResource],
     exclude: &[ObjectSelector],
-    folder: &Path,
+    (folder, filled): (&Path, Sender<Filled>),
     on_progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Saved, WorkError> {
     let found = discover(client).await?;
-    // Left over if the mover was killed and restarted in the same folder.
-    let _ = std::fs::remove_dir_all(folder);
+    let (of_cluster, itself) = (cluster::by_kind(cluster)?, ApiResource::erase::<Namespace>(&()));
+    let listed = found.kinds.iter().filter(|resource| objects::may_hold_user_objects(&resource.group, &resource.kind));
+    let mut lists: Vec<(PathBuf, &String, &ApiResource)> =
+        listed.flat_map(|resource| namespaces.iter().map(move |namespace| (place(namespace, resource), namespace, resource))).collect();
+    // What comes first in the folder is listed first: what comes after it is told of no earlier.
+    lists.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    let expected = of_cluster.iter().map(|(resource, _)| place(cluster::FOLDER, resource));
+    let expected = expected.chain(namespaces.iter().map(|namespace| place(namespace, &itself))).chain(lists.iter().map(|(place, ..)| place.clone()));
+    let files = Arc::new(Files::new(folder, expected, filled));
+    for place in namespaces.iter().map(String::as_str).chain((!of_cluster.is_empty()).then_some(cluster::FOLDER)) {
+        let place = folder.join(place);
+        std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
+    }
     let (objects, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
     let mut judge = Judge { exclude: exclude.to_vec(), facts: BTreeMap::new(), with_status: found.with_status };
-    let source = &Source { client, folder, objects, bytes, on_progress };
+    let source = &Source { client, files, objects, bytes, on_progress };
     let mut left_out = LeftOutTally::default();
     for kinds in found.unanswered {
         left_out.note(LeaveReason::StaleDiscovery, kinds);
     }
-    let (mut kinds, left) = source.save_cluster(&judge, cluster).await?;
+    let (mut kinds, left) = source.save_cluster(&judge, of_cluster).await?;
     left_out.merge(left);
     for namespace in namespaces {
-        let place = folder.join(namespace);
-        std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
         let (kind, left) = source.save_namespace(&judge, namespace).await?;
         kinds.extend(kind);
         left_out.merge(left);
         judge.facts.insert(namespace.clone(), facts(client, namespace).await?);
     }
     let judge = &Arc::new(judge);
-    let mut lists = Vec::new();
-    for resource in &found.kinds {
-        if objects::may_hold_user_objects(&resource.group, &resource.kind) {
-            lists.extend(namespaces.iter().map(|namespace| source.save_kind(judge, namespace, resource)));
-        }
+    let mut of_kinds = Vec::new();
+    for (_, namespace, resource) in lists {
+        of_kinds.push(source.save_kind(judge, namespace, resource));
     }
-    let mut lists = stream::iter(lists).buffer_unordered(MAX_PARALLEL_LISTS);
+    let mut lists = stream::iter(of_kinds).buffer_unordered(MAX_PARALLEL_LISTS);
     while let Some((kind, left)) = lists.try_next().await? {
         kinds.extend(kind);
         left_out.merge(left);
     }
+    source.files.all();
     kinds.sort();
     Ok(Saved { objects: source.objects.load(Ordering::Relaxed), kinds, left_out: left_out.listed(), named: left_out.named() })
-}
-
-fn disk(path: &Path, error: &std::io::Error) -> WorkError {
-    WorkError::stated(Reason::NoSpace, format!("{}: {error}", path.display()), false)
 }
 
 /// Which Services of a namespace select pods: what follows from those is not saved.
@@ -145,39 +153,6 @@ async fn facts(client: &Client, namespace: &str) -> Result<NamespaceFacts, WorkE
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters.continue_token = Some(token),
             None => return Ok(facts),
-        }
-    }
-}
-
-/// A file of lines that exists only if there is a line.
-struct Lines {
-    path: PathBuf,
-    file: Option<BufWriter<File>>,
-    count: u64,
-    bytes: u64,
-}
-
-impl Lines {
-    fn new(path: PathBuf) -> Self {
-        Self { path, file: None, count: 0, bytes: 0 }
-    }
-
-    fn write(&mut self, line: &str) -> Result<(), WorkError> {
-        let path = &self.path;
-        let out = match &mut self.file {
-            Some(out) => out,
-            None => self.file.insert(BufWriter::new(File::create(path).map_err(|error| disk(path, &error))?)),
-        };
-        writeln!(out, "{line}").map_err(|error| disk(path, &error))?;
-        self.count += 1;
-        self.bytes += line.len() as u64 + 1;
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), WorkError> {
-        match &mut self.file {
-            Some(out) => out.flush().map_err(|error| disk(&self.path, &error)),
-            None => Ok(()),
         }
     }
 }
@@ -204,16 +179,11 @@ impl Source<'_> {
     }
 
     /// The cluster-scoped objects that the Application names, kind by kind. One that doesn't exist is noted: the backup is not what was asked for.
-    async fn save_cluster(&self, judge: &Judge, named: &[ClusterResource]) -> Result<(Vec<SavedKind>, LeftOutTally), WorkError> {
+    async fn save_cluster(&self, judge: &Judge, named: Vec<(ApiResource, BTreeSet<String>)>) -> Result<(Vec<SavedKind>, LeftOutTally), WorkError> {
         let (mut kinds, mut left_out) = (Vec::new(), LeftOutTally::default());
-        if named.is_empty() {
-            return Ok((kinds, left_out));
-        }
-        let place = self.folder.join(cluster::FOLDER);
-        std::fs::create_dir_all(&place).map_err(|error| disk(&place, &error))?;
         let since = Instant::now();
-        for (resource, names) in cluster::by_kind(named)? {
-            let mut lines = Lines::new(place.join(file_name(&resource)));
+        for (resource, names) in named {
+            let mut lines = self.lines(cluster::FOLDER, &resource);
             for name in names {
                 let what = format!("{} {name}", resource.kind);
                 let Some(object) = cluster::read(self.client, &resource, &name, since).await? else {
@@ -221,7 +191,7 @@ impl Source<'_> {
                     continue;
                 };
                 match judge.judge("", &resource, object) {
-                    SaveDecision::Keep(object) => lines.write(&objects::line(&object))?,
+                    SaveDecision::Keep(object) => lines.write(&name, &objects::line(&object))?,
                     SaveDecision::Leave(why) => left_out.note(why, what),
                 }
             }
@@ -237,10 +207,10 @@ impl Source<'_> {
         let there = Api::<Namespace>::all(self.client.clone()).get(namespace).await.context(|| format!("read namespace {namespace}"))?;
         let resource = ApiResource::erase::<Namespace>(&());
         let object = serde_json::to_value(there).map_err(|error| WorkError::stated(Reason::ApiError, format!("namespace {namespace}: {error}"), true))?;
-        let mut lines = Lines::new(self.folder.join(namespace).join(file_name(&resource)));
+        let mut lines = self.lines(namespace, &resource);
         let mut left_out = LeftOutTally::default();
         match judge.judge(namespace, &resource, object) {
-            SaveDecision::Keep(object) => lines.write(&objects::line(&object))?,
+            SaveDecision::Keep(object) => lines.write(namespace, &objects::line(&object))?,
             SaveDecision::Leave(why) => left_out.note(why, format!("Namespace {namespace}")),
         }
         lines.finish()?;
@@ -248,34 +218,22 @@ impl Source<'_> {
         Ok((saved_kind(namespace, &resource, &lines), left_out))
     }
 
+    fn lines(&self, folder: &str, resource: &ApiResource) -> Lines {
+        Lines::new(&self.files, place(folder, resource))
+    }
+
     /// The objects of one kind in one namespace.
     async fn save_kind(&self, judge: &Arc<Judge>, namespace: &str, resource: &ApiResource) -> Result<(Option<SavedKind>, LeftOutTally), WorkError> {
-        let mut restarts = 0;
-        loop {
-            match self.list_kind(judge, namespace, resource).await {
-                Err(Listing::Expired) if restarts < MAX_LIST_RESTARTS => {
-                    restarts += 1;
-                    let _ = std::fs::remove_file(self.folder.join(namespace).join(file_name(resource)));
-                }
-                Err(Listing::Expired) => {
-                    let message =
-                        format!("list {} in {namespace}: its continue token expired {restarts} times: the API server answers too slowly", resource.plural);
-                    return Err(WorkError::stated(Reason::ApiError, message, false));
-                }
-                Err(Listing::Failed(error)) => return Err(error),
-                Ok((lines, left_out)) => {
-                    self.tell(lines.count, lines.bytes);
-                    return Ok((saved_kind(namespace, resource, &lines), left_out));
-                }
-            }
-        }
+        let (lines, left_out) = self.list_kind(judge, namespace, resource).await?;
+        self.tell(lines.count, lines.bytes);
+        Ok((saved_kind(namespace, resource, &lines), left_out))
     }
 
     /// Fetches the pages of a kind while those before are written. Decoding and judging keep a processor busy: on this task the other kinds' lists would wait for it.
-    async fn list_kind(&self, judge: &Arc<Judge>, namespace: &str, resource: &ApiResource) -> Result<(Lines, LeftOutTally), Listing> {
+    async fn list_kind(&self, judge: &Arc<Judge>, namespace: &str, resource: &ApiResource) -> Result<(Lines, LeftOutTally), WorkError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, resource);
         let list = Request::new(api.resource_url());
-        let lines = Lines::new(self.folder.join(namespace).join(file_name(resource)));
+        let lines = self.lines(namespace, resource);
         let (judge, left_out) = (judge.clone(), LeftOutTally::default());
         let mut writing = Writing { judge, namespace: namespace.to_owned(), resource: resource.clone(), lines, left_out };
         let (pages, mut fetched) = mpsc::channel::<String>(PAGES_AHEAD);
@@ -290,33 +248,45 @@ impl Source<'_> {
                     return Ok(());
                 }
             }
-            Ok::<(), Listing>(())
+            Ok::<(), WorkError>(())
         };
         let write = tokio::task::spawn_blocking(move || {
             while let Some(page) = fetched.blocking_recv() {
                 writing.page(&page)?;
             }
-            writing.lines.finish()?;
-            Ok::<_, WorkError>((writing.lines, writing.left_out))
+            Ok::<_, WorkError>(writing)
         });
-        // The writer ends with the fetcher: a list that is begun anew finds nobody who writes its file.
         let (fetched, written) = tokio::join!(fetch, write);
-        let written = written.map_err(|error| broke_off(&error))??;
-        fetched.map(|()| written)
+        let Writing { mut lines, left_out, .. } = written.map_err(|error| broke_off(&error))??;
+        fetched?;
+        lines.finish()?;
+        Ok((lines, left_out))
     }
 
     /// One page of a kind as text; none if the kind is gone.
-    async fn page(&self, list: &Request, namespace: &str, resource: &ApiResource, token: Option<String>) -> Result<Option<String>, Listing> {
+    ///
+    /// Whose token has expired is given another by the API server, with which the list goes on after the same name. It is then one of two moments; the lists of two kinds
+    /// always are.
+    async fn page(&self, list: &Request, namespace: &str, resource: &ApiResource, mut token: Option<String>) -> Result<Option<String>, WorkError> {
         let what = || format!("list {} in {namespace}", resource.plural);
-        let parameters = ListParams { limit: Some(PAGE_SIZE), continue_token: token, ..ListParams::default() };
-        let request = list.list(&parameters).map_err(|error| WorkError::stated(Reason::InternalError, format!("{}: {error}", what()), true))?;
-        match self.client.request_text(request).await {
-            Ok(page) => Ok(Some(page)),
-            // Gone since discovery, or without a list method: there is none of it. (An aggregated API whose server is down answers 503, which is an error.)
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 410 => Err(Listing::Expired),
-            Err(error) => Err(WorkError::Operator(Error::Kube { what: what(), source: Box::new(error) }).into()),
+        for has_expired in [false, true] {
+            let parameters = ListParams { limit: Some(PAGE_SIZE), continue_token: token.take(), ..ListParams::default() };
+            let request = list.list(&parameters).map_err(|error| WorkError::stated(Reason::InternalError, format!("{}: {error}", what()), true))?;
+            match self.client.request_text(request).await {
+                Ok(page) => return Ok(Some(page)),
+                // Gone since discovery, or without a list method: there is none of it. (An aggregated API whose server is down answers 503, which is an error.)
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => return Ok(None),
+                Err(kube::Error::Api(status)) if status.code == 410 && !has_expired => {
+                    token = status.metadata.and_then(|metadata| metadata.continue_).filter(|token| !token.is_empty());
+                    if token.is_none() {
+                        break;
+                    }
+                }
+                Err(kube::Error::Api(status)) if status.code == 410 => break,
+                Err(error) => return Err(Error::Kube { what: what(), source: Box::new(error) }.into()),
+            }
         }
+        Err(WorkError::stated(Reason::ApiError, format!("{}: its continue token has expired: the API server answers too slowly", what()), false))
     }
 }
 
@@ -349,20 +319,7 @@ impl Writing {
         decoding::each_item(page, take).map_err(|error| unreadable(namespace, resource, error))??;
         // Pages arrive sorted by name, so sorting each page sorts the whole.
         kept.sort();
-        kept.iter().try_for_each(|(_, line)| lines.write(line))
-    }
-}
-
-/// Why the list of a kind has ended early.
-enum Listing {
-    /// The continue token has expired: it is begun anew.
-    Expired,
-    Failed(WorkError),
-}
-
-impl From<WorkError> for Listing {
-    fn from(error: WorkError) -> Self {
-        Self::Failed(error)
+        kept.iter().try_for_each(|(name, line)| lines.write(name, line))
     }
 }
 

@@ -1,7 +1,8 @@
-//! The work of a mover that saves objects: they are listed while it still waits for the keys of the repository, and while what has to be known of that is read.
+//! The work of a mover that saves objects: they are listed while it still waits for the keys of the repository, and stored while they are listed.
 
 use super::{
     keys, lists,
+    pieces::disk,
     save::{self, Saved},
     work::{Printer, WorkError, blocking, broke_off, client, place, saved_part, spec},
 };
@@ -9,8 +10,11 @@ use crate::run_objects::RunObjects;
 use jiff::Timestamp;
 use p861_core::{engine::Evidence, ids::SnapshotId};
 use p861_crds::platform::application::{ClusterResource, ObjectSelector};
-use p861_vault::{Progress, Repository, RepositoryAccess};
-use std::path::PathBuf;
+use p861_vault::{Filled, Progress, Repository, RepositoryAccess};
+use std::{
+    path::PathBuf,
+    sync::mpsc::{Receiver, channel},
+};
 use tokio::task::JoinHandle;
 
 /// The part that the objects are.
@@ -20,54 +24,56 @@ const SCRATCH_PATH: &str = "/tmp/objects";
 
 /// Objects that are being listed.
 pub(super) struct Listing {
-    /// When that began. The backup holds nothing newer than what is listed, however long its mover waits for keys afterwards.
+    /// When that began. The backup holds nothing older than that, and whoever restores it is told of nothing newer.
     began: Timestamp,
     folder: PathBuf,
+    filled: Receiver<Filled>,
     saved: JoinHandle<Result<Saved, WorkError>>,
 }
 
 impl Listing {
     /// Begins to list them.
-    pub(super) fn begin(namespaces: Vec<String>, exclude: Vec<ObjectSelector>, cluster: Vec<ClusterResource>) -> Self {
+    ///
+    /// # Errors
+    /// If there is no place for them.
+    pub(super) fn begin(namespaces: Vec<String>, exclude: Vec<ObjectSelector>, cluster: Vec<ClusterResource>) -> Result<Self, WorkError> {
         let (began, folder) = (Timestamp::now(), place("P861_SCRATCH", SCRATCH_PATH));
-        let into = folder.clone();
+        // Left over if the mover was killed and restarted in the same folder.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).map_err(|error| disk(&folder, &error))?;
+        let ((into, told), (sender, filled)) = ((folder.clone(), Printer::new()), channel());
         let saved = tokio::spawn(async move {
-            let (client, printer) = (client().await?, Printer::new());
+            let client = client().await?;
             let on_progress = |progress: Progress| {
                 if keys::have_come() {
-                    printer.print(&progress);
+                    told.print(&progress);
                 }
             };
-            save::save(&client, &namespaces, &cluster, &exclude, &into, &on_progress).await
+            save::save(&client, &namespaces, &cluster, &exclude, (&into, sender), &on_progress).await
         });
-        Self { began, folder, saved }
+        Ok(Self { began, folder, filled, saved })
     }
 }
 
-/// Stores what was listed.
+/// Stores what is listed.
 pub(super) async fn store(
-    Listing { began, folder, saved }: Listing,
+    Listing { began, folder, filled, saved }: Listing,
     access: RepositoryAccess,
     run: String,
     parent: Option<SnapshotId>,
     objects: &RunObjects,
 ) -> Result<Evidence, WorkError> {
-    let saved = async { saved.await.map_err(|error| broke_off(&error))? };
-    let of = (run.clone(), parent.clone());
-    let prepared = blocking(move || {
-        let repository = Repository::open(&access)?;
-        let prepared = repository.prepare_part(&spec(&of.0, OBJECTS, of.1.as_ref()))?;
-        Ok((repository, prepared))
-    });
-    let (saved, (repository, prepared)) = tokio::try_join!(saved, prepared)?;
-    let result = blocking(move || {
+    let stored = blocking(move || {
         let printer = Printer::new();
-        repository.write_prepared_folder(&spec(&run, OBJECTS, parent.as_ref()), prepared, (&folder, began), &|progress| printer.print(&progress))
+        let on_progress = |progress: Progress| printer.print(&progress);
+        Repository::open(&access)?.write_growing_folder(&spec(&run, OBJECTS, parent.as_ref()), (&folder, began), filled, &on_progress)
     });
-    let (part, resources) = (saved_part(result.await?), saved.kinds.len() as u64);
-    let left_out_names = lists::stored_names(objects, &saved.named).await?;
-    let Saved { objects, kinds, left_out, named: _ } = saved;
-    Ok(Evidence::ObjectsSaved { part, objects, resources, kinds, left_out, left_out_names })
+    let (saved, stored) = tokio::join!(saved, stored);
+    // Why the list has broken off, rather than that what was to be stored has.
+    let Saved { objects: count, kinds, left_out, named } = saved.map_err(|error| broke_off(&error))??;
+    let (part, resources) = (saved_part(stored?), kinds.len() as u64);
+    let left_out_names = lists::stored_names(objects, &named).await?;
+    Ok(Evidence::ObjectsSaved { part, objects: count, resources, kinds, left_out, left_out_names })
 }
 
 #[cfg(test)]
@@ -86,10 +92,14 @@ mod tests {
         blocking(move || Repository::open_or_init(&made).map(drop)).await.unwrap();
         let began: Timestamp = "2026-11-30T10:00:00Z".parse().unwrap();
         for attempt in 1..=2 {
-            let saved = tokio::spawn(async { Ok(Saved::default()) });
+            let (told, filled) = channel();
+            let saved = tokio::spawn(async move {
+                told.send(Filled::File("namespaces.jsonl".into())).and_then(|()| told.send(Filled::All)).unwrap();
+                Ok(Saved::default())
+            });
             // The second attempt finds what the first has stored, with its time.
             let began_now = if attempt == 1 { began } else { Timestamp::now() };
-            let listing = Listing { began: began_now, folder: scratch.path().to_owned(), saved };
+            let listing = Listing { began: began_now, folder: scratch.path().to_owned(), filled, saved };
             let evidence = store(listing, access.clone(), "run".into(), None, &RunObjects::new(store_of_run.clone(), "run")).await.unwrap();
             let Evidence::ObjectsSaved { part, .. } = evidence else { panic!("{evidence:?}") };
             assert_eq!((part.started_at, part.files), (began, 1), "attempt {attempt}");

@@ -176,7 +176,7 @@ async fn work() -> Result<MoverAnswer, WorkError> {
     let (inputs, then) = (told::<StoredObject>("P861_INPUTS")?, told::<Vec<NextTask>>("P861_THEN")?.unwrap_or_default());
     let run = variable("P861_RUN")?;
     let listing = match task.clone() {
-        MoverTask::BackupObjects { namespaces, exclude, cluster, .. } => Some(Listing::begin(namespaces, exclude, cluster)),
+        MoverTask::BackupObjects { namespaces, exclude, cluster, .. } => Some(Listing::begin(namespaces, exclude, cluster)?),
         _ => None,
     };
     let access = {
@@ -272,7 +272,10 @@ async fn perform(
 ) -> Result<Evidence, WorkError> {
     match task {
         MoverTask::BackupObjects { namespaces, exclude, cluster, parent } => {
-            let listing = started.unwrap_or_else(|| Listing::begin(namespaces, exclude, cluster));
+            let listing = match started {
+                Some(listing) => listing,
+                None => Listing::begin(namespaces, exclude, cluster)?,
+            };
             saved::store(listing, access, run, parent, objects).await
         }
         MoverTask::BackupVolume { part: name, parent, from_snapshot: _ } => {

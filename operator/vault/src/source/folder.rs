@@ -6,7 +6,7 @@ use crate::{
     beneath::{Beneath, Found, names, subfolder},
     metadata::node,
 };
-use rustic_core::{ErrorKind, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult};
+use rustic_core::{ErrorKind, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult, repofile::Node};
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
@@ -21,11 +21,12 @@ use std::{
 const MAX_HELD_OPEN: usize = 64;
 
 /// A folder, read strictly.
+#[derive(Clone)]
 pub(crate) struct FolderSource {
-    beneath: Beneath,
-    root: PathBuf,
+    pub(super) beneath: Beneath,
+    pub(super) root: PathBuf,
     name: OsString,
-    witness: Arc<Witness>,
+    pub(super) witness: Arc<Witness>,
 }
 
 impl FolderSource {
@@ -35,10 +36,23 @@ impl FolderSource {
     }
 
     /// The folder itself: its owner and mode matter, since a database refuses a data folder with others.
-    fn own_entry(&self) -> io::Result<ReadSourceEntry<FileOpen>> {
-        let Found::Opened(root) = self.beneath.folder(Path::new(""))? else { return Err(io::ErrorKind::NotADirectory.into()) };
-        let node = node(&root, ".".as_ref(), &self.name)?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(ReadSourceEntry { path: self.root.clone(), node, open: None })
+    pub(super) fn own_entry(&self) -> RusticResult<ReadSourceEntry<FileOpen>> {
+        let own = || {
+            let Found::Opened(root) = self.beneath.folder(Path::new(""))? else { return Err(io::ErrorKind::NotADirectory.into()) };
+            node(&root, ".".as_ref(), &self.name)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        own().map(|node| ReadSourceEntry { path: self.root.clone(), node, open: None }).map_err(|error: io::Error| {
+            self.witness.error(format!("{}: {error}", self.root.display()));
+            RusticError::with_source(ErrorKind::InputOutput, "the source can't be read", error)
+        })
+    }
+
+    /// What is at a path below it. A file is opened when its turn has come.
+    pub(super) fn entry(&self, relative: PathBuf, node: Node) -> ReadSourceEntry<FileOpen> {
+        let path = self.root.join(&relative);
+        let (beneath, size, witness) = (self.beneath.clone(), node.meta.size, self.witness.clone());
+        let open = node.is_file().then(|| FileOpen { beneath, relative, path: path.clone(), size, witness });
+        ReadSourceEntry { path, node, open }
     }
 }
 
@@ -51,21 +65,14 @@ impl ReadSource for FolderSource {
     }
 
     fn entries(&self) -> Self::Iter {
-        let own = self.own_entry().map_err(|error| {
-            self.witness.error(format!("{}: {error}", self.root.display()));
-            RusticError::with_source(ErrorKind::InputOutput, "the source can't be read", error)
-        });
-        let walk = Walk::new(self.beneath.clone(), self.root.clone(), self.witness.clone());
-        Box::new(std::iter::once(own).chain(walk.map(Ok)))
+        Box::new(std::iter::once(self.own_entry()).chain(Walk::new(self.clone()).map(Ok)))
     }
 }
 
 /// Everything below a folder, each folder before what is in it, sorted by name. What can't be read is recorded and left out.
 struct Walk {
-    beneath: Beneath,
-    root: PathBuf,
+    source: FolderSource,
     levels: Vec<Level>,
-    witness: Arc<Witness>,
 }
 
 /// A folder that is being walked.
@@ -77,19 +84,19 @@ struct Level {
 }
 
 impl Walk {
-    fn new(beneath: Beneath, root: PathBuf, witness: Arc<Witness>) -> Self {
-        let mut walk = Self { beneath, root, levels: Vec::new(), witness };
-        let opened = walk.beneath.folder(Path::new(""));
+    fn new(source: FolderSource) -> Self {
+        let mut walk = Self { source, levels: Vec::new() };
+        let opened = walk.source.beneath.folder(Path::new(""));
         walk.enter(PathBuf::new(), opened);
         walk
     }
 
     fn failed(&self, relative: &Path, error: &io::Error) {
-        self.witness.error(format!("{}: {error}", self.root.join(relative).display()));
+        self.source.witness.error(format!("{}: {error}", self.source.root.join(relative).display()));
     }
 
     fn vanished(&self, relative: &Path) {
-        self.witness.warn(format!("vanished: {}", self.root.join(relative).display()));
+        self.source.witness.warn(format!("vanished: {}", self.source.root.join(relative).display()));
     }
 
     fn enter(&mut self, relative: PathBuf, opened: io::Result<Found<Arc<OwnedFd>>>) {
@@ -116,7 +123,7 @@ impl Walk {
             return Some((folder.clone(), level.relative.clone()));
         }
         let relative = level.relative.clone();
-        match self.beneath.folder(&relative) {
+        match self.source.beneath.folder(&relative) {
             Ok(Found::Opened(folder)) => {
                 level.folder = Some(folder.clone());
                 return Some((folder, relative));
@@ -154,25 +161,16 @@ impl Iterator for Walk {
                     continue;
                 }
             };
-            self.witness.items.fetch_add(1, Ordering::Relaxed);
-            let path = self.root.join(&relative);
+            self.source.witness.items.fetch_add(1, Ordering::Relaxed);
             if node.is_dir() {
                 let opened = subfolder(&folder, &name).map(|found| match found {
                     Found::Opened(folder) => Found::Opened(Arc::new(folder)),
                     Found::Gone => Found::Gone,
                     Found::Else => Found::Else,
                 });
-                self.enter(relative, opened);
-                return Some(ReadSourceEntry { path, node, open: None });
+                self.enter(relative.clone(), opened);
             }
-            let open = node.is_file().then(|| FileOpen {
-                beneath: self.beneath.clone(),
-                relative,
-                path: path.clone(),
-                size: node.meta.size,
-                witness: self.witness.clone(),
-            });
-            return Some(ReadSourceEntry { path, node, open });
+            return Some(self.source.entry(relative, node));
         }
     }
 }

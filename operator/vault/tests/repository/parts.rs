@@ -129,3 +129,51 @@ fn unchanged_files_add_nothing_to_the_repository() {
     assert!(again.added < 10_000, "added {}", again.added);
     assert_eq!(again.bytes, 4_000_000);
 }
+
+#[test]
+fn fault_g_a_folder_that_is_being_filled_is_stored_as_one_that_is_whole_and_not_at_all_if_its_filling_breaks_off() {
+    let fixture = Fixture::new();
+    let source = fixture.path("source");
+    let write = |path: &str, bytes: usize| {
+        let path = source.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "x".repeat(bytes)).unwrap();
+    };
+    let files = [("a.jsonl", 10), ("n/a.jsonl", 3_000_000), ("n/a.jsonl+000002", 20), ("n/b.jsonl", 30), ("o/deep/a.jsonl", 40)];
+    fs::create_dir_all(&source).unwrap();
+    let since = "2026-11-30T10:00:00Z".parse().unwrap();
+    let (told, filled) = mpsc::channel();
+    let stored = std::thread::scope(|scope| {
+        let storing = scope.spawn(|| fixture.repository.write_growing_folder(&spec("r", "objects"), (&source, since), filled, &|_| {}));
+        for (path, bytes) in files {
+            write(path, bytes);
+            told.send(Filled::File(path.into())).unwrap();
+        }
+        told.send(Filled::All).unwrap();
+        storing.join().unwrap().unwrap()
+    });
+    assert_eq!((stored.started_at, stored.files, stored.bytes), (since, 5, 3_000_100));
+    let sealed = seal(&fixture.repository, "r", &["objects"], None);
+    let listed = fixture.repository.list_files(&sealed.snapshot, "objects").unwrap();
+    assert_eq!(listed, files.map(|(path, bytes)| (path.to_owned(), bytes as u64)));
+    // The same as of a folder that was there from the start: nothing of its content is new.
+    let whole = fixture.repository.write_folder(&spec("s", "objects"), &source, &|_| {}).unwrap();
+    assert_eq!((whole.files, whole.bytes), (stored.files, stored.bytes));
+    assert!(whole.added < 10_000, "{}", whole.added);
+
+    for (what, told_of, said) in [
+        ("it breaks off", &["a.jsonl"][..], "was not filled to the end"),
+        ("what is named is not there", &["a.jsonl", "gone.jsonl"], "gone.jsonl"),
+        ("a file is named out of order", &["n/b.jsonl", "n/a.jsonl"], "out of order"),
+    ] {
+        let (told, filled) = mpsc::channel();
+        told_of.iter().for_each(|path| told.send(Filled::File(path.into())).unwrap());
+        if what != "it breaks off" {
+            told.send(Filled::All).unwrap();
+        }
+        drop(told);
+        let error = fixture.repository.write_growing_folder(&spec("t", "objects"), (&source, since), filled, &|_| {}).unwrap_err();
+        assert!(error.reason() == "ReadErrors" && error.to_string().contains(said), "{what}: {error}");
+        assert_eq!(fs::read_dir(fixture.path("repository/snapshots")).unwrap().count(), 2, "{what}");
+    }
+}

@@ -22,7 +22,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
 };
 
 /// Lists of names that are made at once.
@@ -45,6 +46,15 @@ fn to_compare(file: &File, mut there: HashSet<String>) -> Option<HashSet<String>
         there.remove(objects::ROOT_CA_CONFIG_MAP);
     }
     (!there.is_empty()).then_some(there)
+}
+
+/// The files of each kind in each namespace, by their places.
+fn by_kind(files: &[File]) -> BTreeMap<(&str, &str, &str), Vec<usize>> {
+    let mut kinds: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (index, file) in files.iter().enumerate() {
+        kinds.entry((file.namespace.as_str(), file.plural.as_str(), file.group.as_str())).or_default().push(index);
+    }
+    kinds
 }
 
 /// The name of the object on a line, without the rest of it in memory. None if that can't be told, which a look at the whole line will say.
@@ -140,26 +150,32 @@ impl Restoring<'_> {
         }
     }
 
-    /// The names that exist already, by file of the snapshot whose objects may have one; none for a Namespace, which always exists.
-    async fn names_there(&self, kinds: &Kinds) -> Result<HashMap<usize, Option<HashSet<String>>>, WorkError> {
-        let lists = self.source.files.iter().enumerate().filter_map(|(index, file)| {
-            let namespace = self.task.rules.namespaces.get(&file.namespace)?;
+    /// The names that exist already, by file of the snapshot whose objects may have one; none for a Namespace, which always exists. A kind of a namespace is listed once,
+    /// however many files its objects are in.
+    async fn names_there(&self, kinds: &Kinds) -> Result<HashMap<usize, Option<Arc<HashSet<String>>>>, WorkError> {
+        let (mut there, mut lists) = (HashMap::new(), Vec::new());
+        for files in by_kind(&self.source.files).into_values() {
+            let Some(file) = files.first().and_then(|index| self.source.files.get(*index)) else { continue };
+            let Some(namespace) = self.task.rules.namespaces.get(&file.namespace) else { continue };
             if (file.group.as_str(), file.plural.as_str()) == ("", "namespaces") {
-                return Some((index, None));
+                there.extend(files.into_iter().map(|index| (index, None)));
+            } else if let Some(resource) = Self::resource(kinds, file) {
+                lists.push((file, resource, namespace, files));
             }
-            Some((index, Some((file, Self::resource(kinds, file)?, namespace))))
-        });
-        stream::iter(lists)
-            .map(|(index, list)| async move {
-                let Some((file, resource, namespace)) = list else { return Ok::<_, WorkError>(Some((index, None))) };
+        }
+        let mut listed = stream::iter(lists)
+            .map(|(file, resource, namespace, files)| async move {
                 let what = || format!("list {} in {namespace}", resource.plural);
                 let answer = ask(self.pace, what, || place::names(self.client, resource, namespace)).await?;
-                Ok(to_compare(file, names_of(answer, what)?).map(|names| (index, Some(names))))
+                Ok::<_, WorkError>((files, to_compare(file, names_of(answer, what)?).map(Arc::new)))
             })
-            .buffer_unordered(PARALLEL_LISTS)
-            .try_filter_map(|found| std::future::ready(Ok(found)))
-            .try_collect()
-            .await
+            .buffer_unordered(PARALLEL_LISTS);
+        while let Some((files, names)) = listed.try_next().await? {
+            if let Some(names) = names {
+                there.extend(files.into_iter().map(|file| (file, Some(names.clone()))));
+            }
+        }
+        Ok(there)
     }
 }
 
@@ -183,6 +199,15 @@ mod tests {
         ] {
             assert_eq!(to_compare(&file(path), names(there)), compared.map(names), "{path} {there:?}");
         }
+    }
+
+    #[test]
+    fn fault_g3_a_kind_whose_objects_are_in_many_files_is_listed_once_in_each_namespace() {
+        let files =
+            ["m/configmaps.jsonl", "n/configmaps.jsonl", "n/configmaps.jsonl+000002", "n/configmaps.jsonl+000003", "n/widgets.demo.example.jsonl"].map(file);
+        let kinds: Vec<_> = by_kind(&files).into_iter().collect();
+        let expected = [(("m", "configmaps", ""), vec![0]), (("n", "configmaps", ""), vec![1, 2, 3]), (("n", "widgets", "demo.example"), vec![4])];
+        assert_eq!(kinds, expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::movers::{
     cluster::FOLDER,
+    pieces::file_of,
     work::{WorkError, blocking},
 };
 use p861_core::ids::SnapshotId;
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 /// Lines that are read ahead.
 const READ_AHEAD: usize = 64;
 
-/// A file of objects: one namespace, one kind.
+/// A file of objects, or a piece of one: one namespace, one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct File {
     /// Its path under `objects/`, for example `shinan-portal/deployments.apps.jsonl`.
@@ -39,7 +40,8 @@ impl File {
 
     pub(super) fn of((path, bytes): (String, u64)) -> Self {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        let stem = name.strip_suffix(".jsonl").unwrap_or(name);
+        let file = file_of(name);
+        let stem = file.strip_suffix(".jsonl").unwrap_or(file);
         let (plural, group) = stem.split_once('.').unwrap_or((stem, ""));
         Self { namespace: folder.to_owned(), group: group.to_owned(), plural: plural.to_owned(), bytes, path }
     }
@@ -208,6 +210,7 @@ mod tests {
         for (path, namespace, plural, group) in [
             ("n/deployments.apps.jsonl", "n", "deployments", "apps"),
             ("n/configmaps.jsonl", "n", "configmaps", ""),
+            ("n/configmaps.jsonl+000002", "n", "configmaps", ""),
             ("n/roles.rbac.authorization.k8s.io.jsonl", "n", "roles", "rbac.authorization.k8s.io"),
         ] {
             let file = File::of((path.to_owned(), 1));
