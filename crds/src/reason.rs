@@ -315,6 +315,7 @@ reasons! {
     HeartbeatSeen: "Alertmanager's heartbeat arrives.",
     IncidentClosed: "The incident is closed: none of its alerts fires.",
     IncidentOpened: "An incident was opened.",
+    IncidentReopened: "One of the alerts that closed the incident fires again.",
     InProgress: "Work on the ticket is under way.",
     InTime: "No clock of the ticket is overdue.",
     MailFailed: "The mail server did not accept the mail.",

@@ -92,6 +92,24 @@ fn promtool_finds_no_fault_in_the_rules_and_every_alert_fires_when_it_should_and
 }
 
 #[test]
+fn fault_h10_every_alert_outlives_one_missed_scrape_and_the_test_of_that_counts_them_all() {
+    for alert in alerts() {
+        assert_eq!(alert["keep_firing_for"], "90s", "{}: a failed scrape takes its series away for up to a minute", alert["alert"]);
+    }
+    let missed: Value = serde_saphyr::from_str(&text("tests/rules/p861.missed.test.yaml")).expect("YAML");
+    let counts: Vec<u64> = missed["tests"][0]["promql_expr_test"]
+        .as_array()
+        .expect("promql_expr_test")
+        .iter()
+        .filter(|case| case["expr"].as_str().is_some_and(|expr| expr.contains("ALERTS")))
+        .map(|case| case["exp_samples"][0]["value"].as_u64().expect("a number"))
+        .collect();
+    // P861OperatorDown fires when there is no sample: it has a case of its own.
+    let all_but_one = u64::try_from(alerts().len() - 1).expect("a number");
+    assert_eq!(counts, [all_but_one; 3], "before, at and after the missed scrape: add a series for the new alert");
+}
+
+#[test]
 fn promtool_understands_every_query_of_the_dashboard() {
     let mut found = Vec::new();
     queries(&dashboard(), "", &mut found);

@@ -112,6 +112,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::HistoryUnreadable => Word { en: "the history is unreadable", zh: "历史记录无法读取" },
         Reason::IncidentClosed => Word { en: "the incident is closed", zh: "事件已关闭" },
         Reason::IncidentOpened => Word { en: "an incident was opened", zh: "已建立事件" },
+        Reason::IncidentReopened => Word { en: "the incident was reopened", zh: "告警复发，事件已重新打开" },
         Reason::InProgress => Word { en: "in progress", zh: "处理中" },
         Reason::InternalError => Word { en: "internal error of the operator", zh: "operator 内部错误" },
         Reason::InTime => Word { en: "in time", zh: "未超时" },

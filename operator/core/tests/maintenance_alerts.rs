@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_core::maintenance::alerts::{Intake, ListedGroup, MOST, Part, Place, Post, Refusal, intake, parse, place};
 use p861_crds::{
-    District, MaintenanceTicket, MaintenanceTicketStatus,
+    District, MaintenanceTicket, MaintenanceTicketStatus, Time,
     maintenance::ticket::{AlertState, TicketAlert, TicketPhase},
 };
 use proptest::prelude::*;
@@ -57,12 +57,7 @@ impl Desk {
         }
         // The API server keeps whole seconds.
         self.0 = serde_json::from_value(serde_json::to_value(&self.0).unwrap()).unwrap();
-        // What a pass over the ticket does when its alerts have ended.
-        for status in self.0.iter_mut().filter_map(|ticket| ticket.status.as_mut()) {
-            if !status.alerts.is_empty() && status.alerts.iter().all(|alert| alert.state == AlertState::Resolved) {
-                status.phase = Some(TicketPhase::Closed);
-            }
-        }
+        self.0.iter_mut().filter_map(|ticket| ticket.status.as_mut()).for_each(pass);
         intake
     }
 
@@ -72,6 +67,18 @@ impl Desk {
 
     fn phase(&self, index: usize) -> TicketPhase {
         self.0[index].status.as_ref().unwrap().phase.unwrap()
+    }
+}
+
+/// What a pass over the ticket does when its alerts have ended, or fire again.
+fn pass(status: &mut MaintenanceTicketStatus) {
+    let fires = status.alerts.iter().any(|alert| alert.state == AlertState::Firing);
+    let phase = status.phase.unwrap_or_default();
+    if !fires && !status.alerts.is_empty() && !phase.is_end() {
+        status.completion_time = status.alerts.iter().filter_map(|alert| alert.end_time.clone()).max_by_key(|time| time.0);
+        (status.phase, status.closed_phase) = (Some(TicketPhase::Closed), Some(phase));
+    } else if fires && let Some(before) = status.closed_phase.take() {
+        (status.phase, status.completion_time) = (Some(before), None);
     }
 }
 
@@ -137,6 +144,56 @@ fn what_a_person_has_ended_stays_ended_until_the_trouble_begins_anew() {
     desk.take(GROUP, &fires);
     desk.0[0].status.as_mut().unwrap().phase = Some(TicketPhase::Cancelled);
     assert_eq!(desk.take(GROUP, &fires), Intake::Known);
+}
+
+#[test]
+fn fault_h10_what_fires_again_within_ten_minutes_is_the_same_incident_and_what_comes_later_another() {
+    let mut desk = Desk::default();
+    let one = |firing, minutes| post(vec![alert("A", 1, firing, minutes, json!({}))]);
+    desk.take(GROUP, &one(true, 0));
+    desk.take(GROUP, &one(false, 0));
+    assert_eq!(desk.phase(0), TicketPhase::Closed, "it ended in minute 30");
+    assert!(matches!(desk.take(GROUP, &one(true, 40)), Intake::Join { .. }), "ten minutes later");
+    assert_eq!((desk.0.len(), desk.phase(0)), (1, TicketPhase::Open));
+    assert_eq!(desk.take(GROUP, &one(true, 40)), Intake::Known, "posted twice, reopened once");
+    assert_eq!(desk.take(GROUP, &one(false, 0)), Intake::Known, "the first end comes late");
+    // A group that Alertmanager has renamed is known by its alert.
+    desk.take(GROUP, &one(false, 40));
+    assert!(matches!(desk.take("{}/{}:{}", &one(true, 79)), Intake::Join { .. }));
+    desk.take(GROUP, &one(false, 79));
+    assert!(matches!(desk.take(GROUP, &one(true, 120)), Intake::Open { .. }), "eleven minutes later");
+    assert_eq!((desk.0.len(), desk.phase(0), desk.phase(1)), (2, TicketPhase::Closed, TicketPhase::Open));
+}
+
+#[test]
+fn fault_h10_a_persons_own_end_holds_although_the_incident_was_reopened_before() {
+    let mut desk = Desk::default();
+    let one = |firing, minutes| post(vec![alert("A", 1, firing, minutes, json!({}))]);
+    desk.take(GROUP, &one(true, 0));
+    desk.take(GROUP, &one(false, 0));
+    desk.take(GROUP, &one(true, 35));
+    let status = desk.0[0].status.as_mut().unwrap();
+    (status.phase, status.completion_time) = (Some(TicketPhase::Closed), Some(Time(start(36))));
+    assert_eq!(desk.take(GROUP, &one(true, 35)), Intake::Known, "it still fires as it did when the person ended it");
+    // Another alert of the group is news, and so is another beginning.
+    let beside = post(vec![alert("A", 1, true, 35, json!({})), alert("B", 2, true, 37, json!({}))]);
+    let Intake::Open { spec, .. } = decide(GROUP, &beside, &desk.0) else { panic!("no ticket of the new alert") };
+    assert_eq!(spec.incident.unwrap().runbook.as_deref(), Some("B"));
+    assert!(matches!(desk.take(GROUP, &one(true, 38)), Intake::Open { .. }), "it began anew");
+    assert_eq!(desk.phase(0), TicketPhase::Closed);
+}
+
+#[test]
+fn fault_h10_an_end_that_is_posted_before_the_ticket_was_reopened_is_not_lost() {
+    let mut desk = Desk::default();
+    let one = |firing, minutes| post(vec![alert("A", 1, firing, minutes, json!({}))]);
+    desk.take(GROUP, &one(true, 0));
+    desk.take(GROUP, &one(false, 0));
+    let Intake::Join { listed, .. } = decide(GROUP, &one(true, 32), &desk.0) else { panic!("it is another incident") };
+    // No pass has seen the ticket since.
+    desk.0[0].status.as_mut().unwrap().alerts = listed.alerts;
+    let Intake::Join { listed, .. } = decide(GROUP, &one(false, 32), &desk.0) else { panic!("nobody keeps the end") };
+    assert_eq!(listed.alerts[0].state, AlertState::Resolved);
 }
 
 #[test]

@@ -191,6 +191,30 @@ async fn a_post_that_comes_again_and_from_many_sides_at_once_opens_one_ticket_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_h10_an_alert_that_fires_again_soon_reopens_its_incident_for_who_has_it() {
+    let stage = stage().await;
+    stage.district().await;
+    let (token, address) = (stage.token().await, stage.shared.operator.address.clone());
+    let send = async |body: &[u8]| assert_eq!(post(&address, "/alertmanager/laoshan-dr", Some(&token), body).await, 200);
+    send(&firing(DISTRICT, "Flapping", 61, false)).await;
+    let name = stage.wait_incident("Flapping").await;
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "ack", &name]);
+    assert_eq!(code, 0, "{said}");
+    send(&firing(DISTRICT, "Flapping", 61, true)).await;
+    stage.wait("it is closed", "MaintenanceTicket", &name, |seen| is(seen, "Succeeded", "True", "Done")).await;
+
+    let mut again: Value = serde_json::from_slice(&firing(DISTRICT, "Flapping", 61, false)).expect("JSON");
+    again["alerts"][0]["startsAt"] = json!(jiff::Timestamp::now().to_string());
+    send(again.to_string().as_bytes()).await;
+    let open = stage.wait("it goes on", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Acknowledged").await;
+    assert_eq!((&open["status"]["assignee"], &open["status"]["completionTime"]), (&json!("duty-engineer-a"), &Value::Null));
+    assert_eq!(stage.incidents("Flapping").await.len(), 1, "no other is opened");
+    (again["alerts"][0]["status"], again["alerts"][0]["endsAt"]) = (json!("resolved"), json!(jiff::Timestamp::now().to_string()));
+    send(again.to_string().as_bytes()).await;
+    stage.wait("it is closed again", "MaintenanceTicket", &name, |seen| is(seen, "Succeeded", "True", "Done")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_real_alertmanager_opens_and_closes_a_ticket_and_its_heart_is_heard_also_through_a_restart_of_the_operator() {
     // A server of its own: the operator is killed here.
     let server = Arc::new(Lone::start_with_charts());

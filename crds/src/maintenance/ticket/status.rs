@@ -297,6 +297,9 @@ pub struct MaintenanceTicketStatus {
     /// Time of the suspension.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended_time: Option<Time>,
+    /// Incident: phase in which it goes on if one of its alerts fires again within ten minutes after they closed it. Absent if a person ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_phase: Option<TicketPhase>,
     /// Result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,

@@ -2,7 +2,7 @@
 //!
 //! One incident per group of alerts. A group finds its ticket by Alertmanager's group key, or by a common alert; alerts of an unreachable site join the ticket of
 //! that site. Posts may be repeated, late and out of order: each group and start time opens one ticket, and a resolved alert does not fire again with the same start
-//! time.
+//! time. A group that fires again within [`REOPENS_WITHIN`] of the end of its alerts is the same incident, whose ticket is reopened, unless a person ended it.
 
 mod heartbeat;
 mod post;
@@ -11,7 +11,7 @@ pub use heartbeat::Heartbeats;
 pub use post::{Alert, ListedGroup, Post, Refusal, UnreadableAlert, parse};
 
 use crate::conditions::shorten;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use p861_crds::{
     District, LocalizedText, MaintenanceTicket, MaintenanceTicketSpec, ObjectReference, Time,
     maintenance::ticket::{Affected, AlertState, AlertmanagerSource, Grade, Incident, IncidentSource, TicketAlert, TicketPhase, TicketType},
@@ -22,6 +22,9 @@ use std::collections::BTreeSet;
 
 /// Most alerts that are taken of one post, and that one ticket lists; the others are counted.
 pub const MOST: usize = 1_000;
+/// An incident that its alerts closed is reopened by an alert that starts within this time. It covers a change of leader, after which the alerts' patience (`for`)
+/// begins anew.
+pub const REOPENS_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// The longest name of an application or a site that a ticket can affect, in bytes.
 const MAX_OBJECT_NAME_BYTES: usize = 253;
 /// Alerts that speak of tickets themselves: a ticket about a late ticket would be late too.
@@ -114,15 +117,23 @@ pub struct Part<'a> {
 /// Decides. `tickets` are all of the namespace.
 pub fn intake(part: &Part<'_>, tickets: &[MaintenanceTicket], zone: &TimeZone) -> Intake {
     let Part { site, group_key, truncated, alerts } = *part;
-    let open = tickets.iter().filter(|ticket| !phase(ticket).is_end() && ticket.spec.r#type == TicketType::Incident);
-    let ours = open.min_by_key(|ticket| {
+    let (ended, open): (Vec<_>, Vec<_>) = tickets.iter().filter(|ticket| ticket.spec.r#type == TicketType::Incident).partition(|ticket| has_ended(ticket));
+    let ours = open.into_iter().min_by_key(|ticket| {
         (fit(ticket, site, group_key, alerts), ticket.metadata.creation_timestamp.as_ref().map(|time| time.0), ticket.metadata.name.clone())
     });
     if let Some(ticket) = ours.filter(|ticket| fit(ticket, site, group_key, alerts) != Fit::Not) {
         return join(part, ticket);
     }
-    let firing: Vec<&Alert> = alerts.iter().filter(|alert| alert.state == AlertState::Firing).collect();
+    // A beginning that an ended ticket has is no news: its alert resolved, or a person has ended the ticket all the same.
+    let news = |alert: &&Alert| alert.state == AlertState::Firing && !ended.iter().any(|ticket| has_beginning(ticket, alert));
+    let firing: Vec<&Alert> = alerts.iter().filter(news).collect();
     let Some(start) = firing.iter().map(|alert| alert.start).min() else { return Intake::Known };
+    let reopens = |ticket: &&&MaintenanceTicket| {
+        fit(ticket, site, group_key, alerts) != Fit::Not && closed_by_alerts(ticket).is_some_and(|closed| start.duration_since(closed) <= REOPENS_WITHIN)
+    };
+    if let Some(ticket) = ended.iter().filter(reopens).max_by_key(|ticket| closed_by_alerts(ticket)) {
+        return join(part, ticket);
+    }
     let digest = hex::encode(Sha256::digest(format!("{site}\0{group_key}\0{start}")));
     let stem = format!("inc-{}", start.to_zoned(zone.clone()).strftime("%Y%m%d"));
     for length in [4, 12, 32] {
@@ -144,6 +155,25 @@ pub fn intake(part: &Part<'_>, tickets: &[MaintenanceTicket], zone: &TimeZone) -
 
 fn phase(ticket: &MaintenanceTicket) -> TicketPhase {
     ticket.status.as_ref().and_then(|status| status.phase).unwrap_or_default()
+}
+
+/// Whether a ticket has ended. One that its alerts closed and that has a firing alert again is about to be reopened.
+fn has_ended(ticket: &MaintenanceTicket) -> bool {
+    let fires = || ticket.status.iter().flat_map(|status| &status.alerts).any(|alert| alert.state == AlertState::Firing);
+    phase(ticket).is_end() && !(closed_by_alerts(ticket).is_some() && fires())
+}
+
+/// When its alerts closed an incident; none if a person ended it, or it has not ended.
+fn closed_by_alerts(ticket: &MaintenanceTicket) -> Option<Timestamp> {
+    let status = ticket.status.as_ref()?;
+    status.closed_phase?;
+    status.completion_time.as_ref().map(|time| time.0)
+}
+
+/// Whether a ticket lists an alert with this start time or a later one.
+fn has_beginning(ticket: &MaintenanceTicket, alert: &Alert) -> bool {
+    let known = ticket.status.as_ref().map(|status| status.alerts.as_slice()).unwrap_or_default();
+    known.iter().any(|known| known.fingerprint == alert.fingerprint && alert.start <= known.start_time.0)
 }
 
 fn source(ticket: &MaintenanceTicket) -> Option<&AlertmanagerSource> {

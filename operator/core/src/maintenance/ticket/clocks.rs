@@ -120,6 +120,20 @@ pub fn go_on(clocks: &mut [TicketClock], paused: SignedDuration) {
     }
 }
 
+/// The ticket was closed and goes on: deadlines that its end met or stopped are due when they were.
+pub fn take_up(clocks: &mut [TicketClock]) {
+    for clock in clocks {
+        let by_the_end = match clock.state {
+            ClockState::Met | ClockState::MetLate => clock.name == ClockName::Resolve,
+            ClockState::Stopped => true,
+            ClockState::Running | ClockState::Overdue | ClockState::Paused => false,
+        };
+        if by_the_end {
+            (clock.state, clock.met_time) = (ClockState::Running, None);
+        }
+    }
+}
+
 /// Time passes. Returns when a clock runs out next.
 pub fn tick(clocks: &mut [TicketClock], now: Timestamp) -> Option<Timestamp> {
     for clock in clocks.iter_mut().filter(|clock| clock.state == ClockState::Running && clock.due_time.0 < now) {

@@ -1,6 +1,7 @@
 //! One reconcile of a ticket: applies new actions of people and observed events, and decides what follows.
 
 use super::{
+    again::goes_on_in,
     block::Block,
     clocks,
     facts::{Asks, Facts, Work, WorkRun},
@@ -89,6 +90,7 @@ pub(super) struct Pass<'a> {
 pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     let mut pass = Pass { facts, status: facts.before.clone(), happened: Vec::new(), reopened: false, now };
     pass.open();
+    pass.reopen();
     pass.raise();
     pass.read_actions();
     pass.follow_the_world();
@@ -264,19 +266,24 @@ impl Pass<'_> {
     }
 
     /// Lets an event happen, with what belongs to entering a phase.
-    fn go(&mut self, event: Event) -> Result<(), String> {
+    pub(super) fn go(&mut self, event: Event) -> Result<(), String> {
         let from = self.phase();
-        let to = match next(self.facts.spec.r#type, from, self.status.suspended_phase, event) {
+        let to = match next(self.facts.spec.r#type, from, self.status.suspended_phase.or(self.status.closed_phase), event) {
             Course::Refuse(why) => return Err(why.to_owned()),
             Course::Stay => return Ok(()),
             Course::Go(to) => to,
         };
         self.status.phase = Some(to);
+        self.status.closed_phase = (event == Event::AlertsResolved).then(|| goes_on_in(from, self.status.suspended_phase));
         let now = self.now;
         if from == TicketPhase::Suspended {
             let since = self.status.suspended_time.take().map_or(now, |time| time.0);
             self.status.suspended_phase = None;
             clocks::go_on(&mut self.status.clocks, now.duration_since(since));
+        }
+        if event == Event::AlertsAgain {
+            self.take_up();
+            return Ok(());
         }
         match to {
             TicketPhase::Open => {

@@ -41,11 +41,13 @@ pub enum Event {
     ScheduleLost,
     /// None of its alerts fires any more.
     AlertsResolved,
+    /// One of the alerts that closed it fires again.
+    AlertsAgain,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Acknowledge,
         Self::Assign,
         Self::Note,
@@ -64,6 +66,7 @@ impl Event {
         Self::Scheduled,
         Self::ScheduleLost,
         Self::AlertsResolved,
+        Self::AlertsAgain,
     ];
 }
 
@@ -106,9 +109,9 @@ const NOT_DONE: Course = Course::Refuse("a change is resolved after its work: St
 const UNDER_WAY: Course = Course::Refuse("work is under way: RollBack, or Done");
 const NO_CHANGE: Course = Course::Refuse("an incident has no plan to approve or to take back: add a Note");
 
-/// Where `event` leads a ticket of that kind. `suspended` is the phase before it was suspended.
+/// Where `event` leads a ticket of that kind. `before` is the phase in which a suspended ticket is resumed, and one that its alerts closed goes on.
 #[expect(clippy::match_same_arms, reason = "the table is read by phase and event; arms that happen to lead to the same place are different rules")]
-pub fn next(kind: TicketType, phase: TicketPhase, suspended: Option<TicketPhase>, event: Event) -> Course {
+pub fn next(kind: TicketType, phase: TicketPhase, before: Option<TicketPhase>, event: Event) -> Course {
     use Course::{Go, Refuse, Stay};
     use TicketPhase::{Acknowledged, Approved, Cancelled, Closed, InProgress, Open, Planned, RolledBack, Scheduled, Suspended, Verifying};
     let change = |course: Course, incident: Course| match kind {
@@ -156,15 +159,18 @@ pub fn next(kind: TicketType, phase: TicketPhase, suspended: Option<TicketPhase>
         (Suspended, Event::Resolve) => change(Refuse("it is suspended: Resume it first"), Go(Closed)),
         (Open | Acknowledged | Planned | Approved | Scheduled | InProgress | Verifying | Suspended, Event::AlertsResolved) => change(Stay, Go(Closed)),
         (Closed | RolledBack | Cancelled, Event::AlertsResolved) => Stay,
+        // What a person has ended stays ended.
+        (Closed, Event::AlertsAgain) => before.map_or(Stay, |before| change(Stay, Go(before))),
+        (Open | Acknowledged | Planned | Approved | Scheduled | InProgress | Verifying | Suspended | RolledBack | Cancelled, Event::AlertsAgain) => Stay,
 
         (Open | Acknowledged | Planned | Approved | Scheduled | InProgress | Verifying, Event::Suspend) => Go(Suspended),
         (Suspended, Event::Suspend) => Refuse("it is suspended already"),
-        (Suspended, Event::Resume) => Go(suspended.unwrap_or(Open)),
+        (Suspended, Event::Resume) => Go(before.unwrap_or(Open)),
         (Open | Acknowledged | Planned | Approved | Scheduled | InProgress | Verifying, Event::Resume) => NOT_SUSPENDED,
 
         (Open | Acknowledged | Planned | Approved | Scheduled, Event::Cancel) => Go(Cancelled),
         (InProgress | Verifying, Event::Cancel) => change(UNDER_WAY, Go(Cancelled)),
-        (Suspended, Event::Cancel) => match suspended {
+        (Suspended, Event::Cancel) => match before {
             Some(InProgress | Verifying) => change(UNDER_WAY, Go(Cancelled)),
             Some(Open | Acknowledged | Planned | Approved | Scheduled | Closed | Suspended | RolledBack | Cancelled) | None => Go(Cancelled),
         },

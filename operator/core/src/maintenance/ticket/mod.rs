@@ -1,5 +1,6 @@
 //! Tickets: state machine, deadlines, blockers, and decisions.
 
+mod again;
 pub mod block;
 pub mod clocks;
 mod conditions;
