@@ -17,10 +17,11 @@ if [ "$(P861_KEEP)" != 1 ]; then trap clean EXIT; trap 'exit 130' INT TERM; fi; 
 P861_BEDS=$$beds $(1)
 endef
 
-.PHONY: help demo clean-demo test bench bench-large scale soak strangers fuzz generate release setup build lint lint-selftest audit
+.PHONY: help demo demo-env clean-demo test bench bench-large scale soak strangers fuzz generate release setup build lint lint-selftest audit
 
 help:
 	@echo 'make demo          two sites, two applications, one measured drill (KEEP=1 leaves the sites up)'
+	@echo 'make demo-env      what your shell needs to use the sites of a demo that are still up: eval "$$(make -s demo-env)"'
 	@echo 'make clean-demo    take the demo down'
 	@echo 'make test          every suite, with a closing count'
 	@echo 'make bench         figures: backup and restore of 30,000 objects beside what the API servers take without us; memory; overhead (PROFILE=debug)'
@@ -45,6 +46,9 @@ build: setup
 demo: build
 	@if [ "$(KEEP)" != 1 ]; then trap '$(BIN)/testbed --name $(DEMO) down' EXIT; trap 'exit 130' INT TERM; fi; \
 	P861_TESTBED=$(DEMO) KEEP=$(KEEP) $(BIN)/p861-demo
+
+demo-env:
+	@$(BIN)/testbed --name $(DEMO) env --hub
 
 # With the test bed that brought it up: a build that is broken meanwhile keeps nothing up.
 clean-demo:

@@ -60,7 +60,7 @@ pub fn helm(bed: &Bed, site: &Site, arguments: &[&str]) -> Result<String> {
 
 /// Installs the charts: on the hub the kinds and the operator, on the other sites what a managed site needs. The hub is the last site.
 pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
-    let hub = hub(bed)?;
+    let hub = bed.hub()?;
     let image = format!("operator.image.tag={tag}");
     let common = ["--namespace", SYSTEM, "--create-namespace", "--install"];
     let mut kinds = vec!["upgrade", "p861-crds", "p861-crds"];
@@ -84,11 +84,6 @@ pub fn charts(bed: &Bed, tag: &str) -> Result<()> {
     wait_rolled_out(hub, START, SYSTEM, "deployment/p861-operator")
 }
 
-/// The site where the operator runs: the standby, so that the hub doesn't burn with the primary.
-pub fn hub(bed: &Bed) -> Result<&Site> {
-    bed.sites().last().ok_or_else(|| BedError::Refused("the bed has no sites".to_owned()))
-}
-
 /// Puts a kubeconfig of `site`, with the token of the account that the chart made for us, into a Secret on the hub.
 pub fn hand_over_kubeconfig(bed: &Bed, site: &Site, secret: &str) -> Result<()> {
     let token = site.wait("the token of p861-site is there", START, &["secret", "--namespace", SYSTEM, "p861-site-token"], |seen| {
@@ -101,7 +96,7 @@ pub fn hand_over_kubeconfig(bed: &Bed, site: &Site, secret: &str) -> Result<()> 
     let kubeconfig = site_kubeconfig(&site.server(), &token.1, &decoded(&token.0)?);
     let manifest =
         format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {secret}, namespace: {SYSTEM}}}\ndata: {{kubeconfig: {}}}\n", base64(kubeconfig.as_bytes()));
-    apply_private(bed, hub(bed)?, &format!("secret-{secret}.yaml"), &manifest)
+    apply_private(bed, bed.hub()?, &format!("secret-{secret}.yaml"), &manifest)
 }
 
 /// A kubeconfig with a token. `authority` is base64, as Secrets have it.

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod faults;
+pub mod follow;
 pub mod hand;
 pub mod install;
 pub mod look;

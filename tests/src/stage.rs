@@ -1,12 +1,12 @@
 //! The stage: what the demo shows and what the suites that need everything begin with.
 
-use crate::install::{SYSTEM, apply_private, charts, decoded, hand_over_kubeconfig, hub, operator_image, program, root};
+use crate::follow::{Follower, webhook_path};
+use crate::install::{SYSTEM, apply_private, charts, hand_over_kubeconfig, operator_image, program, root};
 use crate::look::{Look as _, wait_rolled_out};
-use p861_testbed::bed::{self, Bed, BedError, Options, Result, Site};
+use p861_testbed::bed::{self, Bed, BedError, Options, Result, SITES, Site, until};
 use p861_testbed::report::Report;
-use p861_testbed::services::prometheus::{Target, write_targets};
+use p861_testbed::services::http;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,7 +49,7 @@ impl Stage {
             })
         })?;
         report.timed("Declaring sites, district, repository, applications and plan", || stage.declare())?;
-        stage.watch_metrics()?;
+        Follower::Metrics.start(&stage.bed)?;
         Ok(stage)
     }
 
@@ -70,18 +70,20 @@ impl Stage {
 
     /// The site where the applications are at home.
     pub fn primary(&self) -> Result<&Site> {
-        self.bed.site("primary")
+        self.bed.site(SITES[0])
     }
 
     /// The site of the operator, and of drills.
     pub fn standby(&self) -> Result<&Site> {
-        hub(&self.bed)
+        self.bed.hub()
     }
 
-    /// A command of `p861` as administrator of the hub.
+    /// A command of `p861` as administrator of the hub, who has a context for the other site, too.
     pub fn p861(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(program("p861")?);
-        command.args(["--district", DISTRICT]).args(arguments).env("KUBECONFIG", self.standby()?.kubeconfig()).env("P861_LANG", "en");
+        let kubeconfigs = std::env::join_paths([self.standby()?.kubeconfig(), self.primary()?.kubeconfig()]);
+        let kubeconfigs = kubeconfigs.map_err(|error| BedError::Refused(error.to_string()))?;
+        command.args(["--district", DISTRICT]).args(arguments).env("KUBECONFIG", kubeconfigs).env("P861_LANG", "en");
         Ok(command)
     }
 
@@ -146,32 +148,6 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until the operator's replicas are the ones that stay.
-    fn operators_settle(&self) -> Result<()> {
-        let selector = ["pods", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=operator"];
-        self.standby()?.wait("two replicas of the operator are ready, and no other is on its way out", READY, &selector, |seen| {
-            let pods = seen["items"].as_array().cloned().unwrap_or_default();
-            let ready = |pod: &Value| {
-                let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-                pod["metadata"]["deletionTimestamp"].is_null()
-                    && conditions.clone().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-            };
-            if pods.len() == 2 && pods.iter().all(ready) { Ok(()) } else { Err(seen["items"].to_string()) }
-        })
-    }
-
-    /// Tells the bed's Prometheus where the operator's replicas are now.
-    pub fn watch_metrics(&self) -> Result<()> {
-        self.operators_settle()?;
-        let pods = self.standby()?.get(&["pods", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=operator"])?;
-        let target = |pod: &Value| {
-            let labels = BTreeMap::from([("pod".to_owned(), pod["metadata"]["name"].as_str()?.to_owned())]);
-            Some(Target { address: format!("{}:8080", pod["status"]["podIP"].as_str()?), labels })
-        };
-        let targets: Vec<Target> = pods["items"].as_array().into_iter().flatten().filter_map(target).collect();
-        Ok(write_targets(&self.bed.services.targets(), &targets)?)
-    }
-
     /// Opens a window for every change, for some hours from now.
     pub fn open_window(&self) -> Result<()> {
         let now = jiff::Timestamp::now();
@@ -204,21 +180,13 @@ impl Stage {
         hub.kubectl(&[&["create", "--filename", &path.to_string_lossy()], &groups[..]].concat()).map(drop)
     }
 
-    /// Sends the bed's alerts to the operator's replicas, wherever they are now; the one that leads takes them.
+    /// Sends the bed's alerts to the operator's replicas from now on, wherever they are; the one that leads takes them.
     pub fn route_alerts(&self) -> Result<()> {
-        let hub = self.standby()?;
-        self.watch_metrics()?;
-        let pods = hub.get(&["pods", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=operator"])?;
-        let urls: Vec<String> = pods["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|pod| Some(format!("http://{}:8080/alertmanager/laoshan-dr", pod["status"]["podIP"].as_str()?)))
-            .collect();
-        let secret = hub.wait("the operator has made the token of alerts", READY, &["secret", "--namespace", SYSTEM, "p861-alerts"], |seen| {
-            seen["data"]["token"].as_str().map(str::to_owned).ok_or_else(|| "it has no token yet".to_owned())
-        })?;
-        self.bed.services.route_alerts(&urls, &decoded(&secret)?)
+        let (follower, path) = (Follower::Alerts.start(&self.bed)?, webhook_path(&self.bed)?);
+        until("Alertmanager posts to the operator", READY, || {
+            let answer = http::request(self.bed.services.alertmanager(), "GET", "/api/v2/status", &[], &[]).map_err(|error| error.to_string())?;
+            if answer.body.contains(&path) { Ok(()) } else { Err(format!("its configuration has no receiver {path}; the follower's log: {}", follower.tail())) }
+        })
     }
 
     /// The end of the operator's log, for errors.
@@ -239,4 +207,36 @@ impl Stage {
 pub fn read(path: &str) -> Result<String> {
     let path = root().join(path);
     fs::read_to_string(&path).map_err(|source| BedError::Io { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_h26_the_sites_of_the_bed_have_the_names_that_are_declared() {
+        let declared: Vec<Value> = serde_saphyr::from_multiple(&read("tests/district/sites.yaml").unwrap()).unwrap();
+        let sites = declared.iter().filter(|object| object["kind"] == "Site");
+        assert_eq!(sites.map(|site| site["metadata"]["name"].as_str().unwrap()).collect::<Vec<_>>(), SITES);
+    }
+
+    #[test]
+    fn fault_h26_a_context_that_a_page_names_is_one_of_the_bed_or_a_variable_of_the_reader() {
+        let mut named = Vec::new();
+        for folder in ["docs", "runbooks"] {
+            for page in
+                fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "md"))
+            {
+                let text = fs::read_to_string(&page).unwrap();
+                let contexts = ["--context ", "--site-context ", "--kube-context "].into_iter().flat_map(|option| text.split(option).skip(1));
+                for context in contexts.filter_map(|rest| rest.split([' ', '`', '\n']).next()) {
+                    let placeholder = context.trim_matches(['<', '>']).chars().all(|letter| letter.is_ascii_uppercase());
+                    assert!(SITES.contains(&context) || context.starts_with("\"$") || placeholder, "{}: the bed has no context {context}", page.display());
+                    named.push(context.to_owned());
+                }
+                assert!(!text.contains("KUBECONFIG/") && !text.contains("admin.kubeconfig"), "{}: a reader has one kubeconfig", page.display());
+            }
+        }
+        assert!(named.iter().any(|context| context == SITES[0]), "{named:?}");
+    }
 }

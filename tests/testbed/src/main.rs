@@ -1,11 +1,11 @@
 //! `testbed up | status | env | down`: two real Kubernetes sites on this machine, to look round in. `testbed release`: the files that users install.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use p861_testbed::bed::{self, Bed, BedError, Options, Place};
+use p861_testbed::bed::{self, Bed, BedError, Options, Place, SITES, Site};
 use p861_testbed::components;
 use p861_testbed::images;
 use p861_testbed::release;
@@ -32,13 +32,17 @@ enum Command {
         #[arg(long = "rules", value_name = "FILE")]
         rules: Vec<PathBuf>,
         /// The names of the sites
-        #[arg(long, value_delimiter = ',', default_value = "primary,standby")]
+        #[arg(long, value_delimiter = ',', default_values_t = SITES.map(str::to_owned))]
         sites: Vec<String>,
     },
     /// Show what runs
     Status,
     /// Print what a shell needs to use a bed: eval "$(testbed env)"
-    Env,
+    Env {
+        /// For somebody who looks round: one kubeconfig of his own, whose current context is the hub, and p861 on PATH
+        #[arg(long)]
+        hub: bool,
+    },
     /// Take a bed down, also one that was left by a crash
     Down,
     /// List the beds of this machine
@@ -96,15 +100,7 @@ fn perform(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
             }
             return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(4) });
         }
-        Command::Env => {
-            let bed = found(name, &report)?;
-            let kubeconfigs: Vec<String> = bed.sites().iter().map(|site| site.kubeconfig().display().to_string()).collect();
-            println!("export KUBECONFIG={}", kubeconfigs.join(":"));
-            println!("export P861_S3={}", bed.s3().endpoint());
-            let programs = bed.components.kubectl.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
-            println!("export PATH={programs}:\"$PATH\"");
-            println!("# contexts: {}", bed.sites().iter().map(|site| site.name.as_str()).collect::<Vec<_>>().join(", "));
-        }
+        Command::Env { hub } => print!("{}", environment(&found(name, &report)?, *hub)?),
         Command::Down => bed::down(name, &report)?,
         Command::Release { programs, to, url } => {
             release::make(&release::Options { programs: programs.clone(), folder: to.clone(), url: url.clone() }, &report)?;
@@ -115,6 +111,51 @@ fn perform(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a shell needs to use a bed, as lines that it evaluates.
+fn environment(bed: &Bed, hub: bool) -> Result<String, Box<dyn Error>> {
+    let own = std::env::current_exe()?;
+    let mut programs: Vec<&Path> = [&bed.components.kubectl, &bed.components.helm].into_iter().filter_map(|program| program.parent()).collect();
+    let (kubeconfigs, current) = if hub {
+        own.parent().into_iter().for_each(|folder| programs.insert(0, folder));
+        (vec![bed.readers_kubeconfig()?], bed.hub().ok())
+    } else {
+        (bed.sites().iter().map(Site::kubeconfig).collect(), bed.sites().first())
+    };
+    programs.dedup();
+    let contexts: Vec<&str> = bed.sites().iter().map(|site| site.name.as_str()).collect();
+    let current = current.map_or("", |site| site.name.as_str());
+    Ok(format!(
+        "export KUBECONFIG={}\nexport P861_S3={}\nexport PATH={}:\"$PATH\"\n# Contexts: {}; the current one: {current}\n",
+        list(kubeconfigs.iter().map(PathBuf::as_path)),
+        quoted(&bed.s3().endpoint()),
+        list(programs),
+        contexts.join(", ")
+    ))
+}
+
+/// Paths as a shell's list of them.
+fn list<'a>(paths: impl IntoIterator<Item = &'a Path>) -> String {
+    paths.into_iter().map(|path| quoted(&path.to_string_lossy())).collect::<Vec<_>>().join(":")
+}
+
+/// A word that a shell takes as it is.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 fn found(name: &str, report: &Report) -> Result<Bed, BedError> {
     Bed::find(name, report)?.ok_or_else(|| BedError::Refused(format!("there is no bed {name}: testbed --name {name} up")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_any_path_as_it_is() {
+        let paths = ["/home/li/it's here", "/a b"];
+        let script = format!("printf %s {}", list(paths.map(Path::new)));
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), paths.join(":"));
+    }
 }

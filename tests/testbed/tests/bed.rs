@@ -29,6 +29,17 @@ fn nothing_remains(place: &Place) {
     assert!(left.is_empty(), "left behind: {left:#?}");
 }
 
+/// `eval "$(testbed env --hub)"`, twice in one shell, and whatever the reader changes in between.
+fn what_a_reader_pastes_leads_to_the_hub(bed: &Bed) {
+    let env = format!("eval \"$('{}' --name {} env --hub)\"", env!("CARGO_BIN_EXE_testbed"), bed.name());
+    let look = "kubectl config current-context; kubectl get nodes -o name; test -n \"$P861_S3\"; command -v helm >/dev/null";
+    let script = format!("set -e\n{env}\n{look}\nkubectl config unset current-context >/dev/null\n{env}\n{look}");
+    let output = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).output().expect("sh");
+    let (said, beside) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{beside}");
+    assert_eq!(said, "east\nnode/east-1\n".repeat(2), "{beside}");
+}
+
 #[test]
 fn two_beds_run_side_by_side_do_not_meet_and_go_without_a_trace() {
     let (one, two) = (named("one"), named("two"));
@@ -41,8 +52,9 @@ fn two_beds_run_side_by_side_do_not_meet_and_go_without_a_trace() {
     assert_ne!(east.address, west.address);
     for site in [east, west] {
         let nodes = site.kubectl(&["get", "nodes", "--no-headers"]).expect("kubectl");
-        assert!(nodes.lines().count() == 1 && nodes.contains(&site.name) && nodes.contains(" Ready"), "{nodes}");
+        assert!(nodes.lines().count() == 1 && nodes.starts_with(&site.node()) && nodes.contains(" Ready"), "{nodes}");
     }
+    what_a_reader_pastes_leads_to_the_hub(&first);
     let namespaces: Vec<Place> = [&one, &two].map(|name| Place::find(name).expect("found").expect("there")).into();
     // From the first bed's site its own S3 answers and the second's API server does not.
     let reaches = |place: &Place, part: &str, address: &str, port: u16| {

@@ -2,7 +2,6 @@
 
 use crate::pages::{READER, commands, type_script};
 use p861_testbed::bed::{BedError, Result};
-use p861_testbed::components::run::run;
 use p861_testbed::release::{self, IMAGE_REPOSITORY, VERSION};
 use p861_testbed::report::Report;
 use p861_tests::install::{SYSTEM, helm, program};
@@ -13,7 +12,6 @@ use p861_tests::{Look as _, Stage};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 pub const SCENES: &[Scene] = &[("the page of installation leads from the files of a release to a first backup, and away again", installation)];
@@ -51,7 +49,7 @@ fn installation(stage: &Stage) -> Result<()> {
     create(&folder)?;
     release_files(&folder)?;
     prepare(stage)?;
-    let kubeconfig = kubeconfig(stage, &folder)?;
+    let kubeconfig = stage.bed.readers_kubeconfig()?;
     let programs = [node_programs(stage, &folder)?, parent(&stage.bed.components.helm), parent(&stage.bed.components.kubectl)];
 
     let page = read("docs/INSTALL.md")?;
@@ -94,21 +92,6 @@ fn prepare(stage: &Stage) -> Result<()> {
     stage.bed.s3().create_bucket(BUCKET, true)?;
     stage.apply(primary, "hello.yaml", APPLICATION)?;
     wait_rolled_out(primary, LIMIT, "licang-hello", "deployment/hello")
-}
-
-/// One kubeconfig with a context for each cluster, named as on the page.
-fn kubeconfig(stage: &Stage, folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("kubeconfig");
-    let sources = stage.bed.sites().iter().map(|site| site.kubeconfig().display().to_string()).collect::<Vec<_>>().join(":");
-    let kubectl = |arguments: &[&str], kubeconfig: &str| {
-        run(Command::new(&stage.bed.components.kubectl).args(arguments).env("KUBECONFIG", kubeconfig), LIMIT)
-            .map_err(|source| BedError::Run { what: "the kubeconfig of both sites".to_owned(), source: Box::new(source) })
-    };
-    write(&path, &kubectl(&["config", "view", "--flatten"], &sources)?, 0o600)?;
-    for (site, context) in [(stage.primary()?, "xinxi-dasha"), (stage.standby()?, "laoshan-dr")] {
-        kubectl(&["config", "rename-context", &site.name, context], &path.to_string_lossy())?;
-    }
-    Ok(path)
 }
 
 /// A folder with the program `ctr`: the page says to type it on each node of both clusters.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub const SCENES: &[Scene] = &[
     ("a backup whose leaders are killed again and again goes on under the other replica, and each effect happens once", a_backup_outlives_its_leaders),
     ("a leader that was frozen until its lease ran out writes nothing when it wakes", a_frozen_leader_writes_nothing),
-    ("a leader that is asked to end hands over at once", asked_to_end),
+    ("a leader that is asked to end hands over at once, and Prometheus scrapes whoever comes in its place", asked_to_end),
 ];
 
 /// Those of `make soak`.
@@ -136,5 +136,6 @@ fn asked_to_end(stage: &Stage) -> Result<()> {
     let backup = stage.wait_end(BACKUP, "backup", "handed-over")?;
     demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
     each_once(&journal(stage, "backup", "handed-over")?)?;
-    p861_tests::look::wait_rolled_out(stage.standby()?, Duration::from_mins(3), SYSTEM, "deployment/p861-operator")
+    p861_tests::look::wait_rolled_out(stage.standby()?, Duration::from_mins(3), SYSTEM, "deployment/p861-operator")?;
+    crate::telling::each_replica_is_scraped(stage)
 }

@@ -3,12 +3,13 @@
 use crate::backups::backed_up_within;
 use p861_testbed::bed::{BedError, Result};
 use p861_tests::Stage;
+use p861_tests::faults::{kill_leader, leader_after};
 use p861_tests::install::program;
 use p861_tests::rooms;
 use p861_tests::scenes::{Scene, demand};
 use p861_tests::stage::{DISTRICT, read};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ fn first_day(stage: &Stage) -> Result<()> {
 fn first_night(stage: &Stage) -> Result<()> {
     backed_up_within(stage, Duration::MAX)?;
     stage.route_alerts()?;
+    // As on the page before: who leads is killed, and Alertmanager finds whoever comes in its place.
+    let before = kill_leader(stage)?;
+    leader_after(stage, &before)?;
     let said = typed(stage, "docs/FIRST-NIGHT.md")?;
     demand(said.contains("P861DrillFailed") && said.contains("mains cut") && said.contains("Closed"), || format!("the ticket's life: {said}"))?;
     // The stage as it was.
@@ -49,23 +53,20 @@ pub const READER: &str = "p861() { command p861 \"$@\" || test $? = 4; }
 kubectl() { command kubectl \"$@\" || case \"$? $1 $2\" in '4 p861 '* | *' auth can-i') ;; *) return 1 ;; esac; }
 ";
 
-/// Types the commands of a page on the hub, and gives everything that was said.
+/// Types what the demo says to paste and then the commands of a page, and gives everything that was said.
 fn typed(stage: &Stage, page: &str) -> Result<String> {
-    let programs = [program("p861")?, stage.bed.components.kubectl.clone()].map(|program| program.parent().unwrap_or(Path::new("/")).to_owned());
-    let kubeconfig = stage.standby()?.kubeconfig();
-    type_script(stage, page, &format!("{READER}{}", commands(&read(page)?)), &programs, |command| {
-        command.env("KUBECONFIG", kubeconfig);
-    })
+    let pasted = format!("eval \"$('{}' --name {} env --hub)\"\n", program("testbed")?.display(), stage.bed.name());
+    type_script(stage, page, &format!("{READER}{pasted}{}", commands(&read(page)?)), &[], |_| {})
 }
 
 /// Types commands in one shell that finds `programs` first, and gives everything that was said. The first command that fails ends it.
 pub fn type_script(stage: &Stage, page: &str, text: &str, programs: &[PathBuf], configure: impl FnOnce(&mut Command)) -> Result<String> {
     let script = stage.folder().join("page.sh");
     fs::write(&script, format!("set -euo pipefail\n{text}")).map_err(|source| BedError::Io { path: script.clone(), source })?;
-    let path = programs.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
+    let path: String = programs.iter().map(|folder| format!("{}:", folder.display())).collect();
     // A page may wait for something that never comes; a test doesn't.
     let mut command = Command::new("timeout");
-    command.args([LIMIT, "bash", "-x"]).arg(&script).env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
+    command.args([LIMIT, "bash", "-x"]).arg(&script).env("PATH", format!("{path}{}", std::env::var("PATH").unwrap_or_default()));
     command.env("P861_LANG", "en").stdin(Stdio::null());
     configure(&mut command);
     let output = command.output().map_err(|error| BedError::Refused(format!("bash could not be started: {error}")))?;

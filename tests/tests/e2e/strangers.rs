@@ -98,8 +98,7 @@ fn page(stage: &Stage, title: &str, readable: bool) -> Result<()> {
 
 /// docs/INSTALL.md: "`app discover` drafts the first application from what runs in its namespace." What it marks TODO is filled in, and its marker is taken.
 fn discover(stage: &Stage) -> Result<()> {
-    let kubeconfig = stage.primary()?.kubeconfig().to_string_lossy().into_owned();
-    let found = stage.say_expecting(0, &["app", "discover", NAMESPACE, "--site", "xinxi-dasha", "--site-kubeconfig", &kubeconfig])?;
+    let found = stage.say_expecting(0, &["app", "discover", NAMESPACE, "--site-context", "xinxi-dasha"])?;
     for said in ["mariadb → wiki-web", "MariaDB 10: stream mariadb-db, its volume skipped", "wiki-files 1Gi (files)"] {
         demand(found.err.contains(said), || format!("discovery doesn't say {said:?}: {}", found.all()))?;
     }

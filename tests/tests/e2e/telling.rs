@@ -1,9 +1,11 @@
 //! What the operator tells: metrics that Prometheus reads, columns, conditions, Events, and one page for a person.
 
 use p861_testbed::bed::{BedError, Result, until};
+use p861_tests::follow::{REPLICAS, replicas};
 use p861_tests::scenes::{Scene, demand};
 use p861_tests::{Look as _, Stage};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// When everything else has been played: one for each stage.
@@ -26,7 +28,7 @@ fn ask(stage: &Stage, path: &str) -> std::result::Result<Value, String> {
 }
 
 fn prometheus_reads(stage: &Stage) -> Result<()> {
-    stage.watch_metrics()?;
+    each_replica_is_scraped(stage)?;
     for query in
         ["p861_operator_leader", "p861_backup_last_success_timestamp_seconds", "p861_repository_ready", "p861_site_reachable", "p861_drill_last_result"]
     {
@@ -40,6 +42,19 @@ fn prometheus_reads(stage: &Stage) -> Result<()> {
         let rules: Vec<&Value> = data["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array().into_iter().flatten()).collect();
         let ill: Vec<_> = rules.iter().filter(|rule| rule["health"] != "ok").map(|rule| rule["name"].to_string()).collect();
         if rules.len() > 10 && ill.is_empty() { Ok(()) } else { Err(format!("{} rules, not healthy: {ill:?}", rules.len())) }
+    })
+}
+
+/// Prometheus scrapes the replicas that there are, and no other.
+pub fn each_replica_is_scraped(stage: &Stage) -> Result<()> {
+    until("Prometheus scrapes the replicas that there are", Duration::from_mins(2), || {
+        let pods = stage.standby().and_then(|hub| hub.get(&REPLICAS)).map_err(|error| error.to_string())?;
+        let wanted: BTreeSet<String> = replicas(&pods).into_iter().map(|replica| replica.address).collect();
+        let data = ask(stage, "/api/v1/targets?state=active")?;
+        let targets = data["activeTargets"].as_array().into_iter().flatten();
+        let address = |target: &Value| target["discoveredLabels"]["__address__"].as_str().unwrap_or_default().to_owned();
+        let good = targets.clone().all(|target| target["health"] == "up") && targets.map(address).collect::<BTreeSet<String>>() == wanted;
+        if good && wanted.len() == 2 { Ok(()) } else { Err(format!("{wanted:?}, and {data}")) }
     })
 }
 

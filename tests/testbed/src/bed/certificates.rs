@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
+use serde_json::json;
+
 use super::error::{BedError, Result};
+use crate::services::SpecFile;
 
 /// The folder of a site's keys and certificates.
 #[derive(Debug, Clone)]
@@ -82,20 +85,34 @@ impl Certificates {
         }
         Ok(())
     }
+}
 
-    /// Writes a kubeconfig that carries everything with it, so that it can be used from anywhere and put into a Secret.
-    pub fn write_kubeconfig(&self, path: &Path, context: &str, server: &str, holder: &str) -> Result<()> {
-        let (certificate, key) = self.of(holder);
-        let read = |path: &Path| fs::read_to_string(path).map_err(BedError::io(path)).map(|text| base64(text.as_bytes()));
-        let text = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: {context}\nclusters:\n- name: {context}\n  cluster:\n    server: {server}\n    certificate-authority-data: {}\n\
-             users:\n- name: {context}\n  user:\n    client-certificate-data: {}\n    client-key-data: {}\ncontexts:\n- name: {context}\n  context: {{cluster: {context}, user: {context}}}\n",
-            read(&self.authority())?,
-            read(&certificate)?,
-            read(&key)?
-        );
-        write(path, &text)
+/// Somebody's way to an API server.
+pub struct Access<'a> {
+    /// Its context in a kubeconfig.
+    pub context: &'a str,
+    /// URL of the API server.
+    pub server: String,
+    /// The certificates of its site.
+    pub certificates: Certificates,
+    /// The files of whoever has it, as in [`Holder::file`].
+    pub holder: &'a str,
+}
+
+/// Writes a kubeconfig that carries everything with it, so that it can be used from anywhere and put into a Secret. The first context is the current one.
+pub fn write_kubeconfig(path: &Path, accesses: &[Access<'_>]) -> Result<()> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(BedError::io(path)).map(|text| base64(text.as_bytes()));
+    let (mut clusters, mut users, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
+    for Access { context, server, certificates, holder } in accesses {
+        let (certificate, key) = certificates.of(holder);
+        clusters.push(json!({"name": context, "cluster": {"server": server, "certificate-authority-data": read(&certificates.authority())?}}));
+        users.push(json!({"name": context, "user": {"client-certificate-data": read(&certificate)?, "client-key-data": read(&key)?}}));
+        contexts.push(json!({"name": context, "context": {"cluster": context, "user": context}}));
     }
+    let current = accesses.first().map(|access| access.context);
+    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": current, "clusters": clusters, "users": users, "contexts": contexts});
+    // Whole at once: a shell may be using the one that was there.
+    Ok(SpecFile { path: path.to_owned(), mode: 0o600, text: format!("{config:#}\n") }.write()?)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -120,6 +137,31 @@ pub fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kubeconfig_has_a_context_for_each_site_and_the_first_is_the_current_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let sites = ["laoshan-dr", "xinxi-dasha"].map(|site| (site, Certificates::at(&folder.path().join(site))));
+        let holder = Holder { file: "admin", name: "administrator", group: None, hosts: &[], addresses: &[] };
+        sites.iter().for_each(|(site, certificates)| certificates.make(site, std::slice::from_ref(&holder)).unwrap());
+        let access = |(context, certificates): &(&'static str, Certificates)| Access {
+            context,
+            server: format!("https://{context}:6443"),
+            certificates: certificates.clone(),
+            holder: "admin",
+        };
+        let path = folder.path().join("kubeconfig");
+        write_kubeconfig(&path, &sites.iter().map(access).collect::<Vec<_>>()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let config: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(config["current-context"], "laoshan-dr");
+        for (index, (site, certificates)) in sites.iter().enumerate() {
+            assert_eq!(config["contexts"][index], json!({"name": site, "context": {"cluster": site, "user": site}}));
+            assert_eq!(config["clusters"][index]["cluster"]["server"], format!("https://{site}:6443"));
+            let key = fs::read_to_string(certificates.of("admin").1).unwrap();
+            assert_eq!(config["users"][index]["user"]["client-key-data"], base64(key.as_bytes()));
+        }
+    }
 
     #[test]
     fn base64_is_that_of_rfc_4648() {

@@ -34,6 +34,9 @@ pub use wait::until;
 /// How long another command on the same bed may take.
 const TURN: Duration = Duration::from_mins(10);
 
+/// The sites of a bed that is asked for no others: the primary and the standby of the district in the documents. What is installed has the last one as its hub.
+pub const SITES: [&str; 2] = ["xinxi-dasha", "laoshan-dr"];
+
 /// What a bed is made of. It is kept beside the bed, so that another process finds the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -47,7 +50,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sites: ["primary", "standby"].map(str::to_owned).into(), buckets: vec!["p861-shinan".to_owned()], rules: vec![] }
+        Self { sites: SITES.map(str::to_owned).into(), buckets: vec!["p861-shinan".to_owned()], rules: vec![] }
     }
 }
 
@@ -134,6 +137,19 @@ impl Bed {
     /// All sites.
     pub fn sites(&self) -> &[Site] {
         &self.sites
+    }
+
+    /// The site where an operator runs: the last one, which of a district is the standby, so that the hub doesn't burn with the primary.
+    pub fn hub(&self) -> Result<&Site> {
+        self.sites.last().ok_or_else(|| BedError::Refused("the bed has no sites".to_owned()))
+    }
+
+    /// Writes the kubeconfig of a person who looks round, and gives its path: a context for each site, named as the site, the hub's being the current one. It is
+    /// nobody else's, so what the person changes in it matters to no process of the bed, and the next call makes it what it was.
+    pub fn readers_kubeconfig(&self) -> Result<PathBuf> {
+        let path = self.folder().join("kubeconfig");
+        Site::write_kubeconfig_of_all(&path, &self.sites.iter().rev().collect::<Vec<_>>())?;
+        Ok(path)
     }
 
     /// The site of this name.

@@ -144,6 +144,7 @@ fn check_name(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bed::SITES;
 
     #[test]
     fn parts_of_different_beds_have_different_names_and_fit_the_kernels_limits() {
@@ -151,8 +152,13 @@ mod tests {
         assert_ne!(one.namespace("city"), two.namespace("city"));
         assert_ne!(one.site(0), two.site(0));
         assert!(two.interface().len() <= 15);
-        let longest = Place { name: "x".repeat(LONGEST_NAME), number: 250 }.folder().join("sites/standby/containerd/containerd.sock.ttrpc");
-        assert!(longest.as_os_str().len() < 100, "{}", longest.display());
+        for site in SITES {
+            assert!(site.len() <= 15, "{site} is the name of an interface, too");
+            for socket in ["containerd.sock.ttrpc", "network-policy.sock", "kubelet/device-plugins/kubelet.sock"] {
+                let longest = Place { name: "x".repeat(LONGEST_NAME), number: 250 }.folder().join("sites").join(site).join(socket);
+                assert!(longest.as_os_str().len() < 108, "{}", longest.display());
+            }
+        }
     }
 
     #[test]

@@ -51,6 +51,15 @@ impl Room {
         Process { name: name.to_owned(), record: self.folder.join(format!("{name}.pid")), log: self.folder.join(format!("{name}.log")) }
     }
 
+    /// Every process that was started in the room, by name; also those that have ended.
+    pub fn processes(&self) -> Vec<Process> {
+        let logs = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let named = |log: PathBuf| log.extension().is_some_and(|end| end == "log").then(|| log.file_stem().map(|name| name.to_string_lossy().into_owned()))?;
+        let mut names: Vec<String> = logs.filter_map(named).collect();
+        names.sort_unstable();
+        names.iter().map(|name| self.process(name)).collect()
+    }
+
     /// Starts a process. Its output goes to its log; it goes on when this process ends.
     pub fn start(&self, name: &str, program: &Path, arguments: &[String], environment: &[(String, String)]) -> Result<Process> {
         let process = self.process(name);
@@ -189,6 +198,7 @@ mod tests {
         let process = start(&room, "exec sleep 100");
         assert_eq!(room.process("sleeper").id(), process.id());
         assert!(room.start("sleeper", Path::new("true"), &[], &[]).is_err(), "never two of one name");
+        assert_eq!(room.processes().iter().map(|process| process.name.as_str()).collect::<Vec<_>>(), ["sleeper"]);
         process.kill().unwrap();
         assert_eq!(process.id(), None);
         let process = start(&room, "echo last words >&2; exit 3");

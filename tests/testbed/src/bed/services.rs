@@ -126,9 +126,14 @@ impl Services {
         if answer.status == 200 { Ok(()) } else { Err(BedError::Refused(format!("Alertmanager refuses its configuration: {}", answer.body))) }
     }
 
+    /// Starts a program beside the services, unless it runs already under this name. It ends with the bed.
+    pub fn start_beside(&self, name: &str, program: &Path, arguments: &[String]) -> Result<Process> {
+        let process = self.room.process(name);
+        if process.id().is_some() { Ok(process) } else { self.room.start(name, program, arguments, &[]) }
+    }
+
     /// Every process.
     pub fn processes(&self) -> Vec<Process> {
-        let all = ["seaweedfs", "prometheus", "alertmanager"].map(|name| self.room.process(name));
-        all.into_iter().filter(|process| process.log.exists()).collect()
+        self.room.processes()
     }
 }

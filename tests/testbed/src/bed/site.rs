@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::certificates::{Certificates, Holder};
+use super::certificates::{Access, Certificates, Holder, write_kubeconfig};
 use super::cgroups::Cgroups;
 use super::error::{BedError, Result};
 use super::network::{API_SERVICE, Network};
@@ -73,6 +73,11 @@ impl Site {
         self.start_kubelet()?;
         self.apply_addons()?;
         self.wait_ready()
+    }
+
+    /// The name of its node. Not the site's own: people would take one for the other.
+    pub fn node(&self) -> String {
+        format!("{}-1", self.name)
     }
 
     /// The administrator's kubeconfig.
@@ -145,7 +150,8 @@ impl Site {
     }
 
     fn make_certificates(&self) -> Result<()> {
-        let node = format!("system:node:{}", self.name);
+        let node = self.node();
+        let user = format!("system:node:{node}");
         let service = API_SERVICE.parse().map_err(|_| BedError::Refused(format!("{API_SERVICE} is no address")))?;
         let addresses = [self.address.into(), service, Ipv4Addr::LOCALHOST.into()];
         let client = |file, name, group| Holder { file, name, group, hosts: &[], addresses: &[] };
@@ -155,7 +161,7 @@ impl Site {
             &self.name,
             &[
                 Holder { file: "kube-apiserver", name: "kube-apiserver", group: None, hosts: &hosts, addresses: &addresses },
-                Holder { file: "kubelet", name: &node, group: Some("system:nodes"), hosts: &[&self.name], addresses: &addresses },
+                Holder { file: "kubelet", name: &user, group: Some("system:nodes"), hosts: &[&node], addresses: &addresses },
                 client("kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters")),
                 client("admin", "administrator", Some("system:masters")),
                 client("kube-controller-manager", "system:kube-controller-manager", None),
@@ -164,11 +170,19 @@ impl Site {
                 client("network-policy", "network-policy", Some("system:masters")),
             ],
         )?;
-        certificates.write_kubeconfig(&self.kubeconfig(), &self.name, &self.server(), "admin")?;
-        for holder in ["kube-controller-manager", "kube-scheduler", "kube-proxy", "network-policy", "kubelet"] {
-            certificates.write_kubeconfig(&self.kubeconfig_of(holder), &self.name, &self.server(), holder)?;
-        }
-        Ok(())
+        write_kubeconfig(&self.kubeconfig(), &[self.access("admin")])?;
+        ["kube-controller-manager", "kube-scheduler", "kube-proxy", "network-policy", "kubelet"]
+            .into_iter()
+            .try_for_each(|holder| write_kubeconfig(&self.kubeconfig_of(holder), &[self.access(holder)]))
+    }
+
+    fn access<'a>(&'a self, holder: &'a str) -> Access<'a> {
+        Access { context: &self.name, server: self.server(), certificates: self.certificates(), holder }
+    }
+
+    /// Writes one kubeconfig for the administrator of several sites, with a context named as each. That of the first site is the current one.
+    pub(super) fn write_kubeconfig_of_all(path: &Path, sites: &[&Self]) -> Result<()> {
+        write_kubeconfig(path, &sites.iter().map(|site| site.access("admin")).collect::<Vec<_>>())
     }
 
     fn kubeconfig_of(&self, holder: &str) -> PathBuf {

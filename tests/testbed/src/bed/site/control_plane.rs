@@ -86,7 +86,7 @@ impl Site {
         let proxy_config = self.folder.join("kube-proxy.json");
         let text = serde_json::json!({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "nftables",
-            "clientConnection": {"kubeconfig": config("kube-proxy")}, "hostnameOverride": self.name, "clusterCIDR": pods(self.position),
+            "clientConnection": {"kubeconfig": config("kube-proxy")}, "hostnameOverride": self.node(), "clusterCIDR": pods(self.position),
             "bindAddress": "0.0.0.0", "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
             // The machine's own limits are not a test bed's to change.
             "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s", "udpTimeout": "0s", "udpStreamTimeout": "0s"},

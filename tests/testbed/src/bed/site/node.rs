@@ -169,7 +169,7 @@ conf_dir = "{cni}"
         let arguments = [
             format!("--config={}", file.display()),
             format!("--kubeconfig={}", self.kubeconfig_of("kubelet").display()),
-            format!("--hostname-override={}", self.name),
+            format!("--hostname-override={}", self.node()),
             format!("--node-ip={}", self.address),
             format!("--root-dir={}", self.folder.join("kubelet").display()),
             format!("--node-labels=topology.kubernetes.io/zone={}", self.name),
