@@ -116,7 +116,9 @@ fn environment(bed: &Bed, hub: bool) -> Result<String, Box<dyn Error>> {
     let own = std::env::current_exe()?;
     let mut programs: Vec<&Path> = [&bed.components.kubectl, &bed.components.helm].into_iter().filter_map(|program| program.parent()).collect();
     let (kubeconfigs, current) = if hub {
-        own.parent().into_iter().for_each(|folder| programs.insert(0, folder));
+        if let Some(folder) = own.parent() {
+            programs.insert(0, folder);
+        }
         (vec![bed.readers_kubeconfig()?], bed.hub().ok())
     } else {
         (bed.sites().iter().map(Site::kubeconfig).collect(), bed.sites().first())
