@@ -138,20 +138,18 @@ pub fn base64(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn access_to((context, certificates): &(&'static str, Certificates)) -> Access<'static> {
+        Access { context, server: format!("https://{context}:6443"), certificates: certificates.clone(), holder: "admin" }
+    }
+
     #[test]
     fn a_kubeconfig_has_a_context_for_each_site_and_the_first_is_the_current_one() {
         let folder = tempfile::tempdir().unwrap();
         let sites = ["laoshan-dr", "xinxi-dasha"].map(|site| (site, Certificates::at(&folder.path().join(site))));
         let holder = Holder { file: "admin", name: "administrator", group: None, hosts: &[], addresses: &[] };
         sites.iter().for_each(|(site, certificates)| certificates.make(site, std::slice::from_ref(&holder)).unwrap());
-        let access = |(context, certificates): &(&'static str, Certificates)| Access {
-            context,
-            server: format!("https://{context}:6443"),
-            certificates: certificates.clone(),
-            holder: "admin",
-        };
         let path = folder.path().join("kubeconfig");
-        write_kubeconfig(&path, &sites.iter().map(access).collect::<Vec<_>>()).unwrap();
+        write_kubeconfig(&path, &sites.iter().map(access_to).collect::<Vec<_>>()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let config: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(config["current-context"], "laoshan-dr");
