@@ -58,6 +58,8 @@ fn wrong_usage_says_what_to_type_and_sends_nothing() {
         &["restore", "run", "b", "--map", "x"],
         &["restore", "run", "b", "--files", "c:relative"],
         &["restore", "run", "b", "--prefix", "/restored"],
+        &["explain", "KeyWrogn"],
+        &["explain", "zzz"],
         &["completions", "tcsh"],
     ];
     let mut page = String::new();

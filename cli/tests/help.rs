@@ -2,7 +2,7 @@
 
 use crate::support::{golden, p861};
 
-const NOUNS: [&str; 17] = [
+const NOUNS: [&str; 18] = [
     "status",
     "site",
     "district",
@@ -18,6 +18,7 @@ const NOUNS: [&str; 17] = [
     "template",
     "ticket",
     "duty",
+    "explain",
     "completions",
     "man",
 ];

@@ -152,7 +152,7 @@ reasons! {
     // Protection: repositories, backups, restores.
     AccessDenied: "The object store denied access.",
     BackedUp: "The newest backup is recent enough.",
-    BackupFailed: "The newest backup failed.",
+    BackupFailed: "A backup that a change takes first did not succeed.",
     BackupOverdue: "The newest backup is older than the RPO.",
     BackupRunning: "A backup is under way.",
     BackupsVerified: "No damage was found at the last verification.",
@@ -170,7 +170,7 @@ reasons! {
     DestinationRefused: "The volume can't be written.",
     FolderRefused: "The installation doesn't let a repository be in that folder.",
     HalfRestored: "A restore ended half way in the application: a backup that is taken of it since then holds a mixture.",
-    HistoryUnreadable: "The history of backups can't be read.",
+    HistoryUnreadable: "What a platform has recorded for its forecast can't be read.",
     KeyRefused: "A key file of the repository asks for more memory or time than is spent on one, or is none.",
     KeyWrong: "The repository's password is wrong.",
     LeaseUnreadable: "The record of the repository's leases can't be read.",

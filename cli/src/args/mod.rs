@@ -14,8 +14,12 @@ use crate::{
     printer::Output,
     text::{self, Language},
 };
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use jiff::SignedDuration;
+use p861_crds::Reason;
 use std::{ffi::OsString, path::PathBuf};
 
 /// Disaster recovery for the 861 platforms of a city: proven backups, measured drills
@@ -111,6 +115,12 @@ pub enum Command {
     /// Duty: who is on duty, and hand-over
     #[command(subcommand)]
     Duty(DutyCommand),
+    /// Explain a reason: what it means and what to do; without one, list all of them
+    Explain {
+        /// The reason, as conditions, Events and -o json have it
+        #[arg(value_parser = reasons(), ignore_case = true, hide_possible_values = true)]
+        reason: Option<Reason>,
+    },
     /// Print the completion script for a shell
     Completions {
         /// The shell
@@ -129,6 +139,14 @@ pub enum Command {
 
 fn duration(text: &str) -> Result<SignedDuration, String> {
     p861_core::time::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// A reason that there is, whatever the case of its letters. A wrong one is answered with the one that was meant, and shells complete it.
+fn reasons() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(Reason::ALL.iter().map(Reason::as_str)).map(|typed| {
+        let known = Reason::ALL.iter().find(|reason| reason.as_str().eq_ignore_ascii_case(&typed));
+        known.cloned().unwrap_or_else(|| Reason::from_text(&typed))
+    })
 }
 
 /// The whole command, in a language. `plugin` if it was called by kubectl.

@@ -7,6 +7,7 @@ mod completions;
 mod district;
 mod drill;
 mod duty;
+mod explain;
 mod list;
 mod man;
 mod needs;
@@ -31,7 +32,7 @@ use crate::{
     args::{Cli, Command},
     error::{Failure, Result},
     exit::ExitStatus,
-    hub::Hub,
+    hub::{self, Hub},
     printer::{Output, Printer},
     text,
 };
@@ -58,6 +59,9 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
     if printer.output == Output::Html && !report {
         return Err(Failure::usage(text::html_is_for_reports()));
     }
+    if let Command::Explain { reason } = &cli.command {
+        return explain::show(reason.as_ref(), printer, &hub::place(&cli.global));
+    }
     let context = Context { hub: Hub::connect(&cli.global).await?, printer, global: &cli.global };
     if !matches!(&cli.command, Command::Site(_) | Command::District(_)) {
         context.hub.must_be_somewhere()?;
@@ -79,6 +83,6 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         Command::Template(command) => template::perform(&context, command).await,
         Command::Ticket(command) => ticket::perform(&context, command).await,
         Command::Duty(command) => duty::perform(&context, command).await,
-        Command::Completions { .. } | Command::Man { .. } | Command::Reference => Ok(ExitStatus::Good),
+        Command::Explain { .. } | Command::Completions { .. } | Command::Man { .. } | Command::Reference => Ok(ExitStatus::Good),
     }
 }

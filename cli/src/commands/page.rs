@@ -138,6 +138,12 @@ pub fn split_command<'a>(message: &'a str, name: &str) -> (&'a str, Option<Strin
     (said, args::understands(&named).then_some(named))
 }
 
+/// The command that explains why a condition is bad, where there is something to do about it.
+fn explanation(condition: &Condition) -> Option<String> {
+    let (_, said) = text::explain::explain(&Reason::from_text(&condition.reason))?;
+    (is_bad(condition) && said.todo.is_act()).then(|| format!("p861 explain {}", condition.reason))
+}
+
 /// Conditions, a line each: a mark, the type, what it says, the command. An object without any was not looked at, which is no good news.
 pub fn conditions(conditions: &[Condition], reader: &Reader<'_>) -> Vec<Line> {
     let language = reader.language;
@@ -152,6 +158,7 @@ pub fn conditions(conditions: &[Condition], reader: &Reader<'_>) -> Vec<Line> {
             _ => ("·", Tone::Warn),
         };
         let (said, command) = says(condition, reader);
+        let command = command.or_else(|| explanation(condition));
         let head = Line::toned(tone, mark).with(" ").with(text::condition(&condition.type_).map_or(condition.type_.as_str(), |word| word.pick(language)));
         let mut row = vec![head, Line::of(said)];
         row.extend(command.filter(|_| condition.status != "True").map(|command| Line::toned(Tone::Strong, command)));
@@ -173,6 +180,26 @@ mod tests {
         assert_eq!(split("no: kubectl get pods"), ("no", Some("kubectl get pods".into())));
         assert_eq!(split("p861 plan check shinan-core"), ("", Some("p861 plan check shinan-core".into())), "a message may be nothing but a command");
         assert_eq!(split("never drilled: p861 drill run"), ("never drilled", Some("p861 drill run core".into())), "the object's own name is what is missing");
+    }
+
+    #[test]
+    fn a_bad_condition_that_names_no_command_names_the_explanation_of_its_reason() {
+        let shown = |status: &str, reason: &str, message: &str| {
+            let condition = Condition {
+                type_: "Ready".into(),
+                status: status.into(),
+                reason: reason.into(),
+                message: message.into(),
+                observed_generation: None,
+                last_transition_time: p861_crds::Time(jiff::Timestamp::UNIX_EPOCH),
+            };
+            conditions(&[condition], &Reader { language: Language::En, place: " -d shinan", name: "main" })[0].to_string()
+        };
+        assert_eq!(shown("False", "KeyWrong", "wrong password"), "✗ Ready  wrong password  p861 explain KeyWrong");
+        assert_eq!(shown("False", "KeyWrong", "no: p861 repository list"), "✗ Ready  no  p861 repository list -d shinan");
+        assert_eq!(shown("False", "BetweenOccurrences", "opens at night"), "✗ Ready  opens at night", "nothing is to be done");
+        assert_eq!(shown("Unknown", "NotYet", ""), "· Ready  not yet");
+        assert_eq!(shown("False", "FromTheFuture", "who knows"), "✗ Ready  who knows");
     }
 
     #[test]

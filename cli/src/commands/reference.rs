@@ -79,7 +79,7 @@ fn table(arguments: &[&Arg]) -> String {
         let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
         if argument.get_action().takes_values() {
             let possible: Vec<String> = argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-            if !possible.is_empty() {
+            if !possible.is_empty() && !argument.is_hide_possible_values_set() {
                 let _ = write!(meaning, "; one of {}", possible.join(", "));
             }
             let default: Vec<String> = argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();

@@ -116,7 +116,7 @@ pub fn typed(command: &str, place: &str) -> String {
 }
 
 /// The options that were typed to come here.
-fn place(global: &Global) -> String {
+pub fn place(global: &Global) -> String {
     let kubeconfig = global.kubeconfig.as_ref().map(|file| file.display().to_string());
     let options = [("--kubeconfig", &kubeconfig), ("--context", &global.context), ("-d", &global.district), ("-n", &global.namespace)];
     options.iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value.as_ref()?)))).collect()

@@ -36,6 +36,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("Show who is on duty, until when, and who is called next", "谁在值班、到何时、下一级呼叫谁"),
     ("Hand over the duty, with notes for the next person", "交班：留下交接事项"),
     ("Take over the duty", "接班"),
+    ("Explain a reason: what it means and what to do; without one, list all of them", "解释一个原因：含义与处理；不写则列出全部"),
+    ("The reason, as conditions, Events and -o json have it", "原因；写法同状态、事件和 -o json 中的名称"),
     ("Maintenance windows: when changes are allowed", "维护窗口：何时可以变更"),
     ("List the maintenance windows", "列出维护窗口"),
     ("Show one maintenance window", "显示一个维护窗口"),
@@ -237,7 +239,8 @@ fn argument_said(argument: Arg, zh: String) -> Arg {
         None => "选项",
     };
     let takes_value = argument.get_action().takes_values();
-    let possible: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let shown = argument.get_possible_values().into_iter().filter(|_| !argument.is_hide_possible_values_set());
+    let possible: Vec<String> = shown.map(|value| value.get_name().to_owned()).collect();
     let default: Vec<String> = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
     if !takes_value {
         return argument.help(zh).help_heading(heading);

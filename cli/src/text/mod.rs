@@ -1,6 +1,7 @@
 //! All text for people, in Chinese and English. What programs read (JSON, names, reasons) is never translated and never here.
 
 mod commands;
+pub mod explain;
 mod failures;
 mod found;
 mod help;

@@ -33,7 +33,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::Approved => Word { en: "approved", zh: "已批准" },
         Reason::AsDeclared => Word { en: "as declared", zh: "与声明一致" },
         Reason::BackedUp => Word { en: "backed up", zh: "已备份" },
-        Reason::BackupFailed => Word { en: "the newest backup failed", zh: "最近备份失败" },
+        Reason::BackupFailed => Word { en: "the backup before the change failed", zh: "变更前的备份失败" },
         Reason::BackupOverdue | Reason::BackupTooOld => Word { en: "the newest backup is too old", zh: "最近备份已过期" },
         Reason::BackupRunning => Word { en: "a backup is running", zh: "备份进行中" },
         Reason::BackupsVerified => Word { en: "no damage found", zh: "未发现损坏" },

@@ -39,6 +39,7 @@ fn what(error: &Error) -> Bilingual {
         ErrorKind::MissingSubcommand => both("a command is missing", "缺少命令"),
         ErrorKind::MissingRequiredArgument => both(format!("{argument} is missing"), format!("缺少 {argument}")),
         ErrorKind::InvalidValue if given.is_empty() => both(format!("{argument} is given without a value"), format!("{argument} 没有给出值")),
+        ErrorKind::InvalidValue if is_reason(error) => both(format!("there is no reason {given}"), format!("没有原因 {given}")),
         ErrorKind::InvalidValue => both(format!("{argument}: {given} is not a valid value"), format!("{argument}：{given} 不是可用的值")),
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -69,9 +70,12 @@ fn in_chinese(argument: &str, given: &str) -> Option<String> {
 fn instead(error: &Error, meant: &Command) -> (String, String) {
     let suggested =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(|kind| text_of(error.get(kind)));
-    // Values are few: all of them say more than the one that looks like what was typed.
-    if let Some(other) = suggested.filter(|_| error.kind() != ErrorKind::InvalidValue) {
+    // Values are few: all of them say more than the one that looks like what was typed. Reasons are many.
+    if let Some(other) = suggested.filter(|_| error.kind() != ErrorKind::InvalidValue || is_reason(error)) {
         return (format!(", perhaps {other}"), format!("，是否想用 {other}"));
+    }
+    if is_reason(error) {
+        return ("; p861 explain lists all".to_owned(), "，可用 p861 explain 列出全部".to_owned());
     }
     let verbs = || meant.get_subcommands().filter(|inner| !inner.is_hide_set()).map(Command::get_name).collect::<Vec<_>>().join(", ");
     let there = match error.kind() {
@@ -80,6 +84,11 @@ fn instead(error: &Error, meant: &Command) -> (String, String) {
         _ => None,
     };
     there.map_or_else(Default::default, |there| (format!("; available: {there}"), format!("，可用的有 {there}")))
+}
+
+/// Whether it is about the reason of `p861 explain`.
+fn is_reason(error: &Error) -> bool {
+    text_of(error.get(ContextKind::InvalidArg)).is_some_and(|argument| argument == "[REASON]")
 }
 
 fn text_of(value: Option<&ContextValue>) -> Option<String> {
@@ -120,6 +129,11 @@ mod tests {
                 vec!["p861", "drill", "run", "core", "--type", "Live"],
                 "--type <TYPE>: Live is not a valid value; available: Isolated, Tabletop: type p861 drill run [OPTIONS] <PLAN>; more: p861 drill run --help",
             ),
+            (
+                vec!["p861", "explain", "KeyWrogn"],
+                "there is no reason KeyWrogn, perhaps KeyWrong: type p861 explain [OPTIONS] [REASON]; more: p861 explain --help",
+            ),
+            (vec!["p861", "explain", "zzz"], "there is no reason zzz; p861 explain lists all: type p861 explain [OPTIONS] [REASON]; more: p861 explain --help"),
             (vec!["p861", "drill", "list", "a", "b"], "b is one word too many: type p861 drill list [OPTIONS] [PLAN]; more: p861 drill list --help"),
             (
                 vec!["p861", "restore", "run", "b", "--files"],

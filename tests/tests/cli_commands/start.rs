@@ -53,7 +53,7 @@ async fn a_backup_is_watched_to_its_end() {
     hub.write("Backup", &second, json!({"phase": "Refused", "conditions": [refused]})).await;
     let said = watch.end();
     assert_eq!(said.code, 3, "a run that was refused changed nothing: {said:?}");
-    assert!(said.out.contains("✗ Succeeded  namespace watches has no BackupRepository: create one\n"), "{}", said.out);
+    assert!(said.out.contains("✗ Succeeded  namespace watches has no BackupRepository: create one  p861 explain NoRepository\n"), "{}", said.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,12 @@ async fn a_drill_that_has_ended_shows_its_page_whoever_asks() {
     }
     let failed = hub.p861(&["drill", "watch", "failed"]);
     assert_eq!(failed.code, 4, "a drill that failed is bad: {failed:?}");
-    assert!(failed.out.starts_with("Drill failed FAILED · ") && failed.out.contains("✗ Succeeded  check/portal/home-page: answered 500\n"), "{}", failed.out);
+    assert!(
+        failed.out.starts_with("Drill failed FAILED · ")
+            && failed.out.contains("✗ Succeeded  check/portal/home-page: answered 500  p861 explain ChecksFailed\n"),
+        "{}",
+        failed.out
+    );
     assert_eq!(hub.p861(&["drill", "show", "failed"]).code, 0, "to show something is good whatever it shows");
     let list = hub.p861(&["drill", "list", "core"]);
     assert!(list.out.contains("passed  core  isolated  succeeded  passed  8m41s  True   2026-11-15 09:00"), "{}", list.out);

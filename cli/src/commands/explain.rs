@@ -1,0 +1,203 @@
+//! `p861 explain REASON`: what a reason means and what to do about it. It asks nobody, so it works when nothing else does.
+
+use crate::{
+    error::Result,
+    exit::ExitStatus,
+    format::{Line, Table, Tone, width},
+    hub::typed,
+    printer::{Output, Printer},
+    text::{
+        self, Language,
+        explain::{self, Explained, ROOMS, Room},
+    },
+};
+use p861_crds::Reason;
+use serde_json::{Value, json};
+
+/// Widest line of prose.
+const MAX_COLUMNS: usize = 78;
+
+/// Shows one reason, or lists all of them. `place` has the options that lead to the district.
+pub fn show(reason: Option<&Reason>, printer: &Printer, place: &str) -> Result<ExitStatus> {
+    let asked: Vec<&Reason> = reason.map_or_else(|| Reason::ALL.iter().collect(), |one| vec![one]);
+    let found: Vec<_> = asked.into_iter().filter_map(|reason| explain::explain(reason).map(|(room, said)| (reason, room, said))).collect();
+    let of_programs = |(reason, room, said): &(&Reason, &Room, Explained)| structured(reason, room, said);
+    match (printer.output, found.as_slice()) {
+        (Output::Json | Output::Yaml, [one]) => printer.structure(&of_programs(one))?,
+        (Output::Json | Output::Yaml, all) => {
+            let items: Vec<Value> = all.iter().map(of_programs).collect();
+            printer.structure(&json!({"apiVersion": API_VERSION, "kind": "ExplanationList", "items": items}))?;
+        }
+        (Output::Name, all) => all.iter().for_each(|(reason, ..)| printer.line(&Line::of(reason.as_str()))),
+        (Output::Table | Output::Wide | Output::Html, [(reason, _, said)]) => printer.lines(&page(reason, said, place, printer.language)),
+        (Output::Table | Output::Wide | Output::Html, _) => printer.lines(&list(printer.output == Output::Wide, printer.language)),
+    }
+    Ok(ExitStatus::Good)
+}
+
+const API_VERSION: &str = "cli.platform861.io/v1";
+
+fn structured(reason: &Reason, room: &Room, said: &Explained) -> Value {
+    let todo = said.todo.words();
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "Explanation",
+        "reason": reason,
+        "room": room.key,
+        "meaning": {"en": reason.meaning(), "zh": said.meaning},
+        "needsPerson": said.todo.is_act(),
+        "todo": {"en": todo.en, "zh": todo.zh},
+        "commands": said.commands,
+        "runbooks": said.runbooks.iter().copied().map(runbook).collect::<Vec<_>>(),
+    })
+}
+
+/// Where a runbook is, as the alerts' own annotations have it.
+fn runbook(alert: &str) -> String {
+    format!("runbooks/{alert}.md")
+}
+
+fn word(reason: &Reason, language: Language) -> &'static str {
+    text::reason(reason).map_or("", |word| word.pick(language))
+}
+
+fn meaning(reason: &Reason, said: &Explained, language: Language) -> &'static str {
+    match language {
+        Language::En => reason.meaning(),
+        Language::Zh => said.meaning,
+    }
+}
+
+/// One reason.
+fn page(reason: &Reason, said: &Explained, place: &str, language: Language) -> Vec<Line> {
+    let heads = [explain::MEANING, explain::TODO, explain::RUNBOOK].map(|head| head.pick(language));
+    let columns = MAX_COLUMNS - heads.map(width).into_iter().max().unwrap_or_default() - 2;
+    let prose = |text: &str| folded(text, columns).into_iter().map(Line::of).collect::<Vec<_>>();
+    let mut todo = prose(said.todo.words().pick(language));
+    todo.extend(said.commands.iter().map(|command| Line::toned(Tone::Strong, typed(command, place))));
+    let runbooks = said.runbooks.iter().map(|alert| Line::of(runbook(alert))).collect();
+    let mut table = Table::bare();
+    for (head, lines) in heads.into_iter().zip([prose(meaning(reason, said, language)), todo, runbooks]) {
+        for (at, line) in lines.into_iter().enumerate() {
+            table.row(vec![Line::toned(Tone::Dim, if at == 0 { head } else { "" }), line]);
+        }
+    }
+    let mut lines = vec![Line::toned(Tone::Strong, reason.as_str()).with(" · ").with(word(reason, language))];
+    lines.extend(table.lines());
+    lines
+}
+
+/// All reasons, by room.
+fn list(wide: bool, language: Language) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for room in &ROOMS {
+        if !lines.is_empty() {
+            lines.push(Line::new());
+        }
+        lines.push(Line::toned(Tone::Strong, room.name.pick(language)));
+        let mut table = Table::bare();
+        for (reason, said) in Reason::ALL.iter().filter_map(|reason| Some((reason, room.explain(reason)?))) {
+            let mut row = vec![Line::of(reason.as_str()), Line::of(word(reason, language))];
+            row.extend(wide.then(|| Line::of(meaning(reason, &said, language))));
+            table.row(row);
+        }
+        lines.extend(table.lines());
+    }
+    lines
+}
+
+/// A text in lines of so many columns at most: cut at blanks, and between Chinese characters, but not before a sign that closes.
+fn folded(text: &str, columns: usize) -> Vec<String> {
+    let is_wide = |c: char| c > '\u{2e80}';
+    let mut lines: Vec<String> = Vec::new();
+    let mut before = None;
+    let mut piece = String::new();
+    let mut put = |piece: &mut String| {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(piece.trim_end()) <= columns => line.push_str(piece),
+            _ => lines.push(piece.clone()),
+        }
+        piece.clear();
+    };
+    for c in text.chars() {
+        let may_break = before.is_some_and(|before| before == ' ' || is_wide(before) || is_wide(c));
+        if may_break && c != ' ' && !"，。；：、！？）”》".contains(c) && !before.is_some_and(|before| "（“《".contains(before)) {
+            put(&mut piece);
+        }
+        piece.push(c);
+        before = Some(c);
+    }
+    put(&mut piece);
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(reason: &str, place: &str, language: Language) -> Vec<String> {
+        let reason = Reason::from_text(reason);
+        let (_, said) = explain::explain(&reason).expect("it is known");
+        page(&reason, &said, place, language).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_reason_is_explained_with_what_to_do_and_the_runbook() {
+        assert_eq!(
+            told("DrillOverdue", " -d shinan", Language::En),
+            [
+                "DrillOverdue · the newest drill is too old",
+                "Meaning     The newest drill is too old.",
+                "What to do  Drill the plan again: a drill counts for 31 days.",
+                "            p861 drill run PLAN -d shinan",
+                "Runbook     runbooks/P861DrillOverdue.md",
+            ]
+        );
+        assert_eq!(
+            told("DrillOverdue", "", Language::Zh),
+            [
+                "DrillOverdue · 演练已过期",
+                "含义  最近的演练过久。",
+                "处理  请再次演练：一次演练的有效期为 31 天。",
+                "      p861 drill run PLAN",
+                "手册  runbooks/P861DrillOverdue.md",
+            ]
+        );
+        assert_eq!(told("Passed", "", Language::En)[2], "What to do  Nothing: this is no trouble.");
+    }
+
+    #[test]
+    fn no_line_of_prose_is_wider_than_a_small_terminal() {
+        for reason in Reason::ALL {
+            for language in [Language::En, Language::Zh] {
+                let (_, said) = explain::explain(reason).expect("it is known");
+                let lines = page(reason, &said, "", language);
+                let commands: Vec<&str> = said.commands.to_vec();
+                let prose = lines.iter().filter(|line| !commands.iter().any(|command| line.to_string().ends_with(command)));
+                for line in prose {
+                    assert!(line.width() <= MAX_COLUMNS, "{reason}, {} columns: {line}", line.width());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn folding_loses_nothing_and_begins_no_line_with_a_closing_sign() {
+        let text = "可能自愈的会重试；若持续出现，请查看 operator 的日志（以及节点）。";
+        for columns in 12..40 {
+            let lines = folded(text, columns);
+            let joined: String = lines.concat();
+            assert_eq!(joined.replace(' ', ""), text.replace(' ', ""), "{lines:?}");
+            assert!(lines.iter().all(|line| width(line) <= columns && !line.starts_with(['；', '，', '）', '。'])), "{columns}: {lines:?}");
+        }
+        assert_eq!(folded("a drill counts for 31 days", 12), ["a drill", "counts for", "31 days"]);
+    }
+
+    #[test]
+    fn the_list_has_every_reason_once_in_the_order_of_the_api() {
+        let lines: Vec<String> = list(false, Language::En).iter().map(ToString::to_string).collect();
+        let listed: Vec<&str> =
+            lines.iter().filter_map(|line| line.split("  ").next()).filter(|name| Reason::ALL.iter().any(|reason| reason == name)).collect();
+        assert_eq!(listed, Reason::ALL.iter().map(Reason::as_str).collect::<Vec<_>>());
+    }
+}
