@@ -14,6 +14,8 @@ use crate::{
 use p861_crds::Reason;
 use serde_json::{Value, json};
 
+/// Version of what programs read.
+const API_VERSION: &str = "cli.platform861.io/v1";
 /// Widest line of prose.
 const MAX_COLUMNS: usize = 78;
 
@@ -34,8 +36,6 @@ pub fn show(reason: Option<&Reason>, printer: &Printer, place: &str) -> Result<E
     }
     Ok(ExitStatus::Good)
 }
-
-const API_VERSION: &str = "cli.platform861.io/v1";
 
 fn structured(reason: &Reason, room: &Room, said: &Explained) -> Value {
     let todo = said.todo.words();
@@ -157,10 +157,10 @@ mod tests {
             told("DrillOverdue", "", Language::Zh),
             [
                 "DrillOverdue · 演练已过期",
-                "含义  最近的演练过久。",
-                "处理  请再次演练：一次演练的有效期为 31 天。",
-                "      p861 drill run PLAN",
-                "手册  runbooks/P861DrillOverdue.md",
+                "含义      最近的演练过久。",
+                "处理      请再次演练：一次演练的有效期为 31 天。",
+                "          p861 drill run PLAN",
+                "处置手册  runbooks/P861DrillOverdue.md",
             ]
         );
         assert_eq!(told("Passed", "", Language::En)[2], "What to do  Nothing: this is no trouble.");

@@ -37,7 +37,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Hand over the duty, with notes for the next person", "交班：留下交接事项"),
     ("Take over the duty", "接班"),
     ("Explain a reason: what it means and what to do; without one, list all of them", "解释一个原因：含义与处理；不写则列出全部"),
-    ("The reason, as conditions, Events and -o json have it", "原因；写法同状态、事件和 -o json 中的名称"),
+    ("The reason, as conditions, Events and -o json have it", "原因；名称见状态条件、Kubernetes 事件或 -o json"),
     ("Maintenance windows: when changes are allowed", "维护窗口：何时可以变更"),
     ("List the maintenance windows", "列出维护窗口"),
     ("Show one maintenance window", "显示一个维护窗口"),

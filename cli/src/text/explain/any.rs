@@ -84,7 +84,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NotAvailable => act(
             "本版本尚不支持。",
             "Failover comes with a later release. Until then a drill proves that the plan can be recovered.",
-            "故障切换将在以后的版本提供。在此之前，可用演练验证预案能够恢复。",
+            "切换将在以后的版本提供。在此之前，可用演练验证预案能够恢复。",
         )
         .run(&["p861 drill run PLAN"]),
         Reason::NotFound => act(

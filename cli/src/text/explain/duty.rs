@@ -24,7 +24,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::AlertUnreadable => act(
             "Alertmanager 发来的告警中有一条无法解析，因此没有工单。",
             "Correct the rule, or the program, that sends the alert: the Event names the alert and what is wrong with it. The post's other alerts have their tickets.",
-            "请更正发出该告警的规则或程序：事件中有该告警及其问题。同批的其他告警已有工单。",
+            "请更正发出该告警的规则或程序：站点的 Kubernetes 事件中有该告警及其问题。同批的其他告警已有工单。",
         )
         .run(&["kubectl get events -n default --field-selector reason=AlertUnreadable"])
         .pages(&["P861AlertPostsRefused"]),
@@ -70,13 +70,13 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .run(&["p861 duty now", "p861 duty take"]),
         Reason::DutyTaken => good("有人已接班。"),
         Reason::HeartbeatMissing => act(
-            "没有收到 Alertmanager 的心跳，告警可能丢失。",
+            "没有收到 Alertmanager 的心跳告警，其他告警可能丢失。",
             "See whether the site's Prometheus and Alertmanager run, and whether their posts reach the hub. Until then watch the site yourself.",
             "请确认站点的 Prometheus 和 Alertmanager 在运行，且其消息能到达管理中心。在此之前请人工查看该站点。",
         )
         .run(&["p861 duty now", "p861 site show SITE", "kubectl --context SITE get nodes"])
         .pages(&["P861AlertsNotArriving"]),
-        Reason::HeartbeatSeen => good("能收到 Alertmanager 的心跳。"),
+        Reason::HeartbeatSeen => good("能收到 Alertmanager 的心跳告警。"),
         Reason::MailFailed => act(
             "邮件服务器没有接收邮件。",
             "Call the person. The message has the server's answer: correct the server, its credentials or its certificate. It is sent again within five minutes.",
@@ -87,7 +87,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NoAlertmanager => act(
             "没有声明 Alertmanager。",
             "Declare it in spec.monitoring.alertmanager of the Site; without it no heartbeat is expected from the site, and nothing can be silenced.",
-            "请在站点的 spec.monitoring.alertmanager 中声明；否则不会期待该站点的心跳，也无法静默告警。",
+            "请在站点的 spec.monitoring.alertmanager 中声明；否则不会等待该站点的心跳告警，也无法静默告警。",
         )
         .run(&["kubectl edit site SITE"]),
         Reason::NotDelivered => act(

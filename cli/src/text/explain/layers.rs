@@ -108,9 +108,9 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
             .pages(&["P861PlatformLayerWeak"]),
         Reason::Matched => good("各层均衡。"),
         Reason::NoApplication => act(
-            "没有应用提供规范的这一条目。",
+            "没有应用提供规范的这一构成项。",
             "Declare an Application for it, or name the item in profileItem of the one that provides it.",
-            "为该条目声明应用，或在提供它的应用的 profileItem 中写上该条目。",
+            "为该构成项声明应用，或在提供它的应用的 profileItem 中写上该构成项。",
         )
         .run(&["p861 app list", "p861 platform status"]),
         Reason::NodesMissing => {
@@ -158,7 +158,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["kubectl --context SITE -n p861-system get pods -l app.kubernetes.io/component=prober"])
         .pages(&["P861PlatformLayerWeak"]),
-        Reason::Provisional => good("规范的该条目为暂定，不计分。"),
+        Reason::Provisional => good("该构成项为待考，不计分。"),
         Reason::QuotaExceeded => act(
             "配额已用完。",
             "Raise the quota that the message names, or use less: delete what is not needed any more.",

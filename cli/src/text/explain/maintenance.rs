@@ -30,7 +30,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::ApprovalRefused => act(
             "有一条批准不计入。",
             "The Approval's condition Counted says why: look at the change as it is now, and have it approved by another person, or anew.",
-            "该批准的“计入”状态说明了原因：请核对变更的现状，由其他人批准或重新批准。",
+            "该批准的“有效”状态说明了原因：请核对变更的现状，由其他人批准或重新批准。",
         )
         .run(&["p861 ticket show TICKET", "p861 ticket approve TICKET"]),
         Reason::ApprovalsMissing => act(

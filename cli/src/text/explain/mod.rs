@@ -22,7 +22,7 @@ pub const MEANING: Word = Word { en: "Meaning", zh: "含义" };
 /// Head of what to do about it.
 pub const TODO: Word = Word { en: "What to do", zh: "处理" };
 /// Head of the runbooks that say more.
-pub const RUNBOOK: Word = Word { en: "Runbook", zh: "手册" };
+pub const RUNBOOK: Word = Word { en: "Runbook", zh: "处置手册" };
 
 /// What there is to do about a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

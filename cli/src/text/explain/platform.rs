@@ -15,7 +15,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         )
         .run(&["p861 app list", "p861 plan show PLAN"]),
         Reason::ApplicationNotReady => act(
-            "提供该条目的应用均未就绪或不健康。",
+            "提供该构成项的应用均未就绪或不健康。",
             "See what the applications that the message names lack.",
             "查看消息所指的应用缺少什么。",
         )
@@ -138,7 +138,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::WorkloadMissing => act(
             "所指的工作负载不存在。",
             "Correct the workload where the Application names it (tiers, checks, hooks, marker), or create it.",
-            "更正应用中引用该工作负载的地方（分层、检查、钩子、标记），或创建它。",
+            "更正应用中引用该工作负载的地方（层级、检查、钩子、标记），或创建它。",
         )
         .run(&["p861 app status APPLICATION", "kubectl edit application APPLICATION -n DISTRICT"])
         .pages(&["P861BackupFailed"]),

@@ -79,7 +79,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::HalfRestored => act(
             "应用曾有一次恢复中途结束，此后的备份混有两个时间的数据。",
             "Restore the application as a whole; or, if its data was checked and is right, say so with the command that the condition Protected prints. Then back up.",
-            "请整体恢复该应用；若已核对数据无误，请用“受保护”状态中给出的命令声明。然后重新备份。",
+            "请整体恢复该应用；若已核对数据无误，请用“已保护”状态中给出的命令声明。然后重新备份。",
         )
         .run(&["p861 app status APPLICATION", "p861 restore run BACKUP", "p861 backup now APPLICATION"])
         .pages(&["P861BackupOverdue"]),

@@ -88,7 +88,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .run(&["p861 app status APPLICATION"]),
         Reason::Passed => good("演练通过。"),
         Reason::PlanNotReady => act(
-            "预案尚不具备故障切换的条件。",
+            "预案尚不具备切换的条件。",
             "See which check of the plan fails, and mend that.",
             "查看预案的哪项检查未通过并排除。",
         )
@@ -123,7 +123,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         .run(&["p861 drill report DRILL"])
         .pages(&["P861DrillFailed"]),
         Reason::SharedFailureDomain => act(
-            "主站点与备用站点处于同一故障域。",
+            "主用站点与备用站点处于同一故障域。",
             "Give the district a standby in another failure domain, or correct spec.failureDomain of the Sites.",
             "请为该区指定位于其他故障域的备用站点，或更正站点的 spec.failureDomain。",
         )

@@ -33,7 +33,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::Damaged => act(
             "备份库中的数据损坏或缺失。",
             "Put the file that the message names back from a copy of the bucket, or have the next backup store its data anew as the runbook says. Restore from an undamaged backup.",
-            "从存储桶的副本中恢复消息所指的文件，或按手册让下一次备份重新存储。恢复时请选用未损坏的备份。",
+            "从存储桶的副本中恢复消息所指的文件，或按处置手册让下一次备份重新存储。恢复时请选用未损坏的备份。",
         )
         .run(&["p861 backup list APPLICATION", "p861 backup now APPLICATION"])
         .pages(&["P861RepositoryDamaged", "P861RepositoryNotReady"]),

@@ -98,7 +98,7 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::RunFinished => act(
             "任务已结束。",
             "Nothing, of an Event of type Normal. One of type Warning says why the run was refused before it began.",
-            "普通事件无需处理。警告事件说明了任务在开始前被拒绝的原因。",
+            "普通的 Kubernetes 事件无需处理。警告类的说明了任务在开始前被拒绝的原因。",
         )
         .run(&["kubectl get events -n DISTRICT --field-selector reason=RunFinished"]),
         Reason::Running => good("任务正在进行。"),
