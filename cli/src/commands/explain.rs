@@ -3,7 +3,7 @@
 use crate::{
     error::Result,
     exit::ExitStatus,
-    format::{Line, Table, Tone, width},
+    format::{Line, Table, Tone},
     hub::typed,
     printer::{Output, Printer},
     text::{
@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 
 /// Version of what programs read.
 const API_VERSION: &str = "cli.platform861.io/v1";
-/// Widest line of prose.
-const MAX_COLUMNS: usize = 78;
 
 /// Shows one reason, or lists all of them. `place` has the options that lead to the district.
 pub fn show(reason: Option<&Reason>, printer: &Printer, place: &str) -> Result<ExitStatus> {
@@ -70,16 +68,13 @@ fn meaning(reason: &Reason, said: &Explained, language: Language) -> &'static st
 
 /// One reason.
 fn page(reason: &Reason, said: &Explained, place: &str, language: Language) -> Vec<Line> {
-    let heads = [explain::MEANING, explain::TODO, explain::RUNBOOK].map(|head| head.pick(language));
-    let columns = MAX_COLUMNS - heads.map(width).into_iter().max().unwrap_or_default() - 2;
-    let prose = |text: &str| folded(text, columns).into_iter().map(Line::of).collect::<Vec<_>>();
-    let mut todo = prose(said.todo.words().pick(language));
+    let mut todo = vec![Line::of(said.todo.words().pick(language))];
     todo.extend(said.commands.iter().map(|command| Line::toned(Tone::Strong, typed(command, place))));
     let runbooks = said.runbooks.iter().map(|alert| Line::of(runbook(alert))).collect();
     let mut table = Table::bare();
-    for (head, lines) in heads.into_iter().zip([prose(meaning(reason, said, language)), todo, runbooks]) {
+    for (head, lines) in [(explain::MEANING, vec![Line::of(meaning(reason, said, language))]), (explain::TODO, todo), (explain::RUNBOOK, runbooks)] {
         for (at, line) in lines.into_iter().enumerate() {
-            table.row(vec![Line::toned(Tone::Dim, if at == 0 { head } else { "" }), line]);
+            table.row(vec![Line::toned(Tone::Dim, if at == 0 { head.pick(language) } else { "" }), line]);
         }
     }
     let mut lines = vec![Line::toned(Tone::Strong, reason.as_str()).with(" · ").with(word(reason, language))];
@@ -104,31 +99,6 @@ fn list(wide: bool, language: Language) -> Vec<Line> {
         lines.extend(table.lines());
     }
     lines
-}
-
-/// A text in lines of so many columns at most: cut at blanks, and between Chinese characters, but not before a sign that closes.
-fn folded(text: &str, columns: usize) -> Vec<String> {
-    let is_wide = |c: char| c > '\u{2e80}';
-    let mut lines: Vec<String> = Vec::new();
-    let mut before = None;
-    let mut piece = String::new();
-    let mut put = |piece: &mut String| {
-        match lines.last_mut() {
-            Some(line) if width(line) + width(piece.trim_end()) <= columns => line.push_str(piece),
-            _ => lines.push(piece.clone()),
-        }
-        piece.clear();
-    };
-    for c in text.chars() {
-        let may_break = before.is_some_and(|before| before == ' ' || is_wide(before) || is_wide(c));
-        if may_break && c != ' ' && !"，。；：、！？）”》".contains(c) && !before.is_some_and(|before| "（“《".contains(before)) {
-            put(&mut piece);
-        }
-        piece.push(c);
-        before = Some(c);
-    }
-    put(&mut piece);
-    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -164,33 +134,6 @@ mod tests {
             ]
         );
         assert_eq!(told("Passed", "", Language::En)[2], "What to do  Nothing: this is no trouble.");
-    }
-
-    #[test]
-    fn no_line_of_prose_is_wider_than_a_small_terminal() {
-        for reason in Reason::ALL {
-            for language in [Language::En, Language::Zh] {
-                let (_, said) = explain::explain(reason).expect("it is known");
-                let lines = page(reason, &said, "", language);
-                let commands: Vec<&str> = said.commands.to_vec();
-                let prose = lines.iter().filter(|line| !commands.iter().any(|command| line.to_string().ends_with(command)));
-                for line in prose {
-                    assert!(line.width() <= MAX_COLUMNS, "{reason}, {} columns: {line}", line.width());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn folding_loses_nothing_and_begins_no_line_with_a_closing_sign() {
-        let text = "可能自愈的会重试；若持续出现，请查看 operator 的日志（以及节点）。";
-        for columns in 12..40 {
-            let lines = folded(text, columns);
-            let joined: String = lines.concat();
-            assert_eq!(joined.replace(' ', ""), text.replace(' ', ""), "{lines:?}");
-            assert!(lines.iter().all(|line| width(line) <= columns && !line.starts_with(['；', '，', '）', '。'])), "{columns}: {lines:?}");
-        }
-        assert_eq!(folded("a drill counts for 31 days", 12), ["a drill", "counts for", "31 days"]);
     }
 
     #[test]
