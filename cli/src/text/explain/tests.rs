@@ -116,9 +116,8 @@ fn kubectl(line: &str) -> Result<(), String> {
     let (kind, name) = match plain.as_slice() {
         ["logs"] if somewhere && selects => return Ok(()),
         ["get", kind] => (*kind, None),
-        ["get" | "describe" | "edit", kind, name] => (*kind, Some(*name)),
-        // Only what is there to be deleted when it is of no use any more.
-        ["delete", kind @ "approval", name] => (*kind, Some(*name)),
+        // Nothing is deleted but an approval that is of no use any more.
+        ["get" | "describe" | "edit", kind, name] | ["delete", kind @ "approval", name] => (*kind, Some(*name)),
         other => return Err(format!("{other:?} is not a form that is known")),
     };
     let namespaced = *kinds().get(kind).ok_or_else(|| format!("there is no kind {kind}"))?;
@@ -190,7 +189,7 @@ fn written(folder: &Path, names: &mut BTreeSet<String>) {
             if !["tests", "benches", "examples", "target"].contains(&last.as_str()) {
                 written(&path, names);
             }
-        } else if last.ends_with(".rs") && !last.ends_with("tests.rs") && last != "samples.rs" {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !last.ends_with("tests.rs") && last != "samples.rs" {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             names.extend(name.captures_iter(code).map(|found| found[1].to_owned()));
