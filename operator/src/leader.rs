@@ -51,8 +51,9 @@ impl LeaseTimes {
     }
 }
 
-/// Competes for the lease. The receiver turns true once this process leads; when it turns false again, or its sender is gone, the process must end. Errors, such as a
-/// missing permission, are retried: a running process that reports that it doesn't lead is easier to diagnose than one in a crash loop.
+/// Competes for the lease, for one term. The receiver turns true once this process leads; when it turns false again, or its sender is gone, the term is over: the process must start
+/// anew (`lease_loss.rs`), and doesn't compete meanwhile. Errors, such as a missing permission, are retried: a running process that reports that it doesn't lead is easier to
+/// diagnose than one in a crash loop.
 ///
 /// # Errors
 /// If the thread can't be started, or the cluster's certificates are unusable.
@@ -71,7 +72,7 @@ pub fn compete(config: Config, namespace: &str, identity: &str, times: LeaseTime
     Ok(receiver)
 }
 
-/// Competes until nobody listens any more.
+/// Competes until it has led and leads no more, or nobody listens.
 async fn keep(client: Client, namespace: &str, identity: &str, times: LeaseTimes, leadership: &Leadership, leading: watch::Sender<bool>) {
     let read_interval = times.read_interval();
     let manager = manager(&client, namespace, identity, times).await;
@@ -102,7 +103,7 @@ async fn keep(client: Client, namespace: &str, identity: &str, times: LeaseTimes
         }
         let leads = leadership.holds();
         let led = *leading.borrow();
-        if leads != led && leading.send(leads).is_err() {
+        if leads != led && (leading.send(leads).is_err() || led) {
             return;
         }
         tokio::select! {

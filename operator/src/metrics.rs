@@ -1,7 +1,7 @@
 //! Prometheus metrics. docs/METRICS.md lists their meanings.
 
 use p861_runs::RunMetrics;
-use prometheus::{Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// All metrics of the operator.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Metrics {
     pub runs: RunMetrics,
     /// 1 on the replica that acts.
     pub leader: IntGauge,
+    /// Times that this process has lost the lease while it acted.
+    pub lease_losses: IntCounter,
     /// 1 if the site's API server answers.
     pub site_reachable: IntGaugeVec,
     /// Nodes whose Ready condition is True.
@@ -102,8 +104,11 @@ impl Metrics {
         };
         let leader = IntGauge::new("p861_operator_leader", "1 on the replica that acts")?;
         registry.register(Box::new(leader.clone()))?;
+        let lease_losses = IntCounter::new("p861_operator_lease_losses_total", "Times that the process has lost the lease while it acted")?;
+        registry.register(Box::new(lease_losses.clone()))?;
         Ok(Self {
             leader,
+            lease_losses,
             site_reachable: whole("p861_site_reachable", "1 if the site's API server answers", &["site"])?,
             site_nodes_ready: whole("p861_site_nodes_ready", "Nodes that are ready", &["site"])?,
             site_nodes_total: whole("p861_site_nodes_total", "Nodes", &["site"])?,

@@ -191,7 +191,7 @@ fn on_error<R: Reconciler>(guard: Arc<HubObject<R::Kind>>, error: &Error, shared
     shared.dispatcher.context.metrics.reconcile_errors.with_label_values(&[kind.as_str(), category.word()]).inc();
     let (namespace, name, reason) = (&guard.meta().namespace, &guard.meta().name, error.reason());
     let reason = reason.as_str();
-    // That the lease was lost is told once, as the process ends, and not of each of thousands of objects.
+    // That the lease was lost is told once, as the process starts anew, and not of each of thousands of objects.
     if matches!(error, Error::LeaseLost) {
         tracing::debug!(kind, namespace, name, reason, "{error}");
     } else {

@@ -2,8 +2,10 @@
 //!
 //! Some of it is open to the outside, so every connection is bounded in number, time and size, and nobody can keep the kubelet's probes out: a connection serves one
 //! request, and when there are too many the oldest is closed for the newest.
+//!
+//! It has a thread of its own: however much the operator has to do, probes are answered, and they tell a process that starves from one that is dead (`pulse.rs`).
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, pulse::Pulse};
 use axum::{
     Router,
     body::Body,
@@ -22,6 +24,7 @@ use p861_runs::leadership::Leadership;
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -30,8 +33,9 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::Semaphore,
-    task::AbortHandle,
+    task::{AbortHandle, JoinHandle},
 };
 use tower::ServiceExt as _;
 
@@ -63,22 +67,57 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Health {
     /// The hub's API server was reached and the kinds are there.
     pub ready: Arc<AtomicBool>,
+    /// That of the runtime.
+    pub pulse: Pulse,
     /// Whether this replica acts.
     pub leadership: Leadership,
     /// The metrics.
     pub metrics: Metrics,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics` and the `outside` routes until the process ends.
-pub async fn serve(listener: TcpListener, health: Health, outside: Router) {
-    serve_within(listener, routes(health, outside, LIMITS), LIMITS).await;
+/// Serves `/healthz`, `/readyz` and `/metrics` on a thread of its own until the process ends, and the `outside` routes in the runtime that calls this: they ask the API server with
+/// a client that belongs to it.
+///
+/// # Errors
+/// If the thread can't be started.
+pub fn start(listener: std::net::TcpListener, health: Health, outside: Router) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let router = routes(health.clone(), outside.layer(middleware::from_fn_with_state(Handle::current(), in_runtime)), LIMITS);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _entered = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    tokio::spawn(health.pulse.clone().keep_beating());
+    let serves = async move {
+        tokio::join!(serve_within(listener, router, LIMITS), health.pulse.watch());
+    };
+    std::thread::Builder::new().name("server".into()).spawn(move || runtime.block_on(serves))?;
+    Ok(())
+}
+
+/// Work in another runtime, which ends with whoever waits for it.
+struct Elsewhere<T>(JoinHandle<T>);
+
+impl<T> Drop for Elsewhere<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn in_runtime(State(runtime): State<Handle>, request: Request, next: Next) -> Response {
+    let mut answer = Elsewhere(runtime.spawn(next.run(request)));
+    match (&mut answer.0).await {
+        Ok(answer) => answer,
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }
 
 /// The kubelet's probes are answered always, the others within their number.
 fn routes(health: Health, outside: Router, limits: Limits) -> Router {
     let turns = Arc::new(Semaphore::new(limits.requests));
     let bounded = Router::new().route("/metrics", get(metrics)).with_state(health.clone()).merge(outside).layer(middleware::from_fn_with_state(turns, in_turn));
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(health).merge(bounded)
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(health).merge(bounded)
 }
 
 async fn in_turn(State(turns): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
@@ -128,6 +167,15 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("a connection ended: {error}"),
         Err(_) => tracing::debug!("a connection took longer than {:?}", limits.time),
+    }
+}
+
+/// A replica that waits for the lease, or gets too little processor time, is alive: nothing is won by its restart.
+async fn healthz(State(health): State<Health>) -> impl IntoResponse {
+    if health.pulse.has_stopped() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the process does not get round to its tasks any more, though it has processor time\n")
+    } else {
+        (StatusCode::OK, "ok\n")
     }
 }
 

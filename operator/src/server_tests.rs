@@ -6,7 +6,7 @@ const SHORT: Limits =
     Limits { connections: 8, head_time: Duration::from_millis(300), time: Duration::from_millis(1_500), head_bytes: 8 << 10, headers: 20, requests: 2 };
 
 fn health() -> Health {
-    Health { ready: Arc::default(), leadership: Leadership::none(), metrics: Metrics::new().expect("metrics") }
+    Health { ready: Arc::default(), pulse: Pulse::default(), leadership: Leadership::none(), metrics: Metrics::new().expect("metrics") }
 }
 
 /// A server with these limits and these routes; its address.
@@ -137,4 +137,41 @@ async fn fault_e21_requests_beyond_their_number_are_turned_away_and_the_kubelets
         assert!(answer.await.expect("it ends").ends_with("done"));
     }
     assert!(exchange(address, &get_of("/metrics")).await.0.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn fault_h7_a_replica_that_does_not_lead_is_alive_and_one_whose_tasks_stand_still_is_not() {
+    let of = async |health: Health| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(serve_within(listener, routes(health, Router::new(), SHORT), SHORT));
+        exchange(address, &get_of("/healthz")).await.0
+    };
+    assert!(of(health()).await.starts_with("HTTP/1.1 200"));
+    let dead = of(Health { pulse: Pulse::stopped(), ..health() }).await;
+    assert!(dead.starts_with("HTTP/1.1 503") && dead.contains("does not get round to its tasks"), "{dead}");
+}
+
+#[test]
+fn fault_h7_probes_are_answered_while_the_operator_is_too_busy_for_anything_and_routes_run_where_their_clients_belong() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let asked = move |path: &'static str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { exchange(address, &get_of(path)).await.0 })
+    };
+    let busy = tokio::runtime::Builder::new_current_thread().thread_name("busy").enable_all().build().expect("a runtime");
+    let here = std::thread::current().id();
+    let outside = Router::new().route("/where", get(move || async move { (std::thread::current().id() == here).to_string() }));
+    busy.block_on(async { start(listener, health(), outside) }).expect("it serves");
+    // Nobody drives the operator's runtime.
+    assert!(asked("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(asked("/metrics").contains("p861_operator_leader 0"));
+    let routed = std::thread::spawn(move || asked("/where"));
+    busy.block_on(async {
+        while !routed.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(routed.join().expect("an answer").ends_with("true"));
 }

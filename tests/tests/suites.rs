@@ -15,6 +15,7 @@ mod chart_rights;
 mod chart_rules;
 mod cli_commands;
 mod foreign_manifests;
+mod lease_lost;
 mod made_by_operator;
 mod maintenance_objects;
 mod operator_alone;

@@ -19,6 +19,7 @@ pub mod leadership;
 pub mod metrics;
 pub mod movers;
 pub mod object_path;
+pub mod own_program;
 pub mod owned_maps;
 pub mod places;
 pub mod printable;

@@ -2,20 +2,23 @@
 
 use crate::backups::{BACKUP, backup_now, nothing_of_movers};
 use crate::drills::{DRILL, ended_clean, start_drill};
-use p861_testbed::bed::{BedError, Result};
-use p861_tests::faults::{journal, kill_leader, leader, leader_after, signal_pod};
+use p861_testbed::bed::{BedError, Result, until};
+use p861_tests::faults::{journal, kill_leader, leader, leader_after, processes_of, signal_pod};
 use p861_tests::install::SYSTEM;
 use p861_tests::restic::restic;
 use p861_tests::scenes::{Scene, demand};
 use p861_tests::{Look as _, Stage};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 pub const SCENES: &[Scene] = &[
     ("a backup whose leaders are killed again and again goes on under the other replica, and each effect happens once", a_backup_outlives_its_leaders),
-    ("a leader that was frozen until its lease ran out writes nothing when it wakes", a_frozen_leader_writes_nothing),
+    (
+        "a leader that was frozen until its lease ran out writes nothing when it wakes, and waits for the lease as the same process",
+        a_frozen_leader_writes_nothing,
+    ),
     ("a leader that is asked to end hands over at once, and Prometheus scrapes whoever comes in its place", asked_to_end),
 ];
 
@@ -103,21 +106,25 @@ fn a_frozen_leader_writes_nothing(stage: &Stage) -> Result<()> {
     stage.create("Backup", "frozen-leader", json!({"applicationRef": {"name": "portal"}}))?;
     crate::drills::wait_step(stage, "backup", "frozen-leader", "")?;
     let frozen = leader(stage)?;
-    let restarts = |stage: &Stage| -> Result<i64> {
-        Ok(stage.standby()?.get(&["pod", "--namespace", SYSTEM, &frozen])?["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or_default())
+    let portrait = || -> Result<(Vec<Pid>, Value)> {
+        let pod = hub.get(&["pod", "--namespace", SYSTEM, &frozen])?;
+        Ok((processes_of(&pod, "p861-operator"), pod["status"]["containerStatuses"][0]["restartCount"].clone()))
     };
-    let before = restarts(stage)?;
+    let before = portrait()?;
     signal_pod(hub, SYSTEM, &frozen, "p861-operator", Signal::STOP)?;
     let next = leader_after(stage, &frozen);
-    // The kubelet may have lost patience with a process that answers no probe, and have ended it: as good.
-    let woken = signal_pod(hub, SYSTEM, &frozen, "p861-operator", Signal::CONT);
+    signal_pod(hub, SYSTEM, &frozen, "p861-operator", Signal::CONT)?;
     let next = next?;
     let backup = stage.wait_end(BACKUP, "backup", "frozen-leader")?;
     demand(backup["status"]["phase"] == "Succeeded", || format!("it ended {}", backup["status"]))?;
-    hub.wait("the frozen leader's process has ended and was started again", Duration::from_mins(2), &["pod", "--namespace", SYSTEM, &frozen], |pod| {
-        let count = pod["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or_default();
-        if count > before { Ok(()) } else { Err(format!("{woken:?} {}", pod["status"])) }
+    // FAULTS H7: nobody counts a crash, so that no back-off keeps it from the lease when it is needed.
+    until("the frozen leader says that it has lost the lease, and waits for it again", Duration::from_mins(2), || {
+        let log = hub.kubectl(&["logs", "--namespace", SYSTEM, &frozen]).map_err(|error| error.to_string())?;
+        let after = log.rsplit_once("the lease was lost: ").map(|(_, after)| after.to_owned());
+        if after.as_ref().is_some_and(|after| after.contains("waits for the lease identity")) { Ok(()) } else { Err(log) }
     })?;
+    let after = portrait()?;
+    demand(!after.0.is_empty() && after == before, || format!("{before:?} was frozen, and {after:?} goes on"))?;
     let now = leader(stage)?;
     demand(now == next, || format!("{next} led, and now {now} leads"))?;
     each_once(&journal(stage, "backup", "frozen-leader")?)

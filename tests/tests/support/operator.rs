@@ -7,6 +7,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -131,6 +132,28 @@ impl Operator {
             assert!(since.elapsed() < LEADS, "the operator does not lead after {LEADS:?}; its log:\n{}", self.log());
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Waits until it has lost the lease, and leads again, as the same process.
+    pub fn wait_leads_again(&self) {
+        let since = Instant::now();
+        while !self.log().rsplit_once("the lease was lost: ").is_some_and(|(_, after)| after.contains(" leads ")) {
+            assert!(since.elapsed() < LEADS, "the operator does not lead again after {LEADS:?}; its log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Gets no processor time for so long.
+    pub fn frozen(&self, time: Duration) {
+        self.signal(Signal::STOP);
+        thread::sleep(time);
+        self.signal(Signal::CONT);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(id, signal).unwrap_or_else(|error| panic!("the operator: {error}\n{}", self.said()));
     }
 
     /// What it wrote.

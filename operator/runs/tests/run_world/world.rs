@@ -410,7 +410,7 @@ impl Effects for Hands {
             Some(Fault::Away) => return EffectOutcome::Unreachable("no answer".into()),
             Some(Fault::StoreDown) => world.disk.refuse_everything(),
             Some(Fault::AnswersLost) => world.disk.lose_answers(),
-            Some(Fault::LeaseLost) => self.leadership.resign(),
+            Some(Fault::LeaseLost) => self.leadership.set(None),
             Some(Fault::Stops(_) | Fault::Fails) | None => {}
         }
         EffectOutcome::done(proof(&effect))
