@@ -266,6 +266,8 @@ fn the_operator_runs_as_nobody_on_a_root_it_can_t_write_twice_and_apart() {
         let own = &container["securityContext"];
         assert_eq!(own, &json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}));
         assert_eq!((&container["livenessProbe"]["httpGet"]["path"], &container["readinessProbe"]["httpGet"]["path"]), (&json!("/healthz"), &json!("/readyz")));
+        let patience = ["periodSeconds", "failureThreshold"].map(|key| container["livenessProbe"][key].as_i64().unwrap_or_default());
+        assert!(patience[0] * patience[1] >= 60, "a replica that was frozen for as long as its lease lasts is not killed: {}", container["livenessProbe"]);
         assert!(!container["resources"]["limits"]["memory"].is_null() && !container["resources"]["requests"]["cpu"].is_null(), "{}", container["resources"]);
     }
     for volume in pod["volumes"].as_array().expect("volumes") {

@@ -42,6 +42,8 @@ fn follows(_: &mut Night) -> LocalBoxFuture<'_, ()> {
 pub fn all() -> Vec<Cause> {
     let cause = |alert, happens: Act, mitigated: Act| Cause { alert, happens, mitigated };
     vec![
+        // First, while nothing else has happened that the operator would have to see again.
+        cause("P861OperatorStarved", |n| starved(n).boxed_local(), follows),
         cause("P861CleanUpFailed", |n| silent_for_ever(n).boxed_local(), |n| alertmanager_back(n).boxed_local()),
         // A change that can't clean up stands still.
         cause("P861RunStuck", follows, follows),
@@ -82,6 +84,18 @@ pub fn last() -> Vec<Cause> {
         Cause { alert: "P861OperatorDown", happens: |n| operator_ends(n).boxed_local(), mitigated: follows },
         Cause { alert: "P861NoLeader", happens: |n| async move { no_leader(n) }.boxed_local(), mitigated: |n| async move { lease_allowed(n) }.boxed_local() },
     ]
+}
+
+/// Twice the operator gets no processor time for longer than its lease lasts. It is over soon, so it is seen firing at once.
+async fn starved(night: &mut Night) {
+    for _ in 0..2 {
+        let operator = night.operator.as_ref().expect("it runs");
+        tokio::task::block_in_place(|| {
+            operator.frozen(Duration::from_secs(9));
+            operator.wait_leads_again();
+        });
+    }
+    night.until_fires("P861OperatorStarved").await;
 }
 
 /// The messenger of the duty does not answer; today's test message is due.
