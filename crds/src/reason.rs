@@ -196,6 +196,7 @@ reasons! {
     PartiallyRestored: "Some objects of the backup could not be written.",
     Restored: "The backup was restored in a drill; its application has no check that could have probed it.",
     PartiallySaved: "Some volumes could not be read; everything else is in the backup's snapshot.",
+    PathMissing: "The backup has no such file or folder.",
     PreconditionFailed: "The object was changed by another writer.",
     Previewed: "The restore was previewed; nothing was changed.",
     Probed: "The backup was restored, and the application's checks passed.",

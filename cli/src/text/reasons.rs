@@ -192,6 +192,7 @@ pub fn reason(reason: &Reason) -> Option<Word> {
         Reason::PartiallyRestored => Word { en: "some objects were not written", zh: "部分对象未能写入" },
         Reason::Restored => Word { en: "restored, and probed by no check", zh: "已还原，没有检查可供探测" },
         Reason::PartiallySaved => Word { en: "some volumes were not saved", zh: "部分存储卷未能保存" },
+        Reason::PathMissing => Word { en: "the backup has no such path", zh: "备份中没有该路径" },
         Reason::Passed => Word { en: "passed", zh: "通过" },
         Reason::PlanBusy => Word { en: "the plan is busy", zh: "预案正忙" },
         Reason::PlanChanged => Word { en: "differs from the approved plan", zh: "方案已与批准内容不符" },

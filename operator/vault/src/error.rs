@@ -4,7 +4,7 @@ use crate::StoreError;
 use rustic_core::RusticError;
 
 /// Every reason that an error of this crate gives, sorted.
-pub const REASONS: [&str; 25] = [
+pub const REASONS: [&str; 26] = [
     "AccessDenied",
     "AlreadyExists",
     "ConfigMissing",
@@ -19,6 +19,7 @@ pub const REASONS: [&str; 25] = [
     "NoSpace",
     "NotARepository",
     "NotFound",
+    "PathMissing",
     "PreconditionFailed",
     "RandomUnavailable",
     "ReadErrors",
@@ -139,6 +140,16 @@ pub enum VaultError {
         /// What was found.
         what: String,
     },
+    /// The snapshot is there, and has no such file or folder.
+    #[error("the backup has no {path} (snapshot {id}); {beside}")]
+    PathMissing {
+        /// Its id.
+        id: String,
+        /// The path in the snapshot, for example `volumes/attachments/2026`.
+        path: String,
+        /// What there is where it would be.
+        beside: String,
+    },
     /// The snapshot doesn't say what is in it.
     #[error(
         "snapshot {id} doesn't name its parts (its paths: {paths}), so it was not sealed as a backup by this release: use another backup (p861 backup list)"
@@ -190,6 +201,7 @@ impl VaultError {
             Self::Damaged { .. } => "Damaged",
             Self::ReadErrors { .. } => "ReadErrors",
             Self::SnapshotMissing { .. } => "SnapshotMissing",
+            Self::PathMissing { .. } => "PathMissing",
             Self::PartsUnnamed { .. } => "Unsupported",
             Self::Destination { full: true, .. } => "NoSpace",
             Self::Destination { .. } => "DestinationRefused",

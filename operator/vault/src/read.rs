@@ -8,7 +8,7 @@ use rustic_core::{
 use sha2::{Digest as _, Sha256};
 use std::{
     io::{self, Write},
-    path::Path,
+    path::{Component, Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,23 @@ pub struct StreamResult {
     pub bytes: u64,
     /// Their digest.
     pub sha256: String,
+}
+
+/// Names of a folder that a message lists.
+const MAX_NAMES: usize = 5;
+
+/// What a folder has, those names first that begin like the one that it lacks.
+fn told_names(folder: &Path, lacks: &str, mut names: Vec<String>) -> String {
+    let folder = if folder.as_os_str().is_empty() { "its top".into() } else { folder.display().to_string() };
+    if names.is_empty() {
+        return format!("{folder} is empty");
+    }
+    let alike = |name: &str| name.chars().zip(lacks.chars()).take_while(|(a, b)| a == b).count();
+    names.sort_by(|a, b| alike(b).cmp(&alike(a)).then_with(|| a.cmp(b)));
+    let more = names.len().saturating_sub(MAX_NAMES);
+    names.truncate(MAX_NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{folder} has {}{more}", names.join(", "))
 }
 
 /// Interval between progress reports.
@@ -62,12 +79,34 @@ impl Repository {
     pub(crate) fn node(&self, repository: &Indexed, snapshot: &SnapshotFile, path: &str) -> Result<Node, VaultError> {
         repository.node_from_path(snapshot.tree, Path::new(path)).map_err(|_| match self.store.take_error() {
             Some(store) => self.while_reading(store, path),
-            // Either it isn't there, or a folder above it can't be read: walking the folders tells.
-            None => match self.needs(repository, snapshot) {
-                Err(damaged) => damaged,
-                Ok(_) => VaultError::SnapshotMissing { id: snapshot.id.to_hex().to_string(), what: format!("it has no {path}") },
-            },
+            // Either it isn't there, or a folder above it can't be read: walking down to it tells.
+            None => self.lacking(repository, snapshot, Path::new(path)),
         })
+    }
+
+    /// Why a path can't be found: because of what there is instead, or of a folder above it that can't be read.
+    fn lacking(&self, repository: &Indexed, snapshot: &SnapshotFile, path: &Path) -> VaultError {
+        let unreadable = || VaultError::Other { what: format!("read {}", path.display()), message: "it is there, and can't be read".into() };
+        let missing = |beside: String| VaultError::PathMissing { id: snapshot.id.to_hex().to_string(), path: path.display().to_string(), beside };
+        let mut parts = path.components().filter(|part| matches!(part, Component::Normal(_))).peekable();
+        let (mut tree, mut folder) = (snapshot.tree, PathBuf::new());
+        while let Some(part) = parts.next() {
+            let Ok(listed) = repository.get_tree(&tree) else {
+                // It names the file of the repository that is damaged.
+                return self.needs(repository, snapshot).err().unwrap_or_else(unreadable);
+            };
+            let Some(node) = listed.nodes.iter().find(|node| node.name() == part.as_os_str()) else {
+                let names = listed.nodes.iter().map(|node| node.name().to_string_lossy().into_owned());
+                return missing(told_names(&folder, &part.as_os_str().to_string_lossy(), names.collect()));
+            };
+            folder.push(part);
+            match node.subtree {
+                Some(below) => tree = below,
+                None if parts.peek().is_some() => return missing(format!("{} is no folder", folder.display())),
+                None => {}
+            }
+        }
+        unreadable()
     }
 
     /// Why files could not be read from the repository: their packs are compared with their digests, to name the damaged one.

@@ -44,7 +44,39 @@ fn a_damaged_file_of_the_repository_is_named_and_a_damaged_snapshot_spares_the_o
     assert_eq!(error.reason(), "SnapshotMissing", "{error}");
     fs::write(place.join("snapshots").join(&two), gone).unwrap();
     let error = fixture.repository.stream_out(&two, "streams/other", &mut Vec::new(), &|_| {}).unwrap_err();
-    assert_eq!(error.reason(), "SnapshotMissing", "{error}");
+    assert_eq!(error.reason(), "PathMissing", "{error}");
+}
+
+#[test]
+fn fault_h11_a_path_that_a_backup_lacks_is_told_with_what_there_is_instead_and_not_as_a_missing_snapshot() {
+    let fixture = Fixture::new();
+    let source = fixture.path("source");
+    fs::create_dir_all(source.join("news/empty")).unwrap();
+    for number in 1..=8 {
+        fs::write(source.join(format!("news/2026-0{number}.txt")), "text").unwrap();
+    }
+    fixture.repository.write_folder(&spec("r", "volumes/files"), &source, &|_| {}).unwrap();
+    let snapshot = seal(&fixture.repository, "r", &["volumes/files"], None).snapshot;
+    let volume = fixture.path("volume");
+    let lacking = |part: &str, path: &str| {
+        let paths = [path.to_owned()];
+        let request = FolderRestore { snapshot: &snapshot, part, volume: &volume, prefix: None, paths: &paths, existing: Existing::Keep };
+        let error = fixture.repository.restore_folder(&request, &|_| {}).unwrap_err();
+        assert_eq!((error.reason(), error.is_transient()), ("PathMissing", false), "{error}");
+        let text = error.to_string();
+        assert!(!text.contains("not in the repository") && text.contains(&format!("(snapshot {snapshot})")), "{text}");
+        text.split_once("; ").unwrap().1.to_owned()
+    };
+    assert_eq!(
+        lacking("volumes/files", "news/2026-05.md"),
+        "volumes/files/news has 2026-05.txt, 2026-01.txt, 2026-02.txt, 2026-03.txt, 2026-04.txt and 4 more"
+    );
+    assert_eq!(lacking("volumes/files", "olds/2026-05.txt"), "volumes/files has news");
+    assert_eq!(lacking("volumes/files", "news/empty/x"), "volumes/files/news/empty is empty");
+    assert_eq!(lacking("volumes/files", "news/2026-01.txt/x"), "volumes/files/news/2026-01.txt is no folder");
+    assert_eq!(lacking("volumes/fles", ""), "volumes has files");
+    assert_eq!(lacking("streams/db", ""), "its top has inventory.json, volumes");
+    assert!(!volume.exists(), "nothing was written");
 }
 
 #[test]
