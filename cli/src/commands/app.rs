@@ -11,7 +11,7 @@ use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line, Table, Tone},
-    hub::{connect_site, explain_at, site_client},
+    hub::{SiteAccount, connect_site, explain_at_site, site_client},
     printer::Output,
     text::{self, Language},
 };
@@ -101,12 +101,17 @@ async fn discover(context: &Context<'_>, what: &Discover) -> Result<ExitStatus> 
     {
         return Err(Failure::refused(text::site_not_allotted(site, &district.name_any())));
     }
-    let (client, address) = match (&what.site_kubeconfig, &what.site_context, &what.site) {
-        (None, None, Some(site)) => site_client(hub, &hub.get::<Site>(None, site).await?.object).await?,
-        (file, context_name, _) => connect_site(file.as_deref().or(context.global.kubeconfig.as_deref()), context_name.as_deref()).await?,
+    let ((client, address), account) = match (&what.site_kubeconfig, &what.site_context, &what.site) {
+        (None, None, Some(name)) => {
+            let site = hub.get::<Site>(None, name).await?.object;
+            // The hub's own cluster is looked into by the person.
+            let account = if site.spec.access.in_cluster.is_some() { SiteAccount::Own } else { SiteAccount::OfHub(name) };
+            (site_client(hub, &site).await?, account)
+        }
+        (file, context_name, _) => (connect_site(file.as_deref().or(context.global.kubeconfig.as_deref()), context_name.as_deref()).await?, SiteAccount::Own),
     };
     let site = what.site.as_deref().or(what.site_context.as_deref()).unwrap_or("?");
-    let found = discover::look(&client, namespace).await.map_err(|error| explain_at(&error, &address, &text::to_look_into(namespace, site)))?;
+    let found = discover::look(&client, namespace).await.map_err(|error| explain_at_site(&error, &address, &text::to_look_into(namespace, site), account))?;
     if found.is_empty() {
         return Err(Failure::refused(text::nothing_discovered(namespace, site)));
     }

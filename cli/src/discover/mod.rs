@@ -9,13 +9,17 @@ mod tell;
 pub use draft::{draft, manifest};
 pub use tell::remarks;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, StatefulSet},
     core::v1::{ConfigMap, PersistentVolumeClaim, PodTemplateSpec, Service},
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use p861_core::protection::volumes::is_of_run;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// ConfigMaps that are read at the same time.
+const PARALLEL_READS: usize = 8;
 
 /// A workload that was found.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct Found {
     tiers: Vec<Vec<usize>>,
     services: Vec<Service>,
     claims: Vec<Claim>,
+    /// ConfigMaps that workloads name and that may not be read.
+    unread_maps: Vec<String>,
     /// What it needs of the whole cluster.
     of_cluster: cluster::OfCluster,
 }
@@ -60,7 +66,7 @@ impl Found {
             workload.words = order::words(&workload.template, maps);
         }
         let tiers = order::tiers(&workloads, &services);
-        Self { workloads, tiers, services, claims, of_cluster: cluster::OfCluster::default() }
+        Self { workloads, tiers, services, claims, ..Self::default() }
     }
 }
 
@@ -82,15 +88,35 @@ pub async fn look(client: &Client, namespace: &str) -> kube::Result<Found> {
         workloads.push(workload("DaemonSet", name, spec.template, Vec::new()));
     }
     let services = Api::<Service>::namespaced(client.clone(), namespace).list(&every).await?.items;
-    let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace).list(&every).await?.items;
+    let (maps, unread_maps) = maps_of(client, namespace, &workloads).await?;
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace).list(&every).await?.items;
     let size = |claim: &PersistentVolumeClaim| claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage").map(|size| size.0.clone());
     let claims = claims.iter().filter(|claim| !is_of_run(claim.labels())).map(|claim| Claim { name: claim.name_any(), size: size(claim) }).collect();
-    let mut found = Found::of(workloads, services, &maps, claims);
+    let mut found = Found { unread_maps, ..Found::of(workloads, services, &maps, claims) };
     if !found.is_empty() {
         found.of_cluster = cluster::look(client, namespace, &found).await?;
     }
     Ok(found)
+}
+
+/// The ConfigMaps that the workloads name, and the names of those that may not be read. One by one: the account that the hub has on a site may not list them.
+async fn maps_of(client: &Client, namespace: &str, workloads: &[Workload]) -> kube::Result<(Vec<ConfigMap>, Vec<String>)> {
+    let (maps, names): (Api<ConfigMap>, BTreeSet<String>) =
+        (Api::namespaced(client.clone(), namespace), workloads.iter().flat_map(|workload| order::maps_named(&workload.template)).collect());
+    let reads = names.into_iter().map(|name| {
+        let maps = &maps;
+        async move {
+            match maps.get_opt(&name).await {
+                // One that is not there may be optional.
+                Ok(map) => Ok((map, None)),
+                Err(kube::Error::Api(status)) if status.code == 403 => Ok((None, Some(name))),
+                Err(error) => Err(error),
+            }
+        }
+    });
+    let read: Vec<(Option<ConfigMap>, Option<String>)> = stream::iter(reads).buffered(PARALLEL_READS).try_collect().await?;
+    let (maps, unread): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    Ok((maps.into_iter().flatten().collect(), unread.into_iter().flatten().collect()))
 }
 
 fn workload(kind: &'static str, name: String, template: PodTemplateSpec, mut claims: Vec<String>) -> Workload {

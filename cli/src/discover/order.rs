@@ -43,6 +43,18 @@ pub fn tiers(workloads: &[Workload], services: &[Service]) -> Vec<Vec<usize>> {
     tiers
 }
 
+/// The ConfigMaps of which [`words`] reads something, by name.
+pub fn maps_named(template: &PodTemplateSpec) -> BTreeSet<String> {
+    let spec = template.spec.as_ref();
+    let containers = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let of_containers = containers.flat_map(|container| {
+        let keys = container.env.iter().flatten().filter_map(|variable| Some(variable.value_from.as_ref()?.config_map_key_ref.as_ref()?.name.clone()));
+        keys.chain(container.env_from.iter().flatten().filter_map(|map| Some(map.config_map_ref.as_ref()?.name.clone())))
+    });
+    let of_volumes = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten()).filter_map(|volume| Some(volume.config_map.as_ref()?.name.clone()));
+    of_containers.chain(of_volumes).collect()
+}
+
 /// Everything that a pod template says about others: variables, arguments, and the files of ConfigMaps that it mounts.
 pub fn words(template: &PodTemplateSpec, maps: &[ConfigMap]) -> Vec<Words> {
     let spec = template.spec.clone().unwrap_or_default();
@@ -88,6 +100,20 @@ mod tests {
         let found = samples::found();
         let names: Vec<Vec<&str>> = found.tiers.iter().map(|tier| tier.iter().map(|index| found.workloads[*index].name.as_str()).collect()).collect();
         assert_eq!(names, [["db"], ["api"], ["web"]]);
+    }
+
+    #[test]
+    fn fault_h6_every_map_that_is_read_is_named() {
+        let template: PodTemplateSpec = serde_json::from_value(serde_json::json!({"spec": {
+            "initContainers": [{"name": "first", "env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "of-a-key", "key": "k"}}}]}],
+            "containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": "of-all-keys"}}, {"secretRef": {"name": "secret"}}], "env": [{"name": "B", "value": "b"}]}],
+            "volumes": [{"name": "v", "configMap": {"name": "of-files"}}, {"name": "w", "emptyDir": {}}]}}))
+        .expect("a template");
+        let names = maps_named(&template);
+        assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["of-a-key", "of-all-keys", "of-files"]);
+        let map = |name: &String| serde_json::from_value(serde_json::json!({"metadata": {"name": name}, "data": {"k": name}})).expect("a map");
+        let read: BTreeSet<String> = words(&template, &names.iter().map(map).collect::<Vec<_>>()).into_iter().map(|words| words.text).collect();
+        assert!(names.is_subset(&read), "{read:?}");
     }
 
     #[test]

@@ -20,8 +20,11 @@ pub fn remarks(found: &Found, language: Language) -> Vec<Line> {
     let mut lines = vec![
         line(Tone::Good, "✓", text::D_WORKLOADS, workloads(found)),
         line(Tone::Good, "✓", text::D_ORDER, text::from_services(&tier_names(found).join(" → ")).pick(language).to_owned()),
-        line(Tone::Good, "✓", text::D_DATA, data(found, language)),
     ];
+    if !found.unread_maps.is_empty() {
+        lines.push(line(Tone::Warn, "!", text::D_ORDER, text::unread_maps(&found.unread_maps.join(", ")).pick(language).to_owned()));
+    }
+    lines.push(line(Tone::Good, "✓", text::D_DATA, data(found, language)));
     if !found.of_cluster.proposed.is_empty() {
         lines.push(line(Tone::Good, "✓", text::D_CLUSTER, of_cluster(found)));
     }
@@ -135,6 +138,13 @@ mod tests {
                 "? yours       names, department, criticality, marker: marked TODO",
             ]
         );
+    }
+
+    #[test]
+    fn fault_h6_a_map_that_may_not_be_read_is_told_beside_the_order_that_it_may_change() {
+        let found = Found { unread_maps: vec!["settings".into(), "site".into()], ..samples::found() };
+        let lines: Vec<String> = remarks(&found, Language::En).iter().map(ToString::to_string).collect();
+        assert_eq!(lines[2], "! order       ConfigMaps settings, site: you may not read these, so a Service that is named only there is not seen");
     }
 
     #[test]

@@ -43,6 +43,26 @@ pub fn failure(error: &kube::Error, address: &str, what: &Bilingual) -> Failure 
     }
 }
 
+/// By whose account a site is looked into.
+#[derive(Clone, Copy, Debug)]
+pub enum SiteAccount<'a> {
+    /// The person's own.
+    Own,
+    /// The one that the hub has on this site.
+    OfHub(&'a str),
+}
+
+/// One line for an error of a site's API server. A district's roles are rights on the hub and help nobody there.
+pub fn at_site(error: &kube::Error, address: &str, what: &Bilingual, account: SiteAccount<'_>) -> Failure {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Failure::refused(match account {
+            SiteAccount::Own => text::not_allowed_at_site(what, &status.message),
+            SiteAccount::OfHub(site) => text::hub_not_allowed_at(site, what, &status.message),
+        }),
+        _ => failure(error, address, what),
+    }
+}
+
 impl Hub {
     /// One line for an error of this hub.
     pub fn explain(&self, error: &kube::Error, what: &Bilingual) -> Failure {
@@ -74,6 +94,18 @@ mod tests {
         ] {
             assert_eq!(failure(&error, "https://hub", &what).exit, exit, "{error}");
         }
+    }
+
+    #[test]
+    fn fault_h6_who_may_not_look_into_a_site_is_told_who_gives_rights_there() {
+        let what = text::to_look_into("shinan-portal", "laoshan");
+        let said = |account| at_site(&api(403, "Forbidden"), "https://site", &what, account);
+        let (own, hubs) = (said(SiteAccount::Own), said(SiteAccount::OfHub("laoshan")));
+        for (failure, words) in [(&own, "administrators of that cluster"), (&hubs, "upgrade chart p861 on that site")] {
+            assert_eq!(failure.exit, ExitStatus::Refused);
+            assert!(failure.text.en.contains(words) && !failure.text.en.contains("roleBindings"), "{}", failure.text.en);
+        }
+        assert_eq!(at_site(&api(503, "ServiceUnavailable"), "https://site", &what, SiteAccount::Own).exit, ExitStatus::Unreachable);
     }
 
     #[test]

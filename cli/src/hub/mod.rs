@@ -7,7 +7,7 @@ mod read;
 mod write;
 
 pub use connect::{connect_site, site_client};
-pub use explain::failure as explain_at;
+pub use explain::{SiteAccount, at_site as explain_at_site};
 pub use follow::{Seen, follow};
 pub use read::{Heartbeat, Kind, Listing, Read, name_of};
 pub use write::{Run, append, append_action, create_run, create_stamped};

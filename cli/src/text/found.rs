@@ -51,3 +51,11 @@ pub fn no_data() -> Bilingual {
 pub fn unread_of_cluster(kinds: &str) -> Bilingual {
     both(format!("{kinds}: you may not list these, so what it needs of them is not proposed"), format!("{kinds}：您无权列出，因此未能给出其中所需对象的建议"))
 }
+
+/// ConfigMaps that could not be read.
+pub fn unread_maps(names: &str) -> Bilingual {
+    both(
+        format!("ConfigMaps {names}: you may not read these, so a Service that is named only there is not seen"),
+        format!("ConfigMap {names}：您无权读取，因此看不到仅在其中引用的 Service"),
+    )
+}

@@ -95,3 +95,38 @@ async fn a_namespace_with_nothing_in_it_is_no_application() {
     let unreachable = said(command);
     assert!(matches!(unreachable.code, 2 | 6), "the site, not the hub, can't be reached: {unreachable:?}");
 }
+
+/// A kubeconfig of an account, for a site.
+fn of_account(hub: &Hub, file: &str, account: &str) -> String {
+    hub.kubeconfig(file, |text| {
+        let acting = text.replace("user: {token: ", &format!("user: {{as: \"{account}\", as-groups: [system:serviceaccounts, system:authenticated], token: "));
+        assert!(acting.contains(account), "the kubeconfig has another form: {text}");
+        acting
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h6_the_account_that_the_hub_has_on_a_site_finds_what_an_administrator_finds() {
+    let hub = Hub::of("sees").await;
+    hub.apply(&manifest());
+    let found = |account: Option<&str>| {
+        let mut command = hub.command(&["app", "discover", NAMESPACE, "--name", "approval"]);
+        match account {
+            Some(account) => command.args(["--site-kubeconfig", &of_account(&hub, "kubeconfig-of-the-site", account)]),
+            None => command.args(["--site", "laoshan-dr"]),
+        };
+        said(command)
+    };
+    let (administrator, hubs) = (found(None), found(Some("system:serviceaccount:p861-system:p861-site")));
+    assert_eq!(hubs.code, 0, "{hubs:?}");
+    // It may not see who has which rights in the cluster, and says so.
+    let rest = |text: &str| text.lines().filter(|line| !line.starts_with("! cluster")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rest(&hubs.err), rest(&administrator.err));
+    let nobody = found(Some("system:serviceaccount:default:nobody"));
+    assert_eq!(nobody.code, 3);
+    assert!(
+        nobody.err.contains("permissions on a site are given by the administrators of that cluster") && !nobody.err.contains("roleBindings"),
+        "{}",
+        nobody.err
+    );
+}
