@@ -87,6 +87,12 @@ pub(super) fn explain(reason: &Reason) -> Option<Explained> {
         Reason::NotOffSite => unset("备份没有异地存放。"),
         Reason::Opened => good("备份库已打开，并已写入和读回。"),
         Reason::OtherFailureDomain => good("备份库与其应用处于不同的故障域。"),
+        Reason::PathMissing => act(
+            "备份中没有该文件或文件夹。",
+            "The message says what the backup has instead. Correct the path: it begins below the claim's own root.",
+            "消息中列出了备份里实际有的内容。请更正路径，路径从该卷的根目录算起。",
+        )
+        .run(&["p861 backup show BACKUP"]),
         Reason::PreconditionFailed => act(
             "对象已被另一个写入者修改。",
             "Somebody else writes at the repository's address: a second operator, or a tool. Find out who, and let only one write there.",
