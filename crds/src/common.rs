@@ -254,6 +254,10 @@ pub struct StepCounts {
     /// Failed after all retries.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: i32,
+    /// Where each step stands: a letter for each, in the order of the run's plan. w waits, r is running, d done, f failed, s skipped by a person, c stopped because the run
+    /// ended early, n not run, u undone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub states: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

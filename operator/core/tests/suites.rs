@@ -6,6 +6,7 @@ mod engine_journal;
 mod engine_people;
 mod engine_plan;
 mod engine_properties;
+mod engine_states;
 mod engine_stories;
 mod engine_summary;
 mod engine_world;

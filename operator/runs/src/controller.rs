@@ -210,7 +210,7 @@ pub async fn carry_on<K: RunKind>(
             unheld.held();
         }
         if record.is_none() && !ended_before {
-            remember::<K>(context, object, &place, &facts).await?;
+            remember::<K>(context, object, &place, &facts, &stored).await?;
         }
         let mut actions = finalizer::actions(object, &kind.actions(object));
         if let Some(reason) = context.admissions.aborted(&run.uid) {
@@ -303,7 +303,7 @@ async fn load<K: RunKind>(context: &RunContext, kind: &K, object: &K::Object, be
 }
 
 /// Stores what the run begins with, before its first record.
-async fn remember<K: RunKind>(context: &RunContext, object: &K::Object, place: &RunPlace, facts: &K::Facts) -> Result<()> {
+async fn remember<K: RunKind>(context: &RunContext, object: &K::Object, place: &RunPlace, facts: &K::Facts, stored: &Stored) -> Result<()> {
     let record = RunRecord {
         uid: K::run_uid(object),
         repository: place.repository.clone(),
@@ -311,7 +311,13 @@ async fn remember<K: RunKind>(context: &RunContext, object: &K::Object, place: &
         scope: place.scope.clone(),
         facts: K::remember(facts)?,
     };
-    records::<K>(&context.hub, object)?.put(&record).await?;
+    let plan = match stored {
+        Stored::New(plan) => Some(&**plan),
+        Stored::Found(found) => Some(&found.plan),
+        Stored::Claimed | Stored::Nothing => None,
+    };
+    let elsewhere = plan.filter(|_| place.journal.is_elsewhere());
+    records::<K>(&context.hub, object)?.put(&record, elsewhere).await?;
     context.cache.keep_record(Arc::new(record));
     Ok(())
 }

@@ -84,6 +84,11 @@ impl JournalStore {
         }
     }
 
+    /// Whether plan and journal are where people of the district need not be able to read them.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Bucket { .. })
+    }
+
     /// Stores the plan unless one is there already, and returns what is there. In a bucket no other plan than this one is taken, and the hub knows of it first.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub fn view(pass: &Pass, location: &str, class: RunClass, name: &str) -> RunView
         phase: summary.phase,
         start_time: summary.start.map(Time),
         completion_time: summary.completion.map(Time),
-        steps: summary.counts.into(),
+        steps: summary.into(),
         current_steps,
         progress: progress(pass),
         journal: JournalReference {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
     Reason,
-    common::{LocalizedText, RunPhase, StepCounts},
+    common::{LocalizedText, RunPhase},
 };
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use super::{
     journal::Journal,
     plan::{Plan, Planned},
     run::{Commitment, Run},
+    states::StepState,
     step::StepId,
 };
 
@@ -42,22 +43,6 @@ pub struct Counts {
     pub undone: u32,
     /// Steps that needed more than one attempt.
     pub retried: u32,
-}
-
-impl From<Counts> for StepCounts {
-    /// An undone step was done; the status does not count it apart.
-    fn from(counts: Counts) -> Self {
-        let number = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-        Self {
-            total: number(counts.total),
-            done: number(counts.done.saturating_add(counts.undone)),
-            running: number(counts.running),
-            waiting: number(counts.waiting),
-            retried: number(counts.retried),
-            skipped: number(counts.skipped),
-            failed: number(counts.failed),
-        }
-    }
 }
 
 /// What a step waits for.
@@ -196,6 +181,8 @@ pub struct RunSummary {
     pub phase: RunPhase,
     /// How many steps stand where.
     pub counts: Counts,
+    /// Where each step stands, in the plan's order.
+    pub states: Vec<StepState>,
     /// Up to [`MOST_CURRENT_STEPS`] steps that are under way or wait for a person, those first.
     pub current: Vec<CurrentStep>,
     /// When it was claimed first.
@@ -234,10 +221,11 @@ pub fn summary<A: Serialize>(plan: &Plan<A>, journal: &Journal, now: Timestamp) 
     let schedule = plan.schedule();
     let timeline: Vec<StepTimeline> = run.indices().map(|at| line(&run, at, schedule[at])).collect();
     let completion = run.finished.as_ref().map(|(_, _, _, at)| *at);
-    let counts = count(&run, &timeline);
+    let states: Vec<StepState> = run.indices().map(|at| StepState::of(timeline[at].outcome, run.course(at).in_flight())).collect();
     Ok(RunSummary {
         phase: phase(&run),
-        counts,
+        counts: count(&timeline, &states),
+        states,
         current: current(&run),
         start: run.start,
         completion,
@@ -328,18 +316,18 @@ fn waits_for<A>(run: &Run<'_, A>, at: usize) -> WaitsFor {
     }
 }
 
-fn count<A>(run: &Run<'_, A>, timeline: &[StepTimeline]) -> Counts {
+fn count(timeline: &[StepTimeline], states: &[StepState]) -> Counts {
     let mut counts = Counts::default();
-    for (at, line) in timeline.iter().enumerate() {
+    for (line, state) in timeline.iter().zip(states) {
         counts.total += 1;
         counts.retried += u32::from(line.attempts > 1);
-        *match line.outcome {
-            Outcome::Done => &mut counts.done,
-            Outcome::Failed => &mut counts.failed,
-            Outcome::Undone => &mut counts.undone,
-            Outcome::Skipped | Outcome::NotReached | Outcome::NotRun | Outcome::Cancelled => &mut counts.skipped,
-            Outcome::Open if run.course(at).in_flight() => &mut counts.running,
-            Outcome::Open => &mut counts.waiting,
+        *match state {
+            StepState::Done => &mut counts.done,
+            StepState::Failed => &mut counts.failed,
+            StepState::Undone => &mut counts.undone,
+            StepState::Skipped | StepState::NotRun | StepState::Stopped => &mut counts.skipped,
+            StepState::Running => &mut counts.running,
+            StepState::Waiting => &mut counts.waiting,
         } += 1;
     }
     counts

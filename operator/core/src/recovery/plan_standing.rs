@@ -184,11 +184,15 @@ pub fn subjects_of<'a>(applications: &'a [Application], points: &[Point]) -> Vec
     of_point.collect()
 }
 
-/// A plan's steps as people read them: id, dependencies, deadline and action of each.
+/// A plan's steps as people read them: id, dependencies, deadline and action of each, and whether it is clean-up.
 pub fn listing(steps: &Plan<Action>) -> Vec<Value> {
     let one = |step: &crate::engine::Step<Action>| {
         let deadline = print_duration(step.deadline).unwrap_or_default();
-        json!({"id": step.id, "after": step.dependencies().collect::<Vec<_>>(), "deadline": deadline, "action": step.action.word()})
+        let mut shown = json!({"id": step.id, "after": step.dependencies().collect::<Vec<_>>(), "deadline": deadline, "action": step.action.word()});
+        if step.finally {
+            shown["finally"] = Value::Bool(true);
+        }
+        shown
     };
     steps.steps().iter().map(one).collect()
 }

@@ -13,9 +13,10 @@ use crate::{
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Api, Client, ResourceExt as _, api::PostParams};
 use p861_core::{
-    engine::sealed::Pin,
+    engine::{Plan, sealed::Pin},
     names,
-    runs::{RunClass, Scope},
+    recovery::plan_standing::listing,
+    runs::{Action, RunClass, Scope},
 };
 use p861_crds::{Reason, RunObject, names::CLEANUP_FINALIZER};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ use serde_json::Value;
 
 /// The key of the record.
 pub(super) const RECORD: &str = "run.json";
+/// The key of the run's steps, for those who look at it: each with what it comes after, in the order of its plan.
+const STEPS: &str = "steps.json";
 /// The key of what is known of a journal that is elsewhere.
 const PIN: &str = "pin.json";
 /// Attempts to change the ConfigMap while others change it.
@@ -93,22 +96,28 @@ impl RecordStore {
         text.map(|text| serde_json::from_str(&text).map_err(|error| self.broken(&error.to_string()))).transpose()
     }
 
-    /// Stores it, also over one of an attempt to begin that came to nothing.
+    /// Stores it, also over one of an attempt to begin that came to nothing. With the steps of a plan that is kept elsewhere: where people of the district can read them.
     ///
     /// # Errors
     /// If this process doesn't lead, or the API server refuses.
-    pub async fn put(&self, record: &RunRecord) -> Result<()> {
+    pub async fn put(&self, record: &RunRecord, plan_elsewhere: Option<&Plan<Action>>) -> Result<()> {
         self.leadership.ensure()?;
-        let text = serde_json::to_string(record).map_err(|error| Error::Internal(format!("the record of the run can't be written: {error}")))?;
+        let unwritable = |error: serde_json::Error| Error::Internal(format!("the record of the run can't be written: {error}"));
+        let text = serde_json::to_string(record).map_err(unwritable)?;
+        let steps = plan_elsewhere.map(|plan| serde_json::to_string(&listing(plan))).transpose().map_err(unwritable)?;
+        let fill = |map: &mut ConfigMap| -> Result<()> {
+            format::put_text(map, RECORD, text.clone())?;
+            steps.clone().map_or(Ok(()), |steps| format::put_text(map, STEPS, steps))
+        };
         let what = || format!("write the record of the run, ConfigMap {}/{}", self.namespace, self.name);
         let mut map = self.empty();
-        format::put_text(&mut map, RECORD, text.clone())?;
+        fill(&mut map)?;
         match self.maps().create(&PostParams::default(), &map).await {
             Err(error) if is_conflict(&error) => {}
             done => return done.map(drop).context(what),
         }
         let mut map = self.get().await?.ok_or_else(|| Error::transient(Reason::JournalMissing, "the record of the run was written and is not there"))?;
-        format::put_text(&mut map, RECORD, text)?;
+        fill(&mut map)?;
         self.maps().replace(&self.name, &PostParams::default(), &map).await.map(drop).context(what)
     }
 

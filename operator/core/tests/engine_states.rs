@@ -1,0 +1,75 @@
+//! Where each step stands, as a status tells it in letters: what the journal says, however much of it is written.
+
+use crate::engine_world::{Fuse, Orchestrator, Store, TestPlan, action, draft::draft, lines, run_with};
+use p861_core::engine::{Direction, Event, Journal, Record, SkipCause, StepId, StepState, summary};
+use p861_crds::common::{ActionKind, StepCounts};
+use proptest::prelude::*;
+
+/// What a step may be called by the last of its records alone. The plan decides among them: whether a failure is for good, and whether what waits will never run.
+fn allowed(records: &[Record], step: &StepId) -> &'static str {
+    let of_step = records.iter().rev().filter(|record| record.step.as_ref() == Some(step));
+    let last = of_step.map(|record| &record.event).find(|event| !matches!(event, Event::Asked { .. } | Event::Answered { .. }));
+    match last {
+        None => "wn",
+        Some(Event::Intent | Event::UndoIntent) => "r",
+        Some(Event::Done) => "d",
+        Some(Event::Failed(_) | Event::FailedRepeatedly { direction: Direction::Forward, .. }) => "wfcn",
+        Some(Event::UndoFailed(_) | Event::FailedRepeatedly { direction: Direction::Undo, .. }) => "w",
+        // A skipped undo leaves the step as it is, and that was a person's decision, too.
+        Some(Event::Skipped { cause: SkipCause::Person { .. } | SkipCause::TimedOut }) => "s",
+        Some(Event::Skipped { cause: SkipCause::DependencyFailed { .. } }) => "wn",
+        Some(Event::Undone) => "u",
+        Some(other) => panic!("{other:?} is about no step"),
+    }
+}
+
+fn check_prefix(plan: &TestPlan, records: &[Record]) {
+    let journal = Journal::from_records(records.to_vec()).unwrap();
+    let seen = summary(plan, &journal, records.last().unwrap().at).unwrap();
+    let counts = StepCounts::from(&seen);
+    let states = StepState::read(&counts.states).expect("every step has a letter");
+    assert_eq!(states, seen.states);
+    assert_eq!(states.len(), plan.steps().len());
+    for (step, letter) in plan.steps().iter().zip(counts.states.chars()) {
+        assert!(allowed(records, &step.id).contains(letter), "{} is {letter}:\n{}", step.id, lines(records));
+        assert!(!journal.is_finished() || !"wr".contains(letter), "{} is {letter} after the end:\n{}", step.id, lines(records));
+    }
+    let number = |letters: &str| i32::try_from(counts.states.chars().filter(|letter| letters.contains(*letter)).count()).unwrap();
+    let counted = [counts.done, counts.running, counts.waiting, counts.failed, counts.skipped];
+    assert_eq!(counted, ["du", "r", "w", "f", "scn"].map(number), "counts and letters are one truth");
+    for current in &seen.current {
+        let at = plan.steps().iter().position(|step| step.id == current.id).unwrap();
+        assert!(matches!(states[at], StepState::Waiting | StepState::Running), "{} is under way and {:?}:\n{}", current.id, states[at], lines(records));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fault_h1_at_every_prefix_of_a_journal_the_letters_say_of_each_step_what_the_journal_says(
+        draft in draft(),
+        asked in proptest::collection::vec((0..40_i64, 0..4_usize, 0..9_usize), 0..6),
+    ) {
+        let (plan, mut world, mut store) = (draft.plan(), draft.world(), Store::default());
+        let mut orchestrator = Orchestrator::claim(&plan, &mut store, &world, Fuse(None)).unwrap();
+        let start = world.now;
+        let mut asked = asked;
+        asked.sort_unstable();
+        let mut asked = asked.into_iter().peekable();
+        run_with(&plan, &mut store, &mut world, &mut orchestrator, |world, _| {
+            let passed = world.now.duration_since(start).as_secs();
+            while let Some((_, kind, step)) = asked.next_if(|(at, ..)| *at <= passed) {
+                let step = format!("step/{step}");
+                world.actions.push(match kind {
+                    0 => action(ActionKind::Abort, None),
+                    1 => action(ActionKind::Retry, Some(&step)),
+                    _ => action(ActionKind::Skip, Some(&step)),
+                });
+            }
+        }).unwrap();
+        for cut in 1..=store.records.len() {
+            check_prefix(&plan, &store.records[..cut]);
+        }
+    }
+}
