@@ -120,7 +120,13 @@ fn an_upgrade_changes_what_its_values_say_and_nothing_else() {
     assert_eq!(upgrade(&["operator.replicas=3", "dashboard.enabled=false"]), ["-ConfigMap/p861-dashboard"]);
     assert_eq!(
         upgrade(&["operator.replicas=3", "dashboard.enabled=false", "hub.clusterReaders={shinan-viewers}"]),
-        ["+ClusterRoleBinding/p861-cluster-reader", "+Role/p861-template-reader", "+RoleBinding/p861-template-reader"]
+        [
+            "+ClusterRoleBinding/p861-cluster-reader",
+            "+Role/p861-lease-reader",
+            "+Role/p861-template-reader",
+            "+RoleBinding/p861-lease-reader",
+            "+RoleBinding/p861-template-reader"
+        ]
     );
     // The hub moves to another cluster: what a managed site needs stays, and so does everything that people declared.
     let moved = upgrade(&["hub.enabled=false"]);

@@ -91,6 +91,15 @@ const CLUSTER_RIGHTS: &[&str] = &[
     "ClusterRoleBinding/p861-cluster-restore-shinan",
 ];
 
+/// What the groups have that may see what is no district's.
+const READERS: &[&str] = &[
+    "ClusterRoleBinding/p861-cluster-reader",
+    "Role/p861-lease-reader",
+    "RoleBinding/p861-lease-reader",
+    "Role/p861-template-reader",
+    "RoleBinding/p861-template-reader",
+];
+
 /// Values, and what they render.
 const SWITCHES: &[(&[&str], &[&[&str]])] = &[
     (&[], &[HUB, PROFILES, SITE, DASHBOARD]),
@@ -109,10 +118,7 @@ const SWITCHES: &[(&[&str], &[&[&str]])] = &[
     (&["admission.mutating=v1"], &[HUB, PROFILES, SITE, DASHBOARD, MUTATING]),
     (&["admission.mutating=v1beta1"], &[HUB, PROFILES, SITE, DASHBOARD, MUTATING]),
     (&["admission.mutating=none"], &[HUB, PROFILES, SITE, DASHBOARD]),
-    (
-        &["hub.clusterReaders={shinan-viewers,jimo-viewers}"],
-        &[HUB, PROFILES, SITE, DASHBOARD, &["ClusterRoleBinding/p861-cluster-reader", "Role/p861-template-reader", "RoleBinding/p861-template-reader"]],
-    ),
+    (&["hub.clusterReaders={shinan-viewers,jimo-viewers}"], &[HUB, PROFILES, SITE, DASHBOARD, READERS]),
     (
         &[
             "operator.replicas=1",

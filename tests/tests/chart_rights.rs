@@ -107,6 +107,17 @@ fn fault_b12_a_districts_movers_may_touch_its_cluster_scoped_objects_by_name_and
 }
 
 #[test]
+fn fault_h7_who_may_see_the_sites_may_see_whether_an_operator_leads_and_no_other_lease() {
+    let documents = render(&["hub.clusterReaders={shinan-viewers}"]);
+    let role = named(&documents, "Role", "p861-lease-reader");
+    let expected = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["p861-operator"], "verbs": ["get"]}]);
+    assert_eq!((&role["rules"], &role["metadata"]["namespace"]), (&expected, &json!(SYSTEM)));
+    let binding = named(&documents, "RoleBinding", "p861-lease-reader");
+    assert_eq!(binding["subjects"], json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "shinan-viewers"}]));
+    assert_eq!(binding["roleRef"]["name"], "p861-lease-reader");
+}
+
+#[test]
 fn no_verb_is_a_wildcard_and_no_resource_but_of_what_a_mover_saves_and_writes_and_of_what_remains_of_a_copy() {
     let documents = render(&[]);
     for role in of_kind(&documents, "ClusterRole").into_iter().chain(of_kind(&documents, "Role")) {
