@@ -3,6 +3,7 @@
 mod act;
 mod discover;
 mod hub;
+mod leading;
 mod look;
 mod scenes;
 mod start;

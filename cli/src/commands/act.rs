@@ -6,10 +6,11 @@ use crate::{
     args::{Act, ActOnStep, RunVerb},
     error::{Failure, Result},
     exit::ExitStatus,
-    hub::{Seen, append_action, follow},
+    hub::{Hub, Seen, append_action, follow},
     run::{Watched, watch},
-    text,
+    text::{self, Bilingual},
 };
+use jiff::Timestamp;
 use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
 use std::{
     io::{BufRead as _, Write as _},
@@ -122,6 +123,16 @@ pub fn ask(question: &str) -> Result<String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// What is said of an action that nobody has read in time: perhaps there is nobody who could.
+pub async fn unread(hub: &Hub, noun: &str, name: &str, waited: Duration, back: &str) -> Bilingual {
+    let (seconds, namespace, now) = (waited.as_secs(), &hub.operator_namespace, Timestamp::now());
+    // Whether anybody leads may be hidden from this person, or from everybody just now: then that the operator is silent is all there is to say.
+    match hub.read_heartbeat().await.ok().flatten().and_then(|heartbeat| heartbeat.leaderless(now)) {
+        Some(leaderless) => text::nobody_reads_it(&leaderless.said(&hub.clock.at(now)), noun, name, seconds, namespace, back),
+        None => text::action_unread(noun, name, seconds, namespace, back),
+    }
+}
+
 /// Appends the action and waits until the operator has read it.
 pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunAction) -> Result<ExitStatus> {
     let (kind, step) = (action.action, action.step.clone());
@@ -152,7 +163,7 @@ pub async fn send<K: Watched>(context: &Context<'_>, name: &str, action: RunActi
                 return Ok(ExitStatus::Interrupted);
             }
             () = sleep_until(deadline) => {
-                context.printer.warn(&text::action_unread(K::NOUN, name, patience.as_secs(), &context.hub.operator_namespace, &back));
+                context.printer.warn(&unread(&context.hub, K::NOUN, name, patience, &back).await);
                 return Ok(ExitStatus::Timeout);
             }
         }

@@ -190,10 +190,6 @@ impl Watched for Backup {
         Snapshot::of(self)
     }
 
-    fn outline(&self) -> Option<(String, &'static str)> {
-        journal_map(self.journal())
-    }
-
     fn verdict(&self) -> ExitStatus {
         match self.phase() {
             RunPhase::Succeeded => ExitStatus::Good,
@@ -211,12 +207,6 @@ impl Watched for Backup {
 pub fn contents_and_size(status: &BackupStatus, language: Language) -> String {
     let contents = status.contents.as_ref().map(|contents| text::data_parts(contents).pick(language).to_owned());
     [contents, status.size.as_ref().map(|s| size(&s.total))].into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// The ConfigMap of a journal, where its plan stands too.
-pub fn journal_map(location: Option<&str>) -> Option<(String, &'static str)> {
-    let name = location?.strip_prefix("configmap:")?.rsplit('/').next()?;
-    Some((name.to_owned(), "plan.json"))
 }
 
 #[cfg(test)]

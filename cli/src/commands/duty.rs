@@ -2,6 +2,7 @@
 
 use super::{
     Context,
+    act::unread,
     list::print_object,
     page::{self, Reader, cell},
 };
@@ -92,7 +93,8 @@ async fn act(context: &Context<'_>, what: &DutyAct, kind: DutyActionKind) -> Res
     let number = roster.spec.actions.len();
     let person = hub.identity().await?;
     let on_roster = roster.spec.people.iter().find(|known| known.username.as_ref().unwrap_or(&known.name) == &person).map(|known| known.name.clone());
-    let deadline = Instant::now() + context.global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(READ_WITHIN);
+    let patience = context.global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(READ_WITHIN);
+    let deadline = Instant::now() + patience;
     let mut updates = follow::<DutyRoster>(hub, &name);
     loop {
         tokio::select! {
@@ -121,7 +123,7 @@ async fn act(context: &Context<'_>, what: &DutyAct, kind: DutyActionKind) -> Res
                 Some(Seen::Gone) | None => return Err(Failure::refused(text::run_gone("roster", &name))),
             },
             () = sleep_until(deadline) => {
-                printer.warn(&text::action_unread("roster", &name, READ_WITHIN.as_secs(), &hub.operator_namespace, &format!("p861 duty now{}", hub.place())));
+                printer.warn(&unread(hub, "roster", &name, patience, &format!("p861 duty now{}", hub.place())).await);
                 return Ok(ExitStatus::Timeout);
             }
         }

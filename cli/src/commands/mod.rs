@@ -67,6 +67,11 @@ pub async fn perform(cli: &Cli, printer: &Printer) -> Result<ExitStatus> {
         context.hub.must_be_somewhere()?;
         context.hub.remarks.iter().for_each(|remark| printer.warn(remark));
     }
+    // That page tells it itself, among what needs a person.
+    if let Some(leaderless) = context.hub.leaderless().filter(|_| !matches!(&cli.command, Command::Status)) {
+        let warning = leaderless.warning(&context.hub.clock.at(jiff::Timestamp::now()));
+        printer.warn(&text::kept_by_nobody_look(&warning, &context.hub.operator_namespace));
+    }
     match &cli.command {
         Command::Status => status::show(&context).await,
         Command::Site(command) => site::perform(&context, command).await,

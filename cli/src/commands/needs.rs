@@ -10,7 +10,6 @@ use crate::{
     run::question,
     text::{self, Language},
 };
-use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use p861_crds::{
     Application, Backup, BackupRepository, ChangeTemplate, Condition, ConditionType, District, Drill, DutyRoster, MaintenanceTicket, Platform, Reason,
@@ -18,9 +17,6 @@ use p861_crds::{
     common::RunPhase,
     maintenance::ticket::{TicketPhase, TicketType},
 };
-
-/// Clocks of computers differ; a lease that is older than this beyond its end is old by any of them.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 
 /// Something that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,17 +127,11 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    /// Statuses are written only when they change, so old news look like good news: only the lease tells that somebody still looks.
     fn operator(&mut self, heartbeat: Option<Heartbeat>) {
-        let Some(heartbeat) = heartbeat else { return };
         let clock = self.telling.clock;
-        let since = match heartbeat.renewed {
-            Some(renewed) if clock.now.duration_since(renewed) <= heartbeat.holds + CLOCKS_DIFFER => return,
-            Some(renewed) => text::operator_silent(&clock.minute(renewed), |language| clock.age(renewed, language)),
-            None => text::operator_never(),
-        };
+        let Some(leaderless) = heartbeat.and_then(|heartbeat| heartbeat.leaderless(clock.now)) else { return };
         let command = format!("kubectl -n {} get pods", self.telling.operator_namespace);
-        self.add("deployment.apps/p861-operator".into(), "operator", "p861-operator", "Alive", &since, Some(command), true);
+        self.add("deployment.apps/p861-operator".into(), "operator", "p861-operator", "Alive", &leaderless.warning(clock), Some(command), true);
     }
 
     fn declared<K: Kind>(&mut self, object: &K, conditions: &[Condition], kinds: &[ConditionType]) {
@@ -354,7 +344,8 @@ mod tests {
 
     #[test]
     fn an_operator_that_renews_its_lease_is_alive_and_any_other_is_told() {
-        let beat = |renewed: Option<&str>| Some(Heartbeat { renewed: renewed.map(|time| time.parse().expect("a time")), holds: SignedDuration::from_secs(15) });
+        let holds = jiff::SignedDuration::from_secs(15);
+        let beat = |renewed: Option<&str>| Some(Heartbeat { renewed: renewed.map(|time| time.parse().expect("a time")), holds, held: renewed.is_some() });
         for (heartbeat, silent) in [(None, false), (beat(Some("2026-11-24T00:29:50Z")), false), (beat(Some("2026-11-24T00:20:00Z")), true), (beat(None), true)]
         {
             assert_eq!(!told(&Objects { heartbeat, ..Objects::default() }).is_empty(), silent, "{heartbeat:?}");

@@ -6,7 +6,7 @@ mod unwritten;
 
 use super::{
     Context, act,
-    backup::{contents_and_size, journal_map},
+    backup::contents_and_size,
     drill_list::phase as phase_cell,
     list::{print_list, show_run},
     page::{self, Facts, Reader, cell, condition},
@@ -235,10 +235,6 @@ impl Watched for Restore {
 
     fn snapshot(&self, _clock: &Clock, _language: Language) -> Snapshot {
         Snapshot::of(self)
-    }
-
-    fn outline(&self) -> Option<(String, &'static str)> {
-        journal_map(self.journal())
     }
 
     fn verdict(&self) -> ExitStatus {

@@ -41,7 +41,7 @@ pub async fn show(context: &Context<'_>) -> Result<ExitStatus> {
     let rosters = read(printer, hub.list_here::<DutyRoster>("").await?).items;
     let (backups, restores, drills) =
         (hub.list_here::<Backup>("").await?.items, hub.list_here::<Restore>("").await?.items, hub.list_here::<Drill>("").await?.items);
-    let heartbeat = hub.heartbeat().await?;
+    let heartbeat = hub.heartbeat;
     let clock = hub.clock.at(Timestamp::now());
     let objects = Objects {
         district: hub.district.clone(),

@@ -3,13 +3,15 @@
 mod connect;
 mod explain;
 mod follow;
+mod lead;
 mod read;
 mod write;
 
 pub use connect::{connect_site, site_client};
 pub use explain::{SiteAccount, at_site as explain_at_site};
 pub use follow::{Seen, follow};
-pub use read::{Heartbeat, Kind, Listing, Read, name_of};
+pub use lead::{Heartbeat, Leaderless, follow_lead};
+pub use read::{Kind, Listing, Read, name_of};
 pub use write::{Run, append, append_action, create_run, create_stamped};
 
 use crate::{
@@ -38,6 +40,8 @@ pub struct Hub {
     pub clock: Clock,
     /// Where the operator runs.
     pub operator_namespace: String,
+    /// The operator's sign of life when the hub was first asked, if the person may see it.
+    pub heartbeat: Option<Heartbeat>,
     /// Warnings to print first.
     pub remarks: Vec<Bilingual>,
     /// The options that lead here again.
@@ -57,11 +61,17 @@ impl Hub {
             district: None,
             clock: Clock::in_zone(TimeZone::UTC),
             operator_namespace: global.operator_namespace.clone(),
+            heartbeat: None,
             remarks: Vec::new(),
             place: place(global),
             nowhere: None,
         };
-        let districts = match hub.list::<District>(None, "").await {
+        let (districts, heartbeat) = tokio::join!(hub.list::<District>(None, ""), hub.read_heartbeat());
+        match heartbeat {
+            Ok(heartbeat) => hub.heartbeat = heartbeat,
+            Err(failure) => hub.remarks.push(text::lead_unknown(&failure.text)),
+        }
+        let districts = match districts {
             Ok(districts) => districts.items,
             // Who may not list districts may still work in a namespace: only its time zone stays unknown.
             Err(failure) if failure.exit == ExitStatus::Refused && global.district.is_none() => {

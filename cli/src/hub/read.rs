@@ -6,8 +6,7 @@ use crate::{
     error::{Failure, Result},
     text::{self, Bilingual, Language},
 };
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt as _,
     api::ListParams,
@@ -17,18 +16,6 @@ use p861_core::runs::packed;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// The lease that the acting operator renews.
-const LEASE: &str = "p861-operator";
-
-/// A sign of the operator's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// When the lease was renewed; never if there is none.
-    pub renewed: Option<Timestamp>,
-    /// How long a renewal holds.
-    pub holds: SignedDuration,
-}
 
 /// A kind that is read from the hub.
 pub trait Kind: kube::Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static {
@@ -202,20 +189,6 @@ impl Hub {
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let found = maps.get_opt(name).await.map_err(|error| self.explain(&error, &text::to_read("configmap", name)))?;
         Ok(found.map(texts))
-    }
-
-    /// When the operator last renewed its lease, and how long that holds. None if the person may not read it.
-    pub async fn heartbeat(&self) -> Result<Option<Heartbeat>> {
-        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.operator_namespace);
-        match leases.get_opt(LEASE).await {
-            Ok(lease) => {
-                let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
-                let holds = SignedDuration::from_secs(spec.lease_duration_seconds.map_or(0, i64::from));
-                Ok(Some(Heartbeat { renewed: spec.renew_time.map(|time| time.0), holds }))
-            }
-            Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
-            Err(error) => Err(self.explain(&error, &text::to_read("lease", LEASE))),
-        }
     }
 }
 

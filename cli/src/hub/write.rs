@@ -31,8 +31,6 @@ pub trait Run: Kind + Serialize {
     fn start(&self) -> Option<&Time>;
     /// When it ended.
     fn completion(&self) -> Option<&Time>;
-    /// Where its journal is.
-    fn journal(&self) -> Option<&str>;
     /// Requests from people, and how many the operator has read.
     fn actions(&self) -> (usize, usize);
     /// States who asks for it.
@@ -62,9 +60,6 @@ macro_rules! runs {
             }
             fn completion(&self) -> Option<&Time> {
                 self.status.as_ref().and_then(|status| status.completion_time.as_ref())
-            }
-            fn journal(&self) -> Option<&str> {
-                self.status.as_ref().and_then(|status| status.journal.as_ref()).map(|journal| journal.location.as_str())
             }
             fn actions(&self) -> (usize, usize) {
                 let read = self.status.as_ref().and_then(|status| status.observed_actions).unwrap_or_default();

@@ -6,12 +6,13 @@ use super::{
     plain,
     screen::{Key, Screen},
     tree::Tree,
+    updates::{Update, updates},
     watch::{Outcome, Watched},
 };
 use crate::{
     error::Result,
     format::{Line, Tone, elapsed},
-    hub::{Hub, Seen, append_action, follow},
+    hub::{Hub, Leaderless, Seen, append_action, follow_lead},
     printer::Printer,
     text,
 };
@@ -20,7 +21,7 @@ use p861_crds::common::RunAction;
 use std::time::Duration;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch as latest},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -37,14 +38,17 @@ struct View<'a, K> {
     now: Option<Box<K>>,
     /// Since when the hub has not answered, and what it was.
     silence: Option<(Instant, String)>,
+    /// Whether an operator leads.
+    lead: latest::Receiver<Option<Leaderless>>,
 }
 
 /// Watches until the run ends or the person leaves.
-pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, story: Story, deadline: Option<Instant>) -> Result<Outcome<K>> {
+pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadline: Option<Instant>) -> Result<Outcome<K>> {
     let (mut screen, mut keys) = Screen::take(K::STAND, printer.colour())?;
-    let mut updates = follow::<K>(hub, name);
+    let mut updates = updates::<K>(hub, name);
     let (sender, mut answers) = mpsc::unbounded_channel();
-    let mut view = View { hub, printer, story, console: Console::default(), log: Vec::new(), now: None, silence: None };
+    let (story, console, lead) = (Story::default(), Console::default(), follow_lead(hub));
+    let mut view = View { hub, printer, story, console, log: Vec::new(), now: None, silence: None, lead };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let trouble = |error: std::io::Error| crate::error::Failure::unexpected(text::terminal_trouble(&error.to_string()));
@@ -53,21 +57,22 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, name: &str, story: 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
     loop {
         tokio::select! {
-            seen = updates.recv() => match seen {
-                Some(Seen::Object(object, _)) => {
+            update = updates.recv() => match update {
+                Some(Update::Steps(steps)) => view.story.learn(steps),
+                Some(Update::Seen(Seen::Object(object, _))) => {
                     view.take(object);
                     if view.now.as_ref().is_some_and(|run| run.phase().is_end()) {
                         screen.draw(&view.lines(&screen))?;
                         return Ok(match view.now { Some(run) => Outcome::Ended(run), None => Outcome::Left });
                     }
                 }
-                Some(Seen::Unreachable(failure)) => {
+                Some(Update::Seen(Seen::Unreachable(failure))) => {
                     let why = failure.text.pick(printer.language).to_owned();
                     let since = view.silence.take().map_or_else(Instant::now, |(since, _)| since);
                     view.silence = Some((since, why));
                 }
-                Some(Seen::Refused(failure)) => return Err(failure),
-                Some(Seen::Gone) | None => return Ok(Outcome::Gone),
+                Some(Update::Seen(Seen::Refused(failure))) => return Err(failure),
+                Some(Update::Seen(Seen::Gone)) | None => return Ok(Outcome::Gone),
             },
             key = keys.recv() => match key {
                 Some(key) => match view.press(key) {
@@ -133,6 +138,8 @@ impl<K: Watched> View<'_, K> {
         let mut foot = Vec::new();
         if let Some((since, why)) = &self.silence {
             foot.push(self.silent(*since, why));
+        } else if let Some(leaderless) = (*self.lead.borrow()).filter(|_| !seen.phase.is_end()) {
+            foot.push(Line::toned(Tone::Warn, text::run_stands_still(&leaderless.said(&clock)).pick(language)));
         }
         foot.extend(self.console.foot(&seen, language));
         let room = rows.saturating_sub(foot.len() + 1);

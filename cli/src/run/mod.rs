@@ -8,11 +8,12 @@ mod plain;
 mod screen;
 mod story;
 mod tree;
+mod updates;
 mod watch;
 
 pub use bar::Amount;
 pub use outline::Outline;
-pub use story::{Change, Ending, Known, State, Story};
+pub use story::{Change, Ending, Known, State, Story, Told};
 pub use tree::{Tree, label};
 pub use watch::{Stand, Watched, standing, stated, watch};
 

@@ -15,6 +15,9 @@ pub struct OutlineStep {
     /// Steps that must be done before it.
     #[serde(default)]
     pub after: Vec<String>,
+    /// Whether it is clean-up, which begins when all else has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub finally: bool,
     /// How long an attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
@@ -35,10 +38,12 @@ impl Outline {
             plan => {
                 let steps = plan.get("steps")?.as_array()?;
                 let step = |step: &Value| -> Option<OutlineStep> {
-                    let after = step.get("after").and_then(Value::as_array).map(|ids| ids.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect());
+                    let before = |kind: &str| step.get(kind).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
                     Some(OutlineStep {
                         id: step.get("id")?.as_str()?.to_owned(),
-                        after: after.unwrap_or_default(),
+                        // Some wait for others to be done, some for their end however that is.
+                        after: before("after").chain(before("onceSettled")).map(ToOwned::to_owned).collect(),
+                        finally: step.get("finally").and_then(Value::as_bool).unwrap_or_default(),
                         deadline: step.get("deadline").and_then(Value::as_str).map(ToOwned::to_owned),
                         expected: None,
                     })
@@ -75,44 +80,21 @@ impl Outline {
         waves
     }
 
-    /// Steps that must be done already if `ids` were started: all that come before them.
-    pub fn before<'a>(&'a self, ids: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-        let after: BTreeMap<&str, &Vec<String>> = self.0.iter().map(|step| (step.id.as_str(), &step.after)).collect();
-        let mut done = BTreeSet::new();
-        let mut open: Vec<&str> = ids.into_iter().collect();
-        while let Some(id) = open.pop() {
-            for before in after.get(id).into_iter().flat_map(|ids| ids.iter()) {
-                if done.insert(before.as_str()) {
-                    open.push(before);
-                }
-            }
-        }
-        done
-    }
-
-    /// The outline in a ConfigMap, if there is one.
+    /// The outline under a key of a ConfigMap, if there is one.
     pub async fn read(hub: &Hub, name: &str, key: &str) -> Result<Option<Self>> {
-        let map = hub.config_map(name).await?;
-        Ok(map.and_then(|mut map| map.remove(key)).and_then(|text| Self::parse(&text)))
+        Self::read_any(hub, name, &[key]).await
     }
 
-    /// The same; empty if there is none, or the person may not read it: a run is watched with or without.
-    pub async fn load(hub: &Hub, name: &str, key: &str) -> Self {
-        Self::read(hub, name, key).await.ok().flatten().unwrap_or_default()
+    /// The outline under the first of these keys that a ConfigMap has, if there is one.
+    pub async fn read_any(hub: &Hub, name: &str, keys: &[&str]) -> Result<Option<Self>> {
+        let map = hub.config_map(name).await?;
+        Ok(map.and_then(|mut map| keys.iter().find_map(|key| map.remove(*key))).and_then(|text| Self::parse(&text)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_started_step_comes_after_is_done() {
-        let outline =
-            Outline::parse(r#"[{"id":"a"},{"id":"b","after":["a"],"deadline":"2m"},{"id":"c","after":["b"]},{"id":"d","after":["a"]}]"#).expect("an outline");
-        assert_eq!(outline.before(["c"]).into_iter().collect::<Vec<_>>(), ["a", "b"]);
-        assert!(outline.before(["a"]).is_empty());
-    }
 
     #[test]
     fn a_wave_holds_what_may_run_at_once() {
@@ -125,9 +107,11 @@ mod tests {
 
     #[test]
     fn the_plan_beside_a_journal_is_an_outline_too() {
-        let outline = Outline::parse(r#"{"steps":[{"id":"save/a/objects","action":{"x":1}},{"id":"seal/a","after":["save/a/objects"]}],"limits":{}}"#)
-            .expect("an outline");
-        assert_eq!(outline.0.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), ["save/a/objects", "seal/a"]);
+        let outline =
+            Outline::parse(r#"{"steps":[{"id":"save/a/objects","action":{"x":1}},{"id":"resume/a","after":[],"onceSettled":["save/a/objects"]}],"limits":{}}"#)
+                .expect("an outline");
+        assert_eq!(outline.0.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), ["save/a/objects", "resume/a"]);
+        assert_eq!(outline.0[1].after, ["save/a/objects"], "what comes once another has ended waits for it");
         assert_eq!(Outline::parse("nonsense"), None);
     }
 }

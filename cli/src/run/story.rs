@@ -1,24 +1,27 @@
-//! History of a run's steps, collected from status changes. A status lists only running steps; the story remembers the others.
+//! Where a run's steps stand: what its status says of the journal, so that whoever joins late knows what others have seen; and what changed, in the order of time.
 
 use super::{Outline, Snapshot};
 use jiff::{SignedDuration, Timestamp};
-use p861_core::runs::StepKey;
-use p861_crds::common::{CurrentStep, RunPhase, StepCounts};
+use p861_core::engine::{MOST_CURRENT_STEPS, StepState};
+use p861_crds::common::{CurrentStep, RunPhase};
 use std::collections::BTreeMap;
 
-/// More steps than these a status does not list: what is missing from a full list may still be under way.
-const MOST_CURRENT: usize = 16;
-
-/// How a step ended, as far as can be told.
+/// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Done.
     Done,
     /// Failed for good.
     Failed,
-    /// Skipped.
+    /// Skipped by a person.
     Skipped,
-    /// It is not under way any more.
+    /// Stopped, because the run ended early.
+    Stopped,
+    /// Never started: a step before it was not done, or the run ended first.
+    NotRun,
+    /// Done or tried, and undone.
+    Undone,
+    /// It is not under way any more, and how it ended is not told: its run's steps could not be read.
     Unclear,
 }
 
@@ -59,6 +62,15 @@ pub enum Change {
     Ended(String, Ending, Option<SignedDuration>),
 }
 
+/// A change, and when it happened as far as is known: never before the one that was told last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub change: Change,
+}
+
 /// What a step says without its numbers: a count that goes on is nothing new.
 fn shape(message: &str) -> String {
     let mut shape = String::new();
@@ -88,6 +100,7 @@ pub struct Story {
     steps: Vec<Known>,
     says: BTreeMap<String, Says>,
     last: Option<Snapshot>,
+    told_until: Option<Timestamp>,
 }
 
 /// What a step says of itself.
@@ -102,10 +115,13 @@ struct Says {
 const LASTING: SignedDuration = SignedDuration::from_secs(5);
 
 impl Story {
-    /// A story that has not begun.
-    pub fn new(outline: Outline) -> Self {
-        let steps = outline.0.iter().map(|step| Known { id: step.id.clone(), state: State::Waiting }).collect();
-        Self { outline, steps, says: BTreeMap::new(), last: None }
+    /// Takes in which steps the run has. What is known of them stays.
+    pub fn learn(&mut self, outline: Outline) {
+        let mut known = std::mem::take(&mut self.steps);
+        let mut take = |id: &str| known.iter().position(|step| step.id == id).map(|at| known.remove(at));
+        self.steps = outline.0.iter().map(|step| take(&step.id).unwrap_or_else(|| Known { id: step.id.clone(), state: State::Waiting })).collect();
+        self.steps.extend(known.into_iter().filter(|step| step.state != State::Waiting));
+        self.outline = outline;
     }
 
     /// The steps.
@@ -120,74 +136,128 @@ impl Story {
         before.iter().filter(open).map(String::as_str).collect()
     }
 
+    /// Whether a step is clean-up, which begins when all else has ended.
+    pub fn is_finally(&self, id: &str) -> bool {
+        self.outline.0.iter().any(|step| step.id == id && step.finally)
+    }
+
     /// How long a step took the last time, if that is known.
     pub fn expected(&self, id: &str) -> Option<SignedDuration> {
         self.outline.0.iter().find(|step| step.id == id).and_then(|step| step.expected)
     }
 
-    /// Takes in what is seen now, and says what changed since.
-    pub fn update(&mut self, now: Timestamp, seen: &Snapshot) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let phase = (self.last.as_ref().map(|last| last.phase) != Some(seen.phase)).then_some(Change::Phase(seen.phase));
-        // The end is told after the ends of the steps.
-        let (before, after) = if seen.phase.is_end() { (None, phase) } else { (phase, None) };
-        changes.extend(before);
+    /// Takes in what is seen now, and says what changed since, in the order of time.
+    pub fn update(&mut self, now: Timestamp, seen: &Snapshot) -> Vec<Told> {
+        let until = seen.completion.unwrap_or(now);
+        let latest = self.latest_ends(seen, until);
+        let mut told = Vec::new();
+        for (id, how) in self.ended(seen) {
+            let start = self.started_at(&id);
+            let at = latest.get(&id).copied().unwrap_or(until).max(start.unwrap_or(Timestamp::MIN));
+            let took = start.map(|start| at.duration_since(start));
+            told.push(Told { at, change: self.end(&id, how, took) });
+        }
+        for step in self.under_way(seen) {
+            let at = step.start_time.as_ref().map_or(now, |time| time.0);
+            told.extend(self.current(now, &step).map(|change| Told { at, change }));
+        }
         let waited_for = self.last.as_ref().and_then(|last| last.waits_for.as_ref());
-        changes.extend(seen.waits_for.clone().filter(|now| waited_for != Some(now)).map(Change::Waits));
-        let ended = self.vanished(seen);
-        let how = self.how(seen, ended.len());
-        for id in ended {
-            let took = self.started_at(&id).map(|start| seen.completion.unwrap_or(now).duration_since(start).max(SignedDuration::ZERO));
-            changes.push(self.end(&id, how, took));
+        told.extend(seen.waits_for.clone().filter(|now| waited_for != Some(now)).map(|message| Told { at: now, change: Change::Waits(message) }));
+        self.phase(now, seen, &mut told);
+        self.last = Some(seen.clone());
+        self.in_order(told)
+    }
+
+    /// A new phase stands before what begins with it, and the end after all else. The first one that is seen is where the run stands now.
+    fn phase(&self, now: Timestamp, seen: &Snapshot, told: &mut Vec<Told>) {
+        let change = Change::Phase(seen.phase);
+        match &self.last {
+            Some(last) if last.phase == seen.phase => {}
+            Some(_) if !seen.phase.is_end() => {
+                let ended = told.iter().take_while(|told| matches!(told.change, Change::Ended(..))).count();
+                let began = told.iter().skip(ended).map(|told| told.at).min();
+                told.insert(ended, Told { at: began.map_or(now, |began| began.min(now)), change });
+            }
+            _ => told.push(Told { at: seen.completion.filter(|_| seen.phase.is_end()).unwrap_or(now), change }),
         }
-        for id in self.implied(seen) {
-            changes.push(self.end(&id, Ending::Done, None));
+    }
+
+    /// Clocks of two computers differ, and no line is earlier than the one before it.
+    fn in_order(&mut self, mut told: Vec<Told>) -> Vec<Told> {
+        told.sort_by_key(|told| told.at);
+        for told in &mut told {
+            told.at = self.told_until.map_or(told.at, |until| until.max(told.at));
+            self.told_until = Some(told.at);
         }
-        for step in &seen.current {
-            changes.extend(self.current(now, step));
-        }
-        if seen.phase == RunPhase::Succeeded && seen.steps.failed == 0 && seen.steps.skipped == 0 {
-            let rest: Vec<String> = self.steps.iter().filter(|known| known.state == State::Waiting).map(|known| known.id.clone()).collect();
-            for id in rest {
-                changes.push(self.end(&id, Ending::Done, None));
+        told
+    }
+
+    /// Where each step of the run stands, if its status says so of the steps that are known.
+    fn states(&self, seen: &Snapshot) -> Vec<(String, StepState)> {
+        let states = StepState::read(&seen.steps.states).filter(|states| states.len() == self.outline.0.len()).unwrap_or_default();
+        self.outline.0.iter().map(|step| step.id.clone()).zip(states).collect()
+    }
+
+    /// Steps that are over, and were not when the run was last seen.
+    fn ended(&mut self, seen: &Snapshot) -> Vec<(String, Ending)> {
+        let states = self.states(seen);
+        let mut ended = Vec::new();
+        for known in &mut self.steps {
+            let is_current = seen.current.iter().any(|step| step.id == known.id);
+            let how = match states.iter().find(|(id, _)| *id == known.id).map(|(_, state)| *state) {
+                Some(StepState::Done) => Ending::Done,
+                Some(StepState::Failed) => Ending::Failed,
+                Some(StepState::Skipped) => Ending::Skipped,
+                Some(StepState::Stopped) => Ending::Stopped,
+                Some(StepState::NotRun) => Ending::NotRun,
+                Some(StepState::Undone) => Ending::Undone,
+                // A run whose journal can't be trusted any more ends without an end of its steps.
+                Some(StepState::Running) if seen.phase.is_end() => Ending::Unclear,
+                Some(StepState::Waiting) if !is_current => {
+                    known.state = State::Waiting;
+                    continue;
+                }
+                Some(StepState::Waiting | StepState::Running) => continue,
+                // A status lists only so many: what is missing from a full list may still be under way.
+                None if is_current || !matches!(known.state, State::Current(_)) || seen.current.len() >= MOST_CURRENT_STEPS => continue,
+                None => Ending::Unclear,
+            };
+            if !matches!(known.state, State::Ended(before, _) if before == how) {
+                ended.push((known.id.clone(), how));
             }
         }
-        changes.extend(after);
-        self.last = Some(seen.clone());
-        changes
+        ended
     }
 
-    /// Steps that were under way and are not any more.
-    fn vanished(&self, seen: &Snapshot) -> Vec<String> {
-        if seen.current.len() >= MOST_CURRENT {
-            return Vec::new();
+    /// Steps under way: those that the status describes, and those of which it only says that they are.
+    fn under_way(&self, seen: &Snapshot) -> Vec<CurrentStep> {
+        let is_described = |id: &str| seen.current.iter().any(|step| step.id == id);
+        let is_told = |id: &str| self.steps.iter().any(|known| known.id == id && matches!(known.state, State::Current(_)));
+        let states = self.states(seen).into_iter();
+        let bare = states.filter(|(id, state)| *state == StepState::Running && !seen.phase.is_end() && !is_described(id) && !is_told(id));
+        let bare = bare.map(|(id, _)| CurrentStep { id, phase: RunPhase::Running, attempt: 1, ..CurrentStep::default() });
+        seen.current.iter().cloned().chain(bare).collect()
+    }
+
+    /// The latest time at which steps can have ended: what comes after them has started then.
+    fn latest_ends(&self, seen: &Snapshot, now: Timestamp) -> BTreeMap<String, Timestamp> {
+        let before = |id: &str| self.outline.0.iter().find(|step| step.id == id).map(|step| step.after.as_slice()).unwrap_or_default();
+        let mut latest: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for step in &seen.current {
+            let Some(start) = step.start_time.as_ref().map(|time| time.0.min(now)) else { continue };
+            let mut open: Vec<&str> = before(&step.id).iter().map(String::as_str).collect();
+            // Clean-up begins when all else has ended, and names none of it.
+            if self.is_finally(&step.id) {
+                open.extend(self.outline.0.iter().filter(|other| !other.finally).map(|other| other.id.as_str()));
+            }
+            while let Some(id) = open.pop() {
+                if latest.get(id).is_none_or(|known| start < *known) {
+                    latest.insert(id.to_owned(), start);
+                    open.extend(before(id).iter().map(String::as_str));
+                }
+            }
         }
-        let gone = |known: &&Known| matches!(known.state, State::Current(_)) && !seen.current.iter().any(|step| step.id == known.id);
-        self.steps.iter().filter(gone).map(|known| known.id.clone()).collect()
-    }
-
-    /// How so many steps ended at once, by the counts.
-    fn how(&self, seen: &Snapshot, ended: usize) -> Ending {
-        let before = self.last.as_ref().map(|last| last.steps.clone()).unwrap_or_default();
-        let more = |new: i32, old: i32| usize::try_from(new.saturating_sub(old)).unwrap_or_default();
-        let (done, failed, skipped) = (more(seen.steps.done, before.done), more(seen.steps.failed, before.failed), more(seen.steps.skipped, before.skipped));
-        match (done, failed, skipped) {
-            (_, 0, 0) => Ending::Done,
-            (0, failed, _) if failed >= ended => Ending::Failed,
-            (0, 0, _) => Ending::Skipped,
-            (done, 0, _) if done >= ended => Ending::Done,
-            _ => Ending::Unclear,
-        }
-    }
-
-    /// Steps that must be done, because one that comes after them is under way.
-    fn implied(&self, seen: &Snapshot) -> Vec<String> {
-        let started = seen.current.iter().filter(|step| !matches!(step.phase, RunPhase::Aborting | RunPhase::Pending)).map(|step| step.id.as_str());
-        let done = self.outline.before(started);
-        let all = all_but_clean_up_ended(seen);
-        let is_done = |id: &str| if is_clean_up(id) { false } else { all || done.contains(id) };
-        let open = |known: &&Known| known.state == State::Waiting && is_done(&known.id) && !seen.current.iter().any(|step| step.id == known.id);
-        self.steps.iter().filter(open).map(|known| known.id.clone()).collect()
+        latest
     }
 
     fn started_at(&self, id: &str) -> Option<Timestamp> {
@@ -228,159 +298,19 @@ impl Story {
     }
 
     /// What steps under way have been saying for a while and was not told yet: what they wait for, what keeps them.
-    pub fn lasting(&mut self, now: Timestamp) -> Vec<Change> {
+    pub fn lasting(&mut self, now: Timestamp) -> Vec<Told> {
         let mut changes = Vec::new();
         for known in &self.steps {
             let (State::Current(step), Some(says)) = (&known.state, self.says.get_mut(&known.id)) else { continue };
             let lasts = now.duration_since(says.since) >= LASTING;
             if lasts && !says.told && step.phase != RunPhase::WaitingForPerson && !is_plain(&step.message) {
                 says.told = true;
-                changes.push(Change::Says(step.clone()));
+                changes.push(Told { at: now, change: Change::Says(step.clone()) });
             }
         }
-        changes
+        self.in_order(changes)
     }
-}
-
-fn is_clean_up(id: &str) -> bool {
-    id.parse() == Ok(StepKey::CleanUp)
-}
-
-/// Whether by the counts nothing is to come but the clean-up, and all went well: so it is while a copy is kept, and while it is removed. A question for a person comes after
-/// no step by name.
-fn all_but_clean_up_ended(seen: &Snapshot) -> bool {
-    let StepCounts { total, done, failed, skipped, .. } = seen.steps;
-    let under_way = i32::try_from(seen.current.len()).unwrap_or(i32::MAX);
-    let cleans_up = seen.current.iter().any(|step| is_clean_up(&step.id));
-    total > 0 && failed == 0 && skipped == 0 && total.saturating_sub(done).saturating_sub(under_way) == i32::from(!cleans_up) && under_way > 0
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use p861_crds::common::Time;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_000 + second).expect("a time")
-    }
-
-    fn step(id: &str, attempt: i32, second: i64) -> CurrentStep {
-        CurrentStep { id: id.into(), phase: RunPhase::Running, attempt, start_time: Some(Time(at(second))), ..Default::default() }
-    }
-
-    fn seen(done: i32, failed: i32, current: Vec<CurrentStep>) -> Snapshot {
-        Snapshot { phase: RunPhase::Running, steps: StepCounts { total: 4, done, failed, ..Default::default() }, current, ..Default::default() }
-    }
-
-    fn brief(changes: &[Change]) -> Vec<String> {
-        changes
-            .iter()
-            .map(|change| match change {
-                Change::Phase(phase) => format!("{phase}"),
-                Change::Waits(message) => format!("waits {message}"),
-                Change::Started(step) => format!("start {} {}", step.id, step.attempt),
-                Change::Says(step) => format!("says {}", step.message),
-                Change::Asked(step) => format!("ask {}", step.id),
-                Change::Ended(id, how, took) => format!("{how:?} {id} {}", took.map_or("-".into(), |took| took.as_secs().to_string())),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_run_that_has_not_begun_says_for_what_it_waits_once_for_each_reason() {
-        let mut story = Story::new(Outline::default());
-        let waits = |message: &str| Snapshot { phase: RunPhase::Pending, waits_for: Some(message.into()), ..Snapshot::default() };
-        assert_eq!(brief(&story.update(at(1), &waits("for backup a"))), ["Pending", "waits for backup a"]);
-        assert!(story.update(at(2), &waits("for backup a")).is_empty());
-        assert_eq!(brief(&story.update(at(3), &waits("for backup b"))), ["waits for backup b"]);
-        assert_eq!(brief(&story.update(at(4), &seen(0, 0, vec![]))), ["Running"]);
-    }
-
-    #[test]
-    fn a_step_that_is_not_under_way_any_more_is_done_and_took_its_time() {
-        let mut story = Story::new(Outline::default());
-        assert_eq!(brief(&story.update(at(1), &seen(0, 0, vec![step("a", 1, 0)]))), ["Running", "start a 1"]);
-        assert_eq!(brief(&story.update(at(9), &seen(1, 0, vec![step("b", 1, 8)]))), ["Done a 9", "start b 1"]);
-        assert!(story.update(at(10), &seen(1, 0, vec![step("b", 1, 8)])).is_empty(), "nothing changed");
-        assert_eq!(brief(&story.update(at(12), &seen(1, 0, vec![step("b", 2, 11)]))), ["start b 2"]);
-        assert_eq!(brief(&story.update(at(20), &seen(1, 1, vec![]))), ["Failed b 9"]);
-    }
-
-    #[test]
-    fn steps_too_quick_to_be_seen_are_done_when_one_after_them_starts() {
-        let outline =
-            Outline::parse(r#"[{"id":"preflight"},{"id":"isolate","after":["preflight"]},{"id":"restore/a/objects","after":["isolate"]},{"id":"clean-up"}]"#)
-                .expect("an outline");
-        let mut story = Story::new(outline);
-        assert_eq!(
-            brief(&story.update(at(5), &seen(2, 0, vec![step("restore/a/objects", 1, 4)]))),
-            ["Running", "Done preflight -", "Done isolate -", "start restore/a/objects 1"]
-        );
-        let end = Snapshot { phase: RunPhase::Succeeded, ..seen(4, 0, vec![]) };
-        assert_eq!(brief(&story.update(at(9), &end)), ["Done restore/a/objects 5", "Done clean-up -", "Succeeded"]);
-    }
-
-    #[test]
-    fn fault_h1_whoever_looks_while_a_copy_is_kept_or_removed_sees_what_is_done() {
-        // The question has no predecessors in the plan that a view knows, or isn't in it.
-        let outline =
-            r#"[{"id":"preflight"},{"id":"restore/a/objects","after":["preflight"]},{"id":"check/a/x","after":["restore/a/objects"]},{"id":"clean-up"}]"#;
-        let kept = |done: i32, failed: i32| {
-            let hold = CurrentStep { phase: RunPhase::WaitingForPerson, ..step("hold", 1, 4) };
-            Snapshot { steps: StepCounts { total: 5, done, failed, ..Default::default() }, ..seen(done, failed, vec![hold]) }
-        };
-        let done = ["Done preflight -", "Done restore/a/objects -", "Done check/a/x -"];
-        let mut story = Story::new(Outline::parse(outline).expect("an outline"));
-        let told = story.update(at(5), &kept(3, 0));
-        assert_eq!(brief(&told).into_iter().filter(|line| line.starts_with("Done")).collect::<Vec<_>>(), done);
-        let mut cleans = Story::new(Outline::parse(outline).expect("an outline"));
-        let told = cleans.update(at(9), &Snapshot { phase: RunPhase::CleaningUp, ..seen(3, 0, vec![step("clean-up", 1, 8)]) });
-        assert_eq!(brief(&told).into_iter().filter(|line| line.starts_with("Done")).collect::<Vec<_>>(), done);
-        let mut failed = Story::new(Outline::parse(outline).expect("an outline"));
-        let told = failed.update(at(5), &kept(2, 1));
-        assert!(!brief(&told).iter().any(|line| line.starts_with("Done")), "which of them failed can't be told: {:?}", brief(&told));
-    }
-
-    #[test]
-    fn a_full_list_says_nothing_about_what_is_not_on_it() {
-        let mut story = Story::new(Outline::default());
-        story.update(at(1), &seen(0, 0, vec![step("a", 1, 0)]));
-        let full: Vec<CurrentStep> = (0..16).map(|number| step(&format!("s{number}"), 1, 2)).collect();
-        assert!(!brief(&story.update(at(2), &seen(0, 0, full))).iter().any(|line| line.contains(" a ")));
-    }
-
-    #[test]
-    fn a_step_that_begins_to_wait_for_a_person_is_news() {
-        let mut story = Story::new(Outline::default());
-        story.update(at(1), &seen(0, 0, vec![step("a", 1, 0)]));
-        let asked = CurrentStep { phase: RunPhase::WaitingForPerson, ..step("a", 1, 0) };
-        assert_eq!(brief(&story.update(at(2), &seen(0, 0, vec![asked]))), ["ask a"]);
-    }
-
-    #[test]
-    fn fault_d2_a_step_that_waits_for_a_while_says_for_what_and_counts_are_no_news() {
-        let mut story = Story::new(Outline::default());
-        let full = "no node takes its mover: 0/1 nodes are available";
-        for (second, message, told) in [
-            (1, "its mover starts", None),
-            (4, full, None),
-            (8, full, None),
-            (9, full, Some(full)),
-            (60, full, None),
-            (61, "12 of 300", None),
-            (70, "700 KiB of 2 GiB", None),
-            (80, "1.2 GiB of 2 GiB", None),
-            (81, "3 movers are being removed", None),
-            (86, "2 movers are being removed", Some("2 movers are being removed")),
-            (99, "1 movers are being removed", None),
-            (100, "under way", None),
-            (110, "under way", None),
-        ] {
-            story.update(at(second), &seen(0, 0, vec![CurrentStep { message: message.into(), ..step("a", 1, 0) }]));
-            let said = story.lasting(at(second));
-            assert_eq!(brief(&said), told.map(|told| format!("says {told}")).into_iter().collect::<Vec<_>>(), "{second}: {message}");
-        }
-        story.update(at(120), &seen(1, 0, vec![]));
-        assert!(story.lasting(at(200)).is_empty(), "it has ended");
-    }
-}
+mod tests;

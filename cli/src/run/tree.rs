@@ -41,6 +41,7 @@ pub struct Tree<'a> {
 enum About {
     Done,
     ToCome,
+    NotRun,
     Now,
 }
 
@@ -207,29 +208,7 @@ impl Tree<'_> {
                 (of.as_deref() == Some(group)).then_some((known, label))
             })
             .collect();
-        let any = |test: &dyn Fn(&State) -> bool| members.iter().any(|(known, _)| test(&known.state));
-        let failed = any(&|state| matches!(state, State::Ended(Ending::Failed, _)));
-        let current = any(&|state| matches!(state, State::Current(_)));
-        let waiting = any(&|state| *state == State::Waiting);
-        let started = any(&|state| *state != State::Waiting);
-        let about = if current {
-            About::Now
-        } else if started && !waiting {
-            About::Done
-        } else if started {
-            About::Now
-        } else {
-            About::ToCome
-        };
-        let head = if failed {
-            mark(Ending::Failed, "")
-        } else if about == About::Done {
-            mark(Ending::Done, "")
-        } else if started {
-            Line::toned(Tone::Strong, "▸ ")
-        } else {
-            Line::toned(Tone::Dim, "· ")
-        };
+        let (about, head) = group_head(members.iter().map(|(known, _)| &known.state));
         let note = self.seen.notes.get(group).map(String::as_str).unwrap_or_default();
         let mut lines = vec![(about, head.with(group).pad(MESSAGE, 2).tone(Tone::Dim, note))];
         lines.extend(members.into_iter().map(|(known, label)| self.step(known, &label, "  ")));
@@ -244,9 +223,18 @@ impl Tree<'_> {
                 (About::ToCome, self.timed(line, &known.id, None))
             }
             State::Ended(how, took) => {
+                let (about, word) = match how {
+                    Ending::Done => (About::Done, None),
+                    Ending::Failed => (About::Now, Some(text::VERB_FAILED)),
+                    Ending::Skipped => (About::Now, Some(text::VERB_SKIPPED)),
+                    Ending::Stopped => (About::Now, Some(text::VERB_STOPPED)),
+                    Ending::Undone => (About::Now, Some(text::VERB_UNDONE)),
+                    Ending::NotRun => (About::NotRun, Some(text::VERB_NOT_RUN)),
+                    Ending::Unclear => (About::Now, Some(text::VERB_ENDED)),
+                };
                 let line = mark(*how, indent).with(label);
-                let line = if took.is_some() { self.timed(line, &known.id, *took) } else { line };
-                (if *how == Ending::Done { About::Done } else { About::Now }, line)
+                let line = if let Some(word) = word { line.pad(MESSAGE, 2).tone(Tone::Dim, word.pick(self.language)) } else { line };
+                (about, if took.is_some() { self.timed(line, &known.id, *took) } else { line })
             }
             State::Current(step) => (About::Now, self.current(step, label, indent)),
         }
@@ -293,13 +281,36 @@ impl Tree<'_> {
         if id.parse() == Ok(StepKey::CleanUp) {
             return text::clean_up_always().pick(self.language).to_owned();
         }
+        if self.story.is_finally(id) && self.seen.phase != RunPhase::CleaningUp {
+            return text::operator_says("waits for the end of the run").pick(self.language).to_owned();
+        }
         let open: Vec<String> = self.story.open_before(id).into_iter().map(|before| label(self.seen.noun, before, self.language)).collect();
         match open.as_slice() {
-            [] => String::new(),
+            [] => match self.seen.phase {
+                RunPhase::Paused => text::operator_says("paused").pick(self.language).to_owned(),
+                RunPhase::Running | RunPhase::WaitingForPerson => text::operator_says("waits for its turn").pick(self.language).to_owned(),
+                _ => String::new(),
+            },
             [one] => text::waits_for(one).pick(self.language).to_owned(),
             [one, two] => text::waits_for(&format!("{one}, {two}")).pick(self.language).to_owned(),
             [one, two, rest @ ..] => text::waits_for(&format!("{one}, {two}, +{}", rest.len())).pick(self.language).to_owned(),
         }
+    }
+}
+
+/// How a group stands, and its mark: it has ended as the worst of its steps.
+fn group_head<'a>(states: impl Iterator<Item = &'a State> + Clone) -> (About, Line) {
+    const WORST_FIRST: [Ending; 6] = [Ending::Failed, Ending::Stopped, Ending::Skipped, Ending::Undone, Ending::NotRun, Ending::Unclear];
+    let worst = WORST_FIRST.into_iter().find(|worst| states.clone().any(|state| matches!(state, State::Ended(how, _) if how == worst)));
+    let is_over = states.clone().all(|state| matches!(state, State::Ended(..)));
+    let has_begun = states.clone().any(|state| *state != State::Waiting);
+    match (is_over, worst) {
+        (true, None) => (About::Done, mark(Ending::Done, "")),
+        (true, Some(Ending::NotRun)) => (About::NotRun, mark(Ending::NotRun, "")),
+        (true, Some(how)) => (About::Now, mark(how, "")),
+        (false, Some(Ending::Failed)) => (About::Now, mark(Ending::Failed, "")),
+        (false, _) if has_begun => (About::Now, Line::toned(Tone::Strong, "▸ ")),
+        (false, _) => (About::ToCome, Line::toned(Tone::Dim, "· ")),
     }
 }
 
@@ -313,21 +324,23 @@ fn mark(how: Ending, indent: &str) -> Line {
         Ending::Done => line.tone(Tone::Good, "✓ "),
         Ending::Failed => line.tone(Tone::Bad, "✗ "),
         Ending::Skipped => line.tone(Tone::Warn, "↷ "),
-        Ending::Unclear => line.tone(Tone::Dim, "- "),
+        Ending::Stopped => line.tone(Tone::Warn, "✗ "),
+        Ending::Undone => line.tone(Tone::Warn, "↶ "),
+        Ending::NotRun | Ending::Unclear => line.tone(Tone::Dim, "- "),
     }
 }
 
-/// Fits lines into rows: first steps that are done give way to their number, then steps to come.
+/// Fits lines into rows: first steps that are done give way to their number, then steps that never ran, then steps to come.
 fn give_way(mut lines: Vec<(About, Line)>, rows: usize, language: Language) -> Vec<Line> {
-    for about in [About::Done, About::ToCome] {
+    for about in [About::Done, About::NotRun, About::ToCome] {
         let some = lines.iter().filter(|(of, _)| *of == about).count();
         if lines.len() <= rows || some < 2 {
             continue;
         }
-        let (number, sign) = if about == About::Done {
-            (text::more_done(some), Line::toned(Tone::Good, "✓ "))
-        } else {
-            (text::more_to_come(some), Line::toned(Tone::Dim, "· "))
+        let (number, sign) = match about {
+            About::Done => (text::more_done(some), Line::toned(Tone::Good, "✓ ")),
+            About::NotRun => (text::more_not_run(some), Line::toned(Tone::Dim, "- ")),
+            About::ToCome | About::Now => (text::more_to_come(some), Line::toned(Tone::Dim, "· ")),
         };
         let at = lines.iter().position(|(of, _)| *of == about).unwrap_or(0);
         lines.retain(|(of, _)| *of != about);

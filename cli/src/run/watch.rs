@@ -1,12 +1,15 @@
 //! Watching a run to its end, whatever the terminal is, and what the shell is told afterwards.
 
-use super::{Outline, Snapshot, Story, Tree, live, plain, question, screen};
+use super::{
+    Snapshot, Story, Tree, live, plain, question, screen,
+    updates::{Update, outline, updates},
+};
 use crate::{
     args::Global,
     error::{Failure, Result},
     exit::ExitStatus,
     format::{Clock, Line},
-    hub::{Hub, Run, Seen, follow},
+    hub::{Hub, Run, Seen, follow_lead},
     printer::{Output, Printer},
     text::{self, Language},
 };
@@ -29,8 +32,10 @@ pub trait Watched: Run {
     /// What the views need of it.
     fn snapshot(&self, clock: &Clock, language: Language) -> Snapshot;
 
-    /// The ConfigMap and key where its steps are written beforehand.
-    fn outline(&self) -> Option<(String, &'static str)>;
+    /// The ConfigMap and key with the steps that it is expected to have, before it has begun.
+    fn planned(&self) -> Option<(String, &'static str)> {
+        None
+    }
 
     /// Good or bad, once it has ended.
     fn verdict(&self) -> ExitStatus;
@@ -44,14 +49,6 @@ pub trait Watched: Run {
     }
 }
 
-/// The steps of a run, as far as they are known beforehand.
-async fn outline<K: Watched>(hub: &Hub, run: &K) -> Outline {
-    match run.outline() {
-        Some((map, key)) => Outline::load(hub, &map, key).await.expecting(&run.took_before(hub).await),
-        None => Outline::default(),
-    }
-}
-
 /// How a run stands: its steps while it goes on, its page when it has ended.
 pub async fn standing<K: Watched>(hub: &Hub, run: &K, language: Language) -> Vec<Line> {
     if run.phase().is_end() {
@@ -59,7 +56,9 @@ pub async fn standing<K: Watched>(hub: &Hub, run: &K, language: Language) -> Vec
     }
     let clock = hub.clock.at(Timestamp::now());
     let seen = run.snapshot(&clock, language);
-    let mut story = Story::new(outline(hub, run).await);
+    let mut story = Story::default();
+    // Without its steps it is shown by those under way, which stand in its status.
+    story.learn(outline(hub, run).await.unwrap_or_default());
     story.update(clock.now, &seen);
     Tree { seen: &seen, story: &story, clock: &clock, language, selected: None, columns: usize::MAX }.lines(usize::MAX)
 }
@@ -87,16 +86,15 @@ pub async fn watch<K: Watched>(hub: &Hub, printer: &Printer, global: &Global, na
         return stand(hub, printer, &first.object, &first.raw).await;
     }
     let deadline = global.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).map(|timeout| Instant::now() + timeout);
-    let story = Story::new(outline(hub, &first.object).await);
     let outcome = if first.object.phase().is_end() {
         if printer.structured() {
             printer.change(&first.raw)?;
         }
         Outcome::Ended(Box::new(first.object))
     } else if printer.live() {
-        live::watch::<K>(hub, printer, name, story, deadline).await?
+        live::watch::<K>(hub, printer, name, deadline).await?
     } else {
-        lines::<K>(hub, printer, name, story, deadline).await?
+        lines::<K>(hub, printer, name, deadline).await?
     };
     finish(hub, printer, name, outcome).await
 }
@@ -119,8 +117,8 @@ async fn stand<K: Watched>(hub: &Hub, printer: &Printer, run: &K, raw: &Value) -
 const LASTING_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One line per change, or one object per change.
-async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: Story, deadline: Option<Instant>) -> Result<Outcome<K>> {
-    let mut updates = follow::<K>(hub, name);
+async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, deadline: Option<Instant>) -> Result<Outcome<K>> {
+    let (mut updates, mut lead, mut story) = (updates::<K>(hub, name), follow_lead(hub), Story::default());
     let trouble = |error: std::io::Error| Failure::unexpected(text::terminal_trouble(&error.to_string()));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
@@ -137,8 +135,16 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
                     printer.lines(&plain::lines(&story.lasting(clock.now), seen, &clock, printer.language, hub.place()));
                 }
             }
-            seen = updates.recv() => match seen {
-                Some(Seen::Object(run, raw)) => {
+            Ok(()) = lead.changed() => {
+                let leaderless = *lead.borrow_and_update();
+                match leaderless {
+                    Some(leaderless) => printer.warn(&text::run_stands_still(&leaderless.said(&hub.clock.at(Timestamp::now())))),
+                    None => printer.remark(&text::leads_again()),
+                }
+            }
+            update = updates.recv() => match update {
+                Some(Update::Steps(steps)) => story.learn(steps),
+                Some(Update::Seen(Seen::Object(run, raw))) => {
                     if silent {
                         printer.remark(&text::hub_answers_again());
                         silent = false;
@@ -163,14 +169,14 @@ async fn lines<K: Watched>(hub: &Hub, printer: &Printer, name: &str, mut story: 
                     }
                     last = Some(snapshot);
                 }
-                Some(Seen::Unreachable(failure)) => {
+                Some(Update::Seen(Seen::Unreachable(failure))) => {
                     if !silent {
                         printer.warn(&text::hub_silent_line(&failure.text));
                         silent = true;
                     }
                 }
-                Some(Seen::Refused(failure)) => return Err(failure),
-                Some(Seen::Gone) | None => return Ok(Outcome::Gone),
+                Some(Update::Seen(Seen::Refused(failure))) => return Err(failure),
+                Some(Update::Seen(Seen::Gone)) | None => return Ok(Outcome::Gone),
             },
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return Ok(Outcome::TimedOut),
             _ = interrupt.recv() => return Ok(Outcome::Interrupted),

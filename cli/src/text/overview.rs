@@ -102,19 +102,6 @@ pub fn is_paused() -> Bilingual {
     both("paused: no new steps are started", "已暂停：不再开始新的步骤")
 }
 
-/// An operator that does not renew its lease.
-pub fn operator_silent(since: &str, age: impl Fn(Language) -> String) -> Bilingual {
-    both(
-        format!("the operator has not renewed its lease since {since} ({} ago): this page may be outdated", age(Language::En)),
-        format!("operator 自 {since}（{}前）起未续租约：以上信息可能已过时", age(Language::Zh)),
-    )
-}
-
-/// An operator that was never there.
-pub fn operator_never() -> Bilingual {
-    both("no operator holds the lease: nothing is reconciled", "没有 operator 持有租约：所有对象均未被处理")
-}
-
 /// `hub on laoshan-dr`.
 pub fn hub_on(site: &str) -> Bilingual {
     both(format!("hub on {site}"), format!("管理中心位于 {site}"))

@@ -103,6 +103,11 @@ pub fn more_to_come(number: usize) -> Bilingual {
     both(format!("{number} more steps to come"), format!("另有 {number} 步待执行"))
 }
 
+/// Steps that never ran and don't fit.
+pub fn more_not_run(number: usize) -> Bilingual {
+    both(format!("{number} more steps not run"), format!("另有 {number} 步未执行"))
+}
+
 /// Actions that wait for the operator.
 pub fn actions_unread(number: usize) -> Bilingual {
     both(format!("{number} requested, not read by the operator yet"), format!("{number} 项请求待处理"))

@@ -200,9 +200,12 @@ words! {
     VERB_DONE: "done", "完成";
     VERB_ENDED: "ended", "结束";
     VERB_FAILED: "failed", "失败";
+    VERB_NOT_RUN: "not run", "未执行";
     VERB_PHASE: "phase", "阶段";
     VERB_SKIPPED: "skipped", "跳过";
     VERB_STARTED: "started", "开始";
+    VERB_STOPPED: "stopped", "停止";
+    VERB_UNDONE: "undone", "撤销";
     VERB_WAITS: "waits", "等待";
     SITES: "SITES", "站点";
     PROTECTION: "PROTECTION", "保护";

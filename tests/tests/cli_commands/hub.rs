@@ -98,14 +98,16 @@ impl Hub {
         let conditions = [condition("Ready", "True", "AsDeclared", "in place"), condition("AccessApplied", "True", "RolesBound", "3 roles bound")];
         let spec = json!({"code": "370202", "names": {"zh": "市南区", "en": "Shinan District"}, "sites": sites, "departments": [{"name": "approval-bureau"}]});
         hub.put("District", district, spec, json!({"conditions": conditions})).await;
-        hub.beat().await;
+        // It holds for longer than any test takes.
+        hub.beat(SYSTEM, SignedDuration::from_hours(1), SignedDuration::ZERO).await;
         hub
     }
 
-    /// The operator's sign of life.
-    async fn beat(&self) {
-        let leases: Api<Lease> = Api::namespaced(self.client.clone(), SYSTEM);
-        let spec = json!({"holderIdentity": "p861-operator-0", "leaseDurationSeconds": 15, "renewTime": format!("{:.6}", Timestamp::now())});
+    /// The sign of life of an operator in a namespace: how long it holds, and how long ago it was given.
+    pub async fn beat(&self, namespace: &str, holds: SignedDuration, before: SignedDuration) {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let renewed = format!("{:.6}", Timestamp::now() - before);
+        let spec = json!({"holderIdentity": "p861-operator-0", "leaseDurationSeconds": holds.as_secs(), "renewTime": renewed});
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "p861-operator"}, "spec": spec});
         leases.patch("p861-operator", &apply(), &Patch::Apply(lease)).await.expect("a lease");
     }

@@ -2,6 +2,7 @@
 
 use super::hub::{Hub, ago, condition, hours_ago};
 use jiff::SignedDuration;
+use p861_core::names;
 use serde_json::{Value, json};
 
 impl Hub {
@@ -99,7 +100,7 @@ impl Hub {
         };
         let status = json!({
             "phase": if passed { "Succeeded" } else { "Failed" }, "result": if passed { "Passed" } else { "Failed" }, "startTime": "2026-11-15T01:00:02Z", "completionTime": "2026-11-15T01:11:26Z",
-            "currentSteps": [], "fromSite": "xinxi-dasha", "targetSite": "laoshan-dr", "objectives": {"rto": "30m"}, "measured": {"rto": "8m41s"}, "steps": {"total": 34, "done": 34, "retried": 1},
+            "currentSteps": [], "fromSite": "xinxi-dasha", "targetSite": "laoshan-dr", "objectives": {"rto": "30m"}, "measured": {"rto": "8m41s"}, "steps": {"total": 34, "done": 34, "retried": 1, "states": if passed { "dddddd" } else { "ddddfd" }},
             "applications": [application("approval", "5m48s", 3), application("portal", "8m41s", if passed { 3 } else { 2 })], "conditions": conditions,
         });
         self.put("Drill", name, json!({"planRef": {"name": "core"}, "type": "Isolated"}), status).await;
@@ -109,24 +110,45 @@ impl Hub {
         self.map(&format!("{name}-report"), json!({"report.json": report.to_string(), "report.html": "<!doctype html><title>Drill</title>"})).await;
     }
 
-    /// The steps of the plan `core`, where the live view finds them.
+    /// The steps of the plan `core`.
     pub async fn steps(&self) {
-        let steps = json!([{"id": "preflight", "deadline": "2m"}, {"id": "isolate", "after": ["preflight"], "deadline": "2m"}, {"id": "restore/approval/stream/approval-db", "after": ["isolate"], "deadline": "30m"},
-            {"id": "restore/portal/volume/site-files", "after": ["isolate"], "deadline": "30m"}, {"id": "check/approval/login-page", "after": ["restore/approval/stream/approval-db"], "deadline": "2m"}, {"id": "clean-up", "deadline": "5m"}]);
-        self.map("core-steps", json!({"steps.json": steps.to_string()})).await;
+        self.map("core-steps", json!({"steps.json": plan_steps().to_string()})).await;
     }
 
-    /// A drill in a phase, with steps under way.
+    /// A drill in a phase, with steps under way. Its own steps are where the operator publishes them.
     pub async fn drill(&self, name: &str, phase: &str, current: Value) {
         self.declare("Drill", name, json!({"planRef": {"name": "core"}, "type": "Isolated"})).await;
+        let uid = self.get("Drill", name).await["metadata"]["uid"].as_str().expect("a UID").to_owned();
+        self.map(&names::journal(name, "drill", &uid), json!({"steps.json": plan_steps().to_string()})).await;
         self.write("Drill", name, drill_status(phase, 2, current)).await;
     }
+}
+
+fn plan_steps() -> Value {
+    json!([{"id": "preflight", "deadline": "2m"}, {"id": "isolate", "after": ["preflight"], "deadline": "2m"}, {"id": "restore/approval/stream/approval-db", "after": ["isolate"], "deadline": "30m"},
+        {"id": "restore/portal/volume/site-files", "after": ["isolate"], "deadline": "30m"}, {"id": "check/approval/login-page", "after": ["restore/approval/stream/approval-db"], "deadline": "2m"}, {"id": "clean-up", "finally": true, "deadline": "5m"}])
+}
+
+/// Where each step stands: those under way run or wait for a person, what comes before one of them in the plan is done, and all else waits.
+fn states(current: &Value) -> String {
+    let steps = plan_steps();
+    let ids: Vec<&Value> = steps.as_array().expect("steps").iter().map(|step| &step["id"]).collect();
+    let current: Vec<&Value> = current.as_array().expect("steps").iter().collect();
+    let phase = |id: &Value| current.iter().find(|step| step["id"] == *id).map(|step| step["phase"].as_str());
+    let last = ids.iter().rposition(|id| phase(id).is_some()).unwrap_or_default();
+    let state = |(at, id): (usize, &&Value)| match phase(id) {
+        Some(Some("WaitingForPerson")) => 'w',
+        Some(_) => 'r',
+        None if at < last => 'd',
+        None => 'w',
+    };
+    ids.iter().enumerate().map(state).collect()
 }
 
 /// The status of a drill under way.
 pub fn drill_status(phase: &str, done: i64, current: Value) -> Value {
     json!({"phase": phase, "observedActions": 0, "startTime": ago(SignedDuration::from_mins(1)), "fromSite": "xinxi-dasha", "targetSite": "laoshan-dr", "objectives": {"rto": "30m"},
-        "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 4}, "steps": {"total": 6, "done": done, "running": 1, "waiting": 3}, "currentSteps": current,
+        "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 4}, "steps": {"total": 6, "done": done, "running": 1, "waiting": 3, "states": states(&current)}, "currentSteps": current,
         "conditions": [condition("Succeeded", "Unknown", "Running", "under way")]})
 }
 

@@ -74,9 +74,9 @@ async fn without_a_terminal_each_change_is_a_line_and_the_page_follows() {
     let untimed = |line: &&str| line.split_whitespace().skip_while(|word| word.starts_with(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ");
     let lines: Vec<String> = said.lines().iter().map(untimed).collect();
     let expected = [
-        "phase running · 2 of 6 steps",
         "done preflight",
         "started isolate",
+        "phase running · 2 of 6 steps",
         "done isolate",
         "started approval stream approval-db",
         "again approval stream approval-db · 2nd attempt · its mover starts; before: S3 was down",

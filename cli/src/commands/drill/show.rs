@@ -46,7 +46,7 @@ impl Watched for Drill {
         }
     }
 
-    fn outline(&self) -> Option<(String, &'static str)> {
+    fn planned(&self) -> Option<(String, &'static str)> {
         (self.spec.r#type == DrillType::Isolated).then(|| (super::super::plan::steps_map(&self.spec.plan_ref.name), super::super::plan::STEPS))
     }
 

@@ -1,6 +1,9 @@
 //! Actions on a ticket: appended to its spec, read by the operator, which does or refuses them.
 
-use super::super::{Context, act::ask};
+use super::super::{
+    Context,
+    act::{ask, unread},
+};
 use crate::{
     error::{Failure, Result},
     exit::ExitStatus,
@@ -69,7 +72,7 @@ pub async fn send(context: &Context<'_>, name: &str, mut action: TicketAction) -
                 Some(Seen::Gone) | None => return Err(Failure::refused(text::run_gone("ticket", name))),
             },
             () = sleep_until(deadline) => {
-                context.printer.warn(&text::action_unread("ticket", name, patience.as_secs(), &hub.operator_namespace, &format!("p861 ticket show {name}{}", hub.place())));
+                context.printer.warn(&unread(hub, "ticket", name, patience, &format!("p861 ticket show {name}{}", hub.place())).await);
                 return Ok(ExitStatus::Timeout);
             }
         }

@@ -75,7 +75,8 @@ pub async fn approve(context: &Context<'_>, what: &TicketApprove) -> Result<Exit
                 Some(Seen::Gone) | None => return Err(Failure::refused(text::run_gone("approval", &made))),
             },
             () = sleep_until(deadline) => {
-                printer.warn(&text::action_unread("approval", &made, patience.as_secs(), &hub.operator_namespace, &format!("p861 ticket show {name}{}", hub.place())));
+                let back = format!("p861 ticket show {name}{}", hub.place());
+                printer.warn(&super::super::act::unread(hub, "approval", &made, patience, &back).await);
                 return Ok(ExitStatus::Timeout);
             }
         }

@@ -1,0 +1,250 @@
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+use super::{super::Tree, *};
+use crate::{format::Clock, text::Language};
+use p861_crds::common::{StepCounts, Time};
+
+mod joining;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000 + second).expect("a time")
+}
+
+fn step(id: &str, attempt: i32, second: i64) -> CurrentStep {
+    CurrentStep { id: id.into(), phase: RunPhase::Running, attempt, start_time: Some(Time(at(second))), ..Default::default() }
+}
+
+/// A run whose status has these letters and these steps under way.
+fn seen(states: &str, current: Vec<CurrentStep>) -> Snapshot {
+    let number = |letter| i32::try_from(states.chars().filter(|state| *state == letter).count()).unwrap_or_default();
+    let total = i32::try_from(states.len()).unwrap_or_default();
+    let steps = StepCounts { total, done: number('d'), failed: number('f'), skipped: number('s') + number('n'), states: states.into(), ..Default::default() };
+    Snapshot { noun: "drill", name: "d".into(), phase: RunPhase::Running, steps, current, ..Default::default() }
+}
+
+fn story(outline: &str) -> Story {
+    let mut story = Story::default();
+    story.learn(Outline::parse(outline).expect("an outline"));
+    story
+}
+
+/// Four steps, one after the other, and clean-up.
+const FOUR: &str = r#"[{"id":"a"},{"id":"b","after":["a"]},{"id":"c","after":["b"]},{"id":"clean-up","finally":true}]"#;
+
+fn brief(told: &[Told]) -> Vec<String> {
+    let one = |told: &Told| match &told.change {
+        Change::Phase(phase) => format!("{phase}"),
+        Change::Waits(message) => format!("waits {message}"),
+        Change::Started(step) => format!("start {} {}", step.id, step.attempt),
+        Change::Says(step) => format!("says {}", step.message),
+        Change::Asked(step) => format!("ask {}", step.id),
+        Change::Ended(id, how, took) => format!("{how:?} {id} {}", took.map_or("-".into(), |took| took.as_secs().to_string())),
+    };
+    told.iter().map(|told| format!("{} {}", told.at.as_second() - 1_000, one(told))).collect()
+}
+
+#[test]
+fn a_run_that_has_not_begun_says_for_what_it_waits_once_for_each_reason() {
+    let mut story = Story::default();
+    let waits = |message: &str| Snapshot { phase: RunPhase::Pending, waits_for: Some(message.into()), ..Snapshot::default() };
+    assert_eq!(brief(&story.update(at(1), &waits("for backup a"))), ["1 waits for backup a", "1 Pending"]);
+    assert!(story.update(at(2), &waits("for backup a")).is_empty());
+    assert_eq!(brief(&story.update(at(3), &waits("for backup b"))), ["3 waits for backup b"]);
+    assert_eq!(brief(&story.update(at(4), &seen("", vec![]))), ["4 Running"]);
+}
+
+#[test]
+fn a_step_that_ends_took_its_time_until_the_next_one_began() {
+    let mut story = story(FOUR);
+    assert_eq!(brief(&story.update(at(1), &seen("rwww", vec![step("a", 1, 0)]))), ["0 start a 1", "1 Running"]);
+    assert_eq!(brief(&story.update(at(9), &seen("drww", vec![step("b", 1, 8)]))), ["8 Done a 8", "8 start b 1"]);
+    assert!(story.update(at(10), &seen("drww", vec![step("b", 1, 8)])).is_empty(), "nothing changed");
+    assert_eq!(brief(&story.update(at(12), &seen("drww", vec![step("b", 2, 11)]))), ["11 start b 2"]);
+    assert_eq!(brief(&story.update(at(20), &seen("dfnw", vec![]))), ["20 Failed b 9", "20 NotRun c -"]);
+    let ended = Snapshot { phase: RunPhase::Failed, completion: Some(at(24)), ..seen("dfnd", vec![]) };
+    assert_eq!(brief(&story.update(at(25), &ended)), ["24 Done clean-up -", "24 Failed"]);
+}
+
+#[test]
+fn fault_h24_lines_are_in_the_order_of_time_whatever_the_clocks_of_two_computers_say() {
+    let mut story = story(FOUR);
+    let mut last = Timestamp::MIN;
+    // The operator's clock is ahead, and then the reader's is.
+    for (now, seen) in [
+        (10, seen("rwww", vec![step("a", 1, 40)])),
+        (12, seen("drww", vec![step("b", 1, 44)])),
+        (50, seen("ddrw", vec![step("c", 1, 46)])),
+        (52, Snapshot { phase: RunPhase::CleaningUp, ..seen("dddr", vec![step("clean-up", 1, 47)]) }),
+        (55, Snapshot { phase: RunPhase::Succeeded, completion: Some(at(49)), ..seen("dddd", vec![]) }),
+    ] {
+        for told in story.update(at(now), &seen) {
+            assert!(told.at >= last, "{told:?} after {last}");
+            last = told.at;
+        }
+    }
+    let told = story.lasting(at(3));
+    assert!(told.iter().all(|told| told.at >= last));
+}
+
+#[test]
+fn fault_h24_a_phase_stands_before_what_begins_with_it_and_after_what_ended_before_it() {
+    let mut story = story(FOUR);
+    story.update(at(1), &seen("ddrw", vec![step("c", 1, 0)]));
+    let cleans = Snapshot { phase: RunPhase::CleaningUp, ..seen("dddr", vec![step("clean-up", 1, 8)]) };
+    assert_eq!(brief(&story.update(at(9), &cleans)), ["8 Done c 8", "8 CleaningUp", "8 start clean-up 1"]);
+}
+
+#[test]
+fn steps_too_quick_to_be_seen_are_done_before_what_comes_after_them() {
+    let mut story = story(FOUR);
+    assert_eq!(brief(&story.update(at(5), &seen("ddrw", vec![step("c", 1, 4)]))), ["4 Done a -", "4 Done b -", "4 start c 1", "5 Running"]);
+    let end = Snapshot { phase: RunPhase::Succeeded, ..seen("dddd", vec![]) };
+    assert_eq!(brief(&story.update(at(9), &end)), ["9 Done c 5", "9 Done clean-up -", "9 Succeeded"]);
+}
+
+#[test]
+fn of_more_steps_than_a_status_describes_the_others_are_under_way_too() {
+    let mut story = story(FOUR);
+    let told = story.update(at(1), &seen("drrw", vec![step("b", 1, 0)]));
+    assert_eq!(brief(&told), ["0 Done a -", "0 start b 1", "1 start c 1", "1 Running"]);
+    assert!(story.update(at(2), &seen("drrw", vec![step("c", 1, 1)])).is_empty(), "that it is described now is nothing new");
+    let State::Current(c) = &story.steps()[2].state else { panic!("{:?}", story.steps()) };
+    assert_eq!(c.start_time, Some(Time(at(1))));
+}
+
+#[test]
+fn a_run_whose_steps_cannot_be_read_tells_what_is_under_way_and_guesses_no_end() {
+    let mut story = Story::default();
+    assert_eq!(brief(&story.update(at(1), &seen("rwww", vec![step("a", 1, 0)]))), ["0 start a 1", "1 Running"]);
+    assert_eq!(brief(&story.update(at(9), &seen("fnnr", vec![step("clean-up", 1, 8)]))), ["8 start clean-up 1", "9 Unclear a 9"]);
+    // Letters of a plan that is not this one's outline say nothing of its steps.
+    let mut other = self::story(FOUR);
+    assert_eq!(brief(&other.update(at(1), &seen("dd", vec![]))), ["1 Running"]);
+}
+
+#[test]
+fn steps_that_are_learnt_later_take_over_what_is_known() {
+    let mut story = story(r#"[{"id":"a"},{"id":"gone"}]"#);
+    story.update(at(1), &seen("", vec![step("a", 1, 0), step("hold", 1, 0)]));
+    story.learn(Outline::parse(FOUR).expect("an outline"));
+    let known: Vec<(&str, bool)> = story.steps().iter().map(|known| (known.id.as_str(), matches!(known.state, State::Current(_)))).collect();
+    assert_eq!(known, [("a", true), ("b", false), ("c", false), ("clean-up", false), ("hold", true)]);
+}
+
+#[test]
+fn a_run_that_ends_without_an_end_of_its_steps_leaves_them_unclear() {
+    let mut story = story(FOUR);
+    story.update(at(1), &seen("drww", vec![step("b", 1, 0)]));
+    let stopped = Snapshot { phase: RunPhase::Failed, ..seen("drww", vec![]) };
+    assert_eq!(brief(&story.update(at(9), &stopped)), ["9 Unclear b 9", "9 Failed"]);
+}
+
+#[test]
+fn a_step_that_begins_to_wait_for_a_person_is_news_and_so_is_its_next_attempt() {
+    let mut story = story(FOUR);
+    story.update(at(1), &seen("rwww", vec![step("a", 1, 0)]));
+    let asked = CurrentStep { phase: RunPhase::WaitingForPerson, ..step("a", 1, 2) };
+    assert_eq!(brief(&story.update(at(2), &seen("wwww", vec![asked]))), ["2 ask a"]);
+    assert_eq!(brief(&story.update(at(6), &seen("rwww", vec![step("a", 2, 5)]))), ["5 start a 2"]);
+}
+
+#[test]
+fn fault_d2_a_step_that_waits_for_a_while_says_for_what_and_counts_are_no_news() {
+    let mut story = story(FOUR);
+    let full = "no node takes its mover: 0/1 nodes are available";
+    for (second, message, told) in [
+        (1, "its mover starts", None),
+        (4, full, None),
+        (8, full, None),
+        (9, full, Some(full)),
+        (60, full, None),
+        (61, "12 of 300", None),
+        (70, "700 KiB of 2 GiB", None),
+        (80, "1.2 GiB of 2 GiB", None),
+        (81, "3 movers are being removed", None),
+        (86, "2 movers are being removed", Some("2 movers are being removed")),
+        (99, "1 movers are being removed", None),
+        (100, "under way", None),
+        (110, "under way", None),
+    ] {
+        story.update(at(second), &seen("rwww", vec![CurrentStep { message: message.into(), ..step("a", 1, 0) }]));
+        let said = story.lasting(at(second));
+        assert_eq!(brief(&said), told.map(|told| format!("{second} says {told}")).into_iter().collect::<Vec<_>>(), "{second}: {message}");
+    }
+    story.update(at(120), &seen("dwww", vec![]));
+    assert!(story.lasting(at(200)).is_empty(), "it has ended");
+}
+
+/// What whoever joins now is shown.
+fn shown(outline: &str, seen: &Snapshot, language: Language) -> Vec<String> {
+    let mut story = story(outline);
+    story.update(at(60), seen);
+    let clock = Clock { now: at(60), zone: jiff::tz::TimeZone::UTC };
+    let tree = Tree { seen, story: &story, clock: &clock, language, selected: None, columns: 100 };
+    tree.lines(usize::MAX).iter().skip(1).map(|line| line.to_string().trim_end().to_owned()).collect()
+}
+
+/// A drill in small, with its question and its clean-up.
+const DRILL: &str = r#"[{"id":"preflight"},{"id":"restore/portal/objects","after":["preflight"]},{"id":"check/portal/home","after":["restore/portal/objects"]},
+    {"id":"hold","after":["check/portal/home"]},{"id":"clean-up","finally":true}]"#;
+
+#[test]
+fn fault_h1_whoever_looks_while_a_copy_is_kept_sees_what_is_done_and_what_failed() {
+    let hold = CurrentStep { phase: RunPhase::WaitingForPerson, message: "0 of 1 answered".into(), ..step("hold", 1, 40) };
+    let kept = Snapshot { phase: RunPhase::WaitingForPerson, ..seen("ddfww", vec![hold]) };
+    assert_eq!(
+        shown(DRILL, &kept, Language::En),
+        [
+            "waiting for a person · 2 of 5 steps, 1 failed",
+            "✓ preflight",
+            "✗ portal",
+            "  ✓ objects",
+            "  ✗ check home                  failed",
+            "? hold                          0 of 1 answered",
+            "· clean up                      always runs, even if this terminal closes",
+        ]
+    );
+}
+
+#[test]
+fn fault_h1_whoever_looks_after_a_failure_sees_in_every_phase_what_ran_and_what_did_not() {
+    let cleans = Snapshot { phase: RunPhase::CleaningUp, ..seen("dfnnr", vec![step("clean-up", 1, 58)]) };
+    let ended = Snapshot { phase: RunPhase::Failed, completion: Some(at(59)), ..seen("dfnnd", vec![]) };
+    let undone = Snapshot { phase: RunPhase::Aborting, ..seen("ucsnw", vec![]) };
+    for (seen, language, expected) in [
+        (
+            &cleans,
+            Language::En,
+            vec![
+                "✗ portal",
+                "  ✗ objects                     failed",
+                "  - check home                  not run",
+                "- hold                          not run",
+                "▸ clean up",
+            ],
+        ),
+        (&ended, Language::En, vec!["✗ portal", "  ✗ objects                     failed", "- hold                          not run", "✓ clean up"]),
+        (
+            &undone,
+            Language::En,
+            vec!["↶ preflight                     undone", "✗ portal", "  ✗ objects                     stopped", "  ↷ check home                  skipped"],
+        ),
+        (&cleans, Language::Zh, vec!["失败", "未执行"]),
+        (&undone, Language::Zh, vec!["撤销", "停止", "跳过", "未执行"]),
+    ] {
+        let lines = shown(DRILL, seen, language);
+        for line in expected {
+            assert!(lines.iter().any(|seen| seen.starts_with(line) || (language == Language::Zh && seen.contains(line))), "{line:?} is not in {lines:#?}");
+        }
+    }
+}
+
+#[test]
+fn fault_h1_a_step_to_come_says_for_what_it_waits() {
+    let lines = shown(DRILL, &seen("drwww", vec![step("restore/portal/objects", 1, 50)]), Language::En);
+    assert!(lines.iter().any(|line| line.starts_with("  · check home                  waits for portal objects")), "{lines:#?}");
+    let ready = shown(DRILL, &seen("ddwww", vec![]), Language::En);
+    assert!(ready.iter().any(|line| line.starts_with("  · check home                  waits for its turn")), "{ready:#?}");
+    let paused = shown(DRILL, &Snapshot { phase: RunPhase::Paused, ..seen("ddwww", vec![]) }, Language::En);
+    assert!(paused.iter().any(|line| line.starts_with("  · check home                  paused")), "{paused:#?}");
+}

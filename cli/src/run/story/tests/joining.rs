@@ -1,0 +1,99 @@
+//! Whoever joins a run, at whatever record of its journal, is shown what they have seen who watched from the beginning. Over random plans.
+
+use super::{Outline, RunPhase, Snapshot, State, Story, Told};
+use jiff::Timestamp;
+use p861_core::engine::{Journal, Record, RunSummary, summary};
+use p861_crds::common::{ActionKind, CurrentStep, Time};
+use proptest::prelude::*;
+use serde_json::json;
+
+#[path = "../../../../../operator/core/tests/engine_world/mod.rs"]
+#[allow(dead_code, reason = "a part of it is enough")]
+mod engine_world;
+
+use engine_world::{Fuse, Orchestrator, Store, TestPlan, action, draft::draft, lines, run_with};
+
+/// The run as its status tells it.
+fn look(summary: &RunSummary) -> Snapshot {
+    let current = summary.current.iter().map(|step| CurrentStep {
+        id: step.id.to_string(),
+        phase: step.phase,
+        attempt: i32::try_from(step.attempt).unwrap(),
+        start_time: step.start.map(Time),
+        ..CurrentStep::default()
+    });
+    Snapshot { phase: summary.phase, completion: summary.completion, steps: summary.into(), current: current.collect(), ..Snapshot::default() }
+}
+
+/// The steps as they are published.
+fn outline(plan: &TestPlan) -> Outline {
+    let steps = plan.steps().iter().map(|step| json!({"id": step.id, "after": step.dependencies().collect::<Vec<_>>(), "finally": step.finally}));
+    Outline::parse(&json!(steps.collect::<Vec<_>>()).to_string()).unwrap()
+}
+
+fn watcher(plan: &TestPlan) -> Story {
+    let mut story = Story::default();
+    story.learn(outline(plan));
+    story
+}
+
+/// How each step stands, without the times that only those know who saw it.
+fn standing(story: &Story) -> Vec<String> {
+    let one = |state: &State| match state {
+        State::Waiting => "waits".to_owned(),
+        State::Current(step) => format!("{:?}, attempt {}", step.phase, step.attempt),
+        State::Ended(how, _) => format!("{how:?}"),
+    };
+    story.steps().iter().map(|known| format!("{} {}", known.id, one(&known.state))).collect()
+}
+
+fn check(plan: &TestPlan, records: &[Record]) {
+    let mut first = watcher(plan);
+    let mut last = Timestamp::MIN;
+    for cut in 1..=records.len() {
+        let written = &records[..cut];
+        let now = written.last().unwrap().at;
+        let seen = summary(plan, &Journal::from_records(written.to_vec()).unwrap(), now).unwrap();
+        let looked = look(&seen);
+        let told: Vec<Told> = first.update(now, &looked);
+        for told in &told {
+            assert!(told.at >= last, "{told:?} is told after {last}:\n{}", lines(written));
+            last = told.at;
+        }
+        let mut late = watcher(plan);
+        late.update(now, &looked);
+        assert_eq!(standing(&late), standing(&first), "after {cut} records:\n{}", lines(written));
+        let over = |story: &Story| story.steps().iter().filter(|known| matches!(known.state, State::Ended(..))).count();
+        assert_eq!(over(&late), seen.timeline.iter().filter(|line| line.outcome != p861_core::engine::Outcome::Open).count(), "{}", lines(written));
+        assert!(seen.phase != RunPhase::Succeeded || over(&late) == plan.steps().len(), "nothing is left open after the end");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fault_h1_whoever_joins_at_any_record_sees_what_they_see_who_watched_from_the_beginning(
+        draft in draft(),
+        asked in proptest::collection::vec((0..40_i64, 0..4_usize, 0..9_usize), 0..6),
+    ) {
+        let (plan, mut world, mut store) = (draft.plan(), draft.world(), Store::default());
+        let mut orchestrator = Orchestrator::claim(&plan, &mut store, &world, Fuse(None)).unwrap();
+        let start = world.now;
+        let mut asked = asked;
+        asked.sort_unstable();
+        let mut asked = asked.into_iter().peekable();
+        run_with(&plan, &mut store, &mut world, &mut orchestrator, |world, _| {
+            let passed = world.now.duration_since(start).as_secs();
+            while let Some((_, kind, step)) = asked.next_if(|(at, ..)| *at <= passed) {
+                let step = format!("step/{step}");
+                world.actions.push(match kind {
+                    0 => action(ActionKind::Abort, None),
+                    1 => action(ActionKind::Retry, Some(&step)),
+                    _ => action(ActionKind::Skip, Some(&step)),
+                });
+            }
+        }).unwrap();
+        check(&plan, &store.records);
+    }
+}
