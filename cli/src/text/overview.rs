@@ -1,6 +1,6 @@
 //! What `status` and plans say.
 
-use super::{Bilingual, Language, Word, both, many_of};
+use super::{Bilingual, Word, both, many_of};
 use std::fmt::Write as _;
 
 /// `predicted 9m40s of 30m (5 drills)`; without the drills if their number is 0.
