@@ -172,7 +172,7 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         // The reader's clock is an hour ahead.
-        let now = |second| at(second + 3_600);
+        let now = |second: i64| at(second + 3_600);
         let mut pulse = Pulse::new(renewed(0), start);
         assert_eq!(pulse.take(renewed(0), after(1), now(1)), Some(Leaderless { since: Some(at(0)) }), "by the clocks it is old, and nothing else is known yet");
         assert_eq!(pulse.take(renewed(5), after(6), now(6)), None);

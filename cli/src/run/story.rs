@@ -203,7 +203,10 @@ impl Story {
         let states = self.states(seen);
         let mut ended = Vec::new();
         for known in &mut self.steps {
-            let is_current = seen.current.iter().any(|step| step.id == known.id);
+            // One that has failed and waits for a person's decision is not over.
+            if seen.current.iter().any(|step| step.id == known.id) {
+                continue;
+            }
             let how = match states.iter().find(|(id, _)| *id == known.id).map(|(_, state)| *state) {
                 Some(StepState::Done) => Ending::Done,
                 Some(StepState::Failed) => Ending::Failed,
@@ -213,13 +216,13 @@ impl Story {
                 Some(StepState::Undone) => Ending::Undone,
                 // A run whose journal can't be trusted any more ends without an end of its steps.
                 Some(StepState::Running) if seen.phase.is_end() => Ending::Unclear,
-                Some(StepState::Waiting) if !is_current => {
+                Some(StepState::Waiting) => {
                     known.state = State::Waiting;
                     continue;
                 }
-                Some(StepState::Waiting | StepState::Running) => continue,
+                Some(StepState::Running) => continue,
                 // A status lists only so many: what is missing from a full list may still be under way.
-                None if is_current || !matches!(known.state, State::Current(_)) || seen.current.len() >= MOST_CURRENT_STEPS => continue,
+                None if !matches!(known.state, State::Current(_)) || seen.current.len() >= MOST_CURRENT_STEPS => continue,
                 None => Ending::Unclear,
             };
             if !matches!(known.state, State::Ended(before, _) if before == how) {

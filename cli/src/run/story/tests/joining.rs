@@ -2,7 +2,7 @@
 
 use super::{Outline, RunPhase, Snapshot, State, Story, Told};
 use jiff::Timestamp;
-use p861_core::engine::{Journal, Record, RunSummary, summary};
+use p861_core::engine::{Journal, Outcome, Record, RunSummary, StepTimeline, summary};
 use p861_crds::common::{ActionKind, CurrentStep, Time};
 use proptest::prelude::*;
 use serde_json::json;
@@ -64,7 +64,10 @@ fn check(plan: &TestPlan, records: &[Record]) {
         late.update(now, &looked);
         assert_eq!(standing(&late), standing(&first), "after {cut} records:\n{}", lines(written));
         let over = |story: &Story| story.steps().iter().filter(|known| matches!(known.state, State::Ended(..))).count();
-        assert_eq!(over(&late), seen.timeline.iter().filter(|line| line.outcome != p861_core::engine::Outcome::Open).count(), "{}", lines(written));
+        let has_ended = |line: &&StepTimeline| line.outcome != Outcome::Open && !seen.current.iter().any(|step| step.id == line.id);
+        assert_eq!(over(&late), seen.timeline.iter().filter(has_ended).count(), "{}", lines(written));
+        let mut again = first.clone();
+        assert!(again.update(now, &looked).is_empty(), "what is seen twice is told once:\n{}", lines(written));
         assert!(seen.phase != RunPhase::Succeeded || over(&late) == plan.steps().len(), "nothing is left open after the end");
     }
 }
