@@ -350,7 +350,7 @@ reasons! {
     TemplateMissing: "The change's template doesn't exist.",
     TemplateNotReady: "The change's template can't be used.",
     TokenMissing: "The token of the link is missing.",
-    TooLate: "The approval came after work had begun.",
+    TooLate: "The approval came after work had begun, or after the end.",
     Uncovered: "Nobody is on duty at some level.",
     Verifying: "The work is done and its checks run.",
     WebhookFailed: "The webhook did not accept the message.",

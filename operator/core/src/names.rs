@@ -54,6 +54,16 @@ pub fn journal(object: &str, noun: &str, run_uid: &str) -> String {
     format!("{}-{noun}-journal-{}", bounded(object, LONGEST_OBJECT), short_digest(&["journal", run_uid], 8))
 }
 
+/// The ConfigMap of a plan's compiled steps.
+pub fn steps_of_plan(plan: &str) -> String {
+    format!("{plan}-steps")
+}
+
+/// The ConfigMap of a change's compiled steps. It ends as no other ConfigMap of ours does: a plan may have a ticket's name.
+pub fn steps_of_ticket(ticket: &str) -> String {
+    format!("{ticket}.steps")
+}
+
 /// The name, or if it is longer than `length` its beginning and a digest of all of it.
 pub fn bounded(name: &str, length: usize) -> String {
     const DIGEST: usize = 8;

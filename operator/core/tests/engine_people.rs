@@ -230,6 +230,21 @@ fn a_kept_copy_stands_as_long_as_people_want_and_no_longer() {
 }
 
 #[test]
+fn fault_h3_no_keeps_what_is_held_and_fails_nothing_and_yes_cleans_up() {
+    let steps = || {
+        let mut steps = drill();
+        steps.push(step("keep").once_settled(ids(["check"])).needs_person(Prompt::hold(text("Clean up now?"), seconds(20))).on_failure(OnFailure::Continue));
+        steps
+    };
+    let told = |story: Story| story.told();
+    let kept = told(Story::of(steps()).asks(10, answer("a", "keep", "no")).asks(11, answer("b", "keep", "no")));
+    assert!(kept.contains("Answered keep TimedOut") && kept.ends_with("Finished Succeeded Complete\n"), "it stands until its time is over: {kept}");
+    assert!(!kept.contains("Failed") && !kept.contains("ActionRefused"), "{kept}");
+    let cleaned = told(Story::of(steps()).asks(10, answer("a", "keep", "no")).asks(12, answer("a", "keep", "yes")));
+    assert!(cleaned.contains("  12s Answered keep Yes") && cleaned.ends_with("Finished Succeeded Complete\n"), "who said no may say yes: {cleaned}");
+}
+
+#[test]
 fn an_attempt_under_way_can_be_given_more_time() {
     let more = RunAction { duration: Some("15s".into()), ..action(ActionKind::Extend, Some("upload")) };
     assert_told(

@@ -1,9 +1,9 @@
 //! The work of a change, as its ticket follows it: agreed to, begun by itself, asked for, taken back.
 
-use crate::ticket_world::{World, action, change, condition, open_now, template};
+use crate::ticket_world::{World, action, after, change, condition, open_now, template};
 use jiff::SignedDuration;
 use p861_core::maintenance::{
-    ticket::{Asks, Block, BlockReason, Decision, Work, WorkRun, still_agreed},
+    ticket::{Asks, Block, BlockReason, Decision, Work, WorkRun, is_digest_of, still_agreed},
     window::Opening,
 };
 use p861_crds::{
@@ -78,6 +78,34 @@ fn steps_that_compile_to_others_between_the_word_and_the_work_are_not_what_was_a
     world.work = Some(Work { steps: Ok(String::new()), takes: SignedDuration::ZERO, run: Some(refused), warning: None, source: None });
     let ended = world.pass(3);
     assert_eq!((world.phase(), condition(&ended, "Succeeded").0), (TicketPhase::RolledBack, Some(false)));
+}
+
+#[test]
+fn fault_h8_the_digest_of_a_ticket_is_that_of_the_steps_that_are_shown_before_and_after_the_start() {
+    let mut world = drain();
+    world.tally.given.clear();
+    assert!(!is_digest_of(&world.spec, &world.status, "sha256:1"), "before the first look nothing is known to be shown");
+    world.pass(0);
+    assert!(is_digest_of(&world.spec, &world.status, "sha256:1") && !is_digest_of(&world.spec, &world.status, "sha256:2"));
+    let mut plan = action(TicketActionKind::Plan, "li");
+    plan.note = Some("one by one".into());
+    world.act(1, plan);
+    assert!(is_digest_of(&world.spec, &world.status, "sha256:1"), "what was said of the plan is part of it");
+    world.tally.given = vec!["b".into()];
+    world.pass(2);
+    assert_eq!(world.phase(), TicketPhase::InProgress);
+    world.act(3, action(TicketActionKind::Note, "li"));
+    assert!(is_digest_of(&world.spec, &world.status, "sha256:1") && !is_digest_of(&world.spec, &world.status, "sha256:2"));
+}
+
+#[test]
+fn fault_h8_a_ticket_says_when_each_action_was_read_also_one_that_was_refused() {
+    let mut world = drain();
+    world.act(1, action(TicketActionKind::Acknowledge, "li"));
+    world.act(7, action(TicketActionKind::Done, "li"));
+    world.pass(9);
+    let read: Vec<(i32, jiff::Timestamp)> = world.status.action_times.iter().map(|read| (read.index, read.time.0)).collect();
+    assert_eq!(read, [(0, after(1)), (1, after(7))]);
 }
 
 #[test]

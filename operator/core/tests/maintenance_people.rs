@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use p861_core::maintenance::{
-    approval::{Given, Subject, Void, count},
+    approval::{Given, Subject, Void, count, would_count},
     roster::{Duty, Heard, Roster, heartbeat_condition},
     window::DEFAULT_ZONE,
 };
@@ -31,7 +31,7 @@ fn word(approver: Option<&str>, decision: &str, uid: &str, digest: &str) -> Appr
 fn subject() -> Subject {
     let reference = SubjectReference { kind: SubjectKind::MaintenanceTicket, name: "chg".into(), uid: "uid".into() };
     let asked_by = ["engineer", "planner"].map(str::to_owned).into();
-    Subject { reference, asked_by, digest: Some("sha256:shown".into()), started: None, required: 1 }
+    Subject { reference, asked_by, digest: Some("sha256:shown".into()), started: None, ended: None, required: 1 }
 }
 
 fn given<'a>(name: &'a str, spec: &'a ApprovalSpec, created: &str) -> Given<'a> {
@@ -90,6 +90,39 @@ fn what_counted_when_work_began_counts_for_ever_and_nothing_is_added() {
     let late = word(Some("other"), "Rejected", "uid", "sha256:shown");
     let tally = count(Some(&started), Purpose::Start, &[words[0].clone(), given("late", &late, "2026-11-28T15:00:00Z")], time("2026-11-28T16:00:00Z"));
     assert_eq!((tally.agrees(1), tally.words["late"]), (true, Err(Void::TooLate)));
+}
+
+#[test]
+fn fault_h9_a_word_that_would_never_count_is_known_before_it_is_given() {
+    let now = time("2026-11-28T12:00:00Z");
+    let (before, later) = (Some(time("2026-11-28T10:00:00Z")), Some(time("2026-11-28T12:05:00Z")));
+    let leaders = || word(Some("leader"), "Approved", "uid", "sha256:shown");
+    for (what, subject, spec, expected) in [
+        ("as it should be", subject(), leaders(), Ok(())),
+        ("one's own", subject(), word(Some("engineer"), "Approved", "uid", "sha256:shown"), Err(Void::RequesterCannotApprove)),
+        ("one's own no", subject(), word(Some("engineer"), "Rejected", "uid", "sha256:shown"), Err(Void::RequesterCannotApprove)),
+        ("that of who has written a part of it", subject(), word(Some("planner"), "Approved", "uid", "sha256:shown"), Err(Void::RequesterCannotApprove)),
+        ("of what has begun", Subject { started: before, ..subject() }, leaders(), Err(Void::TooLate)),
+        ("of what has begun by a faster clock", Subject { started: later, ..subject() }, leaders(), Err(Void::TooLate)),
+        ("of what has ended", Subject { started: before, ended: before, ..subject() }, leaders(), Err(Void::Ended)),
+        ("of what has ended and never began", Subject { ended: before, ..subject() }, leaders(), Err(Void::Ended)),
+        ("of another plan", subject(), word(Some("leader"), "Approved", "uid", "sha256:other"), Err(Void::DigestDiffers)),
+    ] {
+        assert_eq!(would_count(&subject, &spec, now), expected, "{what}");
+    }
+    // A signature comes after the end.
+    let mut signs = leaders();
+    signs.purpose = Purpose::SignOff;
+    assert_eq!(would_count(&Subject { started: before, ended: before, ..subject() }, &signs, now), Ok(()));
+}
+
+#[test]
+fn what_was_agreed_to_before_a_ticket_ended_still_counts() {
+    let spec = word(Some("leader"), "Approved", "uid", "sha256:shown");
+    let ended = Subject { ended: Some(time("2026-11-28T11:00:00Z")), ..subject() };
+    let words = [given("before", &spec, "2026-11-28T10:00:00Z"), given("after", &spec, "2026-11-28T11:30:00Z")];
+    let tally = count(Some(&ended), Purpose::Start, &words, time("2026-11-28T12:00:00Z"));
+    assert_eq!((tally.words["before"], tally.words["after"]), (Ok(ApprovalDecision::Approved), Err(Void::Ended)));
 }
 
 prop_compose! {

@@ -12,7 +12,7 @@ mod sealing;
 
 use crate::{
     error::{Error, ErrorContext as _, Result, is_conflict, is_not_found},
-    owned_maps::owned_map,
+    owned_maps::{MapContent, owned_map},
 };
 use format::{PLAN, RECORDS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -25,6 +25,16 @@ use p861_crds::Reason;
 use p861_vault::AsyncStore;
 pub use record::{RecordStore, RunRecord};
 pub use sealing::{JournalKeys, KEY_SECRET, Sealing, missing};
+
+/// A plan as it stands in a ConfigMap: whole, so that who reads it can compute its digest.
+///
+/// # Errors
+/// `JournalFull` if it is too large for a ConfigMap.
+pub fn plan_content(plan: &Plan<Action>) -> Result<MapContent> {
+    let mut content = MapContent::default();
+    format::put(&mut content.data, &mut content.binary_data, PLAN, format::plan_text(plan)?)?;
+    Ok(content)
+}
 
 /// Why records were not appended.
 #[derive(Debug, thiserror::Error)]

@@ -49,7 +49,7 @@ pub use cache::{RunCache, RunIdentity};
 pub use context::{ComponentState, Hub, MoverSettings, RunContext};
 pub use effects::{EffectOutcome, Effects, StepContext};
 pub use executor::Executor;
-pub use journal::{JournalKeys, JournalStore, KEY_SECRET, RecordStore, RunRecord, Sealing, StoredRun};
+pub use journal::{JournalKeys, JournalStore, KEY_SECRET, RecordStore, RunRecord, Sealing, StoredRun, plan_content};
 pub use kind::{Readiness, RunKind, RunPlace};
 pub use metrics::RunMetrics;
 pub use pass::{Pass, Stored, forget, load, pass};

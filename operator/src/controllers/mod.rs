@@ -16,6 +16,7 @@ pub mod restore;
 pub mod roster;
 pub mod run;
 pub mod site;
+mod steps;
 pub mod template;
 pub mod ticket;
 pub mod vanished;

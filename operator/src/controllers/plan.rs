@@ -1,30 +1,30 @@
 //! RecoveryPlan: whether it compiles, its standby is ready, and it was drilled.
 
-use super::{district_of, drill, plan_sites, platform_of};
+use super::{district_of, drill, plan_sites, platform_of, steps};
 use crate::{
     context::{Context, ReadContext},
     driver::{Controller, Decision, DecisionOf},
     metrics::Metrics,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Node};
+use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt as _, api::ListParams};
 use p861_core::{
     engine::Plan,
+    names::steps_of_plan,
     platform::facts::Unseen,
     recovery::{
         conclude,
         ground::Ground,
-        plan_standing::{PlanFacts, PlanInputs, RecoveryInputs, decide, listing},
+        plan_standing::{PlanFacts, PlanInputs, RecoveryInputs, decide},
         standing,
     },
     runs::{Action, AllottedSite},
 };
 use p861_crds::{Application, ConditionType, Drill, RecoveryPlan, RecoveryPlanStatus, platform::site::NodeCounts};
 use p861_runs::{
-    error::{Error, ErrorContext as _, Result},
+    error::{Error, Result},
     hub::is_ready,
-    owned_maps::{self, MapContent},
     repository,
     sites::for_each,
 };
@@ -61,9 +61,9 @@ impl Controller for PlanController {
         Decision { status: stands.status, conditions: stands.conditions, events: Vec::new(), effects: stands.steps, requeue: RECONCILE_INTERVAL }
     }
 
-    async fn perform(&self, context: &Context, plan: &RecoveryPlan, steps: &Option<Plan<Action>>, _: Timestamp) -> Result<()> {
-        match steps {
-            Some(steps) => store_steps(context, plan, steps).await,
+    async fn perform(&self, context: &Context, plan: &RecoveryPlan, compiled: &Option<Plan<Action>>, _: Timestamp) -> Result<()> {
+        match compiled {
+            Some(compiled) => steps::store(context, plan, &steps_of_plan(&plan.name_any()), compiled).await,
             None => Ok(()),
         }
     }
@@ -130,18 +130,4 @@ async fn nodes(context: &Context, site: &AllottedSite) -> std::result::Result<No
 async fn opens(context: &Context, namespace: &str, repository: &str) -> std::result::Result<(), String> {
     let store = repository::open_store(&context.hub, namespace, repository).await.map_err(|error| error.to_string())?;
     store.first("config").await.map(drop).map_err(|error| error.to_string())
-}
-
-/// Stores the compiled steps for `p861 plan check --steps`.
-async fn store_steps(context: &Context, plan: &RecoveryPlan, compiled: &Plan<Action>) -> Result<()> {
-    let namespace = plan.namespace().unwrap_or_default();
-    let name = format!("{}-steps", plan.name_any());
-    let text = serde_json::to_string(&listing(compiled)).map_err(|error| Error::Internal(error.to_string()))?;
-    let maps: Api<ConfigMap> = Api::namespaced(context.hub.client.clone(), &namespace);
-    let existing = maps.get_opt(&name).await.context(|| format!("read ConfigMap {name}"))?;
-    if existing.as_ref().and_then(|map| map.data.as_ref()?.get("steps.json")) == Some(&text) {
-        return Ok(());
-    }
-    let data = [("steps.json".to_owned(), text)].into();
-    owned_maps::apply(&context.hub, plan, &name, MapContent { data, ..MapContent::default() }).await
 }

@@ -6,6 +6,7 @@ mod work;
 
 use super::{
     roster::{CalledLevels, roster_for},
+    steps,
     template::templates_for,
     vanished::Going,
     window::{until, windows_for, zone_of},
@@ -19,9 +20,14 @@ use crate::{
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use messages::{Address, Messages};
-use p861_core::maintenance::{
-    notify::{self, Outcome},
-    ticket::{self, Facts, Permit, Surroundings, Work, decide},
+use p861_core::{
+    engine::Plan,
+    maintenance::{
+        notify::{self, Outcome},
+        ticket::{self, Facts, Permit, Surroundings, Work, decide},
+    },
+    names::steps_of_ticket,
+    runs::Action,
 };
 use p861_crds::{
     ConditionType, MaintenanceTicket, MaintenanceTicketStatus,
@@ -31,7 +37,7 @@ use p861_runs::{Pass, RunIdentity, error::Result, finalizer};
 use series::{AllSeries, TicketSeries};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::Notify;
-use work::Progress;
+use work::{Preview, Progress};
 
 /// Longest time between reconciles of a waiting change.
 const WAITING_CHANGE_INTERVAL: Duration = Duration::from_secs(10);
@@ -69,7 +75,13 @@ pub struct Observed {
     /// Of a change: what it depends on besides itself.
     surroundings: Option<Surroundings>,
     /// Of a change that has not begun: its compiled steps.
-    preview: Option<Work>,
+    preview: Option<Preview>,
+}
+
+impl Observed {
+    fn work(&self) -> Option<&Work> {
+        self.preview.as_ref().map(|preview| &preview.work)
+    }
 }
 
 /// What is done for a ticket.
@@ -77,6 +89,8 @@ pub struct Observed {
 pub struct Effects {
     /// Carries the steps of a change on, from this status.
     carry_on: Option<Box<MaintenanceTicketStatus>>,
+    /// Steps to store, for those who are to agree to them.
+    steps: Option<Box<Plan<Action>>>,
     /// The steps that were carried on, whose Events are published once the status is written.
     run: Option<(Box<RunIdentity>, Box<Pass>)>,
     /// Messages whose outcomes the status has.
@@ -117,7 +131,7 @@ impl Controller for TicketController {
             let status = ticket.status.clone().unwrap_or_default();
             observed.preview = Some(work::preview(context, ticket, change, &status).await?);
             // Starting is irreversible: read from the API server, not from the cache.
-            if assess(ticket, &observed, &before(ticket, &observed), observed.preview.as_ref(), now).status.start_time.is_some() {
+            if assess(ticket, &observed, &before(ticket, &observed), observed.work(), now).status.start_time.is_some() {
                 observed.surroundings = Some(surroundings(context, &namespace, ReadFrom::ApiServer).await?);
             }
         }
@@ -133,10 +147,14 @@ impl Controller for TicketController {
             let effects = Effects { carry_on: Some(Box::new(before.clone())), ..effects };
             return Decision { status: before, conditions: Vec::new(), events: Vec::new(), effects, requeue: WAITING_CHANGE_INTERVAL };
         }
-        decision(ticket, assess(ticket, observed, &before, observed.preview.as_ref(), now), effects, now)
+        let effects = Effects { steps: observed.preview.as_ref().and_then(|preview| preview.compiled.clone()), ..effects };
+        decision(ticket, assess(ticket, observed, &before, observed.work(), now), effects, now)
     }
 
     async fn perform(&self, context: &Context, ticket: &MaintenanceTicket, effects: &Effects, now: Timestamp) -> Result<Option<Progress>> {
+        if let Some(compiled) = &effects.steps {
+            steps::store(context, ticket, &steps_of_ticket(&ticket.name_any()), compiled).await?;
+        }
         match &effects.carry_on {
             Some(before) => Box::pin(work::carry_on(context, ticket, before.as_ref().clone(), now)).await.map(Some),
             None => Ok(None),

@@ -278,6 +278,15 @@ pub struct RefusedAction {
     pub why: String,
 }
 
+/// When the operator read an action: people see an action and its time together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActionTime {
+    /// Index in `spec.actions`, starting at 0.
+    pub index: i32,
+    /// When the operator read it.
+    pub time: Time,
+}
+
 /// State of the ticket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -374,6 +383,10 @@ pub struct MaintenanceTicketStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["person", "channel"]))]
     pub notifications: Vec<TicketNotification>,
+    /// When the operator read each entry of `spec.actions`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["index"]))]
+    pub action_times: Vec<ActionTime>,
     /// Rejected actions, the newest 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused_actions: Vec<RefusedAction>,

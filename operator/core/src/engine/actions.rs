@@ -157,6 +157,7 @@ impl<A> Run<'_, A> {
                 _ => format!("step {id} asks nothing now, it is {}", self.course(at).state.describe()),
             });
         };
+        let is_hold = self.step(at).needs_person.as_ref().is_some_and(|prompt| prompt.hold);
         let standing = &mut self.steps[at];
         match action.answer.as_deref().map(str::to_ascii_lowercase).as_deref() {
             Some("yes") => {
@@ -164,6 +165,8 @@ impl<A> Run<'_, A> {
                     return Err(format!("{} has answered step {id} already; another person must", action.by.as_deref().unwrap_or("this person")));
                 }
             }
+            // What is held stays until its time is over, or somebody says yes.
+            Some("no") if is_hold => {}
             Some("no") => {
                 standing.no.get_or_insert((action.by.clone(), action.reason.clone()));
             }

@@ -195,7 +195,7 @@ pub struct Prompt {
     pub on_timeout: OnTimeout,
     /// How many different people must answer yes.
     pub people: u32,
-    /// The question only keeps the result standing for people to look at: the action `CleanUp` answers it, even before it was asked.
+    /// The question only keeps the result standing for people to look at: no leaves it so, and the action `CleanUp` answers it, even before it was asked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
 }

@@ -14,7 +14,7 @@ use p861_crds::{
     Approval, Condition, ConditionType, Drill, MaintenanceTicket, ObjectMeta, Reason,
     maintenance::{
         approval::{ApprovalDecision, ApprovalSpec, Purpose, SubjectKind, SubjectReference},
-        ticket::TicketActionKind,
+        ticket::{TicketActionKind, TicketPhase},
         window::ChangeClass,
     },
 };
@@ -31,6 +31,8 @@ pub struct Subject {
     pub digest: Option<String>,
     /// When work began.
     pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
     /// So many must agree.
     pub required: usize,
 }
@@ -38,12 +40,15 @@ pub struct Subject {
 impl Subject {
     /// A ticket, with the digest of its steps.
     pub fn of_ticket(ticket: &MaintenanceTicket, digest: Option<String>) -> Self {
+        let status = ticket.status.as_ref();
+        let ended = status.filter(|status| status.phase.is_some_and(TicketPhase::is_end)).and_then(|status| status.completion_time.as_ref());
         let plans = ticket.spec.actions.iter().filter(|action| action.action == TicketActionKind::Plan).filter_map(|action| action.by.clone());
         Self {
             reference: reference(SubjectKind::MaintenanceTicket, &ticket.metadata),
             asked_by: ticket.spec.requested_by.iter().cloned().chain(plans).collect(),
             digest,
-            started: ticket.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+            started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+            ended: ended.map(|time| time.0),
             required: class_of(ticket).map_or(0, required_approvals),
         }
     }
@@ -56,6 +61,7 @@ impl Subject {
             asked_by: drill.spec.requested_by.iter().cloned().collect(),
             digest: status.and_then(|status| status.plan_digest.clone()),
             started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+            ended: status.and_then(|status| status.completion_time.as_ref()).map(|time| time.0),
             required: 1,
         }
     }
@@ -107,6 +113,8 @@ pub enum Void {
     Expired,
     /// It came after work had begun.
     TooLate,
+    /// It came after the end.
+    Ended,
     /// The same person has a newer word.
     SamePerson,
 }
@@ -119,7 +127,7 @@ impl From<Void> for Reason {
             Void::RequesterCannotApprove => Self::RequesterCannotApprove,
             Void::DigestDiffers => Self::DigestDiffers,
             Void::Expired => Self::Expired,
-            Void::TooLate => Self::TooLate,
+            Void::TooLate | Void::Ended => Self::TooLate,
             Void::SamePerson => Self::SamePerson,
         }
     }
@@ -134,6 +142,7 @@ impl Void {
             Self::DigestDiffers => "something else was shown: look at what it does now and approve that",
             Self::Expired => "it was valid for spec.validFor and nothing was started: approve again",
             Self::TooLate => "work had begun already",
+            Self::Ended => "what it is about had ended already",
             Self::SamePerson => "the same person has said something newer",
         }
     }
@@ -187,6 +196,17 @@ pub fn count(subject: Option<&Subject>, purpose: Purpose, words: &[Given<'_>], n
     tally
 }
 
+/// Whether a word that is given now would count, as far as its subject says. Asked before an Approval is created, so that none is left that never counts.
+///
+/// # Errors
+/// Why it would not.
+pub fn would_count(subject: &Subject, spec: &ApprovalSpec, now: Timestamp) -> Result<(), Void> {
+    // It comes after whatever has begun or ended, whatever the clock of the one who asks says.
+    let after = |time: Timestamp| crate::time::after(time, SignedDuration::from_millis(1));
+    let created = [subject.started, subject.ended].into_iter().flatten().map(after).fold(now, Timestamp::max);
+    judge(Some(subject), &Given { name: "", spec, created }, now)
+}
+
 /// A duration that can't be read is refused at admission; one that slipped in is valid for no time.
 fn expiry(word: &Given<'_>) -> Timestamp {
     crate::time::after(word.created, parse_duration(&word.spec.valid_for.0).unwrap_or(SignedDuration::ZERO))
@@ -205,6 +225,9 @@ fn judge(subject: Option<&Subject>, word: &Given<'_>, now: Timestamp) -> Result<
     // A sign-off after the end never expires; an approval to start does.
     if word.spec.purpose == Purpose::SignOff {
         return Ok(());
+    }
+    if subject.ended.is_some_and(|ended| word.created > ended) {
+        return Err(Void::Ended);
     }
     if subject.started.is_some_and(|started| word.created > started) {
         return Err(Void::TooLate);

@@ -8,6 +8,7 @@ use p861_core::{
 };
 use p861_crds::Reason;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the stored format, in the plan. A reader refuses a newer one.
 pub const FORMAT: u32 = 1;
@@ -86,8 +87,20 @@ pub fn text_of(map: &ConfigMap, key: &str) -> std::result::Result<Option<String>
 /// # Errors
 /// `JournalFull` if the ConfigMap would be more than the API server takes; it is then half changed and must not be stored.
 pub fn put_text(map: &mut ConfigMap, key: &str, text: String) -> Result<()> {
+    let binary = map.binary_data.get_or_insert_default();
+    let done = put(map.data.get_or_insert_default(), binary, key, text);
+    if binary.is_empty() {
+        map.binary_data = None;
+    }
+    done
+}
+
+/// The same, where no ConfigMap is yet.
+///
+/// # Errors
+/// As [`put_text`].
+pub fn put(data: &mut BTreeMap<String, String>, binary: &mut BTreeMap<String, ByteString>, key: &str, text: String) -> Result<()> {
     let packed_key = format!("{key}{}", packed::SUFFIX);
-    let (data, binary) = (map.data.get_or_insert_default(), map.binary_data.get_or_insert_default());
     data.remove(key);
     binary.remove(&packed_key);
     if text.len() <= MAX_PLAIN_BYTES {
@@ -97,9 +110,6 @@ pub fn put_text(map: &mut ConfigMap, key: &str, text: String) -> Result<()> {
         binary.insert(packed_key, ByteString(bytes));
     }
     let size = data.values().map(String::len).sum::<usize>() + binary.values().map(|value| value.0.len()).sum::<usize>();
-    if binary.is_empty() {
-        map.binary_data = None;
-    }
     if size <= MAX_MAP_BYTES {
         return Ok(());
     }

@@ -126,15 +126,23 @@ pub struct Progress {
     pub run: Option<(Box<RunIdentity>, Box<Pass>)>,
 }
 
+/// The steps of a waiting change.
+pub struct Preview {
+    /// For the ticket's decision.
+    pub work: Work,
+    /// The steps themselves; none if they could not be compiled.
+    pub compiled: Option<Box<Plan<Action>>>,
+}
+
 /// Compiles the steps of a waiting change, without effects.
-pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Work> {
+pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Change, status: &MaintenanceTicketStatus) -> Result<Preview> {
     let compiled = gather(context, ticket, change).await.and_then(|facts| {
         let plan = compile(ticket, &facts)?;
         let takes = work::takes(&plan, change).map_err(|error| Error::invalid(Reason::Invalid, error.to_string()))?;
-        Ok((plan.digest().to_owned(), takes, facts.component.map(|(_, source, ..)| source)))
+        Ok((plan, takes, facts.component.map(|(_, source, ..)| source)))
     });
-    let (steps, takes, source) = match compiled {
-        Ok((digest, takes, source)) => (Ok(digest), takes, source),
+    let (compiled, takes, source) = match compiled {
+        Ok((plan, takes, source)) => (Ok(Box::new(plan)), takes, source),
         // If a registry is unreachable, the digest approved earlier stays valid; the error is reported only if nothing was compiled yet.
         Err(error @ Error::Stated { .. }) if error.category() == Category::Invalid || status.plan_digest.is_none() => {
             (Err(error.to_string()), SignedDuration::ZERO, None)
@@ -142,10 +150,11 @@ pub async fn preview(context: &Context, ticket: &MaintenanceTicket, change: &Cha
         Err(error) => return Err(error),
     };
     let warning = match &change.work.drain_node {
-        Some(drain) if steps.is_ok() => drain_warning(context, &ticket.namespace().unwrap_or_default(), drain).await,
+        Some(drain) if compiled.is_ok() => drain_warning(context, &ticket.namespace().unwrap_or_default(), drain).await,
         _ => None,
     };
-    Ok(Work { steps, takes, run: None, warning, source })
+    let steps = compiled.as_ref().map(|plan| plan.digest().to_owned()).map_err(Clone::clone);
+    Ok(Preview { work: Work { steps, takes, run: None, warning, source }, compiled: compiled.ok() })
 }
 
 /// What a drain of the node would lose as it is now. That it can't be looked at is said, and keeps nothing from being approved: the step `inspect` looks again.

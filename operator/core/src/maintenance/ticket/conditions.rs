@@ -1,6 +1,6 @@
 //! Conditions of a ticket.
 
-use super::decide::{Pass, required_approvals};
+use super::{decide::Pass, digest::required_approvals};
 use crate::{conditions::ConditionUpdate, maintenance::template::NotStandard, time::human_duration};
 use p861_crds::{
     ConditionType, Reason,

@@ -4,22 +4,22 @@ use super::{
     again::goes_on_in,
     block::Block,
     clocks,
-    facts::{Asks, Facts, Work, WorkRun},
+    digest::{plan_digest, required_approvals},
+    facts::{Asks, Facts, WorkRun},
     life::{Course, Event, next},
 };
 use crate::{
-    canonical,
     conditions::{ConditionUpdate, ObjectEvent},
     maintenance::{notify, window::Opening},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use p861_crds::{
-    MaintenanceTicketSpec, MaintenanceTicketStatus, Reason, Time,
+    MaintenanceTicketStatus, Reason, Time,
     common::RunPhase,
     maintenance::{
         change::Change,
         ticket::{
-            AlertState, ApprovalCounts, ClockName, EscalationState, Priority, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
+            ActionTime, AlertState, ApprovalCounts, ClockName, EscalationState, Priority, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
             TicketType,
         },
         window::ChangeClass,
@@ -40,40 +40,6 @@ pub struct Decision {
     pub happened: Vec<ObjectEvent>,
     /// When to look again even if nothing changes.
     pub next: Option<Timestamp>,
-}
-
-/// How many people must agree to a change while that class is in force. To a Standard one its template's publisher has agreed, once for all.
-pub fn required_approvals(class: ChangeClass) -> usize {
-    match class {
-        ChangeClass::Standard => 0,
-        ChangeClass::Normal | ChangeClass::Emergency => 1,
-    }
-}
-
-/// The digest of a change: of its spec, its affected objects, the texts of Plan actions among the first `observed` actions, and the compiled steps of its `work`.
-/// None while the work is not described, or its steps cannot be compiled.
-pub fn plan_digest(spec: &MaintenanceTicketSpec, observed: usize, work: Option<&Work>) -> Option<String> {
-    let change = spec.change.as_ref()?;
-    let steps = work.map(|work| work.steps.as_deref());
-    if matches!(steps, Some(Err(_))) {
-        return None;
-    }
-    let steps = steps.and_then(Result::ok);
-    let said: Vec<&str> =
-        spec.actions.iter().take(observed).filter(|action| action.action == TicketActionKind::Plan).filter_map(|action| action.note.as_deref()).collect();
-    let known = if change.work.by_operator() { steps.is_some() } else { change.plan.is_some() || !said.is_empty() };
-    if !known {
-        return None;
-    }
-    let whole = serde_json::json!({"title": spec.title, "affects": spec.affects, "change": change, "said": said, "steps": steps});
-    Some(canonical::digest(&whole))
-}
-
-/// Whether these steps are what was agreed to when the work was let begin.
-pub fn still_agreed(spec: &MaintenanceTicketSpec, status: &MaintenanceTicketStatus, steps: &str) -> bool {
-    let said = usize::try_from(status.work_first_action.unwrap_or_default()).unwrap_or_default();
-    plan_digest(spec, said, Some(&Work { steps: Ok(steps.to_owned()), takes: SignedDuration::ZERO, run: None, warning: None, source: None }))
-        == status.plan_digest
 }
 
 /// The decision under construction.
@@ -172,6 +138,7 @@ impl Pass<'_> {
     fn read_actions(&mut self) {
         let known = usize::try_from(self.status.observed_actions.unwrap_or_default()).unwrap_or_default();
         for (index, action) in self.facts.spec.actions.iter().enumerate().skip(known) {
+            self.status.action_times.push(ActionTime { index: i32::try_from(index).unwrap_or(i32::MAX), time: Time(self.now) });
             if let Err(why) = self.act(action) {
                 self.tell(Reason::ActionRefused, format!("{} of {}: {why}", action.action, action.person()), true);
                 let index = i32::try_from(index).unwrap_or(i32::MAX);

@@ -5,12 +5,14 @@ pub mod block;
 pub mod clocks;
 mod conditions;
 mod decide;
+mod digest;
 mod facts;
 mod graver;
 pub mod life;
 mod surroundings;
 
 pub use block::{Access, Block, BlockReason, change_under_way};
-pub use decide::{Decision, decide, plan_digest, required_approvals, still_agreed};
+pub use decide::{Decision, decide};
+pub use digest::{is_digest_of, plan_digest, required_approvals, still_agreed};
 pub use facts::{Asks, Facts, Work, WorkRun};
 pub use surroundings::{Permit, Surroundings};

@@ -2,7 +2,7 @@
 
 use super::{
     block::{Access, Block, Neighbours, obstacles},
-    decide::plan_digest,
+    digest::plan_digest,
     facts::Work,
 };
 use crate::maintenance::{
