@@ -1,8 +1,10 @@
 //! The real `p861` before a real API server: what it prints, what it writes, and its exit codes.
 
 mod act;
+mod approve;
 mod discover;
 mod hub;
+mod known;
 mod leading;
 mod look;
 mod scenes;

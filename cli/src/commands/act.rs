@@ -6,12 +6,15 @@ use crate::{
     args::{Act, ActOnStep, RunVerb},
     error::{Failure, Result},
     exit::ExitStatus,
-    hub::{Hub, Seen, append_action, follow},
+    hub::{Hub, Kind, Seen, append_action, follow},
     run::{Watched, watch},
     text::{self, Bilingual},
 };
 use jiff::Timestamp;
-use p861_crds::common::{ActionKind, CurrentStep, RunAction, RunPhase};
+use p861_crds::{
+    Restore,
+    common::{ActionKind, CurrentStep, RunAction, RunPhase},
+};
 use std::{
     io::{BufRead as _, Write as _},
     time::Duration,
@@ -47,6 +50,9 @@ pub async fn perform<K: Watched>(context: &Context<'_>, verb: &RunVerb) -> Resul
 pub async fn on_run<K: Watched>(context: &Context<'_>, act: &Act, kind: ActionKind) -> Result<ExitStatus> {
     let run = open::<K>(context, &act.name).await?;
     refuse_what_has_no_effect(&run, kind)?;
+    if kind == ActionKind::Abort && K::NOUN == <Restore as Kind>::NOUN {
+        context.printer.remark(&text::abort_leaves());
+    }
     let reason = if kind == ActionKind::Abort { Some(needed_reason(context, act.reason.clone(), kind)?) } else { act.reason.clone() };
     send::<K>(context, &act.name, new(kind, None, reason)).await
 }

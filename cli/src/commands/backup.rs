@@ -19,7 +19,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use p861_core::protection::choose;
-use p861_crds::{Application, Backup, BackupSpec, BackupStatus, ConditionType, ObjectReference, Reason, Time, common::RunPhase};
+use p861_crds::{Application, Backup, BackupRepository, BackupSpec, BackupStatus, ConditionType, ObjectReference, Reason, Time, common::RunPhase};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +41,9 @@ pub async fn perform(context: &Context<'_>, command: &BackupCommand) -> Result<E
 async fn now(context: &Context<'_>, what: &BackupNow) -> Result<ExitStatus> {
     let hub = &context.hub;
     hub.get_here::<Application>(&what.application).await?;
+    if let Some(repository) = &what.repository {
+        hub.get_here::<BackupRepository>(repository).await?;
+    }
     let keep_until_time = match &what.keep_until {
         Some(text) => Some(Time(hub.clock.parse(text).ok_or_else(|| Failure::usage(text::not_a_time("--keep-until", text)))?)),
         None => None,

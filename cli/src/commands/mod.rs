@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod act;
+mod agreed;
 mod app;
 mod backup;
 mod completions;
@@ -8,6 +9,7 @@ mod district;
 mod drill;
 mod duty;
 mod explain;
+mod known;
 mod list;
 mod man;
 mod needs;

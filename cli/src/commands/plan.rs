@@ -2,6 +2,7 @@
 
 use super::{
     Context,
+    agreed::{self, Shown, Steps},
     drill_run::sites,
     list::{full_name, print_list, print_object},
     page::{self, Facts, Reader, cell, split_command, truth},
@@ -17,6 +18,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
+use p861_core::names;
 use p861_crds::{
     ConditionType, RecoveryPlan,
     recovery::plan::{PreflightCheck, PreflightResult},
@@ -28,7 +30,7 @@ pub const STEPS: &str = "steps.json";
 
 /// The ConfigMap of a plan's steps.
 pub fn steps_map(plan: &str) -> String {
-    format!("{plan}-steps")
+    names::steps_of_plan(plan)
 }
 
 /// Runs the command.
@@ -40,8 +42,12 @@ pub async fn perform(context: &Context<'_>, command: &PlanCommand) -> Result<Exi
             print_list(printer, &plans, &text::no_plans(&hub.namespace), |plans| table(plans, printer.output == Output::Wide, printer.language))
         }
         PlanCommand::Show(name) => {
-            let read = hub.get_here::<RecoveryPlan>(&name.name).await?;
-            print_object(printer, &read, |plan| page(hub, plan, printer.language))?;
+            let (read, shown) = agreed::of_plan(hub, &name.name).await?;
+            print_object(printer, &read, |plan| {
+                let mut lines = page(hub, plan, printer.language);
+                lines.extend(shown.lines(text::plan_steps_head(), &hub.clock, printer.language));
+                lines
+            })?;
             Ok(ExitStatus::Good)
         }
         PlanCommand::Check(what) => check(context, what).await,
@@ -128,7 +134,12 @@ fn page(hub: &Hub, plan: &RecoveryPlan, language: Language) -> Vec<Line> {
 
 async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
-    let plan = hub.get_here::<RecoveryPlan>(&what.name).await?.object;
+    let (plan, shown) = if what.steps || what.graph {
+        let (read, shown) = agreed::of_plan(hub, &what.name).await?;
+        (read.object, shown)
+    } else {
+        (hub.get_here::<RecoveryPlan>(&what.name).await?.object, Shown::Nothing)
+    };
     let status = plan.status.clone().unwrap_or_default();
     // The checked plan must be the current one.
     if status.observed_generation.is_none_or(|seen| plan.metadata.generation.is_some_and(|now| seen < now)) {
@@ -143,7 +154,8 @@ async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
     let checks = if broken.is_some() { Vec::new() } else { checks };
     let failed = checks.iter().filter(|check| check.result == PreflightResult::Fail).count();
     let ready = broken.is_none() && failed == 0;
-    let outline = if (what.steps || what.graph) && broken.is_none() { outline(hub, &what.name).await? } else { Outline::default() };
+    // Asked for by name, they are not left out silently.
+    let outline = shown.steps()?.map(Steps::outline).unwrap_or_default();
     match printer.output {
         Output::Json | Output::Yaml => {
             let mut answer = json!({"apiVersion": "cli.platform861.io/v1", "kind": "PlanCheck", "plan": what.name, "ready": ready, "digest": status.plan_digest, "checks": checks});
@@ -171,12 +183,6 @@ async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
         }
     }
     Ok(ExitStatus::judged(ready))
-}
-
-/// The compiled steps. Asked for by name, they are not left out silently.
-async fn outline(hub: &Hub, plan: &str) -> Result<Outline> {
-    let found = Outline::read(hub, &steps_map(plan), STEPS).await?;
-    found.ok_or_else(|| Failure::refused(text::steps_missing(plan, &steps_map(plan))))
 }
 
 /// The checks, a line each.

@@ -8,6 +8,7 @@ use super::{
     Context, act,
     backup::contents_and_size,
     drill_list::phase as phase_cell,
+    known,
     list::{print_list, show_run},
     page::{self, Facts, Reader, cell, condition},
     start::started,
@@ -23,6 +24,7 @@ use crate::{
     text::{self, Language},
 };
 use kube::ResourceExt as _;
+use p861_core::protection::restore::second_writer;
 use p861_crds::{
     Application, Backup, ConditionType, ObjectReference, Restore, RestoreSpec,
     common::RunPhase,
@@ -92,8 +94,10 @@ fn options(spec: &RestoreSpec) -> String {
 
 async fn preview(context: &Context<'_>, what: &RestorePreview) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
-    hub.get_here::<Backup>(&what.what.backup).await?;
-    let created = create_run(hub, &format!("{}-preview", what.what.backup), Restore::new("", spec(&what.what, RestoreMode::Preview))).await?;
+    let backup = hub.get_here::<Backup>(&what.what.backup).await?.object;
+    let spec = spec(&what.what, RestoreMode::Preview);
+    check_target(context, &backup, &spec).await?;
+    let created = create_run(hub, &format!("{}-preview", what.what.backup), Restore::new("", spec)).await?;
     let name = created.name_any();
     if what.objects && printer.structured() && !context.global.no_wait {
         // One document, and not a line for each change before it.
@@ -127,6 +131,7 @@ async fn run(context: &Context<'_>, what: &RestoreRun) -> Result<ExitStatus> {
     let (hub, printer, name) = (&context.hub, context.printer, &what.what.backup);
     let backup = hub.get_here::<Backup>(name).await?.object;
     let spec = spec(&what.what, RestoreMode::Execute);
+    check_target(context, &backup, &spec).await?;
     match (&what.belief, what.yes) {
         (Some(belief), true) if belief == name => {}
         (Some(belief), true) => return Err(Failure::refused(text::wrong_belief("--backup", belief, name))),
@@ -142,6 +147,20 @@ async fn run(context: &Context<'_>, what: &RestoreRun) -> Result<ExitStatus> {
     }
     let created = create_run(hub, &format!("{name}-restore"), Restore::new("", spec)).await?;
     started(context, &created, &text::restore_announced(name)).await
+}
+
+/// Refuses a site that isn't the district's, and says beforehand if the application would run twice.
+async fn check_target(context: &Context<'_>, backup: &Backup, spec: &RestoreSpec) -> Result<()> {
+    let hub = &context.hub;
+    let Some(site) = &spec.target.site_ref else { return Ok(()) };
+    known::site(hub, &site.name).await?;
+    let name = &backup.spec.application_ref.name;
+    let Some(application) = hub.find::<Application>(Some(&hub.namespace), name).await?.map(|read| read.object) else { return Ok(()) };
+    let active = application.status.as_ref().and_then(|status| status.active_site.as_deref());
+    if let Some((site, active)) = active.and_then(|active| Some((second_writer(&application.spec, spec, active)?, active))) {
+        context.printer.warn(&text::second_writer(name, site, active));
+    }
+    Ok(())
 }
 
 /// Describes the restore before asking for confirmation.

@@ -38,6 +38,8 @@ pub struct Console {
     question: Option<Question>,
     /// Ctrl-C was pressed: asking whether to leave or abort.
     leaving: bool,
+    /// `c` was pressed: asking whether to clean up, since others may look at the copy.
+    cleaning: bool,
     chosen: usize,
     /// Whether the log is shown instead of the tree.
     pub log: bool,
@@ -78,6 +80,12 @@ impl Console {
                 _ => Intent::Nothing,
             };
         }
+        if std::mem::take(&mut self.cleaning) {
+            return match key {
+                Key::Char('y') => Intent::Act(action(ActionKind::CleanUp, None, None, None)),
+                _ => self.say(text::nothing_was_asked()),
+            };
+        }
         if let Some(question) = self.question.take() {
             return self.answer(question, key);
         }
@@ -100,7 +108,10 @@ impl Console {
             Key::Char('p') if seen.phase == RunPhase::Paused => Intent::Act(action(ActionKind::Resume, None, None, None)),
             Key::Char('p') => Intent::Act(action(ActionKind::Pause, None, None, None)),
             Key::Char('a') => self.ask(ActionKind::Abort, None, None, true),
-            Key::Char('c') if seen.noun == "drill" => Intent::Act(action(ActionKind::CleanUp, None, None, None)),
+            Key::Char('c') if seen.noun == "drill" => {
+                self.cleaning = true;
+                Intent::Nothing
+            }
             Key::Char('r') => match self.selected(seen).filter(|step| step.phase == RunPhase::WaitingForPerson && !asks(step)) {
                 Some(step) => self.ask(ActionKind::Retry, Some(step.id.clone()), None, false),
                 None => self.say(text::nothing_to_retry()),
@@ -123,6 +134,7 @@ impl Console {
             return Intent::Interrupt;
         }
         self.leaving = true;
+        self.cleaning = false;
         self.question = None;
         self.message = None;
         Intent::Nothing
@@ -164,7 +176,11 @@ impl Console {
         if let Some((tone, message)) = &self.message {
             lines.push(Line::toned(*tone, message.pick(language)));
         }
+        if seen.noun == "restore" && self.question.as_ref().is_some_and(|question| question.action == ActionKind::Abort) {
+            lines.push(Line::toned(Tone::Warn, text::abort_leaves().pick(language)));
+        }
         lines.push(match &self.question {
+            None if self.cleaning => Line::toned(Tone::Warn, text::ask_clean_up().pick(language)),
             None if self.leaving => Line::toned(Tone::Warn, text::ask_leaving(seen.noun).pick(language)),
             Some(question) => {
                 let ask = text::ask_reason(question.action, question.step.as_deref(), question.answer, question.required);
@@ -274,6 +290,33 @@ mod tests {
         console.press(Key::Interrupt, &seen);
         console.press(Key::Char('a'), &seen);
         assert_eq!(typed(&mut console, "wrong day", &seen), Intent::Act(action(ActionKind::Abort, None, Some("wrong day".into()), None)));
+    }
+
+    #[test]
+    fn fault_h3_c_asks_before_it_cleans_up_and_any_other_key_keeps_the_copy() {
+        let hold = step("hold", RunPhase::WaitingForPerson);
+        let seen = seen(vec![hold]);
+        for (key, asked) in [(Key::Char('y'), true), (Key::Char('n'), false), (Key::Enter, false), (Key::Escape, false), (Key::Char('c'), false)] {
+            let mut console = Console::default();
+            assert_eq!(console.press(Key::Char('c'), &seen), Intent::Nothing, "it only asks");
+            assert!(console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("Clean up now?")));
+            let intent = console.press(key, &seen);
+            let expected = if asked { Intent::Act(action(ActionKind::CleanUp, None, None, None)) } else { Intent::Nothing };
+            assert_eq!(intent, expected, "{key:?}");
+            assert_eq!(console.message.is_some(), !asked, "that nothing was asked is said");
+            assert!(!console.foot(&seen, Language::En).iter().any(|line| line.to_string().contains("Clean up now?")), "it was answered");
+        }
+    }
+
+    #[test]
+    fn fault_h12_before_a_restore_is_aborted_it_is_said_what_stays() {
+        let mut seen = seen(vec![step("restore/a/objects", RunPhase::Running)]);
+        let said = |console: &Console, seen: &Snapshot| console.foot(seen, Language::En).iter().any(|line| line.to_string().contains("stays"));
+        let mut console = Console::default();
+        console.press(Key::Char('a'), &seen);
+        assert!(!said(&console, &seen), "of a drill nothing stays");
+        seen.noun = "restore";
+        assert!(said(&console, &seen));
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use crate::{error::Result, hub::Hub};
 use jiff::SignedDuration;
-use p861_core::runs::StepKey;
+use p861_core::{
+    engine::{Plan, Step},
+    runs::{Action, StepKey},
+    time::print_duration,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +55,17 @@ impl Outline {
                 steps.iter().map(step).collect::<Option<Vec<_>>>().map(Self)
             }
         }
+    }
+
+    /// Of a compiled plan.
+    pub fn of(plan: &Plan<Action>) -> Self {
+        let one = |step: &Step<Action>| OutlineStep {
+            id: step.id.to_string(),
+            after: step.dependencies().map(ToString::to_string).collect(),
+            deadline: print_duration(step.deadline).ok(),
+            expected: None,
+        };
+        Self(plan.steps().iter().map(one).collect())
     }
 
     /// With how long each step took the last time.

@@ -405,11 +405,3 @@ pub fn site_not_allotted(site: &str, district: &str) -> Bilingual {
         format!("站点 {site} 不属于区 {district}：请查看 District {district} 的 spec.sites"),
     )
 }
-
-/// Compiled steps that are not there.
-pub fn steps_missing(plan: &str, map: &str) -> Bilingual {
-    both(
-        format!("the steps of plan {plan} are not on the hub (ConfigMap {map}): wait for the operator"),
-        format!("管理中心没有预案 {plan} 的步骤（ConfigMap {map}）：请等待 operator"),
-    )
-}

@@ -1,5 +1,6 @@
 //! All text for people, in Chinese and English. What programs read (JSON, names, reasons) is never translated and never here.
 
+mod approvals;
 mod commands;
 pub mod explain;
 mod failures;
@@ -10,10 +11,12 @@ mod maintenance;
 mod overview;
 mod reasons;
 mod restores;
+mod steps;
 mod usage;
 mod views;
 mod words;
 
+pub use approvals::*;
 pub use commands::*;
 pub use failures::*;
 pub use found::*;
@@ -23,6 +26,7 @@ pub use maintenance::*;
 pub use overview::*;
 pub use reasons::reason;
 pub use restores::*;
+pub use steps::{on_failure, outcome, step_does};
 pub use usage::usage;
 pub use views::*;
 pub use words::*;

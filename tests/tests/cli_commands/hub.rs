@@ -127,6 +127,14 @@ impl Hub {
         self.api(kind).patch(name, &apply(), &Patch::Apply(document)).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
+    /// Declares an object as a person who may do everything.
+    pub async fn declare_as(&self, person: &str, kind: &str, name: &str, spec: Value) {
+        let client = self.server.client(Some((person, &["system:masters"]))).await;
+        let document = json!({"apiVersion": "platform861.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        let api: Api<DynamicObject> = Api::namespaced_with(client, self.district, &resource(kind));
+        api.patch(name, &apply(), &Patch::Apply(document)).await.unwrap_or_else(|error| panic!("{kind} {name} of {person}: {error}"));
+    }
+
     /// Writes a status as the operator would.
     pub async fn write(&self, kind: &str, name: &str, status: Value) {
         let patch = Patch::Merge(json!({ "status": status }));

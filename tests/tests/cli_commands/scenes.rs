@@ -2,8 +2,56 @@
 
 use super::hub::{Hub, ago, condition, hours_ago};
 use jiff::SignedDuration;
-use p861_core::names;
+use p861_core::{
+    engine::{Plan, Step, StepId},
+    maintenance::ticket::{Work, plan_digest},
+    names,
+    runs::Action,
+};
+use p861_crds::MaintenanceTicket;
 use serde_json::{Value, json};
+
+/// Steps, each with its id, what it comes after, its action and its deadline in minutes.
+fn compiled(steps: &[(&str, &[&str], Value, i64)]) -> Plan<Action> {
+    let id = |id: &str| StepId::new(id).expect("an id");
+    let one = |(name, after, action, minutes): &(&str, &[&str], Value, i64)| {
+        let action: Action = serde_json::from_value(action.clone()).expect("an action");
+        let step = Step::new(id(name), action, SignedDuration::from_mins(*minutes)).after(after.iter().map(|name| id(name)));
+        if *name == "clean-up" { step.finally() } else { step }
+    };
+    Plan::new(steps.iter().map(one).collect()).expect("a plan")
+}
+
+/// The steps of the plan `core`.
+pub fn core_steps() -> Plan<Action> {
+    let bubble = json!({"id": "x", "namespaces": {"shinan-approval": "shinan-approval--drill-x"}});
+    let check = json!({"name": "login-page", "tcp": {"serviceName": "web", "port": 80}});
+    compiled(&[
+        ("preflight", &[], json!({"do": "preflight", "site": "laoshan-dr", "subjects": []}), 2),
+        ("isolate", &["preflight"], json!({"do": "isolate", "site": "laoshan-dr", "bubble": bubble}), 2),
+        ("restore/approval/stream/approval-db", &["isolate"], json!({"do": "ask"}), 30),
+        ("restore/portal/volume/site-files", &["isolate"], json!({"do": "ask"}), 30),
+        (
+            "check/approval/login-page",
+            &["restore/approval/stream/approval-db"],
+            json!({"do": "check", "site": "laoshan-dr", "namespace": "shinan-approval--drill-x", "check": check}),
+            2,
+        ),
+        ("clean-up", &[], json!({"do": "removeBubble", "site": "laoshan-dr", "bubble": bubble}), 5),
+    ])
+}
+
+/// The steps of an upgrade.
+fn change_steps() -> Plan<Action> {
+    let install = |site: &str| {
+        json!({"do": "installComponent", "site": site, "component": "bulletin", "version": "1.1.0", "bundle": {"configMapRef": {"name": "bulletin-bundle"}},
+            "digest": "sha256:2b6d7f8e9a0c1d2e"})
+    };
+    compiled(&[
+        ("install/laoshan-dr/bulletin", &[], install("laoshan-dr"), 2),
+        ("install/xinxi-dasha/bulletin", &["install/laoshan-dr/bulletin"], install("xinxi-dasha"), 2),
+    ])
+}
 
 impl Hub {
     /// An application; `recoverable` is the condition of that name.
@@ -50,7 +98,7 @@ impl Hub {
         let member = |application: &str| json!([{"applicationRef": {"name": application}}]);
         let spec = json!({"repositoryRef": {"name": "main"}, "objectives": {"rto": "30m"}, "groups": [{"name": "services", "members": member("approval")}, {"name": "public", "members": member("portal")}]});
         let status = json!({
-            "observedGeneration": 1, "activeSite": "xinxi-dasha", "epoch": 7, "planDigest": "sha256:1f0e8b6a9d24beef", "steps": {"total": 41, "done": 0},
+            "observedGeneration": 1, "activeSite": "xinxi-dasha", "epoch": 7, "planDigest": core_steps().digest(), "steps": {"total": 41, "done": 0},
             "prediction": {"rto": "9m40s", "basis": "Drills", "samples": 5}, "preflight": {"changedTime": hours_ago(1), "checks": checks},
             "lastDrill": {"name": "core-20261115-0900", "type": "Isolated", "result": "Passed", "completionTime": ago(SignedDuration::from_hours(9 * 24 + 1))},
             "conditions": conditions,
@@ -112,7 +160,24 @@ impl Hub {
 
     /// The steps of the plan `core`.
     pub async fn steps(&self) {
-        self.map("core-steps", json!({"steps.json": plan_steps().to_string()})).await;
+        let whole = serde_json::to_string(&core_steps()).expect("JSON");
+        self.map("core-steps", json!({"steps.json": plan_steps().to_string(), "plan.json": whole})).await;
+    }
+
+    /// An upgrade that somebody has asked for, with its compiled steps.
+    pub async fn change(&self, name: &str, requester: &str) -> Plan<Action> {
+        let steps = change_steps();
+        let spec = json!({"type": "Change", "title": {"en": "Upgrade bulletin to 1.1.0"}, "impact": "Low", "urgency": "Low", "requestedBy": requester,
+            "change": {"class": "Normal", "work": {"upgradeComponent": {"component": "bulletin", "version": "1.1.0"}}}});
+        self.declare_as(requester, "MaintenanceTicket", name, spec).await;
+        let seen: MaintenanceTicket = serde_json::from_value(self.get("MaintenanceTicket", name).await).expect("a ticket");
+        let work = Work { steps: Ok(steps.digest().to_owned()), takes: SignedDuration::ZERO, run: None, warning: None, source: None };
+        let digest = plan_digest(&seen.spec, 0, Some(&work)).expect("a digest");
+        let conditions = [condition("Approved", "False", "ApprovalsMissing", "0 of 1; it is never the one who asked for it")];
+        let status = json!({"observedGeneration": 1, "observedActions": 0, "phase": "Planned", "priority": "P4", "planDigest": digest, "conditions": conditions});
+        self.write("MaintenanceTicket", name, status).await;
+        self.map(&format!("{name}.steps"), json!({"plan.json": serde_json::to_string(&steps).expect("JSON")})).await;
+        steps
     }
 
     /// A drill in a phase, with steps under way. Its own steps are where the operator publishes them.

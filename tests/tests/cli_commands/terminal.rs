@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 impl Hub {
     /// A command of the district at a terminal of 100 columns.
-    fn at_terminal(&self, arguments: &[&str]) -> Running {
+    pub fn at_terminal(&self, arguments: &[&str]) -> Running {
         let plain = self.command(arguments);
         let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
         let words: Vec<String> = std::iter::once(plain.get_program()).chain(plain.get_args()).map(quoted).collect();

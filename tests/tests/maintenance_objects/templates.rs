@@ -124,7 +124,9 @@ async fn fault_e5_a_change_is_standard_only_by_a_template_that_somebody_else_has
     stage.wait("it is another", "MaintenanceTicket", &by_template, |seen| is(seen, "Approved", "False", "TemplateChanged")).await;
     let (code, said) = stage.p861_as(ENGINEER, &["ticket", "start", &by_template, "--lang", "en"]);
     assert_eq!(code, 3, "{said}");
-    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &by_template, "--lang", "en"]);
+    let seen = stage.wait("there is something to agree to", "MaintenanceTicket", &by_template, |seen| seen["status"]["planDigest"].is_string()).await;
+    let digest = seen["status"]["planDigest"].as_str().expect("a digest");
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &by_template, "--digest", digest, "--lang", "en"]);
     assert!(code == 0 && said.contains("your approval counts, 1 of 1"), "{said}");
     for (verb, phase) in [("start", "InProgress"), ("done", "Verifying"), ("resolve", "Closed")] {
         stage

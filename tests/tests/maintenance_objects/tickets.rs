@@ -40,7 +40,7 @@ async fn a_window_says_when_it_opens_and_a_freeze_of_the_city_closes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_is_opened_taken_noted_and_closed_from_the_command_line() {
     let stage = stage().await;
-    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "--app", "portal", "-o", "name"]);
+    let (code, said) = stage.p861_as(ENGINEER, &["ticket", "open", "门户打不开", "--impact", "high", "--urgency", "high", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
     let name = name_in(&said);
     let open = stage.wait("it is open", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Open").await;
@@ -69,7 +69,9 @@ async fn an_incident_is_opened_taken_noted_and_closed_from_the_command_line() {
     let (_, said) = stage.p861(&["ticket", "list"]);
     assert!(!said.contains(&name), "what has ended is not listed: {said}");
     let (_, said) = stage.p861(&["ticket", "show", &name, "--lang", "en"]);
-    assert!(said.contains("noted · duty-engineer-b reported to the city") && said.contains("✗ done · duty-engineer-b"), "{said}");
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("duty-engineer-b")).collect();
+    assert!(lines.iter().any(|line| line.starts_with('▸') && line.contains("noted · duty-engineer-b reported to the city")), "{said}");
+    assert!(lines.iter().any(|line| line.starts_with('✗') && line.contains("done · duty-engineer-b")), "{said}");
     stage.delete("MaintenanceTicket", &name).await;
 }
 
@@ -109,6 +111,7 @@ async fn nobody_speaks_in_anothers_name_or_as_alertmanager() {
 async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window() {
     let stage = stage().await;
     let _alone = WINDOWS.lock().await;
+    stage.create("MaintenanceWindow", "later", json!({"recurrences": [{"schedule": "0 22 29 2 *", "duration": "6h"}]})).await;
     let (code, said) =
         stage.p861_as(ENGINEER, &["ticket", "open", "Replace the disk", "--change", "normal", "--plan", "one by one", "--window", "later", "-o", "name"]);
     assert_eq!(code, 0, "{said}");
@@ -146,14 +149,19 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
     .expect("created");
     stage.wait("another object doesn't count", "Approval", "of-older", |seen| is(seen, "Counted", "False", "SubjectGone")).await;
     let requester: Person = ("duty-engineer-a", "system:masters");
-    create(requester, "of-requester", approval(json!({}))).await.expect("even who may do everything");
-    stage.wait("the requester doesn't count", "Approval", "of-requester", |seen| is(seen, "Counted", "False", "RequesterCannotApprove")).await;
+    let said = said_to_requester(&stage, async |label| create(requester, label, approval(json!({}))).await).await;
+    assert!(said.contains(&format!("duty-engineer-a has asked for maintenancetickets/{name} or written a part of its plan")), "fault_h9: {said}");
+    let (code, said) = stage.p861_as(requester, &["ticket", "approve", &name, "--lang", "en"]);
+    assert!(code == 3 && said.contains("you have asked for it") && said.contains("nothing was created"), "fault_h9: {said}");
     let still = stage.wait("nothing counted", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Planned").await;
     assert_eq!(still["status"]["approvals"]["given"], 0);
 
     let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--digest", "ffff", "--lang", "en"]);
     assert!(code == 3 && said.contains("nothing was done"), "{said}");
-    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--reason", "discussed", "--lang", "en"]);
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--lang", "en"]);
+    assert!(code == 3 && said.contains("add --digest DIGEST"), "what nobody can have read is not signed: {said}");
+    let digest = digest.as_str().expect("a digest");
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--digest", digest, "--reason", "discussed", "--lang", "en"]);
     assert!(code == 0 && said.contains("one by one") && said.contains("your approval counts, 1 of 1"), "{said}");
     stage.wait("it is approved", "MaintenanceTicket", &name, |seen| is(seen, "Approved", "True", "EnoughApprovals")).await;
     let approvals =
@@ -165,7 +173,8 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
     assert!(said.contains("ask shift-leader-a"), "nobody takes back another's word: {said}");
 
     let (code, said) = stage.p861_as(ENGINEER, &["ticket", "start", &name, "--lang", "en"]);
-    assert!(code == 3 && said.contains("OutsideWindow: no window is for Normal changes"), "{said}");
+    assert!(code == 3 && said.contains("OutsideWindow: "), "{said}");
+    stage.delete("MaintenanceWindow", "later").await;
     stage.create("MaintenanceWindow", "later", json!({"recurrences": [{"schedule": "* * * * *", "duration": "1h"}]})).await;
     stage.wait("it is scheduled", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Scheduled" && is(seen, "Blocked", "False", "Clear")).await;
 
@@ -178,14 +187,35 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
         })
         .await;
     stage.wait("and says why", "Approval", &leaders, |seen| is(seen, "Counted", "False", "DigestDiffers")).await;
-    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name]);
+    let planned = stage.wait("it is planned again", "MaintenanceTicket", &name, |seen| seen["status"]["observedActions"] == seen["spec"]["actions"].as_array().map_or(0, Vec::len)).await;
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--digest", planned["status"]["planDigest"].as_str().expect("a digest")]);
     assert_eq!(code, 0, "{said}");
     stage.wait("it is scheduled again", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Scheduled").await;
     for (verb, phase) in [("start", "InProgress"), ("done", "Verifying"), ("resolve", "Closed")] {
         let (code, said) = stage.p861_as(ENGINEER, &["ticket", verb, &name, "--lang", "en"]);
         assert!(code == 0 && said.contains(phase), "{verb}: {said}");
     }
+    let said = said_to_requester(&stage, async |label| create(LEADER, label, approval(json!({}))).await).await;
+    assert!(said.contains(&format!("maintenancetickets/{name} has ended")), "fault_h9: {said}");
+    let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--lang", "en"]);
+    assert!(code == 3 && said.contains("it has ended: there is nothing to agree to"), "fault_h9: {said}");
     stage.delete("MaintenanceWindow", "later").await;
+}
+
+/// How somebody is refused whose approval would never count. The API server looks at what it has heard of the ticket, which may take it a moment; one that it lets
+/// pass before counts no more for that.
+async fn said_to_requester<F: AsyncFn(&str) -> kube::Result<DynamicObject>>(stage: &Stage, tries: F) -> String {
+    let since = Instant::now();
+    for number in 0.. {
+        let label = format!("never-counts-{number}");
+        match tries(&label).await {
+            Err(kube::Error::Api(status)) if status.code != 409 => return status.message,
+            Ok(_) => drop(stage.wait("it doesn't count", "Approval", &label, |seen| condition(seen, "Counted")["status"] == "False").await),
+            Err(_) => {}
+        }
+        assert!(since.elapsed() < NOTICED, "an approval that never counts is still taken after {NOTICED:?}");
+    }
+    String::new()
 }
 
 /// Gives the engineers the right to make Approvals, which is not the right to approve. Returns how one of them is refused who tries.

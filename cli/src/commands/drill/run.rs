@@ -1,6 +1,6 @@
 //! `p861 drill run`
 
-use super::super::{Context, start::started};
+use super::super::{Context, known, start::started};
 use crate::{
     args::{DrillKind, DrillRun},
     error::{Failure, Result},
@@ -8,13 +8,20 @@ use crate::{
     hub::{Hub, create_run},
     text::{self, Bilingual, Language},
 };
-use p861_core::platform::district::{active_site, sites_of_plan};
+use p861_core::{
+    platform::district::{active_site, sites_of_plan},
+    recovery::drill::LONGEST_DRILL,
+    time::{human_duration, print_duration},
+};
 use p861_crds::{District, Drill, DrillSpec, LocalizedText, ObjectReference, RecoveryPlan, Time, recovery::drill::RecoveryPoint};
 
 /// Starts a drill and watches it.
 pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {
     let (hub, printer) = (&context.hub, context.printer);
     let plan = hub.get_here::<RecoveryPlan>(&what.plan).await?.object;
+    if let Some(site) = &what.site {
+        known::site(hub, site).await?;
+    }
     let drill = Drill::new("", spec(hub, printer.language, what)?);
     let created = create_run(hub, &what.plan, drill).await?;
     let (home, standby) = sites(&plan, hub.district.as_ref());
@@ -22,7 +29,19 @@ pub async fn run(context: &Context<'_>, what: &DrillRun) -> Result<ExitStatus> {
         DrillKind::Tabletop => text::tabletop_announced(&what.plan),
         DrillKind::Isolated => text::drill_announced(&what.plan, what.site.as_deref().or(standby.as_deref()), home.as_deref()),
     };
+    let keeps = what.kind == DrillKind::Isolated && what.keep_for.is_some_and(|time| !time.is_zero());
+    let words = if keeps { both_lines(&words, &kept(hub, &created)) } else { words };
     started(context, &created, &words).await
+}
+
+/// One text under the other.
+fn both_lines(first: &Bilingual, second: &Bilingual) -> Bilingual {
+    Bilingual { zh: format!("{}\n{}", first.zh, second.zh), en: format!("{}\n{}", first.en, second.en) }
+}
+
+/// How long the copy stands, and what removes it earlier.
+fn kept(hub: &Hub, drill: &Drill) -> Bilingual {
+    text::copy_kept(&drill.spec.keep_for.0, &hub.typed(&format!("p861 drill cleanup {}", kube::ResourceExt::name_any(drill))))
 }
 
 /// The spec that was typed.
@@ -32,7 +51,10 @@ pub fn spec(hub: &Hub, language: Language, what: &DrillRun) -> Result<DrillSpec>
         None => None,
     };
     let keep_for = match what.keep_for {
-        Some(duration) => p861_core::time::print_duration(duration).map_err(|error| Failure::usage(Bilingual::same(error.to_string())))?,
+        Some(duration) if duration > LONGEST_DRILL => {
+            return Err(Failure::usage(text::kept_too_long(&human_duration(duration), &human_duration(LONGEST_DRILL))));
+        }
+        Some(duration) => print_duration(duration).map_err(|error| Failure::usage(Bilingual::same(error.to_string())))?,
         None => "0s".into(),
     };
     Ok(DrillSpec {

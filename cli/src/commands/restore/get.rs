@@ -4,7 +4,7 @@
 //! ConfigMap of the district, so values of Secrets are not in it. A Secret is restored into another namespace and read there, with the rights of that site.
 
 use super::{
-    super::Context,
+    super::{Context, known},
     preview::{Extent, Planned, load},
     watched_silently,
 };
@@ -36,6 +36,9 @@ pub(super) async fn get(context: &Context<'_>, what: &RestoreGet) -> Result<Exit
         return Err(Failure::usage(text::get_waits()));
     }
     hub.get_here::<Backup>(&what.backup).await?;
+    if let Some(site) = &what.site {
+        known::site(hub, site).await?;
+    }
     let created = create_run(hub, &format!("{}-get", what.backup), Restore::new("", spec(what))).await?;
     let name = created.name_any();
     if printer.interactive() {

@@ -2,10 +2,11 @@
 
 mod act;
 mod approve;
+mod known;
 mod open;
 mod show;
 
-use super::{Context, list::print_list, list::print_object};
+use super::{Context, agreed, list::print_list, list::print_object};
 use crate::{args::TicketCommand, error::Result, exit::ExitStatus, printer::Output, text};
 use p861_crds::{
     MaintenanceTicket,
@@ -34,8 +35,8 @@ pub async fn perform(context: &Context<'_>, command: &TicketCommand) -> Result<E
             })
         }
         TicketCommand::Show(name) => {
-            let read = hub.get_here::<MaintenanceTicket>(&name.name).await?;
-            print_object(printer, &read, |ticket| show::page(ticket, &hub.clock, printer.language, hub.place()))?;
+            let (read, shown) = agreed::of_ticket(hub, &name.name).await?;
+            print_object(printer, &read, |ticket| show::page(ticket, &shown, &hub.clock, printer.language, hub.place()))?;
             Ok(ExitStatus::Good)
         }
         TicketCommand::Approve(what) => approve::approve(context, what).await,

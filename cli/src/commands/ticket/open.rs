@@ -1,6 +1,9 @@
 //! `p861 ticket open`
 
-use super::super::{Context, list::full_name, template};
+use super::{
+    super::{Context, list::full_name, template},
+    known,
+};
 use crate::{
     args::{ClassWord, TicketOpen},
     error::{Failure, Result},
@@ -16,7 +19,7 @@ use p861_crds::{
     maintenance::{
         change::{BlockingAlert, Change, ChangeBackup, ChangeSilence, DrainNode, Manual, Rollback, RollbackPolicy, UpgradeComponent, Work},
         template::{TemplateDrain, TemplateUpgrade},
-        ticket::{Affected, Incident, Origin, TicketType},
+        ticket::{Affected, Incident, TicketType},
     },
     platform::platform::Bundle,
 };
@@ -93,7 +96,7 @@ async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Fol
     let hub = &context.hub;
     let district = hub.district.as_ref().map_or_else(|| hub.namespace.clone(), kube::ResourceExt::name_any);
     let platform = hub.get_here::<Platform>(&district).await?.object;
-    let declared = platform.spec.base_software.components;
+    let declared = &platform.spec.base_software.components;
     let names: Vec<&str> = declared.iter().map(|component| component.name.as_str()).collect();
     let found = declared.iter().find(|declared| declared.name == component);
     let found = found.ok_or_else(|| Failure::refused(text::no_component(component, &names)))?;
@@ -103,6 +106,7 @@ async fn upgrade(context: &Context<'_>, what: &TicketOpen, followed: Option<&Fol
         healthy_within: stated.map_or_else(|| "5m".into(), |stated| stated.healthy_within.clone()),
         watch_for: what.watch.as_deref().map_or_else(|| stated.map_or_else(|| "10m".into(), |stated| stated.watch_for.clone()), Into::into),
     };
+    known::refuse_installed(&platform, &upgrade)?;
     Ok(Some((upgrade, found.bundle.clone())))
 }
 
@@ -186,9 +190,8 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         Some(text) => Some(Time(hub.clock.parse(text).ok_or_else(|| Failure::usage(text::not_a_time("--due", text)))?)),
         None => None,
     };
-    let from = match what.from.as_deref().map(|from| from.split_once('/')) {
-        Some(Some((kind, name))) if !kind.is_empty() && !name.is_empty() => Some(Origin { kind: kind.to_owned(), name: name.to_owned() }),
-        Some(_) => return Err(Failure::usage(text::not_an_origin(what.from.as_deref().unwrap_or_default()))),
+    let from = match &what.from {
+        Some(from) => Some(known::origin(hub, from).await?),
         None => None,
     };
     let followed = followed(context, what).await?;
@@ -212,6 +215,8 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
     let manual = (drain_node.is_none() && upgrade_component.is_none()).then_some(Manual {});
     let work = Work { upgrade_component, drain_node, manual };
     refuse_idle_options(what, &work)?;
+    let affects = affects(what, followed.as_ref());
+    known::refuse_unknown(context, what, &affects, work.drain_node.as_ref()).await?;
     let change = class.map(|class| change(what, class, work, followed.as_ref()));
     let (kind, base) = if change.is_some() { (TicketType::Change, "chg") } else { (TicketType::Incident, "inc") };
     let spec = MaintenanceTicketSpec {
@@ -219,7 +224,7 @@ pub async fn open(context: &Context<'_>, what: &TicketOpen) -> Result<ExitStatus
         title,
         impact: what.impact.into(),
         urgency: what.urgency.into(),
-        affects: affects(what, followed.as_ref()),
+        affects,
         incident: change.is_none().then(Incident::default),
         change,
         from,

@@ -1,6 +1,9 @@
 //! The list of tickets, and a ticket's page.
 
-use super::super::page::{self, Facts, Reader, cell, is_bad};
+use super::super::{
+    agreed::Shown,
+    page::{self, Facts, Reader, cell, is_bad},
+};
 use crate::{
     format::{Clock, Line, Table, Tone},
     hub::typed,
@@ -15,7 +18,7 @@ use p861_crds::{
     common::RunPhase,
     maintenance::{
         change::Change,
-        ticket::{AlertState, ClockState, TicketPhase},
+        ticket::{AlertState, ClockState, EscalationState, TicketAction, TicketPhase},
         window::ChangeClass,
     },
 };
@@ -83,8 +86,8 @@ fn trouble(conditions: &[Condition]) -> Option<&Condition> {
     others.filter(|condition| is_bad(condition)).chain(blocked).next()
 }
 
-/// The page of a ticket.
-pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
+/// The page of a ticket, with the steps that are agreed to.
+pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: Language, place: &str) -> Vec<Line> {
     let clock = clock.at(Timestamp::now());
     let status = ticket.status.clone().unwrap_or_default();
     let title = ticket.spec.title.in_language(language.key());
@@ -110,6 +113,7 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place
         .maybe(text::F_FROM, ticket.spec.from.as_ref().map(|from| format!("{}/{}", from.kind, from.name)))
         .maybe(text::F_CLASS, change.map(|change| class(change.class, status.change_class).pick(language).to_owned()))
         .maybe(text::F_TEMPLATE, template(change, &status).map(|said| said.pick(language).to_owned()))
+        .maybe(text::F_RUNBOOK, ticket.spec.incident.as_ref().and_then(|incident| incident.runbook.as_deref()).map(runbook))
         .maybe(text::F_DUE, due(ticket, &clock, language).map(|line| line.to_string()))
         .maybe(text::F_PLAN_OF_CHANGE, change.and_then(|change| change.plan.as_ref()).map(|plan| plan.in_language(language.key())))
         .maybe(text::F_ROLLBACK, change.and_then(|change| change.rollback.plan.as_ref()).map(|plan| plan.in_language(language.key())))
@@ -138,30 +142,55 @@ pub fn page(ticket: &MaintenanceTicket, clock: &Clock, language: Language, place
     if let Some(truncated) = status.truncated_alerts {
         facts = facts.with(text::F_ALERT, format!("+{truncated}"));
     }
-    for told in &status.notifications {
-        let why = told.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        facts = facts.with(
-            text::F_TOLD,
-            format!(
-                "{} · {} · {} {}{why}",
-                told.person,
-                told.channel,
-                text::notification_state(told.state, told.late).pick(language),
-                clock.minute(told.time.0)
-            ),
-        );
-    }
+    facts = clocks(facts, &status, &clock, language);
+    facts = told(facts, &status, &clock, language);
     lines.extend(facts.lines());
     lines.extend(conditions(&status.conditions, &Reader { language, place, name: &ticket.name_any() }));
-    for (index, action) in ticket.spec.actions.iter().enumerate() {
-        let refused = status.refused_actions.iter().find(|refused| usize::try_from(refused.index) == Ok(index));
+    lines.extend(shown.lines(text::steps_head(status.start_time.is_some()), &clock, language));
+    lines.extend(history(ticket, &status, &clock, language));
+    lines
+}
+
+/// Where the runbook of an alert stands, if it is one of ours.
+fn runbook(alert: &str) -> String {
+    if alert.starts_with("P861") { format!("runbooks/{alert}.md") } else { alert.to_owned() }
+}
+
+/// Each deadline, and whether it was met.
+fn clocks(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, language: Language) -> Facts {
+    status.clocks.iter().fold(facts, |facts, deadline| {
+        let (word, state) = (text::clock_name(deadline.name).pick(language), text::clock_state(deadline.state).pick(language));
+        let met = deadline.met_time.as_ref().map(|time| format!(" {}", clock.moment(time.0))).unwrap_or_default();
+        facts.with(text::F_CLOCK, format!("{word} {} · {state}{met}", clock.moment(deadline.due_time.0)))
+    })
+}
+
+/// Who was told, by what, and who is called next.
+fn told(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, language: Language) -> Facts {
+    let facts = status.notifications.iter().fold(facts, |facts, told| {
+        let why = told.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let state = text::notification_state(told.state, told.late).pick(language);
+        facts.with(text::F_TOLD, format!("{} · {} · {state} {}{why}", told.person, told.channel, clock.moment(told.time.0)))
+    });
+    let Some(escalation) = &status.escalation else { return facts };
+    let nobody = (status.notifications.is_empty() && escalation.state != EscalationState::Stopped).then(|| text::nobody_was_told(&escalation.level).pick(language).to_owned());
+    let next = escalation.next_level.as_ref().zip(escalation.next_time.as_ref()).filter(|_| escalation.state == EscalationState::Running);
+    facts.maybe(text::F_TOLD, nobody).maybe(text::F_NEXT_CALL, next.map(|(level, time)| format!("{level} · {}", clock.moment(time.0))))
+}
+
+/// What people have done, and when.
+fn history(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, clock: &Clock, language: Language) -> Vec<Line> {
+    let one = |(index, action): (usize, &TicketAction)| {
+        let is_it = |at: i32| usize::try_from(at) == Ok(index);
+        let refused = status.refused_actions.iter().find(|refused| is_it(refused.index));
+        let time = status.action_times.iter().find(|read| is_it(read.index)).map(|read| format!("{} ", clock.moment(read.time.0))).unwrap_or_default();
         let said: Vec<&str> = [action.assignee.as_deref(), action.note.as_deref(), action.reason.as_deref()].into_iter().flatten().collect();
         let (mark, tone) = if refused.is_some() { ("✗", Tone::Bad) } else { ("▸", Tone::Plain) };
         let why = refused.map(|refused| format!(": {}", refused.why)).unwrap_or_default();
         let word = text::ticket_action(action.action).pick(language);
-        lines.push(Line::toned(tone, mark).with(format!(" {word} · {} {}{why}", action.person(), said.join(" · "))));
-    }
-    lines
+        Line::toned(tone, mark).with(" ").tone(Tone::Dim, time).with(format!("{word} · {} {}{why}", action.person(), said.join(" · ")))
+    };
+    ticket.spec.actions.iter().enumerate().map(one).collect()
 }
 
 /// The class of a change, and the one in force if that is another.

@@ -6,6 +6,7 @@ use super::backup::Claim;
 use crate::{
     engine::{OnFailure, Plan, Retry, Step},
     ids::SiteName,
+    objects::Runner,
     platform::moves,
     protection::claims::{MissingPart, missing_parts},
     recovery::bring_up::{BringUp, Gates, ObjectParts, Parts, Subject, Target, VolumeParts, bring_up},
@@ -61,6 +62,16 @@ fn mapped(application: &ApplicationSpec, restore: &RestoreSpec) -> BTreeMap<Stri
 /// Whether a restore writes into none of the application's own namespaces, on whatever site: what it writes can be looked at, and thrown away.
 pub fn goes_elsewhere(application: &ApplicationSpec, restore: &RestoreSpec) -> bool {
     mapped(application, restore).values().all(|target| !application.namespaces.contains(target))
+}
+
+/// The site on which a restore would let the application run beside the running one, under the same names, so that two write; none if it doesn't. `active` is where
+/// the application runs.
+pub fn second_writer<'a>(application: &ApplicationSpec, restore: &'a RestoreSpec, active: &str) -> Option<&'a str> {
+    let site = restore.target.site_ref.as_ref().map(|site| site.name.as_str()).filter(|site| *site != active)?;
+    let select = &restore.select;
+    let runs = |kind: &str| kind == "*" || Runner::ALL.iter().any(|runner| runner.kind() == kind);
+    let runs_pods = select.files.is_empty() && (select.resources.is_empty() || select.resources.iter().any(|selector| runs(&selector.kind)));
+    (runs_pods && !goes_elsewhere(application, restore)).then_some(site)
 }
 
 /// Compiles a restore: verify and, beside it, compare (not under the policy Skip); then stop, objects, volumes; then tier by tier start and streams; then once more what

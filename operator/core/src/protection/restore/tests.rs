@@ -45,6 +45,27 @@ fn steps_of(plan: &Plan<Action>) -> Vec<String> {
 }
 
 #[test]
+fn fault_h12_a_restore_beside_the_running_application_is_a_second_writer() {
+    let application: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["a", "b"]})).expect("a spec");
+    let (there, deployments) = (json!({"siteRef": {"name": "standby"}}), json!([{"group": "apps", "kind": "Deployment"}]));
+    let mapped = |to: [&str; 2]| json!({"siteRef": {"name": "standby"}, "namespaceMappings": [{"from": "a", "to": to[0]}, {"from": "b", "to": to[1]}]});
+    for (what, target, select, site) in [
+        ("all of it on the other site", there.clone(), json!({}), Some("standby")),
+        ("a part of it that runs", there.clone(), json!({"resources": deployments}), Some("standby")),
+        ("every kind", there.clone(), json!({"resources": [{"kind": "*"}]}), Some("standby")),
+        ("a part of it that runs nothing", there.clone(), json!({"resources": [{"kind": "ConfigMap"}]}), None),
+        ("files", there, json!({"files": [{"claim": "site-files"}]}), None),
+        ("one of its namespaces elsewhere", mapped(["x", "b"]), json!({}), Some("standby")),
+        ("all of them elsewhere", mapped(["x", "y"]), json!({}), None),
+        ("where it runs", json!({"siteRef": {"name": "home"}}), json!({}), None),
+        ("where it runs, unsaid", json!({}), json!({}), None),
+    ] {
+        let restore: RestoreSpec = serde_json::from_value(json!({"source": {"backupRef": {"name": "b"}}, "target": target, "select": select})).expect("a spec");
+        assert_eq!(second_writer(&application, &restore, "home"), site, "{what}");
+    }
+}
+
+#[test]
 fn fault_a8_a_restore_goes_elsewhere_only_if_it_writes_into_none_of_the_applications_namespaces() {
     let application: ApplicationSpec = serde_json::from_value(json!({"department": "d", "namespaces": ["a", "b"]})).expect("a spec");
     for (mappings, elsewhere) in [

@@ -1,0 +1,150 @@
+//! What is agreed to is shown first, and what would never count is not created.
+
+use super::hub::Hub;
+use p861_core::{engine::Plan, runs::Action};
+use serde_json::json;
+
+fn whole(steps: &Plan<Action>) -> String {
+    serde_json::to_string(steps).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h8_a_ticket_shows_the_steps_whose_digest_it_has_and_no_others() {
+    let hub = Hub::of("agrees").await;
+    let steps = hub.change("chg-1", "engineer-li").await;
+    let page = hub.p861(&["ticket", "show", "chg-1"]);
+    assert_eq!(page.code, 0, "{page:?}");
+    for words in [
+        "The steps to agree to:",
+        "· install/laoshan-dr/bulletin",
+        "install bulletin 1.1.0 on laoshan-dr from ConfigMap bulletin-bundle, manifests 2b6d7f8e9a0c",
+        "everything is rolled back",
+    ] {
+        assert!(page.out.contains(words), "{words:?} is not on the page:\n{}", page.out);
+    }
+    let chinese = hub.p861(&["ticket", "show", "chg-1", "--lang", "zh"]);
+    assert!(chinese.out.contains("待批准的步骤：") && chinese.out.contains("在 laoshan-dr 安装 bulletin 1.1.0"), "{}", chinese.out);
+
+    // Others than those of the digest: a ConfigMap says nothing by itself.
+    let tampered = whole(&steps).replace("bulletin-bundle", "another-bundle");
+    hub.map("chg-1.steps", json!({"plan.json": tampered})).await;
+    for (command, code) in [(&["ticket", "show", "chg-1"][..], 0), (&["ticket", "approve", "chg-1", "--digest", "0123456789ab"], 3)] {
+        let said = hub.p861(command);
+        assert_eq!(said.code, code, "{said:?}");
+        assert!(!said.out.contains("another-bundle"), "{said:?}");
+    }
+    let said = hub.p861(&["ticket", "show", "chg-1"]);
+    assert!(said.out.contains("! the steps in ConfigMap chg-1.steps are not those of ticket chg-1: their digest is another"), "{}", said.out);
+    let digest = hub.get("MaintenanceTicket", "chg-1").await["status"]["planDigest"].as_str().unwrap_or_default().to_owned();
+    let refused = hub.p861(&["ticket", "approve", "chg-1", "--digest", &digest, "--no-wait"]);
+    assert!(refused.code == 3 && refused.err.contains("agree to nothing"), "{refused:?}");
+    assert_eq!(hub.names("Approval").await, Vec::<String>::new(), "nothing was signed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h8_an_approval_is_of_steps_that_were_read() {
+    let hub = Hub::of("reads-first").await;
+    hub.change("chg-1", "engineer-li").await;
+    let unread = hub.p861(&["ticket", "approve", "chg-1", "--no-wait"]);
+    assert!(unread.code == 3 && unread.err.contains("read them with p861 ticket show chg-1 -d reads-first, then add --digest DIGEST"), "{unread:?}");
+    let digest = hub.get("MaintenanceTicket", "chg-1").await["status"]["planDigest"].as_str().unwrap_or_default().to_owned();
+    for wrong in ["ffffffffffff", &digest[..10]] {
+        let said = hub.p861(&["ticket", "approve", "chg-1", "--digest", wrong, "--no-wait"]);
+        assert!(said.code == 3 && said.err.contains("nothing was done"), "{wrong}: {said:?}");
+    }
+    assert_eq!(hub.names("Approval").await, Vec::<String>::new(), "nothing was signed");
+
+    // At a terminal the steps are shown, and the name is asked for.
+    for (typed, code) in [("yes\n", 3), ("chg-1\n", 0)] {
+        let mut asks = hub.at_terminal(&["ticket", "approve", "chg-1", "--no-wait"]);
+        asks.until("Type chg-1 to continue, anything else to stop: ");
+        asks.press(typed);
+        let said = asks.end();
+        assert_eq!(said.code, code, "{typed:?}: {said:?}");
+        assert!(said.out.contains("install bulletin 1.1.0 on laoshan-dr"), "what is approved stands above the question: {said:?}");
+    }
+    let approvals = hub.names("Approval").await;
+    assert_eq!(approvals.len(), 1, "{approvals:?}");
+    let spec = hub.get("Approval", &approvals[0]).await["spec"].clone();
+    assert_eq!((&spec["digest"], &spec["approver"], &spec["decision"]), (&json!(digest), &json!("administrator"), &json!("Approved")));
+
+    // Who states the digest is not asked; no is said to whatever it may be.
+    let short = digest.trim_start_matches("sha256:")[..12].to_owned();
+    assert_eq!(hub.p861(&["ticket", "approve", "chg-1", "--digest", &short, "--no-wait"]).code, 0);
+    assert_eq!(hub.p861(&["ticket", "approve", "chg-1", "--reject", "--reason", "not tonight", "--no-wait"]).code, 0);
+    assert_eq!(hub.names("Approval").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h9_an_approval_that_would_never_count_is_not_created() {
+    let hub = Hub::of("own").await;
+    hub.change("mine", "administrator").await;
+    hub.change("ended", "engineer-li").await;
+    hub.write("MaintenanceTicket", "ended", json!({"phase": "Cancelled", "completionTime": "2026-11-24T00:00:00Z"})).await;
+    hub.change("begun", "engineer-li").await;
+    hub.write("MaintenanceTicket", "begun", json!({"phase": "InProgress", "startTime": "2026-11-24T00:00:00Z", "workFirstAction": 0})).await;
+    hub.put(
+        "MaintenanceTicket",
+        "inc",
+        json!({"type": "Incident", "title": {"en": "x"}, "impact": "Low", "urgency": "Low", "incident": {}, "requestedBy": "administrator"}),
+        json!({"phase": "Open"}),
+    )
+    .await;
+    for (name, words) in [
+        ("mine", "error: ticket mine: you have asked for it or written a part of its plan, and can't agree to it: somebody else must; nothing was created\n"),
+        ("ended", "error: ticket ended: it has ended: there is nothing to agree to; nothing was created\n"),
+        ("begun", "error: ticket begun: its work has begun: it is too late to agree to it; nothing was created\n"),
+        ("inc", "error: ticket inc is an incident: it needs no approval\n"),
+    ] {
+        let said = hub.p861(&["ticket", "approve", name, "--no-wait"]);
+        assert_eq!((said.code, said.err.as_str()), (3, words), "{name}");
+    }
+    assert_eq!(hub.names("Approval").await, Vec::<String>::new(), "nothing was created");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h8_an_incident_names_its_runbook_its_deadlines_who_was_told_and_when_each_thing_was_done() {
+    let hub = Hub::of("told").await;
+    let actions = json!([{"action": "Acknowledge", "by": "administrator"}, {"action": "Note", "note": "mains cut", "by": "administrator"}]);
+    let spec = json!({"type": "Incident", "title": {"en": "P861DrillFailed"}, "impact": "High", "urgency": "High", "requestedBy": "administrator",
+        "incident": {"runbook": "P861DrillFailed"}, "actions": actions});
+    let status = json!({
+        "phase": "Acknowledged", "priority": "P1", "observedActions": 2,
+        "clocks": [{"name": "Acknowledge", "state": "Met", "dueTime": "2026-11-23T19:05:00Z", "metTime": "2026-11-23T19:03:12Z"},
+            {"name": "Resolve", "state": "Running", "dueTime": "2026-11-23T23:00:00Z"}],
+        "escalation": {"level": "duty", "nextLevel": "leader", "nextTime": "2026-11-23T19:10:00Z", "state": "Running"},
+        "actionTimes": [{"index": 0, "time": "2026-11-23T19:03:12Z"}, {"index": 1, "time": "2026-11-23T19:11:40Z"}],
+    });
+    hub.put("MaintenanceTicket", "inc", spec, status).await;
+    let page = hub.p861(&["ticket", "show", "inc"]);
+    assert_eq!(page.code, 0, "{page:?}");
+    for words in [
+        "runbooks/P861DrillFailed.md",
+        "acknowledge 2026-11-24 03:05:00 · met 2026-11-24 03:03:12",
+        "resolve 2026-11-24 07:00:00 · running",
+        "nobody: level duty is called, but nobody on it was sent a message",
+        "leader · 2026-11-24 03:10:00",
+        "▸ 2026-11-24 03:11:40 noted · administrator mains cut",
+    ] {
+        assert!(page.out.contains(words), "{words:?} is not on the page:\n{}", page.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h8_a_plan_shows_the_steps_whose_digest_it_has() {
+    let hub = Hub::of("plan-steps").await;
+    hub.plan(true).await;
+    hub.steps().await;
+    let page = hub.p861(&["plan", "show", "core"]);
+    assert_eq!(page.code, 0, "{page:?}");
+    for words in ["The steps:", "· isolate", "make closed namespaces on laoshan-dr: shinan-approval--drill-x", "remove the copy from laoshan-dr"] {
+        assert!(page.out.contains(words), "{words:?} is not on the page:\n{}", page.out);
+    }
+    let steps = hub.p861(&["plan", "check", "core", "--steps"]);
+    assert!(steps.code == 0 && steps.out.contains("check/approval/login-page"), "{steps:?}");
+    let other = whole(&super::scenes::core_steps()).replace("login-page", "another-page");
+    hub.map("core-steps", json!({"plan.json": other})).await;
+    let refused = hub.p861(&["plan", "check", "core", "--steps"]);
+    assert!(refused.code == 3 && refused.err.contains("are not those of plan core: their digest is another"), "{refused:?}");
+    assert!(hub.p861(&["plan", "show", "core"]).out.contains("! the steps in ConfigMap core-steps are not those of plan core"));
+}

@@ -1,0 +1,94 @@
+//! What a command names is there, or nothing is created.
+
+use super::hub::{Hub, condition};
+use serde_json::json;
+
+fn proven() -> serde_json::Value {
+    condition("Recoverable", "True", "Proven", "x")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h18_a_ticket_that_names_what_is_not_there_is_not_opened() {
+    let hub = Hub::of("opens").await;
+    hub.application("approval", 12, proven()).await;
+    let component = json!({"name": "bulletin", "version": "1.1.0", "bundle": {"configMapRef": {"name": "bulletin-bundle"}}});
+    let site = |name: &str| json!({"site": name, "installed": "1.1.0", "state": "Ready"});
+    let seen = json!([{"name": "bulletin", "version": "1.1.0", "sites": [site("laoshan-dr"), site("xinxi-dasha")]}]);
+    hub.put("Platform", "opens", json!({"baseSoftware": {"components": [component]}}), json!({"components": seen})).await;
+    hub.put("MaintenanceWindow", "always", json!({"recurrences": [{"schedule": "* * * * *", "duration": "1h"}]}), json!({})).await;
+    let change = ["ticket", "open", "Replace the disk", "--change", "normal", "--plan", "one by one"];
+    for (more, code, words) in [
+        (&["--window", "allways"][..], 3, "there is no window allways in namespace opens or p861-system: p861 window list -d opens; nothing was created"),
+        (&["--app", "aproval"], 3, "there is no app aproval in namespace opens"),
+        (&["--site", "laoshan"], 3, "district opens has no site laoshan; it has xinxi-dasha, laoshan-dr; nothing was created"),
+        (&["--drain", "laoshan/n1"], 3, "district opens has no site laoshan"),
+        (&["--from", "drill/nobody"], 3, "there is no drill nobody in namespace opens"),
+        (&["--from", "dril/nobody"], 2, "\"dril\" is no kind of run: write backup/NAME, restore/NAME, drill/NAME or ticket/NAME"),
+    ] {
+        let said = hub.p861(&[&change[..], more].concat());
+        assert_eq!(said.code, code, "{more:?}: {said:?}");
+        assert!(said.err.contains(words), "{more:?}: {}", said.err);
+    }
+    let installed = hub.p861(&["ticket", "open", "upgrade", "bulletin"]);
+    let words = "bulletin 1.1.0 is installed on laoshan-dr, xinxi-dasha already: raise its version in the Platform first; nothing was created";
+    assert!(installed.code == 3 && installed.err.contains(words), "{installed:?}");
+    assert_eq!(hub.names("MaintenanceTicket").await, Vec::<String>::new(), "nothing was created");
+
+    hub.ended_drill("d", true).await;
+    let said = hub.p861(&[&change[..], &["--window", "always", "--app", "approval", "--site", "laoshan-dr", "--from", "drill/d"]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    let ticket = hub.names("MaintenanceTicket").await.remove(0);
+    assert_eq!(hub.get("MaintenanceTicket", &ticket).await["spec"]["from"], json!({"kind": "Drill", "name": "d"}), "as the API spells the kind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h18_runs_that_name_what_is_not_there_are_not_created() {
+    let hub = Hub::of("begins").await;
+    hub.application("approval", 12, proven()).await;
+    hub.plan(true).await;
+    hub.backup("approval-1", "approval", 5, "Probed").await;
+    for (typed, words) in [
+        (&["backup", "now", "approval", "--repository", "man"][..], "there is no repository man in namespace begins"),
+        (&["drill", "run", "core", "--site", "laoshan"], "district begins has no site laoshan"),
+        (&["restore", "preview", "approval-1", "--site", "laoshan"], "district begins has no site laoshan"),
+        (&["restore", "run", "approval-1", "--site", "laoshan", "--yes", "--backup", "approval-1"], "district begins has no site laoshan"),
+        (&["restore", "get", "approval-1", "--site", "laoshan"], "district begins has no site laoshan"),
+    ] {
+        let said = hub.p861(typed);
+        assert!(said.code == 3 && said.err.contains(words), "{typed:?}: {said:?}");
+    }
+    for kind in ["Drill", "Restore"] {
+        assert_eq!(hub.names(kind).await, Vec::<String>::new(), "no {kind} was created");
+    }
+    assert_eq!(hub.names("Backup").await, ["approval-1"], "no Backup was created");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h14_how_long_a_copy_is_kept_is_said_and_has_an_end() {
+    let hub = Hub::of("keeps").await;
+    hub.plan(true).await;
+    let said = hub.p861(&["drill", "run", "core", "--keep-for", "99h", "--no-wait"]);
+    let name = hub.names("Drill").await.remove(0);
+    let words = format!("The copy, with production's data, stands for 99h after the checks; to remove it earlier: p861 drill cleanup {name} -d keeps\n");
+    assert!(said.code == 0 && said.out.contains(&words), "{said:?}");
+    let long = hub.p861(&["drill", "run", "core", "--keep-for", "721h", "--no-wait"]);
+    assert!(long.code == 2 && long.err.contains("--keep-for 721h is more than 720h (30 days)"), "{long:?}");
+    assert_eq!(hub.names("Drill").await.len(), 1, "nothing was created");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h12_a_restore_that_makes_a_second_writer_says_so_before() {
+    let hub = Hub::of("twice").await;
+    hub.application("approval", 12, proven()).await;
+    hub.backup("approval-1", "approval", 5, "Probed").await;
+    let words = "TWO WRITERS: approval runs on xinxi-dasha; the copy on laoshan-dr runs beside it";
+    for (typed, warned) in [
+        (&["restore", "preview", "approval-1", "--site", "laoshan-dr", "--no-wait"][..], true),
+        (&["restore", "run", "approval-1", "--site", "laoshan-dr", "--yes", "--backup", "approval-1", "--no-wait"], true),
+        (&["restore", "preview", "approval-1", "--site", "xinxi-dasha", "--no-wait"], false),
+        (&["restore", "preview", "approval-1", "--site", "laoshan-dr", "--map", "twice-approval=twice-look", "--no-wait"], false),
+    ] {
+        let said = hub.p861(typed);
+        assert_eq!((said.code, said.err.contains(words)), (0, warned), "{typed:?}: {said:?}");
+    }
+}
