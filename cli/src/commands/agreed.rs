@@ -48,8 +48,10 @@ pub enum Shown {
     Nothing,
     /// Its steps.
     Steps(Box<Steps>),
-    /// They can't be shown, and nobody should agree to them.
+    /// They are not those of the object's digest, or not there yet: nobody should agree to them.
     Withheld(Bilingual),
+    /// This person may not read them.
+    Forbidden(Bilingual),
 }
 
 /// A ticket, and its steps.
@@ -88,13 +90,13 @@ async fn steps_of_ticket(hub: &Hub, ticket: &MaintenanceTicket) -> Result<Shown>
         match texts(hub, &map).await? {
             Ok(texts) if texts.contains_key(PLAN) => return Ok(about.judge(&texts, &map, |digest| is_digest_of(&ticket.spec, status, digest))),
             Ok(_) => {}
-            Err(why) => return Ok(Shown::Withheld(why)),
+            Err(why) => return Ok(Shown::Forbidden(why)),
         }
     }
     let map = names::steps_of_ticket(&about.name);
     Ok(match texts(hub, &map).await? {
         Ok(texts) => about.judge(&texts, &map, |digest| is_digest_of(&ticket.spec, status, digest)),
-        Err(why) => Shown::Withheld(why),
+        Err(why) => Shown::Forbidden(why),
     })
 }
 
@@ -107,7 +109,7 @@ async fn steps_of_plan(hub: &Hub, plan: &RecoveryPlan) -> Result<Shown> {
     let map = names::steps_of_plan(&about.name);
     Ok(match texts(hub, &map).await? {
         Ok(texts) => about.judge(&texts, &map, |digest| digest == stated),
-        Err(why) => Shown::Withheld(why),
+        Err(why) => Shown::Forbidden(why),
     })
 }
 
@@ -159,7 +161,7 @@ impl Shown {
         match self {
             Self::Nothing => Ok(None),
             Self::Steps(steps) => Ok(Some(steps)),
-            Self::Withheld(why) => Err(Failure::refused(why.clone())),
+            Self::Withheld(why) | Self::Forbidden(why) => Err(Failure::refused(why.clone())),
         }
     }
 
@@ -167,7 +169,7 @@ impl Shown {
     pub fn lines(&self, head: Word, clock: &Clock, language: Language) -> Vec<Line> {
         match self {
             Self::Nothing => Vec::new(),
-            Self::Withheld(why) => vec![Line::toned(Tone::Warn, "! ").with(why.pick(language))],
+            Self::Withheld(why) | Self::Forbidden(why) => vec![Line::toned(Tone::Warn, "! ").with(why.pick(language))],
             Self::Steps(steps) => {
                 let mut lines = vec![Line::toned(Tone::Strong, head.pick(language))];
                 lines.extend(steps.lines(clock, language));

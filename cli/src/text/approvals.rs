@@ -15,7 +15,11 @@ pub const F_RUNBOOK: Word = Word { en: "runbook", zh: "处置手册" };
 
 /// Over the steps of a ticket or a plan.
 pub fn steps_head(begun: bool) -> Word {
-    if begun { Word { en: "The steps that were agreed to:", zh: "已批准的步骤：" } } else { Word { en: "The steps to agree to:", zh: "待批准的步骤：" } }
+    if begun {
+        Word { en: "The steps that were agreed to:", zh: "已批准的步骤：" }
+    } else {
+        Word { en: "The steps to agree to:", zh: "待批准的步骤：" }
+    }
 }
 
 /// Over the steps of a plan.
@@ -55,7 +59,9 @@ pub fn incident_needs_nobody(name: &str) -> Bilingual {
 /// An approval that would never count.
 pub fn would_not_count(name: &str, void: Void) -> Bilingual {
     let (en, zh) = match void {
-        Void::RequesterCannotApprove => ("you have asked for it or written a part of its plan, and can't agree to it: somebody else must", "您是提出人或写过其方案，不能批准：须由他人批准"),
+        Void::RequesterCannotApprove => {
+            ("you have asked for it or written a part of its plan, and can't agree to it: somebody else must", "您是提出人或写过其方案，不能批准：须由他人批准")
+        }
         Void::Ended => ("it has ended: there is nothing to agree to", "已结束，无可批准"),
         Void::TooLate => ("its work has begun: it is too late to agree to it", "作业已开始，批准为时已晚"),
         Void::DigestDiffers => ("its plan is another by now: look at it again", "方案已变：请重新查看"),
@@ -70,7 +76,9 @@ pub fn would_not_count(name: &str, void: Void) -> Bilingual {
 /// An approval without a terminal, of steps that nobody has said to have read.
 pub fn read_before_approving(name: &str, place: &str) -> Bilingual {
     both(
-        format!("an approval is for steps that were read, and there is no terminal to ask: read them with p861 ticket show {name}{place}, then add --digest DIGEST"),
+        format!(
+            "an approval is for steps that were read, and there is no terminal to ask: read them with p861 ticket show {name}{place}, then add --digest DIGEST"
+        ),
         format!("批准的是已阅读的步骤，而没有可供确认的终端：请先执行 p861 ticket show {name}{place}，再加上 --digest 摘要"),
     )
 }
@@ -167,7 +175,9 @@ pub fn abort_leaves() -> Bilingual {
 /// A restore that writes beside the running application.
 pub fn second_writer(application: &str, site: &str, active: &str) -> Bilingual {
     both(
-        format!("TWO WRITERS: {application} runs on {active}; the copy on {site} runs beside it, under the same names, and writes, too. To look at it, use --map or p861 drill run"),
+        format!(
+            "TWO WRITERS: {application} runs on {active}; the copy on {site} runs beside it, under the same names, and writes, too. To look at it, use --map or p861 drill run"
+        ),
         format!("双写风险：{application} 正在 {active} 运行；{site} 上的副本将以相同名称同时运行并写入。仅供查看请用 --map 或 p861 drill run"),
     )
 }

@@ -262,7 +262,11 @@ mod tests {
                 "silence alerts of a: application=portal,district=shinan",
                 "静默 a 的告警：application=portal,district=shinan",
             ),
-            (json!({"do": "takeBackup", "application": "portal", "backup": "portal-chg-1"}), "back up portal as portal-chg-1", "备份 portal，名为 portal-chg-1"),
+            (
+                json!({"do": "takeBackup", "application": "portal", "backup": "portal-chg-1"}),
+                "back up portal as portal-chg-1",
+                "备份 portal，名为 portal-chg-1",
+            ),
         ] {
             assert_eq!(does(action), both(en, zh));
         }

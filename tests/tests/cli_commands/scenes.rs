@@ -174,7 +174,8 @@ impl Hub {
         let work = Work { steps: Ok(steps.digest().to_owned()), takes: SignedDuration::ZERO, run: None, warning: None, source: None };
         let digest = plan_digest(&seen.spec, 0, Some(&work)).expect("a digest");
         let conditions = [condition("Approved", "False", "ApprovalsMissing", "0 of 1; it is never the one who asked for it")];
-        let status = json!({"observedGeneration": 1, "observedActions": 0, "phase": "Planned", "priority": "P4", "planDigest": digest, "conditions": conditions});
+        let status =
+            json!({"observedGeneration": 1, "observedActions": 0, "phase": "Planned", "priority": "P4", "planDigest": digest, "conditions": conditions});
         self.write("MaintenanceTicket", name, status).await;
         self.map(&format!("{name}.steps"), json!({"plan.json": serde_json::to_string(&steps).expect("JSON")})).await;
         steps

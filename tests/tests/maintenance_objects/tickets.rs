@@ -182,7 +182,11 @@ async fn a_change_needs_anothers_approval_of_what_was_shown_and_an_open_window()
         })
         .await;
     stage.wait("and says why", "Approval", &leaders, |seen| is(seen, "Counted", "False", "DigestDiffers")).await;
-    let planned = stage.wait("it is planned again", "MaintenanceTicket", &name, |seen| seen["status"]["observedActions"] == seen["spec"]["actions"].as_array().map_or(0, Vec::len)).await;
+    let planned = stage
+        .wait("it is planned again", "MaintenanceTicket", &name, |seen| {
+            seen["status"]["observedActions"] == seen["spec"]["actions"].as_array().map_or(0, Vec::len)
+        })
+        .await;
     let (code, said) = stage.p861_as(LEADER, &["ticket", "approve", &name, "--digest", planned["status"]["planDigest"].as_str().expect("a digest")]);
     assert_eq!(code, 0, "{said}");
     stage.wait("it is scheduled again", "MaintenanceTicket", &name, |seen| seen["status"]["phase"] == "Scheduled").await;

@@ -73,12 +73,8 @@ mod tests {
 
     #[test]
     fn fault_h18_an_upgrade_to_what_is_installed_everywhere_is_refused_with_the_sites() {
-        let upgrade = |component: &str| UpgradeComponent {
-            component: component.into(),
-            version: "1.1.0".into(),
-            healthy_within: "5m".into(),
-            watch_for: "10m".into(),
-        };
+        let upgrade =
+            |component: &str| UpgradeComponent { component: component.into(), version: "1.1.0".into(), healthy_within: "5m".into(), watch_for: "10m".into() };
         let site = |name: &str, installed: &str, state: &str| json!({"site": name, "installed": installed, "state": state});
         for (what, sites, refused) in [
             ("everywhere and well", json!([site("a", "1.1.0", "Ready"), site("b", "1.1.0", "Ready")]), true),

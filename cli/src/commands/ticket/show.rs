@@ -173,7 +173,8 @@ fn told(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, language:
         facts.with(text::F_TOLD, format!("{} · {} · {state} {}{why}", told.person, told.channel, clock.moment(told.time.0)))
     });
     let Some(escalation) = &status.escalation else { return facts };
-    let nobody = (status.notifications.is_empty() && escalation.state != EscalationState::Stopped).then(|| text::nobody_was_told(&escalation.level).pick(language).to_owned());
+    let nobody = (status.notifications.is_empty() && escalation.state != EscalationState::Stopped)
+        .then(|| text::nobody_was_told(&escalation.level).pick(language).to_owned());
     let next = escalation.next_level.as_ref().zip(escalation.next_time.as_ref()).filter(|_| escalation.state == EscalationState::Running);
     facts.maybe(text::F_TOLD, nobody).maybe(text::F_NEXT_CALL, next.map(|(level, time)| format!("{level} · {}", clock.moment(time.0))))
 }

@@ -19,8 +19,8 @@ use p861_crds::{
     maintenance::{
         change::Change,
         ticket::{
-            ActionTime, AlertState, ApprovalCounts, ClockName, EscalationState, Priority, RefusedAction, Resolution, TicketAction, TicketActionKind, TicketPhase,
-            TicketType,
+            ActionTime, AlertState, ApprovalCounts, ClockName, EscalationState, Priority, RefusedAction, Resolution, TicketAction, TicketActionKind,
+            TicketPhase, TicketType,
         },
         window::ChangeClass,
     },
