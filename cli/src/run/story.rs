@@ -89,7 +89,7 @@ fn shape(message: &str) -> String {
 /// What every step says that has nothing to say, and counts of its work, which the end of the step tells.
 fn is_plain(message: &str) -> bool {
     let shape = shape(message);
-    let words = shape.split_whitespace().filter(|word| *word != "0" && *word != "of" && *word != "items");
+    let words = shape.split_whitespace().filter(|word| *word != "0" && !["of", "item", "items"].contains(word));
     shape.trim().is_empty() || message == "under way" || words.count() == 0
 }
 

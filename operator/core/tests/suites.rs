@@ -21,3 +21,4 @@ mod outside;
 mod protection_hold;
 mod runs_history;
 mod ticket_world;
+mod told;

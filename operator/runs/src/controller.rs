@@ -25,6 +25,7 @@ use p861_core::{
     conditions::{self, ConditionUpdate},
     engine::Event,
     runs::{BackupFinding, RunClass},
+    told::Noun,
 };
 use p861_crds::{
     Backup, Condition, ConditionType, Reason, RunObject, RunStatus,
@@ -436,7 +437,7 @@ async fn publish_records<K: Resource<DynamicType = ()>>(hub: &Hub, object: &K, p
     for record in &pass.records {
         let step = record.step.as_ref().map(ToString::to_string).unwrap_or_default();
         let (type_, reason, note) = match &record.event {
-            Event::Claimed { .. } if record.sequence == 1 => (EventType::Normal, Reason::RunStarted, format!("{} steps", pass.plan.steps().len())),
+            Event::Claimed { .. } if record.sequence == 1 => (EventType::Normal, Reason::RunStarted, Noun::Step.count(pass.plan.steps().len())),
             Event::Failed(failure) => (EventType::Warning, Reason::StepFailed, format!("{step}: {}", failure.message)),
             Event::UndoFailed(failure) => (EventType::Warning, Reason::CleanUpFailed, format!("{step}: {}", failure.message)),
             Event::Skipped { .. } => (EventType::Warning, Reason::StepSkipped, step),

@@ -5,6 +5,7 @@ use p861_core::{
     engine::{StepProgress, WaitsFor},
     quantity,
     runs::RunClass,
+    told::Noun,
 };
 use p861_crds::{
     RunView, Time,
@@ -81,7 +82,7 @@ fn describe(progress: &StepProgress) -> String {
         (Some(done), Some(total), ..) => format!("{} of {}", bytes(done), bytes(total)),
         (Some(done), None, ..) if done > 0 => bytes(done),
         (_, _, Some(done), Some(total)) => format!("{done} of {total}"),
-        (_, _, Some(done), None) => format!("{done} items"),
+        (_, _, Some(done), None) => Noun::Item.count(done),
         _ => "under way".into(),
     }
 }

@@ -8,7 +8,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use p861_core::{conditions::ConditionUpdate, ids::SiteName};
+use p861_core::{conditions::ConditionUpdate, ids::SiteName, told::Noun};
 use p861_crds::{
     ConditionType, District, Reason,
     names::{DISTRICT_LABEL, DRILL_LABEL, FIELD_MANAGER, ROLE_LABEL},
@@ -75,7 +75,7 @@ pub async fn apply(context: &Context, district: &District) -> Result<ConditionUp
     }
     Ok(match unbound.first() {
         None => {
-            ConditionUpdate::good(ConditionType::AccessApplied, Reason::RolesBound, format!("{} roles bound on the hub and on {bound} sites", people.len()))
+            ConditionUpdate::good(ConditionType::AccessApplied, Reason::RolesBound, format!("{} bound on the hub and on {}", Noun::Role.count(people.len()), Noun::Site.count(bound)))
         }
         Some((reason, message)) => ConditionUpdate::bad(ConditionType::AccessApplied, reason.clone(), message.clone()),
     })

@@ -18,6 +18,7 @@ use p861_core::{
     },
     recovery::objectives,
     runs::Scope,
+    told::Noun,
 };
 use p861_crds::{
     Application, ApplicationSpec, ApplicationStatus, Backup, ConditionType, Reason, RecoveryPlan, Restore, common::ContainerCommand,
@@ -187,8 +188,8 @@ fn find_in(view: &View, site: &SiteName, application: &Application) -> Result<(S
 
 /// What was found. Workloads are only looked for where spec names them: that none are counted says nothing of the namespaces.
 fn found_in_words(workloads: usize, claims: usize, spec: &ApplicationSpec) -> String {
-    let workloads = if workloads == 0 { "no workloads looked for (spec names none)".to_owned() } else { format!("{workloads} workloads that spec names") };
-    format!("{workloads}, {claims} claims, {} checks found in {}", spec.checks.len(), spec.namespaces.join(", "))
+    let workloads = if workloads == 0 { "no workloads looked for (spec names none)".to_owned() } else { format!("{} that spec names", Noun::Workload.count(workloads)) };
+    format!("{workloads}, {}, {} found in {}", Noun::Claim.count(claims), Noun::Check.count(spec.checks.len()), spec.namespaces.join(", "))
 }
 
 /// Tries every check once, some at a time; condition checks are already evaluated. What has no result in time fails: many slow checks must not add up to more than a

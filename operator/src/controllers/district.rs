@@ -20,6 +20,7 @@ use p861_core::{
         overlap::overlap,
     },
     runs::history::EndedRun,
+    told::Noun,
 };
 use p861_crds::{
     ConditionType, District, DistrictStatus, Platform, PlatformProfile, Reason, Site,
@@ -171,8 +172,10 @@ async fn limit_objects(context: &Context, district: &District) -> Result<Option<
     }
     let limits = &district.spec.object_limits;
     let message = format!(
-        "{} applications, {} backups and {} repositories at most: kubectl describe quota {QUOTA_NAME} -n {namespace}",
-        limits.applications, limits.backups, limits.backup_repositories
+        "{}, {} and {} at most: kubectl describe quota {QUOTA_NAME} -n {namespace}",
+        Noun::Application.count(limits.applications),
+        Noun::Backup.count(limits.backups),
+        Noun::Repository.count(limits.backup_repositories)
     );
     Ok(Some(ConditionUpdate::good(ConditionType::ObjectsLimited, Reason::QuotaApplied, message)))
 }

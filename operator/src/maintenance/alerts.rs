@@ -18,11 +18,11 @@ use kube::{
     api::{ListParams, PostParams},
     core::DeserializeGuard,
 };
-use p861_core::maintenance::{
+use p861_core::{maintenance::{
     alerts::{self, Alert, Intake, Listed, Part, Place, Post, UnreadableAlert, intake, parse, place},
     rate::RateLimit,
     window::DEFAULT_ZONE,
-};
+}, told::Noun};
 use p861_crds::{District, DutyRoster, MaintenanceTicket, Reason, Site};
 use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
 use p861_runs::{
@@ -210,7 +210,7 @@ fn stored_answer(receiver: &AlertReceiver, post: &Post, stored: StoredPost) -> (
         let unknown = unknown.into_iter().collect::<Vec<_>>().join(", ");
         return receiver.answer("unknownDistrict", StatusCode::UNPROCESSABLE_ENTITY, format!("there is no {unknown}: kubectl get districts"));
     }
-    let text = format!("{} alerts, tickets: {}", post.alerts.len(), tickets.join(", "));
+    let text = format!("{}, tickets: {}", Noun::Alert.count(post.alerts.len()), tickets.join(", "));
     if post.unreadable.is_empty() {
         return receiver.answer(ACCEPTED, StatusCode::OK, text);
     }

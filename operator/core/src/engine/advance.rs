@@ -129,7 +129,7 @@ impl<A> Pass<'_, '_, A> {
             } else if let Some(deadline) = deadline.filter(|_| self.passed(deadline)) {
                 let own = self.run.step(at).deadline.saturating_add(self.run.steps[at].extension);
                 let held = self.run.step(at).under.as_ref().filter(|_| self.run.hold_ends(at) == Some(deadline));
-                let allowed = held.map_or_else(|| human_duration(own), |hold| format!("the {} of {}", human_duration(hold.limit), hold.since));
+                let allowed = held.map_or_else(|| human_duration(own), |hold| format!("{} of {}", human_duration(hold.limit), hold.since));
                 CancelCause::DeadlineExceeded { deadline, allowed }
             } else {
                 self.commands.push(match direction {

@@ -1,6 +1,6 @@
 //! Whether a district stands as it is declared.
 
-use crate::{conditions::ConditionUpdate, platform::overlap::Overlap};
+use crate::{conditions::ConditionUpdate, platform::overlap::Overlap, told::Noun};
 use p861_crds::{ConditionType, District, Reason, platform::district::SiteRole};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,7 +89,7 @@ fn sites(district: &District, facts: &DistrictFacts) -> ConditionUpdate {
             format!("primary and standby are both in failure domain {shared}: they would burn together"),
         );
     }
-    ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, format!("namespace, roles and {} sites are in place", sites.len()))
+    ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, format!("namespace, roles and {} are in place", Noun::Site.count(sites.len())))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Forecast (适度超前): when a layer starts to use its reserve, extrapolated from daily records.
 
+use crate::told::Noun;
 use super::{layers::say, supply::Supply};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 use p861_crds::{
@@ -173,7 +174,7 @@ pub fn forecast(supplies: &[Supply], history: &[Sample], zone: &TimeZone) -> Vec
                     layer,
                     short_time: None,
                     basis: basis(days),
-                    advice: Some(format!("{days} days are recorded: nothing is said before there are {LEAST_DAYS}")),
+                    advice: Some(format!("{} recorded: nothing is said before there are {LEAST_DAYS}", Noun::Day.are(days))),
                 },
                 Outlook::Enough { days, grows } => {
                     let why = if grows { "lasts longer than five years at today's growth" } else { "what is used does not grow" };

@@ -7,7 +7,7 @@ use super::{
     layers::{self, Finding},
     supply::{self, Supply},
 };
-use crate::conditions::ConditionUpdate;
+use crate::{conditions::ConditionUpdate, told::Noun};
 use jiff::{Timestamp, tz::TimeZone};
 use p861_crds::{
     ConditionType, PlatformProfileSpec, PlatformSpec, Reason,
@@ -117,7 +117,7 @@ fn conditions(layers: &[LayerStatus], balance: &Balance, facts: &Facts, measured
     for layer in layers {
         let kind = PlatformSpec::condition_of(layer.layer);
         updates.push(match layer.gaps.first() {
-            None => ConditionUpdate::good(kind, Reason::AsDeclared, format!("{} of {} sites", facts.sites.len(), facts.sites.len())),
+            None => ConditionUpdate::good(kind, Reason::AsDeclared, format!("{} of {}", facts.sites.len(), Noun::Site.count(facts.sites.len()))),
             Some(gap) => {
                 let place = gap.site.as_ref().map(|site| format!("{site}: ")).unwrap_or_default();
                 let more = if layer.gaps.len() > 1 { format!(" (and {} more)", layer.gaps.len() - 1) } else { String::new() };
@@ -147,17 +147,17 @@ fn balanced(layers: &[LayerStatus], balance: &Balance, measured: bool) -> Condit
         return ConditionUpdate::bad(
             ConditionType::Balanced,
             Reason::ShortPlank,
-            format!("{shortest} supports {supportable} applications, {} run", balance.running),
+            format!("{shortest} supports {}, {} run", Noun::Application.count(supportable), balance.running),
         );
     }
     match (others.is_empty(), weak) {
         (true, _) => ConditionUpdate::good(
             ConditionType::Balanced,
             Reason::Matched,
-            format!("{supportable} applications supportable, {} run; shortest {shortest}", balance.running),
+            format!("{} supportable, {} run; shortest {shortest}", Noun::Application.count(supportable), balance.running),
         ),
         (false, true) => {
-            ConditionUpdate::bad(ConditionType::Balanced, Reason::ShortPlank, format!("{shortest} supports {supportable} applications, {}", others.join(", ")))
+            ConditionUpdate::bad(ConditionType::Balanced, Reason::ShortPlank, format!("{shortest} supports {}, {}", Noun::Application.count(supportable), others.join(", ")))
         }
         (false, false) => ConditionUpdate::bad(
             ConditionType::Balanced,

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     quantity::human_bytes,
     time::{human_duration, parse_duration},
+    told::Noun,
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
@@ -155,8 +156,8 @@ fn servers(spec: &PlatformSpec, site: &SiteFacts, sight: &Sight, found: &mut Vec
                 state,
                 Some(&site.name),
                 Reason::NodesMissing,
-                format!("pool {}: {ready} nodes ready, {wanted} wanted", pool.name),
-                format!("bring {} nodes back or add them, labelled for pool {}", wanted - ready, pool.name),
+                format!("pool {}: {} ready, {wanted} wanted", pool.name, Noun::Node.count(ready)),
+                format!("bring {} back or add them, labelled for pool {}", Noun::Node.count(wanted - ready), pool.name),
             ));
         }
     }
@@ -233,10 +234,10 @@ fn repositories(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
 pub fn say(resource: DemandResource, amount: i64) -> String {
     match resource {
         DemandResource::Cpu => {
-            format!("{} cores", if amount % 1000 == 0 { (amount / 1000).to_string() } else { format!("{}.{}", amount / 1000, (amount % 1000) / 100) })
+            if amount % 1000 == 0 { Noun::Core.count(amount / 1000) } else { format!("{}.{} cores", amount / 1000, (amount % 1000) / 100) }
         }
         DemandResource::Memory | DemandResource::Volumes | DemandResource::Repository => human_bytes(u64::try_from(amount).unwrap_or(0)),
-        DemandResource::Pods => format!("{amount} pods"),
+        DemandResource::Pods => Noun::Pod.count(amount),
         DemandResource::BitsPerSecond => format!("{} Mbit/s", amount / 1_000_000),
     }
 }

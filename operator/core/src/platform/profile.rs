@@ -1,6 +1,6 @@
 //! Validation of profiles beyond what the API server can check.
 
-use crate::{conditions::ConditionUpdate, time::parse_duration};
+use crate::{conditions::ConditionUpdate, time::parse_duration, told::Noun};
 use p861_crds::{
     ConditionType, District, PlatformProfileSpec, Reason,
     platform::profile::{DemandResource, ItemCounts, Layer, Standing},
@@ -78,7 +78,7 @@ pub fn judge(spec: &PlatformProfileSpec) -> ConditionUpdate {
     ConditionUpdate::good(
         ConditionType::Ready,
         Reason::Valid,
-        format!("{} items, {} scored, {} provisional; edition {}", counts.total, counts.scored, counts.provisional, spec.edition),
+        format!("{}, {} scored, {} provisional; edition {}", Noun::Item.count(counts.total), counts.scored, counts.provisional, spec.edition),
     )
 }
 

@@ -1,6 +1,6 @@
 //! Whether a site can be used, from what its API server answered.
 
-use crate::{conditions::ConditionUpdate, quantity};
+use crate::{conditions::ConditionUpdate, quantity, told::Noun};
 use p861_crds::{
     ConditionType, Reason, SiteStatus,
     common::Quantity,
@@ -75,7 +75,7 @@ fn supported(seen: &SiteSeen, ready: usize) -> ConditionUpdate {
     let minor = seen.version.trim_start_matches('v').split('.').nth(1).and_then(|minor| minor.trim_end_matches('+').parse::<u32>().ok());
     // A version that can't be read is no reason to stop using a site that answers.
     if minor.is_none_or(|minor| minor >= MIN_KUBERNETES_MINOR) {
-        return ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, format!("{ready} of {} nodes ready", seen.nodes.len()));
+        return ConditionUpdate::good(ConditionType::Ready, Reason::AsDeclared, format!("{ready} of {} ready", Noun::Node.count(seen.nodes.len())));
     }
     let message = format!("Kubernetes {} is older than 1.{MIN_KUBERNETES_MINOR}, which the kinds' rules need: upgrade the cluster", seen.version);
     ConditionUpdate::bad(ConditionType::Ready, Reason::VersionUnsupported, message)

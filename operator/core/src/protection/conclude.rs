@@ -9,6 +9,7 @@ use crate::{
     engine::{Evidence, ListedChange, Outcome, RunResult, Step, StepTimeline},
     objects, quantity,
     runs::{Action, BackupFinding, Conclusion, MoverTask, Part, RunOutcome, SealFacts, StepKey, unreadable},
+    told::Noun,
 };
 use missing::{MAX_CLAIMS_LISTED, claims_text, incomplete, lacking, missing_claims};
 use p861_crds::{
@@ -162,11 +163,11 @@ fn backup_ended(status: &BackupStatus, run: &RunOutcome<'_>, shortfall: Option<(
                 ConditionType::Succeeded,
                 reason,
                 format!(
-                    "{} objects, {} volumes{}, {} streams{}{mixture}",
-                    contents.objects,
-                    contents.volumes,
+                    "{}, {}{}, {}{}{mixture}",
+                    Noun::Object.count(contents.objects),
+                    Noun::Volume.count(contents.volumes),
                     from_snapshots(run),
-                    contents.streams,
+                    Noun::Stream.count(contents.streams),
                     left_out::backup_text(&contents.left_out)
                 ),
             )
@@ -259,11 +260,11 @@ fn restore_succeeded(facts: &RestoreConclusionFacts<'_>, status: &RestoreStatus,
                     ConditionType::Succeeded,
                     Reason::Complete,
                     format!(
-                        "{} objects created, {} changed, {} the same; {} files{}{}{}{left_out}",
-                        changes.create,
+                        "{} created, {} changed, {} the same; {}{}{}{}{left_out}",
+                        Noun::Object.count(changes.create),
                         changes.change,
                         changes.same,
-                        restored_files(run),
+                        Noun::File.count(restored_files(run)),
                         removed_files(run),
                         adjusted(run),
                         lacking(facts.missing)
@@ -335,7 +336,7 @@ pub fn partially_restored(run: &RunOutcome<'_>) -> Option<String> {
     let number: i64 = all.iter().map(|(changes, _)| changes.refused + changes.not_served).sum();
     let unserved = unserved(run);
     let unserved = if unserved.is_empty() { unserved } else { format!("; {unserved}") };
-    let were = if number == 1 { "1 object was".to_owned() } else { format!("{number} objects were") };
+    let were = Noun::Object.were(number);
     let ListedChange { kind, name, namespace, why, .. } = first;
     let place = if namespace.is_empty() { String::new() } else { format!(" in {namespace}") };
     Some(format!("{were} not written, the first {kind} {name}{place}: {why}{unserved}; everything else was"))
@@ -356,8 +357,8 @@ fn unserved(run: &RunOutcome<'_>) -> String {
     }
     let (number, shown): (u64, Vec<String>) =
         (kinds.values().sum(), kinds.iter().take(MAX_KINDS_NAMED).map(|(kind, number)| format!("{kind} {number}")).collect());
-    let are = if number == 1 { "1 object is".to_owned() } else { format!("{number} objects are") };
-    let more = if kinds.len() > shown.len() { format!(" and {} kinds more", kinds.len() - shown.len()) } else { String::new() };
+    let are = Noun::Object.are(number);
+    let more = if kinds.len() > shown.len() { format!(" and {} more", Noun::Kind.count(kinds.len() - shown.len())) } else { String::new() };
     format!("{are} of kinds that the site doesn't serve ({}{more}): install what defines them, or leave them out with spec.exclude", shown.join(", "))
 }
 
@@ -397,7 +398,7 @@ fn removed_files(run: &RunOutcome<'_>) -> String {
         None | Some(0) => String::new(),
         Some(files) => {
             let bytes = run.summary.timeline.iter().map(bytes).fold(0, u64::saturating_add);
-            format!("; {} removed that the backup doesn't have ({bytes} bytes)", many(files, "file"))
+            format!("; {} removed that the backup doesn't have ({bytes} bytes)", Noun::File.count(files))
         }
     }
 }
@@ -410,11 +411,7 @@ fn previewed_files(run: &RunOutcome<'_>) -> Option<String> {
     };
     let add = |a: [u64; 4], b: [u64; 4]| std::array::from_fn(|at| a[at].saturating_add(b[at]));
     let [volumes, removed, changed, created] = run.summary.timeline.iter().filter_map(seen).reduce(add)?;
-    Some(format!("; in {}, {} would be removed, {changed} changed, {created} created", many(volumes, "volume"), many(removed, "file")))
-}
-
-fn many(number: u64, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+    Some(format!("; in {}, {} would be removed, {changed} changed, {created} created", Noun::Volume.count(volumes), Noun::File.count(removed)))
 }
 
 /// A backup that an ended restore found damaged is not offered again.

@@ -13,6 +13,7 @@ use crate::{
     },
     runs::{Action, BackupFinding, Conclusion, RunOutcome, StepKey},
     time::{human_duration, print_duration, whole_seconds},
+    told::Noun,
 };
 use jiff::SignedDuration;
 use p861_crds::{
@@ -243,7 +244,7 @@ fn succeeded(status: &DrillStatus, isolated: bool, objectives: &Objectives<'_>, 
             let patches = unmatched_patches(run).map_or_else(String::new, |patches| format!("; no object matches {patches}"));
             let (applications, passed, total) = (objectives.subjects.len(), sum(|m| m.passed), sum(|m| m.total));
             let beside = if is_on_standby(status) { "" } else { "; on the site where the applications run, so it proves nothing of the plan" };
-            let text = format!("{applications} applications, {passed} of {total} checks{rto}{patches}{}{beside}", adjusted(run));
+            let text = format!("{}, {passed} of {total} checks{rto}{patches}{}{beside}", Noun::Application.count(applications), adjusted(run));
             ConditionUpdate::good(ConditionType::Succeeded, if objectives.met() { Reason::Passed } else { Reason::Complete }, text)
         }
         Some((RunResult::Failed | RunResult::Aborted | RunResult::Refused, reason, message)) => {
@@ -273,7 +274,7 @@ fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> ConditionUpdate {
         return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingMade, "nothing was made");
     };
     if step.outcome == Outcome::Done {
-        return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingLeft, format!("{namespaces} namespaces removed; a list by label shows none"));
+        return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingLeft, format!("{} removed; a list by label shows none", Noun::Namespace.count(namespaces)));
     }
     if let Some(skipped) = run.clean_up_skipped() {
         return skipped;
@@ -285,7 +286,7 @@ fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> ConditionUpdate {
         None => ConditionUpdate::bad(
             ConditionType::CleanedUp,
             Reason::InUse,
-            format!("{namespaces} namespaces on {}", status.target_site.as_deref().unwrap_or_default()),
+            format!("{} on {}", Noun::Namespace.count(namespaces), status.target_site.as_deref().unwrap_or_default()),
         ),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     protection::{backup::Claim, choose::RecoveryPoint},
     runs::Action,
     time::print_duration,
+    told::Noun,
 };
 use jiff::{SignedDuration, Timestamp};
 use p861_crds::{
@@ -107,7 +108,7 @@ pub fn decide(plan: &RecoveryPlan, facts: &PlanFacts, now: Timestamp) -> PlanSta
             conditions.push(ConditionUpdate::good(
                 ConditionType::Ready,
                 Reason::Compiled,
-                format!("{total} steps, {} applications", members(&plan.spec).count()),
+                format!("{}, {}", Noun::Step.count(total), Noun::Application.count(members(&plan.spec).count())),
             ));
             conditions.push(ready_to_failover(plan, &mut status, inputs, recovery, &facts.backups, now));
             Some(compiled)

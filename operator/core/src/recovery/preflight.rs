@@ -1,7 +1,7 @@
 //! Prerequisites of a recovery, tried before one is needed.
 
 use super::standing::members;
-use crate::{conditions::ConditionUpdate, ids::SiteName, protection::choose};
+use crate::{conditions::ConditionUpdate, ids::SiteName, protection::choose, told::Noun};
 use p861_crds::{
     Backup, ConditionType, Reason, RecoveryPlanSpec,
     platform::site::NodeCounts,
@@ -29,14 +29,14 @@ pub struct PreflightFacts<'a> {
 pub fn preflight(spec: &RecoveryPlanSpec, facts: &PreflightFacts<'_>, backups: &[Backup]) -> (Vec<PreflightCheck>, ConditionUpdate) {
     let (plan, standby, repository) = (facts.plan, facts.standby, &spec.repository_ref.name);
     let reachable = match facts.nodes {
-        Ok(nodes) if nodes.ready > 0 => Ok(format!("{standby}, {} nodes", nodes.total)),
+        Ok(nodes) if nodes.ready > 0 => Ok(format!("{standby}, {}", Noun::Node.count(nodes.total))),
         Ok(_) => Err(format!("{standby} has no ready node")),
         Err(why) => Err(why.clone()),
     };
     let opened = facts.repository.as_ref().map(|()| format!("repository {repository} opened")).map_err(Clone::clone);
     let unproven = unproven(spec, backups);
     let recoverable = if unproven.is_empty() {
-        Ok(format!("{} applications restored and probed", members(spec).count()))
+        Ok(format!("{} restored and probed", Noun::Application.count(members(spec).count())))
     } else {
         Err(format!("never restored and probed: {}", unproven.join(", ")))
     };

@@ -25,6 +25,7 @@ use p861_core::{
     ids::SiteName,
     isolation::AllowedEgress,
     runs::{AllottedSite, Bubble},
+    told::Noun,
 };
 use p861_crds::{
     Reason,
@@ -150,7 +151,7 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
     if left.is_empty() && volumes.is_empty() && foreign.is_empty() {
         return Ok(EffectOutcome::done(Evidence::IsolationRemoved { namespaces: bubble.namespaces.values().cloned().collect() }));
     }
-    let mut message = format!("{} namespaces and {} volumes are being removed", left.len(), volumes.len());
+    let mut message = format!("{} and {} to be removed", Noun::Namespace.count(left.len()), Noun::Volume.count(volumes.len()));
     // Volumes are released only after their namespaces.
     if left.is_empty() {
         held = volumes.iter().take(MAX_NAMED).map(|volume| format!("volume {volume} is not deleted by its provisioner")).collect();

@@ -278,8 +278,8 @@ pub fn condition_result(state: Option<&WorkloadState>, namespace: &str, check: &
     let workload = &check.workload_ref;
     let Some(state) = state else { return CheckResult { holds: false, what: format!("{workload} doesn't exist in {namespace}") } };
     let holds = state.conditions.contains(&check.r#type);
-    let word = if holds { "is" } else { "is not" };
-    CheckResult { holds, what: format!("{workload} {word} {} ({}/{})", check.r#type, state.ready, state.wanted) }
+    let (kind, counted) = (&check.r#type, format!("{}/{}", state.ready, state.wanted));
+    CheckResult { holds, what: if holds { format!("{workload} is {kind} ({counted})") } else { format!("{workload} is not {kind} ({counted})") } }
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ use p861_core::{
     engine::{Evidence, Failure, StoredObject, TakenSnapshot},
     isolation, names, objects,
     runs::{AllottedSite, MoverTask, ObjectsMode},
+    told::Noun,
 };
 use p861_crds::{
     Reason,
@@ -406,6 +407,6 @@ pub async fn remove(context: &RunContext, step_context: &StepContext, site: &All
     if left == 0 {
         Ok(EffectOutcome::done(Evidence::MoversRemoved { namespaces: namespaces.to_vec() }))
     } else {
-        Ok(EffectOutcome::running(format!("{left} movers are being removed{}", held.unwrap_or_default())))
+        Ok(EffectOutcome::running(format!("{} being removed{}", Noun::Mover.are(left), held.unwrap_or_default())))
     }
 }

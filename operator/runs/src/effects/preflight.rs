@@ -13,6 +13,7 @@ use p861_core::{
     engine::{Evidence, Failure, PreflightResult},
     recovery::ground,
     runs::{AllottedSite, PreflightSubject},
+    told::Noun,
 };
 use p861_crds::Reason;
 
@@ -48,7 +49,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Al
     checks.push(PreflightCheck {
         name: "StandbyReachable",
         problem: (ready == 0).then(|| format!("{site} has no ready node")),
-        seen: format!("{site}: {ready} of {total} nodes ready"),
+        seen: format!("{site}: {ready} of {} ready", Noun::Node.count(total)),
     });
 
     let classes: Api<StorageClass> = Api::all(client);
@@ -66,7 +67,7 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Al
         Err(error) => Err(error),
     };
     checks.push(match key {
-        Ok(count) => PreflightCheck { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {count} snapshots", run.repository) },
+        Ok(count) => PreflightCheck { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {}", run.repository, Noun::Snapshot.count(count)) },
         Err(error) => PreflightCheck { name: "KeyAccess", problem: Some(error.to_string()), seen: error.to_string() },
     });
     checks.push(PreflightCheck {

@@ -23,6 +23,7 @@ use p861_core::{
     objects::LABEL_VALUE_MOVER,
     protection::snapshots::{self, Attempt, LeftContent, Reading, SnapshotStatus, Taking},
     runs::{AllottedSite, ClaimSnapshot, MoverTask},
+    told::Noun,
 };
 use p861_crds::{
     Reason,
@@ -106,7 +107,7 @@ pub async fn take(context: &RunContext, step_context: &StepContext, site: &Allot
         let requests: Vec<_> = named.iter().map(|(of, name)| create(&client, run, name, of)).collect();
         let requests: Vec<Result<()>> = stream::iter(requests).buffer_unordered(MAX_PARALLEL_REQUESTS).collect().await;
         requests.into_iter().collect::<Result<Vec<()>>>()?;
-        return Ok(EffectOutcome::running(format!("{} snapshots are asked for", named.len())));
+        return Ok(EffectOutcome::running(format!("{} asked for", Noun::Snapshot.are(named.len()))));
     }
     let now = Timestamp::now();
     let attempt = Attempt { age: now.duration_since(step_context.started), deadline: step_context.deadline };

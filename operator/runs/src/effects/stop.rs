@@ -10,6 +10,7 @@ use p861_core::{
     engine::{Evidence, Failure},
     objects::{self, Halt, Runner, Scene},
     runs::AllottedSite,
+    told::Noun,
 };
 use p861_crds::Reason;
 use serde_json::Value;
@@ -120,7 +121,7 @@ pub async fn start_again(context: &RunContext, step_context: &StepContext, site:
         return Ok(EffectOutcome::Done(None));
     }
     look.pause().await;
-    Ok(EffectOutcome::running(format!("{started} workloads are started again")))
+    Ok(EffectOutcome::running(format!("{} started again", Noun::Workload.are(started))))
 }
 
 fn made_namespaces(evidence: &Evidence) -> &[String] {

@@ -69,7 +69,7 @@ async fn list_kind(client: &Client, namespace: &str, runner: Runner) -> Result<V
         }
         all.push(object);
     };
-    let what = || format!("the {} of {namespace}", resource.plural);
+    let what = || format!("{} of {namespace}", resource.plural);
     for_each_of(client, all_of(client, namespace, &resource).resource_url(), ListParams::default(), what, take).await?;
     Ok(all)
 }

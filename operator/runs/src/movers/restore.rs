@@ -30,6 +30,7 @@ use p861_core::{
     ids::SnapshotId,
     objects::{self, Identity, Pace},
     runs::{ConflictHandling, CopyRules},
+    told::Noun,
 };
 use p861_crds::{
     Reason,
@@ -256,7 +257,7 @@ impl Restoring<'_> {
     fn ended(&self) -> WorkError {
         let RestoreChanges { create, change, added: _, same, refused, not_served } = self.tally.lock().changes.clone();
         let unanswered = self.unanswered.load(Ordering::Relaxed);
-        let written = format!("so far {create} objects were created, {change} changed, {same} were the same, {} refused", refused + not_served);
+        let written = format!("so far {} created, {change} changed, {same} the same, {} refused", Noun::Object.were(create), refused + not_served);
         let unknown =
             if unanswered == 0 { String::new() } else { format!("; of {unanswered} the API server has not answered within {} ms", END_PATIENCE.as_millis()) };
         let said = if self.task.preview { "nothing was written".to_owned() } else { format!("{written}{unknown}") };

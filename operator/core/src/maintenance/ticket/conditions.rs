@@ -1,7 +1,7 @@
 //! Conditions of a ticket.
 
 use super::{decide::Pass, digest::required_approvals};
-use crate::{conditions::ConditionUpdate, maintenance::template::NotStandard, time::human_duration};
+use crate::{conditions::ConditionUpdate, maintenance::template::NotStandard, time::human_duration, told::Noun};
 use p861_crds::{
     ConditionType, Reason,
     maintenance::{
@@ -74,10 +74,11 @@ impl Pass<'_> {
     /// How many alerts fire, and how many nobody knows of.
     fn alerts_said(&self) -> Option<String> {
         let firing = self.firing();
-        let Some(truncated) = self.status.truncated_alerts else { return (firing > 0).then(|| format!("{firing} alerts firing")) };
+        let Some(truncated) = self.status.truncated_alerts else { return (firing > 0).then(|| format!("{} firing", Noun::Alert.count(firing))) };
         Some(format!(
-            "{firing} alerts firing, and {truncated} more of the group that this ticket doesn't list, because Alertmanager left them out of its post: see them \
-             in Alertmanager; when none fires any more, p861 ticket resolve"
+            "{} firing, and {truncated} more of the group that this ticket doesn't list, because Alertmanager left them out of its post: see them \
+             in Alertmanager; when none fires any more, p861 ticket resolve",
+            Noun::Alert.count(firing)
         ))
     }
 

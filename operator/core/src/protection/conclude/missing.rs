@@ -1,7 +1,7 @@
 //! What the snapshot of a backup lacks, so that the backup has failed although it is sealed.
 
 use super::seal_facts;
-use crate::{conditions::shorten, engine::StepId, objects::LeaveReason, runs::RunOutcome};
+use crate::{conditions::shorten, engine::StepId, objects::LeaveReason, runs::RunOutcome, told::Noun};
 use p861_crds::{BackupStatus, Reason, protection::backup::MissingClaim};
 
 /// Missing claims that a message names, and the characters of the reason that it gives for each.
@@ -24,7 +24,7 @@ pub(super) fn claims_text(missing: &[MissingClaim]) -> String {
         format!("claim {}{colon} {}", missing.claim, shorten(&missing.message, MAX_WHY_CHARS))
     };
     let named: Vec<String> = missing.iter().take(MAX_CLAIMS_NAMED).map(one).collect();
-    let more = if missing.len() > named.len() { format!("; and {} claims more", missing.len() - named.len()) } else { String::new() };
+    let more = if missing.len() > named.len() { format!("; and {} more", Noun::Claim.count(missing.len() - named.len())) } else { String::new() };
     format!("{}{more}", named.join("; "))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn incomplete(status: &BackupStatus, missing: &[MissingClaim]) -> Opt
     if missing.is_empty() {
         return absent;
     }
-    let volumes = if missing.len() == 1 { "1 volume was".to_owned() } else { format!("{} volumes were", missing.len()) };
+    let volumes = Noun::Volume.were(missing.len());
     let absent = absent.map_or_else(String::new, |(_, text)| format!(". Besides, {text}"));
     let message = format!(
         "{volumes} not saved: {}. Everything else is in snapshot {}: a Restore that names this Backup brings it back{absent}",

@@ -204,7 +204,7 @@ fn is_ours(job: &Job, run: &str, role: &str) -> bool {
 fn in_the_way(job: &Job, site: &AllottedSite) -> Error {
     let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
     let message = format!(
-        "Job {namespace}/{name} on {site} has the name of a probe of this drill and was not made by the operator: nothing that it says proves anything.          Find out who made it, and delete it (kubectl delete job -n {namespace} {name})"
+        "Job {namespace}/{name} on {site} has the name of a probe of this drill and was not made by the operator: nothing that it says proves anything. Find out who made it, and delete it (kubectl delete job -n {namespace} {name})"
     );
     Error::transient(Reason::NotOurs, message)
 }

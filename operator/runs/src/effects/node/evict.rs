@@ -12,6 +12,7 @@ use p861_core::{
     ids::SiteName,
     maintenance::drain::{DrainConsent, Fate, Loss, fate, named},
     time::{human_duration, whole_seconds},
+    told::Noun,
 };
 use p861_crds::Reason;
 
@@ -35,9 +36,9 @@ impl Remaining {
     /// For people: how many leave, and what holds the others back.
     pub fn words(&self) -> String {
         match (self.held.is_empty(), self.going) {
-            (true, going) => format!("{going} pods leave"),
+            (true, going) => format!("{} to leave", Noun::Pod.count(going)),
             (false, 0) => format!("held back: {}", named(&self.held)),
-            (false, going) => format!("{going} pods leave; held back: {}", named(&self.held)),
+            (false, going) => format!("{} to leave; held back: {}", Noun::Pod.count(going), named(&self.held)),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{asking::ask, error::Error, movers::work::WorkError};
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::FuturesUnordered};
 use kube::core::Status;
 use p861_core::{
+    told::Noun,
     engine::ListedChange,
     objects::{self, Identity, Prepared},
     runs::ConflictHandling,
@@ -123,7 +124,8 @@ impl Restoring<'_> {
         let ListedChange { kind, name, why, .. } = &first;
         let message = if self.task.conflict == ConflictHandling::Policy(ConflictPolicy::Refuse) {
             format!(
-                "{number} objects are there and different, for example {kind} {name} ({why}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces"
+                "{} there and different, for example {kind} {name} ({why}); nothing was written. Choose spec.conflictPolicy Skip, Merge or Replace, or other namespaces",
+                Noun::Object.are(number)
             )
         } else {
             let replace = if self.task.conflict == ConflictHandling::Policy(ConflictPolicy::Merge) {
@@ -132,7 +134,8 @@ impl Restoring<'_> {
                 ""
             };
             format!(
-                "{number} objects are there and can't be changed in place, for example {kind} {name} ({why}); nothing was written. To restore the rest: {replace}leave them out with spec.exclude of the Application, delete them if they may go, or choose other namespaces"
+                "{} there and can't be changed in place, for example {kind} {name} ({why}); nothing was written. To restore the rest: {replace}leave them out with spec.exclude of the Application, delete them if they may go, or choose other namespaces",
+                Noun::Object.are(number)
             )
         };
         Err(WorkError::stated(Reason::Conflicts, message, true))

@@ -1,0 +1,71 @@
+//! Values of the API that stand in messages. Kinds, fields and reasons are names, and stay.
+
+/// Each value with its word.
+pub(super) const WORDS: &[(&str, &str)] = &[
+    // Layers and their states.
+    ("Network", "网络"),
+    ("Servers", "服务器"),
+    ("Storage", "存储"),
+    ("Security", "安全"),
+    ("BaseSoftware", "基础软件"),
+    ("Ready", "就绪"),
+    ("Weak", "薄弱"),
+    ("Missing", "缺失"),
+    ("NotAssessed", "未评定"),
+    ("Healthy", "健康"),
+    // Checks of a plan.
+    ("StandbyReachable", "备用站点可达"),
+    ("KeyAccess", "密钥可用"),
+    ("RecoverableData", "数据可恢复"),
+    ("JournalWritable", "运行记录可写"),
+    ("StorageClasses", "存储类齐备"),
+    ("Images", "镜像来源"),
+    // Levels of verification.
+    ("Stored", "存储完好"),
+    ("Restored", "已恢复验证"),
+    ("Probed", "已通过应用检查"),
+    // Phases of runs.
+    ("Pending", "等待"),
+    ("Running", "进行中"),
+    ("WaitingForPerson", "等待人工"),
+    ("Paused", "已暂停"),
+    ("Aborting", "正在中止"),
+    ("CleaningUp", "正在清理"),
+    ("Succeeded", "成功"),
+    ("Failed", "失败"),
+    ("Aborted", "已中止"),
+    ("Refused", "被拒绝"),
+    // Actions on runs and tickets.
+    ("Pause", "暂停"),
+    ("Abort", "中止"),
+    ("Retry", "重试"),
+    ("Skip", "跳过"),
+    ("Answer", "答复"),
+    ("Extend", "延长"),
+    ("CleanUp", "清理"),
+    ("Acknowledge", "响应"),
+    ("Resolve", "解决"),
+    ("Report", "报告"),
+    ("HandOver", "交班"),
+    ("TakeOver", "接班"),
+    // Policies of a change.
+    ("Automatic", "自动"),
+    ("OnFailure", "失败时回退"),
+    ("Manual", "人工回退"),
+    ("Impossible", "无法回退"),
+    ("Standard", "标准变更"),
+    ("Normal", "一般变更"),
+    ("Emergency", "紧急变更"),
+    // Why a backup leaves objects out.
+    ("MadeByCluster", "由集群自动生成"),
+    ("MadeByOwner", "由其控制器自动生成"),
+    ("MadeByPlatform", "由本平台生成"),
+    ("ControlledPod", "由控制器管理的 Pod"),
+    ("Excluded", "已被排除"),
+    ("BeingDeleted", "正在删除"),
+    ("Finished", "已结束"),
+    ("StaleDiscovery", "API 服务器无应答"),
+    // Words that stand alone in a message.
+    ("unknown", "未知"),
+    ("never", "从不"),
+];
