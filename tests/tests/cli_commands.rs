@@ -2,7 +2,10 @@
 
 mod act;
 mod approve;
+mod chinese;
 mod discover;
+#[path = "../../operator/core/tests/told/english.rs"]
+mod english;
 mod hub;
 mod known;
 mod leading;

@@ -72,8 +72,8 @@ fn page(application: &Application, clock: &Clock, language: Language, place: &st
         None => String::new(),
     })];
     let objectives = status.objectives.as_ref().map(|o| {
-        let text = |value: Option<&p861_crds::Duration>| value.map_or_else(|| "-".to_owned(), |value| value.0.clone());
-        format!("RTO {}, RPO {}", text(o.rto.as_ref()), text(o.rpo.as_ref()))
+        let text = |value: Option<&p861_crds::Duration>| value.map_or_else(|| "-".to_owned(), |value| text::span(&value.0, language));
+        format!("RTO {}{}RPO {}", text(o.rto.as_ref()), text::COMMA.pick(language), text(o.rpo.as_ref()))
     });
     let ago = |time: jiff::Timestamp| text::ago(&clock.minute(time), &clock.age(time, language)).pick(language).to_owned();
     lines.extend(
@@ -84,7 +84,8 @@ fn page(application: &Application, clock: &Clock, language: Language, place: &st
             .maybe(text::F_BACKUP, status.last_backup.as_ref().map(|last| format!("{}, {}", last.name, ago(last.recovery_point_time.0))))
             .maybe(
                 text::F_VERIFIED,
-                (!status.verified.is_empty()).then(|| status.verified.iter().map(|v| format!("{:?} {}", v.level, v.backup)).collect::<Vec<_>>().join(", ")),
+                (!status.verified.is_empty())
+                    .then(|| status.verified.iter().map(|v| format!("{} {}", text::value(v.level).pick(language), v.backup)).collect::<Vec<_>>().join(", ")),
             )
             .maybe(text::F_PLAN, status.recovery_plan.as_ref())
             .maybe(text::F_DRILL, status.last_drill.as_ref().map(|last| format!("{}, {}", last.name, ago(last.completion_time.0))))

@@ -114,7 +114,7 @@ fn worth_showing(sorted: &[Backup]) -> Vec<Backup> {
 fn verified(status: &BackupStatus, language: Language) -> Line {
     match (condition(&status.conditions, ConditionType::Verified).filter(|verified| is_bad(verified)), &status.verification) {
         (Some(bad), _) if bad.reason == Reason::Damaged => Line::toned(Tone::Bad, reason_of(bad, language)),
-        (_, Some(verification)) => Line::toned(Tone::Good, format!("{:?}", verification.level)),
+        (_, Some(verification)) => Line::toned(Tone::Good, text::value(verification.level).pick(language)),
         (Some(bad), None) => Line::toned(Tone::Bad, reason_of(bad, language)),
         (None, None) => dash(),
     }

@@ -107,11 +107,13 @@ pub struct Reader<'a> {
 
 /// Text of a condition, and the command that fixes it if its message ends with one.
 ///
-/// In Chinese, the reason's text comes first, followed by the English message.
+/// In Chinese, the reason's text comes first, followed by the message.
 pub fn says(condition: &Condition, reader: &Reader<'_>) -> (String, Option<String>) {
     let language = reader.language;
     let (message, command) = split_command(&condition.message, reader.name);
     let command = command.map(|command| typed(&command, reader.place));
+    let told = text::told_without_command(&condition.message, message);
+    let message = told.pick(language);
     let said = match (language, text::reason(&Reason::from_text(&condition.reason))) {
         (Language::Zh, Some(word)) if message.is_empty() => word.pick(language).to_owned(),
         (Language::Zh, Some(word)) => format!("{}（{message}）", word.pick(language)),
@@ -203,19 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn a_chinese_reader_gets_the_reasons_text_and_the_message() {
+    fn fault_h27_a_chinese_reader_gets_the_reasons_text_and_the_message_in_chinese() {
         let condition = Condition {
             type_: "Recoverable".into(),
             status: "False".into(),
             reason: "NeverVerified".into(),
-            message: "no Probed backup".into(),
+            message: "no backup of portal was ever restored and probed: run a drill of its plan".into(),
             observed_generation: None,
             last_transition_time: p861_crds::Time(jiff::Timestamp::UNIX_EPOCH),
         };
         let reader = |language| Reader { language, place: " -d shinan", name: "portal" };
-        assert_eq!(says(&condition, &reader(Language::Zh)).0, "从未验证（no Probed backup）");
-        assert_eq!(says(&condition, &reader(Language::En)).0, "no Probed backup");
-        let named = Condition { message: "no Probed backup: p861 backup now portal".into(), ..condition };
+        assert_eq!(says(&condition, &reader(Language::Zh)).0, "从未验证（portal 尚无经恢复并检查的备份：请演练其预案）");
+        assert_eq!(says(&condition, &reader(Language::En)).0, condition.message);
+        let named = Condition { message: "the newest backup is older than the RPO of 15m: p861 backup now portal".into(), ..condition };
+        assert_eq!(says(&named, &reader(Language::Zh)).0, "从未验证（最近备份已超出 RPO 15分）");
         assert_eq!(says(&named, &reader(Language::En)).1.as_deref(), Some("p861 backup now portal -d shinan"), "a command is complete");
     }
 }

@@ -86,8 +86,8 @@ fn table(plans: &[RecoveryPlan], wide: bool, language: Language) -> Vec<Line> {
             truth(&status.conditions, ConditionType::Ready, language),
             passed(plan),
             truth(&status.conditions, ConditionType::Drilled, language),
-            cell(status.prediction.as_ref().map(|p| &p.rto.0)),
-            cell(plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| &rto.0)),
+            cell(status.prediction.as_ref().map(|p| text::span(&p.rto.0, language))),
+            cell(plan.spec.objectives.as_ref().and_then(|o| o.rto.as_ref()).map(|rto| text::span(&rto.0, language))),
             cell(status.current_run.as_ref()),
         ];
         if wide {
@@ -177,7 +177,7 @@ async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
             if let Some(condition) = broken {
                 printer.lines(&page::conditions(std::slice::from_ref(condition), &Reader { language: printer.language, place: hub.place(), name: &what.name }));
             }
-            printer.lines(&results(hub, &what.name, &checks));
+            printer.lines(&results(hub, &what.name, &checks, printer.language));
             printer.say(&if broken.is_some() { text::plan_broken() } else { text::plan_verdict(failed, checks.len(), what.steps, what.graph) });
             printer.lines(&steps(&outline, what, printer.language));
         }
@@ -186,7 +186,7 @@ async fn check(context: &Context<'_>, what: &PlanCheck) -> Result<ExitStatus> {
 }
 
 /// The checks, a line each.
-fn results(hub: &Hub, plan: &str, checks: &[PreflightCheck]) -> Vec<Line> {
+fn results(hub: &Hub, plan: &str, checks: &[PreflightCheck], language: Language) -> Vec<Line> {
     let mut table = Table::bare();
     for check in checks {
         let (mark, tone) = match check.result {
@@ -194,7 +194,9 @@ fn results(hub: &Hub, plan: &str, checks: &[PreflightCheck]) -> Vec<Line> {
             PreflightResult::Fail => ("✗", Tone::Bad),
         };
         let (said, command) = split_command(&check.message, plan);
-        let mut row = vec![Line::toned(tone, mark).with(" ").with(&check.name), Line::of(said)];
+        let name = text::told(&check.name);
+        let mut row =
+            vec![Line::toned(tone, mark).with(" ").with(name.pick(language)), Line::of(text::told_without_command(&check.message, said).pick(language))];
         row.extend(check.remedy.clone().or(command).map(|remedy| Line::toned(Tone::Strong, hub.typed(&remedy))));
         table.row(row);
     }
@@ -207,7 +209,11 @@ fn steps(outline: &Outline, what: &PlanCheck, language: Language) -> Vec<Line> {
     if what.steps {
         let mut table = Table::new(language, &[text::STEP, text::DEADLINE, text::AFTER]);
         for step in &outline.0 {
-            table.row(vec![Line::of(&step.id), cell(step.deadline.as_ref()), Line::toned(Tone::Dim, step.after.join(", "))]);
+            table.row(vec![
+                Line::of(&step.id),
+                cell(step.deadline.as_ref().map(|deadline| text::span(deadline, language))),
+                Line::toned(Tone::Dim, step.after.join(", ")),
+            ]);
         }
         lines.extend(table.lines());
     }

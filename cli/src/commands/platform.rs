@@ -166,7 +166,11 @@ fn gap_table(status: &PlatformStatus, language: Language) -> Vec<Line> {
         let head = || vec![Line::of(text::layer(layer.layer).pick(language)), state(layer.state, language), supports(layer)];
         for gap in &layer.gaps {
             let mut row = head();
-            row.extend([place(gap, layer.sites.len(), language), Line::of(said(gap, language)), Line::toned(Tone::Strong, &gap.remedy)]);
+            row.extend([
+                place(gap, layer.sites.len(), language),
+                Line::of(said(gap, language)),
+                Line::toned(Tone::Strong, text::told(&gap.remedy).pick(language)),
+            ]);
             table.row(row);
         }
         match balance.shortest_layer.filter(|_| balance.excess_layers.contains(&layer.layer)) {
@@ -195,7 +199,7 @@ fn place(gap: &Gap, sites: usize, language: Language) -> Line {
 
 fn said(gap: &Gap, language: Language) -> String {
     match (language, text::reason(&gap.reason)) {
-        (Language::Zh, Some(word)) => format!("{}（{}）", word.pick(language), gap.message),
+        (Language::Zh, Some(word)) => format!("{}（{}）", word.pick(language), text::told(&gap.message).zh),
         _ => gap.message.clone(),
     }
 }
@@ -218,7 +222,7 @@ fn forecast(printer: &Printer, clock: &Clock, platform: &Platform, status: &Plat
             Line::of(text::layer(forecast.layer).pick(language)),
             cell(forecast.short_time.as_ref().map(|time| clock.day(time.0))),
             Line::of(basis.pick(language)),
-            cell(forecast.advice.as_ref()),
+            cell(forecast.advice.as_ref().map(|advice| text::told(advice).pick(language).to_owned())),
         ]);
     }
     printer.lines(&table.lines());

@@ -167,7 +167,7 @@ fn show(template: &ChangeTemplate, language: Language, place: &str) -> Vec<Line>
         TemplateWork { drain_node: Some(drain), .. } => Some(text::drain_limits(&drain.deadline.0, drain.delete_empty_dir_data, drain.force)),
         TemplateWork { .. } => None,
     };
-    let of_change = text::change_limits(spec.backup == ChangeBackup::Affected, spec.silence == ChangeSilence::Affected, &format!("{:?}", spec.rollback.policy));
+    let of_change = text::change_limits(spec.backup == ChangeBackup::Affected, spec.silence == ChangeSilence::Affected, spec.rollback.policy);
     let names = |references: &Option<Vec<p861_crds::ObjectReference>>| {
         references.as_ref().map(|references| joined(references.iter().map(|reference| reference.name.as_str()))).filter(|names| !names.is_empty())
     };

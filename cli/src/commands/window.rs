@@ -77,7 +77,8 @@ fn show(window: &MaintenanceWindow, clock: &Clock, language: Language, place: &s
         .maybe(text::F_OPENS, status.next_open_time.as_ref().map(|time| clock.minute(time.0)))
         .maybe(text::F_CLOSES, status.next_close_time.as_ref().map(|time| clock.minute(time.0)));
     for recurrence in &window.spec.recurrences {
-        facts = facts.with(text::F_RECURRENCE, format!("{}, {}", recurrence.schedule, recurrence.duration));
+        facts =
+            facts.with(text::F_RECURRENCE, format!("{}{}{}", recurrence.schedule, text::COMMA.pick(language), text::span(&recurrence.duration.0, language)));
     }
     let span = |start: &Time, end: &Time| text::from_to(&clock.minute(start.0), &clock.minute(end.0)).pick(language).to_owned();
     for date in &window.spec.dates {

@@ -1,6 +1,6 @@
 //! What commands say: empty lists, drills, what was started.
 
-use super::{Bilingual, both, many_of};
+use super::{Bilingual, Language, both, many_of, span};
 use std::fmt::Write;
 
 /// An empty list.
@@ -98,8 +98,8 @@ pub fn type_to_go_on(name: &str) -> Bilingual {
 
 /// What a tabletop drill expects.
 pub fn predicted_rto(rto: &str, target: Option<&str>) -> Bilingual {
-    let (of, of_zh) = target.map(|target| (format!(" of {target}"), format!("，目标 {target}"))).unwrap_or_default();
-    both(format!("Predicted RTO {rto}{of}."), format!("预测 RTO {rto}{of_zh}。"))
+    let (of, of_zh) = target.map(|target| (format!(" of {target}"), format!("，目标 {}", span(target, Language::Zh)))).unwrap_or_default();
+    both(format!("Predicted RTO {rto}{of}."), format!("预测 RTO {}{of_zh}。", span(rto, Language::Zh)))
 }
 
 /// The line under a drill's table.
@@ -124,7 +124,7 @@ pub fn cleaned_up(removed: usize, left: &[String]) -> Bilingual {
 
 /// What the operator says of the clean-up.
 pub fn cleaned_up_says(message: &str) -> Bilingual {
-    both(format!("Cleaned up: {message}."), format!("已清理：{message}。"))
+    both(format!("Cleaned up: {message}."), format!("已清理：{}。", p861_core::told::in_chinese(message)))
 }
 
 /// Where the report is.

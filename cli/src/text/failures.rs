@@ -1,6 +1,6 @@
 //! Failures: what happened, to which object, what to type next.
 
-use super::{Bilingual, both};
+use super::{Bilingual, both, told::object};
 use p861_core::platform::kubeconfig::KubeconfigFault;
 use p861_crds::common::{ActionKind, RunPhase};
 
@@ -11,7 +11,7 @@ pub fn to_connect() -> Bilingual {
 
 /// Completes "you may not …".
 pub fn to_read(noun: &str, name: &str) -> Bilingual {
-    both(format!("read {noun} {name}"), format!("读取 {noun} {name}"))
+    both(format!("read {noun} {name}"), format!("读取{}", object(noun, name)))
 }
 
 /// Completes "you may not …".
@@ -32,12 +32,12 @@ pub fn to_read_secret(namespace: &str, name: &str) -> Bilingual {
 
 /// Completes "you may not …".
 pub fn to_create(noun: &str, name: &str) -> Bilingual {
-    both(format!("create {noun} {name}"), format!("创建 {noun} {name}"))
+    both(format!("create {noun} {name}"), format!("创建{}", object(noun, name)))
 }
 
 /// Completes "you may not …".
 pub fn to_act_on(noun: &str, name: &str) -> Bilingual {
-    both(format!("act on {noun} {name}"), format!("操作 {noun} {name}"))
+    both(format!("act on {noun} {name}"), format!("操作{}", object(noun, name)))
 }
 
 /// Completes "you may not …".
@@ -151,7 +151,7 @@ pub fn hub_answers_again() -> Bilingual {
 
 /// An object of another version.
 pub fn unreadable(noun: &str, name: &str, why: &str) -> Bilingual {
-    both(format!("{noun} {name} is unreadable for this version of p861: {why}"), format!("此版本的 p861 无法读取 {noun} {name}：{why}"))
+    both(format!("{noun} {name} is unreadable for this version of p861: {why}"), format!("此版本的 p861 无法读取{}：{why}", object(noun, name)))
 }
 
 /// Something could not be written as JSON or YAML.
@@ -162,7 +162,7 @@ pub fn unwritable(why: &str) -> Bilingual {
 /// A name that nobody has, and the command that lists the names that there are.
 pub fn no_such_object(noun: &str, name: &str, namespace: Option<&str>, lister: &str) -> Bilingual {
     let at = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-    both(format!("there is no {noun} {name}{at}: {lister}"), format!("没有名为 {name} 的 {noun}：{lister}"))
+    both(format!("there is no {noun} {name}{at}: {lister}"), format!("没有名为 {name} 的{}：{lister}", super::noun(noun).zh))
 }
 
 /// A district that nobody has.
@@ -252,36 +252,39 @@ pub fn site_secret_unusable(name: &str, namespace: &str, secret: &str, fault: &K
 pub fn run_has_ended(noun: &str, name: &str, phase: RunPhase, place: &str) -> Bilingual {
     both(
         format!("{noun} {name} has ended ({phase}): p861 {noun} show {name}{place}"),
-        format!("{noun} {name} 已结束（{phase}）：p861 {noun} show {name}{place}"),
+        format!("{} 已结束（{}）：p861 {noun} show {name}{place}", object(noun, name), super::phase(phase).zh),
     )
 }
 
 /// A run that is gone.
 pub fn run_gone(noun: &str, name: &str) -> Bilingual {
-    both(format!("{noun} {name} was deleted"), format!("{noun} {name} 已被删除"))
+    both(format!("{noun} {name} was deleted"), format!("{} 已被删除", object(noun, name)))
 }
 
 /// No step waits.
 pub fn no_step_waits(noun: &str, name: &str, place: &str) -> Bilingual {
     both(
         format!("no step of {noun} {name} is waiting for that: p861 {noun} show {name}{place}"),
-        format!("{noun} {name} 没有等待此操作的步骤：p861 {noun} show {name}{place}"),
+        format!("{} 没有等待此操作的步骤：p861 {noun} show {name}{place}", object(noun, name)),
     )
 }
 
 /// Several steps wait.
 pub fn which_step(noun: &str, name: &str, steps: &[&str]) -> Bilingual {
-    both(format!("several steps of {noun} {name} wait; name one: {}", steps.join(", ")), format!("{noun} {name} 有多个步骤等待，请指明：{}", steps.join("、")))
+    both(
+        format!("several steps of {noun} {name} wait; name one: {}", steps.join(", ")),
+        format!("{} 有多个步骤等待，请指明：{}", object(noun, name), steps.join("、")),
+    )
 }
 
 /// An action that would change nothing.
 pub fn already_so(noun: &str, name: &str, phase: RunPhase) -> Bilingual {
-    both(format!("{noun} {name} is already {phase}"), format!("{noun} {name} 已处于 {phase}"))
+    both(format!("{noun} {name} is already {phase}"), format!("{}{}", object(noun, name), super::phase(phase).zh))
 }
 
 /// Resume of a run that goes on.
 pub fn not_paused(noun: &str, name: &str, phase: RunPhase) -> Bilingual {
-    both(format!("{noun} {name} is not paused: it is {phase}"), format!("{noun} {name} 并未暂停：{phase}"))
+    both(format!("{noun} {name} is not paused: it is {phase}"), format!("{} 并未暂停：{}", object(noun, name), super::phase(phase).zh))
 }
 
 /// Retry of a question.
@@ -302,7 +305,10 @@ pub fn keeps_nothing(name: &str, place: &str) -> Bilingual {
 
 /// A reason must be given.
 pub fn reason_missing(kind: ActionKind) -> Bilingual {
-    both(format!("{kind:?} needs --reason: it is recorded in the journal and the report"), format!("{kind:?} 需要 --reason：它会写入运行记录和报告"))
+    both(
+        format!("{kind:?} needs --reason: it is recorded in the journal and the report"),
+        format!("{}需要 --reason：它会写入运行记录和报告", super::value(kind).zh),
+    )
 }
 
 /// The terminal does not do as it is told.
@@ -322,7 +328,7 @@ pub fn cannot_write(path: &str, why: &str) -> Bilingual {
 
 /// A minute with too many runs.
 pub fn too_many_runs(noun: &str, stem: &str) -> Bilingual {
-    both(format!("there are too many {noun}s named {stem}: wait a minute"), format!("名为 {stem} 的 {noun} 太多：请稍等一分钟"))
+    both(format!("there are too many {noun}s named {stem}: wait a minute"), format!("名为 {stem} 的{}太多：请稍等一分钟", super::noun(noun).zh))
 }
 
 /// `-o html` elsewhere.

@@ -1,9 +1,13 @@
 //! What the commands of the room *maintenance* say.
 
-use super::{Bilingual, Word, both};
-use p861_crds::maintenance::{
-    ticket::{ClockName, NotificationState, TicketActionKind, TicketPhase, TicketType},
-    window::ChangeClass,
+use super::{Bilingual, Language, Word, both, span};
+use p861_core::told::in_chinese;
+use p861_crds::{
+    Reason,
+    maintenance::{
+        ticket::{ClockName, NotificationState, TicketActionKind, TicketPhase, TicketType},
+        window::ChangeClass,
+    },
 };
 
 /// An empty list.
@@ -120,12 +124,15 @@ pub fn any_node_of(site: &str) -> Bilingual {
 
 /// Limits of an upgrade.
 pub fn upgrade_limits(healthy_within: &str, watch_for: &str) -> Bilingual {
-    both(format!("healthy within at most {healthy_within}, watched for at least {watch_for}"), format!("须在 {healthy_within} 内健康，观察至少 {watch_for}"))
+    both(
+        format!("healthy within at most {healthy_within}, watched for at least {watch_for}"),
+        format!("须在 {} 内健康，观察至少 {}", span(healthy_within, Language::Zh), span(watch_for, Language::Zh)),
+    )
 }
 
 /// Limits of a drain.
 pub fn drain_limits(deadline: &str, deletes: bool, force: bool) -> Bilingual {
-    let (mut en, mut zh) = (format!("drained within at most {deadline}"), format!("须在 {deadline} 内排空"));
+    let (mut en, mut zh) = (format!("drained within at most {deadline}"), format!("须在 {} 内排空", span(deadline, Language::Zh)));
     if deletes {
         en.push_str(", emptyDir data may be deleted");
         zh.push_str("，可删除 emptyDir 数据");
@@ -138,10 +145,11 @@ pub fn drain_limits(deadline: &str, deletes: bool, force: bool) -> Bilingual {
 }
 
 /// Limits of every change.
-pub fn change_limits(backup: bool, silence: bool, rollback: &str) -> Bilingual {
+pub fn change_limits(backup: bool, silence: bool, rollback: RollbackPolicy) -> Bilingual {
+    let rollback = super::value(rollback);
     let backup = if backup { ("backup required", "须先备份") } else { ("backup optional", "可不备份") };
     let silence = if silence { ("silences permitted", "可静默告警") } else { ("no silences", "不得静默告警") };
-    both(format!("{}, {}, rollback {rollback}", backup.0, silence.0), format!("{}，{}，回退策略 {rollback}", backup.1, silence.1))
+    both(format!("{}, {}, rollback {}", backup.0, silence.0, rollback.en), format!("{}，{}，回退策略：{}", backup.1, silence.1, rollback.zh))
 }
 
 /// The word for an action on a ticket.
@@ -205,7 +213,7 @@ pub fn ticket_action_done(action: TicketActionKind, name: &str, phase: TicketPha
 
 /// An action was read and not possible.
 pub fn ticket_action_refused(action: TicketActionKind, name: &str, why: &str) -> Bilingual {
-    both(format!("ticket {name}: {action} was refused: {why}"), format!("工单 {name}：{}被拒绝：{why}", ticket_action(action).zh))
+    both(format!("ticket {name}: {action} was refused: {why}"), format!("工单 {name}：{}被拒绝：{}", ticket_action(action).zh, in_chinese(why)))
 }
 
 /// Asks why.
@@ -273,7 +281,7 @@ pub fn approving(title: &str, plan: Option<&str>, digest: &str) -> Bilingual {
 
 /// What the operator says of a drain to those who are to agree.
 pub fn approving_drain(said: &str) -> Bilingual {
-    both(format!("Now: {said}"), format!("目前：{said}"))
+    both(format!("Now: {said}"), format!("目前：{}", in_chinese(said)))
 }
 
 /// An approval counts.
@@ -281,18 +289,21 @@ pub fn approval_counted(name: &str, rejected: bool, said: &str) -> Bilingual {
     if rejected {
         both(format!("Ticket {name}: your rejection counts"), format!("工单 {name}：否决有效"))
     } else {
-        both(format!("Ticket {name}: your approval counts, {said}"), format!("工单 {name}：批准有效，{said}"))
+        both(format!("Ticket {name}: your approval counts, {said}"), format!("工单 {name}：批准有效，{}", in_chinese(said)))
     }
 }
 
 /// An approval doesn't count.
 pub fn approval_void(name: &str, reason: &str, message: &str) -> Bilingual {
-    both(format!("approval {name} does not count ({reason}): {message}"), format!("批准 {name} 无效（{reason}）：{message}"))
+    both(
+        format!("approval {name} does not count ({reason}): {message}"),
+        format!("批准 {name} 无效（{}）：{}", super::reason(&Reason::from_text(reason)).map_or(reason, |word| word.zh), in_chinese(message)),
+    )
 }
 
 /// Who is called later.
 pub fn called_after(wait: &str) -> Bilingual {
-    both(format!("called if nobody acknowledges within {wait}"), format!("未响应 {wait} 后呼叫"))
+    both(format!("called if nobody acknowledges within {wait}"), format!("未响应 {} 后呼叫", span(wait, Language::Zh)))
 }
 
 /// The duty was taken.

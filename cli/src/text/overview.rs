@@ -1,17 +1,17 @@
 //! What `status` and plans say.
 
-use super::{Bilingual, Word, both, many_of};
+use super::{Bilingual, Language, Word, both, many_of, span};
 use std::fmt::Write as _;
 
 /// `predicted 9m40s of 30m (5 drills)`; without the drills if their number is 0.
 pub fn predicted(rto: &str, target: Option<&str>, drills: i32) -> Bilingual {
-    let (of, of_zh) = target.map(|target| (format!(" of {target}"), format!("／{target}"))).unwrap_or_default();
+    let (of, of_zh) = target.map(|target| (format!(" of {target}"), format!("／{}", span(target, Language::Zh)))).unwrap_or_default();
     let (from, from_zh) = match drills {
         0 => Default::default(),
         1 => (" (1 drill)".to_owned(), "（1 次演练）".to_owned()),
         many => (format!(" ({many} drills)"), format!("（{many} 次演练）")),
     };
-    both(format!("predicted {rto}{of}{from}"), format!("预测 {rto}{of_zh}{from_zh}"))
+    both(format!("predicted {rto}{of}{from}"), format!("预测 {}{of_zh}{from_zh}", span(rto, Language::Zh)))
 }
 
 /// The newest drill of a plan.

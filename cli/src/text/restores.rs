@@ -27,7 +27,10 @@ pub fn contents(contents: &BackupContents) -> Bilingual {
 /// A claim that a backup lacks, and why.
 pub fn missing_claim(missing: &MissingClaim) -> Bilingual {
     let colon = if missing.reason == "ClaimNotReadable" { "" } else { ":" };
-    both(format!("claim {}{colon} {}", missing.claim, missing.message), format!("存储卷声明 {}：{}", missing.claim, missing.message))
+    both(
+        format!("claim {}{colon} {}", missing.claim, missing.message),
+        format!("存储卷声明 {}：{}", missing.claim, p861_core::told::in_chinese(&missing.message)),
+    )
 }
 
 /// A claim that a restore doesn't bring, because its backup lacks it.
@@ -93,8 +96,9 @@ pub fn objects_left(number: u64) -> Bilingual {
 /// Objects that a restore left out for one reason, and the first names.
 pub fn left_out(count: i64, reason: &str, names: &[&str], more: bool) -> Bilingual {
     let more = if more { ", …" } else { "" };
+    let names_zh = if names.is_empty() { String::new() } else { format!("：{}{more}", names.join("、")) };
     let names = if names.is_empty() { String::new() } else { format!(": {}{more}", names.join(", ")) };
-    both(format!("{count} {reason}{names}"), format!("{count} 个：{reason}{names}"))
+    both(format!("{count} {reason}{names}"), format!("{count} 个：{}{names_zh}", p861_core::told::in_chinese(reason)))
 }
 
 /// The command that lists all of them.
@@ -124,7 +128,7 @@ pub fn get_begins(backup: &str, restore: &str) -> Bilingual {
 
 /// The backup could not be read.
 pub fn get_failed(backup: &str, why: &str) -> Bilingual {
-    both(format!("{backup} can't be read: {why}"), format!("无法读取 {backup}：{why}"))
+    both(format!("{backup} can't be read: {why}"), format!("无法读取 {backup}：{}", p861_core::told::in_chinese(why)))
 }
 
 /// A backup without objects of that kind.

@@ -1,6 +1,7 @@
 //! What views of a run say, and what is said when one is left.
 
-use super::{Bilingual, both};
+use super::{Bilingual, both, told::object};
+use p861_core::told::in_chinese;
 use p861_crds::common::{ActionKind, RunPhase, StepCounts};
 use std::fmt::Write as _;
 
@@ -27,34 +28,15 @@ pub fn attempt(number: i32) -> Bilingual {
     both(format!("{number}{ending} attempt"), format!("第 {number} 次尝试"))
 }
 
-/// What the operator says of a step; its fixed words are translated, and what failed before stands first where a person must decide.
+/// What the operator says of a step. What failed before stands first where a person must decide.
 pub fn operator_says(message: &str) -> Bilingual {
     let (now, before) = message.split_once("; before: ").map_or((message, None), |(now, before)| (now, Some(before)));
     match (now, before) {
         ("waits for a person: retry, skip or abort", Some(failure)) => {
-            both(format!("failed: {failure}; retry, skip or abort"), format!("失败：{failure}；请重试、跳过或中止"))
+            both(format!("failed: {failure}; retry, skip or abort"), format!("失败：{}；请重试、跳过或中止", in_chinese(failure)))
         }
-        (_, Some(failure)) => both(message, format!("{}；此前：{failure}", operator_word(now))),
-        (_, None) => both(message, operator_word(now)),
-    }
-}
-
-fn operator_word(message: &str) -> String {
-    let rest = |head: &str| message.strip_prefix(head);
-    match message {
-        "under way" => "进行中".into(),
-        "its pod starts" => "容器启动中".into(),
-        "its mover starts" => "搬运任务启动中".into(),
-        "its mover is being stopped" | "being stopped" => "停止中".into(),
-        "paused" => "已暂停".into(),
-        "waits for its turn" => "等待轮到".into(),
-        "waits for the end of the run" => "等待任务结束".into(),
-        "waits for a person: retry, skip or abort" => "等待人工：重试、跳过或中止".into(),
-        _ => match (rest("tried again at "), rest("waits for ")) {
-            (Some(time), _) => format!("{time} 重试"),
-            (None, Some(steps)) => format!("等待 {steps}"),
-            (None, None) => message.to_owned(),
-        },
+        (_, Some(failure)) => both(message, format!("{}；此前：{}", in_chinese(now), in_chinese(failure))),
+        (_, None) => both(message, in_chinese(now)),
     }
 }
 
@@ -150,9 +132,10 @@ pub fn reason_needed() -> Bilingual {
 
 /// Asks why.
 pub fn ask_reason(action: ActionKind, step: Option<&str>, answer: Option<&str>, required: bool) -> Bilingual {
-    let what = [Some(format!("{action:?}")), step.map(str::to_owned), answer.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let word = super::value(action);
+    let what = |word: &str| [Some(word), step, answer].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let (en, zh) = if required { ("why?", "原因？") } else { ("why? (may be left empty)", "原因？（可留空）") };
-    both(format!("{what}: {en}"), format!("{what}：{zh}"))
+    both(format!("{}: {en}", what(&word.en)), format!("{}：{zh}", what(&word.zh)))
 }
 
 /// Before the first answer.
@@ -163,35 +146,38 @@ pub fn asking_the_hub() -> Bilingual {
 /// An action was sent.
 pub fn action_asked(kind: ActionKind, step: Option<&str>) -> Bilingual {
     let step = step.map(|step| format!(" {step}")).unwrap_or_default();
-    both(format!("{kind:?}{step} was requested"), format!("已请求 {kind:?}{step}"))
+    both(format!("{kind:?}{step} was requested"), format!("已请求{}{step}", super::value(kind).zh))
 }
 
 /// An action was read.
 pub fn action_read(noun: &str, name: &str, phase: RunPhase, back: &str) -> Bilingual {
-    both(format!("the operator has read it; {noun} {name} is {phase}: {back}"), format!("operator 已读取；{noun} {name}：{phase}：{back}"))
+    both(
+        format!("the operator has read it; {noun} {name} is {phase}: {back}"),
+        format!("operator 已读取；{}：{}：{back}", object(noun, name), super::phase(phase).zh),
+    )
 }
 
 /// An action was not read.
 pub fn action_unread(noun: &str, name: &str, seconds: u64, namespace: &str, back: &str) -> Bilingual {
     both(
         format!("the operator has not read it after {seconds} s; it is recorded in {noun} {name} and will be read: kubectl -n {namespace} get pods, {back}"),
-        format!("{seconds} 秒后 operator 仍未读取；请求已写入 {noun} {name}，将会被处理：kubectl -n {namespace} get pods，{back}"),
+        format!("{seconds} 秒后 operator 仍未读取；请求已写入{}，将会被处理：kubectl -n {namespace} get pods，{back}", object(noun, name)),
     )
 }
 
 /// A run was started and is not watched.
 pub fn started(noun: &str, name: &str, watch: &str) -> Bilingual {
-    both(format!("{noun} {name} was started: {watch}"), format!("{noun} {name} 已开始：{watch}"))
+    both(format!("{noun} {name} was started: {watch}"), format!("{} 已开始：{watch}", object(noun, name)))
 }
 
 /// The view was left.
 pub fn left(noun: &str, name: &str, back: &str) -> Bilingual {
-    both(format!("{noun} {name} continues: {back}"), format!("{noun} {name} 继续进行：{back}"))
+    both(format!("{noun} {name} continues: {back}"), format!("{} 继续进行：{back}", object(noun, name)))
 }
 
 /// `--timeout` has passed.
 pub fn timed_out(noun: &str, name: &str, back: &str) -> Bilingual {
-    both(format!("--timeout has passed; {noun} {name} continues: {back}"), format!("已到 --timeout；{noun} {name} 继续进行：{back}"))
+    both(format!("--timeout has passed; {noun} {name} continues: {back}"), format!("已到 --timeout；{} 继续进行：{back}", object(noun, name)))
 }
 
 /// A person is waited for.

@@ -17,7 +17,7 @@ words! {
     ACTIVE: "ACTIVE", "当前站点";
     ADDED: "ADDED", "新增";
     AFTER: "AFTER", "之后于";
-    AGE: "AGE", "时长";
+    AGE: "AGE", "距今";
     AGENT: "AGENT", "代理";
     APPLICATION: "APPLICATION", "应用";
     ASSUMED: "assumed", "推定";
@@ -28,6 +28,7 @@ words! {
     CLEAN: "CLEAN", "已清理";
     CLUSTER_UID: "CLUSTER UID", "集群标识";
     CODE: "CODE", "区划代码";
+    COLON: ": ", "：";
     COLON: ": ", "：";
     COMMA: ", ", "，";
     DATA_AS_OF: "DATA AS OF", "数据截至";
@@ -102,7 +103,7 @@ words! {
     TITLE: "TITLE", "标题";
     LEVEL: "LEVEL", "级别";
     ON_DUTY: "ON DUTY", "值班人";
-    UNTIL: "UNTIL", "至";
+    UNTIL: "UNTIL", "截至";
     REMARK: "REMARK", "备注";
     FIRING: "firing", "告警中";
     RESOLVED: "resolved", "已恢复";

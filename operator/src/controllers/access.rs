@@ -74,9 +74,11 @@ pub async fn apply(context: &Context, district: &District) -> Result<ConditionUp
         }
     }
     Ok(match unbound.first() {
-        None => {
-            ConditionUpdate::good(ConditionType::AccessApplied, Reason::RolesBound, format!("{} bound on the hub and on {}", Noun::Role.count(people.len()), Noun::Site.count(bound)))
-        }
+        None => ConditionUpdate::good(
+            ConditionType::AccessApplied,
+            Reason::RolesBound,
+            format!("{} bound on the hub and on {}", Noun::Role.count(people.len()), Noun::Site.count(bound)),
+        ),
         Some((reason, message)) => ConditionUpdate::bad(ConditionType::AccessApplied, reason.clone(), message.clone()),
     })
 }

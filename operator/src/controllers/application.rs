@@ -188,7 +188,8 @@ fn find_in(view: &View, site: &SiteName, application: &Application) -> Result<(S
 
 /// What was found. Workloads are only looked for where spec names them: that none are counted says nothing of the namespaces.
 fn found_in_words(workloads: usize, claims: usize, spec: &ApplicationSpec) -> String {
-    let workloads = if workloads == 0 { "no workloads looked for (spec names none)".to_owned() } else { format!("{} that spec names", Noun::Workload.count(workloads)) };
+    let workloads =
+        if workloads == 0 { "no workloads looked for (spec names none)".to_owned() } else { format!("{} that spec names", Noun::Workload.count(workloads)) };
     format!("{workloads}, {}, {} found in {}", Noun::Claim.count(claims), Noun::Check.count(spec.checks.len()), spec.namespaces.join(", "))
 }
 

@@ -18,11 +18,14 @@ use kube::{
     api::{ListParams, PostParams},
     core::DeserializeGuard,
 };
-use p861_core::{maintenance::{
-    alerts::{self, Alert, Intake, Listed, Part, Place, Post, UnreadableAlert, intake, parse, place},
-    rate::RateLimit,
-    window::DEFAULT_ZONE,
-}, told::Noun};
+use p861_core::{
+    maintenance::{
+        alerts::{self, Alert, Intake, Listed, Part, Place, Post, UnreadableAlert, intake, parse, place},
+        rate::RateLimit,
+        window::DEFAULT_ZONE,
+    },
+    told::Noun,
+};
 use p861_crds::{District, DutyRoster, MaintenanceTicket, Reason, Site};
 use p861_runs::status::{apply_status_if_unchanged, event_type, publish_event};
 use p861_runs::{

@@ -57,7 +57,7 @@ impl Hub {
     /// An application; `recoverable` is the condition of that name.
     pub async fn application(&self, name: &str, hours: i64, recoverable: Value) {
         let conditions = [
-            condition("Ready", "True", "Resolved", "4 workloads, 2 claims, 3 checks found"),
+            condition("Ready", "True", "Resolved", "4 workloads that spec names, 2 claims, 3 checks found in shinan-approval"),
             condition("Healthy", "True", "ChecksPass", "3 of 3"),
             condition("Protected", "True", "BackedUp", "repository main"),
             recoverable,
@@ -122,7 +122,7 @@ impl Hub {
             "phase": "Succeeded", "startTime": time, "completionTime": time, "recoveryPointTime": time, "site": "xinxi-dasha", "repository": "main",
             "snapshotID": "c3ff832377ee3e0bcdd66aa561bdfa33138cafb5c754060967bad46078d7c25b", "contents": {"objects": 143, "volumes": 1, "streams": 1},
             "size": {"total": "1843Mi", "added": "11Mi"}, "verification": {"level": level, "verifiedTime": time},
-            "conditions": [condition("Succeeded", "True", "Complete", "143 objects, 1 volumes, 1 streams"), condition("Verified", "True", level, "")],
+            "conditions": [condition("Succeeded", "True", "Complete", "143 objects, 1 volume, 1 stream"), condition("Verified", "True", level, "")],
         });
         self.put("Backup", name, json!({"applicationRef": {"name": application}}), status).await;
     }
@@ -137,13 +137,13 @@ impl Hub {
             [
                 condition("Succeeded", "True", "Passed", "2 applications, 6 of 6 checks, RTO 8m41s"),
                 condition("ObjectivesMet", "True", "WithinObjectives", ""),
-                condition("CleanedUp", "True", "NothingLeft", "2 namespaces removed"),
+                condition("CleanedUp", "True", "NothingLeft", "2 namespaces removed; a list by label shows none"),
             ]
         } else {
             [
                 condition("Succeeded", "False", "ChecksFailed", "check/portal/home-page: answered 500"),
                 condition("ObjectivesMet", "True", "WithinObjectives", ""),
-                condition("CleanedUp", "True", "NothingLeft", "2 namespaces removed"),
+                condition("CleanedUp", "True", "NothingLeft", "2 namespaces removed; a list by label shows none"),
             ]
         };
         let status = json!({

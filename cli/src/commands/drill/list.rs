@@ -76,7 +76,7 @@ fn row(drill: &Drill, status: &DrillStatus, wide: bool, clock: &Clock, language:
         Line::of(text::drill_type(drill.spec.r#type).pick(language)),
         phase(status.phase.unwrap_or_default(), language),
         result(status.result, language),
-        cell(status.measured.as_ref().and_then(|measured| measured.rto.as_ref()).map(ToString::to_string)),
+        cell(status.measured.as_ref().and_then(|measured| measured.rto.as_ref()).map(|rto| text::span(&rto.0, language))),
         truth(&status.conditions, ConditionType::CleanedUp, language),
         cell(status.start_time.as_ref().map(|time| clock.minute(time.0))),
     ];

@@ -199,10 +199,10 @@ fn table(drill: &Drill, language: Language) -> Vec<Line> {
         let checks = &application.checks;
         table.row(vec![
             Line::of(&application.name),
-            measured(rto.as_ref(), application.objectives.rto.as_ref()),
-            page::cell(application.objectives.rto.as_ref().map(|rto| &rto.0)),
-            measured(rpo.as_ref(), application.objectives.rpo.as_ref()),
-            page::cell(application.objectives.rpo.as_ref().map(|rpo| &rpo.0)),
+            measured(rto.as_ref(), application.objectives.rto.as_ref(), language),
+            page::cell(application.objectives.rto.as_ref().map(|rto| text::span(&rto.0, language))),
+            measured(rpo.as_ref(), application.objectives.rpo.as_ref(), language),
+            page::cell(application.objectives.rpo.as_ref().map(|rpo| text::span(&rpo.0, language))),
             match application.rpo_proof {
                 Some(RpoProof::Marker) => Line::of(text::MARKER.pick(language)),
                 Some(RpoProof::Assumed) => Line::toned(Tone::Warn, text::ASSUMED.pick(language)),
@@ -213,15 +213,19 @@ fn table(drill: &Drill, language: Language) -> Vec<Line> {
         ]);
     }
     let (rto, target) = (status.measured.as_ref().and_then(|m| m.rto.as_ref()), status.objectives.as_ref().and_then(|o| o.rto.as_ref()));
-    table.row(vec![Line::of(text::WHOLE_PLAN.pick(language)), measured(rto, target), page::cell(target.map(|target| &target.0))]);
+    table.row(vec![
+        Line::of(text::WHOLE_PLAN.pick(language)),
+        measured(rto, target, language),
+        page::cell(target.map(|target| text::span(&target.0, language))),
+    ]);
     table.lines()
 }
 
 /// A measured time, red if it is over its target, or missing where there is one.
-fn measured(value: Option<&p861_crds::Duration>, target: Option<&p861_crds::Duration>) -> Line {
+fn measured(value: Option<&p861_crds::Duration>, target: Option<&p861_crds::Duration>, language: Language) -> Line {
     match (value, stated(value), stated(target)) {
-        (Some(text), Some(value), Some(target)) if value > target => Line::toned(Tone::Bad, &text.0),
-        (Some(text), ..) => Line::of(&text.0),
+        (Some(text), Some(value), Some(target)) if value > target => Line::toned(Tone::Bad, text::span(&text.0, language)),
+        (Some(text), ..) => Line::of(text::span(&text.0, language)),
         (None, _, Some(_)) => Line::toned(Tone::Bad, "-"),
         (None, ..) => page::dash(),
     }
@@ -236,7 +240,7 @@ fn longest(told: &Told, language: Language) -> Vec<String> {
         .filter_map(|step| Some((step.ended?.duration_since(step.started?), step.id.as_str())))
         .collect();
     took.sort_by_key(|(took, id)| (std::cmp::Reverse(*took), *id));
-    let shown = |duration: SignedDuration| p861_core::time::human_duration(p861_core::time::whole_seconds(duration));
+    let shown = |duration: SignedDuration| text::span(&p861_core::time::human_duration(p861_core::time::whole_seconds(duration)), language);
     took.iter().filter(|(took, _)| took.as_secs() > 0).take(2).map(|(took, id)| format!("{} {}", run::label("drill", id, language), shown(*took))).collect()
 }
 

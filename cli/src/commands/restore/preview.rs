@@ -108,7 +108,12 @@ pub(super) fn tone(line: &Planned) -> Tone {
 }
 
 fn planned_row(line: &Planned, language: Language) -> Vec<Line> {
-    vec![Line::toned(tone(line), text::planned(&line.action, language)), Line::of(&line.kind), Line::of(&line.name), Line::of(&line.why)]
+    vec![
+        Line::toned(tone(line), text::planned(&line.action, language)),
+        Line::of(&line.kind),
+        Line::of(&line.name),
+        Line::of(text::told(&line.why).pick(language)),
+    ]
 }
 
 /// The objects that the page of a preview only counts.
@@ -172,7 +177,12 @@ pub(super) fn preview_page(restore: &Restore, foreseen: &Foreseen, data: Option<
         }
     }
     for left in &status.left_out {
-        table.row(vec![Line::of(text::planned("leave", language)), Line::of(text::objects(left.count).pick(language)), Line::of("-"), Line::of(&left.reason)]);
+        table.row(vec![
+            Line::of(text::planned("leave", language)),
+            Line::of(text::objects(left.count).pick(language)),
+            Line::of("-"),
+            Line::of(text::told(&left.reason).pick(language)),
+        ]);
     }
     if let Some(data) = data {
         table.row(vec![Line::of(text::planned("data", language)), Line::of(data)]);

@@ -58,7 +58,16 @@ fn unlisted(status: &RestoreStatus, is_preview: bool, listed: usize) -> i64 {
 fn line(object: &Planned, language: Language) -> Line {
     let kind = if object.group.is_empty() { object.kind.clone() } else { format!("{}.{}", object.kind, object.group) };
     let place = if object.namespace.is_empty() { String::new() } else { format!("{}/", object.namespace) };
-    Line::toned(tone(object), format!("{} {kind} {place}{}: {}", text::planned(&object.action, language), object.name, object.why))
+    Line::toned(
+        tone(object),
+        format!(
+            "{} {kind} {place}{}{}{}",
+            text::planned(&object.action, language),
+            object.name,
+            text::COLON.pick(language),
+            text::told(&object.why).pick(language)
+        ),
+    )
 }
 
 fn document(restore: &Restore, objects: &[Planned], unlisted: i64) -> Value {

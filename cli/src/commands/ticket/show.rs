@@ -33,7 +33,7 @@ fn due(ticket: &MaintenanceTicket, clock: &Clock, language: Language) -> Option<
     if let Some(next) = open.min_by_key(|clock| clock.due_time.0) {
         let word = text::clock_name(next.name).pick(language);
         let left = next.due_time.0.duration_since(clock.now);
-        let said = human_duration(minutes(left.abs()));
+        let said = text::span(&human_duration(minutes(left.abs())), language);
         return Some(if left.is_negative() { Line::toned(Tone::Bad, text::overdue(word, &said).pick(language)) } else { Line::of(format!("{word} {said}")) });
     }
     let time = status.scheduled_time.as_ref().or(ticket.spec.due_time.as_ref())?;
@@ -125,7 +125,8 @@ pub fn page(ticket: &MaintenanceTicket, shown: &Shown, clock: &Clock, language: 
         facts = facts.with(text::F_STEPS, format!("{}/{}", steps.done, steps.total));
     }
     for step in &status.current_steps {
-        let said = if step.phase == RunPhase::WaitingForPerson { question(step, language) } else { step.message.clone() };
+        let said =
+            if step.phase == RunPhase::WaitingForPerson { question(step, language) } else { text::operator_says(&step.message).pick(language).to_owned() };
         let remedy = step.remedy.as_ref().map(|remedy| format!(" · {}", typed(remedy, place))).unwrap_or_default();
         facts = facts.with(text::F_STEP, format!("{} · {said}{remedy}", step.id));
     }
@@ -168,7 +169,7 @@ fn clocks(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, languag
 /// Who was told, by what, and who is called next.
 fn told(facts: Facts, status: &MaintenanceTicketStatus, clock: &Clock, language: Language) -> Facts {
     let facts = status.notifications.iter().fold(facts, |facts, told| {
-        let why = told.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let why = told.message.as_ref().map(|why| format!("{}{}", text::COLON.pick(language), text::told(why).pick(language))).unwrap_or_default();
         let state = text::notification_state(told.state, told.late).pick(language);
         facts.with(text::F_TOLD, format!("{} · {} · {state} {}{why}", told.person, told.channel, clock.moment(told.time.0)))
     });
@@ -187,7 +188,7 @@ fn history(ticket: &MaintenanceTicket, status: &MaintenanceTicketStatus, clock: 
         let time = status.action_times.iter().find(|read| is_it(read.index)).map(|read| format!("{} ", clock.moment(read.time.0))).unwrap_or_default();
         let said: Vec<&str> = [action.assignee.as_deref(), action.note.as_deref(), action.reason.as_deref()].into_iter().flatten().collect();
         let (mark, tone) = if refused.is_some() { ("✗", Tone::Bad) } else { ("▸", Tone::Plain) };
-        let why = refused.map(|refused| format!(": {}", refused.why)).unwrap_or_default();
+        let why = refused.map(|refused| format!("{}{}", text::COLON.pick(language), text::told(&refused.why).pick(language))).unwrap_or_default();
         let word = text::ticket_action(action.action).pick(language);
         Line::toned(tone, mark).with(" ").tone(Tone::Dim, time).with(format!("{word} · {} {}{why}", action.person(), said.join(" · ")))
     };

@@ -1,7 +1,7 @@
 //! Changing an object that is there: in place, or, for few kinds and never for data, deleted and made again.
 
-use crate::told::Noun;
 use super::{group, kind, name, stop::Runner, text};
+use crate::told::Noun;
 use serde_json::{Map, Value, json};
 
 /// Kinds whose objects a restore may delete in order to make them again. They hold nothing that the backup doesn't give back, and what they own is orphaned.
@@ -92,7 +92,10 @@ pub fn replaceable(live: &Value, wanted: &Value) -> Result<MayReplace, String> {
     // Pods of a StatefulSet are taken over by the new one, if it selects them.
     let taken_over = kind == "StatefulSet" && live.pointer("/spec/selector") == wanted.pointer("/spec/selector");
     if pods > 0 && !taken_over {
-        return Err(format!("this {kind} can't be changed in place while {} of it run, which would stay beside the new ones: stop it first", Noun::Pod.count(pods)));
+        return Err(format!(
+            "this {kind} can't be changed in place while {} of it run, which would stay beside the new ones: stop it first",
+            Noun::Pod.count(pods)
+        ));
     }
     match text(live, "/metadata/uid") {
         "" => never(),

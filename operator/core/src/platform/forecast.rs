@@ -1,7 +1,7 @@
 //! Forecast (适度超前): when a layer starts to use its reserve, extrapolated from daily records.
 
-use crate::told::Noun;
 use super::{layers::say, supply::Supply};
+use crate::told::Noun;
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 use p861_crds::{
     Time,

@@ -156,9 +156,11 @@ fn balanced(layers: &[LayerStatus], balance: &Balance, measured: bool) -> Condit
             Reason::Matched,
             format!("{} supportable, {} run; shortest {shortest}", Noun::Application.count(supportable), balance.running),
         ),
-        (false, true) => {
-            ConditionUpdate::bad(ConditionType::Balanced, Reason::ShortPlank, format!("{shortest} supports {}, {}", Noun::Application.count(supportable), others.join(", ")))
-        }
+        (false, true) => ConditionUpdate::bad(
+            ConditionType::Balanced,
+            Reason::ShortPlank,
+            format!("{shortest} supports {}, {}", Noun::Application.count(supportable), others.join(", ")),
+        ),
         (false, false) => ConditionUpdate::bad(
             ConditionType::Balanced,
             Reason::Excess,

@@ -234,7 +234,11 @@ fn repositories(spec: &PlatformSpec, facts: &Facts, found: &mut Vec<Finding>) {
 pub fn say(resource: DemandResource, amount: i64) -> String {
     match resource {
         DemandResource::Cpu => {
-            if amount % 1000 == 0 { Noun::Core.count(amount / 1000) } else { format!("{}.{} cores", amount / 1000, (amount % 1000) / 100) }
+            if amount % 1000 == 0 {
+                Noun::Core.count(amount / 1000)
+            } else {
+                format!("{}.{} cores", amount / 1000, (amount % 1000) / 100)
+            }
         }
         DemandResource::Memory | DemandResource::Volumes | DemandResource::Repository => human_bytes(u64::try_from(amount).unwrap_or(0)),
         DemandResource::Pods => Noun::Pod.count(amount),

@@ -274,7 +274,11 @@ fn cleaned_up(run: &RunOutcome<'_>, status: &DrillStatus) -> ConditionUpdate {
         return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingMade, "nothing was made");
     };
     if step.outcome == Outcome::Done {
-        return ConditionUpdate::good(ConditionType::CleanedUp, Reason::NothingLeft, format!("{} removed; a list by label shows none", Noun::Namespace.count(namespaces)));
+        return ConditionUpdate::good(
+            ConditionType::CleanedUp,
+            Reason::NothingLeft,
+            format!("{} removed; a list by label shows none", Noun::Namespace.count(namespaces)),
+        );
     }
     if let Some(skipped) = run.clean_up_skipped() {
         return skipped;

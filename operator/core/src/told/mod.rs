@@ -29,7 +29,8 @@ use std::{collections::HashMap, sync::LazyLock};
 type Pairs = &'static [(&'static str, &'static str)];
 
 /// All rooms.
-const ROOMS: [Pairs; 8] = [maintenance::PAIRS, objects::PAIRS, platform::PAIRS, protection::PAIRS, recovery::PAIRS, repository::PAIRS, runs::PAIRS, sites::PAIRS];
+const ROOMS: [Pairs; 8] =
+    [maintenance::PAIRS, objects::PAIRS, platform::PAIRS, protection::PAIRS, recovery::PAIRS, repository::PAIRS, runs::PAIRS, sites::PAIRS];
 
 static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| pairs().map(Shape::new).collect());
 
@@ -118,7 +119,8 @@ impl<'t> Teller<'t> {
         if let Some(value) = value::in_chinese(text) {
             return Reading::name(value);
         }
-        let foreign = Reading { chinese: format!("“{text}”"), foreign_words: value::words(text), doubts: FOREIGN, known: 0, is_foreign: true, is_name: false };
+        let foreign =
+            Reading { chinese: format!("“{text}”"), foreign_words: value::words(text), doubts: FOREIGN, known: 0, is_foreign: true, is_name: false };
         if depth >= MAX_DEPTH {
             return foreign;
         }

@@ -20,7 +20,10 @@ fn a_message_is_told_with_the_messages_in_its_holes() {
             "列出 laoshan-dr 的 portal 中的 Pod：API 服务器返回 403 “pods is forbidden”",
         ),
         ("its mover starts; before: no answer within 10 s", "搬运任务启动中；此前：10 秒内没有应答"),
-        ("2 objects created, 0 changed, 1 the same; 3 files; 2 × clusterIP taken or out of range, another was allotted", "新建 2 个对象，更改 0，相同 1；3 个文件；2 × clusterIP 已占用或超出范围，已另行分配"),
+        (
+            "2 objects created, 0 changed, 1 the same; 3 files; 2 × clusterIP taken or out of range, another was allotted",
+            "新建 2 个对象，更改 0，相同 1；3 个文件；2 × clusterIP 已占用或超出范围，已另行分配",
+        ),
     ] {
         assert_eq!(in_chinese(message), told);
     }

@@ -33,8 +33,7 @@ const KINDS: [&str; 22] = [
 const UNITS: [&str; 8] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "Mbit/s"];
 
 /// Weekdays as times have them.
-const WEEKDAYS: [(&str, &str); 7] =
-    [("Mon", "周一"), ("Tue", "周二"), ("Wed", "周三"), ("Thu", "周四"), ("Fri", "周五"), ("Sat", "周六"), ("Sun", "周日")];
+const WEEKDAYS: [(&str, &str); 7] = [("Mon", "周一"), ("Tue", "周二"), ("Wed", "周三"), ("Thu", "周四"), ("Fri", "周五"), ("Sat", "周六"), ("Sun", "周日")];
 
 /// A duration as the API writes it, for a Chinese reader: `9分40秒` for `9m40s`; none if it is none.
 pub fn span(duration: &str) -> Option<String> {
@@ -58,7 +57,13 @@ pub fn word(value: &str) -> Option<&'static str> {
 
 /// A text that needs no translation, or whose form alone says what it is; none if it must be read.
 pub(super) fn in_chinese(text: &str) -> Option<String> {
-    if let Some(told) = span(text).or_else(|| word(text).map(ToOwned::to_owned)).or_else(|| Noun::in_chinese(text)).or_else(|| numbered(text)).or_else(|| progress(text)).or_else(|| moment(text)) {
+    if let Some(told) = span(text)
+        .or_else(|| word(text).map(ToOwned::to_owned))
+        .or_else(|| Noun::in_chinese(text))
+        .or_else(|| numbered(text))
+        .or_else(|| progress(text))
+        .or_else(|| moment(text))
+    {
         return Some(told);
     }
     let is_command = text.starts_with("p861 ") || text.starts_with("kubectl ");
@@ -117,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_duration_is_told_with_chinese_units() {
-        for (duration, told) in [("9m40s", "9分40秒"), ("1h", "1小时"), ("500ms", "500毫秒"), ("-2m", "-2分"), ("1.5s", "1.5秒"), ("168h", "168小时")] {
+        for (duration, told) in [("9m40s", "9分40秒"), ("1h", "1小时"), ("500ms", "500毫秒"), ("-2m", "-2分"), ("1.5s", "1.5秒"), ("168h", "168小时")]
+        {
             assert_eq!(span(duration).as_deref(), Some(told));
         }
         assert_eq!([span("shinan"), span("m"), span("5x"), span("")], [None, None, None, None]);

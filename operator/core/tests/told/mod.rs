@@ -49,7 +49,9 @@ fn messages() -> BTreeMap<String, Literal> {
     let hole = Regex::new(r"\{[^{}]*\}").expect("a pattern");
     let is_message = |text: &str| text.trim().contains(' ') && text.is_ascii_or_typographic() && word.is_match(&hole.replace_all(text, ""));
     let folders = ["core/src", "runs/src", "src", "vault/src", "egress/src"];
-    let all = folders.iter().flat_map(|folder| literals(&operator().join(folder), &SKIPPED).into_iter().map(|found| Literal { file: format!("{folder}/{}", found.file), ..found }));
+    let all = folders.iter().flat_map(|folder| {
+        literals(&operator().join(folder), &SKIPPED).into_iter().map(move |found| Literal { file: format!("{folder}/{}", found.file), ..found })
+    });
     all.filter(|literal| is_message(&literal.text) && !literal.text.contains("</")).map(|literal| (literal.text.clone(), literal)).collect()
 }
 
@@ -87,7 +89,8 @@ fn is_told(message: &str) -> bool {
 #[test]
 fn fault_h27_every_message_of_the_operator_is_told_in_chinese() {
     let listed: BTreeSet<&str> = UNTOLD.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    let untold: BTreeMap<String, Literal> = messages().into_iter().filter(|(text, _)| !is_told(text)).map(|(text, at)| (text.trim().replace('\n', "\\n"), at)).collect();
+    let untold: BTreeMap<String, Literal> =
+        messages().into_iter().filter(|(text, _)| !is_told(text)).map(|(text, at)| (text.trim().replace('\n', "\\n"), at)).collect();
     let new: Vec<String> =
         untold.iter().filter(|(text, _)| !listed.contains(text.as_str())).map(|(text, at)| format!("{}:{}: {text}", at.file, at.line)).collect();
     assert!(new.is_empty(), "give these a pair in operator/core/src/told:\n{}", new.join("\n"));

@@ -67,7 +67,9 @@ pub async fn perform(context: &RunContext, step_context: &StepContext, site: &Al
         Err(error) => Err(error),
     };
     checks.push(match key {
-        Ok(count) => PreflightCheck { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {}", run.repository, Noun::Snapshot.count(count)) },
+        Ok(count) => {
+            PreflightCheck { name: "KeyAccess", problem: None, seen: format!("repository {} opened, {}", run.repository, Noun::Snapshot.count(count)) }
+        }
         Err(error) => PreflightCheck { name: "KeyAccess", problem: Some(error.to_string()), seen: error.to_string() },
     });
     checks.push(PreflightCheck {

@@ -13,10 +13,10 @@ use crate::{asking::ask, error::Error, movers::work::WorkError};
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::FuturesUnordered};
 use kube::core::Status;
 use p861_core::{
-    told::Noun,
     engine::ListedChange,
     objects::{self, Identity, Prepared},
     runs::ConflictHandling,
+    told::Noun,
 };
 use p861_crds::{Reason, protection::restore::ConflictPolicy};
 use serde::Deserialize;

@@ -1,0 +1,61 @@
+//! What the API holds in English or in its own spelling, for a reader of Chinese: messages, durations, values.
+
+use super::{Bilingual, Language, both, noun};
+use p861_core::told;
+use std::fmt::Debug;
+
+/// A message of the operator.
+pub fn told(message: &str) -> Bilingual {
+    both(message, told::in_chinese(message))
+}
+
+/// A message whose command is shown beside it: `said` is its part before the command.
+pub fn told_without_command(message: &str, said: &str) -> Bilingual {
+    let chinese = told::in_chinese(message);
+    let command = message.get(said.len()..).unwrap_or_default().trim_start_matches([':', ';', ' ']);
+    match chinese.strip_suffix(command) {
+        _ if said.is_empty() => Bilingual::default(),
+        Some(before) => both(said, before.trim_end_matches(['：', '；', ' '])),
+        None => told(said),
+    }
+}
+
+/// A duration as the API writes it: `9m40s`, `9分40秒`.
+pub fn span(duration: &str, language: Language) -> String {
+    match language {
+        Language::Zh => told::span(duration).unwrap_or_else(|| duration.to_owned()),
+        Language::En => duration.to_owned(),
+    }
+}
+
+/// A value of the API: its own spelling, or its Chinese word.
+pub fn value(value: impl Debug) -> Bilingual {
+    let spelled = format!("{value:?}");
+    let chinese = told::word(&spelled).map_or_else(|| spelled.clone(), ToOwned::to_owned);
+    both(spelled, chinese)
+}
+
+/// `演练 core-20261115-0900`.
+pub(super) fn object(kind: &str, name: &str) -> String {
+    format!("{} {name}", noun(kind).zh)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_told_without_the_command_that_stands_beside_it() {
+        let message = "1 of 4 checks fail (KeyAccess): p861 plan check core";
+        let told = told_without_command(message, "1 of 4 checks fail (KeyAccess)");
+        assert_eq!((told.en.as_str(), told.zh.as_str()), ("1 of 4 checks fail (KeyAccess)", "4 项检查中 1 项未通过（密钥可用）"));
+        assert_eq!(told_without_command("p861 plan check core", ""), Bilingual::default());
+        assert_eq!(told_without_command("it is gone", "it is gone").zh, "it is gone", "a message without a command");
+    }
+
+    #[test]
+    fn a_value_without_a_word_keeps_its_spelling() {
+        assert_eq!(value(p861_crds::common::ActionKind::Pause).zh, "暂停");
+        assert_eq!(value(7).zh, "7");
+    }
+}

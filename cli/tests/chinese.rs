@@ -1,0 +1,39 @@
+//! The Chinese texts of the command line have no English words, and show no value as Rust spells it.
+
+#[path = "../../operator/core/tests/told/english.rs"]
+mod english;
+#[path = "../../operator/core/tests/told/source.rs"]
+mod source;
+
+use english::english_words;
+use source::literals;
+use std::path::Path;
+
+/// The text without its holes, and what stands in them.
+fn holes(text: &str) -> (String, Vec<&str>) {
+    let (mut words, mut holes, mut rest) = (String::new(), Vec::new(), text);
+    while let Some((before, after)) = rest.split_once('{') {
+        words.push_str(before);
+        let Some((hole, after)) = after.split_once('}') else { break };
+        holes.push(hole);
+        rest = after;
+    }
+    words.push_str(rest);
+    (words, holes)
+}
+
+#[test]
+fn fault_h27_a_chinese_text_has_no_english_word_and_no_value_as_rust_spells_it() {
+    let chinese = |text: &str| text.chars().any(|character| ('\u{4e00}'..='\u{9fff}').contains(&character));
+    let mut found = Vec::new();
+    for literal in literals(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &[]).iter().filter(|literal| chinese(&literal.text)) {
+        let (words, holes) = holes(&literal.text);
+        let english = english_words(&words);
+        // What a person has typed is shown in quotation marks; an action, a phase or a level is told by its word.
+        let spelled: Vec<&&str> = holes.iter().filter(|hole| hole.ends_with(":?") && !["text:?", "from:?", "place:?"].contains(*hole)).collect();
+        if !english.is_empty() || !spelled.is_empty() {
+            found.push(format!("{}:{}: {english:?} {spelled:?} in {}", literal.file, literal.line, literal.text));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

@@ -1,0 +1,67 @@
+//! Pages in Chinese have no English words: names, kinds and commands aside, and what other programs said, which stands in “quotation marks”.
+
+use super::{
+    english::english_words,
+    hub::{Hub, condition, hours_ago},
+    scenes::{asking, running},
+};
+use serde_json::json;
+
+/// Names of what stands on the hub.
+const NAMES: [&str; 18] = [
+    "approval", "portal", "core", "main", "waits", "announce", "preflight", "isolate", "services", "public", "night", "pages", "shinan", "critical", "general", "yx", "clean", "up",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_h27_a_chinese_page_has_no_english_words() {
+    let hub = Hub::of("pages").await;
+    hub.repository().await;
+    let overdue = condition("Recoverable", "False", "VerificationTooOld", "last Probed 2026-11-15, allowed 168h: run a drill of its plan");
+    hub.application("approval", 3, condition("Recoverable", "True", "Proven", "approval-20261124-0230 was restored and probed")).await;
+    hub.application("portal", 5, overdue).await;
+    hub.plan(false).await;
+    hub.steps().await;
+    hub.backup("approval-1", "approval", 3, "Probed").await;
+    hub.ended_drill("core-20261115-0900", true).await;
+    hub.ended_drill("core-20261114-0900", false).await;
+    let steps = json!([asking("waits", "announce"), running("restore/portal/volume/site-files", "its mover starts; before: no answer within 10 s")]);
+    hub.drill("waits", "WaitingForPerson", steps).await;
+    let frozen = condition("Open", "False", "Frozen", "freeze election is in force; opens Tue 2026-11-24 08:00 for 4h");
+    let recurrences = json!({"changeClasses": ["Normal"], "recurrences": [{"schedule": "0 8 * * 2", "duration": "4h"}]});
+    hub.put("MaintenanceWindow", "night", recurrences, json!({"open": false, "nextOpenTime": hours_ago(-3), "conditions": [frozen]})).await;
+    let mut found = Vec::new();
+    for words in [
+        "status",
+        "app list",
+        "app status approval",
+        "app status portal",
+        "repository list",
+        "repository show main",
+        "backup list",
+        "backup list -o wide",
+        "backup show approval-1",
+        "plan list",
+        "plan show core",
+        "plan check core",
+        "plan check core --steps",
+        "drill list",
+        "drill show core-20261115-0900",
+        "drill show core-20261114-0900",
+        "drill show waits",
+        "window list",
+        "window show night",
+        "app status nobody",
+        "drill abort waits --no-wait",
+        "drill resume waits",
+        "drill retry core-20261115-0900 preflight",
+    ] {
+        let said = hub.p861(&words.split(' ').chain(["--lang", "zh"]).collect::<Vec<_>>());
+        for line in said.out.lines().chain(said.err.lines()) {
+            let english: Vec<String> = english_words(line).into_iter().filter(|word| !NAMES.contains(&word.as_str())).collect();
+            if !english.is_empty() {
+                found.push(format!("{words}: {english:?} in {line:?}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
